@@ -1,0 +1,75 @@
+# bytegraph: `make demo` shows it at work, `make test` checks it. Each target makes .venv when it is
+# missing and installs what it needs; stamps in .venv keep later runs quick.
+#
+#   PYTHON=...      the interpreter that .venv is made with (3.11)
+#   TORCH_FLAGS=... flags for the one pip command that installs torch, such as the index of CPU builds
+#   JOBS=...        processes that share the tests
+#   ARGS=...        further arguments for pytest, the demo or the benchmarks
+
+PYTHON ?= python3.11
+TORCH := 2.13.0
+TORCH_FLAGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
+NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h)
+
+# Their own dependencies pull torchvision, and with it another build of torch: so without them.
+ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
+ZOO_NEEDS := einops einx loguru packaging
+
+.PHONY: demo test lint bench format clean
+.DELETE_ON_ERROR:
+
+demo: .venv/bench.stamp
+	$(BIN)/python -m benchmarks.demo $(ARGS)
+
+test: .venv/test.stamp
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+bench: .venv/bench.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: .venv/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: .venv/lint.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build *.egg-info tracer/*.so .pytest_cache .ruff_cache .hypothesis
+
+.venv/venv.stamp:
+	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or say PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "bytegraph needs Python 3.11, and $(PYTHON) is another version"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	echo "torch==$(TORCH)" > .venv/constraints.txt
+	@touch $@
+
+.venv/torch.stamp: .venv/venv.stamp
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) $(TORCH_FLAGS) torch==$(TORCH)
+	$(PIP) 'setuptools>=77' wheel ninja numpy
+	@touch $@
+
+.venv/build.stamp: .venv/torch.stamp pyproject.toml setup.py $(NATIVE)
+	@command -v $(firstword $(CXX)) >/dev/null || { echo "bytegraph needs $(firstword $(CXX)) to build its extension: install it (Debian: apt-get install g++)"; exit 1; }
+	$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+.venv/bench.stamp: .venv/build.stamp
+	$(PIP) 'rich>=13' 'transformers>=5,<6' $(ZOO_NEEDS)
+	$(PIP) --no-deps $(ZOO)
+	@touch $@
+
+.venv/test.stamp: .venv/bench.stamp
+	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6'
+	@touch $@
+
+.venv/lint.stamp: .venv/test.stamp
+	$(PIP) 'ruff>=0.6' 'pyright[nodejs]>=1.1.380'
+	@touch $@

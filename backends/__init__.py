@@ -1,0 +1,1 @@
+"""What runs a captured graph: a look-up of backends by name, and eager replay. Knows nothing of capture."""

@@ -1,0 +1,226 @@
+"""Eager replay: a graph as one flat Python function.
+
+Inputs are positional parameters, constants are globals of the function, intermediates live in numbered
+slots and are dropped at their last use. When an operator raises, its exception leaves as it came, with a
+note that names the user's line. Nothing here knows how the graph was made.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from keyword import iskeyword
+from operator import attrgetter
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+import torch
+from torch.fx import Graph, GraphModule, Node
+
+Program = Callable[..., tuple[Any, ...]]
+Origin = Callable[[Node], str | None]
+
+# Calls that are written as the expression they stand for, which CPython runs faster.
+EXPRESSIONS: Final = {
+    operator.add: "{} + {}",
+    operator.sub: "{} - {}",
+    operator.mul: "{} * {}",
+    operator.truediv: "{} / {}",
+    operator.floordiv: "{} // {}",
+    operator.mod: "{} % {}",
+    operator.pow: "{} ** {}",
+    operator.matmul: "{} @ {}",
+    operator.and_: "{} & {}",
+    operator.or_: "{} | {}",
+    operator.xor: "{} ^ {}",
+    operator.lshift: "{} << {}",
+    operator.rshift: "{} >> {}",
+    operator.lt: "{} < {}",
+    operator.le: "{} <= {}",
+    operator.eq: "{} == {}",
+    operator.ne: "{} != {}",
+    operator.gt: "{} > {}",
+    operator.ge: "{} >= {}",
+    operator.neg: "-{}",
+    operator.invert: "~{}",
+    operator.getitem: "{}[{}]",
+    operator.setitem: "{}[{}] = {}",
+}
+
+SPELLED: Final = frozenset({bool, int, str, type(None)})  # constants whose repr is their source
+
+HEADER: Final = "def {}({}):\n  try:\n"
+FIRST_LINE: Final = 3  # the line after the header
+FOOTER: Final = "\n  except Exception as error:\n    _note(error)\n    raise\n"
+
+
+def compile_graph_module(module: GraphModule, example_inputs: list[torch.Tensor]) -> Program:
+    """The backend contract: a callable that takes the graph's inputs and returns a tuple of its outputs."""
+    targets = {node.target for node in module.graph.nodes if node.op in ("get_attr", "call_module")}
+    return compile_graph(module.graph, {target: attrgetter(target)(module) for target in targets})
+
+
+def stack_trace(node: Node) -> str | None:
+    """The user's line that made the node, as torch's tools note it."""
+    return node.meta.get("stack_trace")
+
+
+def compile_graph(
+    graph: Graph, attributes: Mapping[str, Any] | None = None, origin: Origin = stack_trace, name: str = "graph"
+) -> Program:
+    """The program of `graph`: a Python function that takes its inputs positionally and returns a tuple.
+
+    `attributes` are the objects that get_attr and call_module nodes name. `origin` tells, when a node has
+    raised, which line of the user's it came from. The source is the function's attribute `source`.
+    """
+    writer = Writer(attributes or {})
+    lines, nodes = [], []
+    for node, dying in with_last_uses(graph):
+        if node.op in ("placeholder", "get_attr"):
+            writer.place(node)
+        else:
+            lines.append(writer.line(node, dying))
+            nodes.append(node)
+    source = HEADER.format(name, ", ".join(writer.parameters)) + "    " + "\n    ".join(lines) + FOOTER
+    module_code = compile(source, f"<{name}>", "exec", dont_inherit=True)
+    code = next(constant for constant in module_code.co_consts if type(constant) is CodeType)
+    writer.globals["_note"] = noter(nodes, origin)
+    program = FunctionType(code, writer.globals, name)
+    program.source = source  # type: ignore[attr-defined]
+    return program
+
+
+def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
+    """Each node with the nodes whose values it is the last to use."""
+    seen: set[Node] = set()
+    found = []
+    for node in reversed(graph.nodes):
+        dying = [used for used in node.all_input_nodes if used not in seen]
+        seen.update(dying)
+        found.append((node, dying))
+    found.reverse()
+    return found
+
+
+def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:
+    """What adds to an exception the user's line of the node that raised it."""
+
+    def note(error: Exception) -> None:
+        assert error.__traceback__ is not None
+        node = nodes[error.__traceback__.tb_lineno - FIRST_LINE]
+        if where := origin(node):
+            error.add_note(f"raised by {node.name}, captured from\n{where}")
+
+    return note
+
+
+class Writer:
+    """Writes nodes as lines of Python, one each, and collects what their names stand for.
+
+    `p0` are parameters, `v0` slots for intermediates, names with an underscore before them globals.
+    """
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.globals: dict[str, Any] = {"__builtins__": {"Exception": Exception}}
+        self.parameters: list[str] = []
+        self._attributes = attributes
+        self._places: dict[Node, str] = {}
+        self._slots = 0
+        self._free: list[str] = []
+        self._bound: dict[int, str] = {}
+
+    def place(self, node: Node) -> None:
+        """Give a place to an input or an attribute, which no line makes."""
+        if node.op == "placeholder":
+            self._places[node] = f"p{len(self.parameters)}"
+            self.parameters.append(self._places[node])
+        else:
+            self._places[node] = self.bind(self._attributes[str(node.target)])
+
+    def line(self, node: Node, dying: Iterable[Node]) -> str:
+        """The line that runs `node`, stores its value if it is used, and drops the values in `dying`."""
+        if node.op == "output":
+            return f"return {self.argument(tuple(node.args[0]))}"  # type: ignore[arg-type]
+        text = self._call(node)
+        freed = [place for used in dying if (place := self._places[used]).startswith("v")]
+        if node.users:
+            self._places[node] = slot = freed.pop() if freed else self._slot()
+            text = f"{slot} = {text}"
+        if freed:
+            text = f"{text}; del {', '.join(freed)}"
+            self._free += freed
+        return text
+
+    def _slot(self) -> str:
+        if self._free:
+            return self._free.pop()
+        self._slots += 1
+        return f"v{self._slots - 1}"
+
+    def _call(self, node: Node) -> str:
+        target, args, kwargs = node.target, node.args, node.kwargs
+        if node.op == "call_method":
+            return f"{self.argument(args[0])}.{target}({self._arguments(args[1:], kwargs)})"
+        if node.op == "call_module":
+            return f"{self.bind(self._attributes[str(target)])}({self._arguments(args, kwargs)})"
+        template = EXPRESSIONS.get(target)  # type: ignore[call-overload]
+        if template and not kwargs and not (target is operator.setitem and node.users):
+            return template.format(*map(self.argument, args))
+        if target is getattr and len(args) == 2:
+            return f"{self.argument(args[0])}.{args[1]}"
+        return f"{self.bind(target)}({self._arguments(args, kwargs)})"
+
+    def _arguments(self, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
+        parts = list(map(self.argument, args))
+        for name, value in kwargs.items():
+            text = self.argument(value)
+            parts.append(f"**{{{name!r}: {text}}}" if iskeyword(name) else f"{name}={text}")
+        return ", ".join(parts)
+
+    def argument(self, value: Any) -> str:
+        """An expression for `value`, to be used as an operand or an argument."""
+        kind = type(value)
+        if kind is Node:
+            return self._places[value]
+        if kind is type(...):
+            return "..."
+        if kind in SPELLED or (kind is float and math.isfinite(value)):
+            return repr(value) if repr(value)[0] != "-" else f"({value!r})"
+        if isinstance(value, list):
+            return f"[{', '.join(map(self.argument, value))}]"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{self.argument(key)}: {self.argument(part)}' for key, part in value.items())}}}"
+        if kind is tuple and all(type(part) in SPELLED or type(part) is Node for part in value):
+            return f"({', '.join(map(self.argument, value))}{',' if len(value) == 1 else ''})"
+        if kind is slice and not holds_node((value.start, value.stop, value.step)):
+            return self.bind(value)
+        if kind is slice:
+            return f"{self.bind(slice)}({self._arguments((value.start, value.stop, value.step), {})})"
+        if not isinstance(value, tuple) or not holds_node(value):
+            return self.bind(value)
+        if kind is tuple:
+            return f"({', '.join(map(self.argument, value))},)"
+        parts = self._arguments(value, {}) if hasattr(value, "_fields") else self.argument(tuple(value))
+        return f"{self.bind(kind)}({parts})"
+
+    def bind(self, value: Any) -> str:
+        """The global name that stands for `value`."""
+        name = self._bound.get(id(value))
+        if name is None:
+            hint = getattr(value, "__name__", type(value).__name__)
+            name = f"_{''.join(letter if letter.isalnum() else '_' for letter in hint)}_{len(self._bound)}"
+            self._bound[id(value)] = name
+            self.globals[name] = value
+        return name
+
+
+def holds_node(argument: Any) -> bool:
+    """Whether a node is somewhere in a nested argument."""
+    if isinstance(argument, tuple | list):
+        return any(map(holds_node, argument))
+    if isinstance(argument, dict):
+        return any(map(holds_node, argument.values()))
+    if isinstance(argument, slice):
+        return holds_node((argument.start, argument.stop, argument.step))
+    return isinstance(argument, Node)

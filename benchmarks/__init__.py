@@ -1,0 +1,1 @@
+"""Measurements of bytegraph against eager and TorchDynamo; `python -m benchmarks` runs them all."""

@@ -1,0 +1,57 @@
+"""`python -m benchmarks`: measure everything, print a table, write JSON.
+
+`--quick` takes a minute instead of several; `--only NAME` runs one measurement; `--json` prints JSON
+instead of the table; `--check` ends with status 1 when a target is missed by more than `--slack`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
+from benchmarks.table import as_json, table
+
+OUTPUT = Path(__file__).parent / "results" / "latest.json"
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and fewer small modules")
+    parser.add_argument("--only", metavar="NAME", help=f"one of: {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON is written")
+    parser.add_argument("--check", action="store_true", help="fail when a target is missed")
+    parser.add_argument("--slack", type=float, default=1.5, help="factor on each target for --check")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    chosen = arguments(words)
+    rows: list[Row] = []
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        for row in run(QUICK if chosen.quick else Effort(), chosen.only):
+            rows.append(row)
+            progress.update(task, description=f"measured {row.group}: {row.name}")
+    text = as_json(rows)
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(text + "\n")
+    if chosen.json:
+        print(text)
+    else:
+        Console().print(table(rows))
+        print(f"written to {chosen.output}")
+    missed = [
+        row
+        for row in rows
+        if row.limit is not None and row.bytegraph and row.bytegraph.median > row.limit * chosen.slack
+    ]
+    return 1 if chosen.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Facts about tensors and graphs: metas, their evaluation, and rewrites. Knows nothing of bytecode."""

@@ -1,0 +1,57 @@
+"""Modes: the state of torch that decides what an operator returns, besides its arguments.
+
+Knows nothing of operators. Modes of the thread (gradients, inference, autocast) can be entered for the
+length of an evaluation; those of the process (default dtype, determinism) can only be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+import torch
+
+
+class Modes(NamedTuple):
+    """Trace-time state of torch. Hashable: it is part of every memo's key."""
+
+    grad: bool = True
+    inference: bool = False
+    autocast: bool = False
+    autocast_dtype: torch.dtype = torch.bfloat16
+    default_dtype: torch.dtype = torch.float32
+    deterministic: bool = False
+
+
+def current_modes() -> Modes:
+    """The modes that this thread runs under."""
+    return Modes(
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+@contextmanager
+def entered(modes: Modes) -> Iterator[None]:
+    """Run under `modes`, whatever this thread's are; weights cast by autocast are not cached meanwhile.
+
+    Raises ValueError when a mode of the whole process differs: changing it would be seen by other threads.
+    """
+    current = current_modes()
+    if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
+        raise ValueError(f"modes of the process cannot be changed for an evaluation: wanted {modes}, are {current}")
+    with ExitStack() as stack:
+        if current.inference != modes.inference:
+            stack.enter_context(torch.inference_mode(modes.inference))
+        if torch.is_grad_enabled() != modes.grad:
+            stack.enter_context(torch.set_grad_enabled(modes.grad))
+        if current.autocast or modes.autocast:
+            stack.enter_context(
+                torch.autocast("cpu", dtype=modes.autocast_dtype, enabled=modes.autocast, cache_enabled=False)
+            )
+        yield

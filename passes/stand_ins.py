@@ -1,0 +1,124 @@
+"""Stand-ins: tensors made from metas, so that an operator can be run for its metas alone.
+
+Three kinds of them. *Real* ones are zeros on the CPU, exact and fast as long as they are small. *Bare*
+ones live on torch's meta device and have no data. *Fake* ones are torch's FakeTensors, which answer for
+almost every operator, slowly. Which operator may be run on which kind is told in operators.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Final
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import log as torch_log
+
+from passes.meta import CPU, TensorMeta
+
+META_DEVICE: Final = torch.device("meta")
+
+
+class StandIns:
+    """One kind of stand-in: zeros on `device`, which stands for the CPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def active(self) -> AbstractContextManager[None]:
+        """Entered while the operator runs, for the tensors that it makes."""
+        return nullcontext()
+
+    def make(self, meta: TensorMeta) -> torch.Tensor:
+        """A tensor with the facts of `meta` (its device apart) that shares nothing with any other."""
+        with torch.inference_mode(meta.is_inference):
+            tensor = self._detached(meta)
+            if not meta.is_leaf:
+                with torch.enable_grad():
+                    return _Computed.apply(torch.empty((), requires_grad=True), [tensor])  # type: ignore[no-any-return]
+            return tensor.requires_grad_() if meta.requires_grad else tensor
+
+    def _detached(self, meta: TensorMeta) -> torch.Tensor:
+        return _strided(meta, self.device)
+
+
+class _Computed(torch.autograd.Function):
+    """Gives a tensor a grad_fn without making it a view: it comes in a list, unseen by autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, box: list[torch.Tensor]) -> torch.Tensor:
+        return box[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[None, None]:
+        raise AssertionError("a stand-in has no gradient")
+
+
+def _strided(meta: TensorMeta, device: torch.device) -> torch.Tensor:
+    if meta.stride is None:
+        raise NotImplementedError(f"no stand-in for a tensor of layout {meta.layout}")
+    if not isinstance(meta.storage_offset, int) or meta.storage_offset != 0:
+        needed = meta.storage_offset + _span(meta)
+        whole = torch.empty((needed,), dtype=meta.dtype, device=device)
+        tensor = torch.empty((0,), dtype=meta.dtype, device=device)
+        tensor.set_(whole.untyped_storage(), meta.storage_offset, meta.shape, meta.stride)  # type: ignore[call-overload]
+    else:
+        tensor = torch.empty_strided(meta.shape, meta.stride, dtype=meta.dtype, device=device)
+    if device is CPU:
+        tensor.untyped_storage().fill_(0)  # type: ignore[attr-defined]
+    if meta.is_conj:
+        torch._C._set_conj(tensor, True)
+    if meta.is_neg:
+        torch._C._set_neg(tensor, True)
+    return tensor
+
+
+def _span(meta: TensorMeta) -> Any:
+    """Elements from the first to the last one, both included."""
+    if any(size == 0 for size in meta.shape):
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(meta.shape, meta.stride or (), strict=True))
+
+
+class RealStandIns(StandIns):
+    """Real tensors. Kernels run on one thread meanwhile: waking others takes longer than the work."""
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        threads = torch.get_num_threads()  # of the calling thread only, as is what is set here
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+class FakeStandIns(StandIns):
+    """FakeTensors of one FakeTensorMode.
+
+    Making the first one imports sympy and torch._dynamo (a second or so): torch's mode does that.
+    """
+
+    def __init__(self, shape_env: Any = None) -> None:
+        super().__init__(CPU)
+        self.shape_env = shape_env
+        self._mode = FakeTensorMode(shape_env=shape_env, static_shapes=shape_env is None)
+        self._mode.cache_enabled = False  # ours answers before; theirs costs more than it saves on a miss
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        quiet = torch_log.disabled
+        torch_log.disabled = True  # an operator that raises is our answer, not an error to be logged
+        try:
+            with self._mode:
+                yield
+        finally:
+            torch_log.disabled = quiet
+
+    def _detached(self, meta: TensorMeta) -> torch.Tensor:
+        return FakeTensor(self._mode, _strided(meta, META_DEVICE), meta.device)
+
+
+REAL: Final = RealStandIns(CPU)
+BARE: Final = StandIns(META_DEVICE)

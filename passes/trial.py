@@ -1,0 +1,186 @@
+"""A trial: run an operator once on stand-ins, and see what it returned, shared and changed.
+
+Knows neither which stand-ins suit an operator nor what was found before.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
+
+from passes.meta import TensorMeta, meta_of
+from passes.modes import Modes, entered
+from passes.outcome import (
+    Argument,
+    Arguments,
+    DataDependent,
+    DictArg,
+    Keywords,
+    ListArg,
+    New,
+    OpError,
+    Outcome,
+    Same,
+    SliceArg,
+    Target,
+    Unsupported,
+)
+from passes.stand_ins import StandIns
+
+OPERATOR_ERRORS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
+UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
+
+# What an operator may return beside tensors and containers of them.
+CONSTANTS: Final = frozenset(
+    {
+        type(None),
+        type(NotImplemented),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        torch.SymInt,
+        torch.SymFloat,
+        torch.SymBool,
+        torch.Size,
+        torch.device,
+        torch.dtype,
+        torch.layout,
+        torch.memory_format,
+    }
+)
+
+CONTAINERS: Final[dict[type, Callable[[Any], Any]]] = {
+    tuple: tuple,
+    ListArg: list,
+    DictArg: dict,
+    SliceArg: lambda parts: slice(*parts),
+    torch.Size: torch.Size,
+}
+
+
+def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
+    """The outcome of `target(*args, **kwargs)` under `modes`, by running it on `stand_ins`.
+
+    Raises OpError, DataDependent or Unsupported.
+    """
+    given: list[tuple[TensorMeta, torch.Tensor]] = []
+
+    def stand_in(meta: TensorMeta) -> torch.Tensor:
+        tensor = stand_ins.make(meta)
+        given.append((meta, tensor))
+        return tensor
+
+    try:
+        positional = [materialise(argument, stand_in) for argument in args]
+        keywords = {name: materialise(argument, stand_in) for name, argument in kwargs}
+    except UNSUPPORTED_ERRORS as error:
+        raise Unsupported(str(error)) from error
+    versions = [_version(tensor) for _, tensor in given]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the real call will say it
+        result = _call(stand_ins, target, positional, keywords, modes)
+    found = Findings(stand_ins, given)
+    return Outcome(found.describe(result), found.mutated(versions))
+
+
+def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
+    try:
+        with entered(modes), stand_ins.active():
+            if type(target) is tuple:
+                return getattr(args[0], target[1])(*args[1:], **kwargs)
+            return target(*args, **kwargs)
+    except DATA_DEPENDENT_ERRORS as error:
+        raise DataDependent(str(error)) from error
+    except UNSUPPORTED_ERRORS as error:
+        raise Unsupported(str(error)) from error
+    except OPERATOR_ERRORS as error:
+        raise OpError(error.with_traceback(None)) from None
+
+
+def materialise(argument: Argument, stand_in: Callable[[TensorMeta], Any]) -> Any:
+    """`argument` as the call takes it, with `stand_in(meta)` for every meta in it."""
+    kind = type(argument)
+    if kind is TensorMeta:
+        return stand_in(argument)
+    build = CONTAINERS.get(kind)
+    if build is None:
+        return argument
+    return build([materialise(part, stand_in) for part in argument])
+
+
+class Findings:
+    """What a trial shows of the tensors it was given and of those it returned."""
+
+    def __init__(self, stand_ins: StandIns, given: Sequence[tuple[TensorMeta, torch.Tensor]]) -> None:
+        self._stand_ins = stand_ins
+        self._given = given
+        self._index = {id(tensor): index for index, (_, tensor) in reversed(list(enumerate(given)))}
+        self._owners = {_storage(tensor): index for index, (_, tensor) in reversed(list(enumerate(given)))}
+
+    def mutated(self, versions: Sequence[int | None]) -> dict[int, TensorMeta]:
+        """The meta now of every tensor given that was written to, or whose facts changed."""
+        changed = {}
+        for index, (before, tensor) in enumerate(self._given):
+            after = self._meta(tensor)
+            if after is not before or _version(tensor) != versions[index]:
+                changed[index] = after
+        return changed
+
+    def describe(self, result: Any) -> Any:
+        """`result` with New or Same in the place of tensors."""
+        if isinstance(result, torch.Tensor):
+            return self._describe_tensor(result)
+        if type(result) in CONSTANTS:
+            return result
+        if isinstance(result, tuple | list):
+            parts = [self.describe(part) for part in result]
+            return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+        if isinstance(result, dict):
+            return {key: self.describe(value) for key, value in result.items()}
+        raise Unsupported(f"the result is a {type(result).__name__}")
+
+    def _describe_tensor(self, tensor: torch.Tensor) -> New | Same:
+        index = self._index.get(id(tensor))
+        if index is not None:
+            return Same(index)
+        return New(self._meta(tensor), self._owners.get(_storage(tensor)))
+
+    def _meta(self, tensor: torch.Tensor) -> TensorMeta:
+        try:
+            meta = meta_of(tensor)
+        except NotImplementedError as error:
+            raise Unsupported(str(error)) from error
+        if meta.device == self._stand_ins.device and self._stand_ins.device.type == "meta":
+            return meta.replace(device=torch.device("cpu"))
+        return meta
+
+
+def _storage(tensor: torch.Tensor) -> object:
+    """What identifies the memory of `tensor`; the tensor itself where it has no single storage."""
+    if tensor.layout is not torch.strided:
+        return tensor
+    return tensor.untyped_storage()._cdata
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version

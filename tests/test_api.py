@@ -1,0 +1,244 @@
+"""The public interface: forms of `capture`, what a captured callable shows, backends, explanations."""
+
+import __future__
+
+import functools
+import inspect
+import json
+import subprocess
+import sys
+
+import networkx
+import pytest
+import torch
+
+import tracer
+from tests.models_torch import Mlp
+from tracer import capture, counters, disable, explain, graph_break, is_capturing, reset
+
+
+def example(x: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
+    """Scale and shift."""
+    return x * scale + 1
+
+
+def test_names_that_are_public():
+    names = "capture disable graph_break is_capturing reset counters explain GraphBreakError".split()
+    assert set(names) <= set(tracer.__all__)
+    assert all(hasattr(tracer, name) for name in tracer.__all__)
+
+
+def test_decorator_with_and_without_parentheses():
+    for captured in (capture(example), capture()(example), capture(backend="eager")(example)):
+        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 3.0))
+
+
+def test_captured_function_keeps_its_face():
+    captured = capture(example)
+    assert captured.__name__ == "example" and captured.__doc__ == "Scale and shift."
+    assert captured.__wrapped__ is example and captured.__module__ == __name__
+    assert captured.__qualname__ == example.__qualname__
+    assert inspect.signature(captured) == inspect.signature(example)
+    assert "example" in repr(captured)
+
+
+def test_every_sort_of_callable():
+    class Adder:
+        def __init__(self, amount):
+            self.amount = amount
+
+        def __call__(self, x):
+            return x + self.amount
+
+        def method(self, x):
+            return x - self.amount
+
+    x = torch.ones(1)
+    for callable_, expected in {
+        Adder(2): 3,
+        Adder(2).method: -1,
+        (lambda x: x * 5): 5,
+        functools.partial(example, scale=4.0): 5,
+        torch.relu: 1,
+        capture(example): 3,
+    }.items():
+        captured = capture(callable_, strict=True)
+        assert captured(x).item() == expected
+        assert captured(x).item() == expected
+
+
+def test_is_capturing():
+    seen = []
+
+    def program(x):
+        if is_capturing():
+            return x + 1
+        return x - 1
+
+    assert not is_capturing()
+    assert torch.equal(capture(program)(torch.ones(2)), torch.full((2,), 2.0))
+    assert torch.equal(program(torch.ones(2)), torch.zeros(2))
+    assert not is_capturing() and not seen
+
+
+def test_torch_is_told_that_a_capture_is_going_on():
+    captured = capture(lambda x: (x + 1, torch.compiler.is_compiling()))
+    assert captured(torch.ones(2))[1] is True
+    assert not torch.compiler.is_compiling()
+
+
+def test_disable_runs_natively_and_is_a_decorator():
+    seen = []
+
+    @disable
+    def native(x):
+        seen.append(is_capturing())
+        return x + 1
+
+    captured = capture(lambda x: native(x) * 2)
+    assert captured(torch.ones(1)).item() == 4
+    assert seen == [False]
+    assert native(torch.ones(1)).item() == 2
+
+
+def test_graph_break_outside_of_a_capture_does_nothing():
+    assert graph_break("anything") is None
+
+
+def test_reset_forgets():
+    captured = capture(example)
+    captured(torch.ones(2))
+    reset()
+    assert counters().captures == 0 and counters().hits == 0
+    captured(torch.ones(2))
+    assert counters().captures == 1
+
+
+def test_backend_sees_graph_and_inputs():
+    received = []
+
+    def backend(graph_module, example_inputs):
+        received.append((graph_module, example_inputs))
+        return graph_module.forward
+
+    captured = capture(Mlp().eval(), backend=backend)
+    captured(torch.randn(3, 16))
+    ((graph_module, example_inputs),) = received
+    assert isinstance(graph_module, torch.fx.GraphModule)
+    assert all(isinstance(value, torch.Tensor) for value in example_inputs)
+    placeholders = [node for node in graph_module.graph.nodes if node.op == "placeholder"]
+    assert len(placeholders) == len(example_inputs) == 5
+    linear = next(node for node in graph_module.graph.nodes if "linear" in str(node.target))
+    assert tuple(linear.meta["tensor_meta"].shape) == (3, 32)
+    assert "models_torch.py" in linear.meta["stack_trace"]
+    outputs = graph_module(*example_inputs)
+    assert isinstance(outputs, (tuple, list)) and outputs[0].shape == (3, 16)
+
+
+def test_backend_of_torch_by_name():
+    captured = capture(example, backend="aot_eager")
+    x = torch.ones(2, requires_grad=True)
+    captured(x).sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 2.0))
+
+
+def test_error_in_a_backend_surfaces_as_itself():
+    def backend(graph_module, example_inputs):
+        raise KeyError("from the backend")
+
+    with pytest.raises(KeyError, match="from the backend"):
+        capture(example, backend=backend)(torch.ones(2))
+
+
+def test_error_of_a_compiled_graph_surfaces_as_itself():
+    def backend(graph_module, example_inputs):
+        def compiled(*inputs):
+            raise KeyError("at run time")
+
+        return compiled
+
+    with pytest.raises(KeyError, match="at run time"):
+        capture(example, backend=backend)(torch.ones(2))
+
+
+def test_entries():
+    captured = capture(example)
+    for _ in range(3):
+        captured(torch.ones(2))
+    captured(torch.ones(2, 2), scale=3.0)
+    first, second = sorted(captured.entries, key=lambda entry: -entry.hits)
+    assert first.hits == 2 and second.hits == 0
+    assert isinstance(first.graph_module, torch.fx.GraphModule)
+    assert "torch.Tensor" in str(first.guards)
+    compile(first.program, "program", "exec")
+
+
+def test_dump_of_a_graph_is_runnable_python(tmp_path):
+    captured = capture(example)
+    captured(torch.ones(2))
+    text = captured.dump(what="graph")
+    assert "f32[2] stride (1,)" in text
+    assert "return x * scale + 1" in text
+    namespace: dict = {"torch": torch}
+    exec(compile(text, "graph", "exec", flags=__future__.annotations.compiler_flag), namespace)
+    (graph,) = (value for value in namespace.values() if inspect.isfunction(value))
+    assert torch.equal(graph(torch.ones(2))[0], torch.full((2,), 3.0))
+    captured.dump(tmp_path / "all.txt", what="all")
+    written = (tmp_path / "all.txt").read_text()
+    assert text in written and "guard" in written.lower()
+
+
+@pytest.mark.parametrize("what", ["graph", "guards", "program", "bytecode", "all"])
+def test_every_kind_of_dump_says_something(what):
+    captured = capture(example)
+    captured(torch.ones(2))
+    assert len(captured.dump(what=what)) > 20
+
+
+def test_dump_of_an_unknown_kind():
+    with pytest.raises(ValueError, match="guards"):
+        capture(example).dump(what="nonsense")
+
+
+def test_graph_as_networkx_dot_and_json():
+    captured = capture(example)
+    captured(torch.ones(2))
+    (entry,) = captured.entries
+    network = entry.to_networkx()
+    assert isinstance(network, networkx.DiGraph) and networkx.is_directed_acyclic_graph(network)
+    assert entry.to_dot().startswith("digraph")
+    assert json.loads(entry.to_json())
+
+
+def test_explanation_counts_and_times():
+    explanation = explain(example, torch.ones(2))
+    assert explanation.graphs == 1 and explanation.ops == 2 and not explanation.breaks
+    told = str(explanation)
+    assert "test_api.py" in told and "f32[2]" in told
+    for number in ("graphs", "ops", "breaks"):
+        assert number in told
+
+
+def test_explanation_leaves_the_function_alone():
+    calls = []
+
+    def program(x):
+        calls.append(1)
+        return x + 1
+
+    explain(program, torch.ones(2))
+    assert len(calls) == 1
+
+
+def test_import_is_light():
+    code = (
+        "import sys, torch\n"
+        "before = set(sys.modules)\n"
+        "import time; start = time.perf_counter(); import tracer; spent = time.perf_counter() - start\n"
+        "new = set(sys.modules) - before\n"
+        "heavy = [name for name in ('torch._dynamo', 'sympy', 'networkx', 'torch._inductor') if name in new]\n"
+        "print(heavy, spent)\n"
+        "assert not heavy, heavy\n"
+        "assert spent < 0.3, spent\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

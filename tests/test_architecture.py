@@ -1,0 +1,178 @@
+"""The rules of DESIGN.md that can be read off the source: who imports whom, and what is nowhere to be found."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("tracer", "passes", "backends")
+
+# Lowest first. A module belongs to the longest name that it starts with.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("passes",),
+    ("backends",),
+    ("tracer.reasons", "tracer.options", "tracer.events"),
+    ("tracer.code",),
+    ("tracer.guards",),
+    ("tracer.graph", "tracer.effects"),
+    ("tracer.values",),
+    ("tracer.interpret",),
+    ("tracer.output",),
+    ("tracer.capture",),
+    ("tracer.dispatch",),
+    ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
+)
+NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
+LAZY = ("torch._dynamo", "torch._inductor", "torch._functorch", "sympy", "networkx", "pyarrow")
+VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
+EVAL_FRAME = "tracer/dispatch/hook.py"
+MAX_LINES = 600
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: who imports what, whether inside a function, whether for type checkers only."""
+
+    module: str
+    target: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sources()}
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Imports of a file; `from package import module` counts as an import of the module."""
+    module = module_name(path)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def visit(node: ast.AST, in_function: bool, for_types: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, alias.name, node.lineno, in_function, for_types)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield Import(module, inner if inner in MODULES else base, node.lineno, in_function, for_types)
+        in_function |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for_types |= isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, in_function, for_types)
+
+    yield from visit(ast.parse(path.read_text()), False, False)
+
+
+def layer_of(module: str) -> int:
+    fitting = [
+        (len(name), level)
+        for level, names in enumerate(LAYERS)
+        for name in names
+        if module == name or module.startswith(name + ".")
+    ]
+    return max(fitting)[1]
+
+
+IMPORTS = [found for path in sources() for found in imports_of(path)]
+OWN = [found for found in IMPORTS if found.target.split(".")[0] in PACKAGES]
+
+
+def where(found: Import) -> str:
+    return f"{MODULES[found.module].relative_to(ROOT)}:{found.line} imports {found.target}"
+
+
+def test_imports_go_to_lower_layers():
+    wrong = [where(found) for found in OWN if layer_of(found.target) > layer_of(found.module)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_packages_keep_apart():
+    wrong = [
+        where(found)
+        for found in OWN
+        if found.target.split(".")[0] in NEVER_IMPORTED_BY.get(found.module.split(".")[0], ())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_cycles():
+    needs: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in OWN:
+        if found.target in MODULES and found.target != found.module and not found.for_types:
+            needs[found.module].add(found.target)
+    finished: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " imports ".join([*path[path.index(module) :], module])
+        if module not in finished:
+            for needed in needs[module]:
+                visit(needed, (*path, module))
+            finished.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+def test_no_imports_inside_functions():
+    wrong = [where(found) for found in IMPORTS if found.in_function and not found.target.startswith(LAZY)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_heavy_packages_are_imported_when_needed_only():
+    wrong = [
+        where(found)
+        for found in IMPORTS
+        if found.target.startswith(LAZY) and not found.in_function and not found.for_types
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_is_pickled():
+    wrong = [
+        where(found) for found in IMPORTS if found.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_version_tests_are_where_they_belong():
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if "version_info" in path.read_text() and not str(path.relative_to(ROOT)).startswith(VERSION_TESTS)
+    ]
+    assert not wrong
+
+
+def test_one_file_knows_the_frame_hook():
+    knowing = [str(path.relative_to(ROOT)) for path in sources() if "eval_frame" in path.read_text()]
+    assert set(knowing) <= {EVAL_FRAME}
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_file(path: Path):
+    """A paragraph at the top, no blanket `except`, not too long."""
+    tree = ast.parse(path.read_text())
+    if tree.body:
+        assert ast.get_docstring(tree), "no opening paragraph"
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            kinds = [] if node.type is None else [name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)]
+            blanket = node.type is None or {"Exception", "BaseException"} & set(kinds)
+            raises = any(isinstance(inner, ast.Raise) for statement in node.body for inner in ast.walk(statement))
+            assert not blanket or raises, f"blanket except in line {node.lineno} that raises nothing"

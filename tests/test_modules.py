@@ -1,0 +1,299 @@
+"""torch.nn.Module as program and inside programs: containers, hooks, modes, buffers, the wrapper's manners."""
+
+import copy
+import pickle
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tests.check import check, one_graph
+from tests.models_torch import Mlp, Routed
+from tracer import capture, counters, explain
+
+
+class Counted(nn.Module):
+    """Counts its calls in an attribute and in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+        self.calls = 0
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        self.seen += 1
+        self.last = self.fc(x)
+        return self.last * self.calls
+
+
+class Shared(nn.Module):
+    """One child under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.second = self.first
+        self.bias = self.first.bias
+
+    def forward(self, x):
+        return self.second(self.first(x)) + self.bias, self.first is self.second
+
+
+class Stack(nn.Module):
+    """Every container, indexed and iterated in several ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+        self.named = nn.ModuleDict({"relu": nn.ReLU(), "gelu": nn.GELU()})
+        self.body = nn.Sequential(OrderedDict(fc=nn.Linear(2, 2), act=nn.Tanh()))
+        self.scales = nn.ParameterList([nn.Parameter(torch.full((2,), 2.0)), nn.Parameter(torch.ones(2))])
+        self.optional = None
+
+    def forward(self, x):
+        for index, layer in enumerate(self.layers):
+            x = layer(x) * self.scales[index % len(self.scales)]
+        for layer in self.layers[1:]:
+            x = layer(x)
+        for name, activation in self.named.items():
+            x = activation(x) if name != "skipped" else x
+        if self.optional is not None:
+            x = self.optional(x)
+        return self.body(x) + self.body.fc(x) + self.body[0](x) + len(self.layers) + ("relu" in self.named)
+
+
+def test_module_as_program():
+    one_graph(Mlp(), torch.randn(3, 16))
+    one_graph(Stack(), torch.randn(3, 2))
+    one_graph(Shared(), torch.randn(3, 2))
+    one_graph(Routed(), torch.randn(3, 8), keywords={"branch": "large"})
+
+
+def test_module_as_argument_and_global():
+    def program(model, x):
+        return model(x) + model.fc1.weight.sum(), model.training, model.activation
+
+    one_graph(program, Mlp().eval(), torch.randn(3, 16))
+
+
+def test_state_of_the_module_is_changed():
+    check(Counted(), torch.randn(3, 2), calls=3, recaptures=None, gradients=False)
+
+
+def test_training_mode_is_guarded():
+    model = Mlp()
+    captured = capture(model, strict=True)
+    x = torch.randn(3, 16)
+    torch.manual_seed(0)
+    train = captured(x)
+    model.eval()
+    assert torch.equal(captured(x), model(x)) and not torch.equal(captured(x), train)
+
+
+def test_batch_norm_in_training():
+    one_graph(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(inplace=True)).train(), torch.randn(4, 3))
+
+
+def test_parameter_exchanged():
+    model = Mlp()
+    captured = capture(model.eval(), strict=True)
+    x = torch.randn(3, 16)
+    captured(x)
+    model.fc1.weight = nn.Parameter(torch.zeros_like(model.fc1.weight))
+    assert torch.equal(captured(x), model(x))
+    model.fc2.bias = None
+    assert torch.equal(captured(x), model(x))
+
+
+def test_parameters_updated_in_place_need_no_new_capture():
+    model = Mlp().eval()
+    captured = capture(model, strict=True)
+    x = torch.randn(3, 16)
+    captured(x)
+    with torch.no_grad():
+        model.fc1.weight.zero_()
+    assert torch.equal(captured(x), model(x))
+    assert counters().captures == 1
+
+
+def test_submodule_exchanged():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    captured = capture(model, strict=True)
+    x = torch.randn(3, 2)
+    captured(x)
+    model[1] = nn.Tanh()
+    assert torch.equal(captured(x), model(x))
+    model.append(nn.Linear(2, 4))
+    assert torch.equal(captured(x), model(x))
+
+
+def test_one_capture_serves_other_instances():
+    model = Mlp().eval()
+    captured = capture(lambda model, x: model(x), strict=True)
+    x = torch.randn(3, 16)
+    for instance in (model, copy.deepcopy(model), Mlp().eval(), model):
+        assert torch.equal(captured(instance, x), instance(x))
+    assert counters().captures == 1
+
+
+def test_forward_hooks():
+    model = Mlp()
+    log = []
+    model.fc1.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    model.fc1.register_forward_hook(lambda module, args, out: out * 2)
+    model.register_forward_hook(lambda module, args, kwargs, out: log.append(len(log)), with_kwargs=True)
+    one_graph(model.eval(), torch.randn(3, 16))
+
+
+def test_hook_added_and_removed_between_calls():
+    model = Mlp().eval()
+    captured = capture(model, strict=True)
+    x = torch.randn(3, 16)
+    plain = captured(x)
+    handle = model.fc2.register_forward_hook(lambda module, args, out: out + 100)
+    assert torch.equal(captured(x), model(x)) and not torch.equal(captured(x), plain)
+    handle.remove()
+    assert torch.equal(captured(x), plain)
+
+
+def test_global_module_hook():
+    model = Mlp().eval()
+    captured = capture(model, strict=True)
+    x = torch.randn(3, 16)
+    captured(x)
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, args, out: seen.append(type(module).__name__)
+    )
+    try:
+        captured(x)
+    finally:
+        handle.remove()
+    assert seen == ["Linear", "Dropout", "Linear", "Mlp"]
+
+
+def test_backward_hook():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    log = []
+    model[0].register_full_backward_hook(lambda module, inputs, outputs: log.append(outputs[0].sum().item()))
+    check(model, torch.randn(3, 2, requires_grad=True))
+
+
+def test_walk_over_parameters_and_modules():
+    def program(model, x):
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight"):
+                x = x + parameter.sum()
+        kinds = [type(module).__name__ for module in model.modules()]
+        return x, kinds, len(list(model.children())), list(model.state_dict())
+
+    check(program, Mlp(), torch.randn(16), breaks=[])
+
+
+def test_module_built_inside():
+    def program(x):
+        torch.manual_seed(3)
+        return nn.Linear(2, 3)(x)
+
+    check(program, torch.randn(2), recaptures=None)
+
+
+def test_functional_call():
+    model = Mlp().eval()
+
+    def program(parameters, x):
+        return torch.func.functional_call(model, parameters, (x,))
+
+    check(program, {"fc1.bias": torch.zeros(32)}, torch.randn(3, 16), recaptures=None)
+
+
+def test_parametrized_module():
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    check(model, torch.randn(2, 3))
+
+
+def test_lazy_module():
+    check(nn.Sequential(nn.LazyLinear(3), nn.ReLU()), torch.randn(2, 5), recaptures=None)
+
+
+def test_checkpointed_module():
+    block = Mlp().eval()
+
+    def program(x):
+        return torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)
+
+    check(program, torch.randn(2, 16, requires_grad=True), recaptures=None)
+
+
+def test_module_is_callable_with_keywords_only():
+    one_graph(Mlp().eval(), keywords={"x": torch.randn(3, 16)})
+
+
+def test_getattr_falls_back_to_the_users():
+    class Dynamic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(2, 2)
+
+        def __getattr__(self, name):
+            if name == "factor":
+                return 3
+            return super().__getattr__(name)
+
+        def forward(self, x):
+            return self.fc(x) * self.factor
+
+    one_graph(Dynamic(), torch.randn(2))
+
+
+def test_captured_module_behaves_like_the_module():
+    model = Counted()
+    captured = capture(model)
+    captured(torch.randn(3, 2))
+    assert captured.calls == 1 and model.calls == 1
+    assert list(captured.state_dict()) == list(model.state_dict())
+    assert [id(parameter) for parameter in captured.parameters()] == [id(parameter) for parameter in model.parameters()]
+    captured.eval()
+    assert not model.training
+    captured.fc.bias = None
+    assert model.fc.bias is None
+    captured.calls = 7
+    assert model.calls == 7
+    captured.load_state_dict(model.state_dict())
+    assert captured.double().fc.weight.dtype is torch.float64
+    assert pickle.loads(pickle.dumps(model)).calls == 7
+    assert isinstance(captured, nn.Module)
+
+
+def test_captured_module_inside_another():
+    inner = capture(Mlp().eval(), strict=True)
+    outer = nn.Sequential(inner, nn.ReLU())
+    x = torch.randn(3, 16)
+    assert torch.equal(outer(x), F.relu(inner(x)))
+
+
+def test_captured_forward_in_a_class():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(2, 2)
+
+        @capture(strict=True)
+        def forward(self, x):
+            return self.fc(x).relu()
+
+    first, second = Model(), Model()
+    x = torch.randn(3, 2)
+    for model in (first, second, first):
+        assert torch.equal(model(x), model.fc(x).relu())
+
+
+@pytest.mark.parametrize("name", ["fc1", "fc2"])
+def test_guard_names_the_parameter_as_a_person_would(name):
+    told = str(explain(Mlp().eval(), torch.randn(3, 16)))
+    assert f"self.{name}.weight" in told
+    assert "_parameters" not in told and "_modules" not in told

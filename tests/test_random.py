@@ -1,0 +1,106 @@
+"""Random numbers: a captured program draws the same ones, and as many, as the plain one."""
+
+import random
+
+import torch
+from torch.nn import functional as F
+
+from tests.check import check, one_graph
+from tracer import capture, graph_break
+
+
+def test_operators_that_draw():
+    def program(x):
+        return (
+            torch.rand(2),
+            torch.randn_like(x),
+            torch.randint(0, 10, (3,)),
+            torch.randperm(4),
+            torch.bernoulli(x * 0.5),
+        )
+
+    one_graph(program, torch.ones(2))
+
+
+def test_in_place_operators_that_draw():
+    def program(x):
+        return x.uniform_(), torch.empty(2).normal_(1.0, 2.0), torch.zeros(2).exponential_()
+
+    one_graph(program, torch.ones(2))
+
+
+def test_dropout():
+    def program(x):
+        return F.dropout(x, 0.5), F.dropout(x, 0.5, training=False), torch.nn.Dropout(0.3)(x)
+
+    check(program, torch.ones(100), breaks=[])
+
+
+def test_draw_whose_result_is_not_used():
+    def program(x):
+        torch.rand(5)
+        return x + torch.rand(1)
+
+    one_graph(program, torch.ones(2))
+
+
+def test_numbers_differ_from_call_to_call():
+    captured = capture(lambda x: x + torch.rand(3), strict=True)
+    x = torch.zeros(3)
+    assert not torch.equal(captured(x), captured(x))
+
+
+def test_generator_argument():
+    def make():
+        return torch.Generator().manual_seed(5), torch.ones(2)
+
+    def program(generator, x):
+        return x + torch.rand(2, generator=generator)
+
+    check(program, make=make, recaptures=None)
+
+
+def test_seed_set_inside():
+    def program(x):
+        torch.manual_seed(42)
+        return x + torch.rand(2)
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+def test_state_saved_and_put_back():
+    def program(x):
+        state = torch.get_rng_state()
+        first = torch.rand(2)
+        torch.set_rng_state(state)
+        return x + first - torch.rand(2)
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+def test_draws_on_both_sides_of_a_break():
+    def program(x):
+        first = torch.rand(2)
+        graph_break()
+        return x + first + torch.rand(2)
+
+    check(program, torch.ones(2), graphs=2, breaks=["explicit"])
+
+
+def test_python_random():
+    def program(x):
+        numbers = [random.random(), random.randint(0, 5), random.choice("abc")]
+        return x + numbers[0], numbers
+
+    check(program, torch.ones(2), recaptures=None, calls=3)
+    captured = capture(program, strict=True)
+    assert captured(torch.ones(2))[1] != captured(torch.ones(2))[1]
+
+
+def test_drop_path_by_a_python_coin():
+    def program(x, keep):
+        if random.random() < keep:
+            return x * 2
+        return x
+
+    check(program, torch.ones(2), 0.5, recaptures=None, calls=6, fresh=True)

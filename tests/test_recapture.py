@@ -1,0 +1,196 @@
+"""When a call is served from the cache, when the program is captured anew, and what is said about it."""
+
+import threading
+
+import pytest
+import torch
+
+from tests.check import check
+from tracer import capture, counters, explain
+
+
+class Config:
+    """Options of a program, read by attribute."""
+
+    def __init__(self):
+        self.scale = 2
+        self.nested = {"names": ["a", "b"], "flag": True}
+
+
+def test_hits_are_counted():
+    captured = capture(lambda x: x + 1, strict=True)
+    for _ in range(5):
+        captured(torch.ones(2))
+    assert counters().captures == 1 and counters().hits == 4
+
+
+def read_config(config, x):
+    y = x * config.scale
+    if config.nested["flag"]:
+        y = y + len(config.nested["names"])
+    return y
+
+
+CHANGES = {
+    "attribute": lambda config: setattr(config, "scale", 3),
+    "type of attribute": lambda config: setattr(config, "scale", 2.0),
+    "item": lambda config: config.nested.update(flag=False),
+    "length": lambda config: config.nested["names"].append("c"),
+    "another dict": lambda config: setattr(config, "nested", {"names": [], "flag": True}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_change_that_matters_is_noticed(change):
+    config, x = Config(), torch.ones(2, dtype=torch.int64)
+    captured = capture(read_config, strict=True)
+    captured(config, x)
+    change(config)
+    expected, found = read_config(config, x), captured(config, x)
+    assert torch.equal(expected, found) and expected.dtype is found.dtype
+    assert counters().captures == 2
+
+
+UNSEEN = {
+    "attribute not read": lambda config: setattr(config, "other", 3),
+    "content not read": lambda config: config.nested["names"].__setitem__(0, "z"),
+    "key not read": lambda config: config.nested.update(unused=1),
+    "equal value": lambda config: setattr(config, "scale", int("2")),
+}
+
+
+@pytest.mark.parametrize("change", UNSEEN.values(), ids=UNSEEN)
+def test_change_that_does_not_matter_is_a_hit(change):
+    config, x = Config(), torch.ones(2)
+    captured = capture(read_config, strict=True)
+    captured(config, x)
+    change(config)
+    assert torch.equal(captured(config, x), read_config(config, x))
+    assert counters().captures == 1
+
+
+def test_entries_of_several_shapes_stay():
+    captured = capture(lambda x: x * 2, strict=True, dynamic=False)
+    shapes = [(2,), (3,), (2, 2), ()]
+    for shape in shapes * 3:
+        assert captured(torch.ones(shape)).shape == shape
+    assert counters().captures == len(shapes)
+
+
+def test_beyond_the_limit_the_original_runs():
+    captured = capture(lambda x, n: x * n, strict=True, recompile_limit=3)
+    for n in range(10):
+        assert torch.equal(captured(torch.ones(2), n), torch.full((2,), float(n)))
+    assert counters().captures == 3
+    captured(torch.ones(2), 0)
+    assert counters().captures == 3
+
+
+def test_size_that_changes_becomes_dynamic():
+    captured = capture(lambda x: x * x.shape[0] + x.sum(), strict=True)
+    for size in (4, 5, 6, 7, 20):
+        x = torch.randn(size)
+        assert torch.equal(captured(x), x * size + x.sum())
+    assert counters().captures == 2
+
+
+def test_dynamic_sizes_in_branches_and_views():
+    def program(x):
+        rows, columns = x.shape
+        if rows > 8:
+            x = x[:8]
+        return x.reshape(-1, columns // 2), torch.arange(rows), x.new_zeros(rows + 1).shape[0]
+
+    captured = capture(program, strict=True)
+    for rows in (3, 5, 6, 9, 12, 8, 2):
+        x = torch.randn(rows, 4)
+        expected, found = program(x), captured(x)
+        assert all(map(torch.equal, expected[:2], found[:2])) and expected[2] == found[2] and type(found[2]) is int
+    assert counters().captures <= 4
+
+
+def test_dynamic_from_the_start_and_never():
+    always = capture(lambda x: x + x.shape[0], dynamic=True, strict=True)
+    for size in (3, 4, 5):
+        assert torch.equal(always(torch.zeros(size)), torch.full((size,), float(size)))
+    assert counters().captures == 1
+    never = capture(lambda x: x - x.shape[0], dynamic=False, strict=True)
+    for size in (3, 4, 5):
+        never(torch.zeros(size))
+    assert counters().captures == 4
+
+
+def test_sizes_of_zero_and_one_are_special():
+    def program(x, y):
+        return x + y
+
+    captured = capture(program, strict=True)
+    for size in (3, 4, 1, 0, 5):
+        x, y = torch.ones(size, 2), torch.ones(size, 2)
+        assert torch.equal(captured(x, y), program(x, y))
+
+
+def test_explanation_names_the_guard_that_failed():
+    config = Config()
+    captured = capture(read_config, strict=True)
+    captured(config, torch.ones(2))
+    config.scale = 5
+    captured(config, torch.ones(2))
+    told = str(explain(captured, config, torch.ones(2)))
+    assert "config.scale" in told
+
+
+def test_program_that_changes_what_it_reads_settles():
+    config = Config()
+
+    def program(x):
+        config.scale = min(config.scale + 1, 4)
+        return x * config.scale
+
+    check(program, torch.ones(2), calls=2)
+
+
+def test_threads_share_one_capture():
+    captured = capture(lambda x: (x + 1).relu() * 2, strict=True)
+    results, errors = [], []
+    barrier = threading.Barrier(8)
+
+    def work(value):
+        barrier.wait()
+        try:
+            for _ in range(20):
+                results.append((value, captured(torch.full((3,), float(value))).sum().item()))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(value,)) for value in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(results) == 160 and all(found == (value + 1) * 2 * 3 for value, found in results)
+    assert counters().captures == 1
+
+
+def test_captured_functions_call_each_other():
+    inner = capture(lambda x: x + 1, strict=True)
+    outer = capture(lambda x: inner(x) * 2, strict=True)
+    for _ in range(2):
+        assert outer(torch.ones(1)).item() == 4
+
+
+def test_recursive_captured_function():
+    @capture(strict=True)
+    def down(x, depth):
+        return x if depth == 0 else down(x * 2, depth - 1)
+
+    assert down(torch.ones(1), 3).item() == 8
+
+
+def test_capture_next_to_torch_compile():
+    compiled = torch.compile(lambda x: x * 3, backend="eager")
+    captured = capture(lambda x: x + 1, strict=True)
+    x = torch.ones(1)
+    assert [captured(x).item(), compiled(x).item(), captured(x).item(), compiled(x).item()] == [2, 3, 2, 3]
+    torch.compiler.reset()

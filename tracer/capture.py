@@ -1,0 +1,242 @@
+"""Capturing one frame, start to end: trace, break and trace again, rebuild, compile.
+
+    attempt ► whole                       ► program that returns
+            ► broke at step n ► attempt up to n ► program that runs the instruction natively
+            ► nothing to gain             ► program that runs the original
+
+What comes before (a guard miss) and after (a cache entry) is not known here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tracer.code.decode import Code, decode
+from tracer.code.resume import Layout
+from tracer.guards.source import Source, argument
+from tracer.guards.source import function as function_source
+from tracer.guards.state import read_state
+from tracer.interpret import handlers, lookasides
+from tracer.interpret.frame import Frame, run_root
+from tracer.interpret.trace import Location, Trace
+from tracer.options import Options
+from tracer.output.emitter import Unrebuildable
+from tracer.output.program import Program, breaking, returning
+from tracer.reasons import (
+    COROUTINE,
+    ESCAPING_GENERATOR,
+    ESCAPING_OBJECT,
+    RAISED_EXCEPTION,
+    GraphBreak,
+    Reason,
+    TracerBug,
+)
+from tracer.values.base import MISSING, Item, Lazy
+from tracer.values.context import Raised
+from tracer.values.functions import CellValue
+
+if TYPE_CHECKING:
+    import types
+
+    import torch
+
+    from tracer.guards.guard_set import GuardSet
+
+REGISTERED = (handlers, lookasides)
+"""Imported for what they register."""
+
+BranchMaker = Callable[[Code, int, Layout], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where a graph ended before its frame did, and why."""
+
+    reason: Reason
+    detail: str
+    location: Location
+    positions: Any
+    inside: Location | None = None
+
+    @property
+    def key(self) -> str:
+        return self.reason.id
+
+
+@dataclass(slots=True)
+class Capture:
+    """The result of capturing one frame: what an entry of the cache is made from."""
+
+    code: Code
+    guards: GuardSet
+    inputs: list[Source]
+    program: Callable[..., Any]
+    program_source: str
+    graph: Any
+    op_count: int
+    broke: Break | None
+    skipped: bool = False
+    example_inputs: list[torch.Tensor] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Seconds spent in each stage of a capture."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Any:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A frame to be captured: the function called and its bound locals, in the order of its parameters.
+
+    `compile_graph(builder, inputs)` makes the graph's callable; `make_branch` is described at
+    tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
+    """
+
+    function: types.FunctionType
+    locals: Sequence[Any]
+    options: Options
+    compile_graph: Callable[[Any, list[Any]], Callable[..., Any]]
+    make_branch: BranchMaker
+    run_original: Callable[..., Any]
+    shapes: Any = None
+
+
+def capture_frame(request: Request) -> Capture:
+    """Capture one frame. Raises GraphBreakError through the caller only; breaks are part of the result."""
+    watch = Stopwatch()
+    code = decode(request.function.__code__)
+    if code.suspends:
+        return _skip(request, code, Trace(), _break_at(Trace(), code, COROUTINE, code.qualname, 0), watch)
+    with watch.stage("trace"):
+        trace, frame, broke, step = _attempt(request, code, None)
+    if broke is None:
+        try:
+            with watch.stage("output"):
+                program = returning(trace, code, frame.result)
+            return _finish(request, code, trace, program, None, watch)
+        except Unrebuildable as error:
+            broke, step = _unrebuildable(trace, frame, error, trace.step)
+    while True:
+        with watch.stage("trace"):
+            trace, frame, again, _ = _attempt(request, code, step)
+        if again is not None:
+            raise TracerBug(f"{code!r}: broke at step {step} with {broke}, but before it in the second run: {again}")
+        try:
+            with watch.stage("output"):
+                program = breaking(trace, frame, request.make_branch)
+            return _finish(request, code, trace, program, broke, watch)
+        except Unrebuildable as error:
+            if error.birth is None or error.birth >= step:
+                return _skip(request, code, trace, broke, watch)
+            broke, step = _unrebuildable(trace, frame, error, error.birth)
+        except CannotResume:
+            return _skip(request, code, trace, broke, watch)
+
+
+class CannotResume(Exception):
+    """No code object can be made that goes on from the place of a break."""
+
+
+def _unrebuildable(trace: Trace, frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
+    """Break where the value that cannot be rebuilt was made (or, not knowing, where the frame stands)."""
+    reason = ESCAPING_OBJECT if error.birth is None else ESCAPING_GENERATOR
+    at = step if error.birth is None else error.birth
+    return _break_at(trace, frame.code, reason, error.what, frame.op.index), at
+
+
+def _break_at(trace: Trace, code: Code, reason: Reason, detail: str, index: int) -> Break:
+    op = code.ops[index]
+    return Break(reason, detail, Location(code, op.line or 0), op.positions, trace.location)
+
+
+def _attempt(request: Request, code: Code, stop_at: int | None) -> tuple[Trace, Frame, Break | None, int]:
+    """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
+    trace = Trace()
+    trace.shapes = request.shapes() if request.shapes is not None else None
+    frame = root_frame(trace, code, request.function, request.locals)
+    trace.frame = frame
+    trace.guard(None, "state", read_state())
+    try:
+        run_root(frame, stop_at)
+        return trace, frame, None, trace.step
+    except GraphBreak as stopped:
+        reason, detail = stopped.reason, stopped.detail
+    except Raised as raised:
+        reason, detail = RAISED_EXCEPTION, raised.value.cls.__name__
+    return trace, frame, _break_at(trace, code, reason, detail, max(frame.index - 1, 0)), trace.step
+
+
+def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: Sequence[Any]) -> Frame:
+    """The frame of the captured function itself: its arguments are lazy, reached by their names."""
+    own = function_source(function.__code__)
+    slots: list[Item] = [MISSING] * len(code.slot_names)
+    for index, value in enumerate(locals):
+        slots[index] = Lazy(value, argument(code.local_names[index]))
+    closure = tuple(
+        CellValue(source=own.child("cell", index), obj=cell) for index, cell in enumerate(function.__closure__ or ())
+    )
+    for cell in closure:
+        trace.known[id(cell.object)] = cell
+    return Frame(trace, code, slots, function.__globals__, own.child("globals"), closure, None, function)
+
+
+def _finish(
+    request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
+) -> Capture:
+    inputs = [value for value in trace.inputs if value.node in program.graph_inputs]
+    example_inputs: list[Any] = [value.object for value in inputs]
+    compiled = None
+    if program.calls_graph:
+        with watch.stage("backend"):
+            compiled = request.compile_graph(trace.graph, example_inputs)
+    with watch.stage("compile"):
+        function = program.compile(compiled)
+    if broke is not None:
+        trace.guard(function_source(request.function.__code__).child("globals"), "same object", request.function.__globals__)
+    return Capture(
+        code=code,
+        guards=trace.guards,
+        inputs=program.inputs,
+        program=function,
+        program_source=program.source,
+        graph=trace.graph,
+        op_count=trace.graph.call_count,
+        broke=broke,
+        example_inputs=example_inputs,
+        seconds=watch.seconds,
+    )
+
+
+def _skip(request: Request, code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
+    """An entry that runs the original: guarded by all that led to the decision."""
+    sources = [function_source(request.function.__code__)]
+    sources += [argument(name) for name in code.local_names[: code.parameter_count]]
+    return Capture(
+        code=code,
+        guards=trace.guards,
+        inputs=sources,
+        program=request.run_original,
+        program_source=f"def {code.name}_original(*frame):\n    return original(*frame)\n",
+        graph=None,
+        op_count=0,
+        broke=broke,
+        skipped=True,
+        seconds=watch.seconds,
+    )
+
+

@@ -1,0 +1,375 @@
+"""Canonical instructions: what CPython's bytecode means, whichever version wrote it.
+
+`decode` turns a native code object into a `Code`, a list of `Op`, once per code object. Offsets are native
+bytes in `co_code`; indices count canonical instructions. Nothing here knows about tensors, guards or graphs.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import opcode
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType
+from typing import Any
+
+from tracer.code.opcodes import (
+    BINARY_OPERATORS,
+    COMPARISONS,
+    CONVERSIONS,
+    IDENTITY,
+    MEMBERSHIP,
+    OPCODES,
+    UNARY_OPERATORS,
+    Opcode,
+)
+
+UNIT = 2
+"""Bytes in one code unit."""
+
+DROPPED = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME", "KW_NAMES"})
+"""Native opcodes with no canonical counterpart."""
+
+JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Where an exception raised in ops `start` to `end` (exclusive) goes: the stack is cut to `depth`,
+    then the offset of the raising instruction (if `lasti`) and the exception are pushed."""
+
+    start: int
+    end: int
+    target: int
+    depth: int
+    lasti: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an instruction stands in its source file: lines from 1, columns in UTF-8 bytes from 0, end exclusive."""
+
+    line: int | None
+    end_line: int | None
+    column: int | None
+    end_column: int | None
+
+
+class Op:
+    """One canonical instruction; made once per code object, never changed save for `run`.
+
+    `operand` is the argument resolved by meaning: the constant; the name; the slot in `Code.slot_names`; the
+    index of the op jumped to; the function that computes an operator; the count. `offset` is where native execution
+    of the instruction begins (its prefixes included) and `end` the native offset just behind it.
+    """
+
+    __slots__ = (
+        "arg",
+        "code",
+        "end",
+        "index",
+        "keywords",
+        "line",
+        "name",
+        "offset",
+        "opcode",
+        "operand",
+        "push_null",
+        "run",
+    )
+
+    name: str
+    opcode: Opcode
+    arg: int
+    operand: Any
+    index: int
+    offset: int
+    end: int
+    line: int | None
+    keywords: tuple[str, ...]
+    push_null: bool
+    code: Code
+    run: Any
+
+    @property
+    def positions(self) -> Position:
+        return self.code.position(self)
+
+    @property
+    def slot_name(self) -> str:
+        """Name of the variable that a slot instruction works on."""
+        return self.code.slot_names[self.arg]
+
+    def __repr__(self) -> str:
+        shown = "" if self.operand is None else f" {self.operand!r}"
+        return f"<{self.index} {self.name}{shown} at {self.offset}, line {self.line}>"
+
+
+class Code:
+    """A decoded code object.
+
+    `slot_names` are CPython's "localsplus": the `local_names` (arguments first), then the cells that are no
+    argument, then the free variables. An argument captured by an inner function is a local and a cell in one slot.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_native",
+        "_positions",
+        "argument_count",
+        "cell_names",
+        "cell_slots",
+        "exception_table",
+        "filename",
+        "flags",
+        "free_names",
+        "free_slots",
+        "handlers",
+        "has_varargs",
+        "has_varkeywords",
+        "index_at",
+        "keyword_only_count",
+        "local_names",
+        "name",
+        "ops",
+        "positional_only_count",
+        "qualname",
+        "slot_names",
+        "stack_size",
+        "suspends",
+    )
+
+    ops: list[Op]
+    index_at: dict[int, int]
+    exception_table: list[Handler]
+    handlers: list[Handler | None]
+
+    def __init__(self, native: CodeType, forget: Callable[[Any], object] | None = None) -> None:
+        self._native = weakref.ref(native, forget)
+        self._positions: list[Position] | None = None
+        self.name = native.co_name
+        self.qualname = native.co_qualname
+        self.filename = native.co_filename
+        self.flags = native.co_flags
+        self.argument_count = native.co_argcount
+        """Positional ones, positional-only included."""
+        self.positional_only_count = native.co_posonlyargcount
+        self.keyword_only_count = native.co_kwonlyargcount
+        self.has_varargs = bool(native.co_flags & inspect.CO_VARARGS)
+        self.has_varkeywords = bool(native.co_flags & inspect.CO_VARKEYWORDS)
+        self.suspends = bool(
+            native.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
+        )
+        """Whether calling it makes a generator, a coroutine or an asynchronous generator."""
+        self.stack_size = native.co_stacksize
+        self.local_names = native.co_varnames
+        self.cell_names = native.co_cellvars
+        self.free_names = native.co_freevars
+        self.slot_names = slot_names(native)
+        slot = {name: index for index, name in reversed(list(enumerate(self.slot_names)))}
+        self.cell_slots = tuple(slot[name] for name in self.cell_names)
+        free_from = len(self.slot_names) - len(self.free_names)
+        self.free_slots = tuple(range(free_from, len(self.slot_names)))
+
+    @property
+    def native(self) -> CodeType:
+        """The code object decoded. Held weakly: whoever decodes keeps the function or the code object alive."""
+        native = self._native()
+        if native is None:
+            raise ReferenceError(f"the code object of {self.qualname} ({self.filename}) is gone")
+        return native
+
+    @property
+    def parameter_count(self) -> int:
+        """Slots that a call fills: arguments, keyword-only ones, then *args, then **kwargs."""
+        return self.argument_count + self.keyword_only_count + self.has_varargs + self.has_varkeywords
+
+    def position(self, op: Op) -> Position:
+        if self._positions is None:
+            self._positions = [Position(*row) for row in self.native.co_positions()]
+        # The last code unit before the caches holds the instruction proper; prefixes share its position.
+        return self._positions[op.offset // UNIT]
+
+    def __repr__(self) -> str:
+        return f"<Code {self.qualname} {self.filename}, {len(self.ops)} ops>"
+
+
+def slot_names(native: CodeType) -> tuple[str, ...]:
+    """Names of all slots of a frame, in their native order."""
+    local_names = native.co_varnames
+    plain_cells = tuple(name for name in native.co_cellvars if name not in local_names)
+    return local_names + plain_cells + native.co_freevars
+
+
+def canonical_name(native_name: str) -> str | None:
+    """The canonical name of a native opcode; None when it has no counterpart."""
+    if native_name in DROPPED:
+        return None
+    if native_name in JUMPS:
+        return "JUMP"
+    return native_name.replace("_FORWARD_", "_").replace("_BACKWARD_", "_")
+
+
+OPERANDS: dict[str, Callable[[CodeType, str, int], Any]] = {
+    "none": lambda native, name, argument: None,
+    "count": lambda native, name, argument: argument,
+    "slot": lambda native, name, argument: argument,
+    "flag": lambda native, name, argument: bool(argument & 1),
+    "constant": lambda native, name, argument: native.co_consts[argument],
+    "name": lambda native, name, argument: native.co_names[argument],
+    "global": lambda native, name, argument: native.co_names[argument >> 1],
+    "unary": lambda native, name, argument: UNARY_OPERATORS[name],
+    "binary": lambda native, name, argument: NATIVE_BINARY[argument],
+    "comparison": lambda native, name, argument: NATIVE_COMPARISONS[argument],
+    "identity": lambda native, name, argument: IDENTITY[argument],
+    "membership": lambda native, name, argument: MEMBERSHIP[argument],
+    "assertion error": lambda native, name, argument: AssertionError,
+    "format": lambda native, name, argument: (CONVERSIONS[argument & 3], bool(argument & 4)),
+    "unpack": lambda native, name, argument: (argument & 0xFF, argument >> 8),
+}
+"""How each kind of operand is read: (code object, canonical name, argument) to `Op.operand`."""
+
+NATIVE_BINARY = tuple(BINARY_OPERATORS[symbol] for _, symbol in opcode._nb_ops)  # pyright: ignore[reportAttributeAccessIssue]
+NATIVE_COMPARISONS = tuple(COMPARISONS[symbol] for symbol in dis.cmp_op)
+
+Row = tuple[Opcode | None, Callable[[CodeType, str, int], Any] | None, int]
+
+
+def native_rows() -> list[Row]:
+    """By native opcode number: (canonical opcode or None, operand reader, code units that the instruction takes).
+
+    The reader is None for jumps: 1 forward and -1 backward is told by `DIRECTIONS`."""
+    rows: list[Row] = [(None, None, 1)] * 256
+    for name, number in dis.opmap.items():
+        units = 1 + opcode._inline_cache_entries[number]  # pyright: ignore[reportAttributeAccessIssue]
+        canonical = canonical_name(name)
+        if canonical is None:
+            rows[number] = (None, None, units)
+            continue
+        row = OPCODES[canonical]
+        rows[number] = (row, None if row.jumps else OPERANDS[row.operand], units)
+    return rows
+
+
+NATIVE_ROWS = native_rows()
+BACKWARD = frozenset(number for name, number in dis.opmap.items() if "BACKWARD" in name)
+EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
+KW_NAMES = dis.opmap["KW_NAMES"]
+PRECALL = dis.opmap["PRECALL"]
+
+_DECODED: dict[int, Code] = {}
+
+
+def decode(native: CodeType) -> Code:
+    """The canonical form of `native`; always the same object for the same code object."""
+    code = _DECODED.get(id(native))
+    if code is None:
+        code = Code(native, partial(_DECODED.pop, id(native)))
+        _fill(code, native)
+        _DECODED[id(native)] = code
+    return code
+
+
+def _fill(code: Code, native: CodeType) -> None:
+    """Decode the instructions, then what refers to them: jump targets, exception table, lines."""
+    ops: list[Op] = []
+    index_at: dict[int, int] = {}
+    targets: list[tuple[Op, int]] = []
+    raw = native.co_code
+    offset = start = argument = 0
+    keywords: tuple[str, ...] = ()
+    while offset < len(raw):
+        number = raw[offset]
+        argument |= raw[offset + 1]
+        row, read, units = NATIVE_ROWS[number]
+        index_at[offset] = len(ops)
+        end = offset + units * UNIT
+        if number == EXTENDED_ARG:
+            argument <<= 8
+            offset = end
+            continue
+        if row is None:
+            if number == KW_NAMES:
+                keywords = native.co_consts[argument]
+            elif number != PRECALL:
+                start = end
+        else:
+            op = Op()
+            op.name = name = row.name
+            op.opcode = row
+            op.arg = argument
+            op.index = len(ops)
+            op.offset = start
+            op.end = end
+            op.line = None
+            op.keywords = keywords
+            op.push_null = name == "LOAD_GLOBAL" and argument & 1 == 1
+            op.code = code
+            op.run = None
+            if read is None:
+                distance = argument * UNIT
+                targets.append((op, end - distance if number in BACKWARD else end + distance))
+            else:
+                op.operand = read(native, name, argument)
+            ops.append(op)
+            keywords = ()
+            start = end
+        argument = 0
+        offset = end
+    index_at[len(raw)] = len(ops)
+    for op, target in targets:
+        op.operand = index_at[target]
+    code.ops = ops
+    code.index_at = index_at
+    _set_lines(ops, native)
+    code.exception_table = [
+        Handler(index_at[entry.start], index_at[entry.end], index_at[entry.target], entry.depth, entry.lasti)
+        for entry in native_exception_table(native)
+    ]
+    code.handlers = [None] * len(ops)
+    for handler in code.exception_table:
+        code.handlers[handler.start : handler.end] = [handler] * (handler.end - handler.start)
+
+
+def _set_lines(ops: list[Op], native: CodeType) -> None:
+    ranges = iter(native.co_lines())
+    end, line = 0, None
+    for op in ops:
+        while op.offset >= end:
+            _, end, line = next(ranges)
+        op.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class NativeHandler:
+    """A row of a native exception table; `start`, `end` (exclusive) and `target` are byte offsets."""
+
+    start: int
+    end: int
+    target: int
+    depth: int
+    lasti: bool
+
+
+def native_exception_table(native: CodeType) -> list[NativeHandler]:
+    """The rows of `co_exceptiontable`, format: CPython's Objects/exception_handling_notes.txt."""
+    numbers: list[int] = []
+    value = 0
+    for byte in native.co_exceptiontable:
+        value = value << 6 | byte & 0x3F
+        if not byte & 0x40:
+            numbers.append(value)
+            value = 0
+    return [
+        NativeHandler(
+            numbers[row] * UNIT,
+            (numbers[row] + numbers[row + 1]) * UNIT,
+            numbers[row + 2] * UNIT,
+            numbers[row + 3] >> 1,
+            bool(numbers[row + 3] & 1),
+        )
+        for row in range(0, len(numbers), 4)
+    ]

@@ -1,0 +1,494 @@
+"""Code objects that enter a function in the middle: continuations, and trampolines for one native instruction.
+
+Both keep the original's bytecode after a prologue that puts the saved stack, variables, cells and handled exceptions
+back in place. They are always derived from the code object the user wrote, so that paths which meet share one
+continuation. Only bytecode is known here, nothing of tensors, guards, graphs or how values are traced.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import CO_NEWLOCALS, CO_OPTIMIZED
+from types import CellType, CodeType, FunctionType
+from typing import Any
+
+from tracer.code.analyse import (
+    EXCEPTION,
+    LASTI,
+    METHOD,
+    NULL,
+    PREVIOUS,
+    VALUE,
+    Kinds,
+    live_names,
+    stack_after,
+    stack_kinds,
+    successors,
+)
+from tracer.code.decode import UNIT, Code, Op, decode
+from tracer.code.emit import Instruction, assemble, disassemble, place
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is alive where a function is entered: kinds of the stack slots, bottom first, and names of bound locals.
+
+    Kinds: "value"; "null"; "previous", the slot that PUSH_EXC_INFO saved, one for each exception being handled;
+    "exception", the exception being handled, directly above its "previous". Cells are not listed: all are passed.
+    """
+
+    stack: Kinds = ()
+    locals: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what a continuation takes, in order.
+
+        A "value" or "exception" slot takes itself, a "null" nothing; a "previous" takes the exception being handled
+        there, unless the slot above is that "exception".
+        """
+        return tuple(f"_stack_{index}" for index in passed_slots(self.stack)) + self.locals
+
+
+def passed_slots(stack: Kinds) -> list[int]:
+    """The stack slots that are handed over as a parameter."""
+    return [
+        index
+        for index, kind in enumerate(stack)
+        if kind != NULL and not (kind == PREVIOUS and stack[index + 1 : index + 2] == (EXCEPTION,))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a continuation comes from: it enters `code`, which the user wrote, at `offset` with `layout`."""
+
+    code: CodeType
+    offset: int
+    layout: Layout
+    offsets: Mapping[int, int]
+    """Offset of each instruction of the continuation's body: offset of the same one in `code`."""
+
+
+_ORIGINS: dict[int, Origin] = {}
+_CONTINUATIONS: dict[tuple[int, int, Layout], weakref.ref[CodeType]] = {}
+
+ALLOWED = {
+    VALUE: (VALUE,),
+    NULL: (NULL,),
+    METHOD: (VALUE, NULL),
+    PREVIOUS: (PREVIOUS,),
+    EXCEPTION: (EXCEPTION, VALUE),
+    LASTI: (VALUE, LASTI),
+}
+"""By the kind that a slot must be of: the kinds that a layout may give it."""
+
+HIDDEN_ARGUMENT = ".first"
+FORWARD = {
+    "POP_JUMP_BACKWARD_IF_TRUE": "POP_JUMP_FORWARD_IF_TRUE",
+    "POP_JUMP_BACKWARD_IF_FALSE": "POP_JUMP_FORWARD_IF_FALSE",
+    "POP_JUMP_BACKWARD_IF_NONE": "POP_JUMP_FORWARD_IF_NONE",
+    "POP_JUMP_BACKWARD_IF_NOT_NONE": "POP_JUMP_FORWARD_IF_NOT_NONE",
+    "JUMP_BACKWARD": "JUMP_FORWARD",
+    "JUMP_BACKWARD_NO_INTERRUPT": "JUMP_FORWARD",
+}
+"""How a trampoline spells a jump: its ways out stand behind it."""
+
+
+def origin(code: CodeType) -> Origin | None:
+    """Where a continuation comes from; None for any other code object."""
+    return _ORIGINS.get(id(code))
+
+
+def original_place(code: CodeType, offset: int) -> tuple[CodeType, int]:
+    """The code object that the user wrote, and the offset in it that `offset` in `code` stands for."""
+    known = _ORIGINS.get(id(code))
+    if known is None:
+        return code, offset
+    if offset not in known.offsets:
+        raise ValueError(f"offset {offset} is in the prologue of a continuation of {known.code.co_qualname}")
+    return known.code, known.offsets[offset]
+
+
+def continuation(code: CodeType, offset: int, layout: Layout) -> CodeType:
+    """A code object that enters `code` at native `offset`; the same one for the same arguments while it is in use.
+
+    Its parameters are `layout.parameters`; its free variables are the original's cells, then its free variables.
+    Raises ValueError when `layout` cannot be what the stack holds there, or when `code` makes a generator.
+    """
+    original, place_in_original = original_place(code, offset)
+    decoded = decode(original)
+    op = decoded.ops[decoded.index_at[place_in_original]]
+    layout, kinds = checked(decoded, op, layout)
+    key = (id(original), op.offset, layout)
+    known = _CONTINUATIONS.get(key)
+    made = None if known is None else known()
+    if made is None:
+        assembly = Assembly(decoded, layout, kinds)
+        assembly.enter(assembly.at(op.offset))
+        made = assembly.finish()
+        offsets = {each.unit * UNIT: unit * UNIT for unit, each in assembly.first_units()}
+        _ORIGINS[id(made)] = Origin(original, op.offset, layout, offsets)
+        weakref.finalize(made, _ORIGINS.pop, id(made)).atexit = False
+        _CONTINUATIONS[key] = weakref.ref(made, partial(_forget, key))
+    return made
+
+
+def _forget(key: tuple[int, int, Layout], reference: weakref.ref[CodeType]) -> None:
+    if _CONTINUATIONS.get(key) is reference:
+        del _CONTINUATIONS[key]
+
+
+def trampoline(
+    code: CodeType, offset: int, layout: Layout, resume_at: Callable[[int, Layout], Callable[..., Any]]
+) -> CodeType:
+    """A code object that runs natively the one instruction at `offset`, then goes on elsewhere.
+
+    It takes the same parameters and free variables as `continuation(code, offset, layout)`. For each place where the
+    instruction may lead, `resume_at(its offset in the original, its layout)` is called now, and what it returns is
+    called then as `target(cells, *stack values, *locals)`, with no exception handler of the original around it. When
+    the instruction raises, the original's handlers apply, natively in the same frame.
+    A local is passed on when it is live there, or when `layout` holds it although it was dead before.
+    """
+    original, place_in_original = original_place(code, offset)
+    decoded = decode(original)
+    op = decoded.ops[decoded.index_at[place_in_original]]
+    if op.opcode.suspends:
+        raise ValueError(f"{decoded!r}: {op!r} suspends its frame")
+    layout, kinds = checked(decoded, op, layout)
+    assembly = Assembly(decoded, layout, kinds)
+    stub = assembly.stub(op)
+    assembly.enter(stub[0])
+    assembly.tail += stub
+    for index, jump in successors(op):
+        after = stack_after(op, kinds, jump)
+        if op.name == "LOAD_METHOD":
+            after = (*after[:-2], NULL, VALUE)
+        bound = bound_after(op, layout)
+        kept = set(layout.locals).difference(live_names(decoded, op.index)).union(live_names(decoded, index))
+        target_layout = Layout(shown(after), tuple(name for name in bound if name in kept))
+        target = resume_at(decoded.ops[index].offset, target_layout)
+        way_out = assembly.leave(after, bound, target_layout.locals, target, stub[-1].location)
+        if jump:
+            stub[-1].target = way_out
+    return assembly.finish()
+
+
+def make_function(
+    code: CodeType, global_names: dict[str, Any], name: str, cells: Iterable[CellType]
+) -> FunctionType:
+    """A function that runs a continuation or a trampoline with these globals and cells."""
+    defaults = (None,) if code.co_varnames[:1] == (HIDDEN_ARGUMENT,) else None
+    return FunctionType(code, global_names, name, defaults, tuple(cells))
+
+
+def kinds_at(code: CodeType, offset: int) -> Kinds:
+    """Kinds of the stack slots before the instruction at `offset`; "method" where only a run can tell value from null.
+
+    "lasti" slots are given to a continuation as a "value": the code unit, in the original, of what raised.
+    """
+    original, place_in_original = original_place(code, offset)
+    decoded = decode(original)
+    kinds = stack_kinds(decoded)[decoded.index_at[place_in_original]]
+    if kinds is None:
+        raise ValueError(f"{decoded!r}: nothing leads to offset {offset}")
+    return kinds
+
+
+def checked(code: Code, op: Op, layout: Layout) -> tuple[Layout, Kinds]:
+    """The layout in its one spelling, and the kind of each slot, "lasti" included."""
+    native = code.native
+    if code.suspends or not native.co_flags & CO_OPTIMIZED or not native.co_flags & CO_NEWLOCALS:
+        raise ValueError(f"{code!r} cannot be entered in the middle: a generator, coroutine, class or module body")
+    expected = stack_kinds(code)[op.index]
+    if expected is None:
+        raise ValueError(f"{code!r}: nothing leads to {op!r}")
+    if len(expected) != len(layout.stack) or any(
+        given not in ALLOWED[kind] for kind, given in zip(expected, layout.stack)
+    ):
+        raise ValueError(f"{code!r}: the stack at {op!r} is {expected}, not {layout.stack}")
+    plain = set(code.local_names).difference(code.cell_names)
+    if not plain.issuperset(layout.locals) or len(set(layout.locals)) < len(layout.locals):
+        raise ValueError(f"{code!r}: {layout.locals} are not distinct locals among {sorted(plain)}")
+    kinds = tuple(LASTI if kind == LASTI else given for kind, given in zip(expected, layout.stack))
+    return Layout(shown(kinds), layout.locals), kinds
+
+
+def shown(kinds: Kinds) -> Kinds:
+    """Kinds as a layout spells them."""
+    return tuple(VALUE if kind == LASTI else kind for kind in kinds)
+
+
+def bound_after(op: Op, layout: Layout) -> tuple[str, ...]:
+    """Locals bound after `op`, given those bound before."""
+    if op.name == "STORE_FAST" and op.slot_name not in layout.locals:
+        return (*layout.locals, op.slot_name)
+    if op.name == "DELETE_FAST":
+        return tuple(name for name in layout.locals if name != op.slot_name)
+    return layout.locals
+
+
+SLOT_OPCODES = frozenset(
+    {
+        "LOAD_FAST",
+        "STORE_FAST",
+        "DELETE_FAST",
+        "LOAD_CLOSURE",
+        "LOAD_DEREF",
+        "STORE_DEREF",
+        "DELETE_DEREF",
+        "LOAD_CLASSDEREF",
+    }
+)
+CELL_SETUP = frozenset({"MAKE_CELL", "COPY_FREE_VARS"})
+
+
+class Assembly:
+    """One code object in the making: a prologue, the body of the original, and a tail.
+
+    Slots: the parameters, the original's other locals, scratch ones, its cells, then the free variables, which are
+    the cells once more (from where the prologue moves them to the cells proper) and its own free variables.
+    """
+
+    def __init__(self, code: Code, layout: Layout, kinds: Kinds) -> None:
+        self.code = code
+        self.layout = layout
+        self.kinds = kinds
+        self.first = self.first_argument()
+        self.parameters = layout.parameters
+        if not self.parameters and self.first is not None:
+            self.parameters = (HIDDEN_ARGUMENT,)
+        self.variables = list(self.parameters)
+        self.moved = self.first is not None and self.parameters[0] in layout.locals and self.parameters[0] != self.first
+        """Whether the first parameter is a local that must give its slot to `super()`."""
+        if self.moved:
+            self.variables.append(self.parameters[0])
+        self.variables += [
+            name for name in code.local_names if name not in code.cell_names and name not in self.variables
+        ]
+        scratch = len(layout.stack) + 2
+        self.scratch = len(self.variables)
+        self.variables += [f".scratch {index}" for index in range(scratch)]
+        self.passed = passed_slots(layout.stack)
+        """Stack slots handed over; the parameters begin with them."""
+        self.slots = {name: index for index, name in enumerate(self.variables)}
+        self.constants = list(code.native.co_consts)
+        self.body, self.index_of_unit = disassemble(code.native)
+        self.prologue: list[Instruction] = []
+        self.tail: list[Instruction] = []
+        self.to_new: int | None = None
+        self.to_original: int | None = None
+        """Constants that translate code units, once needed."""
+        self.renumber()
+
+    def first_argument(self) -> str | None:
+        """The variable that `super()` without arguments takes from slot 0, when there is one and it is bound."""
+        if "__class__" not in self.code.free_names or self.code.argument_count == 0:
+            return None
+        name = self.code.local_names[0]
+        return name if name in self.code.cell_names or name in self.layout.locals else None
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        return self.code.cell_names + self.code.free_names
+
+    def cell_slot(self, index: int) -> int:
+        return len(self.variables) + index
+
+    def free_slot(self, index: int) -> int:
+        return len(self.variables) + len(self.code.cell_names) + index
+
+    def renumber(self) -> None:
+        """Make the body use the new slots; its own cell set-up becomes void."""
+        new = [self.slots.get(name, -1) for name in self.code.slot_names]
+        for index, slot in enumerate(self.code.cell_slots):
+            new[slot] = self.cell_slot(index)
+        for index, slot in enumerate(self.code.free_slots):
+            new[slot] = self.free_slot(len(self.code.cell_names) + index)
+        for instruction in self.body:
+            if instruction.name in SLOT_OPCODES:
+                instruction.argument = new[instruction.argument]
+            elif instruction.name in CELL_SETUP:
+                instruction.rename("NOP")
+                instruction.argument = 0
+
+    def at(self, offset: int) -> Instruction:
+        """The instruction of the body that stands at `offset` in the original."""
+        return self.body[self.index_of_unit[offset // UNIT]]
+
+    def between(self, start: int, end: int) -> list[Instruction]:
+        last = end // UNIT
+        stop = self.index_of_unit[last] if last < len(self.index_of_unit) else len(self.body)
+        return self.body[self.index_of_unit[start // UNIT] : stop]
+
+    def stub(self, op: Op) -> list[Instruction]:
+        """The native instructions of `op` once more, to stand in the tail.
+
+        LOAD_METHOD leaves null and a bound method there, so that what it leaves is known beforehand.
+        """
+        stub = [each.copy() for each in self.between(op.offset, op.end)]
+        for each in stub:
+            if each.name in FORWARD:
+                each.rename(FORWARD[each.name])
+        if op.name == "LOAD_METHOD":
+            load = stub[-1]
+            load.rename("LOAD_ATTR")
+            stub = [Instruction("PUSH_NULL"), Instruction("SWAP", 2), load]
+            for each in stub[:-1]:
+                each.location = load.location
+        return stub
+
+    def first_units(self) -> list[tuple[int, Instruction]]:
+        """(first code unit in the original, instruction) of the body."""
+        units = {index: unit for unit, index in reversed(list(enumerate(self.index_of_unit)))}
+        return [(units[index], instruction) for index, instruction in enumerate(self.body)]
+
+    def constant(self, value: object) -> int:
+        self.constants.append(value)
+        return len(self.constants) - 1
+
+    def enter(self, target: Instruction) -> None:
+        """Write the prologue: everything back in its place, then on to `target`."""
+        make = self.prologue.append
+        free = self.free
+        if free:
+            make(Instruction("COPY_FREE_VARS", len(free)))
+        cells = range(len(self.code.cell_names))
+        for index in cells:
+            make(Instruction("MAKE_CELL", self.cell_slot(index)))
+        before = len(self.prologue)
+        make(Instruction("RESUME", 0))
+        for index in cells:
+            make(Instruction("LOAD_CLOSURE", self.free_slot(index)))
+            make(Instruction("STORE_FAST", self.cell_slot(index)))
+        for index, kind in enumerate(self.kinds):
+            if kind == NULL:
+                make(Instruction("PUSH_NULL"))
+            elif index in self.passed:
+                self.load_slot(self.passed.index(index), kind)
+        for parameter in range(len(self.passed)):
+            make(Instruction("DELETE_FAST", parameter))
+        self.place_first_argument()
+        make(Instruction("JUMP_FORWARD", target=target))
+        for instruction in self.prologue[before:]:
+            instruction.location = target.location
+
+    def load_slot(self, parameter: int, kind: str) -> None:
+        """Push the stack slot passed as `parameter`; one that marks a handled exception makes it the one being handled."""
+        make = self.prologue.append
+        if kind == LASTI:
+            self.to_new = self.constant(None) if self.to_new is None else self.to_new
+            make(Instruction("LOAD_CONST", self.to_new))
+        make(Instruction("LOAD_FAST", parameter))
+        if kind == LASTI:
+            make(Instruction("BINARY_SUBSCR"))
+        elif kind == EXCEPTION:
+            make(Instruction("PUSH_EXC_INFO"))
+        elif kind == PREVIOUS:
+            make(Instruction("PUSH_EXC_INFO"))
+            make(Instruction("POP_TOP"))
+
+    def place_first_argument(self) -> None:
+        if self.first is None or self.parameters[0] == self.first:
+            return
+        make = self.prologue.append
+        if self.moved:
+            make(Instruction("LOAD_FAST", 0))
+            make(Instruction("STORE_FAST", self.slots[self.parameters[0]]))
+        if self.first in self.code.cell_names:
+            make(Instruction("LOAD_DEREF", self.cell_slot(self.code.cell_names.index(self.first))))
+        else:
+            make(Instruction("LOAD_FAST", self.slots[self.first]))
+        make(Instruction("STORE_FAST", 0))
+
+    def leave(
+        self,
+        kinds: Kinds,
+        bound: tuple[str, ...],
+        passed: tuple[str, ...],
+        target: object,
+        location: tuple[int | None, int | None, int | None, int | None],
+    ) -> Instruction:
+        """Append the way out: unwind the stack into scratch slots, let go of all variables, call `target`.
+
+        Returns its first instruction."""
+        start = len(self.tail)
+        make = self.tail.append
+        slots = passed_slots(shown(kinds))
+        scratch = {index: self.scratch + number for number, index in enumerate(slots)}
+        for index in reversed(range(len(kinds))):
+            self.unwind(kinds[index], scratch.get(index))
+        make(Instruction("PUSH_NULL"))
+        make(Instruction("LOAD_CONST", self.constant(target)))
+        own = len(self.code.cell_names)
+        for index in range(own):
+            make(Instruction("LOAD_CLOSURE", self.cell_slot(index)))
+        for index in range(own, len(self.free)):
+            make(Instruction("LOAD_CLOSURE", self.free_slot(index)))
+        make(Instruction("BUILD_TUPLE", len(self.free)))
+        for index in slots:
+            if kinds[index] == LASTI:
+                self.to_original = self.constant(None) if self.to_original is None else self.to_original
+                make(Instruction("LOAD_CONST", self.to_original))
+            make(Instruction("LOAD_FAST", scratch[index]))
+            if kinds[index] == LASTI:
+                make(Instruction("BINARY_SUBSCR"))
+        for name in passed:
+            make(Instruction("LOAD_FAST", self.slots[name]))
+        for slot in [*scratch.values(), *(self.slots[name] for name in bound)]:
+            make(Instruction("DELETE_FAST", slot))
+        count = 1 + len(slots) + len(passed)
+        make(Instruction("PRECALL", count))
+        make(Instruction("CALL", count))
+        make(Instruction("RETURN_VALUE"))
+        for instruction in self.tail[start:]:
+            instruction.location = location
+        return self.tail[start]
+
+    def unwind(self, kind: str, scratch: int | None) -> None:
+        """Take one slot off the stack, into `scratch` when it is passed on; end the handling that it marks."""
+        make = self.tail.append
+        if kind == NULL:
+            self.call_constant(tuple, null_is_there=True)
+            make(Instruction("POP_TOP"))
+            return
+        if kind == PREVIOUS and scratch is not None:
+            self.call_constant(sys.exception)
+        if scratch is not None:
+            make(Instruction("STORE_FAST", scratch))
+        if kind == PREVIOUS:
+            make(Instruction("POP_EXCEPT"))
+
+    def call_constant(self, function: object, null_is_there: bool = False) -> None:
+        make = self.tail.append
+        if not null_is_there:
+            make(Instruction("PUSH_NULL"))
+        make(Instruction("LOAD_CONST", self.constant(function)))
+        make(Instruction("PRECALL", 0))
+        make(Instruction("CALL", 0))
+
+    def finish(self) -> CodeType:
+        instructions = [*self.prologue, *self.body, *self.tail]
+        if self.to_new is not None:
+            place(instructions)
+            self.constants[self.to_new] = tuple(self.body[index].unit for index in self.index_of_unit)
+        if self.to_original is not None:
+            units = [0] * (self.body[-1].unit + 1)
+            for unit, instruction in self.first_units():
+                units[instruction.unit] = unit
+            self.constants[self.to_original] = tuple(units)
+        native = self.code.native
+        return assemble(
+            instructions,
+            native,
+            constants=tuple(self.constants),
+            variables=tuple(self.variables),
+            cells=self.code.cell_names,
+            free=self.free,
+            argument_count=len(self.parameters),
+            stack_size=native.co_stacksize + len(self.free) + len(self.variables) + 4,
+        )

@@ -1,0 +1,1 @@
+"""Calls of captured code: cached entries, their guards natively evaluated, nested frames intercepted."""

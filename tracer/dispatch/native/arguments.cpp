@@ -1,0 +1,118 @@
+#include "arguments.h"
+
+namespace bytegraph {
+
+bool Signature::read(PyObject* object) {
+  if (!PyCode_Check(object)) {
+    PyErr_Format(PyExc_TypeError, "expected a code object, not %R", object);
+    return false;
+  }
+  auto* code = reinterpret_cast<PyCodeObject*>(object);
+  positional_ = code->co_argcount;
+  positional_only_ = code->co_posonlyargcount;
+  keyword_only_ = code->co_kwonlyargcount;
+  takes_rest_ = code->co_flags & CO_VARARGS;
+  takes_keywords_ = code->co_flags & CO_VARKEYWORDS;
+  size_ = positional_ + keyword_only_ + takes_rest_ + takes_keywords_;
+  Object all(PyCode_GetVarnames(code));
+  names_ = Object(all ? PyTuple_GetSlice(all.get(), 0, size_) : nullptr);
+  return static_cast<bool>(names_);
+}
+
+Verdict Signature::bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
+                        PyObject** locals, std::vector<Object>& owned) const {
+  if (count > positional_ && !takes_rest_) return Verdict::fails;
+  Py_ssize_t given = count < positional_ ? count : positional_;
+  for (Py_ssize_t i = 0; i < given; ++i) locals[i] = args[i];
+  Py_ssize_t named = positional_ + keyword_only_;
+  for (Py_ssize_t i = given; i < named; ++i) locals[i] = nullptr;
+  if (takes_rest_) {
+    PyObject* rest = PyTuple_New(count - given);
+    if (!rest) return Verdict::error;
+    for (Py_ssize_t i = given; i < count; ++i) PyTuple_SET_ITEM(rest, i - given, Py_NewRef(args[i]));
+    owned.emplace_back(locals[named] = rest);
+  }
+  PyObject* others = nullptr;
+  if (takes_keywords_) {
+    if (!(others = PyDict_New())) return Verdict::error;
+    owned.emplace_back(locals[named + takes_rest_] = others);
+  }
+  if (keywords && PyTuple_GET_SIZE(keywords)) {
+    Verdict bound = bind_keywords(args + count, keywords, locals, others);
+    if (bound != Verdict::holds) return bound;
+  }
+  for (Py_ssize_t i = given; i < named; ++i) {
+    if (!locals[i]) return fill_defaults(function, locals) ? Verdict::holds : Verdict::fails;
+  }
+  return Verdict::holds;
+}
+
+Verdict Signature::bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals,
+                                 PyObject* others) const {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); ++i) {
+    PyObject* name = PyTuple_GET_ITEM(keywords, i);
+    Py_ssize_t place = find(name);
+    if (place >= 0) {
+      if (locals[place]) return Verdict::fails;
+      locals[place] = values[i];
+    } else if (!others) {
+      return Verdict::fails;
+    } else if (PyDict_SetItem(others, name, values[i]) < 0) {
+      return Verdict::error;
+    }
+  }
+  return Verdict::holds;
+}
+
+Py_ssize_t Signature::find(PyObject* name) const {
+  Py_ssize_t named = positional_ + keyword_only_;
+  PyObject* names = names_.get();
+  for (Py_ssize_t i = positional_only_; i < named; ++i) {
+    if (PyTuple_GET_ITEM(names, i) == name) return i;
+  }
+  for (Py_ssize_t i = positional_only_; i < named; ++i) {
+    if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), name) == 0) return i;
+  }
+  return -1;
+}
+
+bool Signature::fill_defaults(PyObject* object, PyObject** locals) const {
+  if (!PyFunction_Check(object)) return false;
+  auto* function = reinterpret_cast<PyFunctionObject*>(object);
+  PyObject *defaults = function->func_defaults, *keyword_defaults = function->func_kwdefaults;
+  Py_ssize_t first = positional_ - (defaults ? PyTuple_GET_SIZE(defaults) : 0);
+  for (Py_ssize_t i = 0; i < positional_; ++i) {
+    if (locals[i]) continue;
+    if (i < first) return false;
+    locals[i] = PyTuple_GET_ITEM(defaults, i - first);
+  }
+  for (Py_ssize_t i = positional_; i < positional_ + keyword_only_; ++i) {
+    if (locals[i]) continue;
+    PyObject* found =
+        keyword_defaults ? PyDict_GetItemWithError(keyword_defaults, PyTuple_GET_ITEM(names_.get(), i)) : nullptr;
+    if (!found) return false;
+    locals[i] = found;
+  }
+  return true;
+}
+
+PyObject* Signature::call(PyObject* function, PyObject* const* locals) const {
+  Py_ssize_t named = positional_ + keyword_only_;
+  Object args(PyList_New(0));
+  if (!args) return nullptr;
+  for (Py_ssize_t i = 0; i < positional_; ++i) {
+    if (PyList_Append(args.get(), locals[i]) < 0) return nullptr;
+  }
+  if (takes_rest_) {
+    Py_ssize_t end = PyList_GET_SIZE(args.get());
+    if (PyList_SetSlice(args.get(), end, end, locals[named]) < 0) return nullptr;
+  }
+  Object keywords(takes_keywords_ ? PyDict_Copy(locals[named + takes_rest_]) : PyDict_New());
+  for (Py_ssize_t i = positional_; keywords && i < named; ++i) {
+    if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names_.get(), i), locals[i]) < 0) return nullptr;
+  }
+  Object positional(keywords ? PyList_AsTuple(args.get()) : nullptr);
+  return positional ? PyObject_Call(function, positional.get(), keywords.get()) : nullptr;
+}
+
+}  // namespace bytegraph

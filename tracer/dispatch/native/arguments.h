@@ -1,0 +1,38 @@
+// From the arguments of a call to the values of the parameters, as CPython binds them.
+// Knows nothing of guards or caches.
+#pragma once
+
+#include <vector>
+
+#include "common.h"
+
+namespace bytegraph {
+
+class Signature {
+ public:
+  // False with a Python error if `code` is not a code object. The code object must outlive this.
+  bool read(PyObject* code);
+
+  size_t size() const { return size_; }
+  PyObject* names() const { return names_.get(); }
+
+  // Parameter values in `co_varnames` order into `locals`, borrowed or kept in `owned`; defaults are
+  // those of `function`. `fails` if the arguments do not fit: the original will say how.
+  Verdict bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
+               PyObject** locals, std::vector<Object>& owned) const;
+
+  // Calls `function` with the arguments that give these parameter values.
+  PyObject* call(PyObject* function, PyObject* const* locals) const;
+
+ private:
+  Verdict bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals, PyObject* rest) const;
+  bool fill_defaults(PyObject* function, PyObject** locals) const;
+  Py_ssize_t find(PyObject* name) const;
+
+  Object names_;
+  Py_ssize_t positional_ = 0, positional_only_ = 0, keyword_only_ = 0;
+  bool takes_rest_ = false, takes_keywords_ = false;
+  size_t size_ = 0;
+};
+
+}  // namespace bytegraph

@@ -1,0 +1,142 @@
+#include "captured_function.h"
+
+#include <structmember.h>
+
+namespace bytegraph {
+namespace {
+
+struct CapturedFunction {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  PyObject* function;
+  FrameCache* cache;
+  PyObject* weak_references;
+};
+
+CapturedFunction* as_captured(PyObject* self) { return reinterpret_cast<CapturedFunction*>(self); }
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
+  CapturedFunction* captured = as_captured(self);
+  Object function = Object::borrow(captured->function), cache = Object::borrow(reinterpret_cast<PyObject*>(captured->cache));
+  return dispatch(captured->cache, function.get(), args, count, keywords);
+}
+
+PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"function", "cache", nullptr};
+  PyObject *function, *cache;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!O!:CapturedFunction", const_cast<char**>(names),
+                                   &PyFunction_Type, &function, frame_cache_type, &cache)) {
+    return nullptr;
+  }
+  if (PyFunction_GET_CODE(function) != reinterpret_cast<FrameCache*>(cache)->code) {
+    return PyErr_Format(PyExc_ValueError, "the cache is for the code of another function than %R", function);
+  }
+  auto* captured = reinterpret_cast<CapturedFunction*>(type->tp_alloc(type, 0));
+  if (!captured) return nullptr;
+  captured->vectorcall = vectorcall;
+  captured->function = Py_NewRef(function);
+  captured->cache = reinterpret_cast<FrameCache*>(Py_NewRef(cache));
+  return reinterpret_cast<PyObject*>(captured);
+}
+
+// A subclass written in Python calls and binds as directly as the type itself.
+PyObject* init_subclass(PyObject* type, PyObject*) {
+  reinterpret_cast<PyTypeObject*>(type)->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR;
+  Py_RETURN_NONE;
+}
+
+PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
+  if (!instance || instance == Py_None) return Py_NewRef(self);
+  return PyMethod_New(self, instance);
+}
+
+// What a class and its instances share a name for belongs to the function.
+bool is_the_functions(PyObject* name) {
+  for (const char* own : {"__doc__", "__module__", "__dict__"}) {
+    if (PyUnicode_CompareWithASCIIString(name, own) == 0) return true;
+  }
+  return false;
+}
+
+PyObject* get_attribute(PyObject* self, PyObject* name) {
+  if (_PyType_Lookup(Py_TYPE(self), name) && !is_the_functions(name)) return PyObject_GenericGetAttr(self, name);
+  return PyObject_GetAttr(as_captured(self)->function, name);
+}
+
+int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
+  if (_PyType_Lookup(Py_TYPE(self), name) && !is_the_functions(name)) {
+    return PyObject_GenericSetAttr(self, name, value);
+  }
+  return PyObject_SetAttr(as_captured(self)->function, name, value);
+}
+
+PyObject* represent(PyObject* self) { return PyUnicode_FromFormat("<captured %R>", as_captured(self)->function); }
+
+// Pickled and copied like a function: by its qualified name.
+PyObject* reduce(PyObject* self, PyObject*) { return PyObject_GetAttrString(as_captured(self)->function, "__qualname__"); }
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(as_captured(self)->function);
+  Py_VISIT(as_captured(self)->cache);
+  return 0;
+}
+
+void deallocate(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  CapturedFunction* captured = as_captured(self);
+  if (captured->weak_references) PyObject_ClearWeakRefs(self);
+  Py_CLEAR(captured->function);
+  Py_CLEAR(captured->cache);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {
+    {"__init_subclass__", init_subclass, METH_NOARGS | METH_CLASS, nullptr},
+    {"__reduce__", reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"__wrapped__", T_OBJECT, offsetof(CapturedFunction, function), READONLY, "the original function"},
+    {"frame_cache", T_OBJECT, offsetof(CapturedFunction, cache), READONLY, "the cache its calls go through"},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(CapturedFunction, vectorcall), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(CapturedFunction, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+const char documentation[] =
+    "CapturedFunction(function, cache)\n--\n\n"
+    "Calls go through `cache`; everything else is the function's: name, attributes, binding as a method.";
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>(documentation)},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_descr_get, reinterpret_cast<void*>(bind_method)},
+    {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
+    {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
+    {Py_tp_repr, reinterpret_cast<void*>(represent)},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {0, nullptr},
+};
+
+PyType_Spec specification = {
+    "tracer._native.CapturedFunction", sizeof(CapturedFunction), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_VECTORCALL |
+        Py_TPFLAGS_METHOD_DESCRIPTOR,
+    slots};
+
+}  // namespace
+
+bool add_captured_function_type(PyObject* module) {
+  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
+  return type && PyModule_AddType(module, type) == 0;
+}
+
+}  // namespace bytegraph

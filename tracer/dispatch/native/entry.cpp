@@ -1,0 +1,124 @@
+#include "entry.h"
+
+#include <structmember.h>
+
+namespace bytegraph {
+
+PyTypeObject* entry_type = nullptr;
+
+namespace {
+
+Entry* as_entry(PyObject* self) { return reinterpret_cast<Entry*>(self); }
+
+int initialise(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"guards", "inputs", "program", "details", nullptr};
+  PyObject *guards, *inputs, *program, *details = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO|O:Entry", const_cast<char**>(names), &guards, &inputs,
+                                   &program, &details)) {
+    return -1;
+  }
+  if (program != Py_None && !PyCallable_Check(program)) {
+    PyErr_Format(PyExc_TypeError, "an entry's program must be callable or None, not %R", program);
+    return -1;
+  }
+  Entry* entry = as_entry(self);
+  Py_XSETREF(entry->guards, Py_NewRef(guards));
+  Py_XSETREF(entry->inputs, Py_NewRef(inputs));
+  Py_XSETREF(entry->program, Py_NewRef(program));
+  Py_XSETREF(entry->details, Py_NewRef(details));
+  return 0;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Entry* entry = as_entry(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(entry->guards);
+  Py_VISIT(entry->inputs);
+  Py_VISIT(entry->program);
+  Py_VISIT(entry->details);
+  return entry->native ? entry->native->traverse(visit, arg) : 0;
+}
+
+int clear(PyObject* self) {
+  Entry* entry = as_entry(self);
+  delete std::exchange(entry->native, nullptr);
+  Py_CLEAR(entry->guards);
+  Py_CLEAR(entry->inputs);
+  Py_CLEAR(entry->program);
+  Py_CLEAR(entry->details);
+  return 0;
+}
+
+void deallocate(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  if (as_entry(self)->weak_references) PyObject_ClearWeakRefs(self);
+  clear(self);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* bindings(PyObject* self, void*) {
+  Entry* entry = as_entry(self);
+  return PyLong_FromSize_t(entry->native ? entry->native->binding_count() : 0);
+}
+
+PyObject* is_dead(PyObject* self, void*) {
+  Entry* entry = as_entry(self);
+  return PyBool_FromLong(entry->native && entry->native->is_dead());
+}
+
+PyMemberDef members[] = {
+    {"guards", T_OBJECT, offsetof(Entry, guards), READONLY, "the GuardSet the program relies on"},
+    {"inputs", T_OBJECT, offsetof(Entry, inputs), READONLY, "the sources whose values the program takes"},
+    {"program", T_OBJECT, offsetof(Entry, program), READONLY, "the residual program; None: run the original"},
+    {"details", T_OBJECT, offsetof(Entry, details), 0, "whatever its maker keeps with it"},
+    {"hits", T_PYSSIZET, offsetof(Entry, hits), READONLY, "how often the program ran"},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Entry, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyGetSetDef properties[] = {
+    {"bindings", bindings, nullptr, "for how many root objects the guards are known to hold", nullptr},
+    {"is_dead", is_dead, nullptr, "true once an object it compares with is gone: it cannot hit again", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+const char documentation[] =
+    "Entry(guards, inputs, program, details=None)\n--\n\n"
+    "One cached capture: `program(*values of inputs)` stands for the call when all `guards` hold.";
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>(documentation)},
+    {Py_tp_init, reinterpret_cast<void*>(initialise)},
+    {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_members, members},
+    {Py_tp_getset, properties},
+    {0, nullptr},
+};
+
+PyType_Spec specification = {"tracer._native.Entry", sizeof(Entry), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, slots};
+
+}  // namespace
+
+bool add_entry_type(PyObject* module) {
+  entry_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
+  return entry_type && PyModule_AddType(module, entry_type) == 0;
+}
+
+bool prepare_entry(Entry* entry, PyObject* names) {
+  if (!entry->guards) {
+    PyErr_SetString(PyExc_ValueError, "an entry that was never initialised");
+    return false;
+  }
+  auto program = GuardProgram::make(entry->guards, entry->inputs, names);
+  if (!program) return false;
+  delete std::exchange(entry->native, program.release());
+  return true;
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,28 @@
+// `Entry`: what one capture left behind: its guards, the inputs its program takes, and that program.
+#pragma once
+
+#include <memory>
+
+#include "guard_program.h"
+
+namespace bytegraph {
+
+struct Entry {
+  PyObject_HEAD
+  PyObject* guards;
+  PyObject* inputs;
+  PyObject* program;  // None: the original function runs
+  PyObject* details;  // whatever its maker wants to keep with it
+  Py_ssize_t hits;
+  PyObject* weak_references;
+  GuardProgram* native;  // made when the entry joins a cache
+};
+
+// The type, ready after `add_entry_type`.
+extern PyTypeObject* entry_type;
+bool add_entry_type(PyObject* module);
+
+// Compiles the guards for functions whose parameters are `names`. False with a Python error on failure.
+bool prepare_entry(Entry* entry, PyObject* names);
+
+}  // namespace bytegraph

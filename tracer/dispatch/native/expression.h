@@ -1,0 +1,96 @@
+// A condition over 64-bit integers in postfix form, as `Expression` in tracer/guards/checks.py defines it.
+// Knows nothing of where its operands come from.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace bytegraph {
+
+// Numbered as OPERATIONS in tracer/guards/checks.py.
+enum class Operation : uint8_t {
+  load, constant, add, subtract, multiply, divide, modulo, negative, minimum, maximum,
+  equal, unequal, less, less_equal, greater, greater_equal, both, either, no, absolute,
+};
+
+struct Instruction {
+  Operation operation;
+  int64_t operand;  // the constant, or which number to load
+};
+
+using Expression = std::vector<Instruction>;
+
+inline int arity(Operation operation) {
+  switch (operation) {
+    case Operation::load: case Operation::constant: return 0;
+    case Operation::negative: case Operation::no: case Operation::absolute: return 1;
+    default: return 2;
+  }
+}
+
+// How deep the stack gets; -1 if the program does not end with exactly one value.
+inline int stack_depth(const Expression& program) {
+  int depth = 0, deepest = 0;
+  for (const Instruction& step : program) {
+    depth -= arity(step.operation);
+    if (depth < 0) return -1;
+    deepest = std::max(deepest, ++depth);
+  }
+  return depth == 1 ? deepest : -1;
+}
+
+constexpr int most_expression_depth = 64;
+
+// False if arithmetic leaves 64 bits or divides by zero. Division and remainder round down, as Python's.
+inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
+  switch (operation) {
+    case Operation::add: return !__builtin_add_overflow(a, b, result);
+    case Operation::subtract: return !__builtin_sub_overflow(a, b, result);
+    case Operation::multiply: return !__builtin_mul_overflow(a, b, result);
+    case Operation::divide:
+      if (b == 0 || (b == -1 && a == INT64_MIN)) return false;
+      *result = a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
+      return true;
+    case Operation::modulo:
+      if (b == 0) return false;
+      *result = b == -1 ? 0 : a % b + (((a % b != 0) && ((a < 0) != (b < 0))) ? b : 0);
+      return true;
+    case Operation::negative: return !__builtin_sub_overflow(int64_t{0}, a, result);
+    case Operation::absolute: return a >= 0 ? (*result = a, true) : !__builtin_sub_overflow(int64_t{0}, a, result);
+    case Operation::minimum: *result = std::min(a, b); return true;
+    case Operation::maximum: *result = std::max(a, b); return true;
+    case Operation::equal: *result = a == b; return true;
+    case Operation::unequal: *result = a != b; return true;
+    case Operation::less: *result = a < b; return true;
+    case Operation::less_equal: *result = a <= b; return true;
+    case Operation::greater: *result = a > b; return true;
+    case Operation::greater_equal: *result = a >= b; return true;
+    case Operation::both: *result = a && b; return true;
+    case Operation::either: *result = a || b; return true;
+    case Operation::no: *result = !a; return true;
+    case Operation::load: case Operation::constant: return false;
+  }
+  return false;
+}
+
+// `load(i, &number)` gives the i-th number or says that there is none, which makes the condition false.
+template <typename Load>
+bool expression_holds(const Expression& program, Load load) {
+  int64_t stack[most_expression_depth];
+  int top = 0;
+  for (const Instruction& step : program) {
+    int64_t result = step.operand;
+    if (step.operation == Operation::load) {
+      if (!load(step.operand, &result)) return false;
+    } else if (step.operation != Operation::constant) {
+      int64_t b = arity(step.operation) == 2 ? stack[--top] : 0;
+      int64_t a = stack[--top];
+      if (!apply(step.operation, a, b, &result)) return false;
+    }
+    stack[top++] = result;
+  }
+  return stack[0] != 0;
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,358 @@
+#include "frame_cache.h"
+
+#include <structmember.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace bytegraph {
+
+PyTypeObject* frame_cache_type = nullptr;
+
+namespace {
+
+PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may answer instead of a result
+
+FrameCache* as_cache(PyObject* self) { return reinterpret_cast<FrameCache*>(self); }
+
+// `count` pointers on the stack while they are few, which is nearly always.
+class Pointers {
+ public:
+  explicit Pointers(size_t count) : data_(count <= inline_count ? small_ : new PyObject*[count]) {}
+  ~Pointers() {
+    if (data_ != small_) delete[] data_;
+  }
+  Pointers(const Pointers&) = delete;
+  Pointers& operator=(const Pointers&) = delete;
+  PyObject** data() { return data_; }
+
+ private:
+  static constexpr size_t inline_count = 32;
+  PyObject* small_[inline_count];
+  PyObject** data_;
+};
+
+// One call on its way through the cache. `original` runs the function with the caller's own arguments.
+struct Dispatch {
+  FrameCache* cache;
+  PyObject* function;
+  PyObject* const* locals;
+  const std::function<PyObject*()>& original;
+
+  Object locals_tuple() const {
+    size_t size = cache->signature->size();
+    Object values(PyTuple_New(size));
+    for (size_t i = 0; values && i < size; ++i) PyTuple_SET_ITEM(values.get(), i, Py_NewRef(locals[i]));
+    return values;
+  }
+};
+
+bool check_strictly(const Dispatch& call, Entry* entry, Verdict verdict) {
+  PyObject* strict = call.cache->strict;
+  if (strict == Py_None) return true;
+  Object values = call.locals_tuple();
+  PyObject* holds = verdict == Verdict::holds ? Py_True : Py_False;
+  Object answer(values ? PyObject_CallFunctionObjArgs(strict, entry, call.function, values.get(), holds, nullptr)
+                       : nullptr);
+  return static_cast<bool>(answer);
+}
+
+void move_to_front(FrameCache* cache, size_t place, Entry* entry) {
+  auto& entries = *cache->entries;
+  if (place == 0 || place >= entries.size() || entries[place] != entry) return;
+  std::rotate(entries.begin(), entries.begin() + place, entries.begin() + place + 1);
+}
+
+PyObject* run_program(Entry* entry, PyObject** arguments, std::vector<Object>& owned) {
+  size_t count = PySequence_Fast_GET_SIZE(entry->inputs);
+  if (!PyFunction_Check(entry->program)) {  // a Python function takes references of its own at once
+    for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
+  }
+  return PyObject_Vectorcall(entry->program, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+}
+
+// The result of the entry's program if its guards hold; otherwise null, with `*verdict` saying why.
+PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict) {
+  FrameCache* cache = call.cache;
+  Entry* entry = (*cache->entries)[place];
+  Object alive = Object::borrow(reinterpret_cast<PyObject*>(entry));
+  std::vector<Object> owned;
+  size_t count = entry->native->input_count();
+  Pointers arguments(count + 1);
+  *verdict = entry->native->run({call.function, call.locals}, arguments.data() + 1, owned);
+  if (*verdict != Verdict::error && !check_strictly(call, entry, *verdict)) *verdict = Verdict::error;
+  if (*verdict != Verdict::holds) return nullptr;
+  move_to_front(cache, place, entry);
+  ++entry->hits;
+  ++cache->hits;
+  if (entry->program == Py_None) return call.original();
+  return run_program(entry, arguments.data() + 1, owned);
+}
+
+// As `try_entry`, over all entries; `*verdict` is `fails` if none fits.
+PyObject* try_entries(const Dispatch& call, Verdict* verdict) {
+  *verdict = Verdict::fails;
+  for (size_t place = 0; place < call.cache->entries->size(); ++place) {
+    PyObject* result = try_entry(call, place, verdict);
+    if (*verdict != Verdict::fails) return result;
+  }
+  return nullptr;
+}
+
+void drop_dead_entries(FrameCache* cache) {
+  auto& entries = *cache->entries;
+  std::vector<Entry*> dead;
+  auto is_dead = [&dead](Entry* entry) {
+    bool gone = entry->native->is_dead();
+    if (gone) dead.push_back(entry);
+    return gone;
+  };
+  entries.erase(std::remove_if(entries.begin(), entries.end(), is_dead), entries.end());
+  for (Entry* entry : dead) Py_DECREF(entry);
+}
+
+// Whether the cache is full or off; the first time it is full, says so.
+Verdict takes_no_more(const Dispatch& call) {
+  FrameCache* cache = call.cache;
+  if (!cache->enabled) return Verdict::holds;
+  if (static_cast<Py_ssize_t>(cache->entries->size()) < cache->recompile_limit) return Verdict::fails;
+  if (std::exchange(cache->limit_reported, true) || cache->on_limit == Py_None) return Verdict::holds;
+  Object values = call.locals_tuple();
+  Object answer(values ? PyObject_CallFunctionObjArgs(cache->on_limit, cache, call.function, values.get(), nullptr)
+                       : nullptr);
+  return answer ? Verdict::holds : Verdict::error;
+}
+
+PyObject* miss(const Dispatch& call) {
+  FrameCache* cache = call.cache;
+  ++cache->misses;
+  drop_dead_entries(cache);
+  Verdict full = takes_no_more(call);
+  if (full == Verdict::error) return nullptr;
+  if (full == Verdict::holds) {
+    ++cache->originals;
+    return call.original();
+  }
+  Object values = call.locals_tuple();
+  if (!values) return nullptr;
+  Object answer(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));
+  if (!answer) return nullptr;
+  if (answer.get() == retry) {
+    Verdict verdict;
+    PyObject* result = try_entries(call, &verdict);
+    if (verdict != Verdict::fails) return result;
+  } else if (answer.get() != run_original) {
+    return answer.release();
+  }
+  ++cache->originals;
+  return call.original();
+}
+
+PyObject* dispatch_bound(const Dispatch& call) {
+  Object alive = Object::borrow(reinterpret_cast<PyObject*>(call.cache));
+  Verdict verdict;
+  PyObject* result = try_entries(call, &verdict);
+  return verdict == Verdict::fails ? miss(call) : result;
+}
+
+// Python interface ----------------------------------------------------------------------------------
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
+  Py_ssize_t given = PyVectorcall_NARGS(count);
+  if (given < 1) {
+    PyErr_SetString(PyExc_TypeError, "a FrameCache is called with the function and its arguments");
+    return nullptr;
+  }
+  return dispatch(as_cache(self), args[0], args + 1, given - 1, keywords);
+}
+
+PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  FrameCache* cache = as_cache(self);
+  if (count != static_cast<Py_ssize_t>(cache->signature->size()) + 1) {
+    return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
+                        cache->signature->size());
+  }
+  std::function<PyObject*()> original = [=] { return cache->signature->call(args[0], args + 1); };
+  return dispatch_bound({cache, args[0], args + 1, original});
+}
+
+PyObject* add(PyObject* self, PyObject* object) {
+  if (!PyObject_TypeCheck(object, entry_type)) return PyErr_Format(PyExc_TypeError, "not an Entry: %R", object);
+  FrameCache* cache = as_cache(self);
+  auto* entry = reinterpret_cast<Entry*>(object);
+  if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", object);
+  if (!prepare_entry(entry, cache->signature->names())) return nullptr;
+  cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(object)));
+  Py_RETURN_NONE;
+}
+
+PyObject* remove_entry(PyObject* self, PyObject* object) {
+  auto& entries = *as_cache(self)->entries;
+  auto found = std::find(entries.begin(), entries.end(), reinterpret_cast<Entry*>(object));
+  if (found == entries.end()) Py_RETURN_FALSE;
+  entries.erase(found);
+  Py_DECREF(object);
+  Py_RETURN_TRUE;
+}
+
+PyObject* clear_entries(PyObject* self, PyObject*) {
+  FrameCache* cache = as_cache(self);
+  cache->limit_reported = false;
+  std::vector<Entry*> dropped;
+  dropped.swap(*cache->entries);
+  for (Entry* entry : dropped) Py_DECREF(entry);
+  Py_RETURN_NONE;
+}
+
+PyObject* list_entries(PyObject* self, void*) {
+  auto& entries = *as_cache(self)->entries;
+  PyObject* list = PyList_New(entries.size());
+  for (size_t i = 0; list && i < entries.size(); ++i) {
+    PyList_SET_ITEM(list, i, Py_NewRef(reinterpret_cast<PyObject*>(entries[i])));
+  }
+  return list;
+}
+
+PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"code", "on_miss", "recompile_limit", "strict", "on_limit", nullptr};
+  PyObject *code, *on_miss, *strict = Py_None, *on_limit = Py_None;
+  Py_ssize_t limit = 8;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO|n$OO:FrameCache", const_cast<char**>(names), &code, &on_miss,
+                                   &limit, &strict, &on_limit)) {
+    return nullptr;
+  }
+  auto signature = std::make_unique<Signature>();
+  if (!signature->read(code)) return nullptr;
+  auto* cache = reinterpret_cast<FrameCache*>(type->tp_alloc(type, 0));
+  if (!cache) return nullptr;
+  cache->vectorcall = vectorcall;
+  cache->code = Py_NewRef(code);
+  cache->on_miss = Py_NewRef(on_miss);
+  cache->strict = Py_NewRef(strict);
+  cache->on_limit = Py_NewRef(on_limit);
+  cache->recompile_limit = limit;
+  cache->enabled = 1;
+  cache->signature = signature.release();
+  cache->entries = new std::vector<Entry*>();
+  return reinterpret_cast<PyObject*>(cache);
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  FrameCache* cache = as_cache(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(cache->code);
+  Py_VISIT(cache->on_miss);
+  Py_VISIT(cache->on_limit);
+  Py_VISIT(cache->strict);
+  if (cache->entries) {
+    for (Entry* entry : *cache->entries) Py_VISIT(entry);
+  }
+  return 0;
+}
+
+// Leaves the cache usable: a call that is still under way finds no entries and no one to ask.
+int clear(PyObject* self) {
+  FrameCache* cache = as_cache(self);
+  if (cache->entries) Py_XDECREF(clear_entries(self, nullptr));
+  cache->enabled = 0;
+  Py_XSETREF(cache->on_miss, Py_NewRef(Py_None));
+  Py_XSETREF(cache->on_limit, Py_NewRef(Py_None));
+  Py_XSETREF(cache->strict, Py_NewRef(Py_None));
+  return 0;
+}
+
+void deallocate(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  FrameCache* cache = as_cache(self);
+  if (cache->weak_references) PyObject_ClearWeakRefs(self);
+  clear(self);
+  Py_CLEAR(cache->code);
+  Py_CLEAR(cache->on_miss);
+  Py_CLEAR(cache->on_limit);
+  Py_CLEAR(cache->strict);
+  delete cache->signature;
+  delete cache->entries;
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {
+    {"add", add, METH_O, "add(entry): compile its guards and try it first from now on"},
+    {"remove", remove_entry, METH_O, "remove(entry) -> whether it was there"},
+    {"clear", clear_entries, METH_NOARGS, "forget all entries, and that the limit was reached"},
+    {"call_bound", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_bound)), METH_FASTCALL,
+     "call_bound(function, *values): a call whose parameters, in co_varnames order, have these values"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"code", T_OBJECT, offsetof(FrameCache, code), READONLY, "the code object"},
+    {"on_miss", T_OBJECT, offsetof(FrameCache, on_miss), 0, nullptr},
+    {"on_limit", T_OBJECT, offsetof(FrameCache, on_limit), 0, nullptr},
+    {"strict", T_OBJECT, offsetof(FrameCache, strict), 0, nullptr},
+    {"recompile_limit", T_PYSSIZET, offsetof(FrameCache, recompile_limit), 0, nullptr},
+    {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "false: what no entry fits runs as it was written"},
+    {"hits", T_PYSSIZET, offsetof(FrameCache, hits), READONLY, nullptr},
+    {"misses", T_PYSSIZET, offsetof(FrameCache, misses), READONLY, nullptr},
+    {"originals", T_PYSSIZET, offsetof(FrameCache, originals), READONLY, "misses that ran the original function"},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(FrameCache, vectorcall), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(FrameCache, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyGetSetDef properties[] = {
+    {"entries", list_entries, nullptr, "a new list of the entries, most recently hit first", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+const char documentation[] =
+    "FrameCache(code, on_miss, recompile_limit=8, *, strict=None, on_limit=None)\n--\n\n"
+    "Entries of one code object. `cache(function, *args, **kwargs)` runs the first entry whose guards hold,\n"
+    "else answers with `on_miss(cache, function, values)`, which may be RETRY or RUN_ORIGINAL.\n"
+    "`strict(entry, function, values, verdict)` is called after every verdict, `on_limit(cache, function,\n"
+    "values)` once when a call misses and the cache is full. `values` are the parameters' in co_varnames order.";
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>(documentation)},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {Py_tp_getset, properties},
+    {0, nullptr},
+};
+
+PyType_Spec specification = {"tracer._native.FrameCache", sizeof(FrameCache), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots};
+
+PyObject* sentinel(PyObject* module, const char* name) {
+  PyObject* made = PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyBaseObject_Type), nullptr);
+  return made && PyModule_AddObjectRef(module, name, made) == 0 ? made : nullptr;
+}
+
+}  // namespace
+
+PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords) {
+  std::vector<Object> owned;
+  Pointers locals(cache->signature->size());
+  Py_ssize_t given = PyVectorcall_NARGS(count);
+  Verdict bound = cache->signature->bind(function, args, given, keywords, locals.data(), owned);
+  if (bound == Verdict::error) return nullptr;
+  std::function<PyObject*()> original = [=] { return PyObject_Vectorcall(function, args, given, keywords); };
+  if (bound == Verdict::fails) return original();
+  return dispatch_bound({cache, function, locals.data(), original});
+}
+
+bool add_frame_cache_type(PyObject* module) {
+  frame_cache_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
+  if (!frame_cache_type || PyModule_AddType(module, frame_cache_type) < 0) return false;
+  retry = sentinel(module, "RETRY");
+  run_original = retry ? sentinel(module, "RUN_ORIGINAL") : nullptr;
+  return run_original;
+}
+
+}  // namespace bytegraph

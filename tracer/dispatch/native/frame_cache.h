@@ -1,0 +1,33 @@
+// `FrameCache`: the entries of one code object, and choosing among them on a call.
+#pragma once
+
+#include <vector>
+
+#include "arguments.h"
+#include "entry.h"
+
+namespace bytegraph {
+
+struct FrameCache {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  PyObject* code;
+  PyObject* on_miss;
+  PyObject* on_limit;
+  PyObject* strict;
+  PyObject* weak_references;
+  Py_ssize_t recompile_limit;
+  Py_ssize_t hits, misses, originals;
+  char enabled;
+  bool limit_reported;
+  Signature* signature;
+  std::vector<Entry*>* entries;  // owned, most recently hit first
+};
+
+extern PyTypeObject* frame_cache_type;
+bool add_frame_cache_type(PyObject* module);
+
+// `function(*args, **keywords)` through the cache; arguments as in the vectorcall protocol.
+PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords);
+
+}  // namespace bytegraph

@@ -1,0 +1,113 @@
+// Running a guard program on one call.
+#include "guard_program.h"
+
+#include "frame.h"
+
+namespace bytegraph {
+namespace {
+
+// The hook tables that concern every module; an import of torch.nn made them, nothing replaces them.
+bool no_global_hooks() {
+  static const std::vector<PyObject*> tables = [] {
+    std::vector<PyObject*> found;
+    Object module(PyImport_ImportModule("torch.nn.modules.module"));
+    for (const char* name : {"_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks",
+                             "_global_backward_pre_hooks"}) {
+      PyObject* table = module ? PyObject_GetAttrString(module.get(), name) : nullptr;
+      if (table && PyDict_Check(table)) found.push_back(table);
+    }
+    PyErr_Clear();
+    return found;
+  }();
+  for (PyObject* table : tables) {
+    if (PyDict_GET_SIZE(table)) return false;
+  }
+  return true;
+}
+
+class Running {
+ public:
+  explicit Running(uint32_t& depth) : depth_(depth) { ++depth_; }
+  ~Running() { --depth_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  uint32_t& depth_;
+};
+
+}  // namespace
+
+Verdict GuardProgram::run(const Call& call, PyObject** arguments, std::vector<Object>& owned) {
+  for (const auto& state : states_) {
+    if (!state->holds()) return Verdict::fails;
+  }
+  if (checks_global_hooks_ && !no_global_hooks()) return Verdict::fails;
+  Running running(running_);
+  Frame frame(*this, call, owned, running_ > 1);
+  Verdict verdict = run_steps(frame);
+  if (verdict == Verdict::holds) verdict = cross_checks_hold(frame);
+  if (verdict != Verdict::holds) return verdict;
+  for (uint32_t index : input_nodes_) *arguments++ = frame.value(index);
+  return Verdict::holds;
+}
+
+Verdict GuardProgram::run_steps(Frame& frame) {
+  for (const Step& step : steps_) {
+    PyObject* value = nullptr;
+    if (step.node != none) {
+      const Node& node = nodes_[step.node];
+      value = frame.read(node);
+      if (!value) return unreadable();
+      frame.value(node) = value;
+      Verdict found = checks_hold(node, value, true);
+      if (found != Verdict::holds) return found;
+    }
+    if (step.scope != none) {
+      Verdict bound = bind(frame, step.scope, value);
+      if (bound != Verdict::holds) return bound;
+    }
+  }
+  return Verdict::holds;
+}
+
+Verdict GuardProgram::cross_checks_hold(Frame& frame) {
+  for (const Comparison& compared : comparisons_) {
+    if ((frame.value(compared.left) == frame.value(compared.right)) != compared.same) return Verdict::fails;
+  }
+  for (const Condition& condition : conditions_) {
+    auto load = [&](int64_t which, int64_t* number) {
+      PyObject* value = frame.value(condition.nodes[which]);
+      int overflow = 0;
+      *number = PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &overflow) : 0;
+      return PyLong_CheckExact(value) && !overflow;
+    };
+    if (!expression_holds(condition.program, load)) return Verdict::fails;
+  }
+  return Verdict::holds;
+}
+
+size_t GuardProgram::binding_count() const {
+  size_t count = 0;
+  for (const Anchor& anchor : anchors_) count += anchor.size();
+  return count;
+}
+
+bool GuardProgram::is_dead() const {
+  for (const Node& node : nodes_) {
+    bool weak = node.access == Access::object && node.index;
+    if (weak && PyWeakref_GET_OBJECT(node.key) == Py_None) return true;
+  }
+  for (const Check& check : checks_) {
+    if (check.reference && PyWeakref_GET_OBJECT(check.reference) != check.expected) return true;
+  }
+  return false;
+}
+
+int GuardProgram::traverse(visitproc visit, void* arg) const {
+  Py_VISIT(rows_.get());
+  Py_VISIT(inputs_.get());
+  return 0;
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,138 @@
+// The guards and inputs of one entry as a flat program, and running it on a call.
+//
+// Every access path is a node with a value. A node is a *member* of an anchor when nothing can change
+// it without changing a dictionary version, a type version or another word of memory that was read on
+// the way (a stamp, see binding.h); the anchor is the instance, type or globals dictionary from which
+// those ways start. All other nodes are read afresh on every call.
+//
+// Knows nothing of entries, caches or argument binding.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "binding.h"
+#include "common.h"
+#include "expression.h"
+#include "state.h"
+#include "tensors.h"
+
+namespace bytegraph {
+
+// Numbered as ACCESSORS in tracer/guards/source.py.
+enum class Access : uint8_t {
+  argument, function, object, module,
+  globals, builtins, cell, contents,
+  type, dict, class_attribute, getattr,
+  item, index, key, deque_item, length, item_of,
+  size, stride, storage_offset, call,
+};
+
+// Numbered as CHECKS in tracer/guards/checks.py; `empty` is ours (one hook table of "no hooks").
+enum class Test : uint8_t {
+  type, same_object, not_same_as, equal, tensor, length, keys, absent, same_as, no_hooks, set_items,
+  expression, state, empty,
+};
+
+constexpr uint32_t none = UINT32_MAX;
+constexpr uint32_t call_scope = 0;    // values read afresh for every call
+constexpr uint32_t static_scope = 1;  // members that hang from objects and imported modules
+
+struct Check {
+  Test test;
+  uint32_t next = none;           // the next check of the same node
+  PyObject* expected = nullptr;   // borrowed from the guard's row; the object itself for `type`, `same_object`
+  PyObject* reference = nullptr;  // weak reference to `expected`, if it is held weakly
+  TensorCheck* tensor = nullptr;
+};
+
+struct Node {
+  Access access;
+  bool member = false;       // its value is the binding's, not read on every call
+  bool sized = false;        // has a check or child that a change of the container's version voids
+  bool typed = false;        // its type, or what its type decides, was relied on
+  bool reads_dict = false;   // has a child `dict`
+  bool reads_class = false;  // has a child `class_attribute`
+  bool ordered = false;      // the order of its keys was relied on
+  bool is_hook_table = false;
+  bool is_tensor = false;
+  uint32_t base = none;
+  uint32_t other = none;     // `item_of`: the node that gives the key
+  uint32_t first_check = none, last_check = none;
+  uint32_t first_child = none, last_child = none, next_sibling = none;
+  uint32_t scope = call_scope, slot = 0;
+  uint32_t anchor = none;    // the scope whose anchor this node is
+  PyObject* key = nullptr;   // borrowed from the source
+  Py_ssize_t index = 0;
+};
+
+struct Comparison {
+  uint32_t left, right;
+  bool same;
+};
+
+struct Condition {
+  Expression program;
+  std::vector<uint32_t> nodes;
+};
+
+struct Call {
+  PyObject* function;
+  PyObject* const* locals;
+};
+
+class Frame;
+
+class GuardProgram {
+ public:
+  // `rows` and `inputs` are sequences of guards and sources; `parameters` the names of the locals, in order.
+  // Null with a Python error if a row or a source is malformed.
+  static std::unique_ptr<GuardProgram> make(PyObject* rows, PyObject* inputs, PyObject* parameters);
+
+  // Whether all guards hold; if so, `arguments[i]` is the value of the i-th input: borrowed, and
+  // alive at least as long as the model is unchanged and `owned` exists.
+  Verdict run(const Call& call, PyObject** arguments, std::vector<Object>& owned);
+
+  size_t input_count() const { return input_nodes_.size(); }
+  size_t binding_count() const;
+  bool is_dead() const;  // an object it was rooted at, or compares with, is gone
+
+  int traverse(visitproc visit, void* arg) const;
+
+ private:
+  friend class Compiler;
+  friend class Frame;
+
+  struct Step {
+    uint32_t node;   // to read, or `none`
+    uint32_t scope;  // to bind once the node is read, or `none`
+  };
+
+  Verdict run_steps(Frame& frame);
+  Verdict bind(Frame& frame, uint32_t scope, PyObject* root);
+  Verdict build(Frame& frame, const Anchor& anchor, Binding& binding);
+  void stamp(Binding& binding, uint32_t index, PyObject* value);
+  void stamp_content(Binding& binding, uint32_t index, PyObject* value);
+  bool verify(Frame& frame, Binding& binding);
+  bool repair(Frame& frame, Binding& binding, uint32_t owner);
+  bool still_so(Frame& frame, const Node& node, PyObject* value);
+  bool replace_leaf(Frame& frame, Binding& binding, uint32_t index, PyObject* value);
+  Verdict checks_hold(const Node& node, PyObject* value, bool tensors) const;
+  Verdict cross_checks_hold(Frame& frame);
+
+  Object rows_, inputs_;  // keep alive everything the nodes and checks borrow
+  std::vector<Node> nodes_;
+  std::vector<Check> checks_;
+  std::vector<Step> steps_;
+  std::vector<Anchor> anchors_;  // by scope; the first is unused
+  std::vector<uint32_t> input_nodes_;
+  std::vector<Comparison> comparisons_;
+  std::vector<Condition> conditions_;
+  std::vector<std::unique_ptr<TensorCheck>> tensor_checks_;
+  std::vector<std::unique_ptr<StateCheck>> states_;
+  bool checks_global_hooks_ = false;
+  uint32_t call_values_ = 0;
+  uint32_t running_ = 0;
+};
+
+}  // namespace bytegraph

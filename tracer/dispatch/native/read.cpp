@@ -1,0 +1,130 @@
+// What each kind of step gives: ACCESSORS of tracer/guards/source.py, natively.
+// No step trusts its base to be of the kind it expects.
+#include "frame.h"
+
+namespace bytegraph {
+namespace {
+
+PyTypeObject* deque_type() {
+  static PyTypeObject* type = [] {
+    Object module(PyImport_ImportModule("collections"));
+    return reinterpret_cast<PyTypeObject*>(module ? PyObject_GetAttrString(module.get(), "deque") : nullptr);
+  }();
+  return type;
+}
+
+PyObject* instance_dict(PyObject* base) {
+  static PyObject* nothing = PyDict_New();  // of instances that have no attributes yet
+  if (PyType_Check(base)) return nullptr;
+  PyObject** slot = _PyObject_GetDictPtr(base);
+  if (!slot) return nullptr;
+  return *slot ? *slot : nothing;
+}
+
+PyObject* sequence_item(PyObject* base, Py_ssize_t index) {
+  if (!PyList_Check(base) && !PyTuple_Check(base)) return nullptr;
+  Py_ssize_t size = Py_SIZE(base);
+  if (index < 0) index += size;
+  if (index < 0 || index >= size) return nullptr;
+  return PyList_Check(base) ? PyList_GET_ITEM(base, index) : PyTuple_GET_ITEM(base, index);
+}
+
+PyObject* nth_key(PyObject* base, Py_ssize_t index) {
+  if (!PyDict_Check(base)) return nullptr;
+  if (PyODict_Check(base)) {
+    Object keys = ordered_keys(base);
+    return keys && index < PyList_GET_SIZE(keys.get()) ? PyList_GET_ITEM(keys.get(), index) : nullptr;
+  }
+  PyObject *key = nullptr, *value;
+  Py_ssize_t position = 0;
+  for (Py_ssize_t i = 0; i <= index; ++i) {
+    if (!PyDict_Next(base, &position, &key, &value)) return nullptr;
+  }
+  return key;
+}
+
+PyObject* or_none(PyObject* value) { return value ? value : Py_None; }
+
+// The attributes of functions and methods that captures rely on most, without the descriptor protocol.
+PyObject* function_field(PyObject* base, PyObject* name) {
+  auto is = [name](const char* text) { return PyUnicode_CompareWithASCIIString(name, text) == 0; };
+  if (PyFunction_Check(base)) {
+    auto* function = reinterpret_cast<PyFunctionObject*>(base);
+    if (is("__code__")) return function->func_code;
+    if (is("__defaults__")) return or_none(function->func_defaults);
+    if (is("__kwdefaults__")) return or_none(function->func_kwdefaults);
+  } else if (PyMethod_Check(base)) {
+    if (is("__self__")) return PyMethod_GET_SELF(base);
+    if (is("__func__")) return PyMethod_GET_FUNCTION(base);
+  }
+  return nullptr;
+}
+
+PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
+  int64_t result;
+  return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
+}
+
+}  // namespace
+
+Py_ssize_t stored_length(PyObject* value) {
+  if (PyDict_Check(value)) return PyDict_GET_SIZE(value);
+  if (PyList_Check(value) || PyTuple_Check(value)) return Py_SIZE(value);
+  if (PyAnySet_Check(value)) return PySet_GET_SIZE(value);
+  if (PyUnicode_Check(value)) return PyUnicode_GET_LENGTH(value);
+  if (deque_type() && PyObject_TypeCheck(value, deque_type())) return deque_type()->tp_as_sequence->sq_length(value);
+  return -1;
+}
+
+Object ordered_keys(PyObject* dictionary) {
+  Object keys(PyObject_CallMethod(reinterpret_cast<PyObject*>(&PyODict_Type), "keys", "O", dictionary));
+  return keys ? Object(PySequence_List(keys.get())) : Object();
+}
+
+PyObject* Frame::read(const Node& node) {
+  PyObject* base = node.base == none ? nullptr : value(node.base);
+  switch (node.access) {
+    case Access::argument: return call.locals[node.index];
+    case Access::function: return call.function;
+    case Access::object: {
+      if (!node.index) return node.key;
+      PyObject* target = PyWeakref_GET_OBJECT(node.key);
+      return target == Py_None ? nullptr : target;
+    }
+    case Access::module: return PyDict_GetItemWithError(PyImport_GetModuleDict(), node.key);
+    case Access::globals: return PyFunction_Check(base) ? PyFunction_GET_GLOBALS(base) : nullptr;
+    case Access::builtins:
+      return PyFunction_Check(base) ? reinterpret_cast<PyFunctionObject*>(base)->func_builtins : nullptr;
+    case Access::cell: {
+      PyObject* closure = PyFunction_Check(base) ? PyFunction_GET_CLOSURE(base) : nullptr;
+      return closure ? sequence_item(closure, node.index) : nullptr;
+    }
+    case Access::contents: return PyCell_Check(base) ? PyCell_GET(base) : nullptr;
+    case Access::type: return reinterpret_cast<PyObject*>(Py_TYPE(base));
+    case Access::dict: return instance_dict(base);
+    case Access::class_attribute:
+      return PyType_Check(base) ? _PyType_Lookup(reinterpret_cast<PyTypeObject*>(base), node.key) : nullptr;
+    case Access::getattr: {
+      PyObject* field = function_field(base, node.key);
+      return field ? field : keep(PyObject_GetAttr(base, node.key));
+    }
+    case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;
+    case Access::index: return sequence_item(base, node.index);
+    case Access::key: return nth_key(base, node.index);
+    case Access::deque_item:
+      if (!deque_type() || !PyObject_TypeCheck(base, deque_type())) return nullptr;
+      return keep(deque_type()->tp_as_sequence->sq_item(base, node.index));
+    case Access::length: {
+      Py_ssize_t length = stored_length(base);
+      return length < 0 ? nullptr : keep(PyLong_FromSsize_t(length));
+    }
+    case Access::item_of: return PyDict_Check(base) ? PyDict_GetItemWithError(base, value(node.other)) : nullptr;
+    case Access::size: return keep(number(base, TensorNumber::size, node.index));
+    case Access::stride: return keep(number(base, TensorNumber::stride, node.index));
+    case Access::storage_offset: return keep(number(base, TensorNumber::storage_offset, 0));
+    case Access::call: return PyWeakref_CheckRef(base) ? PyWeakref_GET_OBJECT(base) : nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,117 @@
+// Reads torch's thread-local and global settings through its C++ interface.
+#include "state.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/PythonTorchFunctionTLS.h>
+#include <c10/core/AutogradState.h>
+#include <c10/core/DefaultDtype.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/core/impl/TorchDispatchModeTLS.h>
+#include <torch/csrc/Dtype.h>
+
+#include <optional>
+
+// From <ATen/autocast_mode.h>, which includes all of ATen.
+namespace at::autocast {
+TORCH_API at::ScalarType get_autocast_dtype(at::DeviceType device_type);
+TORCH_API bool is_autocast_cache_enabled();
+}  // namespace at::autocast
+
+namespace bytegraph {
+namespace {
+
+struct Settings {
+  bool grad, inference, autocast, autocast_cache, deterministic, deterministic_warn_only;
+  std::optional<c10::ScalarType> autocast_dtype;
+  c10::ScalarType default_dtype;
+  int64_t torch_function, function_modes, dispatch_modes;
+  uint64_t included, excluded;
+  std::optional<int64_t> threads;
+};
+
+class Check final : public StateCheck {
+ public:
+  explicit Check(const Settings& expected) : expected_(expected) {}
+
+  bool holds() const override {
+    const auto& autograd = c10::AutogradState::get_tls_state();
+    if (autograd.get_grad_mode() != expected_.grad) return false;
+    if (autograd.get_inference_mode() != expected_.inference) return false;
+    auto keys = c10::impl::tls_local_dispatch_key_set();
+    if (keys.included_.raw_repr() != expected_.included) return false;
+    if (keys.excluded_.raw_repr() != expected_.excluded) return false;
+    if (at::impl::PythonTorchFunctionTLS::get_disabled_state() != expected_.torch_function) return false;
+    if (at::impl::PythonTorchFunctionTLS::stack_len() != expected_.function_modes) return false;
+    if (c10::impl::TorchDispatchModeTLS::stack_len() != expected_.dispatch_modes) return false;
+    if (c10::get_default_dtype_as_scalartype() != expected_.default_dtype) return false;
+    auto& context = at::globalContext();
+    if (context.deterministicAlgorithms() != expected_.deterministic) return false;
+    if (context.deterministicAlgorithmsWarnOnly() != expected_.deterministic_warn_only) return false;
+    if (expected_.autocast && !autocast_holds()) return false;
+    return !expected_.threads || *expected_.threads == at::get_num_threads();
+  }
+
+ private:
+  bool autocast_holds() const {
+    return at::autocast::is_autocast_cache_enabled() == expected_.autocast_cache &&
+           at::autocast::get_autocast_dtype(at::kCPU) == expected_.autocast_dtype;
+  }
+
+  Settings expected_;
+};
+
+// Reads the fields of a named tuple; the first that fails leaves a Python error.
+class Reader {
+ public:
+  explicit Reader(PyObject* state) : state_(state) {}
+
+  bool flag(const char* name) { return PyObject_IsTrue(field(name).get()) == 1; }
+  int64_t number(const char* name) { return as_number(field(name).get()); }
+  std::optional<int64_t> optional_number(const char* name) {
+    Object value = field(name);
+    return value.get() == Py_None ? std::nullopt : std::optional(as_number(value.get()));
+  }
+  std::optional<c10::ScalarType> dtype(const char* name) {
+    Object value = field(name);
+    if (!THPDtype_Check(value.get())) return std::nullopt;
+    return reinterpret_cast<THPDtype*>(value.get())->scalar_type;
+  }
+  uint64_t word(const char* name) {
+    Object value = field(name);
+    return PyLong_Check(value.get()) ? PyLong_AsUnsignedLongLong(value.get()) : 0;
+  }
+
+ private:
+  Object field(const char* name) {
+    PyObject* value = PyErr_Occurred() ? nullptr : PyObject_GetAttrString(state_, name);
+    return value ? Object(value) : Object::borrow(Py_None);
+  }
+  static int64_t as_number(PyObject* value) { return PyLong_Check(value) ? PyLong_AsLongLong(value) : 0; }
+
+  PyObject* state_;
+};
+
+}  // namespace
+
+std::unique_ptr<StateCheck> StateCheck::make(PyObject* state) {
+  Reader read(state);
+  Settings expected{};
+  expected.grad = read.flag("grad");
+  expected.inference = read.flag("inference");
+  expected.autocast = read.flag("autocast");
+  expected.autocast_dtype = read.dtype("autocast_dtype");
+  expected.autocast_cache = read.flag("autocast_cache");
+  expected.default_dtype = read.dtype("default_dtype").value_or(c10::ScalarType::Undefined);
+  expected.deterministic = read.flag("deterministic");
+  expected.deterministic_warn_only = read.flag("deterministic_warn_only");
+  expected.torch_function = read.number("torch_function");
+  expected.function_modes = read.number("function_modes");
+  expected.dispatch_modes = read.number("dispatch_modes");
+  expected.included = read.word("included");
+  expected.excluded = read.word("excluded");
+  expected.threads = read.optional_number("threads");
+  return PyErr_Occurred() ? nullptr : std::make_unique<Check>(expected);
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,275 @@
+// Tensor checks. The plain comparison goes field by field; the first tensor to pass it leaves a copy
+// of its metadata bytes, and a tensor with the same bytes needs no second look.
+#include "tensors.h"
+
+#include <c10/core/TensorImpl.h>
+#include <torch/csrc/Device.h>
+#include <torch/csrc/Dtype.h>
+
+#include <cstring>
+#include <vector>
+
+namespace bytegraph {
+namespace {
+
+// The start of torch's THPVariable, whose header is too heavy to include; see check_tensor_layout.
+struct TensorObject {
+  PyObject_HEAD
+  c10::TensorImpl* impl;
+};
+
+c10::TensorImpl* impl_of(PyObject* tensor) { return reinterpret_cast<TensorObject*>(tensor)->impl; }
+
+PyTypeObject* tensor_base() {
+  static PyTypeObject* base = [] {
+    Object module(PyImport_ImportModule("torch._C"));
+    PyObject* found = module ? PyObject_GetAttrString(module.get(), "TensorBase") : nullptr;
+    PyErr_Clear();
+    return reinterpret_cast<PyTypeObject*>(found);
+  }();
+  return base;
+}
+
+// Where TensorImpl keeps sizes, strides, offset, dtype, device, flags and dispatch keys: one run of bytes.
+struct Layout : c10::TensorImpl {
+  static constexpr size_t length = sizeof(c10::impl::SizesAndStrides) + 3 * sizeof(int64_t) + sizeof(c10::DispatchKeySet);
+
+  static const char* start(const c10::TensorImpl* impl) {
+    return reinterpret_cast<const char*>(&(impl->*(&Layout::sizes_and_strides_)));
+  }
+  static bool is_one_run(const c10::TensorImpl* impl) {
+    auto end = reinterpret_cast<const char*>(&(impl->*(&Layout::key_set_))) + sizeof(c10::DispatchKeySet);
+    return end - start(impl) == length;
+  }
+};
+
+constexpr size_t words = Layout::length / sizeof(uint64_t);
+static_assert(words * sizeof(uint64_t) == Layout::length);
+constexpr size_t most_inline_dims = 5;  // beyond, TensorImpl keeps sizes elsewhere
+
+struct Expected {
+  PyTypeObject* type;
+  c10::DispatchKeySet keys;
+  c10::ScalarType dtype;
+  c10::Device device = c10::Device(c10::DeviceType::CPU);
+  bool requires_grad;
+  bool has_strides;
+  bool any_skipped = false;
+  bool offset_asked = false;
+  bool leaf_asked = false;
+  int64_t offset = 0;
+  bool is_leaf = true;
+  struct Dim {
+    int64_t size, stride;
+    bool size_skipped, stride_skipped;
+  };
+  std::vector<Dim> dims;
+};
+
+bool requires_grad(const c10::TensorImpl* impl) {
+  auto* meta = impl->autograd_meta();
+  return meta && meta->requires_grad();
+}
+
+class Check final : public TensorCheck {
+ public:
+  explicit Check(Expected expected) : expected_(std::move(expected)) {}
+
+  Verdict operator()(PyObject* value) override {
+    if (Py_TYPE(value) != expected_.type) return Verdict::fails;
+    if (!matches(impl_of(value))) return Verdict::fails;
+    return expected_.leaf_asked ? leaf_matches(value) : Verdict::holds;
+  }
+
+  bool fast(PyObject* value) {
+    if (Py_TYPE(value) != expected_.type || expected_.leaf_asked) return (*this)(value) == Verdict::holds;
+    return matches(impl_of(value));
+  }
+
+ private:
+  bool matches(c10::TensorImpl* impl) {
+    if (requires_grad(impl) != expected_.requires_grad) return false;
+    return same_bytes(impl) || matches_slowly(impl);
+  }
+
+  bool same_bytes(const c10::TensorImpl* impl) const {
+    if (!has_exemplar_) return false;
+    uint64_t found[words], different = 0;
+    std::memcpy(found, Layout::start(impl), Layout::length);
+    for (size_t i = 0; i < words; ++i) different |= found[i] ^ exemplar_[i];
+    return different == 0;
+  }
+
+  bool matches_slowly(c10::TensorImpl* impl) {
+    try {
+      if (!fields_match(impl)) return false;
+    } catch (const std::exception&) {  // what has no sizes is not what was captured
+      return false;
+    }
+    if (!expected_.any_skipped && expected_.dims.size() <= most_inline_dims && Layout::is_one_run(impl)) {
+      std::memcpy(exemplar_, Layout::start(impl), Layout::length);
+      has_exemplar_ = true;
+    }
+    return true;
+  }
+
+  bool fields_match(c10::TensorImpl* impl) const {
+    if (impl->key_set() != expected_.keys) return false;
+    if (impl->dtype().toScalarType() != expected_.dtype || impl->device() != expected_.device) return false;
+    if (impl->has_symbolic_sizes_strides()) return false;
+    auto sizes = impl->sizes();
+    if (sizes.size() != expected_.dims.size()) return false;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      if (!expected_.dims[i].size_skipped && sizes[i] != expected_.dims[i].size) return false;
+    }
+    if (expected_.has_strides) {
+      auto strides = impl->strides();
+      for (size_t i = 0; i < strides.size(); ++i) {
+        if (!expected_.dims[i].stride_skipped && strides[i] != expected_.dims[i].stride) return false;
+      }
+    }
+    return !expected_.offset_asked || impl->storage_offset() == expected_.offset;
+  }
+
+  Verdict leaf_matches(PyObject* value) const {
+    Object found(PyObject_GetAttrString(value, "is_leaf"));
+    if (!found) return unreadable();
+    return (found.get() == Py_True) == expected_.is_leaf ? Verdict::holds : Verdict::fails;
+  }
+
+  Expected expected_;
+  bool has_exemplar_ = false;
+  uint64_t exemplar_[words];
+};
+
+bool read_bool(PyObject* meta, const char* name, bool* result) {
+  Object value(PyObject_GetAttrString(meta, name));
+  if (value) *result = value.get() == Py_True;
+  return static_cast<bool>(value);
+}
+
+// The ints of the sequence `values` into one member of every dim; what is not an int (a symbol) is skipped.
+template <typename Set>
+bool read_numbers(PyObject* values, size_t count, Set set) {
+  Object sequence(PySequence_Fast(values, "sizes and strides are sequences"));
+  if (!sequence || static_cast<size_t>(PySequence_Fast_GET_SIZE(sequence.get())) != count) return false;
+  for (size_t i = 0; i < count; ++i) {
+    PyObject* item = PySequence_Fast_GET_ITEM(sequence.get(), i);
+    bool known = PyLong_CheckExact(item);
+    set(i, known ? PyLong_AsLongLong(item) : 0, !known);
+  }
+  return !PyErr_Occurred();
+}
+
+bool read_meta(PyObject* meta, Expected* expected) {
+  Object shape(PyObject_GetAttrString(meta, "shape")), stride(PyObject_GetAttrString(meta, "stride"));
+  Object dtype(PyObject_GetAttrString(meta, "dtype")), device(PyObject_GetAttrString(meta, "device"));
+  Object offset(PyObject_GetAttrString(meta, "storage_offset"));
+  if (!shape || !stride || !dtype || !device || !offset) return false;
+  if (!THPDtype_Check(dtype.get()) || !THPDevice_Check(device.get())) return false;
+  expected->dtype = reinterpret_cast<THPDtype*>(dtype.get())->scalar_type;
+  expected->device = reinterpret_cast<THPDevice*>(device.get())->device;
+  Py_ssize_t rank = PyObject_Size(shape.get());
+  if (rank < 0) return false;
+  auto& dims = expected->dims;
+  dims.resize(rank);
+  bool& any = expected->any_skipped;
+  bool read = read_numbers(shape.get(), rank, [&](size_t i, int64_t size, bool skipped) {
+    dims[i].size = size;
+    any |= dims[i].size_skipped = skipped;
+  });
+  expected->has_strides = stride.get() != Py_None;
+  if (expected->has_strides) {
+    read = read && read_numbers(stride.get(), rank, [&](size_t i, int64_t size, bool skipped) {
+      dims[i].stride = size;
+      any |= dims[i].stride_skipped = skipped;
+    });
+  }
+  if (PyLong_CheckExact(offset.get())) expected->offset = PyLong_AsLongLong(offset.get());
+  return read && read_bool(meta, "requires_grad", &expected->requires_grad) &&
+         read_bool(meta, "is_leaf", &expected->is_leaf) && !PyErr_Occurred();
+}
+
+bool read_asked(PyObject* asked, Expected* expected) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(asked); ++i) {
+    PyObject* name = PyTuple_GET_ITEM(asked, i);
+    if (PyUnicode_CompareWithASCIIString(name, "storage_offset") == 0) {
+      expected->offset_asked = expected->any_skipped = true;
+    } else if (PyUnicode_CompareWithASCIIString(name, "is_leaf") == 0) {
+      expected->leaf_asked = true;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool read_facts(PyObject* facts, Expected* expected) {
+  if (!PyTuple_Check(facts) || PyTuple_GET_SIZE(facts) != 5) return false;
+  PyObject *type = PyTuple_GET_ITEM(facts, 1), *keys = PyTuple_GET_ITEM(facts, 2);
+  PyObject *dynamic = PyTuple_GET_ITEM(facts, 3), *asked = PyTuple_GET_ITEM(facts, 4);
+  if (!PyType_Check(type) || !PyTuple_Check(dynamic) || !PyTuple_Check(asked)) return false;
+  expected->type = reinterpret_cast<PyTypeObject*>(type);
+  if (!tensor_base() || !PyType_IsSubtype(expected->type, tensor_base())) return false;
+  uint64_t raw_keys = PyLong_AsUnsignedLongLong(keys);
+  if (PyErr_Occurred() || !read_meta(PyTuple_GET_ITEM(facts, 0), expected)) return false;
+  expected->keys = c10::DispatchKeySet(c10::DispatchKeySet::RAW, raw_keys);
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(dynamic); ++i) {
+    Py_ssize_t dim = PyLong_AsSsize_t(PyTuple_GET_ITEM(dynamic, i));
+    if (dim < 0 || dim >= static_cast<Py_ssize_t>(expected->dims.size())) return false;
+    expected->dims[dim].size_skipped = expected->any_skipped = true;
+  }
+  return read_asked(asked, expected);
+}
+
+}  // namespace
+
+std::unique_ptr<TensorCheck> TensorCheck::make(PyObject* facts) {
+  Expected expected{};
+  if (read_facts(facts, &expected)) return std::make_unique<Check>(std::move(expected));
+  if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "not a TensorFacts: %R", facts);
+  return nullptr;
+}
+
+bool tensors_hold(const TensorRecord* records, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (!static_cast<Check*>(records[i].check)->fast(records[i].tensor)) {
+      PyErr_Clear();
+      return false;
+    }
+  }
+  return true;
+}
+
+bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t* result) {
+  if (!tensor_base() || !PyObject_TypeCheck(value, tensor_base())) return false;
+  c10::TensorImpl* impl = impl_of(value);
+  try {
+    if (impl->has_symbolic_sizes_strides()) return false;
+    if (which == TensorNumber::storage_offset) {
+      *result = impl->storage_offset();
+      return true;
+    }
+    auto numbers = which == TensorNumber::size ? impl->sizes() : impl->strides();
+    if (dim < 0) dim += numbers.size();
+    if (dim < 0 || dim >= static_cast<Py_ssize_t>(numbers.size())) return false;
+    *result = numbers[dim];
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+bool check_tensor_layout() {
+  Object torch(PyImport_ImportModule("torch"));
+  if (!torch) return false;
+  Object tensor(PyObject_CallMethod(torch.get(), "empty", "i", 1));
+  if (!tensor) return false;
+  Object address(PyObject_GetAttrString(tensor.get(), "_cdata"));
+  if (!address) return false;
+  if (PyLong_AsVoidPtr(address.get()) == impl_of(tensor.get())) return true;
+  PyErr_SetString(PyExc_ImportError, "this torch lays out tensor objects in a way bytegraph does not know");
+  return false;
+}
+
+}  // namespace bytegraph

@@ -1,0 +1,54 @@
+"""What the traced program changed: an append-only list of the things to write back.
+
+Tracing never touches a user's object. A value that is changed keeps its new state itself and is
+recorded here once, in the order of first change; output/ turns the list into statements.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+
+DELETED = type("Deleted", (), {"__repr__": lambda self: "DELETED", "__doc__": "Marks a name removed from a namespace."})()
+
+
+class Namespace:
+    """Names written on an object known by identity: a module's globals, a class, a function."""
+
+    __slots__ = ("holder", "names", "source")
+
+    def __init__(self, holder: object, source: Source | None) -> None:
+        self.holder = holder
+        self.source = source
+        self.names: dict[str, Any] = {}
+
+
+class EffectLog:
+    """Everything that must be written back, in order of first change."""
+
+    def __init__(self) -> None:
+        self.changed: dict[int, Any] = {}
+        self.namespaces: dict[int, Namespace] = {}
+
+    def record(self, value: Any) -> None:
+        """`value` differs from the object it came from; those born in the trace have none."""
+        if value.source is not None:
+            self.changed.setdefault(id(value), value)
+
+    def write(self, holder: object, name: str, item: Any) -> None:
+        """`name` of `holder` (a globals dict, module, class or function) was set, or deleted with DELETED."""
+        space = self.namespaces.get(id(holder))
+        if space is None:
+            space = self.namespaces[id(holder)] = Namespace(holder, None)
+            self.changed[id(space)] = space
+        space.names[name] = item
+
+    def read(self, holder: object, name: str, default: Any) -> Any:
+        """What the trace wrote to `name`, else `default`."""
+        space = self.namespaces.get(id(holder))
+        return default if space is None else space.names.get(name, default)
+
+    def __bool__(self) -> bool:
+        return bool(self.changed)

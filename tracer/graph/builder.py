@@ -1,0 +1,136 @@
+"""GraphBuilder: one torch.fx.Graph, grown call by call while a frame is traced.
+
+Each node's meta holds what its operator returns (a TensorMeta, or a structure of them) and the user's
+line. What other backends expect to find on nodes is filled in by annotate.py, when one asks for it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import map_arg
+
+from passes.modes import Modes
+from passes.operators import is_removable
+from passes.outcome import Target
+from tracer.graph.annotate import LINE, META, MODES, SOURCE, WRITES, Line, fill_stack_traces
+
+
+class GraphBuilder:
+    """Appends nodes; removes only what `prune` finds dead."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.attributes: dict[str, Any] = {}
+        self._names: dict[Target, str] = {}
+        self._module: GraphModule | None = None
+
+    def placeholder(self, name: str, meta: Any, source: str) -> Node:
+        """An input of the graph, the next positional argument of its program."""
+        node = self.graph.create_node("placeholder", name, name=name)
+        node.meta[META] = meta
+        node.meta[SOURCE] = source
+        return node
+
+    def attribute(self, name: str, value: Any) -> Node:
+        """A constant that the graph holds: a tensor, or a module for a higher-order operator."""
+        node = self.graph.create_node("get_attr", name, name=name)
+        self.attributes[node.name] = value
+        node.target = node.name
+        return node
+
+    def call(
+        self,
+        target: Target,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        meta: Any,
+        line: Line | None = None,
+        writes: bool = False,
+        modes: Modes | None = None,
+    ) -> Node:
+        """A call of `target`, a callable or ("method", name), on nodes and constants.
+
+        `meta` tells what it returns, `writes` that it changes something besides, `modes` what it runs under:
+        only calls that tell them can be checked.
+        """
+        name = self._names.get(target)
+        if name is None:
+            name = self._names[target] = name_of(target)
+        kind, fx_target = ("call_method", target[1]) if type(target) is tuple else ("call_function", target)
+        node = self._append(kind, fx_target, tuple(args), dict(kwargs) if kwargs else {}, name)
+        node.meta[META] = meta
+        node.meta[LINE] = line
+        node.meta[MODES] = modes
+        if writes:
+            node.meta[WRITES] = True
+        return node
+
+    def _append(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Node:
+        """What Graph.create_node does, less its search of the arguments for symbols, which takes twice as long."""
+        graph = self.graph
+        name = graph._graph_namespace.create_name(name, None)
+        node = Node(graph, name, kind, target, args, kwargs)
+        graph._graph_namespace.associate_name_with_obj(name, node)
+        graph._insert(node)
+        graph._find_nodes_lookup_table.insert(node)
+        graph._len += 1
+        return node
+
+    def output(self, nodes: Sequence[Node]) -> Node:
+        """End the graph: its program returns these, as a tuple."""
+        return self.graph.output(tuple(nodes))
+
+    def prune(self) -> list[Node]:
+        """Remove calls that nothing depends on, then inputs that nothing uses; gives the removed inputs."""
+        for node in reversed(self.graph.nodes):
+            if not node.users and is_dead_weight(node):
+                self.graph.erase_node(node)
+        unused = [node for node in self.graph.find_nodes(op="placeholder") if not node.users]
+        for node in unused:
+            self.graph.erase_node(node)
+        return unused
+
+    @property
+    def inputs(self) -> list[Node]:
+        return list(self.graph.find_nodes(op="placeholder"))
+
+    @property
+    def call_count(self) -> int:
+        """How many operators the graph calls."""
+        return sum(node.op.startswith("call_") for node in self.graph.nodes)
+
+    def graph_module(self) -> GraphModule:
+        """The graph as a module, as backends take it. Made at the first call."""
+        if self._module is None:
+            fill_stack_traces(self.graph)
+            self._module = GraphModule(self.attributes, self.graph)
+        return self._module
+
+
+def is_dead_weight(node: Node) -> bool:
+    """Whether a node without users may go: it writes nothing, draws no random number, cannot fail on data."""
+    if node.op == "get_attr":
+        return True
+    if WRITES in node.meta or node.op not in ("call_function", "call_method"):
+        return False
+    if node.target is operator.getitem:
+        return not nodes_in(node.args[1])
+    target = ("method", node.target) if node.op == "call_method" else node.target
+    return is_removable(target, node.args, tuple(node.kwargs.items()))
+
+
+def nodes_in(argument: Any) -> list[Node]:
+    """The nodes that a nested argument holds."""
+    found: list[Node] = []
+    map_arg(argument, found.append)
+    return found
+
+
+def name_of(target: Target) -> str:
+    """What results of `target` are named after: `linear`, `view`, `add`."""
+    name = target[1] if type(target) is tuple else getattr(target, "__name__", type(target).__name__)
+    return "".join(letter if letter.isalnum() else "_" for letter in name).strip("_") or "value"

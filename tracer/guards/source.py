@@ -1,0 +1,275 @@
+"""Access paths: how the facts a capture relied on are reached again at the next call.
+
+A `Source` is one step (`accessor`, `key`) from another source, or a root: an argument, the function
+called, an object held weakly, an imported module. The same path is always the same object, so sources
+compare by identity. One table, ACCESSORS, says what each step means to a person (text), to the
+reference evaluator (getter) and to the native guard program (number). Nothing here knows what is
+checked about the value found, nor about graphs or tensors beyond their sizes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from itertools import islice
+from types import CodeType
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary, ref
+
+
+class Strong:
+    """A reference to an object that cannot be referred to weakly, called like a weak one."""
+
+    __slots__ = ("object",)
+
+    def __init__(self, target: object) -> None:
+        self.object = target
+
+    def __call__(self) -> object:
+        return self.object
+
+
+def hold(target: object) -> Any:
+    """A weak reference to `target` if its type allows one, else a `Strong` one. Call it for the object."""
+    return ref(target) if type(target).__weakrefoffset__ else Strong(target)
+
+
+class Source:
+    """One access path. Made by the root functions below and by `child`, never directly."""
+
+    __slots__ = ("__weakref__", "accessor", "base", "children", "key")
+
+    base: Source | None
+    accessor: str
+    key: Any
+    children: dict[tuple[str, Any], Source]
+
+    def __init__(self, base: Source | None, accessor: str, key: Any) -> None:
+        self.base = base
+        self.accessor = accessor
+        self.key = key
+        self.children = {}
+
+    def child(self, accessor: str, key: Any = None) -> Source:
+        """The path that goes one step on from this one; the same object every time.
+
+        `key` is a constant (or a class or function); a dictionary entry whose key is an instance is
+        reached with the accessor "item of", whose key is the source of the instance.
+        """
+        step = (accessor, key)
+        found = self.children.get(step)
+        if found is None:
+            self.children[step] = found = Source(self, accessor, key)
+        return found
+
+    @property
+    def root(self) -> Source:
+        source = self
+        while source.base is not None:
+            source = source.base
+        return source
+
+    @property
+    def text(self) -> str:
+        """The path as the user would write it: `self.layers[0].fc.weight`."""
+        return ACCESSORS[self.accessor].text(self)
+
+    def __repr__(self) -> str:
+        return f"Source({self.text})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an access path belongs to its process and cannot be pickled")
+
+
+_NAMED_ROOTS: WeakValueDictionary[tuple[str, Any], Source] = WeakValueDictionary()
+_OBJECT_ROOTS: WeakValueDictionary[int, Source] = WeakValueDictionary()
+
+
+def _named_root(accessor: str, key: Any) -> Source:
+    source = _NAMED_ROOTS.get((accessor, key))
+    if source is None:
+        _NAMED_ROOTS[accessor, key] = source = Source(None, accessor, key)
+    return source
+
+
+def argument(name: str) -> Source:
+    """The parameter `name` of the frame, defaults filled in; `*args` is its tuple, `**kwargs` its dict."""
+    return _named_root("argument", name)
+
+
+def function(code: CodeType | None = None) -> Source:
+    """The function object called. `code`, when known, gives its closure cells their names in texts."""
+    return _named_root("function", code)
+
+
+def module(name: str) -> Source:
+    """The imported module `sys.modules[name]`."""
+    return _named_root("module", name)
+
+
+def constant(target: object) -> Source:
+    """A root at `target` itself, held weakly if it can be: a function, a class, a module known by identity."""
+    source = _OBJECT_ROOTS.get(id(target))
+    if source is None or source.key() is not target:
+        _OBJECT_ROOTS[id(target)] = source = Source(None, "object", hold(target))
+    return source
+
+
+# What each step gives -----------------------------------------------------------------------------
+
+
+class Absent(LookupError):
+    """The path leads nowhere: a key, attribute, index or referent is gone, or the holder's kind changed."""
+
+
+def _stored_item(mapping: Any, key: Any) -> Any:
+    return dict.__getitem__(mapping, key)
+
+
+def _stored_index(sequence: Any, index: int) -> Any:
+    kind: Any = list if isinstance(sequence, list) else tuple
+    return kind.__getitem__(sequence, index)
+
+
+def class_attribute(cls: Any, name: str) -> Any:
+    """What the classes of `cls.__mro__` store under `name`, descriptors unapplied. Raises Absent."""
+    for owner in type.__getattribute__(cls, "__mro__"):
+        stored = type.__getattribute__(owner, "__dict__")
+        if name in stored:
+            return stored[name]
+    raise Absent(name)
+
+
+_SIZED: tuple[Any, ...] = (dict, list, tuple, set, frozenset, deque, str)
+
+
+def stored_length(container: object) -> int | None:
+    """How many items `container` stores, whatever a subclass says; None if it is no container."""
+    return next((kind.__len__(container) for kind in _SIZED if isinstance(container, kind)), None)
+
+
+def _length(container: object) -> int:
+    length = stored_length(container)
+    if length is None:
+        raise Absent(f"{type(container).__name__} has no items")
+    return length
+
+
+def stored_keys(mapping: Any) -> Any:
+    """The keys of a dictionary in their order: an ordered dictionary keeps one of its own."""
+    kind: Any = OrderedDict if isinstance(mapping, OrderedDict) else dict
+    return kind.keys(mapping)
+
+
+def _nth_key(mapping: Any, index: int) -> Any:
+    for key in islice(stored_keys(mapping), index, None):
+        return key
+    raise Absent(index)
+
+
+def _object(_: Any, key: Any) -> Any:
+    target = key()
+    if target is None and not isinstance(key, Strong):
+        raise Absent("the object is gone")
+    return target
+
+
+# How each step reads --------------------------------------------------------------------------------
+
+_MODULE_TABLES = frozenset({"_modules", "_parameters", "_buffers"})
+
+
+def _base_text(source: Source) -> str:
+    assert source.base is not None
+    return source.base.text
+
+
+def _is_namespace(source: Source) -> bool:
+    """True when the entries of this dictionary are what the user calls attributes of its owner."""
+    if source.accessor != "item":
+        return source.accessor in ("dict", "globals", "builtins")
+    base = source.base
+    return base is not None and base.accessor == "dict" and source.key in _MODULE_TABLES
+
+
+def _object_text(source: Source) -> str:
+    target = source.key()
+    if target is None and not isinstance(source.key, Strong):
+        return "<gone>"
+    name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None)
+    return name if isinstance(name, str) else f"<{type(target).__name__}>"
+
+
+def _globals_text(source: Source) -> str:
+    assert source.base is not None
+    if source.base.accessor == "function":
+        return ""
+    target = source.base.key() if source.base.accessor == "object" else None
+    return getattr(target, "__module__", None) or f"{source.base.text}.__globals__"
+
+
+def _item_text(source: Source) -> str:
+    assert source.base is not None
+    base = source.base.text
+    if not _is_namespace(source.base):
+        return f"{base}[{source.key!r}]"
+    if _is_namespace(source):
+        return base
+    if not isinstance(source.key, str):
+        return f"{base}[{source.key!r}]"
+    if not source.key.isidentifier():
+        return f"{base}[{source.key}]"
+    return f"{base}.{source.key}" if base else source.key
+
+
+def _cell_text(source: Source) -> str:
+    base = source.base
+    assert base is not None
+    target = base.key if base.accessor == "function" else base.key() if base.accessor == "object" else None
+    code = getattr(target, "__code__", target)
+    if isinstance(code, CodeType) and source.key < len(code.co_freevars):
+        return code.co_freevars[source.key]
+    return f"{base.text}.__closure__[{source.key}]"
+
+
+class Accessor(NamedTuple):
+    """One kind of step: its number in the native program, how it reads and what it gives."""
+
+    number: int
+    text: Callable[[Source], str]
+    get: Callable[[Any, Any], Any]
+
+
+ACCESSORS: dict[str, Accessor] = {
+    # roots: `get` receives the frame
+    "argument": Accessor(0, lambda s: s.key, lambda frame, name: frame.locals[name]),
+    "function": Accessor(1, lambda s: s.key.co_name if s.key else "function", lambda frame, _: frame.function),
+    "object": Accessor(2, _object_text, _object),
+    "module": Accessor(3, lambda s: s.key, lambda _, name: sys.modules[name]),
+    # functions
+    "globals": Accessor(4, _globals_text, lambda f, _: f.__globals__),
+    "builtins": Accessor(5, lambda s: "builtins", lambda f, _: f.__builtins__),
+    "cell": Accessor(6, _cell_text, lambda f, index: f.__closure__[index]),
+    "contents": Accessor(7, _base_text, lambda cell, _: cell.cell_contents),
+    # instances
+    "type": Accessor(8, lambda s: f"type({_base_text(s)})", lambda value, _: type(value)),
+    "dict": Accessor(9, _base_text, lambda value, _: object.__getattribute__(value, "__dict__")),
+    "class attribute": Accessor(10, lambda s: f"{_base_text(s)}.{s.key}", class_attribute),
+    "getattr": Accessor(11, lambda s: f"{_base_text(s)}.{s.key}", getattr),
+    # containers, read from their own storage whatever a subclass overrides
+    "item": Accessor(12, _item_text, _stored_item),
+    "index": Accessor(13, lambda s: f"{_base_text(s)}[{s.key}]", _stored_index),
+    "key": Accessor(14, lambda s: f"list({_base_text(s)})[{s.key}]", _nth_key),
+    "deque item": Accessor(15, lambda s: f"{_base_text(s)}[{s.key}]", deque.__getitem__),
+    "length": Accessor(16, lambda s: f"len({_base_text(s)})", lambda value, _: _length(value)),
+    "item of": Accessor(17, lambda s: f"{_base_text(s)}[{s.key.text}]", _stored_item),
+    # tensors
+    "size": Accessor(18, lambda s: f"{_base_text(s)}.size({s.key})", lambda tensor, dim: tensor.size(dim)),
+    "stride": Accessor(19, lambda s: f"{_base_text(s)}.stride({s.key})", lambda tensor, dim: tensor.stride(dim)),
+    "storage offset": Accessor(
+        20, lambda s: f"{_base_text(s)}.storage_offset()", lambda tensor, _: tensor.storage_offset()
+    ),
+    # weak references
+    "call": Accessor(21, lambda s: f"{_base_text(s)}()", lambda reference, _: reference()),
+}

@@ -1,0 +1,131 @@
+"""Binding the arguments of a call to the slots of a frame, with CPython's own complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tracer.code.decode import Code
+from tracer.values.base import MISSING, Item
+from tracer.values.containers import DictValue, make_tuple
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+
+def bind_arguments(
+    trace: Trace,
+    code: Code,
+    args: Sequence[Item],
+    kwargs: Mapping[str, Item] | None,
+    defaults: Sequence[Item],
+    keyword_defaults: Mapping[str, Item],
+) -> list[Item]:
+    """Slots of a new frame: parameters bound, everything else MISSING.
+
+    Raises TypeError in the traced program, worded as CPython words it.
+    """
+    slots: list[Item] = [MISSING] * len(code.slot_names)
+    positional = code.argument_count
+    given = len(args)
+    if given > positional:
+        if not code.has_varargs:
+            _too_many(trace, code, given, kwargs or {}, defaults)
+        slots[:positional] = args[:positional]
+    else:
+        slots[:given] = args
+    named = positional + code.keyword_only_count
+    if code.has_varargs:
+        slots[named] = make_tuple(args[positional:])
+    extra: dict[Item, Item] | None = None
+    if code.has_varkeywords:
+        extra = {}
+        slots[named + code.has_varargs] = DictValue(dict, extra)
+    if kwargs:
+        _bind_keywords(trace, code, slots, kwargs, extra)
+    if given < positional:
+        _fill_defaults(trace, code, slots, defaults)
+    if code.keyword_only_count:
+        _fill_keyword_only(trace, code, slots, keyword_defaults)
+    return slots
+
+
+def _bind_keywords(
+    trace: Trace, code: Code, slots: list[Item], kwargs: Mapping[str, Item], extra: dict[Item, Item] | None
+) -> None:
+    named = code.local_names[: code.argument_count + code.keyword_only_count]
+    positional_only: list[str] = []
+    for name, item in kwargs.items():
+        if not isinstance(name, str):
+            trace.throw(TypeError, "keywords must be strings")
+        position = named.index(name) if name in named else -1
+        if position >= code.positional_only_count:
+            if slots[position] is not MISSING:
+                trace.throw(TypeError, f"{code.qualname}() got multiple values for argument '{name}'")
+            slots[position] = item
+        elif extra is not None:
+            extra[name] = item
+        elif position >= 0:
+            positional_only.append(name)
+        else:
+            trace.throw(TypeError, f"{code.qualname}() got an unexpected keyword argument '{name}'")
+    if positional_only:
+        trace.throw(
+            TypeError,
+            f"{code.qualname}() got some positional-only arguments passed as keyword arguments: "
+            f"'{', '.join(positional_only)}'",
+        )
+
+
+def _fill_defaults(trace: Trace, code: Code, slots: list[Item], defaults: Sequence[Item]) -> None:
+    required = code.argument_count - len(defaults)
+    missing = [code.local_names[i] for i in range(required) if slots[i] is MISSING]
+    if missing:
+        _missing(trace, code, missing, "positional")
+    for index, default in enumerate(defaults, required):
+        if slots[index] is MISSING:
+            slots[index] = default
+
+
+def _fill_keyword_only(trace: Trace, code: Code, slots: list[Item], defaults: Mapping[str, Item]) -> None:
+    missing: list[str] = []
+    for index in range(code.argument_count, code.argument_count + code.keyword_only_count):
+        if slots[index] is MISSING:
+            name = code.local_names[index]
+            if name in defaults:
+                slots[index] = defaults[name]
+            else:
+                missing.append(name)
+    if missing:
+        _missing(trace, code, missing, "keyword-only")
+
+
+def _missing(trace: Trace, code: Code, names: list[str], kind: str) -> None:
+    quoted = [f"'{name}'" for name in names]
+    if len(quoted) > 2:
+        listed = f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
+    else:
+        listed = " and ".join(quoted)
+    plural = "s" if len(names) > 1 else ""
+    trace.throw(TypeError, f"{code.qualname}() missing {len(names)} required {kind} argument{plural}: {listed}")
+
+
+def _too_many(trace: Trace, code: Code, given: int, kwargs: Mapping[str, Item], defaults: Sequence[Item]) -> None:
+    most = code.argument_count
+    plural = most != 1
+    takes = str(most)
+    if defaults:
+        takes, plural = f"from {most - len(defaults)} to {most}", True
+    keyword_only = code.local_names[most : most + code.keyword_only_count]
+    named = sum(name in keyword_only for name in kwargs)
+    detail = ""
+    if named:
+        detail = (
+            f" positional argument{'s' if given != 1 else ''} "
+            f"(and {named} keyword-only argument{'s' if named != 1 else ''})"
+        )
+    was = "was" if given == 1 and not named else "were"
+    trace.throw(
+        TypeError,
+        f"{code.qualname}() takes {takes} positional argument{'s' if plural else ''} but {given}{detail} {was} given",
+    )

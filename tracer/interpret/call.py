@@ -1,0 +1,214 @@
+"""The call policy: what happens when the traced program calls something.
+
+In this order: a value's own behaviour; a lookaside; a Python function is interpreted; a class is
+instantiated; a tensor operator becomes a node; a pure C function of constants is run; a C function
+with a Python equivalent is replaced by it; anything else breaks the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+
+from tracer.code.decode import decode
+from tracer.guards.source import constant
+from tracer.interpret.arguments import bind_arguments
+from tracer.interpret.concrete import NotConcrete, concrete, from_host
+from tracer.interpret.construct import construct
+from tracer.interpret.frame import Frame, run
+from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.policy import LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
+from tracer.interpret.polyfills import POLYFILLS
+from tracer.reasons import COROUTINE, RECURSION, UNSUPPORTED_CALL
+from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
+from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.objects import ObjectValue, PartialValue
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.interpret.trace import Trace
+
+CO_GENERATOR, CO_SUSPENDS = 0x20, 0x20 | 0x80 | 0x200
+
+
+def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """`function(*args, **kwargs)` in the traced program."""
+    kind = type(function)
+    if kind is types.FunctionType:
+        lookaside = LOOKASIDES.get(function)
+        if lookaside is not None:
+            return call_lookaside(trace, function, lookaside, args, kwargs)
+        return call_function(trace, function, args, kwargs)
+    if kind is BoundMethod:
+        return call(trace, function.function, [function.instance, *args], kwargs)
+    if isinstance(function, Value):
+        return _call_value(trace, function, args, kwargs)
+    lookaside = LOOKASIDES.get(function)
+    if lookaside is not None:
+        return call_lookaside(trace, function, lookaside, args, kwargs)
+    if isinstance(function, type):
+        return construct(trace, function, args, kwargs)
+    if is_tensor_operator(function):
+        return trace.tensor_op(function, args, kwargs)
+    return _call_c(trace, function, args, kwargs)
+
+
+def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    if isinstance(function, FunctionValue):
+        slots = bind_arguments(
+            trace, decode(function.code), args, kwargs, function.defaults, function.keyword_defaults
+        )
+        return enter(trace, function.code, slots, function.globals, function.globals_source, function.closure, function)
+    if isinstance(function, Lazy):
+        return call(trace, function.realise(trace), args, kwargs)
+    if isinstance(function, PartialValue):
+        return call(trace, function.function, [*function.arguments, *args], {**function.keywords, **kwargs})
+    method = trace.class_attribute(function.cls, "__call__")
+    if method is MISSING:
+        trace.throw(TypeError, f"'{function.cls.__name__}' object is not callable")
+    if type(method) is types.FunctionType:
+        return call(trace, method, [function, *args], kwargs)
+    if isinstance(function, ObjectValue) and function.object is not MISSING and is_tensor_operator(function.object):
+        return trace.tensor_op(function.object, args, kwargs)
+    trace.stop(UNSUPPORTED_CALL, f"a {function.cls.__module__}.{function.cls.__qualname__} object")
+
+
+def call_lookaside(
+    trace: Trace, function: Any, lookaside: Callable[..., Item], args: Sequence[Item], kwargs: Mapping[str, Item]
+) -> Item:
+    try:
+        return lookaside(trace, *args, **kwargs)
+    except TypeError as error:
+        # Raised by the call itself, not inside: the program gave arguments that the function does not
+        # take. The native call says so better.
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} with these arguments")
+        raise
+
+
+# Python functions ------------------------------------------------------------------------------------
+
+
+class FunctionFacts:
+    """What calling a real Python function reads from it, wrapped once a trace."""
+
+    __slots__ = ("closure", "code", "defaults", "function", "globals_source", "keyword_defaults")
+
+    def __init__(self, trace: Trace, function: types.FunctionType) -> None:
+        self.function = function
+        self.code = decode(function.__code__)
+        own = is_ours(function)
+        source: Source = constant(function)
+        if not own:
+            trace.guard(source.child("getattr", "__code__"), "same object", function.__code__)
+        self.globals_source = None if own else source.child("globals")
+        self.defaults: list[Item] = []
+        if function.__defaults__:
+            defaults = source.child("getattr", "__defaults__")
+            if not own:
+                trace.guard(defaults, "same object", function.__defaults__)
+            self.defaults = [
+                value if type(value) in LITERALS else trace.wrap(value, defaults.child("index", i))
+                for i, value in enumerate(function.__defaults__)
+            ]
+        self.keyword_defaults: dict[str, Item] = {}
+        if function.__kwdefaults__:
+            keywords = source.child("getattr", "__kwdefaults__")
+            self.keyword_defaults = {
+                name: trace.wrap(value, keywords.child("item", name)) for name, value in function.__kwdefaults__.items()
+            }
+        self.closure: tuple[CellValue, ...] = tuple(
+            trace.wrap(cell, source.child("cell", i)) for i, cell in enumerate(function.__closure__ or ())
+        )
+
+
+def is_ours(function: types.FunctionType) -> bool:
+    """Polyfills are constants of the tracer: nothing they read needs a guard."""
+    return function.__module__.startswith("tracer.interpret.polyfills")
+
+
+def call_function(
+    trace: Trace, function: types.FunctionType, args: Sequence[Item], kwargs: Mapping[str, Item]
+) -> Item:
+    """Interpret a real Python function."""
+    facts = trace.function_facts.get(id(function))
+    if facts is None:
+        lookaside = NAMED.get((function.__module__, function.__qualname__))
+        if lookaside is not None:
+            LOOKASIDES[function] = lookaside
+            return call_lookaside(trace, function, lookaside, args, kwargs)
+        refused = refusal(function)
+        if refused is not None:
+            trace.stop(*refused)
+        facts = trace.function_facts[id(function)] = FunctionFacts(trace, function)
+    slots = bind_arguments(trace, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
+    return enter(
+        trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
+    )
+
+
+def enter(
+    trace: Trace,
+    code: types.CodeType,
+    slots: list[Item],
+    globals: dict[str, Any],
+    globals_source: Source | None,
+    closure: tuple[CellValue, ...],
+    function: Any,
+) -> Item:
+    """Run a new frame, or make the generator that will."""
+    frame = Frame(trace, decode(code), slots, globals, globals_source, closure, trace.frame, function)
+    if code.co_flags & CO_SUSPENDS:
+        if not code.co_flags & CO_GENERATOR:
+            trace.stop(COROUTINE, code.co_qualname)
+        return GeneratorValue(trace, frame)
+    try:
+        return run(frame)
+    except RecursionError:
+        trace.stop(RECURSION, code.co_qualname)
+
+
+# C functions -----------------------------------------------------------------------------------------
+
+
+def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    if is_pure(function):
+        try:
+            real_args = [concrete(trace, arg) for arg in args]
+            real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
+        except NotConcrete:
+            pass
+        else:
+            return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+    if isinstance(function, functools._lru_cache_wrapper):
+        return call(trace, function.__wrapped__, args, kwargs)
+    polyfill = POLYFILLS.get(function)
+    if polyfill is not None:
+        return call_function(trace, polyfill, args, kwargs)
+    if not callable(function):
+        trace.throw(TypeError, f"'{type(function).__name__}' object is not callable")
+    method = trace.class_attribute(type(function), "__call__")
+    if type(method) is types.FunctionType:
+        return call(trace, method, [function, *args], kwargs)
+    if type(function) in METHOD_DESCRIPTORS and not args:
+        trace.throw(TypeError, f"unbound method {function.__qualname__}() needs an argument")
+    if isinstance(function, (staticmethod, classmethod)):
+        return call(trace, get_attribute(trace, function, "__func__"), args, kwargs)
+    refused = refusal(function)
+    trace.stop(*(refused or (UNSUPPORTED_CALL, describe(function))))
+
+
+def polyfill(name: str) -> Any:
+    return POLYFILLS[name]
+
+
+def describe(function: Any) -> str:
+    module = getattr(function, "__module__", None) or getattr(getattr(function, "__objclass__", None), "__module__", "")
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return f"{module}.{name}" if module and module != "builtins" else name
+
+

@@ -1,0 +1,98 @@
+"""Between items and real Python objects: what a pure C function is given, and what it gives back."""
+
+from __future__ import annotations
+
+import types
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from tracer.guards.source import constant
+from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.functions import BoundMethod
+from tracer.values.iterators import DictView
+from tracer.values.objects import ObjectValue
+from tracer.values.tensors import TensorValue
+from tracer.values.wrap import IDENTITY_TYPES, wrap
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+
+class NotConcrete(Exception):
+    """The item holds a tensor, a symbol, or an object whose state only the trace knows."""
+
+
+def concrete(trace: Trace, item: Item, instances: bool = False) -> Any:
+    """A real object equal to the item; containers are copied.
+
+    With `instances`, an unchanged object from outside stands for itself. Raises NotConcrete.
+    """
+    if not isinstance(item, Value):
+        if type(item) is slice:
+            return slice(*(concrete(trace, part, instances) for part in (item.start, item.stop, item.step)))
+        return item
+    if isinstance(item, Lazy):
+        return concrete(trace, item.realise(trace), instances)
+    if isinstance(item, TensorValue):
+        raise NotConcrete
+    if isinstance(item, ObjectValue) and item.attributes and item.object is MISSING:
+        raise NotConcrete
+    build = _BUILDERS.get(item.cls)
+    if build is not None:
+        return build(trace, item, instances)
+    if isinstance(item, TupleValue) and hasattr(item.cls, "_make"):
+        make: Any = item.cls
+        return make._make([concrete(trace, part, instances) for part in item.all(trace)])
+    if isinstance(item, DictView):
+        return [concrete(trace, part, instances) for part in item.all(trace)]
+    if instances and isinstance(item, ObjectValue) and item.object is not MISSING and not item.written:
+        return item.object
+    if instances and isinstance(item, BoundMethod):
+        return types.MethodType(concrete(trace, item.function, True), concrete(trace, item.instance, True))
+    raise NotConcrete
+
+
+def _sequence(kind: Any) -> Any:
+    return lambda trace, item, instances: kind([concrete(trace, part, instances) for part in item.all(trace)])
+
+
+def _mapping(kind: Any) -> Any:
+    return lambda trace, item, instances: kind(
+        [(concrete(trace, key, instances), concrete(trace, part, instances)) for key, part in item.all(trace).items()]
+    )
+
+
+_BUILDERS: dict[type, Any] = {
+    list: _sequence(list),
+    tuple: _sequence(tuple),
+    set: _sequence(set),
+    frozenset: _sequence(frozenset),
+    deque: lambda trace, item, instances: deque(
+        [concrete(trace, part, instances) for part in item.all(trace)], item.maxlen
+    ),
+    dict: _mapping(dict),
+    OrderedDict: _mapping(OrderedDict),
+}
+
+
+def from_host(trace: Trace, obj: Any) -> Item:
+    """The item for an object that a pure function has just made."""
+    cls = type(obj)
+    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(obj, type):
+        return obj
+    if cls is tuple:
+        return make_tuple([from_host(trace, part) for part in obj])
+    if cls is list or cls is deque:
+        made = ListValue(cls, [from_host(trace, part) for part in obj])
+        made.maxlen = obj.maxlen if cls is deque else None
+        return made
+    if cls is dict or cls is OrderedDict:
+        return DictValue(cls, {trace.key(from_host(trace, key)): from_host(trace, part) for key, part in obj.items()})
+    if cls is set or cls is frozenset:
+        return SetValue(cls, [trace.key(from_host(trace, part)) for part in obj])
+    if isinstance(obj, tuple):
+        return TupleValue(cls, [from_host(trace, part) for part in obj])
+    if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
+        return obj
+    return wrap(trace, obj, constant(obj))

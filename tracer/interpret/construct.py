@@ -1,0 +1,150 @@
+"""Calling a class: `__new__`, then `__init__`, as `type.__call__` does."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tracer.interpret.concrete import NotConcrete, concrete, from_host
+from tracer.interpret.policy import PURE_CLASSES, class_refusal
+from tracer.interpret.polyfills import POLYFILLS
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import Item, type_of
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.objects import ExceptionValue, ObjectValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+Args = Sequence[Item]
+Kwargs = Mapping[str, Item]
+
+
+def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    """`cls(*args, **kwargs)`."""
+    meta_call = trace.class_attribute(type(cls), "__call__")
+    if type(meta_call) is types.FunctionType and not issubclass(cls, enum.Enum):
+        return trace.call(meta_call, [cls, *args], kwargs)
+    return type_call(trace, cls, args, kwargs)
+
+
+def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    """type.__call__."""
+    if cls in PURE_CLASSES or issubclass(cls, enum.Enum):
+        return _by_host(trace, cls, args, kwargs)
+    refused = class_refusal(cls)
+    if refused is not None:
+        trace.stop(*refused)
+    new = trace.class_attribute(cls, "__new__")
+    function = new.__func__ if isinstance(new, staticmethod) else new
+    if type(function) is types.FunctionType:
+        instance = trace.call(function, [cls, *args], kwargs)
+    else:
+        instance = allocate(trace, cls, function, args, kwargs)
+    if issubclass(type_of(trace, instance), cls):
+        init = trace.class_attribute(cls, "__init__")
+        if type(init) is types.FunctionType:
+            result = trace.call(init, [instance, *args], kwargs)
+            if result is not None:
+                trace.throw(TypeError, f"__init__() should return None, not '{type_of(trace, result).__name__}'")
+        elif init is not object.__init__:
+            _initialise(trace, instance, init, args, kwargs)
+        elif (args or kwargs) and function is object.__new__:
+            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
+    return instance
+
+
+def _by_host(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
+    try:
+        real_args = [concrete(trace, arg) for arg in args]
+        real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
+    except NotConcrete:
+        polyfill = POLYFILLS.get(cls)
+        if polyfill is not None:
+            return trace.call(polyfill, args, kwargs)
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
+    made = trace.host(cls, *real_args, **real_kwargs)
+    return made if isinstance(made, enum.Enum) else from_host(trace, made)
+
+
+def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> Item:
+    """What a C-level `__new__` returns."""
+    if new is object.__new__:
+        missing = getattr(cls, "__abstractmethods__", None)
+        if missing:
+            names = ", ".join(sorted(missing))
+            plural = "s" if len(missing) > 1 else ""
+            trace.throw(TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}")
+        return ObjectValue(cls)
+    for base, make in ALLOCATORS:
+        if issubclass(cls, base):
+            return make(trace, cls, args, kwargs)
+    trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
+
+
+def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    items = trace.unpack(args[0]) if args else []
+    return make_tuple(items) if cls is tuple else TupleValue(cls, items)
+
+
+def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    """An instance of a subclass of int, str, float...: immutable, so CPython can make it."""
+    return _by_host(trace, cls, args, kwargs)
+
+
+def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    return SetValue(cls, [trace.key(item) for item in trace.unpack(args[0])] if args else [])
+
+
+ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
+    (BaseException, lambda trace, cls, args, kwargs: ExceptionValue(cls, make_tuple(args))),
+    (list, lambda trace, cls, args, kwargs: ListValue(cls)),
+    (deque, lambda trace, cls, args, kwargs: ListValue(cls)),
+    (dict, lambda trace, cls, args, kwargs: DictValue(cls)),
+    (set, lambda trace, cls, args, kwargs: SetValue(cls)),
+    (frozenset, _new_frozenset),
+    (tuple, _new_tuple),
+    (str, _new_literal),
+    (int, _new_literal),
+    (float, _new_literal),
+    (typing.Generic, lambda trace, cls, args, kwargs: ObjectValue(cls)),
+)
+"""First base that fits: what its `__new__` leaves for `__init__` to fill."""
+
+
+def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
+    """A C-level `__init__`."""
+    if isinstance(instance, ExceptionValue):
+        instance.arguments = make_tuple(args)
+        return
+    if isinstance(instance, (ListValue, DictValue, SetValue)):
+        trace.call(init, [instance, *args], kwargs)
+
+
+def list_init(trace: Trace, instance: ListValue, iterable: Item = (), maxlen: Item = None) -> None:
+    """list.__init__ and deque.__init__."""
+    if issubclass(instance.cls, deque):
+        instance.maxlen = concrete(trace, maxlen)
+    items = trace.unpack(iterable)
+    payload = instance.change(trace)
+    payload[:] = items[-instance.maxlen :] if instance.maxlen else ([] if instance.maxlen == 0 else items)
+
+
+def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) -> None:
+    """dict.__init__, OrderedDict.__init__ and defaultdict.__init__."""
+    rest = list(args)
+    if issubclass(instance.cls, defaultdict):
+        instance.attributes["default_factory"] = rest.pop(0) if rest else None
+    update = OrderedDict.update if issubclass(instance.cls, OrderedDict) else dict.update
+    trace.call(update, [instance, *rest], kwargs)
+
+
+def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
+    keys = [trace.key(item) for item in trace.unpack(iterable)]
+    payload = instance.change(trace)
+    payload.clear()
+    payload.update(dict.fromkeys(keys))

@@ -1,0 +1,136 @@
+"""Generators made by the traced program: a suspended frame, run piece by piece."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING
+
+from tracer.interpret.frame import Frame, run, unwind
+from tracer.values.base import MISSING, Item
+from tracer.values.context import Raised
+from tracer.values.iterators import END, IteratorValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+
+class GeneratorValue(IteratorValue):
+    """`returned` is what the generator returned, once it has ended."""
+
+    __slots__ = ("ended", "frame", "returned", "running", "started")
+
+    def __init__(self, trace: Trace, frame: Frame) -> None:
+        super().__init__(trace, types.GeneratorType)
+        self.frame = frame
+        self.started = False
+        self.ended = False
+        self.running = False
+        self.returned: Item = None
+
+    def next(self, context: Trace) -> Item:  # type: ignore[override]
+        return self.send(context, None)
+
+    def send(self, trace: Trace, item: Item) -> Item:
+        """Resume with `item` as the value of the yield; the next yielded item, or END."""
+        if self.running:
+            trace.throw(ValueError, "generator already executing")
+        if self.ended:
+            self.returned = None
+            return END
+        if self.started:
+            self.frame.push(item)
+        elif item is not None:
+            trace.throw(TypeError, "can't send non-None value to a just-started generator")
+        return self._run(trace)
+
+    def throw(self, trace: Trace, raised: Raised) -> Item:
+        """Raise inside the generator, where it is suspended."""
+        if self.ended or not self.started:
+            self.ended = True
+            raise raised
+        inner = self._delegate()
+        if inner is not None:
+            try:
+                item = inner.throw(trace, raised)
+            except Raised as again:
+                self.frame.pop()
+                return self._unwind(trace, again)
+            if item is not END:
+                return item
+            self.frame.pop()
+            self.frame.push(inner.returned)
+            self.frame.index = self.frame.ops[self.frame.ops[self.frame.index].operand].operand
+            return self._run(trace)
+        return self._unwind(trace, raised)
+
+    def _unwind(self, trace: Trace, raised: Raised) -> Item:
+        try:
+            unwind(self.frame, raised)
+        except Raised:
+            self.ended = True
+            raise
+        return self._run(trace)
+
+    def close(self, trace: Trace) -> None:
+        """Raise GeneratorExit inside, which must end the generator."""
+        if self.ended or not self.started:
+            self.ended = True
+            return
+        try:
+            item = self.throw(trace, Raised(trace.new_exception(GeneratorExit)))
+        except Raised as raised:
+            if not issubclass(raised.value.cls, (GeneratorExit, StopIteration)):
+                raise
+            return
+        if item is not END:
+            trace.throw(RuntimeError, "generator ignored GeneratorExit")
+
+    def _delegate(self) -> GeneratorValue | None:
+        """The generator that a `yield from` is waiting for."""
+        op = self.frame.ops[self.frame.index]
+        if op.name == "JUMP" and self.frame.ops[op.operand].name == "SEND":
+            receiver = self.frame.stack[-1]
+            return receiver if isinstance(receiver, GeneratorValue) else None
+        return None
+
+    def _run(self, trace: Trace) -> Item:
+        self.started = self.running = True
+        self.frame.caller = trace.frame
+        try:
+            item = run(self.frame)
+        except Raised as raised:
+            self.ended = True
+            if issubclass(raised.value.cls, StopIteration):
+                trace.throw_from(RuntimeError, "generator raised StopIteration", raised.value)
+            raise
+        finally:
+            self.running = False
+        if self.frame.yielded:
+            return item
+        self.ended = True
+        self.returned = item
+        return END
+
+
+def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -> Item:
+    """`generator.send(item)`: raises StopIteration at the end, as the method does."""
+    result = generator.send(trace, item)
+    if result is END:
+        _raise_stop(trace, generator)
+    return result
+
+
+def generator_throw(trace: Trace, generator: GeneratorValue, kind: Item, item: Item = MISSING, traceback: Item = None) -> Item:
+    result = generator.throw(trace, Raised(trace.make_exception(kind if item in (MISSING, None) else item)))
+    if result is END:
+        _raise_stop(trace, generator)
+    return result
+
+
+def generator_close(trace: Trace, generator: GeneratorValue) -> None:
+    generator.close(trace)
+
+
+def _raise_stop(trace: Trace, generator: GeneratorValue) -> None:
+    returned, generator.returned = generator.returned, None
+    raise Raised(trace.new_exception(StopIteration, *(() if returned is None else (returned,))))

@@ -1,0 +1,112 @@
+"""Calls, function definitions and imports."""
+
+from __future__ import annotations
+
+import sys
+
+from tracer.code.decode import Op
+from tracer.guards.source import module as module_source
+from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.handlers.containers import mapping_items
+from tracer.interpret.registry import handles
+from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_OPCODE
+from tracer.values.attributes import get_attribute
+from tracer.values.base import NULL
+from tracer.values.containers import DictValue
+from tracer.values.context import Raised
+from tracer.values.functions import FunctionValue
+from tracer.values.slots import unpack
+
+DEFAULTS, KEYWORD_DEFAULTS, ANNOTATIONS, CLOSURE = 1, 2, 4, 8
+
+
+@handles("CALL")
+def call(frame: Frame, op: Op) -> None:
+    stack = frame.stack
+    args = frame.pop_many(op.arg)
+    callee = stack.pop()
+    method = stack.pop()
+    if method is not NULL:
+        args.insert(0, callee)
+        callee = method
+    names = op.keywords
+    if names:
+        kwargs = dict(zip(names, args[-len(names) :], strict=True))
+        del args[-len(names) :]
+        stack.append(frame.trace.call(callee, args, kwargs))
+    else:
+        stack.append(frame.trace.call(callee, args))
+
+
+@handles("CALL_FUNCTION_EX")
+def call_function_ex(frame: Frame, op: Op) -> None:
+    kwargs = {}
+    if op.operand:
+        kwargs = mapping_items(frame, pop_value(frame), "argument after ** must be a mapping, not {}")
+    args = unpack(frame.trace, frame.pop())
+    callee = frame.pop()
+    assert frame.pop() is NULL
+    frame.push(frame.trace.call(callee, args, dict(kwargs)))
+
+
+@handles("MAKE_FUNCTION")
+def make_function(frame: Frame, op: Op) -> None:
+    code = frame.pop()
+    closure = tuple(unpack(frame.trace, frame.pop())) if op.arg & CLOSURE else ()
+    annotations = frame.pop() if op.arg & ANNOTATIONS else ()
+    keyword_defaults = dict(frame.pop().items) if op.arg & KEYWORD_DEFAULTS else {}
+    defaults = unpack(frame.trace, frame.pop()) if op.arg & DEFAULTS else []
+    pairs = unpack(frame.trace, annotations)
+    annotated = DictValue(dict, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    function = FunctionValue(code, frame.globals, code.co_name, defaults, keyword_defaults, closure, annotated)
+    function.globals_source = frame.globals_source
+    frame.push(function)
+
+
+@handles("LOAD_BUILD_CLASS")
+def load_build_class(frame: Frame, op: Op) -> None:
+    frame.trace.stop(CLASS_DEFINITION)
+
+
+@handles("IMPORT_NAME")
+def import_name(frame: Frame, op: Op) -> None:
+    """Of a module that is loaded already; loading one would be an effect."""
+    trace = frame.trace
+    names, level = frame.pop(), frame.pop()
+    name = op.operand
+    if level:
+        package = frame.globals.get("__package__") or ""
+        base = package.rsplit(".", level - 1)[0] if level > 1 else package
+        name = f"{base}.{name}" if name else base
+    if name not in sys.modules:
+        trace.stop(IMPORT_STATEMENT, name)
+    target = name if names else name.partition(".")[0]
+    frame.push(trace.wrap(sys.modules[target], module_source(target)))
+
+
+@handles("IMPORT_FROM")
+def import_from(frame: Frame, op: Op) -> None:
+    trace = frame.trace
+    package = frame.stack[-1]
+    try:
+        frame.push(get_attribute(trace, package, op.operand))
+    except Raised:
+        name = f"{package.__name__}.{op.operand}"
+        if name not in sys.modules:
+            trace.stop(IMPORT_STATEMENT, name)
+        frame.push(trace.wrap(sys.modules[name], module_source(name)))
+
+
+@handles("IMPORT_STAR")
+def import_star(frame: Frame, op: Op) -> None:
+    frame.trace.stop(IMPORT_STATEMENT, "import *")
+
+
+@handles("PRINT_EXPR")
+def print_expr(frame: Frame, op: Op) -> None:
+    frame.trace.stop(PRINTING)
+
+
+@handles("LOAD_NAME", "STORE_NAME", "DELETE_NAME", "SETUP_ANNOTATIONS")
+def class_body(frame: Frame, op: Op) -> None:
+    frame.trace.stop(UNSUPPORTED_OPCODE, f"{op.name} outside of a function")

@@ -1,0 +1,224 @@
+"""Instructions that build, fill and take apart containers; pattern matching included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tracer.code.decode import Op
+from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.registry import handles
+from tracer.values.attributes import get_attribute
+from tracer.values.base import Item, type_of
+from tracer.values.containers import DictValue, ListValue, SetValue, known_lazies, make_tuple
+from tracer.values.context import Raised
+from tracer.values.slots import class_name, get_item, length, unpack
+
+
+@handles("BUILD_TUPLE")
+def build_tuple(frame: Frame, op: Op) -> None:
+    frame.push(make_tuple(frame.pop_many(op.arg)))
+
+
+@handles("BUILD_LIST")
+def build_list(frame: Frame, op: Op) -> None:
+    frame.push(ListValue(list, frame.pop_many(op.arg)))
+
+
+@handles("BUILD_SET")
+def build_set(frame: Frame, op: Op) -> None:
+    frame.push(SetValue(set, [frame.trace.key(item) for item in frame.pop_many(op.arg)]))
+
+
+@handles("BUILD_MAP")
+def build_map(frame: Frame, op: Op) -> None:
+    flat = frame.pop_many(2 * op.arg)
+    frame.push(DictValue(dict, {frame.trace.key(key): item for key, item in zip(flat[::2], flat[1::2], strict=True)}))
+
+
+@handles("BUILD_CONST_KEY_MAP")
+def build_const_key_map(frame: Frame, op: Op) -> None:
+    keys = frame.pop()
+    frame.push(DictValue(dict, dict(zip(keys, frame.pop_many(op.arg), strict=True))))
+
+
+@handles("BUILD_SLICE")
+def build_slice(frame: Frame, op: Op) -> None:
+    frame.push(slice(*known_lazies(frame.trace, frame.pop_many(op.arg))))
+
+
+@handles("LIST_TO_TUPLE")
+def list_to_tuple(frame: Frame, op: Op) -> None:
+    frame.push(make_tuple(frame.pop().items))
+
+
+@handles("LIST_APPEND")
+def list_append(frame: Frame, op: Op) -> None:
+    item = frame.pop()
+    frame.stack[-op.arg].change(frame.trace).append(item)
+
+
+@handles("SET_ADD")
+def set_add(frame: Frame, op: Op) -> None:
+    item = frame.pop()
+    frame.stack[-op.arg].change(frame.trace).setdefault(frame.trace.key(item))
+
+
+@handles("MAP_ADD")
+def map_add(frame: Frame, op: Op) -> None:
+    item, key = frame.pop(), frame.pop()
+    frame.stack[-op.arg].change(frame.trace)[frame.trace.key(key)] = item
+
+
+@handles("LIST_EXTEND")
+def list_extend(frame: Frame, op: Op) -> None:
+    iterable = frame.pop()
+    try:
+        items = unpack(frame.trace, iterable)
+    except Raised as raised:
+        if raised.value.cls is TypeError and not hasattr(type_of(frame.trace, iterable), "__iter__"):
+            frame.trace.throw(TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")
+        raise
+    frame.stack[-op.arg].change(frame.trace).extend(items)
+
+
+@handles("SET_UPDATE")
+def set_update(frame: Frame, op: Op) -> None:
+    items = unpack(frame.trace, frame.pop())
+    frame.stack[-op.arg].change(frame.trace).update(dict.fromkeys(map(frame.trace.key, items)))
+
+
+@handles("DICT_UPDATE")
+def dict_update(frame: Frame, op: Op) -> None:
+    mapping = pop_value(frame)
+    frame.stack[-op.arg].change(frame.trace).update(mapping_items(frame, mapping, "'{}' object is not a mapping"))
+
+
+@handles("DICT_MERGE")
+def dict_merge(frame: Frame, op: Op) -> None:
+    """`f(**mapping)`: names may not come twice."""
+    mapping = pop_value(frame)
+    target = frame.stack[-op.arg].change(frame.trace)
+    callee = frame.stack[-op.arg - 2]
+    for key, item in mapping_items(frame, mapping, "argument after ** must be a mapping, not {}").items():
+        if key in target:
+            name = getattr(callee, "__qualname__", class_name(callee))
+            frame.trace.throw(TypeError, f"{name}() got multiple values for keyword argument '{key}'")
+        target[key] = item
+
+
+def mapping_items(frame: Frame, mapping: Item, complaint: str) -> dict[Item, Item]:
+    """A mapping's items, by its storage or by its own `keys` and `__getitem__`."""
+    if isinstance(mapping, DictValue):
+        return mapping.all(frame.trace)
+    trace = frame.trace
+    cls = type_of(trace, mapping)
+    if not hasattr(cls, "keys"):
+        trace.throw(TypeError, complaint.format(cls.__name__))
+    keys = unpack(trace, trace.call(get_attribute(trace, mapping, "keys"), []))
+    return {trace.key(key): get_item(trace, mapping, key) for key in keys}
+
+
+@handles("UNPACK_SEQUENCE")
+def unpack_sequence(frame: Frame, op: Op) -> None:
+    items = _unpack_for_assignment(frame)
+    if len(items) != op.arg:
+        if len(items) > op.arg:
+            message = f"too many values to unpack (expected {op.arg})"
+        else:
+            message = f"not enough values to unpack (expected {op.arg}, got {len(items)})"
+        frame.trace.throw(ValueError, message)
+    frame.stack.extend(reversed(items))
+
+
+@handles("UNPACK_EX")
+def unpack_ex(frame: Frame, op: Op) -> None:
+    before, after = op.operand
+    items = _unpack_for_assignment(frame)
+    if len(items) < before + after:
+        frame.trace.throw(
+            ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})"
+        )
+    middle = items[before : len(items) - after]
+    frame.stack.extend(reversed([*items[:before], ListValue(list, middle), *items[len(items) - after :]]))
+
+
+def _unpack_for_assignment(frame: Frame) -> list[Item]:
+    iterable = pop_value(frame)
+    try:
+        return unpack(frame.trace, iterable)
+    except Raised as raised:
+        cls = type_of(frame.trace, iterable)
+        if raised.value.cls is TypeError and not hasattr(cls, "__iter__") and not hasattr(cls, "__getitem__"):
+            frame.trace.throw(TypeError, f"cannot unpack non-iterable {cls.__name__} object")
+        raise
+
+
+# Pattern matching ------------------------------------------------------------------------------------
+
+
+@handles("GET_LEN")
+def get_len(frame: Frame, op: Op) -> None:
+    frame.push(length(frame.trace, frame.stack[-1]))
+
+
+@handles("MATCH_SEQUENCE")
+def match_sequence(frame: Frame, op: Op) -> None:
+    cls = type_of(frame.trace, frame.stack[-1])
+    frame.push(issubclass(cls, Sequence) and not issubclass(cls, (str, bytes, bytearray)))
+
+
+@handles("MATCH_MAPPING")
+def match_mapping(frame: Frame, op: Op) -> None:
+    frame.push(issubclass(type_of(frame.trace, frame.stack[-1]), Mapping))
+
+
+@handles("MATCH_KEYS")
+def match_keys(frame: Frame, op: Op) -> None:
+    trace = frame.trace
+    keys, subject = frame.stack[-1], frame.stack[-2]
+    found: list[Item] = []
+    for key in unpack(trace, keys):
+        item = trace.call(get_attribute(trace, subject, "get"), [key, MISSING_KEY])
+        if item is MISSING_KEY:
+            frame.push(None)
+            return
+        found.append(item)
+    frame.push(make_tuple(found))
+
+
+@handles("MATCH_CLASS")
+def match_class(frame: Frame, op: Op) -> None:
+    trace = frame.trace
+    names, cls, subject = frame.pop(), frame.pop(), pop_value(frame)
+    if not issubclass(type_of(trace, subject), cls):
+        frame.push(None)
+        return
+    positional = op.arg
+    if positional and cls in SELF_MATCHING:
+        if positional > 1:
+            trace.throw(TypeError, f"{cls.__name__}() accepts 1 positional sub-pattern ({positional} given)")
+        found = [subject]
+        attributes = list(names)
+    else:
+        found = []
+        match_args = getattr(cls, "__match_args__", ())
+        if positional > len(match_args):
+            plural = "" if len(match_args) == 1 else "s"
+            trace.throw(
+                TypeError,
+                f"{cls.__name__}() accepts {len(match_args)} positional sub-pattern{plural} ({positional} given)",
+            )
+        attributes = [*match_args[:positional], *names]
+    for name in attributes:
+        try:
+            found.append(get_attribute(trace, subject, name))
+        except Raised as raised:
+            if not issubclass(raised.value.cls, AttributeError):
+                raise
+            frame.push(None)
+            return
+    frame.push(make_tuple(found))
+
+
+MISSING_KEY = object()
+SELF_MATCHING = frozenset({bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple})

@@ -1,0 +1,142 @@
+"""Jumps, loops, returns and generators."""
+
+from __future__ import annotations
+
+from tracer.code.decode import Op
+from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.registry import handles
+from tracer.reasons import COROUTINE
+from tracer.values.base import Value
+from tracer.values.iterators import END, next_item
+from tracer.values.slots import is_same, iterate, truth
+
+
+@handles("JUMP")
+def jump(frame: Frame, op: Op) -> None:
+    if op.operand < frame.index:
+        frame.trace.count_loop()
+    frame.index = op.operand
+
+
+@handles("POP_JUMP_IF_TRUE")
+def pop_jump_if_true(frame: Frame, op: Op) -> None:
+    item = frame.stack.pop()
+    if item is True or (item is not False and truth(frame.trace, item)):
+        _jump_to(frame, op)
+
+
+@handles("POP_JUMP_IF_FALSE")
+def pop_jump_if_false(frame: Frame, op: Op) -> None:
+    item = frame.stack.pop()
+    if item is False or (item is not True and not truth(frame.trace, item)):
+        _jump_to(frame, op)
+
+
+@handles("POP_JUMP_IF_NONE")
+def pop_jump_if_none(frame: Frame, op: Op) -> None:
+    if is_same(frame.trace, frame.stack.pop(), None):
+        _jump_to(frame, op)
+
+
+@handles("POP_JUMP_IF_NOT_NONE")
+def pop_jump_if_not_none(frame: Frame, op: Op) -> None:
+    if not is_same(frame.trace, frame.stack.pop(), None):
+        _jump_to(frame, op)
+
+
+@handles("JUMP_IF_TRUE_OR_POP")
+def jump_if_true_or_pop(frame: Frame, op: Op) -> None:
+    if truth(frame.trace, frame.stack[-1]):
+        _jump_to(frame, op)
+    else:
+        frame.stack.pop()
+
+
+@handles("JUMP_IF_FALSE_OR_POP")
+def jump_if_false_or_pop(frame: Frame, op: Op) -> None:
+    if truth(frame.trace, frame.stack[-1]):
+        frame.stack.pop()
+    else:
+        _jump_to(frame, op)
+
+
+def _jump_to(frame: Frame, op: Op) -> None:
+    if op.operand < frame.index:
+        frame.trace.count_loop()
+    frame.index = op.operand
+
+
+@handles("GET_ITER")
+def get_iter(frame: Frame, op: Op) -> None:
+    frame.push(iterate(frame.trace, frame.pop()))
+
+
+@handles("FOR_ITER")
+def for_iter(frame: Frame, op: Op) -> None:
+    item = next_item(frame.trace, frame.stack[-1])
+    if item is END:
+        frame.stack.pop()
+        frame.index = op.operand
+    else:
+        frame.stack.append(item)
+
+
+@handles("RETURN_VALUE")
+def return_value(frame: Frame, op: Op) -> bool:
+    frame.result = frame.stack.pop()
+    return True
+
+
+# Generators ------------------------------------------------------------------------------------------
+
+
+@handles("RETURN_GENERATOR")
+def return_generator(frame: Frame, op: Op) -> None:
+    """The frame was made suspended by the call; it now runs for the first time."""
+    frame.push(None)
+
+
+@handles("YIELD_VALUE")
+def yield_value(frame: Frame, op: Op) -> bool:
+    frame.result = frame.stack.pop()
+    frame.yielded = True
+    return True
+
+
+@handles("GET_YIELD_FROM_ITER")
+def get_yield_from_iter(frame: Frame, op: Op) -> None:
+    item = pop_value(frame)
+    frame.push(item if isinstance(item, GeneratorValue) else iterate(frame.trace, item))
+
+
+@handles("SEND")
+def send(frame: Frame, op: Op) -> None:
+    sent = frame.pop()
+    receiver = frame.stack[-1]
+    if isinstance(receiver, GeneratorValue):
+        item = receiver.send(frame.trace, sent)
+        result = receiver.returned
+    elif sent is None or not isinstance(receiver, Value):
+        item, result = next_item(frame.trace, receiver), frame.trace.stop_value
+        frame.trace.stop_value = None
+    else:
+        item, result = frame.trace.send_to(receiver, sent)
+    if item is END:
+        frame.stack.pop()
+        frame.push(result)
+        frame.index = op.operand
+    else:
+        frame.push(item)
+
+
+@handles(
+    "GET_AITER",
+    "GET_ANEXT",
+    "GET_AWAITABLE",
+    "END_ASYNC_FOR",
+    "BEFORE_ASYNC_WITH",
+    "ASYNC_GEN_WRAP",
+)
+def asynchronous(frame: Frame, op: Op) -> None:
+    frame.trace.stop(COROUTINE, op.name)

@@ -1,0 +1,94 @@
+"""raise, try, with: the instructions behind exception handling."""
+
+from __future__ import annotations
+
+from tracer.code.decode import Op
+from tracer.interpret.frame import Frame, HandledBefore, pop_value
+from tracer.interpret.registry import handles
+from tracer.reasons import EXCEPTION_STATE
+from tracer.values.attributes import get_attribute
+from tracer.values.base import Item
+from tracer.values.context import Raised
+from tracer.values.objects import ExceptionValue
+
+
+@handles("LOAD_ASSERTION_ERROR")
+def load_assertion_error(frame: Frame, op: Op) -> None:
+    frame.push(AssertionError)
+
+
+@handles("RAISE_VARARGS")
+def raise_varargs(frame: Frame, op: Op) -> None:
+    trace = frame.trace
+    if op.arg == 0:
+        if trace.handled is None:
+            trace.throw(RuntimeError, "No active exception to reraise")
+        raise Raised(trace.handled)
+    cause = pop_value(frame) if op.arg == 2 else None
+    exception = trace.make_exception(frame.pop())
+    if op.arg == 2:
+        exception.cause = None if cause is None else trace.make_exception(cause)
+        exception.suppress = True
+    trace.chain(exception)
+    raise Raised(exception)
+
+
+@handles("PUSH_EXC_INFO")
+def push_exc_info(frame: Frame, op: Op) -> None:
+    exception = frame.pop()
+    frame.push(HandledBefore(frame.trace.handled, exception))
+    frame.push(exception)
+    frame.trace.handled = exception
+
+
+@handles("POP_EXCEPT")
+def pop_except(frame: Frame, op: Op) -> None:
+    frame.trace.handled = frame.pop().before
+
+
+@handles("RERAISE")
+def reraise(frame: Frame, op: Op) -> None:
+    raise Raised(frame.pop())
+
+
+@handles("CHECK_EXC_MATCH")
+def check_exc_match(frame: Frame, op: Op) -> None:
+    kinds = pop_value(frame)
+    frame.push(matches(frame, frame.stack[-1], kinds))
+
+
+def matches(frame: Frame, exception: Item, kinds: Item) -> bool:
+    """Whether `except kinds` catches the exception."""
+    choices = kinds if isinstance(kinds, tuple) else (kinds,)
+    for kind in choices:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            frame.trace.throw(TypeError, "catching classes that do not inherit from BaseException is not allowed")
+    return issubclass(exception.cls, choices)
+
+
+@handles("CHECK_EG_MATCH", "PREP_RERAISE_STAR")
+def exception_group(frame: Frame, op: Op) -> None:
+    frame.trace.stop(EXCEPTION_STATE, "except*")
+
+
+@handles("BEFORE_WITH")
+def before_with(frame: Frame, op: Op) -> None:
+    trace = frame.trace
+    manager = pop_value(frame)
+    cls = manager.cls if not isinstance(manager, type) and hasattr(manager, "cls") else type(manager)
+    enter = trace.special_method(manager, cls, "__enter__")
+    leave = trace.special_method(manager, cls, "__exit__")
+    if enter is None or leave is None:
+        detail = "" if enter is None else " (missed __exit__ method)"
+        trace.throw(TypeError, f"'{cls.__name__}' object does not support the context manager protocol{detail}")
+    result = trace.call(enter, [])
+    frame.push(leave)
+    frame.push(result)
+
+
+@handles("WITH_EXCEPT_START")
+def with_except_start(frame: Frame, op: Op) -> None:
+    exception: ExceptionValue = frame.stack[-1]
+    leave = frame.stack[-4]
+    traceback = get_attribute(frame.trace, exception, "__traceback__")
+    frame.push(frame.trace.call(leave, [exception.cls, exception, traceback]))

@@ -1,0 +1,125 @@
+"""Instructions that only move things: constants, locals, cells, globals, the stack itself."""
+
+from __future__ import annotations
+
+from tracer.code.decode import Op
+from tracer.interpret.frame import Frame
+from tracer.interpret.registry import handles
+from tracer.values.base import MISSING, NULL
+from tracer.values.functions import CellValue
+
+
+@handles("LOAD_CONST")
+def load_const(frame: Frame, op: Op) -> None:
+    frame.stack.append(op.operand)
+
+
+@handles("LOAD_FAST")
+def load_fast(frame: Frame, op: Op) -> None:
+    item = frame.slots[op.arg]
+    if item is MISSING:
+        _unbound(frame, op)
+    frame.stack.append(item)
+
+
+@handles("STORE_FAST")
+def store_fast(frame: Frame, op: Op) -> None:
+    frame.slots[op.arg] = frame.stack.pop()
+
+
+@handles("DELETE_FAST")
+def delete_fast(frame: Frame, op: Op) -> None:
+    if frame.slots[op.arg] is MISSING:
+        _unbound(frame, op)
+    frame.slots[op.arg] = MISSING
+
+
+def _unbound(frame: Frame, op: Op) -> None:
+    frame.trace.throw(
+        UnboundLocalError, f"cannot access local variable '{op.slot_name}' where it is not associated with a value"
+    )
+
+
+@handles("MAKE_CELL")
+def make_cell(frame: Frame, op: Op) -> None:
+    frame.slots[op.arg] = CellValue(frame.slots[op.arg])
+
+
+@handles("COPY_FREE_VARS")
+def copy_free_vars(frame: Frame, op: Op) -> None:
+    for slot, cell in zip(frame.code.free_slots, frame.closure, strict=True):
+        frame.slots[slot] = cell
+
+
+@handles("LOAD_CLOSURE")
+def load_closure(frame: Frame, op: Op) -> None:
+    frame.stack.append(frame.slots[op.arg])
+
+
+@handles("LOAD_DEREF", "LOAD_CLASSDEREF")
+def load_deref(frame: Frame, op: Op) -> None:
+    item = frame.slots[op.arg].read(frame.trace)
+    if item is MISSING:
+        _unbound_free(frame, op)
+    frame.stack.append(item)
+
+
+@handles("STORE_DEREF")
+def store_deref(frame: Frame, op: Op) -> None:
+    frame.slots[op.arg].write(frame.trace, frame.stack.pop())
+
+
+@handles("DELETE_DEREF")
+def delete_deref(frame: Frame, op: Op) -> None:
+    cell = frame.slots[op.arg]
+    if cell.read(frame.trace) is MISSING:
+        _unbound_free(frame, op)
+    cell.write(frame.trace, MISSING)
+
+
+def _unbound_free(frame: Frame, op: Op) -> None:
+    if op.slot_name in frame.code.free_names:
+        frame.trace.throw(
+            NameError,
+            f"cannot access free variable '{op.slot_name}' where it is not associated with a value in enclosing scope",
+        )
+    _unbound(frame, op)
+
+
+@handles("LOAD_GLOBAL")
+def load_global(frame: Frame, op: Op) -> None:
+    if op.push_null:
+        frame.stack.append(NULL)
+    frame.stack.append(frame.trace.load_global(frame, op.operand))
+
+
+@handles("STORE_GLOBAL")
+def store_global(frame: Frame, op: Op) -> None:
+    frame.trace.store_global(frame, op.operand, frame.stack.pop())
+
+
+@handles("DELETE_GLOBAL")
+def delete_global(frame: Frame, op: Op) -> None:
+    frame.trace.load_global(frame, op.operand)
+    frame.trace.store_global(frame, op.operand, MISSING)
+
+
+@handles("PUSH_NULL")
+def push_null(frame: Frame, op: Op) -> None:
+    frame.stack.append(NULL)
+
+
+@handles("POP_TOP")
+def pop_top(frame: Frame, op: Op) -> None:
+    frame.stack.pop()
+
+
+@handles("COPY")
+def copy(frame: Frame, op: Op) -> None:
+    frame.stack.append(frame.stack[-op.arg])
+
+
+@handles("SWAP")
+def swap(frame: Frame, op: Op) -> None:
+    stack = frame.stack
+    stack[-1], stack[-op.arg] = stack[-op.arg], stack[-1]

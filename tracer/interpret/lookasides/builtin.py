@@ -1,0 +1,461 @@
+"""Builtin functions that look at types, attributes and iterators of traced values."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import types
+import typing
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tracer.interpret.concrete import NotConcrete, concrete, from_host
+from tracer.interpret.construct import type_call
+from tracer.interpret.policy import lookaside
+from tracer.interpret.polyfills import POLYFILLS
+from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
+from tracer.values.attributes import get_attribute, set_attribute
+from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.context import Raised
+from tracer.values.functions import FunctionValue
+from tracer.values.iterators import (
+    END,
+    EnumerateIterator,
+    FilterIterator,
+    ItemsIterator,
+    MapIterator,
+    ZipIterator,
+    next_item,
+)
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.slots import (
+    BINARY,
+    COMPARE,
+    INPLACE,
+    UNARY,
+    binary,
+    class_name,
+    compare,
+    contains,
+    get_item,
+    index_of,
+    is_same,
+    iterate,
+    length,
+    set_item,
+    special,
+    truth,
+    unary,
+)
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+
+# Operators as functions ------------------------------------------------------------------------------
+
+
+def _two_sided(protocol: Any, function: Any) -> Any:
+    return lambda trace, left, right: protocol(trace, function, left, right)
+
+
+for _function in (*BINARY, *INPLACE):
+    lookaside(_function)(_two_sided(binary, _function))
+for _function in COMPARE:
+    lookaside(_function)(_two_sided(compare, _function))
+for _function in UNARY:
+    lookaside(_function)(lambda trace, item, function=_function: unary(trace, function, item))
+lookaside(operator.not_)(lambda trace, item: not truth(trace, item))
+lookaside(operator.truth)(truth)
+lookaside(operator.is_)(is_same)
+lookaside(operator.is_not)(lambda trace, left, right: not is_same(trace, left, right))
+lookaside(operator.contains)(contains)
+lookaside(operator.getitem)(get_item)
+lookaside(operator.setitem)(set_item)
+lookaside(operator.delitem)(lambda trace, container, key: set_item(trace, container, key, MISSING))
+lookaside(operator.index)(index_of)
+lookaside(divmod)(
+    lambda trace, left, right: (
+        trace.host(divmod, left, right)
+        if type(left) in LITERALS and type(right) in LITERALS
+        else make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
+    )
+)
+lookaside(len)(length)
+lookaside(bool)(lambda trace, item=False: truth(trace, item))
+
+
+@lookaside(pow)
+def _pow(trace: Trace, base: Item, exponent: Item, modulus: Item = None) -> Item:
+    if modulus is None:
+        return binary(trace, operator.pow, base, exponent)
+    return trace.host(pow, *(concrete(trace, item) for item in (base, exponent, modulus)))
+
+
+# Types -----------------------------------------------------------------------------------------------
+
+
+@lookaside(type)
+def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
+    if rest or kwargs:
+        trace.stop(UNSUPPORTED_CALL, "type() with three arguments")
+    return type_of(trace, item)
+
+
+@lookaside(isinstance)
+def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
+    item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
+    if isinstance(classes, Value):
+        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {classes.cls.__name__}")
+    if not isinstance(item, Value):
+        return trace.host(isinstance, item, classes)
+    cls = type_of(trace, item)
+    if isinstance(item, ObjectValue) and item.object is not MISSING:
+        return trace.host(isinstance, item.object, classes)
+    return any(_is_instance(trace, item, cls, candidate) for candidate in _flat(classes))
+
+
+def _flat(classes: Any) -> list[Any]:
+    if isinstance(classes, tuple):
+        return [each for part in classes for each in _flat(part)]
+    return _flat(typing.get_args(classes)) if isinstance(classes, types.UnionType) else [classes]
+
+
+def _is_instance(trace: Trace, item: Value, cls: type, candidate: Any) -> bool:
+    if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
+        return cls is candidate
+    if cls is torch.Tensor and candidate in LEGACY_TENSORS:
+        assert isinstance(item, TensorValue)
+        return LEGACY_TENSORS[candidate] is item.meta.dtype
+    return trace.host(issubclass, cls, candidate)
+
+
+LEGACY_TENSORS: dict[Any, torch.dtype] = {
+    torch.FloatTensor: torch.float32,
+    torch.DoubleTensor: torch.float64,
+    torch.HalfTensor: torch.float16,
+    torch.LongTensor: torch.int64,
+    torch.IntTensor: torch.int32,
+    torch.ShortTensor: torch.int16,
+    torch.CharTensor: torch.int8,
+    torch.ByteTensor: torch.uint8,
+    torch.BoolTensor: torch.bool,
+}
+
+
+@lookaside(callable)
+def _callable(trace: Trace, item: Item) -> bool:
+    item = realise(trace, item)
+    return callable(item) if not isinstance(item, Value) else special(trace, item, "__call__") is not MISSING
+
+
+@lookaside(id)
+def _id(trace: Trace, item: Item) -> Item:
+    item = realise(trace, item)
+    if isinstance(item, ObjectValue) and item.object is not MISSING and item.source is not None:
+        trace.guard(item.source, "same object", item.object)
+        return id(item.object)
+    if not isinstance(item, Value) and type(item) not in LITERALS:
+        return id(item)
+    trace.stop(TENSOR_IDENTITY, f"id() of a {class_name(item)}")
+
+
+@lookaside(hash)
+def _hash(trace: Trace, item: Item) -> Item:
+    item = realise(trace, item)
+    method = special(trace, item, "__hash__")
+    if type(method) is types.FunctionType:
+        return trace.call(method, [item])
+    try:
+        return trace.host(hash, concrete(trace, item))
+    except NotConcrete:
+        trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(item)}")
+
+
+# Attributes ------------------------------------------------------------------------------------------
+
+
+@lookaside(getattr)
+def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> Item:
+    name = realise(trace, name)
+    if default is MISSING:
+        return get_attribute(trace, item, name)
+    try:
+        return get_attribute(trace, item, name)
+    except Raised as raised:
+        if not issubclass(raised.value.cls, AttributeError):
+            raise
+        return default
+
+
+@lookaside(hasattr)
+def _hasattr(trace: Trace, item: Item, name: Item) -> bool:
+    return _getattr(trace, item, name, END) is not END
+
+
+@lookaside(setattr)
+def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
+    set_attribute(trace, item, realise(trace, name), value)
+
+
+@lookaside(delattr)
+def _delattr(trace: Trace, item: Item, name: Item) -> None:
+    set_attribute(trace, item, realise(trace, name), MISSING)
+
+
+@lookaside(vars)
+def _vars(trace: Trace, item: Item) -> Item:
+    return get_attribute(trace, item, "__dict__")
+
+
+@lookaside(super)
+def _super(trace: Trace, *args: Item) -> Item:
+    if args:
+        start, instance = (realise(trace, arg) for arg in args)
+    else:
+        frame = trace.frame
+        assert frame is not None
+        start = frame.slots[frame.code.slot_names.index("__class__")].read(trace)
+        instance = frame.slots[0]
+        if 0 in frame.code.cell_slots:
+            instance = instance.read(trace)
+        instance = realise(trace, instance)
+    owner = instance if isinstance(instance, type) and issubclass(instance, start) else type_of(trace, instance)
+    return SuperValue(start, instance, owner)
+
+
+# Iteration -------------------------------------------------------------------------------------------
+
+
+@lookaside(iter)
+def _iter(trace: Trace, item: Item, *sentinel: Item) -> Item:
+    return trace.call(POLYFILLS[iter], [item, *sentinel]) if sentinel else iterate(trace, item)
+
+
+@lookaside(next)
+def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
+    item = next_item(trace, realise(trace, iterator))
+    if item is not END:
+        return item
+    if default:
+        return default[0]
+    returned = getattr(iterator, "returned", None)
+    raise Raised(trace.new_exception(StopIteration, *(() if returned is None else (returned,))))
+
+
+@lookaside(enumerate)
+def _enumerate(trace: Trace, iterable: Item, start: Item = 0) -> Item:
+    return EnumerateIterator(trace, iterate(trace, iterable), realise(trace, start))
+
+
+@lookaside(zip)
+def _zip(trace: Trace, *iterables: Item, strict: Item = False) -> Item:
+    return ZipIterator(trace, [iterate(trace, iterable) for iterable in iterables], truth(trace, strict))
+
+
+@lookaside(map)
+def _map(trace: Trace, function: Item, *iterables: Item) -> Item:
+    return MapIterator(trace, function, [iterate(trace, iterable) for iterable in iterables])
+
+
+@lookaside(filter)
+def _filter(trace: Trace, function: Item, iterable: Item) -> Item:
+    return FilterIterator(trace, realise(trace, function), iterate(trace, iterable))
+
+
+@lookaside(reversed)
+def _reversed(trace: Trace, sequence: Item) -> Item:
+    sequence = realise(trace, sequence)
+    method = special(trace, sequence, "__reversed__")
+    if type(method) is types.FunctionType:
+        return trace.call(method, [sequence])
+    if not isinstance(sequence, Value):
+        return ItemsIterator(trace, reversed, list(trace.host(reversed, sequence)))
+    if isinstance(sequence, (ListValue, TupleValue, DictValue)):
+        return ItemsIterator(trace, reversed, list(reversed(trace.unpack(sequence))))
+    if special(trace, sequence, "__getitem__") is MISSING:
+        trace.throw(TypeError, f"'{class_name(sequence)}' object is not reversible")
+    return trace.call(POLYFILLS[reversed], [sequence])
+
+
+@lookaside(all)
+def _all(trace: Trace, iterable: Item) -> bool:
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
+        if not truth(trace, item):
+            return False
+    return True
+
+
+@lookaside(any)
+def _any(trace: Trace, iterable: Item) -> bool:
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
+        if truth(trace, item):
+            return True
+    return False
+
+
+@lookaside(sum)
+def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
+    total = start
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
+        total = binary(trace, operator.add, total, item)
+    return total
+
+
+# Constructors of builtin containers --------------------------------------------------------------------
+
+
+@lookaside(list)
+def _list(trace: Trace, iterable: Item = ()) -> Item:
+    return ListValue(list, trace.unpack(iterable))
+
+
+@lookaside(tuple)
+def _tuple(trace: Trace, iterable: Item = ()) -> Item:
+    iterable = realise(trace, iterable)
+    if type(iterable) is TupleValue and iterable.cls is tuple:
+        return iterable
+    return make_tuple(trace.unpack(iterable))
+
+
+@lookaside(set)
+def _set(trace: Trace, iterable: Item = ()) -> Item:
+    return SetValue(set, [trace.key(item) for item in trace.unpack(iterable)])
+
+
+@lookaside(frozenset)
+def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
+    keys = [trace.key(item) for item in trace.unpack(iterable)]
+    return SetValue(frozenset, keys) if any(isinstance(key, Value) for key in keys) else frozenset(keys)
+
+
+@lookaside(dict)
+def _dict(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    made = DictValue(dict)
+    trace.call(dict.update, [made, *args], kwargs)
+    return made
+
+
+@lookaside(slice)
+def _slice(trace: Trace, *bounds: Item) -> Item:
+    return slice(*(realise(trace, bound) for bound in bounds))
+
+
+@lookaside(object)
+def _object(trace: Trace) -> Item:
+    return ObjectValue(object)
+
+
+@lookaside(functools.partial)
+def _partial(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
+    function = realise(trace, function)
+    if isinstance(function, PartialValue) and function.cls is functools.partial:
+        args = (*function.arguments, *args)
+        kwargs = {**function.keywords, **kwargs}
+        function = function.function
+    return PartialValue(functools.partial, function, list(args), dict(kwargs))
+
+
+@lookaside(type.__call__)
+def _type_call(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+    return type_call(trace, cls, args, kwargs)
+
+
+# Numbers and text --------------------------------------------------------------------------------------
+
+
+def _number(kind: Any, method: str) -> Any:
+    def convert(trace: Trace, *args: Item) -> Item:
+        item = realise(trace, args[0]) if args else MISSING
+        if isinstance(item, TensorValue):
+            trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
+        if isinstance(item, Value):
+            for name in (method, "__index__"):
+                function = special(trace, item, name)
+                if function is not MISSING:
+                    return trace.call(function, [item])
+        return trace.host(kind, *(concrete(trace, arg) for arg in args))
+
+    return convert
+
+
+for _kind, _name in ((int, "__int__"), (float, "__float__"), (complex, "__complex__")):
+    lookaside(_kind)(_number(_kind, _name))
+
+
+@lookaside(str)
+def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    if len(args) != 1 or kwargs:
+        return trace.host(str, *(concrete(trace, arg) for arg in args))
+    return _text(trace, realise(trace, args[0]), "__str__")
+
+
+@lookaside(repr)
+def _repr(trace: Trace, item: Item) -> Item:
+    return _text(trace, realise(trace, item), "__repr__")
+
+
+def _text(trace: Trace, item: Item, name: str) -> Item:
+    """str() and repr(): a Python method is interpreted, a constant is left to CPython."""
+    if isinstance(item, TensorValue):
+        trace.stop(DATA_TO_PYTHON, "the text of a tensor")
+    method = special(trace, item, name)
+    if type(method) is types.FunctionType and not _is_library(method):
+        return trace.call(method, [item])
+    if name == "__str__" and method is object.__str__:
+        return _text(trace, item, "__repr__")
+    if isinstance(item, ExceptionValue) and method in (BaseException.__str__, BaseException.__repr__, KeyError.__str__):
+        return _exception_text(trace, item, name)
+    try:
+        return trace.host(str if name == "__str__" else repr, concrete(trace, item))
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_OPERATION, f"the text of a {class_name(item)}")
+
+
+def _is_library(method: types.FunctionType) -> bool:
+    return method.__module__ == "enum"
+
+
+def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
+    arguments = trace.unpack(item.arguments)
+    if name == "__repr__":
+        inner = ", ".join(trace.call(repr, [part]) for part in arguments)
+        return f"{item.cls.__name__}({inner})"
+    if not arguments:
+        return ""
+    if len(arguments) == 1:
+        return trace.call(repr if issubclass(item.cls, KeyError) else str, [arguments[0]])
+    return trace.call(repr, [item.arguments])
+
+
+@lookaside(format)
+def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
+    item, spec = realise(trace, item), realise(trace, spec)
+    if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
+        return trace.host(format, item, spec)
+    method = special(trace, item, "__format__")
+    if type(method) is types.FunctionType:
+        return trace.call(method, [item, spec])
+    if spec == "":
+        return trace.call(str, [item])
+    trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")
+
+
+@lookaside(inspect.signature)
+def _signature(trace: Trace, function: Item, **kwargs: Item) -> Item:
+    function = realise(trace, function)
+    if isinstance(function, FunctionValue):
+        trace.stop(UNSUPPORTED_CALL, "inspect.signature of a function made in the trace")
+    try:
+        return from_host(trace, trace.host(inspect.signature, concrete(trace, function, instances=True), **kwargs))
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, "inspect.signature")
+
+

@@ -1,0 +1,39 @@
+"""Calling an nn.Module: straight to `forward` when there are no hooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from tracer.interpret.policy import lookaside
+from tracer.values.attributes import get_attribute
+from tracer.values.base import MISSING, Item
+from tracer.values.objects import ObjectValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+Module = torch.nn.Module
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+GLOBAL_HOOKS = tuple(f"_global{name}" for name in HOOKS)
+
+
+@lookaside(Module._wrapped_call_impl)
+def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
+    """Module.__call__: the hook machinery is interpreted only where hooks are set."""
+    if not _has_no_hooks(module):
+        return trace.call(Module._call_impl, [module, *args], kwargs)
+    trace.guard(module.source, "no hooks")
+    return trace.call(get_attribute(trace, module, "forward"), args, kwargs)
+
+
+def _has_no_hooks(module: Item) -> bool:
+    if not isinstance(module, ObjectValue) or module.object is MISSING or module.source is None:
+        return False
+    if any(name in module.attributes for name in HOOKS):
+        return False
+    real = module.object.__dict__
+    if real.get("_compiled_call_impl") is not None or any(real.get(name) for name in HOOKS):
+        return False
+    return not any(getattr(torch.nn.modules.module, name) for name in GLOBAL_HOOKS)

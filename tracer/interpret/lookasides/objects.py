@@ -1,0 +1,145 @@
+"""Methods of `object`, exceptions, cells, generators and cached functions."""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Any
+
+from tracer.interpret.construct import allocate
+from tracer.interpret.generators import GeneratorValue, generator_close, generator_send, generator_throw
+from tracer.interpret.policy import LOOKASIDES, lookaside
+from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
+from tracer.values.attributes import generic_attribute, generic_set_attribute, get_attribute
+from tracer.values.base import MISSING, Item, Value, realise
+from tracer.values.containers import make_tuple
+from tracer.values.functions import BoundMethod, FunctionValue
+from tracer.values.iterators import END, next_item
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
+from tracer.values.slots import class_name, is_same
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+
+@lookaside(object.__getattribute__)
+def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
+    item, name = realise(trace, item), realise(trace, name)
+    if not isinstance(item, ObjectValue):
+        trace.stop(UNSUPPORTED_CALL, f"object.__getattribute__ of a {class_name(item)}")
+    found = generic_attribute(trace, item, name)
+    if found is MISSING:
+        trace.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+    return found
+
+
+@lookaside(object.__setattr__)
+def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
+    item = realise(trace, item)
+    if not isinstance(item, Value):
+        trace.stop(UNSUPPORTED_MUTATION, f"object.__setattr__ on a {class_name(item)}")
+    generic_set_attribute(trace, item, realise(trace, name), value)
+
+
+@lookaside(object.__delattr__)
+def _delattr(trace: Trace, item: Item, name: Item) -> None:
+    generic_set_attribute(trace, realise(trace, item), realise(trace, name), MISSING)
+
+
+@lookaside(object.__new__)
+def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+    return allocate(trace, cls, object.__new__, args, kwargs)
+
+
+@lookaside(object.__init__)
+def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
+    return None
+
+
+@lookaside(object.__init_subclass__)
+def _init_subclass(trace: Trace, *args: Item, **kwargs: Item) -> None:
+    return None
+
+
+@lookaside(object.__eq__)
+def _eq(trace: Trace, left: Item, right: Item) -> Item:
+    return True if is_same(trace, left, right) else NotImplemented
+
+
+@lookaside(object.__ne__)
+def _ne(trace: Trace, left: Item, right: Item) -> Item:
+    equal = trace.call(trace.class_attribute(left.cls, "__eq__"), [left, right])
+    return equal if equal is NotImplemented else not trace.truth(equal)
+
+
+for _base in (list, dict, set, BaseException):
+    _function = _base.__new__
+
+    def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
+        return allocate(trace, cls, new, args, kwargs)
+
+    lookaside(_function)(_container_new)
+
+
+@lookaside(BaseException.__init__)
+def _exception_init(trace: Trace, item: ExceptionValue, *args: Item) -> None:
+    item.arguments = make_tuple(args)
+
+
+for _cls in (Exception, StopIteration, KeyError, ValueError, RuntimeError, TypeError, AttributeError, NameError):
+    if _cls.__init__ not in LOOKASIDES:
+        lookaside(_cls.__init__)(_exception_init)
+
+
+@lookaside(BaseException.with_traceback)
+def _with_traceback(trace: Trace, item: ExceptionValue, traceback: Item) -> Item:
+    return item
+
+
+lookaside(types.GeneratorType.send)(generator_send)
+lookaside(types.GeneratorType.throw)(generator_throw)
+lookaside(types.GeneratorType.close)(generator_close)
+
+
+@lookaside(types.GeneratorType.__next__)
+def _generator_next(trace: Trace, generator: GeneratorValue) -> Item:
+    return generator_send(trace, generator, None)
+
+
+def _iterator_next(trace: Trace, iterator: Item) -> Item:
+    item = next_item(trace, iterator)
+    if item is END:
+        trace.throw(StopIteration)
+    return item
+
+
+for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, reversed, type(iter({})), type(iter(set()))):
+    lookaside(_kind.__next__)(_iterator_next)  # type: ignore[attr-defined]
+    lookaside(_kind.__iter__)(lambda trace, iterator: iterator)
+lookaside(types.GeneratorType.__iter__)(lambda trace, iterator: iterator)
+
+
+@lookaside(types.FunctionType.__get__)
+def _bind(trace: Trace, function: Item, instance: Item, owner: Item = None) -> Item:
+    return function if instance is None else BoundMethod(function, instance)
+
+
+@lookaside(types.MethodType)
+def _method(trace: Trace, function: Item, instance: Item) -> Item:
+    return _bind(trace, function, instance)
+
+
+@lookaside(functools.wraps)
+def _wraps(trace: Trace, wrapped: Item, *args: Item, **kwargs: Item) -> Item:
+    return PartialValue(functools.partial, functools.update_wrapper, [], {"wrapped": wrapped, **kwargs})
+
+
+@lookaside(functools.update_wrapper)
+def _update_wrapper(trace: Trace, wrapper: Item, wrapped: Item, *args: Item, **kwargs: Item) -> Item:
+    wrapper = realise(trace, wrapper)
+    if not isinstance(wrapper, FunctionValue):
+        trace.stop(UNSUPPORTED_MUTATION, f"functools.update_wrapper on a {class_name(wrapper)}")
+    for name in functools.WRAPPER_ASSIGNMENTS:
+        generic_set_attribute(trace, wrapper, name, get_attribute(trace, wrapped, name))
+    generic_set_attribute(trace, wrapper, "__wrapped__", wrapped)
+    return wrapper

@@ -1,0 +1,195 @@
+"""Methods of lists, deques and tuples, run on their payloads. Those that compare items are polyfills."""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from tracer.interpret.construct import list_init
+from tracer.interpret.policy import lookaside
+from tracer.values.base import Item, Value, realise
+from tracer.values.containers import ListValue, SequenceValue, TupleValue, make_tuple
+from tracer.values.iterators import ItemsIterator
+from tracer.values.slots import builtin_iterator, builtin_length, class_name, index_of, sequence_item
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+lookaside(list.__init__, deque.__init__)(list_init)
+lookaside(list.__len__, tuple.__len__, deque.__len__)(
+    lambda trace, sequence: builtin_length(trace, sequence) if isinstance(sequence, Value) else len(sequence)
+)
+lookaside(list.__iter__, tuple.__iter__, deque.__iter__)(
+    lambda trace, sequence: builtin_iterator(trace, _opened(trace, sequence))
+)
+
+
+def _opened(trace: Trace, sequence: Item) -> SequenceValue:
+    sequence = realise(trace, sequence)
+    return TupleValue(type(sequence), sequence) if isinstance(sequence, tuple) else sequence
+
+
+@lookaside(list.__getitem__, tuple.__getitem__, deque.__getitem__)
+def _getitem(trace: Trace, sequence: Item, key: Item) -> Item:
+    return sequence_item(trace, _opened(trace, sequence), key)
+
+
+@lookaside(list.append, deque.append)
+def _append(trace: Trace, sequence: ListValue, item: Item) -> None:
+    items = sequence.change(trace)
+    items.append(item)
+    if sequence.maxlen is not None and len(items) > sequence.maxlen:
+        del items[0]
+
+
+@lookaside(deque.appendleft)
+def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
+    items = sequence.change(trace)
+    items.insert(0, item)
+    if sequence.maxlen is not None and len(items) > sequence.maxlen:
+        del items[-1]
+
+
+@lookaside(list.extend, list.__iadd__, deque.extend, deque.__iadd__)
+def _extend(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
+    for item in trace.unpack(iterable):
+        _append(trace, sequence, item)
+    return sequence
+
+
+@lookaside(deque.extendleft)
+def _extendleft(trace: Trace, sequence: ListValue, iterable: Item) -> None:
+    for item in trace.unpack(iterable):
+        _appendleft(trace, sequence, item)
+
+
+@lookaside(list.insert, deque.insert)
+def _insert(trace: Trace, sequence: ListValue, index: Item, item: Item) -> None:
+    if sequence.maxlen is not None and builtin_length(trace, sequence) >= sequence.maxlen:
+        trace.throw(IndexError, "deque already at its maximum size")
+    sequence.change(trace).insert(index_of(trace, index), item)
+
+
+@lookaside(list.pop)
+def _pop(trace: Trace, sequence: ListValue, index: Item = -1) -> Item:
+    position = index_of(trace, index)
+    size = builtin_length(trace, sequence)
+    if not size:
+        trace.throw(IndexError, "pop from empty list")
+    if not -size <= position < size:
+        trace.throw(IndexError, "pop index out of range")
+    return sequence.change(trace).pop(position)
+
+
+@lookaside(deque.pop)
+def _deque_pop(trace: Trace, sequence: ListValue) -> Item:
+    return trace.host(_take, sequence.change(trace), -1)
+
+
+@lookaside(deque.popleft)
+def _popleft(trace: Trace, sequence: ListValue) -> Item:
+    return trace.host(_take, sequence.change(trace), 0)
+
+
+def _take(items: list[Item], position: int) -> Item:
+    if not items:
+        raise IndexError("pop from an empty deque")
+    return items.pop(position)
+
+
+@lookaside(list.clear, deque.clear)
+def _clear(trace: Trace, sequence: ListValue) -> None:
+    sequence.change(trace).clear()
+
+
+@lookaside(list.reverse, deque.reverse)
+def _reverse(trace: Trace, sequence: ListValue) -> None:
+    sequence.change(trace).reverse()
+
+
+@lookaside(deque.rotate)
+def _rotate(trace: Trace, sequence: ListValue, steps: Item = 1) -> None:
+    items = sequence.change(trace)
+    if items:
+        shift = index_of(trace, steps) % len(items)
+        items[:] = items[-shift:] + items[:-shift] if shift else items
+
+
+@lookaside(list.copy, deque.copy, deque.__copy__)
+def _copy(trace: Trace, sequence: ListValue) -> Item:
+    cls = list if not issubclass(sequence.cls, deque) else sequence.cls
+    made = ListValue(cls, sequence.all(trace))
+    made.maxlen = sequence.maxlen
+    return made
+
+
+@lookaside(list.__setitem__, deque.__setitem__)
+def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
+    key = index_of(trace, key)
+    items = sequence.change(trace)
+    if isinstance(key, slice):
+        bounds = slice(*(index_of(trace, bound) for bound in (key.start, key.stop, key.step)))
+        trace.host(operator.setitem, items, bounds, trace.unpack(item))
+    elif not -len(items) <= key < len(items):
+        trace.throw(IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range")
+    else:
+        items[key] = item
+
+
+@lookaside(list.__delitem__, deque.__delitem__)
+def _delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
+    key = index_of(trace, key)
+    if isinstance(key, slice):
+        key = slice(*(index_of(trace, bound) for bound in (key.start, key.stop, key.step)))
+    trace.host(operator.delitem, sequence.change(trace), key)
+
+
+@lookaside(list.__add__, tuple.__add__, deque.__add__)
+def _add(trace: Trace, left: Item, right: Item) -> Item:
+    left, right = _opened(trace, left), realise(trace, right)
+    kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
+    if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
+        return NotImplemented
+    items = [*left.all(trace), *trace.unpack(right)]
+    return make_tuple(items) if kind is tuple else ListValue(kind, items)
+
+
+@lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
+def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
+    count = realise(trace, count)
+    if isinstance(count, Value) or not hasattr(count, "__index__"):
+        trace.throw(TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
+    opened = _opened(trace, sequence)
+    items = trace.host(operator.mul, opened.all(trace), count)
+    return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
+
+
+@lookaside(list.__imul__)
+def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
+    trace.host(operator.imul, sequence.change(trace), realise(trace, count))
+    return sequence
+
+
+@lookaside(list.__reversed__, deque.__reversed__)
+def _reversed(trace: Trace, sequence: ListValue) -> Item:
+    return ItemsIterator(trace, type(iter([])), list(reversed(sequence.all(trace))))
+
+
+@lookaside(tuple.__new__)
+def _new_tuple(trace: Trace, cls: Any, iterable: Item = ()) -> Item:
+    items = trace.unpack(iterable)
+    return make_tuple(items) if cls is tuple else TupleValue(cls, items)
+
+
+@lookaside(tuple.__hash__)
+def _hash(trace: Trace, sequence: Item) -> Item:
+    return trace.host(hash, trace.key(sequence))
+
+
+@lookaside(list.sort)
+def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item = False) -> None:
+    made = trace.call(sorted, [ListValue(list, sequence.all(trace))], {"key": key, "reverse": reverse})
+    sequence.change(trace)[:] = made.items
+
+

@@ -1,0 +1,153 @@
+"""torch's modes and questions about them: answered from the trace, changed in the graph.
+
+A setter becomes a node, so that what runs after it (in the graph or behind a break) sees the mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
+from tracer.values.base import Item, realise
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
+    (True, (torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling)),
+    (
+        False,
+        (
+            torch.compiler.is_exporting,
+            torch.jit.is_scripting,
+            torch.jit.is_tracing,
+            torch.onnx.is_in_onnx_export,
+            torch.overrides.has_torch_function,
+            torch.overrides.has_torch_function_unary,
+            torch.overrides.has_torch_function_variadic,
+        ),
+    ),
+)
+"""What these answer while a frame is captured."""
+
+for _answer, _functions in ALWAYS:
+    for _function in _functions:
+        lookaside(_function)(lambda trace, *args, answer=_answer: answer)
+named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
+named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
+
+
+@lookaside(torch._C._get_tracing_state)
+def _tracing_state(trace: Trace) -> None:
+    return None
+
+
+# Gradients and inference -----------------------------------------------------------------------------
+
+
+@lookaside(torch.is_grad_enabled)
+def _is_grad_enabled(trace: Trace) -> bool:
+    return trace.modes.grad
+
+
+@lookaside(torch.is_inference_mode_enabled)
+def _is_inference(trace: Trace) -> bool:
+    return trace.modes.inference
+
+
+@lookaside(torch._C._set_grad_enabled)
+def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
+    enabled = trace.truth(enabled)
+    if trace.modes.grad != enabled:
+        trace.modes = trace.modes._replace(grad=enabled)
+        trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
+
+
+# Autocast --------------------------------------------------------------------------------------------
+
+
+@lookaside(torch.is_autocast_enabled)
+def _is_autocast_enabled(trace: Trace, device: Item = "cuda") -> bool:
+    device = realise(trace, device)
+    return trace.modes.autocast if device == "cpu" else torch.is_autocast_enabled(device)
+
+
+@lookaside(torch.is_autocast_cpu_enabled)
+def _is_autocast_cpu_enabled(trace: Trace) -> bool:
+    return trace.modes.autocast
+
+
+@lookaside(torch._C._is_any_autocast_enabled)
+def _is_any_autocast_enabled(trace: Trace) -> bool:
+    return trace.modes.autocast
+
+
+@lookaside(torch.get_autocast_dtype)
+def _get_autocast_dtype(trace: Trace, device: Item) -> torch.dtype:
+    device = realise(trace, device)
+    return trace.modes.autocast_dtype if device == "cpu" else torch.get_autocast_dtype(device)
+
+
+@lookaside(torch.is_autocast_cache_enabled)
+def _is_cache_enabled(trace: Trace) -> bool:
+    return torch.is_autocast_cache_enabled()
+
+
+@lookaside(torch.set_autocast_enabled)
+def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
+    device, enabled = realise(trace, device), trace.truth(enabled)
+    if device == "cpu":
+        trace.modes = trace.modes._replace(autocast=enabled)
+    elif enabled:
+        trace.stop(CONTEXT_MANAGER, f"autocast on {device}")
+    trace.graph.call(torch.set_autocast_enabled, (device, enabled), None, None, trace.location, writes=True)
+
+
+@lookaside(torch.set_autocast_dtype)
+def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
+    device, dtype = realise(trace, device), realise(trace, dtype)
+    if device == "cpu":
+        trace.modes = trace.modes._replace(autocast_dtype=dtype)
+    trace.graph.call(torch.set_autocast_dtype, (device, dtype), None, None, trace.location, writes=True)
+
+
+@lookaside(torch.set_autocast_cache_enabled)
+def _set_cache_enabled(trace: Trace, enabled: Item) -> None:
+    trace.graph.call(torch.set_autocast_cache_enabled, (trace.truth(enabled),), None, None, trace.location, writes=True)
+
+
+@lookaside(torch.autocast_increment_nesting)
+def _increment_nesting(trace: Trace) -> int:
+    trace.autocast_depth += 1
+    trace.graph.call(torch.autocast_increment_nesting, (), None, None, trace.location, writes=True)
+    return trace.autocast_depth
+
+
+@lookaside(torch.autocast_decrement_nesting)
+def _decrement_nesting(trace: Trace) -> int:
+    trace.autocast_depth -= 1
+    trace.graph.call(torch.autocast_decrement_nesting, (), None, None, trace.location, writes=True)
+    return trace.autocast_depth
+
+
+@lookaside(torch.clear_autocast_cache)
+def _clear_cache(trace: Trace) -> None:
+    trace.graph.call(torch.clear_autocast_cache, (), None, None, trace.location, writes=True)
+
+
+# Settings of the process: never changed from a graph ---------------------------------------------------
+
+for _function in (
+    torch.set_default_dtype,
+    torch.set_default_device,
+    torch.use_deterministic_algorithms,
+    torch.set_num_threads,
+    torch.set_deterministic_debug_mode,
+    torch.set_float32_matmul_precision,
+):
+    lookaside(_function)(
+        lambda trace, *args, name=_function.__name__, **kwargs: trace.stop(GLOBAL_STATE, f"torch.{name}")
+    )

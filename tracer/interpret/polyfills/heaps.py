@@ -1,0 +1,131 @@
+"""heapq and bisect, which CPython accelerates in C."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from tracer.interpret.polyfills.registry import replaces
+
+# heapq -----------------------------------------------------------------------------------------------
+
+
+def require_heap(heap: Any) -> None:
+    if not isinstance(heap, list):
+        raise TypeError(f"heap argument must be a list, not {type(heap).__name__}")
+
+
+def sift_towards_root(heap: list[Any], start: int, position: int) -> None:
+    item = heap[position]
+    while position > start:
+        parent = (position - 1) >> 1
+        if not item < heap[parent]:
+            break
+        heap[position] = heap[parent]
+        position = parent
+    heap[position] = item
+
+
+def sift_towards_leaves(heap: list[Any], position: int) -> None:
+    end, start, item = len(heap), position, heap[position]
+    child = 2 * position + 1
+    while child < end:
+        right = child + 1
+        if right < end and not heap[child] < heap[right]:
+            child = right
+        heap[position] = heap[child]
+        position = child
+        child = 2 * position + 1
+    heap[position] = item
+    sift_towards_root(heap, start, position)
+
+
+@replaces(heapq.heappush)
+def heap_push(heap: list[Any], item: Any, /) -> None:
+    require_heap(heap)
+    heap.append(item)
+    sift_towards_root(heap, 0, len(heap) - 1)
+
+
+@replaces(heapq.heappop)
+def heap_pop(heap: list[Any], /) -> Any:
+    require_heap(heap)
+    if not heap:
+        raise IndexError("index out of range")
+    last = heap.pop()
+    if not heap:
+        return last
+    smallest, heap[0] = heap[0], last
+    sift_towards_leaves(heap, 0)
+    return smallest
+
+
+@replaces(heapq.heapreplace)
+def heap_replace(heap: list[Any], item: Any, /) -> Any:
+    require_heap(heap)
+    if not heap:
+        raise IndexError("index out of range")
+    smallest, heap[0] = heap[0], item
+    sift_towards_leaves(heap, 0)
+    return smallest
+
+
+@replaces(heapq.heappushpop)
+def heap_push_pop(heap: list[Any], item: Any, /) -> Any:
+    require_heap(heap)
+    if heap and heap[0] < item:
+        item, heap[0] = heap[0], item
+        sift_towards_leaves(heap, 0)
+    return item
+
+
+@replaces(heapq.heapify)
+def heapify(heap: list[Any], /) -> None:
+    require_heap(heap)
+    for position in reversed(range(len(heap) // 2)):
+        sift_towards_leaves(heap, position)
+
+
+# bisect ----------------------------------------------------------------------------------------------
+
+
+@replaces(bisect.bisect_right)
+def bisect_right(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Callable[[Any], Any] | None = None) -> int:
+    if lo < 0:
+        raise ValueError("lo must be non-negative")
+    if hi is None:
+        hi = len(a)
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if x < (a[middle] if key is None else key(a[middle])):
+            hi = middle
+        else:
+            lo = middle + 1
+    return lo
+
+
+@replaces(bisect.bisect_left)
+def bisect_left(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Callable[[Any], Any] | None = None) -> int:
+    if lo < 0:
+        raise ValueError("lo must be non-negative")
+    if hi is None:
+        hi = len(a)
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if (a[middle] if key is None else key(a[middle])) < x:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo
+
+
+@replaces(bisect.insort_right)
+def insort_right(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Callable[[Any], Any] | None = None) -> None:
+    a.insert(bisect_right(a, x if key is None else key(x), lo, hi, key=key), x)
+
+
+@replaces(bisect.insort_left)
+def insort_left(a: Any, x: Any, lo: Any = 0, hi: Any = None, *, key: Callable[[Any], Any] | None = None) -> None:
+    a.insert(bisect_left(a, x if key is None else key(x), lo, hi, key=key), x)

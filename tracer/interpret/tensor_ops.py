@@ -1,0 +1,202 @@
+"""Tensor operators: arguments become graph arguments, the result's meta is asked for, a node is made.
+
+What the operator does is never known here; `passes` says what it gives, and whether it writes.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from passes.evaluate import Evaluator
+from passes.meta import TensorMeta
+from passes.outcome import DataDependent, DictArg, ListArg, New, OpError, Same, SliceArg, Unsupported
+from tracer.guards.checks import tensor_facts
+from tracer.reasons import (
+    DATA_DEPENDENT_OPERATOR,
+    DATA_TO_PYTHON,
+    OPERATOR_ERROR,
+    UNSUPPORTED_CALL,
+    UNSUPPORTED_OPERATION,
+)
+from tracer.values.attributes import METHOD_DESCRIPTORS
+from tracer.values.base import LITERALS, Item, Lazy, Value
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.iterators import IteratorValue
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+EVALUATOR = Evaluator()
+"""One memo for all captures of the process."""
+
+SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+DATA_READERS = frozenset({"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"})
+_NOT_IN_NAMES = re.compile(r"\W+")
+CONTAINERS: dict[type, Any] = {list: ListArg, tuple: tuple}
+
+
+def touch(trace: Trace, value: TensorValue) -> None:
+    """Something now depends on what kind of tensor an input is: guard its facts."""
+    if not value.touched:
+        value.touched = True
+        assert value.source is not None
+        dynamic: tuple[int, ...] = ()
+        real: Any = value.object
+        if trace.shapes is not None:
+            dynamic = trace.shapes.symbolise(trace, value)
+        trace.guard(value.source, "tensor", tensor_facts(real, value.meta, dynamic))
+
+
+def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
+    """The node that stands for a tensor; an input gets its placeholder at first use."""
+    node = value.node
+    if node is None:
+        if not value.touched:
+            touch(trace, value)
+        assert value.source is not None
+        node = value.node = trace.graph.placeholder(input_name(value.source.text), value.meta, value.source.text)
+        trace.inputs.append(value)
+    return node
+
+
+def input_name(text: str) -> str:
+    """A placeholder's name for an access path: `self.layers[0].fc.weight` gives `layers_0_fc_weight`."""
+    name = _NOT_IN_NAMES.sub("_", text.removeprefix("self.")).strip("_")
+    return name if name.isidentifier() else f"input_{name}"
+
+
+def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, Any]:
+    """An argument as the graph holds it, and as the evaluator is asked about it."""
+    kind = type(item)
+    if kind is TensorValue:
+        node = node_of(trace, item)
+        tensors.append(item)
+        return node, item.meta
+    if kind in LITERALS:
+        if kind in SYMBOLIC:
+            return trace.shapes.node(trace, item), item
+        if kind is torch.Size:
+            return lower_sequence(trace, tuple(item), tuple, tensors)
+        return item, item
+    if kind is Lazy:
+        return lower(trace, item.realise(trace), tensors)
+    if kind is tuple:
+        return lower_sequence(trace, item, tuple, tensors)
+    if isinstance(item, (ListValue, TupleValue)):
+        return lower_sequence(trace, item.all(trace), CONTAINERS.get(item.cls, tuple), tensors)
+    if kind is slice:
+        parts = [lower(trace, part, tensors) for part in (item.start, item.stop, item.step)]
+        return slice(*(part[0] for part in parts)), SliceArg(*(part[1] for part in parts))
+    if isinstance(item, DictValue):
+        pairs = {key: lower(trace, part, tensors) for key, part in item.all(trace).items()}
+        return {key: pair[0] for key, pair in pairs.items()}, DictArg((key, pair[1]) for key, pair in pairs.items())
+    if isinstance(item, IteratorValue | SetValue):
+        return lower_sequence(trace, trace.unpack(item), tuple, tensors)
+    if not isinstance(item, Value):
+        return item, item
+    trace.stop(UNSUPPORTED_OPERATION, f"an operator is given a {item.cls.__name__}")
+
+
+def lower_sequence(trace: Trace, items: Sequence[Item], kind: Any, tensors: list[TensorValue]) -> tuple[Any, Any]:
+    pairs = [lower(trace, part, tensors) for part in items]
+    nodes = [pair[0] for pair in pairs]
+    return (nodes if kind is ListArg else tuple(nodes)), kind([pair[1] for pair in pairs])
+
+
+def tensor_op(trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """One call of an operator: the items it returns."""
+    tensors: list[TensorValue] = []
+    nodes: list[Any] = []
+    keys: list[Any] = []
+    for arg in args:
+        node, key = lower(trace, arg, tensors)
+        nodes.append(node)
+        keys.append(key)
+    node_kwargs: dict[str, Any] = {}
+    key_kwargs: tuple[tuple[str, Any], ...] = ()
+    if kwargs:
+        lowered = [(name, lower(trace, arg, tensors)) for name, arg in kwargs.items()]
+        node_kwargs = {name: pair[0] for name, pair in lowered}
+        key_kwargs = tuple((name, pair[1]) for name, pair in lowered)
+    if type(target) in METHOD_DESCRIPTORS:
+        target = ("method", target.__name__)
+    try:
+        outcome = EVALUATOR.evaluate(target, tuple(keys), key_kwargs, trace.modes)
+    except OpError as error:
+        trace.stop(OPERATOR_ERROR, str(error))
+    except DataDependent:
+        name = name_of(target)
+        trace.stop(DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR, name)
+    except Unsupported as error:
+        trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
+    result = outcome.result
+    if type(result) is New:
+        node = trace.graph.call(target, nodes, node_kwargs, result.meta, trace.location, bool(outcome.mutated))
+        value = new_tensor(trace, node, result, tensors)
+        if outcome.mutated:
+            mutate(trace, tensors, outcome.mutated)
+        return value
+    needs_node = outcome.mutated or any(type(leaf) is New for leaf in outcome.tensors)
+    if not needs_node:
+        return unfold(trace, result, None, tensors)
+    writes = bool(outcome.mutated)
+    node = trace.graph.call(target, nodes, node_kwargs, result_meta(result, tensors), trace.location, writes)
+    if outcome.mutated:
+        mutate(trace, tensors, outcome.mutated)
+    return unfold(trace, result, node, tensors)
+
+
+def name_of(target: Any) -> str:
+    return target[1] if isinstance(target, tuple) else getattr(target, "__name__", str(target))
+
+
+def result_meta(result: Any, tensors: list[TensorValue]) -> TensorMeta | None:
+    return tensors[result.index].meta if type(result) is Same else None
+
+
+def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[TensorValue]) -> TensorValue:
+    value = TensorValue(torch.Tensor, node, new.meta)
+    if new.alias_of is not None:
+        base = tensors[new.alias_of].base
+        value.base = base
+        trace.views.setdefault(id(base), [base]).append(value)
+    return value
+
+
+def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[TensorValue]) -> Item:
+    """Items for a result's structure; parts of a tuple are taken out by `operator.getitem` nodes."""
+    kind = type(result)
+    if kind is Same:
+        return tensors[result.index]
+    if kind is New:
+        assert node is not None
+        return new_tensor(trace, node, result, tensors)
+    if isinstance(result, (tuple, list)) and kind is not torch.Size:
+        items: list[Item] = []
+        for index, part in enumerate(result):
+            inner = node
+            if node is not None and type(part) in (New, tuple, list):
+                meta = part.meta if type(part) is New else None
+                inner = trace.graph.call(operator.getitem, (node, index), None, meta, trace.location)
+            items.append(unfold(trace, part, inner, tensors))
+        if kind is list:
+            return ListValue(list, items)
+        return make_tuple(items) if kind is tuple else TupleValue(kind, items)
+    return result
+
+
+def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, TensorMeta]) -> None:
+    """An operator wrote to some of its arguments."""
+    for index, meta in mutated.items():
+        value = tensors[index]
+        before, value.meta = value.meta, meta
+        if meta.requires_grad and not before.requires_grad:
+            for view in trace.views.get(id(value.base), ()):
+                if not view.meta.requires_grad and view.meta.dtype.is_floating_point:
+                    view.meta = view.meta.replace(requires_grad=True, is_leaf=False)

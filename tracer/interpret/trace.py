@@ -1,0 +1,341 @@
+"""One trace: the state that all frames of one capture share, and the services values ask for.
+
+The graph, the guards and the effect log grow here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from os import path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+
+from passes.modes import Modes, current_modes
+from tracer.effects.log import DELETED, EffectLog
+from tracer.graph.builder import GraphBuilder
+from tracer.guards.guard_set import GuardSet
+from tracer.guards.source import Source, constant
+from tracer.interpret import call as calls
+from tracer.interpret import concrete, tensor_attributes, tensor_ops
+from tracer.reasons import TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
+from tracer.values import slots, wrap
+from tracer.values.attributes import bind
+from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.containers import SetValue, TupleValue, make_tuple
+from tracer.values.context import Raised
+from tracer.values.functions import BoundMethod, CellValue
+from tracer.values.iterators import END
+from tracer.values.objects import ExceptionValue
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.frame import Frame
+
+LOOP_LIMIT = 200_000
+"""Backward jumps that one trace follows before it gives up."""
+
+HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
+
+INTERNAL_FOLDERS = (path.dirname(torch.__file__) + path.sep, path.dirname(path.dirname(__file__)) + path.sep)
+"""Files whose lines are never shown as the user's."""
+
+_user_files: dict[str, bool] = {}
+
+
+class Location:
+    """A line of the user's program: what graphs, guards and breaks refer to."""
+
+    __slots__ = ("code", "file", "function", "line")
+
+    def __init__(self, code: Any, line: int) -> None:
+        self.code = code
+        self.file: str = code.filename
+        self.line = line
+        self.function: str = code.name
+
+    @property
+    def text(self) -> str:
+        return f"{path.basename(self.file)}:{self.line}"
+
+    def __repr__(self) -> str:
+        return f"{self.text} in {self.function}"
+
+
+class Trace:
+    """Implements `tracer.values.context.Context`."""
+
+    def __init__(self) -> None:
+        self.guards = GuardSet()
+        self.graph = GraphBuilder()
+        self.effects = EffectLog()
+        self.known: dict[int, Any] = {}
+        self.inputs: list[TensorValue] = []
+        self.modes: Modes = current_modes()
+        self.frame: Frame | None = None
+        self.handled: Item = None
+        self.stop_value: Item = None
+        self.step = 0
+        self.loops = 0
+        self.autocast_depth = 0
+        self.views: dict[int, list[TensorValue]] = {}
+        self._class_attributes: dict[tuple[type, str], Item] = {}
+        self._globals: dict[int, dict[str, Item]] = {}
+        self._locations: dict[tuple[int, int | None], Location] = {}
+        self.function_facts: dict[int, Any] = {}
+        self.shapes: Any = None
+
+    # Facts and guards ----------------------------------------------------------------------------
+
+    @property
+    def location(self) -> Location | None:
+        """The user's line that runs now."""
+        if self.frame is None:
+            return None
+        frame = self.frame.user
+        line = frame.ops[frame.index - 1].line if frame.index else frame.ops[0].line
+        key = (id(frame.code), line)
+        found = self._locations.get(key)
+        if found is None:
+            found = self._locations[key] = Location(frame.code, line or 0)
+        return found
+
+    def is_user_file(self, filename: str) -> bool:
+        known = _user_files.get(filename)
+        if known is None:
+            known = _user_files[filename] = not filename.startswith(INTERNAL_FOLDERS)
+        return known
+
+    def guard(self, source: Source | None, check: str, expected: object = None) -> None:
+        self.guards.add(source, check, expected, self.location)
+
+    def constant(self, obj: Any, source: Source | None) -> Item:
+        if source is not None:
+            symbol = self.shapes.integer(self, obj, source) if self.shapes is not None and type(obj) is int else None
+            if symbol is not None:
+                return symbol
+            self.guard(source, "equal", obj)
+        return obj
+
+    def wrap(self, obj: object, source: Source) -> Item:
+        return wrap.wrap(self, obj, source)
+
+    def wrap_key(self, key: Any, source: Source | None) -> Item:
+        """A dict key or set element: raw, or the value it stands for."""
+        cls = type(key)
+        if cls in LITERALS or cls in wrap.IDENTITY_TYPES or isinstance(key, type):
+            return key
+        if cls is tuple and wrap.is_constant_tuple(key):
+            return key
+        if source is None:
+            return key if cls.__hash__ is object.__hash__ or cls.__module__ == "enum" else self._odd_key(cls)
+        return self.wrap(key, source)
+
+    def _odd_key(self, cls: type) -> NoReturn:
+        self.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
+
+    def key(self, item: Item) -> Item:
+        """An item as the key of a payload dict. Raises TypeError in the program when unhashable."""
+        if type(item) is Lazy:
+            item = item.realise(self)
+        if not isinstance(item, Value):
+            self.host(hash, item)
+            return item
+        if type(item) is TupleValue:
+            for position, part in enumerate(item.all(self)):
+                item.items[position] = self.key(part)
+            raw = make_tuple(item.items)
+            return raw if item.cls is tuple else item
+        if isinstance(item, (TensorValue, BoundMethod)) or (isinstance(item, SetValue) and item.cls is frozenset):
+            return item
+        method = self.class_attribute(item.cls, "__hash__")
+        if method is None:
+            self.throw(TypeError, f"unhashable type: '{item.cls.__name__}'")
+        if method is not object.__hash__ or self.class_attribute(item.cls, "__eq__") is not object.__eq__:
+            self.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
+        return item
+
+    # Classes and globals -------------------------------------------------------------------------
+
+    def class_attribute(self, cls: type, name: str) -> Item:
+        found = self._class_attributes.get((cls, name), self)
+        if found is not self:
+            return found
+        found = MISSING
+        for owner in cls.__mro__:
+            written = self.effects.read(owner, name, MISSING) if self.effects.namespaces else MISSING
+            if written is not MISSING and written is not DELETED:
+                return written
+            if name in owner.__dict__ and written is not DELETED:
+                found = owner.__dict__[name]
+                break
+        if cls.__flags__ & HEAP_TYPE:
+            if found is MISSING:
+                self.guard(constant(cls), "absent", name)
+            else:
+                self.guard(constant(cls).child("class attribute", name), "same object", found)
+        self._class_attributes[cls, name] = found
+        return found
+
+    def own_class_attribute(self, cls: type, name: str) -> Item:
+        written = self.effects.read(cls, name, MISSING)
+        if written is not MISSING:
+            return written
+        found = cls.__dict__[name]
+        if cls.__flags__ & HEAP_TYPE:
+            self.guard(constant(cls).child("class attribute", name), "same object", found)
+        return found
+
+    def forget_class(self, cls: object) -> None:
+        self._class_attributes.clear()
+
+    def special_method(self, item: Item, cls: type, name: str) -> Item:
+        """`type(item).name` bound to the item; None when there is none."""
+        found = self.class_attribute(cls, name)
+        return None if found is MISSING else bind(self, found, item, cls, name)
+
+    def load_global(self, frame: Frame, name: str) -> Item:
+        space = self._globals.get(id(frame.globals))
+        if space is None:
+            space = self._globals[id(frame.globals)] = {}
+        item = space.get(name, MISSING)
+        if item is MISSING:
+            item = space[name] = self._read_global(frame, name)
+        return item
+
+    def _read_global(self, frame: Frame, name: str) -> Item:
+        source = frame.globals_source
+        globals = frame.globals
+        if self.effects.read(globals, name, None) is not DELETED and name in globals:
+            if source is None:
+                return globals[name]
+            return self.wrap(globals[name], source.child("item", name))
+        if source is not None:
+            self.guard(source, "absent", name)
+        builtin: Any = globals.get("__builtins__", __builtins__)
+        builtin = builtin.__dict__ if isinstance(builtin, types.ModuleType) else builtin
+        if name not in builtin:
+            self.throw(NameError, f"name '{name}' is not defined")
+        self.guard(constant(builtin).child("item", name), "same object", builtin[name])
+        return builtin[name]
+
+    def store_global(self, frame: Frame, name: str, item: Item) -> None:
+        space = self._globals.setdefault(id(frame.globals), {})
+        self.effects.write(frame.globals, name, DELETED if item is MISSING else item)
+        if item is MISSING:
+            space.pop(name, None)
+        else:
+            space[name] = item
+
+    # Calls and errors ----------------------------------------------------------------------------
+
+    def call(self, function: Item, args: Sequence[Item], kwargs: Mapping[str, Item] | None = None) -> Item:
+        return calls.call(self, function, args, kwargs or {})
+
+    def call_until_stop(self, method: Item, args: Sequence[Item]) -> Item:
+        try:
+            return self.call(method, args)
+        except Raised as raised:
+            if not issubclass(raised.value.cls, StopIteration):
+                raise
+            arguments = self.unpack(raised.value.arguments)
+            self.stop_value = arguments[0] if arguments else None
+            return END
+
+    def send_to(self, receiver: Item, item: Item) -> tuple[Item, Item]:
+        """`receiver.send(item)` for an iterator of the program's own: (item or END, what it returned)."""
+        method = self.special_method(receiver, receiver.cls, "send")
+        result = self.call_until_stop(method, [item])
+        return result, self.stop_value
+
+    def stop(self, reason: Reason, detail: str = "") -> NoReturn:
+        raise GraphBreak(reason, detail)
+
+    def count_loop(self) -> None:
+        self.loops += 1
+        if self.loops > LOOP_LIMIT:
+            self.stop(TOO_LONG, f"{LOOP_LIMIT} turns of a loop")
+
+    def birth(self) -> int:
+        return self.step
+
+    def host(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except GraphBreak:
+            raise
+        except Exception as error:  # whatever a C function raises is the program's to handle
+            raise Raised(self.chain(self.born_exception(error))) from None
+
+    def throw(self, cls: type[BaseException], *args: object) -> NoReturn:
+        raise Raised(self.chain(self.new_exception(cls, *args)))
+
+    def throw_from(self, cls: type[BaseException], message: str, cause: Item) -> NoReturn:
+        exception = self.new_exception(cls, message)
+        exception.cause = exception.handling = cause
+        exception.suppress = True
+        raise Raised(exception)
+
+    def new_exception(self, cls: type[BaseException], *args: Item) -> ExceptionValue:
+        return ExceptionValue(cls, make_tuple(args))
+
+    def born_exception(self, error: BaseException) -> ExceptionValue:
+        return ExceptionValue(type(error), concrete.from_host(self, error.args))
+
+    def make_exception(self, item: Item) -> ExceptionValue:
+        """What `raise item` raises."""
+        item = item.realise(self) if type(item) is Lazy else item
+        if isinstance(item, type) and issubclass(item, BaseException):
+            item = self.call(item, [])
+        if not isinstance(item, ExceptionValue):
+            self.throw(TypeError, "exceptions must derive from BaseException")
+        return item
+
+    def chain(self, exception: ExceptionValue) -> ExceptionValue:
+        """Set `__context__`, as raising inside a handler does."""
+        if self.handled is not None and exception is not self.handled and exception.handling is None:
+            exception.handling = self.handled
+        return exception
+
+    # Protocols, for values -----------------------------------------------------------------------
+
+    def truth(self, item: Item) -> bool:
+        return slots.truth(self, item)
+
+    def next_of(self, iterator: Item) -> Item:
+        return slots.next_by_method(self, iterator)
+
+    def unpack(self, iterable: Item) -> list[Item]:
+        return slots.unpack(self, iterable)
+
+    def same_object(self, left: Any, right: Item) -> bool:
+        if isinstance(left, CellValue) and isinstance(right, CellValue):
+            return left.object is right.object and not left.born
+        return False
+
+    def polyfill(self, name: str) -> Any:
+        return calls.polyfill(name)
+
+    def settle(self, obj: Any, source: Source, name: str) -> Item:
+        if type(obj) in LITERALS:
+            return obj
+        return concrete.from_host(self, obj)
+
+    # Tensors -------------------------------------------------------------------------------------
+
+    def tensor_op(self, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item] | None = None) -> Item:
+        return tensor_ops.tensor_op(self, target, args, kwargs or {})
+
+    def tensor_touched(self, value: TensorValue) -> None:
+        tensor_ops.touch(self, value)
+
+    def tensor_rows(self, value: TensorValue) -> list[Item]:
+        return self.unpack(self.tensor_op(torch.Tensor.unbind, (value, 0)))
+
+    def tensor_attribute(self, value: TensorValue, name: str, found: Any) -> Item:
+        return tensor_attributes.read(self, value, name, found)
+
+    def set_tensor_attribute(self, value: TensorValue, name: str, item: Item) -> None:
+        tensor_attributes.write(self, value, name, item)

@@ -1,0 +1,51 @@
+"""What the user of `capture` chose, as one frozen object that is passed in.
+
+Nothing here knows of backends or captures; a name is resolved to a backend elsewhere. The only
+process-wide choice, whether an internal error propagates, is read from the environment once.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+Backend = str | Callable[..., Any]
+
+RAISE_BUGS = os.environ.get("BYTEGRAPH_RAISE_BUGS", "") not in ("", "0")
+"""True where a TracerBug propagates to the user (tests) instead of running the original function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices for one captured callable.
+
+    `backend` is a name or a callable; `fullgraph` turns a graph break into a GraphBreakError; `dynamic`
+    says whether sizes are symbols (None: from the second capture on); `recompile_limit` is the number of
+    entries one code object may have; `strict` checks every guard verdict against the slow evaluator;
+    `backend_options` are handed to the backend.
+    """
+
+    backend: Backend = "eager"
+    fullgraph: bool = False
+    dynamic: bool | None = None
+    recompile_limit: int = 8
+    strict: bool = False
+    backend_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    raise_bugs: bool = RAISE_BUGS
+
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError naming the option, what it takes and what was given."""
+        if not (isinstance(self.backend, str) or callable(self.backend)):
+            raise TypeError(f"backend must be a name or a callable, not {self.backend!r}")
+        for name in ("fullgraph", "strict", "raise_bugs"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if self.dynamic is not None and not isinstance(self.dynamic, bool):
+            raise TypeError(f"dynamic must be True, False or None, not {self.dynamic!r}")
+        if not isinstance(self.recompile_limit, int) or isinstance(self.recompile_limit, bool):
+            raise TypeError(f"recompile_limit must be an int, not {self.recompile_limit!r}")
+        if self.recompile_limit < 1:
+            raise ValueError(f"recompile_limit must be at least 1, not {self.recompile_limit}")
+        if not isinstance(self.backend_options, Mapping):
+            raise TypeError(f"backend_options must be a mapping, not {self.backend_options!r}")

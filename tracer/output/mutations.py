@@ -1,0 +1,144 @@
+"""Statements that write back what the traced program changed, in the order of first change.
+
+Each object gets its final state with as few writes as tell it; nothing that could call user code is
+used, because the traced program has already been through its `__setattr__` and `__setitem__`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from tracer.effects.log import DELETED, EffectLog, Namespace
+from tracer.guards.source import Source
+from tracer.output.emitter import Emitter
+from tracer.output.rebuild import expression
+from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.values.containers import DictValue, ListValue, SetValue
+from tracer.values.functions import CellValue
+from tracer.values.objects import ObjectValue
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
+    """Every change of `effects`, as statements. Raises Unrebuildable."""
+    for value in list(effects.changed.values()):
+        for kind, write in WRITERS:
+            if isinstance(value, kind):
+                write(emitter, value)
+        if isinstance(value, ObjectValue):
+            _attributes(emitter, value)
+
+
+def _namespace(emitter: Emitter, space: Namespace) -> None:
+    holder = emitter.constant(space.holder, "namespace")
+    for name, item in space.names.items():
+        if isinstance(space.holder, dict):
+            place = f"{holder}[{name!r}]"
+            emitter.say(f"del {place}" if item is DELETED else f"{place} = {expression(emitter, item)}")
+        elif item is DELETED:
+            emitter.say(f"delattr({holder}, {name!r})")
+        else:
+            emitter.say(f"setattr({holder}, {name!r}, {expression(emitter, item)})")
+
+
+def _cell(emitter: Emitter, cell: CellValue) -> None:
+    place = f"{expression(emitter, cell)}.cell_contents"
+    emitter.say(f"del {place}" if cell.content is MISSING else f"{place} = {expression(emitter, cell.content)}")
+
+
+def _unchanged(item: Item, source: Source | None) -> bool:
+    """Whether an item is still what `source` led to."""
+    return isinstance(item, Value) and item.source is source and (type(item) is Lazy or item.source is not None)
+
+
+def _list(emitter: Emitter, value: ListValue) -> None:
+    if not value.changed:
+        return
+    assert value.source is not None
+    real: Any = value.object
+    name = expression(emitter, value)
+    items = value.items
+    before = len(real)
+    kept = len(items) >= before and all(
+        _unchanged(item, value.source.child(value.step, index)) for index, item in enumerate(items[:before])
+    )
+    parts = [expression(emitter, item) for item in (items[before:] if kept else items)]
+    if kept and not parts:
+        return
+    if isinstance(real, deque):
+        owner = emitter.constant(deque, "deque")
+        if not kept:
+            emitter.say(f"{owner}.clear({name})")
+        emitter.say(f"{owner}.extend({name}, [{', '.join(parts)}])")
+    elif kept:
+        emitter.say(f"list.extend({name}, [{', '.join(parts)}])")
+    else:
+        emitter.say(f"list.__setitem__({name}, slice(None), [{', '.join(parts)}])")
+
+
+def _dict(emitter: Emitter, value: DictValue) -> None:
+    if not value.changed:
+        return
+    assert value.source is not None
+    real: Any = value.object
+    base = emitter.constant(OrderedDict, "OrderedDict") if isinstance(real, OrderedDict) else "dict"
+    name = expression(emitter, value)
+    items = value.items
+    before = list(real)
+    surviving = [key for key in before if key in items]
+    if list(items)[: len(surviving)] == surviving:
+        for key in before:
+            if key not in items:
+                emitter.say(f"{base}.__delitem__({name}, {expression(emitter, key)})")
+    else:
+        emitter.say(f"{base}.clear({name})")
+        surviving = []
+    unchanged = {key for key in surviving if _unchanged(items[key], value.source.child("item", key))}
+    for key, item in items.items():
+        if key not in unchanged:
+            emitter.say(f"{base}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, item)})")
+
+
+def _set(emitter: Emitter, value: SetValue) -> None:
+    if not value.changed:
+        return
+    real: Any = value.object
+    name = expression(emitter, value)
+    gone = [element for element in real if element not in value.items]
+    new = [element for element in value.items if element not in real]
+    for element in gone:
+        emitter.say(f"set.discard({name}, {expression(emitter, element)})")
+    for element in new:
+        emitter.say(f"set.add({name}, {expression(emitter, element)})")
+
+
+def _attributes(emitter: Emitter, value: ObjectValue) -> None:
+    if not value.written and not value.rewritten:
+        return
+    name = expression(emitter, value)
+    for attribute in value.written:
+        item = value.attributes.get(attribute, MISSING)
+        if isinstance(value, TensorValue):
+            emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
+        elif item is MISSING:
+            emitter.say(f"object.__delattr__({name}, {attribute!r})")
+        else:
+            emitter.say(f"object.__setattr__({name}, {attribute!r}, {expression(emitter, item)})")
+    if value.rewritten:
+        real: Any = value.object
+        for attribute in object.__getattribute__(real, "__dict__"):
+            if attribute not in value.attributes and attribute not in value.written:
+                emitter.say(f"object.__delattr__({name}, {attribute!r})")
+
+
+WRITERS: tuple[tuple[type, Callable[[Emitter, Any], None]], ...] = (
+    (Namespace, _namespace),
+    (CellValue, _cell),
+    (ListValue, _list),
+    (DictValue, _dict),
+    (SetValue, _set),
+)

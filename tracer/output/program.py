@@ -1,0 +1,160 @@
+"""Residual programs: the Python that runs instead of a captured frame when its guards hold.
+
+    inputs ► graph ► values ► mutations ► return            (or ► the instruction that broke)
+
+A program is ordinary source text, compiled once; linecache knows it, so that debuggers and
+tracebacks show it.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
+from tracer.code.decode import UNIT, Code
+from tracer.code.resume import Layout, kinds_at, original_place
+from tracer.interpret.frame import Frame, HandledBefore
+from tracer.interpret.trace import Trace
+from tracer.output.emitter import Emitter
+from tracer.output.mutations import emit_mutations
+from tracer.output.rebuild import cell_expression, expression
+from tracer.values.base import MISSING
+from tracer.values.base import NULL as NULL_ITEM
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.values.base import Item
+
+_numbers = count()
+
+
+@dataclass(slots=True)
+class Program:
+    """A residual program, not yet compiled: `lines` use the names of `inputs` and `constants`.
+
+    `graph_inputs` are the placeholders that the pruned graph still has.
+    """
+
+    name: str
+    inputs: list[Source]
+    parameters: list[str]
+    constants: dict[str, Any]
+    lines: list[str]
+    graph_inputs: set[Any]
+    calls_graph: bool
+    source: str = ""
+
+    def compile(self, graph: Callable[..., Any] | None) -> Callable[..., Any]:
+        """The function itself. `graph` is what the backend returned."""
+        body = "".join(f"    {line}\n" for line in self.lines) or "    pass\n"
+        self.source = f"def {self.name}({', '.join(self.parameters)}):\n{body}"
+        filename = f"<bytegraph {self.name} {next(_numbers)}>"
+        namespace = {**self.constants, "graph": graph, "__name__": "bytegraph.programs"}
+        exec(compile(self.source, filename, "exec"), namespace)
+        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
+        return namespace[self.name]
+
+
+def returning(trace: Trace, code: Code, result: Item) -> Program:
+    """The program of a frame captured whole. Raises Unrebuildable."""
+    emitter = Emitter()
+    _reserve(emitter, trace, code)
+    text = expression(emitter, result)
+    emit_mutations(emitter, trace.effects)
+    emitter.say(f"return {text}")
+    return _assemble(emitter, trace, code)
+
+
+def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout], Any]) -> Program:
+    """The program of a frame up to the instruction at which it breaks, then that instruction natively.
+
+    `make_branch(code, offset, layout)` gives a callable that takes the frame's globals, its cells as a
+    tuple, then the saved slots; it runs the instruction and goes on. Raises Unrebuildable.
+    """
+    code = frame.code
+    op = frame.ops[frame.index]
+    emitter = Emitter()
+    _reserve(emitter, trace, code)
+    kinds, arguments = _stack(emitter, frame, op.offset)
+    names: list[str] = []
+    live = live_names(code, op.index)
+    for slot, name in enumerate(code.local_names):
+        if name in live and slot not in code.cell_slots and frame.slots[slot] is not MISSING:
+            names.append(name)
+            arguments.append(expression(emitter, frame.slots[slot]))
+    cells = [cell_expression(emitter, frame.slots[slot]) for slot in (*code.cell_slots, *code.free_slots)]
+    emit_mutations(emitter, trace.effects)
+    layout = Layout(tuple(kinds), tuple(names))
+    branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
+    space = emitter.constant(frame.globals, "globals_")
+    closure = f"({', '.join(cells)},)" if cells else "()"
+    emitter.say(f"return {branch}({', '.join([space, closure, *arguments])})")
+    return _assemble(emitter, trace, code)
+
+
+def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list[str]]:
+    """Kinds of the stack's slots, and expressions for those that are handed over."""
+    expected = kinds_at(frame.code.native, offset)
+    kinds: list[str] = []
+    arguments: list[str] = []
+    for position, (item, kind) in enumerate(zip(frame.stack, expected, strict=True)):
+        if item is NULL_ITEM:
+            kinds.append(NULL)
+            continue
+        if kind == PREVIOUS:
+            kinds.append(PREVIOUS)
+            assert isinstance(item, HandledBefore)
+            if expected[position + 1 : position + 2] != (EXCEPTION,):
+                arguments.append(expression(emitter, item.now))
+            continue
+        kinds.append(EXCEPTION if kind == EXCEPTION else "value")
+        if kind == LASTI:
+            _, place = original_place(frame.code.native, frame.ops[item].offset)
+            arguments.append(str(place // UNIT))
+        else:
+            arguments.append(expression(emitter, item))
+    return kinds, arguments
+
+
+def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
+    """Names that a program always has."""
+    emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter"})
+    emitter.names.update({"setattr", "delattr", "super", "graph", code.name})
+    for value in trace.inputs:
+        assert value.source is not None
+        emitter.parameter(value.source)
+
+
+def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
+    outputs = emitter.outputs
+    trace.graph.output([value.node for value in outputs if value.node is not None])
+    trace.graph.prune()
+    used = set(trace.graph.inputs)
+    taken = [value for value in trace.inputs if value.node in used]
+    lines = list(emitter.statements)
+    calls = bool(outputs) or trace.graph.call_count > 0
+    if calls:
+        sources = [emitter.parameters[value.source] for value in taken if value.source is not None]
+        call = f"graph({', '.join([*sources, *_size_inputs(emitter, trace)])})"
+        names = [emitter.made[id(value)] for value in outputs]
+        lines.insert(0, f"{', '.join(names)}, = {call}" if names else call)
+    mentioned = "\n".join(lines)
+    inputs = [source for source, name in emitter.parameters.items() if name in mentioned]
+    return Program(
+        name=emitter.fresh(f"{code.name.strip('<>')}_program"),
+        inputs=inputs,
+        parameters=[emitter.parameters[source] for source in inputs],
+        constants=emitter.constants,
+        lines=lines,
+        graph_inputs=used,
+        calls_graph=calls,
+    )
+
+
+def _size_inputs(emitter: Emitter, trace: Trace) -> list[str]:
+    """Symbolic sizes that the graph takes as ints, behind its tensors."""
+    return [] if trace.shapes is None else [emitter.parameter(source) for source in trace.shapes.inputs]

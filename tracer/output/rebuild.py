@@ -1,0 +1,302 @@
+"""Expressions that make a value of the trace real again, one function for each kind.
+
+A value from outside is its access path. One born in the trace is built once per call of the program,
+so that identity and sharing are what they were.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from tracer.interpret.generators import GeneratorValue
+from tracer.output.emitter import Emitter, Unrebuildable
+from tracer.values.attributes import AttributeDict
+from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue
+from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.iterators import (
+    DictView,
+    EnumerateIterator,
+    FilterIterator,
+    ItemsIterator,
+    IteratorValue,
+    MapIterator,
+    SequenceIterator,
+    ZipIterator,
+)
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.tensors import TensorValue
+
+
+def expression(emitter: Emitter, item: Item) -> str:
+    """Source text whose value is the item. Raises Unrebuildable."""
+    if not isinstance(item, Value):
+        return _raw(emitter, item)
+    if type(item) is Lazy:
+        if isinstance(item.known, Value):
+            return expression(emitter, item.known)
+        return emitter.parameter(_source(item))
+    known = emitter.made.get(id(item))
+    if known is not None:
+        if known == "":
+            raise Unrebuildable(f"a {item.cls.__name__} that contains itself")
+        return known
+    if item.source is not None:
+        return emitter.parameter(item.source)
+    if type(item) is TensorValue:
+        return emitter.output(item)
+    builder = next((build for kind, build in BUILDERS if isinstance(item, kind)), None)
+    if builder is None:
+        raise Unrebuildable(f"a {item.cls.__name__}", getattr(item, "birth", None))
+    emitter.made[id(item)] = ""
+    text = builder(emitter, item)
+    emitter.made[id(item)] = text
+    return text
+
+
+def _source(item: Value) -> Any:
+    assert item.source is not None
+    return item.source
+
+
+def _raw(emitter: Emitter, item: Any) -> str:
+    kind = type(item)
+    if kind is tuple:
+        return _tuple_text(emitter, item)
+    if kind is slice:
+        return f"slice({', '.join(expression(emitter, part) for part in (item.start, item.stop, item.step))})"
+    if kind in (torch.SymInt, torch.SymFloat, torch.SymBool):
+        return emitter.symbol(item)
+    return emitter.constant(item)
+
+
+def _tuple_text(emitter: Emitter, items: Iterable[Item]) -> str:
+    parts = [expression(emitter, part) for part in items]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def _items(emitter: Emitter, items: Iterable[Item]) -> str:
+    return ", ".join(expression(emitter, part) for part in items)
+
+
+def _pairs(emitter: Emitter, items: dict[Item, Item]) -> str:
+    return ", ".join(f"{expression(emitter, key)}: {expression(emitter, part)}" for key, part in items.items())
+
+
+def _class(emitter: Emitter, cls: type) -> str:
+    return emitter.constant(cls, cls.__name__)
+
+
+# Containers ------------------------------------------------------------------------------------------
+
+
+def _list(emitter: Emitter, value: ListValue) -> str:
+    if value.cls is list:
+        return emitter.assign("items", f"[{_items(emitter, value.items)}]")
+    if value.cls is deque:
+        return emitter.assign("items", f"{_class(emitter, deque)}([{_items(emitter, value.items)}], {value.maxlen})")
+    base = list if issubclass(value.cls, list) else deque
+    name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, value.cls)})")
+    emitter.say(f"{_class(emitter, base)}.extend({name}, [{_items(emitter, value.items)}])")
+    return name
+
+
+def _tuple(emitter: Emitter, value: TupleValue) -> str:
+    text = _tuple_text(emitter, value.items)
+    if value.cls is tuple:
+        return text
+    cls = _class(emitter, value.cls)
+    if value.cls.__module__.startswith("torch.return_types"):
+        return emitter.assign("result", f"{cls}({text})")
+    return _instance(emitter, value, f"tuple.__new__({cls}, {text})")
+
+
+def _dict(emitter: Emitter, value: DictValue) -> str:
+    cls = value.cls
+    if cls is dict:
+        return emitter.assign("mapping", f"{{{_pairs(emitter, value.items)}}}")
+    if cls is defaultdict:
+        factory = expression(emitter, value.attributes.get("default_factory"))
+        text = f"{_class(emitter, cls)}({factory}, {{{_pairs(emitter, value.items)}}})"
+        return emitter.assign("mapping", text)
+    base = OrderedDict if issubclass(cls, OrderedDict) else dict
+    name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, cls)})")
+    for key, part in value.items.items():
+        emitter.say(f"{_class(emitter, base)}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, part)})")
+    return name
+
+
+def _set(emitter: Emitter, value: SetValue) -> str:
+    return emitter.assign("members", f"{_class(emitter, value.cls)}([{_items(emitter, value.items)}])")
+
+
+def _view(emitter: Emitter, value: DictView) -> str:
+    return f"{expression(emitter, value.dictionary)}.{value.kind}()"
+
+
+# Instances -------------------------------------------------------------------------------------------
+
+
+def _instance(emitter: Emitter, value: ObjectValue, made: str) -> str:
+    """Assign `made`, then set the attributes; the name is known before, so that parts may refer to it."""
+    name = emitter.assign(value.cls.__name__.lower(), made)
+    emitter.made[id(value)] = name
+    for attribute, item in value.attributes.items():
+        if item is not MISSING:
+            emitter.say(f"object.__setattr__({name}, {attribute!r}, {expression(emitter, item)})")
+    return name
+
+
+def _object(emitter: Emitter, value: ObjectValue) -> str:
+    return _instance(emitter, value, f"object.__new__({_class(emitter, value.cls)})")
+
+
+def _exception(emitter: Emitter, value: ExceptionValue) -> str:
+    arguments = value.arguments if isinstance(value.arguments, tuple) else value.arguments.items
+    cls = _class(emitter, value.cls)
+    name = _instance(emitter, value, f"{cls}.__new__({', '.join([cls, *(expression(emitter, a) for a in arguments)])})")
+    emitter.say(f"{name}.args = {_tuple_text(emitter, arguments)}")
+    if value.cause is not None:
+        emitter.say(f"{name}.__cause__ = {expression(emitter, value.cause)}")
+    if value.handling is not None:
+        emitter.say(f"{name}.__context__ = {expression(emitter, value.handling)}")
+    if value.suppress:
+        emitter.say(f"{name}.__suppress_context__ = True")
+    return name
+
+
+def _attribute_dict(emitter: Emitter, value: AttributeDict) -> str:
+    return f"{expression(emitter, value.owner)}.__dict__"
+
+
+def _super(emitter: Emitter, value: SuperValue) -> str:
+    return f"super({_class(emitter, value.start)}, {expression(emitter, value.instance)})"
+
+
+# Callables -------------------------------------------------------------------------------------------
+
+
+def _partial(emitter: Emitter, value: PartialValue) -> str:
+    arguments = [expression(emitter, value.function), *(expression(emitter, part) for part in value.arguments)]
+    if value.keywords:
+        arguments.append(f"**{{{_pairs(emitter, value.keywords)}}}")
+    return emitter.assign("partial", f"{_class(emitter, functools.partial)}({', '.join(arguments)})")
+
+
+def _function(emitter: Emitter, value: FunctionValue) -> str:
+    code = emitter.constant(value.code, f"code_of_{value.name}")
+    space = emitter.constant(value.globals, "globals_")
+    name = emitter.fresh(value.name)
+    emitter.made[id(value)] = name
+    cells = _tuple_text(emitter, value.closure)
+    defaults = _tuple_text(emitter, value.defaults) if value.defaults else "None"
+    maker = emitter.constant(types.FunctionType, "FunctionType")
+    emitter.say(f"{name} = {maker}({code}, {space}, {value.name!r}, {defaults}, {cells if value.closure else None})")
+    for cell in value.closure:
+        _fill_cell(emitter, cell)
+    if value.keyword_defaults:
+        emitter.say(f"{name}.__kwdefaults__ = {{{_pairs(emitter, value.keyword_defaults)}}}")
+    if value.annotations is not None and value.annotations.items:
+        emitter.say(f"{name}.__annotations__ = {expression(emitter, value.annotations)}")
+    for attribute, item in value.attributes.items():
+        emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
+    return name
+
+
+def _cell(emitter: Emitter, value: CellValue) -> str:
+    """An empty cell; its content is put in when the function that closes over it exists."""
+    return emitter.assign("cell", f"{emitter.constant(types.CellType, 'CellType')}()")
+
+
+def _fill_cell(emitter: Emitter, cell: CellValue) -> None:
+    if cell.source is None and cell.content is not MISSING and id(cell) not in emitter.filled:
+        emitter.filled.add(id(cell))
+        emitter.say(f"{expression(emitter, cell)}.cell_contents = {expression(emitter, cell.content)}")
+
+
+def cell_expression(emitter: Emitter, cell: CellValue) -> str:
+    """A cell with its content, for a continuation's closure."""
+    text = expression(emitter, cell)
+    _fill_cell(emitter, cell)
+    return text
+
+
+def _method(emitter: Emitter, value: BoundMethod) -> str:
+    function, instance = expression(emitter, value.function), expression(emitter, value.instance)
+    if isinstance(value.function, types.FunctionType) or isinstance(value.function, Value):
+        return f"{emitter.constant(types.MethodType, 'MethodType')}({function}, {instance})"
+    return f"{function}.__get__({instance})"
+
+
+# Iterators -------------------------------------------------------------------------------------------
+
+
+def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> str:
+    if value.sequence is None:
+        return emitter.assign("iterator", "iter(())")
+    name = emitter.assign("iterator", f"iter({expression(emitter, value.sequence)})")
+    if value.index:
+        if issubclass(value.sequence.cls, deque):
+            raise Unrebuildable("an iterator of a deque", value.birth)
+        emitter.say(f"{name}.__setstate__({value.index})")
+    return name
+
+
+def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
+    rest = value.items[value.index :]
+    if isinstance(rest, range):
+        return emitter.assign("iterator", f"iter({rest!r})")
+    return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
+
+
+def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:
+    return emitter.assign("iterator", f"enumerate({expression(emitter, value.inner)}, {value.count})")
+
+
+def _zip(emitter: Emitter, value: ZipIterator) -> str:
+    return emitter.assign("iterator", f"zip({''.join(expression(emitter, i) + ', ' for i in value.inners)}strict={value.strict})")
+
+
+def _map(emitter: Emitter, value: MapIterator) -> str:
+    return emitter.assign("iterator", f"map({_items(emitter, [value.function, *value.inners])})")
+
+
+def _filter(emitter: Emitter, value: FilterIterator) -> str:
+    return emitter.assign("iterator", f"filter({_items(emitter, [value.function, value.inner])})")
+
+
+def _running(emitter: Emitter, value: IteratorValue) -> str:
+    raise Unrebuildable("a generator that is running", value.birth)
+
+
+Builder = Callable[[Emitter, Any], str]
+
+BUILDERS: tuple[tuple[type, Builder], ...] = (
+    (AttributeDict, _attribute_dict),
+    (ListValue, _list),
+    (TupleValue, _tuple),
+    (DictValue, _dict),
+    (SetValue, _set),
+    (ExceptionValue, _exception),
+    (PartialValue, _partial),
+    (FunctionValue, _function),
+    (CellValue, _cell),
+    (BoundMethod, _method),
+    (SuperValue, _super),
+    (DictView, _view),
+    (SequenceIterator, _sequence_iterator),
+    (ItemsIterator, _items_iterator),
+    (EnumerateIterator, _enumerate),
+    (ZipIterator, _zip),
+    (MapIterator, _map),
+    (FilterIterator, _filter),
+    (GeneratorValue, _running),
+    (ObjectValue, _object),
+)
+"""First kind that fits."""

@@ -1,0 +1,297 @@
+"""Catalogue of reasons for which a capture stops, and the exceptions that carry them.
+
+Every graph break names one row of this table: an id that tests and counters use, what happened, and
+what the author of the captured function can do about it. Nothing here knows of frames, graphs or
+guards; where a break happened is added by whoever catches it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause of graph breaks: `what` happened and a `hint` for the user, both without a full stop."""
+
+    id: str
+    what: str
+    hint: str
+
+
+# Asked for by the user.
+
+EXPLICIT = Reason(
+    "explicit",
+    what="graph_break() was called",
+    hint="remove the call to get one graph",
+)
+DISABLED = Reason(
+    "disabled",
+    what="the function called was marked with disable()",
+    hint="remove the mark, or call it outside of the captured function",
+)
+
+# The program needs the data of a tensor.
+
+DATA_DEPENDENT_JUMP = Reason(
+    "data-dependent-jump",
+    what="the branch depends on the value of a tensor",
+    hint="use torch.where or torch.cond, or move the branch out of the captured function",
+)
+DATA_TO_PYTHON = Reason(
+    "data-to-python",
+    what="the value of a tensor is turned into a Python object",
+    hint="keep the value in a tensor (no .item(), .tolist(), .numpy(), int(), float() on it)",
+)
+DATA_DEPENDENT_OPERATOR = Reason(
+    "data-dependent-operator",
+    what="the size of the operator's result depends on the value of a tensor",
+    hint="use an operator whose result size follows from its inputs' sizes, such as torch.where with three arguments",
+)
+DATA_DEPENDENT_INDEX = Reason(
+    "data-dependent-index",
+    what="the value of a tensor selects an item of a Python container",
+    hint="stack the items and use torch.index_select, or move the selection out",
+)
+
+# Effects that the outside world sees at once.
+
+PRINTING = Reason(
+    "printing",
+    what="output is written while the function runs",
+    hint="move the print or log call out of the captured function",
+)
+INPUT_OUTPUT = Reason(
+    "input-output",
+    what="a file, socket or process is used while the function runs",
+    hint="move input and output out of the captured function",
+)
+WARNING = Reason(
+    "warning",
+    what="a warning is issued while the function runs",
+    hint="mend what the warning is about, or filter it where it is issued",
+)
+CLOCK = Reason(
+    "clock",
+    what="the program reads a clock",
+    hint="read the time outside of the captured function and pass it in",
+)
+PYTHON_RANDOM = Reason(
+    "python-random",
+    what="random numbers are drawn from a generator that is not torch's",
+    hint="draw from torch, or pass the numbers in",
+)
+RANDOM_STATE = Reason(
+    "random-state",
+    what="the state of a random number generator is read or set",
+    hint="seed before the captured function is called",
+)
+WAITING = Reason(
+    "waiting",
+    what="the program waits for a lock, a thread or an event",
+    hint="synchronise outside of the captured function",
+)
+IMPORT_STATEMENT = Reason(
+    "import-statement",
+    what="a module that is not loaded yet is imported",
+    hint="import it at the top of the file",
+)
+
+# Autograd.
+
+BACKWARD = Reason(
+    "backward",
+    what="gradients are computed while the function runs",
+    hint="call backward() outside of the captured function, or accept two graphs",
+)
+GRADIENT_STATE = Reason(
+    "gradient-state",
+    what="a tensor's place in the autograd graph is read or changed (grad, grad_fn, requires_grad_, retain_grad)",
+    hint="set up gradients outside of the captured function",
+)
+AUTOGRAD_FUNCTION = Reason(
+    "autograd-function",
+    what="a custom torch.autograd.Function is applied",
+    hint="write the function with differentiable operators",
+)
+TENSOR_HOOK = Reason(
+    "tensor-hook",
+    what="a hook is registered on a tensor",
+    hint="register hooks outside of the captured function",
+)
+
+# Tensors that cannot be inputs or values of a graph.
+
+TENSOR_SUBCLASS = Reason(
+    "tensor-subclass",
+    what="the tensor is of a class with behaviour of its own",
+    hint="convert to a plain torch.Tensor before the captured function",
+)
+TENSOR_LAYOUT = Reason(
+    "tensor-layout",
+    what="the tensor is not strided (sparse, nested, quantized or opaque)",
+    hint="convert to a dense tensor before the captured function",
+)
+TENSOR_STORAGE = Reason(
+    "tensor-storage",
+    what="the storage of a tensor is exposed or exchanged (data_ptr, storage, set_, resize_, .data = ...)",
+    hint="copy with copy_() instead, or move this out of the captured function",
+)
+TENSOR_ATTRIBUTE = Reason(
+    "tensor-attribute",
+    what="a Python attribute of a tensor is read or written that has no counterpart in a graph",
+    hint="keep such facts beside the tensor instead of on it",
+)
+TENSOR_IDENTITY = Reason(
+    "tensor-identity",
+    what="the identity or hash of a tensor made in the captured function is used",
+    hint="use a key of your own instead of id() or the tensor itself",
+)
+ALIASED_INPUTS = Reason(
+    "aliased-inputs",
+    what="two inputs share memory and one of them is written to",
+    hint="clone one of them before the captured function",
+)
+
+# Modes, contexts and transforms.
+
+CONTEXT_MANAGER = Reason(
+    "context-manager",
+    what="a context manager is entered that cannot be followed",
+    hint="enter it outside of the captured function",
+)
+TORCH_FUNCTION_MODE = Reason(
+    "torch-function-mode",
+    what="a torch function or dispatch mode is active or entered",
+    hint="leave the mode before the captured function is called",
+)
+FUNCTION_TRANSFORM = Reason(
+    "function-transform",
+    what="a function transform is applied (torch.func, vmap, torch.compile, torch.jit)",
+    hint="apply the transform to the captured function instead",
+)
+GLOBAL_STATE = Reason(
+    "global-state",
+    what="process-wide state of torch is changed",
+    hint="set it before the captured function is called",
+)
+
+# Python that is not followed.
+
+UNSUPPORTED_CALL = Reason(
+    "unsupported-call",
+    what="a function written in C is called whose effect is not known",
+    hint="move the call out of the captured function, or disable() the function that makes it",
+)
+SKIPPED_FUNCTION = Reason(
+    "skipped-function",
+    what="a function is called that is never captured (standard library or torch internals)",
+    hint="move the call out of the captured function",
+)
+UNSUPPORTED_ATTRIBUTE = Reason(
+    "unsupported-attribute",
+    what="an attribute is read or written in a way that is not known",
+    hint="use a plain attribute",
+)
+UNSUPPORTED_OPERATION = Reason(
+    "unsupported-operation",
+    what="an operation of Python is applied to an object for which its meaning is not known",
+    hint="convert the object to a plain Python object first",
+)
+UNSUPPORTED_OPCODE = Reason(
+    "unsupported-opcode",
+    what="the bytecode instruction is not handled",
+    hint="rewrite the statement in another way",
+)
+UNSUPPORTED_ITERATOR = Reason(
+    "unsupported-iterator",
+    what="an iterator made outside of the captured function is advanced",
+    hint="pass a list or a tuple instead",
+)
+UNSUPPORTED_MUTATION = Reason(
+    "unsupported-mutation",
+    what="an object is changed in a way that cannot be replayed",
+    hint="change it outside of the captured function",
+)
+ESCAPING_GENERATOR = Reason(
+    "escaping-generator",
+    what="a generator made in the captured function is still running when it is returned, stored or passed on",
+    hint="use a list instead",
+)
+ESCAPING_OBJECT = Reason(
+    "escaping-object",
+    what="an object born in the captured function cannot be rebuilt outside of it",
+    hint="build it outside of the captured function",
+)
+COROUTINE = Reason(
+    "coroutine",
+    what="a coroutine or an asynchronous generator is run",
+    hint="capture the synchronous functions that it calls",
+)
+CLASS_DEFINITION = Reason(
+    "class-definition",
+    what="a class is defined while the function runs",
+    hint="define it at the top of the file",
+)
+FRAME_INSPECTION = Reason(
+    "frame-inspection",
+    what="the program looks at its own frames, locals or source (locals(), inspect, sys._getframe, exec, eval)",
+    hint="pass the values explicitly",
+)
+EXCEPTION_STATE = Reason(
+    "exception-state",
+    what="an exception's traceback, or the exception being handled, is used",
+    hint="use only the type and the arguments of the exception",
+)
+RAISED_EXCEPTION = Reason(
+    "raised-exception",
+    what="an exception leaves the captured function",
+    hint="no need to act: the original statement raises it",
+)
+OPERATOR_ERROR = Reason(
+    "operator-error",
+    what="an operator refuses its arguments",
+    hint="no need to act: the original statement raises the error",
+)
+RECURSION = Reason(
+    "recursion",
+    what="calls are nested too deeply to be followed",
+    hint="write the recursion as a loop",
+)
+TOO_LONG = Reason(
+    "too-long",
+    what="the captured function runs more instructions than a capture may follow",
+    hint="capture the body of the loop instead of the loop",
+)
+CONSTANT_TOO_LARGE = Reason(
+    "constant-too-large",
+    what="a Python object is too large to be held as a fact about the program",
+    hint="turn it into a tensor",
+)
+
+
+REASONS: dict[str, Reason] = {reason.id: reason for reason in tuple(globals().values()) if isinstance(reason, Reason)}
+
+
+class GraphBreak(Exception):
+    """Raised while tracing: what follows cannot be part of the graph. Never reaches the user."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.reason.id}: {self.reason.what}{detail}"
+
+
+class GraphBreakError(RuntimeError):
+    """Raised to the user of `capture(fullgraph=True)` when the function does not fit in one graph."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TracerBug(AssertionError):
+    """A mistake of bytegraph itself: what was expected, what was found, and where."""

@@ -1,0 +1,497 @@
+"""Attribute access as CPython defines it, once for every kind of item.
+
+The order is the data model's: data descriptor of the class, instance dictionary, other class
+attribute, `__getattr__`. Python-level descriptors and hooks are called through the context and so
+interpreted; C-level ones are read off the real object. Every place looked at is guarded.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import types
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tracer.effects.log import DELETED
+from tracer.guards.source import Source, constant
+from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
+from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.values.containers import DictValue, make_tuple
+from tracer.values.context import Raised
+from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from tracer.values.context import Context
+
+METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
+SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+MODULE_TABLES = ("_parameters", "_buffers", "_modules")
+MODULE_GETATTR = torch.nn.Module.__getattr__
+
+
+def get_attribute(context: Context, item: Item, name: str) -> Item:
+    """`item.name`. Raises AttributeError in the traced program when there is none."""
+    if not isinstance(item, Value):
+        return _raw_attribute(context, item, name)
+    if type(item) is Lazy:
+        return get_attribute(context, item.realise(context), name)
+    if isinstance(item, ObjectValue):
+        found = object_attribute(context, item, name)
+    elif isinstance(item, SuperValue):
+        found = _super_attribute(context, item, name)
+    elif isinstance(item, BoundMethod):
+        found = _method_attribute(context, item, name)
+    else:
+        found = _other_attribute(context, item, name)
+    if found is MISSING:
+        context.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+    return found
+
+
+def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
+    """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
+    hook = context.class_attribute(value.cls, "__getattribute__")
+    if type(hook) is types.FunctionType:
+        return context.call(hook, [value, name])
+    found = generic_attribute(context, value, name)
+    return found if found is not MISSING else _missing_attribute(context, value, name)
+
+
+def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
+    """What the class's `__getattr__` answers."""
+    hook = context.class_attribute(value.cls, "__getattr__")
+    if hook is MISSING:
+        return MISSING
+    if hook is MODULE_GETATTR:
+        for table in MODULE_TABLES:
+            entries = instance_attribute(context, value, table)
+            if isinstance(entries, DictValue):
+                found = entries.lookup(context, name)
+                if found is not MISSING:
+                    return found.realise(context) if type(found) is Lazy else found
+        return MISSING
+    return context.call(hook, [value, name])
+
+
+def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
+    """object.__getattribute__: MISSING when there is no such attribute."""
+    cls = value.cls
+    found = context.class_attribute(cls, name)
+    if found is MISSING:
+        return instance_attribute(context, value, name)
+    if isinstance(value, TensorValue):
+        own = value.attributes.get(name, MISSING)
+        return own if own is not MISSING else context.tensor_attribute(value, name, found)
+    kind = type(found)
+    if kind is not types.FunctionType and _is_data_descriptor(context, found):
+        return bind(context, found, value, cls, name)
+    own = instance_attribute(context, value, name)
+    return own if own is not MISSING else bind(context, found, value, cls, name)
+
+
+def _is_data_descriptor(context: Context, found: Item) -> bool:
+    kind = found.cls if isinstance(found, Value) else type(found)
+    if kind is property or kind in SLOT_DESCRIPTORS:
+        return True
+    if kind in METHOD_DESCRIPTORS:
+        return False
+    return hasattr(kind, "__set__") or hasattr(kind, "__delete__")
+
+
+def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
+    """The entry of the instance dictionary, MISSING when there is none."""
+    attributes = value.attributes
+    if name in attributes:
+        return attributes[name]
+    if value.object is MISSING or not value.cls.__dictoffset__:
+        return MISSING
+    source = value.source
+    assert source is not None
+    dictionary = object.__getattribute__(value.object, "__dict__")
+    if name in dictionary:
+        item = context.wrap(dictionary[name], source.child("dict").child("item", name))
+    else:
+        context.guard(source.child("dict"), "absent", name)
+        item = MISSING
+    attributes[name] = item
+    return item
+
+
+def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> Item:
+    """What the class attribute `found` gives when looked up on `value` (None: on the class itself)."""
+    kind = found.cls if isinstance(found, Value) else type(found)
+    if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
+        return found if value is None else BoundMethod(found, value)
+    if kind is property:
+        if value is None:
+            return found
+        if found.fget is None:
+            context.throw(AttributeError, f"property '{name}' of '{cls.__name__}' object has no getter")
+        return context.call(found.fget, [value])
+    if kind is staticmethod:
+        return found.__func__
+    if kind is classmethod:
+        return BoundMethod(found.__func__, cls)
+    if kind is types.ClassMethodDescriptorType:
+        return BoundMethod(found, cls)
+    if kind in SLOT_DESCRIPTORS:
+        return found if value is None else _slot_attribute(context, value, name, found)
+    if kind is functools.cached_property:
+        return found if value is None else _cached_property(context, found, value)
+    getter = context.class_attribute(kind, "__get__")
+    if getter is MISSING:
+        return found if isinstance(found, Value) else _plain_class_attribute(context, found, cls, name)
+    wrapped = found if isinstance(found, Value) else _plain_class_attribute(context, found, cls, name)
+    return context.call(getter, [wrapped, value, cls])
+
+
+def _plain_class_attribute(context: Context, found: Item, cls: type, name: str) -> Item:
+    return context.wrap(found, constant(cls).child("class attribute", name))
+
+
+def _cached_property(context: Context, found: Any, value: ObjectValue) -> Item:
+    """functools.cached_property without its lock: one capture runs at a time."""
+    item = context.call(found.func, [value])
+    value.write(context, found.attrname, item)
+    return item
+
+
+def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) -> Item:
+    """A C-level descriptor: `__class__`, `__dict__`, `__slots__` members, fields of C types."""
+    if isinstance(value, FunctionValue):
+        item = function_attribute(context, value, name)
+        if item is not MISSING:
+            return item
+    special = SPECIAL_ATTRIBUTES.get(name)
+    if special is not None:
+        item = special(context, value)
+        if item is not MISSING:
+            return item
+    if not isinstance(value, ObjectValue):
+        return MISSING
+    if name in value.attributes:
+        return value.attributes[name]
+    if value.object is MISSING:
+        if type(descriptor) is types.MemberDescriptorType:
+            return MISSING
+        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+    assert value.source is not None
+    try:
+        read = getattr(value.object, name)
+    except AttributeError:
+        context.guard(value.source, "absent", name)
+        return MISSING
+    item = context.wrap(read, value.source.child("getattr", name))
+    value.attributes[name] = item
+    return item
+
+
+class AttributeDict(DictValue):
+    """`instance.__dict__`: its payload is the instance's attributes themselves."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: ObjectValue) -> None:
+        source = owner.source.child("dict") if owner.source is not None else None
+        real = MISSING if owner.object is MISSING else object.__getattribute__(owner.object, "__dict__")
+        super().__init__(dict, None, source, real)
+        self.owner = owner
+        if owner.object is MISSING:
+            self.items = owner.attributes
+
+    def lookup(self, context: Context, key: Item) -> Item:
+        return instance_attribute(context, self.owner, key)
+
+    def all(self, context: Context) -> dict[Item, Item]:
+        if not self.complete:
+            own = self.owner.attributes
+            self.items = {name: item for name, item in own.items() if item is not MISSING}
+            deleted = [name for name, item in own.items() if item is MISSING]
+            ordered = super().all(context)
+            for name in deleted:
+                ordered.pop(name, None)
+            for name, item in own.items():
+                if item is not MISSING:
+                    ordered[name] = item
+            own.clear()
+            own.update(ordered)
+            self.items = own
+        return self.items
+
+    def change(self, context: Context) -> dict[Item, Item]:
+        items = self.all(context)
+        self.owner.written.update(dict.fromkeys(items))
+        self.owner.rewritten = True
+        context.effects.record(self.owner)
+        return items
+
+
+def _dictionary(context: Context, value: Value) -> Item:
+    if not isinstance(value, ObjectValue) or not value.cls.__dictoffset__:
+        return MISSING
+    if value.dictionary is None:
+        value.dictionary = AttributeDict(value)
+    return value.dictionary
+
+
+def _doc(context: Context, value: Value) -> Item:
+    return value.cls.__doc__
+
+
+SPECIAL_ATTRIBUTES: dict[str, Any] = {
+    "__class__": lambda context, value: value.cls,
+    "__dict__": _dictionary,
+    "__doc__": _doc,
+    "args": lambda context, value: value.arguments if isinstance(value, ExceptionValue) else MISSING,
+    "__cause__": lambda context, value: value.cause if isinstance(value, ExceptionValue) else MISSING,
+    "__context__": lambda context, value: value.handling if isinstance(value, ExceptionValue) else MISSING,
+    "__suppress_context__": lambda context, value: value.suppress if isinstance(value, ExceptionValue) else MISSING,
+    "value": lambda context, value: _stop_value(value),
+    "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
+    "keywords": lambda context, value: DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING,
+    "default_factory": lambda context, value: _default_factory(context, value),
+    "maxlen": lambda context, value: getattr(value, "maxlen", MISSING),
+}
+"""C-level attributes that the trace knows itself."""
+
+
+def _stop_value(value: Value) -> Item:
+    if not isinstance(value, ExceptionValue) or not issubclass(value.cls, StopIteration):
+        return MISSING
+    arguments = value.arguments if isinstance(value.arguments, tuple) else value.arguments.items
+    return arguments[0] if arguments else None
+
+
+def _default_factory(context: Context, value: Value) -> Item:
+    return value.attributes.get("default_factory", MISSING) if isinstance(value, DictValue) else MISSING
+
+
+def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
+    if name == "__class__":
+        return super
+    mro = value.owner.__mro__
+    for cls in mro[mro.index(value.start) + 1 :]:
+        if name in cls.__dict__:
+            found = context.own_class_attribute(cls, name)
+            instance = value.instance
+            if instance is value.owner:
+                return bind(context, found, None, value.owner, name)
+            return bind(context, found, instance, value.owner, name)
+    context.throw(AttributeError, f"'super' object has no attribute '{name}'")
+
+
+def _method_attribute(context: Context, value: BoundMethod, name: str) -> Item:
+    if name in ("__func__", "__self__", "__class__"):
+        return {"__func__": value.function, "__self__": value.instance, "__class__": value.cls}[name]
+    return get_attribute(context, value.function, name)
+
+
+def _other_attribute(context: Context, value: Value, name: str) -> Item:
+    if isinstance(value, CellValue) and name == "cell_contents":
+        content = value.read(context)
+        if content is MISSING:
+            context.throw(ValueError, "Cell is empty")
+        return content
+    found = context.class_attribute(value.cls, name)
+    return MISSING if found is MISSING else bind(context, found, value, value.cls, name)
+
+
+# Raw objects -----------------------------------------------------------------------------------------
+
+
+def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
+    if context.effects.namespaces:
+        item = context.effects.read(obj, name, MISSING)
+        if item is DELETED:
+            context.throw(AttributeError, f"{obj!r} has no attribute '{name}'")
+        if item is not MISSING:
+            return item
+    if isinstance(obj, type):
+        return _class_object_attribute(context, obj, name)
+    if isinstance(obj, (types.ModuleType, types.FunctionType)):
+        return _read(context, obj, name, constant(obj))
+    if isinstance(obj, enum.Enum):
+        return _enum_attribute(context, obj, name)
+    if isinstance(obj, slice):
+        return getattr(obj, name)
+    return _literal_attribute(context, obj, name)
+
+
+def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
+    """Of a constant, or of a C-level object known by identity: nothing in it can change."""
+    if type(obj).__module__ not in ("builtins", "torch") and not isinstance(obj, (tuple, torch.SymInt, torch.SymFloat)):
+        found = context.class_attribute(type(obj), name)
+        if type(found) in (types.FunctionType, property):
+            return bind(context, found, obj, type(obj), name)
+    read = context.host(getattr, obj, name)
+    return context.settle(read, constant(obj), name)
+
+
+def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
+    """An attribute of a module or function object, by its dictionary where it has one."""
+    dictionary = obj.__dict__
+    if name in dictionary:
+        return context.wrap(dictionary[name], source.child("dict").child("item", name))
+    if name == "__dict__":
+        return context.wrap(dictionary, source.child("dict"))
+    try:
+        read = getattr(obj, name)
+    except AttributeError as error:
+        context.guard(source.child("dict"), "absent", name)
+        raise Raised(context.born_exception(error)) from None
+    return context.wrap(read, source.child("getattr", name))
+
+
+def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
+    found = context.class_attribute(type(obj), name)
+    if type(found) in (types.FunctionType, classmethod, staticmethod):
+        return bind(context, found, obj, type(obj), name)
+    if type(found) is property:
+        return bind(context, found, obj, type(obj), name)
+    return context.settle(context.host(getattr, obj, name), constant(obj), name)
+
+
+def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
+    meta = type(cls)
+    meta_found = context.class_attribute(meta, name)
+    if meta_found is not MISSING and type(meta_found) is not types.FunctionType and _is_data_descriptor(context, meta_found):
+        if type(meta_found) is property:
+            return context.call(meta_found.fget, [cls])
+        if name == "__class__":
+            return meta
+        return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
+    found = context.class_attribute(cls, name)
+    if found is not MISSING:
+        if issubclass(meta, enum.EnumMeta) and isinstance(getattr(cls, name), cls):
+            return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
+        return bind(context, found, None, cls, name)
+    if meta_found is not MISSING:
+        return bind(context, meta_found, cls, meta, name)
+    hook = context.class_attribute(meta, "__getattr__")
+    if hook is not MISSING and type(hook) is types.FunctionType and not issubclass(meta, enum.EnumMeta):
+        return context.call(hook, [cls, name])
+    if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
+        return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
+    context.throw(AttributeError, f"type object '{cls.__name__}' has no attribute '{name}'")
+
+
+# Writing ---------------------------------------------------------------------------------------------
+
+
+def set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
+    """`target.name = item`; MISSING as item deletes."""
+    target = target.realise(context) if type(target) is Lazy else target
+    if not isinstance(target, Value):
+        _set_raw_attribute(context, target, name, item)
+        return
+    hook = context.class_attribute(target.cls, "__delattr__" if item is MISSING else "__setattr__")
+    if type(hook) is types.FunctionType:
+        context.call(hook, [target, name] if item is MISSING else [target, name, item])
+    else:
+        generic_set_attribute(context, target, name, item)
+
+
+def generic_set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
+    """object.__setattr__ and object.__delattr__."""
+    if isinstance(target, FunctionValue) and name in FUNCTION_FIELDS:
+        FUNCTION_FIELDS[name](context, target, item)
+        return
+    if isinstance(target, CellValue) and name == "cell_contents":
+        target.write(context, item)
+        return
+    if not isinstance(target, ObjectValue):
+        context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
+    found = context.class_attribute(target.cls, name)
+    if found is not MISSING:
+        kind = found.cls if isinstance(found, Value) else type(found)
+        if kind is property:
+            accessor = found.fdel if item is MISSING else found.fset
+            if accessor is None:
+                verb = "deleter" if item is MISSING else "setter"
+                context.throw(AttributeError, f"property '{name}' of '{target.cls.__name__}' object has no {verb}")
+            context.call(accessor, [target] if item is MISSING else [target, item])
+            return
+        if kind in SLOT_DESCRIPTORS:
+            _set_slot(context, target, name, item, kind)
+            return
+        setter = context.class_attribute(kind, "__delete__" if item is MISSING else "__set__")
+        if setter is not MISSING:
+            wrapped = _plain_class_attribute(context, found, target.cls, name)
+            context.call(setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
+            return
+    if not target.cls.__dictoffset__:
+        context.throw(AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
+    if item is MISSING and instance_attribute(context, target, name) is MISSING:
+        context.throw(AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
+    target.write(context, name, item)
+
+
+def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, kind: type) -> None:
+    if isinstance(target, TensorValue):
+        context.set_tensor_attribute(target, name, item)
+    elif isinstance(target, ExceptionValue) and name in EXCEPTION_FIELDS:
+        setattr(target, EXCEPTION_FIELDS[name], item)
+    elif kind is types.MemberDescriptorType:
+        if item is MISSING and _slot_attribute(context, target, name, getattr(target.cls, name)) is MISSING:
+            context.throw(AttributeError, name)
+        target.write(context, name, item)
+    elif name == "default_factory":
+        target.write(context, name, item)
+    else:
+        context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
+
+
+EXCEPTION_FIELDS = {"__cause__": "cause", "__context__": "handling", "__suppress_context__": "suppress", "args": "arguments"}
+
+
+def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
+    hook = context.class_attribute(type(target), "__setattr__")
+    if type(hook) is types.FunctionType:
+        context.call(hook, [target, name, item])
+        return
+    if isinstance(target, types.ModuleType):
+        context.effects.write(target.__dict__, name, DELETED if item is MISSING else item)
+    elif isinstance(target, (type, types.FunctionType)) and not name.startswith("__"):
+        context.effects.write(target, name, DELETED if item is MISSING else item)
+        context.forget_class(target)
+    elif isinstance(target, (type, types.FunctionType)):
+        context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
+    else:
+        context.throw(AttributeError, f"'{type(target).__name__}' object has no attribute '{name}'")
+
+
+def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:
+    target.defaults = [] if item in (None, MISSING) else list(context.unpack(item))
+
+
+FUNCTION_FIELDS: dict[str, Any] = {
+    "__defaults__": _set_defaults,
+    "__name__": lambda context, target, item: setattr(target, "name", item),
+    "__qualname__": lambda context, target, item: target.write(context, "__qualname__", item),
+    "__doc__": lambda context, target, item: target.write(context, "__doc__", item),
+    "__module__": lambda context, target, item: target.write(context, "__module__", item),
+    "__annotations__": lambda context, target, item: setattr(target, "annotations", item),
+}
+
+
+def function_attribute(context: Context, value: FunctionValue, name: str) -> Item:
+    """C-level attributes of a function born in the trace."""
+    if name in value.attributes:
+        return value.attributes[name]
+    known: dict[str, Any] = {
+        "__name__": lambda: value.name,
+        "__qualname__": lambda: value.code.co_qualname,
+        "__module__": lambda: value.globals.get("__name__"),
+        "__doc__": lambda: value.code.co_consts[0] if value.code.co_consts and isinstance(value.code.co_consts[0], str) else None,
+        "__code__": lambda: value.code,
+        "__defaults__": lambda: make_tuple(value.defaults) if value.defaults else None,
+        "__kwdefaults__": lambda: DictValue(dict, dict(value.keyword_defaults)) if value.keyword_defaults else None,
+        "__closure__": lambda: make_tuple(value.closure) if value.closure else None,
+        "__annotations__": lambda: value.annotations,
+        "__type_params__": lambda: (),
+    }
+    return known[name]() if name in known else MISSING

@@ -1,0 +1,128 @@
+"""What the interpreter's stack may hold: raw Python objects, and values.
+
+A *raw* item is an immutable constant, or an object known by identity (function, class, module,
+dtype, enum member); it stands for itself and costs nothing. Everything else (tensors, mutable
+containers, instances, things born during the trace) is a `Value`.
+
+Nothing here knows about bytecode, guards' meaning or torch operators.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.values.context import Context
+
+Item: TypeAlias = Any
+"""A raw object or a Value."""
+
+LITERALS: frozenset[type] = frozenset(
+    {
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        type(Ellipsis),
+        type(NotImplemented),
+        torch.dtype,
+        torch.device,
+        torch.layout,
+        torch.memory_format,
+        torch.qscheme,
+        torch.Size,
+        torch.SymInt,
+        torch.SymFloat,
+        torch.SymBool,
+        range,
+        types.CodeType,
+    }
+)
+"""Types whose instances are immutable, compare by value and are guarded by equality."""
+
+
+class Null:
+    """The NULL that CPython pushes below a plain callable."""
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+
+NULL = Null()
+
+
+class Missing:
+    """Marks an unbound local, an empty cell, or an attribute that was deleted during the trace."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = Missing()
+
+
+class Value:
+    """Base of everything on the stack that is not a raw object.
+
+    `cls` is the Python type the program sees; `source` is the access path of an object that
+    existed before the call, None for one born during the trace.
+    """
+
+    __slots__ = ("cls", "source")
+
+    cls: type
+    source: Source | None
+
+    def __init__(self, cls: type, source: Source | None = None) -> None:
+        self.cls = cls
+        self.source = source
+
+    def __repr__(self) -> str:
+        origin = f" from {self.source.text}" if self.source is not None else ""
+        return f"<{type(self).__name__} {self.cls.__name__}{origin}>"
+
+
+class Lazy(Value):
+    """An object from outside (an argument, an item of a container) that nothing has looked at yet.
+
+    It becomes a raw object or a value, and a guard, the moment something does; passed through
+    untouched it costs no guard and never causes a recapture.
+    """
+
+    __slots__ = ("known", "object")
+
+    def __init__(self, obj: object, source: Source) -> None:
+        super().__init__(type(obj), source)
+        self.object = obj
+        self.known: Item = MISSING
+
+    def realise(self, context: Context) -> Item:
+        if self.known is MISSING:
+            assert self.source is not None
+            self.known = context.wrap(self.object, self.source)
+        return self.known
+
+
+def realise(context: Context, item: Item) -> Item:
+    """`item`, or what it stands for when it is lazy."""
+    return item.realise(context) if type(item) is Lazy else item
+
+
+def is_raw(item: Item) -> bool:
+    return not isinstance(item, Value)
+
+
+def type_of(context: Context, item: Item) -> type:
+    """The Python type a program would see; of a lazy constant only the type is guarded."""
+    if not isinstance(item, Value):
+        return type(item)
+    if type(item) is Lazy and item.known is MISSING and item.source is not None:
+        context.guard(item.source, "type", item.cls)
+    return item.cls

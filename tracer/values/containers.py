@@ -1,0 +1,203 @@
+"""Lists, tuples, dicts and sets whose content is known item by item.
+
+One that came from outside reads its items only when asked and guards what it read: its length,
+its keys, then each item as a value of its own. The payload is a host container of items, so most
+methods of the real type can be run on it directly.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tracer.values.base import MISSING, Item, Lazy, Missing, Value
+from tracer.values.objects import ObjectValue
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.values.context import Context
+
+UNREAD = Missing()
+
+
+class SequenceValue(ObjectValue):
+    """What lists and tuples share: items by position, read lazily from a real sequence."""
+
+    __slots__ = ("changed", "complete", "items")
+    step = "index"
+
+    def __init__(
+        self, cls: type, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
+    ) -> None:
+        super().__init__(cls, source, obj)
+        self.items: list[Item] = list(items)
+        self.changed = False
+        self.complete = obj is MISSING
+
+    def open(self, context: Context) -> list[Item]:
+        """The payload, some items perhaps UNREAD; guards the length."""
+        if not self.complete and not self.items:
+            real: Any = self.object
+            assert self.source is not None
+            context.guard(self.source, "length", len(real))
+            self.items = [UNREAD] * len(real)
+        return self.items
+
+    def read(self, context: Context, index: int) -> Item:
+        """The item at a non-negative position that exists."""
+        items = self.open(context)
+        item = items[index]
+        if item is UNREAD:
+            assert self.source is not None
+            real: Any = self.object
+            item = items[index] = Lazy(real[index], self.source.child(self.step, index))
+        return item
+
+    def all(self, context: Context) -> list[Item]:
+        """The payload with every item read."""
+        if not self.complete:
+            for index in range(len(self.open(context))):
+                self.read(context, index)
+            self.complete = True
+        return self.items
+
+
+class ListValue(SequenceValue):
+    """A list or deque (or an instance of a subclass). `maxlen` is the deque's."""
+
+    __slots__ = ("maxlen",)
+
+    def __init__(
+        self, cls: type = list, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
+    ) -> None:
+        super().__init__(cls, items, source, obj)
+        self.maxlen: int | None = obj.maxlen if isinstance(obj, deque) else None
+
+    @property
+    def step(self) -> str:
+        return "deque item" if issubclass(self.cls, deque) else "index"
+
+    def change(self, context: Context) -> list[Item]:
+        """The payload, about to be changed."""
+        items = self.all(context)
+        self.changed = True
+        context.effects.record(self)
+        return items
+
+
+class TupleValue(SequenceValue):
+    """A tuple that holds at least one value, a named tuple, or a struct sequence.
+
+    Hashes and compares by content, so that it can key a payload dict.
+    """
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.items))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, TupleValue) and self.items == other.items)
+
+
+class DictValue(ObjectValue):
+    """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would."""
+
+    __slots__ = ("changed", "complete", "items")
+
+    def __init__(
+        self, cls: type = dict, items: dict[Item, Item] | None = None, source: Source | None = None, obj: object = MISSING
+    ) -> None:
+        super().__init__(cls, source, obj)
+        self.items: dict[Item, Item] = items if items is not None else {}
+        self.changed = False
+        self.complete = obj is MISSING
+
+    def lookup(self, context: Context, key: Item) -> Item:
+        """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
+        item = self.items.get(key, UNREAD)
+        if item is not UNREAD:
+            return item
+        if self.complete:
+            return MISSING
+        real: Any = self.object
+        assert self.source is not None
+        if isinstance(key, Value):
+            return self.all(context).get(key, MISSING)
+        if dict.__contains__(real, key):
+            item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
+        else:
+            context.guard(self.source, "absent", key)
+            item = MISSING
+        self.items[key] = item
+        return item
+
+    def all(self, context: Context) -> dict[Item, Item]:
+        """The payload with every key present, in the dict's own order."""
+        if not self.complete:
+            real: Any = self.object
+            assert self.source is not None
+            raw_keys = tuple(dict.keys(real)) if not issubclass(self.cls, OrderedDict) else tuple(real)
+            context.guard(self.source, "keys", raw_keys)
+            items: dict[Item, Item] = {}
+            for position, key in enumerate(raw_keys):
+                item_key = context.wrap_key(key, self.source.child("key", position))
+                item = self.items.get(item_key, UNREAD)
+                if item is UNREAD:
+                    item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
+                items[item_key] = item
+            self.items = items
+            self.complete = True
+        return self.items
+
+    def change(self, context: Context) -> dict[Item, Item]:
+        items = self.all(context)
+        self.changed = True
+        context.effects.record(self)
+        return items
+
+
+class SetValue(ObjectValue):
+    """A set or frozenset; the payload is a dict whose keys are the elements."""
+
+    __slots__ = ("changed", "complete", "items")
+
+    def __init__(
+        self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
+    ) -> None:
+        super().__init__(cls, source, obj)
+        self.items: dict[Item, None] = dict.fromkeys(items)
+        self.changed = False
+        self.complete = obj is MISSING
+
+    def all(self, context: Context) -> dict[Item, None]:
+        if not self.complete:
+            real: Any = self.object
+            assert self.source is not None
+            context.guard(self.source, "set items", tuple(real))
+            self.items = {context.wrap_key(key, None): None for key in real}
+            self.complete = True
+        return self.items
+
+    def change(self, context: Context) -> dict[Item, None]:
+        items = self.all(context)
+        self.changed = True
+        context.effects.record(self)
+        return items
+
+
+def make_tuple(items: Iterable[Item]) -> Item:
+    """A tuple of items: raw when everything in it is."""
+    items = tuple(items)
+    for item in items:
+        if isinstance(item, Value):
+            return TupleValue(tuple, items)
+    return items
+
+
+def known_lazies(context: Context, items: Iterable[Item]) -> list[Item]:
+    """Items with every lazy constant realised (and guarded)."""
+    return [item.realise(context) if type(item) is Lazy else item for item in items]
+
+
