@@ -13,7 +13,7 @@ import torch
 
 from passes.meta import TensorMeta
 from passes.modes import Modes
-from passes.operators import device_fact, is_unknown_attribute, reads_values, trials
+from passes.operators import device_fact, is_unknown_attribute, reads_values, reshapes, trials, written_unseen
 from passes.outcome import (
     Arguments,
     DataDependent,
@@ -42,6 +42,7 @@ CONTAINERS: Final[dict[type, Callable[[Iterable[Any]], Any]]] = {
     torch.Size: torch.Size,
 }
 CONTAINER_TYPES: Final = frozenset(CONTAINERS)
+DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for outcomes with its symbols in them
 
@@ -87,51 +88,55 @@ class Evaluator:
             outcome = rule(target, args, kwargs, modes)
             if outcome is not None:
                 return outcome
-        if is_unknown_attribute(target, args):
-            raise Unsupported(f"attribute {args[1]!r} of a tensor")
         if fact := device_fact(target, args):
             return Outcome(fact(args[0]), {})
+        if is_unknown_attribute(target, args):
+            raise Unsupported(f"attribute {args[1]!r} of a tensor")
         if reads_values(target, args, kwargs):
             raise DataDependent(f"{target!r} reads the values of a tensor")
         outcome = self._tried(target, args, kwargs, modes, shape_env)
         metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+        written = written_unseen(target, args, outcome)
         if metas and (modes.inference or any(meta.is_inference for meta in metas)):
-            return self._with_writes_recorded(outcome, metas, target, args, kwargs, modes)
-        return outcome
+            written |= self._written_outside_inference(target, args, kwargs, modes)
+        if written <= outcome.mutated.keys():
+            return outcome
+        return Outcome(outcome.result, {**{index: metas[index] for index in sorted(written)}, **outcome.mutated})
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
         """The outcome on the first stand-ins that give one.
 
-        Zeros may be refused where the real values are not (a division of ints), so the fake tensors have
-        the last word on whether the call raises; the real stand-ins know best what it raises then.
+        What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
+        data may fail for want of it, so fake tensors have the last word.
         """
-        refusal = None
         for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
             try:
                 return attempt(stand_ins, target, args, keywords, modes)
             except OpError as error:
-                refusal = error if stand_ins is REAL else refusal
+                if stand_ins is REAL and DIVISION_BY_ZERO not in str(error.original):
+                    raise
             except (DataDependent, Unsupported):
                 continue
-        try:
-            return attempt(self._fakes(shape_env), target, args, kwargs, modes)
-        except OpError as error:
-            raise refusal or error from None
+        outcome = attempt(self._fakes(shape_env), target, args, kwargs, modes)
+        self._refuse_growth(target, args, outcome)
+        return outcome
 
-    def _with_writes_recorded(
-        self,
-        outcome: Outcome,
-        metas: Sequence[TensorMeta],
-        target: Target,
-        args: Arguments,
-        kwargs: Keywords,
-        modes: Modes,
-    ) -> Outcome:
-        """`outcome` with what was written to, which torch does not record in inference mode."""
+    def _refuse_growth(self, target: Target, args: Arguments, outcome: Outcome) -> None:
+        """Raise what torch raises when an in-place operator would need more room, which fake tensors make."""
+        if not outcome.mutated or reshapes(target):
+            return
+        metas = [leaf for leaf in leaves(args) if type(leaf) is TensorMeta]
+        for index, after in outcome.mutated.items():
+            if index < len(metas) and metas[index].shape != after.shape:
+                shape, wanted = list(metas[index].shape), list(after.shape)
+                words = f"output with shape {shape} doesn't match the broadcast shape {wanted}"
+                raise OpError(RuntimeError(words))
+
+    def _written_outside_inference(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> set[int]:
+        """The tensor arguments that the call writes to: in inference mode torch does not count writes."""
         plain_args, plain_kwargs = _without_inference(args), _without_inference(kwargs)
-        plain = self.evaluate(target, plain_args, plain_kwargs, modes._replace(inference=False, grad=False))
-        written = {index: outcome.mutated.get(index, metas[index]) for index in plain.mutated}
-        return Outcome(outcome.result, {**written, **outcome.mutated})
+        outcome = self.evaluate(target, plain_args, plain_kwargs, modes._replace(inference=False, grad=False))
+        return set(outcome.mutated)
 
     def _fakes(self, shape_env: Any) -> FakeStandIns:
         if self._fake is None or self._fake.shape_env is not shape_env:

@@ -16,7 +16,7 @@ import torch
 
 from passes.meta import CPU, TensorMeta
 from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, Target, leaves
+from passes.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
 from passes.stand_ins import BARE, META_DEVICE, REAL, StandIns
 
 MASKS: Final = (torch.bool, torch.uint8)
@@ -33,14 +33,14 @@ class Family:
     torch's meta kernels agree with the CPU's; `pure` that a call whose result is not used may be dropped.
     """
 
-    work: Callable[[Sequence[TensorMeta]], float] | None
+    work: Callable[[Sequence[TensorMeta], Arguments], float] | None
     bare: bool
     pure: bool
     factory: bool = False
     cast: bool = True  # whether autocast may change what the operator does
 
 
-def elementwise_work(metas: Sequence[TensorMeta]) -> float:
+def elementwise_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
     """Elements of all tensors, or of what they broadcast to if that is more."""
     rank = max((meta.rank for meta in metas), default=0)
     widest = [max((meta.shape[-i] for meta in metas if meta.rank >= i), default=1) for i in range(1, rank + 1)]
@@ -48,18 +48,28 @@ def elementwise_work(metas: Sequence[TensorMeta]) -> float:
     return max(math.prod(widest), spans) / PLAIN_LIMIT
 
 
-def contraction_work(metas: Sequence[TensorMeta]) -> float:
+def contraction_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
     """Multiplications of the first tensor with the others, roughly, and the elements to be made."""
+    if not metas:
+        return 0.0
     first, *others = metas
     widest = max((size for meta in others for size in meta.shape), default=1)
     return max(first.element_count * widest / CONTRACTION_LIMIT, sum(map(_span, metas)) / PLAIN_LIMIT)
 
 
-def index_work(metas: Sequence[TensorMeta]) -> float:
+def index_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
     """As elementwise_work; without end when a mask is among the indices, whose values decide the shape."""
     if any(meta.dtype in MASKS for meta in metas[1:]):
         return math.inf
-    return max(contraction_work(metas), elementwise_work(metas))
+    return max(contraction_work(metas, args), elementwise_work(metas, args))
+
+
+def range_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
+    """Elements of `arange(*args)`, when it can be told."""
+    if len(args) not in (1, 2, 3) or not all(type(number) in (int, float) for number in args):
+        return math.inf
+    start, end, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
+    return (end - start) / step / PLAIN_LIMIT if step else math.inf
 
 
 def _span(meta: TensorMeta) -> Any:
@@ -70,6 +80,7 @@ def _span(meta: TensorMeta) -> Any:
 FAMILIES: Final = {
     "view": Family(work=None, bare=True, pure=True, cast=False),
     "factory": Family(work=None, bare=True, pure=True, cast=False, factory=True),
+    "range": Family(work=range_work, bare=True, pure=True, cast=False, factory=True),
     "random factory": Family(work=None, bare=True, pure=False, cast=False, factory=True),
     "random": Family(work=None, bare=True, pure=False, cast=False),
     "index": Family(work=index_work, bare=True, pure=False, cast=False),
@@ -88,13 +99,14 @@ NAMES: Final = {
         numel permute positive ravel requires_grad_ reshape reshape_as resolve_conj resolve_neg select size split
         split_with_sizes squeeze squeeze_ storage_offset stride swapaxes swapdims t t_ tensor_split transpose
         transpose_ unbind unflatten unfold unsqueeze unsqueeze_ view view_as view_as_real vsplit
-        zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full new_empty_strided
+        new_zeros new_ones new_empty new_full new_empty_strided
         new_tensor zero_ fill_ repeat tile meshgrid broadcast_tensors adjoint __len__ result_type can_cast
         """,
     "factory": """
-        arange empty empty_permuted empty_strided eye full linspace logspace ones range scalar_tensor tensor zeros
+        empty empty_permuted empty_strided eye full linspace logspace ones range scalar_tensor tensor zeros
         bartlett_window blackman_window hamming_window hann_window kaiser_window tril_indices triu_indices
         """,
+    "range": "arange",
     "random factory": "rand randn randint randperm",
     "random": """
         bernoulli bernoulli_ dropout dropout_ feature_dropout feature_dropout_ alpha_dropout alpha_dropout_
@@ -138,6 +150,7 @@ NAMES: Final = {
         xlogy
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
         avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d
+        zeros_like ones_like empty_like full_like
         """,
     "conversion": "bfloat16 bool byte cdouble cfloat char cpu double float half int long short to type_as",
     "contraction": """
@@ -150,6 +163,7 @@ NAMES: Final = {
         upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_bicubic2d upsample_linear1d
         upsample_trilinear3d grid_sampler_2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa cdist embedding_bag
         rnn_tanh rnn_relu pad reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+        max_unpool1d max_unpool2d max_unpool3d pinv pinverse
         """,
 }
 
@@ -171,8 +185,20 @@ READS_VALUES: Final = """
     item masked_select nonzero not_ tolist truth unique unique_consecutive _unique2 unique_dim
     """
 
+# In-place operators that may change the shape of what they write to; the others raise rather than do it.
+RESHAPING: Final = """
+    addbmm_ as_strided_ resize_ resize_as_ set_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_
+    """
+
+# Operators on (input, weight, bias, mean, variance, training) that write to the running statistics, unseen by
+# version counters.
+STATISTICIANS: Final = frozenset(
+    (torch.batch_norm, torch.instance_norm, torch.native_batch_norm, "aten::native_batch_norm", "aten::batch_norm")
+)
+
 OWNERS: Final = (
     torch,
+    torch._C._VariableFunctions,  # type: ignore[attr-defined]
     torch.Tensor,
     torch._C._nn,  # type: ignore[attr-defined]
     torch.nn.functional,
@@ -225,6 +251,22 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     return key in READERS or (key in CHOICES and len(args) + len(kwargs) == 1)
 
 
+def written_unseen(target: Target, args: Arguments, outcome: Outcome) -> set[int]:
+    """Tensor arguments that the call writes to, as far as that can be told from its name."""
+    if _key(target, args) in STATISTICIANS and len(args) > 5 and args[5]:
+        before = len([leaf for leaf in leaves(args[:3]) if type(leaf) is TensorMeta])
+        return {before + index for index, statistic in enumerate(args[3:5]) if type(statistic) is TensorMeta}
+    if not _is_in_place(_name(target)):
+        return set()
+    returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
+    return returned or {index for index, leaf in enumerate(leaves(args[:1])) if type(leaf) is TensorMeta}
+
+
+def reshapes(target: Target) -> bool:
+    """Whether the call may change the shape of what it writes to."""
+    return not _is_in_place(_name(target)) or _name(target) in RESHAPING.split()
+
+
 def is_unknown_attribute(target: Target, args: Arguments) -> bool:
     """Whether an attribute is asked for that a stand-in may not have as the tensor has it (`grad_fn`)."""
     return target is getattr and _key(target, args) not in FAMILY_OF
@@ -247,7 +289,7 @@ def trials(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> I
     metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
     if family is None or any(meta.device != CPU or meta.stride is None for meta in metas):
         return
-    if family.work is not None and metas and not any(map(_may_be_a_number, metas)) and family.work(metas) <= 1:
+    if family.work is not None and not any(map(_may_be_a_number, metas[1:])) and family.work(metas, args) <= 1:
         yield REAL, kwargs
     if family.bare and not (family.cast and modes.autocast):
         moved = _on_meta_device(kwargs, family.factory)

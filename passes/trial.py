@@ -48,6 +48,8 @@ OPERATOR_ERRORS: Final = (
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
 
+NO_DATA: Final = "its data is not allocated yet"  # what a kernel says that reads a tensor without data
+
 # What an operator may return beside tensors and containers of them.
 CONSTANTS: Final = frozenset(
     {
@@ -104,17 +106,19 @@ def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywor
 
 
 def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
-    try:
-        with entered(modes), stand_ins.active():
+    with entered(modes), stand_ins.active():
+        try:
             if type(target) is tuple:
                 return getattr(args[0], target[1])(*args[1:], **kwargs)
             return target(*args, **kwargs)
-    except DATA_DEPENDENT_ERRORS as error:
-        raise DataDependent(str(error)) from error
-    except UNSUPPORTED_ERRORS as error:
-        raise Unsupported(str(error)) from error
-    except OPERATOR_ERRORS as error:
-        raise OpError(error.with_traceback(None)) from None
+        except DATA_DEPENDENT_ERRORS as error:
+            raise DataDependent(str(error)) from error
+        except UNSUPPORTED_ERRORS as error:
+            raise Unsupported(str(error)) from error
+        except OPERATOR_ERRORS as error:
+            if NO_DATA in str(error):
+                raise DataDependent(str(error)) from error
+            raise OpError(error.with_traceback(None)) from None
 
 
 def materialise(argument: Argument, stand_in: Callable[[TensorMeta], Any]) -> Any:

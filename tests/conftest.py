@@ -1,9 +1,15 @@
-"""What every test needs: internal errors propagate, one thread, and nothing left over from the test before."""
+"""What every test needs: internal errors propagate, one thread, and nothing left over from the test before.
+
+Also the `snapshot` fixture: printed output is compared with a file in tests/snapshots, which
+`pytest --update-snapshots` writes anew, to be reviewed as a diff.
+"""
 
 import os
 import random
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ["BYTEGRAPH_RAISE_BUGS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +18,37 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+# Figures that differ from run to run, and what stands in their place.
+VARYING = (
+    (re.compile(r"\b\d+(\.\d+)? ?(ns|µs|us|ms|s)\b"), "<time>"),
+    (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
+    (re.compile(re.escape(str(Path(__file__).parent.parent)) + "/"), ""),
+    (re.compile(r"\S*/site-packages/"), ""),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots anew")
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Compare text with the snapshot named after the test."""
+    path = SNAPSHOTS / f"{request.node.name}.txt"
+
+    def compare(text: str) -> None:
+        for pattern, stand_in in VARYING:
+            text = pattern.sub(stand_in, text)
+        text = text.rstrip() + "\n"
+        if request.config.getoption("--update-snapshots"):
+            SNAPSHOTS.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert path.exists(), f"no snapshot {path.name}: run pytest --update-snapshots and review it"
+        assert text == path.read_text()
+
+    return compare
 
 
 @pytest.fixture(autouse=True)

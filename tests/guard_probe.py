@@ -14,6 +14,17 @@ from tracer.guards.guard_set import GuardSet
 from tracer.guards.source import Source, argument
 
 
+class Point:
+    kind = "plane"
+
+    def __init__(self, x: Any = 1, y: Any = 2) -> None:
+        self.x, self.y = x, y
+
+
+class Other:
+    pass
+
+
 class Probe:
     """`probe.fits(*args)` calls `function` through its cache: True if the entry's program ran."""
 

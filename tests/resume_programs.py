@@ -5,7 +5,16 @@ Each row of PROGRAMS is (function, arguments); a list argument is a log that the
 
 from __future__ import annotations
 
+import ast
+import difflib
+import fnmatch
+import fractions
+import shlex
+import statistics
+import string
 import sys
+import textwrap
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -432,5 +441,21 @@ PROGRAMS: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (walrus_assert_import, (4,)),
     (global_names, ([],)),
     (makes_classes, (8,)),
-    (wide(300), (3, [])),
+    (wide(260), (3, [])),
+]
+
+FROM_THE_STANDARD_LIBRARY: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    (textwrap.dedent, ("  a\n    b\n  c",)),
+    (textwrap.TextWrapper._wrap_chunks, (textwrap.TextWrapper(width=8), ["some", " ", "words", " ", "wrapped"])),
+    (ast.literal_eval, ("{'a': [1, -2.5, (3, 4j)], 'b': {5}}",)),
+    (fnmatch.translate, ("*.p[a-z]?[!x]**",)),
+    (fractions.Fraction.__new__, (fractions.Fraction, "3/9")),
+    (statistics.linear_regression, ([1.0, 2.0, 3.0], [2.0, 4.5, 6.0])),
+    (shlex.quote, ("it's",)),
+    (shlex.shlex.read_token, (shlex.shlex("'quoted' word # comment", posix=True),)),
+    (string.Formatter.vformat, (string.Formatter(), "{} {b!r:>{c}}", (1,), {"b": 2, "c": 5})),
+    (urllib.parse.urlsplit.__wrapped__, ("http://user@host:80/path;x?q=1#f",)),
+    (urllib.parse.urlencode, ({"a": [1, 2], "b": "c d"}, True)),
+    (difflib.SequenceMatcher.find_longest_match, (difflib.SequenceMatcher(None, "abcd", "bcde"), 0, 4, 0, 4)),
+    (difflib.SequenceMatcher.get_matching_blocks, (difflib.SequenceMatcher(None, "abxcd", "abcd"),)),
 ]

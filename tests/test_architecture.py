@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.interpret",),
     ("tracer.output",),
     ("tracer.capture",),
-    ("tracer.dispatch",),
+    ("tracer.dispatch", "tracer._native"),
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}

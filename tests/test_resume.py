@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.resume_programs import PROGRAMS
+from tests.resume_programs import FROM_THE_STANDARD_LIBRARY, PROGRAMS
 from tracer.code.analyse import LASTI, PREVIOUS
 from tracer.code.decode import decode
 from tracer.code.resume import Layout, continuation, kinds_at, make_function, trampoline
@@ -39,19 +41,12 @@ class Returned:
 
 
 def first_state(function: types.FunctionType, arguments: tuple[Any, ...]) -> State:
-    """The state behind the function's cell set-up, for positional arguments and *args."""
+    """The state behind the function's cell set-up."""
     code = decode(function.__code__)
-    values = dict(zip(code.local_names, arguments))
-    names = list(code.local_names[: code.argument_count])
-    if code.keyword_only_count:
-        values |= function.__kwdefaults__
-        names += code.local_names[code.argument_count : code.argument_count + code.keyword_only_count]
-    if code.has_varargs:
-        names.append(code.local_names[len(names)])
-        values[names[-1]] = arguments[code.argument_count :]
-    if code.has_varkeywords:
-        names.append(code.local_names[len(names)])
-        values[names[-1]] = {}
+    bound_arguments = inspect.signature(function, follow_wrapped=False).bind(*arguments)
+    bound_arguments.apply_defaults()
+    values = bound_arguments.arguments
+    names = code.local_names[: code.parameter_count]
     cells = tuple(types.CellType(values[n]) if n in names else types.CellType() for n in code.cell_names)
     bound = tuple(name for name in names if name not in code.cell_names)
     first = next(op for op in code.ops if op.name not in ("MAKE_CELL", "COPY_FREE_VARS"))
@@ -129,12 +124,16 @@ def own_line(error: BaseException, function: types.FunctionType) -> int | None:
     return line
 
 
+def shown(value: Any) -> str:
+    return re.sub(r"0x[0-9a-f]+", "0x", repr(value))
+
+
 def outcome(function: types.FunctionType, run: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     try:
         result = run()
     except Exception as error:  # noqa: BLE001 - compared below
-        return "raised", seen(error), own_line(error, function), repr(arguments)
-    return "returned", repr(result), None, repr(arguments)
+        return "raised", seen(error), own_line(error, function), shown(arguments)
+    return "returned", shown(result), None, shown(arguments)
 
 
 def run_from(function: types.FunctionType, state: State | Returned) -> Any:
@@ -151,16 +150,20 @@ def nth(function: types.FunctionType, arguments: tuple[Any, ...], count: int) ->
     return next(iterator)
 
 
-def names(row: Any) -> str:
-    return row[0].__name__
+ROWS = [*PROGRAMS, *FROM_THE_STANDARD_LIBRARY]
+each_program = pytest.mark.parametrize(
+    "function, arguments", ROWS, ids=[f"{function.__name__}-{index}" for index, (function, _) in enumerate(ROWS)]
+)
+STRIDES = {"wide_function": 397, "translate": 23}
+"""Long functions are not entered everywhere."""
 
 
-@pytest.mark.parametrize("function, arguments", PROGRAMS, ids=[f"{names(row)}-{i}" for i, row in enumerate(PROGRAMS)])
+@each_program
 def test_every_state_can_be_continued(function, arguments):
     plain = copy.deepcopy(arguments)
     expected = outcome(function, lambda: function(*plain), plain)
     count = 0
-    stride = 1 if function.__name__ != "wide_function" else 97
+    stride = STRIDES.get(function.__name__, 1)
     reached: set[int] = set()
     while True:
         own = copy.deepcopy(arguments)
@@ -178,7 +181,7 @@ def test_every_state_can_be_continued(function, arguments):
     assert sys.exception() is None
 
 
-@pytest.mark.parametrize("function, arguments", PROGRAMS, ids=[f"{names(row)}-{i}" for i, row in enumerate(PROGRAMS)])
+@each_program
 def test_stepping_to_the_end_equals_running(function, arguments):
     plain, own = copy.deepcopy(arguments), copy.deepcopy(arguments)
     expected = outcome(function, lambda: function(*plain), plain)

@@ -11,8 +11,8 @@ import copyreg
 import math
 import sys
 import types
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ class Comparison:
             return None if left == right else f"{path}: {left!r} and {right!r}"
         if isinstance(left, (list, tuple, deque)):
             return self.each(left, right, path) or self.state(left, right, path)
-        if isinstance(left, dict) or (isinstance(left, Mapping) and isinstance(left, types.MappingProxyType)):
+        if isinstance(left, (dict, types.MappingProxyType)):
             return self.mapping(left, right, path) or self.state(left, right, path)
         if isinstance(left, (set, frozenset)):
             return self.sets(left, right, path) or self.state(left, right, path)
@@ -136,17 +136,15 @@ class Comparison:
                 return found
         return None
 
-    def mapping(self, left: Mapping[Any, Any], right: Mapping[Any, Any], path: str) -> str | None:
-        keys, other_keys = [*dict.keys(left)], [*dict.keys(right)]  # type: ignore[arg-type]
+    def mapping(self, left: Any, right: Any, path: str) -> str | None:
+        """Keys in order and values as they are stored, whatever a subclass overrides."""
+        kind: Any = next(base for base in (OrderedDict, dict, types.MappingProxyType) if isinstance(left, base))
+        keys, other_keys = [*kind.keys(left)], [*kind.keys(right)]
         found = self.each(keys, other_keys, f"{path} keys")
         if found:
             return found
         for key, other_key in zip(keys, other_keys, strict=True):
-            found = self.difference(
-                dict.__getitem__(left, key),  # type: ignore[arg-type]
-                dict.__getitem__(right, other_key),  # type: ignore[arg-type]
-                f"{path}[{key!r}]",
-            )
+            found = self.difference(kind.__getitem__(left, key), kind.__getitem__(right, other_key), f"{path}[{key!r}]")
             if found:
                 return found
         return None

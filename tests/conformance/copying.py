@@ -27,10 +27,9 @@ def several_ways(mapping):
     return [
         mapping.copy()["a"] is mapping["a"],
         dict(mapping) == mapping,
-        {**mapping} is mapping,
         copy.copy(mapping)["a"] is mapping["a"],
         copy.deepcopy(mapping)["a"] is mapping["a"],
-        list(mapping)[:] == [*mapping],
+        sorted(mapping) == [*mapping],
     ]
 
 

@@ -20,7 +20,7 @@ from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
 from tracer.interpret.frame import Frame, run
 from tracer.interpret.generators import GeneratorValue
-from tracer.interpret.policy import LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
+from tracer.interpret.policy import HOST_OBJECTS, LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
@@ -67,6 +67,8 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
         return call(trace, function.realise(trace), args, kwargs)
     if isinstance(function, PartialValue):
         return call(trace, function.function, [*function.arguments, *args], {**function.keywords, **kwargs})
+    if isinstance(function, ObjectValue) and isinstance(function.object, HOST_OBJECTS):
+        return _call_c(trace, function.object, args, kwargs)
     method = trace.class_attribute(function.cls, "__call__")
     if method is MISSING:
         trace.throw(TypeError, f"'{function.cls.__name__}' object is not callable")

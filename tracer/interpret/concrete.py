@@ -91,6 +91,8 @@ def from_host(trace: Trace, obj: Any) -> Item:
         return DictValue(cls, {trace.key(from_host(trace, key)): from_host(trace, part) for key, part in obj.items()})
     if cls is set or cls is frozenset:
         return SetValue(cls, [trace.key(from_host(trace, part)) for part in obj])
+    if cls is types.MappingProxyType:
+        return DictValue(cls, {trace.key(from_host(trace, key)): from_host(trace, part) for key, part in obj.items()})
     if isinstance(obj, tuple):
         return TupleValue(cls, [from_host(trace, part) for part in obj])
     if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):

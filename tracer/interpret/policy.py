@@ -8,10 +8,14 @@ from __future__ import annotations
 import builtins
 import datetime
 import functools
+import importlib.machinery
+import importlib.metadata
+import importlib.util
 import inspect
 import math
 import operator
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Hashable
@@ -81,8 +85,13 @@ PURE_FUNCTIONS: frozenset[Any] = frozenset(
         *(object.__eq__, object.__ne__, object.__hash__, object.__repr__, object.__str__, object.__format__),
         *(str.maketrans, int.from_bytes, float.fromhex, bytes.fromhex, dict.fromkeys),
         *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch._C._log_api_usage_once),
-        *(torch._C._get_tracing_state, torch._C._is_tracing),
-        *(re.compile, re.match, re.search, re.sub, re.findall, re.split, re.fullmatch, re.escape),
+        *(torch._C._is_tracing, torch._C._is_autocast_available, torch._C._autocast_supported_devices),
+        *(torch._C._get_deterministic_algorithms, torch._C._get_deterministic_algorithms_warn_only),
+        *(torch._C._get_deterministic_fill_uninitialized_memory, torch._C._get_default_device),
+        *(torch._C._get_cudnn_deterministic, torch._C._get_cudnn_benchmark, torch._C._get_mkldnn_enabled),
+        *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
+        *(torch._C._get_cudnn_sdp_enabled, torch._C._get_float32_matmul_precision),
+        *(re.match, re.search, re.sub, re.findall, re.split, re.fullmatch, re.escape),
         *(math.prod, functools.cmp_to_key),
         *(torch._C._get_cudnn_enabled, torch.backends.mkldnn.is_available),
         *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
@@ -98,6 +107,13 @@ PURE_CLASSES: frozenset[type] = frozenset(
     }
 )
 """Classes whose instances are immutable: called with constants, CPython makes them."""
+
+
+HOST_FUNCTIONS: tuple[Any, ...] = (importlib.util.find_spec, importlib.metadata.version, textwrap.dedent, re.compile)
+"""Python functions left to CPython when their arguments are constants: what they tell stays true."""
+
+HOST_OBJECTS: tuple[type, ...] = (inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec, torch.finfo, torch.iinfo)
+"""Immutable instances: their attributes are read, and their methods called, by CPython."""
 
 
 def is_pure(function: Any) -> bool:
@@ -206,7 +222,6 @@ REFUSED_MODULES: dict[str, Reason] = {
     "concurrent": WAITING,
     "asyncio": WAITING,
     "subprocess": INPUT_OUTPUT,
-    "os": INPUT_OUTPUT,
     "posix": INPUT_OUTPUT,
     "io": INPUT_OUTPUT,
     "_io": INPUT_OUTPUT,

@@ -19,6 +19,7 @@ from tracer.guards.guard_set import GuardSet
 from tracer.guards.source import Source, constant
 from tracer.interpret import call as calls
 from tracer.interpret import concrete, tensor_attributes, tensor_ops
+from tracer.interpret.policy import HOST_OBJECTS
 from tracer.reasons import TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
 from tracer.values import slots, wrap
 from tracer.values.attributes import bind
@@ -317,6 +318,12 @@ class Trace:
 
     def polyfill(self, name: str) -> Any:
         return calls.polyfill(name)
+
+    def reads_on_host(self, value: Any) -> bool:
+        return value.object is not MISSING and isinstance(value.object, HOST_OBJECTS)
+
+    def host_attribute(self, value: Any, name: str) -> Item:
+        return concrete.from_host(self, self.host(getattr, value.object, name))
 
     def settle(self, obj: Any, source: Source, name: str) -> Item:
         if type(obj) in LITERALS:

@@ -54,6 +54,8 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
+    if context.reads_on_host(value):
+        return context.host_attribute(value, name)
     hook = context.class_attribute(value.cls, "__getattribute__")
     if type(hook) is types.FunctionType:
         return context.call(hook, [value, name])
@@ -140,6 +142,8 @@ def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> It
         return BoundMethod(found, cls)
     if kind in SLOT_DESCRIPTORS:
         return found if value is None else _slot_attribute(context, value, name, found)
+    if kind is functools._lru_cache_wrapper:
+        return found if value is None else BoundMethod(found, value)
     if kind is functools.cached_property:
         return found if value is None else _cached_property(context, found, value)
     getter = context.class_attribute(kind, "__get__")

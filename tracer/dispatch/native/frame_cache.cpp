@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "interceptor.h"
+
 namespace bytegraph {
 
 PyTypeObject* frame_cache_type = nullptr;
@@ -230,6 +232,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   cache->on_miss = Py_NewRef(on_miss);
   cache->strict = Py_NewRef(strict);
   cache->on_limit = Py_NewRef(on_limit);
+  cache->interceptor = Py_NewRef(Py_None);
   cache->recompile_limit = limit;
   cache->enabled = 1;
   cache->signature = signature.release();
@@ -244,6 +247,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(cache->on_miss);
   Py_VISIT(cache->on_limit);
   Py_VISIT(cache->strict);
+  Py_VISIT(cache->interceptor);
   if (cache->entries) {
     for (Entry* entry : *cache->entries) Py_VISIT(entry);
   }
@@ -258,6 +262,7 @@ int clear(PyObject* self) {
   Py_XSETREF(cache->on_miss, Py_NewRef(Py_None));
   Py_XSETREF(cache->on_limit, Py_NewRef(Py_None));
   Py_XSETREF(cache->strict, Py_NewRef(Py_None));
+  Py_XSETREF(cache->interceptor, Py_NewRef(Py_None));
   return 0;
 }
 
@@ -270,6 +275,7 @@ void deallocate(PyObject* self) {
   Py_CLEAR(cache->on_miss);
   Py_CLEAR(cache->on_limit);
   Py_CLEAR(cache->strict);
+  Py_CLEAR(cache->interceptor);
   delete cache->signature;
   delete cache->entries;
   PyTypeObject* type = Py_TYPE(self);
@@ -291,6 +297,7 @@ PyMemberDef members[] = {
     {"on_miss", T_OBJECT, offsetof(FrameCache, on_miss), 0, nullptr},
     {"on_limit", T_OBJECT, offsetof(FrameCache, on_limit), 0, nullptr},
     {"strict", T_OBJECT, offsetof(FrameCache, strict), 0, nullptr},
+    {"interceptor", T_OBJECT, offsetof(FrameCache, interceptor), 0, "active while the original function runs"},
     {"recompile_limit", T_PYSSIZET, offsetof(FrameCache, recompile_limit), 0, nullptr},
     {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "false: what no entry fits runs as it was written"},
     {"hits", T_PYSSIZET, offsetof(FrameCache, hits), READONLY, nullptr},
@@ -342,7 +349,7 @@ PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args,
   Py_ssize_t given = PyVectorcall_NARGS(count);
   Verdict bound = cache->signature->bind(function, args, given, keywords, locals.data(), owned);
   if (bound == Verdict::error) return nullptr;
-  std::function<PyObject*()> original = [=] { return PyObject_Vectorcall(function, args, given, keywords); };
+  std::function<PyObject*()> original = [=] { return call_original(cache->interceptor, function, args, given, keywords); };
   if (bound == Verdict::fails) return original();
   return dispatch_bound({cache, function, locals.data(), original});
 }

@@ -15,6 +15,7 @@ struct FrameCache {
   PyObject* on_miss;
   PyObject* on_limit;
   PyObject* strict;
+  PyObject* interceptor;  // active while an original function runs, or None
   PyObject* weak_references;
   Py_ssize_t recompile_limit;
   Py_ssize_t hits, misses, originals;

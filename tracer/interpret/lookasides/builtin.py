@@ -13,7 +13,7 @@ import torch
 
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import type_call
-from tracer.interpret.policy import lookaside
+from tracer.interpret.policy import HOST_FUNCTIONS, lookaside
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
@@ -446,6 +446,27 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     if spec == "":
         return trace.call(str, [item])
     trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")
+
+
+def _on_host(function: Any) -> Any:
+    def run(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+        try:
+            real_args = [concrete(trace, arg) for arg in args]
+            real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
+        except NotConcrete:
+            trace.stop(UNSUPPORTED_CALL, f"{function.__qualname__} of a traced value")
+        return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+
+    return run
+
+
+for _host_function in HOST_FUNCTIONS:
+    lookaside(_host_function)(_on_host(_host_function))
+
+
+@lookaside(torch.jit.annotate)
+def _annotate(trace: Trace, kind: Item, value: Item) -> Item:
+    return value
 
 
 @lookaside(inspect.signature)

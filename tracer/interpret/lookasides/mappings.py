@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.interpret.construct import dict_init, set_init
 from tracer.interpret.policy import lookaside
+from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.attributes import get_attribute
 from tracer.values.base import MISSING, Item, Value, realise
 from tracer.values.containers import DictValue, SetValue, make_tuple
@@ -216,6 +217,21 @@ def _view_contains(trace: Trace, view: DictView, item: Item) -> bool:
     key, wanted = trace.unpack(item)
     found = view.dictionary.lookup(trace, trace.key(key))
     return found is not MISSING and (is_same(trace, found, wanted) or trace.truth(trace.call(operator.eq, [found, wanted])))
+
+
+def _of_proxy(name: str) -> Any:
+    """A method of a mapping proxy: known when a pure function made it, not when it shows a class."""
+
+    def run(trace: Trace, mapping: Item, *args: Item) -> Item:
+        if not isinstance(mapping, DictValue):
+            trace.stop(UNSUPPORTED_CALL, f"mappingproxy.{name}")
+        return trace.call(getattr(dict, name), [mapping, *args])
+
+    return run
+
+
+for _name in ("get", "keys", "values", "items", "__getitem__", "__contains__", "__len__", "__iter__"):
+    lookaside(getattr(types.MappingProxyType, _name))(_of_proxy(_name))
 
 
 # Sets --------------------------------------------------------------------------------------------------

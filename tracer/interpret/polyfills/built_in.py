@@ -94,7 +94,7 @@ def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any],
 
 @replaces(builtins.sorted)
 def sorted_list(iterable: Iterable[Any], /, *, key: Callable[[Any], Any] | None = None, reverse: Any = False) -> Any:
-    items = [*iterable]
+    items = [*iter(iterable)]
     sort_items(items, key, reverse)
     return items
 
@@ -116,9 +116,7 @@ def enumerate_from(iterator: Iterator[Any], count: int) -> Iterator[Any]:
 @replaces(builtins.zip)
 def zip_items(*iterables: Iterable[Any], strict: Any = False) -> Iterator[Any]:
     iterators = []
-    for position, iterable in enumerate_from(iter(iterables), 1):
-        if not hasattr(type(iterable), "__iter__") and not hasattr(type(iterable), "__getitem__"):
-            raise TypeError(f"zip argument #{position} must support iteration")
+    for iterable in iterables:
         iterators.append(iter(iterable))
     return zip_strictly(iterators) if strict else zip_shortest(iterators)
 
@@ -304,15 +302,15 @@ def absolute(number: Any, /) -> Any:
 
 
 def make_list(iterable: Iterable[Any] = (), /) -> list[Any]:
-    return [*iterable]
+    return [*iter(iterable)]
 
 
 def make_tuple(iterable: Iterable[Any] = (), /) -> tuple[Any, ...]:
-    return iterable if type(iterable) is tuple else (*iterable,)
+    return iterable if type(iterable) is tuple else (*iter(iterable),)
 
 
 def make_set(iterable: Iterable[Any] = (), /) -> set[Any]:
-    return {*iterable}
+    return {*iter(iterable)}
 
 
 put({builtins.list: make_list, builtins.tuple: make_tuple, builtins.set: make_set})

@@ -79,7 +79,7 @@ def deque_remove(self: Deque, value: Any, /) -> None:
         if found:
             deque.__delitem__(self, position)
             return
-    raise ValueError("deque.remove(x): x not in deque")
+    raise ValueError(f"{value!r} is not in deque")
 
 
 @replaces(deque.insert)

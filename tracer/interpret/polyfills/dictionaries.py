@@ -31,7 +31,7 @@ def dict_setdefault(self: Dict, key: Any, default: Any = None, /) -> Any:
 
 @replaces(dict.pop)
 def dict_pop(self: Dict, key: Any, default: Any = MISSING, /) -> Any:
-    if not dict.__contains__(self, key):
+    if not dict.__len__(self) or not dict.__contains__(self, key):
         if default is MISSING:
             raise KeyError(key)
         return default

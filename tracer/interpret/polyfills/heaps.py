@@ -12,9 +12,9 @@ from tracer.interpret.polyfills.registry import replaces
 # heapq -----------------------------------------------------------------------------------------------
 
 
-def require_heap(heap: Any) -> None:
+def require_list(heap: Any, where: str) -> None:
     if not isinstance(heap, list):
-        raise TypeError(f"heap argument must be a list, not {type(heap).__name__}")
+        raise TypeError(f"{where} must be list, not {type(heap).__name__}")
 
 
 def sift_towards_root(heap: list[Any], start: int, position: int) -> None:
@@ -44,14 +44,14 @@ def sift_towards_leaves(heap: list[Any], position: int) -> None:
 
 @replaces(heapq.heappush)
 def heap_push(heap: list[Any], item: Any, /) -> None:
-    require_heap(heap)
+    require_list(heap, "heappush() argument 1")
     heap.append(item)
     sift_towards_root(heap, 0, len(heap) - 1)
 
 
 @replaces(heapq.heappop)
 def heap_pop(heap: list[Any], /) -> Any:
-    require_heap(heap)
+    require_list(heap, "heappop() argument")
     if not heap:
         raise IndexError("index out of range")
     last = heap.pop()
@@ -64,7 +64,7 @@ def heap_pop(heap: list[Any], /) -> Any:
 
 @replaces(heapq.heapreplace)
 def heap_replace(heap: list[Any], item: Any, /) -> Any:
-    require_heap(heap)
+    require_list(heap, "heapreplace() argument 1")
     if not heap:
         raise IndexError("index out of range")
     smallest, heap[0] = heap[0], item
@@ -74,7 +74,7 @@ def heap_replace(heap: list[Any], item: Any, /) -> Any:
 
 @replaces(heapq.heappushpop)
 def heap_push_pop(heap: list[Any], item: Any, /) -> Any:
-    require_heap(heap)
+    require_list(heap, "heappushpop() argument 1")
     if heap and heap[0] < item:
         item, heap[0] = heap[0], item
         sift_towards_leaves(heap, 0)
@@ -83,7 +83,7 @@ def heap_push_pop(heap: list[Any], item: Any, /) -> Any:
 
 @replaces(heapq.heapify)
 def heapify(heap: list[Any], /) -> None:
-    require_heap(heap)
+    require_list(heap, "heapify() argument")
     for position in reversed(range(len(heap) // 2)):
         sift_towards_leaves(heap, position)
 

@@ -12,11 +12,6 @@ from tracer.interpret.polyfills.built_in import filter_over
 from tracer.interpret.polyfills.common import MISSING, same
 from tracer.interpret.polyfills.registry import replaces
 
-ISLICE_STOP = "Stop argument for islice() must be None or an integer: 0 <= x <= sys.maxsize."
-ISLICE_BOUND = "Indices for islice() must be None or an integer: 0 <= x <= sys.maxsize."
-ISLICE_STEP = "Step for islice() must be a positive integer or None."
-
-
 # Endless ---------------------------------------------------------------------------------------------
 
 
@@ -237,48 +232,48 @@ def pairs_over(iterator: Iterator[Any]) -> Iterator[Any]:
 
 @replaces(itertools.islice)
 def islice(iterable: Iterable[Any], /, *bounds: Any) -> Iterator[Any]:
-    if len(bounds) == 1:
-        start, stop, step = 0, islice_bound(bounds[0], None, 0, ISLICE_STOP), 1
-    else:
-        start = islice_bound(bounds[0], 0, 0, ISLICE_BOUND)
-        stop = islice_bound(bounds[1], None, 0, ISLICE_STOP if islice_is_bad(bounds[1]) else ISLICE_BOUND)
-        step = islice_bound(bounds[2] if len(bounds) > 2 else None, 1, 1, ISLICE_STEP)
+    stop = islice_stop(bounds[0] if len(bounds) == 1 else bounds[1])
+    start = 0 if len(bounds) == 1 or bounds[0] is None else islice_number(bounds[0])
+    if start < 0 or (stop is not None and stop < 0):
+        raise ValueError("Indices for islice() must be None or an integer: 0 <= x <= sys.maxsize.")
+    step = 1 if len(bounds) < 3 or bounds[2] is None else islice_number(bounds[2])
+    if step < 1:
+        raise ValueError("Step for islice() must be a positive integer or None.")
     return islice_over(iter(iterable), start, stop, step)
 
 
-def islice_is_bad(bound: Any) -> bool:
-    return bound is not None and not hasattr(type(bound), "__index__")
-
-
-def islice_bound(bound: Any, default: Any, least: int, message: str) -> Any:
-    if bound is None:
-        return default
-    if islice_is_bad(bound):
-        raise ValueError(message)
+def islice_number(bound: Any) -> int:
+    """-1 for what is no index, as C has it."""
+    if not hasattr(type(bound), "__index__"):
+        return -1
     number = operator.index(bound)
-    if not least <= number <= sys.maxsize:
-        raise ValueError(message)
-    return number
+    return number if number <= sys.maxsize else -1
 
 
-def islice_over(iterator: Iterator[Any], start: int, stop: int | None, step: int) -> Iterator[Any]:
+def islice_stop(bound: Any) -> int | None:
+    stop = None if bound is None else islice_number(bound)
+    if stop == -1:
+        raise ValueError("Stop argument for islice() must be None or an integer: 0 <= x <= sys.maxsize.")
+    return stop
+
+
+def islice_over(iterator: Iterator[Any], following: int, stop: int | None, step: int) -> Iterator[Any]:
     position = 0
     while True:
-        if stop is not None and start >= stop:
-            # The rest up to `stop` is consumed too.
-            while position < stop and next(iterator, MISSING) is not MISSING:
-                position += 1
-            return
-        while position < start:
+        while position < following:
             if next(iterator, MISSING) is MISSING:
                 return
             position += 1
+        if stop is not None and position >= stop:
+            return
         item = next(iterator, MISSING)
         if item is MISSING:
             return
         position += 1
+        following += step
+        if stop is not None and following > stop:
+            following = stop
         yield item
-        start += step
 
 
 @replaces(itertools.groupby)
@@ -293,9 +288,9 @@ def groups_over(iterator: Iterator[Any], key: Callable[[Any], Any] | None) -> It
         return
     while True:
         target = state[0]
-        state[2] += 1
         yield target, one_group(iterator, key, state, target, state[2])
-        while same(state[0], target):
+        state[2] += 1
+        while same(target, state[0]):
             if not groupby_step(iterator, key, state):
                 return
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import _string  # type: ignore[import-not-found]
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tracer.interpret.polyfills.registry import helper, replaces
 
 DIRECTIVES = re.compile(
     r"([^%]*)"  # text
-    r"(?:(%)(\([^()]*\))?([-+ #0]*)(\*|\d+)?(\.(?:\*|\d*))?[hlL]?(.)?)?",  # %, (key), flags, width, precision, kind
+    r"(?:(%)(\((?:[^()]|\([^()]*\))*\))?([-+ #0]*)(\*|\d+)?"  # %, (key), flags, width
+    r"(\.(?:\*|\d*))?([hlL]?)(.)?)?",  # precision, size that means nothing, kind
     re.DOTALL,
 )
 
@@ -35,21 +36,32 @@ def join(self: str, iterable: Iterable[Any], /) -> str:
 
 @helper
 def parse_template(template: str) -> tuple[Any, ...]:
-    """(text, field, specification, conversion) of each piece of a `str.format` template."""
-    return tuple(_string.formatter_parser(template))
+    """(text, field, specification, conversion) of each piece of a `str.format` template; what is wrong behind them."""
+    return until_wrong(_string.formatter_parser(template))
 
 
 @helper
 def parse_field(field: str) -> tuple[Any, ...]:
-    """Name or number a field begins with, then (is attribute, name or key) of each step."""
+    """Name or number a field begins with; (is attribute, name or key) of each step; what is wrong behind them."""
     first, steps = _string.formatter_field_name_split(field)
-    return first, tuple(steps)
+    return first, *until_wrong(steps)
+
+
+def until_wrong(parts: Iterator[Any]) -> tuple[tuple[Any, ...], str]:
+    """What a parser yields, and the message of the error it ends in ("" for none)."""
+    seen = []
+    try:
+        for part in parts:
+            seen.append(part)
+    except ValueError as error:
+        return tuple(seen), str(error)
+    return tuple(seen), ""
 
 
 @helper
 def parse_directives(template: str) -> tuple[Any, ...]:
-    """(text, "%", "(key)", flags, width, precision, kind) of each piece of a `%` template, "" for what is not there."""
-    return tuple(DIRECTIVES.findall(template))
+    """(text, "%", "(key)", flags, width, precision, size, kind) and end of each piece of a `%` template."""
+    return tuple([(*match.groups(""), match.end()) for match in DIRECTIVES.finditer(template)])
 
 
 # str.format ------------------------------------------------------------------------------------------
@@ -70,21 +82,21 @@ def fill(template: str, args: tuple[Any, ...] | None, named: Any, numbering: lis
     if depth == 0:
         raise ValueError("Max string recursion exceeded")
     result = ""
-    for literal, field, spec, conversion in parse_template(template):
+    pieces, wrong = parse_template(template)
+    for literal, field, spec, conversion in pieces:
         result += literal
         if field is not None:
             value = convert(field_value(field, args, named, numbering), conversion)
             if "{" in spec:
                 spec = fill(spec, args, named, numbering, depth - 1)
             result += format(value, spec)
+    if wrong:
+        raise ValueError(wrong)
     return result
 
 
 def field_value(field: str, args: tuple[Any, ...] | None, named: Any, numbering: list[int | None]) -> Any:
-    first, steps = parse_field(field)
-    for _, step in steps:
-        if step == "":
-            raise ValueError("Empty attribute in format string")
+    first, steps, wrong = parse_field(field)
     if first == "" or isinstance(first, int):
         first = field_number(first, numbering)
         if args is None:
@@ -96,6 +108,8 @@ def field_value(field: str, args: tuple[Any, ...] | None, named: Any, numbering:
         value = named[first]
     for is_attribute, step in steps:
         value = getattr(value, step) if is_attribute else value[step]
+    if wrong:
+        raise ValueError(wrong)
     return value
 
 
@@ -136,7 +150,7 @@ def percent(self: str, values: Any, /) -> str:
     arguments = [*tuple.__iter__(values)] if isinstance(values, tuple) else [values]
     by_name = hasattr(type(values), "__getitem__") and not isinstance(values, (tuple, str))
     result, used = "", 0
-    for text, percent_sign, key, flags, width, precision, kind in parse_directives(self):
+    for text, percent_sign, key, flags, width, precision, size, kind, end in parse_directives(self):
         result += text
         if not percent_sign:
             continue
@@ -145,15 +159,21 @@ def percent(self: str, values: Any, /) -> str:
                 raise TypeError("format requires a mapping")
             arguments, used = [values[key[1:-1]]], 0
         if width == "*":
-            width, used = str(take(arguments, used)), used + 1
+            width, used = str(take_number(arguments, used)), used + 1
         if precision == ".*":
-            precision, used = f".{take(arguments, used)}", used + 1
+            precision, used = f".{max(take_number(arguments, used), 0)}", used + 1
         if not kind:
             raise ValueError("incomplete format")
-        if kind == "%":
+        directive = f"%{flags}{width}{precision}{kind}"
+        if directive + size == "%%":
             result += "%"
             continue
-        result += one_directive(f"%{flags}{width}{precision}{kind}", kind, take(arguments, used))
+        if kind == "(" and directive == "%(":
+            raise ValueError("incomplete format key") if by_name else TypeError("format requires a mapping")
+        value = take(arguments, used)
+        if kind not in "diouxXeEfFgGcrsa":
+            raise ValueError(f"unsupported format character '{kind}' ({ord(kind):#x}) at index {end - 1}")
+        result += one_directive(directive, kind, value)
         used += 1
     if used < len(arguments) and not by_name:
         raise TypeError("not all arguments converted during string formatting")
@@ -164,6 +184,13 @@ def take(arguments: list[Any], used: int) -> Any:
     if used >= len(arguments):
         raise TypeError("not enough arguments for format string")
     return arguments[used]
+
+
+def take_number(arguments: list[Any], used: int) -> int:
+    number = take(arguments, used)
+    if not isinstance(number, int):
+        raise TypeError("* wants int")
+    return number
 
 
 def one_directive(directive: str, kind: str, value: Any) -> str:

@@ -1,0 +1,632 @@
+"""Calls to try on each polyfill and on its original: arguments by C function. Knows nothing of comparing them."""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import functools
+import heapq
+import itertools
+import math
+import operator
+from collections import Counter, OrderedDict, defaultdict, deque
+from typing import Any
+
+from tests.conformance.catalogue import call
+from tracer.interpret.polyfills import POLYFILLS
+
+NAN = float("nan")
+
+
+class Always:
+    """Equal to everything; less than nothing."""
+
+    def __eq__(self, other):
+        return True
+
+    def __lt__(self, other):
+        return False
+
+    def __repr__(self):
+        return "Always()"
+
+
+class Never:
+    def __eq__(self, other):
+        return False
+
+    def __hash__(self):
+        return 1
+
+
+class ByItem:
+    """A sequence of the old kind."""
+
+    def __init__(self, *items):
+        self.items = items
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+    def __len__(self):
+        return len(self.items)
+
+
+class Shown:
+    """An instance with every hook a polyfill may ask for."""
+
+    def __init__(self, value=1):
+        self.value = value
+        self.inner = {"k": [value]}
+
+    def __round__(self, digits=None):
+        return ("round", digits)
+
+    def __floor__(self):
+        return "floor"
+
+    def __ceil__(self):
+        return "ceil"
+
+    def __trunc__(self):
+        return "trunc"
+
+    def __abs__(self):
+        return "abs"
+
+    def __index__(self):
+        return 3
+
+    def __divmod__(self, other):
+        return "divmod" if other == 1 else NotImplemented
+
+    def __rdivmod__(self, other):
+        return "rdivmod" if other == 1 else NotImplemented
+
+    def __format__(self, specification):
+        return f"<{specification}>"
+
+    def __repr__(self):
+        return "Shown()"
+
+    def __reversed__(self):
+        return iter("own")
+
+    def method(self, *args, **kwargs):
+        return args, kwargs
+
+
+class Slotted:
+    __slots__ = ("a", "b")
+
+    def __init__(self):
+        self.a = [1]
+
+
+class Reads(OrderedDict):
+    """Overrides access, as `ModelOutput` does."""
+
+    def __getitem__(self, key):
+        return ("read", super().__getitem__(key))
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, ("written", value))
+
+
+class Table(dict):
+    def __getitem__(self, key):
+        return "overridden"
+
+    def __contains__(self, key):
+        return False
+
+    def __missing__(self, key):
+        return "missing"
+
+
+class Items(list):
+    def __getitem__(self, index):
+        return "overridden"
+
+    def __iter__(self):
+        return iter("overridden")
+
+
+class Tags(set):
+    pass
+
+
+def odd(x):
+    return x % 2
+
+
+def stop(x):
+    raise StopIteration(x)
+
+
+def fail(x):
+    raise ValueError(x)
+
+
+def some(x):
+    if x == 3:
+        raise ValueError("three")
+    return x
+
+
+class Countdown:
+    def __init__(self, n):
+        self.n = n
+
+    def __call__(self):
+        self.n -= 1
+        if self.n < -5:
+            raise StopIteration
+        return self.n
+
+
+FACTORY: Any = list
+VIEWED = {"a": 1, "b": 2}
+PAIRS = [("a", 1), ("b", 2)]
+
+CASES: dict[Any, list[Any]] = {
+    # Reductions
+    sum: [
+        ([1, 2.5],),
+        ([], 5),
+        ([[1], [2]], []),
+        (["a"], ""),
+        ([b""], b""),
+        (["a"],),
+        (5,),
+        call([1], start=3),
+        ([], bytearray()),
+    ],
+    math.prod: [([2, 3],), ([],), call([2], start=[1]), (5,), (["a", 2],)],
+    any: [([0, 1],), ([],), (5,), ([0, ""],)],
+    all: [([1, 0],), ([],), (5,)],
+    min: [
+        ([3, 1, 2],),
+        (3, 1),
+        ([],),
+        call([], default=7),
+        (),
+        call(1, 2, default=3),
+        call([1, -5], key=abs),
+        ([1, "a"],),
+        (5,),
+    ],
+    max: [
+        ([3, 1, 2],),
+        (3, 1.0, True),
+        ([],),
+        call([], default=None),
+        (),
+        call("abc", key=ord),
+        ([NAN, 1],),
+        call([1], key=fail),
+    ],
+    sorted: [
+        ([3, 1, 2],),
+        call([1, -3, 2], key=abs, reverse=True),
+        ([1, "a"],),
+        (5,),
+        ("hello",),
+        ([NAN, 3, 1, NAN, 2],),
+    ],
+    functools.reduce: [
+        (operator.add, [1, 2]),
+        (operator.add, [], 0),
+        (operator.add, []),
+        (operator.add, 5),
+        (operator.sub, "ab", 1),
+    ],
+    # Iterators
+    enumerate: [("ab",), ("ab", 5), call("a", start=2), (5,), ("a", "x")],
+    zip: [
+        ("ab", [1, 2, 3]),
+        (),
+        ("ab",),
+        call("a", "bc", strict=True),
+        call("ab", "c", strict=True),
+        (1,),
+        ("a", 5),
+        call("ab", "cd", "e", strict=True),
+        call("a", "b", "cd", strict=True),
+        call(strict=True),
+        (ByItem(1, 2),),
+    ],
+    map: [(odd, [1, 2]), (max, [1, 5], [3, 2]), (odd,), (odd, 5), (stop, [1]), (some, [1, 3, 2]), (5, [1])],
+    filter: [(odd, [1, 2, 3]), (None, [0, 1]), (bool, [0, 2]), (odd, 5), (stop, [1]), (some, [1, 3])],
+    reversed: [
+        ([1, 2],),
+        ("ab",),
+        ({1},),
+        (5,),
+        (Shown(),),
+        (ByItem(1, 2),),
+        ({"a": 1, "b": 2},),
+        (range(3),),
+        (Table(a=1),),
+    ],
+    iter: [(Countdown(4), 1), (5, 5), ([1],), (5,), (Countdown(0), "never")],
+    "iterate by index": [],
+    # Numbers
+    round: [(2.567, 1), (2.5,), (Shown(),), (Shown(), 2), ("a",), (7,)],
+    math.floor: [(2.5,), (-2.5,), (7,), (Shown(),)],
+    math.ceil: [(2.5,), (-2.5,), (7,), (Shown(),)],
+    math.trunc: [(2.5,), (Shown(),), ("a",)],
+    divmod: [(7, -2), (7.5, 2), (Shown(), 1), (1, Shown()), (2, Shown()), ("a", 1), (Shown(), Shown())],
+    abs: [(-1,), (Shown(),), ("a",), ([],)],
+    # Constructors
+    list: [(), ("ab",), ({"a": 1},), (5,)],
+    tuple: [(), ("ab",), ((1, 2),), (5,)],
+    set: [(), ("aab",), ([[]],), (5,)],
+    # Lists and tuples
+    list.sort: [
+        ([3, 1, 2],),
+        call([1, -3], key=abs, reverse=True),
+        ([2, 1, "a"],),
+        call([1, 3, 2], key=some),
+        ([NAN, 2, NAN, 1],),
+    ],
+    list.__contains__: [([1, 2], 2), ([NAN], NAN), ([Never()], 1), ([1], Always()), (Items([1]), 1)],
+    tuple.__contains__: [((1, 2), 2), ((NAN,), NAN), ((), 1)],
+    list.count: [([1, 1.0, True, 2], 1), ([NAN, NAN], NAN), ([1], Always())],
+    tuple.count: [((1, 1.0, 2), 1)],
+    list.index: [
+        ([1, 2, 1], 1, 1),
+        ([1, 2], 3),
+        ([1, 2, 3], 3, -1),
+        ([1], 1, 5),
+        ([1, 2], 2, 0, -1),
+        ([1], "é"),
+        ([1], 1, "a"),
+        ([1, 2], 2, -9, 9),
+        (Items([5]), 5),
+        ([1], 1, Shown()),
+    ],
+    tuple.index: [((1, 2), 2), ((1,), 5), ((1, 2, 1), 1, 1), ((1, 2), 2, -5, -1), ((1,), 1, "a")],
+    list.remove: [([1, 2, 1], 1), ([], 1), ([2, Always()], 5)],
+    list.extend: [([1], "ab"), ([1], [2]), ([1], 5), ([], {"k": 1}), ([1], (2,)), (Items([1]), Items([2]))],
+    list.__iadd__: [([1], "ab"), ([1], 5), ([1], iter([2, 3]))],
+    list.__add__: [([1], [2]), ([1], (2,)), (Items([1]), Items([2]))],
+    tuple.__add__: [((1,), (2,)), ((1,), [2]), ((), ())],
+    list.__init__: [([1, 2], "ab"), ([1],), ([1], 5)],
+    list.__reversed__: [([1, 2, 3],), ([],)],
+    # deque
+    deque.extend: [(deque([1]), "ab"), (deque([1], 2), "abc"), (deque(), 5)],
+    deque.extendleft: [(deque([1]), "ab"), (deque(), 5)],
+    deque.__iadd__: [(deque([1]), "ab"), (deque(), 5)],
+    deque.__add__: [(deque([1], 3), deque([2])), (deque(), [1])],
+    deque.__contains__: [(deque([1]), 1), (deque(), 1), (deque([NAN]), NAN)],
+    deque.count: [(deque([1, 1.0]), 1)],
+    deque.index: [
+        (deque([1, 2]), 2),
+        (deque(), 1),
+        (deque([1, 2, 1]), 1, 1),
+        (deque([1, 2]), 1, -9, 9),
+        (deque([1]), 1, 0, -1),
+        (deque("ab"), "b", -1),
+    ],
+    deque.remove: [(deque([1, 2, 1]), 1), (deque(), 1)],
+    deque.insert: [(deque([1, 2, 3]), i, "x") for i in (-9, -3, -2, -1, 0, 1, 2, 3, 9)] + [(deque([1], 1), 0, 2)],
+    deque.rotate: [(deque([1, 2, 3]),), (deque([1, 2, 3]), -1), (deque(), 5), (deque([1, 2]), 7), (deque([1, 2]), "a")],
+    deque.reverse: [(deque([1, 2, 3]),), (deque(),)],
+    # dict and its subclasses
+    dict.get: [({"a": 1}, "a"), ({}, "a"), ({}, "a", 5), ({}, []), (Table(a=1), "a")],
+    dict.setdefault: [({"a": 1}, "a", 2), ({}, "a", 2), ({}, "a"), ({}, [])],
+    dict.pop: [({"a": 1, "b": 2}, "a"), ({}, "a"), ({}, "a", None), ({}, []), (Table(a=1), "a")],
+    dict.popitem: [({"a": 1, "b": 2},), ({},)],
+    dict.update: [
+        ({"a": 1}, {"a": 2, "b": 3}),
+        ({}, PAIRS),
+        call({}, b=1),
+        call({"a": 1}, PAIRS, c=3),
+        ({},),
+        ({}, 5),
+        ({}, [1]),
+        ({}, ["ab", "c"]),
+        ({}, {}, {}),
+        ({}, Reads(a=1)),
+        ({}, Table(a=1)),
+        ({}, [[1, 2], (3, 4, 5)]),
+    ],
+    dict.__init__: [({"a": 1}, {"b": 2}), ({},), ({}, 1, 2), call({}, PAIRS, x=1)],
+    dict.__or__: [({"a": 1}, {"a": 2}), ({}, 5), ({}, OrderedDict(a=1))],
+    dict.__ror__: [({"a": 1}, {"a": 2, "b": 3})],
+    dict.__ior__: [({"a": 1}, {"a": 2}), ({}, PAIRS), ({}, 5)],
+    dict.fromkeys: [("ab",), ("ab", 1), (5,), ([[]],)],
+    vars(dict)["fromkeys"]: [],
+    defaultdict.__missing__: [(defaultdict(list), "a"), (defaultdict(None), "a")],
+    collections._count_elements: [({}, "hello"), (Counter("ab"), "bc"), ({}, 5)],
+    OrderedDict.update: [
+        (OrderedDict(a=1), {"b": 2}),
+        (OrderedDict(), PAIRS),
+        call(OrderedDict(), PAIRS, z=1),
+        (Reads(a=1), {"b": 2}),
+        (Reads(), Reads(a=1)),
+        (OrderedDict(), [(1,)]),
+        (OrderedDict(), [()]),
+        (OrderedDict(), [(1, 2, 3)]),
+        (OrderedDict(), 5),
+        (OrderedDict(), 1, 2),
+    ],
+    OrderedDict.__init__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(),), (OrderedDict(), 1, 2), (Reads(), {"a": 1})],
+    OrderedDict.setdefault: [(OrderedDict(a=1), "a", 2), (OrderedDict(), "a"), (Reads(a=1), "a"), (Reads(), "a", 1)],
+    OrderedDict.pop: [
+        (OrderedDict(a=1, b=2), "a"),
+        (OrderedDict(), "a"),
+        (OrderedDict(), "a", 5),
+        call(OrderedDict(), "a", default=5),
+    ],
+    OrderedDict.popitem: [
+        (OrderedDict(a=1, b=2),),
+        (OrderedDict(a=1, b=2), False),
+        (OrderedDict(),),
+        call(OrderedDict(a=1, b=2), last=False),
+    ],
+    OrderedDict.move_to_end: [
+        (OrderedDict(a=1, b=2, c=3), "a"),
+        (OrderedDict(a=1, b=2, c=3), "c", False),
+        (OrderedDict(), "a"),
+        (OrderedDict(a=1, b=2), "a", False),
+    ],
+    OrderedDict.__or__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), 5), (Reads(a=1), {"b": 2})],
+    OrderedDict.__ror__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), 5)],
+    OrderedDict.__ior__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), PAIRS)],
+    OrderedDict.fromkeys: [("ab",), ("ab", 1), (5,)],
+    vars(OrderedDict)["fromkeys"]: [],
+    # heapq, bisect
+    heapq.heappush: [([1, 3], 2), ([], 1), ((), 1), ([1], "a")],
+    heapq.heappop: [([1, 3, 2],), ([],), ([1],), ((),)],
+    heapq.heapreplace: [([1, 3, 2], 5), ([], 1)],
+    heapq.heappushpop: [([1, 3, 2], 5), ([], 1), ([2], 1)],
+    heapq.heapify: [([5, 2, 8, 1, 9, 0],), ([],), ((),), ([1, "a"],)],
+    bisect.bisect_right: [
+        ([1, 2, 2, 3], 2),
+        ([], 1),
+        ([1, 2], 1, 1),
+        call([1, 2], 1, lo=0, hi=1),
+        ([1], 1, -1),
+        call([(1,), (2,)], 1, key=operator.itemgetter(0)),
+    ],
+    bisect.bisect_left: [
+        ([1, 2, 2, 3], 2),
+        ([1], 1, -1),
+        call([3, 1], 2, key=operator.neg),
+        call([-3, -1], 2, key=operator.neg),
+    ],
+    bisect.insort_right: [([1, 2, 2, 3], 2), call([-1, -3], -2, key=operator.neg)],
+    bisect.insort_left: [([1, 2, 2, 3], 2.0), ([1], "a")],
+    # itertools
+    itertools.count: [(), (5,), (5, -2), (0.5, 0.5), ("a",), call(step=3), call(start=2, step=0)],
+    itertools.cycle: [("ab",), ([],), (5,)],
+    itertools.repeat: [(1,), ("x", 3), ("x", 0), ("x", -1), call(object="x", times=2), (1, "a")],
+    itertools.chain: [("ab", [1]), (), (5,), ("a", 5)],
+    itertools.chain.from_iterable: [(["ab", [1]],), ([],), (5,), (["a", 5],)],
+    itertools.zip_longest: [("abc", [1]), (), call("a", "bc", fillvalue=0), ("a", 5), ([], "a")],
+    itertools.compress: [("abcd", [1, 0, 1]), ("ab", [1, 1, 1]), (5, []), call(data="ab", selectors=[0, 1])],
+    itertools.tee: [],
+    itertools.accumulate: [
+        ([1, 2, 3],),
+        ([3, 1], max),
+        call([1], initial=10),
+        call([1, 2], operator.mul, initial=2),
+        ([],),
+        call([], initial=None),
+        (5,),
+        ([1, "a"],),
+        ([1, 2], min),
+    ],
+    itertools.starmap: [(pow, [(2, 3), [3, 2]]), (pow, [(1,)]), (pow, 5), (pow, [5]), (lambda *a: a, ["ab", ()])],
+    itertools.takewhile: [(odd, [1, 3, 2, 5]), (odd, []), (odd, 5), (stop, [1]), (some, [1, 3])],
+    itertools.dropwhile: [(odd, [1, 3, 2, 5]), (odd, [1]), (odd, 5), (stop, [1])],
+    itertools.filterfalse: [(odd, [1, 2, 3]), (None, [0, 1]), (bool, [0, 1]), (odd, 5)],
+    itertools.pairwise: [("abcd",), ("a",), ([],), (5,)],
+    itertools.islice: [
+        ("abcde", 2),
+        ("abcde", 1, 4),
+        ("abcde", 0, None, 2),
+        ("abc", None),
+        ("abc", -1),
+        ("abc", "x"),
+        ("abc", 1, -1),
+        ("abc", 0, 3, 0),
+        ("abc", "x", 1),
+        ("abc", 0, "x"),
+        ("abc", 0, 1, "x"),
+        (5, 1),
+        ("abc", Shown()),
+        ("abc", 0),
+        ("abc", 3, 1),
+        ("abc", None, None, None),
+    ],
+    itertools.groupby: [],
+    itertools.product: [
+        ("ab", [1, 2]),
+        (),
+        call("ab", repeat=2),
+        call("ab", repeat=0),
+        ([], "a"),
+        call("a", repeat=-1),
+        (5,),
+        call("ab", "c", repeat=2),
+        call([], repeat=0),
+    ],
+    itertools.combinations: [("abcd", 2), ("ab", 0), ("ab", 3), ("ab", -1), (5, 1), call("abc", r=3), ("ab", "x")],
+    itertools.combinations_with_replacement: [("abc", 2), ("", 0), ("", 1), ("ab", -1), ("a", 3)],
+    itertools.permutations: [("abc",), ("abcd", 2), ("ab", 3), ("ab", 0), ("ab", -1), ("ab", "x"), call("ab", r=None)],
+    # operator
+    operator.index: [(5,), (Shown(),), ("a",), (True,)],
+    operator.concat: [([1], [2]), ("a", "b"), (1, 2), ([1], 5)],
+    operator.iconcat: [([1], [2]), (1, 2), ([1], "ab")],
+    operator.countOf: [([1, 1.0, 2], 1), (5, 1), ([NAN], NAN), ([1], Always())],
+    operator.indexOf: [([1, 2], 2), ([1], 5), (5, 1)],
+    operator.setitem: [([1], 0, 2), ({}, "a", 1), ([1], 5, 1), ((1,), 0, 1)],
+    operator.delitem: [([1], 0), ({"a": 1}, "a"), ([1], 5)],
+    operator.call: [(max, 1, 2), call(dict, a=1), (5,)],
+    operator.getitem: [([1], 0), ([1], 5), ({"a": 1}, "a"), ("abc", slice(1))],
+    operator.contains: [([1], 1), ("abc", "b"), (5, 1)],
+    operator.itemgetter: [],
+    operator.attrgetter: [],
+    operator.methodcaller: [],
+    operator.itemgetter.__call__: [
+        (operator.itemgetter(1), "abc"),
+        (operator.itemgetter(0, -1), "abc"),
+        (operator.itemgetter(9), "a"),
+    ],
+    operator.attrgetter.__call__: [
+        (operator.attrgetter("value"), Shown()),
+        (operator.attrgetter("real.imag", "real"), 5),
+        (operator.attrgetter("no"), 5),
+    ],
+    operator.methodcaller.__call__: [
+        (operator.methodcaller("upper"), "a"),
+        (operator.methodcaller("method", 1, k=2), Shown()),
+        (operator.methodcaller("no"), 5),
+    ],
+    functools.partial.__call__: [
+        call(functools.partial(max, 5), 1),
+        call(functools.partial(dict, a=1), a=2, b=3),
+        (functools.partial(odd),),
+    ],
+    functools.cmp_to_key: [],
+    # Text
+    str.join: [
+        (",", "abc"),
+        (",", []),
+        (",", [1]),
+        (",", ["a", None]),
+        (",", 5),
+        (",", {"k": 1}),
+        ("", iter("ab")),
+        (",", ["one"]),
+    ],
+    str.format: [
+        ("{} {}", 1, "a"),
+        ("{1}{0}{1}", 1, 2),
+        call("{a!r:>5}{b.value}", a="x", b=Shown()),
+        ("{0[k]}", {"k": 1}),
+        ("{:{}.{}}", 3.14159, 8, 2),
+        ("{{}}",),
+        ("{}",),
+        call("{a}"),
+        ("{0}{}", 1, 2),
+        ("{}{0}", 1, 2),
+        ("{", 1),
+        ("}",),
+        ("{!x}", 1),
+        ("{0!}", 1),
+        ("{0.no}", 1),
+        ("{0[5]}", []),
+        ("{:x{}}", Shown(), 1),
+        ("{0.inner[k][0]}", Shown()),
+        ("{!a}{!s}", "é", 1),
+        ("{:{:{}}}", 1, 2, 3),
+        ("{0.}", 1),
+        ("{0[}", 1),
+        ("{a b}",),
+    ],
+    str.format_map: [("{a}", {"a": 1}), ("{}", {"a": 1}), ("{b}", {}), ("{a:>{w}}", {"a": 1, "w": 4})],
+    str.__mod__: [
+        ("%d %5d|%-5d|%05d|%+d", (1, 2, 3, 4, 5)),
+        ("%s %r %10s|%-4s|%.1s", ("x", "y", "z", "w", "cut")),
+        ("%.2f %e %g", (1.5, 2.0, 3)),
+        ("%x %o %c %%", (255, 8, 97)),
+        ("%(a)s %(b)03d", {"a": 1, "b": 2}),
+        ("%*d|%-*s|%.*f", (5, 42, 4, "x", 1, 2.25)),
+        ("%s", None),
+        ("%s", [1]),
+        ("plain", ()),
+        ("%s %s", (1,)),
+        ("%s", (1, 2)),
+        ("%(a)s", {}),
+        ("%(a)s", 1),
+        ("%", 1),
+        ("x", 1),
+        ("x", {}),
+        ("%d", "x"),
+        ("%s", Shown()),
+        ("%r", (Shown(),)),
+        ("%a", ("é",)),
+        ("%i%u", (True, 2.9)),
+        ("%5%|", ()),
+        ("%y", 1),
+    ],
+    object.__getstate__: [(Shown(),), (Slotted(),), (object(),)],
+    object.__reduce_ex__: [],
+}
+
+COMPARED = {
+    list: ([], [1], [1, 2], [1, 3], [NAN], [Always()], [1, "a"], (1,), None, [[1]]),
+    tuple: ((), (1,), (1, 2), (1, 3), (NAN,), (1, "a"), [1], None),
+    deque: (deque(), deque([1]), deque([1, 2], 5), deque([1, 3]), deque([1, "a"]), [1]),
+}
+for kind, values in COMPARED.items():
+    for name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
+        CASES[getattr(kind, name)] = [*itertools.product(values, values)]
+        CASES[getattr(kind, name)] = [pair for pair in CASES[getattr(kind, name)] if isinstance(pair[0], kind)]
+
+DICTS = ({}, {"a": 1}, {"a": 1.0}, {"b": 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": NAN}, OrderedDict(a=1, b=2))
+DICTS = (*DICTS, OrderedDict(b=2, a=1), [1])
+for owner in (dict, OrderedDict):
+    for name in ("__eq__", "__ne__"):
+        CASES[getattr(owner, name)] = [p for p in itertools.product(DICTS, DICTS) if isinstance(p[0], owner)]
+
+RECURSIVE: list[Any] = [1]
+RECURSIVE.append(RECURSIVE)
+RECURSIVE.append({"me": RECURSIVE})
+SHOWN = [
+    [],
+    [1, "a"],
+    RECURSIVE,
+    (),
+    (1,),
+    (1, (2,)),
+    {},
+    {"a": [1]},
+    set(),
+    {1},
+    frozenset(),
+    frozenset([1]),
+    Tags([1]),
+]
+SHOWN += [deque([1]), deque([1], 3), OrderedDict(), OrderedDict(a=1), defaultdict(list, a=[1]), Items([1]), [Shown()]]
+for value in SHOWN:
+    CASES.setdefault(type(value).__repr__, []).append((value,))
+
+SETS = (set(), {1}, {1, 2}, {2, 3}, frozenset([1, 2]), Tags([1]), [1, 2], (3,), {"a": 1}, 5)
+for kind in (set, frozenset):
+    receivers = [s for s in SETS if isinstance(s, kind)]
+    for name, method in vars(kind).items():
+        if method in POLYFILLS and method not in CASES:
+            CASES[method] = [*itertools.product(receivers, SETS)]
+CASES[set.remove] = [({1}, 1), (set(), 1), ({1}, [])]
+CASES[set.update] += [({1}, [2], (3,)), ({1},)]
+CASES[set.union] += [({1}, [2], (3,)), ({1},), (Tags([1]), [2])]
+CASES[set.intersection] += [({1, 2, 3}, [2, 3], (3,)), ({1},)]
+
+VIEWS = (
+    VIEWED.keys(),
+    VIEWED.items(),
+    {"a": 0}.keys(),
+    {"a": 1}.items(),
+    {"a", "b"},
+    {("a", 1)},
+    {}.keys(),
+    [("a", 1)],
+    "ab",
+    5,
+)
+for kind in (type(VIEWED.keys()), type(VIEWED.items())):
+    for name, method in vars(kind).items():
+        if method in POLYFILLS and method not in CASES:
+            CASES[method] = [(view, other) for view in VIEWS if isinstance(view, kind) for other in VIEWS]
+
+BINARY = "lt le eq ne ge gt is_ is_not add sub mul matmul truediv floordiv mod pow lshift rshift and_ or_ xor".split()
+BINARY += "iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor".split()
+for name in BINARY:
+    CASES[getattr(operator, name)] = [(7, 2), (7, "a"), ([1], [2]), ({1}, {2}), ([1], 2), ("a", "b"), (7.5, 0)]
+for name in "not_ truth neg pos invert abs".split():
+    CASES[getattr(operator, name)] = [(5,), (-2.5,), ([],), ("a",)]

@@ -1,0 +1,59 @@
+"""The benchmarks' own arithmetic and output; what they measure is measured by `make bench`."""
+
+import json
+import time
+
+import pytest
+
+from benchmarks.measure import Spread, differences, first_calls, interleaved, ratios, spread
+from benchmarks.suite import Row
+from benchmarks.table import amount, as_json, cell
+
+
+def test_statistics():
+    assert spread([3.0]) == Spread(3.0, 3.0, 3.0, 1)
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == Spread(3.0, 2.0, 4.0, 5)
+    assert differences([3.0, 5.0], [1.0, 1.0]).median == 3.0
+    assert ratios([3.0, 5.0], [1.0, 1.0]).median == 4.0
+
+
+def test_contestants_take_turns():
+    order = []
+    contestants = {name: (lambda name=name: (order.append(name), time.sleep(0.001))) for name in "ab"}
+    samples = interleaved(contestants, rounds=3, seconds=0.001)
+    assert order[-6:] == ["a", "b"] * 3
+    assert all(len(values) == 3 and min(values) >= 0.001 for values in samples.values())
+
+
+def test_first_call_of_a_warmed_process():
+    prepared = []
+
+    def prepare():
+        prepared.append(len(prepared))
+        return lambda: time.sleep(0.01 if prepared[-1] == 0 else 0.001)
+
+    samples = first_calls(prepare, rounds=2)
+    assert len(samples) == 2 and max(samples) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1.5, "s", "1.5 s"),
+        (0.0123, "s", "12.3 ms"),
+        (4.5e-7, "s", "450 ns"),
+        (-2e-6, "s", "-2 µs"),
+        (0.5, "x", "0.5 x"),
+    ],
+)
+def test_amounts_are_written_in_fitting_units(value, unit, text):
+    assert amount(value, unit) == text
+
+
+def test_row_knows_whether_its_target_is_reached():
+    row = Row("group", "name", "s", None, spread([2.0]), spread([1.0, 2.0, 3.0]), 2.0)
+    assert row.reached is True
+    assert cell(row.bytegraph, "s").startswith("2 s")
+    assert json.loads(as_json([row]))["rows"][0]["reached"] is True
+    assert Row("group", "name", "s", None, None, spread([3.0]), 2.0).reached is False
+    assert Row("group", "name", "s", None, None, None, 2.0).reached is None

@@ -1,0 +1,381 @@
+"""What versions and stamps stand for: instances, classes, functions and modules that change between calls.
+
+Probes are strict, so that each verdict is also compared with the slow evaluator's.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import math
+import weakref
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.guard_models import module_entry_parts
+from tests.guard_probe import Other, Point, Probe, identity, probe
+from tracer.guards.source import argument, constant, function, module
+
+X = argument("x")
+ATTRIBUTE = X.child("dict").child("item", "x")
+
+
+def test_an_attribute_that_changed_and_one_that_nobody_read():
+    point = Point()
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1), (X.child("dict"), "absent", "z"))
+    assert probed.fits(point)
+    point.y = 5
+    assert probed.fits(point)
+    point.x = 3
+    assert not probed.fits(point)
+    point.x = 1
+    assert probed.fits(point)
+    point.z = 0
+    assert not probed.fits(point)
+    del point.z
+    assert probed.fits(point)
+    del point.x
+    assert not probed.fits(point)
+
+
+def test_a_counter_beside_the_attributes_costs_no_new_binding():
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
+    point = Point()
+    for step in range(5):
+        point.y = step
+        assert probed.fits(point)
+    assert probed.entry.bindings == 1
+
+
+def test_instance_dictionary_and_class_replaced():
+    point = Point()
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
+    assert probed.fits(point)
+    point.__dict__ = {"x": 2}
+    assert not probed.fits(point)
+    point.__dict__ = {"x": 1}
+    assert probed.fits(point)
+    point.__class__ = Other
+    assert not probed.fits(point)
+
+
+def test_below_an_attribute():
+    tail = ATTRIBUTE.child("dict").child("item", "x").child("dict").child("item", "y")
+    point = Point(Point(Point(0, "end")))
+    probed = probe(identity, (tail, "equal", "end"), (ATTRIBUTE, "type", Point))
+    assert probed.fits(point)
+    point.x.x.y = "other"
+    assert not probed.fits(point)
+    point.x.x = Point(0, "end")
+    assert probed.fits(point)
+    point.x = Point(Point(0, "end"))
+    assert probed.fits(point)
+    point.x.__class__ = Other
+    assert not probed.fits(point)
+    point.x = None
+    assert not probed.fits(point)
+
+
+def test_each_instance_gets_a_binding():
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1), inputs=[X.child("dict").child("item", "y")])
+    points = [Point(1, n) for n in range(200)]
+    for _ in range(2):
+        for n, point in enumerate(points):
+            assert probed.fits(point)
+            assert probed.given[-1] == (n,)
+    assert 1 < probed.entry.bindings < 200
+
+
+def test_instances_at_the_address_of_a_dead_one():
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
+    for n in range(50):
+        assert probed.fits(Point(1)) is True
+        assert probed.fits(Point(n)) is (n == 1)
+
+
+def test_slots_and_properties_of_c_types():
+    @dataclass(slots=True)
+    class Slotted:
+        a: int
+
+    slotted = Slotted(1)
+    probed = probe(identity, (X, "type", Slotted), (X.child("getattr", "a"), "equal", 1))
+    assert probed.fits(slotted)
+    slotted.a = 2
+    assert not probed.fits(slotted)
+    del slotted.a
+    assert not probed.fits(slotted)
+
+
+def test_class_attributes():
+    class Base:
+        value = 1
+
+    class Derived(Base):
+        pass
+
+    kind = constant(Derived)
+    rows = [(kind.child("class attribute", "value"), "equal", 1), (kind, "absent", "other")]
+    by_argument = [(X.child("type").child("class attribute", "value"), "equal", 1)]
+    probes = [probe(identity, *rows), probe(identity, *by_argument)]
+    instance = Derived()
+
+    def fits() -> set[bool]:
+        return {probed.fits(instance) for probed in probes}
+
+    assert fits() == {True}
+    Base.value = 2
+    assert fits() == {False}
+    Base.value = 1
+    assert fits() == {True}
+    Derived.value = 3
+    assert fits() == {False}
+    del Derived.value
+    Derived.unrelated = 1
+    assert fits() == {True}
+    Base.other = 1
+    assert not probes[0].fits(instance)
+    assert probes[1].fits(instance)
+
+
+def test_a_class_as_argument():
+    probed = probe(identity, (X.child("class attribute", "kind"), "equal", "plane"))
+    assert probed.fits(Point)
+    assert not probed.fits(Other)
+
+
+counter = 0
+setting = 1
+
+
+def test_globals():
+    def reader(x):
+        return setting
+
+    probed = probe(
+        reader,
+        (function().child("globals").child("item", "setting"), "equal", 1),
+        (function().child("globals"), "absent", "no_such_name"),
+        (function().child("builtins").child("item", "divmod"), "same object", divmod),
+        (function().child("globals"), "absent", "divmod"),
+    )
+    space = globals()
+    assert probed.fits(0)
+    space["counter"] += 1
+    assert probed.fits(0)
+    space["setting"] = 2
+    assert not probed.fits(0)
+    space["setting"] = 1
+    assert probed.fits(0)
+    space["divmod"] = divmod
+    assert not probed.fits(0)
+    del space["divmod"]
+    assert probed.fits(0)
+    original = builtins.divmod
+    try:
+        builtins.divmod = lambda a, b: 0
+        assert not probed.fits(0)
+    finally:
+        builtins.divmod = original
+
+
+def test_globals_of_another_function_and_of_a_module():
+    source = constant(identity).child("globals").child("item", "Probe")
+    probed = probe(
+        identity, (source, "same object", Probe), (module("math").child("dict").child("item", "pi"), "equal", math.pi)
+    )
+    assert probed.fits(0)
+    try:
+        math.pi = 3
+        assert not probed.fits(0)
+    finally:
+        math.pi = math.acos(-1.0)
+    assert probed.fits(0)
+
+
+def test_closures():
+    def make():
+        captured = 1
+
+        def reader(x):
+            return captured
+
+        def change(value):
+            nonlocal captured
+            captured = value
+
+        return reader, change
+
+    reader, change = make()
+    source = function(reader.__code__).child("cell", 0).child("contents")
+    probed = probe(reader, (source, "equal", 1), inputs=[source])
+    assert probed.fits(0)
+    change(2)
+    assert not probed.fits(0)
+    change(1)
+    assert probed.fits(0)
+    assert probed.given[-1] == (1,)
+
+
+def test_an_instance_in_a_cell():
+    def make(captured):
+        def reader(x):
+            return captured
+
+        return reader
+
+    point = Point()
+    reader = make(point)
+    source = function(reader.__code__).child("cell", 0).child("contents")
+    probed = probe(reader, (source, "type", Point), (source.child("dict").child("item", "x"), "equal", 1))
+    assert probed.fits(0)
+    point.x = 2
+    assert not probed.fits(0)
+
+
+def test_function_and_method_fields():
+    def helper(a, b=1, *, c=2):
+        return a
+
+    source = constant(helper)
+    probed = probe(
+        identity,
+        (source.child("getattr", "__defaults__").child("index", 0), "equal", 1),
+        (source.child("getattr", "__kwdefaults__").child("item", "c"), "equal", 2),
+        (source.child("getattr", "__code__"), "same object", helper.__code__),
+        (X.child("getattr", "__func__"), "same object", Point.__init__),
+        (X.child("getattr", "__self__").child("dict").child("item", "x"), "equal", 1),
+    )
+    point = Point()
+    assert probed.fits(point.__init__)
+    helper.__defaults__ = (2,)
+    assert not probed.fits(point.__init__)
+    helper.__defaults__ = (1,)
+    assert probed.fits(point.__init__)
+    helper.__kwdefaults__ = {"c": 3}
+    assert not probed.fits(point.__init__)
+    helper.__kwdefaults__ = {"c": 2}
+    point.x = 5
+    assert not probed.fits(point.__init__)
+
+
+def test_list_items_of_an_attribute():
+    item = ATTRIBUTE.child("index", 0)
+    point = Point([Point(), Point()])
+    probed = probe(
+        identity, (item, "type", Point), (item.child("dict").child("item", "x"), "equal", 1), (ATTRIBUTE, "length", 2)
+    )
+    assert probed.fits(point)
+    point.x[0].x = 2
+    assert not probed.fits(point)
+    point.x[0] = Point()
+    assert probed.fits(point)
+    point.x[0] = SimpleNamespace(x=1)
+    assert not probed.fits(point)
+    point.x.clear()
+    assert not probed.fits(point)
+
+
+def test_tuple_items_of_an_attribute():
+    item = ATTRIBUTE.child("index", 1)
+    point = Point((0, Point()))
+    probed = probe(
+        identity, (ATTRIBUTE, "type", tuple), (item, "type", Point), (item.child("dict").child("item", "x"), "equal", 1)
+    )
+    for _ in range(3):
+        assert probed.fits(point)
+        point.x = (0, Point())
+    point.x[1].x = 2
+    assert not probed.fits(point)
+    point.x = (0,)
+    assert not probed.fits(point)
+
+
+# Modules ---------------------------------------------------------------------------------------------
+
+
+def module_probe(model: torch.nn.Module) -> Probe:
+    def call(self):
+        return self
+
+    return Probe(call, *module_entry_parts(model))
+
+
+def small_model() -> torch.nn.Module:
+    return torch.nn.Sequential(
+        torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Sequential(torch.nn.Linear(3, 1))
+    )
+
+
+MODULE_CHANGES = {
+    "hook": lambda m: m[2][0].register_forward_hook(lambda *args: None),
+    "pre-hook": lambda m: m.register_forward_pre_hook(lambda *args: None),
+    "backward hook": lambda m: m[0].register_full_backward_hook(lambda *args: None),
+    "mode": lambda m: m[1].eval(),
+    "child replaced": lambda m: m.__setitem__(0, torch.nn.Linear(2, 4)),
+    "child removed": lambda m: m.__delitem__(2),
+    "class": lambda m: setattr(m[2][0], "__class__", torch.nn.Identity),
+    "forward on the instance": lambda m: setattr(m[0], "forward", lambda x: x),
+    "parameter replaced": lambda m: setattr(m[0], "bias", torch.nn.Parameter(torch.ones(4))),
+    "parameter removed": lambda m: setattr(m[0], "bias", None),
+    "parameter frozen": lambda m: m[0].weight.requires_grad_(False),
+    "data": lambda m: setattr(m[0].weight, "data", torch.ones(3, 2).double()),
+    "shape": lambda m: setattr(m[0].weight, "data", torch.ones(3, 5)),
+    "buffer": lambda m: setattr(m[1], "running_mean", torch.ones(7)),
+    "dtype": lambda m: m.double(),
+}
+
+
+@pytest.mark.parametrize("change", MODULE_CHANGES)
+def test_a_module_that_changed(change):
+    model = small_model()
+    probed = module_probe(model)
+    assert probed.fits(model)
+    MODULE_CHANGES[change](model)
+    assert not probed.fits(model)
+    assert probed.fits(small_model())
+
+
+def test_a_module_that_changed_in_what_was_not_relied_on():
+    model = small_model()
+    probed = module_probe(model)
+    assert probed.fits(model)
+    model.calls = 1
+    model[0].weight.data = torch.zeros(3, 2)
+    model[0].bias = torch.nn.Parameter(torch.zeros(3))
+    model[1].running_mean = torch.zeros(3)
+    assert probed.fits(model)
+    assert all(given is found for given, found in zip(probed.given[-1], [*model[0].parameters()], strict=False))
+
+
+def test_hooks_of_all_modules():
+    model = small_model()
+    probed = module_probe(model)
+    assert probed.fits(model)
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda *args: None)
+    assert not probed.fits(model)
+    handle.remove()
+    assert probed.fits(model)
+
+
+def test_swapped_tensors():
+    model = small_model()
+    probed = module_probe(model)
+    assert probed.fits(model)
+    torch.utils.swap_tensors(model[0].bias, torch.nn.Parameter(torch.ones(9)))
+    assert not probed.fits(model)
+
+
+def test_a_dropped_model_is_gone_at_once():
+    model = small_model()
+    probed = module_probe(model)
+    assert probed.fits(model)
+    probed.given.clear()
+    gone = [weakref.ref(model), weakref.ref(model[0].weight)]
+    del model
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+    assert probed.fits(small_model())

@@ -1,0 +1,250 @@
+"""The public functions: `capture` and its companions.
+
+Everything is thin here: choices become Options, callables are taken apart into functions, and the
+engine does the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+import torch
+
+from tracer.dispatch.cache import CapturedFunction
+from tracer.dispatch.engine import Engine, engines
+from tracer.dispatch.engine import is_capturing as _is_tracing
+from tracer.events import LOG, Counters
+from tracer.interpret.policy import lookaside
+from tracer.options import Options
+from tracer.reasons import EXPLICIT
+from tracer.report import EntryView, Explanation, dump_entries, listen
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Captured(CapturedFunction):
+    """A captured function. Called like the original; `entries` and `dump` show what was captured."""
+
+    @property
+    def entries(self) -> list[EntryView]:
+        """One view for each cached capture of this code object, most recently hit first."""
+        return [EntryView(entry) for entry in self.frame_cache.entries]
+
+    def dump(self, path: Any = None, what: str = "all") -> str:
+        """What was captured, as text: "graph", "guards", "program", "bytecode" or "all"; written to `path` too.
+
+        Raises ValueError for another `what`.
+        """
+        return dump_entries(self.__wrapped__.__code__, self.entries, what, path)
+
+    def __repr__(self) -> str:
+        return f"<captured {self.__wrapped__!r}>"
+
+
+class CapturedCallable:
+    """A captured object that is no function: calls go through the capture, all else to the object."""
+
+    def __init__(self, target: Any, captured: Callable[..., Any]) -> None:
+        object.__setattr__(self, "__wrapped__", target)
+        object.__setattr__(self, "_captured", captured)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._captured(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._captured if name in ("entries", "dump") else self.__wrapped__, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__wrapped__, name, value)
+
+    def __repr__(self) -> str:
+        return f"<captured {self.__wrapped__!r}>"
+
+
+@overload
+def capture(fn: Function, **options: Any) -> Function: ...
+@overload
+def capture(fn: None = None, **options: Any) -> Callable[[Function], Function]: ...
+
+
+def capture(
+    fn: Any = None,
+    *,
+    backend: str | Callable[..., Any] = "eager",
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    recompile_limit: int = 8,
+    strict: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Capture `fn` when it is called: its tensor code runs as graphs, its behaviour stays the same.
+
+    `fn` is a function, method, staticmethod, classmethod, nn.Module or any callable; without it a
+    decorator is returned. `backend` is a name or `backend(graph_module, example_inputs) -> callable`,
+    torch.compile's contract. With `fullgraph` a graph break raises GraphBreakError. `dynamic` says
+    whether sizes are symbols (None: once they have been seen to change). Beyond `recompile_limit`
+    entries the original runs. `strict` checks every guard verdict twice.
+
+    Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
+    """
+    chosen = Options(backend, fullgraph, dynamic, recompile_limit, strict, dict(options or {}))
+    engine = _engine(chosen)
+    if fn is None:
+        return functools.partial(_captured, engine)
+    return _captured(engine, fn)
+
+
+_ENGINES: dict[Any, Any] = {}
+
+
+def _engine(options: Options) -> Engine:
+    """One engine for equal options, so that a function defined again in a loop finds its captures."""
+    key = (
+        options.backend,
+        options.fullgraph,
+        options.dynamic,
+        options.recompile_limit,
+        options.strict,
+        tuple(sorted(options.backend_options.items())),
+    )
+    engine = _ENGINES.get(key)
+    if engine is None:
+        engine = _ENGINES[key] = Engine(options)
+    return engine
+
+
+def _captured(engine: Engine, fn: Any) -> Any:
+    """The captured form of any callable."""
+    if isinstance(fn, (Captured, CapturedCallable)):
+        return _captured(engine, fn.__wrapped__)
+    if isinstance(fn, types.FunctionType):
+        return Captured(fn, engine.cache_for(fn.__code__))
+    if isinstance(fn, types.MethodType):
+        return types.MethodType(_captured(engine, fn.__func__), fn.__self__)
+    if isinstance(fn, (staticmethod, classmethod)):
+        return type(fn)(_captured(engine, fn.__func__))
+    if isinstance(fn, type):
+        return _captured_class(engine, fn)
+    if isinstance(fn, torch.nn.Module):
+        return _captured_module(engine, fn)
+    if not callable(fn):
+        raise TypeError(f"capture takes a callable, not {fn!r}")
+    call = getattr(type(fn), "__call__", None)
+    if isinstance(call, types.FunctionType):
+        return CapturedCallable(fn, types.MethodType(_captured(engine, call), fn))
+
+    @functools.wraps(fn)
+    def caller(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return Captured(caller, engine.cache_for(caller.__code__))
+
+
+def _captured_class(engine: Engine, cls: type) -> type:
+    """An nn.Module class whose `forward` is captured, or a class whose `__call__` is."""
+    name = "forward" if issubclass(cls, torch.nn.Module) else "__call__"
+    method = cls.__dict__.get(name)
+    if not isinstance(method, types.FunctionType):
+        raise TypeError(f"capture of the class {cls.__name__}: it defines no {name}")
+    setattr(cls, name, _captured(engine, method))
+    return cls
+
+
+class CapturedModule(torch.nn.Module):
+    """Base of the classes that `capture(module)` makes: the module itself, its calls captured."""
+
+
+def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module:
+    """The same module under a class of its own whose call is captured; it shares everything with the original."""
+    original = type(module)
+    captured = Captured(_module_call, engine.cache_for(_module_call.__code__))
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return captured(module, *args, **kwargs)
+
+    members = {
+        "__call__": call,
+        "__class__": property(lambda self: original),
+        "__wrapped__": property(lambda self: module),
+        "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
+        "entries": property(lambda self: captured.entries),
+        "dump": lambda self, path=None, what="all": captured.dump(path, what),
+        "__module__": original.__module__,
+        "__qualname__": original.__qualname__,
+        "__doc__": original.__doc__,
+    }
+    twin = object.__new__(type(original.__name__, (original,), members))
+    object.__setattr__(twin, "__dict__", module.__dict__)
+    return twin
+
+
+def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
+    return module
+
+
+def _module_call(module: Any, *args: Any, **kwargs: Any) -> Any:
+    return module(*args, **kwargs)
+
+
+def disable(fn: Any) -> Any:
+    """Mark a function so that captured programs call it natively. Works as a decorator; returns `fn`."""
+    if isinstance(fn, types.MethodType):
+        disable(fn.__func__)
+    else:
+        fn._bytegraph_disabled = True
+    return fn
+
+
+def graph_break(msg: str = "") -> None:
+    """End the graph here; does nothing outside of a capture."""
+
+
+def is_capturing() -> bool:
+    """True in a captured program and while it is traced, False in a program that runs as it was written."""
+    return _is_tracing()
+
+
+@lookaside(graph_break)
+def _graph_break(trace: Any, msg: Any = "") -> None:
+    trace.stop(EXPLICIT, msg)
+
+
+@lookaside(is_capturing)
+def _capturing(trace: Any) -> bool:
+    return True
+
+
+def reset() -> None:
+    """Forget every capture, counter and event."""
+    for engine in engines():
+        engine.forget()
+    _ENGINES.clear()
+    LOG.clear()
+
+
+def counters() -> Counters:
+    """Totals since the last reset: graphs, ops, breaks by reason, captures, hits, misses, bugs."""
+    found = LOG.counters()
+    found.hits = sum(cache.hits for engine in engines() for cache in engine.caches.values())
+    return found
+
+
+
+
+def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
+    """Capture `fn`, call it once with these arguments, and say what was done and why.
+
+    `fn` itself stays as it is; its side effects happen, once.
+    """
+    engine = Engine(Options())
+    captured = _captured(engine, fn)
+    events, stop = listen()
+    try:
+        result = captured(*args, **kwargs)
+    finally:
+        stop()
+    entries = [entry for cache in engine.caches.values() for entry in reversed(cache.entries)]
+    return Explanation(entries, events, result)

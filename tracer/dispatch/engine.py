@@ -1,0 +1,288 @@
+"""What happens on a guard miss: capture the frame, keep the entry, run it; and what follows a break.
+
+One Engine serves all code objects that are captured with the same options: the captured functions
+themselves, their continuations, and the frames that residual code calls.
+"""
+
+from __future__ import annotations
+
+import linecache
+import tempfile
+import threading
+import time
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from backends.registry import Backend, look_up
+from tracer.capture import Break, Capture, Request, capture_frame
+from tracer.code.decode import Code, decode
+from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
+from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
+from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
+from tracer.events import Event, emit
+from tracer.graph.annotate import fill_torch_metas, origin
+from tracer.graph.builder import GraphBuilder
+from tracer.graph.show import runnable_source
+from tracer.options import Options
+from tracer.reasons import GraphBreakError
+
+_CAPTURING = threading.RLock()
+"""Held by the thread that captures; the others run the original meanwhile."""
+
+_capturing_threads: set[int] = set()
+
+
+def is_capturing() -> bool:
+    """Whether this thread is tracing right now (inside a captured program the answer is True as well)."""
+    return threading.get_ident() in _capturing_threads
+
+
+class Engine:
+    """Captures frames under one set of options."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.backend: Backend = look_up(options.backend)
+        self.caches: dict[int, FrameCache] = {}
+        self.intercept: Interceptor = interceptor(self.nested_cache)
+        ENGINES.add(self)
+
+    # Caches --------------------------------------------------------------------------------------
+
+    def cache_for(self, code: types.CodeType) -> FrameCache:
+        """The cache of a code object, made when it is first asked for."""
+        cache = self.caches.get(id(code))
+        if cache is None:
+            cache = self.caches[id(code)] = frame_cache(
+                code,
+                self.on_miss,
+                recompile_limit=self.options.recompile_limit,
+                strict=self.options.strict,
+                on_limit=self.on_limit,
+            )
+        return cache
+
+    def nested_cache(self, code: types.CodeType) -> FrameCache | None:
+        """For frames that residual code calls."""
+        return None if self.options.fullgraph else self.cache_for(code)
+
+    def forget(self) -> None:
+        for cache in self.caches.values():
+            cache.clear()
+        self.caches.clear()
+
+    # Misses --------------------------------------------------------------------------------------
+
+    def on_miss(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
+        """Capture for a call that no entry fits. Raises GraphBreakError under fullgraph."""
+        if not _CAPTURING.acquire(blocking=False):
+            return RUN_ORIGINAL
+        identity = threading.get_ident()
+        if identity in _capturing_threads:
+            _CAPTURING.release()
+            return RUN_ORIGINAL
+        _capturing_threads.add(identity)
+        before = exchange_interceptor(None)
+        try:
+            return self._capture(cache, function, values)
+        finally:
+            exchange_interceptor(before)
+            _capturing_threads.discard(identity)
+            _CAPTURING.release()
+
+    def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
+        code = cache.code
+        details = {"code": code.co_qualname, "limit": self.options.recompile_limit}
+        emit(Event("recompile limit", {**details, "why": self._misses(cache, function, values)}))
+
+    def _misses(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> list[str]:
+        """Why each entry did not fit, in words."""
+        return [words for _, _, words in explain_misses(cache, function, values)]
+
+    def _capture(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
+        code = cache.code
+        began = time.perf_counter()
+        why = self._misses(cache, function, values) if cache.entries else []
+        if why:
+            emit(Event("miss", {"code": code.co_qualname, "why": why}))
+        request = Request(
+            function=function,
+            locals=values,
+            options=self.options,
+            compile_graph=self.compile_graph,
+            make_branch=self.make_branch,
+            run_original=self.run_original,
+        )
+        try:
+            captured = capture_frame(request)
+        except BackendFailed as failed:
+            raise failed.error
+        except Exception as error:  # the one place where an error of ours is kept from the user
+            if self.options.raise_bugs:
+                raise
+            emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
+            return RUN_ORIGINAL
+        if captured.broke is not None and self.options.fullgraph:
+            raise GraphBreakError(captured.broke.reason, break_message(captured.broke))
+        self._report(captured, why, time.perf_counter() - began)
+        cache.add(Entry(captured.guards, captured.inputs, captured.program, Details(captured, why)))
+        return RETRY
+
+    def _report(self, captured: Capture, why: list[str], seconds: float) -> None:
+        code = captured.code
+        place = {"code": code.qualname, "file": code.filename, "line": code.native.co_firstlineno}
+        emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": captured.seconds}))
+        if captured.op_count:
+            emit(Event("graph", {"code": code.qualname, "ops": captured.op_count}))
+        if captured.skipped:
+            emit(Event("skip", {"code": code.qualname, "why": captured.broke.reason.id if captured.broke else ""}))
+        if captured.broke is not None:
+            broke = captured.broke
+            emit(
+                Event(
+                    "break",
+                    {
+                        "reason": broke.reason.id,
+                        "detail": broke.detail,
+                        "code": code.qualname,
+                        "file": broke.location.file,
+                        "line": broke.location.line,
+                        "message": break_message(broke),
+                    },
+                )
+            )
+
+    # Graphs --------------------------------------------------------------------------------------
+
+    def compile_graph(self, builder: GraphBuilder, example_inputs: list[Any]) -> Callable[..., Any]:
+        """What the backend makes of a graph. An error of a backend surfaces as itself, with the graph dumped."""
+        if self.backend.compile_graph is not None:
+            return self.backend.compile_graph(builder.graph, builder.attributes, origin)
+        try:
+            module = builder.graph_module()
+            fill_torch_metas(builder.graph)
+            return self.backend.compile(module, example_inputs)
+        except Exception as error:
+            with tempfile.NamedTemporaryFile(
+                "w", prefix=f"bytegraph_{self.backend.name}_", suffix=".py", delete=False
+            ) as file:
+                file.write(runnable_source(builder.graph))
+            error.add_note(f"raised by the backend {self.backend.name!r}; the graph it was given is in {file.name}")
+            raise BackendFailed(error) from error
+
+    # Behind a break ------------------------------------------------------------------------------
+
+    def make_branch(self, code: Code, offset: int, layout: Layout) -> Branch:
+        return Branch(self, code, offset, layout)
+
+    def run_original(self, function: types.FunctionType, *values: Any) -> Any:
+        """Run a frame as it was written; the frames that it calls are captured on their own."""
+        args, kwargs = unbind(decode(function.__code__), values)
+        return self.intercept.run_original(function, *args, **kwargs)
+
+
+class BackendFailed(Exception):
+    """Carries a backend's own error past the place where errors of ours are caught."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Branch:
+    """Runs the instruction that broke natively, then goes on in the continuation of where it led."""
+
+    def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout) -> None:
+        self.engine = engine
+        self.name = code.name
+        self.original, _ = original_place(code.native, offset)
+        self.targets: list[Continuation] = []
+        self.code = trampoline(code.native, offset, layout, self._resume_at)
+        never_capture(self.code)
+
+    def _resume_at(self, offset: int, layout: Layout) -> Continuation:
+        target = Continuation(self.engine, self.original, offset, layout)
+        self.targets.append(target)
+        return target
+
+    def __call__(self, globals: dict[str, Any], cells: tuple[types.CellType, ...], *slots: Any) -> Any:
+        for target in self.targets:
+            target.globals = globals
+        function = make_function(self.code, globals, self.name, cells)
+        return self.engine.intercept(function, *slots)
+
+
+class Continuation:
+    """The rest of a function behind an instruction: a code object of its own, captured in its turn."""
+
+    def __init__(self, engine: Engine, original: types.CodeType, offset: int, layout: Layout) -> None:
+        self.code = continuation(original, offset, layout)
+        never_capture(self.code)
+        self.name = original.co_name
+        self.cache = engine.cache_for(self.code)
+        self.globals: dict[str, Any] = {}
+
+    def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
+        function = make_function(self.code, self.globals, self.name, cells)
+        before = exchange_interceptor(None)
+        try:
+            return self.cache.call_bound(function, *slots)
+        finally:
+            exchange_interceptor(before)
+
+
+class Details:
+    """What an entry keeps of its capture, for people who look at it."""
+
+    def __init__(self, captured: Capture, why: list[str]) -> None:
+        self.graph: GraphBuilder | None = captured.graph if captured.op_count else None
+        self.program_source = captured.program_source
+        self.broke: Break | None = captured.broke
+        self.skipped = captured.skipped
+        self.op_count = captured.op_count
+        self.seconds = captured.seconds
+        self.why = why
+
+
+def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Bound locals as the arguments of a call."""
+    positional = code.argument_count
+    named = positional + code.keyword_only_count
+    args = values[:positional]
+    kwargs = dict(zip(code.local_names[positional:named], values[positional:named], strict=True))
+    rest = list(values[named:])
+    if code.has_varargs:
+        args = (*args, *rest.pop(0))
+    if code.has_varkeywords:
+        kwargs.update(rest.pop(0))
+    return args, kwargs
+
+
+def break_message(broke: Break) -> str:
+    """A break as a compiler would report it: reason, place, the line with a caret, hint."""
+    location, position = broke.location, broke.positions
+    text = linecache.getline(location.file, location.line).rstrip("\n")
+    lines = [f"graph break: {broke.reason.id}", f"  {location.file}:{location.line} in {location.function}"]
+    if text:
+        lines.append(f"      {text.strip()}")
+        if position.line == location.line and position.column is not None:
+            indent = len(text) - len(text.lstrip())
+            end = position.end_column if position.end_line == position.line else len(text)
+            lines.append(f"      {' ' * (position.column - indent)}{'^' * max(1, end - position.column)}")
+    inside = broke.inside
+    if inside is not None and (inside.file, inside.line) != (location.file, location.line):
+        lines.append(f"  reached at {inside.file}:{inside.line} in {inside.function}")
+    detail = f" ({broke.detail})" if broke.detail else ""
+    lines.append(f"  {broke.reason.what}{detail}")
+    lines.append(f"  hint: {broke.reason.hint}")
+    return "\n".join(lines)
+
+
+ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def engines() -> Iterator[Engine]:
+    """Every engine in use."""
+    return iter(list(ENGINES))

@@ -1,0 +1,338 @@
+// PEP 523, CPython 3.11: the one file that knows interpreter frames. A frame that is about to run is either run as
+// usual or, when a cache wants its code object, answered by `cache.call_bound(function, *parameter values)`.
+//
+// The interpreter-wide evaluation function is replaced only while some thread has an active interceptor, for it slows
+// down every call. Others may replace it too (torch does): we pass on to whom we found, and never to ourselves.
+#include "interceptor.h"
+
+#include <structmember.h>
+
+#include <algorithm>
+#include <vector>
+
+#define Py_BUILD_CORE
+#include <internal/pycore_frame.h>
+#undef Py_BUILD_CORE
+
+namespace bytegraph {
+namespace {
+
+struct Interceptor {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  PyObject* handler;
+  uint64_t id;  // never used again, so that decisions can name it without keeping it alive
+};
+
+// What an interceptor decided about a code object; `cache` is a weak reference, or null for "run as usual".
+struct Decision {
+  uint64_t id;
+  Object cache;
+};
+
+// All that is known of a code object; kept in its `co_extra`, dies with it.
+struct Decisions {
+  uint64_t generation;
+  bool never;
+  std::vector<Decision> rows;
+};
+
+struct ThreadState {
+  Interceptor* active = nullptr;               // owned
+  PyCodeObject* spared = nullptr;              // the next frame, if of this code, runs as usual
+  _PyInterpreterFrame* passed_on = nullptr;    // frame that was last handed to `previous`
+};
+
+PyTypeObject* interceptor_type = nullptr;
+PyObject* call_bound = nullptr;  // the name of the method
+thread_local ThreadState current;
+Py_ssize_t extra_index = -1;
+uint64_t next_id = 1, generation = 1;
+Py_ssize_t active_threads = 0;
+_PyFrameEvalFunction previous = nullptr;  // whom we pass frames on to; null until we are installed
+bool linked = false;                      // whether we are in the chain of evaluation functions
+
+constexpr int not_plain = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
+constexpr int plain_function = CO_OPTIMIZED | CO_NEWLOCALS;
+
+PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing);
+
+void install(PyInterpreterState* interpreter) {
+  _PyFrameEvalFunction found = _PyInterpreterState_GetEvalFrameFunc(interpreter);
+  if (found == evaluate || (linked && found != _PyEval_EvalFrameDefault)) return;
+  previous = found;
+  linked = true;
+  _PyInterpreterState_SetEvalFrameFunc(interpreter, evaluate);
+}
+
+void uninstall(PyInterpreterState* interpreter) {
+  if (_PyInterpreterState_GetEvalFrameFunc(interpreter) != evaluate) return;  // another one is above us and knows us
+  _PyInterpreterState_SetEvalFrameFunc(interpreter, previous);
+  linked = false;
+}
+
+// Makes `interceptor` (owned, may be null) the active one; returns the one before it, owned.
+Interceptor* exchange(Interceptor* interceptor) {
+  Interceptor* before = std::exchange(current.active, interceptor);
+  if (!before == !interceptor) return before;
+  PyInterpreterState* interpreter = PyThreadState_Get()->interp;
+  active_threads += interceptor ? 1 : -1;
+  if (interceptor && active_threads == 1) install(interpreter);
+  if (!interceptor && active_threads == 0) uninstall(interpreter);
+  return before;
+}
+
+// Makes an interceptor (or none) the active one during its life.
+class Active {
+ public:
+  explicit Active(Interceptor* interceptor) {
+    Py_XINCREF(interceptor);
+    before_ = exchange(interceptor);
+  }
+  ~Active() { Py_XDECREF(exchange(before_)); }
+  Active(const Active&) = delete;
+  Active& operator=(const Active&) = delete;
+
+ private:
+  Interceptor* before_;
+};
+
+PyObject* run_as_usual(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
+  if (!previous || previous == _PyEval_EvalFrameDefault || current.passed_on == frame) {
+    return _PyEval_EvalFrameDefault(thread, frame, throwing);
+  }
+  _PyInterpreterFrame* before = std::exchange(current.passed_on, frame);
+  PyObject* result = previous(thread, frame, throwing);
+  current.passed_on = before;
+  return result;
+}
+
+void drop_decisions(void* decisions) { delete static_cast<Decisions*>(decisions); }
+
+Decisions* decisions_of(PyObject* code) {
+  void* known = nullptr;
+  if (_PyCode_GetExtra(code, extra_index, &known) < 0) return nullptr;
+  auto* decisions = static_cast<Decisions*>(known);
+  if (decisions && decisions->generation == generation) return decisions;
+  bool never = decisions && decisions->never;
+  auto* fresh = new Decisions{generation, never, {}};
+  if (_PyCode_SetExtra(code, extra_index, fresh) < 0) {  // frees the old ones
+    delete fresh;
+    return nullptr;
+  }
+  return fresh;
+}
+
+// What the handler says, remembered for the next time.
+Object ask(Interceptor* interceptor, PyObject* code) {
+  Active none(nullptr);
+  Object cache(PyObject_CallOneArg(interceptor->handler, code));
+  if (!cache) return Object();
+  if (cache.get() == Py_None) cache = Object();
+  Object weak(cache ? PyWeakref_NewRef(cache.get(), nullptr) : nullptr);
+  if (cache && !weak) return Object();
+  Decisions* decisions = decisions_of(code);  // the handler may have made us forget them
+  if (!decisions || decisions->never) return Object();
+  auto& rows = decisions->rows;
+  auto outdated = [=](const Decision& row) { return row.id == interceptor->id; };
+  rows.erase(std::remove_if(rows.begin(), rows.end(), outdated), rows.end());
+  rows.push_back({interceptor->id, std::move(weak)});
+  return cache;
+}
+
+// The cache that answers frames of `code`, as a new reference; null without an error: they run as usual.
+Object find_cache(Interceptor* interceptor, PyObject* code) {
+  Decisions* decisions = decisions_of(code);
+  if (!decisions || decisions->never) return Object();
+  for (const Decision& row : decisions->rows) {
+    if (row.id != interceptor->id) continue;
+    if (!row.cache) return Object();
+    PyObject* cache = PyWeakref_GET_OBJECT(row.cache.get());
+    if (cache != Py_None) return Object::borrow(cache);
+  }
+  return ask(interceptor, code);
+}
+
+// `cache.call_bound(function, *parameters)` with no interceptor active; the frame keeps its references.
+PyObject* answer(PyObject* cache, _PyInterpreterFrame* frame) {
+  PyCodeObject* code = frame->f_code;
+  size_t count = code->co_argcount + code->co_kwonlyargcount + ((code->co_flags & CO_VARARGS) != 0) +
+                 ((code->co_flags & CO_VARKEYWORDS) != 0);
+  constexpr size_t inline_count = 16;
+  PyObject* small[inline_count + 2];
+  PyObject** values = count <= inline_count ? small : new PyObject*[count + 2];
+  values[0] = cache;
+  values[1] = reinterpret_cast<PyObject*>(frame->f_func);
+  std::copy(frame->localsplus, frame->localsplus + count, values + 2);
+  Active none(nullptr);
+  PyObject* result = PyObject_VectorcallMethod(call_bound, values, count + 2, nullptr);
+  if (values != small) delete[] values;
+  return result;
+}
+
+PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
+  Interceptor* interceptor = current.active;
+  PyCodeObject* code = frame->f_code;
+  if (!interceptor || throwing || current.passed_on == frame || (code->co_flags & not_plain) ||
+      (code->co_flags & plain_function) != plain_function) {
+    return run_as_usual(thread, frame, throwing);
+  }
+  if (std::exchange(current.spared, nullptr) == code) return run_as_usual(thread, frame, throwing);
+  Object cache = find_cache(interceptor, reinterpret_cast<PyObject*>(code));
+  if (cache) return answer(cache.get(), frame);
+  if (PyErr_Occurred()) return nullptr;
+  return run_as_usual(thread, frame, throwing);
+}
+
+// Python interface ----------------------------------------------------------------------------------
+
+Interceptor* as_interceptor(PyObject* self) { return reinterpret_cast<Interceptor*>(self); }
+
+PyObject* require_function(Py_ssize_t given) {
+  if (given >= 1) return Py_None;
+  PyErr_SetString(PyExc_TypeError, "expected a callable and its arguments");
+  return nullptr;
+}
+
+PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
+  Py_ssize_t given = PyVectorcall_NARGS(count);
+  if (!require_function(given)) return nullptr;
+  Active active(as_interceptor(self));
+  return PyObject_Vectorcall(args[0], args + 1, (given - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+}
+
+PyObject* run_original(PyObject* self, PyObject* const* args, Py_ssize_t given, PyObject* keywords) {
+  if (!require_function(given)) return nullptr;
+  return call_original(self, args[0], args + 1, given - 1, keywords);
+}
+
+PyObject* exchange_interceptor(PyObject*, PyObject* object) {
+  if (object != Py_None && !Py_IS_TYPE(object, interceptor_type)) {
+    return PyErr_Format(PyExc_TypeError, "expected an Interceptor or None, not %R", object);
+  }
+  Interceptor* before = exchange(object == Py_None ? nullptr : as_interceptor(Py_NewRef(object)));
+  return before ? reinterpret_cast<PyObject*>(before) : Py_NewRef(Py_None);
+}
+
+PyObject* never_intercept(PyObject*, PyObject* code) {
+  if (!PyCode_Check(code)) return PyErr_Format(PyExc_TypeError, "expected a code object, not %R", code);
+  Decisions* decisions = decisions_of(code);
+  if (!decisions) return nullptr;
+  decisions->never = true;
+  std::vector<Decision> dropped;
+  dropped.swap(decisions->rows);
+  Py_RETURN_NONE;
+}
+
+PyObject* forget_decisions(PyObject*, PyObject*) {
+  ++generation;
+  Py_RETURN_NONE;
+}
+
+PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"handler", nullptr};
+  PyObject* handler;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O:Interceptor", const_cast<char**>(names), &handler)) {
+    return nullptr;
+  }
+  if (!PyCallable_Check(handler)) return PyErr_Format(PyExc_TypeError, "not callable: %R", handler);
+  auto* interceptor = as_interceptor(type->tp_alloc(type, 0));
+  if (!interceptor) return nullptr;
+  interceptor->vectorcall = vectorcall;
+  interceptor->handler = Py_NewRef(handler);
+  interceptor->id = next_id++;
+  return reinterpret_cast<PyObject*>(interceptor);
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(as_interceptor(self)->handler);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  Py_CLEAR(as_interceptor(self)->handler);
+  return 0;
+}
+
+void deallocate(PyObject* self) {
+  PyObject_GC_UnTrack(self);
+  clear(self);
+  PyTypeObject* type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {
+    {"run_original", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run_original)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "run_original(function, *args, **kwargs): call it with every frame intercepted but its own"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"handler", T_OBJECT, offsetof(Interceptor, handler), READONLY, "asked once for each code object"},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Interceptor, vectorcall), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+const char documentation[] =
+    "Interceptor(handler)\n--\n\n"
+    "`interceptor(function, *args, **kwargs)` makes the call; of every frame that starts meanwhile, the function's\n"
+    "own included, `handler(code)` says once what answers it: None, and it runs as usual, or a cache, and\n"
+    "`cache.call_bound(function, *values)` with the parameters' values in co_varnames order is its result.\n"
+    "Nothing is intercepted while a handler or a cache runs. Caches are held weakly: when one is gone, the handler\n"
+    "is asked again.";
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>(documentation)},
+    {Py_tp_new, reinterpret_cast<void*>(create)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_methods, methods},
+    {Py_tp_members, members},
+    {0, nullptr},
+};
+
+PyType_Spec specification = {"tracer._native.Interceptor", sizeof(Interceptor), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots};
+
+PyMethodDef functions[] = {
+    {"exchange_interceptor", exchange_interceptor, METH_O,
+     "exchange_interceptor(new) -> old: the one active in this thread, or None"},
+    {"never_intercept", never_intercept, METH_O, "never_intercept(code): its frames always run as usual"},
+    {"forget_decisions", forget_decisions, METH_NOARGS, "forget_decisions(): ask the handlers anew"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
+                        PyObject* keywords) {
+  bool none = !interceptor || interceptor == Py_None;
+  Active active(none ? nullptr : as_interceptor(interceptor));
+  PyCodeObject* spared = std::exchange(current.spared, nullptr);
+  if (!none && PyFunction_Check(function)) {
+    current.spared = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function));
+  }
+  PyObject* result = PyObject_Vectorcall(function, args, PyVectorcall_NARGS(count), keywords);
+  current.spared = spared;
+  return result;
+}
+
+bool add_interceptor_type(PyObject* module) {
+  interceptor_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
+  if (!interceptor_type || PyModule_AddType(module, interceptor_type) < 0) return false;
+  call_bound = PyUnicode_InternFromString("call_bound");
+  if (!call_bound) return false;
+  if (extra_index < 0) extra_index = _PyEval_RequestCodeExtraIndex(drop_decisions);
+  if (extra_index < 0) {
+    PyErr_SetString(PyExc_RuntimeError, "no slot for extra data in code objects is left");
+    return false;
+  }
+  return PyModule_AddFunctions(module, functions) == 0;
+}
+
+}  // namespace bytegraph

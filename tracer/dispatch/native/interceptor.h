@@ -1,0 +1,15 @@
+// `Interceptor`: while one is active in a thread, frames that native code starts are handed to caches (PEP 523).
+#pragma once
+
+#include "common.h"
+
+namespace bytegraph {
+
+// Adds the type `Interceptor` and the functions `exchange_interceptor`, `never_intercept`, `forget_decisions`.
+bool add_interceptor_type(PyObject* module);
+
+// `function(*args, **keywords)` with `interceptor` (null or None: none) active for every frame but the function's own.
+PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
+                        PyObject* keywords);
+
+}  // namespace bytegraph
