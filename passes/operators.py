@@ -124,7 +124,7 @@ NAMES: Final = {
         __imul__ __invert__ __ior__ __ipow__ __isub__ __itruediv__ __ixor__ __le__ __lshift__ __lt__ __mod__ __mul__
         __ne__ __neg__ __or__ __pos__ __pow__ __radd__ __rand__ __rdiv__ __rfloordiv__ __rlshift__ __rmod__ __rmul__
         __ror__ __rpow__ __rrshift__ __rshift__ __rsub__ __rtruediv__ __rxor__ __sub__ __truediv__ __xor__
-        abs add and_ eq floordiv ge gt iadd iand ifloordiv ilshift imod imul inv invert ior ipow irshift isub
+        abs add and_ eq floordiv ge gt iadd iand ifloordiv ilshift imod imul invert ior ipow irshift isub
         itruediv ixor le lshift lt mod mul ne neg not or_ pos pow rshift sub truediv xor
         abs_ absolute acos acosh add_ addcdiv addcdiv_ addcmul addcmul_ all amax amin aminmax angle any arccos arcsin
         arctan arctan2 argmax argmin argsort asin asinh atan atan2 atanh binary_cross_entropy

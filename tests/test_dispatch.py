@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.guard_probe import Point
+from tracer._native import Interceptor
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, CapturedFunction, Entry, FrameCache, explain_misses, frame_cache
 from tracer.guards.guard_set import Guard, GuardSet
 from tracer.guards.source import argument
@@ -305,6 +306,28 @@ def test_strict_mode_notices_disagreement():
         stand_in(1, 0)
     with pytest.raises(TracerBug, match="finds none"):
         stand_in(2, 0)
+
+
+def test_frames_of_an_original_function_are_intercepted():
+    def inner(x):
+        return "as written", x
+
+    def outer(x):
+        return inner(x)
+
+    inner_cache = frame_cache(inner.__code__, lambda cache, function, values: ("intercepted", *values))
+    interceptor = Interceptor(lambda code: inner_cache if code is inner.__code__ else None)
+    skipped = entry(None, (argument("x"), "equal", 2))
+    for calls in ("captured", "bound"):
+        cache = frame_cache(outer.__code__, run_original, interceptor=interceptor)
+        cache.add(Entry(skipped.guards, [], None))
+        call = cache if calls == "captured" else cache.call_bound
+        assert call(outer, 1) == ("intercepted", 1)
+        assert call(outer, 2) == ("intercepted", 2)
+        cache.interceptor = None
+        assert call(outer, 1) == ("as written", 1)
+    with pytest.raises(TypeError, match="Interceptor"):
+        cache.interceptor = 5
 
 
 def test_misses_explained():

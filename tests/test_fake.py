@@ -330,9 +330,9 @@ def test_results_that_are_not_about_tensors_are_refused():
 
 
 def test_evaluation_leaves_no_trace():
+    x = meta_of(tensor(2, 3))
     before = (torch.get_rng_state(), current_modes(), torch.get_num_threads(), warnings.filters[:])
     evaluator = Evaluator()
-    x = meta_of(tensor(2, 3))
     for target, args in [
         (torch.rand, (2,)),
         (torch.dropout, (x, 0.5, True)),

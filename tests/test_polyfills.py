@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tests.conformance.catalogue import Call, call
 from tests.conformance.compare import Comparison
-from tests.polyfill_cases import CASES, NAN, odd
+from tests.polyfill_cases import CASES
+from tests.polyfill_values import NAN, odd
 from tracer.interpret.polyfills import POLYFILLS
 
 LIMIT = 12

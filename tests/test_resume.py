@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from tests.resume_programs import FROM_THE_STANDARD_LIBRARY, PROGRAMS
-from tracer.code.analyse import LASTI, PREVIOUS
+from tracer.code.analyse import PREVIOUS
 from tracer.code.decode import decode
-from tracer.code.resume import Layout, continuation, kinds_at, make_function, trampoline
+from tracer.code.resume import Layout, continuation, make_function, trampoline
 
 
 @dataclass(frozen=True)

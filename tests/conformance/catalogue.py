@@ -75,7 +75,7 @@ def features() -> Iterator[str]:
     """Names of the modules of this package that hold programs."""
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in ("catalogue", "compare"):
+        if module.name not in ("catalogue", "compare", "split"):
             yield module.name
 
 

@@ -60,9 +60,13 @@ def difference(left: Observation, right: Observation) -> str | None:
 
 
 class Comparison:
-    """Walks two object graphs side by side; remembers pairs already met, so cycles end and aliases must agree."""
+    """Walks two object graphs side by side; remembers pairs already met, so cycles end and aliases must agree.
 
-    def __init__(self) -> None:
+    Without `aliases` only cycles matter: for results that were made anew.
+    """
+
+    def __init__(self, aliases: bool = True) -> None:
+        self.aliases = aliases
         self.partner: dict[int, int] = {}
         self.owner: dict[int, int] = {}
         self.alive: list[Any] = []
@@ -86,6 +90,8 @@ class Comparison:
         if type(left) is not tuple:
             if id(left) in self.partner or id(right) in self.owner:
                 agree = self.partner.get(id(left)) == id(right) and self.owner.get(id(right)) == id(left)
+                if not self.aliases and not agree:
+                    return self.parts(left, right, path)
                 return None if agree else f"{path}: aliases something else than its partner does"
             self.partner[id(left)], self.owner[id(right)] = id(right), id(left)
             self.alive += [left, right]

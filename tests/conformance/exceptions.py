@@ -535,38 +535,6 @@ def exit_through_with_and_finally(fail):
 
 
 @program()
-def exception_state():
-    import sys
-
-    states = [sys.exc_info()[0]]
-    try:
-        raise ValueError
-    except ValueError:
-        states.append(sys.exc_info()[0])
-        try:
-            raise KeyError
-        except KeyError:
-            states.append(sys.exc_info()[0])
-        states.append(sys.exc_info()[0])
-    states.append(sys.exc_info()[0])
-    return states
-
-
-@program()
-def exception_while_handling_in_call():
-    def handle(error):
-        try:
-            return {}[error.args[0]]
-        except KeyError as inner:
-            return type(inner.__context__).__name__
-
-    try:
-        raise ValueError("key")
-    except ValueError as error:
-        return handle(error)
-
-
-@program()
 def stop_iteration_from_plain_function():
     def inner():
         raise StopIteration(5)
@@ -575,23 +543,6 @@ def stop_iteration_from_plain_function():
         inner()
     except StopIteration as stop:
         return stop.value
-
-
-@program()
-def exception_equality_and_repr():
-    a, b = ValueError(1, "x"), ValueError(1, "x")
-    return a == b, repr(a), str(a), str(ValueError()), str(ValueError("one")), str(KeyError("k")), a.args == b.args
-
-
-@program()
-def keyboard_interrupt_is_not_exception():
-    try:
-        try:
-            raise KeyboardInterrupt
-        except Exception:  # noqa: BLE001
-            return "wrong"
-    except BaseException as error:  # noqa: BLE001
-        return type(error).__name__
 
 
 @program()

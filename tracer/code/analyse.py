@@ -101,9 +101,7 @@ def live_names(code: Code, index: int) -> tuple[str, ...]:
     """Names of the locals live before op `index`, in slot order; cells are not among them."""
     mask = live_slots(code)[index]
     captured = set(code.cell_slots)
-    return tuple(
-        name for slot, name in enumerate(code.local_names) if mask >> slot & 1 and slot not in captured
-    )
+    return tuple(name for slot, name in enumerate(code.local_names) if mask >> slot & 1 and slot not in captured)
 
 
 def normal(kinds: list[str]) -> Kinds:
@@ -178,7 +176,9 @@ def merge(code: Code, index: int, first: Kinds, second: Kinds) -> Kinds:
         return first
     if len(first) != len(second):
         raise ValueError(f"{code!r}: paths meet at {code.ops[index]!r} with stacks {first} and {second}")
-    return normal([one if one == other else MEETING[frozenset((one, other))] for one, other in zip(first, second)])
+    return normal(
+        [one if one == other else MEETING[frozenset((one, other))] for one, other in zip(first, second, strict=True)]
+    )
 
 
 MEETING = {

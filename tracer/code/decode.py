@@ -190,7 +190,6 @@ class Code:
     def position(self, op: Op) -> Position:
         if self._positions is None:
             self._positions = [Position(*row) for row in self.native.co_positions()]
-        # The last code unit before the caches holds the instruction proper; prefixes share its position.
         return self._positions[op.offset // UNIT]
 
     def __repr__(self) -> str:
@@ -241,7 +240,7 @@ Row = tuple[Opcode | None, Callable[[CodeType, str, int], Any] | None, int]
 def native_rows() -> list[Row]:
     """By native opcode number: (canonical opcode or None, operand reader, code units that the instruction takes).
 
-    The reader is None for jumps: 1 forward and -1 backward is told by `DIRECTIONS`."""
+    The reader is None for jumps, whose target is an offset yet."""
     rows: list[Row] = [(None, None, 1)] * 256
     for name, number in dis.opmap.items():
         units = 1 + opcode._inline_cache_entries[number]  # pyright: ignore[reportAttributeAccessIssue]

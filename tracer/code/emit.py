@@ -138,7 +138,7 @@ def place(instructions: Sequence[Instruction]) -> list[int]:
     while grew:
         grew = False
         unit = 0
-        for instruction, width in zip(instructions, widths):
+        for instruction, width in zip(instructions, widths, strict=True):
             instruction.unit = unit
             unit += width
         for index, instruction in enumerate(instructions):
@@ -164,7 +164,7 @@ def prefixes(argument: int) -> int:
 
 def encode(instructions: Sequence[Instruction], widths: Sequence[int]) -> bytes:
     raw = bytearray()
-    for instruction, width in zip(instructions, widths):
+    for instruction, width in zip(instructions, widths, strict=True):
         caches = CACHES[instruction.number]
         for shift in range((width - caches - 1) * 8, 0, -8):
             raw += bytes((EXTENDED_ARG, instruction.argument >> shift & 0xFF))
@@ -223,7 +223,7 @@ def line_table(instructions: Sequence[Instruction], widths: Sequence[int], first
 def spans(instructions: Iterable[Instruction], widths: Iterable[int]) -> Iterable[tuple[Location, int]]:
     """Runs of code units with one location: (location, length)."""
     location, length = NOWHERE, 0
-    for instruction, width in zip(instructions, widths):
+    for instruction, width in zip(instructions, widths, strict=True):
         if instruction.location != location:
             if length:
                 yield location, length

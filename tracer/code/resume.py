@@ -160,7 +160,8 @@ def trampoline(
     if op.opcode.suspends:
         raise ValueError(f"{decoded!r}: {op!r} suspends its frame")
     layout, kinds = checked(decoded, op, layout)
-    assembly = Assembly(decoded, layout, kinds)
+    scratch = max((len(stack_after(op, kinds, jump)) for _, jump in successors(op)), default=0)
+    assembly = Assembly(decoded, layout, kinds, scratch)
     stub = assembly.stub(op)
     assembly.enter(stub[0])
     assembly.tail += stub
@@ -178,9 +179,7 @@ def trampoline(
     return assembly.finish()
 
 
-def make_function(
-    code: CodeType, global_names: dict[str, Any], name: str, cells: Iterable[CellType]
-) -> FunctionType:
+def make_function(code: CodeType, global_names: dict[str, Any], name: str, cells: Iterable[CellType]) -> FunctionType:
     """A function that runs a continuation or a trampoline with these globals and cells."""
     defaults = (None,) if code.co_varnames[:1] == (HIDDEN_ARGUMENT,) else None
     return FunctionType(code, global_names, name, defaults, tuple(cells))
@@ -208,13 +207,13 @@ def checked(code: Code, op: Op, layout: Layout) -> tuple[Layout, Kinds]:
     if expected is None:
         raise ValueError(f"{code!r}: nothing leads to {op!r}")
     if len(expected) != len(layout.stack) or any(
-        given not in ALLOWED[kind] for kind, given in zip(expected, layout.stack)
+        given not in ALLOWED[kind] for kind, given in zip(expected, layout.stack, strict=True)
     ):
         raise ValueError(f"{code!r}: the stack at {op!r} is {expected}, not {layout.stack}")
     plain = set(code.local_names).difference(code.cell_names)
     if not plain.issuperset(layout.locals) or len(set(layout.locals)) < len(layout.locals):
         raise ValueError(f"{code!r}: {layout.locals} are not distinct locals among {sorted(plain)}")
-    kinds = tuple(LASTI if kind == LASTI else given for kind, given in zip(expected, layout.stack))
+    kinds = tuple(LASTI if kind == LASTI else given for kind, given in zip(expected, layout.stack, strict=True))
     return Layout(shown(kinds), layout.locals), kinds
 
 
@@ -254,7 +253,7 @@ class Assembly:
     the cells once more (from where the prologue moves them to the cells proper) and its own free variables.
     """
 
-    def __init__(self, code: Code, layout: Layout, kinds: Kinds) -> None:
+    def __init__(self, code: Code, layout: Layout, kinds: Kinds, scratch: int = 0) -> None:
         self.code = code
         self.layout = layout
         self.kinds = kinds
@@ -270,8 +269,8 @@ class Assembly:
         self.variables += [
             name for name in code.local_names if name not in code.cell_names and name not in self.variables
         ]
-        scratch = len(layout.stack) + 2
         self.scratch = len(self.variables)
+        """The first of `scratch` slots that ways out may use."""
         self.variables += [f".scratch {index}" for index in range(scratch)]
         self.passed = passed_slots(layout.stack)
         """Stack slots handed over; the parameters begin with them."""
@@ -378,7 +377,7 @@ class Assembly:
             instruction.location = target.location
 
     def load_slot(self, parameter: int, kind: str) -> None:
-        """Push the stack slot passed as `parameter`; one that marks a handled exception makes it the one being handled."""
+        """Push the stack slot passed as `parameter`; if it marks a handled exception, that is handled from here on."""
         make = self.prologue.append
         if kind == LASTI:
             self.to_new = self.constant(None) if self.to_new is None else self.to_new

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch  # noqa: F401  (its libraries must be loaded before the extension is)
 
-from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, Entry, FrameCache
+from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, Entry, FrameCache, Interceptor
 from tracer.guards.explain import CallFrame, first_failure
 from tracer.guards.guard_set import Guard
 from tracer.reasons import TracerBug
@@ -29,21 +29,21 @@ def frame_cache(
     recompile_limit: int = 8,
     strict: bool = False,
     on_limit: OnMiss | None = None,
+    interceptor: Interceptor | None = None,
 ) -> FrameCache:
     """An empty cache for calls of `code`.
 
     `on_miss(cache, function, values)` answers a call that no entry fits: with its result, with RETRY
     after adding an entry, or with RUN_ORIGINAL. `values` are those of the parameters in `co_varnames`
     order. `on_limit`, called alike, hears of the first miss after `recompile_limit` entries. With
-    `strict`, a native verdict that the reference evaluator does not share raises TracerBug.
+    `strict`, a native verdict that the reference evaluator does not share raises TracerBug. Where an
+    original function runs (RUN_ORIGINAL, an entry whose program is None, a full cache), `interceptor`
+    is active for the frames that it calls.
     """
-    return FrameCache(
-        code,
-        on_miss,
-        recompile_limit,
-        strict=_verdict_check(code) if strict else None,
-        on_limit=on_limit,
-    )
+    check = _verdict_check(code) if strict else None
+    cache = FrameCache(code, on_miss, recompile_limit, strict=check, on_limit=on_limit)
+    cache.interceptor = interceptor
+    return cache
 
 
 def _verdict_check(code: CodeType) -> Callable[[Entry, Any, tuple[Any, ...], bool], None]:

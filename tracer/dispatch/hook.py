@@ -99,7 +99,7 @@ def _choose(handler: Handler, code: CodeType) -> Cache | None:
     return handler(code) if is_capturable(code) else None
 
 
-class nested_frames:  # noqa: N801 - used as `with nested_frames(interceptor):`
+class nested_frames:
     """While this context lasts, `active` (None: nothing) intercepts the frames that this thread starts."""
 
     __slots__ = ("active", "before")

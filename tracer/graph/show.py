@@ -68,7 +68,7 @@ def graph_source(graph: Graph, name: str = "graph") -> str:
 
 def runnable_source(graph: Graph, name: str = "graph") -> str:
     """`graph_source` as a module that can be run: its imports come first."""
-    modules = {"torch", *(module for node in graph.nodes for module in _modules(node))}
+    modules = {"torch", *(module for node in graph.nodes for module in _modules(node) if module)}
     imports = "".join(f"import {module}\n" for module in sorted(modules))
     return f"from __future__ import annotations\n\n{imports}\n{graph_source(graph, name)}"
 

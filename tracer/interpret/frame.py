@@ -150,6 +150,7 @@ def unwind(frame: Frame, raised: Raised) -> None:
     del stack[handler.depth :]
     if handler.lasti:
         stack.append(frame.index - 1)
+    raised.value.raised = True
     stack.append(raised.value)
     frame.index = handler.target
 

@@ -168,7 +168,18 @@ def _exception(emitter: Emitter, value: ExceptionValue) -> str:
         emitter.say(f"{name}.__context__ = {expression(emitter, value.handling)}")
     if value.suppress:
         emitter.say(f"{name}.__suppress_context__ = True")
+    if value.raised:
+        emitter.say(f"{emitter.constant(raise_and_catch)}({name})")
     return name
+
+
+def raise_and_catch(exception: BaseException) -> None:
+    """Give an exception the traceback that CPython takes for granted in one that was raised."""
+    context = exception.__context__
+    try:
+        raise exception
+    except BaseException as caught:  # noqa: BLE001  the one just raised
+        caught.__context__ = context
 
 
 def _attribute_dict(emitter: Emitter, value: AttributeDict) -> str:

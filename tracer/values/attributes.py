@@ -254,6 +254,7 @@ SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__cause__": lambda context, value: value.cause if isinstance(value, ExceptionValue) else MISSING,
     "__context__": lambda context, value: value.handling if isinstance(value, ExceptionValue) else MISSING,
     "__suppress_context__": lambda context, value: value.suppress if isinstance(value, ExceptionValue) else MISSING,
+    "__traceback__": lambda context, value: None if isinstance(value, ExceptionValue) else MISSING,
     "value": lambda context, value: _stop_value(value),
     "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
     "keywords": lambda context, value: DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING,

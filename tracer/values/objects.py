@@ -44,7 +44,7 @@ class ObjectValue(Value):
 class ExceptionValue(ObjectValue):
     """An exception born in the trace, or one that arrived from outside."""
 
-    __slots__ = ("arguments", "cause", "handling", "suppress")
+    __slots__ = ("arguments", "cause", "handling", "raised", "suppress")
 
     def __init__(self, cls: type, arguments: Item = (), source: Source | None = None, obj: object = MISSING) -> None:
         super().__init__(cls, source, obj)
@@ -52,6 +52,7 @@ class ExceptionValue(ObjectValue):
         self.cause: Item = None
         self.handling: Item = None
         self.suppress = False
+        self.raised = False
 
 
 class SuperValue(Value):

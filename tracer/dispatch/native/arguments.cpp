@@ -96,23 +96,30 @@ bool Signature::fill_defaults(PyObject* object, PyObject** locals) const {
   return true;
 }
 
-PyObject* Signature::call(PyObject* function, PyObject* const* locals) const {
+bool Signature::unbind(PyObject* const* locals, std::vector<PyObject*>& args, Object& keywords) const {
   Py_ssize_t named = positional_ + keyword_only_;
-  Object args(PyList_New(0));
-  if (!args) return nullptr;
-  for (Py_ssize_t i = 0; i < positional_; ++i) {
-    if (PyList_Append(args.get(), locals[i]) < 0) return nullptr;
+  PyObject* rest = takes_rest_ ? locals[named] : nullptr;
+  PyObject* others = takes_keywords_ ? locals[named + takes_rest_] : nullptr;
+  bool fits = (!rest || PyTuple_Check(rest)) && (!others || PyDict_Check(others));
+  if (!fits) {
+    PyErr_SetString(PyExc_TypeError, "the values of *args and **kwargs must be a tuple and a dict");
+    return false;
   }
-  if (takes_rest_) {
-    Py_ssize_t end = PyList_GET_SIZE(args.get());
-    if (PyList_SetSlice(args.get(), end, end, locals[named]) < 0) return nullptr;
+  args.assign(locals, locals + positional_);
+  for (Py_ssize_t i = 0; rest && i < PyTuple_GET_SIZE(rest); ++i) args.push_back(PyTuple_GET_ITEM(rest, i));
+  keywords = Object(PyTuple_New(keyword_only_ + (others ? PyDict_GET_SIZE(others) : 0)));
+  if (!keywords) return false;
+  Py_ssize_t place = 0;
+  for (Py_ssize_t i = positional_; i < named; ++i) {
+    PyTuple_SET_ITEM(keywords.get(), place++, Py_NewRef(PyTuple_GET_ITEM(names_.get(), i)));
+    args.push_back(locals[i]);
   }
-  Object keywords(takes_keywords_ ? PyDict_Copy(locals[named + takes_rest_]) : PyDict_New());
-  for (Py_ssize_t i = positional_; keywords && i < named; ++i) {
-    if (PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(names_.get(), i), locals[i]) < 0) return nullptr;
+  PyObject *name, *value;
+  for (Py_ssize_t position = 0; others && PyDict_Next(others, &position, &name, &value);) {
+    PyTuple_SET_ITEM(keywords.get(), place++, Py_NewRef(name));
+    args.push_back(value);
   }
-  Object positional(keywords ? PyList_AsTuple(args.get()) : nullptr);
-  return positional ? PyObject_Call(function, positional.get(), keywords.get()) : nullptr;
+  return true;
 }
 
 }  // namespace bytegraph

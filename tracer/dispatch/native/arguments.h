@@ -21,8 +21,9 @@ class Signature {
   Verdict bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
                PyObject** locals, std::vector<Object>& owned) const;
 
-  // Calls `function` with the arguments that give these parameter values.
-  PyObject* call(PyObject* function, PyObject* const* locals) const;
+  // Arguments that give these parameter values, borrowed, and the names of the last of them (a new
+  // tuple, to go to `keywords`). False with a Python error on failure.
+  bool unbind(PyObject* const* locals, std::vector<PyObject*>& args, Object& keywords) const;
 
  private:
   Verdict bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals, PyObject* rest) const;

@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 
 #include "interceptor.h"
@@ -174,7 +175,13 @@ PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
                         cache->signature->size());
   }
-  std::function<PyObject*()> original = [=] { return cache->signature->call(args[0], args + 1); };
+  std::function<PyObject*()> original = [=]() -> PyObject* {
+    std::vector<PyObject*> unbound;
+    Object keywords;
+    if (!cache->signature->unbind(args + 1, unbound, keywords)) return nullptr;
+    size_t positional = unbound.size() - PyTuple_GET_SIZE(keywords.get());
+    return call_original(cache->interceptor, args[0], unbound.data(), positional, keywords.get());
+  };
   return dispatch_bound({cache, args[0], args + 1, original});
 }
 
@@ -213,6 +220,18 @@ PyObject* list_entries(PyObject* self, void*) {
     PyList_SET_ITEM(list, i, Py_NewRef(reinterpret_cast<PyObject*>(entries[i])));
   }
   return list;
+}
+
+PyObject* get_interceptor(PyObject* self, void*) { return Py_NewRef(as_cache(self)->interceptor); }
+
+int set_interceptor(PyObject* self, PyObject* value, void*) {
+  bool fits = value && (value == Py_None || !std::strcmp(Py_TYPE(value)->tp_name, "tracer._native.Interceptor"));
+  if (!fits) {
+    PyErr_SetString(PyExc_TypeError, "expected an Interceptor or None");
+    return -1;
+  }
+  Py_SETREF(as_cache(self)->interceptor, Py_NewRef(value));
+  return 0;
 }
 
 PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
@@ -297,7 +316,6 @@ PyMemberDef members[] = {
     {"on_miss", T_OBJECT, offsetof(FrameCache, on_miss), 0, nullptr},
     {"on_limit", T_OBJECT, offsetof(FrameCache, on_limit), 0, nullptr},
     {"strict", T_OBJECT, offsetof(FrameCache, strict), 0, nullptr},
-    {"interceptor", T_OBJECT, offsetof(FrameCache, interceptor), 0, "active while the original function runs"},
     {"recompile_limit", T_PYSSIZET, offsetof(FrameCache, recompile_limit), 0, nullptr},
     {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "false: what no entry fits runs as it was written"},
     {"hits", T_PYSSIZET, offsetof(FrameCache, hits), READONLY, nullptr},
@@ -310,6 +328,7 @@ PyMemberDef members[] = {
 
 PyGetSetDef properties[] = {
     {"entries", list_entries, nullptr, "a new list of the entries, most recently hit first", nullptr},
+    {"interceptor", get_interceptor, set_interceptor, "active while an original function runs, or None", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -1,0 +1,176 @@
+"""Canonical instructions: names, operands, offsets, handlers, lines, over the features of the language."""
+
+from __future__ import annotations
+
+import dis
+import gc
+import operator
+import types
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from tests import resume_programs
+from tracer.code import opcodes
+from tracer.code.decode import DROPPED, Handler, canonical_name, decode, native_exception_table
+from tracer.code.opcodes import OPCODES
+
+
+def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from nested_codes(constant)
+
+
+def programs() -> list[types.CodeType]:
+    found: list[types.CodeType] = []
+    for module in (resume_programs, dis, types, operator):
+        with open(str(module.__file__), encoding="utf-8") as file:
+            found += nested_codes(compile(file.read(), str(module.__file__), "exec"))
+    return found
+
+
+def ops(function) -> list[tuple[str, object]]:
+    return [(op.name, op.operand) for op in decode(function.__code__).ops]
+
+
+def test_every_native_opcode_has_a_row_or_is_dropped():
+    for name in dis.opmap:
+        canonical = canonical_name(name)
+        assert name in DROPPED if canonical is None else canonical in OPCODES
+    assert {canonical_name(name) for name in dis.opmap} - {None} == set(OPCODES)
+
+
+KNOWN_DIFFERENCES = {"BUILD_SLICE": "dis only knows 2 and 3", "RETURN_GENERATOR": "the caller pushes", "CALL": "split"}
+
+
+@pytest.mark.parametrize("name", sorted(set(dis.opmap) - DROPPED - set(KNOWN_DIFFERENCES)))
+def test_stack_effects_are_the_native_ones(name):
+    number = dis.opmap[name]
+    row = OPCODES[str(canonical_name(name))]
+    for argument in (0, 1, 2, 3, 5, 8, 0x0203) if number >= dis.HAVE_ARGUMENT else (None,):
+        for jump in (False, True) if row.jumps else (False,):
+            pops, pushes = row.effect(argument or 0, jump)
+            assert pushes - pops == dis.stack_effect(number, argument, jump=jump), (name, argument, jump)
+
+
+def test_instructions_agree_with_dis():
+    for code in programs():
+        decoded = decode(code)
+        native = [each for each in dis.get_instructions(code) if each.opname not in DROPPED]
+        assert [canonical_name(each.opname) for each in native] == [op.name for op in decoded.ops]
+        by_offset = {each.offset: op for each, op in zip(native, decoded.ops, strict=True)}
+        for each, op in zip(native, decoded.ops, strict=True):
+            assert decoded.index_at[each.offset] == op.index == decoded.index_at[op.offset]
+            assert op.offset <= each.offset < op.end
+            assert each.positions is not None and op.positions.column == each.positions.col_offset
+            assert op.line == each.positions.lineno == op.positions.line
+            if op.opcode.jumps:
+                assert op.operand == decoded.index_at[int(each.argval)]
+            elif op.opcode.operand in ("name", "constant"):
+                assert op.operand is each.argval or op.operand == each.argval
+            elif op.opcode.operand == "slot":
+                assert op.slot_name == each.argval
+        assert len(by_offset) == len(decoded.ops)
+
+
+def test_operators_are_functions():
+    def program(a, b):
+        a += b
+        a = a @ b - (a**b)
+        return a < b, a is not b, a in b, not a, -a, f"{a!r:>3}", f"{b}"
+
+    found = [operand for name, operand in ops(program) if callable(operand) or name == "FORMAT_VALUE"]
+    assert found == [
+        operator.iadd,
+        operator.matmul,
+        operator.pow,
+        operator.sub,
+        operator.lt,
+        operator.is_not,
+        opcodes.contained,
+        operator.not_,
+        operator.neg,
+        (repr, True),
+        (None, False),
+    ]
+    assert opcodes.contained(1, [1]) and opcodes.not_contained(2, [1])
+
+
+def test_keywords_are_part_of_the_call():
+    def program(f):
+        return f(1, a=2, b=3), f.method(c=4), print()
+
+    calls = [op for op in decode(program.__code__).ops if op.name == "CALL"]
+    assert [(op.operand, op.keywords) for op in calls] == [(3, ("a", "b")), (1, ("c",)), (0, ())]
+    load = next(op for op in decode(program.__code__).ops if op.name == "LOAD_GLOBAL")
+    assert load.push_null and load.operand == "print"
+
+
+def test_jumps_lead_to_operations():
+    def program(n):
+        while n:
+            n -= 1
+        for _ in n or ():
+            pass
+        return 1 if n is None else 2
+
+    code = decode(program.__code__)
+    names = {op.name for op in code.ops if op.opcode.jumps}
+    assert names == {
+        "POP_JUMP_IF_FALSE",
+        "POP_JUMP_IF_TRUE",
+        "JUMP_IF_TRUE_OR_POP",
+        "FOR_ITER",
+        "JUMP",
+        "POP_JUMP_IF_NOT_NONE",
+    }
+
+
+def test_handlers_by_operation():
+    def program(f):
+        with f as g:
+            g()
+
+    code = decode(program.__code__)
+    before = next(op for op in code.ops if op.name == "BEFORE_WITH")
+    assert code.handlers[before.index] is None
+    handler = code.handlers[before.index + 1]
+    assert handler == Handler(before.index + 1, handler.end, handler.target, 1, True) if handler else False
+    assert handler is not None and code.ops[handler.target].name == "PUSH_EXC_INFO"
+    assert len(code.exception_table) == len(native_exception_table(program.__code__))
+
+
+def test_slots():
+    def outer(free):
+        def inner(a, b, /, c, *rest, key, **named):
+            local = [free, lambda: (a, local)]
+            return local, b, c, rest, key, named
+
+        return inner
+
+    code = decode(outer(1).__code__)
+    assert code.slot_names == ("a", "b", "c", "key", "rest", "named", "local", "free")
+    assert (code.cell_names, code.cell_slots) == (("a", "local"), (0, 6))
+    assert (code.free_names, code.free_slots) == (("free",), (7,))
+    assert (code.argument_count, code.positional_only_count, code.keyword_only_count) == (3, 2, 1)
+    assert code.parameter_count == 6 and code.has_varargs and code.has_varkeywords
+    assert not code.suspends
+
+
+def test_decoded_once_for_each_code_object_and_not_kept():
+    def program(x):
+        return x + 1
+
+    equal = program.__code__.replace()
+    assert equal == program.__code__ and decode(equal) is not decode(program.__code__)
+    decoded = decode(equal)
+    assert decode(equal) is decoded and decoded.native is equal
+    gone = weakref.ref(equal)
+    del equal
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(ReferenceError, match="program"):
+        decoded.native  # noqa: B018

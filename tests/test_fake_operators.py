@@ -1,0 +1,90 @@
+"""The Evaluator against the real operators, on torch's own samples for every operator it tests.
+
+This is what passes/operators.py rests on: an operator belongs in its tables only while this passes.
+"""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from passes.outcome import DataDependent, OpError, Unsupported
+from tests.evaluation import evaluate, listed, observe, plain
+
+opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations")
+
+SAMPLES = 4
+DTYPES = (torch.float32, torch.int64, torch.complex64)
+# Where torch's fake kernels differ from its CPU kernels, on operators or samples too odd to matter.
+KNOWN_DIFFERENCES = {
+    "addbmm",  # in place it grows a scalar
+    "as_strided",  # out of bounds of the storage, which a meta does not tell
+    "einsum",  # called through a lambda; strides of dimensions of size 1
+    "frexp",  # strides of empty tensors
+    "nn.functional.dropout",  # of no element, or with p=0 in inference mode: a copy instead of the tensor itself
+    "nn.functional.max_unpool2d",  # called through a Python function; channels last
+    "nn.functional.rms_norm",  # strides of empty tensors
+    "native_group_norm",  # refuses strides that its fake kernel takes
+    "linalg.pinv",  # autocast inside
+    "rand_like",  # strides of empty tensors
+    "randn_like",
+    "randint_like",
+}
+SKIPPED = ("jiterator", "sparse.", "_scaled_mm", "torch.ops.aten._")
+
+
+def targets(op):
+    return [target for target in (op.op, op.method_variant, op.inplace_variant) if target is not None]
+
+
+def copied(argument):
+    if isinstance(argument, torch.Tensor):
+        return argument.detach().clone().requires_grad_(argument.requires_grad)
+    if isinstance(argument, list | tuple):
+        return type(argument)(map(copied, argument))
+    return argument
+
+
+def samples(op):
+    for dtype in DTYPES:
+        if dtype not in op.dtypes:
+            continue
+        for requires_grad in (False, True) if dtype is torch.float32 and op.supports_autograd else (False,):
+            found = list(op.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+            yield from found[:: max(1, len(found) // SAMPLES)]
+
+
+def attempt(function, *args, **kwargs):
+    try:
+        return function(*args, **kwargs)
+    except (OpError, DataDependent, Unsupported, RuntimeError, TypeError, ValueError, IndexError) as error:
+        return error
+
+
+def comparisons():
+    for op in opinfo.op_db:
+        if op.name not in KNOWN_DIFFERENCES and not op.name.startswith(SKIPPED):
+            yield pytest.param(op, id=f"{op.name}-{op.variant_test_name}".rstrip("-"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", comparisons())
+@pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_operator(op, mode):
+    for sample in samples(op):
+        for target in targets(op):
+            args, kwargs = (copied(sample.input), *copied(sample.args)), sample.kwargs
+            if target is op.inplace_variant and isinstance(args[0], torch.Tensor):
+                args = (args[0].clone(), *args[1:])
+            with mode():
+                evaluated = attempt(evaluate, target, *args, **kwargs)
+                if isinstance(evaluated, DataDependent | Unsupported):
+                    continue
+                observed = attempt(observe, target, *args, **kwargs)
+            if isinstance(observed, Unsupported):
+                continue
+            if isinstance(observed, Exception):
+                assert isinstance(evaluated, OpError), f"{args} {kwargs}: {observed!r}, evaluated {evaluated}"
+                continue
+            assert not isinstance(evaluated, Exception), f"{args} {kwargs}: {observed}, evaluated {evaluated!r}"
+            assert list(map(listed, plain(evaluated))) == list(map(listed, plain(observed))), f"{args} {kwargs}"
