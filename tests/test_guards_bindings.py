@@ -50,6 +50,25 @@ def test_a_counter_beside_the_attributes_costs_no_new_binding():
     assert probed.entry.bindings == 1
 
 
+def test_stores_that_the_interpreter_specialised():
+    def store(point, value):
+        point.x = value
+
+    def store_item(mapping, value):
+        mapping["x"] = value
+
+    inline, materialised = Point(), Point()
+    for _ in range(100):
+        store(inline, 1)
+    probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
+    for point in (inline, materialised):
+        assert probed.fits(point)
+        for change in (store, lambda point, value: store_item(point.__dict__, value)):
+            for value in [1, 2, 1] * 30:
+                change(point, value)
+                assert probed.fits(point) == (value == 1)
+
+
 def test_instance_dictionary_and_class_replaced():
     point = Point()
     probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))

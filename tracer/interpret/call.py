@@ -8,6 +8,7 @@ with a Python equivalent is replaced by it; anything else breaks the graph.
 from __future__ import annotations
 
 import functools
+import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.interpret.trace import Trace
 
+GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 CO_GENERATOR, CO_SUSPENDS = 0x20, 0x20 | 0x80 | 0x200
 
 
@@ -191,6 +193,9 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
     polyfill = POLYFILLS.get(function)
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)
+    if isinstance(function, GETTERS):
+        cls, arguments, *_ = function.__reduce__()
+        return call(trace, call(trace, POLYFILLS[cls], arguments, {}), args, kwargs)
     if not callable(function):
         trace.throw(TypeError, f"'{type(function).__name__}' object is not callable")
     method = trace.class_attribute(type(function), "__call__")

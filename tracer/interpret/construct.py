@@ -36,6 +36,9 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """type.__call__."""
     if cls in PURE_CLASSES or issubclass(cls, enum.Enum):
         return _by_host(trace, cls, args, kwargs)
+    polyfill = POLYFILLS.get(cls)
+    if polyfill is not None:
+        return trace.call(polyfill, args, kwargs)
     refused = class_refusal(cls)
     if refused is not None:
         trace.stop(*refused)

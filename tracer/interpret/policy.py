@@ -76,7 +76,7 @@ def named_lookaside(module: str, name: str) -> Callable[[Callable[..., Any]], Ca
 
 # Pure C functions: their result depends on nothing but their arguments. ------------------------------
 
-PURE_MODULES = frozenset({"math", "cmath", "_operator", "_struct", "_bisect", "binascii", "unicodedata", "_string"})
+PURE_MODULES = frozenset({"math", "cmath", "_struct", "binascii", "unicodedata", "_string"})
 
 PURE_FUNCTIONS: frozenset[Any] = frozenset(
     {
@@ -132,7 +132,7 @@ def is_pure(function: Any) -> bool:
         return function.__objclass__ in IMMUTABLE_CLASSES
     if kind is types.MethodWrapperType:
         return type(function.__self__) in LITERALS or isinstance(function.__self__, type)
-    return isinstance(function, (operator.itemgetter, operator.attrgetter, operator.methodcaller))
+    return False
 
 
 IMMUTABLE_CLASSES: frozenset[type] = LITERALS | {tuple, frozenset, slice, types.GenericAlias, re.Pattern, re.Match, type}

@@ -58,6 +58,21 @@ const Names& names() {
 constexpr const char* hook_tables[] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
                                        "_backward_pre_hooks"};
 
+Field field_named(PyObject* name) {
+  static const struct {
+    const char* name;
+    Field field;
+  } fields[] = {{"__code__", Field::code},
+                {"__defaults__", Field::defaults},
+                {"__kwdefaults__", Field::keyword_defaults},
+                {"__self__", Field::self},
+                {"__func__", Field::function}};
+  for (const auto& known : fields) {
+    if (PyUnicode_Check(name) && !PyUnicode_CompareWithASCIIString(name, known.name)) return known.field;
+  }
+  return Field::other;
+}
+
 bool has_int_key(Access access) {
   return access == Access::cell || access == Access::index || access == Access::key ||
          access == Access::deque_item || access == Access::size || access == Access::stride;
@@ -126,6 +141,7 @@ class Compiler {
       node.index = PyLong_AsSsize_t(node.key);
       return !PyErr_Occurred();
     }
+    if (node.access == Access::getattr) node.field = field_named(node.key);
     if (node.access == Access::argument) {
       node.index = PySequence_Index(parameters_, node.key);
       return node.index >= 0;

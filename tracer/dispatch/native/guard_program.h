@@ -34,6 +34,9 @@ enum class Test : uint8_t {
   expression, state, empty,
 };
 
+// The attributes that captures rely on most, read without the descriptor protocol where they can be.
+enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function };
+
 constexpr uint32_t none = UINT32_MAX;
 constexpr uint32_t call_scope = 0;    // values read afresh for every call
 constexpr uint32_t static_scope = 1;  // members that hang from objects and imported modules
@@ -48,6 +51,7 @@ struct Check {
 
 struct Node {
   Access access;
+  Field field = Field::other;  // `getattr`
   bool member = false;       // its value is the binding's, not read on every call
   bool sized = false;        // has a check or child that a change of the container's version voids
   bool typed = false;        // its type, or what its type decides, was relied on

@@ -45,17 +45,16 @@ PyObject* nth_key(PyObject* base, Py_ssize_t index) {
 
 PyObject* or_none(PyObject* value) { return value ? value : Py_None; }
 
-// The attributes of functions and methods that captures rely on most, without the descriptor protocol.
-PyObject* function_field(PyObject* base, PyObject* name) {
-  auto is = [name](const char* text) { return PyUnicode_CompareWithASCIIString(name, text) == 0; };
+PyObject* known_field(PyObject* base, Field field) {
+  if (field == Field::other) return nullptr;
   if (PyFunction_Check(base)) {
     auto* function = reinterpret_cast<PyFunctionObject*>(base);
-    if (is("__code__")) return function->func_code;
-    if (is("__defaults__")) return or_none(function->func_defaults);
-    if (is("__kwdefaults__")) return or_none(function->func_kwdefaults);
+    if (field == Field::code) return function->func_code;
+    if (field == Field::defaults) return or_none(function->func_defaults);
+    if (field == Field::keyword_defaults) return or_none(function->func_kwdefaults);
   } else if (PyMethod_Check(base)) {
-    if (is("__self__")) return PyMethod_GET_SELF(base);
-    if (is("__func__")) return PyMethod_GET_FUNCTION(base);
+    if (field == Field::self) return PyMethod_GET_SELF(base);
+    if (field == Field::function) return PyMethod_GET_FUNCTION(base);
   }
   return nullptr;
 }
@@ -105,7 +104,7 @@ PyObject* Frame::read(const Node& node) {
     case Access::class_attribute:
       return PyType_Check(base) ? _PyType_Lookup(reinterpret_cast<PyTypeObject*>(base), node.key) : nullptr;
     case Access::getattr: {
-      PyObject* field = function_field(base, node.key);
+      PyObject* field = known_field(base, node.field);
       return field ? field : keep(PyObject_GetAttr(base, node.key));
     }
     case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;

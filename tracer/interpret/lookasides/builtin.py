@@ -14,7 +14,7 @@ import torch
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, lookaside
-from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.polyfills import HELPERS, POLYFILLS
 from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
@@ -460,7 +460,7 @@ def _on_host(function: Any) -> Any:
     return run
 
 
-for _host_function in HOST_FUNCTIONS:
+for _host_function in (*HOST_FUNCTIONS, *HELPERS):
     lookaside(_host_function)(_on_host(_host_function))
 
 
