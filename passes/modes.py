@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -38,7 +38,7 @@ def current_modes() -> Modes:
 
 @contextmanager
 def entered(modes: Modes) -> Iterator[None]:
-    """Run under `modes`, whatever this thread's are; weights cast by autocast are not cached meanwhile.
+    """Run under `modes`, whatever this thread's are, unseen by its autocast cache and hooks on saved tensors.
 
     Raises ValueError when a mode of the whole process differs: changing it would be seen by other threads.
     """
@@ -54,4 +54,10 @@ def entered(modes: Modes) -> Iterator[None]:
             stack.enter_context(
                 torch.autocast("cpu", dtype=modes.autocast_dtype, enabled=modes.autocast, cache_enabled=False)
             )
+        if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:  # type: ignore[attr-defined]
+            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_itself, _itself))
         yield
+
+
+def _itself(saved: Any) -> Any:
+    return saved

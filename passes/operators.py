@@ -196,15 +196,16 @@ STATISTICIANS: Final = frozenset(
     (torch.batch_norm, torch.instance_norm, torch.native_batch_norm, "aten::native_batch_norm", "aten::batch_norm")
 )
 
-OWNERS: Final = (
-    torch,
-    torch._C._VariableFunctions,  # type: ignore[attr-defined]
-    torch.Tensor,
-    torch._C._nn,  # type: ignore[attr-defined]
-    torch.nn.functional,
-    torch.linalg,
-    torch.special,
-    operator,
+# Where operators are found by name. Dictionaries: asking a module for what it lacks is slow.
+NAMESPACES: Final = (
+    vars(torch),
+    vars(torch._C.TensorBase) | vars(torch.Tensor),
+    vars(torch._C._nn),  # type: ignore[attr-defined]
+    vars(torch.nn.functional),
+    {"einsum": torch._C._VariableFunctions.einsum},  # type: ignore[attr-defined]  # torch's own is a Python function
+    vars(torch.linalg),
+    vars(torch.special),
+    vars(operator),
 )
 BUILTINS: Final = {len: "view", abs: "elementwise", pow: "elementwise", round: "elementwise"}
 CONVERSIONS: Final = (bool, int, float, complex)
@@ -219,8 +220,8 @@ def _targets(names: str) -> Iterator[Target]:
         yield "method", name
         yield "attribute", name
         yield f"aten::{name}"
-        for owner in OWNERS:
-            if callable(found := getattr(owner, name, None)):
+        for found in (owner.get(name) for owner in NAMESPACES):
+            if callable(found):
                 yield found
 
 

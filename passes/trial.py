@@ -6,7 +6,8 @@ Knows neither which stand-ins suit an operator nor what was found before.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -106,7 +107,7 @@ def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywor
 
 
 def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
-    with entered(modes), stand_ins.active():
+    with entered(modes), random_numbers_put_back(), stand_ins.active():
         try:
             if type(target) is tuple:
                 return getattr(args[0], target[1])(*args[1:], **kwargs)
@@ -119,6 +120,17 @@ def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str
             if NO_DATA in str(error):
                 raise DataDependent(str(error)) from error
             raise OpError(error.with_traceback(None)) from None
+
+
+@contextmanager
+def random_numbers_put_back() -> Iterator[None]:
+    """Whatever a kernel draws in a trial (attention and recurrent layers do, for their dropout) is drawn again."""
+    generator = torch.default_generator
+    state = generator.get_state()
+    try:
+        yield
+    finally:
+        generator.set_state(state)
 
 
 def materialise(argument: Argument, stand_in: Callable[[TensorMeta], Any]) -> Any:

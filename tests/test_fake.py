@@ -350,6 +350,13 @@ def test_evaluation_leaves_no_trace():
     assert before[1:] == after[1:]
 
 
+def test_hooks_on_saved_tensors_are_not_run():
+    weight, packed = meta_of(tensor(2, requires_grad=True)), []
+    with torch.autograd.graph.saved_tensors_hooks(packed.append, lambda saved: saved):
+        assert Evaluator().evaluate(torch.mul, (weight, weight)).result.meta.requires_grad
+    assert packed == []
+
+
 def test_modes_of_the_process_cannot_be_entered():
     with pytest.raises(ValueError, match="process"):
         Evaluator().evaluate(torch.zeros, (2,), (), Modes(default_dtype=torch.float64))

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import torch
 
     from tracer.guards.guard_set import GuardSet
+    from tracer.interpret.shapes import Shapes
 
 REGISTERED = (handlers, lookasides)
 """Imported for what they register."""
@@ -113,7 +114,7 @@ class Request:
     compile_graph: Callable[[Any, list[Any]], Callable[..., Any]]
     make_branch: BranchMaker
     run_original: Callable[..., Any]
-    shapes: Any = None
+    shapes: Callable[[], Shapes]
 
 
 def capture_frame(request: Request) -> Capture:
@@ -166,8 +167,7 @@ def _break_at(trace: Trace, code: Code, reason: Reason, detail: str, index: int)
 
 def _attempt(request: Request, code: Code, stop_at: int | None) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
-    trace = Trace()
-    trace.shapes = request.shapes() if request.shapes is not None else None
+    trace = Trace(request.shapes())
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
@@ -198,8 +198,9 @@ def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: S
 def _finish(
     request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
 ) -> Capture:
-    inputs = [value for value in trace.inputs if value.node in program.graph_inputs]
-    example_inputs: list[Any] = [value.object for value in inputs]
+    example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
+    if trace.shapes is not None:
+        trace.shapes.finish(trace)
     compiled = None
     if program.calls_graph:
         with watch.stage("backend"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import opcode
 from collections.abc import Iterable, Sequence
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CodeType
 
 from tracer.code.decode import BACKWARD, EXTENDED_ARG, UNIT, native_exception_table
@@ -106,14 +107,13 @@ def assemble(
     All parameters are positional ones. Raises ValueError for a jump whose opcode points the other way.
     """
     widths = place(instructions)
-    flags = template.co_flags & ~(dis_flag("VARARGS") | dis_flag("VARKEYWORDS"))
     return template.replace(
         co_argcount=argument_count,
         co_posonlyargcount=0,
         co_kwonlyargcount=0,
         co_nlocals=len(variables),
         co_stacksize=stack_size,
-        co_flags=flags,
+        co_flags=template.co_flags & ~(CO_VARARGS | CO_VARKEYWORDS),
         co_code=encode(instructions, widths),
         co_consts=constants,
         co_varnames=variables,
@@ -122,10 +122,6 @@ def assemble(
         co_linetable=line_table(instructions, widths, template.co_firstlineno),
         co_exceptiontable=exception_table(instructions, widths),
     )
-
-
-def dis_flag(name: str) -> int:
-    return next(bit for bit, known in dis.COMPILER_FLAG_NAMES.items() if known == name)
 
 
 def place(instructions: Sequence[Instruction]) -> list[int]:

@@ -13,6 +13,7 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from backends.registry import Backend, look_up
@@ -25,6 +26,7 @@ from tracer.events import Event, emit
 from tracer.graph.annotate import fill_torch_metas, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
+from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
 from tracer.reasons import GraphBreakError
 
@@ -46,6 +48,7 @@ class Engine:
         self.options = options
         self.backend: Backend = look_up(options.backend)
         self.caches: dict[int, FrameCache] = {}
+        self.histories: dict[int, History] = {}
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -72,6 +75,7 @@ class Engine:
         for cache in self.caches.values():
             cache.clear()
         self.caches.clear()
+        self.histories.clear()
 
     # Misses --------------------------------------------------------------------------------------
 
@@ -107,6 +111,7 @@ class Engine:
         why = self._misses(cache, function, values) if cache.entries else []
         if why:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
+        history = self.histories.setdefault(id(code), History())
         request = Request(
             function=function,
             locals=values,
@@ -114,9 +119,13 @@ class Engine:
             compile_graph=self.compile_graph,
             make_branch=self.make_branch,
             run_original=self.run_original,
+            shapes=lambda: Shapes(history, self.options.dynamic),
         )
         try:
-            captured = capture_frame(request)
+            try:
+                captured = capture_frame(request)
+            except NotExpressible:
+                captured = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
         except BackendFailed as failed:
             raise failed.error
         except Exception as error:  # the one place where an error of ours is kept from the user

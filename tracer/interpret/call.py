@@ -25,7 +25,7 @@ from tracer.interpret.policy import HOST_OBJECTS, LOOKASIDES, NAMED, is_pure, is
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
 from tracer.values.objects import ObjectValue, PartialValue
 
@@ -180,7 +180,7 @@ def enter(
 
 
 def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
-    if is_pure(function):
+    if is_pure(function) and not (function in POLYFILLS and any(type(arg) in PYTHON_TYPES for arg in args)):
         try:
             real_args = [concrete(trace, arg) for arg in args]
             real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}

@@ -6,8 +6,11 @@ import types
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tracer.guards.source import constant
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.interpret.shapes import as_python
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.functions import BoundMethod
 from tracer.values.iterators import DictView
@@ -29,6 +32,10 @@ def concrete(trace: Trace, item: Item, instances: bool = False) -> Any:
     With `instances`, an unchanged object from outside stands for itself. Raises NotConcrete.
     """
     if not isinstance(item, Value):
+        if type(item) in PYTHON_TYPES:
+            return as_python(item)
+        if type(item) is tuple or type(item) is torch.Size:
+            return type(item)([concrete(trace, part, instances) for part in item])
         if type(item) is slice:
             return slice(*(concrete(trace, part, instances) for part in (item.start, item.stop, item.step)))
         return item

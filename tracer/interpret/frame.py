@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracer.code.decode import Code, Op
+from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.registry import bind
 from tracer.values.base import Item, Lazy
 from tracer.values.context import Raised
@@ -149,7 +149,7 @@ def unwind(frame: Frame, raised: Raised) -> None:
     stack = frame.stack
     del stack[handler.depth :]
     if handler.lasti:
-        stack.append(frame.index - 1)
+        stack.append(frame.ops[frame.index - 1].offset // UNIT)
     raised.value.raised = True
     stack.append(raised.value)
     frame.index = handler.target

@@ -61,7 +61,7 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
             touch(trace, value)
         assert value.source is not None
         node = value.node = trace.graph.placeholder(input_name(value.source.text), value.meta, value.source.text)
-        trace.inputs.append(value)
+        trace.inputs.append((value.source, node, value.object))
     return node
 
 

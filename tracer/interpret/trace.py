@@ -23,7 +23,7 @@ from tracer.interpret.policy import HOST_OBJECTS
 from tracer.reasons import TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
 from tracer.values import slots, wrap
 from tracer.values.attributes import bind
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import SetValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.functions import BoundMethod, CellValue
@@ -33,6 +33,7 @@ from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
     from tracer.interpret.frame import Frame
+    from tracer.interpret.shapes import Shapes
 
 LOOP_LIMIT = 200_000
 """Backward jumps that one trace follows before it gives up."""
@@ -68,12 +69,12 @@ class Location:
 class Trace:
     """Implements `tracer.values.context.Context`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shapes: Shapes | None = None) -> None:
         self.guards = GuardSet()
         self.graph = GraphBuilder()
         self.effects = EffectLog()
         self.known: dict[int, Any] = {}
-        self.inputs: list[TensorValue] = []
+        self.inputs: list[tuple[Source, Any, Any]] = []
         self.modes: Modes = current_modes()
         self.frame: Frame | None = None
         self.handled: Item = None
@@ -86,7 +87,7 @@ class Trace:
         self._globals: dict[int, dict[str, Item]] = {}
         self._locations: dict[tuple[int, int | None], Location] = {}
         self.function_facts: dict[int, Any] = {}
-        self.shapes: Any = None
+        self.shapes = shapes
 
     # Facts and guards ----------------------------------------------------------------------------
 
@@ -142,6 +143,7 @@ class Trace:
         if type(item) is Lazy:
             item = item.realise(self)
         if not isinstance(item, Value):
+            item = concrete.concrete(self, item) if type(item) in PYTHON_TYPES or type(item) is tuple else item
             self.host(hash, item)
             return item
         if type(item) is TupleValue:
@@ -329,6 +331,12 @@ class Trace:
         if type(obj) in LITERALS:
             return obj
         return concrete.from_host(self, obj)
+
+    def size_input(self, source: Source, size: torch.SymInt) -> torch.fx.Node:
+        """The graph input for a symbolic size."""
+        node = self.graph.placeholder(tensor_ops.input_name(source.text), size, source.text)
+        self.inputs.append((source, node, int(size.node.hint)))
+        return node
 
     # Tensors -------------------------------------------------------------------------------------
 

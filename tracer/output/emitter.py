@@ -12,6 +12,10 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from tracer.interpret.shapes import as_python, python_text
+
 if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.values.tensors import TensorValue
@@ -42,6 +46,7 @@ class Emitter:
         self.names: set[str] = set()
         self.made: dict[int, str] = {}
         self.filled: set[int] = set()
+        self.shapes: Any = None
         self._constant_names: dict[int, str] = {}
 
     def fresh(self, wish: str) -> str:
@@ -78,7 +83,10 @@ class Emitter:
 
     def symbol(self, size: Any) -> str:
         """An expression for a symbolic size, over the sizes it was read from."""
-        raise Unrebuildable(f"the symbolic size {size}")
+        if not isinstance(size, torch.SymInt):
+            return repr(as_python(size))
+        sources = self.shapes.sources
+        return python_text(size.node.expr, lambda symbol: self.parameter(sources[symbol]))
 
     def assign(self, wish: str, expression: str) -> str:
         name = self.fresh(wish)

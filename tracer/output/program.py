@@ -113,7 +113,7 @@ def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list
             continue
         kinds.append(EXCEPTION if kind == EXCEPTION else "value")
         if kind == LASTI:
-            _, place = original_place(frame.code.native, frame.ops[item].offset)
+            _, place = original_place(frame.code.native, item * UNIT)
             arguments.append(str(place // UNIT))
         else:
             arguments.append(expression(emitter, item))
@@ -124,9 +124,9 @@ def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
     """Names that a program always has."""
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter"})
     emitter.names.update({"setattr", "delattr", "super", "graph", code.name})
-    for value in trace.inputs:
-        assert value.source is not None
-        emitter.parameter(value.source)
+    emitter.shapes = trace.shapes
+    for source, _, _ in trace.inputs:
+        emitter.parameter(source)
 
 
 def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
@@ -134,12 +134,11 @@ def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
     trace.graph.output([value.node for value in outputs if value.node is not None])
     trace.graph.prune()
     used = set(trace.graph.inputs)
-    taken = [value for value in trace.inputs if value.node in used]
+    taken = [source for source, node, _ in trace.inputs if node in used]
     lines = list(emitter.statements)
     calls = bool(outputs) or trace.graph.call_count > 0
     if calls:
-        sources = [emitter.parameters[value.source] for value in taken if value.source is not None]
-        call = f"graph({', '.join([*sources, *_size_inputs(emitter, trace)])})"
+        call = f"graph({', '.join(emitter.parameters[source] for source in taken)})"
         names = [emitter.made[id(value)] for value in outputs]
         lines.insert(0, f"{', '.join(names)}, = {call}" if names else call)
     mentioned = "\n".join(lines)
@@ -153,8 +152,3 @@ def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
         graph_inputs=used,
         calls_graph=calls,
     )
-
-
-def _size_inputs(emitter: Emitter, trace: Trace) -> list[str]:
-    """Symbolic sizes that the graph takes as ints, behind its tensors."""
-    return [] if trace.shapes is None else [emitter.parameter(source) for source in trace.shapes.inputs]

@@ -69,6 +69,8 @@ def _raw(emitter: Emitter, item: Any) -> str:
     kind = type(item)
     if kind is tuple:
         return _tuple_text(emitter, item)
+    if kind is torch.Size and any(type(size) is not int for size in item):
+        return f"{_class(emitter, torch.Size)}({_tuple_text(emitter, item)})"
     if kind is slice:
         return f"slice({', '.join(expression(emitter, part) for part in (item.start, item.stop, item.step))})"
     if kind in (torch.SymInt, torch.SymFloat, torch.SymBool):

@@ -48,6 +48,10 @@ LITERALS: frozenset[type] = frozenset(
 """Types whose instances are immutable, compare by value and are guarded by equality."""
 
 
+PYTHON_TYPES: dict[type, type] = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}
+"""What a program takes a symbol to be."""
+
+
 class Null:
     """The NULL that CPython pushes below a plain callable."""
 
@@ -122,7 +126,7 @@ def is_raw(item: Item) -> bool:
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
-        return type(item)
+        return PYTHON_TYPES.get(type(item)) or type(item)
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
         context.guard(item.source, "type", item.cls)
     return item.cls

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.base import Item, Missing, Value
-from tracer.values.containers import DictValue, SequenceValue, make_tuple
+from tracer.values.containers import DictValue, SequenceValue, SetValue, make_tuple
 
 if TYPE_CHECKING:
     from tracer.values.context import Context
@@ -51,8 +52,42 @@ class SequenceIterator(IteratorValue):
         return item
 
 
+class TableIterator(IteratorValue):
+    """Over a dict (its keys, values or items) or a set; complains, as CPython's does, when that changes its size."""
+
+    __slots__ = ("index", "keys", "kind", "size", "table")
+
+    def __init__(self, context: Context, table: DictValue | SetValue, kind: str, keys: list[Item] | None = None) -> None:
+        super().__init__(context, TABLE_ITERATORS[kind])
+        self.table: DictValue | SetValue | None = table
+        self.kind = kind
+        self.keys = list(table.all(context)) if keys is None else keys
+        self.size = len(self.keys)
+        self.index = 0
+
+    def next(self, context: Context) -> Item:
+        table = self.table
+        if table is None:
+            return END
+        payload = table.all(context)
+        if len(payload) != self.size:
+            self.size = -1
+            what = "Set" if self.kind == "elements" else "dictionary"
+            context.throw(RuntimeError, f"{what} changed size during iteration")
+        if self.index == self.size:
+            self.table = None
+            return END
+        key = self.keys[self.index]
+        if key not in payload:
+            context.stop(UNSUPPORTED_ITERATOR, f"a {table.cls.__name__} whose keys changed during iteration")
+        self.index += 1
+        if self.kind == "values":
+            return payload[key]
+        return make_tuple((key, payload[key])) if self.kind == "items" else key
+
+
 class ItemsIterator(IteratorValue):
-    """Over items listed when the iterator was made: raw iterables, dicts, sets, views, reversed sequences."""
+    """Over items listed when the iterator was made: raw iterables, reversed sequences, rows of a tensor."""
 
     __slots__ = ("index", "items")
 
@@ -179,4 +214,10 @@ def _arguments(position: int) -> str:
 
 
 VIEW_TYPES: dict[str, type] = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
+TABLE_ITERATORS: dict[str, type] = {
+    "keys": type(iter({}.keys())),
+    "values": type(iter({}.values())),
+    "items": type(iter({}.items())),
+    "elements": type(iter(set())),
+}
 _SEQUENCE_ITERATORS: dict[type, type] = {tuple: type(iter(()))}

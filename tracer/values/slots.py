@@ -6,14 +6,18 @@ through the special methods of its class, as the data model says.
 
 from __future__ import annotations
 
+import enum
 import operator
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tracer.reasons import DATA_DEPENDENT_INDEX, DATA_DEPENDENT_JUMP, UNSUPPORTED_ITERATOR, UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, make_tuple
-from tracer.values.iterators import END, DictView, ItemsIterator, IteratorValue, SequenceIterator, next_item
+from tracer.values.iterators import END, DictView, ItemsIterator, IteratorValue, SequenceIterator, TableIterator, next_item
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -95,7 +99,10 @@ def truth(context: Context, item: Item) -> bool:
         return True if isinstance(item, type) else context.host(bool, item)
     method = special(context, item, "__bool__")
     if method is not MISSING:
-        return truth(context, context.call(method, [item]))
+        answer = context.call(method, [item])
+        if type(method) is type(truth) and not issubclass(type_of(context, answer), bool):
+            context.throw(TypeError, f"__bool__ should return bool, returned {class_name(answer)}")
+        return truth(context, answer)
     if isinstance(item, (SequenceValue, DictValue, SetValue, DictView)) or special(context, item, "__len__") is not MISSING:
         return length(context, item) != 0
     return True
@@ -219,6 +226,11 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
     )
 
 
+def equal(context: Context, left: Item, right: Item) -> bool:
+    """Whether two items are one object or equal, as containers ask."""
+    return is_same(context, left, right) or truth(context, compare(context, operator.eq, left, right))
+
+
 def _compares_in_c(context: Context, item: Any) -> bool:
     return type(context.class_attribute(type(item), "__eq__")) is not type(_compares_in_c)
 
@@ -277,8 +289,18 @@ def length(context: Context, item: Item) -> Item:
         return context.host(len, item)
     method = special(context, item, "__len__")
     if type(method) is type(length):
-        return context.call(method, [item])
+        return _sensible_length(context, context.call(method, [item]))
     return builtin_length(context, item)
+
+
+def _sensible_length(context: Context, answer: Item) -> Item:
+    """What a `__len__` of the program's own answered, checked as `len` does."""
+    size = index_of(context, answer)
+    if type(size) is int and not 0 <= size <= sys.maxsize:
+        if size < 0:
+            context.throw(ValueError, "__len__() should return >= 0")
+        context.throw(OverflowError, "cannot fit 'int' into an index-sized integer")
+    return size
 
 
 def builtin_length(context: Context, item: Item) -> Item:
@@ -320,12 +342,18 @@ def get_item(context: Context, container: Item, key: Item) -> Item:
             context.stop(DATA_DEPENDENT_INDEX, key.meta.text)
         if isinstance(container, type):
             return _class_item(context, container, key)
-        index = key if not isinstance(key, Value) else index_of(context, key)
-        return context.host(operator.getitem, container, index)
+        return context.host(operator.getitem, container, _raw_key(context, container, key))
     method = special(context, container, "__getitem__")
     if method is MISSING:
         context.throw(TypeError, f"'{class_name(container)}' object is not subscriptable")
     return context.call(method, [container, key])
+
+
+def _raw_key(context: Context, container: Any, key: Item) -> Any:
+    """The key for an item of a string, a raw tuple and the like."""
+    if type(key) is slice:
+        return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
+    return index_of(context, key) if special(context, key, "__index__") is not MISSING else key
 
 
 def _class_item(context: Context, cls: type, key: Item) -> Item:
@@ -336,33 +364,57 @@ def _class_item(context: Context, cls: type, key: Item) -> Item:
 
 
 def index_of(context: Context, item: Item) -> Any:
-    """`operator.index(item)`: an int, a slice of ints, or None."""
+    """`operator.index(item)`."""
     item = item.realise(context) if type(item) is Lazy else item
     if type(item) is TensorValue:
         context.stop(DATA_DEPENDENT_INDEX, item.meta.text)
-    if isinstance(item, Value):
-        method = special(context, item, "__index__")
-        if method is MISSING:
-            context.throw(TypeError, f"'{class_name(item)}' object cannot be interpreted as an integer")
-        return context.call(method, [item])
-    return item
+    if isinstance(item, (int, torch.SymInt)) and not isinstance(item, enum.Enum):
+        return item
+    method = special(context, item, "__index__")
+    if method is MISSING:
+        context.throw(TypeError, f"'{class_name(item)}' object cannot be interpreted as an integer")
+    return realise(context, context.call(method, [item]))
 
 
 def sequence_item(context: Context, container: SequenceValue, key: Item) -> Item:
-    """list.__getitem__ and tuple.__getitem__."""
-    key = index_of(context, key)
+    """list.__getitem__, tuple.__getitem__ and deque.__getitem__."""
+    key = subscript(context, container, key)
     if isinstance(key, slice):
-        bounds = slice(*(index_of(context, bound) for bound in (key.start, key.stop, key.step)))
-        items = context.host(operator.getitem, container.all(context), bounds)
+        items = context.host(operator.getitem, container.all(context), key)
         return make_tuple(items) if isinstance(container, TupleValue) else ListValue(list, items)
-    if isinstance(key, (float, str)) or key is None:
-        context.throw(TypeError, f"{class_name(container)} indices must be integers or slices, not {class_name(key)}")
     size = len(container.open(context))
     position = int(key)
     if not -size <= position < size:
-        what = "deque" if issubclass(container.cls, deque) else f"{'tuple' if isinstance(container, TupleValue) else 'list'}"
-        context.throw(IndexError, f"{what} index out of range")
+        context.throw(IndexError, f"{_kind_of(container)} index out of range")
     return container.read(context, position % size)
+
+
+def _kind_of(container: SequenceValue) -> str:
+    return next(kind.__name__ for kind in (tuple, list, deque) if issubclass(container.cls, kind))
+
+
+def subscript(context: Context, container: SequenceValue, key: Item) -> Any:
+    """The key of a sequence: an int, or a slice of ints (not for a deque)."""
+    key = realise(context, key)
+    if isinstance(key, slice) and not issubclass(container.cls, deque):
+        return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
+    if special(context, key, "__index__") is MISSING and type(key) is not TensorValue:
+        kind = _kind_of(container)
+        wanted = f"sequence index must be integer, not '{class_name(key)}'"
+        if kind != "deque":
+            wanted = f"{kind} indices must be integers or slices, not {class_name(key)}"
+        context.throw(TypeError, wanted)
+    return index_of(context, key)
+
+
+def slice_bound(context: Context, bound: Item) -> Any:
+    """One part of a slice: None, or an int."""
+    bound = realise(context, bound)
+    if bound is None or type(bound) in LITERALS:
+        return bound
+    if special(context, bound, "__index__") is MISSING:
+        context.throw(TypeError, "slice indices must be integers or None or have an __index__ method")
+    return index_of(context, bound)
 
 
 def set_item(context: Context, container: Item, key: Item, item: Item) -> None:
@@ -386,18 +438,20 @@ def contains(context: Context, container: Item, item: Item) -> bool:
     container = container.realise(context) if type(container) is Lazy else container
     item = item.realise(context) if type(item) is Lazy else item
     method = special(context, container, "__contains__")
-    if isinstance(container, Value) or type(method) is type(contains):
-        if method is not MISSING and method is not None:
+    if method is None:
+        context.throw(TypeError, f"'{class_name(container)}' object is not a container")
+    if isinstance(container, Value) or isinstance(container, frozenset) or type(method) is type(contains):
+        if method is not MISSING:
             return truth(context, context.call(method, [container, item]))
-    elif not isinstance(item, Value) or not isinstance(container, tuple):
-        if isinstance(item, Value):
-            if isinstance(container, (frozenset, str)):
-                return False if isinstance(container, frozenset) else context.host(operator.contains, container, None)
-            item = index_of(context, item)
+    elif not isinstance(item, Value):
         return context.host(operator.contains, container, item)
+    elif isinstance(container, str):
+        context.throw(TypeError, f"'in <string>' requires string as left operand, not {class_name(item)}")
+    if special(context, container, "__iter__") in (MISSING, None) and special(context, container, "__getitem__") is MISSING:
+        context.throw(TypeError, f"argument of type '{class_name(container)}' is not iterable")
     iterator = iterate(context, container)
     while (candidate := next_item(context, iterator)) is not END:
-        if candidate is item or truth(context, compare(context, operator.eq, candidate, item)):
+        if equal(context, candidate, item):
             return True
     return False
 
@@ -419,15 +473,22 @@ def iterate(context: Context, item: Item) -> Item:
         return item
     method = special(context, item, "__iter__")
     if type(method) is type(iterate):
-        return context.call(method, [item])
+        return _checked_iterator(context, context.call(method, [item]))
     builtin = builtin_iterator(context, item)
     if builtin is not None:
         return builtin
     if method is not MISSING and method is not None:
-        return context.call(method, [item])
-    if special(context, item, "__getitem__") is not MISSING:
+        return _checked_iterator(context, context.call(method, [item]))
+    if method is MISSING and special(context, item, "__getitem__") is not MISSING:
         return context.call(context.polyfill("iterate by index"), [item])
     context.throw(TypeError, f"'{class_name(item)}' object is not iterable")
+
+
+def _checked_iterator(context: Context, iterator: Item) -> Item:
+    iterator = realise(context, iterator)
+    if not isinstance(iterator, IteratorValue) and special(context, iterator, "__next__") is MISSING:
+        context.throw(TypeError, f"iter() returned non-iterator of type '{class_name(iterator)}'")
+    return iterator
 
 
 def builtin_iterator(context: Context, item: Item) -> IteratorValue | None:
@@ -435,11 +496,11 @@ def builtin_iterator(context: Context, item: Item) -> IteratorValue | None:
     if isinstance(item, SequenceValue):
         return SequenceIterator(context, item)
     if isinstance(item, DictValue):
-        return ItemsIterator(context, type(iter({})), list(item.all(context)))
+        return TableIterator(context, item, "keys")
     if isinstance(item, DictView):
-        return ItemsIterator(context, _VIEW_ITERATORS[item.kind], item.all(context))
+        return TableIterator(context, item.dictionary, item.kind)
     if isinstance(item, SetValue):
-        return ItemsIterator(context, type(iter(set())), list(item.all(context)))
+        return TableIterator(context, item, "elements")
     if isinstance(item, TensorValue):
         return ItemsIterator(context, type(iter([])), context.tensor_rows(item))
     return None
@@ -482,10 +543,3 @@ def unpack(context: Context, iterable: Item) -> list[Item]:
     while (item := next_item(context, iterator)) is not END:
         items.append(item)
     return items
-
-
-_VIEW_ITERATORS: dict[str, type] = {
-    "keys": type(iter({}.keys())),
-    "values": type(iter({}.values())),
-    "items": type(iter({}.items())),
-}

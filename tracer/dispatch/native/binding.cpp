@@ -24,6 +24,19 @@ bool may_change_class(PyTypeObject* type) {
   return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) || PyType_IsSubtype(type, &PyModule_Type);
 }
 
+// Where the object at `node`, a field of `base`, is kept; null if that is not one word in memory.
+const uint64_t* place_in(PyObject* base, const Node& node) {
+  if (node.access == Access::contents) return word(&reinterpret_cast<PyCellObject*>(base)->ob_ref);
+  if (!PyFunction_Check(base)) return nullptr;
+  auto* function = reinterpret_cast<PyFunctionObject*>(base);
+  switch (node.field) {
+    case Field::code: return word(&function->func_code);
+    case Field::defaults: return word(&function->func_defaults);
+    case Field::keyword_defaults: return word(&function->func_kwdefaults);
+    default: return nullptr;
+  }
+}
+
 // A type's version tag is 32 bits, and the padding behind it never changes.
 static_assert(offsetof(PyTypeObject, tp_version_tag) % sizeof(uint64_t) == 0);
 static_assert(offsetof(PyTypeObject, tp_finalize) - offsetof(PyTypeObject, tp_version_tag) == sizeof(uint64_t));
@@ -99,6 +112,7 @@ Verdict GuardProgram::build(Frame& frame, const Anchor& anchor, Binding& binding
     frame.value(node) = value;
     Verdict found = checks_hold(node, value, true);
     if (found != Verdict::holds) return found;
+    if (node.is_known) stamp_known(frame, binding, index);
     stamp(binding, index, value);
   }
   return Verdict::holds;
@@ -123,6 +137,21 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
     if (checks_[check].test == Test::tensor) {
       binding.tensors.push_back({value, checks_[check].tensor, index});
     }
+  }
+}
+
+// A field whose object is known needs no second look while the field is the same and the object alive.
+void GuardProgram::stamp_known(Frame& frame, Binding& binding, uint32_t index) {
+  const Node& node = nodes_[index];
+  if (node.access != Access::contents && node.access != Access::getattr) return;
+  if (const uint64_t* place = place_in(frame.value(node.base), node)) {
+    add(binding, place);
+  } else {
+    add(binding, &unversioned, 1, index);
+  }
+  for (uint32_t check = node.first_check; check != none; check = checks_[check].next) {
+    PyObject* reference = checks_[check].reference;
+    if (reference) add(binding, word(&reinterpret_cast<PyWeakReference*>(reference)->wr_object));
   }
 }
 
@@ -167,7 +196,8 @@ bool GuardProgram::verify(Frame& frame, Binding& binding) {
 bool GuardProgram::repair(Frame& frame, Binding& binding, uint32_t owner) {
   const Node& node = nodes_[owner];
   PyObject* container = frame.value(node);
-  if (node.access == Access::module && frame.read(node) != container) return false;
+  bool read_again = node.access == Access::module || node.access == Access::getattr;
+  if (read_again && frame.read(node) != container) return false;
   if (checks_hold(node, container, false) != Verdict::holds) return false;
   for (uint32_t index = node.first_child; index != none; index = nodes_[index].next_sibling) {
     const Node& child = nodes_[index];

@@ -103,12 +103,13 @@ class Compiler {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); ++i) {
       if (!add_row(PyTuple_GET_ITEM(rows, i))) return false;
     }
+    std::vector<uint32_t> input_nodes;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i) {
-      uint32_t node = node_of(PyTuple_GET_ITEM(inputs, i));
-      if (node == none) return false;
-      program_.input_nodes_.push_back(node);
+      input_nodes.push_back(node_of(PyTuple_GET_ITEM(inputs, i)));
+      if (input_nodes.back() == none) return false;
     }
     place_nodes();
+    for (uint32_t node : input_nodes) program_.input_places_.push_back({at(node).scope, at(node).slot});
     return true;
   }
 
@@ -212,6 +213,7 @@ class Compiler {
     node.last_check = place;
     switch (test) {
       case Test::type: node.typed = true; break;
+      case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
       case Test::keys: node.ordered = node.sized = true; break;
       case Test::length: case Test::absent: case Test::set_items: node.sized = true; break;
@@ -350,8 +352,10 @@ class Compiler {
     const Node& base = at(node.base);
     uint32_t scope = base.member ? base.scope : base.anchor;
     if (scope == none) return none;
-    if (node.access == Access::index) return base.member && is_tuple(base) ? scope : none;
-    return is_durable(node.access) ? scope : none;
+    if (!base.member) return is_durable(node.access) ? scope : none;
+    if (node.access == Access::index) return is_tuple(base) ? scope : none;
+    bool in_a_word = node.access == Access::contents || node.field != Field::other;
+    return is_durable(node.access) || (in_a_word && node.is_known) ? scope : none;
   }
 
   bool is_anchor(const Node& node) const {
@@ -363,6 +367,7 @@ class Compiler {
   bool is_tuple(const Node& node) const {
     for (uint32_t i = node.first_check; i != none; i = program_.checks_[i].next) {
       const Check& check = program_.checks_[i];
+      if (check.test == Test::same_object) return PyTuple_Check(check.expected);
       if (check.test != Test::type || !PyType_Check(check.expected)) continue;
       return PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(check.expected), &PyTuple_Type);
     }

@@ -23,12 +23,14 @@ class Frame {
 
   PyObject*& value(uint32_t index) { return value(nodes[index]); }
   PyObject*& value(const Node& node) { return scopes_[node.scope][node.slot]; }
+  PyObject* value(const Place& place) { return scopes_[place.scope][place.slot]; }
   void enter(uint32_t scope, Binding& binding) { scopes_[scope] = binding.values.data(); }
 
   // The value `node` leads to, borrowed or added to `owned`; null, with or without a Python error, if nowhere.
   PyObject* read(const Node& node);
 
   PyObject* keep(PyObject* created) {
+    if (owned.empty()) owned.reserve(16);
     if (created) owned.emplace_back(created);
     return created;
   }

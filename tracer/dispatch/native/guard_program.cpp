@@ -48,7 +48,7 @@ Verdict GuardProgram::run(const Call& call, PyObject** arguments, std::vector<Ob
   Verdict verdict = run_steps(frame);
   if (verdict == Verdict::holds) verdict = cross_checks_hold(frame);
   if (verdict != Verdict::holds) return verdict;
-  for (uint32_t index : input_nodes_) *arguments++ = frame.value(index);
+  for (const Place& place : input_places_) *arguments++ = frame.value(place);
   return Verdict::holds;
 }
 

@@ -59,6 +59,7 @@ struct Node {
   bool reads_class = false;  // has a child `class_attribute`
   bool ordered = false;      // the order of its keys was relied on
   bool is_hook_table = false;
+  bool is_known = false;     // checked to be one object, which the guard keeps or watches
   bool is_tensor = false;
   uint32_t base = none;
   uint32_t other = none;     // `item_of`: the node that gives the key
@@ -68,6 +69,10 @@ struct Node {
   uint32_t anchor = none;    // the scope whose anchor this node is
   PyObject* key = nullptr;   // borrowed from the source
   Py_ssize_t index = 0;
+};
+
+struct Place {
+  uint32_t scope, slot;
 };
 
 struct Comparison {
@@ -97,7 +102,7 @@ class GuardProgram {
   // alive at least as long as the model is unchanged and `owned` exists.
   Verdict run(const Call& call, PyObject** arguments, std::vector<Object>& owned);
 
-  size_t input_count() const { return input_nodes_.size(); }
+  size_t input_count() const { return input_places_.size(); }
   size_t binding_count() const;
   bool is_dead() const;  // an object it was rooted at, or compares with, is gone
 
@@ -116,6 +121,7 @@ class GuardProgram {
   Verdict bind(Frame& frame, uint32_t scope, PyObject* root);
   Verdict build(Frame& frame, const Anchor& anchor, Binding& binding);
   void stamp(Binding& binding, uint32_t index, PyObject* value);
+  void stamp_known(Frame& frame, Binding& binding, uint32_t index);
   void stamp_content(Binding& binding, uint32_t index, PyObject* value);
   bool verify(Frame& frame, Binding& binding);
   bool repair(Frame& frame, Binding& binding, uint32_t owner);
@@ -129,7 +135,7 @@ class GuardProgram {
   std::vector<Check> checks_;
   std::vector<Step> steps_;
   std::vector<Anchor> anchors_;  // by scope; the first is unused
-  std::vector<uint32_t> input_nodes_;
+  std::vector<Place> input_places_;
   std::vector<Comparison> comparisons_;
   std::vector<Condition> conditions_;
   std::vector<std::unique_ptr<TensorCheck>> tensor_checks_;

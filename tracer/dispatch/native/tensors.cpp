@@ -37,6 +37,10 @@ struct Layout : c10::TensorImpl {
   static const char* start(const c10::TensorImpl* impl) {
     return reinterpret_cast<const char*>(&(impl->*(&Layout::sizes_and_strides_)));
   }
+  // The private `autograd_meta_`, which lies just before `extra_meta_`; see check_tensor_layout.
+  static c10::AutogradMetaInterface* autograd_meta(const c10::TensorImpl* impl) {
+    return reinterpret_cast<c10::AutogradMetaInterface* const*>(&(impl->*(&Layout::extra_meta_)))[-1];
+  }
   static bool is_one_run(const c10::TensorImpl* impl) {
     auto end = reinterpret_cast<const char*>(&(impl->*(&Layout::key_set_))) + sizeof(c10::DispatchKeySet);
     return end - start(impl) == length;
@@ -67,7 +71,7 @@ struct Expected {
 };
 
 bool requires_grad(const c10::TensorImpl* impl) {
-  auto* meta = impl->autograd_meta();
+  auto* meta = Layout::autograd_meta(impl);
   return meta && meta->requires_grad();
 }
 
@@ -262,12 +266,13 @@ bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t*
 
 bool check_tensor_layout() {
   Object torch(PyImport_ImportModule("torch"));
-  if (!torch) return false;
-  Object tensor(PyObject_CallMethod(torch.get(), "empty", "i", 1));
-  if (!tensor) return false;
-  Object address(PyObject_GetAttrString(tensor.get(), "_cdata"));
+  Object tensor(torch ? PyObject_CallMethod(torch.get(), "empty", "i", 1) : nullptr);
+  Object same(tensor ? PyObject_CallMethod(tensor.get(), "requires_grad_", nullptr) : nullptr);
+  Object address(same ? PyObject_GetAttrString(tensor.get(), "_cdata") : nullptr);
   if (!address) return false;
-  if (PyLong_AsVoidPtr(address.get()) == impl_of(tensor.get())) return true;
+  auto* impl = impl_of(tensor.get());
+  bool known = PyLong_AsVoidPtr(address.get()) == impl;
+  if (known && impl->autograd_meta() && impl->autograd_meta() == Layout::autograd_meta(impl)) return true;
   PyErr_SetString(PyExc_ImportError, "this torch lays out tensor objects in a way bytegraph does not know");
   return false;
 }

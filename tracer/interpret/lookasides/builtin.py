@@ -14,10 +14,11 @@ import torch
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, lookaside
+from tracer.interpret.shapes import as_python
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
 from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.functions import FunctionValue
@@ -112,6 +113,8 @@ def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     if isinstance(classes, Value):
         trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {classes.cls.__name__}")
     if not isinstance(item, Value):
+        if type(item) in PYTHON_TYPES:
+            return trace.host(issubclass, type_of(trace, item), classes)
         return trace.host(isinstance, item, classes)
     cls = type_of(trace, item)
     if isinstance(item, ObjectValue) and item.object is not MISSING:
@@ -374,6 +377,8 @@ def _type_call(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
 def _number(kind: Any, method: str) -> Any:
     def convert(trace: Trace, *args: Item) -> Item:
         item = realise(trace, args[0]) if args else MISSING
+        if PYTHON_TYPES.get(type(item)) is kind:
+            return item
         if isinstance(item, TensorValue):
             trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
         if isinstance(item, Value):
@@ -438,6 +443,7 @@ def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
 @lookaside(format)
 def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     item, spec = realise(trace, item), realise(trace, spec)
+    item = as_python(item) if type(item) in PYTHON_TYPES else item
     if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
         return trace.host(format, item, spec)
     method = special(trace, item, "__format__")

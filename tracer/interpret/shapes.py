@@ -1,0 +1,321 @@
+"""Symbolic sizes: which dimensions and ints have been seen to change, and the symbols that stand for them.
+
+The algebra is torch's ShapeEnv; what it had to assume comes out as guards. torch's symbolic modules
+are imported when the first symbol is made, since they bring sympy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tracer.guards.checks import Expression
+from tracer.guards.source import Source
+
+if TYPE_CHECKING:
+    import sympy
+
+    from passes.meta import TensorMeta
+    from tracer.interpret.trace import Trace
+    from tracer.values.tensors import TensorValue
+
+SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
+ATTRIBUTE_CHANGES = 2
+"""Times that an int attribute must have changed before it is a symbol: most are settings, a few are counters."""
+
+
+class History:
+    """What earlier captures of one code object saw at each access path."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, tuple[int, ...]] = {}
+        self.dynamic_sizes: dict[str, set[int]] = {}
+        self.ints: dict[str, int] = {}
+        self.int_changes: dict[str, int] = {}
+
+    def changed_dimensions(self, text: str, shape: tuple[int, ...]) -> set[int]:
+        """The dimensions of the tensor at `text` that are known to vary, after having seen `shape`."""
+        before = self.sizes.get(text)
+        changed = self.dynamic_sizes.setdefault(text, set())
+        if before is not None:
+            if len(before) != len(shape):
+                changed.clear()
+            else:
+                changed.update(d for d, size in enumerate(shape) if size != before[d])
+        self.sizes[text] = shape
+        return changed
+
+    def changes(self, text: str, value: int) -> int:
+        """How often the int at `text` has changed, after having seen `value`."""
+        if self.ints.get(text, value) != value:
+            self.int_changes[text] = self.int_changes.get(text, 0) + 1
+        self.ints[text] = value
+        return self.int_changes.get(text, 0)
+
+
+class Shapes:
+    """The symbols of one trace. `dynamic` is the user's choice: None follows the history."""
+
+    def __init__(self, history: History, dynamic: bool | None) -> None:
+        self.history = history
+        self.dynamic = dynamic
+        self.environment: Any = None
+        self.sources: dict[Any, Source] = {}
+        self.nodes: dict[Any, torch.fx.Node] = {}
+
+    def integer(self, trace: Trace, value: int, source: Source) -> torch.SymInt | None:
+        """A symbol for an int from outside when it is known to vary, else None."""
+        if self.dynamic is False:
+            return None
+        attribute = _is_attribute(source)
+        changes = self.history.changes(source.text, value)
+        if changes < (ATTRIBUTE_CHANGES if attribute else 1) and not (self.dynamic and not attribute):
+            return None
+        if abs(value) >= 1 << 62:
+            return None
+        trace.guard(source, "type", int)
+        return self._symbol(value, source, size=False)
+
+    def symbolise(self, trace: Trace, value: TensorValue) -> tuple[int, ...]:
+        """Give an input's varying dimensions symbols; the dimensions that the tensor guard leaves out."""
+        real: Any = value.object
+        source = value.source
+        assert source is not None
+        if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
+            return ()
+        changed = self.history.changed_dimensions(source.text, tuple(real.shape))
+        dimensions = set(range(real.dim())) if self.dynamic else changed
+        varying = tuple(d for d in sorted(dimensions) if real.shape[d] > 1)
+        if not varying:
+            return ()
+        shape = [
+            self._symbol(size, source.child("size", d), size=True) if d in varying else size
+            for d, size in enumerate(real.shape)
+        ]
+        value.meta = value.meta.replace(shape=tuple(shape), stride=self._strides(trace, value.meta, shape, source))
+        return varying
+
+    def _strides(self, trace: Trace, meta: TensorMeta, shape: list[Any], source: Source) -> tuple[Any, ...]:
+        """Strides that are the product of the sizes inside them are symbolic too; each is guarded to be so."""
+        assert meta.stride is not None
+        strides: list[Any] = list(meta.stride)
+        expected: Any = 1
+        expected_hint = 1
+        for d in sorted(range(len(strides)), key=lambda d: (meta.stride[d], meta.shape[d]) if meta.stride else 0):
+            if strides[d] == expected_hint and isinstance(expected, torch.SymInt):
+                strides[d] = expected
+                stride_symbol = source.child("stride", d)
+                self._guard(trace, expected.node.expr, stride_symbol)
+            if meta.stride[d] == expected_hint:
+                expected = expected * shape[d]
+                expected_hint = expected_hint * meta.shape[d]
+        return tuple(strides)
+
+    def _symbol(self, value: int, source: Source, size: bool) -> Any:
+        from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+
+        if self.environment is None:
+            self.environment = ShapeEnv()
+        name = torch._guards.Source.__new__(_named_source())
+        object.__setattr__(name, "text", source.text)
+        make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol
+        symbol = make(value, name, dynamic_dim=DimDynamic.DYNAMIC)
+        self.sources[symbol] = source
+        return self.environment.create_symintnode(symbol, hint=value, source=name)
+
+    # Guards --------------------------------------------------------------------------------------
+
+    def finish(self, trace: Trace) -> None:
+        """Add what the algebra assumed as guards. Raises NotExpressible."""
+        if self.environment is None:
+            return
+        import sympy
+
+        for symbol, source in self.sources.items():
+            if source.accessor == "size":
+                self._guard(trace, sympy.Ge(symbol, 2, evaluate=False))
+        for guard in self.environment.guards:
+            self._guard(trace, guard.expr)
+
+    def _guard(self, trace: Trace, expression: sympy.Basic, equals: Source | None = None) -> None:
+        """Guard that `expression` is true, or that it equals what is at `equals`."""
+        places: list[Source] = []
+        program = postfix(expression, self.sources, places)
+        text = str(expression)
+        for symbol in expression.free_symbols:
+            text = text.replace(str(symbol), self.sources[symbol].text)
+        if equals is not None:
+            places.append(equals)
+            program = [*program, ("load", len(places) - 1), ("==", 0)]
+            text = f"{equals.text} == {text}"
+        trace.guard(None, "expression", Expression(tuple(places), tuple(program), text))
+
+    # Graph ---------------------------------------------------------------------------------------
+
+    def node(self, trace: Trace, size: Any) -> Any:
+        """The graph's node for a symbol, made of operators on the sizes it comes from."""
+        if not isinstance(size, torch.SymInt):
+            return size.node.guard_float("", 0) if isinstance(size, torch.SymFloat) else bool(size)
+        return self._expression_node(trace, size.node.expr)
+
+    def _expression_node(self, trace: Trace, expression: Any) -> Any:
+        import sympy
+
+        if isinstance(expression, sympy.Integer):
+            return int(expression)
+        node = self.nodes.get(expression)
+        if node is None:
+            if expression in self.sources:
+                node = trace.size_input(self.sources[expression], self.symint(expression))
+            else:
+                operator_of, parts = _operator(expression)
+                node = self._expression_node(trace, parts[0])
+                for part in parts[1:]:
+                    operands = (node, self._expression_node(trace, part))
+                    node = trace.graph.call(operator_of, operands, None, None, trace.location)
+                if isinstance(node, torch.fx.Node):
+                    node.meta["symbol"] = self.symint(expression)
+            self.nodes[expression] = node
+        return node
+
+    def symint(self, expression: Any) -> Any:
+        return self.environment.create_symintnode(expression, hint=None)
+
+
+class NotExpressible(Exception):
+    """What the algebra assumed cannot be checked by the native guard program: capture without symbols."""
+
+
+def as_python(size: Any) -> Any:
+    """A symbol as the number it stands for now; the trace depends on it from here on."""
+    if isinstance(size, torch.SymInt):
+        return int(size)
+    return float(size) if isinstance(size, torch.SymFloat) else bool(size)
+
+
+def _is_attribute(source: Source) -> bool:
+    base = source.base
+    return source.accessor == "getattr" or (base is not None and base.accessor in ("dict", "class attribute"))
+
+
+def _is_buffer(source: Source) -> bool:
+    base = source.base
+    return base is not None and base.accessor == "item" and base.key == "_buffers"
+
+
+def _named_source() -> Any:
+    global _source_class
+    if _source_class is None:
+        from torch._guards import Source as TorchSource
+
+        class NamedSource(TorchSource):
+            """An access path of ours, as ShapeEnv wants to see one: by name only."""
+
+            text: str
+
+            @property
+            def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+                return self.text
+
+            def __hash__(self) -> int:
+                return hash(self.text)
+
+            def __eq__(self, other: object) -> bool:
+                return isinstance(other, NamedSource) and other.text == self.text
+
+        _source_class = NamedSource
+    return _source_class
+
+
+_source_class: Any = None
+
+
+# Expressions -----------------------------------------------------------------------------------------
+
+POSTFIX = {
+    "Add": "+",
+    "Mul": "*",
+    "FloorDiv": "//",
+    "CleanDiv": "//",
+    "Mod": "%",
+    "PythonMod": "%",
+    "Min": "min",
+    "Max": "max",
+    "Equality": "==",
+    "Unequality": "!=",
+    "StrictLessThan": "<",
+    "LessThan": "<=",
+    "StrictGreaterThan": ">",
+    "GreaterThan": ">=",
+    "And": "and",
+    "Or": "or",
+}
+"""sympy's (and torch's) node classes to operations of the guard program."""
+
+
+def postfix(expression: Any, sources: dict[Any, Source], places: list[Source]) -> list[tuple[str, int]]:
+    """An expression as a postfix program; `places` grows by the sources it loads. Raises NotExpressible."""
+    kind = type(expression).__name__
+    if expression in sources:
+        source = sources[expression]
+        if source not in places:
+            places.append(source)
+        return [("load", places.index(source))]
+    if expression.is_Integer:
+        return [("constant", int(expression))]
+    if kind in ("BooleanTrue", "BooleanFalse"):
+        return [("constant", int(kind == "BooleanTrue"))]
+    if kind == "Not":
+        return [*postfix(expression.args[0], sources, places), ("not", 0)]
+    if kind in ("Pow", "PowByNatural"):
+        base, exponent = expression.args
+        if not exponent.is_Integer or not 1 <= int(exponent) <= 8:
+            raise NotExpressible(str(expression))
+        part = postfix(base, sources, places)
+        return part + (part + [("*", 0)]) * (int(exponent) - 1)
+    name = POSTFIX.get(kind)
+    if name is None:
+        raise NotExpressible(str(expression))
+    program = postfix(expression.args[0], sources, places)
+    for part in expression.args[1:]:
+        program = [*program, *postfix(part, sources, places), (name, 0)]
+    return program
+
+
+def _operator(expression: Any) -> tuple[Any, tuple[Any, ...]]:
+    import operator
+
+    operators = {
+        "Add": operator.add,
+        "Mul": operator.mul,
+        "FloorDiv": operator.floordiv,
+        "CleanDiv": operator.floordiv,
+        "Mod": operator.mod,
+        "PythonMod": operator.mod,
+        "Pow": operator.pow,
+        "PowByNatural": operator.pow,
+        "Min": torch.sym_min,
+        "Max": torch.sym_max,
+    }
+    kind = type(expression).__name__
+    if kind not in operators:
+        raise NotExpressible(str(expression))
+    return operators[kind], expression.args
+
+
+def python_text(expression: Any, name_of: Any) -> str:
+    """An expression as Python source, symbols named by `name_of`. Raises NotExpressible."""
+    kind = type(expression).__name__
+    if expression.is_Symbol:
+        return name_of(expression)
+    if expression.is_Integer:
+        return str(int(expression))
+    symbols = {"Add": " + ", "Mul": " * ", "FloorDiv": " // ", "CleanDiv": " // ", "Mod": " % ", "PythonMod": " % "}
+    symbols |= {"Pow": " ** ", "PowByNatural": " ** "}
+    parts = [python_text(part, name_of) for part in expression.args]
+    if kind in ("Min", "Max"):
+        return f"{kind.lower()}({', '.join(parts)})"
+    if kind not in symbols:
+        raise NotExpressible(str(expression))
+    return f"({symbols[kind].join(parts)})"
