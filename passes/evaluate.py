@@ -66,6 +66,10 @@ class Evaluator:
         except (KeyError, TypeError):  # TypeError: a torch.SymInt cannot be hashed
             return self._remembered_derivation(target, args, kwargs, modes)
 
+    def evaluate_once(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
+        """As `evaluate`, without remembering: for Python code called like an operator, which may be rewritten."""
+        return self._derive(target, args, kwargs, modes, shape_env_of(leaves((args, kwargs))))
+
     def forget(self) -> None:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
         self._known.clear()

@@ -151,6 +151,10 @@ NAMES: Final = {
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
         avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d
         zeros_like ones_like empty_like full_like
+        absolute_ acos_ acosh_ asin_ asinh_ atan_ atan2_ atanh_ bitwise_left_shift_ bitwise_not_ bitwise_right_shift_
+        bitwise_xor_ copysign_ cosh_ cumprod_ cumsum_ deg2rad_ digamma_ erfc_ erfinv_ exp2_ expm1_ float_power_ frac_
+        heaviside_ hypot_ i0_ ldexp_ lgamma_ log10_ log1p_ log2_ logical_and_ logical_not_ logical_or_ logical_xor_
+        logit_ rad2deg_ sgn_ sinc_ sinh_ tan_ true_divide_ xlogy_
         """,
     "conversion": "bfloat16 bool byte cdouble cfloat char cpu double float half int long short to type_as",
     "contraction": """

@@ -1,6 +1,7 @@
 """Eager replay of graphs, and the look-up of backends."""
 
 import collections
+import gc
 import operator
 import subprocess
 import sys
@@ -157,14 +158,17 @@ def test_a_large_graph_compiles_fast():
         node = sketch.call(torch.softmax, node, dim=-1)
         node = sketch.call(("method", "view"), node, 2, 3)
     sketch.builder.output([node])
-    fastest = min(timed(lambda: compile_graph(sketch.builder.graph)) for _ in range(5))
+    gc.disable()
+    fastest = min(timed(lambda: compile_graph(sketch.builder.graph)) for _ in range(9))
+    gc.enable()
     assert fastest < 0.06
 
 
 def timed(function):
-    start = time.perf_counter()
+    """Seconds of this process's own time."""
+    start = time.process_time()
     function()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 # Look-up ------------------------------------------------------------------------------------------------

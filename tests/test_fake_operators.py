@@ -25,7 +25,6 @@ KNOWN_DIFFERENCES = {
     "nn.functional.max_unpool2d",  # called through a Python function; channels last
     "nn.functional.rms_norm",  # strides of empty tensors
     "native_group_norm",  # refuses strides that its fake kernel takes
-    "ldexp",  # refuses to write floats to ints, and is not in the tables
     "linalg.pinv",  # autocast inside
     "masked_scatter",  # in place it refuses to grow
     "rand_like",  # strides of empty tensors

@@ -6,6 +6,7 @@ themselves, their continuations, and the frames that residual code calls.
 
 from __future__ import annotations
 
+import gc
 import linecache
 import tempfile
 import threading
@@ -89,9 +90,13 @@ class Engine:
             return RUN_ORIGINAL
         _capturing_threads.add(identity)
         before = exchange_interceptor(None)
+        collecting = gc.isenabled()
+        gc.disable()  # a trace makes many objects and drops them at once: collections in between are wasted
         try:
             return self._capture(cache, function, values)
         finally:
+            if collecting:
+                gc.enable()
             exchange_interceptor(before)
             _capturing_threads.discard(identity)
             _CAPTURING.release()

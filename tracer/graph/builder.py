@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.graph import _illegal_names
 from torch.fx.node import map_arg
 
 from passes.modes import Modes
@@ -26,11 +27,19 @@ class GraphBuilder:
         self.graph = Graph()
         self.attributes: dict[str, Any] = {}
         self._names: dict[Target, str] = {}
+        self._counts: dict[str, int] = {}
+        self._first_call: Node | None = None
         self._module: GraphModule | None = None
 
     def placeholder(self, name: str, meta: Any, source: str) -> Node:
         """An input of the graph, the next positional argument of its program."""
-        node = self.graph.create_node("placeholder", name, name=name)
+        before = self._first_call
+        if before is None:
+            node = self._append("placeholder", name, (), {}, name)
+        else:
+            with self.graph.inserting_before(before):
+                node = self._append("placeholder", name, (), {}, name)
+        node.target = node.name
         node.meta[META] = meta
         node.meta[SOURCE] = source
         return node
@@ -62,6 +71,8 @@ class GraphBuilder:
             name = self._names[target] = name_of(target)
         kind, fx_target = ("call_method", target[1]) if type(target) is tuple else ("call_function", target)
         node = self._append(kind, fx_target, tuple(args), dict(kwargs) if kwargs else {}, name)
+        if self._first_call is None:
+            self._first_call = node
         node.meta[META] = meta
         node.meta[LINE] = line
         node.meta[MODES] = modes
@@ -72,13 +83,26 @@ class GraphBuilder:
     def _append(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Node:
         """What Graph.create_node does, less its search of the arguments for symbols, which takes twice as long."""
         graph = self.graph
-        name = graph._graph_namespace.create_name(name, None)
+        name = self._unique(name)
         node = Node(graph, name, kind, target, args, kwargs)
         graph._graph_namespace.associate_name_with_obj(name, node)
         graph._insert(node)
         graph._find_nodes_lookup_table.insert(node)
         graph._len += 1
         return node
+
+    def _unique(self, name: str) -> str:
+        """What the graph's namespace would answer for an identifier, less its regular expression."""
+        used = self.graph._graph_namespace._used_names
+        unique = name
+        if name in used or name in _illegal_names:
+            count = self._counts.get(name, 0)
+            while unique in used or unique == name:
+                count += 1
+                unique = f"{name}_{count}"
+            self._counts[name] = count
+        used.add(unique)
+        return unique
 
     def output(self, nodes: Sequence[Node]) -> Node:
         """End the graph: its program returns these, as a tuple."""
@@ -93,6 +117,22 @@ class GraphBuilder:
         for node in unused:
             self.graph.erase_node(node)
         return unused
+
+    @property
+    def last(self) -> Node:
+        """The node appended last; the root of the graph when there is none."""
+        return self.graph._root.prev
+
+    def forget_calls(self, since: Node) -> None:
+        """Remove the calls that were appended after `since`, which was the last node then; inputs stay."""
+        node = self.last
+        while node is not since:
+            before = node.prev
+            if node.op != "placeholder":
+                self.graph.erase_node(node)
+            node = before
+        if self._first_call is not None and self._first_call._erased:
+            self._first_call = None
 
     @property
     def inputs(self) -> list[Node]:

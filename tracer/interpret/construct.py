@@ -150,4 +150,4 @@ def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
     keys = [trace.key(item) for item in trace.unpack(iterable)]
     payload = instance.change(trace)
     payload.clear()
-    payload.update(dict.fromkeys(keys))
+    payload.update(keys)

@@ -93,6 +93,8 @@ PURE_FUNCTIONS: frozenset[Any] = frozenset(
         *(torch._C._get_cudnn_sdp_enabled, torch._C._get_float32_matmul_precision),
         *(re.match, re.search, re.sub, re.findall, re.split, re.fullmatch, re.escape),
         *(math.prod, functools.cmp_to_key),
+        *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack, torch._C._is_torch_function_mode_enabled),
+        *(torch._C._is_torch_function_all_disabled, torch._C._get_privateuse1_backend_name),
         *(torch._C._get_cudnn_enabled, torch.backends.mkldnn.is_available),
         *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
         *(inspect.signature,),
@@ -266,6 +268,17 @@ REFUSED_MODULES: dict[str, Reason] = {
 DISABLE_MARKS = ("_bytegraph_disabled", "_torchdynamo_disable")
 """Attributes by which our `disable` and torch's mark a function."""
 
+FOLLOWED: frozenset[Any] = frozenset(
+    function
+    for cls in (inspect.Signature, inspect.BoundArguments)
+    for function in vars(cls).values()
+    if isinstance(function, types.FunctionType)
+)
+"""Functions of refused modules that are interpreted all the same."""
+
+FOLLOWED_CLASSES: frozenset[type] = frozenset({inspect.BoundArguments})
+"""Classes of refused modules that are instantiated all the same."""
+
 Refusal = tuple[Reason, str]
 
 
@@ -278,12 +291,16 @@ def refusal(function: Any) -> Refusal | None:
         for mark in DISABLE_MARKS:
             if function.__dict__.get(mark):
                 return DISABLED, name
+        if function in FOLLOWED:
+            return None
     reason = _refused_module(getattr(function, "__module__", None) or "")
     return None if reason is None else (reason, name)
 
 
 def class_refusal(cls: type) -> Refusal | None:
     """Why a class is not instantiated in the trace."""
+    if cls in FOLLOWED_CLASSES:
+        return None
     if issubclass(cls, torch.Tensor):
         return UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}"
     reason = _refused_module(cls.__module__)

@@ -179,6 +179,10 @@ class Shapes:
             self.nodes[expression] = node
         return node
 
+    def forget_erased(self) -> None:
+        """Calls were removed from the graph: make those of them that compute sizes again when asked."""
+        self.nodes = {expression: node for expression, node in self.nodes.items() if not getattr(node, "_erased", False)}
+
     def symint(self, expression: Any) -> Any:
         return self.environment.create_symintnode(expression, hint=None)
 

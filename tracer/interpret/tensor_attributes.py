@@ -104,5 +104,8 @@ def write(trace: Trace, value: TensorValue, name: str, item: Item) -> None:
     if name == "grad" and value.source is not None:
         value.write(trace, name, None if item is MISSING else item)
         return
+    if name == "requires_grad" and item is not MISSING:
+        trace.tensor_op(torch.Tensor.requires_grad_, (value, item))
+        return
     reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
     trace.stop(reason, f"Tensor.{name} is set")

@@ -109,8 +109,13 @@ def lower_sequence(trace: Trace, items: Sequence[Item], kind: Any, tensors: list
     return (nodes if kind is ListArg else tuple(nodes)), kind([pair[1] for pair in pairs])
 
 
-def tensor_op(trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
-    """One call of an operator: the items it returns."""
+def tensor_op(
+    trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item], remembered: bool = True
+) -> Item:
+    """One call of an operator: the items it returns.
+
+    What the operator gives is `remembered` for the next call, unless that hangs on more than the arguments.
+    """
     tensors: list[TensorValue] = []
     nodes: list[Any] = []
     keys: list[Any] = []
@@ -127,7 +132,8 @@ def tensor_op(trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[s
     if type(target) in METHOD_DESCRIPTORS:
         target = ("method", target.__name__)
     try:
-        outcome = EVALUATOR.evaluate(target, tuple(keys), key_kwargs, trace.modes)
+        evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
+        outcome = evaluate(target, tuple(keys), key_kwargs, trace.modes)
     except OpError as error:
         trace.stop(OPERATOR_ERROR, str(error))
     except DataDependent:

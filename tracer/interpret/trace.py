@@ -5,6 +5,7 @@ The graph, the guards and the effect log grow here and nowhere else.
 
 from __future__ import annotations
 
+import enum
 import types
 from collections.abc import Callable, Mapping, Sequence
 from os import path
@@ -28,7 +29,7 @@ from tracer.values.containers import SetValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.functions import BoundMethod, CellValue
 from tracer.values.iterators import END
-from tracer.values.objects import ExceptionValue
+from tracer.values.objects import ExceptionValue, ObjectValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 LOOP_LIMIT = 200_000
 """Backward jumps that one trace follows before it gives up."""
+
+BUILTIN_HASHES = frozenset((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
+"""(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
@@ -87,6 +91,7 @@ class Trace:
         self._globals: dict[int, dict[str, Item]] = {}
         self._locations: dict[tuple[int, int | None], Location] = {}
         self.function_facts: dict[int, Any] = {}
+        self.hashed: dict[int, list[ObjectValue]] = {}
         self.shapes = shapes
 
     # Facts and guards ----------------------------------------------------------------------------
@@ -131,9 +136,11 @@ class Trace:
             return key
         if cls is tuple and wrap.is_constant_tuple(key):
             return key
+        if isinstance(key, enum.Enum):
+            return key
         if source is None:
-            return key if cls.__hash__ is object.__hash__ or cls.__module__ == "enum" else self._odd_key(cls)
-        return self.wrap(key, source)
+            self._odd_key(cls)
+        return self.key(self.wrap(key, source))
 
     def _odd_key(self, cls: type) -> NoReturn:
         self.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
@@ -146,18 +153,36 @@ class Trace:
             item = concrete.concrete(self, item) if type(item) in PYTHON_TYPES or type(item) is tuple else item
             self.host(hash, item)
             return item
-        if type(item) is TupleValue:
+        if isinstance(item, TupleValue):
             for position, part in enumerate(item.all(self)):
                 item.items[position] = self.key(part)
             raw = make_tuple(item.items)
-            return raw if item.cls is tuple else item
-        if isinstance(item, (TensorValue, BoundMethod)) or (isinstance(item, SetValue) and item.cls is frozenset):
+            if item.cls is tuple and not isinstance(raw, Value):
+                return raw
+        elif isinstance(item, SetValue) and item.cls is frozenset:
+            payload = item.all(self)
+            return item if any(isinstance(part, Value) for part in payload) else frozenset(payload)
+        elif isinstance(item, (TensorValue, BoundMethod)):
             return item
         method = self.class_attribute(item.cls, "__hash__")
         if method is None:
             self.throw(TypeError, f"unhashable type: '{item.cls.__name__}'")
-        if method is not object.__hash__ or self.class_attribute(item.cls, "__eq__") is not object.__eq__:
+        if (method, self.class_attribute(item.cls, "__eq__")) in BUILTIN_HASHES:
+            return item
+        if not isinstance(item, ObjectValue) or isinstance(item, (TupleValue, SetValue)) or type(method) is not types.FunctionType:
             self.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
+        return self._hashed(item, method)
+
+    def _hashed(self, item: ObjectValue, method: Item) -> Item:
+        """A key with a hash of its own: payloads take it for the first equal one of the trace."""
+        number = concrete.concrete(self, self.call(method, [item]))
+        if not isinstance(number, int):
+            self.throw(TypeError, "__hash__ method should return an integer")
+        item.hash = hash(number)
+        alike = self.hashed.setdefault(item.hash, [])
+        item.twin = next((other for other in alike if other is not item and slots.equal(self, other, item)), None)
+        if item.twin is None and not any(other is item for other in alike):
+            alike.append(item)
         return item
 
     # Classes and globals -------------------------------------------------------------------------

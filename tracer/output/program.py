@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
-from tracer.code.decode import UNIT, Code
+from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
 from tracer.interpret.frame import Frame, HandledBefore
 from tracer.interpret.trace import Trace
@@ -82,11 +82,14 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     kinds, arguments = _stack(emitter, frame, op.offset)
     names: list[str] = []
     live = live_names(code, op.index)
+    original = decode(original_place(code.native, op.offset)[0])
     for slot, name in enumerate(code.local_names):
-        if name in live and slot not in code.cell_slots and frame.slots[slot] is not MISSING:
+        if name in live and name in original.local_names and frame.slots[slot] is not MISSING:
             names.append(name)
             arguments.append(expression(emitter, frame.slots[slot]))
-    cells = [cell_expression(emitter, frame.slots[slot]) for slot in (*code.cell_slots, *code.free_slots)]
+    # The closure of a continuation has every cell of the original; cells of its own hold the same.
+    cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
+    cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from tracer.values.iterators import (
     IteratorValue,
     MapIterator,
     SequenceIterator,
+    TableIterator,
     ZipIterator,
 )
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
@@ -261,6 +262,25 @@ def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> str:
     return name
 
 
+def _table_iterator(emitter: Emitter, value: TableIterator) -> str:
+    read = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
+    if value.table is None:
+        return emitter.assign("iterator", "iter(set())" if value.kind == "elements" else f"iter({{}}{read})")
+    payload = value.table.items
+    if value.table.source is not None and value.table.changed and list(payload) != value.keys:
+        raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
+    name = emitter.assign("iterator", f"iter({expression(emitter, value.table)}{read})")
+    if value.index:
+        emitter.say(f"{emitter.constant(advance)}({name}, {value.index})")
+    return name
+
+
+def advance(iterator: Iterator[Any], count: int) -> None:
+    """Skip what the trace has taken from an iterator already."""
+    for _ in range(count):
+        next(iterator)
+
+
 def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
     rest = value.items[value.index :]
     if isinstance(rest, range):
@@ -304,6 +324,7 @@ BUILDERS: tuple[tuple[type, Builder], ...] = (
     (SuperValue, _super),
     (DictView, _view),
     (SequenceIterator, _sequence_iterator),
+    (TableIterator, _table_iterator),
     (ItemsIterator, _items_iterator),
     (EnumerateIterator, _enumerate),
     (ZipIterator, _zip),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
+from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.base import MISSING, Item, Lazy, Missing, Value
 from tracer.values.objects import ObjectValue
 
@@ -98,7 +100,9 @@ class TupleValue(SequenceValue):
         return hash(tuple(self.items))
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, TupleValue) and self.items == other.items)
+        if isinstance(other, TupleValue):
+            return self is other or self.items == other.items
+        return isinstance(other, tuple) and tuple(self.items) == other
 
 
 class DictValue(ObjectValue):
@@ -159,32 +163,62 @@ class DictValue(ObjectValue):
 
 
 class SetValue(ObjectValue):
-    """A set or frozenset; the payload is a dict whose keys are the elements."""
+    """A set or frozenset; the payload is a host set, changed step by step as the program's is.
 
-    __slots__ = ("changed", "complete", "items")
+    So it has the same order, unless it stands for a set from outside whose history is not known:
+    `members` is the order of that one until it is changed, `faithful` whether a copy has it too.
+    """
+
+    __slots__ = ("changed", "complete", "faithful", "items", "members")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
     ) -> None:
         super().__init__(cls, source, obj)
-        self.items: dict[Item, None] = dict.fromkeys(items)
+        self.items: Any = items if type(items) in (set, frozenset) else set(items)
+        self.members: list[Item] | None = None
+        self.faithful = True
         self.changed = False
         self.complete = obj is MISSING
 
-    def all(self, context: Context) -> dict[Item, None]:
+    def all(self, context: Context) -> Any:
         if not self.complete:
             real: Any = self.object
             assert self.source is not None
-            context.guard(self.source, "set items", tuple(real))
-            self.items = {context.wrap_key(key, None): None for key in real}
+            context.guard(self.source, "set items", frozenset(real))
+            kind = frozenset if isinstance(real, frozenset) else set
+            self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
+            exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
+            self.items = real if exact else kind(self.members)
             self.complete = True
         return self.items
 
-    def change(self, context: Context) -> dict[Item, None]:
+    def in_order(self, context: Context) -> list[Item]:
+        """The elements as the program's set lists them."""
         items = self.all(context)
+        if self.members is not None:
+            return self.members
+        if not self.faithful:
+            context.stop(UNSUPPORTED_ITERATOR, "a set from outside that has been changed")
+        return list(items)
+
+    def change(self, context: Context) -> set[Item]:
+        items = self.all(context)
+        if self.members is not None:
+            items = self.items = set(items)
+            self.faithful = list(items) == self.members and getsizeof(items) == getsizeof(self.object)
+            self.members = None
         self.changed = True
         context.effects.record(self)
         return items
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items)) if issubclass(self.cls, frozenset) else id(self)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, SetValue):
+            return self is other
+        return issubclass(self.cls, frozenset) and issubclass(other.cls, frozenset) and self.items == other.items
 
 
 def make_tuple(items: Iterable[Item]) -> Item:

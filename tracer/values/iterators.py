@@ -57,11 +57,11 @@ class TableIterator(IteratorValue):
 
     __slots__ = ("index", "keys", "kind", "size", "table")
 
-    def __init__(self, context: Context, table: DictValue | SetValue, kind: str, keys: list[Item] | None = None) -> None:
+    def __init__(self, context: Context, table: DictValue | SetValue, kind: str) -> None:
         super().__init__(context, TABLE_ITERATORS[kind])
         self.table: DictValue | SetValue | None = table
         self.kind = kind
-        self.keys = list(table.all(context)) if keys is None else keys
+        self.keys = table.in_order(context) if isinstance(table, SetValue) else list(table.all(context))
         self.size = len(self.keys)
         self.index = 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, Item, Value
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
 
 class ObjectValue(Value):
-    """An instance. `object` is the real one, MISSING for one born in the trace."""
+    """An instance. `object` is the real one, MISSING for one born in the trace.
 
-    __slots__ = ("attributes", "dictionary", "object", "rewritten", "written")
+    One whose class has a `__hash__` of its own carries what that answered once it is a key, and its
+    `twin`: an earlier key of the trace that it equals.
+    """
+
+    __slots__ = ("attributes", "dictionary", "hash", "object", "rewritten", "twin", "written")
 
     def __init__(self, cls: type, source: Source | None = None, obj: object = MISSING) -> None:
         self.cls = cls
@@ -28,6 +33,18 @@ class ObjectValue(Value):
         self.written: dict[str, None] = {}
         self.dictionary: ObjectValue | None = None
         self.rewritten = False
+        self.hash: int | None = None
+        self.twin: ObjectValue | None = None
+
+    def __hash__(self) -> int:
+        return id(self) if self.hash is None else self.hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, ObjectValue):
+            return (self.twin or self) is (other.twin or other)
+        if self.hash is not None and not isinstance(other, Value) and hash(other) == self.hash:
+            raise GraphBreak(UNSUPPORTED_OPERATION, f"a {self.cls.__name__} that hashes like {other!r} as a key")
+        return False
 
     @property
     def born(self) -> bool:

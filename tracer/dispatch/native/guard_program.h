@@ -68,6 +68,8 @@ struct Node {
   uint32_t scope = call_scope, slot = 0;
   uint32_t anchor = none;    // the scope whose anchor this node is
   PyObject* key = nullptr;   // borrowed from the source
+  mutable uint32_t slot_version = 0;  // `getattr`: while the base's type has this version tag (0: none), the
+  mutable Py_ssize_t slot_offset = 0;  // attribute is the object at this offset in it
   Py_ssize_t index = 0;
 };
 

@@ -2,6 +2,8 @@
 // No step trusts its base to be of the kind it expects.
 #include "frame.h"
 
+#include <structmember.h>
+
 namespace bytegraph {
 namespace {
 
@@ -59,6 +61,31 @@ PyObject* known_field(PyObject* base, Field field) {
   return nullptr;
 }
 
+// If the attribute is kept in the instance itself (as by `__slots__`), `node` learns where.
+void learn_slot(const Node& node, PyTypeObject* type) {
+  if (type->tp_getattro != PyObject_GenericGetAttr || !PyUnicode_Check(node.key)) return;
+  PyObject* found = _PyType_Lookup(type, node.key);
+  if (!found || !Py_IS_TYPE(found, &PyMemberDescr_Type) || !(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return;
+  const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(found)->d_member;
+  if (member->type != T_OBJECT_EX) return;
+  node.slot_version = type->tp_version_tag;
+  node.slot_offset = member->offset;
+}
+
+// A new reference, or borrowed from its holder if `*borrowed`.
+PyObject* attribute(const Node& node, PyObject* base, bool* borrowed) {
+  *borrowed = true;
+  if (PyObject* field = known_field(base, node.field)) return field;
+  PyTypeObject* type = Py_TYPE(base);
+  if (!node.slot_version) learn_slot(node, type);
+  if (node.slot_version && node.slot_version == type->tp_version_tag) {
+    return *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(base) + node.slot_offset);
+  }
+  node.slot_version = 0;
+  *borrowed = false;
+  return PyObject_GetAttr(base, node.key);
+}
+
 PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
   int64_t result;
   return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
@@ -104,8 +131,9 @@ PyObject* Frame::read(const Node& node) {
     case Access::class_attribute:
       return PyType_Check(base) ? _PyType_Lookup(reinterpret_cast<PyTypeObject*>(base), node.key) : nullptr;
     case Access::getattr: {
-      PyObject* field = known_field(base, node.field);
-      return field ? field : keep(PyObject_GetAttr(base, node.key));
+      bool borrowed;
+      PyObject* found = attribute(node, base, &borrowed);
+      return borrowed ? found : keep(found);
     }
     case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;
     case Access::index: return sequence_item(base, node.index);

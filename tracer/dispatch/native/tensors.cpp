@@ -98,9 +98,14 @@ class Check final : public TensorCheck {
 
   bool same_bytes(const c10::TensorImpl* impl) const {
     if (!has_exemplar_) return false;
-    uint64_t found[words], different = 0;
-    std::memcpy(found, Layout::start(impl), Layout::length);
-    for (size_t i = 0; i < words; ++i) different |= found[i] ^ exemplar_[i];
+    const char* found = Layout::start(impl);
+    uint64_t different = 0;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < words; ++i) {
+      uint64_t word;
+      std::memcpy(&word, found + i * sizeof word, sizeof word);
+      different |= word ^ exemplar_[i];
+    }
     return different == 0;
   }
 
@@ -236,7 +241,14 @@ std::unique_ptr<TensorCheck> TensorCheck::make(PyObject* facts) {
 }
 
 bool tensors_hold(const TensorRecord* records, size_t count) {
+  constexpr size_t far = 16, near = 8, next = 4;  // how far ahead each link of the chain is fetched
   for (size_t i = 0; i < count; ++i) {
+    if (i + far < count) __builtin_prefetch(records[i + far].tensor);
+    if (i + near < count) {
+      auto* impl = reinterpret_cast<const char*>(impl_of(records[i + near].tensor));
+      for (size_t line = 0; line < sizeof(c10::TensorImpl); line += 64) __builtin_prefetch(impl + line);
+    }
+    if (i + next < count) __builtin_prefetch(Layout::autograd_meta(impl_of(records[i + next].tensor)));
     if (!static_cast<Check*>(records[i].check)->fast(records[i].tensor)) {
       PyErr_Clear();
       return false;

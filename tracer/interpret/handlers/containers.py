@@ -60,7 +60,7 @@ def list_append(frame: Frame, op: Op) -> None:
 @handles("SET_ADD")
 def set_add(frame: Frame, op: Op) -> None:
     item = frame.pop()
-    frame.stack[-op.arg].change(frame.trace).setdefault(frame.trace.key(item))
+    frame.stack[-op.arg].change(frame.trace).add(frame.trace.key(item))
 
 
 @handles("MAP_ADD")
@@ -84,7 +84,7 @@ def list_extend(frame: Frame, op: Op) -> None:
 @handles("SET_UPDATE")
 def set_update(frame: Frame, op: Op) -> None:
     items = unpack(frame.trace, frame.pop())
-    frame.stack[-op.arg].change(frame.trace).update(dict.fromkeys(map(frame.trace.key, items)))
+    frame.stack[-op.arg].change(frame.trace).update([frame.trace.key(item) for item in items])
 
 
 @handles("DICT_UPDATE")

@@ -1,4 +1,4 @@
-"""Methods of dicts, their views, and sets, run on their payloads."""
+"""Methods of dicts and their views, run on their payloads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import types
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tracer.interpret.construct import dict_init, set_init
+from tracer.interpret.construct import dict_init
 from tracer.interpret.policy import lookaside
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.attributes import get_attribute
 from tracer.values.base import MISSING, Item, Value, realise
-from tracer.values.containers import DictValue, SetValue, make_tuple
+from tracer.values.containers import DictValue, make_tuple
 from tracer.values.iterators import VIEW_TYPES, DictView, ItemsIterator
 from tracer.values.slots import builtin_iterator, builtin_length, get_item, is_same, special
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 
 lookaside(dict.__init__, OrderedDict.__init__, defaultdict.__init__)(dict_init)
-lookaside(set.__init__)(set_init)
-lookaside(dict.__len__, set.__len__, frozenset.__len__, *(view.__len__ for view in VIEW_TYPES.values()))(
+lookaside(dict.__len__, *(view.__len__ for view in VIEW_TYPES.values()))(
     lambda trace, container: builtin_length(trace, container) if isinstance(container, Value) else len(container)
 )
-lookaside(dict.__iter__, OrderedDict.__iter__, set.__iter__, *(view.__iter__ for view in VIEW_TYPES.values()))(
+lookaside(dict.__iter__, OrderedDict.__iter__, *(view.__iter__ for view in VIEW_TYPES.values()))(
     lambda trace, container: builtin_iterator(trace, container)
 )
 
@@ -232,163 +231,3 @@ def _of_proxy(name: str) -> Any:
 
 for _name in ("get", "keys", "values", "items", "__getitem__", "__contains__", "__len__", "__iter__"):
     lookaside(getattr(types.MappingProxyType, _name))(_of_proxy(_name))
-
-
-# Sets --------------------------------------------------------------------------------------------------
-
-
-def _elements(trace: Trace, item: Item) -> dict[Item, None]:
-    """The elements of any iterable, as the keys of a dict."""
-    item = realise(trace, item)
-    if isinstance(item, SetValue):
-        return item.all(trace)
-    return dict.fromkeys(trace.key(element) for element in trace.unpack(item))
-
-
-def _made(cls: type, elements: Any) -> Item:
-    elements = list(elements)
-    if issubclass(cls, frozenset):
-        return SetValue(frozenset, elements) if any(isinstance(e, Value) for e in elements) else frozenset(elements)
-    return SetValue(set, elements)
-
-
-def _class_of(item: Item) -> type:
-    return item.cls if isinstance(item, Value) else type(item)
-
-
-@lookaside(set.add)
-def _add(trace: Trace, target: SetValue, item: Item) -> None:
-    target.change(trace).setdefault(trace.key(item))
-
-
-@lookaside(set.discard)
-def _discard(trace: Trace, target: SetValue, item: Item) -> None:
-    target.change(trace).pop(trace.key(item), None)
-
-
-@lookaside(set.remove)
-def _remove(trace: Trace, target: SetValue, item: Item) -> None:
-    key = trace.key(item)
-    elements = target.change(trace)
-    if key not in elements:
-        trace.throw(KeyError, key)
-    del elements[key]
-
-
-@lookaside(set.clear)
-def _clear_set(trace: Trace, target: SetValue) -> None:
-    target.change(trace).clear()
-
-
-@lookaside(set.copy)
-def _copy_set(trace: Trace, target: SetValue) -> Item:
-    return SetValue(set, target.all(trace))
-
-
-@lookaside(set.__contains__, frozenset.__contains__)
-def _set_contains(trace: Trace, target: Item, item: Item) -> bool:
-    return trace.key(item) in _elements(trace, target)
-
-
-def _union(trace: Trace, target: Item, *others: Item) -> Item:
-    elements = dict(_elements(trace, target))
-    for other in others:
-        elements.update(_elements(trace, other))
-    return _made(_class_of(target), elements)
-
-
-def _intersection(trace: Trace, target: Item, *others: Item) -> Item:
-    elements = dict(_elements(trace, target))
-    for other in others:
-        theirs = _elements(trace, other)
-        elements = {element: None for element in elements if element in theirs}
-    return _made(_class_of(target), elements)
-
-
-def _difference(trace: Trace, target: Item, *others: Item) -> Item:
-    elements = dict(_elements(trace, target))
-    for other in others:
-        for element in _elements(trace, other):
-            elements.pop(element, None)
-    return _made(_class_of(target), elements)
-
-
-def _symmetric_difference(trace: Trace, target: Item, other: Item) -> Item:
-    mine, theirs = _elements(trace, target), _elements(trace, other)
-    only = [*(e for e in mine if e not in theirs), *(e for e in theirs if e not in mine)]
-    return _made(_class_of(target), only)
-
-
-SET_OPERATIONS: tuple[tuple[Any, str, str, str | None], ...] = (
-    (_union, "union", "__or__", "update"),
-    (_intersection, "intersection", "__and__", "intersection_update"),
-    (_difference, "difference", "__sub__", "difference_update"),
-    (_symmetric_difference, "symmetric_difference", "__xor__", "symmetric_difference_update"),
-)
-"""(how, method, operator, in-place method); the in-place operator is the operator's with an i."""
-
-
-def _operator(function: Any) -> Any:
-    def run(trace: Trace, left: Item, right: Item) -> Item:
-        right = realise(trace, right)
-        if not issubclass(_class_of(right), (set, frozenset, KEYS, ITEMS)):
-            return NotImplemented
-        return function(trace, left, right)
-
-    return run
-
-
-def _in_place(function: Any, returns: bool) -> Any:
-    def run(trace: Trace, target: SetValue, *others: Item) -> Item:
-        result = _elements(trace, function(trace, target, *others))
-        elements = target.change(trace)
-        elements.clear()
-        elements.update(result)
-        return target if returns else None
-
-    return run
-
-
-for _function, _method, _dunder, _update_name in SET_OPERATIONS:
-    lookaside(getattr(set, _method), getattr(frozenset, _method))(_function)
-    _owners = [cls for cls in (set, frozenset, KEYS, ITEMS) if hasattr(cls, _dunder)]
-    lookaside(*(getattr(cls, _dunder) for cls in _owners))(_operator(_function))
-    lookaside(getattr(set, _update_name or ""))(_in_place(_function, returns=False))
-    lookaside(getattr(set, _dunder.replace("__", "__i", 1)))(_in_place(_function, returns=True))
-
-
-def _subset(trace: Trace, left: Item, right: Item) -> bool:
-    theirs = _elements(trace, right)
-    return all(element in theirs for element in _elements(trace, left))
-
-
-def _equal_sets(trace: Trace, left: Item, right: Item) -> bool:
-    return len(_elements(trace, left)) == len(_elements(trace, right)) and _subset(trace, left, right)
-
-
-SET_COMPARISONS: dict[str, Any] = {
-    "__eq__": _equal_sets,
-    "__ne__": lambda trace, left, right: not _equal_sets(trace, left, right),
-    "__le__": _subset,
-    "__ge__": lambda trace, left, right: _subset(trace, right, left),
-    "__lt__": lambda trace, left, right: _subset(trace, left, right) and not _equal_sets(trace, left, right),
-    "__gt__": lambda trace, left, right: _subset(trace, right, left) and not _equal_sets(trace, left, right),
-}
-
-for _name, _function in SET_COMPARISONS.items():
-    lookaside(*(getattr(cls, _name) for cls in (set, frozenset, KEYS, ITEMS)))(_operator(_function))
-lookaside(set.issubset, frozenset.issubset)(_subset)
-lookaside(set.issuperset, frozenset.issuperset)(SET_COMPARISONS["__ge__"])
-lookaside(set.isdisjoint, frozenset.isdisjoint, KEYS.isdisjoint)(
-    lambda trace, left, right: not any(element in _elements(trace, left) for element in _elements(trace, right))
-)
-
-
-@lookaside(set.pop)
-def _pop_set(trace: Trace, target: SetValue) -> Item:
-    elements = target.change(trace)
-    if not elements:
-        trace.throw(KeyError, "pop from an empty set")
-    key = next(iter(elements))
-    del elements[key]
-    return key

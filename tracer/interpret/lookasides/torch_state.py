@@ -38,6 +38,7 @@ for _answer, _functions in ALWAYS:
         lookaside(_function)(lambda trace, *args, answer=_answer: answer)
 named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
 named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
+named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")(lambda trace, fact, *skip: trace.truth(fact))
 
 
 @lookaside(torch._C._get_tracing_state)

@@ -1,0 +1,97 @@
+"""Calling a `torch.autograd.Function`: `apply` itself becomes a node, and runs `forward` natively.
+
+Whether that is right is found out by tracing `forward` on the side: what it reads from outside is
+guarded, and a forward that changes anything but tensors breaks the graph. The nodes of that trace are
+dropped; what the call returns is then asked of the evaluator, as of any operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
+
+from tracer.interpret import tensor_ops
+from tracer.interpret.policy import lookaside
+from tracer.reasons import AUTOGRAD_FUNCTION
+from tracer.values.base import LITERALS, Item, realise
+from tracer.values.containers import ListValue, TupleValue, make_tuple
+from tracer.values.functions import BoundMethod
+from tracer.values.objects import ObjectValue
+from tracer.values.tensors import TensorValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
+"""What `forward` tells its context: heeded when `apply` runs."""
+
+for _name in NOTES:
+    lookaside(getattr(FunctionCtx, _name))(lambda trace, context, *args, **kwargs: None)
+
+
+@lookaside(Function.apply.__func__)  # type: ignore[attr-defined]
+def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+    if not isinstance(cls, type) or cls.apply.__func__ is not Function.apply.__func__:  # type: ignore[attr-defined]
+        trace.stop(AUTOGRAD_FUNCTION, f"{cls!r}")
+    given = [realise(trace, arg) for arg in args]
+    _rehearse(trace, cls, given, kwargs)
+    return tensor_ops.tensor_op(trace, cls.apply, given, kwargs, remembered=False)  # type: ignore[attr-defined]
+
+
+def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> None:
+    """Trace `forward` (and `setup_context`) for its guards alone."""
+    stand_ins: dict[int, TensorValue] = {}
+    copies = [_stand_in(trace, cls, arg, stand_ins) for arg in args]
+    named = {name: _stand_in(trace, cls, arg, stand_ins) for name, arg in kwargs.items()}
+    context = ObjectValue(FunctionCtx)
+    context.attributes["needs_input_grad"] = make_tuple([_needs_gradient(trace, arg) for arg in args])
+    last, effects, modes = trace.graph.last, len(trace.effects.changed), trace.modes
+    trace.modes = modes._replace(grad=False)
+    if cls.setup_context is Function.setup_context:
+        trace.call(_static(trace, cls, "forward"), [context, *copies], named)
+    else:
+        result = trace.call(_static(trace, cls, "forward"), copies, named)
+        trace.call(_static(trace, cls, "setup_context"), [context, make_tuple(copies), result])
+    if len(trace.effects.changed) != effects or trace.modes != modes._replace(grad=False):
+        trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.forward changes more than tensors")
+    trace.modes = modes
+    trace.graph.forget_calls(last)
+    if trace.shapes is not None:
+        trace.shapes.forget_erased()
+
+
+def _static(trace: Trace, cls: type, name: str) -> Item:
+    function = trace.class_attribute(cls, name)
+    if not isinstance(function, staticmethod):
+        trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.{name} is not a static method")
+    return function.__func__
+
+
+def _needs_gradient(trace: Trace, item: Item) -> bool:
+    return isinstance(item, TensorValue) and item.meta.requires_grad and trace.modes.grad
+
+
+def _stand_in(trace: Trace, cls: type, item: Item, made: dict[int, TensorValue]) -> Item:
+    """A value like `item` that may be changed without changing it."""
+    item = realise(trace, item)
+    if type(item) in LITERALS:
+        return item
+    if isinstance(item, TensorValue):
+        return made.setdefault(id(item), _same_tensor(trace, item))
+    if isinstance(item, (tuple, TupleValue, ListValue)):
+        parts: Iterable[Item] = [_stand_in(trace, cls, part, made) for part in trace.unpack(item)]
+        return ListValue(list, list(parts)) if isinstance(item, ListValue) else make_tuple(list(parts))
+    if not isinstance(item, (ObjectValue, BoundMethod)):
+        return item
+    trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.apply is given a {item.cls.__name__}")
+
+
+def _same_tensor(trace: Trace, value: TensorValue) -> TensorValue:
+    node = tensor_ops.node_of(trace, value)
+    same = TensorValue(value.cls, node, value.meta, value.source, value.object)
+    same.touched = True
+    same.attributes.update(value.attributes)
+    return same

@@ -1,0 +1,72 @@
+"""What the standard library's logging and weak references come to in a trace.
+
+A logger whose level leaves a call silent does nothing, once the level is guarded; one that would write
+breaks the graph.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from tracer.interpret.policy import lookaside
+from tracer.reasons import PRINTING, UNSUPPORTED_CALL
+from tracer.values.attributes import get_attribute
+from tracer.values.base import MISSING, Item, realise
+from tracer.values.objects import ObjectValue
+from tracer.values.slots import class_name
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+LEVELS = {
+    logging.Logger.debug: logging.DEBUG,
+    logging.Logger.info: logging.INFO,
+    logging.Logger.warning: logging.WARNING,
+    logging.Logger.warn: logging.WARNING,
+    logging.Logger.error: logging.ERROR,
+    logging.Logger.exception: logging.ERROR,
+    logging.Logger.critical: logging.CRITICAL,
+}
+"""Methods that write to a log, and the level at which they do."""
+
+
+@lookaside(logging.Logger.getEffectiveLevel)
+def _effective_level(trace: Trace, logger: Item) -> Item:
+    ancestor = realise(trace, logger)
+    while ancestor is not None:
+        level = realise(trace, get_attribute(trace, ancestor, "level"))
+        if level:
+            return level
+        ancestor = realise(trace, get_attribute(trace, ancestor, "parent"))
+    return logging.NOTSET
+
+
+@lookaside(logging.Logger.isEnabledFor)
+def _is_enabled(trace: Trace, logger: Item, level: Item) -> bool:
+    """As Logger.isEnabledFor, without its cache."""
+    level = realise(trace, level)
+    if trace.truth(get_attribute(trace, logger, "disabled")):
+        return False
+    if realise(trace, get_attribute(trace, get_attribute(trace, logger, "manager"), "_disable")) >= level:
+        return False
+    return level >= _effective_level(trace, logger)
+
+
+@lookaside(logging.Logger.log)
+def _log(trace: Trace, logger: Item, level: Item, *args: Item, **kwargs: Item) -> None:
+    if _is_enabled(trace, logger, level):
+        trace.stop(PRINTING, "a log message")
+
+
+for _method, _level in LEVELS.items():
+    lookaside(_method)(lambda trace, logger, *args, level=_level, **kwargs: _log(trace, logger, level))
+
+
+@lookaside(weakref.ReferenceType.__call__)
+def _referent(trace: Trace, reference: Item) -> Item:
+    if not isinstance(reference, ObjectValue) or reference.object is MISSING or reference.source is None:
+        trace.stop(UNSUPPORTED_CALL, f"a {class_name(reference)} made in the trace")
+    real: weakref.ReferenceType[object] = reference.object  # type: ignore[assignment]
+    return trace.wrap(real(), reference.source.child("call", None))
