@@ -76,6 +76,9 @@ PLACES: tuple[tuple[str, bool], ...] = tuple(
 )
 """(start of a file name, whether functions from there are captured); the longest that fits decides, else yes."""
 
+QUIET = frozenset({("<frozen importlib._bootstrap>", "_find_and_load")})
+"""(file name, function) below which nothing is captured: a module that is imported is run once."""
+
 
 def is_capturable(code: CodeType) -> bool:
     """Whether frames of `code` can be, and by where they come from are worth being, captured on their own."""
@@ -95,7 +98,9 @@ def interceptor(handler: Handler) -> Interceptor:
     return Interceptor(partial(_choose, handler))
 
 
-def _choose(handler: Handler, code: CodeType) -> Cache | None:
+def _choose(handler: Handler, code: CodeType) -> Cache | bool | None:
+    if (code.co_filename, code.co_name) in QUIET:
+        return False
     return handler(code) if is_capturable(code) else None
 
 

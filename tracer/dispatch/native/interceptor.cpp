@@ -24,10 +24,18 @@ struct Interceptor {
   uint64_t id;  // never used again, so that decisions can name it without keeping it alive
 };
 
-// What an interceptor decided about a code object; `cache` is a weak reference, or null for "run as usual".
+// What an interceptor decided about a code object; `cache` is a weak reference, or null for "run as usual". Below a
+// `quiet` one nothing is intercepted.
 struct Decision {
   uint64_t id;
   Object cache;
+  bool quiet;
+};
+
+// What answers a frame: `cache`, or none.
+struct Answer {
+  Object cache;
+  bool quiet;
 };
 
 // All that is known of a code object; kept in its `co_extra`, dies with it.
@@ -124,31 +132,32 @@ Decisions* decisions_of(PyObject* code) {
 }
 
 // What the handler says, remembered for the next time.
-Object ask(Interceptor* interceptor, PyObject* code) {
+Answer ask(Interceptor* interceptor, PyObject* code) {
   Active none(nullptr);
   Object cache(PyObject_CallOneArg(interceptor->handler, code));
-  if (!cache) return Object();
-  if (cache.get() == Py_None) cache = Object();
+  if (!cache) return {};
+  bool quiet = cache.get() == Py_False;
+  if (quiet || cache.get() == Py_None) cache = Object();
   Object weak(cache ? PyWeakref_NewRef(cache.get(), nullptr) : nullptr);
-  if (cache && !weak) return Object();
+  if (cache && !weak) return {};
   Decisions* decisions = decisions_of(code);  // the handler may have made us forget them
-  if (!decisions || decisions->never) return Object();
+  if (!decisions || decisions->never) return {};
   auto& rows = decisions->rows;
   auto outdated = [=](const Decision& row) { return row.id == interceptor->id; };
   rows.erase(std::remove_if(rows.begin(), rows.end(), outdated), rows.end());
-  rows.push_back({interceptor->id, std::move(weak)});
-  return cache;
+  rows.push_back({interceptor->id, std::move(weak), quiet});
+  return {std::move(cache), quiet};
 }
 
-// The cache that answers frames of `code`, as a new reference; null without an error: they run as usual.
-Object find_cache(Interceptor* interceptor, PyObject* code) {
+// What answers frames of `code`; no cache without an error: they run as usual.
+Answer find_answer(Interceptor* interceptor, PyObject* code) {
   Decisions* decisions = decisions_of(code);
-  if (!decisions || decisions->never) return Object();
+  if (!decisions || decisions->never) return {};
   for (const Decision& row : decisions->rows) {
     if (row.id != interceptor->id) continue;
-    if (!row.cache) return Object();
+    if (!row.cache) return {Object(), row.quiet};
     PyObject* cache = PyWeakref_GET_OBJECT(row.cache.get());
-    if (cache != Py_None) return Object::borrow(cache);
+    if (cache != Py_None) return {Object::borrow(cache), false};
   }
   return ask(interceptor, code);
 }
@@ -178,9 +187,13 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
     return run_as_usual(thread, frame, throwing);
   }
   if (std::exchange(current.spared, nullptr) == code) return run_as_usual(thread, frame, throwing);
-  Object cache = find_cache(interceptor, reinterpret_cast<PyObject*>(code));
-  if (cache) return answer(cache.get(), frame);
+  Answer found = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
+  if (found.cache) return answer(found.cache.get(), frame);
   if (PyErr_Occurred()) return nullptr;
+  if (found.quiet) {
+    Active none(nullptr);
+    return run_as_usual(thread, frame, throwing);
+  }
   return run_as_usual(thread, frame, throwing);
 }
 
@@ -279,8 +292,8 @@ PyMemberDef members[] = {
 const char documentation[] =
     "Interceptor(handler)\n--\n\n"
     "`interceptor(function, *args, **kwargs)` makes the call; of every frame that starts meanwhile, the function's\n"
-    "own included, `handler(code)` says once what answers it: None, and it runs as usual, or a cache, and\n"
-    "`cache.call_bound(function, *values)` with the parameters' values in co_varnames order is its result.\n"
+    "own included, `handler(code)` says once what answers it: None, and it runs as usual; False, and all below it does\n"
+    "too; or a cache, and `cache.call_bound(function, *values)` with the parameters' values in co_varnames order is its result.\n"
     "Nothing is intercepted while a handler or a cache runs. Caches are held weakly: when one is gone, the handler\n"
     "is asked again.";
 

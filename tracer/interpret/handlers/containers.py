@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.values.attributes import get_attribute
-from tracer.values.base import Item, type_of
+from tracer.values.base import Item, Lazy, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, known_lazies, make_tuple
 from tracer.values.context import Raised
 from tracer.values.slots import class_name, get_item, length, unpack
@@ -48,25 +49,33 @@ def build_slice(frame: Frame, op: Op) -> None:
 
 @handles("LIST_TO_TUPLE")
 def list_to_tuple(frame: Frame, op: Op) -> None:
-    frame.push(make_tuple(frame.pop().items))
+    frame.push(make_tuple(pop_value(frame).all(frame.trace)))
+
+
+def container(frame: Frame, op: Op) -> Any:
+    """The container that a display or comprehension is filling; behind a break it comes as an argument."""
+    item = frame.stack[-op.arg]
+    if type(item) is Lazy:
+        item = frame.stack[-op.arg] = item.realise(frame.trace)
+    return item
 
 
 @handles("LIST_APPEND")
 def list_append(frame: Frame, op: Op) -> None:
     item = frame.pop()
-    frame.stack[-op.arg].change(frame.trace).append(item)
+    container(frame, op).change(frame.trace).append(item)
 
 
 @handles("SET_ADD")
 def set_add(frame: Frame, op: Op) -> None:
     item = frame.pop()
-    frame.stack[-op.arg].change(frame.trace).add(frame.trace.key(item))
+    container(frame, op).change(frame.trace).add(frame.trace.key(item))
 
 
 @handles("MAP_ADD")
 def map_add(frame: Frame, op: Op) -> None:
     item, key = frame.pop(), frame.pop()
-    frame.stack[-op.arg].change(frame.trace)[frame.trace.key(key)] = item
+    container(frame, op).change(frame.trace)[frame.trace.key(key)] = item
 
 
 @handles("LIST_EXTEND")
@@ -78,26 +87,26 @@ def list_extend(frame: Frame, op: Op) -> None:
         if raised.value.cls is TypeError and not hasattr(type_of(frame.trace, iterable), "__iter__"):
             frame.trace.throw(TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")
         raise
-    frame.stack[-op.arg].change(frame.trace).extend(items)
+    container(frame, op).change(frame.trace).extend(items)
 
 
 @handles("SET_UPDATE")
 def set_update(frame: Frame, op: Op) -> None:
     items = unpack(frame.trace, frame.pop())
-    frame.stack[-op.arg].change(frame.trace).update([frame.trace.key(item) for item in items])
+    container(frame, op).change(frame.trace).update([frame.trace.key(item) for item in items])
 
 
 @handles("DICT_UPDATE")
 def dict_update(frame: Frame, op: Op) -> None:
     mapping = pop_value(frame)
-    frame.stack[-op.arg].change(frame.trace).update(mapping_items(frame, mapping, "'{}' object is not a mapping"))
+    container(frame, op).change(frame.trace).update(mapping_items(frame, mapping, "'{}' object is not a mapping"))
 
 
 @handles("DICT_MERGE")
 def dict_merge(frame: Frame, op: Op) -> None:
     """`f(**mapping)`: names may not come twice."""
     mapping = pop_value(frame)
-    target = frame.stack[-op.arg].change(frame.trace)
+    target = container(frame, op).change(frame.trace)
     callee = frame.stack[-op.arg - 2]
     for key, item in mapping_items(frame, mapping, "argument after ** must be a mapping, not {}").items():
         if key in target:

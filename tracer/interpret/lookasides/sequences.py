@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.interpret.construct import list_init
 from tracer.interpret.policy import lookaside
-from tracer.values.base import Item, Value, realise
+from tracer.values.base import MISSING, Item, Value, realise
 from tracer.values.containers import ListValue, SequenceValue, TupleValue, make_tuple
+from tracer.values.context import Raised
 from tracer.values.iterators import ItemsIterator
-from tracer.values.slots import builtin_iterator, builtin_length, class_name, index_of, sequence_item
+from tracer.values.slots import builtin_iterator, builtin_length, class_name, index_of, sequence_item, special, subscript
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
@@ -51,10 +52,15 @@ def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
         del items[-1]
 
 
-@lookaside(list.extend, list.__iadd__, deque.extend, deque.__iadd__)
-def _extend(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
+@lookaside(list.extend, deque.extend)
+def _extend(trace: Trace, sequence: ListValue, iterable: Item) -> None:
     for item in trace.unpack(iterable):
         _append(trace, sequence, item)
+
+
+@lookaside(list.__iadd__, deque.__iadd__)
+def _iadd(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
+    _extend(trace, sequence, iterable)
     return sequence
 
 
@@ -126,12 +132,16 @@ def _copy(trace: Trace, sequence: ListValue) -> Item:
 
 @lookaside(list.__setitem__, deque.__setitem__)
 def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
-    key = index_of(trace, key)
-    items = sequence.change(trace)
+    key = subscript(trace, sequence, key)
     if isinstance(key, slice):
-        bounds = slice(*(index_of(trace, bound) for bound in (key.start, key.stop, key.step)))
-        trace.host(operator.setitem, items, bounds, trace.unpack(item))
-    elif not -len(items) <= key < len(items):
+        if special(trace, item, "__iter__") is MISSING and special(trace, item, "__getitem__") is MISSING:
+            plain = key.step in (None, 1)
+            trace.throw(TypeError, "can only assign an iterable" if plain else "must assign iterable to extended slice")
+        assigned = trace.unpack(item)
+        trace.host(operator.setitem, sequence.change(trace), key, assigned)
+        return
+    items = sequence.change(trace)
+    if not -len(items) <= key < len(items):
         trace.throw(IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range")
     else:
         items[key] = item
@@ -139,9 +149,10 @@ def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
 
 @lookaside(list.__delitem__, deque.__delitem__)
 def _delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
-    key = index_of(trace, key)
-    if isinstance(key, slice):
-        key = slice(*(index_of(trace, bound) for bound in (key.start, key.stop, key.step)))
+    key = subscript(trace, sequence, key)
+    size = builtin_length(trace, sequence)
+    if not isinstance(key, slice) and not -size <= key < size:
+        trace.throw(IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range")
     trace.host(operator.delitem, sequence.change(trace), key)
 
 
@@ -189,7 +200,18 @@ def _hash(trace: Trace, sequence: Item) -> Item:
 
 @lookaside(list.sort)
 def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item = False) -> None:
-    made = trace.call(sorted, [ListValue(list, sequence.all(trace))], {"key": key, "reverse": reverse})
-    sequence.change(trace)[:] = made.items
+    """The list is empty while its items are compared, as CPython makes it."""
+    payload = sequence.change(trace)
+    copied = list(payload)
+    payload.clear()
+    try:
+        made = trace.call(sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
+    except Raised:
+        payload[:] = copied
+        raise
+    modified = bool(payload)
+    payload[:] = made.items
+    if modified:
+        trace.throw(ValueError, "list modified during sort")
 
 
