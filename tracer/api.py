@@ -16,10 +16,13 @@ import torch
 from tracer.dispatch.cache import CapturedFunction
 from tracer.dispatch.engine import Engine, engines
 from tracer.dispatch.engine import is_capturing as _is_tracing
+from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.events import LOG, Counters
+from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
+from tracer.values.wrap import WRAPPERS
 from tracer.report import EntryView, Explanation, dump_entries, listen
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -162,7 +165,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     original = type(module)
     captured = Captured(_module_call, engine.cache_for(_module_call.__code__))
 
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return captured(module, *args, **kwargs)
 
     members = {
@@ -185,17 +188,26 @@ def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-def _module_call(module: Any, *args: Any, **kwargs: Any) -> Any:
-    return module(*args, **kwargs)
+def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    return self(*args, **kwargs)
 
 
 def disable(fn: Any) -> Any:
-    """Mark a function so that captured programs call it natively. Works as a decorator; returns `fn`."""
+    """`fn` for captured programs to call natively: neither it nor what it calls is captured. A decorator too."""
     if isinstance(fn, types.MethodType):
-        disable(fn.__func__)
-    else:
-        fn._bytegraph_disabled = True
-    return fn
+        return types.MethodType(disable(fn.__func__), fn.__self__)
+
+    @functools.wraps(fn)
+    def native(*args: Any, **kwargs: Any) -> Any:
+        before = exchange_interceptor(None)
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            exchange_interceptor(before)
+
+    native._bytegraph_disabled = True  # type: ignore[attr-defined]
+    never_capture(native.__code__)
+    return native
 
 
 def graph_break(msg: str = "") -> None:
@@ -205,6 +217,15 @@ def graph_break(msg: str = "") -> None:
 def is_capturing() -> bool:
     """True in a captured program and while it is traced, False in a program that runs as it was written."""
     return _is_tracing()
+
+
+def _wrap_captured(context: Any, obj: Captured, source: Any) -> Any:
+    """A captured function met while tracing is the function it wraps."""
+    context.guard(source, "same object", obj)
+    return context.wrap(obj.__wrapped__, constant(obj).child("getattr", "__wrapped__"))
+
+
+WRAPPERS[Captured] = _wrap_captured
 
 
 @lookaside(graph_break)

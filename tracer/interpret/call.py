@@ -189,7 +189,7 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
         else:
             return from_host(trace, trace.host(function, *real_args, **real_kwargs))
     if isinstance(function, functools._lru_cache_wrapper):
-        return call(trace, function.__wrapped__, args, kwargs)
+        return call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
     polyfill = POLYFILLS.get(function)
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)

@@ -116,7 +116,7 @@ class Shapes:
         from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
         if self.environment is None:
-            self.environment = ShapeEnv()
+            self.environment = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
         name = torch._guards.Source.__new__(_named_source())
         object.__setattr__(name, "text", source.text)
         make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol

@@ -60,9 +60,24 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
         if not value.touched:
             touch(trace, value)
         assert value.source is not None
-        node = value.node = trace.graph.placeholder(input_name(value.source.text), value.meta, value.source.text)
+        name = input_name(local_name(trace, value) or value.source.text)
+        node = value.node = trace.graph.placeholder(name, value.meta, value.source.text)
         trace.inputs.append((value.source, node, value.object))
     return node
+
+
+def local_name(trace: Trace, value: TensorValue) -> str | None:
+    """The variable that holds an input which came in `*args` or `**kwargs`: its position there says little."""
+    frame = trace.frame
+    assert value.source is not None
+    if frame is None or value.source.accessor not in ("index", "item") or value.source.base is None:
+        return None
+    if value.source.base.accessor != "argument":
+        return None
+    for name, item in zip(frame.code.slot_names, frame.slots, strict=True):
+        if item is value or (type(item) is Lazy and item.known is value):
+            return name
+    return None
 
 
 def input_name(text: str) -> str:
@@ -143,7 +158,7 @@ def tensor_op(
         trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
     result = outcome.result
     if type(result) is New:
-        node = trace.graph.call(target, nodes, node_kwargs, result.meta, trace.location, bool(outcome.mutated))
+        node = trace.graph.call(target, nodes, node_kwargs, result.meta, trace.location, bool(outcome.mutated), trace.modes)
         value = new_tensor(trace, node, result, tensors)
         if outcome.mutated:
             mutate(trace, tensors, outcome.mutated)
@@ -152,7 +167,7 @@ def tensor_op(
     if not needs_node:
         return unfold(trace, result, None, tensors)
     writes = bool(outcome.mutated)
-    node = trace.graph.call(target, nodes, node_kwargs, result_meta(result, tensors), trace.location, writes)
+    node = trace.graph.call(target, nodes, node_kwargs, result_meta(result, tensors), trace.location, writes, trace.modes)
     if outcome.mutated:
         mutate(trace, tensors, outcome.mutated)
     return unfold(trace, result, node, tensors)

@@ -22,6 +22,8 @@ from tracer.values.tensors import TensorValue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracer.interpret.trace import Trace
+
 
 def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
     """Every change of `effects`, as statements. Raises Unrebuildable."""
@@ -33,12 +35,21 @@ def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
             _attributes(emitter, value)
 
 
+def guard_aliases(trace: Trace) -> None:
+    """Guard that what was changed is not reached by another path too, which this trace took for another object."""
+    for value in trace.effects.changed.values():
+        if isinstance(value, ObjectValue):
+            for other in trace.known.values():
+                if other is not value and other.cls is value.cls and isinstance(other.source, Source):
+                    trace.guard(value.source, "not same as", other.source)
+
+
 def _namespace(emitter: Emitter, space: Namespace) -> None:
     holder = emitter.constant(space.holder, "namespace")
     for name, item in space.names.items():
         if isinstance(space.holder, dict):
-            place = f"{holder}[{name!r}]"
-            emitter.say(f"del {place}" if item is DELETED else f"{place} = {expression(emitter, item)}")
+            deleted = f"{holder}.pop({name!r}, None)"
+            emitter.say(deleted if item is DELETED else f"{holder}[{name!r}] = {expression(emitter, item)}")
         elif item is DELETED:
             emitter.say(f"delattr({holder}, {name!r})")
         else:

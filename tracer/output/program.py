@@ -20,7 +20,7 @@ from tracer.code.resume import Layout, kinds_at, original_place
 from tracer.interpret.frame import Frame, HandledBefore
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import Emitter
-from tracer.output.mutations import emit_mutations
+from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.rebuild import cell_expression, expression
 from tracer.values.base import MISSING
 from tracer.values.base import NULL as NULL_ITEM
@@ -65,6 +65,7 @@ def returning(trace: Trace, code: Code, result: Item) -> Program:
     _reserve(emitter, trace, code)
     text = expression(emitter, result)
     emit_mutations(emitter, trace.effects)
+    guard_aliases(trace)
     emitter.say(f"return {text}")
     return _assemble(emitter, trace, code)
 
@@ -91,6 +92,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
+    guard_aliases(trace)
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
     space = emitter.constant(frame.globals, "globals_")

@@ -51,7 +51,11 @@ def expression(emitter: Emitter, item: Item) -> str:
     if item.source is not None:
         return emitter.parameter(item.source)
     if type(item) is TensorValue:
-        return emitter.output(item)
+        name = emitter.output(item)
+        for attribute, part in item.attributes.items():
+            if part is not MISSING:
+                emitter.say(f"{name}.{attribute} = {expression(emitter, part)}")
+        return name
     builder = next((build for kind, build in BUILDERS if isinstance(item, kind)), None)
     if builder is None:
         raise Unrebuildable(f"a {item.cls.__name__}", getattr(item, "birth", None))

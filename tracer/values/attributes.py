@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import types
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,9 +18,10 @@ import torch
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
-from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.containers import DictValue, make_tuple
 from tracer.values.context import Raised
+from tracer.values.exceptions import read_field, write_field
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
 from tracer.values.tensors import TensorValue
@@ -31,6 +33,8 @@ METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
+HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
 
 
 def get_attribute(context: Context, item: Item, name: str) -> Item:
@@ -58,9 +62,19 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         return context.host_attribute(value, name)
     hook = context.class_attribute(value.cls, "__getattribute__")
     if type(hook) is types.FunctionType:
-        return context.call(hook, [value, name])
+        return _hooked_attribute(context, value, name, hook)
     found = generic_attribute(context, value, name)
     return found if found is not MISSING else _missing_attribute(context, value, name)
+
+
+def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Item) -> Item:
+    """By the class's `__getattribute__`, then its `__getattr__`."""
+    try:
+        return context.call(hook, [value, name])
+    except Raised as raised:
+        if not issubclass(raised.value.cls, AttributeError) or context.class_attribute(value.cls, "__getattr__") is MISSING:
+            raise
+    return _missing_attribute(context, value, name)
 
 
 def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
@@ -96,12 +110,13 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 
 
 def _is_data_descriptor(context: Context, found: Item) -> bool:
+    """Whether `found` has a say before the instance's dictionary when it is read."""
     kind = found.cls if isinstance(found, Value) else type(found)
     if kind is property or kind in SLOT_DESCRIPTORS:
         return True
     if kind in METHOD_DESCRIPTORS:
         return False
-    return hasattr(kind, "__set__") or hasattr(kind, "__delete__")
+    return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 
 
 def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
@@ -110,6 +125,8 @@ def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     if name in attributes:
         return attributes[name]
     if value.object is MISSING or not value.cls.__dictoffset__:
+        return MISSING
+    if value.dictionary is not None and value.dictionary.complete:
         return MISSING
     source = value.source
     assert source is not None
@@ -175,22 +192,34 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         item = special(context, value)
         if item is not MISSING:
             return item
-    if not isinstance(value, ObjectValue):
-        return MISSING
-    if name in value.attributes:
-        return value.attributes[name]
-    if value.object is MISSING:
+    if isinstance(value, ObjectValue):
+        known = value.field(name)
+        if known is not UNREAD:
+            return known
+        if isinstance(value, ExceptionValue) and issubclass(descriptor.__objclass__, BaseException) and is_builtin(descriptor):
+            return read_field(context, value, name)
+        if value.object is not MISSING:
+            return _outside_field(context, value, name)
         if type(descriptor) is types.MemberDescriptorType:
             return MISSING
-        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+    elif name not in type(descriptor.__objclass__).__dict__ and name.startswith("__"):
+        return MISSING
+    context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+
+
+def is_builtin(descriptor: Any) -> bool:
+    """Whether a C-level descriptor belongs to a class written in C, and is no slot of the program's own."""
+    return not descriptor.__objclass__.__flags__ & HEAP_TYPE
+
+
+def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
     assert value.source is not None
     try:
-        read = getattr(value.object, name)
+        read = object.__getattribute__(value.object, name)
     except AttributeError:
-        context.guard(value.source, "absent", name)
-        return MISSING
+        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.source.text}.{name}, which is not set")
     item = context.wrap(read, value.source.child("getattr", name))
-    value.attributes[name] = item
+    value.keep_field(name, item)
     return item
 
 
@@ -211,16 +240,17 @@ class AttributeDict(DictValue):
         return instance_attribute(context, self.owner, key)
 
     def all(self, context: Context) -> dict[Item, Item]:
+        """From now on the owner's attributes hold every name in order, and none that is MISSING."""
         if not self.complete:
-            own = self.owner.attributes
-            self.items = {name: item for name, item in own.items() if item is not MISSING}
-            deleted = [name for name, item in own.items() if item is MISSING]
+            owner = self.owner
+            own = owner.attributes
+            known = {name: item for name, item in own.items() if item is not MISSING}
+            self.items = dict(known)
             ordered = super().all(context)
-            for name in deleted:
-                ordered.pop(name, None)
-            for name, item in own.items():
-                if item is not MISSING:
-                    ordered[name] = item
+            for name in own:
+                if name not in known or owner.written.get(name):
+                    ordered.pop(name, None)
+            ordered.update(known)
             own.clear()
             own.update(ordered)
             self.items = own
@@ -228,7 +258,6 @@ class AttributeDict(DictValue):
 
     def change(self, context: Context) -> dict[Item, Item]:
         items = self.all(context)
-        self.owner.written.update(dict.fromkeys(items))
         self.owner.rewritten = True
         context.effects.record(self.owner)
         return items
@@ -250,29 +279,12 @@ SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__class__": lambda context, value: value.cls,
     "__dict__": _dictionary,
     "__doc__": _doc,
-    "args": lambda context, value: value.arguments if isinstance(value, ExceptionValue) else MISSING,
-    "__cause__": lambda context, value: value.cause if isinstance(value, ExceptionValue) else MISSING,
-    "__context__": lambda context, value: value.handling if isinstance(value, ExceptionValue) else MISSING,
-    "__suppress_context__": lambda context, value: value.suppress if isinstance(value, ExceptionValue) else MISSING,
-    "__traceback__": lambda context, value: None if isinstance(value, ExceptionValue) else MISSING,
-    "value": lambda context, value: _stop_value(value),
     "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
+    "args": lambda context, value: make_tuple(value.arguments) if isinstance(value, PartialValue) else MISSING,
     "keywords": lambda context, value: DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING,
-    "default_factory": lambda context, value: _default_factory(context, value),
-    "maxlen": lambda context, value: getattr(value, "maxlen", MISSING),
+    "maxlen": lambda context, value: value.maxlen if issubclass(value.cls, deque) else MISSING,
 }
 """C-level attributes that the trace knows itself."""
-
-
-def _stop_value(value: Value) -> Item:
-    if not isinstance(value, ExceptionValue) or not issubclass(value.cls, StopIteration):
-        return MISSING
-    arguments = value.arguments if isinstance(value.arguments, tuple) else value.arguments.items
-    return arguments[0] if arguments else None
-
-
-def _default_factory(context: Context, value: Value) -> Item:
-    return value.attributes.get("default_factory", MISSING) if isinstance(value, DictValue) else MISSING
 
 
 def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
@@ -421,7 +433,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
             context.call(accessor, [target] if item is MISSING else [target, item])
             return
         if kind in SLOT_DESCRIPTORS:
-            _set_slot(context, target, name, item, kind)
+            _set_slot(context, target, name, item, found)
             return
         setter = context.class_attribute(kind, "__delete__" if item is MISSING else "__set__")
         if setter is not MISSING:
@@ -435,22 +447,19 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
     target.write(context, name, item)
 
 
-def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, kind: type) -> None:
+def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, found: Any) -> None:
     if isinstance(target, TensorValue):
         context.set_tensor_attribute(target, name, item)
-    elif isinstance(target, ExceptionValue) and name in EXCEPTION_FIELDS:
-        setattr(target, EXCEPTION_FIELDS[name], item)
-    elif kind is types.MemberDescriptorType:
-        if item is MISSING and _slot_attribute(context, target, name, getattr(target.cls, name)) is MISSING:
+    elif isinstance(target, ExceptionValue) and is_builtin(found):
+        write_field(context, target, name, item)
+    elif type(found) is types.MemberDescriptorType and not is_builtin(found):
+        if item is MISSING and _slot_attribute(context, target, name, found) is MISSING:
             context.throw(AttributeError, name)
-        target.write(context, name, item)
+        target.write_field(context, name, item)
     elif name == "default_factory":
-        target.write(context, name, item)
+        target.write_field(context, name, item)
     else:
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
-
-
-EXCEPTION_FIELDS = {"__cause__": "cause", "__context__": "handling", "__suppress_context__": "suppress", "args": "arguments"}
 
 
 def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
@@ -476,17 +485,18 @@ def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:
 FUNCTION_FIELDS: dict[str, Any] = {
     "__defaults__": _set_defaults,
     "__name__": lambda context, target, item: setattr(target, "name", item),
-    "__qualname__": lambda context, target, item: target.write(context, "__qualname__", item),
-    "__doc__": lambda context, target, item: target.write(context, "__doc__", item),
-    "__module__": lambda context, target, item: target.write(context, "__module__", item),
+    "__qualname__": lambda context, target, item: target.write_field(context, "__qualname__", item),
+    "__doc__": lambda context, target, item: target.write_field(context, "__doc__", item),
+    "__module__": lambda context, target, item: target.write_field(context, "__module__", item),
     "__annotations__": lambda context, target, item: setattr(target, "annotations", item),
 }
 
 
 def function_attribute(context: Context, value: FunctionValue, name: str) -> Item:
     """C-level attributes of a function born in the trace."""
-    if name in value.attributes:
-        return value.attributes[name]
+    written = value.field(name)
+    if written is not UNREAD:
+        return written
     known: dict[str, Any] = {
         "__name__": lambda: value.name,
         "__qualname__": lambda: value.code.co_qualname,

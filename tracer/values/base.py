@@ -70,6 +70,8 @@ class Missing:
 
 
 MISSING = Missing()
+UNREAD = Missing()
+"""Marks what a real object may have but nothing has looked at."""
 
 
 class Value:

@@ -13,14 +13,12 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 from tracer.reasons import UNSUPPORTED_ITERATOR
-from tracer.values.base import MISSING, Item, Lazy, Missing, Value
+from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.objects import ObjectValue
 
 if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.values.context import Context
-
-UNREAD = Missing()
 
 
 class SequenceValue(ObjectValue):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
-from tracer.values.base import MISSING, Item, Value
+from tracer.values.base import MISSING, UNREAD, Item, Value
 
 if TYPE_CHECKING:
     from tracer.guards.source import Source
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 class ObjectValue(Value):
     """An instance. `object` is the real one, MISSING for one born in the trace.
 
+    `attributes` is its dictionary, `fields` what it keeps outside of that: slots and members of C types.
+    In both MISSING marks what a real object no longer has. `written` lists the names that were changed,
+    in order; True for one that was deleted and then set again, and so comes last in the dictionary.
     One whose class has a `__hash__` of its own carries what that answered once it is a key, and its
     `twin`: an earlier key of the trace that it equals.
     """
 
-    __slots__ = ("attributes", "dictionary", "hash", "object", "rewritten", "twin", "written")
+    __slots__ = ("attributes", "dictionary", "fields", "hash", "object", "rewritten", "twin", "written")
 
     def __init__(self, cls: type, source: Source | None = None, obj: object = MISSING) -> None:
         self.cls = cls
         self.source = source
         self.object = obj
         self.attributes: dict[str, Item] = {}
-        self.written: dict[str, None] = {}
+        self.fields: dict[str, Item] | None = None
+        self.written: dict[str, bool] = {}
         self.dictionary: ObjectValue | None = None
         self.rewritten = False
         self.hash: int | None = None
@@ -52,9 +56,32 @@ class ObjectValue(Value):
 
     def write(self, context: Context, name: str, item: Item) -> None:
         """Set (or with MISSING delete) an attribute, as the last step of object.__setattr__."""
-        self.attributes[name] = item
-        self.written.pop(name, None)
-        self.written[name] = None
+        attributes = self.attributes
+        again = item is not MISSING and name in attributes and attributes[name] is MISSING
+        if again or (item is MISSING and self.object is MISSING):
+            del attributes[name]
+        if item is not MISSING or self.object is not MISSING:
+            attributes[name] = item
+        self._note(context, name, again)
+
+    def field(self, name: str) -> Item:
+        """A slot or C member as far as the trace knows it, UNREAD when it does not."""
+        return UNREAD if self.fields is None else self.fields.get(name, UNREAD)
+
+    def keep_field(self, name: str, item: Item) -> None:
+        """Remember a slot or C member that was read, or that a value is born with."""
+        if self.fields is None:
+            self.fields = {}
+        self.fields[name] = item
+
+    def write_field(self, context: Context, name: str, item: Item) -> None:
+        """Set (or with MISSING delete) a slot or C member."""
+        self.keep_field(name, item)
+        self._note(context, name, False)
+
+    def _note(self, context: Context, name: str, again: bool) -> None:
+        again |= self.written.pop(name, False)
+        self.written[name] = again
         context.effects.record(self)
 
 

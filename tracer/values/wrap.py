@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import functools
 import operator
+import re
 import types
 import typing
 from collections import OrderedDict, defaultdict, deque
@@ -178,6 +179,8 @@ IDENTITY_TYPES: tuple[type, ...] = (
     type(typing.List[int]),  # noqa: UP006  the private alias class itself is meant
     type(typing.Optional[int]),  # noqa: UP007
     typing.TypeVar,
+    re.Pattern,
+    re.Match,
     torch._ops.OpOverload,
     torch._ops.OpOverloadPacket,
     torch.Generator,

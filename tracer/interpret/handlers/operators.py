@@ -7,6 +7,7 @@ from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import MISSING, NULL
+from tracer.values.containers import known_lazies
 from tracer.values.functions import BoundMethod
 from tracer.values.slots import binary, compare, contains, get_item, is_same, set_item, unary
 
@@ -99,4 +100,4 @@ def format_value(frame: Frame, op: Op) -> None:
 
 @handles("BUILD_STRING")
 def build_string(frame: Frame, op: Op) -> None:
-    frame.push("".join(frame.pop_many(op.arg)))
+    frame.push("".join(known_lazies(frame.trace, frame.pop_many(op.arg))))

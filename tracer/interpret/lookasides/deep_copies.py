@@ -83,7 +83,8 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
     made = ObjectValue(item.cls)
     copies[id(item)] = item, made
     attributes: Any = get_attribute(trace, item, "__dict__")
-    made.attributes.update({name: deep_copy(trace, part, copies) for name, part in attributes.all(trace).items()})
+    present = {name: part for name, part in attributes.all(trace).items() if part is not MISSING}
+    made.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
     return made
 
 
@@ -120,7 +121,8 @@ def _copy_dictionary(trace: Trace, item: DictValue, copies: Copies) -> Item:
         factory = get_attribute(trace, item, "default_factory")
         made.attributes["default_factory"] = deep_copy(trace, factory, copies)
     for key, part in list(item.all(trace).items()):
-        made.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)
+        if part is not MISSING:
+            made.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)
     return made
 
 
