@@ -36,6 +36,15 @@ def current_modes() -> Modes:
     )
 
 
+def restore(modes: Modes) -> None:
+    """Set this thread's modes to `modes`, as leaving the contexts entered since then would."""
+    torch._C._set_grad_enabled(modes.grad)
+    if torch.is_autocast_enabled("cpu") != modes.autocast:
+        torch.set_autocast_enabled("cpu", modes.autocast)
+    if torch.get_autocast_dtype("cpu") != modes.autocast_dtype:
+        torch.set_autocast_dtype("cpu", modes.autocast_dtype)
+
+
 @contextmanager
 def entered(modes: Modes) -> Iterator[None]:
     """Run under `modes`, whatever this thread's are, unseen by its autocast cache and hooks on saved tensors.

@@ -89,6 +89,9 @@ FAMILIES: Final = {
     "contraction": Family(work=contraction_work, bare=True, pure=True),
     "kernel": Family(work=contraction_work, bare=False, pure=False),
 }
+REPEATABLE: Final = tuple(
+    FAMILIES[name] for name in ("view", "factory", "range", "index", "elementwise", "conversion", "contraction")
+)
 
 NAMES: Final = {
     "view": """
@@ -281,6 +284,14 @@ def is_removable(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether a call whose result nobody uses may be left out: it writes nothing, draws nothing, reads no index."""
     family = family_of(target, args)
     if family is None or not family.pure:
+        return False
+    return not _is_in_place(_name(target)) and all(name != "out" for name, _ in kwargs)
+
+
+def is_repeatable(target: Target, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether a call may be made twice and nobody can tell: it writes nothing and draws nothing."""
+    family = family_of(target, args)
+    if family is None or family not in REPEATABLE:
         return False
     return not _is_in_place(_name(target)) and all(name != "out" for name, _ in kwargs)
 

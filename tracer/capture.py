@@ -168,6 +168,7 @@ def _break_at(trace: Trace, code: Code, reason: Reason, detail: str, index: int)
 def _attempt(request: Request, code: Code, stop_at: int | None) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
     trace = Trace(request.shapes())
+    trace.run_original = request.run_original
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())

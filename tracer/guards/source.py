@@ -38,7 +38,7 @@ def hold(target: object) -> Any:
 class Source:
     """One access path. Made by the root functions below and by `child`, never directly."""
 
-    __slots__ = ("__weakref__", "accessor", "base", "children", "key")
+    __slots__ = ("__weakref__", "_text", "accessor", "base", "children", "key")
 
     base: Source | None
     accessor: str
@@ -50,6 +50,7 @@ class Source:
         self.accessor = accessor
         self.key = key
         self.children = {}
+        self._text: str | None = None
 
     def child(self, accessor: str, key: Any = None) -> Source:
         """The path that goes one step on from this one; the same object every time.
@@ -73,7 +74,9 @@ class Source:
     @property
     def text(self) -> str:
         """The path as the user would write it: `self.layers[0].fc.weight`."""
-        return ACCESSORS[self.accessor].text(self)
+        if self._text is None:
+            self._text = ACCESSORS[self.accessor].text(self)
+        return self._text
 
     def __repr__(self) -> str:
         return f"Source({self.text})"

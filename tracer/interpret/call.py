@@ -21,12 +21,12 @@ from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
 from tracer.interpret.frame import Frame, run
 from tracer.interpret.generators import GeneratorValue
-from tracer.interpret.policy import HOST_OBJECTS, LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
+from tracer.interpret.policy import CONSTANT_MARK, HOST_OBJECTS, LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
-from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
 from tracer.values.objects import ObjectValue, PartialValue
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
         return enter(trace, function.code, slots, function.globals, function.globals_source, function.closure, function)
     if isinstance(function, Lazy):
         return call(trace, function.realise(trace), args, kwargs)
+    if type(function) is NestedFunction:
+        return call_nested(trace, function, args, kwargs)
     if isinstance(function, PartialValue):
         return call(trace, function.function, [*function.arguments, *args], {**function.keywords, **kwargs})
     if isinstance(function, ObjectValue) and isinstance(function.object, HOST_OBJECTS):
@@ -102,18 +104,25 @@ class FunctionFacts:
 
     __slots__ = ("closure", "code", "defaults", "function", "globals_source", "keyword_defaults")
 
-    def __init__(self, trace: Trace, function: types.FunctionType) -> None:
+    def __init__(self, trace: Trace, function: types.FunctionType, path: Source | None = None) -> None:
+        """`path` leads to a function that is not known by identity."""
         self.function = function
         self.code = decode(function.__code__)
         own = is_ours(function)
-        source: Source = constant(function)
-        if not own:
+        source = constant(function) if path is None else path
+        if path is not None:
+            trace.guard(source.child("globals"), "same object", function.__globals__)
+            trace.guard(source.child("getattr", "__defaults__"), "type", type(function.__defaults__))
+            trace.guard(source.child("getattr", "__kwdefaults__"), "type", type(function.__kwdefaults__))
+        elif not own:
             trace.guard(source.child("getattr", "__code__"), "same object", function.__code__)
         self.globals_source = None if own else source.child("globals")
         self.defaults: list[Item] = []
         if function.__defaults__:
             defaults = source.child("getattr", "__defaults__")
-            if not own:
+            if path is not None:
+                trace.guard(defaults, "length", len(function.__defaults__))
+            elif not own:
                 trace.guard(defaults, "same object", function.__defaults__)
             self.defaults = [
                 value if type(value) in LITERALS else trace.wrap(value, defaults.child("index", i))
@@ -122,6 +131,7 @@ class FunctionFacts:
         self.keyword_defaults: dict[str, Item] = {}
         if function.__kwdefaults__:
             keywords = source.child("getattr", "__kwdefaults__")
+            trace.guard(keywords, "keys", tuple(function.__kwdefaults__))
             self.keyword_defaults = {
                 name: trace.wrap(value, keywords.child("item", name)) for name, value in function.__kwdefaults__.items()
             }
@@ -145,10 +155,41 @@ def call_function(
         if lookaside is not None:
             LOOKASIDES[function] = lookaside
             return call_lookaside(trace, function, lookaside, args, kwargs)
+        if function.__dict__.get(CONSTANT_MARK):
+            return _call_constant(trace, function, args, kwargs)
         refused = refusal(function)
         if refused is not None:
             trace.stop(*refused)
         facts = trace.function_facts[id(function)] = FunctionFacts(trace, function)
+    slots = bind_arguments(trace, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
+    return enter(
+        trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
+    )
+
+
+def _call_constant(
+    trace: Trace, function: types.FunctionType, args: Sequence[Item], kwargs: Mapping[str, Item]
+) -> Item:
+    """Run a function whose author marked its results as constants."""
+    try:
+        real_args = [concrete(trace, arg, instances=True) for arg in args]
+        real_kwargs = {name: concrete(trace, arg, instances=True) for name, arg in kwargs.items()}
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
+    return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+
+
+def call_nested(trace: Trace, value: NestedFunction, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """Interpret a function that is known by its code and cells."""
+    function: Any = value.object
+    if function in LOOKASIDES:
+        return call(trace, value.pin(trace), args, kwargs)
+    facts = trace.function_facts.get(id(function))
+    if facts is None:
+        refused = refusal(function)
+        if refused is not None:
+            trace.stop(*refused)
+        facts = trace.function_facts[id(function)] = FunctionFacts(trace, function, value.source)
     slots = bind_arguments(trace, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
     return enter(
         trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function

@@ -43,7 +43,7 @@ def concrete(trace: Trace, item: Item, instances: bool = False) -> Any:
         return concrete(trace, item.realise(trace), instances)
     if isinstance(item, TensorValue):
         raise NotConcrete
-    if isinstance(item, ObjectValue) and item.attributes and item.object is MISSING:
+    if isinstance(item, ObjectValue) and (item.attributes or item.fields) and item.object is MISSING:
         raise NotConcrete
     build = _BUILDERS.get(item.cls)
     if build is not None:

@@ -141,7 +141,7 @@ def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) ->
     """dict.__init__, OrderedDict.__init__ and defaultdict.__init__."""
     rest = list(args)
     if issubclass(instance.cls, defaultdict):
-        instance.attributes["default_factory"] = rest.pop(0) if rest else None
+        instance.keep_field("default_factory", rest.pop(0) if rest else None)
     update = OrderedDict.update if issubclass(instance.cls, OrderedDict) else dict.update
     trace.call(update, [instance, *rest], kwargs)
 

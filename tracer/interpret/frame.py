@@ -30,6 +30,7 @@ class Frame:
         "globals_source",
         "index",
         "ops",
+        "protected",
         "result",
         "slots",
         "stack",
@@ -65,12 +66,18 @@ class Frame:
         self.function = function
         self.result: Item = None
         self.yielded = False
+        self.protected = caller is not None and (caller.protected or caller.handled_here)
         self.user: Frame = self if caller is None or trace.is_user_file(code.filename) else caller.user
 
     @property
     def op(self) -> Op:
         """The instruction running now."""
         return self.ops[max(self.index - 1, 0)]
+
+    @property
+    def handled_here(self) -> bool:
+        """Whether this frame has a handler around the instruction running now."""
+        return self.code.handlers[self.index - 1] is not None
 
     def push(self, item: Item) -> None:
         self.stack.append(item)

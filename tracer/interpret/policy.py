@@ -123,7 +123,7 @@ def is_pure(function: Any) -> bool:
     if function in PURE_FUNCTIONS:
         return True
     kind = type(function)
-    if kind is types.BuiltinFunctionType:
+    if issubclass(kind, types.BuiltinFunctionType):
         owner = function.__self__
         if type(owner) in LITERALS or type(owner) in IMMUTABLE_OWNERS:
             return True
@@ -264,6 +264,9 @@ REFUSED_MODULES: dict[str, Reason] = {
     "torch.package": SKIPPED_FUNCTION,
 }
 """Modules (with all below them) whose functions are left to run natively."""
+
+CONSTANT_MARK = "_dynamo_marked_constant"
+"""Attribute by which torch.compiler.assume_constant_result marks a function."""
 
 DISABLE_MARKS = ("_bytegraph_disabled", "_torchdynamo_disable")
 """Attributes by which our `disable` and torch's mark a function."""

@@ -157,6 +157,9 @@ def tensor_op(
     except Unsupported as error:
         trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
     result = outcome.result
+    frame = trace.frame
+    if not trace.protected and frame is not None and (frame.protected or frame.handled_here):
+        trace.protected = True
     if type(result) is New:
         node = trace.graph.call(target, nodes, node_kwargs, result.meta, trace.location, bool(outcome.mutated), trace.modes)
         value = new_tensor(trace, node, result, tensors)

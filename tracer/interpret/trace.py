@@ -27,7 +27,7 @@ from tracer.values.attributes import bind
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import SetValue, TupleValue, make_tuple
 from tracer.values.context import Raised
-from tracer.values.functions import BoundMethod, CellValue
+from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.iterators import END
 from tracer.values.objects import ExceptionValue, ObjectValue
 from tracer.values.tensors import TensorValue
@@ -80,6 +80,9 @@ class Trace:
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.modes: Modes = current_modes()
+        self.first_modes = self.modes
+        self.protected = False
+        self.run_original: Any = None
         self.frame: Frame | None = None
         self.handled: Item = None
         self.stop_value: Item = None
@@ -153,6 +156,8 @@ class Trace:
             item = concrete.concrete(self, item) if type(item) in PYTHON_TYPES or type(item) is tuple else item
             self.host(hash, item)
             return item
+        if type(item) is NestedFunction:
+            return item.pin(self)
         if isinstance(item, TupleValue):
             for position, part in enumerate(item.all(self)):
                 item.items[position] = self.key(part)
@@ -341,6 +346,9 @@ class Trace:
     def same_object(self, left: Any, right: Item) -> bool:
         if isinstance(left, CellValue) and isinstance(right, CellValue):
             return left.object is right.object and not left.born
+        for nested, other in ((left, right), (right, left)):
+            if isinstance(nested, NestedFunction) and not isinstance(other, Value):
+                return nested.pin(self) is other
         return False
 
     def polyfill(self, name: str) -> Any:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tracer.effects.log import DELETED, EffectLog, Namespace
 from tracer.guards.source import Source
 from tracer.output.emitter import Emitter
-from tracer.output.rebuild import expression
-from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.output.rebuild import expression, setting
+from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue
 from tracer.values.functions import CellValue
 from tracer.values.objects import ObjectValue
@@ -97,9 +97,12 @@ def _dict(emitter: Emitter, value: DictValue) -> None:
     assert value.source is not None
     real: Any = value.object
     base = emitter.constant(OrderedDict, "OrderedDict") if isinstance(real, OrderedDict) else "dict"
-    name = expression(emitter, value)
-    items = value.items
-    before = list(real)
+    _table(emitter, expression(emitter, value), base, real, value.items, value.source)
+
+
+def _table(emitter: Emitter, name: str, base: str, real: Any, items: dict[Item, Item], source: Source) -> None:
+    """Make the dict `name`, which held what `real` holds, hold `items`."""
+    before = list(OrderedDict.keys(real) if isinstance(real, OrderedDict) else dict.keys(real))
     surviving = [key for key in before if key in items]
     if list(items)[: len(surviving)] == surviving:
         for key in before:
@@ -108,7 +111,7 @@ def _dict(emitter: Emitter, value: DictValue) -> None:
     else:
         emitter.say(f"{base}.clear({name})")
         surviving = []
-    unchanged = {key for key in surviving if _unchanged(items[key], value.source.child("item", key))}
+    unchanged = {key for key in surviving if _unchanged(items[key], source.child("item", key))}
     for key, item in items.items():
         if key not in unchanged:
             emitter.say(f"{base}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, item)})")
@@ -119,7 +122,7 @@ def _set(emitter: Emitter, value: SetValue) -> None:
         return
     real: Any = value.object
     name = expression(emitter, value)
-    gone = [element for element in real if element not in value.items]
+    gone = [element for element in set.__iter__(real) if element not in value.items]
     new = [element for element in value.items if element not in real]
     for element in gone:
         emitter.say(f"set.discard({name}, {expression(emitter, element)})")
@@ -131,19 +134,32 @@ def _attributes(emitter: Emitter, value: ObjectValue) -> None:
     if not value.written and not value.rewritten:
         return
     name = expression(emitter, value)
-    for attribute in value.written:
-        item = value.attributes.get(attribute, MISSING)
+    if value.rewritten:
+        dictionary = value.dictionary
+        _table(emitter, expression(emitter, dictionary), "dict", dictionary.object, dictionary.items, dictionary.source)
+    for attribute, again in value.written.items():
+        field = value.field(attribute)
+        if field is UNREAD and value.rewritten:
+            continue
+        item = value.attributes.get(attribute, MISSING) if field is UNREAD else field
         if isinstance(value, TensorValue):
             emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
-        elif item is MISSING:
+            continue
+        if (again or item is MISSING) and _had(value, attribute):
             emitter.say(f"object.__delattr__({name}, {attribute!r})")
-        else:
-            emitter.say(f"object.__setattr__({name}, {attribute!r}, {expression(emitter, item)})")
-    if value.rewritten:
-        real: Any = value.object
-        for attribute in object.__getattribute__(real, "__dict__"):
-            if attribute not in value.attributes and attribute not in value.written:
-                emitter.say(f"object.__delattr__({name}, {attribute!r})")
+        if item is not MISSING:
+            emitter.say(setting(name, value, attribute, expression(emitter, item)))
+
+
+def _had(value: ObjectValue, attribute: str) -> bool:
+    """Whether the real object has the attribute, in its dictionary or in a slot."""
+    if value.field(attribute) is UNREAD:
+        return attribute in object.__getattribute__(value.object, "__dict__")
+    try:
+        object.__getattribute__(value.object, attribute)
+    except AttributeError:
+        return False
+    return True
 
 
 WRITERS: tuple[tuple[type, Callable[[Emitter, Any], None]], ...] = (

@@ -9,14 +9,22 @@ tracebacks show it.
 from __future__ import annotations
 
 import linecache
+import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from passes.modes import restore
+from passes.operators import is_repeatable
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
+from tracer.graph.annotate import MODES, WRITES
+from tracer.guards.source import argument
+from tracer.guards.source import function as function_source
 from tracer.interpret.frame import Frame, HandledBefore
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import Emitter
@@ -26,6 +34,8 @@ from tracer.values.base import MISSING
 from tracer.values.base import NULL as NULL_ITEM
 
 if TYPE_CHECKING:
+    from torch.fx import Node
+
     from tracer.guards.source import Source
     from tracer.values.base import Item
 
@@ -134,6 +144,36 @@ def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
         emitter.parameter(source)
 
 
+def _guarded(emitter: Emitter, trace: Trace, code: Code, call: str) -> list[str]:
+    """The call of the graph; when an operator raises, modes that the graph has set are put back.
+
+    Where the program had a handler around an operator, its own code is to decide what happens then: if
+    the graph wrote and drew nothing, the original is run from its beginning.
+    """
+    calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
+    sets_modes = any(node.meta.get(MODES) is None and node.meta.get(WRITES) for node in calls)
+    repeats = trace.protected and all(_is_repeatable(node) for node in calls)
+    if not sets_modes and not repeats:
+        return [call]
+    lines = ["try:", f"    {call}", "except Exception:" if repeats else "except BaseException:"]
+    if sets_modes:
+        lines.append(f"    {emitter.constant(partial(restore, trace.first_modes), 'restore_modes')}()")
+    if repeats:
+        sources = [function_source(code.native), *map(argument, code.local_names[: code.parameter_count])]
+        arguments = ", ".join(emitter.parameter(source) for source in sources)
+        lines.append(f"    return {emitter.constant(trace.run_original, 'original')}({arguments})")
+    else:
+        lines.append("    raise")
+    return lines
+
+
+def _is_repeatable(node: Node) -> bool:
+    if node.meta.get(WRITES):
+        return node.meta.get(MODES) is None
+    target = ("method", node.target) if node.op == "call_method" else node.target
+    return node.target is operator.getitem or is_repeatable(target, node.args, tuple(node.kwargs.items()))
+
+
 def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
     outputs = emitter.outputs
     trace.graph.output([value.node for value in outputs if value.node is not None])
@@ -145,8 +185,8 @@ def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
     if calls:
         call = f"graph({', '.join(emitter.parameters[source] for source in taken)})"
         names = [emitter.made[id(value)] for value in outputs]
-        lines.insert(0, f"{', '.join(names)}, = {call}" if names else call)
-    mentioned = "\n".join(lines)
+        lines[:0] = _guarded(emitter, trace, code, f"{', '.join(names)}, = {call}" if names else call)
+    mentioned = set(re.findall(r"\w+", "\n".join(lines)))
     inputs = [source for source, name in emitter.parameters.items() if name in mentioned]
     return Program(
         name=emitter.fresh(f"{code.name.strip('<>')}_program"),

@@ -7,6 +7,7 @@ so that identity and sharing are what they were.
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +18,9 @@ import torch
 from tracer.interpret.generators import GeneratorValue
 from tracer.output.emitter import Emitter, Unrebuildable
 from tracer.values.attributes import AttributeDict
-from tracer.values.base import MISSING, Item, Lazy, Value
+from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue
+from tracer.values.exceptions import TracebackValue
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
 from tracer.values.iterators import (
     DictView,
@@ -129,7 +131,8 @@ def _dict(emitter: Emitter, value: DictValue) -> str:
     if cls is dict:
         return emitter.assign("mapping", f"{{{_pairs(emitter, value.items)}}}")
     if cls is defaultdict:
-        factory = expression(emitter, value.attributes.get("default_factory"))
+        known = value.field("default_factory")
+        factory = expression(emitter, None if known is UNREAD else known)
         text = f"{_class(emitter, cls)}({factory}, {{{_pairs(emitter, value.items)}}})"
         return emitter.assign("mapping", text)
     base = OrderedDict if issubclass(cls, OrderedDict) else dict
@@ -154,10 +157,23 @@ def _instance(emitter: Emitter, value: ObjectValue, made: str) -> str:
     """Assign `made`, then set the attributes; the name is known before, so that parts may refer to it."""
     name = emitter.assign(value.cls.__name__.lower(), made)
     emitter.made[id(value)] = name
-    for attribute, item in value.attributes.items():
-        if item is not MISSING:
-            emitter.say(f"object.__setattr__({name}, {attribute!r}, {expression(emitter, item)})")
+    for attribute, item in own_attributes(value):
+        emitter.say(setting(name, value, attribute, expression(emitter, item)))
     return name
+
+
+def own_attributes(value: ObjectValue) -> list[tuple[str, Item]]:
+    """What a value has in its dictionary and in its slots."""
+    pairs = [*value.attributes.items(), *(value.fields or {}).items()]
+    return [(name, item) for name, item in pairs if item is not MISSING]
+
+
+def setting(name: str, value: ObjectValue, attribute: str, text: str) -> str:
+    """The statement that sets one of them without calling the program's descriptors."""
+    is_field = value.fields is not None and attribute in value.fields
+    if not is_field and hasattr(type(inspect.getattr_static(value.cls, attribute, None)), "__set__"):
+        return f"object.__getattribute__({name}, '__dict__')[{attribute!r}] = {text}"
+    return f"object.__setattr__({name}, {attribute!r}, {text})"
 
 
 def _object(emitter: Emitter, value: ObjectValue) -> str:
@@ -187,6 +203,10 @@ def raise_and_catch(exception: BaseException) -> None:
         raise exception
     except BaseException as caught:  # noqa: BLE001  the one just raised
         caught.__context__ = context
+
+
+def _traceback(emitter: Emitter, value: TracebackValue) -> str:
+    return f"{expression(emitter, value.exception)}.__traceback__"
 
 
 def _attribute_dict(emitter: Emitter, value: AttributeDict) -> str:
@@ -222,7 +242,7 @@ def _function(emitter: Emitter, value: FunctionValue) -> str:
         emitter.say(f"{name}.__kwdefaults__ = {{{_pairs(emitter, value.keyword_defaults)}}}")
     if value.annotations is not None and value.annotations.items:
         emitter.say(f"{name}.__annotations__ = {expression(emitter, value.annotations)}")
-    for attribute, item in value.attributes.items():
+    for attribute, item in own_attributes(value):
         emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
     return name
 
@@ -324,6 +344,7 @@ BUILDERS: tuple[tuple[type, Builder], ...] = (
     (PartialValue, _partial),
     (FunctionValue, _function),
     (CellValue, _cell),
+    (TracebackValue, _traceback),
     (BoundMethod, _method),
     (SuperValue, _super),
     (DictView, _view),

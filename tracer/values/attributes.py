@@ -200,10 +200,12 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
             return read_field(context, value, name)
         if value.object is not MISSING:
             return _outside_field(context, value, name)
-        if type(descriptor) is types.MemberDescriptorType:
+        if not is_builtin(descriptor):
             return MISSING
-    elif name not in type(descriptor.__objclass__).__dict__ and name.startswith("__"):
-        return MISSING
+    else:
+        item = value.member(context, name)
+        if item is not UNREAD:
+            return item
     context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
 
 

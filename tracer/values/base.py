@@ -90,6 +90,10 @@ class Value:
         self.cls = cls
         self.source = source
 
+    def member(self, context: Context, name: str) -> Item:
+        """An attribute that the real thing keeps in C; UNREAD when the trace does not know it."""
+        return UNREAD
+
     def __repr__(self) -> str:
         origin = f" from {self.source.text}" if self.source is not None else ""
         return f"<{type(self).__name__} {self.cls.__name__}{origin}>"

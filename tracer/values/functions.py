@@ -73,6 +73,21 @@ class FunctionValue(ObjectValue):
         self.globals_source: Source | None = None
 
 
+class NestedFunction(ObjectValue):
+    """A function from outside that was made by a function: known by its code and cells, not by identity.
+
+    A new one may come with every call (a closure that crosses a break) or every instance of a class.
+    """
+
+    __slots__ = ()
+
+    def pin(self, context: Context) -> types.FunctionType:
+        """The function itself, from now on known by identity."""
+        function: types.FunctionType = self.object  # type: ignore[assignment]
+        context.guard(self.source, "same object", function)
+        return function
+
+
 class BoundMethod(Value):
     """`function` bound to `instance`; `function` may be a C method descriptor."""
 

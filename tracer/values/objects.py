@@ -6,7 +6,7 @@ object is only ever read. How an attribute is *found* is in attributes.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, UNREAD, Item, Value
@@ -35,7 +35,7 @@ class ObjectValue(Value):
         self.attributes: dict[str, Item] = {}
         self.fields: dict[str, Item] | None = None
         self.written: dict[str, bool] = {}
-        self.dictionary: ObjectValue | None = None
+        self.dictionary: Any = None
         self.rewritten = False
         self.hash: int | None = None
         self.twin: ObjectValue | None = None

@@ -123,7 +123,7 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
     if type(right) is Lazy:
         right = right.realise(context)
     if isinstance(left, Value) or isinstance(right, Value):
-        return left is right or (isinstance(left, Value) and context.same_object(left, right))
+        return left is right or context.same_object(left, right)
     return left is right
 
 

@@ -22,7 +22,7 @@ from passes.meta import meta_of
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
 from tracer.values.base import LITERALS, Item
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue
-from tracer.values.functions import BoundMethod, CellValue
+from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
 from tracer.values.tensors import TensorValue
 
@@ -60,6 +60,14 @@ def _remember(context: Context, value: Any) -> Any:
 def _identity(context: Context, obj: Any, source: Source) -> Item:
     context.guard(source, "same object", obj)
     return obj
+
+
+def _function(context: Context, obj: types.FunctionType, source: Source) -> Item:
+    if "<locals>" not in obj.__qualname__ or source.root.accessor != "argument":
+        return _identity(context, obj, source)
+    context.guard(source, "type", types.FunctionType)
+    context.guard(source.child("getattr", "__code__"), "same object", obj.__code__)
+    return _remember(context, NestedFunction(types.FunctionType, source, obj))
 
 
 def _constant(context: Context, obj: Any, source: Source) -> Item:
@@ -191,6 +199,7 @@ IDENTITY_TYPES: tuple[type, ...] = (
 WRAPPERS: dict[type, Wrapper] = {
     **dict.fromkeys(IDENTITY_TYPES, _identity),
     type: _identity,
+    types.FunctionType: _function,
     list: _container(ListValue),
     deque: _container(ListValue),
     dict: _container(DictValue),
@@ -226,6 +235,7 @@ BY_BASE: tuple[tuple[type, Wrapper], ...] = (
     (float, _constant),
     (bytes, _constant),
     (functools.partial, _partial),
+    (types.BuiltinFunctionType, _builtin),
     (BaseException, _exception),
     (object, _instance),
 )

@@ -47,7 +47,7 @@ def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item])
     copies = [_stand_in(trace, cls, arg, stand_ins) for arg in args]
     named = {name: _stand_in(trace, cls, arg, stand_ins) for name, arg in kwargs.items()}
     context = ObjectValue(FunctionCtx)
-    context.attributes["needs_input_grad"] = make_tuple([_needs_gradient(trace, arg) for arg in args])
+    context.keep_field("needs_input_grad", make_tuple([_needs_gradient(trace, arg) for arg in args]))
     last, effects, modes = trace.graph.last, len(trace.effects.changed), trace.modes
     trace.modes = modes._replace(grad=False)
     if cls.setup_context is Function.setup_context:
@@ -94,4 +94,5 @@ def _same_tensor(trace: Trace, value: TensorValue) -> TensorValue:
     same = TensorValue(value.cls, node, value.meta, value.source, value.object)
     same.touched = True
     same.attributes.update(value.attributes)
+    same.fields = dict(value.fields) if value.fields else None
     return same

@@ -110,8 +110,7 @@ def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
 @lookaside(isinstance)
 def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
-    if isinstance(classes, Value):
-        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {classes.cls.__name__}")
+    classes = _classes(trace, classes)
     if not isinstance(item, Value):
         if type(item) in PYTHON_TYPES:
             return trace.host(issubclass, type_of(trace, item), classes)
@@ -120,6 +119,16 @@ def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     if isinstance(item, ObjectValue) and item.object is not MISSING:
         return trace.host(isinstance, item.object, classes)
     return any(_is_instance(trace, item, cls, candidate) for candidate in _flat(classes))
+
+
+def _classes(trace: Trace, classes: Item) -> Any:
+    """A class, a union, or nested tuples of them, as real objects."""
+    classes = realise(trace, classes)
+    if isinstance(classes, TupleValue):
+        return tuple(_classes(trace, part) for part in classes.all(trace))
+    if isinstance(classes, Value):
+        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {classes.cls.__name__}")
+    return classes
 
 
 def _flat(classes: Any) -> list[Any]:

@@ -132,8 +132,8 @@ def _clear(trace: Trace, mapping: DictValue) -> None:
 @lookaside(dict.copy, OrderedDict.copy, defaultdict.copy, defaultdict.__copy__)
 def _copy(trace: Trace, mapping: DictValue) -> Item:
     made = DictValue(dict if mapping.cls is dict else mapping.cls, dict(mapping.all(trace)))
-    if "default_factory" in mapping.attributes:
-        made.attributes["default_factory"] = mapping.attributes["default_factory"]
+    if issubclass(mapping.cls, defaultdict):
+        made.keep_field("default_factory", get_attribute(trace, mapping, "default_factory"))
     return made
 
 
