@@ -59,6 +59,7 @@ clean:
 .venv/build.stamp: .venv/torch.stamp pyproject.toml setup.py $(NATIVE)
 	@command -v $(firstword $(CXX)) >/dev/null || { echo "bytegraph needs $(firstword $(CXX)) to build its extension: install it (Debian: apt-get install g++)"; exit 1; }
 	$(PIP) --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q tracer passes backends
 	@touch $@
 
 .venv/bench.stamp: .venv/build.stamp

@@ -5,6 +5,7 @@ import __future__
 import functools
 import inspect
 import json
+import os
 import subprocess
 import sys
 
@@ -231,14 +232,20 @@ def test_explanation_leaves_the_function_alone():
 
 
 def test_import_is_light():
+    """At most 0.15 s of work beyond `import torch`, once Python has its .pyc files, and nothing heavy."""
     code = (
-        "import sys, torch\n"
-        "before = set(sys.modules)\n"
-        "import time; start = time.perf_counter(); import tracer; spent = time.perf_counter() - start\n"
-        "new = set(sys.modules) - before\n"
-        "heavy = [name for name in ('torch._dynamo', 'sympy', 'networkx', 'torch._inductor') if name in new]\n"
-        "print(heavy, spent)\n"
-        "assert not heavy, heavy\n"
-        "assert spent < 0.3, spent\n"
+        "import sys, time, torch\n"
+        "before, start = set(sys.modules), time.process_time()\n"
+        "import tracer\n"
+        "spent, new = time.process_time() - start, set(sys.modules) - before\n"
+        "heavy = {'torch._dynamo', 'torch._inductor', 'torch._subclasses', 'torch.onnx', 'sympy', 'networkx'}\n"
+        "assert not heavy & new, heavy & new\n"
+        "print(spent)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code]
+    spent = [
+        float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+        for _ in range(4)
+    ]
+    assert min(spent) < 0.15, spent

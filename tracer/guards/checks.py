@@ -127,6 +127,11 @@ _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
 }
 
 
+def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
+    """For subclasses whose instances hold nothing more, as numpy's float64 is one of float."""
+    return None if cls.__dictoffset__ else next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
+
+
 def equal_constants(found: object, expected: object) -> bool:
     """True if both have the same type and value, so that no program could tell them apart.
 
@@ -139,7 +144,7 @@ def equal_constants(found: object, expected: object) -> bool:
         return False
     if isinstance(found, tuple) and type(found) not in _EQUALITY:
         return _same_elements(found, expected)  # a named tuple
-    equality = _EQUALITY.get(type(found))
+    equality = _EQUALITY.get(type(found)) or _equality_of_base(type(found))
     return equality is not None and equality(found, expected)
 
 

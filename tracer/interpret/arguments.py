@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tracer.code.decode import Code
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.attributes import get_attribute
 from tracer.values.base import MISSING, Item
 from tracer.values.containers import DictValue, make_tuple
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 def bind_arguments(
     trace: Trace,
+    function: Item,
     code: Code,
     args: Sequence[Item],
     kwargs: Mapping[str, Item] | None,
@@ -30,7 +34,7 @@ def bind_arguments(
     given = len(args)
     if given > positional:
         if not code.has_varargs:
-            _too_many(trace, code, given, kwargs or {}, defaults)
+            _too_many(trace, function, code, given, kwargs or {}, defaults)
         slots[:positional] = args[:positional]
     else:
         slots[:given] = args
@@ -42,16 +46,34 @@ def bind_arguments(
         extra = {}
         slots[named + code.has_varargs] = DictValue(dict, extra)
     if kwargs:
-        _bind_keywords(trace, code, slots, kwargs, extra)
+        _bind_keywords(trace, function, code, slots, kwargs, extra)
     if given < positional:
-        _fill_defaults(trace, code, slots, defaults)
+        _fill_defaults(trace, function, code, slots, defaults)
     if code.keyword_only_count:
-        _fill_keyword_only(trace, code, slots, keyword_defaults)
+        _fill_keyword_only(trace, function, code, slots, keyword_defaults)
     return slots
 
 
+def is_ours(function: Item) -> bool:
+    """Polyfills are constants of the tracer: nothing they read needs a guard."""
+    return isinstance(function, types.FunctionType) and function.__module__.startswith("tracer.interpret.polyfills")
+
+
+def _refuse(trace: Trace, function: Item, complaint: str) -> NoReturn:
+    """Raise TypeError in the program; in the name of a C function it is left to CPython."""
+    if is_ours(function):
+        trace.stop(UNSUPPORTED_CALL, f"{function.__name__}() {complaint}")
+    name = get_attribute(trace, function, "__qualname__")
+    trace.throw(TypeError, f"{name}() {complaint}")
+
+
 def _bind_keywords(
-    trace: Trace, code: Code, slots: list[Item], kwargs: Mapping[str, Item], extra: dict[Item, Item] | None
+    trace: Trace,
+    function: Item,
+    code: Code,
+    slots: list[Item],
+    kwargs: Mapping[str, Item],
+    extra: dict[Item, Item] | None,
 ) -> None:
     named = code.local_names[: code.argument_count + code.keyword_only_count]
     positional_only: list[str] = []
@@ -61,33 +83,34 @@ def _bind_keywords(
         position = named.index(name) if name in named else -1
         if position >= code.positional_only_count:
             if slots[position] is not MISSING:
-                trace.throw(TypeError, f"{code.qualname}() got multiple values for argument '{name}'")
+                _refuse(trace, function, f"got multiple values for argument '{name}'")
             slots[position] = item
         elif extra is not None:
             extra[name] = item
         elif position >= 0:
             positional_only.append(name)
         else:
-            trace.throw(TypeError, f"{code.qualname}() got an unexpected keyword argument '{name}'")
+            _refuse(trace, function, f"got an unexpected keyword argument '{name}'")
     if positional_only:
-        trace.throw(
-            TypeError,
-            f"{code.qualname}() got some positional-only arguments passed as keyword arguments: "
+        _refuse(
+            trace,
+            function,
+            f"got some positional-only arguments passed as keyword arguments: "
             f"'{', '.join(positional_only)}'",
         )
 
 
-def _fill_defaults(trace: Trace, code: Code, slots: list[Item], defaults: Sequence[Item]) -> None:
+def _fill_defaults(trace: Trace, function: Item, code: Code, slots: list[Item], defaults: Sequence[Item]) -> None:
     required = code.argument_count - len(defaults)
     missing = [code.local_names[i] for i in range(required) if slots[i] is MISSING]
     if missing:
-        _missing(trace, code, missing, "positional")
+        _missing(trace, function, missing, "positional")
     for index, default in enumerate(defaults, required):
         if slots[index] is MISSING:
             slots[index] = default
 
 
-def _fill_keyword_only(trace: Trace, code: Code, slots: list[Item], defaults: Mapping[str, Item]) -> None:
+def _fill_keyword_only(trace: Trace, function: Item, code: Code, slots: list[Item], defaults: Mapping[str, Item]) -> None:
     missing: list[str] = []
     for index in range(code.argument_count, code.argument_count + code.keyword_only_count):
         if slots[index] is MISSING:
@@ -97,20 +120,22 @@ def _fill_keyword_only(trace: Trace, code: Code, slots: list[Item], defaults: Ma
             else:
                 missing.append(name)
     if missing:
-        _missing(trace, code, missing, "keyword-only")
+        _missing(trace, function, missing, "keyword-only")
 
 
-def _missing(trace: Trace, code: Code, names: list[str], kind: str) -> None:
+def _missing(trace: Trace, function: Item, names: list[str], kind: str) -> None:
     quoted = [f"'{name}'" for name in names]
     if len(quoted) > 2:
         listed = f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     else:
         listed = " and ".join(quoted)
     plural = "s" if len(names) > 1 else ""
-    trace.throw(TypeError, f"{code.qualname}() missing {len(names)} required {kind} argument{plural}: {listed}")
+    _refuse(trace, function, f"missing {len(names)} required {kind} argument{plural}: {listed}")
 
 
-def _too_many(trace: Trace, code: Code, given: int, kwargs: Mapping[str, Item], defaults: Sequence[Item]) -> None:
+def _too_many(
+    trace: Trace, function: Item, code: Code, given: int, kwargs: Mapping[str, Item], defaults: Sequence[Item]
+) -> None:
     most = code.argument_count
     plural = most != 1
     takes = str(most)
@@ -125,7 +150,8 @@ def _too_many(trace: Trace, code: Code, given: int, kwargs: Mapping[str, Item], 
             f"(and {named} keyword-only argument{'s' if named != 1 else ''})"
         )
     was = "was" if given == 1 and not named else "were"
-    trace.throw(
-        TypeError,
-        f"{code.qualname}() takes {takes} positional argument{'s' if plural else ''} but {given}{detail} {was} given",
+    _refuse(
+        trace,
+        function,
+        f"takes {takes} positional argument{'s' if plural else ''} but {given}{detail} {was} given",
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.code.decode import decode
 from tracer.guards.source import constant
-from tracer.interpret.arguments import bind_arguments
+from tracer.interpret.arguments import bind_arguments, is_ours
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
 from tracer.interpret.frame import Frame, run
@@ -51,7 +51,11 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
         return _call_value(trace, function, args, kwargs)
     lookaside = LOOKASIDES.get(function)
     if lookaside is not None:
+        if kind in METHOD_DESCRIPTORS and args and type(args[0]) is Lazy:
+            args = [args[0].realise(trace), *args[1:]]
         return call_lookaside(trace, function, lookaside, args, kwargs)
+    if kind is types.ClassMethodDescriptorType and args and function not in POLYFILLS:
+        return call(trace, function.__get__(None, args[0]), args[1:], kwargs)
     if isinstance(function, type):
         return construct(trace, function, args, kwargs)
     if is_tensor_operator(function):
@@ -62,7 +66,7 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
 def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     if isinstance(function, FunctionValue):
         slots = bind_arguments(
-            trace, decode(function.code), args, kwargs, function.defaults, function.keyword_defaults
+            trace, function, decode(function.code), args, kwargs, function.defaults, function.keyword_defaults
         )
         return enter(trace, function.code, slots, function.globals, function.globals_source, function.closure, function)
     if isinstance(function, Lazy):
@@ -86,6 +90,8 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
 def call_lookaside(
     trace: Trace, function: Any, lookaside: Callable[..., Item], args: Sequence[Item], kwargs: Mapping[str, Item]
 ) -> Item:
+    if type(function) in METHOD_DESCRIPTORS and args and type(args[0]) is Lazy:
+        args = [args[0].realise(trace), *args[1:]]
     try:
         return lookaside(trace, *args, **kwargs)
     except TypeError as error:
@@ -140,11 +146,6 @@ class FunctionFacts:
         )
 
 
-def is_ours(function: types.FunctionType) -> bool:
-    """Polyfills are constants of the tracer: nothing they read needs a guard."""
-    return function.__module__.startswith("tracer.interpret.polyfills")
-
-
 def call_function(
     trace: Trace, function: types.FunctionType, args: Sequence[Item], kwargs: Mapping[str, Item]
 ) -> Item:
@@ -161,7 +162,7 @@ def call_function(
         if refused is not None:
             trace.stop(*refused)
         facts = trace.function_facts[id(function)] = FunctionFacts(trace, function)
-    slots = bind_arguments(trace, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
+    slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
     return enter(
         trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
     )
@@ -190,7 +191,7 @@ def call_nested(trace: Trace, value: NestedFunction, args: Sequence[Item], kwarg
         if refused is not None:
             trace.stop(*refused)
         facts = trace.function_facts[id(function)] = FunctionFacts(trace, function, value.source)
-    slots = bind_arguments(trace, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
+    slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
     return enter(
         trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
     )

@@ -20,6 +20,9 @@ from tracer.values.objects import ExceptionValue, ObjectValue
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
 
+ABSTRACT = 1 << 20
+"""Py_TPFLAGS_IS_ABSTRACT: classes with abstract methods."""
+
 Args = Sequence[Item]
 Kwargs = Mapping[str, Item]
 
@@ -48,7 +51,7 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
         instance = trace.call(function, [cls, *args], kwargs)
     else:
         instance = allocate(trace, cls, function, args, kwargs)
-    if issubclass(type_of(trace, instance), cls):
+    if cls in type_of(trace, instance).__mro__:
         init = trace.class_attribute(cls, "__init__")
         if type(init) is types.FunctionType:
             result = trace.call(init, [instance, *args], kwargs)
@@ -77,8 +80,8 @@ def _by_host(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
 def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> Item:
     """What a C-level `__new__` returns."""
     if new is object.__new__:
-        missing = getattr(cls, "__abstractmethods__", None)
-        if missing:
+        if cls.__flags__ & ABSTRACT:
+            missing = cls.__abstractmethods__
             names = ", ".join(sorted(missing))
             plural = "s" if len(missing) > 1 else ""
             trace.throw(TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}")

@@ -6,9 +6,10 @@ import types
 from typing import TYPE_CHECKING
 
 from tracer.interpret.frame import Frame, run, unwind
-from tracer.values.base import MISSING, Item
+from tracer.values.base import UNREAD, Item, realise, type_of
 from tracer.values.context import Raised
 from tracer.values.iterators import END, IteratorValue
+from tracer.values.objects import ExceptionValue
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
@@ -29,6 +30,13 @@ class GeneratorValue(IteratorValue):
 
     def next(self, context: Trace) -> Item:  # type: ignore[override]
         return self.send(context, None)
+
+    def member(self, context: Trace, name: str) -> Item:  # type: ignore[override]
+        code = self.frame.code.native
+        known = {"__name__": code.co_name, "__qualname__": code.co_qualname, "gi_code": code, "gi_running": self.running}
+        if name == "gi_frame" and self.ended:
+            return None
+        return known.get(name, UNREAD)
 
     def send(self, trace: Trace, item: Item) -> Item:
         """Resume with `item` as the value of the yield; the next yielded item, or END."""
@@ -120,8 +128,19 @@ def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -
     return result
 
 
-def generator_throw(trace: Trace, generator: GeneratorValue, kind: Item, item: Item = MISSING, traceback: Item = None) -> Item:
-    result = generator.throw(trace, Raised(trace.make_exception(kind if item in (MISSING, None) else item)))
+def generator_throw(trace: Trace, generator: GeneratorValue, kind: Item, item: Item = None, traceback: Item = None) -> Item:
+    kind, item = realise(trace, kind), realise(trace, item)
+    if not isinstance(kind, type) and item is not None:
+        trace.throw(TypeError, "instance exception may not have a separate value")
+    if isinstance(kind, type) and item is not None:
+        if not isinstance(item, ExceptionValue) or not issubclass(item.cls, kind):
+            item = trace.call(kind, trace.unpack(item) if type_of(trace, item) is tuple else [item])
+        kind = item
+    if not isinstance(kind, ExceptionValue) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        trace.throw(
+            TypeError, f"exceptions must be classes or instances deriving from BaseException, not {type_of(trace, kind).__name__}"
+        )
+    result = generator.throw(trace, Raised(trace.make_exception(kind)))
     if result is END:
         _raise_stop(trace, generator)
     return result
@@ -133,4 +152,4 @@ def generator_close(trace: Trace, generator: GeneratorValue) -> None:
 
 def _raise_stop(trace: Trace, generator: GeneratorValue) -> None:
     returned, generator.returned = generator.returned, None
-    raise Raised(trace.new_exception(StopIteration, *(() if returned is None else (returned,))))
+    trace.throw(StopIteration, *(() if returned is None else (returned,)))

@@ -21,12 +21,13 @@ from tracer.guards.source import Source, constant
 from tracer.interpret import call as calls
 from tracer.interpret import concrete, tensor_attributes, tensor_ops
 from tracer.interpret.policy import HOST_OBJECTS
-from tracer.reasons import TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
+from tracer.reasons import EXCEPTION_STATE, TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
 from tracer.values import slots, wrap
 from tracer.values.attributes import bind
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import SetValue, TupleValue, make_tuple
 from tracer.values.context import Raised
+from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
 from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.iterators import END
 from tracer.values.objects import ExceptionValue, ObjectValue
@@ -250,7 +251,7 @@ class Trace:
         builtin: Any = globals.get("__builtins__", __builtins__)
         builtin = builtin.__dict__ if isinstance(builtin, types.ModuleType) else builtin
         if name not in builtin:
-            self.throw(NameError, f"name '{name}' is not defined")
+            self.throw(NameError, f"name '{name}' is not defined", name=name)
         self.guard(constant(builtin).child("item", name), "same object", builtin[name])
         return builtin[name]
 
@@ -302,8 +303,11 @@ class Trace:
         except Exception as error:  # whatever a C function raises is the program's to handle
             raise Raised(self.chain(self.born_exception(error))) from None
 
-    def throw(self, cls: type[BaseException], *args: object) -> NoReturn:
-        raise Raised(self.chain(self.new_exception(cls, *args)))
+    def throw(self, cls: type[BaseException], *args: object, **fields: Item) -> NoReturn:
+        exception = self.new_exception(cls, *args)
+        for name, item in fields.items():
+            exception.keep_field(name, item)
+        raise Raised(self.chain(exception))
 
     def throw_from(self, cls: type[BaseException], message: str, cause: Item) -> NoReturn:
         exception = self.new_exception(cls, message)
@@ -315,7 +319,11 @@ class Trace:
         return ExceptionValue(cls, make_tuple(args))
 
     def born_exception(self, error: BaseException) -> ExceptionValue:
-        return ExceptionValue(type(error), concrete.from_host(self, error.args))
+        """The item for an exception that CPython has just raised."""
+        exception = ExceptionValue(type(error), concrete.from_host(self, error.args))
+        for name in (*fields_of(type(error), KEYWORD_FIELDS), *fields_of(type(error), NATIVE_FIELDS)):
+            exception.keep_field(name, concrete.from_host(self, getattr(error, name)))
+        return exception
 
     def make_exception(self, item: Item) -> ExceptionValue:
         """What `raise item` raises."""
@@ -324,12 +332,22 @@ class Trace:
             item = self.call(item, [])
         if not isinstance(item, ExceptionValue):
             self.throw(TypeError, "exceptions must derive from BaseException")
+        if item.object is not MISSING:
+            self.stop(EXCEPTION_STATE, f"an exception from outside is raised, {item!r}")
         return item
 
     def chain(self, exception: ExceptionValue) -> ExceptionValue:
-        """Set `__context__`, as raising inside a handler does."""
-        if self.handled is not None and exception is not self.handled and exception.handling is None:
-            exception.handling = self.handled
+        """Set `__context__`, as raising inside a handler does; no chain may lead back to the exception."""
+        handled = self.handled
+        if handled is None or exception is handled:
+            return exception
+        link = handled
+        while link.object is MISSING and link.handling is not None:
+            if link.handling is exception:
+                link.handling = None
+                break
+            link = link.handling
+        exception.handling = handled
         return exception
 
     # Protocols, for values -----------------------------------------------------------------------

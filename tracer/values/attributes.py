@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import enum
 import functools
+import threading
 import types
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
-from tracer.values.containers import DictValue, make_tuple
+from tracer.values.containers import DictValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.exceptions import read_field, write_field
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
+"""Classes whose instances keep their attributes where only their own C code finds them."""
+
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
 HEAP_TYPE = 1 << 9
@@ -52,7 +57,7 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
     else:
         found = _other_attribute(context, item, name)
     if found is MISSING:
-        context.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+        context.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'", name=name, obj=item)
     return found
 
 
@@ -192,6 +197,8 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         item = special(context, value)
         if item is not MISSING:
             return item
+    if isinstance(value, TupleValue) and name in (names := getattr(value.cls, "__match_args__", ())):
+        return value.read(context, names.index(name))
     if isinstance(value, ObjectValue):
         known = value.field(name)
         if known is not UNREAD:
@@ -300,7 +307,7 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
             if instance is value.owner:
                 return bind(context, found, None, value.owner, name)
             return bind(context, found, instance, value.owner, name)
-    context.throw(AttributeError, f"'super' object has no attribute '{name}'")
+    context.throw(AttributeError, f"'super' object has no attribute '{name}'", name=name, obj=value)
 
 
 def _method_attribute(context: Context, value: BoundMethod, name: str) -> Item:
@@ -326,7 +333,10 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
     if context.effects.namespaces:
         item = context.effects.read(obj, name, MISSING)
         if item is DELETED:
-            context.throw(AttributeError, f"{obj!r} has no attribute '{name}'")
+            what = f"type object '{obj.__name__}'" if isinstance(obj, type) else f"'{type(obj).__name__}' object"
+            if isinstance(obj, types.ModuleType):
+                what = f"module '{obj.__name__}'"
+            context.throw(AttributeError, f"{what} has no attribute '{name}'", name=name, obj=obj)
         if item is not MISSING:
             return item
     if isinstance(obj, type):
@@ -395,7 +405,7 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
         return context.call(hook, [cls, name])
     if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
         return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
-    context.throw(AttributeError, f"type object '{cls.__name__}' has no attribute '{name}'")
+    context.throw(AttributeError, f"type object '{cls.__name__}' has no attribute '{name}'", name=name, obj=cls)
 
 
 # Writing ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ methods of the real type can be run on it directly.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import Iterable
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ from tracer.values.objects import ObjectValue
 if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.values.context import Context
+
+TUPLE_FIELD: type = type(namedtuple("Single", ["field"]).field)
+"""The C descriptor that reads a field of a named tuple."""
 
 
 class SequenceValue(ObjectValue):

@@ -96,8 +96,8 @@ class Context(Protocol):
         """Break the graph here."""
         ...
 
-    def throw(self, cls: type[BaseException], *args: object) -> NoReturn:
-        """Raise inside the traced program."""
+    def throw(self, cls: type[BaseException], *args: object, **fields: Item) -> NoReturn:
+        """Raise inside the traced program; `fields` are attributes that the exception is born with."""
         ...
 
     def host(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

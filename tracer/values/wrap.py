@@ -21,7 +21,7 @@ import torch
 from passes.meta import meta_of
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
 from tracer.values.base import LITERALS, Item
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue
+from tracer.values.containers import TUPLE_FIELD, DictValue, ListValue, SetValue, TupleValue
 from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
 from tracer.values.tensors import TensorValue
@@ -63,11 +63,21 @@ def _identity(context: Context, obj: Any, source: Source) -> Item:
 
 
 def _function(context: Context, obj: types.FunctionType, source: Source) -> Item:
-    if "<locals>" not in obj.__qualname__ or source.root.accessor != "argument":
+    if "<locals>" not in obj.__qualname__ or not _comes_with_the_call(source):
         return _identity(context, obj, source)
     context.guard(source, "type", types.FunctionType)
     context.guard(source.child("getattr", "__code__"), "same object", obj.__code__)
     return _remember(context, NestedFunction(types.FunctionType, source, obj))
+
+
+def _comes_with_the_call(source: Source) -> bool:
+    """Whether a path leads through an argument or a closure: not through globals or an object known by identity."""
+    step = source
+    while step.base is not None:
+        if step.accessor == "cell" and step.base.accessor == "function":
+            return True
+        step = step.base
+    return step.accessor == "argument"
 
 
 def _constant(context: Context, obj: Any, source: Source) -> Item:
@@ -179,6 +189,7 @@ IDENTITY_TYPES: tuple[type, ...] = (
     operator.itemgetter,
     operator.attrgetter,
     operator.methodcaller,
+    TUPLE_FIELD,
     property,
     staticmethod,
     classmethod,

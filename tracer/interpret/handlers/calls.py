@@ -7,7 +7,7 @@ import sys
 from tracer.code.decode import Op
 from tracer.guards.source import module as module_source
 from tracer.interpret.frame import Frame, pop_value
-from tracer.interpret.handlers.containers import mapping_items
+from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
 from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_OPCODE
 from tracer.values.attributes import get_attribute
@@ -15,7 +15,7 @@ from tracer.values.base import NULL
 from tracer.values.containers import DictValue
 from tracer.values.context import Raised
 from tracer.values.functions import FunctionValue
-from tracer.values.slots import unpack
+from tracer.values.slots import class_name, unpack
 
 DEFAULTS, KEYWORD_DEFAULTS, ANNOTATIONS, CLOSURE = 1, 2, 4, 8
 
@@ -42,10 +42,14 @@ def call(frame: Frame, op: Op) -> None:
 def call_function_ex(frame: Frame, op: Op) -> None:
     kwargs = {}
     if op.operand:
-        kwargs = mapping_items(frame, pop_value(frame), "argument after ** must be a mapping, not {}")
-    args = unpack(frame.trace, frame.pop())
+        kwargs = mapping_items(frame, pop_value(frame), NOT_A_MAPPING, frame.stack[-2])
+    iterable = pop_value(frame)
     callee = frame.pop()
     assert frame.pop() is NULL
+    if not is_iterable(frame, iterable):
+        complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
+        frame.trace.throw(TypeError, f"{callee_name(frame, callee)} {complaint}")
+    args = unpack(frame.trace, iterable)
     frame.push(frame.trace.call(callee, args, dict(kwargs)))
 
 

@@ -9,10 +9,11 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.values.attributes import get_attribute
-from tracer.values.base import Item, Lazy, type_of
-from tracer.values.containers import DictValue, ListValue, SetValue, known_lazies, make_tuple
+from tracer.values.base import MISSING, Item, Lazy, type_of
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, known_lazies, make_tuple
 from tracer.values.context import Raised
-from tracer.values.slots import class_name, get_item, length, unpack
+from tracer.values.iterators import END, next_item
+from tracer.values.slots import class_name, get_item, iterate, length, unpack
 
 
 @handles("BUILD_TUPLE")
@@ -84,7 +85,7 @@ def list_extend(frame: Frame, op: Op) -> None:
     try:
         items = unpack(frame.trace, iterable)
     except Raised as raised:
-        if raised.value.cls is TypeError and not hasattr(type_of(frame.trace, iterable), "__iter__"):
+        if raised.value.cls is TypeError and not is_iterable(frame, iterable):
             frame.trace.throw(TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")
         raise
     container(frame, op).change(frame.trace).extend(items)
@@ -108,28 +109,49 @@ def dict_merge(frame: Frame, op: Op) -> None:
     mapping = pop_value(frame)
     target = container(frame, op).change(frame.trace)
     callee = frame.stack[-op.arg - 2]
-    for key, item in mapping_items(frame, mapping, "argument after ** must be a mapping, not {}").items():
+    for key, item in mapping_items(frame, mapping, NOT_A_MAPPING, callee).items():
         if key in target:
-            name = getattr(callee, "__qualname__", class_name(callee))
-            frame.trace.throw(TypeError, f"{name}() got multiple values for keyword argument '{key}'")
+            name = callee_name(frame, callee)
+            frame.trace.throw(TypeError, f"{name} got multiple values for keyword argument '{key}'")
         target[key] = item
 
 
-def mapping_items(frame: Frame, mapping: Item, complaint: str) -> dict[Item, Item]:
+NOT_A_MAPPING = "{} argument after ** must be a mapping, not {}"
+
+
+def callee_name(frame: Frame, callee: Item) -> str:
+    """What is called, as complaints about arguments name it."""
+    trace = frame.trace
+    try:
+        name = get_attribute(trace, callee, "__qualname__")
+        module = get_attribute(trace, callee, "__module__")
+    except Raised:
+        return trace.call(str, [callee])
+    return f"{name}()" if module in (None, "builtins") else f"{module}.{name}()"
+
+
+def is_iterable(frame: Frame, item: Item) -> bool:
+    """Whether `iter` would at least try."""
+    cls = type_of(frame.trace, item)
+    return hasattr(cls, "__iter__") or hasattr(cls, "__getitem__")
+
+
+def mapping_items(frame: Frame, mapping: Item, complaint: str, callee: Item = MISSING) -> dict[Item, Item]:
     """A mapping's items, by its storage or by its own `keys` and `__getitem__`."""
     if isinstance(mapping, DictValue):
         return mapping.all(frame.trace)
     trace = frame.trace
     cls = type_of(trace, mapping)
     if not hasattr(cls, "keys"):
-        trace.throw(TypeError, complaint.format(cls.__name__))
+        named = [] if callee is MISSING else [callee_name(frame, callee)]
+        trace.throw(TypeError, complaint.format(*named, cls.__name__))
     keys = unpack(trace, trace.call(get_attribute(trace, mapping, "keys"), []))
     return {trace.key(key): get_item(trace, mapping, key) for key in keys}
 
 
 @handles("UNPACK_SEQUENCE")
 def unpack_sequence(frame: Frame, op: Op) -> None:
-    items = _unpack_for_assignment(frame)
+    items = _unpack_for_assignment(frame, op.arg + 1)
     if len(items) != op.arg:
         if len(items) > op.arg:
             message = f"too many values to unpack (expected {op.arg})"
@@ -142,7 +164,7 @@ def unpack_sequence(frame: Frame, op: Op) -> None:
 @handles("UNPACK_EX")
 def unpack_ex(frame: Frame, op: Op) -> None:
     before, after = op.operand
-    items = _unpack_for_assignment(frame)
+    items = _unpack_for_assignment(frame, None)
     if len(items) < before + after:
         frame.trace.throw(
             ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})"
@@ -151,15 +173,19 @@ def unpack_ex(frame: Frame, op: Op) -> None:
     frame.stack.extend(reversed([*items[:before], ListValue(list, middle), *items[len(items) - after :]]))
 
 
-def _unpack_for_assignment(frame: Frame) -> list[Item]:
+def _unpack_for_assignment(frame: Frame, limit: int | None) -> list[Item]:
+    """The items of the iterable on top of the stack; of an iterator no more than `limit` are taken."""
+    trace = frame.trace
     iterable = pop_value(frame)
-    try:
-        return unpack(frame.trace, iterable)
-    except Raised as raised:
-        cls = type_of(frame.trace, iterable)
-        if raised.value.cls is TypeError and not hasattr(cls, "__iter__") and not hasattr(cls, "__getitem__"):
-            frame.trace.throw(TypeError, f"cannot unpack non-iterable {cls.__name__} object")
-        raise
+    if isinstance(iterable, (tuple, TupleValue, ListValue)):
+        return unpack(trace, iterable)
+    if not is_iterable(frame, iterable):
+        trace.throw(TypeError, f"cannot unpack non-iterable {class_name(iterable)} object")
+    iterator = iterate(trace, iterable)
+    items: list[Item] = []
+    while len(items) != limit and (item := next_item(trace, iterator)) is not END:
+        items.append(item)
+    return items
 
 
 # Pattern matching ------------------------------------------------------------------------------------

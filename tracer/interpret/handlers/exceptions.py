@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, HandledBefore, pop_value
 from tracer.interpret.registry import handles
@@ -10,6 +12,9 @@ from tracer.values.attributes import get_attribute
 from tracer.values.base import Item
 from tracer.values.context import Raised
 from tracer.values.objects import ExceptionValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
 
 
 @handles("LOAD_ASSERTION_ERROR")
@@ -27,10 +32,18 @@ def raise_varargs(frame: Frame, op: Op) -> None:
     cause = pop_value(frame) if op.arg == 2 else None
     exception = trace.make_exception(frame.pop())
     if op.arg == 2:
-        exception.cause = None if cause is None else trace.make_exception(cause)
+        exception.cause = _cause(trace, cause)
         exception.suppress = True
     trace.chain(exception)
     raise Raised(exception)
+
+
+def _cause(trace: Trace, cause: Item) -> Item:
+    if isinstance(cause, type) and issubclass(cause, BaseException):
+        cause = trace.call(cause, [])
+    if cause is not None and not isinstance(cause, ExceptionValue):
+        trace.throw(TypeError, "exception causes must derive from BaseException")
+    return cause
 
 
 @handles("PUSH_EXC_INFO")

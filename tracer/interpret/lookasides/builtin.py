@@ -24,6 +24,7 @@ from tracer.values.context import Raised
 from tracer.values.functions import FunctionValue
 from tracer.values.iterators import (
     END,
+    DictView,
     EnumerateIterator,
     FilterIterator,
     ItemsIterator,
@@ -94,7 +95,11 @@ lookaside(bool)(lambda trace, item=False: truth(trace, item))
 def _pow(trace: Trace, base: Item, exponent: Item, modulus: Item = None) -> Item:
     if modulus is None:
         return binary(trace, operator.pow, base, exponent)
-    return trace.host(pow, *(concrete(trace, item) for item in (base, exponent, modulus)))
+    base = realise(trace, base)
+    method = special(trace, base, "__pow__")
+    if type(method) is types.FunctionType:
+        return trace.call(method, [base, exponent, modulus])
+    return _on_host(pow)(trace, base, exponent, modulus)
 
 
 # Types -----------------------------------------------------------------------------------------------
@@ -178,14 +183,12 @@ def _id(trace: Trace, item: Item) -> Item:
 
 @lookaside(hash)
 def _hash(trace: Trace, item: Item) -> Item:
-    item = realise(trace, item)
-    method = special(trace, item, "__hash__")
-    if type(method) is types.FunctionType:
-        return trace.call(method, [item])
-    try:
-        return trace.host(hash, concrete(trace, item))
-    except NotConcrete:
-        trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(item)}")
+    key = trace.key(item)
+    if not isinstance(key, Value):
+        return hash(key)
+    if isinstance(key, ObjectValue) and key.hash is not None:
+        return key.hash
+    trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(key)}")
 
 
 # Attributes ------------------------------------------------------------------------------------------
@@ -256,7 +259,7 @@ def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
     if default:
         return default[0]
     returned = getattr(iterator, "returned", None)
-    raise Raised(trace.new_exception(StopIteration, *(() if returned is None else (returned,))))
+    trace.throw(StopIteration, *(() if returned is None else (returned,)))
 
 
 @lookaside(enumerate)
@@ -271,6 +274,8 @@ def _zip(trace: Trace, *iterables: Item, strict: Item = False) -> Item:
 
 @lookaside(map)
 def _map(trace: Trace, function: Item, *iterables: Item) -> Item:
+    if not iterables:
+        trace.throw(TypeError, "map() must have at least two arguments.")
     return MapIterator(trace, function, [iterate(trace, iterable) for iterable in iterables])
 
 
@@ -287,8 +292,8 @@ def _reversed(trace: Trace, sequence: Item) -> Item:
         return trace.call(method, [sequence])
     if not isinstance(sequence, Value):
         return ItemsIterator(trace, reversed, list(trace.host(reversed, sequence)))
-    if isinstance(sequence, (ListValue, TupleValue, DictValue)):
-        return ItemsIterator(trace, reversed, list(reversed(trace.unpack(sequence))))
+    if isinstance(sequence, (ListValue, TupleValue, DictValue, DictView)):
+        return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(trace.unpack(sequence))))
     if special(trace, sequence, "__getitem__") is MISSING:
         trace.throw(TypeError, f"'{class_name(sequence)}' object is not reversible")
     return trace.call(POLYFILLS[reversed], [sequence])
@@ -312,10 +317,21 @@ def _any(trace: Trace, iterable: Item) -> bool:
     return False
 
 
+REVERSED: dict[type, type] = {
+    list: type(reversed([])),
+    dict: type(reversed({})),
+    **{type(view): type(reversed(view)) for view in ({}.keys(), {}.values(), {}.items())},
+}
+"""What `reversed` makes of containers that have iterators of their own for it."""
+
+
 @lookaside(sum)
 def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
-    total = start
+    total = start = realise(trace, start)
     iterator = iterate(trace, iterable)
+    if isinstance(start, (str, bytes)):
+        kind, join = ("strings", "''") if isinstance(start, str) else ("bytes", "b''")
+        trace.throw(TypeError, f"sum() can't sum {kind} [use {join}.join(seq) instead]")
     while (item := next_item(trace, iterator)) is not END:
         total = binary(trace, operator.add, total, item)
     return total
@@ -422,15 +438,22 @@ def _text(trace: Trace, item: Item, name: str) -> Item:
         trace.stop(DATA_TO_PYTHON, "the text of a tensor")
     method = special(trace, item, name)
     if type(method) is types.FunctionType and not _is_library(method):
-        return trace.call(method, [item])
+        text = realise(trace, trace.call(method, [item]))
+        if not isinstance(text, str):
+            trace.throw(TypeError, f"{name} returned non-string (type {class_name(text)})")
+        return text
     if name == "__str__" and method is object.__str__:
         return _text(trace, item, "__repr__")
-    if isinstance(item, ExceptionValue) and method in (BaseException.__str__, BaseException.__repr__, KeyError.__str__):
+    if isinstance(item, ExceptionValue) and not issubclass(item.cls, TEXT_FROM_FIELDS):
         return _exception_text(trace, item, name)
     try:
         return trace.host(str if name == "__str__" else repr, concrete(trace, item))
     except NotConcrete:
         trace.stop(UNSUPPORTED_OPERATION, f"the text of a {class_name(item)}")
+
+
+TEXT_FROM_FIELDS = (OSError, SyntaxError, UnicodeError, ImportError, BaseExceptionGroup)
+"""Exceptions whose text is made of more than their arguments."""
 
 
 def _is_library(method: types.FunctionType) -> bool:
@@ -457,7 +480,10 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
         return trace.host(format, item, spec)
     method = special(trace, item, "__format__")
     if type(method) is types.FunctionType:
-        return trace.call(method, [item, spec])
+        text = realise(trace, trace.call(method, [item, spec]))
+        if not isinstance(text, str):
+            trace.throw(TypeError, f"__format__ must return a str, not {class_name(text)}")
+        return text
     if spec == "":
         return trace.call(str, [item])
     trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")

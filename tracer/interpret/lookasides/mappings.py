@@ -162,6 +162,8 @@ def _pairs(trace: Trace, other: Item) -> list[tuple[Item, Item]]:
         return [(key, get_item(trace, other, key)) for key in keys]
     pairs: list[tuple[Item, Item]] = []
     for position, pair in enumerate(trace.unpack(other)):
+        if special(trace, pair, "__iter__") is MISSING and special(trace, pair, "__getitem__") is MISSING:
+            trace.throw(TypeError, f"cannot convert dictionary update sequence element #{position} to a sequence")
         parts = trace.unpack(pair)
         if len(parts) != 2:
             trace.throw(

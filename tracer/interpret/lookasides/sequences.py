@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracer.interpret.construct import list_init
 from tracer.interpret.policy import lookaside
 from tracer.values.base import MISSING, Item, Value, realise
-from tracer.values.containers import ListValue, SequenceValue, TupleValue, make_tuple
+from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.iterators import ItemsIterator
 from tracer.values.slots import builtin_iterator, builtin_length, class_name, index_of, sequence_item, special, subscript
@@ -34,6 +34,13 @@ def _opened(trace: Trace, sequence: Item) -> SequenceValue:
 @lookaside(list.__getitem__, tuple.__getitem__, deque.__getitem__)
 def _getitem(trace: Trace, sequence: Item, key: Item) -> Item:
     return sequence_item(trace, _opened(trace, sequence), key)
+
+
+@lookaside(TUPLE_FIELD.__get__)
+def _named_field(trace: Trace, field: Any, instance: Item, owner: Item = None) -> Item:
+    """A field of a named tuple, which is an item of it."""
+    position = field.__reduce__()[1][0]
+    return field if instance is None else sequence_item(trace, _opened(trace, instance), position)
 
 
 @lookaside(list.append, deque.append)

@@ -24,7 +24,6 @@ ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
             torch.compiler.is_exporting,
             torch.jit.is_scripting,
             torch.jit.is_tracing,
-            torch.onnx.is_in_onnx_export,
             torch.overrides.has_torch_function,
             torch.overrides.has_torch_function_unary,
             torch.overrides.has_torch_function_variadic,
@@ -38,6 +37,7 @@ for _answer, _functions in ALWAYS:
         lookaside(_function)(lambda trace, *args, answer=_answer: answer)
 named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
 named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
+named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
 named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")(lambda trace, fact, *skip: trace.truth(fact))
 
 
