@@ -281,6 +281,70 @@ def test_function_and_method_fields():
     assert not probed.fits(point.__init__)
 
 
+def test_fields_known_to_be_one_object():
+    def make(captured):
+        def helper(a, b=(1, "b")):
+            return a, captured
+
+        def change(value):
+            nonlocal captured
+            captured = value
+
+        return helper, change
+
+    first, other = Point(), Point()
+    helper, change = make(first)
+    source, fields = constant(helper), (helper.__code__, helper.__defaults__)
+    cell = source.child("cell", 0).child("contents")
+    defaults = source.child("getattr", "__defaults__")
+    probed = probe(
+        identity,
+        (source.child("getattr", "__code__"), "same object", fields[0]),
+        (defaults, "same object", fields[1]),
+        (defaults.child("index", 0).child("index", 1), "equal", "b"),
+        (source.child("getattr", "__kwdefaults__"), "same object", None),
+        (cell, "same object", first),
+        (cell.child("dict").child("item", "x"), "equal", 1),
+    )
+    undone = [
+        (lambda: setattr(helper, "__code__", fields[0].replace()), lambda: setattr(helper, "__code__", fields[0])),
+        (lambda: setattr(helper, "__defaults__", ((1, "c"),)), lambda: setattr(helper, "__defaults__", fields[1])),
+        (lambda: setattr(helper, "__kwdefaults__", {}), lambda: setattr(helper, "__kwdefaults__", None)),
+        (lambda: change(other), lambda: change(first)),
+        (lambda: setattr(first, "x", 2), lambda: setattr(first, "x", 1)),
+    ]
+    for do, undo in undone:
+        assert probed.fits(0)
+        do()
+        assert not probed.fits(0)
+        undo()
+    assert probed.fits(0)
+    change(None)
+    del first, undone
+    gc.collect()
+    assert probed.entry.is_dead
+
+
+def test_slots_of_several_classes():
+    @dataclass(slots=True)
+    class One:
+        a: int
+        b: int
+
+    @dataclass(slots=True)
+    class Two:
+        b: int
+        a: int
+
+    probed = probe(identity, (X.child("getattr", "a"), "equal", 1))
+    for _ in range(3):
+        assert probed.fits(One(1, 2)) and probed.fits(Two(2, 1))
+        assert not probed.fits(One(2, 1)) and not probed.fits(Two(1, 2))
+    One.a = property(lambda self: 7)
+    assert not probed.fits(One.__new__(One))
+    assert probed.fits(Two(2, 1))
+
+
 def test_list_items_of_an_attribute():
     item = ATTRIBUTE.child("index", 0)
     point = Point([Point(), Point()])

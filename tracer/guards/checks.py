@@ -129,6 +129,8 @@ _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
 
 def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
     """For subclasses whose instances hold nothing more, as numpy's float64 is one of float."""
+    if cls.__module__ == "numpy":
+        return lambda a, b: a.tobytes() == b.tobytes()
     return None if cls.__dictoffset__ else next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
 
 

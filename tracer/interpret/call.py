@@ -16,16 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.code.decode import decode
 from tracer.guards.source import constant
+from tracer.interpret import tensor_ops
 from tracer.interpret.arguments import bind_arguments, is_ours
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
 from tracer.interpret.frame import Frame, run
 from tracer.interpret.generators import GeneratorValue
-from tracer.interpret.policy import CONSTANT_MARK, HOST_OBJECTS, LOOKASIDES, NAMED, is_pure, is_tensor_operator, refusal
+from tracer.interpret.policy import (
+    CONSTANT_MARK,
+    HOST_OBJECTS,
+    LOOKASIDES,
+    NAMED,
+    TAKES_LAZY,
+    is_marked_operator,
+    is_numpy_function,
+    is_pure,
+    is_tensor_operator,
+    refusal,
+)
 from tracer.interpret.polyfills import POLYFILLS
-from tracer.reasons import COROUTINE, RECURSION, UNSUPPORTED_CALL
+from tracer.reasons import COROUTINE, RECURSION, SKIPPED_FUNCTION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
-from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value, realise
+from tracer.values.containers import known_lazies
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
 from tracer.values.objects import ObjectValue, PartialValue
 
@@ -92,6 +105,9 @@ def call_lookaside(
 ) -> Item:
     if type(function) in METHOD_DESCRIPTORS and args and type(args[0]) is Lazy:
         args = [args[0].realise(trace), *args[1:]]
+    if lookaside not in TAKES_LAZY:
+        args = known_lazies(trace, args)
+        kwargs = {name: realise(trace, arg) for name, arg in kwargs.items()} if kwargs else kwargs
     try:
         return lookaside(trace, *args, **kwargs)
     except TypeError as error:
@@ -158,6 +174,8 @@ def call_function(
             return call_lookaside(trace, function, lookaside, args, kwargs)
         if function.__dict__.get(CONSTANT_MARK):
             return _call_constant(trace, function, args, kwargs)
+        if is_marked_operator(function):
+            return tensor_ops.tensor_op(trace, function, args, kwargs, remembered=False)
         refused = refusal(function)
         if refused is not None:
             trace.stop(*refused)
@@ -230,6 +248,8 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
             pass
         else:
             return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+    if is_numpy_function(function):
+        return _call_numpy(trace, function, args, kwargs)
     if isinstance(function, functools._lru_cache_wrapper):
         return call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
     polyfill = POLYFILLS.get(function)
@@ -249,6 +269,21 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
         return call(trace, get_attribute(trace, function, "__func__"), args, kwargs)
     refused = refusal(function)
     trace.stop(*(refused or (UNSUPPORTED_CALL, describe(function))))
+
+
+def _call_numpy(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """numpy computes with numbers as constants; arrays are left to it."""
+    try:
+        result = trace.host(
+            function,
+            *[concrete(trace, arg) for arg in args],
+            **{name: concrete(trace, arg) for name, arg in kwargs.items()},
+        )
+    except NotConcrete:
+        trace.stop(SKIPPED_FUNCTION, describe(function))
+    if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
+        trace.stop(SKIPPED_FUNCTION, describe(function))
+    return result
 
 
 def polyfill(name: str) -> Any:

@@ -15,6 +15,7 @@ import inspect
 import math
 import operator
 import re
+import sys
 import textwrap
 import types
 import typing
@@ -50,13 +51,22 @@ LOOKASIDES: dict[Any, Callable[..., Any]] = {}
 """Callable to what the tracer does instead: `f(trace, *args, **kwargs)`."""
 
 
-def lookaside(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register what the tracer does when the program calls one of `functions`."""
+TAKES_LAZY: set[Callable[..., Any]] = set()
+"""Lookasides that only pass on or store what they are given: lazy arguments stay lazy."""
+
+
+def lookaside(*functions: Any, lazy: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what the tracer does when the program calls one of `functions`.
+
+    Arguments arrive realised, unless `lazy`.
+    """
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
             assert function not in LOOKASIDES, f"{function} has two lookasides"
             LOOKASIDES[function] = handler
+        if lazy:
+            TAKES_LAZY.add(handler)
         return handler
 
     return register
@@ -87,20 +97,26 @@ PURE_FUNCTIONS: frozenset[Any] = frozenset(
         *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch._C._log_api_usage_once),
         *(torch._C._is_tracing, torch._C._is_autocast_available, torch._C._autocast_supported_devices),
         *(torch._C._get_deterministic_algorithms, torch._C._get_deterministic_algorithms_warn_only),
-        *(torch._C._get_deterministic_fill_uninitialized_memory, torch._C._get_default_device),
-        *(torch._C._get_cudnn_deterministic, torch._C._get_cudnn_benchmark, torch._C._get_mkldnn_enabled),
-        *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
-        *(torch._C._get_cudnn_sdp_enabled, torch._C._get_float32_matmul_precision),
+        *(torch._C._get_default_device, torch._C._get_mkldnn_enabled),
         *(re.match, re.search, re.sub, re.findall, re.split, re.fullmatch, re.escape),
         *(math.prod, functools.cmp_to_key, sys.intern),
-        *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._is_onednn_allow_tf32 if hasattr(torch._C, '_is_onednn_allow_tf32') else abs),
         *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack, torch._C._is_torch_function_mode_enabled),
         *(torch._C._is_torch_function_all_disabled, torch._C._get_privateuse1_backend_name),
-        *(torch._C._get_cudnn_enabled, torch.backends.mkldnn.is_available),
+        torch.backends.mkldnn.is_available,
         *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
         *(inspect.signature,),
     }
 )
+
+SETTINGS: tuple[Callable[[], Any], ...] = (
+    *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
+    *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
+    *(torch._C._get_cudnn_sdp_enabled, torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
+    *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
+    *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
+    *(torch._C._get_math_sdp_allow_fp16_bf16_reduction, torch.get_autocast_gpu_dtype, torch.get_autocast_cpu_dtype),
+)
+"""C functions without arguments that tell a setting of the process: guards ask them again."""
 
 PURE_CLASSES: frozenset[type] = frozenset(
     {
@@ -141,6 +157,26 @@ def is_pure(function: Any) -> bool:
 IMMUTABLE_CLASSES: frozenset[type] = LITERALS | {tuple, frozenset, slice, types.GenericAlias, re.Pattern, re.Match, type}
 IMMUTABLE_OWNERS = IMMUTABLE_CLASSES | {datetime.timedelta, Fraction}
 
+LEGACY_TENSORS: dict[Any, torch.dtype] = {
+    torch.FloatTensor: torch.float32,
+    torch.DoubleTensor: torch.float64,
+    torch.HalfTensor: torch.float16,
+    torch.LongTensor: torch.int64,
+    torch.IntTensor: torch.int32,
+    torch.ShortTensor: torch.int16,
+    torch.CharTensor: torch.int8,
+    torch.ByteTensor: torch.uint8,
+    torch.BoolTensor: torch.bool,
+}
+"""Classes whose call makes a tensor, to the dtype it has; to `isinstance` they stand for that dtype."""
+
+
+def is_numpy_function(function: Any) -> bool:
+    """Whether this is a function of numpy that computes: of plain numbers it gives a number."""
+    kind = type(function)
+    return kind.__module__ == "numpy" and kind.__name__ in ("ufunc", "_ArrayFunctionDispatcher")
+
+
 # Tensor operators -------------------------------------------------------------------------------------
 
 OPERATOR_MODULES = frozenset(
@@ -180,6 +216,12 @@ def is_tensor_operator(function: Any) -> bool:
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType):
         return function.__objclass__ is torch._C.TensorBase and function.__name__ not in NOT_OPERATORS
     return kind in (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+
+
+def is_marked_operator(function: Any) -> bool:
+    """Whether torch.compiler.allow_in_graph was told to take a Python function for an operator."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    return rules is not None and id(function) in rules._allowed_callable_ids
 
 
 # Refusals --------------------------------------------------------------------------------------------

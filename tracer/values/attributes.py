@@ -154,7 +154,7 @@ def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> It
         if value is None:
             return found
         if found.fget is None:
-            context.throw(AttributeError, f"property '{name}' of '{cls.__name__}' object has no getter")
+            context.throw(AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
         return context.call(found.fget, [value])
     if kind is staticmethod:
         return found.__func__
@@ -441,7 +441,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
             accessor = found.fdel if item is MISSING else found.fset
             if accessor is None:
                 verb = "deleter" if item is MISSING else "setter"
-                context.throw(AttributeError, f"property '{name}' of '{target.cls.__name__}' object has no {verb}")
+                context.throw(AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
             context.call(accessor, [target] if item is MISSING else [target, item])
             return
         if kind in SLOT_DESCRIPTORS:

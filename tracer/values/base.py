@@ -10,6 +10,8 @@ Nothing here knows about bytecode, guards' meaning or torch operators.
 from __future__ import annotations
 
 import types
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -50,6 +52,10 @@ LITERALS: frozenset[type] = frozenset(
 
 PYTHON_TYPES: dict[type, type] = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}
 """What a program takes a symbol to be."""
+
+
+NUMPY_SCALARS: tuple[type, ...] = (import_module("numpy").generic,) if find_spec("numpy") else ()
+"""Numbers that numpy computes: immutable, known by value. numpy may not be installed."""
 
 
 class Null:

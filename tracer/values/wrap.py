@@ -20,7 +20,7 @@ import torch
 
 from passes.meta import meta_of
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
-from tracer.values.base import LITERALS, Item
+from tracer.values.base import LITERALS, NUMPY_SCALARS, Item
 from tracer.values.containers import TUPLE_FIELD, DictValue, ListValue, SetValue, TupleValue
 from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
@@ -244,6 +244,7 @@ BY_BASE: tuple[tuple[type, Wrapper], ...] = (
     (str, _constant),
     (int, _constant),
     (float, _constant),
+    *((kind, _constant) for kind in NUMPY_SCALARS),
     (bytes, _constant),
     (functools.partial, _partial),
     (types.BuiltinFunctionType, _builtin),

@@ -149,7 +149,9 @@ PyObject* Frame::read(const Node& node) {
     case Access::size: return keep(number(base, TensorNumber::size, node.index));
     case Access::stride: return keep(number(base, TensorNumber::stride, node.index));
     case Access::storage_offset: return keep(number(base, TensorNumber::storage_offset, 0));
-    case Access::call: return PyWeakref_CheckRef(base) ? PyWeakref_GET_OBJECT(base) : nullptr;
+    case Access::call:
+      if (PyWeakref_CheckRef(base)) return PyWeakref_GET_OBJECT(base);
+      return PyCFunction_Check(base) ? keep(PyObject_CallNoArgs(base)) : nullptr;
   }
   return nullptr;
 }

@@ -13,7 +13,7 @@ import torch
 
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import type_call
-from tracer.interpret.policy import HOST_FUNCTIONS, lookaside
+from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
 from tracer.interpret.shapes import as_python
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
 from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
@@ -73,7 +73,7 @@ for _function in UNARY:
     lookaside(_function)(lambda trace, item, function=_function: unary(trace, function, item))
 lookaside(operator.not_)(lambda trace, item: not truth(trace, item))
 lookaside(operator.truth)(truth)
-lookaside(operator.is_)(is_same)
+lookaside(operator.is_, lazy=True)(is_same)
 lookaside(operator.is_not)(lambda trace, left, right: not is_same(trace, left, right))
 lookaside(operator.contains)(contains)
 lookaside(operator.getitem)(get_item)
@@ -105,14 +105,14 @@ def _pow(trace: Trace, base: Item, exponent: Item, modulus: Item = None) -> Item
 # Types -----------------------------------------------------------------------------------------------
 
 
-@lookaside(type)
+@lookaside(type, lazy=True)
 def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
     if rest or kwargs:
         trace.stop(UNSUPPORTED_CALL, "type() with three arguments")
     return type_of(trace, item)
 
 
-@lookaside(isinstance)
+@lookaside(isinstance, lazy=True)
 def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
     classes = _classes(trace, classes)
@@ -151,18 +151,6 @@ def _is_instance(trace: Trace, item: Value, cls: type, candidate: Any) -> bool:
     return trace.host(issubclass, cls, candidate)
 
 
-LEGACY_TENSORS: dict[Any, torch.dtype] = {
-    torch.FloatTensor: torch.float32,
-    torch.DoubleTensor: torch.float64,
-    torch.HalfTensor: torch.float16,
-    torch.LongTensor: torch.int64,
-    torch.IntTensor: torch.int32,
-    torch.ShortTensor: torch.int16,
-    torch.CharTensor: torch.int8,
-    torch.ByteTensor: torch.uint8,
-    torch.BoolTensor: torch.bool,
-}
-
 
 @lookaside(callable)
 def _callable(trace: Trace, item: Item) -> bool:
@@ -194,7 +182,7 @@ def _hash(trace: Trace, item: Item) -> Item:
 # Attributes ------------------------------------------------------------------------------------------
 
 
-@lookaside(getattr)
+@lookaside(getattr, lazy=True)
 def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> Item:
     name = realise(trace, name)
     if default is MISSING:
@@ -207,12 +195,12 @@ def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> I
         return default
 
 
-@lookaside(hasattr)
+@lookaside(hasattr, lazy=True)
 def _hasattr(trace: Trace, item: Item, name: Item) -> bool:
     return _getattr(trace, item, name, END) is not END
 
 
-@lookaside(setattr)
+@lookaside(setattr, lazy=True)
 def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
     set_attribute(trace, item, realise(trace, name), value)
 
@@ -251,7 +239,7 @@ def _iter(trace: Trace, item: Item, *sentinel: Item) -> Item:
     return trace.call(POLYFILLS[iter], [item, *sentinel]) if sentinel else iterate(trace, item)
 
 
-@lookaside(next)
+@lookaside(next, lazy=True)
 def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
     item = next_item(trace, realise(trace, iterator))
     if item is not END:
@@ -381,7 +369,7 @@ def _object(trace: Trace) -> Item:
     return ObjectValue(object)
 
 
-@lookaside(functools.partial)
+@lookaside(functools.partial, lazy=True)
 def _partial(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
     function = realise(trace, function)
     if isinstance(function, PartialValue) and function.cls is functools.partial:

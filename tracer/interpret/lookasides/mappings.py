@@ -52,7 +52,7 @@ def _default(trace: Trace, mapping: DictValue, key: Item) -> Item:
     return item
 
 
-@lookaside(dict.__setitem__, OrderedDict.__setitem__)
+@lookaside(dict.__setitem__, OrderedDict.__setitem__, lazy=True)
 def _setitem(trace: Trace, mapping: DictValue, key: Item, item: Item) -> None:
     mapping.change(trace)[trace.key(key)] = item
 
@@ -70,13 +70,13 @@ def _contains(trace: Trace, mapping: DictValue, key: Item) -> bool:
     return mapping.lookup(trace, trace.key(key)) is not MISSING
 
 
-@lookaside(dict.get)
+@lookaside(dict.get, lazy=True)
 def _get(trace: Trace, mapping: DictValue, key: Item, default: Item = None) -> Item:
     item = mapping.lookup(trace, trace.key(key))
     return default if item is MISSING else item
 
 
-@lookaside(dict.setdefault, OrderedDict.setdefault)
+@lookaside(dict.setdefault, OrderedDict.setdefault, lazy=True)
 def _setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item = None) -> Item:
     key = trace.key(key)
     item = mapping.lookup(trace, key)
@@ -85,7 +85,7 @@ def _setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item = Non
     return item
 
 
-@lookaside(dict.pop, OrderedDict.pop)
+@lookaside(dict.pop, OrderedDict.pop, lazy=True)
 def _pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING) -> Item:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:

@@ -33,7 +33,7 @@ def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
     return found
 
 
-@lookaside(object.__setattr__)
+@lookaside(object.__setattr__, lazy=True)
 def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
     item = realise(trace, item)
     if not isinstance(item, Value):

@@ -43,7 +43,7 @@ def _named_field(trace: Trace, field: Any, instance: Item, owner: Item = None) -
     return field if instance is None else sequence_item(trace, _opened(trace, instance), position)
 
 
-@lookaside(list.append, deque.append)
+@lookaside(list.append, deque.append, lazy=True)
 def _append(trace: Trace, sequence: ListValue, item: Item) -> None:
     items = sequence.change(trace)
     items.append(item)
@@ -51,7 +51,7 @@ def _append(trace: Trace, sequence: ListValue, item: Item) -> None:
         del items[0]
 
 
-@lookaside(deque.appendleft)
+@lookaside(deque.appendleft, lazy=True)
 def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
     items = sequence.change(trace)
     items.insert(0, item)
@@ -77,7 +77,7 @@ def _extendleft(trace: Trace, sequence: ListValue, iterable: Item) -> None:
         _appendleft(trace, sequence, item)
 
 
-@lookaside(list.insert, deque.insert)
+@lookaside(list.insert, deque.insert, lazy=True)
 def _insert(trace: Trace, sequence: ListValue, index: Item, item: Item) -> None:
     if sequence.maxlen is not None and builtin_length(trace, sequence) >= sequence.maxlen:
         trace.throw(IndexError, "deque already at its maximum size")
@@ -137,7 +137,7 @@ def _copy(trace: Trace, sequence: ListValue) -> Item:
     return made
 
 
-@lookaside(list.__setitem__, deque.__setitem__)
+@lookaside(list.__setitem__, deque.__setitem__, lazy=True)
 def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
     key = subscript(trace, sequence, key)
     if isinstance(key, slice):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.guards.source import constant
+from tracer.interpret.policy import SETTINGS, lookaside, named_lookaside
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
 from tracer.values.base import Item, realise
 
@@ -44,6 +45,19 @@ named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")(lambda t
 @lookaside(torch._C._get_tracing_state)
 def _tracing_state(trace: Trace) -> None:
     return None
+
+
+def _setting(function: Any) -> Any:
+    def read(trace: Trace) -> Item:
+        found = function()
+        trace.guard(constant(function).child("call", None), "equal", found)
+        return found
+
+    return read
+
+
+for _function in SETTINGS:
+    lookaside(_function)(_setting(_function))
 
 
 # Gradients and inference -----------------------------------------------------------------------------

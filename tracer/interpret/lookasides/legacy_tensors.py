@@ -1,0 +1,41 @@
+"""Calls of torch.Tensor, torch.FloatTensor and their like, in terms of the functions that replaced them.
+
+Sizes make an uninitialised tensor, a list of numbers one that holds them; both live on the CPU.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tracer.interpret.policy import LEGACY_TENSORS, lookaside
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import Item, realise
+from tracer.values.containers import ListValue, TupleValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+CPU = torch.device("cpu")
+
+
+def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...]) -> Item:
+    items = [realise(trace, arg) for arg in args]
+    kind = {"dtype": dtype or torch.get_default_dtype(), "device": CPU}
+    if len(items) == 1 and (isinstance(items[0], (ListValue, TupleValue)) or type(items[0]) is tuple):
+        return trace.tensor_op(torch.tensor, items, kind)
+    if len(items) == 1 and type(items[0]) is torch.Size:
+        return trace.tensor_op(torch.empty, items, kind)
+    if all(isinstance(item, (int, torch.SymInt)) and not isinstance(item, bool) for item in items):
+        return trace.tensor_op(torch.empty, [tuple(items) or (0,)], kind)
+    trace.stop(UNSUPPORTED_CALL, "a tensor class is called with these arguments")
+
+
+def _register(cls: Any, dtype: torch.dtype | None) -> None:
+    lookaside(cls)(lambda trace, *args: _construct(trace, dtype, args))
+
+
+_register(torch.Tensor, None)
+for _cls, _dtype in LEGACY_TENSORS.items():
+    _register(_cls, _dtype)
