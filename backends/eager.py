@@ -7,6 +7,7 @@ note that names the user's line. Nothing here knows how the graph was made.
 
 from __future__ import annotations
 
+import builtins
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -122,7 +123,7 @@ class Writer:
     """
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
-        self.globals: dict[str, Any] = {"__builtins__": {"Exception": Exception}}
+        self.globals: dict[str, Any] = {"__builtins__": vars(builtins)}
         self.parameters: list[str] = []
         self._attributes = attributes
         self._places: dict[Node, str] = {}

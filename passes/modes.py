@@ -6,6 +6,7 @@ length of an evaluation; those of the process (default dtype, determinism) can o
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -36,8 +37,32 @@ def current_modes() -> Modes:
     )
 
 
+class _Guards(threading.local):
+    """Inference modes that a graph has entered on this thread and not left yet, innermost last."""
+
+    def __init__(self) -> None:
+        self.entered: list[Any] = []
+
+
+_guards = _Guards()
+
+
+def enter_inference(enabled: bool) -> None:
+    """What `with torch.inference_mode(enabled)` does at its beginning, as a call of a graph."""
+    guard = torch._C._InferenceMode(enabled)
+    guard.__enter__()
+    _guards.entered.append(guard)
+
+
+def leave_inference() -> None:
+    """What it does at its end. A graph leaves what it enters."""
+    _guards.entered.pop().__exit__(None, None, None)
+
+
 def restore(modes: Modes) -> None:
     """Set this thread's modes to `modes`, as leaving the contexts entered since then would."""
+    while _guards.entered:
+        leave_inference()
     torch._C._set_grad_enabled(modes.grad)
     if torch.is_autocast_enabled("cpu") != modes.autocast:
         torch.set_autocast_enabled("cpu", modes.autocast)

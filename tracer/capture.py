@@ -75,7 +75,7 @@ class Capture:
     code: Code
     guards: GuardSet
     inputs: list[Source]
-    program: Callable[..., Any]
+    program: Callable[..., Any] | None
     program_source: str
     graph: Any
     op_count: int
@@ -226,14 +226,12 @@ def _finish(
 
 def _skip(request: Request, code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
     """An entry that runs the original: guarded by all that led to the decision."""
-    sources = [function_source(request.function.__code__)]
-    sources += [argument(name) for name in code.local_names[: code.parameter_count]]
     return Capture(
         code=code,
         guards=trace.guards,
-        inputs=sources,
-        program=request.run_original,
-        program_source=f"def {code.name}_original(*frame):\n    return original(*frame)\n",
+        inputs=[],
+        program=None,
+        program_source="# the original runs, as it was written\n",
         graph=None,
         op_count=0,
         broke=broke,

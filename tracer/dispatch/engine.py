@@ -65,6 +65,7 @@ class Engine:
                 recompile_limit=self.options.recompile_limit,
                 strict=self.options.strict,
                 on_limit=self.on_limit,
+                interceptor=None if self.options.fullgraph else self.intercept,
             )
         return cache
 

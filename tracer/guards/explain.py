@@ -66,6 +66,9 @@ def first_failure(guards: Iterable[Guard], frame: CallFrame) -> Failure | None:
 
 # Words -----------------------------------------------------------------------------------------------
 
+TENSOR_NAMES = {torch.Tensor: "torch.Tensor", torch.nn.Parameter: "torch.nn.Parameter"}
+"""Classes as users write them."""
+
 
 def _name(target: Any) -> str:
     if isinstance(target, type):
@@ -87,7 +90,7 @@ def expected_words(guard: Guard) -> str:
         return "<gone>" if target is None and guard.check == "type" else _name(target)
     match expected:
         case TensorFacts():
-            return f"{expected.type.__qualname__} {expected.meta.words}"
+            return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"
         case Expression() | State() | Source():
             return expected.text
     return repr(expected)

@@ -13,7 +13,6 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-
 from tracer.code.decode import decode
 from tracer.guards.source import constant
 from tracer.interpret import tensor_ops
@@ -22,6 +21,7 @@ from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
 from tracer.interpret.frame import Frame, run
 from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.memoised import cached_result
 from tracer.interpret.policy import (
     CONSTANT_MARK,
     HOST_OBJECTS,
@@ -29,7 +29,6 @@ from tracer.interpret.policy import (
     NAMED,
     TAKES_LAZY,
     is_marked_operator,
-    is_numpy_function,
     is_pure,
     is_tensor_operator,
     refusal,
@@ -37,7 +36,7 @@ from tracer.interpret.policy import (
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, SKIPPED_FUNCTION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
-from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value, realise
+from tracer.values.base import LITERALS, MISSING, NUMPY_FUNCTIONS, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value, realise
 from tracer.values.containers import known_lazies
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
 from tracer.values.objects import ObjectValue, PartialValue
@@ -248,10 +247,17 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
             pass
         else:
             return from_host(trace, trace.host(function, *real_args, **real_kwargs))
-    if is_numpy_function(function):
+    if isinstance(function, NUMPY_FUNCTIONS):
         return _call_numpy(trace, function, args, kwargs)
     if isinstance(function, functools._lru_cache_wrapper):
-        return call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
+        known = cached_result(trace, function, args, kwargs)
+        if known is not MISSING:
+            return known
+        effects = len(trace.effects.changed)
+        result = call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
+        if len(trace.effects.changed) != effects:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} remembers its results, and does more than compute them")
+        return result
     polyfill = POLYFILLS.get(function)
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.policy import PURE_CLASSES, class_refusal
 from tracer.interpret.polyfills import POLYFILLS
-from tracer.reasons import UNSUPPORTED_CALL
+from tracer.reasons import EXCEPTION_STATE, UNSUPPORTED_CALL
+from tracer.values.attributes import HEAP_TYPE
 from tracer.values.base import Item, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.exceptions import NATIVE_FIELDS, fields_of
 from tracer.values.objects import ExceptionValue, ObjectValue
 
 if TYPE_CHECKING:
@@ -92,6 +94,20 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
     trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
 
 
+def _new_exception(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
+    """Exceptions whose fields CPython works out from the arguments are made by CPython."""
+    if issubclass(cls, BaseExceptionGroup):
+        trace.stop(EXCEPTION_STATE, "an exception group")
+    if not fields_of(cls, NATIVE_FIELDS):
+        return ExceptionValue(cls, make_tuple(args))
+    if cls.__flags__ & HEAP_TYPE:
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
+    try:
+        return trace.born_exception(trace.host(cls, *(concrete(trace, arg) for arg in args)))
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
+
+
 def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     items = trace.unpack(args[0]) if args else []
     return make_tuple(items) if cls is tuple else TupleValue(cls, items)
@@ -107,7 +123,7 @@ def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
-    (BaseException, lambda trace, cls, args, kwargs: ExceptionValue(cls, make_tuple(args))),
+    (BaseException, _new_exception),
     (list, lambda trace, cls, args, kwargs: ListValue(cls)),
     (deque, lambda trace, cls, args, kwargs: ListValue(cls)),
     (dict, lambda trace, cls, args, kwargs: DictValue(cls)),
@@ -124,10 +140,7 @@ ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
 
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
     """A C-level `__init__`."""
-    if isinstance(instance, ExceptionValue):
-        instance.arguments = make_tuple(args)
-        return
-    if isinstance(instance, (ListValue, DictValue, SetValue)):
+    if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)):
         trace.call(init, [instance, *args], kwargs)
 
 

@@ -114,7 +114,7 @@ SETTINGS: tuple[Callable[[], Any], ...] = (
     *(torch._C._get_cudnn_sdp_enabled, torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
     *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
     *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
-    *(torch._C._get_math_sdp_allow_fp16_bf16_reduction, torch.get_autocast_gpu_dtype, torch.get_autocast_cpu_dtype),
+    torch._C._get_math_sdp_allow_fp16_bf16_reduction,
 )
 """C functions without arguments that tell a setting of the process: guards ask them again."""
 
@@ -169,12 +169,6 @@ LEGACY_TENSORS: dict[Any, torch.dtype] = {
     torch.BoolTensor: torch.bool,
 }
 """Classes whose call makes a tensor, to the dtype it has; to `isinstance` they stand for that dtype."""
-
-
-def is_numpy_function(function: Any) -> bool:
-    """Whether this is a function of numpy that computes: of plain numbers it gives a number."""
-    kind = type(function)
-    return kind.__module__ == "numpy" and kind.__name__ in ("ufunc", "_ArrayFunctionDispatcher")
 
 
 # Tensor operators -------------------------------------------------------------------------------------

@@ -252,7 +252,8 @@ class Trace:
         builtin = builtin.__dict__ if isinstance(builtin, types.ModuleType) else builtin
         if name not in builtin:
             self.throw(NameError, f"name '{name}' is not defined", name=name)
-        self.guard(constant(builtin).child("item", name), "same object", builtin[name])
+        if source is not None and source.base is not None:
+            self.guard(source.base.child("builtins").child("item", name), "same object", builtin[name])
         return builtin[name]
 
     def store_global(self, frame: Frame, name: str, item: Item) -> None:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
+"""How pybind11 keeps a C++ method in its class."""
+
 ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 """Classes whose instances keep their attributes where only their own C code finds them."""
 
@@ -162,6 +165,8 @@ def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> It
         return BoundMethod(found.__func__, cls)
     if kind is types.ClassMethodDescriptorType:
         return BoundMethod(found, cls)
+    if kind is INSTANCE_METHOD:
+        return found.__func__ if value is None else BoundMethod(found.__func__, value)
     if kind in SLOT_DESCRIPTORS:
         return found if value is None else _slot_attribute(context, value, name, found)
     if kind is functools._lru_cache_wrapper:
@@ -341,6 +346,8 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
             return item
     if isinstance(obj, type):
         return _class_object_attribute(context, obj, name)
+    if isinstance(obj, types.ModuleType) and type(obj) is not types.ModuleType:
+        return _odd_module_attribute(context, obj, name)
     if isinstance(obj, (types.ModuleType, types.FunctionType)):
         return _read(context, obj, name, constant(obj))
     if isinstance(obj, enum.Enum):
@@ -358,6 +365,21 @@ def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
             return bind(context, found, obj, type(obj), name)
     read = context.host(getattr, obj, name)
     return context.settle(read, constant(obj), name)
+
+
+def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:
+    """Of a module object whose class has properties or a `__getattr__` of its own, such as torch._VF."""
+    found = context.class_attribute(type(obj), name)
+    if found is not MISSING and hasattr(type(found), "__set__"):
+        return bind(context, found, obj, type(obj), name)
+    hook = context.class_attribute(type(obj), "__getattr__")
+    if name not in obj.__dict__:
+        if found is not MISSING and type(found) is not types.GetSetDescriptorType:
+            return bind(context, found, obj, type(obj), name)
+        if type(hook) is types.FunctionType:
+            context.guard(constant(obj).child("dict"), "absent", name)
+            return context.call(hook, [obj, name])
+    return _read(context, obj, name, constant(obj))
 
 
 def _read(context: Context, obj: Any, name: str, source: Source) -> Item:

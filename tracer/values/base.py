@@ -54,8 +54,12 @@ PYTHON_TYPES: dict[type, type] = {torch.SymInt: int, torch.SymFloat: float, torc
 """What a program takes a symbol to be."""
 
 
-NUMPY_SCALARS: tuple[type, ...] = (import_module("numpy").generic,) if find_spec("numpy") else ()
-"""Numbers that numpy computes: immutable, known by value. numpy may not be installed."""
+numpy: Any = import_module("numpy") if find_spec("numpy") else None
+NUMPY_SCALARS: tuple[type, ...] = () if numpy is None else (numpy.generic,)
+"""Numbers that numpy computes: immutable, known by value."""
+
+NUMPY_FUNCTIONS: tuple[type, ...] = () if numpy is None else (numpy.ufunc, type(numpy.prod))
+"""Kinds of numpy's functions that compute: of plain numbers they give a number."""
 
 
 class Null:

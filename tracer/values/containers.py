@@ -67,15 +67,35 @@ class SequenceValue(ObjectValue):
 
 
 class ListValue(SequenceValue):
-    """A list or deque (or an instance of a subclass). `maxlen` is the deque's."""
+    """A list or deque (or an instance of a subclass). `maxlen` is the deque's.
 
-    __slots__ = ("maxlen",)
+    `tail` holds what was appended before anything was read: a log that only grows is never guarded.
+    """
+
+    __slots__ = ("maxlen", "tail")
 
     def __init__(
         self, cls: type = list, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
     ) -> None:
         super().__init__(cls, items, source, obj)
         self.maxlen: int | None = obj.maxlen if isinstance(obj, deque) else None
+        self.tail: list[Item] = []
+
+    def open(self, context: Context) -> list[Item]:
+        items = super().open(context)
+        if self.tail:
+            items += self.tail
+            self.tail = []
+        return items
+
+    def append(self, context: Context, item: Item) -> None:
+        """`list.append`; a list from outside need not be read for it."""
+        if self.complete or self.items or self.maxlen is not None:
+            self.change(context).append(item)
+        else:
+            self.tail.append(item)
+            self.changed = True
+            context.effects.record(self)
 
     @property
     def step(self) -> str:
@@ -150,7 +170,8 @@ class DictValue(ObjectValue):
                 item_key = context.wrap_key(key, self.source.child("key", position))
                 item = self.items.get(item_key, UNREAD)
                 if item is UNREAD:
-                    item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
+                    step = ("item of", item_key.source) if isinstance(item_key, Value) else ("item", key)
+                    item = Lazy(dict.__getitem__(real, key), self.source.child(*step))
                 items[item_key] = item
             self.items = items
             self.complete = True

@@ -20,7 +20,7 @@ import torch
 
 from passes.meta import meta_of
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
-from tracer.values.base import LITERALS, NUMPY_SCALARS, Item
+from tracer.values.base import LITERALS, NUMPY_FUNCTIONS, NUMPY_SCALARS, Item
 from tracer.values.containers import TUPLE_FIELD, DictValue, ListValue, SetValue, TupleValue
 from tracer.values.functions import BoundMethod, CellValue, NestedFunction
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
@@ -245,6 +245,7 @@ BY_BASE: tuple[tuple[type, Wrapper], ...] = (
     (int, _constant),
     (float, _constant),
     *((kind, _constant) for kind in NUMPY_SCALARS),
+    *((kind, _identity) for kind in NUMPY_FUNCTIONS),
     (bytes, _constant),
     (functools.partial, _partial),
     (types.BuiltinFunctionType, _builtin),

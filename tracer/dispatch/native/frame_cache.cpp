@@ -75,7 +75,7 @@ PyObject* run_program(Entry* entry, PyObject** arguments, std::vector<Object>& o
 }
 
 // The result of the entry's program if its guards hold; otherwise null, with `*verdict` saying why.
-PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict) {
+PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssize_t hit) {
   FrameCache* cache = call.cache;
   Entry* entry = (*cache->entries)[place];
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(entry));
@@ -86,17 +86,18 @@ PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict) {
   if (*verdict != Verdict::error && !check_strictly(call, entry, *verdict)) *verdict = Verdict::error;
   if (*verdict != Verdict::holds) return nullptr;
   move_to_front(cache, place, entry);
-  ++entry->hits;
-  ++cache->hits;
+  entry->hits += hit;
+  cache->hits += hit;
   if (entry->program == Py_None) return call.original();
   return run_program(entry, arguments.data() + 1, owned);
 }
 
-// As `try_entry`, over all entries; `*verdict` is `fails` if none fits.
-PyObject* try_entries(const Dispatch& call, Verdict* verdict) {
+// As `try_entry`, over all entries; `*verdict` is `fails` if none fits. The call for which an entry was made is no
+// `hit` (0), any later one is (1).
+PyObject* try_entries(const Dispatch& call, Verdict* verdict, Py_ssize_t hit) {
   *verdict = Verdict::fails;
   for (size_t place = 0; place < call.cache->entries->size(); ++place) {
-    PyObject* result = try_entry(call, place, verdict);
+    PyObject* result = try_entry(call, place, verdict, hit);
     if (*verdict != Verdict::fails) return result;
   }
   return nullptr;
@@ -142,7 +143,7 @@ PyObject* miss(const Dispatch& call) {
   if (!answer) return nullptr;
   if (answer.get() == retry) {
     Verdict verdict;
-    PyObject* result = try_entries(call, &verdict);
+    PyObject* result = try_entries(call, &verdict, 0);
     if (verdict != Verdict::fails) return result;
   } else if (answer.get() != run_original) {
     return answer.release();
@@ -154,7 +155,7 @@ PyObject* miss(const Dispatch& call) {
 PyObject* dispatch_bound(const Dispatch& call) {
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(call.cache));
   Verdict verdict;
-  PyObject* result = try_entries(call, &verdict);
+  PyObject* result = try_entries(call, &verdict, 1);
   return verdict == Verdict::fails ? miss(call) : result;
 }
 

@@ -1,5 +1,18 @@
 """What the tracer does instead of running a function: importing this package fills the table."""
 
-from tracer.interpret.lookasides import autograd, builtin, deep_copies, legacy_tensors, libraries, mappings, modules, objects, sequences, sets, torch_state
+from tracer.interpret.lookasides import (
+    autograd,
+    builtin,
+    deep_copies,
+    exceptions,
+    legacy_tensors,
+    libraries,
+    mappings,
+    modules,
+    objects,
+    sequences,
+    sets,
+    torch_state,
+)
 
-__all__ = ["autograd", "builtin", "deep_copies", "legacy_tensors", "libraries", "mappings", "modules", "objects", "sequences", "sets", "torch_state"]
+__all__ = ["autograd", "builtin", "deep_copies", "exceptions", "legacy_tensors", "libraries", "mappings", "modules", "objects", "sequences", "sets", "torch_state"]

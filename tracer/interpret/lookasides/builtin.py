@@ -116,13 +116,7 @@ def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
 def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
     classes = _classes(trace, classes)
-    if not isinstance(item, Value):
-        if type(item) in PYTHON_TYPES:
-            return trace.host(issubclass, type_of(trace, item), classes)
-        return trace.host(isinstance, item, classes)
     cls = type_of(trace, item)
-    if isinstance(item, ObjectValue) and item.object is not MISSING:
-        return trace.host(isinstance, item.object, classes)
     return any(_is_instance(trace, item, cls, candidate) for candidate in _flat(classes))
 
 
@@ -142,13 +136,33 @@ def _flat(classes: Any) -> list[Any]:
     return _flat(typing.get_args(classes)) if isinstance(classes, types.UnionType) else [classes]
 
 
-def _is_instance(trace: Trace, item: Value, cls: type, candidate: Any) -> bool:
+def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
+    """`isinstance(item, candidate)` of one class: by its own `__instancecheck__` if it has one."""
+    if cls is candidate:
+        return True
+    if not isinstance(candidate, type):
+        trace.host(isinstance, None, candidate)
+        return trace.host(issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
-        return cls is candidate
-    if cls is torch.Tensor and candidate in LEGACY_TENSORS:
-        assert isinstance(item, TensorValue)
+        return False
+    if isinstance(item, TensorValue) and cls is torch.Tensor and candidate in LEGACY_TENSORS:
         return LEGACY_TENSORS[candidate] is item.meta.dtype
-    return trace.host(issubclass, cls, candidate)
+    check = type(candidate).__instancecheck__
+    if type(check) is types.FunctionType and check.__module__ not in HOST_CHECKS:
+        return truth(trace, trace.call(trace.class_attribute(type(candidate), "__instancecheck__"), [candidate, item]))
+    try:
+        if trace.host(issubclass, cls, candidate):
+            return True
+    except Raised:
+        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with the protocol {candidate.__name__}")
+    if not any("__class__" in owner.__dict__ for owner in cls.__mro__[:-1]):
+        return False
+    claimed = get_attribute(trace, item, "__class__")
+    return isinstance(claimed, type) and trace.host(issubclass, claimed, candidate)
+
+
+HOST_CHECKS = frozenset({"abc", "typing", "torch.nn.parameter"})
+"""Modules whose `__instancecheck__` asks `issubclass` of the instance's class."""
 
 
 
@@ -182,9 +196,16 @@ def _hash(trace: Trace, item: Item) -> Item:
 # Attributes ------------------------------------------------------------------------------------------
 
 
+def _attribute_name(trace: Trace, name: Item) -> str:
+    name = realise(trace, name)
+    if not isinstance(name, str):
+        trace.throw(TypeError, f"attribute name must be string, not '{class_name(name)}'")
+    return name
+
+
 @lookaside(getattr, lazy=True)
 def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> Item:
-    name = realise(trace, name)
+    name = _attribute_name(trace, name)
     if default is MISSING:
         return get_attribute(trace, item, name)
     try:

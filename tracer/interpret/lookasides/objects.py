@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.interpret.construct import allocate
 from tracer.interpret.generators import GeneratorValue, generator_close, generator_send, generator_throw
-from tracer.interpret.policy import LOOKASIDES, lookaside
+from tracer.interpret.policy import lookaside
 from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
 from tracer.values.attributes import generic_attribute, generic_set_attribute, get_attribute
-from tracer.values.base import MISSING, Item, Value, realise
-from tracer.values.containers import make_tuple
+from tracer.values.base import MISSING, Item, Value, realise, type_of
 from tracer.values.functions import BoundMethod, FunctionValue
 from tracer.values.iterators import END, next_item
-from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
+from tracer.values.objects import ObjectValue, PartialValue
 from tracer.values.slots import class_name, is_same
 
 if TYPE_CHECKING:
@@ -48,12 +47,22 @@ def _delattr(trace: Trace, item: Item, name: Item) -> None:
 
 @lookaside(object.__new__)
 def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+    if (args or kwargs) and isinstance(cls, type):
+        if trace.class_attribute(cls, "__new__") is not object.__dict__["__new__"]:
+            trace.throw(TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
+        if trace.class_attribute(cls, "__init__") is object.__init__:
+            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
     return allocate(trace, cls, object.__new__, args, kwargs)
 
 
 @lookaside(object.__init__)
 def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
-    return None
+    if args or kwargs:
+        cls = type_of(trace, item)
+        if trace.class_attribute(cls, "__init__") is not object.__init__:
+            trace.throw(TypeError, "object.__init__() takes exactly one argument (the instance to initialize)")
+        if trace.class_attribute(cls, "__new__") is object.__dict__["__new__"]:
+            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
 
 
 @lookaside(object.__init_subclass__)
@@ -68,11 +77,11 @@ def _eq(trace: Trace, left: Item, right: Item) -> Item:
 
 @lookaside(object.__ne__)
 def _ne(trace: Trace, left: Item, right: Item) -> Item:
-    equal = trace.call(trace.class_attribute(left.cls, "__eq__"), [left, right])
+    equal = trace.call(trace.class_attribute(type_of(trace, left), "__eq__"), [left, right])
     return equal if equal is NotImplemented else not trace.truth(equal)
 
 
-for _base in (list, dict, set, BaseException):
+for _base in (list, dict, set):
     _function = _base.__new__
 
     def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
@@ -80,20 +89,6 @@ for _base in (list, dict, set, BaseException):
 
     lookaside(_function)(_container_new)
 
-
-@lookaside(BaseException.__init__)
-def _exception_init(trace: Trace, item: ExceptionValue, *args: Item) -> None:
-    item.arguments = make_tuple(args)
-
-
-for _cls in (Exception, StopIteration, KeyError, ValueError, RuntimeError, TypeError, AttributeError, NameError):
-    if _cls.__init__ not in LOOKASIDES:
-        lookaside(_cls.__init__)(_exception_init)
-
-
-@lookaside(BaseException.with_traceback)
-def _with_traceback(trace: Trace, item: ExceptionValue, traceback: Item) -> Item:
-    return item
 
 
 lookaside(types.GeneratorType.send)(generator_send)

@@ -45,10 +45,9 @@ def _named_field(trace: Trace, field: Any, instance: Item, owner: Item = None) -
 
 @lookaside(list.append, deque.append, lazy=True)
 def _append(trace: Trace, sequence: ListValue, item: Item) -> None:
-    items = sequence.change(trace)
-    items.append(item)
-    if sequence.maxlen is not None and len(items) > sequence.maxlen:
-        del items[0]
+    sequence.append(trace, item)
+    if sequence.maxlen is not None and len(sequence.items) > sequence.maxlen:
+        del sequence.items[0]
 
 
 @lookaside(deque.appendleft, lazy=True)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from passes.modes import enter_inference, leave_inference
 from tracer.guards.source import constant
 from tracer.interpret.policy import SETTINGS, lookaside, named_lookaside
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
-from tracer.values.base import Item, realise
+from tracer.values.base import Item, Value, realise
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
@@ -79,6 +80,40 @@ def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
     if trace.modes.grad != enabled:
         trace.modes = trace.modes._replace(grad=enabled)
         trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
+
+
+class InferenceGuard(Value):
+    """What a traced `torch.inference_mode` holds on to between its beginning and its end."""
+
+    __slots__ = ("before", "birth", "enabled")
+
+    def __init__(self, trace: Trace, enabled: bool) -> None:
+        super().__init__(torch._C._InferenceMode)
+        self.birth = trace.birth()
+        self.enabled = enabled
+        self.before = trace.modes
+
+
+@lookaside(torch._C._InferenceMode)
+def _inference_guard(trace: Trace, enabled: Item) -> Item:
+    return InferenceGuard(trace, trace.truth(enabled))
+
+
+@lookaside(torch._C._InferenceMode.__enter__.__func__)  # type: ignore[attr-defined]
+def _enter_inference(trace: Trace, guard: Item) -> None:
+    if not isinstance(guard, InferenceGuard):
+        trace.stop(CONTEXT_MANAGER, "an inference mode from outside")
+    guard.before = trace.modes
+    trace.modes = trace.modes._replace(inference=guard.enabled, grad=not guard.enabled)
+    trace.graph.call(enter_inference, (guard.enabled,), None, None, trace.location, writes=True)
+
+
+@lookaside(torch._C._InferenceMode.__exit__.__func__)  # type: ignore[attr-defined]
+def _leave_inference(trace: Trace, guard: Item, *exception: Item) -> None:
+    if not isinstance(guard, InferenceGuard):
+        trace.stop(CONTEXT_MANAGER, "an inference mode from outside")
+    trace.modes = trace.modes._replace(inference=guard.before.inference, grad=guard.before.grad)
+    trace.graph.call(leave_inference, (), None, None, trace.location, writes=True)
 
 
 # Autocast --------------------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Functions behind functools.lru_cache: what their caches hold already is not computed again.
+
+A call that the cache answers runs nothing, whatever the function would do: a warning that is given once
+is not given again. Other calls are interpreted, and leave the cache as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tracer.interpret.concrete import NotConcrete, concrete
+from tracer.values.base import LITERALS, MISSING, Item
+from tracer.values.objects import ObjectValue
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.interpret.trace import Trace
+
+
+def cached_result(
+    trace: Trace, function: functools._lru_cache_wrapper[Any], args: Sequence[Item], kwargs: Mapping[str, Item]
+) -> Item:
+    """What the cache answers to these arguments; MISSING when it does not, or when that cannot be told."""
+    if kwargs or function.cache_parameters()["typed"]:
+        return MISSING
+    try:
+        key = tuple([_identified(trace, arg) for arg in args])
+        known = (key[0] if len(key) == 1 and type(key[0]) in (int, str) else key) in _entries(function)
+    except (NotConcrete, TypeError):
+        return MISSING
+    if not known:
+        return MISSING
+    result = function(*key)
+    return result if type(result) in LITERALS else MISSING
+
+
+def _identified(trace: Trace, item: Item) -> Any:
+    """The object that an argument is at every call of the captured frame."""
+    if not isinstance(item, ObjectValue) or item.source is None or item.object is MISSING:
+        return concrete(trace, item)
+    if item.written or _root(item.source) == "argument":
+        raise NotConcrete
+    trace.guard(item.source, "same object", item.object)
+    return item.object
+
+
+def _root(source: Source) -> str:
+    while source.base is not None:
+        source = source.base
+    return source.accessor
+
+
+def _entries(function: functools._lru_cache_wrapper[Any]) -> dict[Any, Any]:
+    """The dictionary in which the C code keeps what it remembers."""
+    return next(
+        (held for held in gc.get_referents(function) if type(held) is dict and held is not function.__dict__), {}
+    )
