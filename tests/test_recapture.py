@@ -194,3 +194,30 @@ def test_capture_next_to_torch_compile():
     x = torch.ones(1)
     assert [captured(x).item(), compiled(x).item(), captured(x).item(), compiled(x).item()] == [2, 3, 2, 3]
     torch.compiler.reset()
+
+
+def test_log_that_only_grows_is_not_looked_at():
+    log: list[torch.Tensor] = []
+
+    def program(x):
+        log.append(x.sum())
+        return x + 1
+
+    captured = capture(program, strict=True)
+    for value in range(5):
+        captured(torch.full((2,), float(value)))
+    assert [entry.item() for entry in log] == [0, 2, 4, 6, 8]
+    assert counters().captures == 1
+
+
+def test_counter_becomes_a_symbol():
+    config = Config()
+
+    def program(x):
+        config.scale += 1
+        return x * config.scale
+
+    captured = capture(program, strict=True)
+    for call in range(8):
+        assert captured(torch.ones(2))[0].item() == config.scale == call + 3
+    assert counters().captures == 3

@@ -163,7 +163,8 @@ class CapturedModule(torch.nn.Module):
 def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module:
     """The same module under a class of its own whose call is captured; it shares everything with the original."""
     original = type(module)
-    captured = Captured(_module_call, engine.cache_for(_module_call.__code__))
+    caller = _caller(original)
+    captured = Captured(caller, engine.new_cache(caller.__code__))
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return captured(module, *args, **kwargs)
@@ -190,6 +191,15 @@ def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
 
 def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     return self(*args, **kwargs)
+
+
+def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
+    """A function that calls a module: named after its class, placed at its `forward`, with a code object of its own."""
+    code = _module_call.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
+    forward = getattr(cls.forward, "__code__", None)
+    if isinstance(forward, types.CodeType):
+        code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno - 1)
+    return types.FunctionType(code, _module_call.__globals__, cls.__name__)
 
 
 def disable(fn: Any) -> Any:
@@ -249,7 +259,7 @@ def reset() -> None:
 def counters() -> Counters:
     """Totals since the last reset: graphs, ops, breaks by reason, captures, hits, misses, bugs."""
     found = LOG.counters()
-    found.hits = sum(cache.hits for engine in engines() for cache in engine.caches.values())
+    found.hits = sum(cache.hits for engine in engines() for cache in engine.living.values())
     return found
 
 
@@ -267,5 +277,5 @@ def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
         result = captured(*args, **kwargs)
     finally:
         stop()
-    entries = [entry for cache in engine.caches.values() for entry in reversed(cache.entries)]
+    entries = [entry for cache in engine.living.values() for entry in reversed(cache.entries)]
     return Explanation(entries, events, result)

@@ -7,6 +7,7 @@ themselves, their continuations, and the frames that residual code calls.
 from __future__ import annotations
 
 import gc
+import itertools
 import linecache
 import tempfile
 import threading
@@ -49,7 +50,9 @@ class Engine:
         self.options = options
         self.backend: Backend = look_up(options.backend)
         self.caches: dict[int, FrameCache] = {}
-        self.histories: dict[int, History] = {}
+        self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
+        self.living: weakref.WeakValueDictionary[int, FrameCache] = weakref.WeakValueDictionary()
+        self._count = itertools.count()
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -59,14 +62,20 @@ class Engine:
         """The cache of a code object, made when it is first asked for."""
         cache = self.caches.get(id(code))
         if cache is None:
-            cache = self.caches[id(code)] = frame_cache(
-                code,
-                self.on_miss,
-                recompile_limit=self.options.recompile_limit,
-                strict=self.options.strict,
-                on_limit=self.on_limit,
-                interceptor=None if self.options.fullgraph else self.intercept,
-            )
+            cache = self.caches[id(code)] = self.new_cache(code)
+        return cache
+
+    def new_cache(self, code: types.CodeType) -> FrameCache:
+        """A cache that lives as long as somebody holds it."""
+        cache = frame_cache(
+            code,
+            self.on_miss,
+            recompile_limit=self.options.recompile_limit,
+            strict=self.options.strict,
+            on_limit=self.on_limit,
+            interceptor=None if self.options.fullgraph else self.intercept,
+        )
+        self.living[next(self._count)] = cache
         return cache
 
     def nested_cache(self, code: types.CodeType) -> FrameCache | None:
@@ -74,7 +83,7 @@ class Engine:
         return None if self.options.fullgraph else self.cache_for(code)
 
     def forget(self) -> None:
-        for cache in self.caches.values():
+        for cache in self.living.values():
             cache.clear()
         self.caches.clear()
         self.histories.clear()
@@ -117,7 +126,7 @@ class Engine:
         why = self._misses(cache, function, values) if cache.entries else []
         if why:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
-        history = self.histories.setdefault(id(code), History())
+        history = self.histories.setdefault(cache, History())
         request = Request(
             function=function,
             locals=values,

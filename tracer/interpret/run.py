@@ -9,6 +9,7 @@ from tracer.guards.source import constant
 from tracer.interpret.concrete import NotConcrete, concrete
 from tracer.interpret.trace import Trace
 from tracer.reasons import ESCAPING_OBJECT
+from tracer.values.base import Item
 from tracer.values.context import Raised
 
 
@@ -26,10 +27,15 @@ def run(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = trace.call(function, items, named)
         except Raised as raised:
-            raise raised.value.cls(*concrete(trace, raised.value.arguments)) from None
-        try:
-            return concrete(trace, result, instances=True)
-        except NotConcrete:
-            trace.stop(ESCAPING_OBJECT, repr(result))
+            error = _real(trace, raised.value.arguments)
+            raise raised.value.cls(*error) from None
+        return _real(trace, result)
 
     return interpreted
+
+
+def _real(trace: Trace, item: Item) -> Any:
+    try:
+        return concrete(trace, item, instances=True)
+    except NotConcrete:
+        trace.stop(ESCAPING_OBJECT, repr(item))

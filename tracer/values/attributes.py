@@ -13,7 +13,7 @@ import threading
 import types
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
@@ -223,7 +223,12 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
 
 def is_builtin(descriptor: Any) -> bool:
     """Whether a C-level descriptor belongs to a class written in C, and is no slot of the program's own."""
-    return not descriptor.__objclass__.__flags__ & HEAP_TYPE
+    return is_builtin_class(descriptor.__objclass__)
+
+
+def is_builtin_class(cls: type) -> bool:
+    """Whether a class is written in C, so that nothing can change it."""
+    return not cls.__flags__ & HEAP_TYPE
 
 
 def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
@@ -475,7 +480,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
             context.call(setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
             return
     if not target.cls.__dictoffset__:
-        context.throw(AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
+        _refuse_attribute(context, target, target.cls, name)
     if item is MISSING and instance_attribute(context, target, name) is MISSING:
         context.throw(AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
     target.write(context, name, item)
@@ -497,19 +502,38 @@ def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, foun
 
 
 def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
-    hook = context.class_attribute(type(target), "__setattr__")
+    hook = context.class_attribute(type(target), "__delattr__" if item is MISSING else "__setattr__")
     if type(hook) is types.FunctionType:
-        context.call(hook, [target, name, item])
-        return
-    if isinstance(target, types.ModuleType):
-        context.effects.write(target.__dict__, name, DELETED if item is MISSING else item)
-    elif isinstance(target, (type, types.FunctionType)) and not name.startswith("__"):
-        context.effects.write(target, name, DELETED if item is MISSING else item)
-        context.forget_class(target)
-    elif isinstance(target, (type, types.FunctionType)):
+        context.call(hook, [target, name] if item is MISSING else [target, name, item])
+    elif isinstance(target, type) and is_builtin_class(target):
+        context.throw(TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
+    elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
+        _refuse_attribute(context, target, type(target), name)
+    elif name.startswith("__") or context.class_attribute(type(target), name) is not MISSING:
         context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
     else:
-        context.throw(AttributeError, f"'{type(target).__name__}' object has no attribute '{name}'")
+        _set_in_namespace(context, target, name, item)
+
+
+def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> None:
+    """`name` of a module, class or function, none of them C's."""
+    holder = target.__dict__ if isinstance(target, types.ModuleType) else target
+    if item is MISSING:
+        written = context.effects.read(holder, name, MISSING)
+        if written is DELETED or (written is MISSING and name not in target.__dict__):
+            what = f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
+            context.throw(AttributeError, f"{what} has no attribute '{name}'")
+        if written is MISSING:
+            get_attribute(context, target, name)
+    context.effects.write(holder, name, DELETED if item is MISSING else item)
+    context.forget_class(target)
+
+
+def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> NoReturn:
+    """Objects of `cls` have no dictionary to put `name` into."""
+    if context.class_attribute(cls, name) is not MISSING:
+        context.throw(AttributeError, f"'{cls.__name__}' object attribute '{name}' is read-only")
+    context.throw(AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")
 
 
 def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:

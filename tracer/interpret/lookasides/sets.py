@@ -77,6 +77,12 @@ def _copy(trace: Trace, target: SetValue) -> Item:
     return SetValue(set, set(target.all(trace)))
 
 
+@lookaside(frozenset.copy)
+def _copy_frozen(trace: Trace, target: Item) -> Item:
+    """The set itself, unless it is of a subclass."""
+    return made(frozenset(target.all(trace))) if isinstance(target, Value) and target.cls is not frozenset else target
+
+
 def _combination(name: str) -> Callable[..., Item]:
     def run(trace: Trace, target: Item, *others: Item) -> Item:
         return made(getattr(_operand(trace, target), name)(*(_operand(trace, other) for other in others)))
