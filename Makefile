@@ -14,7 +14,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
-NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h)
+NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h passes/record/native/*.cpp)
 
 # Their own dependencies pull torchvision, and with it another build of torch: so without them.
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0

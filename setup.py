@@ -1,20 +1,24 @@
-"""Builds the one C++ extension, `tracer._native`; everything else about the project is in pyproject.toml."""
+"""Builds the C++ extensions: `tracer._native` and the recorder's `passes.record._facts`; the rest is in pyproject.toml."""
 
 from pathlib import Path
 
 from setuptools import setup
 from torch.utils.cpp_extension import BuildExtension, CppExtension
 
-NATIVE = Path("tracer/dispatch/native")
+EXTENSIONS = {
+    "tracer._native": Path("tracer/dispatch/native"),
+    "passes.record._facts": Path("passes/record/native"),
+}
 
 setup(
     ext_modules=[
         CppExtension(
-            "tracer._native",
-            sorted(str(path) for path in NATIVE.glob("*.cpp")),
-            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+            name,
+            sorted(str(path) for path in folder.glob("*.cpp")),
+            depends=sorted(str(path) for path in folder.glob("*.h")),
             extra_compile_args=["-O2", "-g0", "-fvisibility=hidden"],
         )
+        for name, folder in EXTENSIONS.items()
     ],
     cmdclass={"build_ext": BuildExtension},
 )

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.values",),
     ("tracer.interpret",),
     ("tracer.output",),
+    ("tracer.breaks",),
     ("tracer.capture",),
     ("tracer.dispatch", "tracer._native"),
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tracer.breaks import Break
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout
 from tracer.guards.source import Source, argument
@@ -50,22 +51,7 @@ if TYPE_CHECKING:
 REGISTERED = (handlers, lookasides)
 """Imported for what they register."""
 
-BranchMaker = Callable[[Code, int, Layout], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Where a graph ended before its frame did, and why."""
-
-    reason: Reason
-    detail: str
-    location: Location
-    positions: Any
-    inside: Location | None = None
-
-    @property
-    def key(self) -> str:
-        return self.reason.id
+BranchMaker = Callable[[Code, int, Layout, dict[str, Any]], Any]
 
 
 @dataclass(slots=True)

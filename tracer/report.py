@@ -5,27 +5,36 @@ from __future__ import annotations
 import dis
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from os import path
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import torch
 
+from tracer.breaks import Break
+from tracer.code.resume import original_place
 from tracer.dispatch.cache import Entry
-from tracer.dispatch.engine import Details, break_message
+from tracer.dispatch.engine import Details
 from tracer.events import LOG, Event
 from tracer.graph import show
+from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import guard_words
+
+NO_GRAPH = "# no tensor operation was captured\n"
 
 
 class GuardList(list[Any]):
-    """Guards that print themselves in words."""
+    """The guards of an entry; printed in a few rows. `text` is every one of them in words."""
 
     def __str__(self) -> str:
-        rows = [(guard_words(guard), guard.line.text if guard.line is not None else "") for guard in self]
-        width = min(100, max((len(words) for words, _ in rows), default=0))
-        return "\n".join(f"{words:<{width}}  {line}".rstrip() for words, line in rows)
+        return table(digest(self))
+
+    @property
+    def text(self) -> str:
+        """A line for each guard, with the user's line that needed it."""
+        return table(Row(guard_words(guard), "", "" if guard.line is None else guard.line.text) for guard in self)
 
 
 class EntryView:
@@ -51,17 +60,37 @@ class EntryView:
 
     @property
     def hits(self) -> int:
+        """Calls that this entry answered, the one that made it included."""
         return self._entry.hits
 
     @property
-    def broke(self) -> Any:
+    def ops(self) -> int:
+        """Operations in the graph."""
+        return self._details.op_count
+
+    @property
+    def broke(self) -> Break | None:
         return self._details.broke
+
+    @property
+    def place(self) -> str:
+        """The code captured: `step, train.py:40`; of a continuation `step, train.py:43 and on`."""
+        code = self._details.code
+        original, _ = original_place(code.native, code.ops[-1].offset)
+        rest = "" if original is code.native else " and on"
+        line = code.ops[0].line if rest else original.co_firstlineno
+        return f"{code.qualname}, {path.basename(code.filename)}:{line}{rest}"
+
+    @property
+    def why(self) -> str:
+        """Why it was captured: `first call`, or how the call differed from the entries that were there."""
+        return "; ".join(self._details.why) or "first call"
 
     @property
     def graph_text(self) -> str:
         """The graph as runnable Python."""
         graph = self._details.graph
-        return "# no tensor operation was captured\n" if graph is None else show.runnable_source(graph.graph)
+        return NO_GRAPH if graph is None else show.runnable_source(graph.graph)
 
     def to_networkx(self) -> Any:
         return show.to_networkx(self._graph)
@@ -77,6 +106,20 @@ class EntryView:
         graph = self._details.graph
         return torch.fx.Graph() if graph is None else graph.graph
 
+    def __str__(self) -> str:
+        """Where, why, the graph, how it ended, and what must hold for it to run again."""
+        graph = self._details.graph
+        parts = [
+            f"{self.place}\ncaptured: {self.why}",
+            NO_GRAPH if graph is None else show.graph_source(graph.graph),
+            *([] if self.broke is None else [self.broke.message]),
+            f"guards\n{_indented(str(self.guards))}",
+        ]
+        return "\n\n".join(part.rstrip() for part in parts)
+
+
+# Dumps -----------------------------------------------------------------------------------------------
+
 
 def _bytecode(code: CodeType, entries: list[EntryView]) -> str:
     text = io.StringIO()
@@ -84,24 +127,39 @@ def _bytecode(code: CodeType, entries: list[EntryView]) -> str:
     return text.getvalue()
 
 
+def _each(tell: Callable[[EntryView], str]) -> Callable[[CodeType, list[EntryView]], str]:
+    """A dump of every entry, under a heading when there are several."""
+
+    def told(code: CodeType, entries: list[EntryView]) -> str:
+        heading = "# entry {}: {}\n" if len(entries) > 1 else ""
+        return "\n".join(f"{heading.format(i, entry.why)}{tell(entry).rstrip()}\n" for i, entry in enumerate(entries))
+
+    return told
+
+
 KINDS: dict[str, Callable[[CodeType, list[EntryView]], str]] = {
-    "graph": lambda code, entries: "\n".join(entry.graph_text for entry in entries),
-    "guards": lambda code, entries: "\n\n".join(f"guards of entry {i}\n{e.guards}" for i, e in enumerate(entries)),
-    "program": lambda code, entries: "\n".join(entry.program for entry in entries),
+    "graph": _each(lambda entry: entry.graph_text),
+    "guards": _each(lambda entry: str(entry.guards)),
+    "program": _each(lambda entry: entry.program),
     "bytecode": _bytecode,
+    "every guard": _each(lambda entry: entry.guards.text),
 }
 """What `dump` can show."""
+
+ALL = ("graph", "guards", "program", "bytecode")
 
 
 def dump_entries(code: CodeType, entries: list[EntryView], what: str, path: Any) -> str:
     """The text of `Captured.dump`. Raises ValueError naming the kinds."""
     if what != "all" and what not in KINDS:
         raise ValueError(f"what must be one of {', '.join([*KINDS, 'all'])}, not {what!r}")
-    kinds = KINDS if what == "all" else (what,)
-    text = "\n".join(KINDS[kind](code, entries) for kind in kinds)
+    text = "\n".join(KINDS[kind](code, entries) for kind in (ALL if what == "all" else (what,)))
     if path is not None:
         Path(path).write_text(text)
     return text
+
+
+# Explanations ----------------------------------------------------------------------------------------
 
 
 class Explanation:
@@ -116,7 +174,9 @@ class Explanation:
         self.ops = sum(event.details["ops"] for event in events if event.kind == "graph")
         self.captures = sum(event.kind == "capture" for event in events)
         self.recompiles = [event.details["why"] for event in events if event.kind == "miss"]
+        self.limits = [event.details["code"] for event in events if event.kind == "recompile limit"]
         self.bugs = [event.details["error"] for event in events if event.kind == "bug"]
+        self.hits = sum(view.hits for view in self.entries)
         self.seconds: dict[str, float] = {}
         for event in events:
             if event.kind == "capture":
@@ -124,20 +184,36 @@ class Explanation:
                     self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
     def __str__(self) -> str:
-        parts = [view.graph_text for view in self.entries if view._details.graph is not None]
-        parts += [break_message(broke) for broke in self.breaks]
-        parts += [f"guards\n{_indented(str(view.guards))}" for view in self.entries]
-        parts += [f"recompiled because {'; '.join(why)}" for why in self.recompiles]
-        parts += [f"bytegraph made a mistake: {error}" for error in self.bugs]
-        hits = sum(view.hits for view in self.entries)
-        parts.append(
-            f"{self.graphs} graphs, {self.ops} ops, {len(self.breaks)} breaks, {self.captures} captures, {hits} hits"
-        )
-        times = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
-        parts.append(f"time: {times}")
-        return "\n\n".join(parts)
+        frames = [f"{_rule(f'{number} of {len(self.entries)}')}\n{view}" for number, view in enumerate(self.entries, 1)]
+        return "\n\n".join([*frames, f"{_rule('in numbers')}\n{self.numbers}"])
+
+    @property
+    def numbers(self) -> str:
+        """A line for each count, with what it is made of."""
+        graphs = [view for view in self.entries if view.ops]
+        rows = [
+            ("graphs", self.graphs, ""),
+            ("ops", self.ops, " + ".join(str(view.ops) for view in graphs) if len(graphs) > 1 else ""),
+            ("breaks", len(self.breaks), _listed(f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks)),
+            ("captures", self.captures, _listed(f"{view.place}: {view.why}" for view in self.entries)),
+            ("hits", self.hits, ""),
+            *([("recompile limit", len(self.limits), _listed(self.limits))] if self.limits else []),
+            *([("mistakes of bytegraph", len(self.bugs), _listed(self.bugs))] if self.bugs else []),
+        ]
+        width = max(len(name) for name, _, _ in rows)
+        lines = [f"{name:<{width}}  {number:>3}  {detail}".rstrip() for name, number, detail in rows]
+        stages = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
+        return "\n".join([*lines, f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})"])
 
     __repr__ = __str__
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return "; ".join(texts)
+
+
+def _rule(title: str) -> str:
+    return f"── {title} {'─' * (76 - len(title))}"
 
 
 def _indented(text: str) -> str:

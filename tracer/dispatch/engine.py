@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import linecache
 import tempfile
 import threading
 import time
@@ -16,10 +15,14 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import torch
+
 from backends.registry import Backend, look_up
-from tracer.capture import Break, Capture, Request, capture_frame
+from tracer.breaks import Break
+from tracer.capture import Capture, Request, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
@@ -92,6 +95,8 @@ class Engine:
 
     def on_miss(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
         """Capture for a call that no entry fits. Raises GraphBreakError under fullgraph."""
+        if torch._C._are_functorch_transforms_active():
+            return RUN_ORIGINAL
         if not _CAPTURING.acquire(blocking=False):
             return RUN_ORIGINAL
         identity = threading.get_ident()
@@ -149,7 +154,7 @@ class Engine:
             emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
             return RUN_ORIGINAL
         if captured.broke is not None and self.options.fullgraph:
-            raise GraphBreakError(captured.broke.reason, break_message(captured.broke))
+            raise GraphBreakError(captured.broke.reason, captured.broke.message)
         self._report(captured, why, time.perf_counter() - began)
         cache.add(Entry(captured.guards, captured.inputs, captured.program, Details(captured, why)))
         return RETRY
@@ -173,7 +178,7 @@ class Engine:
                         "code": code.qualname,
                         "file": broke.location.file,
                         "line": broke.location.line,
-                        "message": break_message(broke),
+                        "message": broke.message,
                     },
                 )
             )
@@ -198,8 +203,8 @@ class Engine:
 
     # Behind a break ------------------------------------------------------------------------------
 
-    def make_branch(self, code: Code, offset: int, layout: Layout) -> Branch:
-        return Branch(self, code, offset, layout)
+    def make_branch(self, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> Branch:
+        return Branch(self, code, offset, layout, globals)
 
     def run_original(self, function: types.FunctionType, *values: Any) -> Any:
         """Run a frame as it was written; the frames that it calls are captured on their own."""
@@ -218,38 +223,33 @@ class BackendFailed(Exception):
 class Branch:
     """Runs the instruction that broke natively, then goes on in the continuation of where it led."""
 
-    def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout) -> None:
-        self.engine = engine
-        self.name = code.name
+    def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> None:
+        self.intercept = engine.intercept
         self.original, _ = original_place(code.native, offset)
-        self.targets: list[Continuation] = []
-        self.code = trampoline(code.native, offset, layout, self._resume_at)
-        never_capture(self.code)
+        native = trampoline(code.native, offset, layout, partial(self._resume_at, engine, globals))
+        never_capture(native)
+        self.functions = Functions(native, globals, code.name)
 
-    def _resume_at(self, offset: int, layout: Layout) -> Continuation:
-        target = Continuation(self.engine, self.original, offset, layout)
-        self.targets.append(target)
-        return target
+    def _resume_at(self, engine: Engine, globals: dict[str, Any], offset: int, layout: Layout) -> Continuation:
+        return Continuation(engine, self.original, offset, layout, globals)
 
-    def __call__(self, globals: dict[str, Any], cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        for target in self.targets:
-            target.globals = globals
-        function = make_function(self.code, globals, self.name, cells)
-        return self.engine.intercept(function, *slots)
+    def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
+        return self.intercept(self.functions.over(cells), *slots)
 
 
 class Continuation:
     """The rest of a function behind an instruction: a code object of its own, captured in its turn."""
 
-    def __init__(self, engine: Engine, original: types.CodeType, offset: int, layout: Layout) -> None:
-        self.code = continuation(original, offset, layout)
-        never_capture(self.code)
-        self.name = original.co_name
-        self.cache = engine.cache_for(self.code)
-        self.globals: dict[str, Any] = {}
+    def __init__(
+        self, engine: Engine, original: types.CodeType, offset: int, layout: Layout, globals: dict[str, Any]
+    ) -> None:
+        native = continuation(original, offset, layout)
+        never_capture(native)
+        self.cache = engine.cache_for(native)
+        self.functions = Functions(native, globals, original.co_name)
 
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        function = make_function(self.code, self.globals, self.name, cells)
+        function = self.functions.over(cells)
         before = exchange_interceptor(None)
         try:
             return self.cache.call_bound(function, *slots)
@@ -257,11 +257,25 @@ class Continuation:
             exchange_interceptor(before)
 
 
+class Functions:
+    """The functions of one code object: one for each closure, the same one every time where there is none."""
+
+    def __init__(self, code: types.CodeType, globals: dict[str, Any], name: str) -> None:
+        self.code = code
+        self.globals = globals
+        self.name = name
+        self.plain = None if code.co_freevars else make_function(code, globals, name, ())
+
+    def over(self, cells: tuple[types.CellType, ...]) -> types.FunctionType:
+        return self.plain or make_function(self.code, self.globals, self.name, cells)
+
+
 class Details:
     """What an entry keeps of its capture, for people who look at it."""
 
     def __init__(self, captured: Capture, why: list[str]) -> None:
         self.graph: GraphBuilder | None = captured.graph if captured.op_count else None
+        self.code = captured.code
         self.program_source = captured.program_source
         self.broke: Break | None = captured.broke
         self.skipped = captured.skipped
@@ -282,26 +296,6 @@ def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[s
     if code.has_varkeywords:
         kwargs.update(rest.pop(0))
     return args, kwargs
-
-
-def break_message(broke: Break) -> str:
-    """A break as a compiler would report it: reason, place, the line with a caret, hint."""
-    location, position = broke.location, broke.positions
-    text = linecache.getline(location.file, location.line).rstrip("\n")
-    lines = [f"graph break: {broke.reason.id}", f"  {location.file}:{location.line} in {location.function}"]
-    if text:
-        lines.append(f"      {text.strip()}")
-        if position.line == location.line and position.column is not None:
-            indent = len(text) - len(text.lstrip())
-            end = position.end_column if position.end_line == position.line else len(text)
-            lines.append(f"      {' ' * (position.column - indent)}{'^' * max(1, end - position.column)}")
-    inside = broke.inside
-    if inside is not None and (inside.file, inside.line) != (location.file, location.line):
-        lines.append(f"  reached at {inside.file}:{inside.line} in {inside.function}")
-    detail = f" ({broke.detail})" if broke.detail else ""
-    lines.append(f"  {broke.reason.what}{detail}")
-    lines.append(f"  hint: {broke.reason.hint}")
-    return "\n".join(lines)
 
 
 ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

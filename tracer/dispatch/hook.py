@@ -76,8 +76,17 @@ PLACES: tuple[tuple[str, bool], ...] = tuple(
 )
 """(start of a file name, whether functions from there are captured); the longest that fits decides, else yes."""
 
-QUIET = frozenset({("<frozen importlib._bootstrap>", "_find_and_load")})
-"""(file name, function) below which nothing is captured: a module that is imported is run once."""
+QUIET = frozenset(
+    {
+        ("<frozen importlib._bootstrap>", "_find_and_load"),
+        (str(TORCH / "_dynamo" / "eval_frame.py"), "_fn"),
+    }
+)
+"""(file name, function) below which nothing is captured.
+
+A module that is imported is run once; what is marked by `torch.compiler.disable` or compiled by
+`torch.compile` is not ours.
+"""
 
 
 def is_capturable(code: CodeType) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracer.guards.source import Source
 
 DELETED = type("Deleted", (), {"__repr__": lambda self: "DELETED", "__doc__": "Marks a name removed from a namespace."})()
@@ -26,16 +28,26 @@ class Namespace:
 
 
 class EffectLog:
-    """Everything that must be written back, in order of first change."""
+    """Everything that must be written back, in order of first change.
 
-    def __init__(self) -> None:
+    `place` says which line of the user's program runs now; the last to change a thing is kept.
+    """
+
+    def __init__(self, place: Callable[[], Any] = lambda: None) -> None:
         self.changed: dict[int, Any] = {}
         self.namespaces: dict[int, Namespace] = {}
+        self._place = place
+        self._lines: dict[tuple[int, str | None], Any] = {}
 
-    def record(self, value: Any) -> None:
-        """`value` differs from the object it came from; those born in the trace have none."""
+    def record(self, value: Any, name: str | None = None) -> None:
+        """`value` (its attribute `name`) differs from the object it came from; those born in the trace have none."""
         if value.source is not None:
             self.changed.setdefault(id(value), value)
+            self._lines[id(value), name] = self._place()
+
+    def line_of(self, value: Any, name: str | None = None) -> Any:
+        """The user's line that changed a value or a namespace, None when it is not known."""
+        return self._lines.get((id(value), name))
 
     def write(self, holder: object, name: str, item: Any) -> None:
         """`name` of `holder` (a globals dict, module, class or function) was set, or deleted with DELETED."""
@@ -43,6 +55,7 @@ class EffectLog:
         if space is None:
             space = self.namespaces[id(holder)] = Namespace(holder, None)
             self.changed[id(space)] = space
+        self._lines[id(space), name] = self._place()
         space.names[name] = item
 
     def read(self, holder: object, name: str, default: Any) -> Any:

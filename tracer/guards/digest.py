@@ -44,8 +44,10 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
     settings: list[Row] = []
     for guard in guards:
         if guard.source is None:
-            row = Row("torch", guard_words(guard).removeprefix("torch's "), _line(guard))
-            settings.append(row) if guard.check == "state" else values.append(guard)
+            if guard.check == "state":
+                settings.append(Row("torch", f"settings: {expected_words(guard)}", _line(guard)))
+            else:
+                values.append(guard)
             continue
         anchor = anchor_of(guard.source)
         if anchor is None or (anchor is guard.source and _is_code(anchor, guard)):
@@ -58,11 +60,13 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
     return rows + settings
 
 
-def table(rows: Iterable[Row], widest: int = 72) -> str:
-    """Rows in three columns; a long thing pushes its words to the right."""
+def table(rows: Iterable[Row], widest: int = 66) -> str:
+    """Rows in three columns, none of the first two wider than `widest`; what is longer pushes the rest on."""
     rows = list(rows)
-    thing = min(widest // 2, max((len(row.thing) for row in rows), default=0))
-    words = min(widest, max((len(row.words) for row in rows), default=0))
+    thing, words = (
+        max((len(text) for text in texts if len(text) <= widest), default=0)
+        for texts in ([row.thing for row in rows], [row.words for row in rows])
+    )
     return "\n".join(f"{row.thing:<{thing}}  {row.words:<{words}}  {row.line}".rstrip() for row in rows)
 
 
@@ -139,8 +143,11 @@ def _object_rows(anchor: Source, guards: list[Guard]) -> Iterator[Row]:
     if len(parts) > FEW:
         yield Row(anchor.text, _build_words(anchor, build), _line(build[0]))
     else:
+        texts: dict[str, list[Guard]] = {}
         for part, found in parts.items():
-            yield Row(part.text, ", ".join(_part_words(guard) for guard in found), _line(found[0]))
+            texts.setdefault(part.text, []).extend(found)
+        for text, found in texts.items():
+            yield Row(text, ", ".join(dict.fromkeys(_part_words(guard) for guard in found)), _line(found[0]))
     yield from _alike(data)
 
 
@@ -214,8 +221,9 @@ def _code_words(guards: list[Guard]) -> str:
         assert guard.source is not None
         kinds.setdefault(_kind(guard.source), set()).add(_identity(guard))
     counts = [_count(len(kinds.get(kind, ())), kind) for kind in ("class", "function", "name")]
-    said = " and ".join(filter(None, [", ".join(filter(None, counts[:-1])), counts[-1]]))
-    return f"{said.replace('classs', 'classes')} as captured ({_count(len(guards), 'fact')})"
+    *most, last = [count.replace("classs", "classes") for count in counts if count]
+    said = f"{', '.join(most)} and {last}" if most else last
+    return f"{said} as captured ({_count(len(guards), 'fact')})"
 
 
 def _kind(source: Source) -> str:

@@ -119,6 +119,11 @@ def constant(target: object) -> Source:
     return source
 
 
+def kept(target: object) -> Source:
+    """A root at an object made while tracing, which nothing else may keep alive."""
+    return Source(None, "object", Strong(target))
+
+
 # What each step gives -----------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracer.code.decode import decode
@@ -92,7 +92,7 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
     method = trace.class_attribute(function.cls, "__call__")
     if method is MISSING:
         trace.throw(TypeError, f"'{function.cls.__name__}' object is not callable")
-    if type(method) is types.FunctionType or method in LOOKASIDES:
+    if type(method) is types.FunctionType or (isinstance(method, Hashable) and method in LOOKASIDES):
         return call(trace, method, [function, *args], kwargs)
     if isinstance(function, ObjectValue) and function.object is not MISSING and is_tensor_operator(function.object):
         return trace.tensor_op(function.object, args, kwargs)

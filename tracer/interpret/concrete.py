@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tracer.guards.source import constant
+from tracer.guards.source import constant, kept
+from tracer.interpret.policy import HOST_OBJECTS
 from tracer.interpret.shapes import as_python
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
@@ -97,11 +98,13 @@ def from_host(trace: Trace, obj: Any) -> Item:
     if cls is dict or cls is OrderedDict:
         return DictValue(cls, {trace.key(from_host(trace, key)): from_host(trace, part) for key, part in obj.items()})
     if cls is set or cls is frozenset:
-        return SetValue(cls, [trace.key(from_host(trace, part)) for part in obj])
+        if all(type(part) in LITERALS for part in obj):
+            return obj if cls is frozenset else SetValue(cls, obj)
+        return SetValue(cls, cls([trace.key(from_host(trace, part)) for part in obj]))
     if cls is types.MappingProxyType:
         return DictValue(cls, {trace.key(from_host(trace, key)): from_host(trace, part) for key, part in obj.items()})
     if isinstance(obj, tuple):
         return TupleValue(cls, [from_host(trace, part) for part in obj])
     if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
         return obj
-    return wrap(trace, obj, constant(obj))
+    return wrap(trace, obj, kept(obj) if isinstance(obj, HOST_OBJECTS) else constant(obj))

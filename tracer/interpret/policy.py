@@ -202,6 +202,10 @@ VARIABLE_FUNCTIONS: frozenset[Any] = frozenset(
 """What `torch.add` and its like are: functions generated from ATen's schemas."""
 
 
+OPERATOR_TYPES = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
+"""Types of callables that are operators, each of them."""
+
+
 def is_tensor_operator(function: Any) -> bool:
     """Whether a call of `function` becomes a node of the graph."""
     kind = type(function)
@@ -209,7 +213,7 @@ def is_tensor_operator(function: Any) -> bool:
         return function in VARIABLE_FUNCTIONS or function.__module__ in OPERATOR_MODULES
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType):
         return function.__objclass__ is torch._C.TensorBase and function.__name__ not in NOT_OPERATORS
-    return kind in (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+    return kind in OPERATOR_TYPES
 
 
 def is_marked_operator(function: Any) -> bool:
@@ -313,7 +317,12 @@ FOLLOWED: frozenset[Any] = frozenset(
     for cls in (inspect.Signature, inspect.BoundArguments)
     for function in vars(cls).values()
     if isinstance(function, types.FunctionType)
-)
+) | {
+    *(inspect.isclass, inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.ismodule),
+    *(inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect._has_code_flag),  # type: ignore[attr-defined]
+    *(torch.func.functional_call, torch.nn.utils.stateless._functional_call),
+    *(torch.jit._unwrap_optional, torch.distributed.is_available, torch.distributed.is_initialized),
+}
 """Functions of refused modules that are interpreted all the same."""
 
 FOLLOWED_CLASSES: frozenset[type] = frozenset({inspect.BoundArguments})

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LOOP_LIMIT = 200_000
 """Backward jumps that one trace follows before it gives up."""
 
-BUILTIN_HASHES = frozenset((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
+BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
 
 HEAP_TYPE = 1 << 9
@@ -77,7 +77,7 @@ class Trace:
     def __init__(self, shapes: Shapes | None = None) -> None:
         self.guards = GuardSet()
         self.graph = GraphBuilder()
-        self.effects = EffectLog()
+        self.effects = EffectLog(lambda: self.location)
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.modes: Modes = current_modes()

@@ -36,10 +36,14 @@ class Unrebuildable(Exception):
 
 
 class Emitter:
-    """`parameters`: access path to name, in order. `constants`: name to object. `outputs`: graph outputs."""
+    """`parameters`: access path to name, in order. `constants`: name to object. `outputs`: graph outputs.
+
+    `comments` are those of statements, by position.
+    """
 
     def __init__(self) -> None:
         self.statements: list[str] = []
+        self.comments: dict[int, str] = {}
         self.parameters: dict[Source, str] = {}
         self.constants: dict[str, Any] = {}
         self.outputs: list[TensorValue] = []
@@ -93,7 +97,9 @@ class Emitter:
         self.statements.append(f"{name} = {expression}")
         return name
 
-    def say(self, statement: str) -> None:
+    def say(self, statement: str, comment: str = "") -> None:
+        if comment:
+            self.comments[len(self.statements)] = comment
         self.statements.append(statement)
 
     def output(self, value: TensorValue) -> str:

@@ -80,11 +80,11 @@ def returning(trace: Trace, code: Code, result: Item) -> Program:
     return _assemble(emitter, trace, code)
 
 
-def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout], Any]) -> Program:
+def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout, dict[str, Any]], Any]) -> Program:
     """The program of a frame up to the instruction at which it breaks, then that instruction natively.
 
-    `make_branch(code, offset, layout)` gives a callable that takes the frame's globals, its cells as a
-    tuple, then the saved slots; it runs the instruction and goes on. Raises Unrebuildable.
+    `make_branch(code, offset, layout, globals)` gives a callable that takes the frame's cells as a tuple,
+    then the saved slots; it runs the instruction and goes on. Raises Unrebuildable.
     """
     code = frame.code
     op = frame.ops[frame.index]
@@ -104,10 +104,9 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     emit_mutations(emitter, trace.effects)
     guard_aliases(trace)
     layout = Layout(tuple(kinds), tuple(names))
-    branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
-    space = emitter.constant(frame.globals, "globals_")
+    branch = emitter.constant(make_branch(code, op.offset, layout, frame.globals), f"branch_{op.line}")
     closure = f"({', '.join(cells)},)" if cells else "()"
-    emitter.say(f"return {branch}({', '.join([space, closure, *arguments])})")
+    emitter.say(f"return {branch}({', '.join([closure, *arguments])})")
     return _assemble(emitter, trace, code)
 
 

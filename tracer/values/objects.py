@@ -82,7 +82,7 @@ class ObjectValue(Value):
     def _note(self, context: Context, name: str, again: bool) -> None:
         again |= self.written.pop(name, False)
         self.written[name] = again
-        context.effects.record(self)
+        context.effects.record(self, name)
 
 
 class ExceptionValue(ObjectValue):

@@ -198,6 +198,7 @@ IDENTITY_TYPES: tuple[type, ...] = (
     type(typing.List[int]),  # noqa: UP006  the private alias class itself is meant
     type(typing.Optional[int]),  # noqa: UP007
     typing.TypeVar,
+    torch.jit.ScriptFunction,
     re.Pattern,
     re.Match,
     torch._ops.OpOverload,

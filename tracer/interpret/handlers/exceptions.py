@@ -48,7 +48,7 @@ def _cause(trace: Trace, cause: Item) -> Item:
 
 @handles("PUSH_EXC_INFO")
 def push_exc_info(frame: Frame, op: Op) -> None:
-    exception = frame.pop()
+    exception = pop_value(frame)
     frame.push(HandledBefore(frame.trace.handled, exception))
     frame.push(exception)
     frame.trace.handled = exception
@@ -61,7 +61,7 @@ def pop_except(frame: Frame, op: Op) -> None:
 
 @handles("RERAISE")
 def reraise(frame: Frame, op: Op) -> None:
-    raise Raised(frame.pop())
+    raise Raised(pop_value(frame))
 
 
 @handles("CHECK_EXC_MATCH")

@@ -13,6 +13,21 @@ from tracer.interpret.lookasides import (
     sequences,
     sets,
     torch_state,
+    torch_utilities,
 )
 
-__all__ = ["autograd", "builtin", "deep_copies", "exceptions", "legacy_tensors", "libraries", "mappings", "modules", "objects", "sequences", "sets", "torch_state"]
+__all__ = [
+    "autograd",
+    "builtin",
+    "deep_copies",
+    "exceptions",
+    "legacy_tensors",
+    "libraries",
+    "mappings",
+    "modules",
+    "objects",
+    "sequences",
+    "sets",
+    "torch_state",
+    "torch_utilities",
+]

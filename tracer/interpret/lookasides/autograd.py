@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
 """What `forward` tells its context: heeded when `apply` runs."""
 
+
+def _note(trace: Trace, context: Item, *args: Item, **kwargs: Item) -> None:
+    if not isinstance(context, ObjectValue) or not context.born:
+        trace.stop(AUTOGRAD_FUNCTION, "the context of a forward that is running already")
+
+
 for _name in NOTES:
-    lookaside(getattr(FunctionCtx, _name))(lambda trace, context, *args, **kwargs: None)
+    lookaside(getattr(FunctionCtx, _name))(_note)
 
 
 @lookaside(Function.apply.__func__)  # type: ignore[attr-defined]

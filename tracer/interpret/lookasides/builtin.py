@@ -16,7 +16,7 @@ from tracer.interpret.construct import type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
 from tracer.interpret.shapes import as_python
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
-from tracer.reasons import DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
+from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
@@ -512,6 +512,22 @@ def _on_host(function: Any) -> Any:
 
 for _host_function in (*HOST_FUNCTIONS, *HELPERS):
     lookaside(_host_function)(_on_host(_host_function))
+
+
+@lookaside(operator.length_hint)
+def _length_hint(trace: Trace, item: Item, default: Item = 0) -> Item:
+    if special(trace, item, "__len__") is MISSING:
+        trace.stop(UNSUPPORTED_CALL, f"operator.length_hint of a {class_name(item)}")
+    return length(trace, item)
+
+
+@lookaside(torch.cond)
+def _cond(trace: Trace, predicate: Item, on_true: Item, on_false: Item, operands: Item = ()) -> Item:
+    """With a predicate known while tracing, torch.cond is an if-statement."""
+    predicate = realise(trace, predicate)
+    if isinstance(predicate, Value):
+        trace.stop(DATA_DEPENDENT_JUMP, "torch.cond")
+    return trace.call(on_true if truth(trace, predicate) else on_false, trace.unpack(operands))
 
 
 @lookaside(torch.jit.annotate)

@@ -10,6 +10,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
+from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
 from tracer.reasons import PRINTING, UNSUPPORTED_CALL
 from tracer.values.attributes import get_attribute
@@ -62,6 +63,15 @@ def _log(trace: Trace, logger: Item, level: Item, *args: Item, **kwargs: Item) -
 
 for _method, _level in LEVELS.items():
     lookaside(_method)(lambda trace, logger, *args, level=_level, **kwargs: _log(trace, logger, level))
+
+
+@lookaside(logging.getLogger)
+def _get_logger(trace: Trace, name: Item = None) -> Item:
+    """A logger that exists is the same one for ever."""
+    if name and name not in logging.Logger.manager.loggerDict:
+        trace.stop(PRINTING, "a logger is made")
+    logger = logging.getLogger(name)
+    return trace.wrap(logger, constant(logger))
 
 
 @lookaside(weakref.ReferenceType.__call__)

@@ -1,0 +1,68 @@
+"""Where a graph ended before its frame did: the fact, and how it is told, as a compiler would.
+
+Nothing here knows how a trace is stopped or what runs behind a break.
+"""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from os import path
+from typing import Any
+
+from tracer.interpret.trace import Location
+from tracer.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where and why. `location` and `positions` are the captured frame's; `inside` is the frame it called, if any."""
+
+    reason: Reason
+    detail: str
+    location: Location
+    positions: Any
+    inside: Location | None = None
+
+    @property
+    def key(self) -> str:
+        return self.reason.id
+
+    @property
+    def message(self) -> str:
+        """Reason, place, the user's line with a caret, explanation and hint."""
+        location, inside = self.location, self.inside
+        lines = [f"graph break: {self.reason.id}", f"  {_place(location)}", *self._pointed_line()]
+        if inside is not None and (inside.file, inside.line) != (location.file, location.line):
+            lines.append(f"  reached at {_place(inside)}")
+            text = linecache.getline(inside.file, inside.line).strip()
+            lines += [f"      {text}"] if text else []
+        detail = f" ({self.detail})" if self.detail else ""
+        lines.append(f"  {self.reason.what}{detail}")
+        lines.append(f"  hint: {self.reason.hint}")
+        return "\n".join(lines)
+
+    def _pointed_line(self) -> list[str]:
+        """The line of the program, and carets under the instruction's part of it."""
+        location, position = self.location, self.positions
+        text = linecache.getline(location.file, location.line).rstrip("\n")
+        if not text:
+            return []
+        lines = [f"      {text.strip()}"]
+        if position.line == location.line and position.column is not None:
+            indent = len(text) - len(text.lstrip())
+            begin = _characters(text, position.column)
+            end = _characters(text, position.end_column) if position.end_line == position.line else len(text)
+            lines.append(f"      {' ' * (begin - indent)}{'^' * max(1, end - begin)}")
+        return lines
+
+
+def _characters(text: str, column: int) -> int:
+    """A column as characters; CPython counts the bytes of UTF-8."""
+    return len(text.encode()[:column].decode(errors="ignore"))
+
+
+def _place(location: Location) -> str:
+    """`train.py:41 in step`, the file as seen from where Python runs."""
+    file = path.relpath(location.file) if path.isabs(location.file) else location.file
+    return f"{location.file if file.startswith('..') else file}:{location.line} in {location.function}"

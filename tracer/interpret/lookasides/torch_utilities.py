@@ -1,0 +1,36 @@
+"""Utilities of torch around a computation that do not change what it gives: profiler ranges, checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.autograd.profiler import record_function
+from torch.utils import checkpoint
+
+from tracer.interpret.policy import lookaside
+from tracer.reasons import SKIPPED_FUNCTION
+from tracer.values.base import Item
+
+if TYPE_CHECKING:
+    from tracer.interpret.trace import Trace
+
+CHECKPOINT_CHOICES = frozenset({"use_reentrant", "preserve_rng_state", "determinism_check", "early_stop", "debug"})
+"""Keywords that say how a checkpointed function is run again in backward."""
+
+
+@lookaside(record_function.__enter__)
+def _enter_range(trace: Trace, region: Item) -> Item:
+    return region
+
+
+@lookaside(record_function.__exit__)
+def _exit_range(trace: Trace, region: Item, *error: Item) -> None:
+    return None
+
+
+@lookaside(checkpoint.checkpoint)
+def _checkpoint(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
+    """Where no gradients are recorded a checkpointed function is called, and that is all."""
+    if trace.modes.grad or "context_fn" in kwargs:
+        trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint")
+    return trace.call(function, args, {name: item for name, item in kwargs.items() if name not in CHECKPOINT_CHOICES})
