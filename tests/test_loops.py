@@ -186,7 +186,17 @@ def test_break_in_a_for_loop():
         return x
 
     report = check(program, torch.ones(2), 3)
-    assert report.first.breaks.keys() == {"explicit"}
+    assert report.first.breaks.keys() == {"explicit", "unsupported-iterator"}
+
+
+def test_breaks_in_a_long_loop_do_not_nest():
+    def program(x):
+        for _ in range(1500):
+            x = x + 1
+            graph_break()
+        return x
+
+    assert capture(program)(torch.zeros(1)).item() == 1500
 
 
 def test_break_in_a_loop_over_a_list():

@@ -60,7 +60,7 @@ class EntryView:
 
     @property
     def hits(self) -> int:
-        """Calls that this entry answered, the one that made it included."""
+        """Calls that this entry answered."""
         return self._entry.hits
 
     @property
@@ -153,7 +153,10 @@ def dump_entries(code: CodeType, entries: list[EntryView], what: str, path: Any)
     """The text of `Captured.dump`. Raises ValueError naming the kinds."""
     if what != "all" and what not in KINDS:
         raise ValueError(f"what must be one of {', '.join([*KINDS, 'all'])}, not {what!r}")
-    text = "\n".join(KINDS[kind](code, entries) for kind in (ALL if what == "all" else (what,)))
+    if what == "all":
+        text = "\n".join(f"{_rule(kind)}\n{KINDS[kind](code, entries)}" for kind in ALL)
+    else:
+        text = KINDS[what](code, entries)
     if path is not None:
         Path(path).write_text(text)
     return text

@@ -26,6 +26,7 @@ from tracer.capture import Capture, Request, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
+from tracer._native import go_on
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.events import Event, emit
 from tracer.graph.annotate import fill_torch_metas, origin
@@ -221,7 +222,10 @@ class BackendFailed(Exception):
 
 
 class Branch:
-    """Runs the instruction that broke natively, then goes on in the continuation of where it led."""
+    """Runs the instruction that broke natively, then goes on in the continuation of where it led.
+
+    Called, it only says so: the dispatcher takes the step when the frame that broke is gone.
+    """
 
     def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> None:
         self.intercept = engine.intercept
@@ -234,7 +238,7 @@ class Branch:
         return Continuation(engine, self.original, offset, layout, globals)
 
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        return self.intercept(self.functions.over(cells), *slots)
+        return go_on(self.intercept, self.functions.over(cells), *slots)
 
 
 class Continuation:
@@ -249,12 +253,7 @@ class Continuation:
         self.functions = Functions(native, globals, original.co_name)
 
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        function = self.functions.over(cells)
-        before = exchange_interceptor(None)
-        try:
-            return self.cache.call_bound(function, *slots)
-        finally:
-            exchange_interceptor(before)
+        return go_on(self.cache, self.functions.over(cells), *slots)
 
 
 class Functions:

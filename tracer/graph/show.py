@@ -51,7 +51,7 @@ PREFIX: Final = {operator.neg: "-", operator.invert: "~", operator.not_: "not "}
 def graph_source(graph: Graph, name: str = "graph") -> str:
     """The graph as a Python function, each value's meta and the user's lines in comments."""
     inputs = [f"{node.name}: {short(node.meta.get(META))}" for node in graph.find_nodes(op="placeholder")]
-    lines = [f"def {name}({', '.join(inputs)}):"]
+    lines = [filled(f"def {name}(", inputs, "):")]
     last = None
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr"):
@@ -64,6 +64,20 @@ def graph_source(graph: Graph, name: str = "graph") -> str:
         meta = node.meta.get(META)
         lines.append(text if meta is None else f"{text:<{COMMENT_COLUMN}} # {long(meta)}")
     return "\n".join(lines) + "\n"
+
+
+def filled(opening: str, parts: list[str], closing: str, indent: int = 0, width: int = 112) -> str:
+    """A call or a header on one line, or its parts on as many lines as they need."""
+    line = f"{opening}{', '.join(parts)}{closing}"
+    if len(line) <= width:
+        return line
+    lines, margin = [opening], " " * (indent + 4)
+    for part in parts:
+        if lines[-1] == opening or len(lines[-1]) + len(part) + 2 > width:
+            lines.append(f"{margin}{part},")
+        else:
+            lines[-1] += f" {part},"
+    return "\n".join([*lines, f"{' ' * indent}{closing}"])
 
 
 def runnable_source(graph: Graph, name: str = "graph") -> str:

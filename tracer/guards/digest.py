@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import types
+from os.path import basename
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -108,8 +109,7 @@ def home_of(source: Source) -> str:
     path = _path(source)
     target = path[0].key() if path[0].accessor == "object" else path[0].key
     if isinstance(target, types.CodeType):
-        text = path[1].text if len(path) > 1 and path[1].accessor == "globals" else ""
-        return text or "the module of the function"
+        return basename(target.co_filename)
     if isinstance(target, types.ModuleType):
         return target.__name__
     if isinstance(target, dict):

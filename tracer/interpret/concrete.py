@@ -107,4 +107,6 @@ def from_host(trace: Trace, obj: Any) -> Item:
         return TupleValue(cls, [from_host(trace, part) for part in obj])
     if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
         return obj
+    if cls is types.MethodType:
+        return BoundMethod(from_host(trace, obj.__func__), from_host(trace, obj.__self__))
     return wrap(trace, obj, kept(obj) if isinstance(obj, HOST_OBJECTS) else constant(obj))

@@ -38,12 +38,13 @@ class Unrebuildable(Exception):
 class Emitter:
     """`parameters`: access path to name, in order. `constants`: name to object. `outputs`: graph outputs.
 
-    `comments` are those of statements, by position.
+    `comments` are those of statements, by position; `remark` is the comment of the next ones.
     """
 
     def __init__(self) -> None:
         self.statements: list[str] = []
         self.comments: dict[int, str] = {}
+        self.remark = ""
         self.parameters: dict[Source, str] = {}
         self.constants: dict[str, Any] = {}
         self.outputs: list[TensorValue] = []
@@ -98,8 +99,8 @@ class Emitter:
         return name
 
     def say(self, statement: str, comment: str = "") -> None:
-        if comment:
-            self.comments[len(self.statements)] = comment
+        if comment or self.remark:
+            self.comments[len(self.statements)] = comment or self.remark
         self.statements.append(statement)
 
     def output(self, value: TensorValue) -> str:

@@ -28,11 +28,21 @@ if TYPE_CHECKING:
 def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
     """Every change of `effects`, as statements. Raises Unrebuildable."""
     for value in list(effects.changed.values()):
+        _remark(emitter, effects, value)
         for kind, write in WRITERS:
             if isinstance(value, kind):
                 write(emitter, value)
+        if isinstance(value, Namespace):
+            _namespace(emitter, value, effects)
         if isinstance(value, ObjectValue):
-            _attributes(emitter, value)
+            _attributes(emitter, value, effects)
+    emitter.remark = ""
+
+
+def _remark(emitter: Emitter, effects: EffectLog, value: Any, name: str | None = None) -> None:
+    """The comment of the next statements: the user's line that made the change."""
+    line = effects.line_of(value, name)
+    emitter.remark = "" if line is None else line.text
 
 
 def guard_aliases(trace: Trace) -> None:
@@ -44,9 +54,10 @@ def guard_aliases(trace: Trace) -> None:
                     trace.guard(value.source, "not same as", other.source)
 
 
-def _namespace(emitter: Emitter, space: Namespace) -> None:
+def _namespace(emitter: Emitter, space: Namespace, effects: EffectLog) -> None:
     holder = emitter.constant(space.holder, "namespace")
     for name, item in space.names.items():
+        _remark(emitter, effects, space, name)
         if isinstance(space.holder, dict):
             deleted = f"{holder}.pop({name!r}, None)"
             emitter.say(deleted if item is DELETED else f"{holder}[{name!r}] = {expression(emitter, item)}")
@@ -134,7 +145,7 @@ def _set(emitter: Emitter, value: SetValue) -> None:
         emitter.say(f"set.add({name}, {expression(emitter, element)})")
 
 
-def _attributes(emitter: Emitter, value: ObjectValue) -> None:
+def _attributes(emitter: Emitter, value: ObjectValue, effects: EffectLog) -> None:
     if not value.written and not value.rewritten:
         return
     name = expression(emitter, value)
@@ -142,6 +153,7 @@ def _attributes(emitter: Emitter, value: ObjectValue) -> None:
         dictionary = value.dictionary
         _table(emitter, expression(emitter, dictionary), "dict", dictionary.object, dictionary.items, dictionary.source)
     for attribute, again in value.written.items():
+        _remark(emitter, effects, value, attribute)
         field = value.field(attribute)
         if field is UNREAD and value.rewritten:
             continue
@@ -167,7 +179,6 @@ def _had(value: ObjectValue, attribute: str) -> bool:
 
 
 WRITERS: tuple[tuple[type, Callable[[Emitter, Any], None]], ...] = (
-    (Namespace, _namespace),
     (CellValue, _cell),
     (ListValue, _list),
     (DictValue, _dict),

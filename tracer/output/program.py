@@ -23,6 +23,7 @@ from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
 from tracer.graph.annotate import MODES, WRITES
+from tracer.graph.show import filled
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import Frame, HandledBefore
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from tracer.guards.source import Source
     from tracer.values.base import Item
+
+COMMENT_COLUMN = 54
 
 _numbers = count()
 
@@ -61,7 +64,7 @@ class Program:
     def compile(self, graph: Callable[..., Any] | None) -> Callable[..., Any]:
         """The function itself. `graph` is what the backend returned."""
         body = "".join(f"    {line}\n" for line in self.lines) or "    pass\n"
-        self.source = f"def {self.name}({', '.join(self.parameters)}):\n{body}"
+        self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
         filename = f"<bytegraph {self.name} {next(_numbers)}>"
         namespace = {**self.constants, "graph": graph, "__name__": "bytegraph.programs"}
         exec(compile(self.source, filename, "exec"), namespace)
@@ -106,7 +109,8 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout, frame.globals), f"branch_{op.line}")
     closure = f"({', '.join(cells)},)" if cells else "()"
-    emitter.say(f"return {branch}({', '.join([closure, *arguments])})")
+    text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
+    emitter.say(f"return {branch}({', '.join([closure, *arguments])})", f"natively `{text}`, then what follows")
     return _assemble(emitter, trace, code)
 
 
@@ -180,13 +184,16 @@ def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
     used = set(trace.graph.inputs)
     taken = [source for source, node, _ in trace.inputs if node in used]
     lines = list(emitter.statements)
+    comments = {index - len(lines): comment for index, comment in emitter.comments.items()}
     calls = bool(outputs) or trace.graph.call_count > 0
     if calls:
-        call = f"graph({', '.join(emitter.parameters[source] for source in taken)})"
+        call = filled("graph(", [emitter.parameters[source] for source in taken], ")", indent=4)
         names = [emitter.made[id(value)] for value in outputs]
         lines[:0] = _guarded(emitter, trace, code, f"{', '.join(names)}, = {call}" if names else call)
     mentioned = set(re.findall(r"\w+", "\n".join(lines)))
     inputs = [source for source, name in emitter.parameters.items() if name in mentioned]
+    for index, comment in comments.items():
+        lines[index] = f"{lines[index]:<{COMMENT_COLUMN}}  # {comment}"
     return Program(
         name=emitter.fresh(f"{code.name.strip('<>')}_program"),
         inputs=inputs,

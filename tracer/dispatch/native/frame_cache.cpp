@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "interceptor.h"
+#include "step.h"
 
 namespace bytegraph {
 
@@ -106,20 +107,27 @@ PyObject* try_entries(const Dispatch& call, Verdict* verdict, Py_ssize_t hit) {
 void drop_dead_entries(FrameCache* cache) {
   auto& entries = *cache->entries;
   std::vector<Entry*> dead;
-  auto is_dead = [&dead](Entry* entry) {
+  auto is_dead = [&dead, cache](Entry* entry) {
     bool gone = entry->native->is_dead();
     if (gone) dead.push_back(entry);
+    if (gone && !entry->hits) ++cache->wasted;
     return gone;
   };
   entries.erase(std::remove_if(entries.begin(), entries.end(), is_dead), entries.end());
   for (Entry* entry : dead) Py_DECREF(entry);
 }
 
+// Entries that may die unused, for each that the cache may hold: beyond, captures cost more than they bring.
+constexpr Py_ssize_t waste_allowed = 4;
+
 // Whether the cache is full or off; the first time it is full, says so.
 Verdict takes_no_more(const Dispatch& call) {
   FrameCache* cache = call.cache;
   if (!cache->enabled) return Verdict::holds;
-  if (static_cast<Py_ssize_t>(cache->entries->size()) < cache->recompile_limit) return Verdict::fails;
+  if (static_cast<Py_ssize_t>(cache->entries->size()) < cache->recompile_limit &&
+      cache->wasted <= waste_allowed * cache->recompile_limit) {
+    return Verdict::fails;
+  }
   if (std::exchange(cache->limit_reported, true) || cache->on_limit == Py_None) return Verdict::holds;
   Object values = call.locals_tuple();
   Object answer(values ? PyObject_CallFunctionObjArgs(cache->on_limit, cache, call.function, values.get(), nullptr)
@@ -159,6 +167,24 @@ PyObject* dispatch_bound(const Dispatch& call) {
   return verdict == Verdict::fails ? miss(call) : result;
 }
 
+PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count);
+
+// The result of a call, whose program may have left steps to do: behind each graph break there are two, the native
+// instruction and the continuation. They are done here, one after the other, so that a loop that breaks in every turn
+// is no deeper than the loop was.
+PyObject* finish(PyObject* result) {
+  while (result && Py_TYPE(result) == step_type) {
+    Object step(result);
+    PyObject *callable = reinterpret_cast<Step*>(result)->callable, *args = reinterpret_cast<Step*>(result)->args;
+    if (Py_TYPE(callable) == frame_cache_type) {
+      result = call_bound_once(callable, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
+    } else {
+      result = PyObject_Call(callable, args, nullptr);
+    }
+  }
+  return result;
+}
+
 // Python interface ----------------------------------------------------------------------------------
 
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
@@ -170,7 +196,7 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObje
   return dispatch(as_cache(self), args[0], args + 1, given - 1, keywords);
 }
 
-PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   FrameCache* cache = as_cache(self);
   if (count != static_cast<Py_ssize_t>(cache->signature->size()) + 1) {
     return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
@@ -184,6 +210,10 @@ PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     return call_original(cache->interceptor, args[0], unbound.data(), positional, keywords.get());
   };
   return dispatch_bound({cache, args[0], args + 1, original});
+}
+
+PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  return finish(call_bound_once(self, args, count));
 }
 
 PyObject* add(PyObject* self, PyObject* object) {
@@ -208,6 +238,7 @@ PyObject* remove_entry(PyObject* self, PyObject* object) {
 PyObject* clear_entries(PyObject* self, PyObject*) {
   FrameCache* cache = as_cache(self);
   cache->limit_reported = false;
+  cache->wasted = 0;
   std::vector<Entry*> dropped;
   dropped.swap(*cache->entries);
   for (Entry* entry : dropped) Py_DECREF(entry);
@@ -371,7 +402,7 @@ PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args,
   if (bound == Verdict::error) return nullptr;
   std::function<PyObject*()> original = [=] { return call_original(cache->interceptor, function, args, given, keywords); };
   if (bound == Verdict::fails) return original();
-  return dispatch_bound({cache, function, locals.data(), original});
+  return finish(dispatch_bound({cache, function, locals.data(), original}));
 }
 
 bool add_frame_cache_type(PyObject* module) {

@@ -1,6 +1,7 @@
 // The extension module `tracer._native`. Import torch first: its libraries are needed to load this one.
 #include "captured_function.h"
 #include "interceptor.h"
+#include "step.h"
 #include "interceptor.h"
 
 namespace {
@@ -15,6 +16,6 @@ PyMODINIT_FUNC PyInit__native() {
   if (!check_tensor_layout()) return nullptr;
   Object module(PyModule_Create(&definition));
   bool made = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
-              add_captured_function_type(module.get()) && add_interceptor_type(module.get());
+              add_captured_function_type(module.get()) && add_interceptor_type(module.get()) && add_step_type(module.get());
   return made ? module.release() : nullptr;
 }

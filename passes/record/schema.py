@@ -1,0 +1,90 @@
+"""The schema of a corpus: what the columns of its Parquet files hold, and its version.
+
+A corpus is a folder of files `calls-*.parquet`. A row is one call with all that was ever the same about it:
+`count` calls were alike. Tensors and other values are JSON text (passes/record/values.py), because a
+dictionary-encoded column of text holds each of the few that differ once. Only names of columns and types
+are known here; Parquet is written in storage.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+VERSION: Final = 1  # of the columns and of the JSON in them; raised with every change that old readers misread
+VERSION_KEY: Final = b"bytegraph_corpus_version"  # in the metadata of every file
+TORCH_KEY: Final = b"torch_version"
+FILE_PREFIX: Final = "calls-"
+
+LEVELS: Final = ("aten", "function")
+
+Texts = tuple[str, ...]
+Indices = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type as duckdb writes it, and what it holds."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+COLUMNS: Final = (
+    Column("op", "VARCHAR", "the operator: `aten::sum.dim_IntList`, or `torch.Tensor.add_` at the function level"),
+    Column("level", "VARCHAR", "where the call was seen: `aten` (dispatch mode) or `function` (function mode)"),
+    Column(
+        "arguments",
+        "MAP(VARCHAR, VARCHAR)",
+        "arguments by name, in the schema's order and with its defaults, as JSON; a tensor is {\"tensor\": i}, the "
+        "i-th of `given`; a Python number in the place of a tensor is {\"wrapped\": number}",
+    ),
+    Column("given", "VARCHAR[]", "the facts of every tensor among the arguments before the call, as JSON"),
+    Column("given_storage", "SMALLINT[]", "for each of `given` a number: tensors with equal numbers share memory"),
+    Column("given_same", "SMALLINT[]", "for each of `given` the first of them that is the same tensor (itself, mostly)"),
+    Column("written", "VARCHAR[]", "for each of `given` its facts after the call if it was written to, else null"),
+    Column("result", "VARCHAR", "what was returned, as JSON; a tensor is {\"tensor\": i}, the i-th of `returned`"),
+    Column("returned", "VARCHAR[]", "the facts of every tensor in the result, as JSON"),
+    Column("returned_storage", "SMALLINT[]", "as `given_storage`, counted on: a number of `given` tells an alias"),
+    Column("returned_same", "SMALLINT[]", "for each of `returned` the number in `given` of the tensor it is, or -1"),
+    Column("error", "VARCHAR", "the exception's type if the call raised, else null; then there is no result"),
+    Column("message", "VARCHAR", "what the exception said"),
+    Column("torch", "VARCHAR", "the version of torch"),
+    Column("location", "VARCHAR", "`file:line` of the user's code where such a call was first seen; may be empty"),
+    Column("count", "BIGINT", "how many calls were like this"),
+)
+NAMES: Final = tuple(column.name for column in COLUMNS)
+INPUT_NAMES: Final = ("op", "level", "arguments", "given", "given_storage", "given_same")
+OUTCOME_NAMES: Final = (
+    "written",
+    "result",
+    "returned",
+    "returned_storage",
+    "returned_same",
+    "error",
+    "message",
+)
+KEY_NAMES: Final = (*INPUT_NAMES, *OUTCOME_NAMES, "torch")  # what tells two rows apart; the others are about the row
+ORDER: Final = ("op", "level", "arguments", "given")  # rows of a file are sorted by these
+
+# What `tensor(text)` gives in SQL for a tensor's JSON: the facts, with the usual ones filled in.
+TENSOR_FACTS: Final[dict[str, tuple[str, str | None]]] = {
+    "dtype": ("VARCHAR", None),
+    "size": ("BIGINT[]", None),
+    "stride": ("BIGINT[]", None),
+    "storage_offset": ("BIGINT", "0"),
+    "device": ("VARCHAR", "'cpu'"),
+    "layout": ("VARCHAR", "'strided'"),
+    "requires_grad": ("BOOLEAN", "false"),
+    "conj": ("BOOLEAN", "false"),
+    "neg": ("BOOLEAN", "false"),
+    "nested": ("BOOLEAN", "false"),
+    "values": ("BIGINT[]", None),
+}
+
+Row = dict[str, Any]
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be read or written as asked; says which file and why."""

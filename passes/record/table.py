@@ -1,0 +1,199 @@
+"""The table: every different call once, with a count, in bounded memory.
+
+A call is looked up by the bytes that facts_of makes of it. Knows nothing of modes (who calls) or files
+(`rows` hands over what is to be written). Not for several threads at a time, counts apart.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+
+from passes.outcome import leaves
+from passes.record.naming import named_arguments, operator_name, written_by_schema
+from passes.record.schema import Indices, Texts
+from passes.record.values import tensor_text, value_text
+
+MOST_BYTES_COMPARED: Final = 1 << 20  # memory of larger tensors is not looked at for writes that no one declared
+OVERHEAD: Final = 1200  # bytes of a record's and its keys' objects beside the texts
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What calls with equal inputs gave, and how many did."""
+
+    written: tuple[str | None, ...]
+    result: str | None
+    returned: Texts
+    returned_storage: Indices
+    returned_same: Indices
+    error: str | None
+    message: str | None
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Calls of one operator with equal arguments."""
+
+    op: str
+    level: str
+    arguments: tuple[tuple[str, str], ...]
+    given: Texts
+    given_storage: Indices
+    given_same: Indices
+    location: str
+    writes: frozenset[int] | None = None  # the numbers of the tensors written to, once a call has succeeded
+    outcomes: dict[bytes, Outcome] = field(default_factory=dict)
+
+
+class Numbering:
+    """Tensors in the order in which they are seen, with numbers for equal objects and shared memory."""
+
+    def __init__(self) -> None:
+        self.tensors: list[torch.Tensor] = []
+        self._memories: dict[Any, int] = {}
+
+    def add(self, tensor: torch.Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> Indices:
+        """For each tensor the number of the first one seen that is the same object; -1 for a new one."""
+        known = {id(tensor): index for index, tensor in reversed(list(enumerate(self.tensors)))}
+        return tuple(known.get(id(tensor), -1) for tensor in tensors)
+
+    def storage(self, tensors: Sequence[torch.Tensor]) -> Indices:
+        return tuple(self._memories.setdefault(_memory(tensor), len(self._memories)) for tensor in tensors)
+
+
+def _memory(tensor: torch.Tensor) -> Any:
+    """What identifies the memory of a tensor: itself where it has no single storage."""
+    strided = tensor.layout is torch.strided and not tensor.is_nested
+    return tensor.untyped_storage()._cdata if strided else ("object", id(tensor))
+
+
+class Watch:
+    """Sees which of the tensors given to a call were written to, declared or not."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self._tensors = tensors
+        self._before = [(_version(tensor), _checksum(tensor)) for tensor in tensors]
+
+    def written(self, declared: frozenset[int]) -> frozenset[int]:
+        """The numbers of those declared to be, of those whose version rose, and of others with other bytes now.
+
+        Of tensors that share memory the bytes tell nothing apart: they count only if nothing else tells.
+        """
+        found = set(declared)
+        found.update(i for i, tensor in enumerate(self._tensors) if _version(tensor) != self._before[i][0])
+        memories = {_memory(self._tensors[index]) for index in found}
+        for index, tensor in enumerate(self._tensors):
+            if _memory(tensor) not in memories and _checksum(tensor) != self._before[index][1]:
+                found.add(index)
+        return frozenset(found)
+
+
+def _version(tensor: torch.Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
+
+
+def _checksum(tensor: torch.Tensor) -> int | None:
+    """Of the memory of a tensor; None where there is none on the CPU, or a lot."""
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.device.type != "cpu":
+        return None
+    memory = tensor.untyped_storage()
+    size = memory.nbytes()
+    if not 0 < size <= MOST_BYTES_COMPARED or memory.data_ptr() == 0:
+        return None
+    return zlib.crc32(ctypes.string_at(memory.data_ptr(), size))
+
+
+class Table:
+    """All different calls since the last spill. `bytes` estimates the memory that they take."""
+
+    def __init__(self, most_integers: int = 0) -> None:
+        self.most_integers = most_integers
+        self.inputs: dict[bytes, Inputs] = {}
+        self.bytes = 0
+
+    def clear(self) -> None:
+        self.inputs.clear()
+        self.bytes = 0
+
+    def rows(self) -> Iterator[tuple[Inputs, Outcome]]:
+        for inputs in self.inputs.values():
+            for outcome in inputs.outcomes.values():
+                yield inputs, outcome
+
+    def open(
+        self, key: bytes, level: str, target: Callable[..., Any], args: Any, kwargs: Any, location: str
+    ) -> tuple[Inputs, Numbering, frozenset[int]]:
+        """The inputs of a call that is about to be made, newly described unless known; which tensors are to be written."""
+        numbering = Numbering()
+        named = named_arguments(target, args, kwargs)
+        declared: set[int] = set()
+        texts = []
+        for name, value in named.items():
+            before = len(numbering.tensors)
+            texts.append((sys.intern(name), sys.intern(value_text(value, numbering.add))))
+            if name in written_by_schema(target):
+                declared.update(range(before, len(numbering.tensors)))
+        inputs = self.inputs.get(key)
+        if inputs is None:
+            tensors = numbering.tensors
+            given = tuple(sys.intern(tensor_text(tensor, self.most_integers)) for tensor in tensors)
+            inputs = Inputs(
+                operator_name(target), level, tuple(texts), given, numbering.storage(tensors), numbering.same(tensors), location
+            )
+            self.inputs[key] = inputs
+            self.bytes += OVERHEAD + len(key) + sum(map(_size, given)) + sum(_size(text) for _, text in texts)
+        else:
+            numbering.storage(numbering.tensors)
+        return inputs, numbering, frozenset(declared)
+
+    def returned(self, inputs: Inputs, key: bytes, numbering: Numbering, result: Any) -> Outcome:
+        """The outcome, seen for the first time, of a call that gave `result`; inputs.writes must be known."""
+        given, writes = numbering.tensors, inputs.writes or frozenset()
+        outputs = Numbering()
+        text = value_text(result, outputs.add)
+        outcome = Outcome(
+            written=tuple(self._text(tensor) if i in writes else None for i, tensor in enumerate(given)),
+            result=sys.intern(text),
+            returned=tuple(map(self._text, outputs.tensors)),
+            returned_storage=numbering.storage(outputs.tensors),
+            returned_same=numbering.same(outputs.tensors),
+            error=None,
+            message=None,
+        )
+        return self._add(inputs, key, outcome, (text, *outcome.returned))
+
+    def raised(self, inputs: Inputs, key: bytes, error: Exception) -> Outcome:
+        """The outcome, seen for the first time, of a call that raised `error`."""
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        message = str(error)
+        outcome = Outcome((None,) * len(inputs.given), None, (), (), (), name, message)
+        return self._add(inputs, key, outcome, (message,))
+
+    def _add(self, inputs: Inputs, key: bytes, outcome: Outcome, texts: Sequence[str]) -> Outcome:
+        inputs.outcomes[key] = outcome
+        self.bytes += OVERHEAD + len(key) + sum(map(_size, texts))
+        return outcome
+
+    def _text(self, tensor: torch.Tensor) -> str:
+        return sys.intern(tensor_text(tensor, self.most_integers))
+
+
+def _size(text: str) -> int:
+    return 50 + len(text)
+
+
+def has_tensors(*values: Any) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in leaves(values))

@@ -1,0 +1,193 @@
+"""Values as JSON text: constants, containers and the facts of tensors, and back again.
+
+Text, because few different values occur in many calls: a dictionary-encoded column holds each once.
+Knows nothing of operators, calls or files. Reading executes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import EllipsisType, NoneType
+from typing import Any, Final
+
+import torch
+
+from passes.meta import DTYPE_NAMES, TensorMeta
+from passes.outcome import Argument, DictArg, ListArg, SliceArg
+
+Json = Any
+Number = int | float | complex | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A Python number where the operator's schema has a tensor: it takes part in type promotion as a number."""
+
+    number: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An argument of which only the type was recorded: a generator, an array of another library, a function."""
+
+    type_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorAt:
+    """The tensor number `index` among those given or returned, in an argument or a result."""
+
+    index: int
+
+
+def _torch_names(kind: type) -> dict[Any, str]:
+    return {found: name for name, found in vars(torch).items() if type(found) is kind}
+
+
+DTYPES: Final[dict[torch.dtype, str]] = _torch_names(torch.dtype) | DTYPE_NAMES
+LAYOUTS: Final[dict[torch.layout, str]] = _torch_names(torch.layout)
+MEMORY_FORMATS: Final[dict[torch.memory_format, str]] = _torch_names(torch.memory_format)
+DTYPE_BY_NAME: Final = {name: dtype for dtype, name in DTYPES.items()}
+LAYOUT_BY_NAME: Final = {name: layout for layout, name in LAYOUTS.items()}
+MEMORY_FORMAT_BY_NAME: Final = {name: memory_format for memory_format, name in MEMORY_FORMATS.items()}
+
+# The name of a tensor's fact in its JSON object, how to read it, and the value that is left out.
+OPTIONAL_FACTS: Final[tuple[tuple[str, Callable[[torch.Tensor], Json], Json], ...]] = (
+    ("storage_offset", lambda tensor: 0 if tensor.layout is not torch.strided else tensor.storage_offset(), 0),
+    ("device", lambda tensor: str(tensor.device), "cpu"),
+    ("layout", lambda tensor: LAYOUTS[tensor.layout], "strided"),
+    ("requires_grad", lambda tensor: tensor.requires_grad, False),
+    ("conj", lambda tensor: tensor.is_conj(), False),
+    ("neg", lambda tensor: tensor.is_neg(), False),
+    ("nested", lambda tensor: tensor.is_nested, False),
+)
+
+
+def dumps(value: Json) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
+    """The facts of a tensor as a JSON object; with the elements of an integer one of at most `most_integers`.
+
+    `{"dtype":"f32","size":[2,16],"stride":[16,1]}`: whatever else a tensor has is left out where it is as
+    usual (see OPTIONAL_FACTS), and the stride of one that has none.
+    """
+    facts: dict[str, Json] = {"dtype": DTYPES[tensor.dtype]}
+    if not tensor.is_nested:
+        facts["size"] = list(tensor.shape)
+        if tensor.layout is torch.strided:
+            facts["stride"] = list(tensor.stride())
+    for name, read, usual in OPTIONAL_FACTS:
+        found = read(tensor)
+        if found != usual:
+            facts[name] = found
+    if 0 < tensor.numel() <= most_integers and holds_integers(tensor):
+        facts["values"] = tensor.detach().flatten().tolist()
+    return dumps(facts)
+
+
+def holds_integers(tensor: torch.Tensor) -> bool:
+    """Whether the elements are integers or truth values that lie in the CPU's memory."""
+    whole = not (tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.is_quantized)
+    return whole and tensor.layout is torch.strided and tensor.device.type == "cpu"
+
+
+@lru_cache(maxsize=1 << 16)
+def tensor_meta(text: str) -> TensorMeta:
+    """The meta that `tensor_text` wrote. Whether the tensor was a leaf is not recorded: it counts as one.
+
+    Raises ValueError for a nested tensor, which has no sizes.
+    """
+    facts = json.loads(text)
+    if facts.get("nested"):
+        raise ValueError(f"a nested tensor has no TensorMeta: {text}")
+    return TensorMeta(
+        tuple(facts["size"]),
+        tuple(facts["stride"]) if "stride" in facts else None,
+        DTYPE_BY_NAME[facts["dtype"]],
+        storage_offset=facts.get("storage_offset", 0),
+        device=torch.device(facts.get("device", "cpu")),
+        layout=LAYOUT_BY_NAME[facts.get("layout", "strided")],
+        requires_grad=facts.get("requires_grad", False),
+        is_conj=facts.get("conj", False),
+        is_neg=facts.get("neg", False),
+    )
+
+
+def _float_json(value: float) -> Json:
+    return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+
+
+def _sequence_json(values: Sequence[Any], index_of: Callable[[torch.Tensor], int]) -> list[Json]:
+    return [value_json(value, index_of) for value in values]
+
+
+# How a value of each type is written. What is no JSON by itself becomes an object with one key, its kind.
+WRITERS: Final[dict[type, Callable[[Any, Callable[[torch.Tensor], int]], Json]]] = {
+    NoneType: lambda value, index_of: None,
+    bool: lambda value, index_of: value,
+    int: lambda value, index_of: int(value),
+    str: lambda value, index_of: str(value),
+    float: lambda value, index_of: _float_json(value),
+    complex: lambda value, index_of: {"complex": [_float_json(value.real), _float_json(value.imag)]},
+    list: _sequence_json,
+    tuple: lambda value, index_of: {"tuple": _sequence_json(value, index_of)},
+    dict: lambda value, index_of: {"dict": [_sequence_json(pair, index_of) for pair in value.items()]},
+    slice: lambda value, index_of: {"slice": _sequence_json((value.start, value.stop, value.step), index_of)},
+    EllipsisType: lambda value, index_of: {"ellipsis": True},
+    torch.Tensor: lambda value, index_of: {"tensor": index_of(value)},
+    torch.dtype: lambda value, index_of: {"dtype": DTYPES[value]},
+    torch.device: lambda value, index_of: {"device": str(value)},
+    torch.layout: lambda value, index_of: {"layout": LAYOUTS[value]},
+    torch.memory_format: lambda value, index_of: {"memory_format": MEMORY_FORMATS[value]},
+    Wrapped: lambda value, index_of: {"wrapped": value_json(value.number, index_of)},
+}
+# How each kind of object is read.
+READERS: Final[dict[str, Callable[[Json], Argument]]] = {
+    "float": float,
+    "complex": lambda parts: complex(*map(value_of, parts)),
+    "tuple": lambda parts: tuple(map(value_of, parts)),
+    "dict": lambda pairs: DictArg((value_of(key), value_of(item)) for key, item in pairs),
+    "slice": lambda parts: SliceArg(*map(value_of, parts)),
+    "ellipsis": lambda _: ...,
+    "tensor": TensorAt,
+    "dtype": DTYPE_BY_NAME.__getitem__,
+    "device": torch.device,
+    "layout": LAYOUT_BY_NAME.__getitem__,
+    "memory_format": MEMORY_FORMAT_BY_NAME.__getitem__,
+    "wrapped": lambda number: Wrapped(value_of(number)),
+    "object": Opaque,
+}
+
+
+def value_json(value: Any, index_of: Callable[[torch.Tensor], int]) -> Json:
+    """An argument or a result as JSON; `index_of` numbers the tensors in it."""
+    for kind in type(value).__mro__:
+        if writer := WRITERS.get(kind):
+            return writer(value, index_of)
+    return {"object": f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def value_text(value: Any, index_of: Callable[[torch.Tensor], int]) -> str:
+    return dumps(value_json(value, index_of))
+
+
+def value_of(json_value: Json) -> Argument:
+    """What `value_json` wrote, in the forms of passes/outcome.py, with TensorAt in the place of tensors."""
+    if isinstance(json_value, list):
+        return ListArg(map(value_of, json_value))
+    if isinstance(json_value, dict):
+        ((kind, content),) = json_value.items()
+        return READERS[kind](content)
+    return json_value
+
+
+@lru_cache(maxsize=1 << 16)
+def value_from(text: str) -> Argument:
+    """As `value_of`, from text."""
+    return value_of(json.loads(text))
