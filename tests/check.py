@@ -141,7 +141,7 @@ def _check_counts(
         again = total.captures - first.captures
         assert again == recaptures, f"{again} captures after the first call, expected {recaptures}"
         if recaptures < calls - 1:
-            assert total.hits > first.hits, "no later call was served from the cache"
+            assert total.hits > first.hits, f"no later call was served from the cache: {first} then {total}"
 
 
 def _callees(program: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
+from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
 from tracer.dispatch.engine import Engine, engines
 from tracer.dispatch.engine import is_capturing as _is_tracing
@@ -248,8 +249,13 @@ def _capturing(trace: Any) -> bool:
     return True
 
 
+_hits_before_reset = 0
+
+
 def reset() -> None:
     """Forget every capture, counter and event."""
+    global _hits_before_reset
+    _hits_before_reset = hit_count()
     for engine in engines():
         engine.forget()
     _ENGINES.clear()
@@ -259,10 +265,8 @@ def reset() -> None:
 def counters() -> Counters:
     """Totals since the last reset: graphs, ops, breaks by reason, captures, hits, misses, bugs."""
     found = LOG.counters()
-    found.hits = sum(cache.hits for engine in engines() for cache in engine.living.values())
+    found.hits = hit_count() - _hits_before_reset
     return found
-
-
 
 
 def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
@@ -277,5 +281,5 @@ def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
         result = captured(*args, **kwargs)
     finally:
         stop()
-    entries = [entry for cache in engine.living.values() for entry in reversed(cache.entries)]
+    entries = [entry for cache in engine.living for entry in reversed(cache.entries)]
     return Explanation(entries, events, result)

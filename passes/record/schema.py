@@ -13,7 +13,6 @@ from typing import Any, Final
 
 VERSION: Final = 1  # of the columns and of the JSON in them; raised with every change that old readers misread
 VERSION_KEY: Final = b"bytegraph_corpus_version"  # in the metadata of every file
-TORCH_KEY: Final = b"torch_version"
 FILE_PREFIX: Final = "calls-"
 
 LEVELS: Final = ("aten", "function")

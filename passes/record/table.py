@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import torch
 
-from passes.outcome import leaves
 from passes.record.naming import named_arguments, operator_name, written_by_schema
 from passes.record.schema import Indices, Texts
 from passes.record.values import tensor_text, value_text
@@ -124,8 +123,15 @@ class Table:
         self.bytes = 0
 
     def clear(self) -> None:
+        """Forget all calls. Calls that are being made meanwhile come back with `resume`."""
+        for inputs in self.inputs.values():
+            inputs.outcomes = {}
         self.inputs.clear()
         self.bytes = 0
+
+    def resume(self, key: bytes, inputs: Inputs) -> None:
+        """Know `inputs` again if the table was cleared between a call's start and its end."""
+        self.inputs.setdefault(key, inputs)
 
     def rows(self) -> Iterator[tuple[Inputs, Outcome]]:
         for inputs in self.inputs.values():
@@ -193,7 +199,3 @@ class Table:
 
 def _size(text: str) -> int:
     return 50 + len(text)
-
-
-def has_tensors(*values: Any) -> bool:
-    return any(isinstance(leaf, torch.Tensor) for leaf in leaves(values))

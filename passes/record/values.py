@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import DTYPE_NAMES, TensorMeta
-from passes.outcome import Argument, DictArg, ListArg, SliceArg
+from passes.outcome import Argument, DictArg, ListArg, SliceArg, leaves
 
 Json = Any
 Number = int | float | complex | bool
@@ -68,7 +68,7 @@ OPTIONAL_FACTS: Final[tuple[tuple[str, Callable[[torch.Tensor], Json], Json], ..
 
 
 def dumps(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
@@ -87,7 +87,7 @@ def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
         if found != usual:
             facts[name] = found
     if 0 < tensor.numel() <= most_integers and holds_integers(tensor):
-        facts["values"] = tensor.detach().flatten().tolist()
+        facts["values"] = leaves(tensor.tolist())
     return dumps(facts)
 
 

@@ -7,7 +7,6 @@ themselves, their continuations, and the frames that residual code calls.
 from __future__ import annotations
 
 import gc
-import itertools
 import tempfile
 import threading
 import time
@@ -55,8 +54,8 @@ class Engine:
         self.backend: Backend = look_up(options.backend)
         self.caches: dict[int, FrameCache] = {}
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
-        self.living: weakref.WeakValueDictionary[int, FrameCache] = weakref.WeakValueDictionary()
-        self._count = itertools.count()
+        self.living: weakref.WeakKeyDictionary[FrameCache, int] = weakref.WeakKeyDictionary()
+        """Caches in use, in the order of their first capture, and the hits that they had before the last reset."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -71,7 +70,7 @@ class Engine:
 
     def new_cache(self, code: types.CodeType) -> FrameCache:
         """A cache that lives as long as somebody holds it."""
-        cache = frame_cache(
+        return frame_cache(
             code,
             self.on_miss,
             recompile_limit=self.options.recompile_limit,
@@ -79,16 +78,20 @@ class Engine:
             on_limit=self.on_limit,
             interceptor=None if self.options.fullgraph else self.intercept,
         )
-        self.living[next(self._count)] = cache
-        return cache
+
+    @property
+    def hits(self) -> int:
+        """Calls answered by caches in use, since the last reset."""
+        return sum(cache.hits - before for cache, before in self.living.items())
 
     def nested_cache(self, code: types.CodeType) -> FrameCache | None:
         """For frames that residual code calls."""
         return None if self.options.fullgraph else self.cache_for(code)
 
     def forget(self) -> None:
-        for cache in self.living.values():
+        for cache in self.living:
             cache.clear()
+        self.living.clear()
         self.caches.clear()
         self.histories.clear()
 
@@ -133,6 +136,7 @@ class Engine:
         if why:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
         history = self.histories.setdefault(cache, History())
+        self.living.setdefault(cache, cache.hits)
         request = Request(
             function=function,
             locals=values,

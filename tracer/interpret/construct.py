@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.policy import PURE_CLASSES, class_refusal
 from tracer.interpret.polyfills import POLYFILLS
-from tracer.reasons import EXCEPTION_STATE, UNSUPPORTED_CALL
+from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL
 from tracer.values.attributes import HEAP_TYPE
 from tracer.values.base import Item, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
@@ -39,6 +39,8 @@ def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """type.__call__."""
+    if issubclass(cls, enum.Enum) and not cls.__members__:
+        trace.stop(CLASS_DEFINITION, f"{cls.__name__}() makes an enumeration")
     if cls in PURE_CLASSES or issubclass(cls, enum.Enum):
         return _by_host(trace, cls, args, kwargs)
     polyfill = POLYFILLS.get(cls)

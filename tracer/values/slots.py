@@ -235,6 +235,15 @@ def _compares_in_c(context: Context, item: Any) -> bool:
     return type(context.class_attribute(type(item), "__eq__")) is not type(_compares_in_c)
 
 
+def _knows_nothing_of(cls: type, other: Item) -> bool:
+    """Whether comparing an instance of the literal class `cls` with `other` gives NotImplemented."""
+    return cls in SELF_CENTRED and isinstance(other, Value) and not issubclass(other.cls, (*SELF_CENTRED, torch.Tensor))
+
+
+SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torch.dtype)
+"""Classes that can be compared with one another at most."""
+
+
 def _compare_methods(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
     left_cls = left.cls if isinstance(left, Value) else type(left)
     right_cls = right.cls if isinstance(right, Value) else type(right)
@@ -243,7 +252,7 @@ def _compare_methods(context: Context, left: Item, right: Item, name: str, refle
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
-        if method is MISSING or method is None:
+        if method is MISSING or method is None or _knows_nothing_of(cls, other):
             continue
         if method_name == "__ne__" and method is object.__ne__:
             equal = context.class_attribute(cls, "__eq__")

@@ -85,12 +85,13 @@ class Writer {
     return added;
   }
 
+  // The characters as they lie in memory: the same text always has the same width.
   bool add_text(Tag tag, PyObject* value) {
-    Py_ssize_t length = 0;
-    const char* characters = PyUnicode_AsUTF8AndSize(value, &length);
-    if (characters == nullptr) return false;
-    put(tag, length);
-    bytes_.append(characters, length);
+    if (PyUnicode_READY(value) < 0) return false;
+    const auto width = PyUnicode_KIND(value);
+    const Py_ssize_t length = PyUnicode_GET_LENGTH(value);
+    put(tag, length, static_cast<char>(width));
+    bytes_.append(static_cast<const char*>(PyUnicode_DATA(value)), length * static_cast<Py_ssize_t>(width));
     return true;
   }
 

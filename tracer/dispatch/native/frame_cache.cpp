@@ -15,6 +15,8 @@ PyTypeObject* frame_cache_type = nullptr;
 
 namespace {
 
+Py_ssize_t all_hits = 0;  // of every cache there was
+
 PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may answer instead of a result
 
 FrameCache* as_cache(PyObject* self) { return reinterpret_cast<FrameCache*>(self); }
@@ -89,6 +91,7 @@ PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssi
   move_to_front(cache, place, entry);
   entry->hits += hit;
   cache->hits += hit;
+  all_hits += hit;
   if (entry->program == Py_None) return call.original();
   return run_program(entry, arguments.data() + 1, owned);
 }
@@ -405,9 +408,17 @@ PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args,
   return finish(dispatch_bound({cache, function, locals.data(), original}));
 }
 
+PyObject* hit_count(PyObject*, PyObject*) { return PyLong_FromSsize_t(all_hits); }
+
+PyMethodDef functions[] = {
+    {"hit_count", hit_count, METH_NOARGS, "hit_count(): hits of all caches of the process, those that are gone included"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 bool add_frame_cache_type(PyObject* module) {
   frame_cache_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
   if (!frame_cache_type || PyModule_AddType(module, frame_cache_type) < 0) return false;
+  if (PyModule_AddFunctions(module, functions) < 0) return false;
   retry = sentinel(module, "RETRY");
   run_original = retry ? sentinel(module, "RUN_ORIGINAL") : nullptr;
   return run_original;

@@ -71,9 +71,9 @@ def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item])
 
 def _static(trace: Trace, cls: type, name: str) -> Item:
     function = trace.class_attribute(cls, name)
-    if not isinstance(function, staticmethod):
+    if not isinstance(function, (staticmethod, classmethod)):
         trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.{name} is not a static method")
-    return function.__func__
+    return BoundMethod(function.__func__, cls) if isinstance(function, classmethod) else function.__func__
 
 
 def _needs_gradient(trace: Trace, item: Item) -> bool:

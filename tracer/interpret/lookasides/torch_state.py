@@ -40,7 +40,11 @@ for _answer, _functions in ALWAYS:
 named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
 named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
 named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
-named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")(lambda trace, fact, *skip: trace.truth(fact))
+
+SIZE_QUESTIONS = ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
+for _name in SIZE_QUESTIONS:
+    named_lookaside("torch.fx.experimental.symbolic_shapes", _name)(lambda trace, fact, *rest: trace.truth(fact))
+named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda trace, size: False)
 
 
 @lookaside(torch._C._get_tracing_state)

@@ -1,0 +1,186 @@
+"""The recorder: what `with record("corpus"):` does to a program, and the shard it leaves behind.
+
+Every call is made as it would have been; a call that was seen before costs two looks into dictionaries.
+Only calls of the thread that entered the context are seen (backward passes on the CPU run in it).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+
+from passes.record import storage
+from passes.record._facts import facts_of
+from passes.record.location import user_location
+from passes.record.modes import AtenMode, FunctionMode
+from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
+from passes.record.table import Inputs, Outcome, Table, Watch
+
+DEFAULT_MEMORY: Final = 256 << 20
+MODES: Final[dict[str, Callable[[Any], Any]]] = {"aten": AtenMode, "function": FunctionMode}
+
+
+class Recorder:
+    """Records calls into files of `folder`, one shard per process; a spill makes one more part of it.
+
+    `levels` says which calls are seen (see schema.LEVELS); `memory` bounds, in bytes, what is kept until it
+    is spilled; integer tensors of at most `most_integers` elements are recorded with their elements.
+    Enter it as often as needed, then `close` it.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        levels: Sequence[str] = ("aten",),
+        memory: int = DEFAULT_MEMORY,
+        most_integers: int = 0,
+    ) -> None:
+        unknown = set(levels) - set(LEVELS)
+        if unknown or not levels:
+            raise CorpusError(f"unknown levels {sorted(unknown)}: choose from {', '.join(LEVELS)}")
+        storage.require_pyarrow()
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.levels = tuple(levels)
+        self.memory = memory
+        self.spilled_rows = 0
+        self._most_integers = most_integers
+        self._table = Table(most_integers)
+        self._inputs = self._table.inputs
+        self._entered: list[ExitStack] = []
+        self._new_shard()
+        _recorders.add(self)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for level in self.levels:
+                stack.enter_context(MODES[level](self._see))
+            self._entered.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._entered.pop().close()
+
+    def close(self) -> None:
+        """Write what is left in memory."""
+        self.spill()
+
+    def spill(self) -> None:
+        """Write all that is in memory to a new file, and forget it."""
+        if self._inputs:
+            with torch._C.DisableTorchFunction():
+                table = storage.table_of(self._table.rows(), torch.__version__)
+            self._table.clear()
+            path = self.folder / f"{FILE_PREFIX}{self._shard}-{self._parts:04}.parquet"
+            self.spilled_rows += storage.write(path, [table])
+            self._parts += 1
+
+    def start_anew(self) -> None:
+        """Forget what the process that this one was forked from has seen: it writes that itself."""
+        self._table.clear()
+        self._new_shard()
+
+    def _new_shard(self) -> None:
+        self._shard = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._parts = 0
+
+    def _see(self, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        before = facts_of(self._most_integers, target, level, args, kwargs)
+        inputs = self._inputs.get(before)
+        if inputs is None or inputs.writes is None:
+            return self._see_new(before, level, target, args, kwargs)
+        try:
+            result = target(*args, **kwargs)
+        except Exception as error:
+            self._note_error(before, inputs, error)
+            raise
+        after = facts_of(self._most_integers, target, args, kwargs, result)
+        outcome = inputs.outcomes.get(after)
+        if outcome is None:
+            outcome = self._note_result(before, after, inputs, target, args, kwargs, result)
+        outcome.count += 1
+        return result
+
+    def _see_new(
+        self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        with torch._C.DisableTorchFunction():
+            inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, user_location())
+            watch = Watch(numbering.tensors)
+        try:
+            result = target(*args, **kwargs)
+        except Exception as error:
+            self._note_error(before, inputs, error)
+            raise
+        after = facts_of(self._most_integers, target, args, kwargs, result)
+        with torch._C.DisableTorchFunction():
+            inputs.writes = watch.written(declared)
+            self._table.resume(before, inputs)
+            outcome = inputs.outcomes.get(after) or self._table.returned(inputs, after, numbering, result)
+        outcome.count += 1
+        self._spill_if_full()
+        return result
+
+    def _note_result(
+        self,
+        before: bytes,
+        after: bytes,
+        inputs: Inputs,
+        target: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        result: Any,
+    ) -> Outcome:
+        """A new outcome of calls with known inputs: it depends on data, or the table was spilled meanwhile."""
+        with torch._C.DisableTorchFunction():
+            self._table.resume(before, inputs)
+            _, numbering, _ = self._table.open(before, inputs.level, target, args, kwargs, inputs.location)
+            outcome = self._table.returned(inputs, after, numbering, result)
+        self._spill_if_full()
+        return outcome
+
+    def _note_error(self, before: bytes, inputs: Inputs, error: Exception) -> None:
+        self._table.resume(before, inputs)
+        key = f"{type(error).__qualname__}: {error}".encode(errors="replace")
+        outcome = inputs.outcomes.get(key) or self._table.raised(inputs, key, error)
+        outcome.count += 1
+        self._spill_if_full()
+
+    def _spill_if_full(self) -> None:
+        if self._table.bytes > self.memory // 2:  # writing takes as much again
+            self.spill()
+
+
+_recorders: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for recorder in _recorders:
+        recorder.start_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def record(
+    folder: str | os.PathLike[str],
+    levels: Sequence[str] = ("aten",),
+    memory: int = DEFAULT_MEMORY,
+    most_integers: int = 0,
+) -> Iterator[Recorder]:
+    """Record the calls made inside into a corpus; see Recorder for what the options mean."""
+    recorder = Recorder(folder, levels, memory, most_integers)
+    try:
+        with recorder:
+            yield recorder
+    finally:
+        recorder.close()

@@ -1,0 +1,137 @@
+"""Parquet: rows to files that appear whole or not at all, and back.
+
+Knows nothing of how calls are seen or what is asked of a corpus.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from passes.record.schema import COLUMNS, FILE_PREFIX, NAMES, VERSION, VERSION_KEY, CorpusError
+from passes.record.table import Inputs, Outcome
+
+if TYPE_CHECKING:
+    import pyarrow
+
+COMPRESSION: Final = {"compression": "zstd", "compression_level": 12}
+# Text that is not in a column's dictionary is written in full, so the dictionaries may be large.
+DICTIONARY_LIMIT: Final = 64 << 20
+ROWS_IN_GROUP: Final = 1 << 18
+
+
+def require_pyarrow() -> None:
+    """Raise CorpusError, saying what to install, unless pyarrow is there."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise CorpusError("corpora need pyarrow: pip install 'bytegraph[rules]'") from error
+
+
+def arrow_schema() -> pyarrow.Schema:
+    """The columns of schema.py as pyarrow's, with the version of the schema."""
+    import pyarrow as pa
+
+    types = {
+        "VARCHAR": pa.string(),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "SMALLINT[]": pa.list_(pa.int16()),
+        "BIGINT": pa.int64(),
+        "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
+    }
+    return pa.schema([(column.name, types[column.type]) for column in COLUMNS], {VERSION_KEY: str(VERSION).encode()})
+
+
+def table_of(rows: Iterable[tuple[Inputs, Outcome]], torch_version: str) -> pyarrow.Table:
+    """Rows of a recorder's table, sorted."""
+    import pyarrow as pa
+
+    found = sorted(rows, key=lambda row: (row[0].op, row[0].level, row[0].arguments, row[0].given))
+    columns: dict[str, Any] = {}
+    for name in NAMES:
+        if name == "torch":
+            columns[name] = [torch_version] * len(found)
+        elif name in Inputs.__slots__:
+            columns[name] = [getattr(inputs, name) for inputs, _ in found]
+        else:
+            columns[name] = [getattr(outcome, name) for _, outcome in found]
+    return pa.table(columns, schema=arrow_schema())
+
+
+def write(path: Path, batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) -> int:
+    """Write one file of a corpus, which appears under its name when it is complete. Returns the rows written."""
+    import pyarrow.parquet as parquet
+
+    schema = arrow_schema()
+    rows = 0
+    with appearing_whole(path) as unfinished:
+        options: dict[str, Any] = {
+            **COMPRESSION,
+            "dictionary_pagesize_limit": DICTIONARY_LIMIT,
+            "data_page_size": DICTIONARY_LIMIT,
+            "write_statistics": ["op", "level"],
+            "store_schema": False,
+        }
+        with parquet.ParquetWriter(unfinished, schema, **options) as writer:
+            for batch in batches:
+                writer.write(batch, ROWS_IN_GROUP)
+                rows += batch.num_rows
+    return rows
+
+
+@contextmanager
+def appearing_whole(path: Path) -> Iterator[Path]:
+    """A path to write to; what is there at the end becomes `path` at once, and nothing does if writing fails."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a corpus, checked. Raises CorpusError if it has none, or one of another schema."""
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} is no folder; a corpus is a folder of {FILE_PREFIX}*.parquet, see `record -o`")
+    files = sorted(folder.glob(f"{FILE_PREFIX}*.parquet"))
+    if not files:
+        raise CorpusError(f"{folder} has no {FILE_PREFIX}*.parquet: nothing was recorded there")
+    for file in files:
+        check(file)
+    return files
+
+
+def check(file: Path) -> None:
+    """Raise CorpusError unless `file` is of the version of the schema that is known here."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    require_pyarrow()
+    try:
+        metadata = parquet.read_metadata(file).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise CorpusError(f"{file} is no Parquet file: {error}") from error
+    version = metadata.get(VERSION_KEY)
+    if version is None or not version.isdigit() or int(version) != VERSION:
+        found = "no version" if version is None else f"version {version.decode(errors='replace')}"
+        raise CorpusError(f"{file} has {found} of the corpus schema; this program reads version {VERSION}")
+
+
+def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None = None) -> pyarrow.Table:
+    """The rows of some files, of one operator if `op` is given; text columns dictionary-encoded."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    wanted = list(columns)
+    encoded = [name for name in ("op", "level", "result", "error", "message", "torch", "location") if name in wanted]
+    filters = None if op is None else [("op", "==", op)]
+    tables = [parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=encoded) for file in files]
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
