@@ -1,7 +1,8 @@
 """`python -m benchmarks`: measure everything, print a table, write JSON.
 
 `--quick` takes a minute instead of several; `--only NAME` runs one measurement; `--json` prints JSON
-instead of the table; `--check` ends with status 1 when a target is missed by more than `--slack`.
+instead of the table; `--check` ends with status 1 when a target is missed by more than `--slack`;
+`--readme` measures nothing and writes the printed parts of README.md anew, from the last results.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from benchmarks.readme import README, rewritten
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
@@ -24,12 +26,16 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON is written")
     parser.add_argument("--check", action="store_true", help="fail when a target is missed")
+    parser.add_argument("--readme", action="store_true", help="write the printed parts of README.md anew")
     parser.add_argument("--slack", type=float, default=1.5, help="factor on each target for --check")
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> int:
     chosen = arguments(words)
+    if chosen.readme:
+        README.write_text(rewritten(README.read_text()))
+        return 0
     rows: list[Row] = []
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

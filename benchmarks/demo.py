@@ -1,7 +1,7 @@
 """`python -m benchmarks.demo`: one real transformer captured, shown and measured.
 
-Qwen3 with random weights is captured from its bytecode; printed are a summary, an excerpt of the
-graph, breaks (none), guards in words and the figures of the benchmark that concern it.
+Qwen3 with random weights is captured from its bytecode; printed are what came of it, an excerpt of the
+graph, breaks (none), the guards, and the figures of the benchmark that concern it.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,73 +22,128 @@ import tracer
 from benchmarks.subjects import Subject, qwen3
 from benchmarks.suite import QUICK, run
 from benchmarks.table import table
+from tracer.guards.digest import digest
+
+MEASURED = ("added per call", "first capture", "replay")
 
 
-def summary(subject: Subject) -> dict[str, Any]:
-    """What one capture of the subject amounts to, its output compared with eager's."""
-    tracer.reset()
-    captured = tracer.capture(subject.program)
+@dataclass(frozen=True)
+class Shown:
+    """What one capture of a model amounts to: `facts` for people and JSON, the graph, and the guards in rows."""
+
+    model: str
+    facts: dict[str, Any]
+    breaks: list[str]
+    graph: str
+    guards: list[tuple[str, str, str]]
+
+
+def summary(subject: Subject) -> Shown:
+    """Capture the subject, call it again, and compare its output with eager's."""
+    model = subject.program
+    captured = tracer.capture(model)
     with torch.no_grad():
+        expected = subject.call()()
+        tracer.reset()
         start = time.perf_counter()
         found = subject.call(captured)()
         seconds = time.perf_counter() - start
-        expected = subject.call()()
         subject.call(captured)()
     counted = tracer.counters()
-    (entry,) = captured.entries
-    operators = Counter(
-        node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        for node in entry.graph_module.graph.nodes
-        if node.op in ("call_function", "call_method")
-    )
-    return {
-        "model": type(subject.program).__name__,
-        "modules": sum(1 for _ in subject.program.modules()),
-        "parameters": sum(1 for _ in subject.program.parameters()),
+    entries = captured.entries
+    operators: Counter[str] = Counter()
+    for entry in entries:
+        for node in entry.graph_module.graph.nodes:
+            if node.op in ("call_function", "call_method"):
+                operators[node.target if isinstance(node.target, str) else node.target.__name__] += 1
+    facts = {
+        "modules": sum(1 for _ in model.modules()),
+        "parameters": sum(1 for _ in model.parameters()),
         "graphs": counted.graphs,
-        "operators": counted.ops,
-        "breaks": dict(counted.breaks),
-        "most frequent operators": dict(operators.most_common(6)),
-        "seconds of the first call": round(seconds, 4),
-        "second call": f"{counted.hits} hits, {counted.captures} captures",
-        "equal to eager bit for bit": torch.equal(found.last_hidden_state, expected.last_hidden_state),
-        "graph": captured.dump(what="graph"),
-        "guards": captured.dump(what="guards"),
+        "operators in the graph": counted.ops,
+        "most frequent": ", ".join(f"{count} {name}" for name, count in operators.most_common(7)),
+        "breaks": sum(counted.breaks.values()),
+        "guards": sum(len(entry.guards) for entry in entries),
+        "first call": f"{seconds * 1000:.0f} ms, the capture included",
+        "second call": "answered from the cache" if counted.hits and counted.captures == 1 else "captured again",
+        "equal to eager, bit for bit": torch.equal(found.last_hidden_state, expected.last_hidden_state),
     }
+    return Shown(
+        model=type(model).__name__,
+        facts=facts,
+        breaks=[entry.broke.message for entry in entries if entry.broke is not None],
+        graph=captured.dump(what="graph"),
+        guards=[tuple(row) for entry in entries for row in digest(entry.guards)],
+    )
 
 
-def excerpt(text: str, first: int, last: int = 0) -> str:
-    """The first and the last lines of a long text, and how many are left out."""
-    lines = text.rstrip().splitlines()
-    if len(lines) <= first + last + 1:
-        return "\n".join(lines)
-    tail = lines[-last:] if last else []
-    return "\n".join([*lines[:first], f"    # ... {len(lines) - first - last} more lines ...", *tail])
+def excerpt(text: str, first: int, last: int) -> str:
+    """The header of a graph, its first and its last lines, and how many are left out."""
+    lines = text[text.index("def ") :].rstrip().splitlines()
+    body = next(index for index, line in enumerate(lines) if line.startswith("    #"))
+    header, rest = lines[:body], lines[body:]
+    if len(header) > 6:
+        header = [*header[:3], f"    # ... {len(header) - 4} more lines of parameters ...", header[-1]]
+    if len(rest) > first + last:
+        rest = [*rest[:first], f"    # ... {len(rest) - first - last} more lines ...", *rest[-last:]]
+    return "\n".join(header + rest)
 
 
-def show(facts: dict[str, Any], console: Console) -> None:
-    overview = Table(title=f"{facts['model']}, captured from bytecode", show_header=False)
-    for name, value in facts.items():
-        if name not in ("graph", "guards", "model"):
-            overview.add_row(name, "none" if value == {} else str(value))
+def few_of_each(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Some rows about tensors, about values and about code."""
+    kinds = {"tensors": ("torch.",), "values": ("==",), "others": ("",)}
+    found: dict[str, list[tuple[str, str, str]]] = {kind: [] for kind in kinds}
+    for row in rows:
+        kind = next(kind for kind, starts in kinds.items() if row[1].startswith(starts))
+        found[kind].append(row)
+    return [*found["tensors"][:10], *found["values"][-6:], *found["others"][:3], *found["others"][-4:]]
+
+
+def told(value: Any) -> str:
+    """A fact in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value == 0 else str(value)
+
+
+def show(shown: Shown, console: Console) -> None:
+    overview = Table(title=f"{shown.model}, captured from its bytecode", show_header=False, title_justify="left")
+    for name, value in shown.facts.items():
+        overview.add_row(name, told(value))
     console.print(overview)
-    console.print(Panel(Syntax(excerpt(facts["graph"], 24, 4), "python", word_wrap=True), title="graph (excerpt)"))
-    console.print(Panel(excerpt(facts["guards"], 14), title="guards (excerpt)"))
+    for message in shown.breaks:
+        console.print(message)
+    console.print(Panel(Syntax(excerpt(shown.graph, 6, 21), "python"), title="the graph", title_align="left"))
+    guards = Table(title="what is checked at each call, natively", title_justify="left", show_header=False)
+    for width in (48, 50, 26):
+        guards.add_column(max_width=width, no_wrap=True)
+    chosen = [row for row in shown.guards if row in few_of_each(shown.guards)]
+    for row in chosen:
+        guards.add_row(*row)
+    if len(chosen) < len(shown.guards):
+        guards.add_row(f"... {len(shown.guards) - len(chosen)} more rows", "`dump(what=\"guards\")` shows them all")
+    console.print(guards)
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--json", action="store_true", help="print the facts as JSON, and measure nothing")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--json", action="store_true", help="print what was captured as JSON, and measure nothing")
     parser.add_argument("--layers", type=int, default=36, help="layers of the model (36)")
     chosen = parser.parse_args(words)
-    facts = summary(qwen3(chosen.layers))
+    shown = summary(qwen3(chosen.layers))
     if chosen.json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(shown.__dict__, indent=2))
         return 0
     console = Console()
-    show(facts, console)
-    with console.status("measuring against eager and TorchDynamo ..."):
-        rows = [row for only in ("added per call", "first capture", "replay") for row in run(QUICK, only)]
+    if not console.is_terminal:
+        console = Console(width=132)
+    show(shown, console)
+    rows = []
+    with console.status("measuring against eager and TorchDynamo, about two minutes ...") as status:
+        for only in MEASURED:
+            for row in run(QUICK, only):
+                rows.append(row)
+                status.update(f"measured {row.group}, {row.name} ...")
     console.print(table(rows))
     return 0
 

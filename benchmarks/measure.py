@@ -60,16 +60,19 @@ def calls_in(contestant: Contestant, seconds: float) -> int:
 def interleaved(contestants: dict[str, Contestant], rounds: int, seconds: float) -> dict[str, list[float]]:
     """Seconds per call of each contestant in each round; a contestant's turn takes about `seconds`.
 
-    The collector is off meanwhile, and all contestants make the same number of calls in a turn.
+    The collector is off meanwhile, all contestants make the same number of calls in a turn, and each
+    is as often the first of a round as the others.
     """
     times = min(calls_in(contestant, seconds) for contestant in contestants.values())
-    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    order = tuple(contestants)
+    samples: dict[str, list[float]] = {name: [] for name in order}
     gc.collect()
     gc.disable()
     try:
-        for _ in range(rounds):
-            for name, contestant in contestants.items():
-                samples[name].append(repeat(contestant, times))
+        for turn in range(rounds):
+            first = turn % len(contestants)
+            for name in (*order[first:], *order[:first]):
+                samples[name].append(repeat(contestants[name], times))
     finally:
         gc.enable()
     return samples

@@ -3,6 +3,7 @@
 Each returns rows: one quantity for eager, TorchDynamo and bytegraph, with DESIGN.md's limit for the last.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ class Effort:
     every: int = 1
 
 
-QUICK = Effort(rounds=7, seconds=0.005, captures=1, every=8)
+QUICK = Effort(rounds=9, seconds=0.005, captures=1, every=8)
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,14 @@ def against_eager(subject: Subject, effort: Effort) -> dict[str, Spread]:
 
 
 def import_time(effort: Effort) -> Iterator[Row]:
-    """Seconds that `import tracer` adds to `import torch`, each time in a new process."""
+    """Seconds that `import tracer` adds to `import torch`, each time in a new process; the first writes .pyc files."""
     code = "import time, torch; start = time.perf_counter(); import tracer; print(time.perf_counter() - start)"
     command = [sys.executable, "-c", code]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     samples = [
-        float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
-        for _ in range(max(3, effort.captures))
-    ]
+        float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout)
+        for _ in range(max(4, effort.captures + 1))
+    ][1:]
     yield Row("import", "tracer after torch", "s", None, None, spread(samples), 0.15)
 
 

@@ -24,6 +24,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 VARYING = (
     (re.compile(r"\b\d+(\.\d+)? ?(ns|µs|us|ms|s)\b"), "<time>"),
     (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
+    (re.compile(r"\b\d+ facts?\)"), "<facts>)"),
     (re.compile(re.escape(str(Path(__file__).parent.parent)) + "/"), ""),
     (re.compile(r"\S*/site-packages/"), ""),
 )

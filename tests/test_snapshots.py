@@ -1,8 +1,11 @@
 """What a person sees: graph, guards, residual program, explanation, break and guard failure, word for word."""
 
+import re
+
 import pytest
 import torch
 
+from benchmarks.readme import README, rewritten
 from tests.snapshot_programs import Mlp, step
 from tracer import GraphBreakError, capture, explain
 
@@ -37,3 +40,10 @@ def test_error_of_fullgraph(snapshot):
     with pytest.raises(GraphBreakError) as caught:
         capture(step, fullgraph=True)(Mlp(), torch.ones(2, 16), [])
     snapshot(str(caught.value))
+
+
+def test_readme_shows_what_is_printed():
+    """After a change, write it anew: python -m benchmarks --readme."""
+    readme = README.read_text()
+    counts = re.compile(r"\d+ (facts?|modules?|dicts?|class|classes|functions?|names?)\b")
+    assert counts.sub("", rewritten(readme, ("example", "journey"))) == counts.sub("", readme)

@@ -1,1 +1,228 @@
-Corpus=None
+"""Corpora: what can be asked of recorded calls, and how several become one.
+
+Everything that concerns all rows is done by duckdb or pyarrow, never row by row in Python.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from passes.record import storage
+from passes.record.calls import Call, call_of
+from passes.record.schema import (
+    FILE_PREFIX,
+    INPUT_NAMES,
+    KEY_NAMES,
+    NAMES,
+    OUTCOME_NAMES,
+    TENSOR_FACTS,
+    CorpusError,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow
+
+DEFAULT_MEMORY: Final = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures of a corpus. `calls` counts raw calls, `signatures` rows without repetition, `bytes` files."""
+
+    files: int
+    bytes: int
+    rows: int
+    signatures: int
+    calls: int
+    operators: int
+    errors: int
+    levels: tuple[str, ...]
+    torch_versions: tuple[str, ...]
+
+    @property
+    def bytes_per_call(self) -> float:
+        return self.bytes / self.calls if self.calls else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two corpora differ in one operator: signatures in one only, and those with another outcome."""
+
+    op: str
+    level: str
+    only_left: int
+    only_right: int
+    changed: int
+    same: int
+
+
+class Corpus:
+    """The recorded calls in one folder. Raises CorpusError where there are none that can be read."""
+
+    def __init__(self, folder: str | os.PathLike[str], memory: int = DEFAULT_MEMORY) -> None:
+        self.folder = Path(folder)
+        self.files = storage.files_of(self.folder)
+        self._memory = memory
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """duckdb with the view `calls`, and `tensor(text)` that gives the facts of a tensor as a struct."""
+        found = connect(self._memory)
+        _add_view(found, "calls", self.files)
+        return found
+
+    def sql(self, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Names of the columns and rows that a query gives. Raises CorpusError with duckdb's words if it is wrong."""
+        import duckdb
+
+        try:
+            found = self.connection.execute(query)
+        except duckdb.Error as error:
+            raise CorpusError(str(error)) from error
+        return [column[0] for column in found.description or ()], found.fetchall()
+
+    def statistics(self) -> Statistics:
+        (row,) = self.sql(
+            "select count(*), sum(count)::bigint, count(distinct op), count(*) filter (error is not null), "
+            "list_sort(list(distinct level)), list_sort(list(distinct torch)) from calls"
+        )[1]
+        ((signatures,),) = self.sql(f"select count(*) from (select distinct {_listed(KEY_NAMES)} from calls)")[1]
+        return Statistics(
+            files=len(self.files),
+            bytes=sum(file.stat().st_size for file in self.files),
+            rows=row[0],
+            signatures=signatures,
+            calls=row[1] or 0,
+            operators=row[2],
+            errors=row[3],
+            levels=tuple(row[4] or ()),
+            torch_versions=tuple(row[5] or ()),
+        )
+
+    def operators(self) -> list[tuple[str, str, int, int]]:
+        """Every operator with its level, its rows and its calls; the most called first."""
+        query = "select op, level, count(*), sum(count)::bigint from calls group by all order by 4 desc, 1, 2"
+        return [tuple(row) for row in self.sql(query)[1]]  # type: ignore[misc]
+
+    def load(self, op: str | None = None, columns: Sequence[str] = NAMES) -> pyarrow.Table:
+        """All rows, or those of one operator, as a table of pyarrow."""
+        return storage.read(self.files, columns, op)
+
+    def by_operator(self, columns: Sequence[str] = NAMES) -> dict[str, pyarrow.Table]:
+        """All rows grouped by operator; files are sorted by it, so that groups are slices, not copies."""
+        import pyarrow as pa
+        import pyarrow.compute as compute
+
+        slices: dict[str, list[pyarrow.Table]] = {}
+        for file in self.files:
+            table = storage.read([file], columns)
+            start = 0
+            for chunk in table["op"].chunks:
+                runs = compute.run_end_encode(chunk.dictionary_decode())
+                for op, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                    slices.setdefault(op, []).append(table.slice(start, end - start))
+                    start = end
+        return {op: pa.concat_tables(tables) for op, tables in slices.items()}
+
+    def calls(self, op: str | None = None, most: int | None = None) -> Iterator[Call]:
+        """Rows as Call objects, the most frequent first."""
+        rows = self.load(op).sort_by([("count", "descending")])
+        for row in rows.slice(0, most).to_pylist():
+            yield call_of(row)
+
+    def matching(self, pattern: str) -> list[str]:
+        """The operators whose names contain `pattern`; only the one that is called so, if there is one."""
+        names = sorted({op for op, *_ in self.operators()})
+        return [pattern] if pattern in names else [name for name in names if pattern in name]
+
+
+def connect(memory: int) -> duckdb.DuckDBPyConnection:
+    """An empty database in memory, of about `memory` bytes and with spilling to disk beyond."""
+    try:
+        import duckdb
+    except ImportError as error:
+        raise CorpusError("asking a corpus needs duckdb: pip install 'bytegraph[rules]'") from error
+    found = duckdb.connect()
+    found.execute(f"set memory_limit = '{memory}B'; set preserve_insertion_order = false; set threads = 2")
+    form = ", ".join(f'"{name}": {_json_form(kind)}' for name, (kind, _) in TENSOR_FACTS.items())
+    facts = ", ".join(
+        f'"{name}" := {_field(name)}' if usual is None else f'"{name}" := coalesce({_field(name)}, {usual})'
+        for name, (_, usual) in TENSOR_FACTS.items()
+    )
+    found.execute(
+        f"create macro tensor(text) as list_transform([from_json(text, '{{{form}}}')], lambda facts: "
+        f"struct_pack({facts}))[1]"
+    )
+    return found
+
+
+def _json_form(kind: str) -> str:
+    return f'["{kind.removesuffix("[]")}"]' if kind.endswith("[]") else f'"{kind}"'
+
+
+def _field(name: str) -> str:
+    return f'facts."{name}"'
+
+
+def _add_view(connection: duckdb.DuckDBPyConnection, name: str, files: Iterable[Path]) -> None:
+    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    connection.execute(f'create view "{name}" as select * from read_parquet([{listed}])')
+
+
+def merge(sources: Sequence[Corpus], target: str | os.PathLike[str], memory: int = DEFAULT_MEMORY) -> Path:
+    """Write one file with the calls of all `sources`, equal ones counted together, into the folder `target`.
+
+    The files of `target` are replaced if it is among the sources; otherwise it must not hold a corpus yet.
+    """
+    folder = Path(target)
+    folder.mkdir(parents=True, exist_ok=True)
+    replaced = [file for source in sources for file in source.files if source.folder.resolve() == folder.resolve()]
+    if not replaced and any(folder.glob(f"{FILE_PREFIX}*.parquet")):
+        raise CorpusError(f"{folder} holds a corpus already; merge into a new folder, or name it as a source too")
+    connection = connect(memory)
+    connection.execute(f"set temp_directory = '{str(folder.resolve() / '.merging').replace(chr(39), chr(39) * 2)}'")
+    _add_view(connection, "calls", [file for source in sources for file in source.files])
+    found = connection.sql(
+        f"select {_listed(KEY_NAMES)}, min(location) as location, sum(count)::bigint as count from calls "
+        f"group by {_listed(KEY_NAMES)} order by {_listed(KEY_NAMES)}"
+    )
+    path = folder / f"{FILE_PREFIX}merged.parquet"
+    reader = found.to_arrow_reader(storage.ROWS_IN_GROUP)
+    schema = storage.arrow_schema()
+    storage.write(path, (storage.as_schema(batch, schema) for batch in reader))
+    connection.close()
+    for file in replaced:
+        if file != path:
+            file.unlink()
+    return path
+
+
+def difference(left: Corpus, right: Corpus) -> list[Difference]:
+    """Operators with calls that one corpus lacks or that gave something else; those that differ most first."""
+    connection = connect(DEFAULT_MEMORY)
+    _add_view(connection, "left_calls", left.files)
+    _add_view(connection, "right_calls", right.files)
+    outcome = f"list_sort(list(distinct struct_pack({', '.join(f'{n} := {n}' for n in OUTCOME_NAMES)})::varchar))"
+    grouped = f"select {_listed(INPUT_NAMES)}, {outcome} as outcomes from {{}} group by {_listed(INPUT_NAMES)}"
+    matching = " and ".join(f"l.{name} = r.{name}" for name in INPUT_NAMES)
+    rows = connection.execute(
+        f"select coalesce(l.op, r.op) as op, coalesce(l.level, r.level) as level, "
+        f"count(*) filter (r.op is null) as only_left, count(*) filter (l.op is null) as only_right, "
+        f"count(*) filter (l.outcomes <> r.outcomes) as changed, count(*) filter (l.outcomes = r.outcomes) as same "
+        f"from ({grouped.format('left_calls')}) l full join ({grouped.format('right_calls')}) r on {matching} "
+        f"group by all having only_left + only_right + changed > 0 order by changed desc, only_left + only_right desc, op"
+    ).fetchall()
+    connection.close()
+    return [Difference(*row) for row in rows]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+

@@ -18,23 +18,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 See = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
-# Functions whose arguments are data, or that tell about a tensor instead of computing with it.
+# Functions whose arguments or results are data, or that tell about a tensor instead of computing with it.
 NOT_SEEN: Final = frozenset(
-    (
-        torch.tensor,
-        torch.as_tensor,
-        torch.asarray,
-        torch.from_numpy,
-        torch.frombuffer,
-        torch.Tensor.new_tensor,
-        torch.Tensor.tolist,
-        torch.Tensor.numpy,
-        torch.Tensor.__len__,
-        torch.Tensor.__hash__,
-        torch.Tensor.__format__,
-        torch.Tensor.data_ptr,
-        torch.Tensor.backward,
-    )
+    """
+    tensor as_tensor asarray from_numpy frombuffer new_tensor tolist numpy
+    __array__ __bool__ __complex__ __contains__ __float__ __format__ __hash__ __index__ __int__ __len__ __repr__
+    backward data_ptr dim dim_order element_size get_device is_coalesced is_complex is_conj is_contiguous
+    is_floating_point is_inference is_neg is_nonzero is_pinned is_shared is_signed ndimension nelement numel
+    register_hook retain_grad size sparse_dim storage storage_offset stride type untyped_storage
+    get_default_dtype is_grad_enabled set_default_dtype _set_grad_enabled
+    """.split()
 )
 SEEN_PROPERTIES: Final = frozenset(("T", "mT", "H", "mH", "real", "imag", "data"))
 
@@ -78,10 +71,12 @@ class FunctionMode(TorchFunctionMode):
 @lru_cache(maxsize=1 << 14)
 def is_seen(target: Callable[..., Any]) -> bool:
     """Whether calls of `target` are noted: it is written in C, and computes with tensors."""
+    if isinstance(target, torch._ops.OpOverload):
+        return target.namespace != "aten"  # those are what AtenMode calls
     name = getattr(target, "__name__", "")
     if name in ("__get__", "__set__"):
         return name == "__get__" and getattr(target.__self__, "__name__", "") in SEEN_PROPERTIES  # type: ignore[attr-defined]
-    return not isinstance(target, FunctionType) and target not in NOT_SEEN
+    return not isinstance(target, FunctionType) and name not in NOT_SEEN
 
 
 @lru_cache(maxsize=1 << 14)

@@ -18,7 +18,7 @@ from passes.record.values import Wrapped
 
 Named = dict[str, Any]
 
-# The numbers that schemas have as defaults for a dtype.
+# What the numbers mean that schemas have as defaults for a dtype.
 SCALAR_TYPES: Final = (
     torch.uint8,
     torch.int8,
@@ -33,6 +33,10 @@ SCALAR_TYPES: Final = (
     torch.complex128,
     torch.bool,
 )
+DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
+    "ScalarType": SCALAR_TYPES,
+    "MemoryFormat": (torch.contiguous_format, torch.preserve_format, torch.channels_last, torch.channels_last_3d),
+}
 NUMBERS: Final = (bool, int, float, complex)
 # What may be given for a parameter of each type that schemas know; types that are not here take anything.
 TAKES: Final[dict[str, tuple[type, ...]]] = {
@@ -67,13 +71,14 @@ def operator_name(target: Callable[..., Any]) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _function_name(target: Callable[..., Any]) -> str:
-    name = resolve_name(target)
-    if name is not None:
-        return name.removesuffix(".__get__")
     owner = getattr(target, "__self__", None)
-    if getattr(target, "__name__", "") in ("__get__", "__set__") and owner is not None:  # a property of tensors
+    if getattr(target, "__name__", "") == "__get__" and owner is not None:  # a property of tensors
         return f"torch.Tensor.{owner.__name__}"
-    return f"{getattr(target, '__module__', None) or 'builtins'}.{getattr(target, '__qualname__', type(target))}"
+    name = resolve_name(target)
+    if name is None:
+        module = getattr(target, "__module__", None) or "torch"
+        name = f"{module}.{getattr(target, '__qualname__', type(target).__qualname__)}"
+    return name.replace("torch._VariableFunctionsClass.", "torch.")
 
 
 def named_arguments(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Named:
@@ -106,14 +111,16 @@ def schemas_of(target: Callable[..., Any]) -> Sequence[Any]:
 
 @lru_cache(maxsize=1 << 14)
 def _schemas_by_name(target: Callable[..., Any]) -> Sequence[Any]:
+    """Schemas of operators on tensors that have the name of a function."""
     if isinstance(target, torch._ops.OpOverloadPacket):
         return torch._C._jit_get_schemas_for_operator(target._qualified_op_name)
     name = getattr(target, "__name__", "")
-    if name in ("__get__", "__set__"):
+    if name == "__get__":
         return ()
     for qualified in (_find_builtin(target), f"aten::{SPECIAL_METHODS.get(name, name)}", f"aten::{name.strip('_')}"):
-        if qualified and (found := torch._C._jit_get_schemas_for_operator(qualified)):
-            return found
+        found = torch._C._jit_get_schemas_for_operator(qualified) if qualified else ()
+        if fitting := [schema for schema in found if "Tensor" in str(schema)]:
+            return fitting
     return ()
 
 
@@ -162,17 +169,23 @@ def bound_to_schema(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
             value = kwargs[name]
         else:
             value = default_of(parameter)
-        wraps = isinstance(value, NUMBERS) and str(parameter.type) in ("Tensor", "Optional[Tensor]")
-        named[name] = Wrapped(value) if wraps else value
+        named[name] = in_schema_form(str(parameter.type), value)
     return named
+
+
+def in_schema_form(kind: str, value: Any) -> Any:
+    """An argument as a parameter of type `kind` gets it: numbers for tensors marked, sequences as lists."""
+    kind = kind.removeprefix("Optional[")
+    if kind.startswith("List[") and value is not None:
+        return list(value) if isinstance(value, list | tuple) else [value]
+    return Wrapped(value) if kind.startswith("Tensor") and isinstance(value, NUMBERS) else value
 
 
 def default_of(parameter: Any) -> Any:
     """A parameter's default in the form in which it would be given."""
     default = parameter.default_value
-    if type(default) is int and "ScalarType" in str(parameter.real_type):
-        return SCALAR_TYPES[default]
-    return default
+    meanings = DEFAULTS.get(str(parameter.real_type).removeprefix("Optional[").removesuffix("]"))
+    return meanings[default] if meanings and type(default) is int else default
 
 
 def bound_to_signature(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Named:

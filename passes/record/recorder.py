@@ -20,6 +20,7 @@ import torch
 from passes.record import storage
 from passes.record._facts import facts_of
 from passes.record.location import user_location
+from passes.record.naming import NUMBERS
 from passes.record.modes import AtenMode, FunctionMode
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.table import Inputs, Outcome, Table, Watch
@@ -102,12 +103,16 @@ class Recorder:
         except Exception as error:
             self._note_error(before, inputs, error)
             raise
-        after = facts_of(self._most_integers, target, args, kwargs, result)
+        after = self._facts_after(target, args, kwargs, result)
         outcome = inputs.outcomes.get(after)
         if outcome is None:
             outcome = self._note_result(before, after, inputs, target, args, kwargs, result)
         outcome.count += 1
         return result
+
+    def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes:
+        kept = type(result).__name__ if type(result) in NUMBERS else result
+        return facts_of(self._most_integers, target, args, kwargs, kept)
 
     def _see_new(
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -120,7 +125,7 @@ class Recorder:
         except Exception as error:
             self._note_error(before, inputs, error)
             raise
-        after = facts_of(self._most_integers, target, args, kwargs, result)
+        after = self._facts_after(target, args, kwargs, result)
         with torch._C.DisableTorchFunction():
             inputs.writes = watch.written(declared)
             self._table.resume(before, inputs)

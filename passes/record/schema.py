@@ -43,7 +43,12 @@ COLUMNS: Final = (
     Column("given_storage", "SMALLINT[]", "for each of `given` a number: tensors with equal numbers share memory"),
     Column("given_same", "SMALLINT[]", "for each of `given` the first of them that is the same tensor (itself, mostly)"),
     Column("written", "VARCHAR[]", "for each of `given` its facts after the call if it was written to, else null"),
-    Column("result", "VARCHAR", "what was returned, as JSON; a tensor is {\"tensor\": i}, the i-th of `returned`"),
+    Column(
+        "result",
+        "VARCHAR",
+        "what was returned, as JSON; a tensor is {\"tensor\": i}, the i-th of `returned`; of a number, which is "
+        "data, only the type is kept: {\"number\": \"float\"}",
+    ),
     Column("returned", "VARCHAR[]", "the facts of every tensor in the result, as JSON"),
     Column("returned_storage", "SMALLINT[]", "as `given_storage`, counted on: a number of `given` tells an alias"),
     Column("returned_same", "SMALLINT[]", "for each of `returned` the number in `given` of the tensor it is, or -1"),

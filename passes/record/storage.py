@@ -32,7 +32,7 @@ def require_pyarrow() -> None:
 
 
 def arrow_schema() -> pyarrow.Schema:
-    """The columns of schema.py as pyarrow's, with the version of the schema."""
+    """The columns of schema.py as pyarrow's."""
     import pyarrow as pa
 
     types = {
@@ -42,7 +42,7 @@ def arrow_schema() -> pyarrow.Schema:
         "BIGINT": pa.int64(),
         "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
     }
-    return pa.schema([(column.name, types[column.type]) for column in COLUMNS], {VERSION_KEY: str(VERSION).encode()})
+    return pa.schema([(column.name, types[column.type]) for column in COLUMNS])
 
 
 def table_of(rows: Iterable[tuple[Inputs, Outcome]], torch_version: str) -> pyarrow.Table:
@@ -79,7 +79,15 @@ def write(path: Path, batches: Iterable[pyarrow.Table | pyarrow.RecordBatch]) ->
             for batch in batches:
                 writer.write(batch, ROWS_IN_GROUP)
                 rows += batch.num_rows
+            writer.add_key_value_metadata({VERSION_KEY: str(VERSION)})
     return rows
+
+
+def as_schema(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
+    """A batch with the columns and types of `schema`, whatever order and widths it came in."""
+    import pyarrow as pa
+
+    return pa.record_batch([batch.column(name).cast(schema.field(name).type) for name in schema.names], schema=schema)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import torch
 
-from passes.record.naming import named_arguments, operator_name, written_by_schema
+from passes.record.naming import NUMBERS, named_arguments, operator_name, written_by_schema
 from passes.record.schema import Indices, Texts
-from passes.record.values import tensor_text, value_text
+from passes.record.values import NumberOf, tensor_text, value_text
 
 MOST_BYTES_COMPARED: Final = 1 << 20  # memory of larger tensors is not looked at for writes that no one declared
 OVERHEAD: Final = 1200  # bytes of a record's and its keys' objects beside the texts
@@ -168,7 +168,7 @@ class Table:
         """The outcome, seen for the first time, of a call that gave `result`; inputs.writes must be known."""
         given, writes = numbering.tensors, inputs.writes or frozenset()
         outputs = Numbering()
-        text = value_text(result, outputs.add)
+        text = value_text(NumberOf(type(result).__name__) if isinstance(result, NUMBERS) else result, outputs.add)
         outcome = Outcome(
             written=tuple(self._text(tensor) if i in writes else None for i, tensor in enumerate(given)),
             result=sys.intern(text),

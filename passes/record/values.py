@@ -38,6 +38,13 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberOf:
+    """A number that was returned, of which only the type was recorded: it is data."""
+
+    type_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TensorAt:
     """The tensor number `index` among those given or returned, in an argument or a result."""
 
@@ -45,7 +52,9 @@ class TensorAt:
 
 
 def _torch_names(kind: type) -> dict[Any, str]:
-    return {found: name for name, found in vars(torch).items() if type(found) is kind}
+    """The members of `torch` of one type, by their shortest names."""
+    names = sorted((name for name, found in vars(torch).items() if type(found) is kind), key=len, reverse=True)
+    return {getattr(torch, name): name for name in names}
 
 
 DTYPES: Final[dict[torch.dtype, str]] = _torch_names(torch.dtype) | DTYPE_NAMES
@@ -146,6 +155,7 @@ WRITERS: Final[dict[type, Callable[[Any, Callable[[torch.Tensor], int]], Json]]]
     torch.layout: lambda value, index_of: {"layout": LAYOUTS[value]},
     torch.memory_format: lambda value, index_of: {"memory_format": MEMORY_FORMATS[value]},
     Wrapped: lambda value, index_of: {"wrapped": value_json(value.number, index_of)},
+    NumberOf: lambda value, index_of: {"number": value.type_name},
 }
 # How each kind of object is read.
 READERS: Final[dict[str, Callable[[Json], Argument]]] = {
@@ -161,6 +171,7 @@ READERS: Final[dict[str, Callable[[Json], Argument]]] = {
     "layout": LAYOUT_BY_NAME.__getitem__,
     "memory_format": MEMORY_FORMAT_BY_NAME.__getitem__,
     "wrapped": lambda number: Wrapped(value_of(number)),
+    "number": NumberOf,
     "object": Opaque,
 }
 

@@ -54,8 +54,8 @@ class Engine:
         self.backend: Backend = look_up(options.backend)
         self.caches: dict[int, FrameCache] = {}
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
-        self.living: weakref.WeakKeyDictionary[FrameCache, int] = weakref.WeakKeyDictionary()
-        """Caches in use, in the order of their first capture, and the hits that they had before the last reset."""
+        self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
+        """Caches in use, in the order of their first capture."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -78,11 +78,6 @@ class Engine:
             on_limit=self.on_limit,
             interceptor=None if self.options.fullgraph else self.intercept,
         )
-
-    @property
-    def hits(self) -> int:
-        """Calls answered by caches in use, since the last reset."""
-        return sum(cache.hits - before for cache, before in self.living.items())
 
     def nested_cache(self, code: types.CodeType) -> FrameCache | None:
         """For frames that residual code calls."""
@@ -136,7 +131,7 @@ class Engine:
         if why:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
         history = self.histories.setdefault(cache, History())
-        self.living.setdefault(cache, cache.hits)
+        self.living.setdefault(cache)
         request = Request(
             function=function,
             locals=values,

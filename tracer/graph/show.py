@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import networkx
 
 COMMENT_COLUMN: Final = 60
+LONGEST_LINE: Final = 90
+"""Characters that are shown of a line of the user's."""
 
 INFIX: Final = {
     operator.add: "+",
@@ -102,6 +104,8 @@ def user_line(node: Node) -> str:
     """Where the user's program made the node: `mlp.py:12 in forward   return F.relu(self.fc(x))`."""
     line = node.meta[LINE]
     text = linecache.getline(line.file, line.line).strip()
+    if len(text) > LONGEST_LINE:
+        text = f"{text[:LONGEST_LINE]} ..."
     return f"{path.basename(line.file)}:{line.line} in {line.function}   {text}".rstrip()
 
 
@@ -152,7 +156,12 @@ def _call(node: Node) -> str:
         return f"{expression(args[0])}[{_index(args[1], expression(args[1]))}]"
     if target is getattr and len(args) == 2:
         return f"{expression(args[0])}.{args[1]}"
-    return f"{_get_qualified_name(target)}({_arguments(args, node.kwargs)})"  # type: ignore[arg-type]
+    return f"{_function(target)}({_arguments(args, node.kwargs)})"
+
+
+def _function(target: Any) -> str:
+    """A function by its module and name."""
+    return _get_qualified_name(target).removeprefix("_" if target.__module__ == "_operator" else "")
 
 
 def _arguments(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
@@ -185,7 +194,9 @@ def _structure(meta: Any, text: Any) -> str:
 def _modules(node: Node) -> Iterator[str]:
     """The modules that the source of a node mentions."""
     if node.op == "call_function" and node.target not in INFIX and node.target not in PREFIX:
-        yield _get_qualified_name(node.target).rpartition(".")[0].partition(".")[0]  # type: ignore[arg-type]
+        name = _function(node.target)
+        if f"{name}(" in statement(node):
+            yield name.rpartition(".")[0].partition(".")[0]
 
 
 def rows(graph: Graph) -> list[dict[str, Any]]:

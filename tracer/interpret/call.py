@@ -27,6 +27,7 @@ from tracer.interpret.policy import (
     HOST_OBJECTS,
     LOOKASIDES,
     NAMED,
+    RETURNS_ITEMS,
     TAKES_LAZY,
     is_marked_operator,
     is_pure,
@@ -37,7 +38,7 @@ from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, SKIPPED_FUNCTION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
 from tracer.values.base import LITERALS, MISSING, NUMPY_FUNCTIONS, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value, realise
-from tracer.values.containers import known_lazies
+from tracer.values.containers import DictValue, SequenceValue, SetValue, known_lazies
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
 from tracer.values.objects import ObjectValue, PartialValue
 
@@ -66,6 +67,9 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
         if kind in METHOD_DESCRIPTORS and args and type(args[0]) is Lazy:
             args = [args[0].realise(trace), *args[1:]]
         return call_lookaside(trace, function, lookaside, args, kwargs)
+    if kind is types.MethodWrapperType:
+        owner = function.__self__
+        return call(trace, getattr(type(owner), function.__name__), [owner, *args], kwargs)
     if kind is types.ClassMethodDescriptorType and args and function not in POLYFILLS:
         return call(trace, function.__get__(None, args[0]), args[1:], kwargs)
     if isinstance(function, type):
@@ -109,6 +113,8 @@ def call_lookaside(
         kwargs = {name: realise(trace, arg) for name, arg in kwargs.items()} if kwargs else kwargs
     try:
         return lookaside(trace, *args, **kwargs)
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
     except TypeError as error:
         # Raised by the call itself, not inside: the program gave arguments that the function does not
         # take. The native call says so better.
@@ -238,8 +244,23 @@ def enter(
 # C functions -----------------------------------------------------------------------------------------
 
 
+def _needs_polyfill(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> bool:
+    """Whether CPython, given copies, would answer with a copy of what the program must get itself, or lose a symbol."""
+    if any(type(arg) in PYTHON_TYPES for arg in args):
+        return True
+    if function not in RETURNS_ITEMS:
+        return False
+    values = [arg for arg in (*known_lazies(trace, args), *kwargs.values()) if isinstance(arg, Value)]
+    if not values:
+        return False
+    flat = len(values) == len(args) == 1 and isinstance(values[0], (SequenceValue, DictValue, SetValue))
+    return not flat or any(
+        isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS) for part in values[0].all(trace)
+    )
+
+
 def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
-    if is_pure(function) and not (function in POLYFILLS and any(type(arg) in PYTHON_TYPES for arg in args)):
+    if is_pure(function) and not (function in POLYFILLS and _needs_polyfill(trace, function, args, kwargs)):
         try:
             real_args = [concrete(trace, arg) for arg in args]
             real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}

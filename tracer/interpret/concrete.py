@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,24 +62,45 @@ def concrete(trace: Trace, item: Item, instances: bool = False) -> Any:
     raise NotConcrete
 
 
+def _parts(trace: Trace, item: Any, parts: Iterable[Item], instances: bool) -> list[Any]:
+    """Real objects equal to what a container holds; one that holds itself is not concrete."""
+    if id(item) in trace.opened:
+        raise NotConcrete
+    trace.opened.add(id(item))
+    try:
+        return [concrete(trace, part, instances) for part in parts]
+    finally:
+        trace.opened.discard(id(item))
+
+
 def _sequence(kind: Any) -> Any:
-    return lambda trace, item, instances: kind([concrete(trace, part, instances) for part in item.all(trace)])
+    return lambda trace, item, instances: kind(_parts(trace, item, item.all(trace), instances))
 
 
 def _mapping(kind: Any) -> Any:
-    return lambda trace, item, instances: kind(
-        [(concrete(trace, key, instances), concrete(trace, part, instances)) for key, part in item.all(trace).items()]
-    )
+    def build(trace: Trace, item: DictValue, instances: bool) -> Any:
+        payload = item.all(trace)
+        keys = [concrete(trace, key, instances) for key in payload]
+        return kind(zip(keys, _parts(trace, item, payload.values(), instances), strict=True))
+
+    return build
+
+
+def _set(kind: Any) -> Any:
+    def build(trace: Trace, item: SetValue, instances: bool) -> Any:
+        payload = item.all(trace)
+        plain = all(not isinstance(part, Value) for part in payload)
+        return kind(payload if plain else _parts(trace, item, payload, instances))
+
+    return build
 
 
 _BUILDERS: dict[type, Any] = {
     list: _sequence(list),
     tuple: _sequence(tuple),
-    set: _sequence(set),
-    frozenset: _sequence(frozenset),
-    deque: lambda trace, item, instances: deque(
-        [concrete(trace, part, instances) for part in item.all(trace)], item.maxlen
-    ),
+    set: _set(set),
+    frozenset: _set(frozenset),
+    deque: lambda trace, item, instances: deque(_parts(trace, item, item.all(trace), instances), item.maxlen),
     dict: _mapping(dict),
     OrderedDict: _mapping(OrderedDict),
 }

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
-from tracer.interpret.policy import PURE_CLASSES, class_refusal
+from tracer.interpret.policy import LOOKASIDES, PURE_CLASSES, class_refusal
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL
-from tracer.values.attributes import HEAP_TYPE
+from tracer.values.attributes import HEAP_TYPE, bind
 from tracer.values.base import Item, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.exceptions import NATIVE_FIELDS, fields_of
@@ -32,9 +32,9 @@ Kwargs = Mapping[str, Item]
 def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """`cls(*args, **kwargs)`."""
     meta_call = trace.class_attribute(type(cls), "__call__")
-    if type(meta_call) is types.FunctionType and not issubclass(cls, enum.Enum):
-        return trace.call(meta_call, [cls, *args], kwargs)
-    return type_call(trace, cls, args, kwargs)
+    if meta_call is type.__call__ or issubclass(cls, enum.Enum):
+        return type_call(trace, cls, args, kwargs)
+    return trace.call(bind(trace, meta_call, cls, type(cls), "__call__"), args, kwargs)
 
 
 def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
@@ -89,6 +89,8 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
             names = ", ".join(sorted(missing))
             plural = "s" if len(missing) > 1 else ""
             trace.throw(TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}")
+        if any("__del__" in owner.__dict__ for owner in cls.__mro__):
+            trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} has a finalizer")
         return ObjectValue(cls)
     for base, make in ALLOCATORS:
         if issubclass(cls, base):
@@ -136,13 +138,14 @@ ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
     (int, _new_literal),
     (float, _new_literal),
     (typing.Generic, lambda trace, cls, args, kwargs: ObjectValue(cls)),
+    (types.SimpleNamespace, lambda trace, cls, args, kwargs: ObjectValue(cls)),
 )
 """First base that fits: what its `__new__` leaves for `__init__` to fill."""
 
 
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
     """A C-level `__init__`."""
-    if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)):
+    if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or init in LOOKASIDES:
         trace.call(init, [instance, *args], kwargs)
 
 

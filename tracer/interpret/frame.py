@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.registry import bind
-from tracer.values.base import Item, Lazy
+from tracer.values.base import MISSING, Item, Lazy
 from tracer.values.context import Raised
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def run_root(frame: Frame, stop_at: int | None) -> bool:
 
 def unwind(frame: Frame, raised: Raised) -> None:
     """Send an exception to its handler in this frame; raises it on when there is none."""
+    _trace_back(frame, raised.value)
     handler = frame.code.handlers[frame.index - 1]
     if handler is None:
         raise raised
@@ -157,9 +158,16 @@ def unwind(frame: Frame, raised: Raised) -> None:
     del stack[handler.depth :]
     if handler.lasti:
         stack.append(frame.ops[frame.index - 1].offset // UNIT)
-    raised.value.raised = True
     stack.append(raised.value)
     frame.index = handler.target
+
+
+def _trace_back(frame: Frame, exception: Item) -> None:
+    """Add this frame to the traceback, unless the exception was in it already and is only passed on."""
+    op = frame.op
+    passed_on = op.name == "RERAISE" or (op.name == "RAISE_VARARGS" and op.arg == 0)
+    if not passed_on and frame.globals_source is not None and exception.object is MISSING:
+        exception.traceback = ((frame.code.native, op.line or 0), *exception.traceback)
 
 
 def pop_value(frame: Frame) -> Item:

@@ -104,14 +104,14 @@ PURE_FUNCTIONS: frozenset[Any] = frozenset(
         *(torch._C._is_torch_function_all_disabled, torch._C._get_privateuse1_backend_name),
         torch.backends.mkldnn.is_available,
         *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
-        *(inspect.signature,),
+        *(inspect.signature, torch._C._get_sdp_priority_order, torch._C._cpu._get_cpu_capability),
     }
 )
 
 SETTINGS: tuple[Callable[[], Any], ...] = (
     *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
     *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
-    *(torch._C._get_cudnn_sdp_enabled, torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
+    *(torch._C._get_overrideable_sdp_enabled, torch._C._get_cudnn_sdp_enabled, torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
     *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
     *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
     torch._C._get_math_sdp_allow_fp16_bf16_reduction,
@@ -128,11 +128,18 @@ PURE_CLASSES: frozenset[type] = frozenset(
 """Classes whose instances are immutable: called with constants, CPython makes them."""
 
 
-HOST_FUNCTIONS: tuple[Any, ...] = (importlib.util.find_spec, importlib.metadata.version, textwrap.dedent, re.compile)
+HOST_FUNCTIONS: tuple[Any, ...] = (
+    *(importlib.util.find_spec, importlib.metadata.version, textwrap.dedent, re.compile),
+    torch.broadcast_shapes,
+)
 """Python functions left to CPython when their arguments are constants: what they tell stays true."""
 
 HOST_OBJECTS: tuple[type, ...] = (inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec, torch.finfo, torch.iinfo)
 """Immutable instances: their attributes are read, and their methods called, by CPython."""
+
+
+RETURNS_ITEMS: frozenset[Any] = frozenset({sorted, max, min, sum, math.prod, dict.fromkeys})
+"""Pure functions whose result is, or holds, an object that they were given."""
 
 
 def is_pure(function: Any) -> bool:
@@ -148,7 +155,7 @@ def is_pure(function: Any) -> bool:
             return owner in PURE_CLASSES
         return function.__module__ in PURE_MODULES
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType):
-        return function.__objclass__ in IMMUTABLE_CLASSES
+        return function.__objclass__ in IMMUTABLE_CLASSES or issubclass(function.__objclass__, numpy.generic)
     if kind is types.MethodWrapperType:
         return type(function.__self__) in LITERALS or isinstance(function.__self__, type)
     return False
@@ -321,7 +328,7 @@ FOLLOWED: frozenset[Any] = frozenset(
     *(inspect.isclass, inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.ismodule),
     *(inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect._has_code_flag),  # type: ignore[attr-defined]
     *(torch.func.functional_call, torch.nn.utils.stateless._functional_call),
-    *(torch.jit._unwrap_optional, torch.distributed.is_available, torch.distributed.is_initialized),
+    *(torch.jit._unwrap_optional, torch.distributed.is_available),
 }
 """Functions of refused modules that are interpreted all the same."""
 

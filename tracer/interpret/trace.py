@@ -90,12 +90,14 @@ class Trace:
         self.step = 0
         self.loops = 0
         self.autocast_depth = 0
+        self.settings: dict[Any, Item] = {}
         self.views: dict[int, list[TensorValue]] = {}
         self._class_attributes: dict[tuple[type, str], Item] = {}
         self._globals: dict[int, dict[str, Item]] = {}
         self._locations: dict[tuple[int, int | None], Location] = {}
         self.function_facts: dict[int, Any] = {}
         self.hashed: dict[int, list[ObjectValue]] = {}
+        self.opened: set[int] = set()
         self.shapes = shapes
 
     # Facts and guards ----------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Unrebuildable(Exception):
 class Emitter:
     """`parameters`: access path to name, in order. `constants`: name to object. `outputs`: graph outputs.
 
+    `waiting` is not empty while something is built: what fills the containers that contain themselves.
     `comments` are those of statements, by position; `remark` is the comment of the next ones.
     """
 
@@ -51,6 +52,7 @@ class Emitter:
         self.names: set[str] = set()
         self.made: dict[int, str] = {}
         self.filled: set[int] = set()
+        self.waiting: list[Callable[[], None] | None] = []
         self.shapes: Any = None
         self._constant_names: dict[int, str] = {}
 

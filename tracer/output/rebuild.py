@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -61,9 +62,14 @@ def expression(emitter: Emitter, item: Item) -> str:
     builder = next((build for kind, build in BUILDERS if isinstance(item, kind)), None)
     if builder is None:
         raise Unrebuildable(f"a {item.cls.__name__}", getattr(item, "birth", None))
+    outermost = not emitter.waiting
+    emitter.waiting.append(None)
     emitter.made[id(item)] = ""
-    text = builder(emitter, item)
-    emitter.made[id(item)] = text
+    text = emitter.made[id(item)] = builder(emitter, item)
+    while outermost and emitter.waiting:
+        fill = emitter.waiting.pop()
+        if fill is not None:
+            fill()
     return text
 
 
@@ -105,21 +111,71 @@ def _class(emitter: Emitter, cls: type) -> str:
 # Containers ------------------------------------------------------------------------------------------
 
 
+def contains_itself(value: Value) -> bool:
+    """Whether a value born in the trace can be reached from itself."""
+    seen: set[int] = set()
+    waiting = parts_of(value)
+    while waiting:
+        part = waiting.pop()
+        if part is value:
+            return True
+        if id(part) not in seen:
+            seen.add(id(part))
+            waiting += parts_of(part)
+    return False
+
+
+def parts_of(value: Value) -> list[Value]:
+    """The values that building `value` needs, of those that must be built themselves."""
+    if value.source is not None:
+        return []
+    parts: list[Item] = []
+    if isinstance(value, (ListValue, TupleValue, SetValue)):
+        parts += value.items
+    elif isinstance(value, DictValue):
+        parts += [*value.items, *value.items.values()]
+    elif isinstance(value, FunctionValue):
+        parts += [*value.defaults, *value.keyword_defaults.values(), *(cell.content for cell in value.closure)]
+    elif isinstance(value, BoundMethod):
+        parts += [value.function, value.instance]
+    elif isinstance(value, PartialValue):
+        parts += [value.function, *value.arguments, *value.keywords.values()]
+    if isinstance(value, ObjectValue):
+        parts += [*value.attributes.values(), *(value.fields or {}).values()]
+    parts = [part.known if type(part) is Lazy else part for part in parts]
+    parts += [inner for part in parts if type(part) is tuple for inner in part]
+    return [part for part in parts if isinstance(part, Value)]
+
+
+def _fill_later(emitter: Emitter, value: ObjectValue, empty: str, fill: Callable[[str], None]) -> str:
+    """A container that contains itself: made empty, and filled when everything else that it needs is made."""
+    name = emitter.assign("cycle", empty)
+    emitter.made[id(value)] = name
+    emitter.waiting.append(lambda: fill(name))
+    return name
+
+
 def _list(emitter: Emitter, value: ListValue) -> str:
+    base = list if issubclass(value.cls, list) else deque
+
+    def fill(name: str) -> None:
+        emitter.say(f"{_class(emitter, base)}.extend({name}, [{_items(emitter, value.items)}])")
+
+    if value.cls is base and contains_itself(value):
+        return _fill_later(emitter, value, "[]" if base is list else f"{_class(emitter, deque)}((), {value.maxlen})", fill)
     if value.cls is list:
         return emitter.assign("items", f"[{_items(emitter, value.items)}]")
     if value.cls is deque:
         return emitter.assign("items", f"{_class(emitter, deque)}([{_items(emitter, value.items)}], {value.maxlen})")
-    base = list if issubclass(value.cls, list) else deque
     name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, value.cls)})")
-    emitter.say(f"{_class(emitter, base)}.extend({name}, [{_items(emitter, value.items)}])")
+    fill(name)
     return name
 
 
 def _tuple(emitter: Emitter, value: TupleValue) -> str:
     text = _tuple_text(emitter, value.items)
     if value.cls is tuple:
-        return text
+        return emitter.assign("items", text) if contains_itself(value) else text
     cls = _class(emitter, value.cls)
     if value.cls.__module__.startswith("torch.return_types"):
         return emitter.assign("result", f"{cls}({text})")
@@ -128,6 +184,17 @@ def _tuple(emitter: Emitter, value: TupleValue) -> str:
 
 def _dict(emitter: Emitter, value: DictValue) -> str:
     cls = value.cls
+    if cls is types.MappingProxyType:
+        return emitter.assign("mapping", f"{_class(emitter, cls)}({{{_pairs(emitter, value.items)}}})")
+    base = OrderedDict if issubclass(cls, OrderedDict) else dict
+
+    def fill(name: str) -> None:
+        for key, part in value.items.items():
+            keyed = f"{expression(emitter, key)}, {expression(emitter, part)}"
+            emitter.say(f"{_class(emitter, base)}.__setitem__({name}, {keyed})")
+
+    if cls is dict and contains_itself(value):
+        return _fill_later(emitter, value, "{}", fill)
     if cls is dict:
         return emitter.assign("mapping", f"{{{_pairs(emitter, value.items)}}}")
     if cls is defaultdict:
@@ -135,10 +202,8 @@ def _dict(emitter: Emitter, value: DictValue) -> str:
         factory = expression(emitter, None if known is UNREAD else known)
         text = f"{_class(emitter, cls)}({factory}, {{{_pairs(emitter, value.items)}}})"
         return emitter.assign("mapping", text)
-    base = OrderedDict if issubclass(cls, OrderedDict) else dict
     name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, cls)})")
-    for key, part in value.items.items():
-        emitter.say(f"{_class(emitter, base)}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, part)})")
+    fill(name)
     return name
 
 
@@ -177,7 +242,10 @@ def setting(name: str, value: ObjectValue, attribute: str, text: str) -> str:
 
 
 def _object(emitter: Emitter, value: ObjectValue) -> str:
-    return _instance(emitter, value, f"object.__new__({_class(emitter, value.cls)})")
+    base = "object"
+    if issubclass(value.cls, types.SimpleNamespace):
+        base = _class(emitter, types.SimpleNamespace)
+    return _instance(emitter, value, f"{base}.__new__({_class(emitter, value.cls)})")
 
 
 def _exception(emitter: Emitter, value: ExceptionValue) -> str:
@@ -191,18 +259,32 @@ def _exception(emitter: Emitter, value: ExceptionValue) -> str:
         emitter.say(f"{name}.__context__ = {expression(emitter, value.handling)}")
     if value.suppress:
         emitter.say(f"{name}.__suppress_context__ = True")
-    if value.raised:
-        emitter.say(f"{emitter.constant(raise_and_catch)}({name})")
+    if value.traceback:
+        emitter.say(f"{emitter.constant(trace_back)}({name}, {emitter.constant(value.traceback, 'places')})")
     return name
 
 
-def raise_and_catch(exception: BaseException) -> None:
-    """Give an exception the traceback that CPython takes for granted in one that was raised."""
-    context = exception.__context__
-    try:
-        raise exception
-    except BaseException as caught:  # noqa: BLE001  the one just raised
-        caught.__context__ = context
+def trace_back(exception: BaseException, places: tuple[tuple[types.CodeType, int], ...]) -> None:
+    """Give an exception the traceback of having been raised at the last of `places` and passed on by the others."""
+    following: types.TracebackType | None = None
+    for code, line in reversed(places):
+        following = types.TracebackType(following, frame_like(code), -1, line)
+    exception.__traceback__ = following
+
+
+def frame_like(code: types.CodeType) -> types.FrameType:
+    """A frame, finished already, that names the function of `code`."""
+    named = _own_frame.__code__.replace(
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+    )
+    return types.FunctionType(named, globals())()
+
+
+def _own_frame() -> types.FrameType:
+    return sys._getframe()
 
 
 def _traceback(emitter: Emitter, value: TracebackValue) -> str:
@@ -210,7 +292,7 @@ def _traceback(emitter: Emitter, value: TracebackValue) -> str:
 
 
 def _attribute_dict(emitter: Emitter, value: AttributeDict) -> str:
-    return f"{expression(emitter, value.owner)}.__dict__"
+    return f"object.__getattribute__({expression(emitter, value.owner)}, '__dict__')"
 
 
 def _super(emitter: Emitter, value: SuperValue) -> str:
@@ -309,7 +391,15 @@ def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
     rest = value.items[value.index :]
     if isinstance(rest, range):
         return emitter.assign("iterator", f"iter({rest!r})")
+    if value.cls in BACKWARDS:
+        return emitter.assign("iterator", f"reversed({BACKWARDS[value.cls]}([{_items(emitter, rest[::-1])}]))")
+    if value.cls is type(iter("")):
+        return emitter.assign("iterator", f"iter({''.join(rest)!r})")
     return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
+
+
+BACKWARDS: dict[type, str] = {type(reversed([])): "list", reversed: "tuple"}
+"""Iterators that go backwards, and what a shortened one goes over."""
 
 
 def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:

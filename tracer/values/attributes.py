@@ -148,8 +148,11 @@ def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     return item
 
 
-def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> Item:
-    """What the class attribute `found` gives when looked up on `value` (None: on the class itself)."""
+def bind(context: Context, found: Item, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
+    """What the class attribute `found` gives when looked up on `value` (None: on the class itself).
+
+    `holder` is the class in whose MRO it was found first, if that is not `cls`.
+    """
     kind = found.cls if isinstance(found, Value) else type(found)
     if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
         return found if value is None else BoundMethod(found, value)
@@ -174,13 +177,13 @@ def bind(context: Context, found: Item, value: Item, cls: type, name: str) -> It
     if kind is functools.cached_property:
         return found if value is None else _cached_property(context, found, value)
     getter = context.class_attribute(kind, "__get__")
-    if getter is MISSING:
-        return found if isinstance(found, Value) else _plain_class_attribute(context, found, cls, name)
-    wrapped = found if isinstance(found, Value) else _plain_class_attribute(context, found, cls, name)
-    return context.call(getter, [wrapped, value, cls])
+    wrapped = found if isinstance(found, Value) else _plain_class_attribute(context, found, holder or cls, name)
+    return wrapped if getter is MISSING else context.call(getter, [wrapped, value, cls])
 
 
 def _plain_class_attribute(context: Context, found: Item, cls: type, name: str) -> Item:
+    if context.effects.namespaces and any(context.effects.read(owner, name, MISSING) is found for owner in cls.__mro__):
+        return found
     return context.wrap(found, constant(cls).child("class attribute", name))
 
 
@@ -314,9 +317,7 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
         if name in cls.__dict__:
             found = context.own_class_attribute(cls, name)
             instance = value.instance
-            if instance is value.owner:
-                return bind(context, found, None, value.owner, name)
-            return bind(context, found, instance, value.owner, name)
+            return bind(context, found, None if instance is value.owner else instance, value.owner, name, cls)
     context.throw(AttributeError, f"'super' object has no attribute '{name}'", name=name, obj=value)
 
 
@@ -399,6 +400,8 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
     except AttributeError as error:
         context.guard(source.child("dict"), "absent", name)
         raise Raised(context.born_exception(error)) from None
+    if isinstance(read, types.MethodWrapperType):
+        return BoundMethod(getattr(type(obj), name), obj)
     return context.wrap(read, source.child("getattr", name))
 
 
@@ -419,7 +422,7 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
             return context.call(meta_found.fget, [cls])
         if name == "__class__":
             return meta
-        return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
+        return context.wrap(context.host(getattr, cls, name), constant(cls).child("getattr", name))
     found = context.class_attribute(cls, name)
     if found is not MISSING:
         if issubclass(meta, enum.EnumMeta) and isinstance(getattr(cls, name), cls):

@@ -66,7 +66,7 @@ def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
     if name in DIRECT:
         return getattr(value, DIRECT[name])
     if name == "__traceback__":
-        return TracebackValue(value) if value.raised else None
+        return TracebackValue(value) if value.traceback else None
     arguments = arguments_of(value)
     if name == "value" and issubclass(value.cls, StopIteration):
         return arguments[0] if arguments else None
@@ -106,7 +106,7 @@ def write_field(context: Context, value: ExceptionValue, name: str, item: Item) 
 
 def _set_traceback(context: Context, value: ExceptionValue, item: Item) -> None:
     if item is None:
-        value.raised = False
+        value.traceback = ()
     elif not isinstance(item, TracebackValue) or item.exception is not value:
         context.stop(UNSUPPORTED_MUTATION, f"{value.cls.__name__}.__traceback__ is set")
 

@@ -12,6 +12,8 @@ from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, UNREAD, Item, Value
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from tracer.guards.source import Source
     from tracer.values.context import Context
 
@@ -86,9 +88,12 @@ class ObjectValue(Value):
 
 
 class ExceptionValue(ObjectValue):
-    """An exception born in the trace, or one that arrived from outside."""
+    """An exception born in the trace, or one that arrived from outside.
 
-    __slots__ = ("arguments", "cause", "handling", "raised", "suppress")
+    `traceback` lists where it was raised and what it has passed through since, outermost first: (code, line).
+    """
+
+    __slots__ = ("arguments", "cause", "handling", "suppress", "traceback")
 
     def __init__(self, cls: type, arguments: Item = (), source: Source | None = None, obj: object = MISSING) -> None:
         super().__init__(cls, source, obj)
@@ -96,7 +101,7 @@ class ExceptionValue(ObjectValue):
         self.cause: Item = None
         self.handling: Item = None
         self.suppress = False
-        self.raised = False
+        self.traceback: tuple[tuple[CodeType, int], ...] = ()
 
 
 class SuperValue(Value):

@@ -18,6 +18,7 @@ from tracer.reasons import DATA_DEPENDENT_INDEX, DATA_DEPENDENT_JUMP, UNSUPPORTE
 from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, make_tuple
 from tracer.values.iterators import END, DictView, ItemsIterator, IteratorValue, SequenceIterator, TableIterator, next_item
+from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
-        if method is not MISSING:
+        if method is not MISSING and not _declines(item, cls, other):
             result = context.call(method, [item, other])
             if result is not NotImplemented:
                 return result
@@ -192,6 +193,20 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
             TypeError, f'can only concatenate {left_cls.__name__} (not "{right_cls.__name__}") to {left_cls.__name__}'
         )
     return NotImplemented
+
+
+def _declines(item: Item, cls: type, other: Item) -> bool:
+    """Whether the operators of a number or tensor are known to give NotImplemented for `other`."""
+    if not isinstance(other, ObjectValue) or issubclass(other.cls, (*NUMBERS, torch.Tensor)):
+        return False
+    if type(item) is TensorValue:
+        return not any(hasattr(other.cls, name) for name in TAKEN_BY_TENSORS)
+    return cls in NUMBERS
+
+
+NUMBERS: tuple[type, ...] = (int, float, complex, bool)
+TAKEN_BY_TENSORS = ("__torch_function__", "__array__", "__array_interface__", "__dlpack__", "__len__")
+"""Methods by which an object may be an operand of a tensor operator."""
 
 
 def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
@@ -320,15 +335,18 @@ def builtin_length(context: Context, item: Item) -> Item:
         item = item.dictionary
     if isinstance(item, (DictValue, SetValue)):
         if not item.complete and item.source is not None and not item.changed:
-            real: Any = item.object
-            context.guard(item.source, "length", len(real))
-            return len(real)
+            kind: Any = next(kind for kind in (dict, set, frozenset) if issubclass(item.cls, kind))
+            size = kind.__len__(item.object)
+            context.guard(item.source, "length", size)
+            return size
         return len(item.all(context))
     if isinstance(item, TensorValue):
         if not item.meta.shape:
             context.throw(TypeError, "len() of a 0-d tensor")
         context.tensor_touched(item)
         return item.meta.shape[0]
+    if special(context, item, "__len__") is not MISSING:
+        context.stop(UNSUPPORTED_OPERATION, f"len() of a {class_name(item)}")
     context.throw(TypeError, f"object of type '{class_name(item)}' has no len()")
 
 

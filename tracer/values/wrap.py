@@ -199,6 +199,7 @@ IDENTITY_TYPES: tuple[type, ...] = (
     type(typing.Optional[int]),  # noqa: UP007
     typing.TypeVar,
     torch.jit.ScriptFunction,
+    torch.nn.attention.SDPBackend,
     re.Pattern,
     re.Match,
     torch._ops.OpOverload,

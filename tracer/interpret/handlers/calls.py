@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from tracer.code.decode import Op
 from tracer.guards.source import module as module_source
@@ -74,7 +75,7 @@ def load_build_class(frame: Frame, op: Op) -> None:
 
 @handles("IMPORT_NAME")
 def import_name(frame: Frame, op: Op) -> None:
-    """Of a module that is loaded already; loading one would be an effect."""
+    """Of a module that is loaded already, or of torch's own; loading another would be an effect."""
     trace = frame.trace
     names, level = frame.pop(), frame.pop()
     name = op.operand
@@ -82,6 +83,8 @@ def import_name(frame: Frame, op: Op) -> None:
         package = frame.globals.get("__package__") or ""
         base = package.rsplit(".", level - 1)[0] if level > 1 else package
         name = f"{base}.{name}" if name else base
+    if name.startswith("torch."):
+        trace.host(import_module, name)
     if name not in sys.modules:
         trace.stop(IMPORT_STATEMENT, name)
     target = name if names else name.partition(".")[0]

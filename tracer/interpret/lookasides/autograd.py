@@ -7,6 +7,7 @@ dropped; what the call returns is then asked of the evaluator, as of any operato
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from torch.autograd.function import FunctionCtx
 from tracer.interpret import tensor_ops
 from tracer.interpret.policy import lookaside
 from tracer.reasons import AUTOGRAD_FUNCTION
-from tracer.values.base import LITERALS, Item, realise
+from tracer.values.base import LITERALS, Item, Value, realise
 from tracer.values.containers import ListValue, TupleValue, make_tuple
 from tracer.values.functions import BoundMethod
 from tracer.values.objects import ObjectValue
@@ -43,8 +44,21 @@ def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
     if not isinstance(cls, type) or cls.apply.__func__ is not Function.apply.__func__:  # type: ignore[attr-defined]
         trace.stop(AUTOGRAD_FUNCTION, f"{cls!r}")
     given = [realise(trace, arg) for arg in args]
+    if cls.setup_context is not Function.setup_context:
+        given, kwargs = _with_defaults(trace, cls, given, kwargs), {}
     _rehearse(trace, cls, given, kwargs)
     return tensor_ops.tensor_op(trace, cls.apply, given, kwargs, remembered=False)  # type: ignore[attr-defined]
+
+
+def _with_defaults(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> list[Item]:
+    """The arguments as `setup_context` is given them: by position, those that were left out included."""
+    signature = inspect.signature(_static(trace, cls, "forward"))
+    bound = trace.host(signature.bind, *args, **kwargs)
+    bound.apply_defaults()
+    left_out = [default for default in bound.args[len(args) :] if type(default) not in LITERALS]
+    if bound.kwargs or any(not isinstance(default, Value) for default in left_out):
+        trace.stop(AUTOGRAD_FUNCTION, f"the arguments of {cls.__qualname__}.apply")
+    return list(bound.args)
 
 
 def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> None:

@@ -140,13 +140,13 @@ def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
     """`isinstance(item, candidate)` of one class: by its own `__instancecheck__` if it has one."""
     if cls is candidate:
         return True
+    if candidate in LEGACY_TENSORS:
+        return isinstance(item, TensorValue) and cls is torch.Tensor and LEGACY_TENSORS[candidate] is item.meta.dtype
     if not isinstance(candidate, type):
         trace.host(isinstance, None, candidate)
         return trace.host(issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         return False
-    if isinstance(item, TensorValue) and cls is torch.Tensor and candidate in LEGACY_TENSORS:
-        return LEGACY_TENSORS[candidate] is item.meta.dtype
     check = type(candidate).__instancecheck__
     if type(check) is types.FunctionType and check.__module__ not in HOST_CHECKS:
         return truth(trace, trace.call(trace.class_attribute(type(candidate), "__instancecheck__"), [candidate, item]))
@@ -249,6 +249,8 @@ def _super(trace: Trace, *args: Item) -> Item:
             instance = instance.read(trace)
         instance = realise(trace, instance)
     owner = instance if isinstance(instance, type) and issubclass(instance, start) else type_of(trace, instance)
+    if not issubclass(owner, start):
+        trace.throw(TypeError, "super(type, obj): obj must be an instance or subtype of type")
     return SuperValue(start, instance, owner)
 
 

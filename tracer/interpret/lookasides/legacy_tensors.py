@@ -1,6 +1,7 @@
 """Calls of torch.Tensor, torch.FloatTensor and their like, in terms of the functions that replaced them.
 
-Sizes make an uninitialised tensor, a list of numbers one that holds them; both live on the CPU.
+Sizes make an uninitialised tensor, a list of numbers one that holds them; both live on the CPU, or where
+the tensor is whose method `new` is called.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import torch
 
 from tracer.interpret.policy import LEGACY_TENSORS, lookaside
 from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.attributes import get_attribute
 from tracer.values.base import Item, realise
 from tracer.values.containers import ListValue, TupleValue
+from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 
 
-def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...]) -> Item:
+def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...], device: torch.device = CPU) -> Item:
     items = [realise(trace, arg) for arg in args]
-    kind = {"dtype": dtype or torch.get_default_dtype(), "device": CPU}
+    kind = {"dtype": dtype or torch.get_default_dtype(), "device": device}
     if len(items) == 1 and (isinstance(items[0], (ListValue, TupleValue)) or type(items[0]) is tuple):
         return trace.tensor_op(torch.tensor, items, kind)
     if len(items) == 1 and type(items[0]) is torch.Size:
@@ -32,8 +35,25 @@ def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...]) 
     trace.stop(UNSUPPORTED_CALL, "a tensor class is called with these arguments")
 
 
+@lookaside(torch.autograd.Variable)
+def _variable(trace: Trace, data: Item, requires_grad: Item = False) -> Item:
+    """A tensor of the same data, without history."""
+    detached = trace.tensor_op(torch.Tensor.detach, [data])
+    if trace.truth(requires_grad):
+        return trace.call(get_attribute(trace, detached, "requires_grad_"), [True])
+    return detached
+
+
 def _register(cls: Any, dtype: torch.dtype | None) -> None:
     lookaside(cls)(lambda trace, *args: _construct(trace, dtype, args))
+
+
+@lookaside(torch.Tensor.new)  # type: ignore[attr-defined]
+def _new(trace: Trace, tensor: Item, *args: Item) -> Item:
+    if not isinstance(tensor, TensorValue):
+        trace.stop(UNSUPPORTED_CALL, "Tensor.new without a tensor")
+    trace.tensor_touched(tensor)
+    return _construct(trace, tensor.meta.dtype, args, tensor.meta.device)
 
 
 _register(torch.Tensor, None)

@@ -65,6 +65,12 @@ def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
             trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
 
 
+@lookaside(types.SimpleNamespace.__init__)
+def _namespace_init(trace: Trace, item: Item, **attributes: Item) -> None:
+    for name, attribute in attributes.items():
+        generic_set_attribute(trace, item, name, attribute)
+
+
 @lookaside(object.__init_subclass__)
 def _init_subclass(trace: Trace, *args: Item, **kwargs: Item) -> None:
     return None

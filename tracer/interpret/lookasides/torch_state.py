@@ -13,6 +13,7 @@ from passes.modes import enter_inference, leave_inference
 from tracer.guards.source import constant
 from tracer.interpret.policy import SETTINGS, lookaside, named_lookaside
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
+from tracer.values.attributes import get_attribute
 from tracer.values.base import Item, Value, realise
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ for _name in SIZE_QUESTIONS:
 named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda trace, size: False)
 
 
+@named_lookaside("torch.distributed.distributed_c10d", "is_initialized")
+def _is_distributed(trace: Trace) -> bool:
+    world = get_attribute(trace, torch.distributed.distributed_c10d, "_world")
+    return realise(trace, get_attribute(trace, world, "_default_pg")) is not None
+
+
 @lookaside(torch._C._get_tracing_state)
 def _tracing_state(trace: Trace) -> None:
     return None
@@ -54,6 +61,8 @@ def _tracing_state(trace: Trace) -> None:
 
 def _setting(function: Any) -> Any:
     def read(trace: Trace) -> Item:
+        if function in trace.settings:
+            return trace.settings[function]
         found = function()
         trace.guard(constant(function).child("call", None), "equal", found)
         return found
@@ -63,6 +72,29 @@ def _setting(function: Any) -> Any:
 
 for _function in SETTINGS:
     lookaside(_function)(_setting(_function))
+
+
+KERNELS = {"flash": True, "math": True, "mem_efficient": False, "cudnn": False, "overrideable": False}
+"""Kernels for scaled_dot_product_attention, and whether the CPU has them."""
+
+
+def _choose_kernel(name: str) -> Any:
+    getter, setter = getattr(torch._C, f"_get_{name}_sdp_enabled"), getattr(torch._C, f"_set_sdp_use_{name}")
+
+    def choose(trace: Trace, enabled: Item) -> None:
+        enabled = trace.truth(enabled)
+        if enabled == trace.call(getter, []):
+            return
+        if KERNELS[name]:
+            trace.stop(GLOBAL_STATE, f"the {name} attention kernel is chosen")
+        trace.settings[getter] = enabled
+        trace.graph.call(setter, (enabled,), None, None, trace.location, writes=True)
+
+    return choose
+
+
+for _name in KERNELS:
+    lookaside(getattr(torch._C, f"_set_sdp_use_{_name}"))(_choose_kernel(_name))
 
 
 # Gradients and inference -----------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""Calls: rows of a corpus in the forms of passes/outcome.py, for programs, and as text, for people.
+
+For the few rows that are looked at one by one; what concerns all rows is asked through corpus.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from passes.meta import TensorMeta
+from passes.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg
+from passes.record.schema import Row
+from passes.record.values import NumberOf, Opaque, TensorAt, Wrapped, tensor_meta, value_from
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a call raised: the exception's type by name, and its message."""
+
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One row: `arguments` by name with TensorMeta for tensors, and what came of it.
+
+    Tensor arguments are counted from 0, left to right, as in Outcome. `shares` has for each of them the
+    first one that it shares memory with (itself, mostly).
+    """
+
+    op: str
+    level: str
+    arguments: Mapping[str, Argument]
+    shares: tuple[int, ...]
+    outcome: Outcome | Failure
+    torch: str
+    location: str
+    count: int
+
+
+def call_of(row: Row) -> Call:
+    """The call that a row tells of. Raises ValueError for nested tensors, which have no metas."""
+    given = [tensor_meta(text) for text in row["given"]]
+    arguments = {name: _with_tensors(value_from(text), given) for name, text in dict(row["arguments"]).items()}
+    storage = row["given_storage"]
+    shares = tuple(storage.index(number) for number in storage)
+    outcome = Failure(row["error"], row["message"]) if row["error"] is not None else _outcome_of(row)
+    return Call(row["op"], row["level"], arguments, shares, outcome, row["torch"], row["location"], row["count"])
+
+
+def _outcome_of(row: Row) -> Outcome:
+    returned: list[New | Same] = []
+    for text, storage, same in zip(row["returned"], row["returned_storage"], row["returned_same"], strict=True):
+        if same >= 0:
+            returned.append(Same(same))
+        else:
+            owners = row["given_storage"]
+            returned.append(New(tensor_meta(text), owners.index(storage) if storage in owners else None))
+    mutated = {i: tensor_meta(text) for i, text in enumerate(row["written"]) if text is not None}
+    return Outcome(_with_tensors(value_from(row["result"]), returned), mutated)
+
+
+def _with_tensors(value: Argument, tensors: Sequence[Any]) -> Argument:
+    """`value` with the tensors in the place of their numbers."""
+    kind = type(value)
+    if kind is TensorAt:
+        return tensors[value.index]
+    if kind is SliceArg:
+        return SliceArg(*(_with_tensors(part, tensors) for part in value))
+    if kind in (tuple, ListArg, DictArg):
+        return kind(_with_tensors(part, tensors) for part in value)
+    return value
+
+
+def call_text(call: Call) -> str:
+    """One line: `aten::add.Tensor(self: f32[2, 3] stride (3, 1), other=1, alpha=1) -> f32[2, 3] stride (3, 1)`."""
+    arguments = ", ".join(
+        f"{name}: {value_words(value)}" if isinstance(value, TensorMeta) else f"{name}={value_words(value)}"
+        for name, value in call.arguments.items()
+    )
+    head = f"{call.op}({arguments})"
+    if isinstance(call.outcome, Failure):
+        return f"{head} raises {call.outcome.error}: {call.outcome.message.splitlines()[0] if call.outcome.message else ''}"
+    written = "".join(f"; writes {index}: {meta_words(meta)}" for index, meta in call.outcome.mutated.items())
+    return f"{head} -> {value_words(call.outcome.result)}{written}"
+
+
+def meta_words(meta: TensorMeta) -> str:
+    """What is known of a tensor, without what is usual."""
+    said = [meta.text]
+    if meta.device.type != "cpu":
+        said.append(str(meta.device))
+    if meta.storage_offset != 0:
+        said.append(f"offset {meta.storage_offset}")
+    said += [fact.removeprefix("is_") for fact in ("requires_grad", "is_conj", "is_neg") if getattr(meta, fact)]
+    return " ".join(said)
+
+
+def value_words(value: Argument) -> str:
+    """An argument or a result as a person would write it."""
+    match value:
+        case TensorMeta():
+            return meta_words(value)
+        case New(meta, alias_of):
+            return meta_words(meta) + ("" if alias_of is None else f" sharing memory with {alias_of}")
+        case Same(index):
+            return f"argument {index} itself"
+        case Wrapped(number):
+            return repr(number)
+        case NumberOf(type_name) | Opaque(type_name):
+            return f"<{type_name}>"
+        case SliceArg(start, stop, step):
+            return ":".join("" if part is None else value_words(part) for part in (start, stop, step))
+        case ListArg():
+            return f"[{', '.join(map(value_words, value))}]"
+        case tuple():
+            return f"({', '.join(map(value_words, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)

@@ -1,0 +1,56 @@
+"""Running somebody's program under a recorder, as `python` would have run it.
+
+Knows nothing of command lines beyond what follows `python`: a script or `-m module`, and its arguments.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from passes.record.recorder import Recorder
+
+
+def run_program(recorder: Recorder, words: Sequence[str]) -> int:
+    """Run `script.py args...` or `-m module args...`, recording; returns the status that it exits with.
+
+    Exceptions of the program propagate. Raises ValueError if `words` names no program.
+    """
+    module = words[:1] == ["-m"]
+    name, arguments = words[1 if module else 0 : 2 if module else 1], words[2 if module else 1 :]
+    if not name:
+        raise ValueError("name a script, or -m and a module")
+    if not module and not Path(name[0]).is_file():
+        raise ValueError(f"no script {name[0]!r}: for a module say -m {name[0]}")
+    first = "" if module else str(Path(name[0]).resolve().parent)
+    with _as_if_started([name[0], *arguments], first), recorder:
+        try:
+            if module:
+                runpy.run_module(name[0], run_name="__main__", alter_sys=True)
+            else:
+                runpy.run_path(name[0], run_name="__main__")
+        except SystemExit as exit_request:
+            return _status(exit_request.code)
+    return 0
+
+
+@contextmanager
+def _as_if_started(arguments: Sequence[str], first_path: str) -> Iterator[None]:
+    """`sys.argv` and `sys.path` as the program expects them."""
+    before = sys.argv, sys.path[:]
+    sys.argv, sys.path[:0] = list(arguments), [first_path]
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+def _status(code: str | int | None) -> int:
+    """What a process that calls `sys.exit(code)` exits with."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        return 1
+    return code or 0

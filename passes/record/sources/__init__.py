@@ -1,0 +1,1 @@
+"""Built-in sources of calls: torch's database of operators, and models."""

@@ -1,0 +1,97 @@
+"""`record models`: the calls of real models, forward in both modes and backward.
+
+The models come from a zoo: a module with NAMES (family to names) and `build(name)`, which gives a module,
+positional and keyword arguments. The project's own is tests/models.py. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import torch
+
+from passes.record.recorder import Recorder
+
+DEFAULT_ZOO: Final = "tests.models"
+# What a model may raise, in the mode for training mostly; the next one is run all the same.
+REFUSALS: Final = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
+
+
+class Zoo(Protocol):
+    """A module of models."""
+
+    NAMES: Mapping[str, Sequence[str]]
+
+    def build(self, name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]: ...
+
+
+def zoo_called(name: str) -> Zoo:
+    """The zoo that is the module of this name. Raises ValueError, saying what is missing, if it is none."""
+    try:
+        zoo: Any = importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"no zoo {name!r} ({error}); run in the project's folder, or name one with --zoo") from error
+    if not (hasattr(zoo, "NAMES") and hasattr(zoo, "build")):
+        raise ValueError(f"{name} is no zoo: it needs NAMES, by family, and build(name)")
+    return zoo
+
+
+def chosen(zoo: Zoo, pattern: str = "*") -> list[str]:
+    """The names in a zoo that match. Raises ValueError if there are none."""
+    names = [name for family in zoo.NAMES.values() for name in family if fnmatch.fnmatch(name, pattern)]
+    if not names:
+        raise ValueError(f"no model matches {pattern!r}; families are {', '.join(zoo.NAMES)}")
+    return list(dict.fromkeys(names))
+
+
+def run(recorder: Recorder, zoo: Zoo, pattern: str = "*", backward: bool = True) -> Iterator[str]:
+    """Run the models; gives the name of each when it is done."""
+    for name in chosen(zoo, pattern):
+        model, args, kwargs = zoo.build(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run_model(recorder, model, args, kwargs, backward)
+        yield name
+
+
+def run_model(
+    recorder: Recorder, model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], backward: bool
+) -> None:
+    """One model: without gradients in the mode for evaluation, then with them in the mode for training."""
+    with torch.no_grad(), recorder:
+        _attempt(model.eval(), args, kwargs)
+    if not backward:
+        return
+    with recorder:
+        result = _attempt(model.train(), args, kwargs)
+        loss = _loss(result)
+        if loss is not None:
+            loss.backward()
+
+
+def _attempt(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    try:
+        return model(*args, **kwargs)
+    except REFUSALS:
+        return None
+
+
+def _loss(result: Any) -> torch.Tensor | None:
+    """The sum of all floating-point tensors of a result that gradients can flow from."""
+    parts = [tensor.sum() for tensor in _tensors(result) if tensor.requires_grad and tensor.is_floating_point()]
+    return torch.stack([part.float() for part in parts]).sum() if parts else None
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)

@@ -1,0 +1,190 @@
+"""`record opinfo`: every operator of torch's own database, on its samples, in several layouts and dtypes.
+
+Forward, backward, in place, and on the inputs that the database says are errors. Samples are made
+outside of the recording. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from passes.record.recorder import Recorder
+from passes.record.sources.layouts import LAYOUTS, laid_out
+
+MAIN_DTYPE: Final = torch.float32  # in this one all layouts are tried, in the others the first
+DTYPES: Final = (
+    torch.float32,
+    torch.int64,
+    torch.bool,
+    torch.float64,
+    torch.bfloat16,
+    torch.complex64,
+    torch.int32,
+    torch.uint8,
+    torch.float16,
+)
+# What an operator may raise on a sample. The call is recorded as such, and the next one is made.
+REFUSALS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which calls to make: operators whose names match `pattern`, every `parts`-th from `part` on.
+
+    `samples` bounds the samples per operator and dtype, None for all; `dtypes` and `layouts` are tried in
+    this order, layouts beyond the first for the main dtype only.
+    """
+
+    pattern: str = "*"
+    dtypes: Sequence[torch.dtype] = DTYPES
+    layouts: Sequence[str] = tuple(LAYOUTS)
+    backward: bool = True
+    errors: bool = True
+    samples: int | None = None
+    part: int = 0
+    parts: int = 1
+    seed: int = 0
+
+
+def chosen(plan: Plan) -> list[Any]:
+    """The OpInfos that the plan takes. Raises ValueError if there are none."""
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    found = [info for info in op_db if fnmatch.fnmatch(_title(info), plan.pattern)]
+    if not found:
+        raise ValueError(f"no operator of torch's database matches {plan.pattern!r}; try 'add*' or '*conv*'")
+    return found[plan.part :: plan.parts]
+
+
+def _title(info: Any) -> str:
+    return f"{info.name}.{info.variant_test_name}" if info.variant_test_name else info.name
+
+
+def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
+    """Make the calls; gives the name of each operator when it is done."""
+    for info in chosen(plan):
+        torch.manual_seed(plan.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run_operator(recorder, info, plan)
+        yield _title(info)
+
+
+def run_operator(recorder: Recorder, info: Any, plan: Plan) -> None:
+    """All calls of one operator."""
+    supported = info.supported_dtypes("cpu")
+    differentiable = info.supported_backward_dtypes("cpu") if info.supports_autograd and plan.backward else ()
+    main = next((dtype for dtype in (MAIN_DTYPE, *plan.dtypes) if dtype in supported and dtype in plan.dtypes), None)
+    for dtype in (dtype for dtype in plan.dtypes if dtype in supported):
+        layouts = plan.layouts if dtype is main else plan.layouts[:1]
+        for sample in _samples(info, dtype, dtype in differentiable, plan.samples):
+            for layout in layouts:
+                run_sample(recorder, info, sample, layout, dtype in differentiable)
+    if plan.errors and info.error_inputs_func is not None:
+        for error in _made(lambda: info.error_inputs("cpu")):
+            _forward(recorder, info.op, error.sample_input)
+
+
+def _samples(info: Any, dtype: torch.dtype, requires_grad: bool, most: int | None) -> Iterator[Any]:
+    samples = _made(lambda: info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+    return itertools.islice(samples, most)
+
+
+def _made(make: Callable[[], Any]) -> Iterator[Any]:
+    """What the database makes, as far as it gets: some of its generators fail for some dtypes."""
+    try:
+        yield from make()
+    except REFUSALS:
+        return
+
+
+def run_sample(recorder: Recorder, info: Any, sample: Any, layout: str, backward: bool) -> None:
+    """One sample in one layout: forward and backward, and in place if the operator can do that."""
+    arranged = _arranged(sample, layout)
+    if arranged is None:
+        return
+    result = _forward(recorder, info.op, arranged)
+    if backward:
+        _backward(recorder, info, arranged, result)
+    in_place = info.inplace_variant
+    if in_place is not None and isinstance(sample.input, torch.Tensor):
+        again = _arranged(sample, layout)
+        if again is not None:
+            again.input.requires_grad_(False)
+            _forward(recorder, in_place, again)
+
+
+def _arranged(sample: Any, layout: str) -> Any:
+    """A copy of a sample with its tensors in this layout; None if none of them would be other than it was."""
+    from torch.testing._internal.opinfo.core import SampleInput
+
+    (first, args, kwargs), changed = laid_out((sample.input, tuple(sample.args), dict(sample.kwargs)), layout)
+    if layout != "contiguous" and not changed:
+        return None
+    return SampleInput(
+        first,
+        args=args,
+        kwargs=kwargs,
+        output_process_fn_grad=sample.output_process_fn_grad,
+        broadcasts_input=sample.broadcasts_input,
+        name=sample.name,
+    )
+
+
+def _forward(recorder: Recorder, operator: Callable[..., Any], sample: Any) -> Any:
+    with recorder:
+        try:
+            return operator(sample.input, *sample.args, **sample.kwargs)
+        except REFUSALS:
+            return None
+
+
+def _backward(recorder: Recorder, info: Any, sample: Any, result: Any) -> None:
+    """Gradients of all that requires them, from contiguous gradients and from expanded ones."""
+    if result is None:
+        return
+    outputs = [
+        leaf
+        for leaf in _leaves(sample.output_process_fn_grad(result))
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad and leaf.layout is torch.strided
+    ]
+    inputs = [
+        leaf
+        for leaf in _leaves((sample.input, sample.args, sample.kwargs))
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad
+    ]
+    if not outputs or not inputs:
+        return
+    for last, make in enumerate((torch.ones_like, lambda output: output.new_ones(()).expand(output.shape))):
+        gradients = [make(output.detach()) for output in outputs]
+        with recorder:
+            try:
+                torch.autograd.grad(outputs, inputs, gradients, retain_graph=not last, allow_unused=True)
+            except REFUSALS:
+                return
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
