@@ -1,4 +1,4 @@
-"""Builds the C++ extensions: `tracer._native` and the recorder's `passes.record._facts`; the rest is in pyproject.toml."""
+"""Builds the C++ extensions, `tracer._native` and `passes.record._facts`; the rest is in pyproject.toml."""
 
 from pathlib import Path
 

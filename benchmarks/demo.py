@@ -121,7 +121,7 @@ def show(shown: Shown, console: Console) -> None:
     for row in chosen:
         guards.add_row(*row)
     if len(chosen) < len(shown.guards):
-        guards.add_row(f"... {len(shown.guards) - len(chosen)} more rows", "`dump(what=\"guards\")` shows them all")
+        guards.add_row(f"... {len(shown.guards) - len(chosen)} more rows", '`dump(what="guards")` shows them all')
     console.print(guards)
 
 

@@ -106,9 +106,12 @@ def figures(_: str) -> str:
         dynamo, ours = (_median(row[who], row["unit"]) for who in ("dynamo", "bytegraph"))
         limit = "" if row["limit"] is None else f"≤ {amount(row['limit'], row['unit'])}"
         lines.append(f"| {row['group']} | {row['name']} | {dynamo} | {ours} | {limit} |")
-    place = f"torch {facts['torch']}, Python {facts['python']}, {facts['machine']}, {facts['threads']} thread"
-    when = facts["time"][:10]
-    return "\n".join(lines) + f"\n\nMedians, measured on {when} by `make bench` with {place}; the quartiles are in its output.\n"
+    machine = f"torch {facts['torch']}, Python {facts['python']}, {facts['machine']}, {facts['threads']} thread"
+    lines += [
+        "",
+        f"Medians, measured on {facts['time'][:10]} by `make bench` with {machine}; its output has the quartiles.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _median(spread: dict[str, Any] | None, unit: str) -> str:

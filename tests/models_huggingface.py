@@ -14,8 +14,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 import transformers
-from transformers.utils.output_capturing import maybe_install_capturing_hooks
 from torch import Tensor
+from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 VOCABULARY = 99
 SMALL = {

@@ -141,7 +141,8 @@ class Comparison:
         self.attributes(left, right, path)
 
     def mapping(self, left: dict[Any, Any], right: dict[Any, Any], path: str) -> None:
-        left_keys, right_keys = list(dict.keys(left)), list(dict.keys(right))
+        kind = collections.OrderedDict if isinstance(left, collections.OrderedDict) else dict
+        left_keys, right_keys = list(kind.keys(left)), list(kind.keys(right))
         if len(left_keys) != len(right_keys):
             self.differ(path, "keys", left_keys, right_keys)
         for one, other in zip(left_keys, right_keys, strict=False):

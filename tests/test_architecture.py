@@ -27,7 +27,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
-LAZY = ("torch._dynamo", "torch._inductor", "torch._functorch", "sympy", "networkx", "pyarrow")
+LAZY = (
+    *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
+    *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich"),
+)
+OPTIONAL = {"typer": "tracer.commands"}  # packages of an extra, and the one part that may need them at once
 VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
 EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600

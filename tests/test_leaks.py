@@ -140,3 +140,23 @@ def test_captures_that_are_dropped_do_not_pile_up():
         use_once()
     gc.collect()
     assert len(gc.get_objects()) - before < 400
+
+
+def test_what_a_capture_was_given_is_freed_without_the_collector():
+    def program(x, holder):
+        y = x * holder["w"]
+        if y.sum() > 0:
+            y = y + 1
+        return y
+
+    captured = capture(program, strict=True)
+    gc.collect()
+    gc.disable()
+    try:
+        x, weight = torch.ones(3), torch.ones(3)
+        references = [weakref.ref(x), weakref.ref(weight)]
+        captured(x, {"w": weight})
+        del x, weight
+        assert [reference() for reference in references] == [None, None]
+    finally:
+        gc.enable()

@@ -1,9 +1,9 @@
 """bytegraph: capture PyTorch programs from bytecode into graphs that can be read.
 
-    from tracer import capture
+from tracer import capture
 
-    @capture
-    def step(model, x): ...
+@capture
+def step(model, x): ...
 """
 
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset

@@ -15,7 +15,7 @@ import torch
 
 from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
-from tracer.dispatch.engine import Engine, engines
+from tracer.dispatch.engine import Engine, engine_of, engines
 from tracer.dispatch.engine import is_capturing as _is_tracing
 from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.events import LOG, Counters
@@ -136,7 +136,7 @@ def _captured(engine: Engine, fn: Any) -> Any:
         return _captured_module(engine, fn)
     if not callable(fn):
         raise TypeError(f"capture takes a callable, not {fn!r}")
-    call = getattr(type(fn), "__call__", None)
+    call = getattr(type(fn), "__call__", None)  # noqa: B004  (the function itself is wanted)
     if isinstance(call, types.FunctionType):
         return CapturedCallable(fn, types.MethodType(_captured(engine, call), fn))
 
@@ -272,14 +272,20 @@ def counters() -> Counters:
 def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
     """Capture `fn`, call it once with these arguments, and say what was done and why.
 
-    `fn` itself stays as it is; its side effects happen, once.
+    `fn` itself stays as it is; its side effects happen, once. Of a function that is captured already, the
+    captures made before are told as well.
     """
-    engine = Engine(Options())
-    captured = _captured(engine, fn)
+    if isinstance(fn, Captured):
+        engine, captured = engine_of(fn.frame_cache), fn
+    else:
+        engine = Engine(Options())
+        captured = _captured(engine, fn)
+    before = engine.activity()
     events, stop = listen()
     try:
         result = captured(*args, **kwargs)
     finally:
         stop()
-    entries = [entry for cache in engine.living for entry in reversed(cache.entries)]
+    used = [cache for cache, counts in engine.activity().items() if before.get(cache) != counts]
+    entries = [entry for cache in used for entry in sorted(cache.entries, key=lambda entry: entry.details.number)]
     return Explanation(entries, events, result)

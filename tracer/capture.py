@@ -104,13 +104,22 @@ class Request:
 
 
 def capture_frame(request: Request) -> Capture:
-    """Capture one frame. Raises GraphBreakError through the caller only; breaks are part of the result."""
+    """Capture one frame. Breaks are part of the result; what a backend raises passes through."""
+    traces: list[Trace] = []
+    try:
+        return _capture(request, decode(request.function.__code__), traces)
+    finally:
+        for trace in traces:
+            trace.close()
+
+
+def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
+    """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
-    code = decode(request.function.__code__)
     if code.suspends:
-        return _skip(request, code, Trace(), _break_at(Trace(), code, COROUTINE, code.qualname, 0), watch)
+        return _skip(code, Trace(), _break_at(Trace(), code, COROUTINE, code.qualname, 0), watch)
     with watch.stage("trace"):
-        trace, frame, broke, step = _attempt(request, code, None)
+        trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is None:
         try:
             with watch.stage("output"):
@@ -120,7 +129,7 @@ def capture_frame(request: Request) -> Capture:
             broke, step = _unrebuildable(trace, frame, error, trace.step)
     while True:
         with watch.stage("trace"):
-            trace, frame, again, _ = _attempt(request, code, step)
+            trace, frame, again, _ = _attempt(request, code, step, traces)
         if again is not None:
             raise TracerBug(f"{code!r}: broke at step {step} with {broke}, but before it in the second run: {again}")
         try:
@@ -129,14 +138,8 @@ def capture_frame(request: Request) -> Capture:
             return _finish(request, code, trace, program, broke, watch)
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
-                return _skip(request, code, trace, broke, watch)
+                return _skip(code, trace, broke, watch)
             broke, step = _unrebuildable(trace, frame, error, error.birth)
-        except CannotResume:
-            return _skip(request, code, trace, broke, watch)
-
-
-class CannotResume(Exception):
-    """No code object can be made that goes on from the place of a break."""
 
 
 def _unrebuildable(trace: Trace, frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
@@ -151,9 +154,12 @@ def _break_at(trace: Trace, code: Code, reason: Reason, detail: str, index: int)
     return Break(reason, detail, Location(code, op.line or 0), op.positions, trace.location)
 
 
-def _attempt(request: Request, code: Code, stop_at: int | None) -> tuple[Trace, Frame, Break | None, int]:
+def _attempt(
+    request: Request, code: Code, stop_at: int | None, traces: list[Trace]
+) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
     trace = Trace(request.shapes())
+    traces.append(trace)
     trace.run_original = request.run_original
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
@@ -210,7 +216,7 @@ def _finish(
     )
 
 
-def _skip(request: Request, code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
+def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
     """An entry that runs the original: guarded by all that led to the decision."""
     return Capture(
         code=code,

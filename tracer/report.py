@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from os import path
 from pathlib import Path
 from types import CodeType
@@ -22,6 +22,7 @@ from tracer.graph import show
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import guard_words
 
+FIRST = "first call"
 NO_GRAPH = "# no tensor operation was captured\n"
 
 
@@ -84,7 +85,7 @@ class EntryView:
     @property
     def why(self) -> str:
         """Why it was captured: `first call`, or how the call differed from the entries that were there."""
-        return "; ".join(self._details.why) or "first call"
+        return "; ".join(self._details.why) or FIRST
 
     @property
     def graph_text(self) -> str:
@@ -173,18 +174,17 @@ class Explanation:
         self.entries = [EntryView(entry) for entry in entries]
         self.events = events
         self.breaks = [view.broke for view in self.entries if view.broke is not None]
-        self.graphs = sum(event.kind == "graph" for event in events)
-        self.ops = sum(event.details["ops"] for event in events if event.kind == "graph")
-        self.captures = sum(event.kind == "capture" for event in events)
-        self.recompiles = [event.details["why"] for event in events if event.kind == "miss"]
+        self.graphs = sum(view.ops > 0 for view in self.entries)
+        self.ops = sum(view.ops for view in self.entries)
+        self.captures = len(self.entries)
+        self.recompiles = [view.why for view in self.entries if view.why != FIRST]
         self.limits = [event.details["code"] for event in events if event.kind == "recompile limit"]
         self.bugs = [event.details["error"] for event in events if event.kind == "bug"]
         self.hits = sum(view.hits for view in self.entries)
         self.seconds: dict[str, float] = {}
-        for event in events:
-            if event.kind == "capture":
-                for stage, spent in event.details["stages"].items():
-                    self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+        for entry in entries:
+            for stage, spent in entry.details.seconds.items():
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
     def __str__(self) -> str:
         frames = [f"{_rule(f'{number} of {len(self.entries)}')}\n{view}" for number, view in enumerate(self.entries, 1)]
@@ -193,26 +193,23 @@ class Explanation:
     @property
     def numbers(self) -> str:
         """A line for each count, with what it is made of."""
-        graphs = [view for view in self.entries if view.ops]
-        rows = [
-            ("graphs", self.graphs, ""),
-            ("ops", self.ops, " + ".join(str(view.ops) for view in graphs) if len(graphs) > 1 else ""),
-            ("breaks", len(self.breaks), _listed(f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks)),
-            ("captures", self.captures, _listed(f"{view.place}: {view.why}" for view in self.entries)),
-            ("hits", self.hits, ""),
-            *([("recompile limit", len(self.limits), _listed(self.limits))] if self.limits else []),
-            *([("mistakes of bytegraph", len(self.bugs), _listed(self.bugs))] if self.bugs else []),
+        graphs = [str(view.ops) for view in self.entries if view.ops]
+        counts: list[tuple[str, int, list[str]]] = [
+            ("graphs", self.graphs, []),
+            ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
+            ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
+            ("captures", self.captures, [f"{view.place}: {view.why}" for view in self.entries]),
+            ("hits", self.hits, []),
+            *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
+            *([("mistakes of bytegraph", len(self.bugs), self.bugs)] if self.bugs else []),
         ]
-        width = max(len(name) for name, _, _ in rows)
-        lines = [f"{name:<{width}}  {number:>3}  {detail}".rstrip() for name, number, detail in rows]
+        width = max(len(name) for name, _, _ in counts)
+        below = "\n" + " " * (width + 7)
+        lines = [f"{name:<{width}}  {number:>3}  {below.join(details)}".rstrip() for name, number, details in counts]
         stages = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
         return "\n".join([*lines, f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})"])
 
     __repr__ = __str__
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return "; ".join(texts)
 
 
 def _rule(title: str) -> str:

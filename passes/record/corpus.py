@@ -224,5 +224,3 @@ def difference(left: Corpus, right: Corpus) -> list[Difference]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
-
-

@@ -20,14 +20,60 @@ See = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], An
 
 # Functions whose arguments or results are data, or that tell about a tensor instead of computing with it.
 NOT_SEEN: Final = frozenset(
-    """
-    tensor as_tensor asarray from_numpy frombuffer new_tensor tolist numpy
-    __array__ __bool__ __complex__ __contains__ __float__ __format__ __hash__ __index__ __int__ __len__ __repr__
-    backward data_ptr dim dim_order element_size get_device is_coalesced is_complex is_conj is_contiguous
-    is_floating_point is_inference is_neg is_nonzero is_pinned is_shared is_signed ndimension nelement numel
-    register_hook retain_grad size sparse_dim storage storage_offset stride type untyped_storage
-    get_default_dtype is_grad_enabled set_default_dtype _set_grad_enabled
-    """.split()
+    [
+        "tensor",
+        "as_tensor",
+        "asarray",
+        "from_numpy",
+        "frombuffer",
+        "new_tensor",
+        "tolist",
+        "numpy",
+        "__array__",
+        "__bool__",
+        "__complex__",
+        "__contains__",
+        "__float__",
+        "__format__",
+        "__hash__",
+        "__index__",
+        "__int__",
+        "__len__",
+        "__repr__",
+        "backward",
+        "data_ptr",
+        "dim",
+        "dim_order",
+        "element_size",
+        "get_device",
+        "is_coalesced",
+        "is_complex",
+        "is_conj",
+        "is_contiguous",
+        "is_floating_point",
+        "is_inference",
+        "is_neg",
+        "is_nonzero",
+        "is_pinned",
+        "is_shared",
+        "is_signed",
+        "ndimension",
+        "nelement",
+        "numel",
+        "register_hook",
+        "retain_grad",
+        "size",
+        "sparse_dim",
+        "storage",
+        "storage_offset",
+        "stride",
+        "type",
+        "untyped_storage",
+        "get_default_dtype",
+        "is_grad_enabled",
+        "set_default_dtype",
+        "_set_grad_enabled",
+    ]
 )
 SEEN_PROPERTIES: Final = frozenset(("T", "mT", "H", "mH", "real", "imag", "data"))
 

@@ -12,19 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from passes.record.recorder import Recorder
+from passes.record.schema import CorpusError
 
 
 def run_program(recorder: Recorder, words: Sequence[str]) -> int:
     """Run `script.py args...` or `-m module args...`, recording; returns the status that it exits with.
 
-    Exceptions of the program propagate. Raises ValueError if `words` names no program.
+    Exceptions of the program propagate. Raises CorpusError if `words` names no program.
     """
     module = words[:1] == ["-m"]
     name, arguments = words[1 if module else 0 : 2 if module else 1], words[2 if module else 1 :]
     if not name:
-        raise ValueError("name a script, or -m and a module")
+        raise CorpusError("name a script, or -m and a module")
     if not module and not Path(name[0]).is_file():
-        raise ValueError(f"no script {name[0]!r}: for a module say -m {name[0]}")
+        raise CorpusError(f"no script {name[0]!r}: for a module say -m {name[0]}")
     first = "" if module else str(Path(name[0]).resolve().parent)
     with _as_if_started([name[0], *arguments], first), recorder:
         try:

@@ -53,6 +53,7 @@ class Recorder:
         self.levels = tuple(levels)
         self.memory = memory
         self.spilled_rows = 0
+        self.origin: str | None = None  # said in the place of the user's file and line
         self._most_integers = most_integers
         self._table = Table(most_integers)
         self._inputs = self._table.inputs
@@ -95,6 +96,8 @@ class Recorder:
 
     def _see(self, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         before = facts_of(self._most_integers, target, level, args, kwargs)
+        if before is None:
+            return target(*args, **kwargs)
         inputs = self._inputs.get(before)
         if inputs is None or inputs.writes is None:
             return self._see_new(before, level, target, args, kwargs)
@@ -104,13 +107,15 @@ class Recorder:
             self._note_error(before, inputs, error)
             raise
         after = self._facts_after(target, args, kwargs, result)
+        if after is None:
+            return result
         outcome = inputs.outcomes.get(after)
         if outcome is None:
             outcome = self._note_result(before, after, inputs, target, args, kwargs, result)
         outcome.count += 1
         return result
 
-    def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes:
+    def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes | None:
         kept = type(result).__name__ if type(result) in NUMBERS else result
         return facts_of(self._most_integers, target, args, kwargs, kept)
 
@@ -118,7 +123,8 @@ class Recorder:
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         with torch._C.DisableTorchFunction():
-            inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, user_location())
+            origin = user_location() if self.origin is None else self.origin
+            inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, origin)
             watch = Watch(numbering.tensors)
         try:
             result = target(*args, **kwargs)
@@ -126,6 +132,8 @@ class Recorder:
             self._note_error(before, inputs, error)
             raise
         after = self._facts_after(target, args, kwargs, result)
+        if after is None:
+            return result
         with torch._C.DisableTorchFunction():
             inputs.writes = watch.written(declared)
             self._table.resume(before, inputs)

@@ -55,7 +55,7 @@ COLUMNS: Final = (
     Column("error", "VARCHAR", "the exception's type if the call raised, else null; then there is no result"),
     Column("message", "VARCHAR", "what the exception said"),
     Column("torch", "VARCHAR", "the version of torch"),
-    Column("location", "VARCHAR", "`file:line` of the user's code where such a call was first seen; may be empty"),
+    Column("location", "VARCHAR", "`file:line` of the user's code where such a call was first seen, or its origin: `opinfo add`"),
     Column("count", "BIGINT", "how many calls were like this"),
 )
 NAMES: Final = tuple(column.name for column in COLUMNS)

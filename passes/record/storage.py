@@ -141,5 +141,3 @@ def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None =
     filters = None if op is None else [("op", "==", op)]
     tables = [parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=encoded) for file in files]
     return pa.concat_tables(tables).unify_dictionaries()
-
-

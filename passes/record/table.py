@@ -156,7 +156,13 @@ class Table:
             tensors = numbering.tensors
             given = tuple(sys.intern(tensor_text(tensor, self.most_integers)) for tensor in tensors)
             inputs = Inputs(
-                operator_name(target), level, tuple(texts), given, numbering.storage(tensors), numbering.same(tensors), location
+                operator_name(target),
+                level,
+                tuple(texts),
+                given,
+                numbering.storage(tensors),
+                numbering.same(tensors),
+                location,
             )
             self.inputs[key] = inputs
             self.bytes += OVERHEAD + len(key) + sum(map(_size, given)) + sum(_size(text) for _, text in texts)

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -83,6 +84,10 @@ class Engine:
         """For frames that residual code calls."""
         return None if self.options.fullgraph else self.cache_for(code)
 
+    def activity(self) -> dict[FrameCache, tuple[int, int]]:
+        """Hits and misses of each cache in use."""
+        return {cache: (cache.hits, cache.misses) for cache in self.living}
+
     def forget(self) -> None:
         for cache in self.living:
             cache.clear()
@@ -147,7 +152,7 @@ class Engine:
             except NotExpressible:
                 captured = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
         except BackendFailed as failed:
-            raise failed.error
+            raise failed.error from failed.error.__cause__
         except Exception as error:  # the one place where an error of ours is kept from the user
             if self.options.raise_bugs:
                 raise
@@ -280,6 +285,7 @@ class Details:
         self.op_count = captured.op_count
         self.seconds = captured.seconds
         self.why = why
+        self.number = next(_capture_numbers)
 
 
 def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -296,7 +302,16 @@ def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[s
     return args, kwargs
 
 
+_capture_numbers = count()
+
 ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def engine_of(cache: FrameCache) -> Engine:
+    """The engine that fills a cache."""
+    engine = getattr(cache.on_miss, "__self__", None)
+    assert isinstance(engine, Engine)
+    return engine
 
 
 def engines() -> Iterator[Engine]:

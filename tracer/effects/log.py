@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from tracer.guards.source import Source
 
-DELETED = type("Deleted", (), {"__repr__": lambda self: "DELETED", "__doc__": "Marks a name removed from a namespace."})()
+DELETED = type(
+    "Deleted", (), {"__repr__": lambda self: "DELETED", "__doc__": "Marks a name removed from a namespace."}
+)()
 
 
 class Namespace:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import types
-from os.path import basename
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from os.path import basename
 from typing import Any, Final, NamedTuple
 
 from tracer.guards.explain import expected_words, guard_words
@@ -82,7 +83,7 @@ def anchor_of(source: Source) -> Source | None:
     path = _path(source)
     if path[0].accessor == "argument":
         return path[0]
-    for before, step in zip(path, path[1:], strict=False):
+    for before, step in pairwise(path):
         if step.accessor == "contents" or (before.accessor == "globals" and step.accessor == "item"):
             return step
     return None

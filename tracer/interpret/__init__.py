@@ -5,8 +5,6 @@ Importing this package registers every opcode handler and every lookaside.
 
 from __future__ import annotations
 
-from typing import Any
-
 from tracer.interpret import handlers, lookasides
 from tracer.interpret.run import run
 

@@ -95,8 +95,7 @@ def _bind_keywords(
         _refuse(
             trace,
             function,
-            f"got some positional-only arguments passed as keyword arguments: "
-            f"'{', '.join(positional_only)}'",
+            f"got some positional-only arguments passed as keyword arguments: '{', '.join(positional_only)}'",
         )
 
 
@@ -110,7 +109,9 @@ def _fill_defaults(trace: Trace, function: Item, code: Code, slots: list[Item], 
             slots[index] = default
 
 
-def _fill_keyword_only(trace: Trace, function: Item, code: Code, slots: list[Item], defaults: Mapping[str, Item]) -> None:
+def _fill_keyword_only(
+    trace: Trace, function: Item, code: Code, slots: list[Item], defaults: Mapping[str, Item]
+) -> None:
     missing: list[str] = []
     for index in range(code.argument_count, code.argument_count + code.keyword_only_count):
         if slots[index] is MISSING:
@@ -125,10 +126,7 @@ def _fill_keyword_only(trace: Trace, function: Item, code: Code, slots: list[Ite
 
 def _missing(trace: Trace, function: Item, names: list[str], kind: str) -> None:
     quoted = [f"'{name}'" for name in names]
-    if len(quoted) > 2:
-        listed = f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
-    else:
-        listed = " and ".join(quoted)
+    listed = " and ".join(quoted) if len(quoted) < 3 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     plural = "s" if len(names) > 1 else ""
     _refuse(trace, function, f"missing {len(names)} required {kind} argument{plural}: {listed}")
 

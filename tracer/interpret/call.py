@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import types
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,22 @@ from tracer.interpret.policy import (
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import COROUTINE, RECURSION, SKIPPED_FUNCTION, UNSUPPORTED_CALL
 from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
-from tracer.values.base import LITERALS, MISSING, NUMPY_FUNCTIONS, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value, realise
-from tracer.values.containers import DictValue, SequenceValue, SetValue, known_lazies
+from tracer.values.base import (
+    LITERALS,
+    MISSING,
+    NUMPY_FUNCTIONS,
+    NUMPY_SCALARS,
+    PYTHON_TYPES,
+    Item,
+    Lazy,
+    Value,
+    realise,
+    type_of,
+)
+from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, known_lazies
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
-from tracer.values.objects import ObjectValue, PartialValue
+from tracer.values.iterators import TABLE_ITERATORS, VIEW_TYPES, DictView, IteratorValue
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
 
 if TYPE_CHECKING:
     from tracer.guards.source import Source
@@ -106,8 +119,8 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
 def call_lookaside(
     trace: Trace, function: Any, lookaside: Callable[..., Item], args: Sequence[Item], kwargs: Mapping[str, Item]
 ) -> Item:
-    if type(function) in METHOD_DESCRIPTORS and args and type(args[0]) is Lazy:
-        args = [args[0].realise(trace), *args[1:]]
+    if type(function) in METHOD_DESCRIPTORS:
+        args = _with_receiver(trace, function, args)
     if lookaside not in TAKES_LAZY:
         args = known_lazies(trace, args)
         kwargs = {name: realise(trace, arg) for name, arg in kwargs.items()} if kwargs else kwargs
@@ -122,6 +135,31 @@ def call_lookaside(
             trace.stop(UNSUPPORTED_CALL, f"{describe(function)} with these arguments")
         raise
 
+
+def _with_receiver(trace: Trace, function: Any, args: Sequence[Item]) -> Sequence[Item]:
+    """The arguments of a C method, the first realised and of a kind that a lookaside knows."""
+    if args and type(args[0]) is Lazy:
+        args = [args[0].realise(trace), *args[1:]]
+    kinds = RECEIVERS.get(function.__objclass__)
+    if kinds is not None:
+        fits = args and isinstance(args[0], kinds) and issubclass(type_of(trace, args[0]), function.__objclass__)
+        if not fits:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of what is no {function.__objclass__.__name__} of the trace")
+    return args
+
+
+RECEIVERS: dict[type, type | tuple[type, ...]] = {
+    **dict.fromkeys((list, deque), ListValue),
+    **dict.fromkeys((dict, OrderedDict, defaultdict), DictValue),
+    **dict.fromkeys((set, frozenset), (SetValue, frozenset)),
+    tuple: (TupleValue, tuple),
+    types.GeneratorType: GeneratorValue,
+    BaseException: ExceptionValue,
+    **dict.fromkeys(VIEW_TYPES.values(), DictView),
+    **dict.fromkeys((*TABLE_ITERATORS.values(), type(iter([])), type(iter(()))), IteratorValue),
+    **dict.fromkeys((enumerate, zip, map, filter, reversed, type(reversed([]))), IteratorValue),
+}
+"""Class of a C method to the kinds of items that its lookaside can be given as self."""
 
 # Python functions ------------------------------------------------------------------------------------
 
@@ -167,9 +205,7 @@ class FunctionFacts:
         )
 
 
-def call_function(
-    trace: Trace, function: types.FunctionType, args: Sequence[Item], kwargs: Mapping[str, Item]
-) -> Item:
+def call_function(trace: Trace, function: types.FunctionType, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     """Interpret a real Python function."""
     facts = trace.function_facts.get(id(function))
     if facts is None:
@@ -186,9 +222,7 @@ def call_function(
             trace.stop(*refused)
         facts = trace.function_facts[id(function)] = FunctionFacts(trace, function)
     slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
-    return enter(
-        trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
-    )
+    return enter(trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function)
 
 
 def _call_constant(
@@ -215,9 +249,7 @@ def call_nested(trace: Trace, value: NestedFunction, args: Sequence[Item], kwarg
             trace.stop(*refused)
         facts = trace.function_facts[id(function)] = FunctionFacts(trace, function, value.source)
     slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
-    return enter(
-        trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function
-    )
+    return enter(trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function)
 
 
 def enter(
@@ -279,6 +311,9 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
         if len(trace.effects.changed) != effects:
             trace.stop(UNSUPPORTED_CALL, f"{describe(function)} remembers its results, and does more than compute them")
         return result
+    if type(function) is types.BuiltinFunctionType and type(function.__self__) in LITERALS:
+        args = [function.__self__, *args]
+        function = getattr(type(function.__self__), function.__name__)
     polyfill = POLYFILLS.get(function)
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)
@@ -321,5 +356,3 @@ def describe(function: Any) -> str:
     module = getattr(function, "__module__", None) or getattr(getattr(function, "__objclass__", None), "__module__", "")
     name = getattr(function, "__qualname__", None) or repr(function)
     return f"{module}.{name}" if module and module != "builtins" else name
-
-

@@ -88,7 +88,9 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
             missing = cls.__abstractmethods__
             names = ", ".join(sorted(missing))
             plural = "s" if len(missing) > 1 else ""
-            trace.throw(TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}")
+            trace.throw(
+                TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}"
+            )
         if any("__del__" in owner.__dict__ for owner in cls.__mro__):
             trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} has a finalizer")
         return ObjectValue(cls)

@@ -29,13 +29,13 @@ class Frame:
         "globals",
         "globals_source",
         "index",
+        "library_of",
         "ops",
         "protected",
         "result",
         "slots",
         "stack",
         "trace",
-        "user",
         "yielded",
     )
 
@@ -67,12 +67,19 @@ class Frame:
         self.result: Item = None
         self.yielded = False
         self.protected = caller is not None and (caller.protected or caller.handled_here)
-        self.user: Frame = self if caller is None or trace.is_user_file(code.filename) else caller.user
+        self.library_of: Frame | None = None
+        if caller is not None and not trace.is_user_file(code.filename):
+            self.library_of = caller.user
 
     @property
     def op(self) -> Op:
         """The instruction running now."""
         return self.ops[max(self.index - 1, 0)]
+
+    @property
+    def user(self) -> Frame:
+        """This frame, or, when it runs library code, the nearest frame of the user's below it."""
+        return self.library_of or self
 
     @property
     def handled_here(self) -> bool:

@@ -28,6 +28,11 @@ class GeneratorValue(IteratorValue):
         self.running = False
         self.returned: Item = None
 
+    @property
+    def left_in_handler(self) -> bool:
+        """Whether it waits inside a try or with block, which runs to its end when CPython drops the generator."""
+        return self.started and not self.ended and self.frame.handled_here
+
     def next(self, context: Trace) -> Item:  # type: ignore[override]
         return self.send(context, None)
 
@@ -102,6 +107,8 @@ class GeneratorValue(IteratorValue):
         return None
 
     def _run(self, trace: Trace) -> Item:
+        if not self.started:
+            trace.generators.append(self)
         self.started = self.running = True
         self.frame.caller = trace.frame
         try:

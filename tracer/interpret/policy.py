@@ -45,7 +45,7 @@ from tracer.reasons import (
     WARNING,
     Reason,
 )
-from tracer.values.base import LITERALS
+from tracer.values.base import LITERALS, NUMPY_SCALARS
 
 LOOKASIDES: dict[Any, Callable[..., Any]] = {}
 """Callable to what the tracer does instead: `f(trace, *args, **kwargs)`."""
@@ -123,6 +123,7 @@ PURE_CLASSES: frozenset[type] = frozenset(
         *(int, float, complex, str, bytes, bool, range),
         *(torch.device, torch.dtype, torch.Size, torch.finfo, torch.iinfo, torch.layout, torch.memory_format),
         *(datetime.timedelta, datetime.date, datetime.datetime, Fraction, re.Pattern),
+        *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
     }
 )
 """Classes whose instances are immutable: called with constants, CPython makes them."""
@@ -155,7 +156,7 @@ def is_pure(function: Any) -> bool:
             return owner in PURE_CLASSES
         return function.__module__ in PURE_MODULES
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType):
-        return function.__objclass__ in IMMUTABLE_CLASSES or issubclass(function.__objclass__, numpy.generic)
+        return function.__objclass__ in IMMUTABLE_CLASSES or issubclass(function.__objclass__, NUMPY_SCALARS)
     if kind is types.MethodWrapperType:
         return type(function.__self__) in LITERALS or isinstance(function.__self__, type)
     return False

@@ -6,6 +6,7 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -181,7 +182,9 @@ class Shapes:
 
     def forget_erased(self) -> None:
         """Calls were removed from the graph: make those of them that compute sizes again when asked."""
-        self.nodes = {expression: node for expression, node in self.nodes.items() if not getattr(node, "_erased", False)}
+        self.nodes = {
+            expression: node for expression, node in self.nodes.items() if not getattr(node, "_erased", False)
+        }
 
     def symint(self, expression: Any) -> Any:
         return self.environment.create_symintnode(expression, hint=None)
@@ -277,7 +280,7 @@ def postfix(expression: Any, sources: dict[Any, Source], places: list[Source]) -
         if not exponent.is_Integer or not 1 <= int(exponent) <= 8:
             raise NotExpressible(str(expression))
         part = postfix(base, sources, places)
-        return part + (part + [("*", 0)]) * (int(exponent) - 1)
+        return part + [*part, ("*", 0)] * (int(exponent) - 1)
     name = POSTFIX.get(kind)
     if name is None:
         raise NotExpressible(str(expression))
@@ -288,8 +291,6 @@ def postfix(expression: Any, sources: dict[Any, Source], places: list[Source]) -
 
 
 def _operator(expression: Any) -> tuple[Any, tuple[Any, ...]]:
-    import operator
-
     operators = {
         "Add": operator.add,
         "Mul": operator.mul,

@@ -188,7 +188,7 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
     value = TensorValue(torch.Tensor, node, new.meta)
     if new.alias_of is not None:
         base = tensors[new.alias_of].base
-        value.base = base
+        value.viewed = base
         trace.views.setdefault(id(base), [base]).append(value)
     return value
 

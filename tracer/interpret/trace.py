@@ -89,6 +89,7 @@ class Trace:
         self.stop_value: Item = None
         self.step = 0
         self.loops = 0
+        self.generators: list[Any] = []
         self.autocast_depth = 0
         self.settings: dict[Any, Item] = {}
         self.views: dict[int, list[TensorValue]] = {}
@@ -99,6 +100,13 @@ class Trace:
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.opened: set[int] = set()
         self.shapes = shapes
+
+    def close(self) -> None:
+        """Let go of everything, so that no collector is needed to free what the program was given."""
+        for value in self.known.values():
+            if isinstance(value, ObjectValue):
+                value.dictionary = None
+        vars(self).clear()
 
     # Facts and guards ----------------------------------------------------------------------------
 
@@ -303,7 +311,7 @@ class Trace:
             return function(*args, **kwargs)
         except GraphBreak:
             raise
-        except Exception as error:  # whatever a C function raises is the program's to handle
+        except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)
             raise Raised(self.chain(self.born_exception(error))) from None
 
     def throw(self, cls: type[BaseException], *args: object, **fields: Item) -> NoReturn:

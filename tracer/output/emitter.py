@@ -17,6 +17,8 @@ import torch
 from tracer.interpret.shapes import as_python, python_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracer.guards.source import Source
     from tracer.values.tensors import TensorValue
 

@@ -14,7 +14,7 @@ from tracer.guards.source import Source
 from tracer.output.emitter import Emitter
 from tracer.output.rebuild import expression, setting
 from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
-from tracer.values.containers import UNREAD, DictValue, ListValue, SetValue
+from tracer.values.containers import DictValue, ListValue, SetValue
 from tracer.values.functions import CellValue
 from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
@@ -74,7 +74,9 @@ def _cell(emitter: Emitter, cell: CellValue) -> None:
 
 def _unchanged(item: Item, source: Source | None) -> bool:
     """Whether an item is still what `source` led to."""
-    return item is UNREAD or isinstance(item, Value) and item.source is source and (type(item) is Lazy or item.source is not None)
+    return item is UNREAD or (
+        isinstance(item, Value) and item.source is source and (type(item) is Lazy or item.source is not None)
+    )
 
 
 def _list(emitter: Emitter, value: ListValue) -> None:

@@ -28,7 +28,7 @@ from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import Frame, HandledBefore
 from tracer.interpret.trace import Trace
-from tracer.output.emitter import Emitter
+from tracer.output.emitter import Emitter, Unrebuildable
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.rebuild import cell_expression, expression
 from tracer.values.base import MISSING
@@ -139,7 +139,10 @@ def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list
 
 
 def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
-    """Names that a program always has."""
+    """Names that a program always has. Raises Unrebuildable where CPython would still have something to run."""
+    for generator in trace.generators:
+        if generator.left_in_handler:
+            raise Unrebuildable("a generator that was left inside a try block", generator.birth)
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter"})
     emitter.names.update({"setattr", "delattr", "super", "graph", code.name})
     emitter.shapes = trace.shapes

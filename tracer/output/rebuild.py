@@ -349,7 +349,7 @@ def cell_expression(emitter: Emitter, cell: CellValue) -> str:
 
 def _method(emitter: Emitter, value: BoundMethod) -> str:
     function, instance = expression(emitter, value.function), expression(emitter, value.instance)
-    if isinstance(value.function, types.FunctionType) or isinstance(value.function, Value):
+    if isinstance(value.function, (types.FunctionType, Value)):
         return f"{emitter.constant(types.MethodType, 'MethodType')}({function}, {instance})"
     return f"{function}.__get__({instance})"
 

@@ -80,7 +80,10 @@ def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Ite
     try:
         return context.call(hook, [value, name])
     except Raised as raised:
-        if not issubclass(raised.value.cls, AttributeError) or context.class_attribute(value.cls, "__getattr__") is MISSING:
+        if (
+            not issubclass(raised.value.cls, AttributeError)
+            or context.class_attribute(value.cls, "__getattr__") is MISSING
+        ):
             raise
     return _missing_attribute(context, value, name)
 
@@ -211,7 +214,11 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         known = value.field(name)
         if known is not UNREAD:
             return known
-        if isinstance(value, ExceptionValue) and issubclass(descriptor.__objclass__, BaseException) and is_builtin(descriptor):
+        if (
+            isinstance(value, ExceptionValue)
+            and issubclass(descriptor.__objclass__, BaseException)
+            and is_builtin(descriptor)
+        ):
             return read_field(context, value, name)
         if value.object is not MISSING:
             return _outside_field(context, value, name)
@@ -303,7 +310,9 @@ SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__doc__": _doc,
     "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
     "args": lambda context, value: make_tuple(value.arguments) if isinstance(value, PartialValue) else MISSING,
-    "keywords": lambda context, value: DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING,
+    "keywords": lambda context, value: (
+        DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING
+    ),
     "maxlen": lambda context, value: value.maxlen if issubclass(value.cls, deque) else MISSING,
 }
 """C-level attributes that the trace knows itself."""
@@ -417,7 +426,11 @@ def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
 def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
     meta = type(cls)
     meta_found = context.class_attribute(meta, name)
-    if meta_found is not MISSING and type(meta_found) is not types.FunctionType and _is_data_descriptor(context, meta_found):
+    if (
+        meta_found is not MISSING
+        and type(meta_found) is not types.FunctionType
+        and _is_data_descriptor(context, meta_found)
+    ):
         if type(meta_found) is property:
             return context.call(meta_found.fget, [cls])
         if name == "__class__":
@@ -524,7 +537,9 @@ def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> N
     if item is MISSING:
         written = context.effects.read(holder, name, MISSING)
         if written is DELETED or (written is MISSING and name not in target.__dict__):
-            what = f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
+            what = (
+                f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
+            )
             context.throw(AttributeError, f"{what} has no attribute '{name}'")
         if written is MISSING:
             get_attribute(context, target, name)
@@ -562,7 +577,9 @@ def function_attribute(context: Context, value: FunctionValue, name: str) -> Ite
         "__name__": lambda: value.name,
         "__qualname__": lambda: value.code.co_qualname,
         "__module__": lambda: value.globals.get("__name__"),
-        "__doc__": lambda: value.code.co_consts[0] if value.code.co_consts and isinstance(value.code.co_consts[0], str) else None,
+        "__doc__": lambda: (
+            value.code.co_consts[0] if value.code.co_consts and isinstance(value.code.co_consts[0], str) else None
+        ),
         "__code__": lambda: value.code,
         "__defaults__": lambda: make_tuple(value.defaults) if value.defaults else None,
         "__kwdefaults__": lambda: DictValue(dict, dict(value.keyword_defaults)) if value.keyword_defaults else None,

@@ -132,7 +132,11 @@ class DictValue(ObjectValue):
     __slots__ = ("changed", "complete", "items")
 
     def __init__(
-        self, cls: type = dict, items: dict[Item, Item] | None = None, source: Source | None = None, obj: object = MISSING
+        self,
+        cls: type = dict,
+        items: dict[Item, Item] | None = None,
+        source: Source | None = None,
+        obj: object = MISSING,
     ) -> None:
         super().__init__(cls, source, obj)
         self.items: dict[Item, Item] = items if items is not None else {}
@@ -255,5 +259,3 @@ def make_tuple(items: Iterable[Item]) -> Item:
 def known_lazies(context: Context, items: Iterable[Item]) -> list[Item]:
     """Items with every lazy constant realised (and guarded)."""
     return [item.realise(context) if type(item) is Lazy else item for item in items]
-
-

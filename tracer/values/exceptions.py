@@ -44,7 +44,9 @@ NATIVE_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
 """Fields that a constructor works out from its arguments; its exceptions are made by CPython."""
 
 
-def fields_of(cls: type[BaseException], rows: tuple[tuple[type[BaseException], tuple[str, ...]], ...]) -> tuple[str, ...]:
+def fields_of(
+    cls: type[BaseException], rows: tuple[tuple[type[BaseException], tuple[str, ...]], ...]
+) -> tuple[str, ...]:
     """The names that a table of fields gives for an exception class."""
     return next((names for base, names in rows if issubclass(cls, base)), ())
 

@@ -17,7 +17,15 @@ import torch
 from tracer.reasons import DATA_DEPENDENT_INDEX, DATA_DEPENDENT_JUMP, UNSUPPORTED_ITERATOR, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, make_tuple
-from tracer.values.iterators import END, DictView, ItemsIterator, IteratorValue, SequenceIterator, TableIterator, next_item
+from tracer.values.iterators import (
+    END,
+    DictView,
+    ItemsIterator,
+    IteratorValue,
+    SequenceIterator,
+    TableIterator,
+    next_item,
+)
 from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 
@@ -104,7 +112,10 @@ def truth(context: Context, item: Item) -> bool:
         if type(method) is type(truth) and not issubclass(type_of(context, answer), bool):
             context.throw(TypeError, f"__bool__ should return bool, returned {class_name(answer)}")
         return truth(context, answer)
-    if isinstance(item, (SequenceValue, DictValue, SetValue, DictView)) or special(context, item, "__len__") is not MISSING:
+    if (
+        isinstance(item, (SequenceValue, DictValue, SetValue, DictView))
+        or special(context, item, "__len__") is not MISSING
+    ):
         return length(context, item) != 0
     return True
 
@@ -222,11 +233,13 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
         _tensor_operand(left_kind) and _tensor_operand(right_kind)
     ):
         if left is None or right is None:
-            return function is operator.ne if function in (operator.eq, operator.ne) else context.host(function, None, 0)
+            return (
+                function is operator.ne if function in (operator.eq, operator.ne) else context.host(function, None, 0)
+            )
         return context.tensor_op(function, (left, right))
-    if not isinstance(left, Value) and not isinstance(right, Value):
-        if _compares_in_c(context, left) and _compares_in_c(context, right):
-            return context.host(function, left, right)
+    raw = not isinstance(left, Value) and not isinstance(right, Value)
+    if raw and _compares_in_c(context, left) and _compares_in_c(context, right):
+        return context.host(function, left, right)
     name, reflected, symbol = COMPARE[function]
     result = _compare_methods(context, left, right, name, reflected)
     if result is not NotImplemented:
@@ -297,7 +310,9 @@ def unary(context: Context, function: Any, item: Item) -> Item:
     name, symbol = UNARY[function]
     method = special(context, item, name)
     if method is MISSING:
-        context.throw(TypeError, f"bad operand type for {'unary ' if len(symbol) == 1 else ''}{symbol}: '{class_name(item)}'")
+        context.throw(
+            TypeError, f"bad operand type for {'unary ' if len(symbol) == 1 else ''}{symbol}: '{class_name(item)}'"
+        )
     return context.call(method, [item])
 
 
@@ -467,14 +482,17 @@ def contains(context: Context, container: Item, item: Item) -> bool:
     method = special(context, container, "__contains__")
     if method is None:
         context.throw(TypeError, f"'{class_name(container)}' object is not a container")
-    if isinstance(container, Value) or isinstance(container, frozenset) or type(method) is type(contains):
+    if isinstance(container, (Value, frozenset)) or type(method) is type(contains):
         if method is not MISSING:
             return truth(context, context.call(method, [container, item]))
     elif not isinstance(item, Value):
         return context.host(operator.contains, container, item)
     elif isinstance(container, str):
         context.throw(TypeError, f"'in <string>' requires string as left operand, not {class_name(item)}")
-    if special(context, container, "__iter__") in (MISSING, None) and special(context, container, "__getitem__") is MISSING:
+    if (
+        special(context, container, "__iter__") in (MISSING, None)
+        and special(context, container, "__getitem__") is MISSING
+    ):
         context.throw(TypeError, f"argument of type '{class_name(container)}' is not iterable")
     iterator = iterate(context, container)
     while (candidate := next_item(context, iterator)) is not END:

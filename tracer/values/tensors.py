@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracer.values.base import MISSING, Item
+from tracer.values.base import MISSING
 from tracer.values.objects import ObjectValue
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class TensorValue(ObjectValue):
     spread over a storage (requires_grad after an in-place write) can find every view.
     """
 
-    __slots__ = ("base", "meta", "node", "touched")
+    __slots__ = ("meta", "node", "touched", "viewed")
 
     def __init__(
         self,
@@ -35,4 +35,8 @@ class TensorValue(ObjectValue):
         self.node = node
         self.meta = meta
         self.touched = source is None
-        self.base: Item = self
+        self.viewed: TensorValue | None = None
+
+    @property
+    def base(self) -> TensorValue:
+        return self.viewed or self

@@ -196,7 +196,7 @@ IDENTITY_TYPES: tuple[type, ...] = (
     type(typing.Any),
     type(typing.Optional),
     type(typing.List[int]),  # noqa: UP006  the private alias class itself is meant
-    type(typing.Optional[int]),  # noqa: UP007
+    type(typing.Optional[int]),  # noqa: UP045
     typing.TypeVar,
     torch.jit.ScriptFunction,
     torch.nn.attention.SDPBackend,

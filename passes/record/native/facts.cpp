@@ -11,6 +11,7 @@
 #include <torch/csrc/Layout.h>
 #include <torch/csrc/MemoryFormat.h>
 #include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/utils/python_symnode.h>
 
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ class Writer {
   }
 
   const std::string& bytes() const { return bytes_; }
+
+  // Whether there was a tensor without data or a symbol: then the call computes metas, not tensors.
+  bool is_abstract() const { return abstract_; }
 
   template <typename Word>
   void word(Word value) {
@@ -53,11 +57,12 @@ class Writer {
     if (PySlice_Check(value)) return add_slice(reinterpret_cast<PySliceObject*>(value));
     if (THPDevice_Check(value)) {
       const auto& found = reinterpret_cast<THPDevice*>(value)->device;
-      return put(Tag::device, found.type()) && put(found.index());
+      return put(Tag::device, found.type(), found.index());
     }
     if (THPDtype_Check(value) || THPLayout_Check(value) || THPMemoryFormat_Check(value)) {
       return put(Tag::singleton, value);
     }
+    if (torch::is_symint(value) || torch::is_symfloat(value) || torch::is_symbool(value)) abstract_ = true;
     return put(Tag::object, type);
   }
 
@@ -68,9 +73,9 @@ class Writer {
     return true;
   }
 
-  template <typename Word>
-  bool put(Word value) {
-    word(value);
+  template <typename... Words>
+  bool put(Words... values) {
+    (word(values), ...);
     return true;
   }
 
@@ -123,17 +128,20 @@ class Writer {
     const int64_t same = index_in(tensors_, impl);
     put(Tag::tensor, same, impl->device_type(), impl->device().index(), impl->layout(),
         c10::typeMetaToScalarType(impl->dtype()));
+    if (impl->device_type() == c10::kMeta || impl->has_symbolic_sizes_strides()) {
+      abstract_ = true;
+      return true;
+    }
     const bool grad = impl->requires_grad();
     const bool nested = value.is_nested();
     if (nested || impl->layout() != c10::kStrided) {
-      put(grad);
-      if (nested || impl->has_symbolic_sizes_strides()) return put(true);
+      put(grad, nested);
+      if (nested) return true;
       for (const int64_t size : impl->sizes()) word(size);
       return true;
     }
     const int flags = (grad ? 1 : 0) | (impl->is_conj() ? 2 : 0) | (impl->is_neg() ? 4 : 0);
     put(static_cast<char>(flags));
-    if (impl->has_symbolic_sizes_strides()) return put(impl);
     const void* memory = impl->has_storage() ? impl->unsafe_storage().unsafeGetStorageImpl() : nullptr;
     word(memory == nullptr ? int64_t{-1} : index_in(memories_, memory));
     const auto sizes = impl->sizes(), strides = impl->strides();
@@ -173,6 +181,7 @@ class Writer {
   }
 
   int64_t most_integers_;
+  bool abstract_ = false;
   std::string bytes_;
   std::vector<const void*> tensors_, memories_;
 };
@@ -189,12 +198,14 @@ PyObject* facts_of(PyObject*, PyObject* const* args, Py_ssize_t count) {
   for (Py_ssize_t index = 2; index < count; ++index) {
     if (!writer.add(args[index])) return nullptr;
   }
+  if (writer.is_abstract()) Py_RETURN_NONE;
   return PyBytes_FromStringAndSize(writer.bytes().data(), static_cast<Py_ssize_t>(writer.bytes().size()));
 }
 
 PyMethodDef methods[] = {
     {"facts_of", reinterpret_cast<PyCFunction>(facts_of), METH_FASTCALL,
-     "facts_of(most_integers, operator, *values): bytes that are equal for calls with equal facts"},
+     "facts_of(most_integers, operator, *values): bytes that are equal for calls with equal facts, None for "
+     "calls without data"},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import torch
 
 from passes.record.recorder import Recorder
+from passes.record.schema import CorpusError
 
 DEFAULT_ZOO: Final = "tests.models"
 # What a model may raise, in the mode for training mostly; the next one is run all the same.
@@ -30,21 +31,21 @@ class Zoo(Protocol):
 
 
 def zoo_called(name: str) -> Zoo:
-    """The zoo that is the module of this name. Raises ValueError, saying what is missing, if it is none."""
+    """The zoo that is the module of this name. Raises CorpusError, saying what is missing, if it is none."""
     try:
         zoo: Any = importlib.import_module(name)
     except ImportError as error:
-        raise ValueError(f"no zoo {name!r} ({error}); run in the project's folder, or name one with --zoo") from error
+        raise CorpusError(f"no zoo {name!r} ({error}); run in the project's folder, or name one with --zoo") from error
     if not (hasattr(zoo, "NAMES") and hasattr(zoo, "build")):
-        raise ValueError(f"{name} is no zoo: it needs NAMES, by family, and build(name)")
+        raise CorpusError(f"{name} is no zoo: it needs NAMES, by family, and build(name)")
     return zoo
 
 
 def chosen(zoo: Zoo, pattern: str = "*") -> list[str]:
-    """The names in a zoo that match. Raises ValueError if there are none."""
+    """The names in a zoo that match. Raises CorpusError if there are none."""
     names = [name for family in zoo.NAMES.values() for name in family if fnmatch.fnmatch(name, pattern)]
     if not names:
-        raise ValueError(f"no model matches {pattern!r}; families are {', '.join(zoo.NAMES)}")
+        raise CorpusError(f"no model matches {pattern!r}; families are {', '.join(zoo.NAMES)}")
     return list(dict.fromkeys(names))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 
 from passes.record.recorder import Recorder
+from passes.record.schema import CorpusError
 from passes.record.sources.layouts import LAYOUTS, laid_out
 
 MAIN_DTYPE: Final = torch.float32  # in this one all layouts are tried, in the others the first
@@ -63,12 +64,12 @@ class Plan:
 
 
 def chosen(plan: Plan) -> list[Any]:
-    """The OpInfos that the plan takes. Raises ValueError if there are none."""
+    """The OpInfos that the plan takes. Raises CorpusError if there are none."""
     from torch.testing._internal.common_methods_invocations import op_db
 
     found = [info for info in op_db if fnmatch.fnmatch(_title(info), plan.pattern)]
     if not found:
-        raise ValueError(f"no operator of torch's database matches {plan.pattern!r}; try 'add*' or '*conv*'")
+        raise CorpusError(f"no operator of torch's database matches {plan.pattern!r}; try 'add*' or '*conv*'")
     return found[plan.part :: plan.parts]
 
 
@@ -80,6 +81,7 @@ def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
     """Make the calls; gives the name of each operator when it is done."""
     for info in chosen(plan):
         torch.manual_seed(plan.seed)
+        recorder.origin = f"opinfo {_title(info)}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             run_operator(recorder, info, plan)

@@ -14,8 +14,8 @@ import torch
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
-from tracer.interpret.shapes import as_python
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
+from tracer.interpret.shapes import as_python
 from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value, realise, type_of
@@ -163,7 +163,6 @@ def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
 
 HOST_CHECKS = frozenset({"abc", "typing", "torch.nn.parameter"})
 """Modules whose `__instancecheck__` asks `issubclass` of the instance's class."""
-
 
 
 @lookaside(callable)
@@ -546,5 +545,3 @@ def _signature(trace: Trace, function: Item, **kwargs: Item) -> Item:
         return from_host(trace, trace.host(inspect.signature, concrete(trace, function, instances=True), **kwargs))
     except NotConcrete:
         trace.stop(UNSUPPORTED_CALL, "inspect.signature")
-
-

@@ -217,7 +217,9 @@ def _view_contains(trace: Trace, view: DictView, item: Item) -> bool:
         return view.dictionary.lookup(trace, trace.key(item)) is not MISSING
     key, wanted = trace.unpack(item)
     found = view.dictionary.lookup(trace, trace.key(key))
-    return found is not MISSING and (is_same(trace, found, wanted) or trace.truth(trace.call(operator.eq, [found, wanted])))
+    return found is not MISSING and (
+        is_same(trace, found, wanted) or trace.truth(trace.call(operator.eq, [found, wanted]))
+    )
 
 
 def _of_proxy(name: str) -> Any:

@@ -96,7 +96,6 @@ for _base in (list, dict, set):
     lookaside(_function)(_container_new)
 
 
-
 lookaside(types.GeneratorType.send)(generator_send)
 lookaside(types.GeneratorType.throw)(generator_throw)
 lookaside(types.GeneratorType.close)(generator_close)

@@ -12,7 +12,15 @@ from tracer.values.base import MISSING, Item, Value, realise
 from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.iterators import ItemsIterator
-from tracer.values.slots import builtin_iterator, builtin_length, class_name, index_of, sequence_item, special, subscript
+from tracer.values.slots import (
+    builtin_iterator,
+    builtin_length,
+    class_name,
+    index_of,
+    sequence_item,
+    special,
+    subscript,
+)
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
@@ -148,7 +156,9 @@ def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
         return
     items = sequence.change(trace)
     if not -len(items) <= key < len(items):
-        trace.throw(IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range")
+        trace.throw(
+            IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        )
     else:
         items[key] = item
 
@@ -158,7 +168,9 @@ def _delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
     key = subscript(trace, sequence, key)
     size = builtin_length(trace, sequence)
     if not isinstance(key, slice) and not -size <= key < size:
-        trace.throw(IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range")
+        trace.throw(
+            IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        )
     trace.host(operator.delitem, sequence.change(trace), key)
 
 
@@ -219,5 +231,3 @@ def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item 
     payload[:] = made.items
     if modified:
         trace.throw(ValueError, "list modified during sort")
-
-

@@ -1,0 +1,111 @@
+"""`corpus`: what was recorded, in figures, call by call, by SQL, and several corpora made one or compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from passes.record.calls import call_text
+from passes.record.corpus import Corpus, difference
+from passes.record.corpus import merge as merge_corpora
+from passes.record.schema import COLUMNS, TENSOR_FACTS, VERSION, CorpusError
+from tracer.commands.printing import JsonOption, print_json, print_table
+
+application = typer.Typer(no_args_is_help=True, help="Ask a corpus, or make one of several.")
+
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+
+
+@application.command()
+def stat(folder: FolderArgument, most: Annotated[int, typer.Option("--most")] = 20, as_json: JsonOption = False) -> None:
+    """Figures: calls, signatures, operators, errors, bytes per call; and the operators called most."""
+    corpus = Corpus(folder)
+    found, operators = corpus.statistics(), corpus.operators()
+    facts = asdict(found) | {"bytes_per_call": round(found.bytes_per_call, 3)}
+    headings = ("op", "level", "rows", "calls")
+    if as_json:
+        print_json(facts | {"most_called": [dict(zip(headings, row, strict=True)) for row in operators[:most]]})
+        return
+    words = ((name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else value) for name, value in facts.items())
+    print_table(str(folder), ("figure", "value"), words)
+    print_table(f"most called of {len(operators)}", headings, operators[:most])
+
+
+@application.command()
+def show(
+    folder: FolderArgument,
+    op: Annotated[str, typer.Argument(help="An operator, or a part of the names of several.")],
+    most: Annotated[int, typer.Option("--most", help="Rows per operator.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """The calls of one operator, the most frequent first: arguments, results, aliases, writes, errors."""
+    corpus = Corpus(folder)
+    names = corpus.matching(op)
+    if not names:
+        raise CorpusError(f"no operator in {folder} is called {op!r} or like it; see `corpus stat {folder}`")
+    if as_json:
+        rows = [row for name in names for row in islice(corpus.load(name).to_pylist(), most)]
+        print_json([row | {"arguments": dict(row["arguments"])} for row in rows])
+        return
+    for name in names:
+        for call in corpus.calls(name, most):
+            typer.echo(f"{call.count:>8}  {call_text(call)}  {call.location}".rstrip())
+
+
+@application.command()
+def sql(folder: FolderArgument, query: str, as_json: JsonOption = False) -> None:
+    """Ask the table `calls` in SQL. `tensor(given[1]).size` reads a tensor's facts; see `corpus schema`."""
+    names, rows = Corpus(folder).sql(query)
+    if as_json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        print_table(f"{len(rows):,} rows", names, rows)
+
+
+@application.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Corpora; the target may be among them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged corpus.")],
+    memory: Annotated[int, typer.Option("--memory", help="MiB that merging may take.", min=64)] = 256,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one file of several corpora (or of one in many parts); equal calls are counted together."""
+    from rich.console import Console
+
+    corpora = [Corpus(source) for source in sources]
+    with Console(stderr=True).status(f"merging {sum(len(corpus.files) for corpus in corpora)} files ..."):
+        path = merge_corpora(corpora, output, memory << 20)
+    found = Corpus(output).statistics()
+    if as_json:
+        print_json({"file": path, "rows": found.rows, "calls": found.calls, "bytes": found.bytes})
+    else:
+        typer.echo(f"{path}: {found.rows:,} different calls of {found.calls:,}, {found.bytes:,} bytes", err=True)
+
+
+@application.command()
+def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
+    """Operators whose calls are in one corpus only, or gave something else. Exits with 1 if there are any."""
+    found = difference(Corpus(left), Corpus(right))
+    if as_json:
+        print_json([asdict(row) for row in found])
+    elif found:
+        rows = ((r.op, r.level, r.only_left, r.only_right, r.changed, r.same) for r in found)
+        print_table("signatures", ("op", "level", "only left", "only right", "other outcome", "same"), rows)
+    else:
+        typer.echo("no difference", err=True)
+    raise typer.Exit(1 if found else 0)
+
+
+@application.command()
+def schema(as_json: JsonOption = False) -> None:
+    """The columns of a corpus, and what `tensor(text)` gives in SQL."""
+    if as_json:
+        print_json({"version": VERSION, "columns": [asdict(column) for column in COLUMNS], "tensor": TENSOR_FACTS})
+        return
+    print_table(f"calls (schema version {VERSION})", ("column", "type", "meaning"), ((c.name, c.type, c.meaning) for c in COLUMNS))
+    rows = ((name, kind, usual or "") for name, (kind, usual) in TENSOR_FACTS.items())
+    print_table("tensor(text)", ("fact", "type", "when not said"), rows)

@@ -1,0 +1,158 @@
+"""`record`: the calls of a program, of torch's database of operators, or of models, into a corpus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from passes.record.program import run_program
+from passes.record.recorder import Recorder
+from passes.record.schema import LEVELS, CorpusError
+from passes.record.sources import models, operators
+from passes.record.values import DTYPE_BY_NAME
+from tracer.commands.printing import JsonOption, print_json, with_progress
+
+RUN = "run"
+
+
+class ProgramGroup(TyperGroup):
+    """A group in which words that name no command are those of the command `run`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = [RUN, *args]
+        return super().parse_args(ctx, args)
+
+
+application = typer.Typer(
+    cls=ProgramGroup,
+    no_args_is_help=True,
+    help="Record calls of tensor operators into a corpus: `record -o DIR script.py args...`, "
+    "`record -o DIR -- -m pytest ...`, `record opinfo -o DIR` or `record models -o DIR`.",
+)
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the corpus.")]
+LevelOption = Annotated[list[str], typer.Option("--level", help=f"What is seen; repeatable: {', '.join(LEVELS)}.")]
+MemoryOption = Annotated[int, typer.Option("--memory", help="MiB kept in memory before a part is written.", min=1)]
+IntegersOption = Annotated[
+    int, typer.Option("--integers", help="Record the elements of integer tensors of up to so many.", min=0)
+]
+BackwardOption = Annotated[bool, typer.Option("--backward/--no-backward", help="Record backward passes too.")]
+ATEN = ["aten"]
+
+
+def recorder_of(output: Path, level: Sequence[str], memory: int, integers: int) -> Recorder:
+    return Recorder(output, level, memory << 20, integers)
+
+
+def finish(recorder: Recorder, started: float, as_json: bool) -> None:
+    """Write what is left and say what there is."""
+    recorder.close()
+    seconds = round(time.perf_counter() - started, 3)
+    if as_json:
+        print_json({"corpus": str(recorder.folder), "rows": recorder.spilled_rows, "seconds": seconds})
+    else:
+        typer.echo(f"{recorder.spilled_rows:,} different calls in {recorder.folder}, {seconds:.3g} s", err=True)
+
+
+def record_all(recorder: Recorder, steps: Iterable[str], total: int, doing: str, as_json: bool) -> None:
+    started = time.perf_counter()
+    try:
+        for _ in with_progress(steps, total, doing):
+            pass
+    finally:
+        finish(recorder, started, as_json)
+
+
+@application.command(
+    RUN,
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+    short_help="A script, or -m and a module (`run` may be left out).",
+)
+def run(
+    program: Annotated[list[str], typer.Argument(help="script.py args..., or -- -m module args...")],
+    output: OutputOption,
+    level: LevelOption = ATEN,
+    memory: MemoryOption = 256,
+    integers: IntegersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a program as python would, and record its calls. Exits with the program's own status."""
+    recorder = recorder_of(output, level, memory, integers)
+    started = time.perf_counter()
+    try:
+        status = run_program(recorder, program)
+    finally:
+        finish(recorder, started, as_json)
+    raise typer.Exit(status)
+
+
+@application.command()
+def opinfo(
+    output: OutputOption,
+    ops: Annotated[str, typer.Option("--ops", help="Pattern of operators' names, such as '*conv*'.")] = "*",
+    dtype: Annotated[list[str], typer.Option("--dtype", help="Such as f32; repeatable. All usual ones if none.")] = [],  # noqa: B006
+    layout: Annotated[list[str], typer.Option("--layout", help="Such as transposed; repeatable.")] = [],  # noqa: B006
+    samples: Annotated[int | None, typer.Option("--samples", help="At most so many per operator and dtype.")] = None,
+    part: Annotated[str, typer.Option("--part", help="I/N: every N-th operator from I on, to share the work.")] = "0/1",
+    backward: BackwardOption = True,
+    errors: Annotated[bool, typer.Option("--errors/--no-errors", help="Record inputs that are errors too.")] = True,
+    level: LevelOption = ATEN,
+    memory: MemoryOption = 256,
+    integers: IntegersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Record torch's own database of operators: samples in several layouts and dtypes, backward, errors."""
+    index, parts = part_of(part)
+    plan = operators.Plan(
+        pattern=ops,
+        dtypes=[known("dtype", name, DTYPE_BY_NAME) for name in dtype] or operators.DTYPES,
+        layouts=[known("layout", name, {key: key for key in operators.LAYOUTS}) for name in layout]
+        or tuple(operators.LAYOUTS),
+        backward=backward,
+        errors=errors,
+        samples=samples,
+        part=index,
+        parts=parts,
+    )
+    total = len(operators.chosen(plan))
+    recorder = recorder_of(output, level, memory, integers)
+    record_all(recorder, operators.run(recorder, plan), total, "recording", as_json)
+
+
+@application.command("models")
+def record_models(
+    output: OutputOption,
+    names: Annotated[str, typer.Option("--names", help="Pattern of models' names, such as 'gpt*'.")] = "*",
+    zoo: Annotated[str, typer.Option("--zoo", help="Module with NAMES and build(name).")] = models.DEFAULT_ZOO,
+    backward: BackwardOption = True,
+    level: LevelOption = ATEN,
+    memory: MemoryOption = 256,
+    integers: IntegersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Record the models of a zoo (the tests' by default), forward and backward."""
+    found = models.zoo_called(zoo)
+    total = len(models.chosen(found, names))
+    recorder = recorder_of(output, level, memory, integers)
+    record_all(recorder, models.run(recorder, found, names, backward), total, "recording", as_json)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """`1/4` as numbers. Raises CorpusError if it is not that."""
+    first, slash, last = text.partition("/")
+    if not (slash and first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise CorpusError(f"--part {text!r} is not I/N with I from 0 to N - 1")
+    return int(first), int(last)
+
+
+def known(what: str, name: str, table: dict[str, Any]) -> Any:
+    """The entry called `name`. Raises CorpusError listing what there is."""
+    if name not in table:
+        raise CorpusError(f"no {what} {name!r}; there are {', '.join(sorted(table))}")
+    return table[name]
