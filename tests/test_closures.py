@@ -5,7 +5,7 @@ import functools
 import torch
 
 from tests.check import check, one_graph
-from tracer import graph_break
+from tracer import capture, counters, graph_break, reset
 
 
 def test_free_variable_is_read():
@@ -255,3 +255,42 @@ def test_class_cell_and_super():
         return instance.scale(x)
 
     one_graph(program, torch.ones(2))
+
+
+def test_a_new_closure_across_each_break():
+    def program(x, factor):
+        def scaled(value, offset=2, *, twice=False):
+            return value * factor + offset + twice
+
+        graph_break()
+        first = scaled(x)
+        combined = lambda value: scaled(value, twice=True) + first  # noqa: E731
+        graph_break()
+        return combined(x), scaled is combined
+
+    check(program, torch.ones(2), 3, calls=4)
+
+
+def test_a_closure_of_an_instance_is_shared_by_instances():
+    class Scale(torch.nn.Module):
+        def __init__(self, factor):
+            super().__init__()
+            self.function = lambda x: x * factor
+
+        def forward(self, x):
+            return self.function(x)
+
+    reset()
+    call = capture(lambda module, x: module(x), strict=True)
+    for factor, captures in ((2.0, 1), (2.0, 1), (3.0, 2)):
+        assert torch.equal(call(Scale(factor), torch.ones(2)), torch.full((2,), factor))
+        assert counters().captures == captures
+
+
+def test_a_closure_known_by_its_code_is_still_itself():
+    def outer(x, function, table):
+        return x + (1 if function is chosen else 2) + table[function] + function(x)
+
+    chosen = (lambda: lambda x: x * 2)()
+    other = (lambda: lambda x: x * 3)()
+    check(lambda x: outer(x, chosen, {chosen: 1}) + outer(x, other, {other: 5}), torch.ones(2))

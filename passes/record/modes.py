@@ -75,6 +75,7 @@ NOT_SEEN: Final = frozenset(
         "_set_grad_enabled",
     ]
 )
+PLAIN: Final = frozenset((torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 SEEN_PROPERTIES: Final = frozenset(("T", "mT", "H", "mH", "real", "imag", "data"))
 
 
@@ -102,7 +103,7 @@ class FunctionMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if is_seen(func):
-            return func(*args, **kwargs) if types else self._see("function", func, args, kwargs)
+            return self._see("function", func, args, kwargs) if PLAIN.issuperset(types) else func(*args, **kwargs)
         inner = run_through(func)
         if inner is None or func in self._entered:
             return func(*args, **kwargs)

@@ -122,6 +122,7 @@ class Recorder:
     def _see_new(
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
+        self._make_room()
         with torch._C.DisableTorchFunction():
             origin = user_location() if self.origin is None else self.origin
             inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, origin)
@@ -133,13 +134,13 @@ class Recorder:
             raise
         after = self._facts_after(target, args, kwargs, result)
         if after is None:
+            self._inputs.pop(before, None)
             return result
         with torch._C.DisableTorchFunction():
             inputs.writes = watch.written(declared)
             self._table.resume(before, inputs)
             outcome = inputs.outcomes.get(after) or self._table.returned(inputs, after, numbering, result)
         outcome.count += 1
-        self._spill_if_full()
         return result
 
     def _note_result(
@@ -153,21 +154,21 @@ class Recorder:
         result: Any,
     ) -> Outcome:
         """A new outcome of calls with known inputs: it depends on data, or the table was spilled meanwhile."""
+        self._make_room()
         with torch._C.DisableTorchFunction():
             self._table.resume(before, inputs)
             _, numbering, _ = self._table.open(before, inputs.level, target, args, kwargs, inputs.location)
-            outcome = self._table.returned(inputs, after, numbering, result)
-        self._spill_if_full()
-        return outcome
+            return self._table.returned(inputs, after, numbering, result)
 
     def _note_error(self, before: bytes, inputs: Inputs, error: Exception) -> None:
+        self._make_room()
         self._table.resume(before, inputs)
         key = f"{type(error).__qualname__}: {error}".encode(errors="replace")
         outcome = inputs.outcomes.get(key) or self._table.raised(inputs, key, error)
         outcome.count += 1
-        self._spill_if_full()
 
-    def _spill_if_full(self) -> None:
+    def _make_room(self) -> None:
+        """Spill if the memory is used up, before something is added."""
         if self._table.bytes > self.memory // 2:  # writing takes as much again
             self.spill()
 

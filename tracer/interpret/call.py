@@ -318,8 +318,10 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)
     if isinstance(function, GETTERS):
-        cls, arguments, *_ = function.__reduce__()
-        return call(trace, call(trace, POLYFILLS[cls], arguments, {}), args, kwargs)
+        maker, arguments, *_ = function.__reduce__()
+        bound = maker if isinstance(maker, functools.partial) else functools.partial(maker)
+        getter = call(trace, POLYFILLS[bound.func], [*bound.args, *arguments], bound.keywords)
+        return call(trace, getter, args, kwargs)
     if not callable(function):
         trace.throw(TypeError, f"'{type(function).__name__}' object is not callable")
     method = trace.class_attribute(type(function), "__call__")

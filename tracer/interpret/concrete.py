@@ -12,7 +12,7 @@ import torch
 from tracer.guards.source import constant, kept
 from tracer.interpret.policy import HOST_OBJECTS
 from tracer.interpret.shapes import as_python
-from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, PYTHON_TYPES, Item, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.functions import BoundMethod
 from tracer.values.iterators import DictView
@@ -109,7 +109,7 @@ _BUILDERS: dict[type, Any] = {
 def from_host(trace: Trace, obj: Any) -> Item:
     """The item for an object that a pure function has just made."""
     cls = type(obj)
-    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(obj, type):
+    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(obj, (type, *NUMPY_SCALARS)):
         return obj
     if cls is tuple:
         return make_tuple([from_host(trace, part) for part in obj])

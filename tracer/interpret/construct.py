@@ -14,9 +14,10 @@ from tracer.interpret.policy import LOOKASIDES, PURE_CLASSES, class_refusal
 from tracer.interpret.polyfills import POLYFILLS
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL
 from tracer.values.attributes import HEAP_TYPE, bind
-from tracer.values.base import Item, type_of
+from tracer.values.base import NUMPY_SCALARS, Item, type_of
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.exceptions import NATIVE_FIELDS, fields_of
+from tracer.values.iterators import DictView
 from tracer.values.objects import ExceptionValue, ObjectValue
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """type.__call__."""
     if issubclass(cls, enum.Enum) and not cls.__members__:
         trace.stop(CLASS_DEFINITION, f"{cls.__name__}() makes an enumeration")
-    if cls in PURE_CLASSES or issubclass(cls, enum.Enum):
+    if cls in PURE_CLASSES or issubclass(cls, (enum.Enum, *NUMPY_SCALARS)):
         return _by_host(trace, cls, args, kwargs)
     polyfill = POLYFILLS.get(cls)
     if polyfill is not None:
@@ -125,7 +126,7 @@ def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    return SetValue(cls, [trace.key(item) for item in trace.unpack(args[0])] if args else [])
+    return SetValue(cls, frozenset(elements(trace, args[0]) if args else ()))
 
 
 ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
@@ -170,7 +171,19 @@ def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) ->
 
 
 def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
-    keys = [trace.key(item) for item in trace.unpack(iterable)]
+    keys = elements(trace, iterable)
     payload = instance.change(trace)
     payload.clear()
     payload.update(keys)
+
+
+def elements(trace: Trace, item: Item) -> Any:
+    """A host iterable of an item's elements, of the kind that makes CPython fill a set in the same way."""
+    if isinstance(item, SetValue):
+        return item.all(trace)
+    if isinstance(item, frozenset):
+        return item
+    if isinstance(item, DictView) and item.kind != "values":
+        return dict.fromkeys(trace.key(element) for element in item.all(trace)).keys()
+    keys = [trace.key(element) for element in trace.unpack(item)]
+    return dict.fromkeys(keys) if isinstance(item, DictValue) else keys

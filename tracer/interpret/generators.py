@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import types
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ class GeneratorValue(IteratorValue):
     @property
     def left_in_handler(self) -> bool:
         """Whether it waits inside a try or with block, which runs to its end when CPython drops the generator."""
-        return self.started and not self.ended and self.frame.handled_here
+        return self.started and not self.ended and _does_more_when_closed(self.frame)
 
     def next(self, context: Trace) -> Item:  # type: ignore[override]
         return self.send(context, None)
@@ -160,3 +161,30 @@ def generator_close(trace: Trace, generator: GeneratorValue) -> None:
 def _raise_stop(trace: Trace, generator: GeneratorValue) -> None:
     returned, generator.returned = generator.returned, None
     trace.throw(StopIteration, *(() if returned is None else (returned,)))
+
+
+PASSED_ON = frozenset({"PUSH_EXC_INFO", "CHECK_EXC_MATCH", "BUILD_TUPLE", "COPY", "POP_EXCEPT"})
+"""What a handler runs to see that an exception is not its own."""
+
+
+def _does_more_when_closed(frame: Frame) -> bool:
+    """Whether a handler around the suspended instruction would run more than tests that GeneratorExit fails."""
+    code = frame.code
+    handler = code.handlers[frame.index - 1]
+    while handler is not None:
+        index = handler.target
+        while (op := code.ops[index]).name != "RERAISE":
+            if op.name == "POP_JUMP_IF_FALSE":
+                index = op.operand
+            elif op.name in PASSED_ON or (op.name == "LOAD_GLOBAL" and _is_another_error(frame, op.operand)):
+                index += 1
+            else:
+                return True
+        handler = code.handlers[index]
+    return False
+
+
+def _is_another_error(frame: Frame, name: str) -> bool:
+    """Whether a global name means an exception class that does not catch GeneratorExit."""
+    cls = frame.globals.get(name, getattr(builtins, name, None))
+    return isinstance(cls, type) and issubclass(cls, BaseException) and not issubclass(GeneratorExit, cls)

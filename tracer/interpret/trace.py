@@ -6,6 +6,7 @@ The graph, the guards and the effect log grow here and nowhere else.
 from __future__ import annotations
 
 import enum
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from os import path
@@ -194,7 +195,8 @@ class Trace:
         number = concrete.concrete(self, self.call(method, [item]))
         if not isinstance(number, int):
             self.throw(TypeError, "__hash__ method should return an integer")
-        item.hash = hash(number)
+        number = int(number) if -sys.maxsize <= number <= sys.maxsize else hash(number)
+        item.hash = -2 if number == -1 else number
         alike = self.hashed.setdefault(item.hash, [])
         item.twin = next((other for other in alike if other is not item and slots.equal(self, other, item)), None)
         if item.twin is None and not any(other is item for other in alike):
@@ -333,7 +335,8 @@ class Trace:
         """The item for an exception that CPython has just raised."""
         exception = ExceptionValue(type(error), concrete.from_host(self, error.args))
         for name in (*fields_of(type(error), KEYWORD_FIELDS), *fields_of(type(error), NATIVE_FIELDS)):
-            exception.keep_field(name, concrete.from_host(self, getattr(error, name)))
+            if getattr(error, name) is not None:
+                exception.keep_field(name, concrete.from_host(self, getattr(error, name)))
         return exception
 
     def make_exception(self, item: Item) -> ExceptionValue:

@@ -61,10 +61,12 @@ def _namespace(emitter: Emitter, space: Namespace, effects: EffectLog) -> None:
         if isinstance(space.holder, dict):
             deleted = f"{holder}.pop({name!r}, None)"
             emitter.say(deleted if item is DELETED else f"{holder}[{name!r}] = {expression(emitter, item)}")
-        elif item is DELETED:
-            emitter.say(f"delattr({holder}, {name!r})")
-        else:
-            emitter.say(f"setattr({holder}, {name!r}, {expression(emitter, item)})")
+        elif item is not DELETED:
+            setter = "type.__setattr__" if isinstance(space.holder, type) else "setattr"
+            emitter.say(f"{setter}({holder}, {name!r}, {expression(emitter, item)})")
+        elif name in vars(space.holder):
+            deleter = "type.__delattr__" if isinstance(space.holder, type) else "delattr"
+            emitter.say(f"{deleter}({holder}, {name!r})")
 
 
 def _cell(emitter: Emitter, cell: CellValue) -> None:

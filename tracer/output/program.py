@@ -143,8 +143,8 @@ def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
     for generator in trace.generators:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
-    emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter"})
-    emitter.names.update({"setattr", "delattr", "super", "graph", code.name})
+    emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter", "reversed"})
+    emitter.names.update({"setattr", "delattr", "super", "type", "graph", code.name})
     emitter.shapes = trace.shapes
     for source, _, _ in trace.inputs:
         emitter.parameter(source)

@@ -170,7 +170,7 @@ def bind(context: Context, found: Item, value: Item, cls: type, name: str, holde
     if kind is classmethod:
         return BoundMethod(found.__func__, cls)
     if kind is types.ClassMethodDescriptorType:
-        return BoundMethod(found, cls)
+        return getattr(cls, name) if is_builtin_class(cls) else BoundMethod(found, cls)
     if kind is INSTANCE_METHOD:
         return found.__func__ if value is None else BoundMethod(found.__func__, value)
     if kind in SLOT_DESCRIPTORS:

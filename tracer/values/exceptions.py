@@ -74,7 +74,7 @@ def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
         return arguments[0] if arguments else None
     if name == "code" and issubclass(value.cls, SystemExit):
         return make_tuple(arguments) if len(arguments) > 1 else arguments[0] if arguments else None
-    if name in fields_of(value.cls, KEYWORD_FIELDS):
+    if name in fields_of(value.cls, KEYWORD_FIELDS) or name in fields_of(value.cls, NATIVE_FIELDS):
         return None
     if name == "msg" and issubclass(value.cls, ImportError):
         return arguments[0] if len(arguments) == 1 else None

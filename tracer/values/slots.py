@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tracer.reasons import DATA_DEPENDENT_INDEX, DATA_DEPENDENT_JUMP, UNSUPPORTED_ITERATOR, UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, MISSING, Item, Lazy, Value, realise, type_of
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, make_tuple
 from tracer.values.iterators import (
     END,
@@ -178,7 +178,7 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
 
 
 def _tensor_operand(kind: type) -> bool:
-    return kind is TensorValue or kind in LITERALS
+    return kind is TensorValue or kind in LITERALS or issubclass(kind, NUMPY_SCALARS)
 
 
 def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:

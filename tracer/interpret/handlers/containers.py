@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracer.code.decode import Op
+from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.values.attributes import get_attribute
@@ -93,8 +94,8 @@ def list_extend(frame: Frame, op: Op) -> None:
 
 @handles("SET_UPDATE")
 def set_update(frame: Frame, op: Op) -> None:
-    items = unpack(frame.trace, frame.pop())
-    container(frame, op).change(frame.trace).update([frame.trace.key(item) for item in items])
+    items = elements(frame.trace, pop_value(frame))
+    container(frame, op).change(frame.trace).update(items)
 
 
 @handles("DICT_UPDATE")

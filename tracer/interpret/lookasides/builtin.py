@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tracer.interpret.concrete import NotConcrete, concrete, from_host
-from tracer.interpret.construct import type_call
+from tracer.interpret.construct import elements, type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
 from tracer.interpret.shapes import as_python
@@ -80,13 +80,17 @@ lookaside(operator.getitem)(get_item)
 lookaside(operator.setitem)(set_item)
 lookaside(operator.delitem)(lambda trace, container, key: set_item(trace, container, key, MISSING))
 lookaside(operator.index)(index_of)
-lookaside(divmod)(
-    lambda trace, left, right: (
-        trace.host(divmod, left, right)
-        if type(left) in LITERALS and type(right) in LITERALS
-        else make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
-    )
-)
+
+
+@lookaside(divmod)
+def _divmod(trace: Trace, left: Item, right: Item) -> Item:
+    if type(left) in LITERALS and type(right) in LITERALS:
+        return trace.host(divmod, left, right)
+    if isinstance(left, TensorValue) or isinstance(right, TensorValue):
+        return make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
+    return trace.call(POLYFILLS[divmod], [left, right])
+
+
 lookaside(len)(length)
 lookaside(bool)(lambda trace, item=False: truth(trace, item))
 
@@ -189,6 +193,8 @@ def _hash(trace: Trace, item: Item) -> Item:
         return hash(key)
     if isinstance(key, ObjectValue) and key.hash is not None:
         return key.hash
+    if isinstance(key, TupleValue) and not any(isinstance(part, Value) for part in key.items):
+        return hash(key)
     trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(key)}")
 
 
@@ -365,13 +371,13 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
 
 @lookaside(set)
 def _set(trace: Trace, iterable: Item = ()) -> Item:
-    return SetValue(set, [trace.key(item) for item in trace.unpack(iterable)])
+    return SetValue(set, set(elements(trace, iterable)))
 
 
 @lookaside(frozenset)
 def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
-    keys = [trace.key(item) for item in trace.unpack(iterable)]
-    return SetValue(frozenset, keys) if any(isinstance(key, Value) for key in keys) else frozenset(keys)
+    made = frozenset(elements(trace, iterable))
+    return SetValue(frozenset, made) if any(isinstance(key, Value) for key in made) else made
 
 
 @lookaside(dict)
@@ -459,6 +465,9 @@ def _text(trace: Trace, item: Item, name: str) -> Item:
     try:
         return trace.host(str if name == "__str__" else repr, concrete(trace, item))
     except NotConcrete:
+        polyfill = POLYFILLS.get(method)
+        if polyfill is not None:
+            return trace.call(polyfill, [item])
         trace.stop(UNSUPPORTED_OPERATION, f"the text of a {class_name(item)}")
 
 
@@ -487,7 +496,7 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     item, spec = realise(trace, item), realise(trace, spec)
     item = as_python(item) if type(item) in PYTHON_TYPES else item
     if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
-        return trace.host(format, item, spec)
+        return trace.host(format, concrete(trace, item), concrete(trace, spec))
     method = special(trace, item, "__format__")
     if type(method) is types.FunctionType:
         text = realise(trace, trace.call(method, [item, spec]))

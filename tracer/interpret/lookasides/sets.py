@@ -10,12 +10,12 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tracer.interpret.construct import set_init
+from tracer.interpret.construct import elements, set_init
 from tracer.interpret.policy import lookaside
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import Item, Value, realise
-from tracer.values.containers import DictValue, SetValue
-from tracer.values.iterators import VIEW_TYPES, DictView
+from tracer.values.containers import SetValue
+from tracer.values.iterators import VIEW_TYPES
 from tracer.values.slots import builtin_iterator, builtin_length, iterate
 
 if TYPE_CHECKING:
@@ -31,18 +31,6 @@ lookaside(set.__iter__, frozenset.__iter__)(
     lambda trace, target: builtin_iterator(trace, target) if isinstance(target, Value) else iterate(trace, target)
 )
 
-
-def _operand(trace: Trace, item: Item) -> Any:
-    """A host iterable of the item's elements: a set, a view of keys, or else a list or a dict."""
-    item = realise(trace, item)
-    if isinstance(item, SetValue):
-        return item.all(trace)
-    if isinstance(item, frozenset):
-        return item
-    if isinstance(item, DictView) and item.kind != "values":
-        return dict.fromkeys(trace.key(element) for element in item.all(trace)).keys()
-    elements = [trace.key(element) for element in trace.unpack(item)]
-    return dict.fromkeys(elements) if isinstance(item, DictValue) else elements
 
 
 def _is_set_like(item: Item) -> bool:
@@ -69,7 +57,7 @@ def _element(trace: Trace, item: Item) -> Item:
 
 @lookaside(set.__contains__, frozenset.__contains__)
 def _contains(trace: Trace, target: Item, item: Item) -> bool:
-    return trace.host(operator.contains, _operand(trace, target), _element(trace, item))
+    return trace.host(operator.contains, elements(trace, target), _element(trace, item))
 
 
 @lookaside(set.copy)
@@ -85,7 +73,7 @@ def _copy_frozen(trace: Trace, target: Item) -> Item:
 
 def _combination(name: str) -> Callable[..., Item]:
     def run(trace: Trace, target: Item, *others: Item) -> Item:
-        return made(getattr(_operand(trace, target), name)(*(_operand(trace, other) for other in others)))
+        return made(getattr(elements(trace, target), name)(*(elements(trace, other) for other in others)))
 
     return run
 
@@ -96,7 +84,7 @@ for _name in ("union", "intersection", "difference", "symmetric_difference"):
 
 def _question(name: str) -> Callable[..., bool]:
     def run(trace: Trace, target: Item, other: Item) -> bool:
-        return getattr(_operand(trace, target), name)(_operand(trace, other))
+        return getattr(elements(trace, target), name)(elements(trace, other))
 
     return run
 
@@ -115,13 +103,13 @@ def _operator(function: Callable[..., Any], views: bool) -> Callable[..., Item]:
         right = realise(trace, right)
         if not views and not _is_set_like(right):
             return NotImplemented
-        return made(trace.host(function, _operand(trace, left), _operand(trace, right)))
+        return made(trace.host(function, elements(trace, left), elements(trace, right)))
 
     return run
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Item]:
-    return lambda trace, right, left: made(trace.host(function, _operand(trace, left), _operand(trace, right)))
+    return lambda trace, right, left: made(trace.host(function, elements(trace, left), elements(trace, right)))
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -142,7 +130,7 @@ def _comparison(function: Callable[..., bool]) -> Callable[..., Item]:
         right = realise(trace, right)
         if not _is_set_like(right):
             return NotImplemented
-        return trace.host(function, _operand(trace, left), _operand(trace, right))
+        return trace.host(function, elements(trace, left), elements(trace, right))
 
     return run
 
@@ -190,7 +178,7 @@ def _pop(trace: Trace, target: SetValue) -> Item:
 def _update(name: str) -> Callable[..., None]:
     def run(trace: Trace, target: SetValue, *others: Item) -> None:
         payload = target.change(trace)
-        getattr(payload, name)(*(_operand(trace, other) for other in others))
+        getattr(payload, name)(*(elements(trace, other) for other in others))
 
     return run
 
@@ -205,7 +193,7 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
         if not issubclass(other.cls if isinstance(other, Value) else type(other), (set, frozenset)):
             return NotImplemented
         payload = target.change(trace)
-        trace.host(function, payload, _operand(trace, other))
+        trace.host(function, payload, elements(trace, other))
         return target
 
     return run
