@@ -9,7 +9,7 @@ from passes.outcome import DictArg, ListArg, New, Same
 from passes.record import Corpus, CorpusError, Recorder, record
 from passes.record._facts import facts_of
 from passes.record.calls import Failure
-from passes.record.values import NumberOf, Opaque, Wrapped
+from passes.record.values import NumberOf, Opaque
 from tests.recording import only, recorded
 
 
@@ -111,7 +111,9 @@ def test_first_sight_is_located(tmp_path):
 def test_no_data_is_recorded(tmp_path):
     secret = torch.tensor([123456.0, 7.0])
     options = {"levels": ["aten", "function"]}
-    calls = recorded(tmp_path, lambda: (torch.tensor([123456.0]), secret[0].item(), secret.tolist(), secret * 2), **options)
+    calls = recorded(
+        tmp_path, lambda: (torch.tensor([123456.0]), secret[0].item(), secret.tolist(), secret * 2), **options
+    )
     assert only(calls, "aten::_local_scalar_dense").outcome.result == NumberOf("float")
     rows = Corpus(tmp_path).load().to_pylist()
     assert "123456" not in str(rows)
@@ -178,7 +180,10 @@ def test_custom_operator_without_a_schema_of_aliases(tmp_path):
     with torch.library._scoped_library("recorder_test", "FRAGMENT") as library:
         library.define("scale(Tensor x, float by, int[] sizes) -> Tensor[]")
         library.impl("scale", lambda x, by, sizes: [x * by for _ in sizes], "CPU")
-        call = only(recorded(tmp_path, lambda: torch.ops.recorder_test.scale(torch.ones(2), 2.0, [1, 2])), "recorder_test::scale")
+        call = only(
+            recorded(tmp_path, lambda: torch.ops.recorder_test.scale(torch.ones(2), 2.0, [1, 2])),
+            "recorder_test::scale",
+        )
     assert call.arguments == {"x": meta(2), "by": 2.0, "sizes": ListArg([1, 2])}
     assert call.outcome.result == ListArg([New(meta(2)), New(meta(2))])
 
@@ -209,10 +214,38 @@ def test_facts_tell_calls_apart():
     x, y = torch.ones(2, 3), torch.ones(2, 3)
     view = x[:]
     different = [
-        (x,), (x.T,), (x.double(),), (x[1:],), (x.expand(1, 2, 3),), (x.requires_grad_(False).clone().requires_grad_(),),
-        (x, x), (x, view), (x, y), ([x, y],), (1,), (1.0,), (True,), (None,), ("1",), (1j,), (slice(1),), (2**70,), (2**71,),
-        (torch.float32,), (torch.float64,), (torch.device("cpu"),), (torch.device("cuda"),), ({"a": 1},), ({"b": 1},),
-        (x.to_sparse(),), ("é",), ("e",), ((1, 2),), ([1, 2],), ((1, (2,)),), (torch.channels_last,),
+        (x,),
+        (x.T,),
+        (x.double(),),
+        (x[1:],),
+        (x.expand(1, 2, 3),),
+        (x.requires_grad_(False).clone().requires_grad_(),),
+        (x, x),
+        (x, view),
+        (x, y),
+        ([x, y],),
+        (1,),
+        (1.0,),
+        (True,),
+        (None,),
+        ("1",),
+        (1j,),
+        (slice(1),),
+        (2**70,),
+        (2**71,),
+        (torch.float32,),
+        (torch.float64,),
+        (torch.device("cpu"),),
+        (torch.device("cuda"),),
+        ({"a": 1},),
+        ({"b": 1},),
+        (x.to_sparse(),),
+        ("é",),
+        ("e",),
+        ((1, 2),),
+        ([1, 2],),
+        ((1, (2,)),),
+        (torch.channels_last,),
     ]
     keys = [facts_of(0, None, *values) for values in different]
     assert len(set(keys)) == len(keys)

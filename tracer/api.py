@@ -157,15 +157,13 @@ def _captured_class(engine: Engine, cls: type) -> type:
     return cls
 
 
-class CapturedModule(torch.nn.Module):
-    """Base of the classes that `capture(module)` makes: the module itself, its calls captured."""
-
-
 def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module:
     """The same module under a class of its own whose call is captured; it shares everything with the original."""
     original = type(module)
     caller = _caller(original)
-    captured = Captured(caller, engine.new_cache(caller.__code__))
+    cache = engine.new_cache(caller.__code__)
+    engine.transparent.add(cache)
+    captured = Captured(caller, cache)
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return captured(module, *args, **kwargs)
@@ -175,8 +173,8 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
         "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
-        "entries": property(lambda self: captured.entries),
-        "dump": lambda self, path=None, what="all": captured.dump(path, what),
+        "entries": property(lambda self: _module_entries(engine, captured, original)),
+        "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
@@ -184,6 +182,13 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     twin = object.__new__(type(original.__name__, (original,), members))
     object.__setattr__(twin, "__dict__", module.__dict__)
     return twin
+
+
+def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Module]) -> list[EntryView]:
+    """Captures of the module's call as a whole, and, where it was left to its frames, of its `forward`."""
+    cache = engine.caches.get(id(getattr(cls.forward, "__code__", None)))
+    inner = [] if cache is None else [EntryView(entry) for entry in cache.entries]
+    return [view for view in captured.entries if not view.skipped] + inner
 
 
 def _unchanged(module: torch.nn.Module) -> torch.nn.Module:

@@ -67,6 +67,7 @@ class Capture:
     op_count: int
     broke: Break | None
     skipped: bool = False
+    transparent: bool = False
     example_inputs: list[torch.Tensor] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -90,6 +91,7 @@ class Stopwatch:
 class Request:
     """A frame to be captured: the function called and its bound locals, in the order of its parameters.
 
+    A `transparent` frame, which only calls another, is captured whole or left to that other.
     `compile_graph(builder, inputs)` makes the graph's callable; `make_branch` is described at
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
     """
@@ -101,6 +103,7 @@ class Request:
     make_branch: BranchMaker
     run_original: Callable[..., Any]
     shapes: Callable[[], Shapes]
+    transparent: bool = False
 
 
 def capture_frame(request: Request) -> Capture:
@@ -127,6 +130,8 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
             return _finish(request, code, trace, program, None, watch)
         except Unrebuildable as error:
             broke, step = _unrebuildable(trace, frame, error, trace.step)
+    if request.transparent:
+        return _skip(code, trace, broke, watch, transparent=True)
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)
@@ -216,7 +221,7 @@ def _finish(
     )
 
 
-def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
+def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False) -> Capture:
     """An entry that runs the original: guarded by all that led to the decision."""
     return Capture(
         code=code,
@@ -228,6 +233,7 @@ def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch) -> Capture:
         op_count=0,
         broke=broke,
         skipped=True,
+        transparent=transparent,
         seconds=watch.seconds,
     )
 

@@ -70,6 +70,11 @@ class EntryView:
         return self._details.op_count
 
     @property
+    def skipped(self) -> bool:
+        """Whether the frame runs as it was written."""
+        return self._details.skipped
+
+    @property
     def broke(self) -> Break | None:
         return self._details.broke
 

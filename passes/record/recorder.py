@@ -20,8 +20,8 @@ import torch
 from passes.record import storage
 from passes.record._facts import facts_of
 from passes.record.location import user_location
-from passes.record.naming import NUMBERS
 from passes.record.modes import AtenMode, FunctionMode
+from passes.record.naming import NUMBERS
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.table import Inputs, Outcome, Table, Watch
 

@@ -36,18 +36,20 @@ COLUMNS: Final = (
     Column(
         "arguments",
         "MAP(VARCHAR, VARCHAR)",
-        "arguments by name, in the schema's order and with its defaults, as JSON; a tensor is {\"tensor\": i}, the "
-        "i-th of `given`; a Python number in the place of a tensor is {\"wrapped\": number}",
+        'arguments by name, in the schema\'s order and with its defaults, as JSON; a tensor is {"tensor": i}, the '
+        'i-th of `given`; a Python number in the place of a tensor is {"wrapped": number}',
     ),
     Column("given", "VARCHAR[]", "the facts of every tensor among the arguments before the call, as JSON"),
     Column("given_storage", "SMALLINT[]", "for each of `given` a number: tensors with equal numbers share memory"),
-    Column("given_same", "SMALLINT[]", "for each of `given` the first of them that is the same tensor (itself, mostly)"),
+    Column(
+        "given_same", "SMALLINT[]", "for each of `given` the first of them that is the same tensor (itself, mostly)"
+    ),
     Column("written", "VARCHAR[]", "for each of `given` its facts after the call if it was written to, else null"),
     Column(
         "result",
         "VARCHAR",
-        "what was returned, as JSON; a tensor is {\"tensor\": i}, the i-th of `returned`; of a number, which is "
-        "data, only the type is kept: {\"number\": \"float\"}",
+        'what was returned, as JSON; a tensor is {"tensor": i}, the i-th of `returned`; of a number, which is '
+        'data, only the type is kept: {"number": "float"}',
     ),
     Column("returned", "VARCHAR[]", "the facts of every tensor in the result, as JSON"),
     Column("returned_storage", "SMALLINT[]", "as `given_storage`, counted on: a number of `given` tells an alias"),
@@ -55,7 +57,11 @@ COLUMNS: Final = (
     Column("error", "VARCHAR", "the exception's type if the call raised, else null; then there is no result"),
     Column("message", "VARCHAR", "what the exception said"),
     Column("torch", "VARCHAR", "the version of torch"),
-    Column("location", "VARCHAR", "`file:line` of the user's code where such a call was first seen, or its origin: `opinfo add`"),
+    Column(
+        "location",
+        "VARCHAR",
+        "`file:line` of the user's code where such a call was first seen, or its origin: `opinfo add`",
+    ),
     Column("count", "BIGINT", "how many calls were like this"),
 )
 NAMES: Final = tuple(column.name for column in COLUMNS)

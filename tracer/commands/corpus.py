@@ -21,7 +21,9 @@ FolderArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
 
 
 @application.command()
-def stat(folder: FolderArgument, most: Annotated[int, typer.Option("--most")] = 20, as_json: JsonOption = False) -> None:
+def stat(
+    folder: FolderArgument, most: Annotated[int, typer.Option("--most")] = 20, as_json: JsonOption = False
+) -> None:
     """Figures: calls, signatures, operators, errors, bytes per call; and the operators called most."""
     corpus = Corpus(folder)
     found, operators = corpus.statistics(), corpus.operators()
@@ -30,7 +32,10 @@ def stat(folder: FolderArgument, most: Annotated[int, typer.Option("--most")] = 
     if as_json:
         print_json(facts | {"most_called": [dict(zip(headings, row, strict=True)) for row in operators[:most]]})
         return
-    words = ((name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else value) for name, value in facts.items())
+    words = (
+        (name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else value)
+        for name, value in facts.items()
+    )
     print_table(str(folder), ("figure", "value"), words)
     print_table(f"most called of {len(operators)}", headings, operators[:most])
 
@@ -106,6 +111,10 @@ def schema(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"version": VERSION, "columns": [asdict(column) for column in COLUMNS], "tensor": TENSOR_FACTS})
         return
-    print_table(f"calls (schema version {VERSION})", ("column", "type", "meaning"), ((c.name, c.type, c.meaning) for c in COLUMNS))
+    print_table(
+        f"calls (schema version {VERSION})",
+        ("column", "type", "meaning"),
+        ((c.name, c.type, c.meaning) for c in COLUMNS),
+    )
     rows = ((name, kind, usual or "") for name, (kind, usual) in TENSOR_FACTS.items())
     print_table("tensor(text)", ("fact", "type", "when not said"), rows)

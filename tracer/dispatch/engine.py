@@ -57,6 +57,8 @@ class Engine:
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
         self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
         """Caches in use, in the order of their first capture."""
+        self.transparent: weakref.WeakSet[FrameCache] = weakref.WeakSet()
+        """Caches of frames of ours around the user's: captured whole or not at all."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -145,6 +147,7 @@ class Engine:
             make_branch=self.make_branch,
             run_original=self.run_original,
             shapes=lambda: Shapes(history, self.options.dynamic),
+            transparent=cache in self.transparent,
         )
         try:
             try:
@@ -172,7 +175,7 @@ class Engine:
             emit(Event("graph", {"code": code.qualname, "ops": captured.op_count}))
         if captured.skipped:
             emit(Event("skip", {"code": code.qualname, "why": captured.broke.reason.id if captured.broke else ""}))
-        if captured.broke is not None:
+        if captured.broke is not None and not captured.transparent:
             broke = captured.broke
             emit(
                 Event(
@@ -280,7 +283,7 @@ class Details:
         self.graph: GraphBuilder | None = captured.graph if captured.op_count else None
         self.code = captured.code
         self.program_source = captured.program_source
-        self.broke: Break | None = captured.broke
+        self.broke: Break | None = None if captured.transparent else captured.broke
         self.skipped = captured.skipped
         self.op_count = captured.op_count
         self.seconds = captured.seconds

@@ -190,7 +190,7 @@ class FunctionFacts:
             elif not own:
                 trace.guard(defaults, "same object", function.__defaults__)
             self.defaults = [
-                value if type(value) in LITERALS else trace.wrap(value, defaults.child("index", i))
+                value if path is None and type(value) in LITERALS else trace.wrap(value, defaults.child("index", i))
                 for i, value in enumerate(function.__defaults__)
             ]
         self.keyword_defaults: dict[str, Item] = {}

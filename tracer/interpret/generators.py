@@ -39,7 +39,12 @@ class GeneratorValue(IteratorValue):
 
     def member(self, context: Trace, name: str) -> Item:  # type: ignore[override]
         code = self.frame.code.native
-        known = {"__name__": code.co_name, "__qualname__": code.co_qualname, "gi_code": code, "gi_running": self.running}
+        known = {
+            "__name__": code.co_name,
+            "__qualname__": code.co_qualname,
+            "gi_code": code,
+            "gi_running": self.running,
+        }
         if name == "gi_frame" and self.ended:
             return None
         return known.get(name, UNREAD)
@@ -136,7 +141,9 @@ def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -
     return result
 
 
-def generator_throw(trace: Trace, generator: GeneratorValue, kind: Item, item: Item = None, traceback: Item = None) -> Item:
+def generator_throw(
+    trace: Trace, generator: GeneratorValue, kind: Item, item: Item = None, traceback: Item = None
+) -> Item:
     kind, item = realise(trace, kind), realise(trace, item)
     if not isinstance(kind, type) and item is not None:
         trace.throw(TypeError, "instance exception may not have a separate value")
@@ -146,7 +153,8 @@ def generator_throw(trace: Trace, generator: GeneratorValue, kind: Item, item: I
         kind = item
     if not isinstance(kind, ExceptionValue) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
         trace.throw(
-            TypeError, f"exceptions must be classes or instances deriving from BaseException, not {type_of(trace, kind).__name__}"
+            TypeError,
+            f"exceptions must be classes or instances deriving from BaseException, not {type_of(trace, kind).__name__}",
         )
     result = generator.throw(trace, Raised(trace.make_exception(kind)))
     if result is END:

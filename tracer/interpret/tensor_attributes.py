@@ -26,7 +26,6 @@ FACTS: dict[str, Callable[[TensorMeta], Any]] = {
     "layout": lambda meta: meta.layout,
     "ndim": lambda meta: len(meta.shape),
     "requires_grad": lambda meta: meta.requires_grad,
-    "is_leaf": lambda meta: meta.is_leaf,
     "itemsize": lambda meta: meta.dtype.itemsize,
     "nbytes": lambda meta: meta.dtype.itemsize * meta.element_count,
     "is_cpu": lambda meta: meta.device.type == "cpu",

@@ -448,7 +448,8 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
         return context.call(hook, [cls, name])
     if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
         return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
-    context.throw(AttributeError, f"type object '{cls.__name__}' has no attribute '{name}'", name=name, obj=cls)
+    text = name if issubclass(meta, enum.EnumMeta) else f"type object '{cls.__name__}' has no attribute '{name}'"
+    context.throw(AttributeError, text, name=name, obj=cls)
 
 
 # Writing ---------------------------------------------------------------------------------------------
@@ -568,6 +569,13 @@ FUNCTION_FIELDS: dict[str, Any] = {
 }
 
 
+def _keyword_defaults(value: FunctionValue) -> Item:
+    """The dictionary itself: its payload is what calls read."""
+    if value.keyword_defaults:
+        value.keep_field("__kwdefaults__", DictValue(dict, value.keyword_defaults))
+    return value.field("__kwdefaults__") if value.keyword_defaults else None
+
+
 def function_attribute(context: Context, value: FunctionValue, name: str) -> Item:
     """C-level attributes of a function born in the trace."""
     written = value.field(name)
@@ -582,7 +590,7 @@ def function_attribute(context: Context, value: FunctionValue, name: str) -> Ite
         ),
         "__code__": lambda: value.code,
         "__defaults__": lambda: make_tuple(value.defaults) if value.defaults else None,
-        "__kwdefaults__": lambda: DictValue(dict, dict(value.keyword_defaults)) if value.keyword_defaults else None,
+        "__kwdefaults__": lambda: _keyword_defaults(value),
         "__closure__": lambda: make_tuple(value.closure) if value.closure else None,
         "__annotations__": lambda: value.annotations,
         "__type_params__": lambda: (),

@@ -134,9 +134,18 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
         left = left.realise(context)
     if type(right) is Lazy:
         right = right.realise(context)
+    if isinstance(left, Value) and isinstance(right, Value) and left is not right:
+        tell_apart(context, left, right)
     if isinstance(left, Value) or isinstance(right, Value):
         return left is right or context.same_object(left, right)
     return left is right
+
+
+def tell_apart(context: Context, left: Value, right: Value) -> None:
+    """Guard that two values from outside, different objects now, are so on every call."""
+    if left.cls is right.cls and left.source is not None and right.source is not None:
+        if left.source is not right.source and not isinstance(left, BoundMethod):
+            context.guard(left.source, "not same as", right.source)
 
 
 # Operators -------------------------------------------------------------------------------------------
@@ -193,6 +202,8 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
         context.class_attribute(right_cls, reflected) is not context.class_attribute(left_cls, reflected)
     ):
         attempts.reverse()
+    elif context.class_attribute(left_cls, name) in SEQUENCE_METHODS:
+        attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
         if method is not MISSING and not _declines(item, cls, other):
@@ -218,6 +229,12 @@ def _declines(item: Item, cls: type, other: Item) -> bool:
 NUMBERS: tuple[type, ...] = (int, float, complex, bool)
 TAKEN_BY_TENSORS = ("__torch_function__", "__array__", "__array_interface__", "__dlpack__", "__len__")
 """Methods by which an object may be an operand of a tensor operator."""
+
+
+SEQUENCE_METHODS = frozenset(
+    getattr(cls, name) for cls in (list, tuple, deque, str, bytes) for name in ("__add__", "__mul__")
+)
+"""Methods that stand for sequence slots: CPython asks the other operand's `__radd__` or `__rmul__` before."""
 
 
 def compare(context: Context, function: Any, left: Item, right: Item) -> Item:

@@ -19,7 +19,15 @@ from passes.record.schema import CorpusError
 
 DEFAULT_ZOO: Final = "tests.models"
 # What a model may raise, in the mode for training mostly; the next one is run all the same.
-REFUSALS: Final = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
+REFUSALS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class Zoo(Protocol):

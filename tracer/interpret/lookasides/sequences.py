@@ -186,17 +186,22 @@ def _add(trace: Trace, left: Item, right: Item) -> Item:
 
 @lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
 def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
-    count = realise(trace, count)
-    if isinstance(count, Value) or not hasattr(count, "__index__"):
-        trace.throw(TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
     opened = _opened(trace, sequence)
-    items = trace.host(operator.mul, opened.all(trace), count)
+    items = trace.host(operator.mul, opened.all(trace), _count(trace, count))
     return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
+
+
+def _count(trace: Trace, count: Item) -> int:
+    """How often a sequence is repeated."""
+    if special(trace, count, "__index__") is MISSING:
+        trace.throw(TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
+    return index_of(trace, count)
 
 
 @lookaside(list.__imul__)
 def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
-    trace.host(operator.imul, sequence.change(trace), realise(trace, count))
+    times = _count(trace, count)
+    trace.host(operator.imul, sequence.change(trace), times)
     return sequence
 
 

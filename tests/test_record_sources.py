@@ -1,0 +1,100 @@
+"""Built-in sources: layouts, torch's database of operators (a few of them), models (one)."""
+
+import pytest
+import torch
+
+from passes.record import Corpus, CorpusError, Recorder
+from passes.record.sources import models, operators
+from passes.record.sources.layouts import LAYOUTS, laid_out
+from tests import models as zoo
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (0, 3)], ids=str)
+def test_layouts_keep_values(layout, shape):
+    x = torch.randn(shape, requires_grad=True)
+    found, changed = laid_out(x, layout)
+    assert found is not x and found.shape == x.shape and found.requires_grad and found.is_leaf
+    assert changed == (found.stride() != x.stride() or found.storage_offset() != x.storage_offset())
+    if layout != "expanded":
+        assert torch.equal(found, x)
+
+
+def test_layouts_differ():
+    x = torch.randn(2, 3, 4, 5)
+    facts = {layout: (laid_out(x, layout)[0].stride(), laid_out(x, layout)[0].storage_offset()) for layout in LAYOUTS}
+    # the last dimension first is not channels-last: that is the second one last
+    assert len(set(facts.values())) == len(LAYOUTS)
+
+
+def test_layouts_reach_into_containers():
+    ((first,), named), changed = laid_out(([torch.ones(2, 3)], {"y": torch.ones(2, 3)}), "transposed")
+    assert changed and first.stride() == named["y"].stride() == (1, 2)
+    assert laid_out((1, "a", None), "transposed") == ((1, "a", None), False)
+
+
+def of_operators(folder, **plan):
+    recorder = Recorder(folder)
+    names = list(operators.run(recorder, operators.Plan(samples=2, **plan)))
+    recorder.close()
+    return names, Corpus(folder)
+
+
+def test_operators(tmp_path):
+    names, corpus = of_operators(tmp_path, pattern="cumsum")
+    assert names == ["cumsum"]
+    ops = {op for op, *_ in corpus.operators()}
+    assert {"aten::cumsum", "aten::cumsum_"} <= ops
+    backward = corpus.sql("select count(*) from calls where op = 'aten::flip'")[1]
+    assert backward > [(0,)]
+    dtypes = corpus.sql("select distinct tensor(given[1]).dtype from calls where op = 'aten::cumsum'")[1]
+    assert {("f32",), ("i64",), ("c64",)} <= set(dtypes)
+    strides = corpus.sql(
+        "select count(distinct given[1]) from calls where op = 'aten::cumsum' and tensor(given[1]).dtype = 'f32'"
+    )[1]
+    assert strides[0][0] > 5
+    assert corpus.sql("select distinct location from calls")[1] == [("opinfo cumsum",)]
+
+
+def test_operators_on_error_inputs(tmp_path):
+    _, corpus = of_operators(tmp_path / "with", pattern="gather", backward=False, dtypes=[torch.float32])
+    assert corpus.statistics().errors > 2
+    _, corpus = of_operators(
+        tmp_path / "without", pattern="gather", errors=False, backward=False, layouts=["contiguous"]
+    )
+    assert corpus.statistics().errors == 0
+    assert "aten::gather_backward" not in {op for op, *_ in corpus.operators()}
+
+
+def test_operators_are_deterministic(tmp_path):
+    found = [of_operators(tmp_path / name, pattern="nn.functional.pad.*", part=1, parts=2)[1] for name in "ab"]
+    rows = [corpus.load().drop_columns(["location"]).to_pylist() for corpus in found]
+    assert rows[0] == rows[1] and rows[0]
+
+
+def test_parts_share_the_operators():
+    whole = [id(info) for info in operators.chosen(operators.Plan("*conv*"))]
+    parts = [[id(info) for info in operators.chosen(operators.Plan("*conv*", part=i, parts=3))] for i in range(3)]
+    assert sorted(sum(parts, [])) == sorted(whole) and all(parts)
+    with pytest.raises(CorpusError, match="no operator of torch's database matches 'nope'"):
+        operators.chosen(operators.Plan("nope"))
+
+
+def test_models(tmp_path):
+    recorder = Recorder(tmp_path)
+    assert list(models.run(recorder, models.zoo_called("tests.models"), "mlp")) == ["mlp"]
+    recorder.close()
+    corpus = Corpus(tmp_path)
+    ops = {op for op, *_ in corpus.operators()}
+    assert {"aten::addmm", "aten::gelu", "aten::gelu_backward", "aten::bernoulli_.float"} <= ops
+    assert corpus.sql("select count(*) from calls where location like '%models_torch.py:%'")[1] > [(5,)]
+
+
+def test_models_of_the_zoo_are_all_there():
+    assert set(models.chosen(models.zoo_called("tests.models"))) == {
+        name for names in zoo.NAMES.values() for name in names
+    }
+    with pytest.raises(CorpusError, match="no model matches 'nope'; families are torch"):
+        models.chosen(models.zoo_called("tests.models"), "nope")
+    with pytest.raises(CorpusError, match="json is no zoo: it needs NAMES"):
+        models.zoo_called("json")
