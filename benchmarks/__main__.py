@@ -12,10 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from benchmarks import record
 from benchmarks.readme import README, rewritten
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
+MEASUREMENTS.update(record.MEASUREMENTS)
 OUTPUT = Path(__file__).parent / "results" / "latest.json"
 
 

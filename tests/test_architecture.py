@@ -31,7 +31,6 @@ LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich"),
 )
-OPTIONAL = {"typer": "tracer.commands"}  # packages of an extra, and the one part that may need them at once
 VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
 EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600

@@ -421,3 +421,12 @@ def test_metaclass_call_and_new():
         return thing.early, thing.late, thing.tagged
 
     check(program, torch.ones(2))
+
+
+def test_constants_compared_with_instances():
+    activation = torch.nn.ReLU()
+
+    def program(x):
+        return activation(x), activation == "relu", "relu" != activation, activation in ("relu", 1, None), 2 == activation
+
+    one_graph(program, torch.ones(2))

@@ -317,3 +317,17 @@ def test_code_objects_and_interceptors_are_not_kept():
     del own_leaf, interceptor, handler
     gc.collect()
     assert [each() for each in gone] == [None, None]
+
+
+def test_nothing_is_intercepted_below_an_import(tmp_path, monkeypatch):
+    (tmp_path / "freshly_imported.py").write_text("def made():\n    return 1\n\nvalue = made()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cache = Cache()
+
+    def importing():
+        import freshly_imported
+
+        return freshly_imported.value, freshly_imported.made()
+
+    interceptor = hook.interceptor(lambda code: cache if code.co_name == "made" else None)
+    assert interceptor(importing) == (1, ("made", ()))

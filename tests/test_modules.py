@@ -297,3 +297,16 @@ def test_guard_names_the_parameter_as_a_person_would(name):
     told = str(explain(Mlp().eval(), torch.randn(3, 16)))
     assert f"self.{name}.weight" in told
     assert "_parameters" not in told and "_modules" not in told
+
+
+def test_a_module_is_made_after_torch_compile_was_used():
+    """torch.compile replaces Module.__init__ for good."""
+    layers = torch.nn.ModuleList([torch.nn.Linear(2, 2) for _ in range(3)])
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
+
+    def program(x):
+        for layer in layers[1:]:
+            x = layer(x)
+        return x, len(torch.nn.ModuleList())
+
+    one_graph(program, torch.ones(2))

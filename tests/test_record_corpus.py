@@ -83,10 +83,20 @@ def test_groups_by_operator(corpora):
     assert Corpus(corpora[0]).load("aten::relu", ["op", "count"]).num_rows == 2
 
 
+def test_groups_of_several_files(corpora):
+    recorded(corpora[0], lambda: sizes(7, 8))
+    table = Corpus(corpora[0]).by_operator()["aten::relu"]
+    assert len(table) == 4 and len(Corpus(corpora[0]).files) == 2
+    chunk = table["given"].chunks[0].flatten()
+    assert set(chunk.to_pylist()) <= set(chunk.dictionary.to_pylist())
+    assert len(list(Corpus(corpora[0]).calls("aten::relu"))) == 4
+
+
 def test_sql_knows_tensors_and_arguments(tmp_path):
     recorded(tmp_path, lambda: torch.ones(8)[2:].view(2, 3).T.sum(1, keepdim=True))
     facts = "tensor(given[1])"
-    query = f"select {facts}.size, {facts}.stride, {facts}.storage_offset, {facts}.dtype, {facts}.device, arguments['keepdim']"
+    wanted = ", ".join(f"{facts}.{name}" for name in ("size", "stride", "storage_offset", "dtype", "device"))
+    query = f"select {wanted}, arguments['keepdim']"
     assert Corpus(tmp_path).sql(f"{query} from calls where op = 'aten::sum.dim_IntList'")[1] == [
         ([3, 2], [1, 3], 2, "f32", "cpu", "true")
     ]

@@ -270,3 +270,13 @@ def test_attention():
         )
 
     one_graph(program, *(torch.randn(1, 2, 4, 8) for _ in range(3)))
+
+
+def test_functions_that_ask_torch_s_own_modules():
+    def program(x):
+        shape = torch.broadcast_shapes(x.shape, (3, 1, 1))
+        chained = torch.einsum("ij,jk,kl->il", x, x, x)
+        ranks = 1 if torch.distributed.is_available() and torch.distributed.is_initialized() else 0
+        return x.expand(shape) + chained, ranks, torch.backends.mkldnn.enabled
+
+    one_graph(program, torch.ones(2, 2))

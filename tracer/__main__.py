@@ -2,18 +2,12 @@
 
 import sys
 
-
-def main() -> int:
-    """Run the command that the arguments name; returns the status to exit with."""
-    try:
-        from tracer.commands import application
-    except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
-            raise
-        print(f"the command line needs {error.name}: pip install 'bytegraph[rules]'", file=sys.stderr)
-        return 2
-    return application.main()
-
+try:
+    from tracer.commands.application import main
+except ModuleNotFoundError as error:
+    if error.name != "typer":
+        raise
+    sys.exit("error: the command line needs typer: pip install 'bytegraph[rules]'")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -83,7 +83,8 @@ def call_text(call: Call) -> str:
     )
     head = f"{call.op}({arguments})"
     if isinstance(call.outcome, Failure):
-        return f"{head} raises {call.outcome.error}: {call.outcome.message.splitlines()[0] if call.outcome.message else ''}"
+        first_line = call.outcome.message.partition("\n")[0]
+        return f"{head} raises {call.outcome.error}: {first_line}"
     written = "".join(f"; writes {index}: {meta_words(meta)}" for index, meta in call.outcome.mutated.items())
     return f"{head} -> {value_words(call.outcome.result)}{written}"
 

@@ -124,7 +124,7 @@ class Corpus:
             table = storage.read([file], columns)
             start = 0
             for chunk in table["op"].chunks:
-                runs = compute.run_end_encode(chunk.dictionary_decode())
+                runs = compute.call_function("run_end_encode", [chunk.dictionary_decode()])
                 for op, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
                     slices.setdefault(op, []).append(table.slice(start, end - start))
                     start = end
@@ -216,7 +216,8 @@ def difference(left: Corpus, right: Corpus) -> list[Difference]:
         f"count(*) filter (r.op is null) as only_left, count(*) filter (l.op is null) as only_right, "
         f"count(*) filter (l.outcomes <> r.outcomes) as changed, count(*) filter (l.outcomes = r.outcomes) as same "
         f"from ({grouped.format('left_calls')}) l full join ({grouped.format('right_calls')}) r on {matching} "
-        f"group by all having only_left + only_right + changed > 0 order by changed desc, only_left + only_right desc, op"
+        f"group by all having only_left + only_right + changed > 0 "
+        f"order by changed desc, only_left + only_right desc, op, level"
     ).fetchall()
     connection.close()
     return [Difference(*row) for row in rows]

@@ -21,6 +21,13 @@ COMPRESSION: Final = {"compression": "zstd", "compression_level": 12}
 # Text that is not in a column's dictionary is written in full, so the dictionaries may be large.
 DICTIONARY_LIMIT: Final = 64 << 20
 ROWS_IN_GROUP: Final = 1 << 18
+# How Parquet names the text in a column of each type.
+TEXT_IN: Final = {
+    "VARCHAR": ("{}",),
+    "VARCHAR[]": ("{}.list.element",),
+    "MAP(VARCHAR, VARCHAR)": ("{}.key_value.key", "{}.key_value.value"),
+}
+TEXT_PATHS: Final = [path.format(column.name) for column in COLUMNS for path in TEXT_IN.get(column.type, ())]
 
 
 def require_pyarrow() -> None:
@@ -132,12 +139,14 @@ def check(file: Path) -> None:
 
 
 def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None = None) -> pyarrow.Table:
-    """The rows of some files, of one operator if `op` is given; text columns dictionary-encoded."""
+    """The rows of some files, of one operator if `op` is given.
+
+    All text is dictionary-encoded, inside of lists and maps too: each different value is there once a chunk.
+    """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     wanted = list(columns)
-    encoded = [name for name in ("op", "level", "result", "error", "message", "torch", "location") if name in wanted]
     filters = None if op is None else [("op", "==", op)]
-    tables = [parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=encoded) for file in files]
-    return pa.concat_tables(tables).unify_dictionaries()
+    tables = [parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=TEXT_PATHS) for file in files]
+    return pa.concat_tables(tables)

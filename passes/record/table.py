@@ -141,7 +141,7 @@ class Table:
     def open(
         self, key: bytes, level: str, target: Callable[..., Any], args: Any, kwargs: Any, location: str
     ) -> tuple[Inputs, Numbering, frozenset[int]]:
-        """The inputs of a call that is about to be made, newly described unless known; which tensors are to be written."""
+        """The inputs of a call about to be made, described unless known; its tensors; those declared to be written."""
         numbering = Numbering()
         named = named_arguments(target, args, kwargs)
         declared: set[int] = set()

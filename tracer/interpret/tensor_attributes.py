@@ -26,6 +26,7 @@ FACTS: dict[str, Callable[[TensorMeta], Any]] = {
     "layout": lambda meta: meta.layout,
     "ndim": lambda meta: len(meta.shape),
     "requires_grad": lambda meta: meta.requires_grad,
+    "is_leaf": lambda meta: meta.is_leaf,
     "itemsize": lambda meta: meta.dtype.itemsize,
     "nbytes": lambda meta: meta.dtype.itemsize * meta.element_count,
     "is_cpu": lambda meta: meta.device.type == "cpu",
@@ -59,6 +60,8 @@ def read(trace: Trace, value: TensorValue, name: str, found: Any) -> Item:
     if fact is not None:
         if not value.touched:
             touch(trace, value)
+        if name == "is_leaf":
+            _guard_leaf(trace, value)
         return fact(value.meta)
     if name in VIEWS:
         return trace.tensor_op(getattr, (value, name))
@@ -68,6 +71,7 @@ def read(trace: Trace, value: TensorValue, name: str, found: Any) -> Item:
         return _gradient(trace, value)
     if name in ("grad_fn", "_grad_fn"):
         touch(trace, value)
+        _guard_leaf(trace, value)
         if value.meta.is_leaf:
             return None
         trace.stop(GRADIENT_STATE, "grad_fn of a tensor that has one")
@@ -84,6 +88,13 @@ def read(trace: Trace, value: TensorValue, name: str, found: Any) -> Item:
     if kind is classmethod:
         return BoundMethod(found.__func__, value.cls)
     return found
+
+
+def _guard_leaf(trace: Trace, value: TensorValue) -> None:
+    """Whether an input is a leaf is guarded only when the program asks."""
+    if value.source is not None:
+        real: Any = value.object
+        trace.guard(value.source.child("getattr", "is_leaf"), "equal", real.is_leaf)
 
 
 def _gradient(trace: Trace, value: TensorValue) -> Item:

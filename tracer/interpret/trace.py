@@ -44,6 +44,9 @@ LOOP_LIMIT = 200_000
 BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
 
+KEY_LIMIT = 64
+"""Objects from outside that a trace puts into dicts and sets: each is guarded to be none of the others."""
+
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
 
@@ -99,6 +102,7 @@ class Trace:
         self._locations: dict[tuple[int, int | None], Location] = {}
         self.function_facts: dict[int, Any] = {}
         self.hashed: dict[int, list[ObjectValue]] = {}
+        self.keyed: list[Value] = []
         self.opened: set[int] = set()
         self.shapes = shapes
 
@@ -179,16 +183,29 @@ class Trace:
         elif isinstance(item, SetValue) and item.cls is frozenset:
             payload = item.all(self)
             return item if any(isinstance(part, Value) for part in payload) else frozenset(payload)
-        elif isinstance(item, (TensorValue, BoundMethod)):
+        elif isinstance(item, TensorValue):
+            return self._known_by_identity(item)
+        elif isinstance(item, BoundMethod):
             return item
         method = self.class_attribute(item.cls, "__hash__")
         if method is None:
             self.throw(TypeError, f"unhashable type: '{item.cls.__name__}'")
         if (method, self.class_attribute(item.cls, "__eq__")) in BUILTIN_HASHES:
-            return item
+            return self._known_by_identity(item)
         if not isinstance(item, ObjectValue) or isinstance(item, (TupleValue, SetValue)) or type(method) is not types.FunctionType:
             self.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
         return self._hashed(item, method)
+
+    def _known_by_identity(self, item: Value) -> Value:
+        """A key that is itself: that it is none of the other keys from outside is guarded."""
+        if item.source is None or item.source.accessor == "key" or any(item is other for other in self.keyed):
+            return item
+        if len(self.keyed) == KEY_LIMIT:
+            self.stop(UNSUPPORTED_OPERATION, f"more than {KEY_LIMIT} objects from outside as keys")
+        for other in self.keyed:
+            slots.tell_apart(self, item, other)
+        self.keyed.append(item)
+        return item
 
     def _hashed(self, item: ObjectValue, method: Item) -> Item:
         """A key with a hash of its own: payloads take it for the first equal one of the trace."""

@@ -30,6 +30,7 @@ from tracer.values.iterators import (
     ItemsIterator,
     IteratorValue,
     MapIterator,
+    ReversedIterator,
     SequenceIterator,
     TableIterator,
     ZipIterator,
@@ -360,11 +361,38 @@ def _method(emitter: Emitter, value: BoundMethod) -> str:
 def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> str:
     if value.sequence is None:
         return emitter.assign("iterator", "iter(())")
-    name = emitter.assign("iterator", f"iter({expression(emitter, value.sequence)})")
-    if value.index:
-        if issubclass(value.sequence.cls, deque):
-            raise Unrebuildable("an iterator of a deque", value.birth)
+    owner = _storage(emitter, value)
+    name = emitter.assign("iterator", f"{owner}.__iter__({expression(emitter, value.sequence)})")
+    if value.index and issubclass(value.sequence.cls, deque):
+        emitter.say(f"{emitter.constant(advance)}({name}, {value.index})")
+    elif value.index:
         emitter.say(f"{name}.__setstate__({value.index})")
+    return name
+
+
+def _storage(emitter: Emitter, value: SequenceIterator | ReversedIterator) -> str:
+    """The builtin class whose iterator it is; one of a deque does not survive changes."""
+    sequence = value.sequence
+    assert sequence is not None
+    kind = next(kind for kind in (list, tuple, deque) if issubclass(sequence.cls, kind))
+    if kind is deque and sequence.source is not None and sequence.changed:
+        raise Unrebuildable("an iterator of a deque that has changed", value.birth)
+    return _class(emitter, kind)
+
+
+def _reversed_iterator(emitter: Emitter, value: ReversedIterator) -> str:
+    if value.sequence is None:
+        return emitter.assign("iterator", "reversed(())")
+    owner = _storage(emitter, value)
+    size = len(value.sequence.items) - 1
+    if owner == "list":
+        name = emitter.assign("iterator", f"list.__reversed__({expression(emitter, value.sequence)})")
+    else:
+        name = emitter.assign("iterator", f"reversed({expression(emitter, value.sequence)})")
+    if owner != "deque" and value.index != size:
+        emitter.say(f"{name}.__setstate__({value.index})")
+    elif value.index != size:
+        emitter.say(f"{emitter.constant(advance)}({name}, {size - value.index})")
     return name
 
 
@@ -391,15 +419,12 @@ def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
     rest = value.items[value.index :]
     if isinstance(rest, range):
         return emitter.assign("iterator", f"iter({rest!r})")
-    if value.cls in BACKWARDS:
-        return emitter.assign("iterator", f"reversed({BACKWARDS[value.cls]}([{_items(emitter, rest[::-1])}]))")
+    if value.cls is reversed:
+        return emitter.assign("iterator", f"reversed(({''.join(expression(emitter, part) + ', ' for part in rest[::-1])}))")
     if value.cls is type(iter("")):
         return emitter.assign("iterator", f"iter({''.join(rest)!r})")
     return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
 
-
-BACKWARDS: dict[type, str] = {type(reversed([])): "list", reversed: "tuple"}
-"""Iterators that go backwards, and what a shortened one goes over."""
 
 
 def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:
@@ -439,6 +464,7 @@ BUILDERS: tuple[tuple[type, Builder], ...] = (
     (SuperValue, _super),
     (DictView, _view),
     (SequenceIterator, _sequence_iterator),
+    (ReversedIterator, _reversed_iterator),
     (TableIterator, _table_iterator),
     (ItemsIterator, _items_iterator),
     (EnumerateIterator, _enumerate),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +34,46 @@ class IteratorValue(Value):
 class SequenceIterator(IteratorValue):
     """Over a list, tuple or deque; sees what the loop appends, as CPython's does."""
 
-    __slots__ = ("index", "sequence")
+    __slots__ = ("index", "sequence", "size")
 
     def __init__(self, context: Context, sequence: SequenceValue) -> None:
-        super().__init__(context, _SEQUENCE_ITERATORS.get(sequence.cls, type(iter([]))))
+        super().__init__(context, _iterator_type(sequence.cls, _SEQUENCE_ITERATORS))
         self.sequence: SequenceValue | None = sequence
         self.index = 0
+        self.size = len(sequence.open(context)) if issubclass(sequence.cls, deque) else -1
 
     def next(self, context: Context) -> Item:
         sequence = self.sequence
         if sequence is None:
             return END
-        if self.index >= len(sequence.open(context)):
+        size = len(sequence.open(context))
+        if self.size not in (-1, size):
+            context.throw(RuntimeError, "deque mutated during iteration")
+        if self.index >= size:
             self.sequence = None
             return END
         item = sequence.read(context, self.index)
         self.index += 1
         return item
+
+
+class ReversedIterator(IteratorValue):
+    """Over a list, tuple or deque from its end, as it is when an item is asked for."""
+
+    __slots__ = ("index", "sequence")
+
+    def __init__(self, context: Context, sequence: SequenceValue) -> None:
+        super().__init__(context, _iterator_type(sequence.cls, _REVERSED_ITERATORS))
+        self.sequence: SequenceValue | None = sequence
+        self.index = len(sequence.open(context)) - 1
+
+    def next(self, context: Context) -> Item:
+        sequence = self.sequence
+        if sequence is None or not 0 <= self.index < len(sequence.open(context)):
+            self.sequence = None
+            return END
+        self.index -= 1
+        return sequence.read(context, self.index + 1)
 
 
 class TableIterator(IteratorValue):
@@ -220,4 +244,9 @@ TABLE_ITERATORS: dict[str, type] = {
     "items": type(iter({}.items())),
     "elements": type(iter(set())),
 }
-_SEQUENCE_ITERATORS: dict[type, type] = {tuple: type(iter(()))}
+_SEQUENCE_ITERATORS: dict[type, type] = {kind: type(iter(kind())) for kind in (list, tuple, deque)}
+_REVERSED_ITERATORS: dict[type, type] = {kind: type(reversed(kind())) for kind in (list, tuple, deque)}
+
+
+def _iterator_type(cls: type, types: dict[type, type]) -> type:
+    return next(made for kind, made in types.items() if issubclass(cls, kind))

@@ -26,6 +26,7 @@ from tracer.values.iterators import (
     TableIterator,
     next_item,
 )
+from tracer.values.functions import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 
@@ -202,8 +203,9 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
         context.class_attribute(right_cls, reflected) is not context.class_attribute(left_cls, reflected)
     ):
         attempts.reverse()
-    elif context.class_attribute(left_cls, name) in SEQUENCE_METHODS:
-        attempts.reverse()
+    elif type(context.class_attribute(right_cls, reflected)) is type(_dispatch):
+        if context.class_attribute(left_cls, name) in SEQUENCE_METHODS:
+            attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
         if method is not MISSING and not _declines(item, cls, other):

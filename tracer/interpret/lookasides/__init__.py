@@ -12,6 +12,7 @@ from tracer.interpret.lookasides import (
     objects,
     sequences,
     sets,
+    tensors,
     torch_state,
     torch_utilities,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "objects",
     "sequences",
     "sets",
+    "tensors",
     "torch_state",
     "torch_utilities",
 ]

@@ -29,6 +29,7 @@ from tracer.values.iterators import (
     FilterIterator,
     ItemsIterator,
     MapIterator,
+    ReversedIterator,
     ZipIterator,
     next_item,
 )
@@ -308,7 +309,9 @@ def _reversed(trace: Trace, sequence: Item) -> Item:
         return trace.call(method, [sequence])
     if not isinstance(sequence, Value):
         return ItemsIterator(trace, reversed, list(trace.host(reversed, sequence)))
-    if isinstance(sequence, (ListValue, TupleValue, DictValue, DictView)):
+    if isinstance(sequence, (ListValue, TupleValue)):
+        return ReversedIterator(trace, sequence)
+    if isinstance(sequence, (DictValue, DictView)):
         return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(trace.unpack(sequence))))
     if special(trace, sequence, "__getitem__") is MISSING:
         trace.throw(TypeError, f"'{class_name(sequence)}' object is not reversible")
@@ -334,7 +337,6 @@ def _any(trace: Trace, iterable: Item) -> bool:
 
 
 REVERSED: dict[type, type] = {
-    list: type(reversed([])),
     dict: type(reversed({})),
     **{type(view): type(reversed(view)) for view in ({}.keys(), {}.values(), {}.items())},
 }

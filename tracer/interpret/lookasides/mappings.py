@@ -198,12 +198,15 @@ def _items(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "items")
 
 
-@lookaside(dict.fromkeys, OrderedDict.fromkeys)
-def _fromkeys(trace: Trace, *args: Item) -> Item:
-    cls = args[0] if args and isinstance(args[0], type) and issubclass(args[0], dict) else None
-    iterable, *default = args[1:] if cls is not None else args
-    keys = [trace.key(item) for item in trace.unpack(iterable)]
-    return DictValue(cls or dict, dict.fromkeys(keys, default[0] if default else None))
+def _fromkeys(cls: type) -> Any:
+    def run(trace: Trace, iterable: Item, default: Item = None) -> Item:
+        return DictValue(cls, dict.fromkeys([trace.key(item) for item in trace.unpack(iterable)], default))
+
+    return run
+
+
+for _cls in (dict, OrderedDict):
+    lookaside(_cls.fromkeys)(_fromkeys(_cls))
 
 
 @lookaside(dict.__reversed__, OrderedDict.__reversed__)
@@ -228,7 +231,8 @@ def _of_proxy(name: str) -> Any:
     def run(trace: Trace, mapping: Item, *args: Item) -> Item:
         if not isinstance(mapping, DictValue):
             trace.stop(UNSUPPORTED_CALL, f"mappingproxy.{name}")
-        return trace.call(getattr(dict, name), [mapping, *args])
+        shown = DictValue(dict, mapping.all(trace))
+        return trace.call(getattr(dict, name), [shown, *args])
 
     return run
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import getclosurevars
 from typing import TYPE_CHECKING
 
 import torch
 
-from tracer.interpret.policy import lookaside
+from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.values.attributes import get_attribute
 from tracer.values.base import MISSING, Item
 from tracer.values.objects import ObjectValue
@@ -26,6 +27,13 @@ def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
         return trace.call(Module._call_impl, [module, *args], kwargs)
     trace.guard(module.source, "no hooks")
     return trace.call(get_attribute(trace, module, "forward"), args, kwargs)
+
+
+@named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_init")
+def _tagging_init(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
+    """Module.__init__ as torch.compile leaves it behind: the original, and a tag that only TorchDynamo reads."""
+    original = getclosurevars(Module.__init__).nonlocals["init"]
+    return trace.call(original, [module, *args], kwargs)
 
 
 def _has_no_hooks(module: Item) -> bool:

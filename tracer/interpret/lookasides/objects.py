@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
 
 
+@lookaside(types.ModuleType.__getattribute__)
+def _module_attribute(trace: Trace, module: Item, name: Item) -> Item:
+    return get_attribute(trace, module, name)
+
+
 @lookaside(object.__getattribute__)
 def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
     item, name = realise(trace, item), realise(trace, name)

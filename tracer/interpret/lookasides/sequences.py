@@ -11,7 +11,7 @@ from tracer.interpret.policy import lookaside
 from tracer.values.base import MISSING, Item, Value, realise
 from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
 from tracer.values.context import Raised
-from tracer.values.iterators import ItemsIterator
+from tracer.values.iterators import ReversedIterator
 from tracer.values.slots import (
     builtin_iterator,
     builtin_length,
@@ -207,7 +207,7 @@ def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
 
 @lookaside(list.__reversed__, deque.__reversed__)
 def _reversed(trace: Trace, sequence: ListValue) -> Item:
-    return ItemsIterator(trace, type(iter([])), list(reversed(sequence.all(trace))))
+    return ReversedIterator(trace, sequence)
 
 
 @lookaside(tuple.__new__)

@@ -1,0 +1,48 @@
+"""The programs of tests/conformance under `capture`: guards, breaks, rebuilt values and mutations included.
+
+Here whatever can be observed must agree: results with their aliases, errors, arguments and globals afterwards.
+"""
+
+import contextlib
+import io
+import warnings
+
+import pytest
+
+from tests.conformance.catalogue import Program, load
+from tests.conformance.compare import difference, observe
+from tests.conformance.split import split
+from tracer import capture, counters, reset
+
+KNOWN = {
+    "function_tools-cache_clear": "a cached function that is followed does not fill its cache",
+    "function_tools-cache_recursion": "a cached function that is followed does not count its hits",
+    "function_tools-cache_returns_the_same_object": "a cached function that is followed does not fill its cache",
+    "statements-globals_dictionary": "globals are changed through their dictionary",
+    "weak_references-weak_dictionaries": "locals that are not used again die at a break",
+    "weak_references-weak_method": "locals that are not used again die at a break",
+}
+"""Programs that can be told apart when captured, and why."""
+
+PROGRAMS = [
+    pytest.param(program, id=program.name, marks=[pytest.mark.xfail(reason=KNOWN[program.name])] if program.name in KNOWN else [])
+    for program in load()
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_captured(program: Program):
+    halves = split(program)
+
+    def second_half(*arguments, **keywords):
+        assert halves is not None
+        return capture(halves(*arguments, **keywords))()
+
+    for call in program.calls:
+        reset()
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plain = observe(program.function, program, call)
+            found = observe(capture(program.function) if halves is None else second_half, program, call)
+        assert difference(plain, found) is None
+        assert counters().tracer_bugs == 0
