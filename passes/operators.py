@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 
@@ -177,7 +177,7 @@ NAMES: Final = {
 # Answers that hold for the tensor and not for what stands in for it.
 DEVICE_FACTS: Final[dict[str, Callable[[TensorMeta], Any]]] = {
     "device": lambda meta: meta.device,
-    "get_device": lambda meta: meta.device.index if meta.device.index is not None else -1,
+    "get_device": lambda meta: -1 if (index := cast("int | None", meta.device.index)) is None else index,
     "is_cpu": lambda meta: meta.device.type == "cpu",
     "is_cuda": lambda meta: meta.device.type == "cuda",
     "is_meta": lambda meta: meta.device.type == "meta",

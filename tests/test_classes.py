@@ -427,6 +427,7 @@ def test_constants_compared_with_instances():
     activation = torch.nn.ReLU()
 
     def program(x):
-        return activation(x), activation == "relu", "relu" != activation, activation in ("relu", 1, None), 2 == activation
+        compared = activation == "relu", "relu" != activation, 2 == activation
+        return activation(x), compared, activation in ("relu", 1, None)
 
     one_graph(program, torch.ones(2))

@@ -25,7 +25,9 @@ KNOWN = {
 """Programs that can be told apart when captured, and why."""
 
 PROGRAMS = [
-    pytest.param(program, id=program.name, marks=[pytest.mark.xfail(reason=KNOWN[program.name])] if program.name in KNOWN else [])
+    pytest.param(
+        program, id=program.name, marks=[pytest.mark.xfail(reason=KNOWN[program.name])] if program.name in KNOWN else []
+    )
     for program in load()
 ]
 

@@ -304,3 +304,20 @@ def test_dict_changed_while_it_is_iterated_over():
         return table
 
     check(program, {"a": 1}, torch.ones(2), recaptures=None)
+
+
+def test_the_order_of_attributes_is_that_of_their_first_writing():
+    class Point:
+        pass
+
+    def program(point, x):
+        point.a = 1
+        point.b = 2
+        point.a = x + 1
+        point.c = 3
+        del point.b
+        point.b = 4
+        point.c = 5
+        return list(vars(point))
+
+    one_graph(program, Point(), torch.ones(2))

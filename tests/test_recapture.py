@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.check import check
-from tracer import capture, counters, explain
+from tracer import capture, counters, explain, reset
 
 
 class Config:
@@ -221,3 +221,17 @@ def test_counter_becomes_a_symbol():
     for call in range(8):
         assert captured(torch.ones(2))[0].item() == config.scale == call + 3
     assert counters().captures == 3
+
+
+def test_captures_that_never_serve_a_second_call_come_to_an_end():
+    """A function known by its identity, and a new one with every call: each entry dies before it is hit."""
+
+    def program(x, function):
+        return {function: x + 1}[function]
+
+    reset()
+    captured = capture(program, strict=True, recompile_limit=2)
+    for _ in range(30):
+        function = (lambda: lambda: None)()
+        assert torch.equal(captured(torch.ones(2), function), torch.full((2,), 2.0))
+    assert counters().captures == 2 * 4 + 1

@@ -173,7 +173,16 @@ def test_calls_without_data_are_not_recorded(tmp_path):
 
     with record(tmp_path):
         program()
+    with record(tmp_path, levels=["function"]):
+        torch.func.vmap(lambda x: x.sin())(torch.empty(2, 3, device="meta"))
     assert not list(tmp_path.iterdir())
+
+
+def test_wrapped_tensors_are_seen_where_they_are_unwrapped(tmp_path):
+    x = torch.ones(2, 3)
+    calls = recorded(tmp_path, lambda: torch.func.vmap(torch.sin)(x), levels=["aten", "function"])
+    assert only(calls, "aten::sin").arguments == {"self": meta(2, 3)}
+    assert not [call.op for call in calls if call.op == "torch.sin"]
 
 
 def test_custom_operator_without_a_schema_of_aliases(tmp_path):

@@ -1,5 +1,6 @@
 """Spills and files: bounded memory, nothing half-written, what a killed or forked process leaves behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -102,6 +103,15 @@ def test_a_forked_process_writes_its_own_shard(tmp_path):
         ("aten::zeros", 1),
     ]
     assert len({file.name.rsplit("-", 1)[0] for file in corpus.files}) == 2
+
+
+def test_processes_of_multiprocessing_write_when_they_end(tmp_path):
+    with record(tmp_path):
+        process = multiprocessing.get_context("fork").Process(target=many_calls, args=(3,))
+        process.start()
+        process.join()
+    assert process.exitcode == 0
+    assert Corpus(tmp_path).statistics().calls == 3
 
 
 def test_files_are_sorted_and_carry_the_version(tmp_path):

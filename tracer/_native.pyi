@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
@@ -72,7 +72,7 @@ class FrameCache:
 class CapturedFunction:
     """Stands in for a function and sends its calls through a FrameCache; may be subclassed, with `__slots__ = ()`."""
 
-    def __new__(cls, function: Callable[..., Any], cache: FrameCache) -> CapturedFunction: ...
+    def __new__(cls, function: Callable[..., Any], cache: FrameCache) -> Self: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
     def __getattr__(self, name: str) -> Any: ...

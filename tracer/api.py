@@ -69,9 +69,27 @@ class CapturedCallable:
 
 
 @overload
-def capture(fn: Function, **options: Any) -> Function: ...
+def capture(
+    fn: Function,
+    *,
+    backend: str | Callable[..., Any] = ...,
+    fullgraph: bool = ...,
+    dynamic: bool | None = ...,
+    recompile_limit: int = ...,
+    strict: bool = ...,
+    options: Mapping[str, Any] | None = ...,
+) -> Function: ...
 @overload
-def capture(fn: None = None, **options: Any) -> Callable[[Function], Function]: ...
+def capture(
+    fn: None = None,
+    *,
+    backend: str | Callable[..., Any] = ...,
+    fullgraph: bool = ...,
+    dynamic: bool | None = ...,
+    recompile_limit: int = ...,
+    strict: bool = ...,
+    options: Mapping[str, Any] | None = ...,
+) -> Callable[[Function], Function]: ...
 
 
 def capture(
@@ -144,7 +162,7 @@ def _captured(engine: Engine, fn: Any) -> Any:
     def caller(*args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
 
-    return Captured(caller, engine.cache_for(caller.__code__))
+    return Captured(caller, engine.cache_for(caller.__code__))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _captured_class(engine: Engine, cls: type) -> type:
@@ -222,7 +240,7 @@ def disable(fn: Any) -> Any:
             exchange_interceptor(before)
 
     native._bytegraph_disabled = True  # type: ignore[attr-defined]
-    never_capture(native.__code__)
+    never_capture(native.__code__)  # pyright: ignore[reportAttributeAccessIssue]
     return native
 
 

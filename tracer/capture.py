@@ -96,7 +96,7 @@ class Request:
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
     """
 
-    function: types.FunctionType
+    function: Any  # a types.FunctionType: declared as one, it would be taken for a method
     locals: Sequence[Any]
     options: Options
     compile_graph: Callable[[Any, list[Any]], Callable[..., Any]]

@@ -119,4 +119,5 @@ def value_words(value: Argument) -> str:
             return f"[{', '.join(map(value_words, value))}]"
         case tuple():
             return f"({', '.join(map(value_words, value))}{',' if len(value) == 1 else ''})"
-    return repr(value)
+        case _:
+            return repr(value)

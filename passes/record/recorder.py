@@ -6,6 +6,7 @@ Only calls of the thread that entered the context are seen (backward passes on t
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import secrets
 import socket
@@ -60,6 +61,7 @@ class Recorder:
         self._entered: list[ExitStack] = []
         self._new_shard()
         _recorders.add(self)
+        multiprocessing.util.register_after_fork(self, Recorder._close_at_exit)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -89,6 +91,10 @@ class Recorder:
         """Forget what the process that this one was forked from has seen: it writes that itself."""
         self._table.clear()
         self._new_shard()
+
+    def _close_at_exit(self) -> None:
+        """Let a process that multiprocessing forked write its shard when it ends."""
+        multiprocessing.util.Finalize(self, self.close, exitpriority=0)
 
     def _new_shard(self) -> None:
         self._shard = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

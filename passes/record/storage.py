@@ -33,7 +33,7 @@ TEXT_PATHS: Final = [path.format(column.name) for column in COLUMNS for path in 
 def require_pyarrow() -> None:
     """Raise CorpusError, saying what to install, unless pyarrow is there."""
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise CorpusError("corpora need pyarrow: pip install 'bytegraph[rules]'") from error
 

@@ -154,7 +154,11 @@ def super_attributes():
 def super_misses():
     thing = Base(1)
     messages = []
-    for action in (lambda: super(Base, thing).nothing, lambda: super(Derived, thing), lambda: super(Base, thing).describe):
+    for action in (
+        lambda: super(Base, thing).nothing,
+        lambda: super(Derived, thing),
+        lambda: super(Base, thing).describe,
+    ):
         try:
             action()
         except (AttributeError, TypeError) as error:

@@ -181,7 +181,16 @@ def set_subclass():
 def number_subclasses():
     distance = Meters(3) + 4
     heat = Celsius(20)
-    return distance, type(distance).__name__, repr(distance), distance * 2, str(heat), heat + 1, heat.unit, f"{heat:.2f}"
+    return (
+        distance,
+        type(distance).__name__,
+        repr(distance),
+        distance * 2,
+        str(heat),
+        heat + 1,
+        heat.unit,
+        f"{heat:.2f}",
+    )
 
 
 @program()
@@ -249,7 +258,15 @@ def integer_enumeration():
 @program()
 def flags():
     mode = Mode.READ | Mode.WRITE
-    return mode is Mode.BOTH, Mode.READ in mode, mode & Mode.READ, bool(mode & ~mode), mode.name, Mode(0), mode ^ Mode.READ
+    return (
+        mode is Mode.BOTH,
+        Mode.READ in mode,
+        mode & Mode.READ,
+        bool(mode & ~mode),
+        mode.name,
+        Mode(0),
+        mode ^ Mode.READ,
+    )
 
 
 @program()
@@ -282,17 +299,39 @@ def formatting_of_own_objects():
 @program()
 def formatting_of_containers():
     items = [1, "a", None, (1,), {2: 3}, {4}]
-    return f"{items}", "%s" % (items,), "%(x)s %(y)05.1f" % {"x": items, "y": 2.5}, str({"k": items}), f"{items!r:.5}", f"{3.14159:.3}"
+    return (
+        f"{items}",
+        "%s" % (items,),
+        "%(x)s %(y)05.1f" % {"x": items, "y": 2.5},
+        str({"k": items}),
+        f"{items!r:.5}",
+        f"{3.14159:.3}",
+    )
 
 
 @program()
 def index_protocol():
-    return [0, 1, 2, 3][Money(2)], "abc"[Money(1)], [5] * Money(2), list(range(Money(3))), (1, 2, 3)[: Money(2)], hex(Money(255))
+    return (
+        [0, 1, 2, 3][Money(2)],
+        "abc"[Money(1)],
+        [5] * Money(2),
+        list(range(Money(3))),
+        (1, 2, 3)[: Money(2)],
+        hex(Money(255)),
+    )
 
 
 @program()
 def truth_of_own_objects():
-    return [bool(Money(0)), bool(Money(1)), not Money(0), Money(0) or "else", Money(1) and "then", all([Money(1)]), any([Money(0)])]
+    return [
+        bool(Money(0)),
+        bool(Money(1)),
+        not Money(0),
+        Money(0) or "else",
+        Money(1) and "then",
+        all([Money(1)]),
+        any([Money(0)]),
+    ]
 
 
 @program()
@@ -316,7 +355,13 @@ def comparison_of_own_objects():
 @program()
 def comparison_without_order():
     messages = []
-    for action in (lambda: Money(1) <= Money(2), lambda: [1] < (1,), lambda: sorted([1, "a"]), lambda: {} < {}, lambda: None < 1):
+    for action in (
+        lambda: Money(1) <= Money(2),
+        lambda: [1] < (1,),
+        lambda: sorted([1, "a"]),
+        lambda: {} < {},
+        lambda: None < 1,
+    ):
         try:
             action()
         except TypeError as error:
@@ -326,7 +371,14 @@ def comparison_without_order():
 
 @program()
 def singletons():
-    return None is None, True is not False, type(None)() is None, bool(0) is False, NotImplemented is NotImplemented, ... is Ellipsis
+    return (
+        None is None,
+        True is not False,
+        type(None)() is None,
+        bool(0) is False,
+        NotImplemented is NotImplemented,
+        ... is Ellipsis,
+    )
 
 
 @program()
@@ -471,5 +523,18 @@ def match_statements():
 
     return [
         kind(x)
-        for x in ({"type": "a", "b": 1}, Point(0, 5), Point(2, 2), Point(1, 2), [1, 2, 3], Level.HIGH, "s", 4, None, 2.5, [2], {})
+        for x in (
+            {"type": "a", "b": 1},
+            Point(0, 5),
+            Point(2, 2),
+            Point(1, 2),
+            [1, 2, 3],
+            Level.HIGH,
+            "s",
+            4,
+            None,
+            2.5,
+            [2],
+            {},
+        )
     ]

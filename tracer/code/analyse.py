@@ -181,7 +181,7 @@ def merge(code: Code, index: int, first: Kinds, second: Kinds) -> Kinds:
     )
 
 
-MEETING = {
+MEETING: dict[frozenset[str], str] = {
     frozenset((VALUE, EXCEPTION)): VALUE,
     frozenset((VALUE, LASTI)): VALUE,
     frozenset((VALUE, PREVIOUS)): VALUE,

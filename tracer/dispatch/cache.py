@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-import torch  # noqa: F401  (its libraries must be loaded before the extension is)
+import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its libraries must be loaded before ours)
 
 from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, Entry, FrameCache, Interceptor
 from tracer.guards.explain import CallFrame, first_failure

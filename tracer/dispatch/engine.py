@@ -282,6 +282,7 @@ class Details:
     def __init__(self, captured: Capture, why: list[str]) -> None:
         self.graph: GraphBuilder | None = captured.graph if captured.op_count else None
         self.code = captured.code
+        self.native = captured.code.native
         self.program_source = captured.program_source
         self.broke: Break | None = None if captured.transparent else captured.broke
         self.skipped = captured.skipped

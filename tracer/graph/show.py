@@ -216,7 +216,7 @@ def rows(graph: Graph) -> list[dict[str, Any]]:
     ]
 
 
-def to_networkx(graph: Graph) -> networkx.DiGraph:
+def to_networkx(graph: Graph) -> networkx.DiGraph[str]:
     """The data flow as a networkx.DiGraph: nodes carry what `rows` says of them, edges go from maker to user."""
     import networkx  # only who asks for it pays for it
 

@@ -93,7 +93,8 @@ def expected_words(guard: Guard) -> str:
             return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"
         case Expression() | State() | Source():
             return expected.text
-    return repr(expected)
+        case _:
+            return repr(expected)
 
 
 def guard_words(guard: Guard) -> str:

@@ -144,7 +144,7 @@ def _with_receiver(trace: Trace, function: Any, args: Sequence[Item]) -> Sequenc
     if kinds is not None:
         fits = args and isinstance(args[0], kinds) and issubclass(type_of(trace, args[0]), function.__objclass__)
         if not fits:
-            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of what is no {function.__objclass__.__name__} of the trace")
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of an object that only CPython knows")
     return args
 
 
@@ -286,8 +286,9 @@ def _needs_polyfill(trace: Trace, function: Any, args: Sequence[Item], kwargs: M
     if not values:
         return False
     flat = len(values) == len(args) == 1 and isinstance(values[0], (SequenceValue, DictValue, SetValue))
+    only: Any = values[0]
     return not flat or any(
-        isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS) for part in values[0].all(trace)
+        isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS) for part in only.all(trace)
     )
 
 
@@ -318,6 +319,7 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
     if polyfill is not None:
         return call_function(trace, polyfill, args, kwargs)
     if isinstance(function, GETTERS):
+        maker: Any
         maker, arguments, *_ = function.__reduce__()
         bound = maker if isinstance(maker, functools.partial) else functools.partial(maker)
         getter = call(trace, POLYFILLS[bound.func], [*bound.args, *arguments], bound.keywords)

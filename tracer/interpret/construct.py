@@ -129,7 +129,7 @@ def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     return SetValue(cls, frozenset(elements(trace, args[0]) if args else ()))
 
 
-ALLOCATORS: tuple[tuple[type, Callable[..., Item]], ...] = (
+ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (BaseException, _new_exception),
     (list, lambda trace, cls, args, kwargs: ListValue(cls)),
     (deque, lambda trace, cls, args, kwargs: ListValue(cls)),

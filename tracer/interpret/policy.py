@@ -105,7 +105,8 @@ PURE_FUNCTIONS: frozenset[Any] = frozenset(
         torch._C._get_privateuse1_backend_name,
         torch.backends.mkldnn.is_available,
         *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
-        *(inspect.signature, torch._C._get_sdp_priority_order, torch._C._cpu._get_cpu_capability),
+        *(inspect.signature, torch._C._get_sdp_priority_order),
+        torch._C._cpu._get_cpu_capability,  # pyright: ignore[reportAttributeAccessIssue]
     }
 )
 
@@ -203,11 +204,13 @@ NOT_OPERATORS = frozenset(
 
 NAMED_NOT_OPERATORS = frozenset({"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"})
 
+_FUNCTIONS: Any = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
+
 VARIABLE_FUNCTIONS: frozenset[Any] = frozenset(
     function
-    for name, function in vars(type(torch._C._VariableFunctions)).items()
+    for name, function in vars(type(_FUNCTIONS)).items()
     if not name.startswith("__") and name not in NAMED_NOT_OPERATORS
-    for function in (getattr(torch._C._VariableFunctions, name),)
+    for function in (getattr(_FUNCTIONS, name),)
 )
 """What `torch.add` and its like are: functions generated from ATen's schemas."""
 
@@ -331,7 +334,8 @@ FOLLOWED: frozenset[Any] = frozenset(
     *(inspect.isclass, inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.ismodule),
     *(inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect._has_code_flag),  # type: ignore[attr-defined]
     *(torch.func.functional_call, torch.nn.utils.stateless._functional_call),
-    *(torch.jit._unwrap_optional, torch.distributed.is_available),
+    torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
+    torch.distributed.is_available,
 }
 """Functions of refused modules that are interpreted all the same."""
 

@@ -118,7 +118,7 @@ class Shapes:
 
         if self.environment is None:
             self.environment = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
-        name = torch._guards.Source.__new__(_named_source())
+        name = object.__new__(_named_source())
         object.__setattr__(name, "text", source.text)
         make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol
         symbol = make(value, name, dynamic_dim=DimDynamic.DYNAMIC)

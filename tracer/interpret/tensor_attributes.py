@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
 
 FACTS: dict[str, Callable[[TensorMeta], Any]] = {
-    "shape": lambda meta: torch.Size(meta.shape),
+    "shape": lambda meta: torch.Size(meta.shape),  # pyright: ignore[reportArgumentType]
     "dtype": lambda meta: meta.dtype,
     "device": lambda meta: meta.device,
     "layout": lambda meta: meta.layout,

@@ -95,6 +95,7 @@ def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, An
         return node, item.meta
     if kind in LITERALS:
         if kind in SYMBOLIC:
+            assert trace.shapes is not None
             return trace.shapes.node(trace, item), item
         if kind is torch.Size:
             return lower_sequence(trace, tuple(item), tuple, tensors)

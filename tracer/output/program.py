@@ -66,7 +66,7 @@ class Program:
         body = "".join(f"    {line}\n" for line in self.lines) or "    pass\n"
         self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
         filename = f"<bytegraph {self.name} {next(_numbers)}>"
-        namespace = {**self.constants, "graph": graph, "__name__": "bytegraph.programs"}
+        namespace: dict[str, Any] = {**self.constants, "graph": graph, "__name__": "bytegraph.programs"}
         exec(compile(self.source, filename, "exec"), namespace)
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         return namespace[self.name]
@@ -143,8 +143,8 @@ def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
     for generator in trace.generators:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
-    emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "iter", "enumerate", "zip", "map", "filter", "reversed"})
-    emitter.names.update({"setattr", "delattr", "super", "type", "graph", code.name})
+    emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
+    emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", "graph", code.name})
     emitter.shapes = trace.shapes
     for source, _, _ in trace.inputs:
         emitter.parameter(source)

@@ -163,7 +163,8 @@ def _list(emitter: Emitter, value: ListValue) -> str:
         emitter.say(f"{_class(emitter, base)}.extend({name}, [{_items(emitter, value.items)}])")
 
     if value.cls is base and contains_itself(value):
-        return _fill_later(emitter, value, "[]" if base is list else f"{_class(emitter, deque)}((), {value.maxlen})", fill)
+        empty = "[]" if base is list else f"{_class(emitter, deque)}((), {value.maxlen})"
+        return _fill_later(emitter, value, empty, fill)
     if value.cls is list:
         return emitter.assign("items", f"[{_items(emitter, value.items)}]")
     if value.cls is deque:
@@ -361,38 +362,36 @@ def _method(emitter: Emitter, value: BoundMethod) -> str:
 def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> str:
     if value.sequence is None:
         return emitter.assign("iterator", "iter(())")
-    owner = _storage(emitter, value)
-    name = emitter.assign("iterator", f"{owner}.__iter__({expression(emitter, value.sequence)})")
-    if value.index and issubclass(value.sequence.cls, deque):
+    owner = _storage(value)
+    name = emitter.assign("iterator", f"{_class(emitter, owner)}.__iter__({expression(emitter, value.sequence)})")
+    if value.index and owner is deque:
         emitter.say(f"{emitter.constant(advance)}({name}, {value.index})")
     elif value.index:
         emitter.say(f"{name}.__setstate__({value.index})")
     return name
 
 
-def _storage(emitter: Emitter, value: SequenceIterator | ReversedIterator) -> str:
+def _storage(value: SequenceIterator | ReversedIterator) -> type:
     """The builtin class whose iterator it is; one of a deque does not survive changes."""
     sequence = value.sequence
     assert sequence is not None
     kind = next(kind for kind in (list, tuple, deque) if issubclass(sequence.cls, kind))
     if kind is deque and sequence.source is not None and sequence.changed:
         raise Unrebuildable("an iterator of a deque that has changed", value.birth)
-    return _class(emitter, kind)
+    return kind
 
 
 def _reversed_iterator(emitter: Emitter, value: ReversedIterator) -> str:
     if value.sequence is None:
         return emitter.assign("iterator", "reversed(())")
-    owner = _storage(emitter, value)
-    size = len(value.sequence.items) - 1
-    if owner == "list":
-        name = emitter.assign("iterator", f"list.__reversed__({expression(emitter, value.sequence)})")
-    else:
-        name = emitter.assign("iterator", f"reversed({expression(emitter, value.sequence)})")
-    if owner != "deque" and value.index != size:
+    owner = _storage(value)
+    last = len(value.sequence.items) - 1
+    made = "reversed" if owner is tuple else f"{_class(emitter, owner)}.__reversed__"
+    name = emitter.assign("iterator", f"{made}({expression(emitter, value.sequence)})")
+    if owner is not deque and value.index != last:
         emitter.say(f"{name}.__setstate__({value.index})")
-    elif value.index != size:
-        emitter.say(f"{emitter.constant(advance)}({name}, {size - value.index})")
+    elif value.index != last:
+        emitter.say(f"{emitter.constant(advance)}({name}, {last - value.index})")
     return name
 
 
@@ -420,7 +419,7 @@ def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
     if isinstance(rest, range):
         return emitter.assign("iterator", f"iter({rest!r})")
     if value.cls is reversed:
-        return emitter.assign("iterator", f"reversed(({''.join(expression(emitter, part) + ', ' for part in rest[::-1])}))")
+        return emitter.assign("iterator", f"reversed({_tuple_text(emitter, rest[::-1])})")
     if value.cls is type(iter("")):
         return emitter.assign("iterator", f"iter({''.join(rest)!r})")
     return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
@@ -432,7 +431,8 @@ def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:
 
 
 def _zip(emitter: Emitter, value: ZipIterator) -> str:
-    return emitter.assign("iterator", f"zip({''.join(expression(emitter, i) + ', ' for i in value.inners)}strict={value.strict})")
+    inners = "".join(f"{expression(emitter, inner)}, " for inner in value.inners)
+    return emitter.assign("iterator", f"zip({inners}strict={value.strict})")
 
 
 def _map(emitter: Emitter, value: MapIterator) -> str:

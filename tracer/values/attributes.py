@@ -122,7 +122,7 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 
 def _is_data_descriptor(context: Context, found: Item) -> bool:
     """Whether `found` has a say before the instance's dictionary when it is read."""
-    kind = found.cls if isinstance(found, Value) else type(found)
+    kind = kind_of(found)
     if kind is property or kind in SLOT_DESCRIPTORS:
         return True
     if kind in METHOD_DESCRIPTORS:
@@ -151,12 +151,17 @@ def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     return item
 
 
-def bind(context: Context, found: Item, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
+def kind_of(found: Any) -> type:
+    """The class of a class attribute: a raw descriptor, or one made in the trace."""
+    return found.cls if isinstance(found, Value) else type(found)
+
+
+def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
     """What the class attribute `found` gives when looked up on `value` (None: on the class itself).
 
     `holder` is the class in whose MRO it was found first, if that is not `cls`.
     """
-    kind = found.cls if isinstance(found, Value) else type(found)
+    kind = kind_of(found)
     if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
         return found if value is None else BoundMethod(found, value)
     if kind is property:
@@ -478,9 +483,9 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         return
     if not isinstance(target, ObjectValue):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
-    found = context.class_attribute(target.cls, name)
+    found: Any = context.class_attribute(target.cls, name)
     if found is not MISSING:
-        kind = found.cls if isinstance(found, Value) else type(found)
+        kind = kind_of(found)
         if kind is property:
             accessor = found.fdel if item is MISSING else found.fset
             if accessor is None:

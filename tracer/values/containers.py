@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.values.context import Context
 
-TUPLE_FIELD: type = type(namedtuple("Single", ["field"]).field)
+TUPLE_FIELD: type = type(namedtuple("Single", ["field"]).field)  # pyright: ignore
 """The C descriptor that reads a field of a named tuple."""
 
 
@@ -212,7 +212,7 @@ class SetValue(ObjectValue):
             real: Any = self.object
             assert self.source is not None
             context.guard(self.source, "set items", frozenset(real))
-            kind = frozenset if isinstance(real, frozenset) else set
+            kind: Any = frozenset if isinstance(real, frozenset) else set
             self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
             exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
             self.items = real if exact else kind(self.members)

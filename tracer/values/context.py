@@ -30,7 +30,7 @@ class Context(Protocol):
     effects: EffectLog
     known: dict[int, Any]
 
-    def guard(self, source: Source, check: str, expected: object = None) -> None: ...
+    def guard(self, source: Source | None, check: str, expected: object = None) -> None: ...
 
     def constant(self, obj: object, source: Source | None) -> Item:
         """`obj` as a raw constant, guarded by equality (or a symbolic size standing for it)."""

@@ -84,6 +84,7 @@ class NestedFunction(ObjectValue):
     def pin(self, context: Context) -> types.FunctionType:
         """The function itself, from now on known by identity."""
         function: types.FunctionType = self.object  # type: ignore[assignment]
+        assert self.source is not None
         context.guard(self.source, "same object", function)
         return function
 

@@ -82,8 +82,9 @@ class ObjectValue(Value):
         self._note(context, name, False)
 
     def _note(self, context: Context, name: str, again: bool) -> None:
-        again |= self.written.pop(name, False)
-        self.written[name] = again
+        if again:
+            self.written.pop(name, None)
+        self.written[name] = again or self.written.get(name, False)
         context.effects.record(self, name)
 
 

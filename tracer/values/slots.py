@@ -17,6 +17,7 @@ import torch
 from tracer.reasons import DATA_DEPENDENT_INDEX, DATA_DEPENDENT_JUMP, UNSUPPORTED_ITERATOR, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Item, Lazy, Value, realise, type_of
 from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, make_tuple
+from tracer.values.functions import BoundMethod
 from tracer.values.iterators import (
     END,
     DictView,
@@ -26,60 +27,12 @@ from tracer.values.iterators import (
     TableIterator,
     next_item,
 )
-from tracer.values.functions import BoundMethod
 from tracer.values.objects import ObjectValue
+from tracer.values.operators import BINARY, COMPARE, INPLACE, UNARY
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
     from tracer.values.context import Context
-
-BINARY: dict[Any, tuple[str, str, str]] = {
-    operator.add: ("__add__", "__radd__", "+"),
-    operator.sub: ("__sub__", "__rsub__", "-"),
-    operator.mul: ("__mul__", "__rmul__", "*"),
-    operator.matmul: ("__matmul__", "__rmatmul__", "@"),
-    operator.truediv: ("__truediv__", "__rtruediv__", "/"),
-    operator.floordiv: ("__floordiv__", "__rfloordiv__", "//"),
-    operator.mod: ("__mod__", "__rmod__", "%"),
-    operator.pow: ("__pow__", "__rpow__", "** or pow()"),
-    operator.lshift: ("__lshift__", "__rlshift__", "<<"),
-    operator.rshift: ("__rshift__", "__rrshift__", ">>"),
-    operator.and_: ("__and__", "__rand__", "&"),
-    operator.or_: ("__or__", "__ror__", "|"),
-    operator.xor: ("__xor__", "__rxor__", "^"),
-}
-
-INPLACE: dict[Any, tuple[str, Any, str]] = {
-    operator.iadd: ("__iadd__", operator.add, "+="),
-    operator.isub: ("__isub__", operator.sub, "-="),
-    operator.imul: ("__imul__", operator.mul, "*="),
-    operator.imatmul: ("__imatmul__", operator.matmul, "@="),
-    operator.itruediv: ("__itruediv__", operator.truediv, "/="),
-    operator.ifloordiv: ("__ifloordiv__", operator.floordiv, "//="),
-    operator.imod: ("__imod__", operator.mod, "%="),
-    operator.ipow: ("__ipow__", operator.pow, "**="),
-    operator.ilshift: ("__ilshift__", operator.lshift, "<<="),
-    operator.irshift: ("__irshift__", operator.rshift, ">>="),
-    operator.iand: ("__iand__", operator.and_, "&="),
-    operator.ior: ("__ior__", operator.or_, "|="),
-    operator.ixor: ("__ixor__", operator.xor, "^="),
-}
-
-COMPARE: dict[Any, tuple[str, str, str]] = {
-    operator.eq: ("__eq__", "__eq__", "=="),
-    operator.ne: ("__ne__", "__ne__", "!="),
-    operator.lt: ("__lt__", "__gt__", "<"),
-    operator.le: ("__le__", "__ge__", "<="),
-    operator.gt: ("__gt__", "__lt__", ">"),
-    operator.ge: ("__ge__", "__le__", ">="),
-}
-
-UNARY: dict[Any, tuple[str, str]] = {
-    operator.neg: ("__neg__", "-"),
-    operator.pos: ("__pos__", "+"),
-    operator.invert: ("__invert__", "~"),
-    operator.abs: ("__abs__", "abs()"),
-}
 
 
 def special(context: Context, item: Item, name: str) -> Item:
@@ -203,9 +156,8 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
         context.class_attribute(right_cls, reflected) is not context.class_attribute(left_cls, reflected)
     ):
         attempts.reverse()
-    elif type(context.class_attribute(right_cls, reflected)) is type(_dispatch):
-        if context.class_attribute(left_cls, name) in SEQUENCE_METHODS:
-            attempts.reverse()
+    elif _asks_right_first(context.class_attribute(left_cls, name), context.class_attribute(right_cls, reflected)):
+        attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
         if method is not MISSING and not _declines(item, cls, other):
@@ -233,10 +185,15 @@ TAKEN_BY_TENSORS = ("__torch_function__", "__array__", "__array_interface__", "_
 """Methods by which an object may be an operand of a tensor operator."""
 
 
+def _asks_right_first(method: Item, reflected: Item) -> bool:
+    """Sequences concatenate and repeat by slots that CPython tries after the `__radd__` or `__rmul__` of a number."""
+    return type(reflected) is type(_asks_right_first) and method in SEQUENCE_METHODS
+
+
 SEQUENCE_METHODS = frozenset(
     getattr(cls, name) for cls in (list, tuple, deque, str, bytes) for name in ("__add__", "__mul__")
 )
-"""Methods that stand for sequence slots: CPython asks the other operand's `__radd__` or `__rmul__` before."""
+"""Methods that stand for those slots."""
 
 
 def compare(context: Context, function: Any, left: Item, right: Item) -> Item:

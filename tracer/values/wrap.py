@@ -175,7 +175,7 @@ def is_constant_tuple(obj: tuple[Any, ...]) -> bool:
     return True
 
 
-IDENTITY_TYPES: tuple[type, ...] = (
+IDENTITY_TYPES: tuple[Any, ...] = (
     types.FunctionType,
     types.ModuleType,
     types.MethodDescriptorType,

@@ -31,7 +31,7 @@ class Writer {
 
   const std::string& bytes() const { return bytes_; }
 
-  // Whether there was a tensor without data or a symbol: then the call computes metas, not tensors.
+  // Whether there was a tensor without memory of its own or a symbol: then this is not the real call.
   bool is_abstract() const { return abstract_; }
 
   template <typename Word>
@@ -142,8 +142,11 @@ class Writer {
     }
     const int flags = (grad ? 1 : 0) | (impl->is_conj() ? 2 : 0) | (impl->is_neg() ? 4 : 0);
     put(static_cast<char>(flags));
-    const void* memory = impl->has_storage() ? impl->unsafe_storage().unsafeGetStorageImpl() : nullptr;
-    word(memory == nullptr ? int64_t{-1} : index_in(memories_, memory));
+    if (!impl->has_storage()) {  // a wrapper of another tensor, as in torch.func
+      abstract_ = true;
+      return true;
+    }
+    word(index_in(memories_, impl->unsafe_storage().unsafeGetStorageImpl()));
     const auto sizes = impl->sizes(), strides = impl->strides();
     word(static_cast<int64_t>(sizes.size()));
     word(impl->storage_offset());
@@ -205,7 +208,7 @@ PyObject* facts_of(PyObject*, PyObject* const* args, Py_ssize_t count) {
 PyMethodDef methods[] = {
     {"facts_of", reinterpret_cast<PyCFunction>(facts_of), METH_FASTCALL,
      "facts_of(most_integers, operator, *values): bytes that are equal for calls with equal facts, None for "
-     "calls without data"},
+     "calls on tensors without memory"},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -34,11 +34,8 @@ from tracer.values.iterators import (
     next_item,
 )
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.operators import BINARY, COMPARE, INPLACE, UNARY
 from tracer.values.slots import (
-    BINARY,
-    COMPARE,
-    INPLACE,
-    UNARY,
     binary,
     class_name,
     compare,

@@ -92,7 +92,8 @@ def _ne(trace: Trace, left: Item, right: Item) -> Item:
     return equal if equal is NotImplemented else not trace.truth(equal)
 
 
-lookaside(object.__lt__, object.__le__, object.__gt__, object.__ge__)(lambda trace, left, right: NotImplemented)
+for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
+    lookaside(getattr(object, _name))(lambda trace, left, right: NotImplemented)
 
 for _base in (list, dict, set):
     _function = _base.__new__

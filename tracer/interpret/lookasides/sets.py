@@ -68,7 +68,8 @@ def _copy(trace: Trace, target: SetValue) -> Item:
 @lookaside(frozenset.copy)
 def _copy_frozen(trace: Trace, target: Item) -> Item:
     """The set itself, unless it is of a subclass."""
-    return made(frozenset(target.all(trace))) if isinstance(target, Value) and target.cls is not frozenset else target
+    copied = isinstance(target, SetValue) and target.cls is not frozenset
+    return made(frozenset(target.all(trace))) if copied else target
 
 
 def _combination(name: str) -> Callable[..., Item]:
