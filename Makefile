@@ -63,7 +63,7 @@ clean:
 	@touch $@
 
 .venv/bench.stamp: .venv/build.stamp
-	$(PIP) 'rich>=13' 'transformers>=5,<6' $(ZOO_NEEDS)
+	$(PIP) 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' $(ZOO_NEEDS)
 	$(PIP) --no-deps $(ZOO)
 	@touch $@
 

@@ -235,3 +235,18 @@ def test_captures_that_never_serve_a_second_call_come_to_an_end():
         function = (lambda: lambda: None)()
         assert torch.equal(captured(torch.ones(2), function), torch.full((2,), 2.0))
     assert counters().captures == 2 * 4 + 1
+
+
+def test_a_torch_function_mode_sees_what_it_would_have_seen():
+    class Doubling(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.nn.functional.relu:
+                return function(*args, **(kwargs or {})) * 2
+            return function(*args, **(kwargs or {}))
+
+    captured = capture(lambda x: torch.nn.functional.relu(x) + 1, strict=True)
+    assert captured(torch.ones(1)).item() == 2
+    with Doubling():
+        assert captured(torch.ones(1)).item() == 3
+    assert captured(torch.ones(1)).item() == 2
+    assert counters().skips == 1

@@ -23,8 +23,8 @@ from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
-from tracer.values.wrap import WRAPPERS
 from tracer.report import EntryView, Explanation, dump_entries, listen
+from tracer.values.wrap import WRAPPERS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

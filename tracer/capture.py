@@ -206,7 +206,8 @@ def _finish(
     with watch.stage("compile"):
         function = program.compile(compiled)
     if broke is not None:
-        trace.guard(function_source(request.function.__code__).child("globals"), "same object", request.function.__globals__)
+        called = request.function
+        trace.guard(function_source(called.__code__).child("globals"), "same object", called.__globals__)
     return Capture(
         code=code,
         guards=trace.guards,

@@ -146,11 +146,6 @@ TENSOR_IDENTITY = Reason(
     what="the identity or hash of a tensor made in the captured function is used",
     hint="use a key of your own instead of id() or the tensor itself",
 )
-ALIASED_INPUTS = Reason(
-    "aliased-inputs",
-    what="two inputs share memory and one of them is written to",
-    hint="clone one of them before the captured function",
-)
 
 # Modes, contexts and transforms.
 
@@ -261,11 +256,6 @@ TOO_LONG = Reason(
     "too-long",
     what="the captured function runs more instructions than a capture may follow",
     hint="capture the body of the loop instead of the loop",
-)
-CONSTANT_TOO_LARGE = Reason(
-    "constant-too-large",
-    what="a Python object is too large to be held as a fact about the program",
-    hint="turn it into a tensor",
 )
 
 

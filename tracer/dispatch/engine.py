@@ -21,12 +21,12 @@ from typing import Any
 import torch
 
 from backends.registry import Backend, look_up
+from tracer._native import go_on
 from tracer.breaks import Break
 from tracer.capture import Capture, Request, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
-from tracer._native import go_on
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.events import Event, emit
 from tracer.graph.annotate import fill_torch_metas, origin
@@ -34,7 +34,7 @@ from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
-from tracer.reasons import GraphBreakError
+from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 
 _CAPTURING = threading.RLock()
 """Held by the thread that captures; the others run the original meanwhile."""
@@ -102,6 +102,9 @@ class Engine:
     def on_miss(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
         """Capture for a call that no entry fits. Raises GraphBreakError under fullgraph."""
         if torch._C._are_functorch_transforms_active():
+            return RUN_ORIGINAL
+        if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
+            emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
             return RUN_ORIGINAL
         if not _CAPTURING.acquire(blocking=False):
             return RUN_ORIGINAL

@@ -80,6 +80,7 @@ QUIET = frozenset(
     {
         ("<frozen importlib._bootstrap>", "_find_and_load"),
         (str(TORCH / "_dynamo" / "eval_frame.py"), "_fn"),
+        (str(TORCH / "_dynamo" / "eval_frame.py"), "compile_wrapper"),
     }
 )
 """(file name, function) below which nothing is captured.

@@ -138,7 +138,10 @@ HOST_FUNCTIONS: tuple[Any, ...] = (
 )
 """Python functions left to CPython when their arguments are constants: what they tell stays true."""
 
-HOST_OBJECTS: tuple[type, ...] = (inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec, torch.finfo, torch.iinfo)
+HOST_OBJECTS: tuple[type, ...] = (
+    *(inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec),
+    *(torch.finfo, torch.iinfo),
+)
 """Immutable instances: their attributes are read, and their methods called, by CPython."""
 
 
@@ -165,7 +168,10 @@ def is_pure(function: Any) -> bool:
     return False
 
 
-IMMUTABLE_CLASSES: frozenset[type] = LITERALS | {tuple, frozenset, slice, types.GenericAlias, re.Pattern, re.Match, type}
+IMMUTABLE_CLASSES: frozenset[type] = LITERALS | {
+    *(tuple, frozenset, slice, type),
+    *(types.GenericAlias, re.Pattern, re.Match),
+}
 IMMUTABLE_OWNERS = IMMUTABLE_CLASSES | {datetime.timedelta, Fraction}
 
 LEGACY_TENSORS: dict[Any, torch.dtype] = {
@@ -197,12 +203,15 @@ OPERATOR_MODULES = frozenset(
 
 NOT_OPERATORS = frozenset(
     {"backward", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "data_ptr", "storage", "set_"}
-    | {"untyped_storage", "_typed_storage", "share_memory_", "numpy", "__array__", "resize_", "resize_as_", "__reduce_ex__"}
-    | {"_make_subclass", "_make_wrapper_subclass", "as_subclass", "_set_grad_enabled", "__torch_function__", "pin_memory"}
+    | {"untyped_storage", "_typed_storage", "share_memory_", "numpy", "__array__", "resize_", "resize_as_"}
+    | {"_make_subclass", "_make_wrapper_subclass", "as_subclass", "__torch_function__", "__reduce_ex__"}
+    | {"_set_grad_enabled", "pin_memory"}
 )
 """Methods of tensors that are no function of metas."""
 
-NAMED_NOT_OPERATORS = frozenset({"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"})
+NAMED_NOT_OPERATORS = frozenset(
+    {"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"}
+)
 
 _FUNCTIONS: Any = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -367,7 +376,9 @@ def class_refusal(cls: type) -> Refusal | None:
     if issubclass(cls, torch.Tensor):
         return UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}"
     reason = _refused_module(cls.__module__)
-    return None if reason is None or issubclass(cls, BaseException) else (reason, f"{cls.__module__}.{cls.__qualname__}")
+    if reason is None or issubclass(cls, BaseException):
+        return None
+    return reason, f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _refused_module(module: str) -> Reason | None:

@@ -36,7 +36,9 @@ EVALUATOR = Evaluator()
 """One memo for all captures of the process."""
 
 SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
-DATA_READERS = frozenset({"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"})
+DATA_READERS = frozenset(
+    {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
+)
 _NOT_IN_NAMES = re.compile(r"\W+")
 CONTAINERS: dict[type, Any] = {list: ListArg, tuple: tuple}
 
@@ -162,7 +164,8 @@ def tensor_op(
     if not trace.protected and frame is not None and (frame.protected or frame.handled_here):
         trace.protected = True
     if type(result) is New:
-        node = trace.graph.call(target, nodes, node_kwargs, result.meta, trace.location, bool(outcome.mutated), trace.modes)
+        meta, mutates = result.meta, bool(outcome.mutated)
+        node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, mutates, trace.modes)
         value = new_tensor(trace, node, result, tensors)
         if outcome.mutated:
             mutate(trace, tensors, outcome.mutated)
@@ -170,8 +173,8 @@ def tensor_op(
     needs_node = outcome.mutated or any(type(leaf) is New for leaf in outcome.tensors)
     if not needs_node:
         return unfold(trace, result, None, tensors)
-    writes = bool(outcome.mutated)
-    node = trace.graph.call(target, nodes, node_kwargs, result_meta(result, tensors), trace.location, writes, trace.modes)
+    meta, writes = result_meta(result, tensors), bool(outcome.mutated)
+    node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
     if outcome.mutated:
         mutate(trace, tensors, outcome.mutated)
     return unfold(trace, result, node, tensors)

@@ -116,12 +116,12 @@ def _dict(emitter: Emitter, value: DictValue) -> None:
     assert value.source is not None
     real: Any = value.object
     base = emitter.constant(OrderedDict, "OrderedDict") if isinstance(real, OrderedDict) else "dict"
-    _table(emitter, expression(emitter, value), base, real, value.items, value.source)
+    _table(emitter, expression(emitter, value), base, value)
 
 
-def _table(emitter: Emitter, name: str, base: str, real: Any, items: dict[Item, Item], source: Source) -> None:
-    """Make the dict `name`, which held what `real` holds, hold `items`."""
-    before = list(OrderedDict.keys(real) if isinstance(real, OrderedDict) else dict.keys(real))
+def _table(emitter: Emitter, name: str, base: str, value: DictValue) -> None:
+    """Make the dict `name` hold what `value` does."""
+    before, items = value.before, value.items
     surviving = [key for key in before if key in items]
     if list(items)[: len(surviving)] == surviving:
         for key in before:
@@ -130,7 +130,7 @@ def _table(emitter: Emitter, name: str, base: str, real: Any, items: dict[Item, 
     else:
         emitter.say(f"{base}.clear({name})")
         surviving = []
-    unchanged = {key for key in surviving if _unchanged(items[key], source.child("item", key))}
+    unchanged = {key for key in surviving if _unchanged(items[key], value.place(key))}
     for key, item in items.items():
         if key not in unchanged:
             emitter.say(f"{base}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, item)})")
@@ -142,7 +142,7 @@ def _set(emitter: Emitter, value: SetValue) -> None:
     real: Any = value.object
     name = expression(emitter, value)
     gone = [element for element in set.__iter__(real) if element not in value.items]
-    new = [element for element in value.items if element not in real]
+    new = [element for element in value.items if isinstance(element, Value) or element not in real]
     for element in gone:
         emitter.say(f"set.discard({name}, {expression(emitter, element)})")
     for element in new:
@@ -155,7 +155,7 @@ def _attributes(emitter: Emitter, value: ObjectValue, effects: EffectLog) -> Non
     name = expression(emitter, value)
     if value.rewritten:
         dictionary = value.dictionary
-        _table(emitter, expression(emitter, dictionary), "dict", dictionary.object, dictionary.items, dictionary.source)
+        _table(emitter, expression(emitter, dictionary), "dict", dictionary)
     for attribute, again in value.written.items():
         _remark(emitter, effects, value, attribute)
         field = value.field(attribute)

@@ -425,7 +425,6 @@ def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
     return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
 
 
-
 def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:
     return emitter.assign("iterator", f"enumerate({expression(emitter, value.inner)}, {value.count})")
 

@@ -24,6 +24,7 @@ from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.containers import DictValue, TupleValue, make_tuple
 from tracer.values.context import Raised
 from tracer.values.exceptions import read_field, write_field
+from tracer.values.function_attributes import FUNCTION_FIELDS, function_attribute
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
 from tracer.values.tensors import TensorValue
@@ -558,46 +559,3 @@ def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> N
     if context.class_attribute(cls, name) is not MISSING:
         context.throw(AttributeError, f"'{cls.__name__}' object attribute '{name}' is read-only")
     context.throw(AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")
-
-
-def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:
-    target.defaults = [] if item in (None, MISSING) else list(context.unpack(item))
-
-
-FUNCTION_FIELDS: dict[str, Any] = {
-    "__defaults__": _set_defaults,
-    "__name__": lambda context, target, item: setattr(target, "name", item),
-    "__qualname__": lambda context, target, item: target.write_field(context, "__qualname__", item),
-    "__doc__": lambda context, target, item: target.write_field(context, "__doc__", item),
-    "__module__": lambda context, target, item: target.write_field(context, "__module__", item),
-    "__annotations__": lambda context, target, item: setattr(target, "annotations", item),
-}
-
-
-def _keyword_defaults(value: FunctionValue) -> Item:
-    """The dictionary itself: its payload is what calls read."""
-    if value.keyword_defaults:
-        value.keep_field("__kwdefaults__", DictValue(dict, value.keyword_defaults))
-    return value.field("__kwdefaults__") if value.keyword_defaults else None
-
-
-def function_attribute(context: Context, value: FunctionValue, name: str) -> Item:
-    """C-level attributes of a function born in the trace."""
-    written = value.field(name)
-    if written is not UNREAD:
-        return written
-    known: dict[str, Any] = {
-        "__name__": lambda: value.name,
-        "__qualname__": lambda: value.code.co_qualname,
-        "__module__": lambda: value.globals.get("__name__"),
-        "__doc__": lambda: (
-            value.code.co_consts[0] if value.code.co_consts and isinstance(value.code.co_consts[0], str) else None
-        ),
-        "__code__": lambda: value.code,
-        "__defaults__": lambda: make_tuple(value.defaults) if value.defaults else None,
-        "__kwdefaults__": lambda: _keyword_defaults(value),
-        "__closure__": lambda: make_tuple(value.closure) if value.closure else None,
-        "__annotations__": lambda: value.annotations,
-        "__type_params__": lambda: (),
-    }
-    return known[name]() if name in known else MISSING

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
-from tracer.reasons import UNSUPPORTED_ITERATOR
+from tracer.reasons import UNSUPPORTED_ITERATOR, UNSUPPORTED_MUTATION
 from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
 from tracer.values.objects import ObjectValue
 
@@ -127,9 +127,12 @@ class TupleValue(SequenceValue):
 
 
 class DictValue(ObjectValue):
-    """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would."""
+    """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would.
 
-    __slots__ = ("changed", "complete", "items")
+    `before` lists the keys that the real one has, in order, once they are known.
+    """
+
+    __slots__ = ("before", "changed", "complete", "items")
 
     def __init__(
         self,
@@ -140,8 +143,14 @@ class DictValue(ObjectValue):
     ) -> None:
         super().__init__(cls, source, obj)
         self.items: dict[Item, Item] = items if items is not None else {}
+        self.before: list[Item] = []
         self.changed = False
         self.complete = obj is MISSING
+
+    def place(self, key: Item) -> Source:
+        """The path to what the real dict holds at `key`."""
+        assert self.source is not None
+        return self.source.child("item of", key.source) if isinstance(key, Value) else self.source.child("item", key)
 
     def lookup(self, context: Context, key: Item) -> Item:
         """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
@@ -174,14 +183,16 @@ class DictValue(ObjectValue):
                 item_key = context.wrap_key(key, self.source.child("key", position))
                 item = self.items.get(item_key, UNREAD)
                 if item is UNREAD:
-                    step = ("item of", item_key.source) if isinstance(item_key, Value) else ("item", key)
-                    item = Lazy(dict.__getitem__(real, key), self.source.child(*step))
+                    item = Lazy(dict.__getitem__(real, key), self.place(item_key))
                 items[item_key] = item
             self.items = items
+            self.before = list(items)
             self.complete = True
         return self.items
 
     def change(self, context: Context) -> dict[Item, Item]:
+        if self.object is not MISSING and dict.__contains__(self.object, "__builtins__"):  # type: ignore[arg-type]
+            context.stop(UNSUPPORTED_MUTATION, "the globals of a module are changed through their dictionary")
         items = self.all(context)
         self.changed = True
         context.effects.record(self)

@@ -97,9 +97,10 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
 
 def tell_apart(context: Context, left: Value, right: Value) -> None:
     """Guard that two values from outside, different objects now, are so on every call."""
-    if left.cls is right.cls and left.source is not None and right.source is not None:
-        if left.source is not right.source and not isinstance(left, BoundMethod):
-            context.guard(left.source, "not same as", right.source)
+    if left.cls is not right.cls or isinstance(left, BoundMethod) or left.source is right.source:
+        return
+    if left.source is not None and right.source is not None:
+        context.guard(left.source, "not same as", right.source)
 
 
 # Operators -------------------------------------------------------------------------------------------

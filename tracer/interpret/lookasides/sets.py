@@ -32,7 +32,6 @@ lookaside(set.__iter__, frozenset.__iter__)(
 )
 
 
-
 def _is_set_like(item: Item) -> bool:
     return issubclass(item.cls if isinstance(item, Value) else type(item), (set, frozenset, KEYS, ITEMS))
 

@@ -1,0 +1,67 @@
+"""Whether two objects from outside are one: asked by `is`, and by dicts and sets keyed by them."""
+
+import torch
+
+from tests.check import check
+from tracer import capture
+
+
+def called_with_two_then_one(program):
+    """Results of the plain and of the captured program, called with two tensors and then twice the same one."""
+    captured = capture(program, strict=True)
+    one, other = torch.ones(3), torch.zeros(3)
+    return [program(one, other), program(one, one)], [captured(one, other), captured(one, one)]
+
+
+def test_is_of_two_arguments_is_guarded():
+    plain, found = called_with_two_then_one(lambda a, b: (a is b, a is not b))
+    assert found == plain == [(False, True), (True, False)]
+
+
+def test_keys_from_outside_are_guarded_to_be_different():
+    plain, found = called_with_two_then_one(lambda a, b: (len({a: 1, b: 2}), len({a, b})))
+    assert found == plain == [(2, 2), (1, 1)]
+
+
+def test_instances_as_keys():
+    class Key:
+        pass
+
+    def program(a, b):
+        return len({a: 1, b: 2})
+
+    captured = capture(program, strict=True)
+    one, other = Key(), Key()
+    assert [captured(one, other), captured(one, one), captured(other, one)] == [2, 1, 2]
+
+
+def test_defaults_of_a_closed_over_function():
+    def callee(x, k=1):
+        return x + k
+
+    captured = capture(lambda x: callee(x), strict=True)
+    assert captured(torch.zeros(1)) == 1
+    callee.__defaults__ = (7,)
+    assert captured(torch.zeros(1)) == 7
+
+
+def test_storage_offset_and_leaf_are_guarded_when_asked():
+    def program(x):
+        return x.storage_offset(), x[1:].storage_offset(), x.is_leaf, x.grad_fn is None
+
+    captured = capture(program, strict=True)
+    base, leaf = torch.ones(6), torch.ones(3, requires_grad=True)
+    for x in (base[:3], base[2:5], leaf, leaf.detach(), base[:3]):
+        assert captured(x) == program(x)
+    assert captured(leaf * 1)[:3] == (0, 1, False)
+
+
+def test_numbers_and_tensors_leave_strange_operands_to_them():
+    class Strange:
+        def __radd__(self, other):
+            return "reflected"
+
+    def program(x):
+        return 1 + Strange(), 2.5 + Strange(), x + Strange()
+
+    check(program, torch.ones(2), breaks=[])
