@@ -161,7 +161,8 @@ def _call(node: Node) -> str:
 
 def _function(target: Any) -> str:
     """A function by its module and name."""
-    return _get_qualified_name(target).removeprefix("_" if target.__module__ == "_operator" else "")
+    name = _get_qualified_name(target)
+    return name.removeprefix("_") if name.startswith("_operator.") else name
 
 
 def _arguments(args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
