@@ -85,6 +85,10 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
         return call(trace, getattr(type(owner), function.__name__), [owner, *args], kwargs)
     if kind is types.ClassMethodDescriptorType and args and function not in POLYFILLS:
         return call(trace, function.__get__(None, args[0]), args[1:], kwargs)
+    if kind is types.BuiltinFunctionType and isinstance(function.__self__, type) and function not in POLYFILLS:
+        unbound = trace.class_attribute(function.__self__, function.__name__)
+        if type(unbound) is types.ClassMethodDescriptorType and unbound in POLYFILLS:
+            return call(trace, unbound, [function.__self__, *args], kwargs)
     if isinstance(function, type):
         return construct(trace, function, args, kwargs)
     if is_tensor_operator(function):

@@ -115,7 +115,8 @@ PyObject* Frame::read(const Node& node) {
     case Access::object: {
       if (!node.index) return node.key;
       PyObject* target = PyWeakref_GET_OBJECT(node.key);
-      return target == Py_None ? nullptr : target;
+      // Kept for the run of the guards: what a later one calls may be the end of its last other reference.
+      return target == Py_None ? nullptr : keep(Py_NewRef(target));
     }
     case Access::module: return PyDict_GetItemWithError(PyImport_GetModuleDict(), node.key);
     case Access::globals: return PyFunction_Check(base) ? PyFunction_GET_GLOBALS(base) : nullptr;

@@ -199,8 +199,8 @@ def _items(trace: Trace, mapping: DictValue) -> Item:
 
 
 def _fromkeys(cls: type) -> Any:
-    def run(trace: Trace, iterable: Item, default: Item = None) -> Item:
-        return DictValue(cls, dict.fromkeys([trace.key(item) for item in trace.unpack(iterable)], default))
+    def run(trace: Trace, iterable: Item, value: Item = None) -> Item:
+        return DictValue(cls, dict.fromkeys([trace.key(item) for item in trace.unpack(iterable)], value))
 
     return run
 
