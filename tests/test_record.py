@@ -119,6 +119,11 @@ def test_no_data_is_recorded(tmp_path):
     assert "123456" not in str(rows)
 
 
+def test_returned_numbers_make_no_difference(tmp_path):
+    values = [torch.tensor(value) for value in (1.0, 2.0, 3.0)]
+    assert only(recorded(tmp_path, lambda: [x.item() for x in values]), "aten::_local_scalar_dense").count == 3
+
+
 def test_small_integer_tensors_on_request(tmp_path):
     def program():
         for index in ([0, 2], [0, 2], [1, 1], [0, 1, 2, 0]):
@@ -149,8 +154,10 @@ def test_function_level_writes(tmp_path):
     def program():
         x[0, 1:] = 3
         x.add_(1, alpha=2)
+        x.mul_(1)
 
     calls = recorded(tmp_path, program, levels=["function"])
+    assert list(only(calls, "torch.Tensor.mul_").outcome.mutated) == [0]  # though not a byte has changed
     assert list(only(calls, "torch.Tensor.__setitem__").outcome.mutated) == [0]
     assert only(calls, "torch.Tensor.add_").arguments["alpha"] == 2
     assert only(calls, "torch.Tensor.add_").outcome.result == Same(0)

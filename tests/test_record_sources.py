@@ -67,8 +67,10 @@ def test_operators_on_error_inputs(tmp_path):
 
 
 def test_operators_are_deterministic(tmp_path):
-    found = [of_operators(tmp_path / name, pattern="nn.functional.pad.*", part=1, parts=2)[1] for name in "ab"]
-    rows = [corpus.load().drop_columns(["location"]).to_pylist() for corpus in found]
+    rows = []
+    for seed in (1, 2):  # of the process; the plan has its own
+        torch.manual_seed(seed)
+        rows.append(of_operators(tmp_path / str(seed), pattern="masked_select", backward=False)[1].load().to_pylist())
     assert rows[0] == rows[1] and rows[0]
 
 

@@ -237,5 +237,3 @@ def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent:
         transparent=transparent,
         seconds=watch.seconds,
     )
-
-

@@ -143,9 +143,8 @@ class Shapes:
         """Guard that `expression` is true, or that it equals what is at `equals`."""
         places: list[Source] = []
         program = postfix(expression, self.sources, places)
-        text = str(expression)
-        for symbol in expression.free_symbols:
-            text = text.replace(str(symbol), self.sources[symbol].text)
+        text = python_text(expression, lambda symbol: self.sources[symbol].text)
+        text = text[1:-1] if text.startswith("(") else text
         if equals is not None:
             places.append(equals)
             program = [*program, ("load", len(places) - 1), ("==", 0)]
@@ -316,11 +315,14 @@ def python_text(expression: Any, name_of: Any) -> str:
         return name_of(expression)
     if expression.is_Integer:
         return str(int(expression))
-    symbols = {"Add": " + ", "Mul": " * ", "FloorDiv": " // ", "CleanDiv": " // ", "Mod": " % ", "PythonMod": " % "}
-    symbols |= {"Pow": " ** ", "PowByNatural": " ** "}
+    if not expression.args:
+        return str(expression)
     parts = [python_text(part, name_of) for part in expression.args]
     if kind in ("Min", "Max"):
         return f"{kind.lower()}({', '.join(parts)})"
-    if kind not in symbols:
+    if kind == "Not":
+        return f"(not {parts[0]})"
+    sign = "**" if kind in ("Pow", "PowByNatural") else POSTFIX.get(kind)
+    if sign is None:
         raise NotExpressible(str(expression))
-    return f"({symbols[kind].join(parts)})"
+    return f"({f' {sign} '.join(parts)})"

@@ -192,8 +192,11 @@ class Trace:
             self.throw(TypeError, f"unhashable type: '{item.cls.__name__}'")
         if (method, self.class_attribute(item.cls, "__eq__")) in BUILTIN_HASHES:
             return self._known_by_identity(item)
-        followed = isinstance(item, ObjectValue) and not isinstance(item, (TupleValue, SetValue))
-        if not followed or type(method) is not types.FunctionType:
+        if (
+            not isinstance(item, ObjectValue)
+            or isinstance(item, (TupleValue, SetValue))
+            or (type(method) is not types.FunctionType)
+        ):
             self.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
         return self._hashed(item, method)
 

@@ -153,11 +153,10 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
     if right_cls is left_cls:
         if name != reflected:
             del attempts[1]
-    elif issubclass(right_cls, left_cls) and (
-        context.class_attribute(right_cls, reflected) is not context.class_attribute(left_cls, reflected)
-    ):
-        attempts.reverse()
-    elif _asks_right_first(context.class_attribute(left_cls, name), context.class_attribute(right_cls, reflected)):
+    elif (
+        issubclass(right_cls, left_cls)
+        and (context.class_attribute(right_cls, reflected) is not context.class_attribute(left_cls, reflected))
+    ) or _asks_right_first(context.class_attribute(left_cls, name), context.class_attribute(right_cls, reflected)):
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = context.class_attribute(cls, method_name)
