@@ -493,7 +493,8 @@ def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
 @lookaside(format)
 def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     item, spec = realise(trace, item), realise(trace, spec)
-    item = as_python(item) if type(item) in PYTHON_TYPES else item
+    if type(item) in PYTHON_TYPES or type(item) is torch.Size:
+        item = concrete(trace, item)
     if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
         return trace.host(format, concrete(trace, item), concrete(trace, spec))
     method = special(trace, item, "__format__")
