@@ -15,7 +15,6 @@ from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import elements, type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
-from tracer.interpret.shapes import as_python
 from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value, realise, type_of
