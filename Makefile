@@ -62,8 +62,8 @@ clean:
 	@$(BIN)/python -m compileall -q tracer passes backends
 	@touch $@
 
-.venv/bench.stamp: .venv/build.stamp
-	$(PIP) 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' $(ZOO_NEEDS)
+.venv/bench.stamp: .venv/build.stamp Makefile
+	$(PIP) 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
 	$(PIP) --no-deps $(ZOO)
 	@touch $@
 
@@ -71,6 +71,6 @@ clean:
 	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6'
 	@touch $@
 
-.venv/lint.stamp: .venv/test.stamp
+.venv/lint.stamp: .venv/test.stamp Makefile
 	$(PIP) 'ruff>=0.6' 'pyright[nodejs]>=1.1.380'
 	@touch $@

@@ -68,7 +68,7 @@ def test_operators_on_error_inputs(tmp_path):
 
 def test_operators_are_deterministic(tmp_path):
     rows = []
-    for seed in (1, 2):  # of the process; the plan has its own
+    for seed in (1, 2):  # of the process, which must not matter
         torch.manual_seed(seed)
         rows.append(of_operators(tmp_path / str(seed), pattern="masked_select", backward=False)[1].load().to_pylist())
     assert rows[0] == rows[1] and rows[0]

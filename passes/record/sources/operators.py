@@ -1,7 +1,7 @@
 """`record opinfo`: every operator of torch's own database, on its samples, in several layouts and dtypes.
 
 Forward, backward, in place, and on the inputs that the database says are errors. Samples are made
-outside of the recording. Knows nothing of files.
+outside of the recording; torch's database seeds their random numbers itself. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -60,7 +60,6 @@ class Plan:
     samples: int | None = None
     part: int = 0
     parts: int = 1
-    seed: int = 0
 
 
 def chosen(plan: Plan) -> list[Any]:
@@ -80,7 +79,6 @@ def _title(info: Any) -> str:
 def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
     """Make the calls; gives the name of each operator when it is done."""
     for info in chosen(plan):
-        torch.manual_seed(plan.seed)
         recorder.origin = f"opinfo {_title(info)}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
