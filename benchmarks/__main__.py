@@ -18,7 +18,7 @@ from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
 MEASUREMENTS.update(record.MEASUREMENTS)
-OUTPUT = Path(__file__).parent / "results" / "latest.json"
+RESULTS = Path(__file__).parent / "results"
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -26,7 +26,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and fewer small modules")
     parser.add_argument("--only", metavar="NAME", help=f"one of: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON is written")
+    parser.add_argument("--output", type=Path, help="where the JSON is written")
     parser.add_argument("--check", action="store_true", help="fail when a target is missed")
     parser.add_argument("--readme", action="store_true", help="write the printed parts of README.md anew")
     parser.add_argument("--slack", type=float, default=1.5, help="factor on each target for --check")
@@ -46,13 +46,14 @@ def main(words: list[str] | None = None) -> int:
             rows.append(row)
             progress.update(task, description=f"measured {row.group}: {row.name}")
     text = as_json(rows)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen.output.write_text(text + "\n")
+    output = chosen.output or RESULTS / ("partial.json" if chosen.quick or chosen.only else "latest.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text + "\n")
     if chosen.json:
         print(text)
     else:
         Console().print(table(rows))
-        print(f"written to {chosen.output}")
+        print(f"written to {output}")
     missed = [
         row
         for row in rows

@@ -96,7 +96,7 @@ def few_of_each(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     for row in rows:
         kind = next(kind for kind, starts in kinds.items() if row[1].startswith(starts))
         found[kind].append(row)
-    return [*found["tensors"][:10], *found["values"][-6:], *found["others"][:3], *found["others"][-4:]]
+    return [*found["tensors"][:10], *found["values"][:4], *found["others"][:3], *found["others"][-4:]]
 
 
 def told(value: Any) -> str:
@@ -115,7 +115,7 @@ def show(shown: Shown, console: Console) -> None:
         console.print(message)
     console.print(Panel(Syntax(excerpt(shown.graph, 6, 21), "python"), title="the graph", title_align="left"))
     guards = Table(title="what is checked at each call, natively", title_justify="left", show_header=False)
-    for width in (48, 50, 26):
+    for width in (46, 60, 28):
         guards.add_column(max_width=width, no_wrap=True)
     chosen = [row for row in shown.guards if row in few_of_each(shown.guards)]
     for row in chosen:
@@ -136,7 +136,7 @@ def main(words: list[str] | None = None) -> int:
         return 0
     console = Console()
     if not console.is_terminal:
-        console = Console(width=132)
+        console = Console(width=150)
     show(shown, console)
     rows = []
     with console.status("measuring against eager and TorchDynamo, about two minutes ...") as status:

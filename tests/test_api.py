@@ -220,6 +220,39 @@ def test_explanation_counts_and_times():
         assert number in told
 
 
+def test_explanation_of_a_captured_module_is_of_the_module():
+    captured = capture(Mlp().eval())
+    explanation = explain(captured, torch.randn(2, 16))
+    assert explanation.graphs == 1 and "_wrapped__" not in str(explanation)
+    assert "tracer.api" not in str(explanation)
+
+
+def test_captured_modules_do_not_share_entries():
+    modules = [capture(torch.nn.Sequential(*[torch.nn.Linear(2, 2) for _ in range(count)])) for count in range(1, 12)]
+    for module in modules:
+        module(torch.ones(1, 2))
+        module(torch.ones(1, 2))
+        assert len(module.entries) == 1
+    assert counters().misses == 0 and counters().captures == len(modules)
+
+
+def test_a_break_in_a_called_function_names_its_line():
+    def helper(x):
+        print("in the helper")
+        return x + 1
+
+    (broke, *_) = explain(lambda x: helper(x * 2), torch.ones(2)).breaks
+    assert 'print("in the helper")' in broke.message and "in helper" in broke.message
+
+
+def test_explanation_of_a_captured_function_tells_why_it_was_captured_again():
+    captured = capture(example)
+    captured(torch.ones(2))
+    explanation = explain(captured, torch.ones(2, 2))
+    assert explanation.captures == 2
+    assert explanation.recompiles == ["x: rank is 2, captured with 1"]
+
+
 def test_explanation_leaves_the_function_alone():
     calls = []
 

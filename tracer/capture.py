@@ -120,7 +120,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
     """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
     if code.suspends:
-        return _skip(code, Trace(), _break_at(Trace(), code, COROUTINE, code.qualname, 0), watch)
+        return _skip(code, Trace(), _break_at(code, COROUTINE, code.qualname, 0), watch)
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is None:
@@ -129,7 +129,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
                 program = returning(trace, code, frame.result)
             return _finish(request, code, trace, program, None, watch)
         except Unrebuildable as error:
-            broke, step = _unrebuildable(trace, frame, error, trace.step)
+            broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
         return _skip(code, trace, broke, watch, transparent=True)
     while True:
@@ -144,19 +144,19 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
                 return _skip(code, trace, broke, watch)
-            broke, step = _unrebuildable(trace, frame, error, error.birth)
+            broke, step = _unrebuildable(frame, error, error.birth)
 
 
-def _unrebuildable(trace: Trace, frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
+def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
     """Break where the value that cannot be rebuilt was made (or, not knowing, where the frame stands)."""
     reason = ESCAPING_OBJECT if error.birth is None else ESCAPING_GENERATOR
     at = step if error.birth is None else error.birth
-    return _break_at(trace, frame.code, reason, error.what, frame.op.index), at
+    return _break_at(frame.code, reason, error.what, frame.op.index), at
 
 
-def _break_at(trace: Trace, code: Code, reason: Reason, detail: str, index: int) -> Break:
+def _break_at(code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None) -> Break:
     op = code.ops[index]
-    return Break(reason, detail, Location(code, op.line or 0), op.positions, trace.location)
+    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside)
 
 
 def _attempt(
@@ -169,14 +169,15 @@ def _attempt(
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
+    place = None
     try:
         run_root(frame, stop_at)
         return trace, frame, None, trace.step
     except GraphBreak as stopped:
-        reason, detail = stopped.reason, stopped.detail
+        reason, detail, place = stopped.reason, stopped.detail, stopped.place
     except Raised as raised:
         reason, detail = RAISED_EXCEPTION, raised.value.cls.__name__
-    return trace, frame, _break_at(trace, code, reason, detail, max(frame.index - 1, 0)), trace.step
+    return trace, frame, _break_at(code, reason, detail, max(frame.index - 1, 0), place), trace.step
 
 
 def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: Sequence[Any]) -> Frame:

@@ -6,6 +6,7 @@ guards; where a break happened is added by whoever catches it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +220,8 @@ ESCAPING_OBJECT = Reason(
 )
 COROUTINE = Reason(
     "coroutine",
-    what="a coroutine or an asynchronous generator is run",
-    hint="capture the synchronous functions that it calls",
+    what="a generator or a coroutine is started or resumed",
+    hint="capture the function that consumes the generator, or the ordinary functions that it calls",
 )
 CLASS_DEFINITION = Reason(
     "class-definition",
@@ -269,6 +270,8 @@ class GraphBreak(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.place: Any = None
+        """The user's line where it happened, if that is in a function called by the captured one."""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.registry import bind
+from tracer.reasons import GraphBreak
 from tracer.values.base import MISSING, Item, Lazy
 from tracer.values.context import Raised
 
@@ -128,6 +129,9 @@ def run(frame: Frame) -> Item:
                         return frame.result
             except Raised as raised:
                 unwind(frame, raised)
+    except GraphBreak as stopped:
+        stopped.place = stopped.place or trace.location
+        raise
     finally:
         trace.frame = caller
         trace.handled = handled
