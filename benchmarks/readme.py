@@ -96,7 +96,7 @@ def bytecode(function: Callable[..., Any], lines: int) -> str:
 
 
 def figures(readme: str) -> str:
-    """A table of the last results: medians, TorchDynamo's and ours, and what was to be reached. Kept without results."""
+    """A table of the last results: medians of TorchDynamo and ours, and the targets. Kept as it is without results."""
     if not RESULTS.exists():
         begin, end = section("figures", readme)
         return readme[begin:end]
