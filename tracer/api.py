@@ -178,7 +178,8 @@ def _captured_class(engine: Engine, cls: type) -> type:
 def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module:
     """The same module under a class of its own whose call is captured; it shares everything with the original."""
     if "__wrapped__" in vars(type(module)):  # captured already
-        return _captured_module(engine, module.__wrapped__)
+        wrapped: Any = module.__wrapped__
+        return _captured_module(engine, wrapped)
     original = type(module)
     caller = _caller(original)
     cache = engine.new_cache(caller.__code__)
