@@ -121,12 +121,12 @@ DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize("value", SAME, ids=repr)
+@pytest.mark.parametrize("value", SAME, ids=lambda value: type(value).__name__)
 def test_equal_constants(value):
     assert equal_constants(value, value)
 
 
-@pytest.mark.parametrize(("left", "right"), DIFFERENT, ids=repr)
+@pytest.mark.parametrize(("left", "right"), DIFFERENT, ids=lambda value: type(value).__name__)
 def test_unequal_constants(left, right):
     assert not equal_constants(left, right)
     assert not equal_constants(right, left)

@@ -156,7 +156,7 @@ EQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "same", "others"), EQUAL, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(("expected", "same", "others"), EQUAL, ids=lambda value: type(value).__name__)
 def test_equal(expected, same, others):
     probed = probe(identity, (X, "equal", expected))
     assert probed.fits(same)
@@ -194,7 +194,7 @@ CONTAINERS = [
 ]
 
 
-@pytest.mark.parametrize(("check", "expected", "fits", "misses"), CONTAINERS, ids=lambda value: str(value)[:12])
+@pytest.mark.parametrize(("check", "expected", "fits", "misses"), CONTAINERS, ids=lambda value: type(value).__name__)
 def test_containers(check, expected, fits, misses):
     probed = probe(identity, (X, check, expected))
     for value in fits:
