@@ -433,3 +433,13 @@ def test_asynchronous_functions():
             return stop.value * 2
 
     check(program, torch.ones(2), recaptures=None)
+
+
+def test_a_break_costs_one_second_trace():
+    def program(x):
+        y = x + 1
+        graph_break()
+        return y * 2
+
+    report = check(program, torch.ones(2), graphs=2, breaks=["explicit"])
+    assert report.first.restarts == 1

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import enum
+import threading
 import typing
 
 import torch
@@ -431,3 +432,17 @@ def test_constants_compared_with_instances():
         return activation(x), compared, activation in ("relu", 1, None)
 
     one_graph(program, torch.ones(2))
+
+
+def test_attributes_of_a_thread_local_are_read_natively():
+    local = threading.local()
+    local.scale = 3
+
+    def program(x):
+        scale = getattr(local, "scale", 1)
+        local.scale = scale + 1
+        return x * scale
+
+    captured = capture(program, strict=True)
+    assert [captured(torch.ones(1)).item() for _ in range(2)] == [3, 4]
+    assert local.scale == 5

@@ -68,6 +68,7 @@ class Capture:
     broke: Break | None
     skipped: bool = False
     transparent: bool = False
+    restarts: int = 0
     example_inputs: list[torch.Tensor] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -110,7 +111,9 @@ def capture_frame(request: Request) -> Capture:
     """Capture one frame. Breaks are part of the result; what a backend raises passes through."""
     traces: list[Trace] = []
     try:
-        return _capture(request, decode(request.function.__code__), traces)
+        captured = _capture(request, decode(request.function.__code__), traces)
+        captured.restarts = max(0, len(traces) - 1)
+        return captured
     finally:
         for trace in traces:
             trace.close()

@@ -174,6 +174,13 @@ class Engine:
         code = captured.code
         place = {"code": code.qualname, "file": code.filename, "line": code.native.co_firstlineno}
         emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": captured.seconds}))
+        for _ in range(captured.restarts):
+            emit(
+                Event(
+                    "restart",
+                    {"code": code.qualname, "until": captured.broke.location.line if captured.broke else None},
+                )
+            )
         if captured.op_count:
             emit(Event("graph", {"code": code.qualname, "ops": captured.op_count}))
         if captured.skipped:

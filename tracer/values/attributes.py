@@ -69,6 +69,8 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
     if context.reads_on_host(value):
         return context.host_attribute(value, name)
+    if issubclass(value.cls, ELSEWHERE):
+        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
     hook = context.class_attribute(value.cls, "__getattribute__")
     if type(hook) is types.FunctionType:
         return _hooked_attribute(context, value, name, hook)
@@ -476,6 +478,8 @@ def set_attribute(context: Context, target: Item, name: str, item: Item) -> None
 
 def generic_set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
     """object.__setattr__ and object.__delattr__."""
+    if issubclass(target.cls, ELSEWHERE):
+        context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     if isinstance(target, FunctionValue) and name in FUNCTION_FIELDS:
         FUNCTION_FIELDS[name](context, target, item)
         return

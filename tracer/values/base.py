@@ -135,10 +135,6 @@ def realise(context: Context, item: Item) -> Item:
     return item.realise(context) if type(item) is Lazy else item
 
 
-def is_raw(item: Item) -> bool:
-    return not isinstance(item, Value)
-
-
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
