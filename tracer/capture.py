@@ -43,8 +43,6 @@ from tracer.values.functions import CellValue
 if TYPE_CHECKING:
     import types
 
-    import torch
-
     from tracer.guards.guard_set import GuardSet
     from tracer.interpret.shapes import Shapes
 
@@ -69,7 +67,6 @@ class Capture:
     skipped: bool = False
     transparent: bool = False
     restarts: int = 0
-    example_inputs: list[torch.Tensor] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -221,7 +218,6 @@ def _finish(
         graph=trace.graph,
         op_count=trace.graph.call_count,
         broke=broke,
-        example_inputs=example_inputs,
         seconds=watch.seconds,
     )
 
