@@ -1,64 +1,172 @@
-"""Backends by name: ours, and, when a name is not among them, the ones registered with torch.compile."""
+"""Backends by name: ours and those registered here, then installed ones, then torch.compile's own.
+
+Installed packages offer backends as entry points of the group `torch_dynamo_backends`, as they do for
+torch.compile; they are imported when one of them is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, TypeVar, overload
 
-import torch
-from torch.fx import GraphModule
+from backends.aot import aot_eager
+from backends.crosscheck.backend import crosscheck_backend
+from backends.eager import compile_graph, compile_graph_module
+from backends.handover import NO_OPTIONS, BadOptions, Backend, Compiler, Handover
+from backends.inductor import inductor
+from backends.tiered import tiered
 
-from backends.eager import Program, compile_graph, compile_graph_module
+GROUP: Final = "torch_dynamo_backends"
 
-Compiler = Callable[[GraphModule, list[torch.Tensor]], Callable[..., Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """A way to run graphs. `compile` is torch.compile's contract: (graph module, example inputs) to a callable.
-
-    `compile_graph` is set where a GraphModule need not be built: it takes (graph, attributes, origin).
-    """
-
-    name: str
-    compile: Compiler
-    compile_graph: Callable[..., Program] | None = None
-
-
-EAGER: Final = Backend("eager", compile_graph_module, compile_graph)
-OURS: Final = {backend.name: backend for backend in (EAGER,)}
+Function = TypeVar("Function", bound=Callable[..., Any])
+Factory = Callable[[Mapping[str, Any]], Backend]
 
 
 class UnknownBackend(ValueError):
     """A name that no backend has."""
 
 
-def look_up(backend: str | Compiler | Backend) -> Backend:
-    """The backend that a name or a callable means.
+def _replay(handover: Handover) -> Callable[..., Any]:
+    return compile_graph(handover.graph, handover.attributes, handover.origin)
 
-    Raises UnknownBackend, a ValueError that lists the known names, and TypeError for other objects.
+
+EAGER: Final = Backend("eager", compile_graph_module, _replay)
+
+
+def _eager(options: Mapping[str, Any]) -> Backend:
+    """The operators as they were written, one after the other, from one flat function. Takes no options."""
+    if options:
+        raise BadOptions(f"the backend 'eager' has no options; given are {', '.join(map(repr, options))}")
+    return EAGER
+
+
+@functools.wraps(tiered, assigned=("__doc__",))
+def _tiered(options: Mapping[str, Any]) -> Backend:
+    return tiered(options, look_up)
+
+
+def _crosscheck(options: Mapping[str, Any]) -> Backend:
+    return crosscheck_backend(options, look_up)
+
+
+OURS: Final[dict[str, Factory]] = {
+    "eager": _eager,
+    "inductor": inductor,
+    "aot_eager": aot_eager,
+    "tiered": _tiered,
+    "crosscheck": _crosscheck,
+}
+_REGISTERED: Final[dict[str, Compiler]] = {}
+
+
+@overload
+def register_backend(backend: Function, *, name: str | None = None) -> Function: ...
+@overload
+def register_backend(backend: str | None = None, *, name: str | None = None) -> Callable[[Function], Function]: ...
+
+
+def register_backend(backend: Any = None, *, name: str | None = None) -> Any:
+    """Give `backend(graph_module, example_inputs, **options) -> callable` a name that `capture` takes.
+
+    A decorator, with the name or without: then the function's own is used. Gives the function back.
+    Raises ValueError for a name that is taken by another backend, TypeError for what is no callable.
+    """
+    if isinstance(backend, str):
+        return functools.partial(register_backend, name=backend)
+    if backend is None:
+        return functools.partial(register_backend, name=name)
+    if not callable(backend):
+        raise TypeError(f"a backend is a callable, not {backend!r}")
+    chosen = name or getattr(backend, "__name__", None)
+    if not isinstance(chosen, str):
+        raise TypeError(f"{backend!r} has no name: give one, register_backend(..., name=...)")
+    if chosen in OURS or _REGISTERED.get(chosen, backend) is not backend:
+        raise ValueError(f"there is a backend called {chosen!r} already")
+    _REGISTERED[chosen] = backend
+    return backend
+
+
+def list_backends() -> list[str]:
+    """Every name that `look_up` knows: ours, those registered, installed ones, torch's; each group in order."""
+    names = [*OURS, *sorted(_REGISTERED), *sorted(_installed()), *_torch_names()]
+    return list(dict.fromkeys(names))
+
+
+def describe(name: str) -> tuple[str, str | None]:
+    """Where a backend comes from, and what its documentation says. Raises UnknownBackend."""
+    if name in OURS:
+        return "bytegraph", OURS[name].__doc__
+    found = _by_name(name)
+    origins = {"registered here": _REGISTERED, "an installed package": _installed()}
+    return next((origin for origin, names in origins.items() if name in names), "torch"), found.__doc__
+
+
+def look_up(backend: str | Compiler | Backend, options: Mapping[str, Any] = NO_OPTIONS) -> Backend:
+    """The backend that a name or a callable means, with `options` for it.
+
+    A callable gets its options as keyword arguments, or, like torch.compile's, as one mapping where it
+    has a parameter called `options`. Raises UnknownBackend, a ValueError that lists the known names,
+    BadOptions for options that the backend is known not to take, and TypeError for other objects.
     """
     if isinstance(backend, Backend):
         return backend
     if isinstance(backend, str):
-        return OURS.get(backend) or _from_torch(backend)
+        if backend in OURS:
+            return OURS[backend](options)
+        return replace(_wrapped(_by_name(backend), options), name=backend)
     if callable(backend):
-        return Backend(getattr(backend, "__name__", type(backend).__name__), backend)
+        return _wrapped(backend, options)
     raise TypeError(f"backend must be a name or a callable, not {type(backend).__name__}")
 
 
-def known_names() -> list[str]:
-    """Every name that `look_up` knows: ours, then torch's in alphabetical order."""
-    return [*OURS, *(name for name in _torch_names() if name not in OURS)]
+def _wrapped(compiler: Compiler, options: Mapping[str, Any]) -> Backend:
+    """A callable as a backend, its options bound. Raises BadOptions when its signature has no place for one."""
+    name = getattr(compiler, "__name__", type(compiler).__name__)
+    if not options:
+        return Backend(name, compiler)
+    try:
+        parameters = inspect.signature(compiler).parameters
+    except ValueError:  # written in C, and without a signature
+        parameters = {}
+    takes_any = not parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    if "options" in parameters and parameters["options"].kind is not inspect.Parameter.VAR_KEYWORD:
+        mode, rest = options.get("mode"), {key: value for key, value in options.items() if key != "mode"}
+        keywords = {"options": rest, **({} if mode is None else {"mode": mode})}
+    else:
+        keywords = dict(options)
+        unknown = [key for key in keywords if key not in list(parameters)[2:]]
+        if unknown and not takes_any:
+            theirs = ", ".join(list(parameters)[2:]) or "none"
+            raise BadOptions(
+                f"the backend {name!r} has no option {', '.join(map(repr, unknown))}; its options: {theirs}"
+            )
+    return Backend(name, functools.partial(compiler, **keywords), options=options)
 
 
-def _from_torch(name: str) -> Backend:
+def _by_name(name: str) -> Compiler:
+    """A registered, installed or torch's backend. Raises UnknownBackend."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    installed = _installed().get(name)
+    if installed is not None:
+        return installed.load()
+    if name not in _torch_names():
+        known = list_backends()
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UnknownBackend(f"no backend is called {name!r}; known are {', '.join(known)}{hint}")
     import torch._dynamo.backends.registry as theirs  # imports sympy, and much else
 
-    if name not in _torch_names():
-        raise UnknownBackend(f"no backend is called {name!r}; known are {', '.join(known_names())}")
-    return Backend(name, theirs.lookup_backend(name))
+    return theirs.lookup_backend(name)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def _torch_names() -> list[str]:

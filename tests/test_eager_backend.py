@@ -14,7 +14,7 @@ import torch
 from torch.fx import symbolic_trace
 
 from backends.eager import compile_graph, compile_graph_module
-from backends.registry import EAGER, UnknownBackend, known_names, look_up
+from backends.registry import EAGER, UnknownBackend, list_backends, look_up
 from passes.meta import meta_of
 from tests.graphs import Sketch, UserLine
 from tracer.graph.annotate import origin
@@ -183,7 +183,7 @@ def test_look_up():
     assert look_up(mine).compile is mine
     assert look_up(mine).name == "mine"
     assert look_up("aot_eager").name == "aot_eager"
-    assert {"eager", "aot_eager", "inductor"} <= set(known_names())
+    assert {"eager", "aot_eager", "inductor"} <= set(list_backends())
 
 
 def test_unknown_backends_name_the_known_ones():

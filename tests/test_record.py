@@ -6,7 +6,7 @@ from torch import nn
 
 from passes.meta import TensorMeta
 from passes.outcome import DictArg, ListArg, New, Same
-from passes.record import Corpus, CorpusError, Recorder, record
+from passes.record import Corpus, CorpusError, Recorder, flag, record
 from passes.record._facts import facts_of
 from passes.record.calls import Failure
 from passes.record.values import NumberOf, Opaque
@@ -134,6 +134,40 @@ def test_small_integer_tensors_on_request(tmp_path):
     query = "select tensor(given[2]).values, count from calls where op = 'aten::index.Tensor' order by all"
     assert Corpus(tmp_path / "without").sql(query)[1] == [(None, 1), (None, 3)]
     assert Corpus(tmp_path / "with").sql(query)[1] == [([0, 2], 2), ([1, 1], 1), (None, 1)]
+
+
+@pytest.mark.parametrize("level", ["aten", "function"])
+def test_flagged_tensors_only(tmp_path, level):
+    table, secret = torch.arange(30.0).view(10, 3), torch.tensor([7, 7])
+
+    def program():
+        for values in ([1, 2], [1, 2], [2, 2]):
+            torch.embedding(table, flag(torch.tensor(values)))
+            torch.embedding(table, secret)
+
+    recorded(tmp_path, program, levels=[level])
+    op = {"aten": "aten::embedding", "function": "torch.embedding"}[level]
+    rows = Corpus(tmp_path).sql(f"select tensor(given[2]).values, count from calls where op = '{op}' order by all")[1]
+    assert rows == [([1, 2], 2), ([2, 2], 1), (None, 3)]
+    assert Corpus(tmp_path).sql(f"select count(*) from calls where given::varchar like '%values%' and op <> '{op}'")[
+        1
+    ] == [(0,)]
+
+
+def test_flags_follow_writes_and_views_have_none(tmp_path):
+    index = flag(torch.tensor([3, 4]))
+    recorded(tmp_path, lambda: (index.add_(1), index[:1].neg()))
+    ((given, written),) = Corpus(tmp_path).sql(
+        "select tensor(given[1]).values, tensor(written[1]).values from calls where op = 'aten::add_.Tensor'"
+    )[1]
+    assert (given, written) == ([3, 4], [4, 5])
+    assert Corpus(tmp_path).sql("select tensor(given[1]).values from calls where op = 'aten::neg'")[1] == [(None,)]
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(2), torch.zeros(2000, dtype=torch.int64)], ids=["float", "large"])
+def test_other_data_cannot_be_flagged(tensor):
+    with pytest.raises(CorpusError, match="only integer tensors on the CPU of at most 1024 elements can be flagged"):
+        flag(tensor)
 
 
 def test_function_level_sees_what_graphs_are_made_of(tmp_path):

@@ -143,10 +143,13 @@ def test_commands_ask_a_corpus(corpora, tmp_path, command):
         (("record", "models", "-o", "{new}", "--zoo", "no.zoo"), "no zoo 'no.zoo'"),
         (("record", "-o", "{new}", "nothing.py"), "no script 'nothing.py': for a module say -m"),
         (("record", "-o", "{new}", "--level", "jit", "x.py"), "unknown levels ['jit']"),
+        (("record", "-o", "{file}", __file__), "cannot make the folder {file} of a corpus: File exists"),
+        (("corpus", "split", "{a}", "-o", "{new}", "{file}"), "cannot make the folder {file}"),
     ],
 )
 def test_errors_say_what_to_do(corpora, tmp_path, command, words, said):
-    names = {"a": corpora[0], "new": tmp_path / "new"}
+    names = {"a": corpora[0], "new": tmp_path / "new", "file": tmp_path / "file"}
+    names["file"].touch()
     status, _, errors = command(*(str(word).format(**names) for word in words))
     assert status == 2 and said.format(**names) in errors and "Traceback" not in errors
 

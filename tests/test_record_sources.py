@@ -84,7 +84,7 @@ def test_parts_share_the_operators():
 
 def test_models(tmp_path):
     recorder = Recorder(tmp_path)
-    assert list(models.run(recorder, models.zoo_called("tests.models"), "mlp")) == ["mlp"]
+    assert list(models.run(recorder, pattern="mlp")) == ["mlp"]
     recorder.close()
     corpus = Corpus(tmp_path)
     ops = {op for op, *_ in corpus.operators()}

@@ -76,6 +76,38 @@ def test_a_killed_process_leaves_whole_files_only(tmp_path):
     assert corpus.sql("select tensor(given[1]).size from calls where op = 'aten::add.Tensor'")[1] == [([2],)]
 
 
+def test_killed_at_any_time(tmp_path):
+    """What the process said to have written is there, however it is killed; SIGTERM loses nothing at all."""
+    program = f"""
+        import itertools, sys, torch
+        from passes.record import Recorder
+        recorder = Recorder({str(tmp_path)!r}, memory=1 << 20)
+        recorder.close_when_terminated()
+        with recorder:
+            for size in itertools.count(1):
+                parts = recorder.parts
+                torch.empty(size)
+                if sys.argv[1] == "SIGTERM" or recorder.parts > parts:
+                    print(size - 1, flush=True)
+    """
+    for name, lines in (("SIGKILL", 4), ("SIGTERM", 300)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program), name],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = [int(process.stdout.readline()) for _ in range(lines)]
+        process.send_signal(getattr(signal, name))
+        assert process.wait() == -getattr(signal, name)
+        written = Corpus(tmp_path).sql("select max(arguments['size'][2:-2]::int), count(distinct arguments) from calls")
+        ((largest, different),) = written[1]
+        assert largest == different >= said[-1] > 0
+        for file in Corpus(tmp_path).files:
+            file.unlink()
+
+
 def test_failed_write_leaves_nothing(tmp_path):
     def failing():
         raise OSError("disk full")

@@ -6,6 +6,7 @@ from tracer import capture
 def step(model, x): ...
 """
 
+from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.reasons import GraphBreakError, TracerBug
 
@@ -18,5 +19,7 @@ __all__ = [
     "explain",
     "graph_break",
     "is_capturing",
+    "list_backends",
+    "register_backend",
     "reset",
 ]

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 import torch
 
+from passes.meta import TensorMeta
 from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
 from tracer.dispatch.engine import Engine, engine_of, engines
 from tracer.dispatch.engine import is_capturing as _is_tracing
 from tracer.dispatch.hook import exchange_interceptor, never_capture
+from tracer.donation import Donation, donation, module_donation
 from tracer.events import LOG, Counters
 from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
@@ -68,6 +70,20 @@ class CapturedCallable:
         return f"<captured {self.__wrapped__!r}>"
 
 
+class Donating(CapturedCallable):
+    """A captured function whose callers give some of its arguments away."""
+
+    def __init__(self, captured: Captured, donated: Donation) -> None:
+        super().__init__(captured.__wrapped__, captured)
+        object.__setattr__(self, "_donation", donated)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._donation.run(self._captured, args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+
 @overload
 def capture(
     fn: Function,
@@ -77,7 +93,10 @@ def capture(
     dynamic: bool | None = ...,
     recompile_limit: int = ...,
     strict: bool = ...,
+    mode: str | None = ...,
     options: Mapping[str, Any] | None = ...,
+    donate: Iterable[str] | None = ...,
+    allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
 ) -> Function: ...
 @overload
 def capture(
@@ -88,7 +107,10 @@ def capture(
     dynamic: bool | None = ...,
     recompile_limit: int = ...,
     strict: bool = ...,
+    mode: str | None = ...,
     options: Mapping[str, Any] | None = ...,
+    donate: Iterable[str] | None = ...,
+    allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
 ) -> Callable[[Function], Function]: ...
 
 
@@ -100,7 +122,10 @@ def capture(
     dynamic: bool | None = None,
     recompile_limit: int = 8,
     strict: bool = False,
+    mode: str | None = None,
     options: Mapping[str, Any] | None = None,
+    donate: Iterable[str] | None = None,
+    allocate: Callable[[TensorMeta], torch.Tensor] | None = None,
 ) -> Any:
     """Capture `fn` when it is called: its tensor code runs as graphs, its behaviour stays the same.
 
@@ -110,9 +135,27 @@ def capture(
     whether sizes are symbols (None: once they have been seen to change). Beyond `recompile_limit`
     entries the original runs. `strict` checks every guard verdict twice.
 
+    `options` are the backend's own, for a callable as keyword arguments (or as one mapping, where it has a
+    parameter `options`); `mode` is the one of them that torch.compile takes by that name.
+
+    `donate` names parameters whose tensors `fn` may overwrite: operators then run in place where nobody can
+    tell (`donate=()`: on dead intermediates only), and in strict mode what was donated is NaN after the call.
+    `allocate(meta) -> tensor` gives the memory for what a graph returns, a TensorMeta saying what it must be.
+
     Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
     """
-    chosen = Options(backend, fullgraph, dynamic, recompile_limit, strict, dict(options or {}))
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a mapping, not {options!r}")
+    chosen = Options(
+        backend,
+        fullgraph,
+        dynamic,
+        recompile_limit,
+        strict,
+        {**(options or {}), **({} if mode is None else {"mode": mode})},
+        donate=donate if donate is None or isinstance(donate, str) else tuple(donate),  # type: ignore[arg-type]
+        allocate=allocate,
+    )
     engine = _engine(chosen)
     if fn is None:
         return functools.partial(_captured, engine)
@@ -130,7 +173,9 @@ def _engine(options: Options) -> Engine:
         options.dynamic,
         options.recompile_limit,
         options.strict,
-        tuple(sorted(options.backend_options.items())),
+        _hashable(options.backend_options),
+        options.donate,
+        options.allocate,
     )
     engine = _ENGINES.get(key)
     if engine is None:
@@ -138,12 +183,21 @@ def _engine(options: Options) -> Engine:
     return engine
 
 
+def _hashable(value: Any) -> Any:
+    """An option's value, or one in its place that is equal for equal values."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(part)) for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return frozenset(value) if isinstance(value, set) else (type(value), value)
+
+
 def _captured(engine: Engine, fn: Any) -> Any:
     """The captured form of any callable."""
     if isinstance(fn, (Captured, CapturedCallable)):
         return _captured(engine, fn.__wrapped__)
     if isinstance(fn, types.FunctionType):
-        return Captured(fn, engine.cache_for(fn.__code__))
+        return _captured_function(engine, fn, engine.cache_for(fn.__code__))
     if isinstance(fn, types.MethodType):
         return types.MethodType(_captured(engine, fn.__func__), fn.__self__)
     if isinstance(fn, (staticmethod, classmethod)):
@@ -162,7 +216,17 @@ def _captured(engine: Engine, fn: Any) -> Any:
     def caller(*args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
 
-    return Captured(caller, engine.cache_for(caller.__code__))  # pyright: ignore[reportAttributeAccessIssue]
+    return _captured_function(engine, caller, engine.cache_for(caller.__code__))  # pyright: ignore
+
+
+def _captured_function(engine: Engine, fn: types.FunctionType, cache: Any, module: Any = None) -> Captured | Donating:
+    """A function whose calls are captured. With `module`, it only calls that, and its parameters are the module's."""
+    names, strict = engine.options.donate, engine.options.strict
+    if not names:
+        return Captured(fn, cache)
+    donated = donation(fn, names, strict) if module is None else module_donation(module, names, strict)
+    engine.donated[id(fn.__code__)] = (fn.__code__, donated.sources)
+    return Donating(Captured(fn, cache), donated)
 
 
 def _captured_class(engine: Engine, cls: type) -> type:
@@ -184,7 +248,8 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     caller = _caller(original)
     cache = engine.new_cache(caller.__code__)
     engine.transparent.add(cache)
-    captured = Captured(caller, cache)
+    captured = _captured_function(engine, caller, cache, module)
+    inner = captured if isinstance(captured, Captured) else captured._captured
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return captured(module, *args, **kwargs)
@@ -194,7 +259,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
         "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
-        "entries": property(lambda self: _module_entries(engine, captured, original)),
+        "entries": property(lambda self: _module_entries(engine, inner, original)),
         "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
@@ -262,7 +327,7 @@ def _wrap_captured(context: Any, obj: Captured, source: Any) -> Any:
     return context.wrap(obj.__wrapped__, constant(obj).child("getattr", "__wrapped__"))
 
 
-WRAPPERS[Captured] = _wrap_captured
+WRAPPERS[Captured] = WRAPPERS[Donating] = _wrap_captured
 
 
 @lookaside(graph_break)
@@ -301,8 +366,8 @@ def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
     `fn` itself stays as it is; its side effects happen, once. Of a function that is captured already, the
     captures made before are told as well.
     """
-    if isinstance(fn, Captured):
-        engine, captured = engine_of(fn.frame_cache), fn
+    if isinstance(fn, Captured | Donating):
+        engine, captured = engine_of((fn if isinstance(fn, Captured) else fn._captured).frame_cache), fn
     else:
         engine = Engine(Options())
         captured = _captured(engine, fn)

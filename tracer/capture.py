@@ -10,10 +10,12 @@ What comes before (a guard miss) and after (a cache entry) is not known here.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tracer.breaks import Break
 from tracer.code.decode import Code, decode
@@ -26,7 +28,8 @@ from tracer.interpret.frame import Frame, run_root
 from tracer.interpret.trace import Location, Trace
 from tracer.options import Options
 from tracer.output.emitter import Unrebuildable
-from tracer.output.program import Program, breaking, returning
+from tracer.output.intents import NO_INTENTS, Intents, MemoryReport, guard_calls, rewrite
+from tracer.output.program import GRAPH, Program, breaking, returning
 from tracer.reasons import (
     COROUTINE,
     ESCAPING_GENERATOR,
@@ -64,6 +67,8 @@ class Capture:
     graph: Any
     op_count: int
     broke: Break | None
+    compiled: Callable[..., Any] | None = None
+    memory: MemoryReport | None = None
     skipped: bool = False
     transparent: bool = False
     restarts: int = 0
@@ -90,18 +95,19 @@ class Request:
     """A frame to be captured: the function called and its bound locals, in the order of its parameters.
 
     A `transparent` frame, which only calls another, is captured whole or left to that other.
-    `compile_graph(builder, inputs)` makes the graph's callable; `make_branch` is described at
+    `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
     """
 
     function: Any  # a types.FunctionType: declared as one, it would be taken for a method
     locals: Sequence[Any]
     options: Options
-    compile_graph: Callable[[Any, list[Any]], Callable[..., Any]]
+    compile_graph: Callable[[Any, list[Any], Any, str], Callable[..., Any]]
     make_branch: BranchMaker
     run_original: Callable[..., Any]
     shapes: Callable[[], Shapes]
     transparent: bool = False
+    intents: Intents = NO_INTENTS
 
 
 def capture_frame(request: Request) -> Capture:
@@ -198,14 +204,22 @@ def _finish(
     request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
 ) -> Capture:
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
-    if trace.shapes is not None:
-        trace.shapes.finish(trace)
-    compiled = None
+    compiled = call = memory = None
     if program.calls_graph:
+        shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
-            compiled = request.compile_graph(trace.graph, example_inputs)
+            builder = trace.graph
+            if request.intents:
+                builder, example_inputs, memory = rewrite(request.intents, trace, program, example_inputs)
+            compiled = call = request.compile_graph(builder, example_inputs, shape_env, code.qualname)
+            if memory is not None:
+                call = guard_calls(request.intents, memory, compiled)
+    if trace.shapes is not None:  # after the backend, which may have assumed more of the sizes
+        trace.shapes.finish(trace)
     with watch.stage("compile"):
-        function = program.compile(compiled)
+        function = program.compile(call)
+    if call is compiled and isinstance(call, Settling):
+        call.settles(partial(_replace_graph, weakref.ref(function)))
     if broke is not None:
         called = request.function
         trace.guard(function_source(called.__code__).child("globals"), "same object", called.__globals__)
@@ -218,8 +232,24 @@ def _finish(
         graph=trace.graph,
         op_count=trace.graph.call_count,
         broke=broke,
+        compiled=compiled,
+        memory=memory,
         seconds=watch.seconds,
     )
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A graph's callable that calls `install(other)` when another is to take its place for good."""
+
+    def settles(self, install: Callable[[Callable[..., Any]], None]) -> None: ...
+
+
+def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None:
+    """Let a residual program call another graph from now on."""
+    function = program()
+    if function is not None:
+        function.__globals__[GRAPH] = graph
 
 
 def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False) -> Capture:

@@ -22,6 +22,8 @@ KINDS: dict[str, str] = {
     "recompile limit": "a code object has as many entries as it may have (code, limit)",
     "bug": "bytegraph made a mistake and the original function ran instead (code, error)",
     "stage": "time spent in one stage of a capture (code, stage, seconds)",
+    "rewrite": "passes went over a graph (code, calls before and after, fired)",
+    "tier": "a graph's program moved on towards a compiled one (code, state, reason, seconds)",
     "quarantine": "a rule predicted wrongly and is no longer used (rule, found)",
 }
 

@@ -23,7 +23,8 @@ class Options:
     `backend` is a name or a callable; `fullgraph` turns a graph break into a GraphBreakError; `dynamic`
     says whether sizes are symbols (None: from the second capture on); `recompile_limit` is the number of
     entries one code object may have; `strict` checks every guard verdict against the slow evaluator;
-    `backend_options` are handed to the backend.
+    `backend_options` are handed to the backend. `donate` names parameters whose tensors may be overwritten
+    (None: nothing is overwritten, not even what is dead); `allocate` gives the memory for graphs' outputs.
     """
 
     backend: Backend = "eager"
@@ -33,6 +34,8 @@ class Options:
     strict: bool = False
     backend_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     raise_bugs: bool = RAISE_BUGS
+    donate: tuple[str, ...] | None = None
+    allocate: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError naming the option, what it takes and what was given."""
@@ -47,5 +50,13 @@ class Options:
             raise TypeError(f"recompile_limit must be an int, not {self.recompile_limit!r}")
         if self.recompile_limit < 1:
             raise ValueError(f"recompile_limit must be at least 1, not {self.recompile_limit}")
+        if self.donate is not None and not _are_names(self.donate):
+            raise TypeError(f"donate must be a tuple of parameter names or None, not {self.donate!r}")
+        if self.allocate is not None and not callable(self.allocate):
+            raise TypeError(f"allocate must be a callable or None, not {self.allocate!r}")
         if not isinstance(self.backend_options, Mapping):
             raise TypeError(f"backend_options must be a mapping, not {self.backend_options!r}")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from backends.tiered.program import Status, TieredProgram
+from passes.reuse.plan import size_text
 from tracer.breaks import Break
 from tracer.code.resume import original_place
 from tracer.dispatch.cache import Entry
@@ -21,6 +23,7 @@ from tracer.events import LOG, Event
 from tracer.graph import show
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import guard_words
+from tracer.output.intents import MemoryReport
 
 FIRST = "first call"
 NO_GRAPH = "# no tensor operation was captured\n"
@@ -79,6 +82,17 @@ class EntryView:
         return self._details.broke
 
     @property
+    def memory(self) -> MemoryReport | None:
+        """What `donate` and `allocate` did to the graph, with its rewritten form; None without them."""
+        return self._details.memory
+
+    @property
+    def tier(self) -> Status | None:
+        """How far the `tiered` backend has come: `state`, `reason`, `seconds`; None with other backends."""
+        program = self._details.compiled
+        return program.status if isinstance(program, TieredProgram) else None
+
+    @property
     def place(self) -> str:
         """The code captured: `step, train.py:40`; of a continuation `step, train.py:43 and on`."""
         code = self._details.code
@@ -119,6 +133,8 @@ class EntryView:
             f"{self.place}\ncaptured: {self.why}",
             NO_GRAPH if graph is None else show.graph_source(graph.graph),
             *([] if self.broke is None else [self.broke.message]),
+            *([] if self.memory is None else [f"memory\n{_indented(str(self.memory))}"]),
+            *([] if self.tier is None else [f"tier\n{_indented(str(self.tier))}"]),
             f"guards\n{_indented(str(self.guards))}",
         ]
         return "\n\n".join(part.rstrip() for part in parts)
@@ -199,12 +215,18 @@ class Explanation:
     def numbers(self) -> str:
         """A line for each count, with what it is made of."""
         graphs = [str(view.ops) for view in self.entries if view.ops]
+        reuses = [view.memory.reuse for view in self.entries if view.memory and view.memory.reuse]
+        overwrites = [done for reuse in reuses for done in reuse.overwrites]
+        saved = sum(done.bytes for done in overwrites)
+        tiers = [f"{view.place}: {view.tier}" for view in self.entries if view.tier is not None]
         counts: list[tuple[str, int, list[str]]] = [
             ("graphs", self.graphs, []),
             ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
             ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{view.place}: {view.why}" for view in self.entries]),
             ("hits", self.hits, []),
+            *([("tiers", len(tiers), tiers)] if tiers else []),
+            *([("in place", len(overwrites), [f"{size_text(saved)} saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
             *([("mistakes of bytegraph", len(self.bugs), self.bugs)] if self.bugs else []),
         ]

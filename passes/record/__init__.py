@@ -4,7 +4,8 @@
 """
 
 from passes.record.corpus import Corpus
+from passes.record.flags import flag
 from passes.record.recorder import Recorder, record
 from passes.record.schema import CorpusError
 
-__all__ = ["Corpus", "CorpusError", "Recorder", "record"]
+__all__ = ["Corpus", "CorpusError", "Recorder", "flag", "record"]

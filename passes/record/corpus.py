@@ -18,8 +18,11 @@ from passes.record.schema import (
     FILE_PREFIX,
     INPUT_NAMES,
     KEY_NAMES,
+    MODEL_SEPARATOR,
+    MODELS_IN_SQL,
     NAMES,
     OUTCOME_NAMES,
+    PLACE_IN_SQL,
     TENSOR_FACTS,
     CorpusError,
 )
@@ -29,6 +32,18 @@ if TYPE_CHECKING:
     import pyarrow
 
 DEFAULT_MEMORY: Final = 256 << 20
+
+
+# Where equal calls come from: all the models that made them, unless one was made elsewhere, which is told then.
+MERGED_LOCATION: Final = (
+    "coalesce(min(location) filter (not starts_with(location, 'model ')), "
+    f"'model ' || array_to_string(list_sort(list_distinct(flatten(list({MODELS_IN_SQL})))), '{MODEL_SEPARATOR}') "
+    f"|| ' at ' || min({PLACE_IN_SQL}))"
+)
+MERGED: Final = (
+    f"select {', '.join(KEY_NAMES)}, {MERGED_LOCATION} as location, sum(count)::bigint as count "
+    f"from calls group by {', '.join(KEY_NAMES)}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,26 +196,38 @@ def merge(sources: Sequence[Corpus], target: str | os.PathLike[str], memory: int
     The files of `target` are replaced if it is among the sources; otherwise it must not hold a corpus yet.
     """
     folder = Path(target)
-    folder.mkdir(parents=True, exist_ok=True)
-    replaced = [file for source in sources for file in source.files if source.folder.resolve() == folder.resolve()]
-    if not replaced and any(folder.glob(f"{FILE_PREFIX}*.parquet")):
-        raise CorpusError(f"{folder} holds a corpus already; merge into a new folder, or name it as a source too")
+    files = [file for source in sources for file in source.files]
+    if not any(source.folder.resolve() == folder.resolve() for source in sources):
+        require_no_corpus(folder)
+    return merge_files(list(dict.fromkeys(files)), folder / f"{FILE_PREFIX}merged.parquet", memory)
+
+
+def require_no_corpus(folder: Path) -> None:
+    """Raise CorpusError if the folder has files of a corpus."""
+    if any(folder.glob(f"{FILE_PREFIX}*.parquet")):
+        raise CorpusError(f"{folder} holds a corpus already; choose a new folder (merge: or name it as a source too)")
+
+
+def merge_files(files: Sequence[Path], path: Path, memory: int = DEFAULT_MEMORY) -> Path:
+    """Write one file with the calls of `files`, equal ones counted together; those in the same folder go."""
+    storage.make_folder(path.parent)
     connection = connect(memory)
-    connection.execute(f"set temp_directory = '{str(folder.resolve() / '.merging').replace(chr(39), chr(39) * 2)}'")
-    _add_view(connection, "calls", [file for source in sources for file in source.files])
-    found = connection.sql(
-        f"select {_listed(KEY_NAMES)}, min(location) as location, sum(count)::bigint as count from calls "
-        f"group by {_listed(KEY_NAMES)} order by {_listed(KEY_NAMES)}"
-    )
-    path = folder / f"{FILE_PREFIX}merged.parquet"
-    reader = found.to_arrow_reader(storage.ROWS_IN_GROUP)
-    schema = storage.arrow_schema()
-    storage.write(path, (storage.as_schema(batch, schema) for batch in reader))
+    spilled = str(path.parent.resolve() / ".merging").replace("'", "''")
+    connection.execute(f"set temp_directory = '{spilled}'")
+    _add_view(connection, "calls", files)
+    write_query(connection, MERGED, path)
     connection.close()
-    for file in replaced:
-        if file != path:
+    for file in files:
+        if file != path and file.parent.resolve() == path.parent.resolve():
             file.unlink()
     return path
+
+
+def write_query(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Write the rows that a query gives to a file of a corpus, sorted as they are to be. Returns how many."""
+    reader = connection.sql(f"from ({query}) order by {_listed(KEY_NAMES)}").to_arrow_reader(storage.ROWS_IN_GROUP)
+    schema = storage.arrow_schema()
+    return storage.write(path, (storage.as_schema(batch, schema) for batch in reader))
 
 
 def difference(left: Corpus, right: Corpus) -> list[Difference]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import torch
 
 OURS: Final = tuple(f"{Path(module_file).parent}/" for module_file in (__file__, torch.__file__))
+SOURCES: Final = f"{OURS[0]}sources/"  # of calls, as users are
 
 
 def user_location() -> str:
@@ -23,6 +25,11 @@ def user_location() -> str:
     return ""
 
 
+def in_model(name: str) -> Callable[[], str]:
+    """What says, beside the line, which model a call is of; corpora are split by it."""
+    return lambda: f"model {name} at {user_location()}"
+
+
 @lru_cache(maxsize=1 << 12)
 def _is_users(file: str) -> bool:
-    return not file.startswith((*OURS, "<frozen", "<__array_function__"))
+    return file.startswith(SOURCES) or not file.startswith((*OURS, "<frozen", "<__array_function__"))

@@ -14,6 +14,7 @@ import torch
 from torch.jit._builtins import _find_builtin
 from torch.overrides import resolve_name
 
+from passes.meta import TensorMeta
 from passes.record.values import Wrapped
 
 Named = dict[str, Any]
@@ -38,12 +39,13 @@ DEFAULTS: Final[dict[str, tuple[Any, ...]]] = {
     "MemoryFormat": (torch.contiguous_format, torch.preserve_format, torch.channels_last, torch.channels_last_3d),
 }
 NUMBERS: Final = (bool, int, float, complex)
+SIZES: Final = (int, torch.SymInt)
 # What may be given for a parameter of each type that schemas know; types that are not here take anything.
 TAKES: Final[dict[str, tuple[type, ...]]] = {
-    "Tensor": (torch.Tensor,),
+    "Tensor": (torch.Tensor, TensorMeta),
     "number": NUMBERS,
-    "int": (int, torch.dtype, torch.layout, torch.memory_format),
-    "float": (float, int),
+    "int": (int, torch.SymInt, torch.dtype, torch.layout, torch.memory_format),
+    "float": (float, int, torch.SymFloat),
     "bool": (bool,),
     "str": (str,),
     "Device": (torch.device, str, int),
@@ -86,19 +88,34 @@ def named_arguments(target: Callable[..., Any], args: Sequence[Any], kwargs: Map
 
     Where no schema fits, by the names of a Python function's parameters; where there are none, by position.
     """
-    for given in (args, *_sizes_in_a_list(args)):
+    return named_by(chosen_schema(target, args, kwargs), target, args, kwargs)
+
+
+def chosen_schema(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, int]:
+    """The schema that a call follows (None if there is none), and which way its sizes are read (0: as given)."""
+    for way, given in enumerate((args, *_sizes_in_a_list(args))):
         for strict in (True, False):
             for schema in schemas_of(target):
                 if fits(schema, given, kwargs, strict):
-                    return bound_to_schema(schema, given, kwargs)
-    return bound_to_signature(target, args, kwargs)
+                    return schema, way
+    return None, 0
+
+
+def named_by(
+    choice: tuple[Any, int], target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Named:
+    """The arguments of a call by name, for the schema that `chosen_schema` found for a call of this kind."""
+    schema, way = choice
+    if schema is None:
+        return bound_to_signature(target, args, kwargs)
+    return bound_to_schema(schema, args if way == 0 else list(_sizes_in_a_list(args))[way - 1], kwargs)
 
 
 def _sizes_in_a_list(args: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The arguments of `x.view(2, 3)` as `x.view([2, 3])` would have them, and those of `torch.ones(2, 3)`."""
     for start in (1, 0):
         sizes = args[start:]
-        if len(sizes) > 1 and all(type(size) is int for size in sizes):
+        if len(sizes) > 1 and all(type(size) in SIZES for size in sizes):
             yield (*args[:start], list(sizes))
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from passes.record.children import recorded_children
 from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
 
 
-def run_program(recorder: Recorder, words: Sequence[str]) -> int:
+def run_program(recorder: Recorder, words: Sequence[str], children: bool = True) -> int:
     """Run `script.py args...` or `-m module args...`, recording; returns the status that it exits with.
 
-    Exceptions of the program propagate. Raises CorpusError if `words` names no program.
+    Python processes that it starts record themselves too, if `children`. Exceptions of the program propagate.
+    Raises CorpusError if `words` names no program.
     """
     module = words[:1] == ["-m"]
     name, arguments = words[1 if module else 0 : 2 if module else 1], words[2 if module else 1 :]
@@ -27,7 +29,9 @@ def run_program(recorder: Recorder, words: Sequence[str]) -> int:
     if not module and not Path(name[0]).is_file():
         raise CorpusError(f"no script {name[0]!r}: for a module say -m {name[0]}")
     first = "" if module else str(Path(name[0]).resolve().parent)
-    with _as_if_started([name[0], *arguments], first), recorder:
+    starting = recorded_children(recorder) if children else nullcontext()
+    recorder.close_when_terminated()
+    with _as_if_started([name[0], *arguments], first), starting, recorder:
         try:
             if module:
                 runpy.run_module(name[0], run_name="__main__", alter_sys=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import secrets
+import signal
 import socket
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,7 @@ import torch
 
 from passes.record import storage
 from passes.record._facts import facts_of
+from passes.record.flags import flagged_elements
 from passes.record.location import user_location
 from passes.record.modes import AtenMode, FunctionMode
 from passes.record.naming import NUMBERS
@@ -50,11 +53,16 @@ class Recorder:
             raise CorpusError(f"unknown levels {sorted(unknown)}: choose from {', '.join(LEVELS)}")
         storage.require_pyarrow()
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(self.folder)
+        self.settings = {
+            "folder": str(self.folder.resolve()),
+            "levels": list(levels),
+            "memory": memory,
+            "most_integers": most_integers,
+        }
         self.levels = tuple(levels)
         self.memory = memory
-        self.spilled_rows = 0
-        self.origin: str | None = None  # said in the place of the user's file and line
+        self.place: Callable[[], str] = user_location  # where a call comes from, in words
         self._most_integers = most_integers
         self._table = Table(most_integers)
         self._inputs = self._table.inputs
@@ -74,18 +82,29 @@ class Recorder:
         self._entered.pop().close()
 
     def close(self) -> None:
-        """Write what is left in memory."""
+        """Write what is left in memory, and no longer wait for signals."""
         self.spill()
+        if self._awaits_termination():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def spill(self) -> None:
         """Write all that is in memory to a new file, and forget it."""
+        with _termination_waits():
+            self._spill()
+
+    def _spill(self) -> None:
         if self._inputs:
             with torch._C.DisableTorchFunction():
                 table = storage.table_of(self._table.rows(), torch.__version__)
             self._table.clear()
-            path = self.folder / f"{FILE_PREFIX}{self._shard}-{self._parts:04}.parquet"
-            self.spilled_rows += storage.write(path, [table])
-            self._parts += 1
+            path = self.folder / f"{FILE_PREFIX}{self._shard}-{self.parts:04}.parquet"
+            storage.write(path, [table])
+            self.parts += 1
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether there are calls in memory that no file has."""
+        return bool(self._inputs)
 
     def start_anew(self) -> None:
         """Forget what the process that this one was forked from has seen: it writes that itself."""
@@ -93,17 +112,32 @@ class Recorder:
         self._new_shard()
 
     def _close_at_exit(self) -> None:
-        """Let a process that multiprocessing forked write its shard when it ends."""
+        """Let a process that multiprocessing forked write its shard when it ends, or its pool ends it."""
         multiprocessing.util.Finalize(self, self.close, exitpriority=0)
+        self.close_when_terminated()
+
+    def close_when_terminated(self) -> None:
+        """Write what is left when the process gets SIGTERM, unless the program itself sees to that signal."""
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminated)
+
+    def _awaits_termination(self) -> bool:
+        main = threading.current_thread() is threading.main_thread()
+        return main and signal.getsignal(signal.SIGTERM) == self._terminated
+
+    def _terminated(self, number: int, _: object) -> None:
+        self.close()
+        os.kill(os.getpid(), number)
 
     def _new_shard(self) -> None:
         self._shard = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._parts = 0
+        self.parts = 0  # written, of the shard
 
     def _see(self, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         before = facts_of(self._most_integers, target, level, args, kwargs)
         if before is None:
             return target(*args, **kwargs)
+        before += flagged_elements(args, kwargs)
         inputs = self._inputs.get(before)
         if inputs is None or inputs.writes is None:
             return self._see_new(before, level, target, args, kwargs)
@@ -123,15 +157,15 @@ class Recorder:
 
     def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes | None:
         kept = type(result).__name__ if type(result) in NUMBERS else result
-        return facts_of(self._most_integers, target, args, kwargs, kept)
+        found = facts_of(self._most_integers, target, args, kwargs, kept)
+        return None if found is None else found + flagged_elements(args, kwargs, kept)
 
     def _see_new(
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         self._make_room()
         with torch._C.DisableTorchFunction():
-            origin = user_location() if self.origin is None else self.origin
-            inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, origin)
+            inputs, numbering, declared = self._table.open(before, level, target, args, kwargs, self.place())
             watch = Watch(numbering.tensors)
         try:
             result = target(*args, **kwargs)
@@ -177,6 +211,16 @@ class Recorder:
         """Spill if the memory is used up, before something is added."""
         if self._table.bytes > self.memory // 2:  # writing takes as much again
             self.spill()
+
+
+@contextmanager
+def _termination_waits() -> Iterator[None]:
+    """SIGTERM comes after what is done inside, so that its handler finds nothing half done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _recorders: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()

@@ -4,6 +4,9 @@ A corpus is a folder of files `calls-*.parquet`. A row is one call with all that
 `count` calls were alike. Tensors and other values are JSON text (passes/record/values.py), because a
 dictionary-encoded column of text holds each of the few that differ once. Only names of columns and types
 are known here; Parquet is written in storage.py.
+
+What a record cannot tell: at the level `aten` the mode sees calls below autograd, so that a result there never
+requires grad and `requires_grad` is that of the arguments only; at the level `function` it is right for both.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ COLUMNS: Final = (
     Column(
         "location",
         "VARCHAR",
-        "`file:line` of the user's code where such a call was first seen, or its origin: `opinfo add`",
+        "`file:line` of the user's code where such a call was first seen, or its origin: `opinfo add`, "
+        "`model gpt2 at file:line`; after merging `model bert,gpt2 at file:line` if both made it",
     ),
     Column("count", "BIGINT", "how many calls were like this"),
 )
@@ -92,6 +96,16 @@ TENSOR_FACTS: Final[dict[str, tuple[str, str | None]]] = {
     "nested": ("BOOLEAN", "false"),
     "values": ("BIGINT[]", None),
 }
+
+# How `location` names the models that made a call, and what reads the names and the rest in SQL.
+MODEL_SEPARATOR: Final = ","
+MODELS_IN_SQL: Final = (
+    "case when starts_with(location, 'model ') "
+    f"then string_split(split_part(location, ' ', 2), '{MODEL_SEPARATOR}') else [] end"
+)
+PLACE_IN_SQL: Final = (
+    "case when starts_with(location, 'model ') then location[strpos(location, ' at ') + 4:] else '' end"
+)
 
 Row = dict[str, Any]
 

@@ -30,6 +30,14 @@ TEXT_IN: Final = {
 TEXT_PATHS: Final = [path.format(column.name) for column in COLUMNS for path in TEXT_IN.get(column.type, ())]
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a corpus, unless it is there. Raises CorpusError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(f"cannot make the folder {folder} of a corpus: {error.strerror}") from error
+
+
 def require_pyarrow() -> None:
     """Raise CorpusError, saying what to install, unless pyarrow is there."""
     try:
@@ -120,6 +128,13 @@ def files_of(folder: Path) -> list[Path]:
     for file in files:
         check(file)
     return files
+
+
+def rows_in(files: Iterable[Path]) -> int:
+    """How many rows some files have, from their footers."""
+    import pyarrow.parquet as parquet
+
+    return sum(parquet.read_metadata(file).num_rows for file in files)
 
 
 def check(file: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.record.flags import MOST_FLAGGED, is_flagged
 from passes.record.naming import NUMBERS, named_arguments, operator_name, written_by_schema
 from passes.record.schema import Indices, Texts
 from passes.record.values import NumberOf, tensor_text, value_text
@@ -155,7 +156,7 @@ class Table:
         inputs = self.inputs.get(key)
         if inputs is None:
             tensors = numbering.tensors
-            given = tuple(sys.intern(tensor_text(tensor, self.most_integers)) for tensor in tensors)
+            given = tuple(map(self._text, tensors))
             inputs = Inputs(
                 operator_name(target),
                 level,
@@ -201,7 +202,7 @@ class Table:
         return outcome
 
     def _text(self, tensor: torch.Tensor) -> str:
-        return sys.intern(tensor_text(tensor, self.most_integers))
+        return sys.intern(tensor_text(tensor, MOST_FLAGGED if is_flagged(tensor) else self.most_integers))
 
 
 def _size(text: str) -> int:

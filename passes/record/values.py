@@ -76,8 +76,7 @@ OPTIONAL_FACTS: Final[tuple[tuple[str, Callable[[torch.Tensor], Json], Json], ..
 )
 
 
-def dumps(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+dumps: Final[Callable[[Json], str]] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:

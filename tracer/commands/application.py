@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import typer
 
+from backends.handover import BadOptions
+from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
-from tracer.commands import corpus, record
+from tracer.commands import backends, corpus, record
+
+# What a person did wrong: its words are shown without a traceback.
+USER_ERRORS: Final[tuple[type[Exception], ...]] = (CorpusError, UnknownBackend, BadOptions)
 
 application = typer.Typer(
     name="python -m tracer",
-    help="Record calls of tensor operators, and ask what was recorded.",
+    help="See what is captured; record operators, learn their rules; check what backends compute.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 application.add_typer(record.application, name="record")
 application.add_typer(corpus.application, name="corpus")
+application.command("backends")(backends.backends)
 
 
 def main(words: list[str] | None = None) -> int:
     """Run the command; what a person did wrong becomes one line on stderr and status 2."""
     try:
         application(words, standalone_mode=True)
-    except CorpusError as error:
+    except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as exit_request:

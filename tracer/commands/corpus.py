@@ -13,6 +13,7 @@ from passes.record.calls import call_text
 from passes.record.corpus import Corpus, difference
 from passes.record.corpus import merge as merge_corpora
 from passes.record.schema import COLUMNS, TENSOR_FACTS, VERSION, CorpusError
+from passes.record.split import DEFAULT_SHARE, SPLITS, write_split
 from tracer.commands.printing import JsonOption, print_json, print_table
 
 application = typer.Typer(no_args_is_help=True, help="Ask a corpus, or make one of several.")
@@ -89,6 +90,22 @@ def merge(
         print_json({"file": path, "rows": found.rows, "calls": found.calls, "bytes": found.bytes})
     else:
         typer.echo(f"{path}: {found.rows:,} different calls of {found.calls:,}, {found.bytes:,} bytes", err=True)
+
+
+@application.command()
+def split(
+    folder: FolderArgument,
+    output: Annotated[tuple[Path, Path], typer.Option("-o", "--output", help="Folders to fit to, and held out.")],
+    by: Annotated[str, typer.Option("--by", help=f"What is held out: {', '.join(SPLITS)}.")] = "signature",
+    share: Annotated[float, typer.Option("--share", help="The share that is held out.")] = DEFAULT_SHARE,
+    as_json: JsonOption = False,
+) -> None:
+    """Split a corpus in two: what rules are fitted to, and what they are tried on; the same rows every time."""
+    rows = write_split(Corpus(folder), by, share, *output)
+    if as_json:
+        print_json([{"folder": path, "rows": count} for path, count in zip(output, rows, strict=True)])
+    else:
+        typer.echo(f"{rows[0]:,} different calls in {output[0]}, {rows[1]:,} held out in {output[1]}", err=True)
 
 
 @application.command()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from passes.record.corpus import merge_files
 from passes.record.program import run_program
 from passes.record.recorder import Recorder
-from passes.record.schema import LEVELS, CorpusError
+from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.sources import models, operators
+from passes.record.storage import rows_in
 from passes.record.values import DTYPE_BY_NAME
+from passes.record.workers import Step, in_this_process, in_workers
 from tracer.commands.printing import JsonOption, print_json, with_progress
 
 RUN = "run"
@@ -38,35 +44,73 @@ application = typer.Typer(
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the corpus.")]
 LevelOption = Annotated[list[str], typer.Option("--level", help=f"What is seen; repeatable: {', '.join(LEVELS)}.")]
-MemoryOption = Annotated[int, typer.Option("--memory", help="MiB kept in memory before a part is written.", min=1)]
+MemoryOption = Annotated[
+    int, typer.Option("--memory", help="MiB that each process keeps before it writes a part.", min=1)
+]
 IntegersOption = Annotated[
     int, typer.Option("--integers", help="Record the elements of integer tensors of up to so many.", min=0)
+]
+ChildrenOption = Annotated[
+    bool, typer.Option("--children/--no-children", help="Record Python processes that the program starts too.")
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", help="So many worker processes, whose crashes lose one item each; 0: none.", min=0)
 ]
 BackwardOption = Annotated[bool, typer.Option("--backward/--no-backward", help="Record backward passes too.")]
 ATEN = ["aten"]
 
 
-def recorder_of(output: Path, level: Sequence[str], memory: int, integers: int) -> Recorder:
-    return Recorder(output, level, memory << 20, integers)
-
-
-def finish(recorder: Recorder, started: float, as_json: bool) -> None:
-    """Write what is left and say what there is."""
-    recorder.close()
-    seconds = round(time.perf_counter() - started, 3)
-    if as_json:
-        print_json({"corpus": str(recorder.folder), "rows": recorder.spilled_rows, "seconds": seconds})
-    else:
-        typer.echo(f"{recorder.spilled_rows:,} different calls in {recorder.folder}, {seconds:.3g} s", err=True)
-
-
-def record_all(recorder: Recorder, steps: Iterable[str], total: int, doing: str, as_json: bool) -> None:
-    started = time.perf_counter()
+@contextmanager
+def reported(folder: Path, as_json: bool) -> Iterator[list[str]]:
+    """Say at the end what was written into the folder by all processes, and what failed: the words put in."""
+    failures: list[str] = []
+    before, started = set(folder.glob(f"{FILE_PREFIX}*")), time.perf_counter()
     try:
-        for _ in with_progress(steps, total, doing):
-            pass
+        yield failures
     finally:
-        finish(recorder, started, as_json)
+        rows = rows_in(set(folder.glob(f"{FILE_PREFIX}*")) - before)
+        seconds = round(time.perf_counter() - started, 3)
+        if as_json:
+            print_json({"corpus": str(folder), "rows": rows, "seconds": seconds, "failures": failures})
+        else:
+            for failure in failures:
+                typer.echo(f"failed: {failure}", err=True)
+            typer.echo(f"{rows:,} different calls in {folder}, {seconds:.3g} s", err=True)
+
+
+def record_all(
+    make_recorder: Callable[[], Recorder],
+    start: Callable[[Recorder], Callable[[str], None]],
+    tasks: Sequence[str],
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """Do the tasks, here or in workers, with a bar; then make one file of all that they wrote.
+
+    Exits with 1 if a task killed its worker.
+    """
+    recorder = make_recorder()
+    folder = recorder.folder
+    before = set(folder.glob(f"{FILE_PREFIX}*"))
+    with reported(folder, as_json) as failures:
+        try:
+            steps = in_workers(make_recorder, start, tasks, jobs) if jobs else in_this_process(recorder, start, tasks)
+            for _ in with_progress(names_of(steps, failures), len(tasks), "recording"):
+                pass
+        finally:
+            recorder.close()
+            written = sorted(set(folder.glob(f"{FILE_PREFIX}*")) - before)
+            if len(written) > 1:
+                merge_files(written, folder / f"{FILE_PREFIX}{secrets.token_hex(4)}.parquet")
+    raise typer.Exit(1 if failures else 0)
+
+
+def names_of(steps: Iterable[Step], failures: list[str]) -> Iterator[str]:
+    """The names of the steps; what failed is put into `failures`."""
+    for step in steps:
+        if step.failure:
+            failures.append(f"{step.name}: {step.failure}")
+        yield step.name
 
 
 @application.command(
@@ -80,15 +124,16 @@ def run(
     level: LevelOption = ATEN,
     memory: MemoryOption = 256,
     integers: IntegersOption = 0,
+    children: ChildrenOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Run a program as python would, and record its calls. Exits with the program's own status."""
-    recorder = recorder_of(output, level, memory, integers)
-    started = time.perf_counter()
-    try:
-        status = run_program(recorder, program)
-    finally:
-        finish(recorder, started, as_json)
+    recorder = Recorder(output, level, memory << 20, integers)
+    with reported(output, as_json):
+        try:
+            status = run_program(recorder, program, children)
+        finally:
+            recorder.close()
     raise typer.Exit(status)
 
 
@@ -102,6 +147,7 @@ def opinfo(
     part: Annotated[str, typer.Option("--part", help="I/N: every N-th operator from I on, to share the work.")] = "0/1",
     backward: BackwardOption = True,
     errors: Annotated[bool, typer.Option("--errors/--no-errors", help="Record inputs that are errors too.")] = True,
+    jobs: JobsOption = 0,
     level: LevelOption = ATEN,
     memory: MemoryOption = 256,
     integers: IntegersOption = 0,
@@ -120,9 +166,8 @@ def opinfo(
         part=index,
         parts=parts,
     )
-    total = len(operators.chosen(plan))
-    recorder = recorder_of(output, level, memory, integers)
-    record_all(recorder, operators.run(recorder, plan), total, "recording", as_json)
+    make_recorder = partial(Recorder, output, level, memory << 20, integers)
+    record_all(make_recorder, partial(operators.start, plan), operators.titles(plan), jobs, as_json)
 
 
 @application.command("models")
@@ -131,16 +176,16 @@ def record_models(
     names: Annotated[str, typer.Option("--names", help="Pattern of models' names, such as 'gpt*'.")] = "*",
     zoo: Annotated[str, typer.Option("--zoo", help="Module with NAMES and build(name).")] = models.DEFAULT_ZOO,
     backward: BackwardOption = True,
+    jobs: JobsOption = 0,
     level: LevelOption = ATEN,
     memory: MemoryOption = 256,
     integers: IntegersOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Record the models of a zoo (the tests' by default), forward and backward."""
-    found = models.zoo_called(zoo)
-    total = len(models.chosen(found, names))
-    recorder = recorder_of(output, level, memory, integers)
-    record_all(recorder, models.run(recorder, found, names, backward), total, "recording", as_json)
+    tasks = models.chosen(models.zoo_called(zoo), names)
+    make_recorder = partial(Recorder, output, level, memory << 20, integers)
+    record_all(make_recorder, partial(models.start, zoo, backward), tasks, jobs, as_json)
 
 
 def part_of(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -20,7 +20,9 @@ from typing import Any
 
 import torch
 
-from backends.registry import Backend, look_up
+from backends.aot import compile_with
+from backends.handover import Backend, Handover, NeedsStaticSizes
+from backends.registry import look_up
 from tracer._native import go_on
 from tracer.breaks import Break
 from tracer.capture import Capture, Request, capture_frame
@@ -29,11 +31,13 @@ from tracer.code.resume import Layout, continuation, make_function, original_pla
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.events import Event, emit
-from tracer.graph.annotate import fill_torch_metas, origin
+from tracer.graph.annotate import META, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
+from tracer.guards.source import Source
 from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
+from tracer.output.intents import Intents
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 
 _CAPTURING = threading.RLock()
@@ -52,13 +56,15 @@ class Engine:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.backend: Backend = look_up(options.backend)
+        self.backend: Backend = look_up(options.backend, options.backend_options)
         self.caches: dict[int, FrameCache] = {}
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
         self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
         """Caches in use, in the order of their first capture."""
         self.transparent: weakref.WeakSet[FrameCache] = weakref.WeakSet()
         """Caches of frames of ours around the user's: captured whole or not at all."""
+        self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
+        """By the identity of their code: the functions that callers donate to, and the paths donated."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -151,11 +157,12 @@ class Engine:
             run_original=self.run_original,
             shapes=lambda: Shapes(history, self.options.dynamic),
             transparent=cache in self.transparent,
+            intents=self.intents(code),
         )
         try:
             try:
                 captured = capture_frame(request)
-            except NotExpressible:
+            except (NotExpressible, NeedsStaticSizes):
                 captured = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
@@ -169,6 +176,13 @@ class Engine:
         self._report(captured, why, time.perf_counter() - began)
         cache.add(Entry(captured.guards, captured.inputs, captured.program, Details(captured, why)))
         return RETRY
+
+    def intents(self, code: types.CodeType) -> Intents:
+        """What holds for the memory of a frame: what is donated is donated to the function captured, not to others."""
+        if self.options.donate is None:
+            return Intents(None, self.options.allocate)
+        donor, sources = self.donated.get(id(code), (None, ()))
+        return Intents(sources if donor is code else (), self.options.allocate)
 
     def _report(self, captured: Capture, why: list[str], seconds: float) -> None:
         code = captured.code
@@ -203,14 +217,31 @@ class Engine:
 
     # Graphs --------------------------------------------------------------------------------------
 
-    def compile_graph(self, builder: GraphBuilder, example_inputs: list[Any]) -> Callable[..., Any]:
+    def compile_graph(
+        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str
+    ) -> Callable[..., Any]:
         """What the backend makes of a graph. An error of a backend surfaces as itself, with the graph dumped."""
-        if self.backend.compile_graph is not None:
-            return self.backend.compile_graph(builder.graph, builder.attributes, origin)
+        metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
+        handover = Handover(
+            graph=builder.graph,
+            attributes=builder.attributes,
+            example_inputs=[
+                meta if isinstance(meta, torch.SymInt) else example
+                for meta, example in zip(metas, example_inputs, strict=True)
+            ],
+            metas=metas,
+            module=partial(builder.copied_module, shape_env),
+            origin=origin,
+            meta_of=lambda node: node.meta.get(META),
+            shape_env=shape_env,
+            label=label,
+            tell=_tell,
+            exclusive=lambda: _CAPTURING,
+        )
         try:
-            module = builder.graph_module()
-            fill_torch_metas(builder.graph)
-            return self.backend.compile(module, example_inputs)
+            return compile_with(self.backend, handover)
+        except NeedsStaticSizes:
+            raise
         except Exception as error:
             with tempfile.NamedTemporaryFile(
                 "w", prefix=f"bytegraph_{self.backend.name}_", suffix=".py", delete=False
@@ -228,6 +259,10 @@ class Engine:
         """Run a frame as it was written; the frames that it calls are captured on their own."""
         args, kwargs = unbind(decode(function.__code__), values)
         return self.intercept.run_original(function, *args, **kwargs)
+
+
+def _tell(kind: str, details: Mapping[str, Any]) -> None:
+    emit(Event(kind, details))
 
 
 class BackendFailed(Exception):
@@ -298,6 +333,8 @@ class Details:
         self.skipped = captured.skipped
         self.op_count = captured.op_count
         self.seconds = captured.seconds
+        self.compiled = captured.compiled
+        self.memory = captured.memory
         self.why = why
         self.number = next(_capture_numbers)
 

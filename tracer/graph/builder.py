@@ -17,7 +17,7 @@ from torch.fx.node import map_arg
 from passes.modes import Modes
 from passes.operators import is_removable
 from passes.outcome import Target
-from tracer.graph.annotate import LINE, META, MODES, SOURCE, WRITES, Line, fill_stack_traces
+from tracer.graph.annotate import LINE, META, MODES, SOURCE, WRITES, Line, fill_stack_traces, fill_torch_metas
 
 
 class GraphBuilder:
@@ -144,11 +144,19 @@ class GraphBuilder:
         return sum(node.op.startswith("call_") for node in self.graph.nodes)
 
     def graph_module(self) -> GraphModule:
-        """The graph as a module, as backends take it. Made at the first call."""
+        """The graph as a module, for people to look at. Made at the first call."""
         if self._module is None:
             fill_stack_traces(self.graph)
             self._module = GraphModule(self.attributes, self.graph)
         return self._module
+
+    def copied_module(self, shape_env: Any = None) -> GraphModule:
+        """A copy as a module with torch's metas, for a backend to change as it likes."""
+        copied = Graph()
+        copied.output(copied.graph_copy(self.graph, {}))  # type: ignore[arg-type]
+        fill_stack_traces(copied)
+        fill_torch_metas(copied, shape_env)
+        return GraphModule(self.attributes, copied)
 
 
 def is_dead_weight(node: Node) -> bool:

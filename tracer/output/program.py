@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from tracer.values.base import Item
 
 COMMENT_COLUMN = 54
+GRAPH = "graph"
+"""The global of a residual program that is called for its graph."""
 
 _numbers = count()
 
@@ -66,7 +68,7 @@ class Program:
         body = "".join(f"    {line}\n" for line in self.lines) or "    pass\n"
         self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
         filename = f"<bytegraph {self.name} {next(_numbers)}>"
-        namespace: dict[str, Any] = {**self.constants, "graph": graph, "__name__": "bytegraph.programs"}
+        namespace: dict[str, Any] = {**self.constants, GRAPH: graph, "__name__": "bytegraph.programs"}
         exec(compile(self.source, filename, "exec"), namespace)
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         return namespace[self.name]

@@ -1,7 +1,8 @@
 """`record models`: the calls of real models, forward in both modes and backward.
 
 The models come from a zoo: a module with NAMES (family to names) and `build(name)`, which gives a module,
-positional and keyword arguments. The project's own is tests/models.py. Knows nothing of files.
+positional and keyword arguments. The project's own is tests/models.py. Every model's calls are written when
+it is done, apart from those of others, so that its rows say which model they are of (see split.py).
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import torch
 
+from passes.record.location import in_model
 from passes.record.recorder import Recorder
-from passes.record.schema import CorpusError
+from passes.record.schema import MODEL_SEPARATOR, CorpusError
 
 DEFAULT_ZOO: Final = "tests.models"
 # What a model may raise, in the mode for training mostly; the next one is run all the same.
@@ -54,16 +56,31 @@ def chosen(zoo: Zoo, pattern: str = "*") -> list[str]:
     names = [name for family in zoo.NAMES.values() for name in family if fnmatch.fnmatch(name, pattern)]
     if not names:
         raise CorpusError(f"no model matches {pattern!r}; families are {', '.join(zoo.NAMES)}")
+    if unfit := [name for name in names if MODEL_SEPARATOR in name or " " in name]:
+        raise CorpusError(f"models' names must be without {MODEL_SEPARATOR!r} and spaces, unlike {unfit[0]!r}")
     return list(dict.fromkeys(names))
 
 
-def run(recorder: Recorder, zoo: Zoo, pattern: str = "*", backward: bool = True) -> Iterator[str]:
-    """Run the models; gives the name of each when it is done."""
-    for name in chosen(zoo, pattern):
-        model, args, kwargs = zoo.build(name)
+def start(zoo_name: str, backward: bool, recorder: Recorder) -> Callable[[str], None]:
+    """What runs the model of a name, and writes its calls."""
+    zoo = zoo_called(zoo_name)
+
+    def do(name: str) -> None:
+        recorder.place = in_model(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            model, args, kwargs = zoo.build(name)
             run_model(recorder, model, args, kwargs, backward)
+        recorder.spill()
+
+    return do
+
+
+def run(recorder: Recorder, zoo_name: str = DEFAULT_ZOO, pattern: str = "*", backward: bool = True) -> Iterator[str]:
+    """Run the models; gives the name of each when it is done."""
+    do = start(zoo_name, backward, recorder)
+    for name in chosen(zoo_called(zoo_name), pattern):
+        do(name)
         yield name
 
 

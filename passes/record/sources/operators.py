@@ -72,18 +72,34 @@ def chosen(plan: Plan) -> list[Any]:
     return found[plan.part :: plan.parts]
 
 
+def titles(plan: Plan) -> list[str]:
+    """The names of the operators that the plan takes; no two are equal."""
+    return [_title(info) for info in chosen(plan)]
+
+
 def _title(info: Any) -> str:
     return f"{info.name}.{info.variant_test_name}" if info.variant_test_name else info.name
 
 
-def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
-    """Make the calls; gives the name of each operator when it is done."""
-    for info in chosen(plan):
-        recorder.origin = f"opinfo {_title(info)}"
+def start(plan: Plan, recorder: Recorder) -> Callable[[str], None]:
+    """What makes all calls of the operator of a name."""
+    infos = {_title(info): info for info in chosen(plan)}
+
+    def do(title: str) -> None:
+        recorder.place = lambda: f"opinfo {title}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            run_operator(recorder, info, plan)
-        yield _title(info)
+            run_operator(recorder, infos[title], plan)
+
+    return do
+
+
+def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
+    """Make the calls; gives the name of each operator when it is done."""
+    do = start(plan, recorder)
+    for title in titles(plan):
+        do(title)
+        yield title
 
 
 def run_operator(recorder: Recorder, info: Any, plan: Plan) -> None:

@@ -1,0 +1,127 @@
+"""What torch's AOTAutograd must be told of a captured graph, and the backend `aot_eager`.
+
+TorchDynamo hands its knowledge over beside the graph: which fake tensor mode to use, which symbol each
+size is, which inputs are parameters. `tracing` does the same for our graphs, so that every backend
+that was written for torch.compile finds what it expects.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.fx import GraphModule
+
+from backends.handover import BadOptions, Backend, Handover, NeedsStaticSizes
+
+
+def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
+    """The program that `backend` makes of a graph. What the backend raises passes through.
+
+    Raises NeedsStaticSizes for graphs with varying sizes whose inputs overlap in memory.
+    """
+    if backend.compile_graph is not None:
+        return backend.compile_graph(handover)
+    module, inputs = handover.module(), list(handover.example_inputs)
+    with unchanged_randomness(), tracing(handover, module, inputs):
+        return backend.compile(module, inputs)
+
+
+@contextmanager
+def unchanged_randomness() -> Iterator[None]:
+    """Compilers draw numbers; the program must not notice."""
+    python, native = random.getstate(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        torch.set_rng_state(native)
+
+
+@contextmanager
+def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Iterator[None]:
+    """Inside, AOTAutograd knows of `module` and its `inputs` what it knows of a graph of TorchDynamo's.
+
+    After `torch._dynamo.output_graph.OutputGraph.compile_and_call_fx_graph`.
+    """
+    from torch._dynamo.source import LocalSource
+    from torch._functorch import config
+    from torch._guards import CompileId, TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    fakes = [value for value in inputs if isinstance(value, torch._subclasses.FakeTensor)]
+    if fakes:
+        mode = fakes[0].fake_mode
+    else:
+        with config.patch(fake_tensor_allow_unsafe_data_ptr_access=False):
+            mode = FakeTensorMode(shape_env=handover.shape_env or ShapeEnv())
+    context = TracingContext(mode)
+    module.meta["dynamo_compile_id"] = CompileId(frame_id=0, frame_compile_id=0)
+    module._param_name_to_source = {}  # type: ignore[assignment]  # parameters are inputs
+    for node, value, meta in zip(module.graph.find_nodes(op="placeholder"), inputs, handover.metas, strict=True):
+        node._dynamo_source = source = LocalSource(node.name, is_input=True)
+        if isinstance(value, torch.nn.Parameter):
+            node.meta["tensor_dict"] = {"_dynamo_static_input_type": "unguarded"}
+        if isinstance(value, torch.Tensor) and not fakes:
+            context.tensor_to_context[value] = _symbols_of(value, meta, source, mode.shape_env)
+    with tracing(context):
+        yield
+    if context.guards_context.aotautograd_guards:
+        raise NeedsStaticSizes("inputs of varying sizes overlap in memory")
+
+
+def _symbols_of(value: torch.Tensor, meta: Any, source: Any, shape_env: Any) -> Any:
+    """Which expression of `shape_env` each size and stride of an input is; those that are numbers stay numbers."""
+    import sympy
+    from torch._dynamo.source import AttrSource, TensorProperty, TensorPropertySource
+
+    rank = value.dim() if value.layout is torch.strided else len(value.shape)
+    known = {}
+    if meta.symbolic:
+        properties = {
+            TensorPropertySource(source, TensorProperty.STORAGE_OFFSET): meta.storage_offset,
+            **{TensorPropertySource(source, TensorProperty.SIZE, d): size for d, size in enumerate(meta.shape)},
+            **{TensorPropertySource(source, TensorProperty.STRIDE, d): step for d, step in enumerate(meta.stride)},
+        }
+        known = {
+            place.name: found.node.expr if isinstance(found, torch.SymInt) else sympy.Integer(found)
+            for place, found in properties.items()
+        }
+    base = value._base
+    # Of the tensor that an input is a view of, nothing varies: only the view itself is in the graph.
+    below = None if base is None else _context(base.dim(), AttrSource(source, "_base"))
+    return _context(rank, source, meta.symbolic, below, {id(shape_env): known})
+
+
+def _context(
+    rank: int, source: Any, varies: bool = False, below: Any = None, known: dict[int, dict[str, Any]] | None = None
+) -> Any:
+    """How to make an input fake: each size a number, or, where it `varies`, what is `known` at its place."""
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, StatefulSymbolicContext
+
+    return StatefulSymbolicContext(
+        dynamic_sizes=[DimDynamic.DYNAMIC if varies else DimDynamic.STATIC] * rank,
+        dynamic_strides=[DimDynamic.DYNAMIC if varies else DimDynamic.INFER_STRIDE] * rank,
+        constraint_sizes=[None] * rank,
+        constraint_strides=[None] * rank,
+        view_base_context=below,
+        tensor_source=source,
+        shape_env_to_source_to_symbol_cache=known or {},
+    )
+
+
+def aot_eager(options: Mapping[str, Any]) -> Backend:
+    """AOTAutograd's forward and backward graphs, run operator by operator. Takes no options."""
+    if options:
+        raise BadOptions(f"the backend 'aot_eager' has no options; given are {', '.join(map(repr, options))}")
+    return Backend("aot_eager", _compile_aot_eager, takes_fakes=True)
+
+
+def _compile_aot_eager(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+    from torch._dynamo.backends.debugging import aot_eager as compile_aot_eager
+
+    return compile_aot_eager(module, inputs)

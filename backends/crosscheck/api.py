@@ -1,0 +1,40 @@
+"""`crosscheck`: the check of one graph, for those who have a graph and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.fx import GraphModule
+
+from backends.crosscheck.backend import candidate_of, settings_of
+from backends.crosscheck.check import check
+from backends.crosscheck.compare import Difference
+from backends.crosscheck.report import Divergence, Finding, Report
+from backends.handover import NO_OPTIONS
+from backends.registry import look_up
+
+__all__ = ["Difference", "Divergence", "Finding", "Report", "crosscheck"]
+
+
+def crosscheck(
+    graph_module: GraphModule,
+    inputs: Sequence[Any],
+    *,
+    candidate: str | Callable[..., Any] = "eager",
+    candidate_options: Mapping[str, Any] = NO_OPTIONS,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    **settings: Any,
+) -> Report:
+    """Run `candidate` beside a reference on this graph with these inputs, none of which it changes.
+
+    `candidate` is "eager" (torch's own operators, one by one: custom ones too; on `device`, in `dtype`), or a
+    backend, by name or as `backend(graph_module, example_inputs) -> callable`. The
+    `settings` are the fields of check.Settings: `layouts`, `operators`, `gradients`, `most`, `shrink`,
+    `verify`, `folder`, `progress`. Raises BadOptions for what it does not take; what the graph itself
+    raises passes through. A difference is in the report, not raised.
+    """
+    chosen = candidate_of(candidate, candidate_options, device, dtype, look_up)
+    return check(graph_module, inputs, chosen, settings_of(settings))

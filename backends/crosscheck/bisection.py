@@ -1,0 +1,63 @@
+"""Bisection: the first operator of a graph that a compiler gets wrong, and the fewest that it takes to see it.
+
+A compiler's answer for a beginning of the graph is examined, half the rest at a time. Then operators are
+taken away from the front, and from in between, as long as what is left still goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from backends.crosscheck.calls import REFUSALS, Call
+from backends.crosscheck.walk import calls_of, part, undisturbed
+
+Wrong = Callable[[Call, Tensor], bool]
+
+
+def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int | None:
+    """How many calls the shortest beginning has that goes wrong, found by halving; None if no beginning does."""
+    nodes = calls_of(module.graph)
+    if not _goes_wrong(module, inputs, nodes, wrong):
+        return None
+    right, known = 0, len(nodes)
+    while known - right > 1:
+        middle = (right + known) // 2
+        if _goes_wrong(module, inputs, nodes[:middle], wrong):
+            known = middle
+        else:
+            right = middle
+    return known
+
+
+def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, attempts: int) -> list[Node]:
+    """Few of the first `end` calls, the last among them, that go wrong together. Tries some `attempts` times."""
+    nodes = calls_of(module.graph)[:end]
+    chosen = nodes
+    size = 1
+    while size < len(nodes):
+        attempts -= 1
+        if _goes_wrong(module, inputs, nodes[-size:], wrong):
+            chosen = nodes[-size:]
+            break
+        size *= 2
+    for node in chosen[:-1]:
+        if attempts <= 0:
+            break
+        attempts -= 1
+        without = [other for other in chosen if other is not node]
+        if _goes_wrong(module, inputs, without, wrong):
+            chosen = without
+    return chosen
+
+
+def _goes_wrong(module: GraphModule, inputs: Sequence[Any], nodes: Sequence[Node], wrong: Wrong) -> bool:
+    try:
+        with undisturbed():
+            call, seed = part(module, inputs, nodes)
+        return bool(call.tensors) and wrong(call, seed)
+    except REFUSALS:
+        return False

@@ -1,0 +1,234 @@
+"""Calls: an operator, a graph or a module with concrete arguments, and copies of them.
+
+A copy shares nothing with the original, and its tensors share memory with each other as the originals
+did. Everything the checks do, they do to copies. Nothing here knows what is compared.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Interpreter, Node
+from torch.utils._pytree import tree_leaves, tree_map
+
+# What a call may raise on arguments that it was not made for. Anything else is an error of ours.
+REFUSALS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+Convert = Callable[[Tensor], Tensor]
+WIDER: Final = {
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.float32: torch.float64,
+    torch.complex32: torch.complex128,
+    torch.complex64: torch.complex128,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is called, with which arguments. `target` is a callable, a method's name, a module or a graph.
+
+    `line` is the user's line that made it, as a traceback shows it; `name` the node's.
+    """
+
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    line: str | None = None
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What is called, as the user knows it."""
+        if isinstance(self.target, GraphModule):
+            return self.name or "graph"
+        if isinstance(self.target, str):
+            return f"Tensor.{self.target}"
+        if isinstance(self.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+            return f"torch.ops.{self.target}"
+        if isinstance(self.target, torch.nn.Module):
+            return type(self.target).__name__
+        return getattr(self.target, "__name__", type(self.target).__name__)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The distinct tensors among the arguments, in order."""
+        return distinct(tree_leaves((self.args, self.kwargs)))
+
+    def run(self) -> Any:
+        """What the call gives; it may write to its arguments."""
+        if isinstance(self.target, str):
+            return getattr(self.args[0], self.target)(*self.args[1:], **self.kwargs)
+        if isinstance(self.target, GraphModule):
+            return Interpreter(self.target, garbage_collect_values=False).run(*self.args)
+        return self.target(*self.args, **self.kwargs)
+
+    def mapped(self, convert: Convert) -> Call:
+        """The same call on other tensors; one that occurs twice is converted once."""
+        memo: dict[int, Tensor] = {}
+
+        def once(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            if id(leaf) not in memo:
+                memo[id(leaf)] = convert(leaf)
+            return memo[id(leaf)]
+
+        args, kwargs = tree_map(once, (tuple(self.args), dict(self.kwargs)))
+        return replace(self, args=args, kwargs=kwargs)
+
+    def copied(self, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> Call:
+        """The call on copies of its tensors, laid out and aliased as they are, in the dtypes that `dtype` gives."""
+        copies = alias_preserving(self.tensors, dtype)
+        target = self.target
+        if isinstance(target, torch.nn.Module) and not isinstance(target, GraphModule):
+            target = copy.deepcopy(target)
+            for kind in {tensor.dtype for tensor in (*target.parameters(), *target.buffers())}:
+                if dtype(kind) is not kind:
+                    target = target.to(dtype(kind))
+        return replace(self.mapped(lambda tensor: copies[id(tensor)]), target=target)
+
+
+def wider(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the reference: float64 or complex128 for what is less precise, and what it was for the rest."""
+    return WIDER.get(dtype, dtype)
+
+
+def distinct(leaves: Iterable[Any]) -> list[Tensor]:
+    """The tensors among `leaves`, each once."""
+    return list({id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values())
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether the tensor is elements at strides in a storage, and nothing else."""
+    return (
+        type(tensor) in (Tensor, torch.nn.Parameter)
+        and tensor.layout is torch.strided
+        and not (tensor.is_quantized or tensor.is_nested or tensor.is_conj() or tensor.is_neg())
+        and tensor.device.type != "meta"
+    )
+
+
+def span(tensor: Tensor) -> tuple[int, int]:
+    """The first element of its storage that a tensor uses, and the one after the last."""
+    first = tensor.storage_offset()
+    if tensor.numel() == 0:
+        return first, first
+    return first, first + 1 + sum(
+        (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+
+
+def alias_preserving(
+    tensors: list[Tensor], dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype
+) -> dict[int, Tensor]:
+    """Copies by the id of the tensor copied. Those that shared a storage share one, at the same offsets.
+
+    Where one storage is read as several dtypes and those change, each tensor is copied on its own.
+    """
+    groups: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        key = tensor.untyped_storage()._cdata if is_plain(tensor) else id(tensor)
+        groups.setdefault(key, []).append(tensor)
+    copies: dict[int, Tensor] = {}
+    for group in groups.values():
+        first = group[0].detach()
+        kinds = {tensor.dtype for tensor in group}
+        if not is_plain(first) or len(kinds) > 1:
+            copies.update((id(tensor), _alone(tensor.detach(), dtype)) for tensor in group)
+            continue
+        begin, end = min(span(tensor)[0] for tensor in group), max(span(tensor)[1] for tensor in group)
+        flat = torch.as_strided(first, (end - begin,), (1,), begin).to(dtype(first.dtype), copy=True)
+        for tensor in group:
+            copies[id(tensor)] = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - begin)
+    return copies
+
+
+def _alone(tensor: Tensor, dtype: Callable[[torch.dtype], torch.dtype]) -> Tensor:
+    copied = tensor.clone()
+    return copied if dtype(tensor.dtype) is tensor.dtype else copied.to(dtype(tensor.dtype))
+
+
+class Outcome(NamedTuple):
+    """What a call did: its result, its tensor arguments afterwards, whether it drew random numbers; or its error."""
+
+    result: Any
+    arguments: list[Tensor]
+    drew: bool
+    error: Exception | None
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The parts of the result in order: tensors, numbers, whatever it holds."""
+        return tree_leaves(self.result)
+
+
+def attempt(call: Call, run: Callable[[Call], Any] = Call.run, seed: Tensor | None = None) -> Outcome:
+    """Run the call as it is: no copy is made. `seed` is the state of the random numbers to begin with."""
+    with random_state(seed) as before:
+        try:
+            result, error = run(call), None
+        except REFUSALS as refusal:
+            result, error = None, refusal
+        drew = not torch.equal(before, torch.get_rng_state())
+    return Outcome(result, call.tensors, drew, error)
+
+
+@contextmanager
+def random_state(state: Tensor | None) -> Any:
+    """Run with this state of the random numbers (None: the current one), and put back the one before."""
+    outside = torch.get_rng_state()
+    before = outside if state is None else state
+    torch.set_rng_state(before)
+    try:
+        yield before
+    finally:
+        torch.set_rng_state(outside)
+
+
+def single(call: Call, result: Any) -> tuple[GraphModule, list[Tensor]]:
+    """A graph of the one call, its tensors as inputs and the parts of `result`, what the call gives, as outputs."""
+    if isinstance(call.target, GraphModule):
+        return call.target, list(call.args)
+    graph = Graph()
+    tensors = call.tensors
+    places = {id(tensor): graph.placeholder(f"input_{index}") for index, tensor in enumerate(tensors)}
+    args, kwargs = tree_map(
+        lambda leaf: places[id(leaf)] if isinstance(leaf, Tensor) else leaf, (call.args, call.kwargs)
+    )
+    attributes: dict[str, Any] = {}
+    if isinstance(call.target, str):
+        node = graph.call_method(call.target, args, kwargs)
+    elif isinstance(call.target, torch.nn.Module):
+        attributes["module"] = call.target
+        node = graph.call_module("module", args, kwargs)
+    else:
+        node = graph.call_function(call.target, args, kwargs)
+    node.meta["stack_trace"] = call.line
+    graph.output(tuple(_parts(graph, node, result)))
+    return GraphModule(attributes, graph), tensors
+
+
+def _parts(graph: Graph, node: Node, result: Any) -> Iterable[Node]:
+    """A node for each tensor in the result of `node`."""
+    if isinstance(result, Tensor):
+        yield node
+    elif isinstance(result, tuple | list):
+        for index, part in enumerate(result):
+            yield from _parts(graph, graph.call_function(operator.getitem, (node, index)), part)

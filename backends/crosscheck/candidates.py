@@ -1,0 +1,90 @@
+"""Candidates: what is checked. Torch's own operators, on another device or in another dtype perhaps; or a compiler.
+
+A candidate runs calls. It may write to a call's arguments, as the call itself would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule
+from torch.utils._pytree import tree_map
+
+from backends.aot import compile_with
+from backends.crosscheck.calls import Call, attempt, single
+from backends.eager import stack_trace
+from backends.handover import Backend, Handover
+from passes.meta import meta_of
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Torch's own operators, on `device` (None: where the tensors are) and in `dtype` (None: as they are).
+
+    `compiler`, when set, is given graphs, of one operator or of many; `source` is how a person named it.
+    """
+
+    name: str = "eager"
+    device: torch.device | None = None
+    dtype: torch.dtype | None = None
+    compiler: Backend | None = None
+    source: Any = "eager"
+
+    @property
+    def compiles(self) -> bool:
+        return self.compiler is not None
+
+    def run(self, call: Call) -> Any:
+        """What the candidate makes of the call, on the device of the call's own tensors."""
+        if self.device is None:
+            return self._run(call)
+        homes = call.tensors
+        moved: dict[int, Tensor] = {id(tensor): tensor.to(self.device) for tensor in homes}
+        there = call.mapped(lambda tensor: moved[id(tensor)])
+        result = self._run(there)
+        for home in homes:
+            away = moved[id(home)]
+            if away is not home and away._version:
+                home.copy_(away)
+        return _brought_home(result, {id(moved[id(home)]): home for home in homes})
+
+    def _run(self, call: Call) -> Any:
+        if self.compiler is None:
+            return call.run()
+        probe = attempt(call.copied())
+        if probe.error is not None:
+            raise probe.error
+        module, inputs = single(call, probe.result)
+        return self.compile(module, inputs)(*inputs)
+
+    def compile(self, module: GraphModule, inputs: list[Any]) -> Any:
+        """What the compiler makes of a graph."""
+        assert self.compiler is not None
+        graph = Graph()
+        graph.output(graph.graph_copy(module.graph, {}))
+        module = GraphModule(module, graph)  # the compiler may change it
+        names = {str(node.target) for node in module.graph.nodes if node.op in ("get_attr", "call_module")}
+        handover = Handover(
+            graph=module.graph,
+            attributes={name: attrgetter(name)(module) for name in names},
+            example_inputs=inputs,
+            metas=[meta_of(value) if isinstance(value, Tensor) else value for value in inputs],
+            module=lambda: module,
+            origin=stack_trace,
+        )
+        return compile_with(self.compiler, handover)
+
+
+def _brought_home(result: Any, homes: dict[int, Tensor]) -> Any:
+    """The result on the device of the arguments; an argument that is returned is the argument."""
+
+    def home(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return homes[id(leaf)] if id(leaf) in homes else leaf.cpu()
+
+    return tree_map(home, result)

@@ -1,0 +1,239 @@
+"""The check itself: a graph, its inputs and a candidate to a Report.
+
+Torch's operators are checked one by one, as the graph calls them. A compiler is given the whole graph;
+where that goes wrong, bisection says which operator does. What is found is shrunk and written as a script.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torch.utils._pytree import tree_flatten
+
+from backends.crosscheck.bisection import fewest, first_wrong
+from backends.crosscheck.calls import REFUSALS, Call
+from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.compare import Difference, error_words
+from backends.crosscheck.report import Finding, Report, fails, write
+from backends.crosscheck.script import CannotWrite, script
+from backends.crosscheck.shrink import shrunk
+from backends.crosscheck.sweep import PLAIN, THOROUGH, Trial, Variation, sweep
+from backends.crosscheck.targets import UnknownTarget
+from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
+
+Progress = Callable[[int, int, str], None]
+# What a compiler's whole graph is put through.
+WHOLE: Final = (Variation("values"), Variation("repeat"))
+WHOLE_LAYOUTS: Final = tuple(Variation("layout", layout) for layout in ("transposed", "sliced", "offset"))
+REPEATS: Final = 1  # how often an operator that is called alike again and again is put through the whole sweep
+
+
+class CrosscheckError(ValueError):
+    """A check that cannot be made as asked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is checked. `operators`: one by one (None: unless the candidate compiles). `most`: findings to stop at.
+
+    `layouts`: the sweep over layouts, `out=`, in place and threads. `gradients`: of a compiled graph too, if its
+    inputs require them. `shrink`: seconds to spend on making a finding small; 0 leaves it as it is, without a script.
+    `verify`: run each script. `folder`: where scripts go (None: temporary files).
+    """
+
+    layouts: bool = True
+    operators: bool | None = None
+    gradients: bool = True
+    most: int = 1
+    shrink: float = 30.0
+    verify: bool = True
+    folder: str | Path | None = None
+    progress: Progress | None = None
+
+
+def check(module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings) -> Report:
+    """Check the candidate on this graph with these inputs, which stay as they are; so do random numbers and modes.
+
+    Errors that the graph raises by itself pass through.
+    """
+    begun = time.monotonic()
+    report = Report(candidate.name, calls=len(calls_of(module.graph)))
+    inputs = _in_dtype(inputs, candidate)
+    with undisturbed():
+        if candidate.compiles:
+            _check_whole(module, inputs, candidate, settings, report)
+        if settings.operators or (settings.operators is None and not candidate.compiles):
+            _check_operators(module, inputs, candidate, settings, report)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _in_dtype(inputs: Sequence[Any], candidate: Candidate) -> list[Any]:
+    """Copies of the inputs, in the candidate's dtype if it has one."""
+    copies = copied_inputs(inputs)
+    if candidate.dtype is None:
+        return copies
+    return [
+        value.detach().to(candidate.dtype).requires_grad_(value.requires_grad)
+        if isinstance(value, Tensor) and value.is_floating_point()
+        else value
+        for value in copies
+    ]
+
+
+# One by one -----------------------------------------------------------------------------------------
+
+
+def _check_operators(
+    module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings, report: Report
+) -> None:
+    seen: dict[Any, int] = {}
+    for step in steps(module, inputs):
+        if settings.progress:
+            settings.progress(report.checked, report.calls, step.call.title)
+        report.checked += 1
+        if not _is_checkable(step.call):
+            continue
+        signature = _signature(step.call)
+        seen[signature] = seen.get(signature, 0) + 1
+        thorough = settings.layouts and seen[signature] <= REPEATS
+        report.variations += len(PLAIN) + (len(THOROUGH) if thorough else 0)
+        trial = Trial(step.call, candidate, step.seed)
+        try:
+            found = next(sweep(trial, thorough), None)
+        except REFUSALS as error:
+            report.notes.append(f"{step.node.name} ({step.call.title}) was not compared: {error_words(error)}")
+            continue
+        if trial.right.outcome.error is not None:
+            report.notes.append(f"{step.node.name} ({step.call.title}) was not run again: {error_words(trial.right.outcome.error)}")
+        if found is not None:
+            report.findings.append(_finding(trial, *found, step.node.name, settings))
+            if len(report.findings) >= settings.most:
+                return
+
+
+def _is_checkable(call: Call) -> bool:
+    """Whether there is a tensor to compare. Accesses of attributes and of parts compute nothing."""
+    return call.target is not getattr
+
+
+def _signature(call: Call) -> Any:
+    """Equal for calls of one operator on tensors of equal shape, strides and dtype, with equal constants."""
+    leaves, structure = tree_flatten((call.args, call.kwargs))
+    facts = [
+        (leaf.shape, leaf.stride() if leaf.layout is torch.strided else (), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        for leaf in leaves
+    ]
+    return str(call.target), str(structure), str(facts)
+
+
+# As a whole -----------------------------------------------------------------------------------------
+
+
+def _check_whole(
+    module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings, report: Report
+) -> None:
+    call = Call(module, tuple(snapshot(list(inputs))), name="graph")
+    variations = [*WHOLE, *(WHOLE_LAYOUTS if settings.layouts else ())]
+    if settings.gradients and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
+        variations.insert(1, Variation("gradients"))
+    trial = Trial(call, candidate, torch.get_rng_state())
+    report.checked = report.calls if settings.operators is None else 0
+    if trial.right.outcome.error is not None:
+        raise trial.right.outcome.error
+    for done, variation in enumerate(variations):
+        if settings.progress:
+            settings.progress(done, len(variations), f"whole graph {variation.words}")
+        report.variations += 1
+        try:
+            found = trial.examine(variation)
+        except REFUSALS as error:
+            report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
+            continue
+        if found is not None:
+            report.findings.append(_located(module, inputs, candidate, variation, found, settings, trial))
+            if len(report.findings) >= settings.most:
+                return
+
+
+def _located(
+    module: GraphModule,
+    inputs: Sequence[Any],
+    candidate: Candidate,
+    variation: Variation,
+    found: Difference,
+    settings: Settings,
+    whole: Trial,
+) -> Finding:
+    """The finding at the first operator that shows it."""
+
+    def wrong(call: Call, seed: Tensor) -> bool:
+        return Trial(call, candidate, seed).examine(variation) is not None
+
+    end = first_wrong(module, inputs, wrong)
+    if end is None:
+        return _finding(whole, variation, found, "graph", settings)
+    node = calls_of(module.graph)[end - 1]
+    chosen = fewest(module, inputs, end, wrong, attempts=24)
+    with undisturbed():
+        call, seed = part(module, inputs, chosen)
+    trial = Trial(call, candidate, seed)
+    again = trial.examine(variation) or found
+    return _finding(trial, variation, again, node.name, settings, node, chosen)
+
+
+# What was found -------------------------------------------------------------------------------------
+
+
+def _finding(
+    trial: Trial,
+    variation: Variation,
+    difference: Difference,
+    name: str,
+    settings: Settings,
+    node: Node | None = None,
+    chosen: Sequence[Node] = (),
+) -> Finding:
+    """The finding with its script, shrunk."""
+    operator = trial.call.title if node is None else _title(node)
+    line = trial.call.line if node is None else node.meta.get("stack_trace")
+    operators = [_title(one) for one in chosen] or [operator]
+    text = path = verdict = why = None
+    if settings.shrink > 0:
+        trial, variation, difference = _small(trial, variation, difference, settings.shrink)
+        try:
+            text = script(trial, variation, difference)
+            path = write(text, name, settings.folder)
+            verdict = fails(path) if settings.verify else None
+        except (CannotWrite, UnknownTarget) as error:
+            why = str(error)
+    shown = None if path is None else str(path)
+    return Finding(name, operator, variation, difference, line, operators, text, shown, verdict, why)
+
+
+def _small(
+    trial: Trial, variation: Variation, difference: Difference, seconds: float
+) -> tuple[Trial, Variation, Difference]:
+    """The difference on the smallest call found."""
+
+    def shows(call: Call, variation: Variation) -> bool:
+        try:
+            found = Trial(call, trial.candidate, trial.seed).examine(variation)
+        except REFUSALS:
+            return False
+        return found is not None and found.kind == difference.kind
+
+    call, variation = shrunk(trial.call, variation, shows, seconds)
+    small = Trial(call, trial.candidate, trial.seed)
+    return small, variation, small.examine(variation) or difference
+
+
+def _title(node: Node) -> str:
+    return Call(node.target if node.op != "call_module" else node.name, ()).title

@@ -1,0 +1,159 @@
+"""Comparison: what a candidate did beside what is right, as the first difference in words.
+
+Nothing here runs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backends.crosscheck.calls import Call, Outcome, is_plain
+from backends.crosscheck.reference import TRIALS, Reference, distance, observations
+
+FIRST_TRIALS = 1  # perturbations before a difference is suspected
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference. `kind` is what was found, `what` which tensor has it, `detail` figures for a person.
+
+    `index` tells which observation it is, `place` which element of it, flat; `error` and `allowed` are
+    those of that element, 0 where no figures apply.
+    """
+
+    kind: str
+    what: str
+    detail: str
+    error: float = 0.0
+    allowed: float = 0.0
+    index: int = 0
+    place: int = 0
+
+
+def label(index: int, call: Call, outcome: Outcome) -> str:
+    """Which observation is meant: an output, or an argument as it is after the call."""
+    count = len(observations(call, outcome)) - len(outcome.arguments)
+    if index >= count:
+        return f"argument tensor {index - count} after the call"
+    return "the result" if count == 1 else f"result {index}"
+
+
+def values(found_call: Call, found: Outcome, right: Reference, near: Outcome | None = None) -> Difference | None:
+    """The first tensor whose values are not right. `near` is another answer that is as good as the exact one."""
+    seen = observations(found_call, found)
+    others = observations(right.call, near) if near is not None else [None] * len(seen)
+    for index, (exact, tensor) in enumerate(zip(right.exact, seen, strict=False)):
+        if exact is None or tensor is None:
+            continue
+        what = label(index, found_call, found)
+        if tensor.shape != exact.shape:
+            return Difference("shape", what, f"{list(tensor.shape)} instead of {list(exact.shape)}", index=index)
+        difference = _values(index, tensor.to(exact.device), right, others[index], what)
+        if difference is not None:
+            return difference
+    return None
+
+
+def _values(index: int, tensor: Tensor, right: Reference, other: Tensor | None, what: str) -> Difference | None:
+    exact = right.exact[index]
+    assert exact is not None
+    if exact.dtype is not tensor.dtype and exact.numel() and (exact.is_floating_point() or exact.is_complex()):
+        rounded = exact.to(tensor.dtype)
+        away = torch.where(rounded.isinf() & ~exact.isinf(), distance(rounded, tensor), distance(exact, tensor))
+    else:
+        away = distance(exact, tensor)
+    if other is not None and other.shape == tensor.shape:
+        away = torch.minimum(away, distance(other, tensor))
+    if index < len(right.undefined) and (mask := right.undefined[index]) is not None:
+        away = torch.where(mask, 0.0, away)
+    if not bool((away > 0).any()):
+        return None
+    for trials in (FIRST_TRIALS, TRIALS):
+        allowed = right.tolerance(index, tensor.dtype, trials)
+        wrong = away > allowed
+        if not bool(wrong.any()):
+            return None
+    place = int((torch.where(wrong, away / allowed.clamp_min(1e-300), 0.0)).argmax())
+    wanted, got = exact.flatten()[place].item(), tensor.flatten()[place].item()
+    error, limit = float(away.flatten()[place]), float(allowed.flatten()[place])
+    position = list(map(int, torch.unravel_index(torch.tensor(place), tensor.shape))) if tensor.dim() else []
+    detail = (
+        f"{int(wrong.sum()):,} of {tensor.numel():,} elements, the worst at {position}: "
+        f"{got:.9g} instead of {wanted:.9g}" + (f", off by {error:.2g} where {limit:.2g} is allowed" if limit else "")
+    )
+    return Difference("values", what, detail, error, limit, index, place)
+
+
+def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome) -> Difference | None:
+    """The first output whose shape, dtype, strides or aliasing is not that of the plain call."""
+    for index, (got, wanted) in enumerate(zip(found.outputs, expected.outputs, strict=False)):
+        if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
+            continue
+        what = label(index, found_call, found)
+        for fact in ("shape", "dtype"):
+            if getattr(got, fact) != getattr(wanted, fact):
+                return Difference(fact, what, f"{getattr(got, fact)} instead of {getattr(wanted, fact)}", index=index)
+        if is_plain(got) and is_plain(wanted) and _strides(got) != _strides(wanted):
+            return Difference("strides", what, f"{tuple(got.stride())} instead of {tuple(wanted.stride())}", index=index)
+        ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, own.tensors)
+        if ours != theirs:
+            return Difference("aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index)
+    if len(found.outputs) != len(expected.outputs):
+        return Difference("outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}")
+    return None
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...]:
+    """Strides that matter: those of dimensions longer than 1."""
+    if not tensor.numel():
+        return ()
+    return tuple(stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1)
+
+
+def _aliases(tensor: Tensor, inputs: Sequence[Tensor]) -> list[int]:
+    if not is_plain(tensor) or not tensor.numel():
+        return []
+    storage = tensor.untyped_storage()._cdata
+    return [index for index, one in enumerate(inputs) if is_plain(one) and one.untyped_storage()._cdata == storage]
+
+
+def bitwise(call: Call, first: Outcome, again: Call, second: Outcome) -> Difference | None:
+    """The first tensor that is not the same to the bit."""
+    pairs = zip(observations(call, first), observations(again, second), strict=False)
+    for index, (one, other) in enumerate(pairs):
+        if one is None or other is None:
+            continue
+        what = label(index, call, first)
+        if one.shape != other.shape:
+            return Difference("nondeterministic", what, f"{list(one.shape)}, then {list(other.shape)}")
+        away = distance(one, other)
+        if bool((away > 0).any()):
+            return Difference(
+                "nondeterministic", what, f"{int((away > 0).sum()):,} of {away.numel():,} elements differ between two runs"
+            )
+    return None
+
+
+def stale(call: Call, plain: Outcome, again: Call, poisoned: Outcome) -> Difference | None:
+    """The first tensor that has NaN, or for integers anything else, only where fresh memory is poisoned."""
+    pairs = zip(observations(call, plain), observations(again, poisoned), strict=False)
+    for index, (one, other) in enumerate(pairs):
+        if one is None or other is None or one.shape != other.shape:
+            continue
+        floating = one.is_floating_point() or one.is_complex()
+        touched = other.isnan() & ~one.isnan() if floating else one != other
+        if bool(touched.any()):
+            detail = f"{int(touched.sum()):,} of {touched.numel():,} elements come from memory that nothing was written to"
+            return Difference("uninitialised", label(index, call, plain), detail)
+    return None
+
+
+def error_words(error: Exception) -> str:
+    """An exception in one line."""
+    text: Any = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

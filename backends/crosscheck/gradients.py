@@ -1,0 +1,52 @@
+"""A call and its gradients as one call, so that gradients are compared like any other result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backends.crosscheck.calls import Call, distinct
+
+
+@dataclass(frozen=True)
+class Backward:
+    """Runs `target` and then backward, from fixed random gradients to the tensors `wanted` (places in Call.tensors).
+
+    Gives the gradients; None when nothing that the target gives depends on them.
+    """
+
+    target: Any
+    wanted: tuple[int, ...]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(Call(self, args, kwargs), Call.run)
+
+    def run(self, call: Call, run: Callable[[Call], Any]) -> Any:
+        with torch.enable_grad():
+            given = call.tensors
+            leaves = [tensor.detach().clone().requires_grad_(index in self.wanted) for index, tensor in enumerate(given)]
+            # Not the leaves themselves: the call may write to what it is given.
+            inputs = {id(tensor): leaf.clone() for tensor, leaf in zip(given, leaves, strict=True)}
+            result = run(replace(call, target=self.target).mapped(lambda tensor: inputs[id(tensor)]))
+            outputs = [part for part in distinct(torch.utils._pytree.tree_leaves(result)) if part.requires_grad]
+            if not outputs:
+                return None
+            wanted = [leaves[index] for index in self.wanted]
+            found = torch.autograd.grad(outputs, wanted, list(map(cotangent, outputs)), allow_unused=True)
+        return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(wanted, found, strict=True)]
+
+
+def cotangent(output: Tensor) -> Tensor:
+    """A fixed random gradient, the same for every dtype up to rounding."""
+    generator = torch.Generator().manual_seed(output.numel())
+    return torch.randn(output.shape, generator=generator, dtype=torch.float64).to(output.device, output.dtype)
+
+
+def with_gradients(call: Call) -> Call:
+    """The call of `call` and of its gradients for the tensors that require them."""
+    wanted = tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
+    return replace(call, target=Backward(call.target, wanted))

@@ -1,0 +1,112 @@
+"""What is known of operators by name: whose result is open, and what of it is not.
+
+Few rows: what can be measured (conditioning, ties, random numbers) is measured. Every row is here because
+torch's own operator, on torch's own samples, would otherwise be called wrong (tests/test_crosscheck_operators.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from backends.crosscheck.calls import Call
+
+# What gives memory as it finds it.
+UNINITIALISED: Final = frozenset(
+    """
+    empty empty_like empty_strided empty_permuted empty_quantized new_empty new_empty_strided resize_ resize
+    resize_as_ resize_as
+    """.split()
+)
+# What reads the memory that a tensor is in, not the tensor: its meaning changes with the layout.
+READS_STORAGE: Final = frozenset(
+    """
+    as_strided as_strided_ as_strided_scatter as_strided_copy set_ data_ptr untyped_storage storage stride
+    is_contiguous storage_offset view view_as is_set_to dim_order
+    """.split()
+)
+
+
+def name_of(call: Call) -> str:
+    """The bare name of what is called: `svd` for torch.linalg.svd, Tensor.svd and aten::linalg_svd."""
+    name = call.target if isinstance(call.target, str) else getattr(call.target, "__name__", "")
+    name = name.split(".")[0]
+    return name.removeprefix("linalg_")
+
+
+Reading = Callable[[Call, list[Any]], Sequence[Any]]
+
+
+def _product(*factors: Tensor) -> Tensor:
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result @ factor
+    return result
+
+
+def _scaled(vectors: Tensor, values: Tensor) -> Tensor:
+    return vectors * values.unsqueeze(-2).to(vectors.dtype)
+
+
+def _svd(call: Call, parts: list[Any]) -> Sequence[Any]:
+    """Singular values, and what the three factors multiply to."""
+    if len(parts) != 3:
+        return parts
+    u, values, v = parts
+    k = values.shape[-1]
+    right = v[..., :k, :] if _gives_adjoint(call) else v[..., :k].mH
+    return values, _product(_scaled(u[..., :k], values), right)
+
+
+def _gives_adjoint(call: Call) -> bool:
+    """linalg.svd gives V^H where torch.svd gives V."""
+    name = getattr(call.target, "__name__", call.target)
+    return str(name).startswith("linalg_svd")
+
+
+def _eigh(call: Call, parts: list[Any]) -> Sequence[Any]:
+    """Eigenvalues, and what the vectors and they multiply to."""
+    if len(parts) != 2:
+        return parts
+    values, vectors = parts
+    return values, _product(_scaled(vectors, values), vectors.mH)
+
+
+def _eig(call: Call, parts: list[Any]) -> Sequence[Any]:
+    """A V - V diag(values): nothing; the values, in an order of their own."""
+    values = parts[0]
+    order = torch.view_as_real(values.resolve_conj()).round(decimals=3) if values.is_complex() else values
+    key = order[..., 0] * 1e3 + order[..., 1] if values.is_complex() else order
+    ordered = values.gather(-1, key.argsort(dim=-1))
+    if len(parts) != 2:
+        return (ordered,)
+    vectors = parts[1]
+    matrix = call.args[0].to(vectors.dtype)
+    return ordered, _product(matrix, vectors) - _scaled(vectors, values)
+
+
+def _qr(call: Call, parts: list[Any]) -> Sequence[Any]:
+    """What the factors multiply to; the size of R's elements when there is only R."""
+    q, r = parts
+    return (q @ r,) if q.numel() else (r.abs(),)
+
+
+# Results that are fixed up to a sign, a phase or an order: compared is what does not depend on it.
+UP_TO_A_CHOICE: Final[dict[str, Reading]] = {
+    "svd": _svd,
+    "_svd": _svd,
+    "eigh": _eigh,
+    "_eigh": _eigh,
+    "eig": _eig,
+    "eigvals": _eig,
+    "qr": _qr,
+}
+
+
+def readings(call: Call, outputs: list[Any]) -> list[Any]:
+    """What of a call's outputs can be compared."""
+    reading = UP_TO_A_CHOICE.get(name_of(call))
+    return list(reading(call, outputs)) if reading and outputs else outputs

@@ -1,0 +1,164 @@
+"""What is right: the call in float64 on contiguous copies, and by how much it may be missed.
+
+Where a call does not take float64, or draws random numbers (which differ by dtype), the reference is the
+call itself on contiguous copies. Nothing here knows of candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.utils._pytree import tree_leaves
+
+from backends.crosscheck.calls import Call, Outcome, attempt, is_plain, wider
+from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of, readings
+from backends.crosscheck.poison import poisoned_memory
+from backends.crosscheck.tolerance import bound, perturbed, reduction_length, unit_roundoff
+
+TRIALS: Final = 8  # perturbations before a difference is believed
+
+
+@dataclass
+class Reference:
+    """The exact values of each observed tensor, and how far they move under perturbations (as many as asked for).
+
+    `outcome` is what the call did in its own dtype and layout. `exact` holds None for what is not a tensor.
+    """
+
+    call: Call
+    seed: Tensor
+    outcome: Outcome
+    exact: list[Tensor | None]
+    wide: bool
+    length: int
+    undefined: list[Tensor | None]
+    _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    _spreads: list[Tensor | None] = field(default_factory=list[Any])
+    _trials: int = 0
+
+    def tolerance(self, index: int, dtype: torch.dtype, trials: int) -> Tensor:
+        """What observation `index`, found in `dtype`, may differ by; of integers, whether it is open (infinite)."""
+        self._perturb(trials)
+        exact, spread = self.exact[index], self._spreads[index]
+        assert exact is not None and spread is not None
+        if not (dtype.is_floating_point or dtype.is_complex):
+            return torch.where(spread > 0, torch.inf, 0.0)
+        return bound(exact, spread, dtype, self.length)
+
+    def _perturb(self, trials: int) -> None:
+        if not self._spreads:
+            self._spreads = [
+                None if exact is None else torch.zeros(exact.shape, dtype=torch.float64, device=exact.device)
+                for exact in self.exact
+            ]
+        units = [unit_roundoff(part.dtype) for part in observations(self.call, self.outcome) if part is not None]
+        inputs = [unit_roundoff(tensor.dtype) for tensor in self.call.tensors]
+        unit = max(units, default=0.0) or max(inputs, default=0.0)
+        while self._trials < trials:
+            self._trials += 1
+            base = canonical(self.call.copied(wider if self.wide else _same))
+            moved = base.mapped(lambda tensor: perturbed(tensor, unit, self._generator))
+            outcome = attempt(moved, seed=self.seed)
+            if outcome.error is not None:
+                continue
+            for index, (exact, found) in enumerate(zip(self.exact, observations(moved, outcome), strict=False)):
+                spread = self._spreads[index]
+                if exact is not None and found is not None and spread is not None:
+                    self._spreads[index] = torch.maximum(spread, distance(exact, found))
+
+
+def reference(call: Call, seed: Tensor) -> Reference:
+    """The reference of `call`. Its `outcome` has an error when the call itself raises."""
+    own = call.copied()
+    outcome = attempt(own, seed=seed)
+    if outcome.error is not None:
+        return Reference(call, seed, outcome, [], False, 1, [])
+    wide = not outcome.drew and any(wider(tensor.dtype) is not tensor.dtype for tensor in call.tensors)
+    best, exact = call, outcome
+    if wide:
+        best = canonical(call.copied(wider))
+        exact = attempt(best, seed=seed)
+        wide = exact.error is None
+    if not wide and not outcome.drew:
+        best = canonical(call.copied())
+        exact = attempt(best, seed=seed)
+    if exact.error is not None or outcome.drew:
+        best, exact = own, outcome
+    length = reduction_length(call, outcome.outputs)
+    values = observations(best, exact)
+    return Reference(call, seed, outcome, values, wide, length, _undefined(call, outcome, seed))
+
+
+def _same(dtype: torch.dtype) -> torch.dtype:
+    return dtype
+
+
+def canonical(call: Call) -> Call:
+    """The call with each tensor contiguous in memory of its own, if its meaning does not hang on the memory."""
+    if name_of(call) in READS_STORAGE or shares_memory(call.tensors):
+        return call
+    return call.mapped(lambda tensor: tensor.contiguous().clone() if is_plain(tensor) else tensor)
+
+
+def shares_memory(tensors: list[Tensor]) -> bool:
+    """Whether two of the tensors are in one storage."""
+    storages = [tensor.untyped_storage()._cdata for tensor in tensors if is_plain(tensor)]
+    return len(set(storages)) < len(storages)
+
+
+def observations(call: Call, outcome: Outcome) -> list[Tensor | None]:
+    """What can be compared of a call: its outputs, then its tensor arguments as they are afterwards.
+
+    Numbers among the outputs count as tensors; None stands for other objects, and for what is undefined.
+    """
+    outputs = [_tensor(leaf) for leaf in tree_leaves(readings(call, outcome.outputs))]
+    if name_of(call) in UNINITIALISED:
+        outputs = [None for _ in outputs]
+        return outputs + [None for _ in outcome.arguments]
+    return outputs + [_tensor(argument) for argument in outcome.arguments]
+
+
+def _tensor(leaf: Any) -> Tensor | None:
+    if isinstance(leaf, Tensor):
+        leaf = leaf.detach()
+        if leaf.layout is not torch.strided and leaf.layout is not torch._mkldnn:  # type: ignore[attr-defined]
+            return None if leaf.is_nested else leaf.to_dense()
+        if leaf.is_quantized or leaf.device.type == "meta" or leaf.is_nested:
+            return None
+        return leaf.to_dense() if leaf.is_mkldnn else leaf.resolve_conj().resolve_neg()
+    return torch.tensor(leaf) if isinstance(leaf, bool | float | complex) else None
+
+
+def distance(left: Tensor, right: Tensor) -> Tensor:
+    """|left - right| in float64; 0 where both are the same infinity or both NaN, infinite where only one is."""
+    if left.shape != right.shape:
+        return torch.full(left.shape, torch.inf, dtype=torch.float64, device=left.device)
+    if left.is_complex() or right.is_complex():
+        return torch.linalg.vector_norm(
+            torch.stack((distance(left.real, right.real), distance(_imaginary(left), _imaginary(right)))), dim=0
+        )
+    if not left.is_floating_point() and not right.is_floating_point():
+        return (left != right).to(torch.float64)
+    wide, other = left.to(torch.float64), right.to(torch.float64)
+    difference = (wide - other).abs()
+    same = (wide == other) | (wide.isnan() & other.isnan())
+    return torch.where(same, 0.0, torch.where(difference.isnan(), torch.inf, difference))
+
+
+def _imaginary(tensor: Tensor) -> Tensor:
+    return tensor.imag if tensor.is_complex() else torch.zeros_like(tensor)
+
+
+def _undefined(call: Call, outcome: Outcome, seed: Tensor) -> list[Tensor | None]:
+    """For a graph: where its observations hang on uninitialised memory, so that there is nothing to compare."""
+    if not isinstance(call.target, GraphModule):
+        return []
+    again = call.copied()
+    with poisoned_memory():
+        poisoned = attempt(again, seed=seed)
+    pairs = zip(observations(call, outcome), observations(again, poisoned), strict=False)
+    return [None if a is None or b is None or a.shape != b.shape else distance(a, b).isinf() for a, b in pairs]

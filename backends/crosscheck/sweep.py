@@ -1,0 +1,301 @@
+"""The sweep: everything one call is put through, as a table of variations.
+
+    poison ► repeat ► values ► threads ► layouts of the inputs ► layouts of `out=` ► layouts of `self` in place
+
+Each row runs the candidate on copies and gives a Difference or nothing. A row that a call cannot have
+(no such layout, no `out=`) gives nothing, and so does an error that a layout meets: refusing is no wrong answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from backends.crosscheck import compare
+from backends.crosscheck.calls import Call, Outcome, attempt, is_plain
+from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.compare import Difference
+from backends.crosscheck.gradients import with_gradients
+from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
+from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
+from backends.crosscheck.poison import poisoned_memory, threads
+from backends.crosscheck.reference import Reference, reference, shares_memory
+
+
+class Variation(NamedTuple):
+    """One way to run a call: what is varied, and the layout it is varied to."""
+
+    kind: str
+    layout: str = ""
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.kind].format(layout=self.layout)
+
+
+AGAIN: Final = 2  # further runs: of two that take turns, the second differs
+WORDS: Final = {
+    "poison": "over poisoned memory",
+    "repeat": "run again",
+    "values": "as it was called",
+    "threads": "on another number of threads",
+    "layout": "with {layout} inputs",
+    "out": "with a {layout} tensor as `out=`",
+    "in-place": "in place on a {layout} tensor",
+    "gradients": "backward",
+    "slope": "backward, beside the slope",
+}
+
+
+@dataclass
+class Trial:
+    """A call, a candidate, and what is known of them so far. `seed` is the state of the random numbers."""
+
+    call: Call
+    candidate: Candidate
+    seed: Tensor
+
+    @cached_property
+    def right(self) -> Reference:
+        return reference(self.call, self.seed)
+
+    @cached_property
+    def plain(self) -> tuple[Call, Outcome]:
+        """The candidate's run on the call as it is: its arguments afterwards, and what it gave."""
+        return self.run(self.call.copied())
+
+    def run(self, call: Call) -> tuple[Call, Outcome]:
+        return call, attempt(call, self.candidate.run, self.seed)
+
+    def examine(self, variation: Variation) -> Difference | None:
+        """The first difference that this variation shows; None too where the call itself raises."""
+        with torch.no_grad():
+            if self.right.outcome.error is not None:
+                return None
+            return EXAMINATIONS[variation.kind](self, variation.layout)
+
+    def beside(self, call: Call, outcome: Outcome, right: Reference | None = None) -> Difference | None:
+        """A run of the candidate beside what is right."""
+        right = right or self.right
+        near = right.outcome if isinstance(self.call.target, GraphModule) else None
+        return compare.values(call, outcome, right, near)
+
+
+def _poison(trial: Trial, _: str) -> Difference | None:
+    call, outcome = trial.plain
+    if outcome.error is not None or name_of(trial.call) in UNINITIALISED or isinstance(trial.call.target, GraphModule):
+        return None
+    with poisoned_memory():
+        again, poisoned = trial.run(trial.call.copied())
+    return compare.stale(call, outcome, again, poisoned) if poisoned.error is None else None
+
+
+def _repeat(trial: Trial, _: str) -> Difference | None:
+    call, outcome = trial.plain
+    if outcome.error is not None or name_of(trial.call) in UNINITIALISED or trial.right.undefined:
+        return None
+    runs = (trial.run(trial.call.copied()) for _ in range(AGAIN))
+    return next((found for again in runs if (found := compare.bitwise(call, outcome, *again)) is not None), None)
+
+
+def _values(trial: Trial, _: str) -> Difference | None:
+    call, outcome = trial.plain
+    if outcome.error is not None:
+        return Difference("error", "the call", compare.error_words(outcome.error))
+    own = trial.call.copied()
+    if trial.candidate.compiles:
+        expected = attempt(own, seed=trial.seed)
+        found = compare.metas(call, outcome, own, expected)
+        if found is not None:
+            return found
+    return trial.beside(call, outcome)
+
+
+def _threads(trial: Trial, _: str) -> Difference | None:
+    if trial.candidate.compiles:
+        return None  # what it compiles is compiled for a number of threads
+    with threads(1 if torch.get_num_threads() > 1 else 2):
+        call, outcome = trial.run(trial.call.copied())
+    return trial.beside(call, outcome) if outcome.error is None else None
+
+
+def relaid(call: Call, layout: str) -> tuple[Call, list[Tensor]] | None:
+    """A copy of the call with its tensors in the layout, and those it was possible for; None where there are none."""
+    changed: list[Tensor] = []
+
+    def change(tensor: Tensor) -> Tensor:
+        other = laid_out(tensor, layout)
+        if other is not None:
+            changed.append(other)
+        return tensor if other is None else other
+
+    if name_of(call) in READS_STORAGE | UNINITIALISED or shares_memory(call.tensors):
+        return None
+    moved = call.copied().mapped(change)
+    return (moved, changed) if changed else None
+
+
+def _layout(trial: Trial, layout: str) -> Difference | None:
+    moved = relaid(trial.call, layout)
+    if moved is None:
+        return None
+    call, changed = moved
+    right = trial.right
+    if layout == "expanded":
+        right = reference(call, trial.seed)
+        if right.outcome.error is not None:
+            return None
+    _, outcome = trial.run(call)
+    if outcome.error is not None:
+        return _refused(outcome.error)
+    for tensor in changed:
+        if written := gaps_written(tensor):
+            return Difference("outside", "the memory of an argument", _around(written, tensor))
+    if outcome.drew or right.outcome.drew:
+        return None
+    return trial.beside(call, outcome, right)
+
+
+def _around(written: int, tensor: Tensor) -> str:
+    return f"{written:,} elements around {layout_words(tensor)} were written to"
+
+
+def _refused(error: Exception) -> Difference | None:
+    """An index that leaves its tensor has been read from a gap; other errors are refusals."""
+    if isinstance(error, IndexError):
+        return Difference("values", "an index", f"read outside of its tensor: {compare.error_words(error)}")
+    return None
+
+
+def call_with_out(trial: Trial, layout: str) -> tuple[Call, list[Tensor]] | None:
+    """The call with poisoned tensors of this layout to write to, and those; None where it has no `out=`."""
+    call, outputs = trial.call, trial.right.outcome.outputs
+    if not outputs or not all(isinstance(part, Tensor) and is_plain(part) for part in outputs):
+        return None
+    if isinstance(call.target, str | torch.nn.Module) or "out" in call.kwargs or trial.right.outcome.drew:
+        return None
+    buffers = [buffer for part in outputs if (buffer := laid_out(torch.zeros_like(part), layout)) is not None]
+    if len(buffers) < len(outputs):
+        return None
+    for buffer in buffers:  # so that an element that is not written to shows
+        buffer.fill_(float("nan") if buffer.is_floating_point() or buffer.is_complex() else 1)
+    target, keywords = _with_out(call.target, buffers)
+    if target is None:
+        return None
+    copied = call.copied()
+    return replace(copied, target=target, kwargs={**copied.kwargs, **keywords}), buffers
+
+
+def _with_out(target: Any, buffers: list[Tensor]) -> tuple[Any, dict[str, Any]]:
+    """What to call instead of `target`, and with which keywords, for it to write to the buffers."""
+    packet = target.overloadpacket if isinstance(target, torch._ops.OpOverload) else target
+    if isinstance(packet, torch._ops.OpOverloadPacket):
+        if "out" not in packet.overloads():
+            return None, {}
+        names = [argument.name for argument in packet.out._schema.arguments if argument.is_out]
+        return packet.out, dict(zip(names, buffers, strict=False))
+    aten = getattr(torch.ops.aten, _bare_name(target), None)
+    if aten is None or not any(a.is_out for name in aten.overloads() for a in getattr(aten, name)._schema.arguments):
+        return None, {}
+    return target, {"out": buffers[0] if len(buffers) == 1 else tuple(buffers)}
+
+
+def _bare_name(target: Any) -> str:
+    name = getattr(target, "__name__", "")
+    return name if name.isidentifier() and not name.startswith("__") else "none_such"
+
+
+def _out(trial: Trial, layout: str) -> Difference | None:
+    prepared = None if trial.candidate.compiles else call_with_out(trial, layout)
+    if prepared is None:
+        return None
+    call, buffers = prepared
+    places = [(buffer.stride(), tuple(buffer.shape)) for buffer in buffers]
+    outcome = attempt(call, seed=trial.seed)
+    if outcome.error is not None or places != [(buffer.stride(), tuple(buffer.shape)) for buffer in buffers]:
+        return None
+    for buffer in buffers:
+        if written := gaps_written(buffer):
+            return Difference("outside", "the memory of `out`", _around(written, buffer))
+    inputs = call.tensors[: len(call.tensors) - len(buffers)]
+    return trial.beside(trial.call, Outcome(tuple(buffers), inputs, outcome.drew, None))
+
+
+def call_in_place(trial: Trial, layout: str) -> Call | None:
+    """`x.add_(y)` for `torch.add(x, y)`, on an x in this layout; None where there is no such method."""
+    call, result = trial.call, trial.right.outcome.result
+    name = call.target if isinstance(call.target, str) else _bare_name(call.target)
+    if name.endswith("_") or name in READS_STORAGE or not hasattr(Tensor, f"{name}_") or trial.right.outcome.drew or "out" in call.kwargs:
+        return None
+    if not call.args or not isinstance(call.args[0], Tensor) or not isinstance(result, Tensor):
+        return None
+    first = call.args[0]
+    if (first.shape, first.dtype) != (result.shape, result.dtype) or shares_memory(call.tensors):
+        return None
+    own = call.copied()
+    buffer = laid_out(own.args[0], layout)
+    if buffer is None or any(part is own.args[0] for part in (*own.args[1:], *own.kwargs.values())):
+        return None
+    return replace(own, target=f"{name}_", args=(buffer, *own.args[1:]))
+
+
+def _in_place(trial: Trial, layout: str) -> Difference | None:
+    call = None if trial.candidate.compiles else call_in_place(trial, layout)
+    if call is None:
+        return None
+    buffer: Tensor = call.args[0]
+    place = buffer.stride(), buffer.shape
+    outcome = attempt(call, seed=trial.seed)
+    if outcome.error is not None or outcome.result is not buffer or place != (buffer.stride(), buffer.shape):
+        return None
+    if written := gaps_written(buffer):
+        return Difference("outside", "the memory of self", _around(written, buffer))
+    return trial.beside(trial.call, Outcome(buffer, trial.call.tensors, outcome.drew, None))
+
+
+def _gradients(trial: Trial, _: str) -> Difference | None:
+    """The gradients of the candidate beside those of the call in float64."""
+    with torch.enable_grad():
+        call = with_gradients(trial.call)
+        right = reference(call, trial.seed)
+        if right.outcome.error is not None or right.outcome.result is None:
+            return None
+        own = call.copied()
+        outcome = attempt(own, lambda call: call.target.run(call, trial.candidate.run), trial.seed)
+    if outcome.error is not None:
+        return Difference("error", "the gradients", compare.error_words(outcome.error))
+    found = compare.values(own, outcome, right, right.outcome)
+    return None if found is None else replace(found, kind="gradient")
+
+
+EXAMINATIONS: Final[dict[str, Callable[[Trial, str], Difference | None]]] = {
+    "poison": _poison,
+    "repeat": _repeat,
+    "values": _values,
+    "threads": _threads,
+    "layout": _layout,
+    "out": _out,
+    "in-place": _in_place,
+    "gradients": _gradients,
+}
+PLAIN: Final = tuple(Variation(kind) for kind in ("poison", "repeat", "values"))
+THOROUGH: Final = (
+    Variation("threads"),
+    *(Variation("layout", layout) for layout in LAYOUTS),
+    *(Variation("out", layout) for layout in WRITABLE),
+    *(Variation("in-place", layout) for layout in WRITABLE),
+)
+
+
+def sweep(trial: Trial, thorough: bool) -> Iterator[tuple[Variation, Difference]]:
+    """Every difference that a variation of the call shows; the cheap ones are tried first."""
+    for variation in (*PLAIN, *(THOROUGH if thorough else ())):
+        difference = trial.examine(variation)
+        if difference is not None:
+            yield variation, difference

@@ -1,0 +1,130 @@
+"""Names of operators: a text for each callable that a graph may call, and the callable for a text.
+
+A text is looked up among torch's operators and Python's operators, and nowhere else: it imports nothing,
+and functions that read files, or run what they are given, are not among them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from functools import cache
+from typing import Any, Final
+
+import torch
+import torch.overrides
+
+from backends.eager import EXPRESSIONS
+from passes.modes import enter_inference, leave_inference
+
+
+class UnknownTarget(ValueError):
+    """A name that means no operator, or a callable that has no name."""
+
+
+# What else graphs call: written out, as each was thought about.
+NAMED: Final[dict[str, Any]] = {
+    **{f"builtins.{name}": getattr(builtins, name) for name in "abs bool complex divmod float getattr int len max min pow round slice sum tuple list".split()},
+    **{f"operator.{function.__name__}": function for function in (*EXPRESSIONS, operator.not_, operator.truth, operator.index, operator.contains, operator.is_, operator.is_not, operator.pos)},
+    **{f"operator.{name}": getattr(operator, name) for name in "iadd iand ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor".split()},
+    "torch._C._set_grad_enabled": torch._C._set_grad_enabled,
+    "torch.amp.autocast_mode._enter_autocast": torch.amp.autocast_mode._enter_autocast,
+    "torch.amp.autocast_mode._exit_autocast": torch.amp.autocast_mode._exit_autocast,
+    "passes.modes.enter_inference": enter_inference,
+    "passes.modes.leave_inference": leave_inference,
+}  # fmt: skip
+NAMESPACES: Final = ("torch", "torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special", "torch._C._sparse")
+FUNCTIONAL: Final = "torch.nn.functional"
+FORBIDDEN: Final = frozenset(("from_file", "save", "load", "_print", "set_data"))
+# Attributes that a graph may read from a tensor or a size.
+ATTRIBUTES: Final = frozenset(
+    "T mT H mH real imag data grad shape dtype ndim device layout requires_grad is_leaf itemsize nbytes is_sparse "
+    "is_quantized is_nested is_cpu is_cuda is_meta start stop step values indices".split()
+)
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    """Every function of torch's own namespaces that is an operator, by its name."""
+    found: dict[str, Any] = dict(NAMED)
+    for name in NAMESPACES:
+        for attribute, value in vars(_namespace(name)).items():
+            builtin = type(value) is type(len) and (name != "torch" or hasattr(torch._C._VariableFunctions, attribute))
+            if builtin and attribute not in FORBIDDEN:
+                found[f"{name}.{attribute}"] = value
+    overridable = torch.overrides.get_overridable_functions()
+    for owner, prefix in ((torch, "torch"), (torch.functional, "torch.functional"), (torch.nn.functional, FUNCTIONAL)):
+        for value in overridable[owner]:
+            attribute = getattr(value, "__name__", "")
+            if getattr(owner, attribute, None) is value and attribute not in FORBIDDEN:
+                found.setdefault(f"{prefix}.{attribute}", value)
+    return found
+
+
+def _namespace(name: str) -> Any:
+    found: Any = torch
+    for step in name.split(".")[1:]:
+        found = getattr(found, step)
+    return found
+
+
+@cache
+def _names() -> dict[int, str]:
+    return {id(value): name for name, value in reversed(_functions().items())}
+
+
+@cache
+def _methods() -> frozenset[str]:
+    """Names of tensor methods that torch itself lets others override: operators, not ways into Python."""
+    return frozenset(
+        name
+        for name in dir(torch.Tensor)
+        if name in vars(torch._C.TensorBase) or name in ("norm", "split", "unflatten", "__rsub__", "__rpow__", "istft", "stft", "unique")
+    ) - {"apply_", "map_", "map2_", "__setstate__", "__reduce_ex__", "__class__", "__init__", "__new__"}
+
+
+def target_name(op: str, target: Any) -> str:
+    """The text for what a node calls. Raises UnknownTarget."""
+    if op == "call_method":
+        if target not in _methods():
+            raise UnknownTarget(f"Tensor.{target} is no method of a tensor that a graph may call")
+        return str(target)
+    if isinstance(target, torch._ops.OpOverload):
+        return f"torch.ops.{target}"
+    if isinstance(target, torch._ops.OpOverloadPacket):
+        return f"torch.ops.{target}"
+    name = _names().get(id(target))
+    if name is None:
+        shown = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', target)}"
+        raise UnknownTarget(f"{shown} is no operator of torch: it cannot be named in a file")
+    return name
+
+
+def target_of(op: str, name: str) -> Any:
+    """What a text means. Raises UnknownTarget for what is no operator."""
+    if op == "call_method":
+        if name not in _methods():
+            raise UnknownTarget(f"Tensor.{name} is no method of a tensor that a graph may call")
+        return name
+    if name.startswith("torch.ops."):
+        return _operator(name)
+    found = _functions().get(name)
+    if found is None:
+        raise UnknownTarget(f"{name!r} names no operator of torch {torch.__version__}")
+    return found
+
+
+def _operator(name: str) -> Any:
+    """`torch.ops.aten.add.Tensor` or `torch.ops.aten.add`, if it is registered and reads no file."""
+    namespace, _, rest = name.removeprefix("torch.ops.").partition(".")
+    packet_name, _, overload = rest.partition(".")
+    schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{packet_name}")
+    if not schemas:
+        raise UnknownTarget(f"{name!r}: no operator {namespace}::{packet_name} is registered; import what defines it")
+    text_arguments = [a.name for schema in schemas for a in schema.arguments if "file" in a.name or "path" in a.name]
+    if text_arguments or packet_name in FORBIDDEN or namespace == "prim":
+        raise UnknownTarget(f"{name!r} is not an operator on tensors")
+    packet = getattr(getattr(torch.ops, namespace), packet_name)
+    if overload and overload not in packet.overloads():
+        raise UnknownTarget(f"{name!r}: the operator has the overloads {', '.join(packet.overloads())}")
+    return getattr(packet, overload) if overload else packet

@@ -1,0 +1,74 @@
+"""How far a result may be from the exact one: per dtype, per length of the reduction, per condition of the operator.
+
+    |found - exact| <= 8 u |exact| + 8 sqrt(n) max(spread, rms(spread)) + n tiny
+
+u is the unit roundoff of the output's dtype. n is how many terms a reduction may add up: rounding errors
+of n additions grow like sqrt(n) u, not n u, with high probability (Higham and Mary, "A New Approach to
+Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019). `spread` is by how much the exact
+result moves when every input moves by at most u, relatively: what a backward stable algorithm may do to
+it (Higham, "Accuracy and Stability of Numerical Algorithms", chapter 1). It is measured, not derived,
+so nothing need be known of the operator: it is large where a sum cancels, and where an argmax is a tie.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from backends.crosscheck.calls import Call, distinct
+
+ROUNDINGS: Final = 8  # how many roundings an operator may make one after the other
+
+
+def unit_roundoff(dtype: torch.dtype) -> float:
+    """Half the distance from 1 to the next number; 0 for exact dtypes."""
+    return torch.finfo(dtype).eps / 2 if dtype.is_floating_point or dtype.is_complex else 0.0
+
+
+def reduction_length(call: Call, outputs: list[Any]) -> int:
+    """How many terms one element of the result may be made from, at most (for graphs: of any of its operators).
+
+    1 for what torch tags as pointwise; else the longest dimension, or what is lost from input to output.
+    """
+    if is_pointwise(call.target):
+        return 1
+    inputs = call.tensors
+    found = [tensor.numel() for tensor in distinct(outputs)]
+    longest = max((size for tensor in inputs for size in tensor.shape), default=1)
+    lost = max((tensor.numel() for tensor in inputs), default=1) // max(1, min(found, default=1))
+    depth = len(call.target.graph.nodes) if isinstance(call.target, GraphModule) else 1
+    return max(longest, lost, 1) * depth
+
+
+def is_pointwise(target: Any) -> bool:
+    """Whether torch says that each element of the result depends on one element of each input."""
+    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    packet = getattr(torch.ops.aten, name, None) if name.isidentifier() and not name.startswith("__") else None
+    if isinstance(target, torch._ops.OpOverload):
+        return torch.Tag.pointwise in target.tags
+    if packet is None or isinstance(target, torch.nn.Module):
+        return False
+    overloads = [getattr(packet, overload) for overload in packet.overloads()]
+    return any(torch.Tag.pointwise in overload.tags for overload in overloads)
+
+
+def bound(exact: Tensor, spread: Tensor, dtype: torch.dtype, length: int) -> Tensor:
+    """What `found`, of this dtype, may differ from `exact` by, element by element; infinite where that is open."""
+    unit = unit_roundoff(dtype)
+    finite = spread.isfinite()
+    typical = spread[finite].square().mean().sqrt() if bool(finite.any()) else spread.new_zeros(())
+    allowed = ROUNDINGS * unit * exact.abs() + ROUNDINGS * math.sqrt(length) * torch.maximum(spread, typical)
+    allowed = allowed + length * torch.finfo(dtype).tiny
+    return torch.where(finite, allowed, torch.inf)
+
+
+def perturbed(tensor: Tensor, unit: float, generator: torch.Generator) -> Tensor:
+    """A tensor of the reference's precision, each element moved by at most `unit`, relatively."""
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
+        return tensor
+    noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit).add_(1)
+    return tensor * noise.to(device=tensor.device, dtype=tensor.dtype)

@@ -1,0 +1,172 @@
+"""The walk: a graph run node by node on copies of its inputs, and the calls that it makes on the way.
+
+Every operator gets what the plain run of the graph gives it, so that errors of those before it do not
+count. Parts of the graph can be taken out as calls of their own. Nothing is compared here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_map
+
+from backends.crosscheck.calls import Call, alias_preserving, distinct
+from backends.eager import with_last_uses
+from passes.modes import current_modes, restore
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of the graph: on copies made before it ran, and the random numbers that it began with."""
+
+    node: Node
+    call: Call
+    seed: Tensor
+
+
+def calls_of(graph: Graph) -> list[Node]:
+    return [node for node in graph.nodes if node.op.startswith("call_")]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Random numbers, and what a graph sets of torch's modes, are put back at the end."""
+    modes, state = current_modes(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        restore(modes)
+        torch.set_rng_state(state)
+
+
+def copied_inputs(inputs: Sequence[Any]) -> list[Any]:
+    """Copies that share memory as the originals do, and require gradients where those do."""
+    tensors = distinct(inputs)
+    copies = alias_preserving(tensors)
+    for tensor in tensors:
+        if tensor.requires_grad:
+            copy = copies[id(tensor)].requires_grad_()
+            copies[id(tensor)] = copy if tensor.is_leaf else copy.clone()
+    return [copies[id(value)] if isinstance(value, Tensor) else value for value in inputs]
+
+
+def snapshot(values: Any, inputs: Sequence[Any] = ()) -> Any:
+    """A structure with copies of its tensors, which share memory as they do, and say whether they require gradients."""
+    tensors = distinct(torch.utils._pytree.tree_leaves(values))
+    copies = alias_preserving(tensors)
+    for tensor in tensors:
+        if tensor.requires_grad:
+            copies[id(tensor)].requires_grad_()
+    return tree_map(lambda leaf: copies[id(leaf)] if isinstance(leaf, Tensor) else leaf, values)
+
+
+class Run:
+    """A plain run of a graph, as far as one asks. `values` are those of the nodes that are still to be used."""
+
+    def __init__(self, module: GraphModule, inputs: Sequence[Any]) -> None:
+        self.module = module
+        self.values: dict[Node, Any] = {}
+        self._inputs = iter(copied_inputs(inputs))
+        self._attributes: dict[str, Any] = {}
+
+    def place(self, node: Node) -> None:
+        """The value of an input or an attribute."""
+        if node.op == "placeholder":
+            self.values[node] = next(self._inputs)
+        elif node.op == "get_attr":
+            name = str(node.target)
+            if name not in self._attributes:
+                self._attributes[name] = snapshot(attrgetter(name)(self.module))
+            self.values[node] = self._attributes[name]
+
+    def call(self, node: Node) -> Call:
+        """The call that a node means, on the values themselves."""
+        args, kwargs = map_arg((node.args, dict(node.kwargs)), lambda used: self.values[used])
+        args, kwargs = _plain(args), _plain(kwargs)
+        target = attrgetter(str(node.target))(self.module) if node.op == "call_module" else node.target
+        return Call(target, tuple(args), dict(kwargs), node.meta.get("stack_trace"), node.name)
+
+
+def _plain(structure: Any) -> Any:
+    """Arguments without torch.fx's immutable lists and dictionaries, which operators do not always take."""
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*map(_plain, structure))
+    if isinstance(structure, tuple) and type(structure) is tuple:
+        return tuple(map(_plain, structure))
+    if isinstance(structure, list):
+        return list(map(_plain, structure))
+    return {key: _plain(part) for key, part in structure.items()} if isinstance(structure, dict) else structure
+
+
+def steps(module: GraphModule, inputs: Sequence[Any]) -> Iterator[Step]:
+    """Every call of the graph with its real arguments, in order. Errors of the graph itself pass through."""
+    run = Run(module, inputs)
+    for node, dying in with_last_uses(module.graph):
+        run.place(node)
+        if node.op.startswith("call_"):
+            call = run.call(node)
+            step = Step(node, _snapshot_of(call), torch.get_rng_state())
+            run.values[node] = call.run()
+            yield step
+        for used in dying:
+            run.values.pop(used, None)
+        if not node.users:
+            run.values.pop(node, None)
+
+
+def _snapshot_of(call: Call) -> Call:
+    args, kwargs = snapshot((call.args, call.kwargs))
+    return Call(call.target, args, kwargs, call.line, call.name)
+
+
+def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -> tuple[Call, Tensor]:
+    """The nodes `chosen` as a graph of their own, called on what the plain run of the whole gives them.
+
+    Gives with it the random numbers that the first of them begins with. What existed before the first of
+    them is copied together, so that it shares memory as it did; what came later, on its own.
+    """
+    run = Run(module, inputs)
+    chosen = set(chosen)
+    outside = {used for node in chosen for used in node.all_input_nodes if used not in chosen}
+    taken: dict[Node, Any] = {}
+    seed: Tensor | None = None
+    for node in module.graph.nodes:
+        run.place(node)
+        if node in chosen and seed is None:
+            seed = torch.get_rng_state()
+            known = [used for used in outside if used in run.values]
+            taken.update(zip(known, snapshot([run.values[used] for used in known]), strict=True))
+        if node.op.startswith("call_"):
+            run.values[node] = run.call(node).run()
+            if node in outside and node not in taken and seed is not None:
+                taken[node] = snapshot(run.values[node])
+        if chosen <= run.values.keys():
+            break
+    assert seed is not None
+    graph, order = cut_out(module.graph, chosen, [node for node in module.graph.nodes if node in taken], run.values)
+    modules = {str(node.target): attrgetter(str(node.target))(module) for node in chosen if node.op == "call_module"}
+    call = Call(GraphModule(modules, graph), tuple(taken[node] for node in order))
+    return call, seed
+
+
+def cut_out(
+    graph: Graph, chosen: Collection[Node], inputs: Sequence[Node], values: dict[Node, Any]
+) -> tuple[Graph, list[Node]]:
+    """A graph of the nodes `chosen`, and the nodes outside that are its inputs, in order."""
+    new = Graph()
+    places = {node: new.placeholder(node.name) for node in inputs}
+    for node in graph.nodes:
+        if node in chosen:
+            places[node] = new.node_copy(node, lambda used: places[used])
+            places[node].meta = {name: node.meta[name] for name in ("stack_trace",) if name in node.meta}
+    ends = [node for node in graph.nodes if node in chosen and (not node.users or not set(node.users) <= set(chosen))]
+    new.output(tuple(places[node] for node in ends if isinstance(values.get(node), Tensor)))
+    return new, list(inputs)

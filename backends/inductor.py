@@ -1,0 +1,54 @@
+"""The backend `inductor`: torch's compiler, given our graphs as torch.compile gives it TorchDynamo's.
+
+Options are Inductor's settings by name, and `mode`, a name for several of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.fx import GraphModule
+
+from backends.handover import BadOptions, Backend
+
+
+def inductor(options: Mapping[str, Any]) -> Backend:
+    """The backend with these settings.
+
+    Raises BadOptions naming every setting that Inductor does not have, with names that come close, and
+    settings of another type. Without options, torch's compiler is imported at the first compilation only.
+    """
+    settings = _settings(options) if options else {}
+
+    def compile(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        from torch._inductor.compile_fx import compile_fx
+
+        return compile_fx(module, inputs, config_patches=settings)  # type: ignore[return-value]
+
+    return Backend("inductor", compile, takes_fakes=True, options=settings)
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Inductor's settings for `options`: those that the mode stands for, then the others over them."""
+    from torch._inductor import config, list_mode_options
+
+    chosen = {name.replace("-", "_"): value for name, value in options.items()}
+    mode = chosen.pop("mode", None)
+    if mode is not None and mode not in (modes := list_mode_options()):
+        raise BadOptions(f"mode must be one of {', '.join(modes)}, not {mode!r}")
+    known = config.get_config_copy()
+    if unknown := [name for name in chosen if name not in known]:
+        raise BadOptions("; ".join(_unknown(name, [*known, "mode"]) for name in unknown))
+    for name, value in chosen.items():
+        kind = config.get_type(name)  # type: ignore[attr-defined]
+        if isinstance(kind, type) and not isinstance(value, kind):
+            raise BadOptions(f"inductor's option {name!r} is a {kind.__name__}, not {value!r}")
+    return {**({} if mode is None else list_mode_options(mode)), **chosen}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; it has {len(known)}, none like it"
+    return f"inductor has no option {name!r}{hint}"

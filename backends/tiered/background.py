@@ -1,0 +1,104 @@
+"""A thread that works without being noticed: it takes the interpreter for a moment, then leaves it to others.
+
+Two threads of Python share one interpreter lock, which one that never waits gives up every five
+milliseconds only. A caller that runs tensor operators gives it up at each of them, and would wait so
+long each time. So the thread here stops by itself, at the next call of a function after each slice, and
+sleeps for a multiple of it; longer while callers are busy. What it runs is not known here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+SLICE: Final = 0.5e-3
+"""Seconds that the thread works before it sleeps."""
+
+BUSY_SHARE: Final = 0.1
+"""The part of the time that it works while somebody calls."""
+
+IDLE_SHARE: Final = 0.5
+"""The part of the time that it works otherwise."""
+
+QUIET_AFTER: Final = 0.1
+"""Seconds after the last call from which on nobody is taken to be calling."""
+
+PATIENCE: Final = 2.0
+"""Seconds that the end of the process waits for the thread to stop."""
+
+
+class Stopped(BaseException):
+    """Raised in the thread when the process ends."""
+
+
+class Background:
+    """A queue of things to do, done one after the other by a thread that lives while there are any."""
+
+    def __init__(self) -> None:
+        self.last_call = 0.0
+        """When somebody called last, by `time.perf_counter`; whoever calls sets it."""
+        self._lock = threading.Lock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._awake = 0.0
+
+    def add(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._queue.append(work)
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="bytegraph tiered", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Drop what is to be done, and end the thread at its next call of a function."""
+        with self._lock:
+            self._stopping = True
+            self._queue.clear()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(PATIENCE)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is nothing left to do; False when that takes longer."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(seconds)
+        return self._thread is None
+
+    def _run(self) -> None:
+        sys.settrace(self._give_way)
+        try:
+            while work := self._next():
+                work()
+        except Stopped:
+            pass
+        finally:
+            sys.settrace(None)
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._lock:
+            if self._queue:
+                return self._queue.popleft()
+            self._thread = None
+            return None
+
+    def _give_way(self, frame: Any, event: str, argument: Any) -> None:
+        """Called at every call of a function in the thread; that it gives nothing back spares its lines."""
+        now = time.perf_counter()
+        if now - self._awake < SLICE:
+            return
+        if self._stopping:
+            raise Stopped
+        share = BUSY_SHARE if now - self.last_call < QUIET_AFTER else IDLE_SHARE
+        time.sleep(SLICE * (1 - share) / share)
+        self._awake = time.perf_counter()
+
+
+BACKGROUND: Final = Background()
+atexit.register(BACKGROUND.stop)

@@ -1,0 +1,192 @@
+"""One compilation: a graph, what its inputs look like, and under which state of torch it runs.
+
+A job holds no tensor, so that it keeps no model alive; a compiler that wants example inputs with data
+is told where they were. It can be written as JSON for another process. Nothing here runs in the background.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch.fx import GraphModule
+
+from backends.aot import tracing
+from backends.handover import Backend, Handover
+from backends.tiered.transport import Unsendable, read_graph, read_value, write_graph, write_value
+from passes.meta import TensorMeta
+from passes.modes import Modes, current_modes, entered
+from passes.outcome import rebuilt
+from passes.stand_ins import FakeStandIns
+
+META: Final = "meta"
+EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
+"""Settings of AOTAutograd: the backward is compiled at once, not in the caller's first backward."""
+
+
+class Gone(Exception):
+    """An example input was freed before it was asked for: nobody will run the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a compiler reads from the thread that it runs on."""
+
+    modes: Modes
+    threads: int
+
+    @classmethod
+    def current(cls) -> Surroundings:
+        return cls(current_modes(), torch.get_num_threads())
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Raises ValueError where a setting of the whole process has changed."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with entered(self.modes):
+                yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`rows` is the graph as JSON, None when it cannot be said in it; then `handover` makes the module."""
+
+    handover: Handover
+    surroundings: Surroundings
+    parameters: Sequence[bool]
+    inputs: Sequence[Callable[[], Any]]
+    rows: Any = None
+    refused: str = ""
+
+    @classmethod
+    def of(cls, handover: Handover) -> Job:
+        """The job of compiling a graph, as things are on this thread."""
+        rows, refused = None, ""
+        try:
+            if handover.shape_env is not None:
+                raise Unsendable("sizes that vary")
+            rows = write_graph(handover.graph, handover.meta_of)
+        except Unsendable as error:
+            refused = str(error)
+        return cls(
+            handover=replace_inputs(handover),
+            surroundings=Surroundings.current(),
+            parameters=[isinstance(value, torch.nn.Parameter) for value in handover.example_inputs],
+            inputs=[_reference(value) for value in handover.example_inputs],
+            rows=rows,
+            refused=refused,
+        )
+
+    def written(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
+        """As JSON, with the options of the compiler; None when JSON cannot say it."""
+        try:
+            return self.rows and {
+                "graph": self.rows,
+                "metas": [write_value(meta) for meta in self.handover.metas],
+                "parameters": list(self.parameters),
+                "modes": write_value(tuple(self.surroundings.modes)),
+                "threads": self.surroundings.threads,
+                "options": write_value(dict(options)),
+            }
+        except Unsendable:
+            return None
+
+    def module(self) -> GraphModule:
+        return self.handover.module() if self.rows is None else read_graph(self.rows, META)
+
+    def example_inputs(self, fake: bool) -> list[Any]:
+        """Stand-ins made of the metas, or the inputs of the captured call. Raises Gone."""
+        if not fake:
+            return [reference() for reference in self.inputs]
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+        makers = FakeStandIns(self.handover.shape_env or ShapeEnv())
+        return [
+            _made(makers, meta, parameter)
+            for meta, parameter in zip(self.handover.metas, self.parameters, strict=True)
+        ]
+
+    def compile(self, backend: Backend) -> tuple[Callable[..., Any], Callable[..., bool] | None]:
+        """What `backend` makes of the graph, and for which inputs, where it narrowed sizes that vary.
+
+        What it raises passes through; Gone and ValueError are ours.
+        """
+        shape_env = self.handover.shape_env
+        known = 0 if shape_env is None else len(shape_env.guards)
+        from torch._functorch import config
+
+        with ExitStack() as stack:
+            stack.enter_context(self.surroundings.entered())
+            stack.enter_context(config.patch(EAGER_BACKWARD))
+            module, inputs = self.module(), self.example_inputs(backend.takes_fakes)
+            stack.enter_context(tracing(self.handover, module, inputs))
+            compiled = backend.compile(module, inputs)
+        narrowed = shape_env is not None and len(shape_env.guards) > known
+        return compiled, _fits(shape_env, known, self.handover.metas) if narrowed else None
+
+
+def read_job(data: Mapping[str, Any]) -> Job:
+    """The job that `written` wrote, in another process: every node has torch's metas, as compilers expect."""
+    metas = [read_value(meta, {}) for meta in data["metas"]]
+    module = read_graph(data["graph"], META)
+    makers = FakeStandIns()
+    for node in module.graph.nodes:
+        if node.meta[META] is not None:
+            node.meta["val"] = node.meta["example_value"] = rebuilt(node.meta[META], TensorMeta, makers.make)
+    handover = Handover(module.graph, {}, [None] * len(metas), metas, lambda: module, lambda node: None)
+    modes = Modes(*read_value(data["modes"], {}))
+    return Job(handover, Surroundings(modes, data["threads"]), data["parameters"], [])
+
+
+def replace_inputs(handover: Handover) -> Handover:
+    """The same without example inputs."""
+    values = {name: getattr(handover, name) for name in Handover.__slots__}
+    return Handover(**{**values, "example_inputs": ()})
+
+
+def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., bool]:
+    """Whether inputs have sizes for which the guards that follow the `known` ones hold."""
+    sizes = [
+        (place, dimension, size)
+        for place, meta in enumerate(metas)
+        for dimension, size in ([(-1, meta)] if isinstance(meta, torch.SymInt) else enumerate(meta.shape))
+        if isinstance(size, torch.SymInt) and size.node.expr.is_symbol
+    ]
+    text = shape_env.produce_guards_expression(
+        placeholders=[size for _, _, size in sizes], guards=shape_env.guards[known:]
+    )
+
+    def fits(*inputs: Any) -> bool:
+        numbers = [inputs[place] if dimension < 0 else inputs[place].shape[dimension] for place, dimension, _ in sizes]
+        return text is None or bool(shape_env.evaluate_guards_expression(text, numbers))
+
+    return fits
+
+
+def _reference(value: Any) -> Callable[[], Any]:
+    if not isinstance(value, torch.Tensor):
+        return lambda: value
+    weak = weakref.ref(value)
+
+    def alive() -> torch.Tensor:
+        found = weak()
+        if found is None:
+            raise Gone("an example input was freed before it was compiled for")
+        return found
+
+    return alive
+
+
+def _made(makers: FakeStandIns, meta: Any, parameter: bool) -> Any:
+    if not isinstance(meta, TensorMeta):
+        return meta
+    made = makers.make(meta)
+    return torch.nn.Parameter(made, meta.requires_grad) if parameter else made

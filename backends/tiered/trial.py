@@ -1,0 +1,203 @@
+"""Does a compiled program do what the eager one does? Both run on copies of a call's inputs, and are compared.
+
+Compared are outputs (values, dtypes, strides, what shares memory with what), the inputs after the call,
+the state of the random generator, and gradients. The caller's tensors, gradients and random numbers
+stay as they are. Tolerances are for reordered sums, relative to the largest number of a tensor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+Program = Callable[..., Any]
+
+TOLERANCE: Final = {
+    torch.float64: 1e-9,
+    torch.complex128: 1e-9,
+    torch.float32: 1e-4,
+    torch.complex64: 1e-4,
+    torch.float16: 1e-2,
+    torch.bfloat16: 5e-2,
+}
+"""Largest error, as a part of a tensor's largest number; other dtypes must be equal."""
+
+FLOOR: Final = 0.1
+"""A tensor's largest number counts as at least this part of the largest among all: some gradients are rounding only."""
+
+COPIED: Final = (torch.Tensor, torch.nn.Parameter)
+
+
+class Uncopied(Exception):
+    """An input of which no copy can be made: the programs cannot be compared on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one program made of its copies, and the seconds it took, backward included."""
+
+    inputs: list[Any]
+    outputs: Sequence[Any]
+    gradients: Sequence[torch.Tensor | None]
+    random_state: torch.Tensor
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the programs differ, in words ("" for not at all), whether gradients flow, and the seconds each took."""
+
+    difference: str
+    trained: bool
+    eager: float
+    compiled: float
+
+
+def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> Comparison:
+    """Run both on copies of the inputs. Raises Uncopied, and what a program raises."""
+    with same_randomness() as again:
+        expected = run_on_copies(eager, inputs)
+        again()
+        found = run_on_copies(compiled, inputs)
+    return Comparison(difference(expected, found), bool(expected.gradients), expected.seconds, found.seconds)
+
+
+@contextmanager
+def same_randomness() -> Iterator[Callable[[], None]]:
+    """The random state is put back at the end, and whenever what this gives is called."""
+    state = torch.get_rng_state()
+
+    def again() -> None:
+        torch.set_rng_state(state)
+
+    try:
+        yield again
+    finally:
+        again()
+
+
+def run_on_copies(program: Program, inputs: Sequence[Any]) -> Run:
+    """Run a program forward, and backward from every output that has a gradient. Raises Uncopied."""
+    leaves, copies = copied(inputs)
+    begun = time.perf_counter()
+    outputs = program(*copies)
+    gradients: Sequence[torch.Tensor | None] = ()
+    roots = [output for output in outputs if isinstance(output, torch.Tensor) and output.grad_fn is not None]
+    sources = [leaf for leaf in leaves if leaf.requires_grad]
+    if roots and sources:
+        gradients = torch.autograd.grad(roots, sources, list(map(_cotangent, roots)), allow_unused=True)
+    seconds = time.perf_counter() - begun
+    return Run(copies, outputs, gradients, torch.get_rng_state(), seconds)
+
+
+def _cotangent(root: torch.Tensor) -> torch.Tensor:
+    """Numbers of either sign: under equal ones the gradients of much that normalises would be zero."""
+    steps = torch.arange(root.numel(), device=root.device, dtype=torch.float32)
+    return torch.cos(steps).to(root.dtype).reshape(root.shape)
+
+
+def copied(inputs: Sequence[Any]) -> tuple[list[torch.Tensor], list[Any]]:
+    """Copies of the inputs that share memory with each other as the inputs do: (leaves of autograd, copies)."""
+    storages: dict[int, Any] = {}
+    leaves, copies = [], []
+    for value in inputs:
+        if not isinstance(value, torch.Tensor):
+            copies.append(value)
+            continue
+        if type(value) not in COPIED or value.layout is not torch.strided:
+            raise Uncopied(f"an input is a {type(value).__name__} of layout {value.layout}")
+        leaf = _copy(value, storages)
+        leaves.append(leaf)
+        copies.append(leaf if value.is_leaf else leaf.clone(memory_format=torch.preserve_format))
+    return leaves, copies
+
+
+def _copy(value: torch.Tensor, storages: dict[int, Any]) -> torch.Tensor:
+    storage = value.untyped_storage()
+    kept = storages.get(storage._cdata)
+    if kept is None:
+        kept = storages[storage._cdata] = storage.clone()
+    copy = torch.empty((0,), dtype=value.dtype, device=value.device)
+    with torch.no_grad():
+        copy.set_(kept, value.storage_offset(), value.shape, value.stride())  # type: ignore[call-overload]
+    if value.is_conj():
+        torch._C._set_conj(copy, True)
+    if value.is_neg():
+        torch._C._set_neg(copy, True)
+    if type(value) is torch.nn.Parameter:
+        return torch.nn.Parameter(copy, value.requires_grad)
+    return copy.requires_grad_(value.requires_grad)
+
+
+def difference(expected: Run, found: Run) -> str:
+    """The first thing in which two runs differ, in words; "" when they do not."""
+    if len(expected.outputs) != len(found.outputs):
+        return f"{len(found.outputs)} outputs instead of {len(expected.outputs)}"
+    kinds = (
+        ("output", expected.outputs, found.outputs),
+        ("input", expected.inputs, found.inputs),
+        ("gradient", expected.gradients, found.gradients),
+    )
+    for kind, wanted, given in kinds:
+        floor = FLOOR * max((_largest(value) for value in wanted), default=0.0)
+        for place, (left, right) in enumerate(zip(wanted, given, strict=True)):
+            if words := _difference(left, right, floor):
+                return f"{kind} {place}: {words}"
+    if _sharing(expected) != _sharing(found):
+        return "outputs share memory with other tensors than they should"
+    if not torch.equal(expected.random_state, found.random_state):
+        return "another number of random numbers was drawn"
+    return ""
+
+
+def _largest(value: Any) -> float:
+    """The largest finite number of a tensor of floats, 0 for anything else."""
+    if not isinstance(value, torch.Tensor) or value.dtype not in TOLERANCE or value.numel() == 0:
+        return 0.0
+    return float(value.detach().abs().nan_to_num(0, 0, 0).max())
+
+
+def _difference(wanted: Any, given: Any, floor: float) -> str:
+    if not isinstance(wanted, torch.Tensor) or not isinstance(given, torch.Tensor):
+        return "" if type(wanted) is type(given) and wanted == given else f"{given!r} instead of {wanted!r}"
+    for name, fact in _FACTS.items():
+        if fact(wanted) != fact(given):
+            return f"{name} {fact(given)} instead of {fact(wanted)}"
+    left, right = wanted.detach(), given.detach()
+    tolerance = TOLERANCE.get(left.dtype)
+    if tolerance is None or left.numel() == 0:
+        return "" if torch.equal(left, right) else "other values"
+    exact = torch.complex128 if left.is_complex() else torch.float64
+    left, right = left.to(exact), right.to(exact)
+    scale = max(_largest(left), floor)
+    if torch.allclose(left, right, rtol=tolerance, atol=tolerance * scale, equal_nan=True):
+        return ""
+    return f"values differ by up to {float((left - right).abs().nan_to_num(torch.inf).max()):.3g}"
+
+
+def _strides(tensor: torch.Tensor) -> tuple[int, ...]:
+    """Strides of the dimensions in which there are two elements or more; the others mean nothing."""
+    if tensor.numel() == 0:
+        return ()
+    return tuple(step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
+
+
+_FACTS: Final[dict[str, Callable[[torch.Tensor], Any]]] = {
+    "shape": lambda tensor: tuple(tensor.shape),
+    "dtype": lambda tensor: tensor.dtype,
+    "device": lambda tensor: tensor.device,
+    "strides": _strides,
+    "requires_grad": lambda tensor: tensor.requires_grad,
+}
+
+
+def _sharing(run: Run) -> list[int]:
+    """For each output the first tensor, of the inputs and then the outputs, whose memory it is in."""
+    tensors = [value for value in (*run.inputs, *run.outputs) if isinstance(value, torch.Tensor)]
+    first: dict[int, int] = {}
+    return [first.setdefault(tensor.untyped_storage()._cdata, place) for place, tensor in enumerate(tensors)]

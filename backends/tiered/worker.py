@@ -1,0 +1,100 @@
+"""Compiling in another process, so that this one's threads can go on: it fills Inductor's caches on disk.
+
+    python -m backends.tiered.worker        reads jobs, a line of JSON each, and answers each with a line
+
+Inductor keeps what it compiles in a folder, found by what went into it. A job that a worker has done is
+done again here in a small part of the time, without running Python for long. One worker serves a
+process; it is started for the first job, runs at a low priority, and ends with its input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from backends.inductor import inductor
+from backends.tiered.attempt import Attempt
+from backends.tiered.job import read_job
+from backends.tiered.transport import read_value
+
+ROOT: Final = Path(__file__).parents[2]
+NICENESS: Final = 10
+
+
+class WorkerFailed(RuntimeError):
+    """The compiler raised in the worker, or the worker ended."""
+
+
+class Worker:
+    """The process at the other end. One job at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def compile(self, job: Mapping[str, Any]) -> float:
+        """Have a job compiled: seconds it took there. Raises WorkerFailed."""
+        with self._lock:
+            process = self._process
+            if process is None or process.poll() is not None:
+                process = self._process = _started()
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                process.stdin.write(json.dumps(job) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except (OSError, ValueError) as error:
+                raise WorkerFailed(f"the compiling process ended: {error}") from None
+        if not line:
+            raise WorkerFailed(f"the compiling process ended with status {process.wait()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerFailed(answer["error"])
+        return answer["seconds"]
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            process.kill()
+
+
+def _started() -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-m", "backends.tiered.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+WORKER: Final = Worker()
+
+
+def serve() -> None:
+    """Do jobs until the input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what compilers print is no answer
+    os.nice(NICENESS)
+    for line in sys.stdin:
+        data = json.loads(line)
+        begun = time.perf_counter()
+        with Attempt() as attempt:
+            read_job(data).compile(inductor(read_value(data["options"], {})))
+        seconds = time.perf_counter() - begun
+        answers.write(json.dumps({"error": attempt.words} if attempt.words else {"seconds": seconds}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,129 @@
+"""Assessment: what rules say of recorded calls, compared with what came of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from passes.infer.learn import is_plain
+from passes.meta import TensorMeta
+from passes.outcome import New, Outcome, Same, leaves
+from passes.record.calls import Call, Failure
+from passes.record.values import NumberOf
+from passes.rules.answer import Answerer
+from passes.rules.generate import Refused
+from passes.rules.rule import Rule
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls of one operator by what a rule said: exactly what happened, something else, or nothing."""
+
+    op: str
+    exact: int = 0
+    wrong: int = 0
+    unknown: int = 0
+    data_dependent: int = 0
+    differences: Counter[str] = field(default_factory=Counter[str])
+    examples: list[tuple[Call, Any]] = field(default_factory=list[tuple[Call, Any]])
+
+    @property
+    def answered(self) -> int:
+        return self.exact + self.wrong
+
+    @property
+    def calls(self) -> int:
+        return self.exact + self.wrong + self.unknown
+
+
+class Answers:
+    """The rules of one operator, by their parameters."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_parameters = {rule.parameters: Answerer(rule) for rule in rules}
+
+    def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
+        answerer = self._by_parameters.get(tuple(arguments))
+        return None if answerer is None else answerer.answer(arguments)
+
+
+def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> Tally:
+    """What the rules of `op` make of `calls`; those that failed are not counted."""
+    found = Tally(op)
+    answers = Answers(rules)
+    for call in calls:
+        if isinstance(call.outcome, Failure):
+            continue
+        try:
+            said = answers.answer(call.arguments)
+        except Refused as refusal:
+            found.wrong += 1
+            found.differences[f"refused: {refusal.error}"] += 1
+            continue
+        if said is None:
+            if has_numbers(call.outcome.result):
+                found.data_dependent += 1
+            else:
+                found.unknown += 1
+                if not found.wrong and len(found.examples) < examples:
+                    found.examples.append((call, None))
+            continue
+        difference = difference_of(said, call)
+        if difference is None:
+            found.exact += 1
+        else:
+            found.wrong += 1
+            found.differences[difference] += 1
+            if len(found.examples) < 2 * examples:
+                found.examples.insert(0, (call, said))
+    return found
+
+
+def has_numbers(result: Any) -> bool:
+    """Whether a result is, or holds, a number that was read from data."""
+    return isinstance(result, NumberOf) or any(isinstance(leaf, NumberOf) for leaf in leaves(result))
+
+
+def difference_of(said: Outcome, call: Call) -> str | None:
+    """The first fact in which a prediction differs from what was recorded; None if it is exact."""
+    actual = call.outcome
+    assert isinstance(actual, Outcome)
+    ours, theirs = leaves(said.result), leaves(actual.result)
+    if len(ours) != len(theirs):
+        return "form"
+    for one, other in zip(ours, theirs, strict=True):
+        if difference := _different(one, other, call):
+            return difference
+    if said.mutated.keys() != actual.mutated.keys():
+        return "written"
+    for index, meta in said.mutated.items():
+        if difference := facts_differ(meta, actual.mutated[index], call.level):
+            return f"written {difference}"
+    return None
+
+
+def _different(one: Any, other: Any, call: Call) -> str | None:
+    if isinstance(other, NumberOf):
+        return "number"
+    if isinstance(other, Same):
+        return None if isinstance(one, Same) and one.index == other.index else "alias"
+    if isinstance(other, New):
+        if not isinstance(one, New):
+            return "alias"
+        ours = None if one.alias_of is None else call.shares[one.alias_of]
+        theirs = None if other.alias_of is None else call.shares[other.alias_of]
+        return "alias" if ours != theirs else facts_differ(one.meta, other.meta, call.level)
+    return None if one == other and type(one) is type(other) else "value"
+
+
+def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None:
+    facts = ("shape", "stride", "dtype", "storage_offset", "device", "layout", "is_conj", "is_neg")
+    for name in (*facts, "requires_grad") if level == "function" else facts:
+        if getattr(ours, name) != getattr(theirs, name):
+            return name
+    return None
+
+
+

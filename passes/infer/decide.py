@@ -1,0 +1,136 @@
+"""Decision lists: ordered guarded cases that explain every row, or say of some that nothing is known.
+
+After Rivest, "Learning Decision Lists" (1987): each case takes rows that its guard picks and one candidate
+explains all of; the guard is chosen so that the rest is explained best. Knows nothing of tensors.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from passes.infer.guards import Guard
+from passes.rules.rule import UNKNOWN, Case, Cases
+
+MOST_CASES: Final = 9
+MOST_CANDIDATES: Final = 60
+MOST_GUARDS: Final = 400
+PAIRED: Final = 40  # guards that are tried two at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer, and the rows that it explains."""
+
+    text: str
+    explains: int
+    cost: float
+
+
+def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) -> Cases:
+    """Cases for `rows`. The last one is always unguarded; its answer may be UNKNOWN."""
+    cases: list[Case] = []
+    remaining = rows
+    pool = _distinct(candidates, rows)
+    while remaining:
+        total = next((each for each in pool if not remaining & ~each.explains), None)
+        if total is not None:
+            cases.append(Case("", total.text))
+            return tuple(cases)
+        step = _step(pool, guards, remaining) if len(cases) < MOST_CASES else None
+        if step is None:
+            cases.append(Case("", UNKNOWN))
+            return tuple(cases)
+        guard, answer = step
+        cases.append(Case(guard.text, answer))
+        remaining &= ~guard.holds
+    return tuple(cases) or (Case("", UNKNOWN),)
+
+
+def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
+    """The simplest candidate for each set of rows explained, those that explain most or cost least first."""
+    best: dict[int, Candidate] = {}
+    for candidate in candidates:
+        explained = candidate.explains & rows
+        if explained and (explained not in best or candidate.cost < best[explained].cost):
+            best[explained] = candidate
+    found = sorted(best.values(), key=lambda each: (-(each.explains & rows).bit_count(), each.cost, each.text))
+    kept = found[:MOST_CANDIDATES]
+    return sorted(kept, key=lambda each: (each.cost, each.text))
+
+
+def _step(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
+    """The next case: the guard and answer after which one candidate explains most of what is left."""
+    usable = _usable(guards, remaining)
+    return (
+        _best(pool, usable, remaining)
+        or _best(pool, list(_pairs(pool, usable, remaining)), remaining)
+        or _given_up(pool, usable, remaining)
+    )
+
+
+def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
+    """Guards that can be asked of all remaining rows and split them, the simplest of those that split alike."""
+    best: dict[int, Guard] = {}
+    for guard in guards:
+        picked = guard.holds & remaining
+        if remaining & ~guard.defined or picked in (0, remaining):
+            continue
+        if picked not in best or guard.cost < best[picked].cost:
+            best[picked] = guard
+    return sorted(best.values(), key=lambda guard: (guard.cost, guard.text))[:MOST_GUARDS]
+
+
+def _best(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
+    found: tuple[tuple[float, ...], Guard, str] | None = None
+    for guard in guards:
+        picked = guard.holds & remaining
+        answer = next((each for each in pool if not picked & ~each.explains), None)
+        if answer is None:
+            continue
+        left = remaining & ~guard.holds
+        explained = max((left & each.explains).bit_count() for each in pool)
+        unexplained = left.bit_count() - explained
+        score = (unexplained, guard.cost + answer.cost / 4, -picked.bit_count())
+        if found is None or score < found[0]:
+            found = score, guard, answer.text
+    return None if found is None else found[1:]
+
+
+def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> Sequence[Guard]:
+    """Conjunctions of two guards, of those that separate best."""
+    ranked = sorted(guards, key=lambda guard: _impurity(pool, guard, remaining))[:PAIRED]
+    pairs: dict[int, Guard] = {}
+    for left, right in itertools.combinations(ranked, 2):
+        picked = left.holds & right.holds & remaining
+        cost = left.cost + right.cost
+        if picked and (picked not in pairs or cost < pairs[picked].cost):
+            pairs[picked] = Guard(f"{_joined(left.text)} and {_joined(right.text)}", left.holds & right.holds, remaining, cost)
+    return list(pairs.values())
+
+
+def _joined(text: str) -> str:
+    return f"({text})" if " or " in text else text
+
+
+def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:
+    """Rows that stay unexplained when each side of a guard gets its best candidate."""
+    inside, outside = remaining & guard.holds, remaining & ~guard.holds
+    best_inside = max((inside & each.explains).bit_count() for each in pool)
+    best_outside = max((outside & each.explains).bit_count() for each in pool)
+    return inside.bit_count() - best_inside + outside.bit_count() - best_outside
+
+
+def _given_up(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
+    """A guard that holds wherever the best candidate fails: there nothing is known."""
+    if not pool:
+        return None
+    best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
+    failing = remaining & ~best.explains
+    covering = [guard for guard in guards if not failing & ~guard.holds]
+    if not covering:
+        return None
+    guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
+    return guard, UNKNOWN

@@ -1,0 +1,382 @@
+"""Hypotheses: what may answer each question about an output, tested against the recorded answers.
+
+Stages go from small to large and end as soon as one hypothesis explains every row. A hypothesis that explains
+some rows is kept: decide.py makes cases of several.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import torch
+
+from passes.infer.arithmetic import Formulas
+from passes.infer.decide import Candidate
+from passes.infer.sample import MISSING, Term, alike
+from passes.infer.terms import Terms
+from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
+
+PROBES: Final = 40
+FEW: Final = 8
+MOST_PARTIAL: Final = 50  # terms of one stage that explain some rows
+
+SHAPES: Final = tuple(
+    name
+    for name, each in PRIMITIVES.items()
+    if each.gives == "Ints" and name not in ("broadcast", "convolved", "transposed_convolved", "pooled", "literal")
+)
+LARGE_SHAPES: Final = ("literal", "convolved", "transposed_convolved", "pooled")
+VIEWS: Final = tuple(
+    name for name, each in PRIMITIVES.items() if each.gives == "Strided" and name not in ("fresh", "laid_out")
+)
+TYPES: Final = tuple(
+    name for name, each in PRIMITIVES.items() if each.gives == "Dtype" and name not in ("default_dtype",)
+)
+
+
+class Test:
+    """Recorded answers on all rows, and which terms give them."""
+
+    __test__ = False  # no test of pytest
+
+    def __init__(self, answers: Sequence[Any], rows: int, strict: bool = False) -> None:
+        self.answers = answers
+        self.rows = rows
+        self._equal = alike if strict else _same
+        order = sorted((row for row in range(len(answers)) if rows >> row & 1), key=lambda row: repr(answers[row]))
+        step = max(1, len(order) // PROBES)
+        self.probes = order[::step][: PROBES + 8]
+        self.first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
+
+    def hits(self, term: Term) -> int:
+        """On how many of the probes the term gives the answer; 0 after a first look at a few of them."""
+        values, answers, equal = term.values, self.answers, self._equal
+        if not any(equal(values[row], answers[row]) for row in self.first):
+            return 0
+        return sum(equal(values[row], answers[row]) for row in self.probes)
+
+    def explained(self, term: Term) -> int:
+        """Rows on which the term gives the answer."""
+        values, answers, equal, rows = term.values, self.answers, self._equal, self.rows
+        text = "".join(
+            "1" if rows >> row & 1 and equal(values[row], answers[row]) else "0" for row in range(len(answers))
+        )
+        return int(text[::-1], 2)
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left is not MISSING and (left is right or left == right)
+
+
+class Search:
+    """Candidates found so far for one question."""
+
+    def __init__(self, test: Test) -> None:
+        self._test = test
+        self.candidates: list[Candidate] = []
+        self.complete = False
+
+    def offer(self, terms: Iterable[Term], extra: float = 0.0) -> bool:
+        """Try terms; true once one of all offered explains every row. Then those that explain less are not kept."""
+        partly: list[tuple[int, Term]] = []
+        for term in terms:
+            hits = self._test.hits(term)
+            if hits == len(self._test.probes):
+                self._keep(term, extra)
+            elif hits:
+                partly.append((hits, term))
+        if not self.complete:
+            for _, term in sorted(partly, key=lambda pair: (-pair[0], pair[1].cost))[:MOST_PARTIAL]:
+                self._keep(term, extra)
+        return self.complete
+
+    def _keep(self, term: Term, extra: float) -> None:
+        explained = self._test.explained(term)
+        if explained:
+            self.candidates.append(Candidate(term.text, explained, term.cost + extra))
+            self.complete |= explained == self._test.rows
+
+
+def fact(term: Term, name: str, kind: str) -> Term:
+    """`term.shape` and the like, for terms that are strided."""
+    values = _Fact(term.values, name)
+    return Term(f"{term.text}.{name}", kind, values, term.cost + 0.3)
+
+
+class _Fact(Sequence[Any]):
+    __slots__ = ("_name", "_values")
+
+    def __init__(self, values: Sequence[Any], name: str) -> None:
+        self._values, self._name = values, name
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._values[index]
+        return MISSING if found is MISSING else getattr(found, self._name)
+
+
+def constants(test: Test, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
+    """The answers that occur most, as constants."""
+    counted = Counter(test.answers[row] for row in range(len(test.answers)) if test.rows >> row & 1)
+    for answer, _ in counted.most_common(most):
+        yield Term(written(answer), "", [answer] * len(test.answers), cost)
+
+
+def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
+    search = Search(test)
+    own = [term for term in terms.of("Ints") if term.text.endswith(".shape")]
+    if search.offer(own) or search.offer(terms.applications(("broadcast",))):
+        return search.candidates
+    search.offer(term for term in terms.of("Ints") if not term.text.endswith(".shape"))
+    search.offer(constants(test, 3, 3.0))
+    if search.complete and len({test.answers[row] for row in test.probes}) > 1:
+        return search.candidates
+    if search.offer(terms.applications(SHAPES), 0.5):
+        return search.candidates
+    if search.offer(fact(view, "shape", "Ints") for view in views):
+        return search.candidates
+    if search.offer(terms.applications(LARGE_SHAPES), 1.0):
+        return search.candidates
+    search.offer(formula_shapes(terms, test), 2.0)
+    return search.candidates
+
+
+def formula_shapes(terms: Terms, test: Test) -> Iterator[Term]:
+    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`."""
+    by_length: dict[int, list[int]] = {}
+    rows = [row for row in range(len(test.answers)) if test.rows >> row & 1]
+    for row in rows:
+        by_length.setdefault(len(test.answers[row]), []).append(row)
+    for own in by_length.values():
+        formulas = Formulas(terms, own[:400])
+        yield from _suffixed(terms, test, own[:400], formulas, None)
+    if len(by_length) > 1:
+        formulas = Formulas(terms, rows[:400])
+        yield from _suffixed(terms, test, rows[:400], formulas, terms)
+
+
+def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas, prefixes: Any) -> Iterator[Term]:
+    sources: list[tuple[str, Any, float]] = [("", lambda row: (), 0.0)]
+    for shape in terms.of("Ints"):
+        if not shape.text.endswith(".shape"):
+            continue
+        sources.append((shape.text, lambda row, values=shape.values: values[row], shape.cost))
+        for cut in (-1, -2, -3, 1, 2):
+            sources.append(
+                (
+                    f"first({shape.text}, {cut})",
+                    lambda row, values=shape.values, cut=cut: (
+                        MISSING if values[row] is MISSING or len(values[row]) < abs(cut) else tuple(values[row][:cut])
+                    ),
+                    shape.cost + 0.4,
+                )
+            )
+    for text, prefix, cost in sources:
+        heads = [prefix(row) for row in rows]
+        if any(head is MISSING for head in heads):
+            continue
+        rest = [test.answers[row][len(head) :] for head, row in zip(heads, rows, strict=True)]
+        length = len(rest[0])
+        if not 0 < length <= 6 or any(len(each) != length for each in rest):
+            continue
+        if any(test.answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
+            continue
+        found = [formulas.find([each[index] for each in rest]) for index in range(length)]
+        if any(each is None for each in found):
+            continue
+        sizes = f"({', '.join(each[0] for each in found if each)}{',' if length == 1 else ''})"
+        expression = f"{text} + {sizes}" if text else sizes
+        price = cost + sum(each[1] for each in found if each)
+        yield Term(expression, "Ints", _Known(dict(zip(rows, (test.answers[row] for row in rows), strict=True)), len(test.answers)), price)
+
+
+class _Known(Sequence[Any]):
+    """Values known on some rows only."""
+
+    def __init__(self, known: dict[int, Any], size: int) -> None:
+        self._known, self._size = known, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._known.get(index, MISSING)
+
+
+def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Sequence[Term]) -> list[Candidate]:
+    search = Search(test)
+    shape = Term("shape", "Ints", shapes, 0.3)
+    search.offer(fact(view, "stride", "Strides") for view in views)
+    if search.complete:
+        return search.candidates
+    contiguous = terms.application(PRIMITIVES["contiguous"], (shape,))
+    if search.offer([contiguous]):
+        return search.candidates
+    tensors = terms.of("Tensor")
+    search.offer(Term(f"{each.text}.stride", "Strides", _Fact(each.values, "stride"), each.cost + 0.2) for each in tensors)
+    search.offer(terms.application(PRIMITIVES["preserved"], (each,)) for each in tensors)
+    search.offer(terms.applications(("like_in_format",)))
+    search.offer(iterated(terms, shape))
+    if search.complete:
+        return search.candidates
+    search.offer((of_view for view in views for of_view in _laid_out_as(terms, shape, view)), 0.5)
+    if search.complete:
+        return search.candidates
+    for name in ("suggested", "suggested_exactly"):
+        search.offer(terms.application(PRIMITIVES[name], (shape, each)) for each in tensors)
+    search.offer(
+        terms.application(PRIMITIVES["suggested_by_either"], (shape, left, right))
+        for number, left in enumerate(tensors)
+        for right in tensors[number + 1 : number + 3]
+    )
+    search.offer(terms.application(PRIMITIVES[name], (shape,)) for name in ("channels_last", "column_major"))
+    search.offer(terms.application(PRIMITIVES["of_format"], (shape, each)) for each in terms.of("Format"))
+    search.offer(permutations(terms, test, shape), 0.5)
+    search.offer((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5)
+    search.offer(_of_lists(terms, shape), 0.2)
+    search.offer(constants(test, 2, 4.0))
+    return search.candidates
+
+
+def iterated(terms: Terms, shape: Term) -> Iterator[Term]:
+    """What TensorIterator makes of some operands, as they are or copied into the type they have together."""
+    for tail in terms.tails("Operand"):
+        yield terms.application(PRIMITIVES["iterated"], (shape, *tail))
+        together = terms.application(PRIMITIVES["promoted"], tail)
+        for dtype in (together, terms.application(PRIMITIVES["floating"], (together,))):
+            yield terms.application(PRIMITIVES["iterated_as"], (shape, dtype, *tail))
+
+
+def _laid_out_as(terms: Terms, shape: Term, view: Term) -> Iterator[Term]:
+    """Layouts that follow a view that is never returned."""
+    yield terms.application(PRIMITIVES["preserved"], (view,))
+    yield terms.application(PRIMITIVES["iterated"], (shape, view))
+    yield terms.application(PRIMITIVES["suggested"], (shape, view))
+
+
+def _of_lists(terms: Terms, shape: Term) -> Iterator[Term]:
+    for each in terms.of("Tensors"):
+        for name in ("joined_strides",):
+            yield terms.application(PRIMITIVES[name], (shape, each))
+
+
+def permutations(terms: Terms, test: Test, shape: Term) -> Iterator[Term]:
+    """Dense layouts in the orders in which outputs were seen, as they are and counted from the last dimension."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    for row in test.probes:
+        stride, sizes = test.answers[row], shape.values[row]
+        if stride is MISSING or sizes is MISSING or len(stride) < 2 or any(size < 2 for size in sizes):
+            continue
+        order = tuple(sorted(range(len(stride)), key=lambda dim: -stride[dim]))
+        if order != tuple(range(len(order))):
+            seen[order] += 1
+    for order, _ in seen.most_common(8):
+        constant = Term(written(order), "Permutation", [order] * len(test.answers), 1.0)
+        yield terms.application(PRIMITIVES["permuted"], (shape, constant))
+
+
+def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
+    search = Search(test)
+    search.offer(terms.of("Dtype"))
+    search.offer(terms.applications(("promoted",)), 0.2)
+    if search.complete and len({test.answers[row] for row in test.probes}) > 1:
+        return search.candidates
+    seen = Counter(answer for answer in test.answers if answer is not MISSING)
+    search.offer(
+        Term(CONSTANT_NAMES[dtype], "Dtype", [dtype] * len(test.answers), 1.8 if dtype in _PLAIN_TYPES else 2.6)
+        for dtype, _ in seen.most_common(5)
+    )
+    search.offer([terms.application(PRIMITIVES["default_dtype"], ())])
+    bases = [*terms.of("Dtype"), *terms.applications(("promoted", "promoted_alike"))]
+    for name in TYPES:
+        if PRIMITIVES[name].takes == ("Dtype",):
+            search.offer((terms.application(PRIMITIVES[name], (each,)) for each in bases), 0.3)
+    return search.candidates
+
+
+_PLAIN_TYPES: Final = (torch.bool, torch.int64, torch.float32)
+
+
+def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
+    search = Search(test)
+    zero = Term("0", "Offset", [0] * len(test.answers), 0.3)
+    if search.offer([zero]):
+        return search.candidates
+    search.offer(terms.of("Offset"))
+    if search.complete:
+        return search.candidates
+    search.offer(fact(view, "storage_offset", "Offset") for view in views)
+    search.offer(term for term in terms.of("Int") if term.text.isidentifier())
+    return search.candidates
+
+
+def grad_candidates(terms: Terms, test: Test, operands: Sequence[Term]) -> list[Candidate]:
+    """Whether an output requires a gradient: never, or where the gradient mode is on and an argument does."""
+    search = Search(test)
+    never = Term("False", "Bool", [False] * len(test.answers), 0.3)
+    if search.offer([never]):
+        return search.candidates
+    tensors = list(operands)
+    choices = [tensors] + [[each] for each in tensors] + ([tensors[:number] for number in range(2, len(tensors))])
+    for chosen in choices:
+        applied = terms.application(PRIMITIVES["any_requires_grad"], chosen)
+        search.offer([Term(f"grad_mode and {applied.text}", "Bool", applied.values, applied.cost)])
+        if search.complete:
+            break
+    return search.candidates
+
+
+def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
+    """A lazy bit: always or never set, as on a tensor given, or the contrary."""
+    size = terms.sample.size
+    yield Term("False", "Bool", [False] * size, 0.3)
+    yield Term("True", "Bool", [True] * size, 0.4)
+    for each in terms.of("Tensor"):
+        own = fact(each, flag, "Bool")
+        yield own
+        yield Term(f"not {own.text}", "Bool", [v if v is MISSING else not v for v in own.values], own.cost + 0.2)
+
+
+def count_candidates(terms: Terms, test: Test) -> list[Candidate]:
+    """How many outputs a list has."""
+    search = Search(test)
+    search.offer(_lengths(terms))
+    if search.complete:
+        return search.candidates
+    search.offer(term for term in terms.of("Int") if term.text[0].isalpha())
+    search.offer(_sizes(terms))
+    search.offer(terms.applications(("pieces", "size_at")))
+    chunks = list(terms.applications(("chunk_size",)))
+    search.offer(
+        terms.application(PRIMITIVES["pieces"], (tensor, size, dim))
+        for size in chunks
+        for tensor in terms.of("Strided")
+        for dim in terms.of("Int")
+    )
+    search.offer(constants(test, 4, 3.0))
+    search.offer(
+        Term(f"{each.text} + 1", "Int", [MISSING if v is MISSING else v + 1 for v in each.values], each.cost + 1)
+        for each in _lengths(terms)
+    )
+    return search.candidates
+
+
+def _lengths(terms: Terms) -> Iterator[Term]:
+    for kind in ("Tensors", "Ints"):
+        for each in terms.of(kind):
+            if each.text[0].isalpha():
+                yield Term(f"rank({each.text})", "Int", [v if v is MISSING else len(v) for v in each.values], each.cost + 0.2)
+
+
+def _sizes(terms: Terms) -> Iterator[Term]:
+    for each in terms.of("Tensor"):
+        for index in (0, -1, 1):
+            values = [
+                v if v is MISSING else (v.shape[index] if -len(v.shape) <= index < len(v.shape) else MISSING)
+                for v in each.values
+            ]
+            yield Term(f"{each.text}.shape[{index}]", "Int", values, each.cost + 0.5)

@@ -1,0 +1,203 @@
+"""The study of one operator: learn, try to refute with new inputs on the real operator, learn again.
+
+Deterministic for given calls and seed. Knows nothing of files or of other operators.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from passes.infer.assess import Tally, tally
+from passes.infer.inputs import FILLS
+from passes.infer.learn import is_plain, learn
+from passes.infer.observe import NOT_MADE
+from passes.infer.variants import Variant, identity, variants
+from passes.infer.worker import Crash
+from passes.meta import TensorMeta
+from passes.outcome import leaves
+from passes.record.calls import Call, Failure
+from passes.rules.rule import UNKNOWN, Rule, always
+
+MOST_BASES: Final = 500  # recorded calls that trials are made from
+MOST_CALLS: Final = 4000  # recorded calls of one operator that are looked at
+ROUNDS: Final = 7
+REPEATED: Final = 24  # trials made again with other values, to see whether the outcome depends on them
+
+
+class Laboratory(Protocol):
+    """What runs trials: passes.infer.worker.Laboratory."""
+
+    def observe_all(
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = ..., fill: str | None = ...
+    ) -> list[Call | Crash]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How hard to look: `trials` in each round, of at most `rounds`; `seconds` bounds the whole study."""
+
+    trials: int = 220
+    rounds: int = ROUNDS
+    seed: int = 0
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The rules found, and how: trials made, those that refuted an earlier rule, crashes, and time."""
+
+    op: str
+    level: str
+    rules: tuple[Rule, ...]
+    calls: int
+    trials: int
+    refuted: int
+    crashes: tuple[Crash, ...]
+    seconds: float
+    clean: bool
+
+
+def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | None, plan: Plan = Plan()) -> Study:  # noqa: B008
+    """Rules for `op` that explain `calls` and that no trial refuted in the last round."""
+    started = time.monotonic()
+    draw = random.Random(f"{plan.seed} {level} {op}")
+    recorded = _bounded(_distinct(calls), draw)
+    known = {identity(Variant(call.arguments, call.shares)): call for call in recorded}
+    bases = _sample(recorded, MOST_BASES, draw)
+    must: list[Call] = []
+    rules = _explaining(op, level, list(known.values()), must)
+    crashes: list[Crash] = []
+    trials = refuted = 0
+    clean = laboratory is None
+    data_dependent = False
+    for number in range(plan.rounds if laboratory is not None and bases else 0):
+        assert laboratory is not None
+        chosen = list(variants(bases, draw, plan.trials))
+        if not chosen:
+            clean = True
+            break
+        seen = _made(laboratory.observe_all(op, level, chosen), crashes)
+        if number == 0:
+            data_dependent = _depends_on_values(op, level, laboratory, recorded, draw)
+            if data_dependent:
+                break
+        trials += len(seen)
+        found = tally(op, rules, seen)
+        refuted += found.wrong
+        clean = found.wrong == 0
+        if clean and number and found.unknown <= 0.02 * found.calls:
+            break
+        if time.monotonic() - started > plan.seconds:
+            break
+        must += [call for call in seen if not isinstance(call.outcome, Failure)][-MOST_BASES:] if found.wrong else []
+        known.update((identity(Variant(call.arguments, call.shares)), call) for call in seen)
+        bases = _sample([*bases, *(call for call in seen if not isinstance(call.outcome, Failure))], MOST_BASES, draw)
+        rules = _explaining(op, level, list(known.values()), must)
+    if data_dependent or not clean:
+        rules = _confirmed(op, level, rules, laboratory, bases, draw, plan) if not data_dependent else _unknown(rules)
+    evidence = [
+        replace(rule, provenance=replace(rule.provenance, calls=len(recorded), trials=trials, refuted=refuted))
+        for rule in rules
+    ]
+    seconds = time.monotonic() - started
+    return Study(op, level, tuple(evidence), len(recorded), trials, refuted, tuple(crashes), seconds, clean)
+
+
+def _distinct(calls: Sequence[Call]) -> list[Call]:
+    found: dict[object, Call] = {}
+    for call in calls:
+        if is_plain(call):
+            found.setdefault((identity(Variant(call.arguments, call.shares)), isinstance(call.outcome, Failure)), call)
+    return list(found.values())
+
+
+def _bounded(calls: Sequence[Call], draw: random.Random) -> list[Call]:
+    """At most MOST_CALLS, without the largest: sizes beyond the ordinary say little."""
+    return list(calls) if len(calls) <= MOST_CALLS else _sample(calls, MOST_CALLS, draw)
+
+
+def _sample(calls: Sequence[Call], most: int, draw: random.Random) -> list[Call]:
+    """At most so many, those that succeeded and smaller ones first."""
+    good = [call for call in calls if not isinstance(call.outcome, Failure)]
+    if len(good) <= most:
+        return good
+    return draw.sample(sorted(good, key=_elements)[: 4 * most], most)
+
+
+def _elements(call: Call) -> int:
+    metas = leaves(tuple(call.arguments.values()))
+    return sum(int(meta.element_count) for meta in metas if isinstance(meta, TensorMeta))
+
+
+def _made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
+    """The trials that were made; crashes are noted."""
+    crashes += [each for each in seen if isinstance(each, Crash)]
+    return [
+        each
+        for each in seen
+        if isinstance(each, Call)
+        and is_plain(each)
+        and not (isinstance(each.outcome, Failure) and each.outcome.error in NOT_MADE)
+    ]
+
+
+def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> list[Rule]:
+    """Rules learned of a part of the calls that reproduce all; `must` grows by those that needed it."""
+    rules: list[Rule] = []
+    for _ in range(4):
+        rules = learn(op, level, calls, must)
+        wrong = _contradicting(op, rules, calls)
+        if not wrong:
+            break
+        must += wrong[:200]
+    return rules
+
+
+def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> list[Call]:
+    found = tally(op, rules, calls, examples=1 << 30)
+    return [call for call, said in found.examples if said is not None]
+
+
+def _depends_on_values(
+    op: str, level: str, laboratory: Laboratory, calls: Sequence[Call], draw: random.Random
+) -> bool:
+    """Whether calls with equal inputs but other values in them give outcomes of other shapes."""
+    chosen = [Variant(call.arguments, call.shares) for call in _sample(calls, REPEATED, draw)]
+    outcomes: dict[int, set[str]] = {}
+    for fill in FILLS:
+        for index, call in enumerate(_made(laboratory.observe_all(op, level, chosen, fill=fill), [])):
+            if not isinstance(call.outcome, Failure):
+                outcomes.setdefault(hash(identity(Variant(call.arguments, call.shares))), set()).add(repr(call.outcome))
+    return any(len(found) > 1 for found in outcomes.values())
+
+
+def _unknown(rules: Sequence[Rule]) -> list[Rule]:
+    return [replace(rule, form=always(UNKNOWN), outputs=(), writes={}) for rule in rules]
+
+
+def _confirmed(
+    op: str,
+    level: str,
+    rules: Sequence[Rule],
+    laboratory: Laboratory | None,
+    bases: Sequence[Call],
+    draw: random.Random,
+    plan: Plan,
+) -> list[Rule]:
+    """The rules that a last round does not refute; the others say that nothing is known."""
+    if laboratory is None or not bases:
+        return list(rules)
+    seen = _made(laboratory.observe_all(op, level, list(variants(bases, draw, 2 * plan.trials))), [])
+    kept: list[Rule] = []
+    for rule in rules:
+        own = [call for call in seen if tuple(call.arguments) == rule.parameters]
+        found: Tally = tally(op, [rule], own)
+        kept += [rule] if found.wrong <= TOLERATED * found.answered else _unknown([rule])
+    return kept
+
+
+TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds

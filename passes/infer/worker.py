@@ -1,0 +1,280 @@
+"""The laboratory: trials in another process, so that an operator that crashes or hangs costs one trial.
+
+A keeper process, started once, forks a runner for every batch; a runner that dies is replaced by one that
+goes on after the trial that killed it. Requests and answers are lines of JSON in the corpus's own forms.
+Knows nothing of what the trials are for.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Final, NoReturn, Self
+
+import torch
+
+from passes.infer.inputs import NotMaterialised, fill_pools
+from passes.infer.observe import INPUT_FACTS, SEED, call_from, conditions, not_made, observe, observed
+from passes.infer.resolve import Target, UnknownOperator, resolve
+from passes.infer.texts import arguments_from, texts_of
+from passes.infer.variants import Variant
+from passes.meta import TensorMeta
+from passes.record.calls import Call
+from passes.record.schema import OUTCOME_NAMES
+
+MOST_MEMORY: Final = 2 << 30  # bytes of address space that a runner may take beyond what it starts with
+FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
+PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
+TIMEOUT: Final = "timeout"
+ANSWERED: Final = (*INPUT_FACTS, *OUTCOME_NAMES)  # what is sent back, in this order
+
+Crashes = dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A trial that killed its process: `reason` is `timeout`, the signal's name, or how the process ended."""
+
+    op: str
+    level: str
+    variant: Variant
+    reason: str
+
+
+class LaboratoryError(RuntimeError):
+    """The keeper of a laboratory ended, or cannot be started."""
+
+
+class Laboratory:
+    """Runs trials in another process, which is started when it is entered.
+
+    `modules` are imported there first: those that register operators. With `forked` the process is a copy of
+    this one, which knows all operators of this one already; the only way for those of a script or a notebook,
+    and safe as long as no other thread of it is using torch.
+    """
+
+    def __init__(self, modules: Sequence[str] = (), forked: bool = False) -> None:
+        self._modules = tuple(modules)
+        self._start = _fork_keeper if forked else _spawn_keeper
+        self._keeper: Keeper | None = None
+
+    def __enter__(self) -> Self:
+        self._keeper = self._start(self._modules)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = None
+
+    def observe_all(
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = 2.0, fill: str | None = None
+    ) -> list[Call | Crash]:
+        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` bounds each trial.
+
+        `fill` is as in `observe`. Raises UnknownOperator if the process has none of this name, and
+        LaboratoryError if it was killed; then it is another one that answers next time.
+        """
+        if self._keeper is None:
+            raise LaboratoryError("a laboratory is open inside of a `with` only")
+        texts = [(*texts_of(variant.arguments), variant.shares) for variant in variants]
+        request = {"op": op, "level": level, "seconds": seconds, "fill": fill, "variants": texts}
+        try:
+            answers = self._keeper.ask(request, len(variants))
+        except LaboratoryError:
+            self._keeper.close()
+            self._keeper = self._start(self._modules)
+            raise
+        return [_call_or_crash(op, level, variant, answer) for variant, answer in zip(variants, answers, strict=True)]
+
+
+def _call_or_crash(op: str, level: str, variant: Variant, answer: Any) -> Call | Crash:
+    match answer:
+        case {"crash": reason}:
+            return Crash(op, level, variant, reason)
+        case {"refused": error, "message": message}:
+            return not_made(op, level, *variant, error, message)
+        case _:
+            return call_from(op, level, *variant, dict(zip(ANSWERED, answer, strict=True)))
+
+
+class Keeper:
+    """The asking end of a keeper process."""
+
+    def __init__(self, pid: int, requests: IO[bytes], answers: IO[bytes]) -> None:
+        self._pid = pid
+        self._requests = requests
+        self._answers = answers
+
+    def ask(self, request: Mapping[str, Any], expected: int) -> list[Any]:
+        """The answers to the trials of a request. Raises UnknownOperator or LaboratoryError."""
+        try:
+            self._requests.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+            self._requests.flush()
+        except OSError as error:
+            raise LaboratoryError(f"the laboratory's process has ended: {error}") from error
+        answers: list[Any] = []
+        while len(answers) < expected:
+            line = self._answers.readline()
+            if not line.endswith(b"\n"):
+                raise LaboratoryError(f"the laboratory's process ended after {len(answers)} of {expected} answers")
+            answer = json.loads(line)
+            if type(answer) is dict and "unknown" in answer:
+                raise UnknownOperator(answer["unknown"])
+            answers.append(answer)
+        return answers
+
+    def close(self) -> None:
+        """End the process: it ends when nobody can ask any more."""
+        for end in (self._requests, self._answers):
+            with suppress(BrokenPipeError):  # it has ended already, and what was to be sent is lost
+                end.close()
+        os.waitpid(self._pid, 0)
+
+
+def _spawn_keeper(modules: Sequence[str]) -> Keeper:
+    """A new process of Python, which finds modules where this one does."""
+    command = [sys.executable, "-m", "passes.infer.worker", *modules]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
+    assert process.stdin is not None and process.stdout is not None
+    return Keeper(process.pid, process.stdin, process.stdout)
+
+
+def _fork_keeper(modules: Sequence[str]) -> Keeper:
+    """A copy of this process."""
+    (asked, ask), (answered, answer) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ask)
+        os.close(answered)
+        _ending(partial(keep, os.fdopen(asked, "rb"), answer, modules))
+    os.close(asked)
+    os.close(answer)
+    return Keeper(pid, os.fdopen(ask, "wb"), os.fdopen(answered, "rb"))
+
+
+def _ending(work: Callable[[], None]) -> NoReturn:
+    """End a forked process with its work, without what the original process does at its own end."""
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        if status:
+            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        os._exit(status)
+
+
+def keep(requests: IO[bytes], answers: int, modules: Sequence[str]) -> None:
+    """Answer requests until there are no more."""
+    for module in modules:
+        import_module(module)
+    torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _warm_up()
+    for line in requests:
+        _answer(json.loads(line), answers)
+
+
+def _warm_up() -> None:
+    """Do what a process does once (torch imports much at the first call of some kinds), so that no runner has to."""
+    fill_pools(SEED)
+    meta = TensorMeta((2, 2), (2, 1))
+    for op, level in (("aten::neg", "aten"), ("torch.neg", "function")):
+        observe(op, level, {"self": meta}, (0,))
+
+
+def _answer(request: dict[str, Any], answers: int) -> None:
+    """Make all the trials of a request, whatever they do to the processes that make them."""
+    try:
+        target = resolve(request["op"], request["level"])
+    except UnknownOperator as error:
+        _send(answers, json.dumps({"unknown": error.args[0]}).encode() + b"\n")
+        return
+    crashes: Crashes = {}
+    count = len(request["variants"])
+    with mmap.mmap(-1, PROGRESS.size) as progress:
+        sent = 0
+        while sent < count:
+            pid = os.fork()
+            if pid == 0:
+                _ending(partial(_run, target, request, sent, crashes, progress, answers))
+            _, status = os.waitpid(pid, 0)
+            running, sent = PROGRESS.unpack(progress)
+            if status != 0:
+                crashes[running] = _reason(status)
+
+
+def _reason(status: int) -> str:
+    if not os.WIFSIGNALED(status):
+        return f"exit {os.waitstatus_to_exitcode(status)}"
+    number = os.WTERMSIG(status)
+    return TIMEOUT if number == signal.SIGALRM else signal.Signals(number).name
+
+
+def _run(
+    target: Target, request: Mapping[str, Any], first: int, crashes: Crashes, progress: mmap.mmap, answers: int
+) -> None:
+    """Make the trials from number `first` on and send their answers. May be killed by any of them."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _limit_memory()
+    variants, unsent, sent = request["variants"], bytearray(), first
+    with conditions(), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        for index in range(first, len(variants)):
+            PROGRESS.pack_into(progress, 0, index, sent)
+            if index in crashes:
+                answer: Any = {"crash": crashes[index]}
+            else:
+                signal.setitimer(signal.ITIMER_REAL, request["seconds"])
+                answer = _trial(target, request["level"], variants[index], request["fill"])
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            unsent += json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+            if len(unsent) > FLUSHED or index + 1 == len(variants):
+                _send(answers, unsent)
+                sent = index + 1
+                PROGRESS.pack_into(progress, 0, index, sent)
+                unsent.clear()
+
+
+def _trial(target: Target, level: str, variant: Sequence[Any], fill: str | None) -> Any:
+    arguments, given, shares = variant
+    try:
+        found = observed(target, level, arguments_from((arguments, given)), shares, fill)
+    except NotMaterialised as error:
+        return {"refused": type(error).__name__, "message": str(error)}
+    return [found[name] for name in ANSWERED]
+
+
+def _limit_memory() -> None:
+    """Let large results fail to be allocated rather than exhaust the machine."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + MOST_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _send(answers: int, text: bytes | bytearray) -> None:
+    left = memoryview(text)
+    while left:
+        left = left[os.write(answers, left) :]
+
+
+if __name__ == "__main__":
+    answers_to = os.dup(1)
+    os.dup2(2, 1)
+    keep(sys.stdin.buffer, answers_to, sys.argv[1:])

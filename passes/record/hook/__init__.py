@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: what Python processes started by a recorded program find there."""

@@ -1,0 +1,143 @@
+"""Passes over a graph one after the other, on a copy, with a report of what was done where.
+
+After each pass the graph is checked by whoever made the pipeline. Knows nothing of how graphs are captured,
+checked or printed: that is given to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch.fx import Graph, Node
+
+from passes.evaluate import Evaluator
+from passes.rewrite.draft import Draft, Firing, Refusal
+from passes.rewrite.rule import Rule, Rules
+
+
+@dataclass(frozen=True)
+class GraphPass:
+    """A pass that is written on graphs: it changes a draft and notes what it did."""
+
+    name: str
+    apply: Callable[[Draft], None]
+
+
+Pass = Rule | GraphPass
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a pipeline did to one graph. `counts` has every pass, those too that found nothing."""
+
+    counts: Mapping[str, int]
+    firings: tuple[Firing, ...]
+    refusals: tuple[Refusal, ...]
+    before: str
+    after: str
+    calls: tuple[int, int]
+    seconds: float
+
+    @property
+    def idle(self) -> list[str]:
+        """The passes that found nothing to do."""
+        return [name for name, count in self.counts.items() if not count]
+
+    @property
+    def diff(self) -> str:
+        """The graph before and after, as a unified diff."""
+        lines = difflib.unified_diff(
+            self.before.splitlines(), self.after.splitlines(), "before", "after", lineterm="", n=2
+        )
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        lines = [f"{self.calls[0]} calls, {self.calls[1]} after rewriting, in {self.seconds * 1e3:.0f} ms"]
+        width = max((len(name) for name in self.counts), default=0)
+        lines += [f"  {name:<{width}}  {count or 'never'}" for name, count in self.counts.items()]
+        fired = Counter((firing.rule, firing.line) for firing in self.firings)
+        lines += [f"    {rule} at {line or 'a line unknown'}{_times(count)}" for (rule, line), count in fired.items()]
+        refused = Counter((refusal.rule, refusal.line, refusal.why) for refusal in self.refusals)
+        lines += [
+            f"    {rule} not at {line or 'a line unknown'}{_times(count)}: {why}"
+            for (rule, line, why), count in refused.items()
+        ]
+        return "\n".join(lines)
+
+
+def _times(count: int) -> str:
+    return f", {count} times" if count > 1 else ""
+
+
+@dataclass
+class Pipeline:
+    """Passes in their order. `check(graph, evaluator)` raises when a graph is unsound, `show(graph)` prints one."""
+
+    passes: Sequence[Pass]
+    rules: Rules
+    evaluator: Evaluator
+    check: Callable[[Graph, Evaluator], None]
+    show: Callable[[Graph], str]
+    reports: list[Report] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Make patterns of the rules. Raises RuleError for a rule that cannot be used."""
+        for step in self.passes:
+            if isinstance(step, Rule):
+                self.rules.spellings(step)
+
+    def run(self, graph: Graph, attributes: Mapping[str, Any]) -> tuple[Graph, dict[str, Any], Report]:
+        """The rewritten graph with its constants, and what was done; what was given stays as it is.
+
+        Raises RuleError when a rule fails its check, and what `check` raises.
+        """
+        began = time.perf_counter()
+        draft = Draft(copied(graph), dict(attributes), self.evaluator)
+        counts: dict[str, int] = {}
+        for step in self.passes:
+            before = len(draft.firings)
+            draft.changed = _nobody
+            if isinstance(step, Rule):
+                self.rules.apply(step, draft)
+            else:
+                step.apply(draft)
+            fired = len(draft.firings) - before
+            counts[step.name] = counts.get(step.name, 0) + fired
+            if fired:
+                draft.forget()
+                self.check(draft.graph, self.evaluator)
+        report = Report(
+            counts,
+            tuple(draft.firings),
+            tuple(draft.refusals),
+            self.show(graph),
+            self.show(draft.graph),
+            (call_count(graph), call_count(draft.graph)),
+            time.perf_counter() - began,
+        )
+        self.reports.append(report)
+        return draft.graph, draft.attributes, report
+
+
+def copied(graph: Graph) -> Graph:
+    """The same nodes under the same names, in a graph of their own."""
+    copy, known = Graph(), dict[Node, Node]()
+    for node in graph.nodes:
+        known[node] = new = copy.node_copy(node, known.__getitem__)
+        if node.op == "placeholder":
+            new.target = node.target
+    return copy
+
+
+def call_count(graph: Graph) -> int:
+    """How many operators a graph calls."""
+    return sum(node.op.startswith("call_") for node in graph.nodes)
+
+
+def _nobody(node: Node) -> None:
+    """Nobody is to be told of changes."""

@@ -1,0 +1,257 @@
+"""Rules: a pattern and its replacement as plain Python functions, with an example of what they are given.
+
+`Rule` is what people write. `Rules` makes patterns of the functions with a tracer that it is given, applies
+them to drafts, and has each checked on random inputs before its first use.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import path
+from typing import Any, Final
+
+import torch
+from torch.fx import Graph, Node
+
+from passes.meta import TensorMeta
+from passes.reuse.calls import META
+from passes.rewrite.draft import Draft, Refused
+from passes.rewrite.match import Finder, Index, Match
+from passes.rewrite.pattern import Pattern, RuleError, pattern_of
+from passes.rewrite.verify import Sample, check_spelling
+
+Trace = Callable[[Callable[..., Any], Mapping[str, Any]], Graph]
+"""Captures a function called with these arguments by name. The targets of the graph's placeholders are names."""
+
+NO_SYMBOLS: Final = "sizes that are symbols"
+
+
+def always(match: Match) -> str:
+    """A condition that nothing has to meet."""
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What is looked for, in one or several spellings, and what takes its place.
+
+    `example` gives for each parameter of the functions a Sample, which makes it an open tensor, or a
+    constant, which makes it an open constant: any value is found where the example's stands, so that has to
+    be one that stands nowhere else. The replacement takes those of the parameters that it names; a
+    parameter that a spelling lacks must have a default there. `where(match)` says why a match does not
+    count, "" when it does. `dtypes` are those that the rule is checked with and used for. Without `gradients`,
+    it is for what needs none.
+    """
+
+    name: str
+    patterns: Sequence[Callable[..., Any]]
+    replacement: Callable[..., Any]
+    example: Mapping[str, Any]
+    where: Callable[[Match], str] = always
+    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
+    tolerance: float = 1.0
+    gradients: bool = True
+
+    @property
+    def place(self) -> str:
+        """Where the first pattern was written: `attention.py:31`."""
+        code = self.patterns[0].__code__
+        return f"{path.basename(code.co_filename)}:{code.co_firstlineno}"
+
+
+@dataclass(eq=False)
+class Spelling:
+    """One pattern of a rule, with what is needed to look for it and to check it."""
+
+    rule: Rule
+    function: Callable[..., Any]
+    pattern: Pattern
+    finder: Finder
+    example: Mapping[str, Any]
+    checked: bool = False
+
+    def replacement(self, arguments: Mapping[str, Any]) -> Any:
+        """Call the replacement with those of the arguments that it takes."""
+        return self.rule.replacement(**accepted(self.rule.replacement, arguments))
+
+    def check(self) -> int:
+        """Compare pattern and replacement on random inputs; gives the number of comparisons.
+
+        Raises RuleError naming the first input on which they differ.
+        """
+        count = check_spelling(
+            f"{self.pattern.place} {self.pattern.name}",
+            self.function,
+            self.replacement,
+            self.example,
+            self.rule.dtypes,
+            self.rule.tolerance,
+            self.rule.gradients,
+        )
+        self.checked = True
+        return count
+
+
+@dataclass
+class Rules:
+    """Rules made ready by one tracer: patterns, and replacements for the metas that they were needed for."""
+
+    trace: Trace
+    _spellings: dict[Rule, list[Spelling]] = field(default_factory=dict)
+    _replacements: dict[Any, Graph] = field(default_factory=dict)
+
+    def spellings(self, rule: Rule) -> list[Spelling]:
+        """The spellings of a rule, those with the most calls first.
+
+        Raises RuleError when a function cannot be captured whole, or does not go with the example.
+        """
+        found = self._spellings.get(rule)
+        if found is None:
+            found = [self._spelling(rule, function) for function in rule.patterns]
+            found.sort(key=lambda spelling: -len(spelling.pattern))
+            self._spellings[rule] = found
+        return found
+
+    def check(self, rule: Rule) -> int:
+        """Check every spelling of a rule on random inputs; gives the number of comparisons. Raises RuleError."""
+        return sum(spelling.check() for spelling in self.spellings(rule))
+
+    def apply(self, rule: Rule, draft: Draft) -> None:
+        """Replace every match in a draft. Raises RuleError when the rule fails its check."""
+        index = Index(draft.graph)
+        gone: set[Node] = set()
+
+        def changed(node: Node) -> None:
+            if node.graph is draft.graph and not node._erased:
+                index.add(node)
+            else:
+                index.remove(node)
+                gone.add(node)
+
+        draft.changed = changed
+        for spelling in self.spellings(rule):
+            refused: set[Node] = set()
+            for match in spelling.finder.find(index):
+                if gone.isdisjoint((*match.nodes, *match.inputs.values())) and match.outputs[0] not in refused:
+                    why = self._apply(spelling, match, draft)
+                    if why:
+                        refused.add(match.outputs[0])
+                        draft.refuse(rule.name, match.outputs[0], why)
+
+    def _apply(self, spelling: Spelling, match: Match, draft: Draft) -> str:
+        """Replace one match; gives why not. What the draft itself refuses it notes itself."""
+        rule = spelling.rule
+        result = match.result
+        if result is None or any(match.meta(name) is None for name in match.inputs):
+            return "something in it is not one tensor"
+        if result.requires_grad and not rule.gradients:
+            return "its gradients would differ"
+        floating = [meta.dtype for name in match.inputs if (meta := match.meta(name)) and meta.dtype.is_floating_point]
+        if any(dtype not in rule.dtypes for dtype in floating):
+            return f"the rule has not been checked for {next(dtype for dtype in floating if dtype not in rule.dtypes)}"
+        why = rule.where(match) or draft.hazard(match.nodes, match.outputs, match.inputs.values())
+        if why:
+            return why
+        if not spelling.checked:
+            spelling.check()
+        try:
+            graph = self._replacement(spelling, match)
+        except Refused as refused:
+            return str(refused)
+        draft.replace(
+            rule.name, match.nodes, match.outputs, lambda: _copied(graph, match, draft), place=spelling.pattern.place
+        )
+        return ""
+
+    def _spelling(self, rule: Rule, function: Callable[..., Any]) -> Spelling:
+        example = accepted(function, rule.example)
+        where = f"{path.basename(function.__code__.co_filename)}:{function.__code__.co_firstlineno} {function.__name__}"
+        missing = [name for name in inspect.signature(function).parameters if name not in example]
+        if missing:
+            raise RuleError(f"{where}: the example of the rule {rule.name!r} gives no {missing[0]}")
+        tensors = {name: value.example(rule.dtypes[0]) if isinstance(value, Sample) else value for name, value in example.items()}
+        constants = {name: value for name, value in example.items() if not isinstance(value, Sample)}
+        graph = self._traced(where, function, tensors)
+        pattern = pattern_of(function, graph, constants)
+        spelling = Spelling(rule, function, pattern, Finder(pattern), example)
+        known = {*pattern.inputs, *pattern.constants}
+        for name, parameter in inspect.signature(rule.replacement).parameters.items():
+            if name not in known and parameter.default is inspect.Parameter.empty:
+                raise RuleError(f"{where}: the replacement takes {name}, which the pattern has no use of")
+        given = {name: value for name, value in tensors.items() if name in known}
+        _same_outputs(where, _output_metas(graph), self._results(rule, given))
+        return spelling
+
+    def _results(self, rule: Rule, given: Mapping[str, Any]) -> list[Any]:
+        """The metas of what a rule's replacement gives for its example."""
+        arguments = accepted(rule.replacement, given)
+        key = (rule, tuple(arguments))
+        graph = self._replacements.get(key)
+        if graph is None:
+            graph = self._replacements[key] = self._traced(rule.name, rule.replacement, arguments)
+        return _output_metas(graph)
+
+    def _replacement(self, spelling: Spelling, match: Match) -> Graph:
+        """The replacement captured for the metas of a match; layers that look alike share it."""
+        metas = {name: match.meta(name) for name in match.inputs}
+        if any(meta is not None and meta.symbolic for meta in metas.values()):
+            raise Refused(NO_SYMBOLS)
+        constants = {name: value for name, value in match.constants.items()}
+        key = (spelling.rule, tuple(metas.items()), tuple((name, type(value), value) for name, value in constants.items()))
+        found = self._replacements.get(key)
+        if found is None:
+            inputs = {name: _stand_in(meta) for name, meta in metas.items() if meta is not None}
+            arguments = accepted(spelling.rule.replacement, {**inputs, **constants})
+            found = self._traced(spelling.rule.name, spelling.rule.replacement, arguments)
+            self._replacements[key] = found
+        return found
+
+    def _traced(self, where: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Graph:
+        graph = self.trace(function, arguments)
+        if any(node.op == "get_attr" for node in graph.nodes):
+            raise RuleError(f"{where}: {function.__name__} holds a tensor of its own; make it an argument")
+        return graph
+
+
+def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that a function has parameters for."""
+    parameters = inspect.signature(function).parameters
+    return {name: value for name, value in arguments.items() if name in parameters}
+
+
+def _stand_in(meta: TensorMeta) -> torch.Tensor:
+    """A tensor with a meta's facts whose memory nobody touches. Raises Refused for one without strides."""
+    if meta.stride is None:
+        raise Refused("a tensor without strides")
+    return torch.empty_strided(meta.shape, meta.stride, dtype=meta.dtype, device=meta.device)  # type: ignore[arg-type]
+
+
+def _copied(graph: Graph, match: Match, draft: Draft) -> list[Node]:
+    """A captured replacement made in a draft, on the inputs of a match."""
+    last, known = max(match.nodes), dict[Node, Node]()
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            known[node] = match.inputs[str(node.target)]
+        elif node.op == "output":
+            return [known[output] for output in node.args[0]]  # type: ignore[union-attr, index]
+        else:
+            target = ("method", node.target) if node.op == "call_method" else node.target
+            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), known.__getitem__)  # type: ignore[misc]
+            known[node] = draft.call(target, args, kwargs, last)  # type: ignore[arg-type]
+    raise AssertionError("a captured graph ends with an output")
+
+
+def _output_metas(graph: Graph) -> list[Any]:
+    output = next(iter(reversed(graph.nodes)))
+    return [node.meta.get(META) for node in output.args[0]]  # type: ignore[union-attr]
+
+
+def _same_outputs(where: str, pattern: list[Any], replacement: list[Any]) -> None:
+    """Raise RuleError unless pattern and replacement give as many tensors, of the same shapes and dtypes."""
+    if len(pattern) != len(replacement):
+        raise RuleError(f"{where}: the pattern gives {len(pattern)} tensors, the replacement {len(replacement)}")
+    for index, (one, other) in enumerate(zip(pattern, replacement, strict=True)):
+        if (one.shape, one.dtype, one.device) != (other.shape, other.dtype, other.device):
+            raise RuleError(f"{where}: result {index} is {one.name}, of the replacement {other.name}")

@@ -1,0 +1,29 @@
+"""The rules that are shipped, and the order in which they are applied.
+
+`STANDARD` holds for every graph, training included. `FROZEN` adds what is only worth its while, or only
+right, when parameters do not change: computations of parameters alone are then made once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passes.rewrite.pipeline import Pass
+from passes.rewrite.rules.attention import ATTENTION
+from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
+from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
+from passes.rewrite.rules.frozen import PREPARED
+from passes.rewrite.rules.linears import MERGED_LINEARS
+from passes.rewrite.rules.norms import HALF_RMS_NORM, LAYER_NORM, NORMALIZE, RMS_NORM
+from passes.rewrite.rules.redundant import REDUNDANT
+
+CLEANUP: Final[tuple[Pass, ...]] = (COMMON, FOLDING, DEAD_CODE, REDUNDANT)
+FUSIONS: Final[tuple[Pass, ...]] = (LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *ATTENTION)
+
+STANDARD: Final[tuple[Pass, ...]] = (*CLEANUP, *FUSIONS, REDUNDANT, DEAD_CODE)
+FROZEN: Final[tuple[Pass, ...]] = (
+    *CLEANUP,
+    *FUSIONS,
+    *CONVOLUTION_NORM,
+    *(MERGED_LINEARS, REDUNDANT, DEAD_CODE, PREPARED),
+)

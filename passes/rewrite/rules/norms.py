@@ -1,0 +1,189 @@
+"""Normalisations written out by hand, as models write them, to torch's fused operators.
+
+The mean of squares and the variance are over the last dimension. Results may differ in the last digits; in
+half precision the fused operators round once, where the written out ones round after every step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from passes.rewrite.match import Match
+from passes.rewrite.rule import Rule
+from passes.rewrite.verify import tensor
+
+
+def _last_dimension(match: Match) -> str:
+    """Weight and bias must be vectors as long as the last dimension of what is normalised."""
+    x = match.meta("x")
+    assert x is not None
+    for name in ("weight", "bias"):
+        meta = match.meta(name)
+        if meta is not None and meta.shape != x.shape[-1:]:
+            return f"the {name} is {meta.name} for {x.name}"
+        if meta is not None and meta.dtype != x.dtype:
+            return f"the {name} is {meta.name}, what is normalised {x.name}"
+    return ""
+
+
+# RMSNorm -----------------------------------------------------------------------------------------
+
+
+def rms_norm_weighted(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    return weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps))
+
+
+def rms_norm_bare(x: Tensor, eps: Any) -> Tensor:
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+
+def rms_norm_weighted_root(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
+
+
+def rms_norm_bare_root(x: Tensor, eps: Any) -> Tensor:
+    return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + eps)
+
+
+def rms_norm_factor_first(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    return x * (torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight)
+
+
+def rms_norm(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
+    return torch.rms_norm(x, (x.shape[-1],), weight, eps)
+
+
+RMS_EXAMPLE: Final = {"x": tensor(2, 3, 8), "weight": tensor(8), "eps": 0.0123}
+RMS_NORM: Final = Rule(
+    "RMSNorm",
+    (rms_norm_weighted, rms_norm_bare, rms_norm_weighted_root, rms_norm_bare_root, rms_norm_factor_first),
+    rms_norm,
+    RMS_EXAMPLE,
+    _last_dimension,
+)
+
+
+def rms_norm_in_float(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    wide = x.to(torch.float32)
+    return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(torch.bfloat16)
+
+
+def rms_norm_in_float_late(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps) * weight.float()).to(torch.bfloat16)
+
+
+HALF_RMS_NORM: Final = Rule(
+    "RMSNorm in bfloat16",
+    (rms_norm_in_float, rms_norm_in_float_late),
+    rms_norm,
+    RMS_EXAMPLE,
+    _last_dimension,
+    dtypes=(torch.bfloat16,),
+)
+
+
+def scaled_normalize_weighted(x: Tensor, weight: Tensor, scale: Any) -> Tensor:
+    return functional.normalize(x, dim=-1) * scale * weight
+
+
+def scaled_normalize(x: Tensor, scale: Any) -> Tensor:
+    return functional.normalize(x, dim=-1) * scale
+
+
+def rms_norm_of_length(x: Tensor, scale: float, weight: Tensor | None = None) -> Tensor:
+    return torch.rms_norm(x, (x.shape[-1],), weight, (1e-12 / scale) ** 2)
+
+
+def _scaled_by_root(match: Match) -> str:
+    x = match.meta("x")
+    assert x is not None
+    scale, length = match.constants["scale"], x.shape[-1]
+    if not isinstance(scale, int | float) or abs(scale * scale - length) > 1e-6 * length:
+        return f"the factor {scale} is not the root of the length {length}"
+    return _last_dimension(match)
+
+
+NORMALIZE: Final = Rule(
+    "RMSNorm from normalize",
+    (scaled_normalize_weighted, scaled_normalize),
+    rms_norm_of_length,
+    {"x": tensor(2, 3, 8), "weight": tensor(8), "scale": 8**0.5},
+    _scaled_by_root,
+    dtypes=(torch.float32, torch.float64),
+)
+
+
+# LayerNorm ---------------------------------------------------------------------------------------
+
+
+def layer_norm_by_squares(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / torch.sqrt(centred.pow(2).mean(-1, keepdim=True) + eps) * weight + bias
+
+
+def layer_norm_by_squares_apart(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    mean = x.mean(-1, keepdim=True)
+    return (x - mean) / torch.sqrt((x - mean).pow(2).mean(-1, keepdim=True) + eps) * weight + bias
+
+
+def layer_norm_by_squares_inverse(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + eps) * weight + bias
+
+
+def layer_norm_by_variance(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps) * weight + bias
+
+
+def layer_norm_by_variance_inverse(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + eps) * weight + bias
+
+
+def layer_norm_by_squares_bare(x: Tensor, eps: Any) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / torch.sqrt(centred.pow(2).mean(-1, keepdim=True) + eps)
+
+
+def layer_norm_by_squares_apart_bare(x: Tensor, eps: Any) -> Tensor:
+    mean = x.mean(-1, keepdim=True)
+    return (x - mean) / torch.sqrt((x - mean).pow(2).mean(-1, keepdim=True) + eps)
+
+
+def layer_norm_by_squares_inverse_bare(x: Tensor, eps: Any) -> Tensor:
+    centred = x - x.mean(-1, keepdim=True)
+    return centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + eps)
+
+
+def layer_norm_by_variance_bare(x: Tensor, eps: Any) -> Tensor:
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps)
+
+
+def layer_norm_by_variance_inverse_bare(x: Tensor, eps: Any) -> Tensor:
+    mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + eps)
+
+
+def layer_norm(x: Tensor, eps: float, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    return torch.layer_norm(x, (x.shape[-1],), weight, bias, eps)
+
+
+LAYER_NORM: Final = Rule(
+    "LayerNorm",
+    (
+        *(layer_norm_by_squares, layer_norm_by_squares_apart, layer_norm_by_squares_inverse),
+        *(layer_norm_by_variance, layer_norm_by_variance_inverse),
+        *(layer_norm_by_squares_bare, layer_norm_by_squares_apart_bare, layer_norm_by_squares_inverse_bare),
+        *(layer_norm_by_variance_bare, layer_norm_by_variance_inverse_bare),
+    ),
+    layer_norm,
+    {"x": tensor(2, 3, 8), "weight": tensor(8), "bias": tensor(8), "eps": 0.0123},
+    _last_dimension,
+)

@@ -1,0 +1,204 @@
+"""Rules as Python: source that a person can read, compiled into the function that evaluates them.
+
+The function takes the named arguments, `at` (for each parameter the number of its first tensor among all
+tensors given) and `grad_mode`, and gives an Outcome; it gives None where the rule does not know. No tensor
+is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from passes.meta import TensorMeta
+from passes.outcome import New, Outcome, Same
+from passes.rules import primitives
+from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
+from passes.rules.rule import UNKNOWN, Cases, Output, Rule, identifier
+
+Evaluation = Callable[..., Outcome | None]
+
+assert primitives
+INDENT: Final = "    "
+# The variable that holds the answer to each question about an output; parameters may be called like the questions.
+LOCALS: Final = {"shape": "shape", "stride": "_stride", "dtype": "_dtype", "storage_offset": "_offset", "requires_grad": "_grad"}
+FLAGS: Final = {"is_conj": "_conj", "is_neg": "_neg"}
+MANY: Final = re.compile(r"(?P<open>[\[(])each[\])] \* (?P<count>.+)")
+# What expressions raise on arguments that they do not fit.
+NO_VALUE: Final = (Undefined, AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
+
+
+class Refused(Exception):
+    """The rule says that the operator raises; `error` is the name of the exception's type."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+NAMESPACE: Final[dict[str, Any]] = {
+    **CONSTANTS,
+    "_New": New,
+    "_Same": Same,
+    "_Outcome": Outcome,
+    "_Meta": TensorMeta,
+    "_Refused": Refused,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A rule's function, and its source."""
+
+    evaluate: Evaluation
+    source: str
+
+
+def compiled(rule: Rule) -> Compiled:
+    source = "\n".join(lines_of(rule)) + "\n"
+    namespace = NAMESPACE | {f"_{name}": each.function for name, each in PRIMITIVES.items()}
+    exec(compile(source, f"<rule of {rule.op}>", "exec"), namespace)  # its expressions were validated
+    return Compiled(namespace["rule"], source)
+
+
+def lines_of(rule: Rule) -> Iterator[str]:
+    names = ", ".join(map(identifier, rule.parameters))
+    yield f"def rule({names}{', ' if names else ''}at, grad_mode):"
+    for line in [*_raising(rule.raises), *_written(rule), *_returned(rule)]:
+        yield INDENT + line
+
+
+_CALL: Final = re.compile(r"\b([A-Za-z_]\w*)\(")
+
+
+def _python(expression: str) -> str:
+    """An expression with the primitives under names that no parameter has."""
+    return _CALL.sub(lambda found: f"_{found[1]}(" if found[1] in PRIMITIVES else found[0], expression)
+
+
+def _raising(cases: Cases) -> Iterator[str]:
+    for case in cases:
+        yield f"if {_python(case.guard) or True}:"
+        yield f"{INDENT}raise _Refused({case.answer!r})"
+
+
+def _decision(name: str, cases: Cases, answer: Callable[[str], str] = _python) -> Iterator[str]:
+    """Statements that give `name` the first answer whose guard holds, or leave the rule."""
+    for number, case in enumerate(cases):
+        known = case.answer != UNKNOWN
+        statement = f"{name} = {answer(case.answer)}" if known else "return None"
+        if not case.guard:
+            yield statement if number == 0 else f"else: {statement}"
+            return
+        yield f"{'if' if number == 0 else 'elif'} {_python(case.guard)}: {statement}"
+    yield "else: return None" if cases else "return None"
+
+
+def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
+    """Statements that give `name` the New, Same or None (not written) that an output is.
+
+    `old` is the parameter written to, whose flags stay.
+    """
+    aliases = {case.answer for case in output.alias}
+    made = [alias for alias in sorted(aliases) if alias == "new" or alias.startswith("view ")]
+    yield from _decision("_alias", output.alias, repr)
+    for alias in sorted(aliases - {UNKNOWN} - set(made)):
+        if len(aliases) > 1:
+            yield f"if _alias == {alias!r}: {name} = {_same(alias)}"
+        else:
+            yield f"{name} = {_same(alias)}"
+    if not made:
+        return
+    nested = len(made) < len(aliases - {UNKNOWN})
+    if nested:
+        yield f"if _alias in {tuple(made)!r}:"
+    indent = INDENT if nested else ""
+    for question, local in LOCALS.items():
+        for line in _decision(local, getattr(output, question)):
+            yield indent + line
+    facts = "shape, _stride, _dtype, storage_offset=_offset, requires_grad=_grad"
+    flags = "" if old is None else f", is_conj={old}.is_conj, is_neg={old}.is_neg"
+    for question, local in FLAGS.items():
+        if cases := getattr(output, question):
+            for line in _decision(local, cases):
+                yield indent + line
+            flags += f", {question}={local}"
+    if old is not None:
+        yield f"{indent}if not grad_mode: _grad = {old}.requires_grad"
+        flags += f", is_leaf={old}.is_leaf if _grad == {old}.requires_grad else not _grad"
+    else:
+        flags += ", is_leaf=not _grad"
+    meta = f"_Meta({facts}{flags})"
+    if old is not None:
+        yield f"{indent}{name} = {meta}"
+        return
+    for number, alias in enumerate(made):
+        target = f"_New({meta}{', ' + _place(alias[5:]) if alias != 'new' else ''})"
+        if len(made) == 1:
+            yield f"{indent}{name} = {target}"
+        else:
+            yield f"{indent}{'if' if number == 0 else 'elif'} _alias == {alias!r}: {name} = {target}"
+
+
+def _same(alias: str) -> str:
+    return "None" if alias == "kept" else f"_Same({_place(alias[5:])})"
+
+
+def _place(parameter: str) -> str:
+    """The number of a tensor among those given; `tensors[i]` is one of a list."""
+    if parameter.endswith("[i]"):
+        return f"at[{parameter[:-3]!r}] + i"
+    return f"at[{parameter!r}]"
+
+
+def _written(rule: Rule) -> Iterator[str]:
+    yield "_mutated = {}"
+    for parameter, output in rule.writes.items():
+        name = identifier(parameter)
+        lists = "list" in rule.domain.kinds.get(parameter, ())
+        old = f"{name}[i]" if lists else name
+        lines = [
+            *_tensor("_written", output, old),
+            f"if _written is not None: _mutated[at[{parameter!r}]{' + i' if lists else ''}] = _written",
+        ]
+        yield f"for i in range(len({name})):" if lists else f"if {name} is not None:"
+        for line in lines:
+            yield INDENT + line
+
+
+def _returned(rule: Rule) -> Iterator[str]:
+    many = [case for case in rule.form if MANY.fullmatch(case.answer)]
+    if many:
+        yield from _decision("_many", rule.form, _count)
+        yield "_results = []"
+        yield "for i in range(_many):"
+        for line in [*_tensor("_result", rule.outputs[0]), "_results.append(_result)"]:
+            yield INDENT + line
+        opening = {MANY.fullmatch(case.answer)["open"] for case in many}  # type: ignore[index]
+        yield f"return _Outcome({'_results' if opening == {'['} else 'tuple(_results)'}, _mutated)"
+        return
+    yield from _decision("_form", rule.form, repr)
+    answers = sorted({case.answer for case in rule.form} - {UNKNOWN})
+    for answer in answers:
+        indent = ""
+        if len(answers) > 1:
+            yield f"if _form == {answer!r}:"
+            indent = INDENT
+        structure = answer
+        for number in present(answer):
+            for line in _tensor(f"_result_{number}", rule.outputs[number]):
+                yield indent + line
+            structure = re.sub(rf"\btensor_{number}\b", f"_result_{number}", structure)
+        yield f"{indent}return _Outcome({structure}, _mutated)"
+
+
+def _count(answer: str) -> str:
+    found = MANY.fullmatch(answer)
+    return _python(found["count"]) if found else "None"
+
+
+def present(form: str) -> list[int]:
+    """The numbers of the outputs that a form has: `(tensor_0, None)` has 0."""
+    return [int(number) for number in re.findall(r"\btensor_(\d+)\b", form)]

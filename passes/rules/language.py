@@ -1,0 +1,115 @@
+"""The language of rules: expressions over named arguments, a small part of Python's, and its primitives.
+
+    expression = name | constant | expression.fact | expression[constant] | primitive(expression, ...)
+               | (expression, ...) | expression + - * // % expression | comparison | not, and, or
+    fact       = shape | stride | storage_offset | dtype
+
+A name is a parameter of the operator, `shape` (the output's, where its stride or type is told), `i` (the
+number of an output among many alike) or `grad_mode`. A primitive is a Python function registered here with the
+types of what it takes and gives; the types lead the search of passes/infer. Rules come from files, so their
+text is checked against this grammar before Python compiles it: reading one executes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
+
+import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FACTS: Final = frozenset(("shape", "stride", "storage_offset", "dtype", "is_conj", "is_neg"))
+NODES: Final = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.Attribute, ast.Subscript, ast.Call),
+    *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod, ast.UnaryOp, ast.USub, ast.Not),
+    *(ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE),
+    *(ast.Is, ast.IsNot, ast.In, ast.NotIn),
+)
+# Types of expressions. A term of a type on the left can be used where one on the right is asked for.
+SUBTYPES: Final = {
+    "Tensor": ("Strided", "Operand"),
+    "Number": ("Operand",),
+    "Int": ("Dims",),
+    "Ints": ("Dims", "IntOrInts"),
+}
+
+
+class Undefined(Exception):
+    """An expression has no value for these arguments: the rule does not speak of such a call."""
+
+
+class RuleError(ValueError):
+    """A rule or a rulebook that cannot be read; says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A function of the language. `takes` are types; a last one with `*` stands for any number."""
+
+    name: str
+    function: Callable[..., Any]
+    takes: tuple[str, ...]
+    gives: str
+
+    @property
+    def variadic(self) -> bool:
+        return bool(self.takes) and self.takes[-1].startswith("*")
+
+
+PRIMITIVES: Final[dict[str, Primitive]] = {}
+
+
+def primitive(signature: str) -> Callable[[Function], Function]:
+    """Register a function of the language: `@primitive("Ints, Dims, Bool -> Ints")`."""
+    takes, _, gives = signature.partition("->")
+
+    def register(function: Function) -> Function:
+        name = function.__name__
+        types = tuple(part.strip() for part in takes.split(",") if part.strip())
+        PRIMITIVES[name] = Primitive(name, function, types, gives.strip())
+        return function
+
+    return register
+
+
+def undefined(why: str = "") -> NoReturn:
+    raise Undefined(why)
+
+
+# What rules may name besides parameters and primitives: torch's types.
+CONSTANTS: Final[dict[str, Any]] = {
+    name: found
+    for name, found in vars(torch).items()
+    if isinstance(found, torch.dtype | torch.memory_format | torch.layout)
+}
+CONSTANT_NAMES: Final = {found: name for name, found in sorted(CONSTANTS.items(), key=lambda pair: -len(pair[0]))}
+
+
+def checked(text: str, names: frozenset[str]) -> ast.expr:
+    """The syntax tree of an expression over `names`. Raises RuleError for what is not of the language."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except SyntaxError as error:
+        raise RuleError(f"{text!r} is no expression: {error.msg}") from error
+    for node in ast.walk(tree):
+        if not isinstance(node, NODES):
+            raise RuleError(f"{text!r}: {type(node).__name__} is not of the language of rules")
+        if isinstance(node, ast.Attribute) and node.attr not in FACTS:
+            raise RuleError(f"{text!r}: {node.attr!r} is no fact of a tensor; these are {sorted(FACTS)}")
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES):
+            raise RuleError(f"{text!r}: {ast.unparse(node.func)!r} is no primitive")
+        if isinstance(node, ast.Name) and node.id not in names and node.id not in (*PRIMITIVES, *CONSTANTS):
+            raise RuleError(f"{text!r}: nothing is called {node.id!r}")
+    return tree.body
+
+
+def written(value: Any) -> str:
+    """A constant as the language writes it."""
+    if isinstance(value, tuple):
+        return f"({''.join(written(part) + ', ' for part in value).strip()})" if value else "()"
+    if isinstance(value, torch.dtype | torch.memory_format | torch.layout):
+        return CONSTANT_NAMES[value]
+    return repr(value)

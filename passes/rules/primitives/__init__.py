@@ -1,0 +1,14 @@
+"""The primitives of the language, by subject. Importing this registers them all."""
+
+from passes.rules.primitives import (
+    indexing,
+    iterator,
+    layouts,
+    questions,
+    shapes,
+    types,
+    views,
+    windows,
+)
+
+__all__ = ["indexing", "iterator", "layouts", "questions", "shapes", "types", "views", "windows"]

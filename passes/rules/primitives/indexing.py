@@ -1,0 +1,56 @@
+"""Advanced indexing: the shape and strides of tensor[indices] (ATen/native/TensorAdvancedIndexing.cpp).
+
+`indices` has a tensor of integers or None for each dimension; masks are data-dependent, and undefined here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from passes.meta import TensorMeta
+from passes.rules.language import primitive, undefined
+from passes.rules.primitives.iterator import broadcast, iterated
+from passes.rules.primitives.views import Strided
+
+Ints = tuple[Any, ...]
+
+
+@primitive("Strided, Tensors -> Strided")
+def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
+    """Where all indices are adjacent their shape replaces their dimensions, else it comes first."""
+    rank = len(tensor.shape)
+    given = [(dim, index) for dim, index in enumerate(indices) if index is not None]
+    if not given or len(indices) > rank or any(not isinstance(index, TensorMeta) for _, index in given):
+        undefined("no indices")
+    if any(index.dtype in (torch.bool, torch.uint8) for _, index in given):
+        undefined("a mask decides the shape")
+    shape = broadcast(*(index for _, index in given))
+    dims = [dim for dim, _ in given]
+    adjacent = dims == list(range(dims[0], dims[-1] + 1))
+    order = list(range(rank)) if adjacent else [*dims, *(dim for dim in range(rank) if dim not in dims)]
+    source_shape = [tensor.shape[dim] for dim in order]
+    source_stride = [tensor.stride[dim] for dim in order]
+    before = dims[0] if adjacent else 0
+    after = before + len(dims)
+    result = (*source_shape[:before], *shape, *source_shape[after:])
+    if 0 in source_shape[before:after] and 0 not in shape:
+        undefined("an index into nothing")
+    restrided = Strided(result, (*source_stride[:before], *(0,) * len(shape), *source_stride[after:]), 0)
+    placed = [_placed(index, shape, before, len(source_shape) - after) for _, index in given]
+    return Strided(result, iterated(result, restrided, *placed), 0)
+
+
+def _placed(index: TensorMeta, shape: Ints, before: int, after: int) -> Strided:
+    """An index as TensorIterator sees it: broadcast, with size 1 for every dimension that is not indexed."""
+    missing = len(shape) - len(index.shape)
+    strides = (
+        *(0,) * missing,
+        *(
+            0 if size == 1 and wanted != 1 else step
+            for size, step, wanted in zip(index.shape, index.stride or (), shape[missing:], strict=True)
+        ),
+    )
+    return Strided((*(1,) * before, *shape, *(1,) * after), (*(0,) * before, *strides, *(0,) * after), 0)

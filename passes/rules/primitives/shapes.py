@@ -1,0 +1,261 @@
+"""Shapes: reductions, joins, lists of sizes given, and products of matrices.
+
+Dimensions may be negative, and count from the last then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from passes.rules.language import primitive, undefined
+
+Ints = tuple[Any, ...]
+
+
+def wrapped(dim: Any, rank: int) -> int:
+    """A dimension as a number from 0; a tensor without dimensions is taken to have one."""
+    rank = max(rank, 1)
+    if not isinstance(dim, int) or isinstance(dim, bool) or not -rank <= dim < rank:
+        undefined("no such dimension")
+    return dim % rank
+
+
+def dims_of(dims: Any, rank: int) -> set[int]:
+    """Dimensions from one, several or none."""
+    if isinstance(dims, int):
+        return {wrapped(dims, rank)}
+    if isinstance(dims, list | tuple):
+        return {wrapped(dim, rank) for dim in dims}
+    undefined("not dimensions")
+
+
+@primitive("Ints, Dims, Bool -> Ints")
+def reduced(shape: Sequence[Any], dims: Any, keepdim: Any) -> Ints:
+    """Without `dims`, or with size 1 in their place."""
+    gone = dims_of(dims, len(shape))
+    if keepdim:
+        return tuple(1 if dim in gone else size for dim, size in enumerate(shape))
+    return tuple(size for dim, size in enumerate(shape) if dim not in gone)
+
+
+@primitive("Ints, Dims, Bool -> Ints")
+def reduced_or_all(shape: Sequence[Any], dims: Any, keepdim: Any) -> Ints:
+    """As `reduced`; no dimensions (None or an empty list) mean all."""
+    if dims is None or (isinstance(dims, tuple | list) and not dims):
+        return (1,) * len(shape) if keepdim else ()
+    return reduced(shape, dims, keepdim)
+
+
+@primitive("Ints, Int -> Ints")
+def without(shape: Sequence[Any], dim: Any) -> Ints:
+    dim = wrapped(dim, len(shape))
+    return (*shape[:dim], *shape[dim + 1 :])
+
+
+@primitive("Ints, Int, Int -> Ints")
+def with_size(shape: Sequence[Any], dim: Any, size: Any) -> Ints:
+    """With another size at one dimension."""
+    if not shape:
+        return ()
+    dim = wrapped(dim, len(shape))
+    return (*shape[:dim], size, *shape[dim + 1 :])
+
+
+@primitive("Ints, Int, Int -> Ints")
+def inserted(shape: Sequence[Any], dim: Any, size: Any) -> Ints:
+    """With one more dimension before `dim`."""
+    dim = wrapped(dim, len(shape) + 1)
+    return (*shape[:dim], size, *shape[dim:])
+
+
+@primitive("Ints, Int, Ints -> Ints")
+def replaced(shape: Sequence[Any], dim: Any, sizes: Sequence[Any]) -> Ints:
+    """With the sizes of another shape in the place of one dimension."""
+    dim = wrapped(dim, len(shape))
+    return (*shape[:dim], *sizes, *shape[dim + 1 :])
+
+
+@primitive("Ints, IntOrInts -> Ints")
+def literal(shape: Sequence[Any], sizes: Any) -> Ints:
+    """Sizes as given, for as many elements as `shape` has; one -1 stands for what is left."""
+    wanted = [sizes] if isinstance(sizes, int) else list(sizes)
+    if wanted.count(-1) != 1:
+        if math.prod(wanted) != math.prod(shape):
+            undefined("another number of elements")
+        return tuple(wanted)
+    rest = math.prod(size for size in wanted if size != -1)
+    count = math.prod(shape)
+    if rest == 0 or count % rest:
+        undefined("-1 cannot be told")
+    wanted[wanted.index(-1)] = count // rest
+    return tuple(wanted)
+
+
+@primitive("Ints, Ints -> Ints")
+def expanded(shape: Sequence[Any], sizes: Any) -> Ints:
+    """Sizes as given, -1 for the size there is."""
+    missing = len(sizes) - len(shape)
+    if missing < 0:
+        undefined("fewer sizes than dimensions")
+    result = list(sizes)
+    for index, size in enumerate(shape):
+        wanted = result[missing + index]
+        if wanted == -1:
+            result[missing + index] = size
+        elif size not in (1, wanted):
+            undefined("sizes do not expand")
+    if any(size < 0 for size in result):
+        undefined("-1 for a new dimension")
+    return tuple(result)
+
+
+@primitive("Ints, Int, Int -> Ints")
+def flattened(shape: Sequence[Any], start: Any, end: Any) -> Ints:
+    """With the dimensions from `start` to `end`, both included, as one."""
+    if not shape:
+        return (1,)
+    start, end = wrapped(start, len(shape)), wrapped(end, len(shape))
+    if start > end:
+        undefined("start after end")
+    return (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+
+@primitive("Ints, Int, Ints -> Ints")
+def unflattened(shape: Sequence[Any], dim: Any, sizes: Sequence[Any]) -> Ints:
+    dim = wrapped(dim, len(shape))
+    return (*shape[:dim], *literal((shape[dim],), sizes), *shape[dim + 1 :])
+
+
+@primitive("Tensors, Int -> Ints")
+def joined(tensors: Sequence[Any], dim: Any) -> Ints:
+    """Shape of tensors one after the other along a dimension; those of shape (0,) do not count (torch.cat)."""
+    shapes = [tensor.shape for tensor in tensors]
+    counted = [shape for shape in shapes if tuple(shape) != (0,)] or shapes[:1]
+    if not counted:
+        undefined("nothing to join")
+    first = counted[0]
+    dim = wrapped(dim, len(first))
+    if any(len(shape) != len(first) for shape in counted) or not first:
+        undefined("ranks differ")
+    for shape in counted[1:]:
+        if any(shape[other] != size for other, size in enumerate(first) if other != dim):
+            undefined("sizes differ")
+    return (*first[:dim], sum(shape[dim] for shape in counted), *first[dim + 1 :])
+
+
+@primitive("Tensors, Int -> Ints")
+def stacked(tensors: Sequence[Any], dim: Any) -> Ints:
+    """Shape of tensors of one shape along a new dimension."""
+    if not tensors:
+        undefined("nothing to stack")
+    shape = tensors[0].shape
+    dim = wrapped(dim, len(shape) + 1)
+    return (*shape[:dim], len(tensors), *shape[dim:])
+
+
+@primitive("Tensors -> Tensors")
+def at_least_1d(tensors: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(tensor if tensor.shape else tensor.replace(shape=(1,), stride=(1,)) for tensor in tensors)
+
+
+def broadcast_shapes(left: Ints, right: Ints) -> Ints:
+    """Shape that two shapes broadcast to, aligned at the last dimension."""
+    if left == right:
+        return left
+    if len(left) < len(right):
+        left, right = right, left
+    missing = len(left) - len(right)
+    sizes = list(left)
+    for index, size in enumerate(right):
+        other = left[missing + index]
+        if other == 1:
+            sizes[missing + index] = size
+        elif size not in (1, other):
+            undefined("sizes do not broadcast")
+    return tuple(sizes)
+
+
+@primitive("Ints, Ints -> Ints")
+def product(left: Sequence[Any], right: Sequence[Any]) -> Ints:
+    """Shape of torch.matmul."""
+    if not left or not right:
+        undefined("a tensor without dimensions")
+    rows = left[-2:-1] if len(left) > 1 else ()
+    columns = right[-1:] if len(right) > 1 else ()
+    if left[-1] != (right[-2] if len(right) > 1 else right[0]):
+        undefined("inner sizes differ")
+    return (*broadcast_shapes(tuple(left[:-2]), tuple(right[:-2])), *rows, *columns)
+
+
+@primitive("Ints, Ints -> Ints")
+def repeated(shape: Sequence[Any], times: Sequence[Any]) -> Ints:
+    """Each size as often as `times` says; times for new dimensions come first."""
+    missing = len(times) - len(shape)
+    if missing < 0:
+        shape, times, missing = shape, (1,) * -missing + tuple(times), 0
+    return tuple(size * time for size, time in zip((1,) * missing + tuple(shape), times, strict=True))
+
+
+@primitive("Ints, Ints -> Ints")
+def padded(shape: Sequence[Any], padding: Sequence[Any]) -> Ints:
+    """With (before, after) added to the last dimension, the one before it, and so on."""
+    sizes = list(shape)
+    if len(padding) % 2 or len(padding) > 2 * len(sizes):
+        undefined("padding does not fit")
+    for index in range(len(padding) // 2):
+        size = sizes[-1 - index] + padding[2 * index] + padding[2 * index + 1]
+        if size < 0:
+            undefined("negative size")
+        sizes[-1 - index] = size
+    return tuple(sizes)
+
+
+@primitive("Ints, Int -> Ints")
+def first(shape: Sequence[Any], count: Any) -> Ints:
+    """The first sizes, or all but the last ones."""
+    if not -len(shape) <= count <= len(shape):
+        undefined("not so many")
+    return tuple(shape[:count])
+
+
+@primitive("Ints, Int -> Ints")
+def last(shape: Sequence[Any], count: Any) -> Ints:
+    """The last `count` sizes."""
+    if not 0 <= count <= len(shape):
+        undefined("not so many")
+    return tuple(shape[len(shape) - count :])
+
+
+@primitive("Ints -> Ints")
+def singletons(shape: Sequence[Any]) -> Ints:
+    """As many sizes 1."""
+    return (1,) * len(shape)
+
+
+@primitive("Ints, Ints -> Ints")
+def reordered(shape: Sequence[Any], dims: Sequence[Any]) -> Ints:
+    order = [wrapped(dim, len(shape)) for dim in dims]
+    if sorted(order) != list(range(len(shape))):
+        undefined("not a permutation")
+    return tuple(shape[dim] for dim in order)
+
+
+@primitive("Ints -> Int")
+def count(shape: Sequence[Any]) -> Any:
+    """Number of elements."""
+    return math.prod(shape)
+
+
+@primitive("Ints -> Int")
+def rank(shape: Sequence[Any]) -> int:
+    return len(shape)
+
+
+@primitive("Ints, Int -> Int")
+def size_at(shape: Sequence[Any], dim: Any) -> Any:
+    """The size of one dimension."""
+    if not shape:
+        undefined("no dimensions")
+    return shape[wrapped(dim, len(shape))]

@@ -1,0 +1,145 @@
+"""Types: promotion and what operators make of the type of their input (c10/core/ScalarType.h, ATen/native/TypeProperties.cpp)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+
+from passes.meta import TensorMeta
+from passes.record.values import Wrapped
+from passes.rules.language import primitive, undefined
+from passes.rules.primitives.iterator import flat
+
+TO_COMPLEX: Final = {
+    torch.float16: torch.complex32,
+    torch.bfloat16: torch.complex64,
+    torch.float32: torch.complex64,
+    torch.float64: torch.complex128,
+}
+TO_REAL: Final = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
+SMALL: Final = (torch.float16, torch.bfloat16)
+
+
+@primitive("*Operand -> Dtype")
+def promoted(*operands: Any) -> torch.dtype:
+    """Type that the operands have together: tensors with dimensions first, then those without, then numbers.
+
+    A lower kind (bool, integer, float, complex) never changes a higher one (torch.result_type).
+    """
+    with_dims: torch.dtype | None = None
+    without: torch.dtype | None = None
+    number: torch.dtype | None = None
+    for operand in flat(operands):
+        if isinstance(operand, TensorMeta):
+            if operand.shape:
+                with_dims = operand.dtype if with_dims is None else _promote(with_dims, operand.dtype)
+            else:
+                without = operand.dtype if without is None else _promote(without, operand.dtype)
+        elif operand is not None:
+            found = dtype_of_number(operand)
+            number = found if number is None else _promote(number, found)
+    return _combined(with_dims, _combined(without, number))
+
+
+def _promote(left: torch.dtype, right: torch.dtype) -> torch.dtype:
+    return left if left is right else torch.promote_types(left, right)
+
+
+def _combined(higher: torch.dtype | None, lower: torch.dtype | None) -> Any:
+    if higher is None or lower is None or higher is lower:
+        return lower if higher is None else higher
+    if kind(higher) >= kind(lower):
+        return higher
+    return torch.promote_types(higher, lower)
+
+
+def kind(dtype: torch.dtype) -> int:
+    """0 for bool, 1 for integers, 2 for floats, 3 for complex numbers."""
+    if dtype.is_complex:
+        return 3
+    return 2 if dtype.is_floating_point else int(dtype is not torch.bool)
+
+
+def dtype_of_number(operand: Any) -> torch.dtype:
+    number = operand.number if isinstance(operand, Wrapped) else operand
+    if isinstance(number, bool | torch.SymBool):
+        return torch.bool
+    if isinstance(number, int | torch.SymInt):
+        return torch.int64
+    if isinstance(number, float | torch.SymFloat):
+        return torch.get_default_dtype()
+    if isinstance(number, complex):
+        return TO_COMPLEX[torch.get_default_dtype()]
+    undefined("no number")
+
+
+@primitive("*Operand -> Dtype")
+def promoted_alike(*tensors: Any) -> torch.dtype:
+    """Type of tensors together, whatever their dimensions (torch.promote_types)."""
+    found = None
+    for tensor in flat(tensors):
+        if tensor is not None:
+            found = tensor.dtype if found is None else _promote(found, tensor.dtype)
+    return undefined("no tensor") if found is None else found
+
+
+@primitive("Dtype -> Dtype")
+def floating(dtype: torch.dtype) -> torch.dtype:
+    """The type itself if it has fractions, else the default one."""
+    return torch.get_default_dtype() if kind(dtype) < 2 else dtype
+
+
+@primitive("Dtype -> Dtype")
+def summed(dtype: torch.dtype) -> torch.dtype:
+    """int64 for integers and truth values, as sums have it."""
+    return torch.int64 if kind(dtype) < 2 else dtype
+
+
+@primitive("Dtype -> Dtype")
+def real(dtype: torch.dtype) -> torch.dtype:
+    return TO_REAL.get(dtype, dtype)
+
+
+@primitive("Dtype -> Dtype")
+def as_complex_type(dtype: torch.dtype) -> torch.dtype:
+    return dtype if dtype.is_complex else TO_COMPLEX.get(dtype) or undefined("no float")
+
+
+@primitive("Dtype -> Dtype")
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """float32 for half precision: what statistics are kept in."""
+    return torch.float32 if dtype in SMALL else dtype
+
+
+@primitive("Dtype -> Bool")
+def is_floating(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point
+
+
+@primitive("Dtype -> Bool")
+def is_complex(dtype: torch.dtype) -> bool:
+    return dtype.is_complex
+
+
+@primitive("Dtype -> Bool")
+def is_integral(dtype: torch.dtype) -> bool:
+    """An integer type, bool included."""
+    return kind(dtype) < 2
+
+
+@primitive("Dtype -> Bool")
+def is_small(dtype: torch.dtype) -> bool:
+    """Half precision, of either sort."""
+    return dtype in SMALL
+
+
+@primitive("-> Dtype")
+def default_dtype() -> torch.dtype:
+    return torch.get_default_dtype()
+
+
+@primitive("Dtype -> Int")
+def element_size(dtype: torch.dtype) -> int:
+    """Bytes of one element."""
+    return dtype.itemsize

@@ -1,0 +1,118 @@
+"""Windows: sizes after convolutions, pooling and resampling (ATen/native/ConvUtils.h, Pool.h, UpSample.h).
+
+Lists of settings have one entry for each spatial dimension; one entry alone serves them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from passes.rules.language import primitive, undefined
+
+Ints = tuple[Any, ...]
+
+
+def _each(values: Any, count: int) -> Ints:
+    found = (values,) if isinstance(values, int) else tuple(values)
+    if len(found) == 1:
+        return found * count
+    if len(found) != count:
+        undefined("another number of spatial dimensions")
+    return found
+
+
+@primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts -> Ints")
+def convolved(shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding: Any, dilation: Any) -> Ints:
+    """Shape of a convolution of (N, C, *spatial) or (C, *spatial) with a weight (out, in, *kernel)."""
+    dims = len(weight) - 2
+    if dims < 1 or len(shape) not in (dims + 1, dims + 2):
+        undefined("ranks do not fit")
+    steps, pads, spread = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
+    sizes = []
+    for size, kernel, step, pad, gap in zip(shape[-dims:], weight[2:], steps, pads, spread, strict=True):
+        room = size + 2 * pad - gap * (kernel - 1) - 1
+        if step <= 0 or room < 0:
+            undefined("the kernel does not fit")
+        sizes.append(room // step + 1)
+    return (*shape[: -dims - 1], weight[0], *sizes)
+
+
+@primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Int -> Ints")
+def transposed_convolved(
+    shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
+) -> Ints:
+    """Shape of a transposed convolution; the weight is (in, out / groups, *kernel)."""
+    dims = len(weight) - 2
+    if dims < 1 or len(shape) not in (dims + 1, dims + 2):
+        undefined("ranks do not fit")
+    settings = (_each(stride, dims), _each(padding, dims), _each(output_padding, dims), _each(dilation, dims))
+    sizes = [
+        (size - 1) * step - 2 * pad + gap * (kernel - 1) + more + 1
+        for size, kernel, step, pad, more, gap in zip(shape[-dims:], weight[2:], *settings, strict=True)
+    ]
+    return (*shape[: -dims - 1], weight[1] * groups, *sizes)
+
+
+@primitive("Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Bool, Int -> Ints")
+def pooled(
+    shape: Sequence[Any], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, dims: Any
+) -> Ints:
+    """Shape of pooling over the last `dims` dimensions; no stride means the kernel's size."""
+    if len(shape) not in (dims + 1, dims + 2):
+        undefined("ranks do not fit")
+    kernels = _each(kernel, dims)
+    steps = kernels if stride is None or (not isinstance(stride, int) and not stride) else _each(stride, dims)
+    pads, spread = _each(padding, dims), _each(dilation, dims)
+    sizes = []
+    for size, width, step, pad, gap in zip(shape[-dims:], kernels, steps, pads, spread, strict=True):
+        if step <= 0:
+            undefined("no stride")
+        room = size + 2 * pad - gap * (width - 1) - 1
+        count = (room + (step - 1 if ceil_mode else 0)) // step + 1
+        if ceil_mode and (count - 1) * step >= size + pad:
+            count -= 1
+        if count < 1:
+            undefined("the kernel does not fit")
+        sizes.append(count)
+    return (*shape[:-dims], *sizes)
+
+
+@primitive("Ints, IntOrInts, Int -> Ints")
+def resized(shape: Sequence[Any], sizes: Any, dims: Any) -> Ints:
+    """With other sizes in the last `dims` dimensions."""
+    if len(shape) < dims:
+        undefined("too few dimensions")
+    return (*shape[: len(shape) - dims], *_each(sizes, dims))
+
+
+@primitive("Ints, Ints -> Ints")
+def scaled(shape: Sequence[Any], factors: Sequence[Any]) -> Ints:
+    """(N, C, *spatial) with every spatial size times its factor, rounded down."""
+    dims = len(shape) - 2
+    if len(factors) != dims:
+        undefined("a factor for each spatial dimension")
+    return (*shape[:2], *(math.floor(size * factor) for size, factor in zip(shape[2:], factors, strict=True)))
+
+
+@primitive("Ints, Ints -> Ints")
+def adapted(shape: Sequence[Any], sizes: Sequence[Any]) -> Ints:
+    """The last dimensions with the sizes given, None for the size there is (adaptive pooling)."""
+    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    kept = len(shape) - len(sizes)
+    if kept < 0:
+        undefined("too few dimensions")
+    return (*shape[:kept], *(old if new is None else new for old, new in zip(shape[kept:], sizes, strict=True)))
+
+
+@primitive("Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts -> Ints")
+def unfolded(shape: Sequence[Any], kernel: Any, dilation: Any, padding: Any, stride: Any) -> Ints:
+    """Shape of im2col: (N, channels times kernel, places of the kernel)."""
+    if len(shape) not in (3, 4):
+        undefined("ranks do not fit")
+    kernels, gaps, pads, steps = (_each(each, 2) for each in (kernel, dilation, padding, stride))
+    places = 1
+    for size, width, gap, pad, step in zip(shape[-2:], kernels, gaps, pads, steps, strict=True):
+        places = places * ((size + 2 * pad - gap * (width - 1) - 1) // step + 1)
+    return (*shape[:-3], shape[-3] * math.prod(kernels), places)

@@ -1,0 +1,178 @@
+"""Rewriting of captured graphs: patterns captured by this very tracer, pipelines of passes, a backend around another.
+
+`passes.rewrite` knows neither how a function becomes a graph nor how a graph is checked and printed; here
+it is told.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from torch.fx import Graph, GraphModule
+
+from backends.aot import compile_with
+from backends.handover import Backend, Handover
+from backends.registry import look_up
+from passes.rewrite.pattern import Pattern, RuleError
+from passes.rewrite.pipeline import Pass, Pipeline, Report, copied
+from passes.rewrite.rule import Rule, Rules
+from passes.rewrite.rules import STANDARD
+from tracer.capture import Request, capture_frame
+from tracer.graph.annotate import SOURCE, fill_stack_traces, fill_torch_metas
+from tracer.graph.builder import GraphBuilder
+from tracer.graph.check import check_graph
+from tracer.graph.show import graph_source
+from tracer.interpret.shapes import History, Shapes
+from tracer.interpret.tensor_ops import EVALUATOR
+from tracer.options import Options
+
+NO_BREAK: Final = "a pattern must be captured whole, as one graph"
+
+
+def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Graph:
+    """`function(**arguments)` as one graph; the targets of its placeholders are the arguments' names.
+
+    Raises RuleError for a function that breaks, or whose result is more than a tensor or a tuple of them.
+    """
+    found: list[tuple[GraphBuilder, list[Any]]] = []
+
+    def refuse(*details: Any) -> Any:
+        raise RuleError(f"{_place(function)}: {NO_BREAK}")
+
+    def keep(builder: GraphBuilder, examples: list[Any], *details: Any) -> Callable[..., Any]:
+        found.append((builder, examples))
+        return refuse
+
+    request = Request(
+        function=_call,
+        locals=(function, dict(arguments)),
+        options=Options(),
+        compile_graph=keep,
+        make_branch=refuse,
+        run_original=refuse,
+        shapes=lambda: Shapes(History(), False),
+    )
+    captured = capture_frame(request)
+    if captured.broke is not None:
+        raise RuleError(f"{_place(function)}: {NO_BREAK}\n{captured.broke.message}")
+    if not found:
+        raise RuleError(f"{_place(function)}: there is no tensor operation in it")
+    builder, examples = found[0]
+    names = {id(value): name for name, value in arguments.items()}
+    for node, example in zip(builder.inputs, examples, strict=True):
+        if id(example) not in names:
+            raise RuleError(f"{_place(function)}: it uses a tensor that is no argument, {node.meta[SOURCE]}")
+        node.target = names[id(example)]
+    return builder.graph
+
+
+def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    return function(**arguments)
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno} {function.__name__}"
+
+
+RULES: Final = Rules(graph_of)
+"""Patterns captured so far: one store for the whole process."""
+
+
+def rewrite_rule(
+    replacement: Callable[..., Any], example: Mapping[str, Any], **details: Any
+) -> Callable[[Callable[..., Any]], Rule]:
+    """A decorator: the function below it is a pattern, and this is what takes its place. Gives a Rule.
+
+    `example` and `details` (`name`, `where`, `dtypes`, `tolerance`) are those of Rule. Both functions are
+    captured at once. Raises RuleError when one cannot be, or when their results do not go together.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Rule:
+        name = details.pop("name", function.__name__)
+        made = Rule(name, (function,), replacement, example, **details)
+        RULES.spellings(made)
+        return made
+
+    return decorate
+
+
+def patterns(rule: Rule) -> list[Pattern]:
+    """The patterns of a rule as data, the largest first."""
+    return [spelling.pattern for spelling in RULES.spellings(rule)]
+
+
+def check_rule(rule: Rule) -> int:
+    """Check a rule on random inputs of every dtype and layout; gives the number of comparisons. Raises RuleError."""
+    return RULES.check(rule)
+
+
+def pipeline(passes: Sequence[Pass] = STANDARD) -> Pipeline:
+    """These passes, checked after each by graph/check and printed by graph/show. Raises RuleError, TypeError."""
+    for step in passes:
+        if not hasattr(step, "name"):
+            raise TypeError(f"a pass is a Rule or a GraphPass, not {step!r}")
+    made = Pipeline(tuple(passes), RULES, EVALUATOR, check_graph, graph_source)
+    made.prepare()
+    return made
+
+
+def rewrite(module: GraphModule, passes: Sequence[Pass] = STANDARD) -> tuple[GraphModule, Report]:
+    """A captured graph rewritten, as a new module, and what was done to it."""
+    return _rewritten(module, pipeline(passes))
+
+
+def _rewritten(module: GraphModule, steps: Pipeline) -> tuple[GraphModule, Report]:
+    held = {str(node.target) for node in module.graph.nodes if node.op in ("get_attr", "call_module")}
+    graph, attributes, report = steps.run(module.graph, {name: getattr(module, name) for name in held})
+    return GraphModule(attributes, graph), report
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rewriting(Backend):
+    """A backend that rewrites graphs and hands them to another; `reports` has one report for each graph."""
+
+    pipeline: Pipeline = field(kw_only=True)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # each has reports of its own
+
+    @property
+    def reports(self) -> list[Report]:
+        return self.pipeline.reports
+
+    def __call__(self, module: GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:
+        """torch.compile's contract, for modules that this tracer has captured."""
+        return self.compile(module, example_inputs)
+
+
+def rewriting(backend: Any = "eager", passes: Sequence[Pass] = STANDARD) -> Rewriting:
+    """A backend that runs `passes` over each graph before `backend` gets it.
+
+    Raises RuleError for a rule that cannot be used, and what `look_up` raises for a backend.
+    """
+    inner, steps = look_up(backend), pipeline(passes)
+
+    def compile_handover(handover: Handover) -> Callable[..., Any]:
+        graph, attributes, report = steps.run(handover.graph, handover.attributes)
+        fired = {name: count for name, count in report.counts.items() if count}
+        handover.tell("rewrite", {"code": handover.label, "calls": report.calls, "fired": fired})
+        module = functools.partial(_module, graph, attributes, handover.shape_env)
+        return compile_with(inner, replace(handover, graph=graph, attributes=attributes, module=module))
+
+    def compile_module(module: GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:
+        rewritten, report = _rewritten(module, steps)
+        return inner.compile(rewritten, example_inputs)
+
+    return Rewriting(f"rewriting {inner.name}", compile_module, compile_handover, inner.takes_fakes, pipeline=steps)
+
+
+def _module(graph: Graph, attributes: Mapping[str, Any], shape_env: Any) -> GraphModule:
+    """A module of its own for a backend, with torch's metas on its nodes."""
+    own = copied(graph)
+    fill_stack_traces(own)
+    fill_torch_metas(own, shape_env)
+    return GraphModule(dict(attributes), own)
