@@ -10,12 +10,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.fx import GraphModule
 
-from backends.handover import BadOptions, Backend, Handover, NeedsStaticSizes
+from backends.handover import BadOptions, Backend, Compiler, Handover, NeedsStaticSizes
+from passes.modes import current_modes, restore
+
+
+MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, torch.set_autocast_dtype)
+"""Calls of a graph that set a mode of the thread to what they are given."""
 
 
 def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
@@ -25,9 +30,54 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     """
     if backend.compile_graph is not None:
         return backend.compile_graph(handover)
+    _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
     with unchanged_randomness(), tracing(handover, module, inputs):
-        return backend.compile(module, inputs)
+        return keeping_modes(backend.compile, module, inputs)
+
+
+def _refuse_overlaps(handover: Handover) -> None:
+    """AOTAutograd cannot follow inputs of varying sizes into the memory that they share. Raises NeedsStaticSizes."""
+    if handover.shape_env is None:
+        return
+    tensors = [value for value in handover.example_inputs if isinstance(value, torch.Tensor)]
+    strided = [value for value in tensors if value.layout is torch.strided]
+    if len({value.untyped_storage()._cdata for value in strided}) < len(strided):
+        raise NeedsStaticSizes("inputs share memory")
+
+
+def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+    """`compile(module, inputs)`, and modes that the graph sets are set where its program returns.
+
+    A graph that ends in a break may leave gradients off or autocast on, and the one that follows puts them
+    back. AOTAutograd traces what is computed under a mode, not the mode that is left; and where gradients
+    are off at first it takes them to be off throughout.
+    """
+    setters = [node for node in module.graph.nodes if node.target in MODE_SETTERS]
+    if not setters:
+        return compile(module, inputs)
+    first = current_modes()
+    for node in setters:
+        node.target(*node.args)  # type: ignore[operator]
+    last = current_modes()
+    restore(first)
+    raises = not first.grad and any(node.target is MODE_SETTERS[0] and node.args[0] for node in setters)
+    if last == first and not raises:
+        return compile(module, inputs)
+    if raises:
+        with module.graph.inserting_before(next(node for node in module.graph.nodes if node.op != "placeholder")):
+            module.graph.call_function(MODE_SETTERS[0], (False,))
+        module.recompile()
+    with torch.set_grad_enabled(first.grad or raises):
+        compiled = compile(module, inputs)
+
+    def program(*inputs: Any) -> Any:
+        torch._C._set_grad_enabled(first.grad or raises)
+        outputs = compiled(*inputs)
+        restore(last)
+        return outputs
+
+    return program
 
 
 @contextmanager

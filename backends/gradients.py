@@ -206,9 +206,10 @@ class _Subject:
             varied = [i for i, one in enumerate(call.tensors) if one.is_floating_point() or one.is_complex()]
         self.inputs = [self.call.tensors[index] for index in varied]
         self.original = [call.tensors[index] for index in varied]
-        if isinstance(call.target, torch.nn.Module) and not isinstance(call.target, GraphModule):
+        if parameters:
             self.original += list(call.target.parameters())
-        self.leaves = [*self.inputs, *parameters]
+        self.names = list(parameters)
+        self.leaves = [*self.inputs, *parameters.values()]
         self.dtype = max(
             (leaf.real.dtype if leaf.is_complex() else leaf.dtype for leaf in self.leaves),
             key=lambda dtype: torch.finfo(dtype).eps,
@@ -217,45 +218,35 @@ class _Subject:
         self._found: list[Tensor] | None = None
         self._done = False
 
-    def _parameters(self) -> list[Tensor]:
+    def _parameters(self) -> dict[str, Tensor]:
         target = self.call.target
         if not isinstance(target, torch.nn.Module) or isinstance(target, GraphModule):
-            return []
-        return [parameter for parameter in target.parameters() if parameter.requires_grad]
+            return {}
+        return {name: parameter for name, parameter in target.named_parameters() if parameter.requires_grad}
 
     def value(self, moves: Sequence[Tensor] | None = None, gradients: bool = False) -> tuple[Tensor | None, list[Tensor]]:
-        """The value after each leaf has moved, a sum in float64 of all that depends on the leaves; and the inputs used."""
-        moved = {
-            id(leaf): leaf.detach() + (0 if moves is None else moves[index]) for index, leaf in enumerate(self.leaves)
-        }
-        used = [moved[id(leaf)].requires_grad_(gradients) for leaf in self.inputs]
-        parameters = self.leaves[len(self.inputs) :]
-        before = [parameter.detach().clone() for parameter in parameters]
-        try:
-            with torch.no_grad():
-                for parameter in parameters:
-                    parameter.copy_(moved[id(parameter)])
-            # Clones: the call may write to its arguments.
-            call = self.call.mapped(lambda tensor: moved.get(id(tensor), tensor).clone())
-            with random_state(self.state), torch.set_grad_enabled(gradients):
-                result = call.run()
-        finally:
-            with torch.no_grad():
-                for parameter, value in zip(parameters, before, strict=True):
-                    parameter.copy_(value)
+        """The value after each leaf has moved, a sum in float64 of all that depends on the leaves; and the leaves used."""
+        moved = [leaf.detach() + (0 if moves is None else moves[index]) for index, leaf in enumerate(self.leaves)]
+        used = [leaf.requires_grad_(gradients) for leaf in moved]
+        # Clones: the call may write to what it is given.
+        given = {id(leaf): value.clone() for leaf, value in zip(self.inputs, used, strict=False)}
+        parameters = {name: leaf.clone() for name, leaf in zip(self.names, used[len(self.inputs) :], strict=True)}
+        call = self.call.mapped(lambda tensor: given[id(tensor)] if id(tensor) in given else tensor.clone())
+        with random_state(self.state), torch.set_grad_enabled(gradients):
+            result = torch.func.functional_call(call.target, parameters, call.args) if parameters else call.run()
         terms = [
             _combined(part, index)
             for index, part in enumerate(distinct(tree_leaves(result)))
             if (part.is_floating_point() or part.is_complex()) and part.layout is torch.strided and not part.is_nested
         ]
-        return (torch.stack(terms).sum() if terms else None), [*used, *parameters]
+        return (torch.stack(terms).sum() if terms else None), used
 
     def gradients(self) -> list[Tensor] | None:
         """Of the value, by leaf; None where it depends on none of them."""
         if not self._done:
             with torch.enable_grad():
                 value, leaves = self.value(gradients=True)
-                if value is not None and value.requires_grad:
+                if leaves and value is not None and value.requires_grad:
                     found = torch.autograd.grad(value, leaves, allow_unused=True)
                     zipped = zip(leaves, found, strict=True)
                     self._found = [torch.zeros_like(leaf) if part is None else part.detach() for leaf, part in zipped]

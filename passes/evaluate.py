@@ -1,29 +1,42 @@
 """Evaluator: the outcome of an operator call on metas, remembered for the next equal call.
 
-Asks, in this order: the memo, the rules, a trial on the stand-ins that operators.py names for the
-operator, and last a trial on fake tensors. Knows nothing of graphs or of who calls.
+Asks, in this order: the memo, what the metas tell by themselves, the rules, a trial on the stand-ins that
+operators.py names for the operator, and last a trial on fake tensors. Knows nothing of graphs or of who calls.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 
 import torch
 
+from passes.facts import fact
 from passes.meta import TensorMeta
 from passes.modes import Modes
-from passes.operators import device_fact, is_unknown_attribute, reads_values, reshapes, trials, written_unseen
+from passes.operators import (
+    device_fact,
+    element_span,
+    is_unknown_attribute,
+    reads_values,
+    reshapes,
+    trials,
+    written_unseen,
+)
 from passes.outcome import (
     Arguments,
     DataDependent,
     DictArg,
     Keywords,
     ListArg,
+    New,
     OpError,
     Outcome,
     SliceArg,
     Target,
+    Trial,
     Unsupported,
     leaves,
 )
@@ -43,17 +56,59 @@ CONTAINERS: Final[dict[type, Callable[[Iterable[Any]], Any]]] = {
 }
 CONTAINER_TYPES: Final = frozenset(CONTAINERS)
 DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
+AFFORDABLE: Final = 1 << 22  # elements of real stand-ins for a trial that nobody waits for
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for outcomes with its symbols in them
 
 
-class Evaluator:
-    """Evaluates calls on metas, with a memo of its own. One is meant to serve a whole process."""
+class Book(Protocol):
+    """A rulebook: answers as a Rule does, and says why it does not."""
 
-    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+    def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None: ...
+    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered: ...
+    def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None: ...
+
+
+class Unanswered(Protocol):
+    """Why a book gave no answer: the operator as it calls it, and a few words."""
+
+    @property
+    def op(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many different calls were told by rules, and how often each operator had to be tried, by reason."""
+
+    by_rules: int = 0
+    trials: Counter[Trial] = field(default_factory=Counter[Trial])
+
+
+class Evaluator:
+    """Evaluates calls on metas, with a memo of its own. One is meant to serve a whole process.
+
+    `rules` are functions; the rulebook, if there is one, is asked after them. `book` may be replaced.
+    """
+
+    def __init__(self, rules: Sequence[Rule] = (), book: Book | None = None) -> None:
+        self.tally = Tally()
         self._rules = tuple(rules)
+        self._book = book
         self._known: dict[tuple[Any, ...], Outcome] = {}
+        self._proven: dict[int, Outcome] = {}
         self._fake: FakeStandIns | None = None
+
+    @property
+    def book(self) -> Book | None:
+        return self._book
+
+    @book.setter
+    def book(self, book: Book | None) -> None:
+        """Ask another rulebook from now on; what was found with the one before is forgotten."""
+        self._book = book
+        self.forget()
 
     def evaluate(self, target: Target, args: Arguments, kwargs: Keywords = (), modes: Modes = Modes()) -> Outcome:  # noqa: B008
         """What `target(*args, **kwargs)` returns and changes under `modes`, without running it on data.
@@ -61,22 +116,65 @@ class Evaluator:
         Raises OpError when the real call would raise, DataDependent when the answer depends on values,
         Unsupported when nobody here knows. The modes of the process in `modes` must be the current ones.
         """
+        key = (target, modes, args, kwargs, kinds(args), kinds(kwargs) if kwargs else ())
         try:
-            return self._known[target, modes, args, kwargs, kinds(args), kinds(kwargs) if kwargs else ()]
-        except (KeyError, TypeError):  # TypeError: a torch.SymInt cannot be hashed
-            return self._remembered_derivation(target, args, kwargs, modes)
+            return self._known[key]
+        except KeyError:
+            shape_env = shape_env_of(args) or shape_env_of(kwargs)
+            if shape_env is None:
+                outcome = self._known[key] = self._derive(target, args, kwargs, modes, None)
+                return outcome
+        except TypeError:  # a torch.SymInt cannot be hashed
+            shape_env = shape_env_of(args) or shape_env_of(kwargs)
+        return self._remembered_derivation(target, args, kwargs, modes, shape_env)
 
     def evaluate_once(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
         """As `evaluate`, without remembering: for Python code called like an operator, which may be rewritten."""
-        return self._derive(target, args, kwargs, modes, shape_env_of(leaves((args, kwargs))))
+        return self._derive(target, args, kwargs, modes, shape_env_of(args) or shape_env_of(kwargs))
+
+    def tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> tuple[Outcome, bool]:
+        """What running the operator tells, whatever rules say, and whether it ran on real tensors. Not remembered.
+
+        Real ones are used if their memory is affordable, and no size is a symbol.
+        """
+        shape_env = shape_env_of(args) or shape_env_of(kwargs)
+        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+        if shape_env is None and sum(map(element_span, metas)) <= AFFORDABLE:
+            try:
+                outcome = attempt(REAL, target, args, kwargs, modes)
+                return self._completed(target, args, kwargs, modes, outcome), True
+            except (OpError, DataDependent, Unsupported):
+                pass  # it wants values that make sense
+        outcome, _ = self._attempted(target, args, kwargs, modes, shape_env)
+        return self._completed(target, args, kwargs, modes, outcome), False
 
     def forget(self) -> None:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
         self._known.clear()
+        self._proven.clear()
         self._fake = None
 
-    def _remembered_derivation(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
-        shape_env = shape_env_of(leaves((args, kwargs)))
+    def is_proven(self, outcome: Outcome) -> bool:
+        """Whether an outcome was tried, or a real call was seen to agree with it."""
+        return outcome.trial is not None or id(outcome) in self._proven
+
+    def prove(self, outcome: Outcome) -> None:
+        """Note that a real call agreed with `outcome`. Sizes that are symbols are seen for one call only."""
+        if not any(isinstance(leaf, New) and leaf.meta.symbolic for leaf in outcome.tensors):
+            self._proven[id(outcome)] = outcome
+
+    def quarantine(self, target: Target, args: Arguments, kwargs: Keywords, reason: str) -> object | None:
+        """Ask the book no more about an operator, because one outcome was wrong, and forget all that it told."""
+        if self._book is None:
+            return None
+        found = self._book.quarantine(target, reason, args, kwargs)
+        self._known = {key: outcome for key, outcome in self._known.items() if outcome.trial is not None}
+        self._proven.clear()
+        return found
+
+    def _remembered_derivation(
+        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
+    ) -> Outcome:
         known = self._known if shape_env is None else shape_env.__dict__.setdefault(SYMBOLIC_TABLE, {})
         key = (target, modes, *_hashable((args, kwargs)), kinds(args), kinds(kwargs) if kwargs else ())
         try:
@@ -88,34 +186,71 @@ class Evaluator:
         return outcome
 
     def _derive(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        for rule in self._rules:
-            outcome = rule(target, args, kwargs, modes)
-            if outcome is not None:
-                return outcome
-        if fact := device_fact(target, args):
-            return Outcome(fact(args[0]), {})
+        if told := device_fact(target, args):
+            return Outcome(told(args[0]), {})
+        if not kwargs and (answer := fact(target, args)) is not None:
+            return Outcome(answer[0], {})
         if is_unknown_attribute(target, args):
             raise Unsupported(f"attribute {args[1]!r} of a tensor")
         if reads_values(target, args, kwargs):
             raise DataDependent(f"{target!r} reads the values of a tensor")
-        outcome = self._tried(target, args, kwargs, modes, shape_env)
+        outcome = self._ruled(target, args, kwargs, modes)
+        if outcome is None:
+            outcome = self._tried(target, args, kwargs, modes, shape_env)
+        return self._completed(target, args, kwargs, modes, outcome)
+
+    def _ruled(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
+        """What the rules say."""
+        for rule in self._rules:
+            outcome = rule(target, args, kwargs, modes)
+            if outcome is not None:
+                return outcome
+        if self._book is None:
+            return None
+        outcome = self._book.answer(target, args, kwargs, modes)
+        if outcome is not None:
+            self.tally.by_rules += 1
+        return outcome
+
+    def _completed(
+        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome
+    ) -> Outcome:
+        """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides."""
         metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
         written = written_unseen(target, args, outcome)
         if metas and (modes.inference or any(meta.is_inference for meta in metas)):
             written |= self._written_outside_inference(target, args, kwargs, modes)
         if written <= outcome.mutated.keys():
             return outcome
-        return Outcome(outcome.result, {**{index: metas[index] for index in sorted(written)}, **outcome.mutated})
+        mutated = {**{index: metas[index] for index in sorted(written)}, **outcome.mutated}
+        return Outcome(outcome.result, mutated, outcome.trial)
+
+    def _why(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, fake: bool) -> Trial:
+        """Why a call has to be tried."""
+        if self._book is None:
+            name = target[1] if type(target) is tuple else getattr(target, "__name__", type(target).__name__)
+            return Trial(name, "no rulebook is used", fake)
+        found = self._book.why_not(target, args, kwargs, modes)
+        return Trial(found.op, found.reason, fake)
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        """The outcome on the first stand-ins that give one.
+        """The outcome of a trial, with the reason why no rule told it."""
+        outcome, fake = self._attempted(target, args, kwargs, modes, shape_env)
+        trial = self._why(target, args, kwargs, modes, fake)
+        self.tally.trials[trial] += 1
+        return replace(outcome, trial=trial)
+
+    def _attempted(
+        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
+    ) -> tuple[Outcome, bool]:
+        """The outcome on the first stand-ins that give one, and whether those were fake tensors.
 
         What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
         data may fail for want of it, so fake tensors have the last word.
         """
         for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
             try:
-                return attempt(stand_ins, target, args, keywords, modes)
+                return attempt(stand_ins, target, args, keywords, modes), False
             except OpError as error:
                 if stand_ins is REAL and DIVISION_BY_ZERO not in str(error.original):
                     raise
@@ -123,7 +258,7 @@ class Evaluator:
                 continue
         outcome = attempt(self._fakes(shape_env), target, args, kwargs, modes)
         self._refuse_growth(target, args, outcome)
-        return outcome
+        return outcome, True
 
     def _refuse_growth(self, target: Target, args: Arguments, outcome: Outcome) -> None:
         """Raise what torch raises when an in-place operator would need more room, which fake tensors make."""
@@ -138,7 +273,7 @@ class Evaluator:
 
     def _written_outside_inference(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> set[int]:
         """The tensor arguments that the call writes to: in inference mode torch does not count writes."""
-        plain_args, plain_kwargs = _without_inference(args), _without_inference(kwargs)
+        plain_args, plain_kwargs = without_inference(args), without_inference(kwargs)
         outcome = self.evaluate(target, plain_args, plain_kwargs, modes._replace(inference=False, grad=False))
         return set(outcome.mutated)
 
@@ -161,12 +296,17 @@ def kinds(arguments: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def shape_env_of(arguments: Iterable[Any]) -> Any:
-    """The ShapeEnv of the symbols among flat `arguments` and in their metas; None if there are none."""
+    """The ShapeEnv of the symbols among `arguments`, nested ones too, and in their metas; None if there are none."""
     for argument in arguments:
-        if isinstance(argument, SYMBOLIC):
+        kind = type(argument)
+        if kind is TensorMeta:
+            if argument.symbolic:
+                return shape_env_of((*argument.shape, *(argument.stride or ()), argument.storage_offset))
+        elif kind in CONTAINER_TYPES:
+            if (found := shape_env_of(argument)) is not None:
+                return found
+        elif isinstance(argument, SYMBOLIC):
             return argument.node.shape_env
-        if type(argument) is TensorMeta and argument.symbolic:
-            return shape_env_of((*argument.shape, *(argument.stride or ()), argument.storage_offset))
     return None
 
 
@@ -177,10 +317,11 @@ def _hashable(argument: Any) -> Any:
     return argument.node.expr if isinstance(argument, SYMBOLIC) else argument
 
 
-def _without_inference(argument: Any) -> Any:
+def without_inference(argument: Any) -> Any:
+    """An argument with plain tensors, which need no gradients, in the place of those made in inference mode."""
     kind = type(argument)
     if kind is TensorMeta:
         return argument.replace(is_inference=False, requires_grad=False, is_leaf=True)
     if kind in CONTAINERS:
-        return CONTAINERS[kind](map(_without_inference, argument))
+        return CONTAINERS[kind](map(without_inference, argument))
     return argument

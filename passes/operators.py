@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import torch
@@ -44,7 +45,7 @@ def elementwise_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
     """Elements of all tensors, or of what they broadcast to if that is more."""
     rank = max((meta.rank for meta in metas), default=0)
     widest = [max((meta.shape[-i] for meta in metas if meta.rank >= i), default=1) for i in range(1, rank + 1)]
-    spans = sum(_span(meta) for meta in metas)
+    spans = sum(element_span(meta) for meta in metas)
     return max(math.prod(widest), spans) / PLAIN_LIMIT
 
 
@@ -54,7 +55,7 @@ def contraction_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
         return 0.0
     first, *others = metas
     widest = max((size for meta in others for size in meta.shape), default=1)
-    return max(first.element_count * widest / CONTRACTION_LIMIT, sum(map(_span, metas)) / PLAIN_LIMIT)
+    return max(first.element_count * widest / CONTRACTION_LIMIT, sum(map(element_span, metas)) / PLAIN_LIMIT)
 
 
 def index_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
@@ -72,7 +73,8 @@ def range_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
     return (end - start) / step / PLAIN_LIMIT if step else math.inf
 
 
-def _span(meta: TensorMeta) -> Any:
+def element_span(meta: TensorMeta) -> Any:
+    """Elements from the beginning of the storage to the last one of the tensor."""
     strides = meta.stride or ()
     return 1 + meta.storage_offset + sum((size - 1) * stride for size, stride in zip(meta.shape, strides, strict=False))
 
@@ -328,6 +330,7 @@ def _name(target: Target) -> str:
     return target[1] if type(target) is tuple else getattr(target, "__name__", "")
 
 
+@lru_cache(maxsize=1 << 12)
 def _is_in_place(name: str) -> bool:
     if name.strip("_") in IN_PLACE_OPERATORS.split():
         return True

@@ -6,7 +6,7 @@ Knows nothing of how an outcome is found.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -57,16 +57,27 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """That an outcome was found by running the `operator`, on real or on fake tensors, and why no rule told it."""
+
+    operator: str
+    reason: str
+    fake: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a call returns and what it changes.
 
     `result` is the result's structure (tuples, lists, dicts, named tuples, constants) with New or Same
     in the place of tensors. `mutated` has the meta that each tensor argument written to has afterwards.
-    Tensor arguments are counted from 0, left to right, positional before keyword ones.
+    Tensor arguments are counted from 0, left to right, positional before keyword ones. `trial` tells how
+    it was found; None where a rule told it, or the metas themselves did.
     """
 
     result: Any
     mutated: Mapping[int, TensorMeta]
+    trial: Trial | None = field(default=None, compare=False)
 
     def metas(self, given: Sequence[TensorMeta]) -> Any:
         """`result` with a TensorMeta in the place of every tensor, for `given` metas of the tensor arguments."""

@@ -30,6 +30,7 @@ NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
 LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich"),
+    *("ray", "distributed"),
 )
 VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
 EVAL_FRAME = "tracer/dispatch/hook.py"

@@ -116,11 +116,12 @@ def test_inputs_that_are_views_or_have_a_history():
     def program(x, weight):
         return (x * weight).sum(), x.t()
 
-    def make():
-        whole = torch.arange(12.0, requires_grad=True)
-        return (whole * 2).view(3, 4)[:, 1:], torch.ones(3, requires_grad=True)
-
-    check(program, make=make, backend="aot_eager", graphs=1)
+    gradients = []
+    for call in (program, capture(program, backend="aot_eager", fullgraph=True)):
+        whole, weight = torch.arange(12.0, requires_grad=True), torch.ones(3, requires_grad=True)
+        total, view = call((whole * 2).view(3, 4)[:, 1:], weight)
+        gradients.append(torch.autograd.grad(total + view.sum(), (whole, weight)))
+    torch.testing.assert_close(*gradients)
 
 
 def test_modes_are_as_they_were_at_the_capture():
@@ -147,7 +148,23 @@ def test_a_break_inside_of_a_mode():
             z = y + 1
         return z, x * 3, torch.is_grad_enabled()
 
-    check(program, torch.randn(3, requires_grad=True), backend="aot_eager", breaks=["explicit"])
+    captured = capture(program, backend="aot_eager")
+    x = torch.randn(3, requires_grad=True)
+    for _ in range(2):
+        quiet, loud, enabled = captured(x)
+        assert (quiet.requires_grad, loud.requires_grad, enabled, torch.is_grad_enabled()) == (False, True, True, True)
+        assert torch.equal(torch.autograd.grad(loud.sum(), x)[0], torch.full((3,), 3.0))
+
+
+def test_a_break_inside_of_autocast():
+    def program(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = x @ x
+            tracer.graph_break()
+            z = x @ y
+        return y, z, x @ x
+
+    check(program, torch.randn(3, 3), backend="aot_eager", breaks=["explicit"])
 
 
 @pytest.mark.parametrize("dynamic", [True, None])

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from passes.record import Corpus, CorpusError
+from passes.record import Corpus, CorpusError, storage
 from passes.record.calls import call_text
 from passes.record.corpus import Difference, difference, merge
 from tests.recording import only, recorded
@@ -90,6 +90,17 @@ def test_groups_of_several_files(corpora):
     chunk = table["given"].chunks[0].flatten()
     assert set(chunk.to_pylist()) <= set(chunk.dictionary.to_pylist())
     assert len(list(Corpus(corpora[0]).calls("aten::relu"))) == 4
+
+
+def test_groups_of_a_file_in_several_row_groups(tmp_path):
+    recorded(tmp_path / "one", lambda: (sizes(*range(1, 9)), torch.ones(2).cos()))
+    whole = Corpus(tmp_path / "one").load().combine_chunks()
+    (tmp_path / "many").mkdir()
+    pieces = [whole.slice(start, 5).cast(storage.arrow_schema()) for start in range(0, len(whole), 5)]
+    storage.write(tmp_path / "many" / "calls-many.parquet", pieces)
+    groups = Corpus(tmp_path / "many").by_operator()
+    assert {op: len(table) for op, table in groups.items()} == {"aten::cos": 1, "aten::ones": 8, "aten::relu": 8}
+    assert all(set(table["op"].to_pylist()) == {op} for op, table in groups.items())
 
 
 def test_sql_knows_tensors_and_arguments(tmp_path):

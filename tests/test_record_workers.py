@@ -87,7 +87,7 @@ def test_jobs_of_the_command_line(tmp_path, monkeypatch, capsys):
 
 
 def test_jobs_find_what_one_process_finds(tmp_path, capsys):
-    for jobs in ("0", "2"):
+    for jobs in ("0", "1"):
         words = ["record", "opinfo", "--ops", "cumsum", "--dtype", "f32", "--samples", "2", "--jobs", jobs]
         assert application.main([*words, "-o", str(tmp_path / jobs)]) == 0
-    assert application.main(["corpus", "diff", str(tmp_path / "0"), str(tmp_path / "2")]) == 0
+    assert application.main(["corpus", "diff", str(tmp_path / "0"), str(tmp_path / "1")]) == 0

@@ -79,7 +79,8 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
                 graph_module = waiting.pop()()
                 _judge(check(graph_module, inputs, candidate, settings), tell, Divergence)
                 if own.get("check_gradients"):
-                    _judge(check_gradients(graph_module, inputs), tell, GradientError)
+                    more = {"shrink": settings.shrink, "verify": settings.verify, "folder": settings.folder}
+                    _judge(check_gradients(graph_module, inputs, **more), tell, GradientError)
             return program(*inputs)
 
         return run

@@ -113,6 +113,8 @@ def _check_operators(
             continue
         if trial.right.outcome.error is not None:
             report.notes.append(f"{step.node.name} ({step.call.title}) was not run again: {error_words(trial.right.outcome.error)}")
+        if trial.remark:
+            report.notes.append(f"{step.node.name} ({step.call.title}): {trial.remark}")
         if found is not None:
             report.findings.append(_finding(trial, *found, step.node.name, settings))
             if len(report.findings) >= settings.most:

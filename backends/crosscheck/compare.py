@@ -14,8 +14,10 @@ from torch import Tensor
 
 from backends.crosscheck.calls import Call, Outcome, is_plain
 from backends.crosscheck.reference import TRIALS, Reference, distance, observations
+from backends.crosscheck.tolerance import unit_roundoff
 
 FIRST_TRIALS = 1  # perturbations before a difference is suspected
+REORDERED = 64  # roundings by which two runs may differ that add up in another order
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ def _values(index: int, tensor: Tensor, right: Reference, other: Tensor | None, 
     exact = right.exact[index]
     assert exact is not None
     if exact.dtype is not tensor.dtype and exact.numel() and (exact.is_floating_point() or exact.is_complex()):
-        rounded = exact.to(tensor.dtype)
-        away = torch.where(rounded.isinf() & ~exact.isinf(), distance(rounded, tensor), distance(exact, tensor))
+        away = torch.minimum(distance(exact, tensor), distance(_overflowing(exact, tensor.dtype), tensor))
     else:
         away = distance(exact, tensor)
     if other is not None and other.shape == tensor.shape:
@@ -89,8 +90,16 @@ def _values(index: int, tensor: Tensor, right: Reference, other: Tensor | None, 
     return Difference("values", what, detail, error, limit, index, place)
 
 
-def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome) -> Difference | None:
-    """The first output whose shape, dtype, strides or aliasing is not that of the plain call."""
+def _overflowing(exact: Tensor, dtype: torch.dtype) -> Tensor:
+    """`exact` with infinities where a dtype of smaller range has them."""
+    rounded = exact.to(dtype)
+    return torch.where(rounded.isinf(), rounded.to(exact.dtype), exact)
+
+
+def metas(
+    found_call: Call, found: Outcome, own: Call, expected: Outcome, aliases: bool = True
+) -> Difference | None:
+    """The first output whose shape, dtype, strides or (if `aliases`) aliasing is not that of the plain call."""
     for index, (got, wanted) in enumerate(zip(found.outputs, expected.outputs, strict=False)):
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
@@ -101,7 +110,7 @@ def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome) -> Dif
         if is_plain(got) and is_plain(wanted) and _strides(got) != _strides(wanted):
             return Difference("strides", what, f"{tuple(got.stride())} instead of {tuple(wanted.stride())}", index=index)
         ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, own.tensors)
-        if ours != theirs:
+        if aliases and ours != theirs:
             return Difference("aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index)
     if len(found.outputs) != len(expected.outputs):
         return Difference("outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}")
@@ -133,10 +142,15 @@ def bitwise(call: Call, first: Outcome, again: Call, second: Outcome) -> Differe
             return Difference("nondeterministic", what, f"{list(one.shape)}, then {list(other.shape)}")
         away = distance(one, other)
         if bool((away > 0).any()):
-            return Difference(
-                "nondeterministic", what, f"{int((away > 0).sum()):,} of {away.numel():,} elements differ between two runs"
-            )
+            detail = f"{int((away > 0).sum()):,} of {away.numel():,} elements differ between two runs, by up to {away.max():.2g}"
+            return Difference("nondeterministic", what, detail, float(away.max()), _noise(one), index)
     return None
+
+
+def _noise(tensor: Tensor) -> float:
+    """How far two runs of one call may be apart when only the order of its roundings differs."""
+    finite = tensor.abs()[tensor.isfinite()]
+    return REORDERED * unit_roundoff(tensor.dtype) * float(finite.max()) if finite.numel() else 0.0
 
 
 def stale(call: Call, plain: Outcome, again: Call, poisoned: Outcome) -> Difference | None:

@@ -76,7 +76,7 @@ def _eigh(call: Call, parts: list[Any]) -> Sequence[Any]:
 
 
 def _eig(call: Call, parts: list[Any]) -> Sequence[Any]:
-    """A V - V diag(values): nothing; the values, in an order of their own."""
+    """The values, in an order of their own; and A + (A V - V diag(values)), which is A, and has its rounding errors."""
     values = parts[0]
     order = torch.view_as_real(values.resolve_conj()).round(decimals=3) if values.is_complex() else values
     key = order[..., 0] * 1e3 + order[..., 1] if values.is_complex() else order
@@ -85,7 +85,7 @@ def _eig(call: Call, parts: list[Any]) -> Sequence[Any]:
         return (ordered,)
     vectors = parts[1]
     matrix = call.args[0].to(vectors.dtype)
-    return ordered, _product(matrix, vectors) - _scaled(vectors, values)
+    return ordered, matrix + _product(matrix, vectors) - _scaled(vectors, values)
 
 
 def _qr(call: Call, parts: list[Any]) -> Sequence[Any]:

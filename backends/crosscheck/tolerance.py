@@ -1,8 +1,8 @@
 """How far a result may be from the exact one: per dtype, per length of the reduction, per condition of the operator.
 
-    |found - exact| <= 8 u |exact| + 8 sqrt(n) max(spread, rms(spread)) + n tiny
+    |found - exact| <= 16 u |exact| + 16 sqrt(n) max(spread, rms(spread)) + n tiny
 
-u is the unit roundoff of the output's dtype. n is how many terms a reduction may add up: rounding errors
+u is the unit roundoff of the output's dtype, 16 how many roundings may follow each other. n is how many terms a reduction may add up: rounding errors
 of n additions grow like sqrt(n) u, not n u, with high probability (Higham and Mary, "A New Approach to
 Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019). `spread` is by how much the exact
 result moves when every input moves by at most u, relatively: what a backward stable algorithm may do to
@@ -21,7 +21,7 @@ from torch.fx import GraphModule
 
 from backends.crosscheck.calls import Call, distinct
 
-ROUNDINGS: Final = 8  # how many roundings an operator may make one after the other
+ROUNDINGS: Final = 16  # how many roundings an operator may make one after the other
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:

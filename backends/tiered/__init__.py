@@ -52,6 +52,13 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     return Backend("tiered", compile_graph_module, start, options=options)
 
 
+def load_compilers() -> None:
+    """Import what compiling needs, for which nobody need be kept from anything."""
+    import torch._dynamo.backends.debugging
+    import torch._functorch.aot_autograd
+    import torch._inductor.compile_fx  # noqa: F401
+
+
 class _Compilation:
     """What the background does for one graph. It knows the program weakly: a graph nobody calls is not compiled."""
 
@@ -77,7 +84,8 @@ class _Compilation:
             if written is not None:
                 worker = WORKER.compile(written)
             if self.program() is not None:
-                with self.exclusive():
+                load_compilers()
+                with BACKGROUND.hurrying(), self.exclusive():
                     compiled, fits = self.job.compile(self.compiler)
         program = self.program()
         if program is None:

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 SLICE: Final = 0.5e-3
@@ -47,6 +48,7 @@ class Background:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._awake = 0.0
+        self._hurried = False
 
     def add(self, work: Callable[[], None]) -> None:
         with self._lock:
@@ -70,6 +72,15 @@ class Background:
         if thread is not None:
             thread.join(seconds)
         return self._thread is None
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """In the thread: what runs inside keeps others from something, and takes the larger share of the time."""
+        self._hurried = True
+        try:
+            yield
+        finally:
+            self._hurried = False
 
     def _run(self) -> None:
         sys.settrace(self._give_way)
@@ -95,7 +106,8 @@ class Background:
             return
         if self._stopping:
             raise Stopped
-        share = BUSY_SHARE if now - self.last_call < QUIET_AFTER else IDLE_SHARE
+        busy = now - self.last_call < QUIET_AFTER and not self._hurried
+        share = BUSY_SHARE if busy else IDLE_SHARE
         time.sleep(SLICE * (1 - share) / share)
         self._awake = time.perf_counter()
 

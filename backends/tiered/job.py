@@ -1,7 +1,7 @@
 """One compilation: a graph, what its inputs look like, and under which state of torch it runs.
 
 A job holds no tensor, so that it keeps no model alive; a compiler that wants example inputs with data
-is told where they were. It can be written as JSON for another process. Nothing here runs in the background.
+gets those that still live. It can be written as JSON for another process. Nothing here runs in the background.
 """
 
 from __future__ import annotations
@@ -15,21 +15,17 @@ from typing import Any, Final
 import torch
 from torch.fx import GraphModule
 
-from backends.aot import tracing
+from backends.aot import keeping_modes, tracing
 from backends.handover import Backend, Handover
 from backends.tiered.transport import Unsendable, read_graph, read_value, write_graph, write_value
 from passes.meta import TensorMeta
 from passes.modes import Modes, current_modes, entered
 from passes.outcome import rebuilt
-from passes.stand_ins import FakeStandIns
+from passes.stand_ins import REAL, FakeStandIns, StandIns
 
 META: Final = "meta"
 EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
 """Settings of AOTAutograd: the backward is compiled at once, not in the caller's first backward."""
-
-
-class Gone(Exception):
-    """An example input was freed before it was asked for: nobody will run the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ class Job:
             handover=replace_inputs(handover),
             surroundings=Surroundings.current(),
             parameters=[isinstance(value, torch.nn.Parameter) for value in handover.example_inputs],
-            inputs=[_reference(value) for value in handover.example_inputs],
+            inputs=list(map(_reference, handover.example_inputs, handover.metas)),
             rows=rows,
             refused=refused,
         )
@@ -103,7 +99,7 @@ class Job:
         return self.handover.module() if self.rows is None else read_graph(self.rows, META)
 
     def example_inputs(self, fake: bool) -> list[Any]:
-        """Stand-ins made of the metas, or the inputs of the captured call. Raises Gone."""
+        """Stand-ins made of the metas, or the inputs of the captured call, zeros for those that are freed."""
         if not fake:
             return [reference() for reference in self.inputs]
         from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -117,7 +113,7 @@ class Job:
     def compile(self, backend: Backend) -> tuple[Callable[..., Any], Callable[..., bool] | None]:
         """What `backend` makes of the graph, and for which inputs, where it narrowed sizes that vary.
 
-        What it raises passes through; Gone and ValueError are ours.
+        What it raises passes through; ValueError, where a mode of the process has changed, is ours.
         """
         shape_env = self.handover.shape_env
         known = 0 if shape_env is None else len(shape_env.guards)
@@ -128,7 +124,7 @@ class Job:
             stack.enter_context(config.patch(EAGER_BACKWARD))
             module, inputs = self.module(), self.example_inputs(backend.takes_fakes)
             stack.enter_context(tracing(self.handover, module, inputs))
-            compiled = backend.compile(module, inputs)
+            compiled = keeping_modes(backend.compile, module, inputs)
         narrowed = shape_env is not None and len(shape_env.guards) > known
         return compiled, _fits(shape_env, known, self.handover.metas) if narrowed else None
 
@@ -171,21 +167,28 @@ def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., boo
     return fits
 
 
-def _reference(value: Any) -> Callable[[], Any]:
+def _reference(value: Any, meta: Any) -> Callable[[], Any]:
+    """What gives an input for as long as it lives, then one like it."""
     if not isinstance(value, torch.Tensor):
         return lambda: value
-    weak = weakref.ref(value)
+    weak, parameter = weakref.ref(value), isinstance(value, torch.nn.Parameter)
 
-    def alive() -> torch.Tensor:
-        found = weak()
-        if found is None:
-            raise Gone("an example input was freed before it was compiled for")
-        return found
+    def found() -> torch.Tensor:
+        alive = weak()
+        return _made(REAL, _numbers(meta), parameter) if alive is None else alive
 
-    return alive
+    return found
 
 
-def _made(makers: FakeStandIns, meta: Any, parameter: bool) -> Any:
+def _numbers(meta: TensorMeta) -> TensorMeta:
+    """A meta with the numbers that its symbols had."""
+    if not meta.symbolic:
+        return meta
+    values = {name: getattr(meta, name) for name in ("shape", "stride", "storage_offset")}
+    return meta.replace(**{name: rebuilt(value, torch.SymInt, lambda size: size.node.hint) for name, value in values.items()})
+
+
+def _made(makers: StandIns, meta: Any, parameter: bool) -> Any:
     if not isinstance(meta, TensorMeta):
         return meta
     made = makers.make(meta)

@@ -19,10 +19,12 @@ OPERATIONS: Final[tuple[tuple[str, Callable[[Any, Any], Any], float], ...]] = (
     ("{} + {}", operator.add, 0.2),
     ("{} - {}", operator.sub, 0.3),
     ("{} // {}", operator.floordiv, 0.4),
+    ("smaller({}, {})", min, 0.4),
+    ("larger({}, {})", max, 0.5),
 )
 CONSTANTS: Final = (1, 2, 3, 4)
 MOST_LEAVES: Final = 36
-COMMUTATIVE: Final = frozenset(("{} * {}", "{} + {}"))
+COMMUTATIVE: Final = frozenset(("{} * {}", "{} + {}", "smaller({}, {})", "larger({}, {})"))
 
 Column = tuple[Any, ...]
 

@@ -108,7 +108,7 @@ def _different(one: Any, other: Any, call: Call) -> str | None:
     if isinstance(other, NumberOf):
         return "number"
     if isinstance(other, Same):
-        return None if isinstance(one, Same) and one.index == other.index else "alias"
+        return None if isinstance(one, Same) and _is_one(one.index, other.index, call) else "alias"
     if isinstance(other, New):
         if not isinstance(one, New):
             return "alias"
@@ -116,6 +116,14 @@ def _different(one: Any, other: Any, call: Call) -> str | None:
         theirs = None if other.alias_of is None else call.shares[other.alias_of]
         return "alias" if ours != theirs else facts_differ(one.meta, other.meta, call.level)
     return None if one == other and type(one) is type(other) else "value"
+
+
+def _is_one(left: int, right: int, call: Call) -> bool:
+    """Whether two tensors given are one, as far as was recorded."""
+    if left == right:
+        return True
+    metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
+    return call.shares[left] == call.shares[right] and metas[left] is metas[right]
 
 
 def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None:

@@ -34,6 +34,8 @@ def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) 
     cases: list[Case] = []
     remaining = rows
     pool = _distinct(candidates, rows)
+    if not pool:
+        return (Case("", UNKNOWN),)
     while remaining:
         total = next((each for each in pool if not remaining & ~each.explains), None)
         if total is not None:

@@ -178,6 +178,9 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
         for count in (1, 2, 3):
             flags = [len(value) == count if kind_of(value) == "Ints" else MISSING for value in values]
             yield f"rank({name}) == {count}", 1.2, flags
+        for question in ("any_positive", "any_negative"):
+            ask = PRIMITIVES[question].function
+            yield f"{question}({name})", 1.3, computed(ask, (_present(values, "Ints"),), size)
         flags_in = [isinstance(value, tuple) and len(value) <= 4 and any(part is False for part in value) for value in values]
         if any(flags_in):
             for index in range(4):
@@ -194,11 +197,17 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
             yield f"{name} == {written(choice)}", 0.7, [value == choice for value in values]
 
 
+def _present(values: Sequence[Any], kind: str) -> list[Any]:
+    return [value if kind_of(value) == kind else MISSING for value in values]
+
+
 def _about_dtype(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[tuple[str, float, list[Any]]]:
     prefix = f"{name} is not None and " if "None" in kinds else ""
     for question in ("is_floating", "is_complex", "is_integral"):
         flags = [isinstance(v, torch.dtype) and PRIMITIVES[question].function(v) for v in values]
         yield f"{prefix}{question}({name})", 1.3, flags
+    for dtype in sorted({value for value in values if isinstance(value, torch.dtype)}, key=str):
+        yield f"{name} == {written(dtype)}", 1.5, [value is dtype for value in values]
 
 
 def _about_tensor(name: str, values: Sequence[Any], size: int) -> Iterator[tuple[str, float, list[Any]]]:

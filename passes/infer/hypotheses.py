@@ -6,6 +6,7 @@ some rows is kept: decide.py makes cases of several.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -14,12 +15,15 @@ import torch
 
 from passes.infer.arithmetic import Formulas
 from passes.infer.decide import Candidate
-from passes.infer.sample import MISSING, Term, alike
+from passes.infer.sample import MISSING, Sample, Term, alike
 from passes.infer.terms import Terms
+from passes.rules.generate import NO_VALUE
 from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
 
 PROBES: Final = 40
 FEW: Final = 8
+MOST_FORMULA_ROWS: Final = 200
+MOST_GROUPS: Final = 8
 MOST_PARTIAL: Final = 50  # terms of one stage that explain some rows
 
 SHAPES: Final = tuple(
@@ -146,20 +150,38 @@ def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Ca
 
 
 def formula_shapes(terms: Terms, test: Test) -> Iterator[Term]:
-    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`."""
-    by_length: dict[int, list[int]] = {}
+    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`.
+
+    They are searched on all rows, on those of each rank, and on those where the flags are alike.
+    """
     rows = [row for row in range(len(test.answers)) if test.rows >> row & 1]
-    for row in rows:
-        by_length.setdefault(len(test.answers[row]), []).append(row)
-    for own in by_length.values():
-        formulas = Formulas(terms, own[:400])
-        yield from _suffixed(terms, test, own[:400], formulas, None)
-    if len(by_length) > 1:
-        formulas = Formulas(terms, rows[:400])
-        yield from _suffixed(terms, test, rows[:400], formulas, terms)
+    seen: set[tuple[int, ...]] = set()
+    for group in _groups(terms, test, rows):
+        chosen = tuple(group[:: max(1, len(group) // MOST_FORMULA_ROWS)])
+        if len(chosen) > 1 and chosen not in seen:
+            seen.add(chosen)
+            yield from _suffixed(terms, test, chosen, Formulas(terms, chosen))
 
 
-def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas, prefixes: Any) -> Iterator[Term]:
+def _groups(terms: Terms, test: Test, rows: Sequence[int]) -> Iterator[list[int]]:
+    """All rows, and parts of them that may have one formula."""
+    columns = dict(terms.sample.columns())
+    flags = [values for values in columns.values() if all(isinstance(values[row], bool) for row in rows[:1])]
+
+    def rank(row: int) -> Any:
+        return len(test.answers[row])
+
+    def flagged(row: int) -> Any:
+        return tuple(values[row] for values in flags)
+
+    for key in (lambda row: None, rank, flagged, lambda row: (rank(row), flagged(row))):
+        found: dict[Any, list[int]] = {}
+        for row in rows:
+            found.setdefault(key(row), []).append(row)
+        yield from list(found.values())[:MOST_GROUPS]
+
+
+def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas) -> Iterator[Term]:
     sources: list[tuple[str, Any, float]] = [("", lambda row: (), 0.0)]
     for shape in terms.of("Ints"):
         if not shape.text.endswith(".shape"):
@@ -175,6 +197,9 @@ def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas,
                     shape.cost + 0.4,
                 )
             )
+    for left, right in itertools.permutations([s for s in terms.of("Ints") if s.text.endswith(".shape")][:4], 2):
+        applied = terms.application(PRIMITIVES["batch"], (left, right))
+        sources.append((applied.text, lambda row, values=applied.values: values[row], applied.cost))
     for text, prefix, cost in sources:
         heads = [prefix(row) for row in rows]
         if any(head is MISSING for head in heads):
@@ -191,20 +216,29 @@ def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas,
         sizes = f"({', '.join(each[0] for each in found if each)}{',' if length == 1 else ''})"
         expression = f"{text} + {sizes}" if text else sizes
         price = cost + sum(each[1] for each in found if each)
-        yield Term(expression, "Ints", _Known(dict(zip(rows, (test.answers[row] for row in rows), strict=True)), len(test.answers)), price)
+        yield Term(expression, "Ints", Evaluated(expression, terms.sample), price)
 
 
-class _Known(Sequence[Any]):
-    """Values known on some rows only."""
+class Evaluated(Sequence[Any]):
+    """Values of an expression given as text, computed when they are looked at."""
 
-    def __init__(self, known: dict[int, Any], size: int) -> None:
-        self._known, self._size = known, size
+    def __init__(self, text: str, sample: Sample) -> None:
+        self._code = compile(text, "<formula>", "eval")
+        self._columns = sample.columns()
+        self._size = sample.size
 
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
-        return self._known.get(index, MISSING)
+        names = {name: values[index] for name, values in self._columns}
+        try:
+            return eval(self._code, FUNCTIONS, names)  # made of the terms of this module
+        except NO_VALUE:
+            return MISSING
+
+
+FUNCTIONS: Final[dict[str, Any]] = {name: each.function for name, each in PRIMITIVES.items()}
 
 
 def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Sequence[Term]) -> list[Candidate]:
@@ -236,6 +270,11 @@ def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Se
     search.offer(terms.application(PRIMITIVES[name], (shape,)) for name in ("channels_last", "column_major"))
     search.offer(terms.application(PRIMITIVES["of_format"], (shape, each)) for each in terms.of("Format"))
     search.offer(permutations(terms, test, shape), 0.5)
+    search.offer(
+        terms.application(PRIMITIVES["permuted"], (shape, each))
+        for each in terms.of("Ints")
+        if "." not in each.text
+    )
     search.offer((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5)
     search.offer(_of_lists(terms, shape), 0.2)
     search.offer(constants(test, 2, 4.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -23,10 +23,11 @@ from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf, Opaque
-from passes.rules.rule import UNKNOWN, Case, Cases, Domain, Output, Provenance, Rule, always
+from passes.rules.rule import UNKNOWN, Case, Cases, Domain, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
 MOST_ROWS: Final = 1500  # that are fitted; the others are compared with the rule afterwards
+MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
 MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
 MOST_LISTED: Final = 64  # tensors of a list that are looked at
 Structure = Any
@@ -41,7 +42,15 @@ class Observation:
     outputs: tuple[Any, ...]  # New, Same or a constant, by place in the result
 
 
-def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[Rule]:
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A rule, and others that explain the same calls: trials should be such that they disagree."""
+
+    rule: Rule
+    rivals: tuple[Rule, ...]
+
+
+def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[Learned]:
     """The rules that explain `calls`, one for each list of parameters.
 
     Of many calls a part is fitted that has one of each kind; those in `must` are in it.
@@ -52,9 +61,9 @@ def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ())
         if is_plain(call):
             groups[tuple(call.arguments)].append(call)
     return [
-        rule
+        found
         for parameters, own in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-        if (rule := _rule(op, level, parameters, own, needed)) is not None
+        if (found := _learned(op, level, parameters, own, needed)) is not None
     ]
 
 
@@ -71,7 +80,9 @@ def is_plain_meta(meta: TensorMeta) -> bool:
     return meta.stride is not None and meta.device == CPU and not meta.is_inference
 
 
-def _rule(op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call], needed: Set[int]) -> Rule | None:
+def _learned(
+    op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call], needed: Set[int]
+) -> Learned | None:
     good = [each for call in calls if (each := _observed(call)) is not None]
     if len(good) < FEWEST:
         return None
@@ -81,7 +92,7 @@ def _rule(op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call
     learner = Learner(parameters, fitted, level)
     form, many = learner.form()
     outputs = learner.many_outputs() if many else learner.outputs()
-    return Rule(
+    rule = Rule(
         op=op,
         level=level,
         parameters=parameters,
@@ -94,6 +105,20 @@ def _rule(op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call
             corpus=hash_of(calls), calls=len(calls), torch=torch.__version__, layouts=tuple(sorted(layouts_of(good)))
         ),
     )
+    return Learned(rule, tuple(_rivals(rule)))
+
+
+def _rivals(rule: Rule) -> Iterator[Rule]:
+    """The rule with another answer to one question."""
+    for place, output in enumerate(rule.outputs):
+        for question, texts in output.rivals.items():
+            for text in texts:
+                other = replace(output, **{question: always(text)})
+                yield replace(rule, outputs=(*rule.outputs[:place], other, *rule.outputs[place + 1 :]))
+    for name, output in rule.writes.items():
+        for question, texts in output.rivals.items():
+            for text in texts:
+                yield replace(rule, writes={**rule.writes, name: replace(output, **{question: always(text)})})
 
 
 def _spread(found: Sequence[Observation], most: int) -> list[Observation]:
@@ -310,7 +335,7 @@ class Learner:
                 many = any(number is not None for number in numbers)
                 sample = sample_of(self.parameters, calls, [number or 0 for number in numbers] if many else None)
                 questions = Questions(sample, Terms(sample), None, self.level)
-                found[name] = questions.after(afters, calls)
+                found[name] = questions.after(afters, f"{identifier(name)}[i]" if many else identifier(name))
         return found
 
     def _written(self, name: str) -> tuple[list[int], list[int | None], list[TensorMeta | None]]:
@@ -410,12 +435,24 @@ class Questions:
         shared = any(isinstance(output, New) and output.alias_of is not None for output in outputs)
         return self._facts(alias, metas, rows, shared, False)
 
-    def after(self, metas: Sequence[TensorMeta | None], calls: Sequence[Call]) -> Output:
-        """The cases of a tensor that may have been written to."""
+    def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
+        """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
         words = ["kept" if meta is None else "new" for meta in metas]
         candidates = [Candidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
         alias = decide(candidates, self.guards, self.sample.everything)
-        return self._facts(alias, metas, bits(meta is not None for meta in metas), True, True)
+        rows = bits(meta is not None for meta in metas)
+        before = self._parameter(name)
+        if all(meta is None or _is_kept(meta, old) for meta, old in zip(metas, before, strict=True)):
+            facts = {fact: always(f"{name}.{fact}") for fact in ("shape", "stride", "storage_offset", "dtype")}
+            return Output(alias, **facts, requires_grad=self._grad(metas, rows))
+        return self._facts(alias, metas, rows, True, True)
+
+    def _parameter(self, name: str) -> Sequence[Any]:
+        """The values of a parameter, or of the elements of a list `name[i]`."""
+        values = dict(self.sample.columns())[name.removesuffix("[i]")]
+        if not name.endswith("[i]"):
+            return values
+        return [value[number] for value, number in zip(values, self.sample.extra["i"], strict=True)]
 
     def _facts(self, alias: Cases, metas: Sequence[TensorMeta | None], rows: int, shared: bool, written: bool) -> Output:
         shapes = [MISSING if meta is None else meta.shape for meta in metas]
@@ -423,22 +460,25 @@ class Questions:
         views = self.views() if shared else []
         guards = self.guards
         shape_found = hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+        rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
         shape = decide(shape_found, guards, rows)
         if not views and any(").shape" in case.answer for case in shape):
             views = _explaining(self.views(), shape_test)
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         more = _More(lambda: guards_of(self.sample, shapes))
-        stride = self._decided(
-            hypotheses.stride_candidates(self.terms, hypotheses.Test(strides, rows), shapes, views), more, rows
-        )
+        stride_found = hypotheses.stride_candidates(self.terms, hypotheses.Test(strides, rows), shapes, views)
+        rivals["stride"] = _others(stride_found, rows)
+        stride = self._decided(stride_found, more, rows)
         dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
-        dtype = self._decided(hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows)), more, rows)
+        dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
+        rivals["dtype"] = _others(dtype_found, rows)
+        dtype = self._decided(dtype_found, more, rows)
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
         offset = self._decided(
             hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, rows), views), more, rows
         )
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
-        return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags)
+        return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
@@ -466,11 +506,26 @@ class Questions:
         return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
 
 
+def _others(candidates: Sequence[Candidate], rows: int) -> tuple[str, ...]:
+    """The next simplest candidates that explain all rows."""
+    total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
+    return tuple(each.text for each in total[1 : 1 + MOST_RIVALS])
+
+
 def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
     """The simplest views that have the shape of the output wherever it was looked at."""
     shapes = ((view, hypotheses.fact(view, "shape", "Ints")) for view in views)
     found = [view for view, shape in shapes if test.hits(shape) > len(test.probes) / 2]
     return sorted(found, key=lambda view: view.cost)[:MOST_VIEWS]
+
+
+def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:
+    return (meta.shape, meta.stride, meta.storage_offset, meta.dtype) == (
+        old.shape,
+        old.stride,
+        old.storage_offset,
+        old.dtype,
+    )
 
 
 class _More:
@@ -510,10 +565,12 @@ def aliases_of(output: New | Same, call: Call) -> set[str]:
     index = output.index if isinstance(output, Same) else output.alias_of
     verb = "same" if isinstance(output, Same) else "view"
     words: set[str] = set()
+    metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
     for name, value in call.arguments.items():
         start = places_of(call.arguments)[name]
         if isinstance(value, TensorMeta) and call.shares[start] == call.shares[index]:  # type: ignore[index]
-            words.add(f"{verb} {name}")
+            if verb == "view" or start == index or value is metas[index]:  # type: ignore[index]
+                words.add(f"{verb} {name}")
         elif kind_of(value) == "Tensors":
             words |= {
                 f"{verb} {name}[i]"

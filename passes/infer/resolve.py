@@ -110,13 +110,14 @@ def _signature(target: Target) -> inspect.Signature | None:
 def positional(target: Target, named: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments and keywords with which a call of `target` is `named`: the inverse of `named_arguments`.
 
-    Overloads get every argument. Other functions do not get keywords with the value that the schema has as
-    default anyway, nor a None at the end: their Python bindings do not take all that the schema has. They do
-    get other defaults, which need not be those of the binding.
+    Overloads and their packets get every argument. Other functions do not get keywords with the value that
+    the schema has as default anyway, nor a None at the end: their Python bindings do not take all that the
+    schema has. They do get other defaults, which need not be those of the binding.
     """
     known = parameters(target, tuple(named))
     values = [_unwrapped(value) for value in named.values()]
-    if not isinstance(target, torch._ops.OpOverload):
+    takes_all = isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket)
+    if not takes_all:
         while values and values[-1] is None and known[-1].default is None:
             known, values = known[:-1], values[:-1]
     args: list[Any] = []
@@ -126,7 +127,7 @@ def positional(target: Target, named: Mapping[str, Any]) -> tuple[tuple[Any, ...
             _spread(parameter, value, args, kwargs)
         elif not parameter.by_keyword:
             args.append(value)
-        elif isinstance(target, torch._ops.OpOverload) or not _may_be_left_out(parameter, value):
+        elif takes_all or not _may_be_left_out(parameter, value):
             kwargs[parameter.name] = value
     return tuple(args), kwargs
 

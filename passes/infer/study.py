@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from passes.infer.assess import Tally, tally
+from passes.infer.assess import Answers, Tally, tally
 from passes.infer.inputs import FILLS
 from passes.infer.learn import is_plain, learn
 from passes.infer.observe import NOT_MADE
@@ -20,11 +20,16 @@ from passes.infer.worker import Crash
 from passes.meta import TensorMeta
 from passes.outcome import leaves
 from passes.record.calls import Call, Failure
+from passes.rules.generate import Refused
 from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 500  # recorded calls that trials are made from
 MOST_CALLS: Final = 4000  # recorded calls of one operator that are looked at
 ROUNDS: Final = 7
+MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
+PER_RIVAL: Final = 12  # inputs on which each of them disagrees
+LOOKED_AT: Final = 6  # inputs made for each trial, in search of those
+TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
 REPEATED: Final = 24  # trials made again with other values, to see whether the outcome depends on them
 
 
@@ -69,14 +74,14 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     known = {identity(Variant(call.arguments, call.shares)): call for call in recorded}
     bases = _sample(recorded, MOST_BASES, draw)
     must: list[Call] = []
-    rules = _explaining(op, level, list(known.values()), must)
+    rules, rivals = _explaining(op, level, list(known.values()), must)
     crashes: list[Crash] = []
     trials = refuted = 0
     clean = laboratory is None
     data_dependent = False
     for number in range(plan.rounds if laboratory is not None and bases else 0):
         assert laboratory is not None
-        chosen = list(variants(bases, draw, plan.trials))
+        chosen = _telling(rules, rivals, bases, draw, plan.trials)
         if not chosen:
             clean = True
             break
@@ -96,7 +101,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         must += [call for call in seen if not isinstance(call.outcome, Failure)][-MOST_BASES:] if found.wrong else []
         known.update((identity(Variant(call.arguments, call.shares)), call) for call in seen)
         bases = _sample([*bases, *(call for call in seen if not isinstance(call.outcome, Failure))], MOST_BASES, draw)
-        rules = _explaining(op, level, list(known.values()), must)
+        rules, rivals = _explaining(op, level, list(known.values()), must)
     if data_dependent or not clean:
         rules = _confirmed(op, level, rules, laboratory, bases, draw, plan) if not data_dependent else _unknown(rules)
     evidence = [
@@ -145,16 +150,57 @@ def _made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
     ]
 
 
-def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> list[Rule]:
-    """Rules learned of a part of the calls that reproduce all; `must` grows by those that needed it."""
+def _telling(
+    rules: Sequence[Rule], rivals: Sequence[Rule], bases: Sequence[Call], draw: random.Random, budget: int
+) -> list[Variant]:
+    """New inputs: half of them such that a rule and a rival disagree, as far as such are found; the others any."""
+    if not rivals:
+        return list(variants(bases, draw, budget))
+    answers = Answers(rules)
+    others = [Answers([rival]) for rival in rivals[:MOST_RIVALS]]
+    telling: list[Variant] = []
+    plain: list[Variant] = []
+    by_rival = [0] * len(others)
+    for variant in variants(bases, draw, LOOKED_AT * budget):
+        said = _said(answers, variant)
+        against = [
+            number
+            for number, other in enumerate(others)
+            if by_rival[number] < PER_RIVAL and (found := _said(other, variant)) is not None and found != said
+        ]
+        if against:
+            telling.append(variant)
+            for number in against:
+                by_rival[number] += 1
+        elif len(plain) < budget // 2:
+            plain.append(variant)
+        if len(telling) >= budget // 2 and len(plain) >= budget // 2:
+            break
+    return telling[: budget // 2] + plain
+
+
+def _said(answers: Answers, variant: Variant) -> object:
+    try:
+        return answers.answer(variant.arguments)
+    except Refused:
+        return None
+
+
+def _explaining(
+    op: str, level: str, calls: Sequence[Call], must: list[Call]
+) -> tuple[list[Rule], list[Rule]]:
+    """Rules learned of a part of the calls that reproduce all, and rivals; `must` grows by those that needed it."""
     rules: list[Rule] = []
+    rivals: list[Rule] = []
     for _ in range(4):
-        rules = learn(op, level, calls, must)
+        learned = learn(op, level, calls, must)
+        rules = [each.rule for each in learned]
+        rivals = [rival for each in learned for rival in each.rivals]
         wrong = _contradicting(op, rules, calls)
         if not wrong:
             break
         must += wrong[:200]
-    return rules
+    return rules, rivals
 
 
 def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> list[Call]:
@@ -200,4 +246,4 @@ def _confirmed(
     return kept
 
 
-TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
+

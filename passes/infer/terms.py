@@ -21,16 +21,19 @@ from passes.outcome import ListArg
 from passes.record.values import Wrapped
 from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
 
+PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
 OPERANDS: Final = frozenset(("Tensor", "Tensors", "Number", "Int", "Bool", "None"))
 NUMBERS: Final = (bool, int, float, complex)
 CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Int": ((0, 0.6), (1, 0.6), (-1, 0.6), (2, 0.9), (-2, 0.9), (-3, 1.1)),
     "Int?": ((None, 0.3),),
     "Bool": ((False, 0.2), (True, 0.3)),
+    "Number": ((0, 0.5), (1, 0.6)),
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
-MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
+MOST_PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
+OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
 
 
@@ -78,7 +81,7 @@ class Terms:
         kinds = {kind_of(value) for value in values}
         for kind in sorted(kinds - {"None", "Other"}):
             own = [value if kind_of(value) == kind else MISSING for value in values]
-            if kind == "Int" and "Bool" in kinds:
+            if (kind == "Int" and "Bool" in kinds) or (kind == "Number" and "Int" in kinds):
                 continue
             self.add(Term(name, kind, own, 1.0))
             if kind == "Ints" and len(kinds - {"None", "Ints"}) == 0:
@@ -102,6 +105,8 @@ class Terms:
             mixed = [value if kind_of(value) in ("Int", "Ints") else MISSING for value in values]
             self.add(Term(name, "IntOrInts", mixed, 1.0))
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
+        if kinds & {"Number"} and "Int" in kinds:
+            self.add(Term(name, "Number", [v if kind_of(v) in PLAIN_NUMBERS else MISSING for v in values], 0.9))
         if "None" in kinds and kinds & {"Int"}:
             self.add(Term(name, "Int?", [v if kind_of(v) in ("Int", "None") else MISSING for v in values], 1.0))
         elif "Int" in kinds:

@@ -34,7 +34,7 @@ from passes.meta import TensorMeta
 from passes.record.calls import Call
 from passes.record.schema import OUTCOME_NAMES
 
-MOST_MEMORY: Final = 2 << 30  # bytes of address space that a runner may take beyond what it starts with
+MOST_MEMORY: Final = 512 << 20  # bytes of address space that a runner may take beyond what it starts with
 FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
 PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
 TIMEOUT: Final = "timeout"
@@ -192,7 +192,8 @@ def keep(requests: IO[bytes], answers: int, modules: Sequence[str]) -> None:
 
 def _warm_up() -> None:
     """Do what a process does once (torch imports much at the first call of some kinds), so that no runner has to."""
-    fill_pools(SEED)
+    with conditions():
+        fill_pools(SEED)
     meta = TensorMeta((2, 2), (2, 1))
     for op, level in (("aten::neg", "aten"), ("torch.neg", "function")):
         observe(op, level, {"self": meta}, (0,))

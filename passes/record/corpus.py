@@ -137,12 +137,13 @@ class Corpus:
         slices: dict[str, list[pyarrow.Table]] = {}
         for file in self.files:
             table = storage.read([file], columns)
-            start = 0
+            first = start = 0  # rows of the chunk, and of the operator
             for chunk in table["op"].chunks:
                 runs = compute.call_function("run_end_encode", [chunk.dictionary_decode()])
                 for op, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-                    slices.setdefault(op, []).append(table.slice(start, end - start))
-                    start = end
+                    slices.setdefault(op, []).append(table.slice(start, first + end - start))
+                    start = first + end
+                first += len(chunk)
         return {op: pa.concat_tables(tables) for op, tables in slices.items()}
 
     def calls(self, op: str | None = None, most: int | None = None) -> Iterator[Call]:

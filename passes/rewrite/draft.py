@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from os import path
 from typing import Any, Final
 
@@ -20,9 +20,10 @@ from torch.fx import Graph, Node
 from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
 from passes.operators import FAMILIES, family_of
-from passes.outcome import DataDependent, New, OpError, Outcome, Same, Unsupported, leaves
+from passes.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
 from passes.reuse.calls import META, MODES, WRITES, Call, call_of
 from passes.reuse.memory import Memory, Place, tensors
+from passes.rewrite.match import Index
 
 LINE: Final = "line"  # the user's line that made a node
 VIEWS: Final = FAMILIES["view"]
@@ -80,14 +81,17 @@ class Draft:
         self.evaluator = evaluator
         self.firings: list[Firing] = []
         self.refusals: list[Refusal] = []
-        self.changed: Callable[[Node], None] = lambda node: None
-        """Told of each node that is new, gone, or has new arguments."""
 
     # Facts ---------------------------------------------------------------------------------------
 
     @cached_property
     def memory(self) -> Memory:
         return Memory(self.graph, self.evaluator)
+
+    @cached_property
+    def index(self) -> Index:
+        """The forms of the calls; kept up to date by `replace`."""
+        return Index(self.graph)
 
     @cached_property
     def writes(self) -> list[Write]:
@@ -102,11 +106,13 @@ class Draft:
     def written(self) -> set[int]:
         """Storages that some call writes to."""
         everything = range(len(self.memory.storages))
-        return {storage for write in self.writes for storage in (everything if write.storages is None else write.storages)}
+        return {
+            storage for write in self.writes for storage in (everything if write.storages is None else write.storages)
+        }
 
     def forget(self) -> None:
         """The graph has changed: derive its facts anew when they are asked for."""
-        for name in ("memory", "writes", "written"):
+        for name in ("memory", "index", "writes", "written"):
             self.__dict__.pop(name, None)
 
     def storages(self, nodes: Iterable[Node]) -> set[int]:
@@ -192,12 +198,12 @@ class Draft:
         for node in sorted(nodes, reverse=True):
             if not node.users:
                 self.graph.erase_node(node)
-                self.changed(node)
+                self.index.remove(node)
                 gone.append(node)
         return gone[::-1]
 
     def hazard(self, nodes: Sequence[Node], outputs: Sequence[Node], inputs: Iterable[Node]) -> str:
-        """Why `nodes` may not be replaced by something that reads `inputs` where the last of them stands; "" if they may."""
+        """Why `nodes` may not give way to calls that read `inputs` where the last of them stands; "" if they may."""
         first, *_, last = sorted(nodes) if len(nodes) > 1 else (nodes[0], nodes[0])
         inside = set(nodes)
         if any(WRITES in node.meta for node in nodes):
@@ -224,7 +230,12 @@ class Draft:
         return family_of(target, node.args)
 
     def replace(
-        self, rule: str, nodes: Sequence[Node], outputs: Sequence[Node], build: Callable[[], Sequence[Node]], place: str = ""
+        self,
+        rule: str,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        build: Callable[[], Sequence[Node]],
+        place: str = "",
     ) -> bool:
         """Put what `build` makes in the place of `nodes`; whether that was done.
 
@@ -244,14 +255,19 @@ class Draft:
                     continue
             added = _between(last, before)
             for node in added:
-                self.changed(node)
+                self.index.add(node)
             self.fire(rule, last, self.erase(nodes), added, place)
             return True
         self.refuse(rule, last, why)  # pyright: ignore[reportPossiblyUnboundVariable]
         return False
 
     def _exchange(
-        self, nodes: Sequence[Node], outputs: Sequence[Node], build: Callable[[], Sequence[Node]], last: Node, restore_layout: bool
+        self,
+        nodes: Sequence[Node],
+        outputs: Sequence[Node],
+        build: Callable[[], Sequence[Node]],
+        last: Node,
+        restore_layout: bool,
     ) -> None:
         """Build, exchange the outputs, and derive again what follows from them; undone when it raises Refused."""
         made = list(build())
@@ -263,8 +279,8 @@ class Draft:
             for old, new, place in zip(outputs, made, places, strict=True):
                 users = [user for user in old.users if user not in nodes]
                 for user in users:
+                    undo.append(partial(_give_back, user, user.args, user.kwargs))
                     user.replace_input_with(old, new)
-                    undo.append(lambda user=user, old=old, new=new: user.replace_input_with(new, old))
                 self.memory.places[new] = place
                 if new.meta[META] != old.meta[META]:
                     self._propagate(users, undo)
@@ -274,7 +290,7 @@ class Draft:
             raise
         for new in made:
             for user in new.users:
-                self.changed(user)
+                self.index.add(user)
 
     def _laid_out(self, new: Node, old: Node, like: Node) -> Node:
         """`new` with the layout of `old`, where that is the contiguous one."""
@@ -294,7 +310,11 @@ class Draft:
         place, owner = self.memory.places[old], self._owner(new)
         storage = self.memory.storages[place.storage]
         was_shared, shared = storage.maker not in nodes, self.storages([owner] if owner else [])
-        if (was_shared or owner) and shared != {place.storage} and (storage.escapes or (shared | {place.storage}) & self.written):
+        if (
+            (was_shared or owner)
+            and shared != {place.storage}
+            and (storage.escapes or (shared | {place.storage}) & self.written)
+        ):
             raise Refused("it changes what shares memory that is written to or returned")
         if new in self.memory.places:
             if place.storage in self.written or any(user.op == "output" for user in old.users):
@@ -306,8 +326,7 @@ class Draft:
         """The node outside of a replacement that a new node shares memory with; None if it has its own."""
         while node not in self.memory.places:
             outcome, call = self.outcome(node), self.call_of(node)
-            found = [leaf for leaf in outcome.tensors]
-            shared = [leaf.index if isinstance(leaf, Same) else leaf.alias_of for leaf in found]
+            shared = [leaf.index if isinstance(leaf, Same) else leaf.alias_of for leaf in outcome.tensors]
             if not shared or shared[0] is None:
                 return None
             node = call.tensors[shared[0]][0]
@@ -334,7 +353,9 @@ class Draft:
             self._same_sharing(node, call, outcome)
             if after == before:
                 continue
-            if WRITES in node.meta or [_but_layout(leaf) for leaf in leaves(after)] != [_but_layout(leaf) for leaf in leaves(before)]:
+            if WRITES in node.meta or [_but_layout(leaf) for leaf in leaves(after)] != [
+                _but_layout(leaf) for leaf in leaves(before)
+            ]:
                 raise Refused(f"{node.name} would give something else")
             node.meta[META] = after
             undo.append(lambda node=node, before=before: node.meta.__setitem__(META, before))
@@ -354,6 +375,10 @@ class Draft:
             both = owner | {place.storage}
             if both & self.written or sum(map(self.escapes, both)) > 1 or self.memory.storages[place.storage].escapes:
                 raise Refused(f"{node.name} would share memory that is written to or returned")
+
+
+def _give_back(node: Node, args: Any, kwargs: Any) -> None:
+    node.args, node.kwargs = args, kwargs
 
 
 def is_contiguous(meta: TensorMeta) -> bool:

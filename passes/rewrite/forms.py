@@ -34,7 +34,20 @@ class Form:
 
 
 COMMUTATIVE: Final = frozenset(
-    "add mul eq ne minimum maximum bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor".split()
+    [
+        "add",
+        "mul",
+        "eq",
+        "ne",
+        "minimum",
+        "maximum",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "logical_and",
+        "logical_or",
+        "logical_xor",
+    ]
 )
 OPERANDS: Final = ("self", "other")
 
@@ -155,7 +168,7 @@ def _schemas(name: str) -> tuple[tuple[tuple[str, str, Any, Any], ...], ...]:
             (
                 argument.name,
                 str(argument.type),
-                argument.N,
+                argument.N,  # type: ignore[attr-defined]
                 argument.default_value if argument.has_default_value() else MISSING,
             )
             for argument in schema.arguments
@@ -328,7 +341,9 @@ SIMPLIFICATIONS: Final[dict[str, tuple[Simplification, ...]]] = {
 
 def commutes(form: Form) -> bool:
     """Whether the operands may change places."""
-    return form.operator in COMMUTATIVE and form.arguments.get("alpha", 1) == 1 and set(OPERANDS) <= form.arguments.keys()
+    return (
+        form.operator in COMMUTATIVE and form.arguments.get("alpha", 1) == 1 and set(OPERANDS) <= form.arguments.keys()
+    )
 
 
 def slots_of(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:

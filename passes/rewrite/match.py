@@ -170,7 +170,8 @@ class Finder:
             edge = [
                 node
                 for node in around
-                if (node in index.forms and index.forms[node].operator in wanted) or (self.shared and node.op != "output")
+                if (node in index.forms and index.forms[node].operator in wanted)
+                or (self.shared and node.op != "output")
             ]
             reached.update(edge)
         for node in sorted(reached):

@@ -134,7 +134,9 @@ def pattern_of(function: Callable[..., Any], graph: Graph, constants: Mapping[st
             form = form_of(node)
             if form is None:
                 raise RuleError(f"{where}: {node.format_node()} cannot be part of a pattern")
-            calls.append(Form(form.operator, {key: _opened(value, numbers, constants) for key, value in form.arguments.items()}))
+            calls.append(
+                Form(form.operator, {key: _opened(value, numbers, constants) for key, value in form.arguments.items()})
+            )
             numbers[node] = Result(len(calls) - 1)
     results = [numbers[output] for output in outputs]  # type: ignore[union-attr]
     if not results or not all(isinstance(result, Result) for result in results):
@@ -142,7 +144,9 @@ def pattern_of(function: Callable[..., Any], graph: Graph, constants: Mapping[st
     found = Pattern(function.__name__, code.co_filename, code.co_firstlineno, *_used(calls, results))
     missing = [name for name in constants if name not in found.constants]
     if missing:
-        raise RuleError(f"{where}: the constant {missing[0]}={constants[missing[0]]!r} does not occur in the captured graph")
+        raise RuleError(
+            f"{where}: the constant {missing[0]}={constants[missing[0]]!r} does not occur in the captured graph"
+        )
     return found
 
 

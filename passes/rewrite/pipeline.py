@@ -38,8 +38,8 @@ class Report:
     counts: Mapping[str, int]
     firings: tuple[Firing, ...]
     refusals: tuple[Refusal, ...]
-    before: str
-    after: str
+    graphs: tuple[Graph, Graph]
+    show: Callable[[Graph], str]
     calls: tuple[int, int]
     seconds: float
 
@@ -47,6 +47,16 @@ class Report:
     def idle(self) -> list[str]:
         """The passes that found nothing to do."""
         return [name for name, count in self.counts.items() if not count]
+
+    @property
+    def before(self) -> str:
+        """The graph as it was given."""
+        return self.show(self.graphs[0])
+
+    @property
+    def after(self) -> str:
+        """The graph as it was rewritten."""
+        return self.show(self.graphs[1])
 
     @property
     def diff(self) -> str:
@@ -101,7 +111,6 @@ class Pipeline:
         counts: dict[str, int] = {}
         for step in self.passes:
             before = len(draft.firings)
-            draft.changed = _nobody
             if isinstance(step, Rule):
                 self.rules.apply(step, draft)
             else:
@@ -115,8 +124,8 @@ class Pipeline:
             counts,
             tuple(draft.firings),
             tuple(draft.refusals),
-            self.show(graph),
-            self.show(draft.graph),
+            (graph, draft.graph),
+            self.show,
             (call_count(graph), call_count(draft.graph)),
             time.perf_counter() - began,
         )
@@ -137,7 +146,3 @@ def copied(graph: Graph) -> Graph:
 def call_count(graph: Graph) -> int:
     """How many operators a graph calls."""
     return sum(node.op.startswith("call_") for node in graph.nodes)
-
-
-def _nobody(node: Node) -> None:
-    """Nobody is to be told of changes."""

@@ -16,16 +16,16 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META
+from passes.reuse.calls import META, WRITES
 from passes.rewrite.draft import Draft, Refused
-from passes.rewrite.match import Finder, Index, Match
+from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
-from passes.rewrite.verify import Sample, check_spelling
+from passes.rewrite.verify import Sample, check_spelling, tensor_count
 
 Trace = Callable[[Callable[..., Any], Mapping[str, Any]], Graph]
 """Captures a function called with these arguments by name. The targets of the graph's placeholders are names."""
 
-NO_SYMBOLS: Final = "sizes that are symbols"
+NO_SYMBOLS: Final = "a size of it is a symbol"
 
 
 def always(match: Match) -> str:
@@ -120,21 +120,11 @@ class Rules:
 
     def apply(self, rule: Rule, draft: Draft) -> None:
         """Replace every match in a draft. Raises RuleError when the rule fails its check."""
-        index = Index(draft.graph)
-        gone: set[Node] = set()
-
-        def changed(node: Node) -> None:
-            if node.graph is draft.graph and not node._erased:
-                index.add(node)
-            else:
-                index.remove(node)
-                gone.add(node)
-
-        draft.changed = changed
+        index = draft.index
         for spelling in self.spellings(rule):
             refused: set[Node] = set()
             for match in spelling.finder.find(index):
-                if gone.isdisjoint((*match.nodes, *match.inputs.values())) and match.outputs[0] not in refused:
+                if match.outputs[0] not in refused:
                     why = self._apply(spelling, match, draft)
                     if why:
                         refused.add(match.outputs[0])
@@ -143,14 +133,16 @@ class Rules:
     def _apply(self, spelling: Spelling, match: Match, draft: Draft) -> str:
         """Replace one match; gives why not. What the draft itself refuses it notes itself."""
         rule = spelling.rule
-        result = match.result
-        if result is None or any(match.meta(name) is None for name in match.inputs):
+        result, metas = match.result, [match.meta(name) for name in match.inputs]
+        if result is None or None in metas:
             return "something in it is not one tensor"
+        if any(meta is not None and meta.symbolic for meta in metas):
+            return NO_SYMBOLS
         if result.requires_grad and not rule.gradients:
             return "its gradients would differ"
-        floating = [meta.dtype for name in match.inputs if (meta := match.meta(name)) and meta.dtype.is_floating_point]
-        if any(dtype not in rule.dtypes for dtype in floating):
-            return f"the rule has not been checked for {next(dtype for dtype in floating if dtype not in rule.dtypes)}"
+        for meta in metas:
+            if meta is not None and meta.dtype.is_floating_point and meta.dtype not in rule.dtypes:
+                return f"the rule has not been checked for {meta.dtype}"
         why = rule.where(match) or draft.hazard(match.nodes, match.outputs, match.inputs.values())
         if why:
             return why
@@ -171,7 +163,10 @@ class Rules:
         missing = [name for name in inspect.signature(function).parameters if name not in example]
         if missing:
             raise RuleError(f"{where}: the example of the rule {rule.name!r} gives no {missing[0]}")
-        tensors = {name: value.example(rule.dtypes[0]) if isinstance(value, Sample) else value for name, value in example.items()}
+        tensors = {
+            name: value.example(rule.dtypes[0]) if isinstance(value, Sample) else value
+            for name, value in example.items()
+        }
         constants = {name: value for name, value in example.items() if not isinstance(value, Sample)}
         graph = self._traced(where, function, tensors)
         pattern = pattern_of(function, graph, constants)
@@ -196,14 +191,15 @@ class Rules:
     def _replacement(self, spelling: Spelling, match: Match) -> Graph:
         """The replacement captured for the metas of a match; layers that look alike share it."""
         metas = {name: match.meta(name) for name in match.inputs}
-        if any(meta is not None and meta.symbolic for meta in metas.values()):
-            raise Refused(NO_SYMBOLS)
-        constants = {name: value for name, value in match.constants.items()}
-        key = (spelling.rule, tuple(metas.items()), tuple((name, type(value), value) for name, value in constants.items()))
+        key = (
+            spelling.rule,
+            tuple(metas.items()),
+            tuple((name, type(value), value) for name, value in match.constants.items()),
+        )
         found = self._replacements.get(key)
         if found is None:
             inputs = {name: _stand_in(meta) for name, meta in metas.items() if meta is not None}
-            arguments = accepted(spelling.rule.replacement, {**inputs, **constants})
+            arguments = accepted(spelling.rule.replacement, {**inputs, **match.constants})
             found = self._traced(spelling.rule.name, spelling.rule.replacement, arguments)
             self._replacements[key] = found
         return found
@@ -212,6 +208,11 @@ class Rules:
         graph = self.trace(function, arguments)
         if any(node.op == "get_attr" for node in graph.nodes):
             raise RuleError(f"{where}: {function.__name__} holds a tensor of its own; make it an argument")
+        if any(WRITES in node.meta for node in graph.nodes):
+            raise RuleError(f"{where}: {function.__name__} writes to a tensor")
+        count = tensor_count(function(**arguments))
+        if count != len(_output_metas(graph)):
+            raise RuleError(f"{where}: what {function.__name__} gives must be results of operators, each its own")
         return graph
 
 

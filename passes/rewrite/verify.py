@@ -122,11 +122,16 @@ def _run(function: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, A
     leaves = {name: value for name, value in given.items() if isinstance(value, torch.Tensor) and value.requires_grad}
     if not isinstance(total, torch.Tensor) or not leaves:
         return results, {}
-    gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    gradients: Any = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     return results, {
         name: torch.zeros_like(leaf) if gradient is None else gradient
         for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
     }
+
+
+def tensor_count(results: Any) -> int:
+    """How many tensors a function gives. Raises RuleError for anything else among them."""
+    return len(list(_tensors(results)))
 
 
 def _tensors(results: Any) -> Iterator[torch.Tensor]:
@@ -144,9 +149,8 @@ def _compare(case: str, expected: Run, found: Run, tolerance: float, gradients: 
         raise RuleError(f"{case}: the pattern gives {len(expected[0])} tensors, the replacement {len(found[0])}")
     for index, (one, other) in enumerate(zip(expected[0], found[0], strict=True)):
         if (one.shape, one.dtype) != (other.shape, other.dtype):
-            raise RuleError(
-                f"{case}: result {index} is {one.dtype}{list(one.shape)}, of the replacement {other.dtype}{list(other.shape)}"
-            )
+            given, made = f"{one.dtype}{list(one.shape)}", f"{other.dtype}{list(other.shape)}"
+            raise RuleError(f"{case}: result {index} is {given}, of the replacement {made}")
         _close(f"{case}: result {index}", one, other, tolerance)
     for name, gradient in expected[1].items():
         if gradients and name in found[1]:

@@ -5,31 +5,40 @@ Knows nothing of books, targets or files: arguments come by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
 
-from passes.meta import CPU, DTYPE_NAMES, TensorMeta
+from passes.meta import CPU, TensorMeta
 from passes.outcome import Outcome, leaves
 from passes.record.values import DTYPE_BY_NAME, Wrapped
-from passes.rules.generate import NO_VALUE, Compiled, compiled
+from passes.rules.generate import NO_VALUE, Compiled, Refused, compiled
 from passes.rules.rule import Rule
 
-EXACT_KINDS: Final[dict[type, str]] = {type(None): "none", bool: "bool", int: "int", torch.dtype: "dtype"}
+EXACT_KINDS: Final[dict[type, str]] = {
+    type(None): "none",
+    bool: "bool",
+    int: "int",
+    torch.SymInt: "int",
+    torch.dtype: "dtype",
+    float: "float",
+    str: "str",
+}
 NUMBERS: Final = (bool, int, float, complex)
+CHOSEN: Final = (str, torch.dtype, torch.memory_format, torch.layout)
 
 
 class Answerer:
     """A rule, compiled at the first question."""
 
-    __slots__ = ("_checks", "_compiled", "_lists", "rule")
+    __slots__ = ("_checks", "_compiled", "_evaluate", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._compiled: Compiled | None = None
-        self._checks = [(name, _check(rule, name)) for name in rule.parameters]
-        self._lists = any("list" in kinds for kinds in rule.domain.kinds.values())
+        self._evaluate = self._compile_first
+        self._checks = [_check(rule, name) for name in rule.parameters]
 
     @property
     def source(self) -> str:
@@ -38,7 +47,11 @@ class Answerer:
     def _code(self) -> Compiled:
         if self._compiled is None:
             self._compiled = compiled(self.rule)
+            self._evaluate = self._compiled.evaluate
         return self._compiled
+
+    def _compile_first(self, *arguments: Any) -> Outcome | None:
+        return self._code().evaluate(*arguments)
 
     def answer(
         self, arguments: Mapping[str, Any], grad_mode: bool = True, places: Mapping[str, int] | None = None
@@ -48,20 +61,45 @@ class Answerer:
         `arguments` are those of the rule's parameters, in their order, with TensorMeta for tensors. `places` tell
         where in the call each one's first tensor is, if not in this order.
         """
-        at: dict[str, int] = {}
-        count = 0
-        for (name, check), value in zip(self._checks, arguments.values(), strict=True):
+        if len(arguments) != len(self._checks):
+            raise ValueError(f"the rule of {self.rule.op} takes {self.rule.parameters}, not {tuple(arguments)}")
+        return self.answer_values(tuple(arguments.values()), places or places_of(arguments), grad_mode)
+
+    def answer_values(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> Outcome | None:
+        """As `answer`, for the arguments without their names."""
+        for check, value in zip(self._checks, values, strict=True):
             if not check(value):
                 return None
-            at[name] = count
-            if type(value) is TensorMeta:
-                count += 1
-            elif isinstance(value, tuple):
-                count += sum(type(leaf) is TensorMeta for leaf in leaves((value,)))
         try:
-            return self._code().evaluate(*arguments.values(), places or at, grad_mode)
+            return self._evaluate(*values, places, grad_mode)
         except NO_VALUE:
             return None
+
+    def why_not(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> str:
+        """Why a call is not answered, in a few words."""
+        for name, check, value in zip(self.rule.parameters, self._checks, values, strict=True):
+            if not check(value):
+                return f"{name} is outside the domain"
+        try:
+            self._evaluate(*values, places, grad_mode)
+        except Refused as refused:
+            return f"it raises {refused.error}, says the rule"
+        except NO_VALUE as error:
+            return f"the rule has no answer{f': {error}' if str(error) else ''}"
+        return "the rule has no answer"
+
+
+def places_of(arguments: Mapping[str, Any]) -> dict[str, int]:
+    """The number of each argument's first tensor, for arguments that come in their order."""
+    at: dict[str, int] = {}
+    count = 0
+    for name, value in arguments.items():
+        at[name] = count
+        if type(value) is TensorMeta:
+            count += 1
+        elif isinstance(value, tuple):
+            count += sum(type(leaf) is TensorMeta for leaf in leaves((value,)))
+    return at
 
 
 def kind_in_domain(value: Any) -> str:
@@ -71,8 +109,6 @@ def kind_in_domain(value: Any) -> str:
         return name
     if isinstance(value, Wrapped):
         return type(value.number).__name__
-    if isinstance(value, torch.SymInt):
-        return "int"
     if isinstance(value, tuple):
         if all(isinstance(part, int | torch.SymInt) for part in value):
             return "ints"
@@ -91,6 +127,7 @@ def _check(rule: Rule, name: str) -> Callable[[Any], bool]:
     least = min(ranks, default=0)
     dtypes = frozenset(DTYPE_BY_NAME[text] for text in domain.dtypes.get(name, ()) if text in DTYPE_BY_NAME)
     choices = frozenset(domain.choices.get(name, ()))
+    tensors, conjugates, negatives = "tensor" in kinds, "conj" in kinds, "neg" in kinds
 
     def tensor(meta: TensorMeta) -> bool:
         return (
@@ -99,23 +136,20 @@ def _check(rule: Rule, name: str) -> Callable[[Any], bool]:
             and meta.stride is not None
             and meta.device == CPU
             and not meta.is_inference
-            and (not meta.is_conj or "conj" in kinds)
-            and (not meta.is_neg or "neg" in kinds)
+            and (conjugates or not meta.is_conj)
+            and (negatives or not meta.is_neg)
         )
 
     def check(value: Any) -> bool:
         if type(value) is TensorMeta:
-            return "tensor" in kinds and tensor(value)
+            return tensors and tensor(value)
         kind = kind_in_domain(value)
         if kind not in kinds:
             return kind == "ints" and value == () and "list" in kinds
         if kind == "list":
             return all(part is None or tensor(part) for part in value)
-        return not choices or not isinstance(value, str | torch.dtype | torch.memory_format | torch.layout) or (
-            value if isinstance(value, str) else str(value)
-        ) in choices
+        if choices and isinstance(value, CHOSEN):
+            return (value if type(value) is str else str(value)) in choices
+        return True
 
     return check
-
-
-

@@ -1,61 +1,236 @@
 """Binding: from a call as the tracer makes it to arguments by name, as rules take them.
 
-`passes/record/naming.py` gave the names when the calls were recorded; here the same is done on metas, and the
-schema that a kind of call follows is remembered.
+`passes/record/naming.py` gave the names when the calls were recorded; here the same is done on metas, once for
+each kind of call: the result is a function from the arguments of such calls to those of the rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import Arguments, Keywords, ListArg, Target, leaves
-from passes.record.naming import Named, chosen_schema, named_by, operator_name
+from passes.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
+from passes.record.naming import (
+    NUMBERS,
+    SIZES,
+    chosen_schema,
+    default_of,
+    in_schema_form,
+    named_by,
+    operator_name,
+    schemas_of,
+)
+from passes.record.values import Wrapped
 
 LEVEL_OF_OVERLOADS: Final = "aten"
 LEVEL_OF_FUNCTIONS: Final = "function"
 
+Function = Callable[..., Any]
+TENSOR: Final = torch.Tensor
+OWNERS: Final = (TENSOR, torch._C._VariableFunctions, torch._C._nn)  # type: ignore[attr-defined]
 
-def name_of(target: Target) -> tuple[str, str] | None:
-    """The level and name under which calls of `target` are recorded; None for what is never recorded."""
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How calls of one kind are asked about: the operator, its `parameters`, and `values(args, kwargs)` for them.
+
+    `places` has for each parameter the number of its first tensor among those of the call.
+    """
+
+    level: str
+    op: str
+    parameters: tuple[str, ...]
+    values: Callable[[Arguments, Keywords], Sequence[Argument]]
+    places: Mapping[str, int]
+
+
+# Python's operators as tensors have them: for a tensor on the left, and for a number there.
+OPERATORS: Final[dict[Function, tuple[Function, Function | None]]] = {
+    operator.add: (TENSOR.add, TENSOR.add),
+    operator.sub: (TENSOR.sub, torch.rsub),
+    operator.mul: (TENSOR.mul, TENSOR.mul),
+    operator.truediv: (TENSOR.div, None),
+    operator.floordiv: (torch.floor_divide, torch.floor_divide),
+    operator.mod: (TENSOR.remainder, torch.remainder),
+    operator.pow: (TENSOR.pow, torch.pow),
+    operator.matmul: (TENSOR.matmul, None),
+    operator.and_: (TENSOR.__and__, TENSOR.bitwise_and),
+    operator.or_: (TENSOR.__or__, TENSOR.bitwise_or),
+    operator.xor: (TENSOR.__xor__, TENSOR.bitwise_xor),
+    operator.lshift: (TENSOR.__lshift__, torch.bitwise_left_shift),
+    operator.rshift: (TENSOR.__rshift__, torch.bitwise_right_shift),
+    operator.eq: (TENSOR.__eq__, TENSOR.__eq__),
+    operator.ne: (TENSOR.ne, TENSOR.ne),
+    operator.lt: (TENSOR.lt, TENSOR.gt),
+    operator.le: (TENSOR.le, TENSOR.ge),
+    operator.gt: (TENSOR.gt, TENSOR.lt),
+    operator.ge: (TENSOR.ge, TENSOR.le),
+    operator.iadd: (TENSOR.add_, TENSOR.add),
+    operator.isub: (TENSOR.sub_, torch.rsub),
+    operator.imul: (TENSOR.mul_, TENSOR.mul),
+    operator.itruediv: (TENSOR.div_, None),
+    operator.ifloordiv: (TENSOR.floor_divide_, torch.floor_divide),
+    operator.imod: (TENSOR.remainder_, torch.remainder),
+    operator.ipow: (TENSOR.pow_, torch.pow),
+    operator.imatmul: (TENSOR.matmul, None),
+    operator.iand: (TENSOR.__iand__, TENSOR.bitwise_and),
+    operator.ior: (TENSOR.__ior__, TENSOR.bitwise_or),
+    operator.ixor: (TENSOR.__ixor__, TENSOR.bitwise_xor),
+    operator.neg: (TENSOR.neg, None),
+    operator.pos: (TENSOR.positive, None),
+    operator.invert: (TENSOR.__invert__, None),
+    operator.abs: (TENSOR.abs, None),
+    abs: (TENSOR.abs, None),
+    operator.getitem: (TENSOR.__getitem__, None),
+    operator.setitem: (TENSOR.__setitem__, None),
+}
+# Those of the second column that take the number first; the others are given the tensor first.
+NUMBER_FIRST: Final = frozenset(
+    (torch.floor_divide, torch.remainder, torch.pow, torch.bitwise_left_shift, torch.bitwise_right_shift)
+)
+# Methods that compute what another one does, though they are recorded under a name of their own.
+SYNONYMS: Final = {
+    **{f"__{name}__": name for name in ("add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "neg", "abs", "matmul")},
+    **{"__truediv__": "div", "__pow__": "pow", "__mod__": "remainder", "__invert__": "bitwise_not", "__pos__": "positive"},
+    **{f"__{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
+    **{f"__i{name}__": f"bitwise_{name}_" for name in ("and", "or", "xor")},
+    **{f"__i{name}__": f"{name}_" for name in ("add", "sub", "mul")},
+    **{"__itruediv__": "div_", "__radd__": "add", "__rmul__": "mul", "type": "to", "true_divide": "div"},
+}  # fmt: skip
+
+
+def called(target: Target, args: Arguments) -> tuple[Function | None, Arguments]:
+    """The function at the C boundary that a call comes to, and its arguments; None for what rules never know."""
     if isinstance(target, tuple):
-        target = method_called(target)
-        if target is None:
-            return None
-    if isinstance(target, torch._ops.OpOverload):
-        return LEVEL_OF_OVERLOADS, operator_name(target)
-    return LEVEL_OF_FUNCTIONS, operator_name(target)
+        return (getattr(TENSOR, target[1], None) if target[0] == "method" else None), args
+    if target is getattr and len(args) == 2:
+        found = vars(torch._C.TensorBase).get(args[1])
+        return getattr(found, "__get__", None), args[:1]
+    pair = OPERATORS.get(target)
+    if pair is None:
+        return target, args
+    if type(args[0]) is TensorMeta:
+        return pair[0], args
+    if len(args) != 2 or type(args[1]) is not TensorMeta:
+        return None, args
+    return pair[1], args if pair[1] in NUMBER_FIRST else args[::-1]
 
 
-def method_called(target: Any) -> Any:
-    """The function that ("method", name) means."""
-    return getattr(torch.Tensor, target[1], None) if target[0] == "method" else None
+def name_of(target: Target, args: Arguments = ()) -> tuple[str, str] | None:
+    """The level and name under which such calls are recorded; None for what is never recorded."""
+    function = called(target, args)[0] if args or isinstance(target, tuple) else target
+    return None if function is None else name_of_function(function)
 
 
-class Binder:
-    """Names arguments; remembers for each kind of call which schema it follows."""
-
-    def __init__(self) -> None:
-        self._schemas: dict[Any, Any] = {}
-
-    def bind(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Named, dict[str, int]]:
-        """Arguments by name in the schema's order, and for each the number of its first tensor in the call."""
-        function = method_called(target) if isinstance(target, tuple) else target
-        keywords = dict(kwargs)
-        key = function, tuple(map(_kind, args)), tuple((name, _kind(value)) for name, value in kwargs)
-        choice = self._schemas.get(key)
-        if choice is None:
-            choice = self._schemas[key] = chosen_schema(function, args, keywords)
-        named = {name: _frozen(value) for name, value in named_by(choice, function, args, keywords).items()}
-        return named, _places(named, args, keywords)
+def name_of_function(function: Function) -> tuple[str, str]:
+    level = LEVEL_OF_OVERLOADS if isinstance(function, torch._ops.OpOverload) else LEVEL_OF_FUNCTIONS
+    return level, operator_name(function)
 
 
-def _kind(value: Any) -> Any:
-    kind = type(value)
-    return (kind, *map(_kind, value)) if kind in (tuple, ListArg) else kind
+def bindings(target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Binding]:
+    """The ways to ask about calls of this kind, the name under which they are recorded first.
+
+    All calls whose arguments have the same types, nested ones included, are bound alike.
+    """
+    function, given = called(target, args)
+    if function is None:
+        return
+    swapped = given is not args and len(given) == len(args)
+    for other in (function, *_equivalent(function, given)):
+        yield _binding(other, given, kwargs, swapped)
+
+
+def _equivalent(function: Function, args: Arguments) -> Iterator[Function]:
+    """Functions that are the same operator: the method for the function, the function for the method.
+
+    Only where the tensor comes first, as `self`: Tensor.where, for one, orders its arguments otherwise.
+    """
+    name = getattr(function, "__name__", "")
+    if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket) or not _takes_self_first(function):
+        return
+    if name == "type" and (len(args) != 2 or not isinstance(args[1], torch.dtype)):
+        return
+    for owner in OWNERS:
+        for each in dict.fromkeys((SYNONYMS.get(name, name), name)):
+            found = getattr(owner, each, None)
+            if found is not None and found is not function and _takes_self_first(found):
+                yield found
+
+
+def _takes_self_first(function: Function) -> bool:
+    """Whether every schema that calls may follow begins with `self`; where there is none, nothing is known."""
+    name = getattr(function, "__name__", "")
+    schemas = schemas_of(function)
+    return name == "type" or bool(schemas) and all(
+        schema.arguments and schema.arguments[0].name == "self" for schema in schemas
+    )
+
+
+def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: bool) -> Binding:
+    keywords = dict(kwargs)
+    schema, way = choice = chosen_schema(function, args, keywords)
+    level, op = name_of_function(function)
+    named = {name: _frozen(value) for name, value in named_by(choice, function, args, keywords).items()}
+    if schema is not None:
+        values = _compiled(schema, way, args, kwargs, swapped)
+    elif not kwargs and len(named) == len(args):
+        values = _reversed if swapped else _as_given
+    else:
+        values = partial(_by_signature, function)
+    return Binding(level, op, tuple(named), values, _places(named, args, keywords))
+
+
+def _as_given(args: Arguments, kwargs: Keywords) -> Sequence[Argument]:
+    return args
+
+
+def _reversed(args: Arguments, kwargs: Keywords) -> Sequence[Argument]:
+    return args[::-1]
+
+
+def _by_signature(function: Function, args: Arguments, kwargs: Keywords) -> Sequence[Argument]:
+    return [_frozen(value) for value in named_by((None, 0), function, args, dict(kwargs)).values()]
+
+
+def _compiled(
+    schema: Any, way: int, args: Arguments, kwargs: Keywords, swapped: bool
+) -> Callable[[Arguments, Keywords], Sequence[Argument]]:
+    """A function that does what `naming.bound_to_schema` does, for calls whose arguments have these types."""
+    names = [name for name, _ in kwargs]
+    starts = [start for start in (1, 0) if len(args) > start + 1 and all(type(size) in SIZES for size in args[start:])]
+    given = starts[way - 1] if way else len(args)
+    defaults: list[Any] = []
+    parts: list[str] = []
+    for index, parameter in enumerate(schema.arguments):
+        if way and index == given:
+            parts.append(f"L(a[{given}:])")
+        elif index < given:
+            place = len(args) - 1 - index if swapped else index
+            parts.append(_in_form(parameter, args[index], f"a[{place}]"))
+        elif parameter.name in names:
+            number = names.index(parameter.name)
+            parts.append(_in_form(parameter, kwargs[number][1], f"k[{number}][1]"))
+        else:
+            parts.append(f"d[{len(defaults)}]")
+            defaults.append(_frozen(in_schema_form(str(parameter.type), default_of(parameter))))
+    source = f"lambda a, k: ({', '.join(parts)}{',' if parts else ''})"
+    return eval(source, {"L": ListArg, "W": Wrapped, "d": tuple(defaults)})  # names and numbers made here
+
+
+def _in_form(parameter: Any, value: Any, text: str) -> str:
+    """The expression for an argument in the form in which its parameter takes it (`naming.in_schema_form`)."""
+    kind = str(parameter.type).removeprefix("Optional[")
+    if kind.startswith("List[") and value is not None:
+        return f"L({text})" if isinstance(value, tuple | list) else f"L(({text},))"
+    if kind.startswith("Tensor") and isinstance(value, NUMBERS):
+        return f"W({text})"
+    return f"L({text})" if type(value) is torch.Size else text
 
 
 def _frozen(value: Any) -> Any:
@@ -76,16 +251,11 @@ def _places(named: Mapping[str, Any], args: Arguments, keywords: Mapping[str, An
                 count += _tensors(value)
         return places
     count = 0
-    by_identity: dict[int, int] = {}
-    for value in (*args, *keywords.values()):
-        by_identity.setdefault(id(value), count)
-        count += _tensors((value,))
-    places = {}
-    positional = dict(zip(named, args, strict=False))
-    for name in named:
-        value = keywords.get(name, positional.get(name))
-        places[name] = by_identity.get(id(value), 0)
-    return places
+    by_name: dict[str, int] = {}
+    for name, value in (*zip(named, args, strict=False), *keywords.items()):
+        by_name[name] = count
+        count += _tensors(value)
+    return {name: by_name.get(name, 0) for name in named}
 
 
 def _tensors(value: Any) -> int:

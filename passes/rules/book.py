@@ -11,25 +11,30 @@ process that captures one model reads what that model needs.
 from __future__ import annotations
 
 import json
+import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from passes.evaluate import kinds, without_inference
+from passes.meta import TensorMeta
 from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, Outcome, Target
+from passes.outcome import Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
 from passes.rules.answer import Answerer
-from passes.rules.binding import Binder, name_of
+from passes.rules.binding import LEVEL_OF_OVERLOADS, Binding, bindings, name_of
 from passes.rules.generate import Refused
 from passes.rules.language import RuleError
 from passes.rules.rule import VERSION, Rule, from_json, to_json
 
 TITLE: Final = "book.json"
 SHIPPED: Final = Path(__file__).parent / "books"
-RETURN_TYPES: Final = vars(torch.return_types)
+RETURN_TYPES: Final = {name: kind for name, kind in vars(torch.return_types).items() if isinstance(kind, type)}
+DIVISIONS: Final = (operator.truediv, operator.itruediv)
+NUMBERS: Final = frozenset((bool, int, float, complex))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,23 @@ class Quarantined:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A call about which a book says nothing: the name of its operator, and why."""
+
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How calls of one kind are answered: the rule, how it is given their arguments, the tuple it returns."""
+
+    binding: Binding
+    answerer: Answerer
+    kind: Callable[[Any], Any] | None
+
+
 class Rulebook:
     """The rules in a folder. Raises RuleError where there are none, or of another version."""
 
@@ -49,8 +71,7 @@ class Rulebook:
         self.title = read_title(self.folder)
         self.quarantined: list[Quarantined] = []
         self._answerers: dict[tuple[str, str], dict[tuple[str, ...], Answerer]] = {}
-        self._names: dict[Target, tuple[str, str] | None] = {}
-        self._binder = Binder()
+        self._routes: dict[Any, tuple[Route, ...]] = {}
 
     def rules(self, op: str, level: str) -> list[Rule]:
         """The rules of one operator, empty where there are none."""
@@ -74,28 +95,63 @@ class Rulebook:
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
-        if modes.autocast or modes.inference or modes.default_dtype is not torch.float32:
+        if _beyond_rules(modes):
             return None
+        if modes.inference or _any_inference(args):
+            return _in_inference(self.answer, target, args, kwargs, modes)
+        if target in DIVISIONS and type(args[0]) in NUMBERS:
+            return self._divided(args, modes)
+        for route in self._routes_of(target, args, kwargs):
+            binding = route.binding
+            try:
+                outcome = route.answerer.answer_values(binding.values(args, kwargs), binding.places, modes.grad)
+            except Refused:
+                return None
+            if outcome is not None:
+                if route.kind is not None and type(outcome.result) is tuple:
+                    return Outcome(route.kind(outcome.result), outcome.mutated)
+                return outcome
+        return None
+
+    def _divided(self, args: Arguments, modes: Modes) -> Outcome | None:
+        """A number divided by a tensor: torch multiplies it with the reciprocal."""
+        inverse = self.answer(torch.Tensor.reciprocal, args[1:], (), modes)
+        if inverse is None or not isinstance(inverse.result, New):
+            return None
+        return self.answer(torch.Tensor.mul, (inverse.result.meta, args[0]), (), modes)
+
+    def _routes_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
+        names = tuple(name for name, _ in kwargs) if kwargs else ()
+        key = target, args[1] if target is getattr else None, kinds(args), names, kinds(kwargs) if kwargs else ()
         try:
-            name = self._names[target]
+            return self._routes[key]
         except KeyError:
-            name = self._names[target] = name_of(target)
-        except TypeError:
-            return None
-        if name is None:
-            return None
-        answerers = self._of(name)
-        if not answerers:
-            return None
-        named, places = self._binder.bind(target, args, kwargs)
-        answerer = answerers.get(tuple(named))
-        if answerer is None:
-            return None
-        try:
-            outcome = answerer.answer(named, modes.grad, places)
-        except Refused:
-            return None
-        return outcome if outcome is None or name[0] == "aten" else _with_named_tuple(outcome, name[1])
+            routes = self._routes[key] = tuple(self._found_routes(target, args, kwargs))
+            return routes
+        except TypeError:  # a target that cannot be hashed
+            return ()
+
+    def _found_routes(self, target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Route]:
+        for binding in bindings(target, args, kwargs):
+            answerer = self._of((binding.level, binding.op)).get(binding.parameters)
+            if answerer is not None:
+                kind = None if binding.level == LEVEL_OF_OVERLOADS else RETURN_TYPES.get(binding.op.rpartition(".")[2])
+                yield Route(binding, answerer, kind)
+
+    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:
+        """The operator that a call is of, and why `answer` gives None, in a few words."""
+        found = next(bindings(target, args, kwargs), None)
+        op = target_text(target) if found is None else found.op
+        if words := _beyond_rules(modes):
+            return Unanswered(op, words)
+        if any(each.op == op for each in self.quarantined):
+            return Unanswered(op, "quarantined: its rule was wrong")
+        if routes := self._routes_of(target, args, kwargs):
+            binding, answerer = routes[0].binding, routes[0].answerer
+            return Unanswered(op, answerer.why_not(binding.values(args, kwargs), binding.places, modes.grad))
+        if found is not None and self._of((found.level, found.op)):
+            return Unanswered(op, f"no rule for ({', '.join(found.parameters)})")
+        return Unanswered(op, "no rule")
 
     def _of(self, name: tuple[str, str]) -> dict[tuple[str, ...], Answerer]:
         found = self._answerers.get(name)
@@ -105,23 +161,62 @@ class Rulebook:
             found = self._answerers[name] = {rule.parameters: Answerer(rule) for rule in rules}
         return found
 
-    def quarantine(self, target: Target, reason: str) -> Quarantined | None:
-        """Ask the rules of an operator no more, because one was wrong. None where it has no rules."""
-        name = name_of(target)
-        if name is None or not self._of(name):
-            return None
-        self._answerers[name] = {}
-        found = Quarantined(name[1], name[0], reason)
-        self.quarantined.append(found)
-        return found
+    def quarantine(
+        self, target: Target, reason: str, args: Arguments = (), kwargs: Keywords = ()
+    ) -> Quarantined | None:
+        """Ask the rules of an operator no more, because one was wrong. None where it has no rules.
+
+        With the arguments of the call that showed it, those are meant that could have answered it.
+        """
+        found = [(binding.level, binding.op) for binding in bindings(target, args, kwargs)] if args else []
+        names = [name for name in found or [name_of(target)] if name is not None and self._of(name)]
+        for name in names:
+            self._answerers[name] = {}
+            self.quarantined.append(Quarantined(name[1], name[0], reason))
+        self._routes.clear()
+        return self.quarantined[-len(names)] if names else None
 
 
-def _with_named_tuple(outcome: Outcome, op: str) -> Outcome:
-    """The tuple that functions of torch return, which has names: torch.return_types.max."""
-    kind = RETURN_TYPES.get(op.rpartition(".")[2])
-    if kind is None or type(outcome.result) is not tuple:
-        return outcome
-    return Outcome(kind(outcome.result), outcome.mutated)
+def _beyond_rules(modes: Modes) -> str:
+    """The mode under which nothing is known, in words; none mostly."""
+    if modes.autocast:
+        return "autocast"
+    return "" if modes.default_dtype is torch.float32 else "another default dtype"
+
+
+def _any_inference(args: Arguments) -> bool:
+    return any(type(value) is TensorMeta and value.is_inference for value in args)
+
+
+def _in_inference(
+    answer: Callable[..., Outcome | None], target: Target, args: Arguments, kwargs: Keywords, modes: Modes
+) -> Outcome | None:
+    """A call in inference mode, or on tensors made there: new tensors are of that kind, views are as their base is."""
+    given = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    if modes.grad and not modes.inference and any(meta.requires_grad for meta in given):
+        return None
+    plain = modes._replace(grad=False, inference=False)
+    outcome = answer(target, without_inference(args), without_inference(kwargs), plain)
+    if outcome is None:
+        return None
+
+    def made(new: New) -> New:
+        inference = modes.inference if new.alias_of is None else given[new.alias_of].is_inference
+        return New(new.meta.replace(is_inference=inference), new.alias_of)
+
+    mutated = {
+        index: meta.replace(is_inference=old.is_inference, requires_grad=old.requires_grad, is_leaf=old.is_leaf)
+        for index, meta in outcome.mutated.items()
+        if (old := given[index])
+    }
+    return Outcome(rebuilt(outcome.result, New, made), mutated)
+
+
+def target_text(target: Target) -> str:
+    """A target that is never recorded, by its name."""
+    if isinstance(target, tuple):
+        return ".".join(map(str, target))
+    return getattr(target, "__qualname__", None) or type(target).__name__
 
 
 def path_of(folder: Path, op: str, level: str) -> Path:

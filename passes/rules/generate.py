@@ -27,7 +27,7 @@ LOCALS: Final = {"shape": "shape", "stride": "_stride", "dtype": "_dtype", "stor
 FLAGS: Final = {"is_conj": "_conj", "is_neg": "_neg"}
 MANY: Final = re.compile(r"(?P<open>[\[(])each[\])] \* (?P<count>.+)")
 # What expressions raise on arguments that they do not fit.
-NO_VALUE: Final = (Undefined, AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
+NO_VALUE: Final = (Undefined, ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Refused(Exception):

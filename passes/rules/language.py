@@ -32,8 +32,8 @@ NODES: Final = (
 SUBTYPES: Final = {
     "Tensor": ("Strided", "Operand"),
     "Number": ("Operand",),
-    "Int": ("Dims",),
-    "Ints": ("Dims", "IntOrInts"),
+    "Int": ("Dims", "Number"),
+    "Ints": ("Dims", "IntOrInts", "Permutation"),
 }
 
 

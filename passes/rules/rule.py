@@ -32,11 +32,15 @@ def always(answer: str) -> Cases:
     return (Case("", answer),)
 
 
+QUESTIONS: Final = ("alias", "shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """One tensor that comes out: returned, or written to.
 
     `alias` answers `new`, `same NAME` (the argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`.
+    While a rule is learned, `rivals` has other answers that explained as much; they are not written to files.
     """
 
     alias: Cases
@@ -47,10 +51,11 @@ class Output:
     requires_grad: Cases = ()
     is_conj: Cases = ()  # none: never set
     is_neg: Cases = ()
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], compare=False)
 
     def questions(self) -> Iterator[tuple[str, Cases]]:
-        for question in fields(self):
-            yield question.name, getattr(self, question.name)
+        for question in QUESTIONS:
+            yield question, getattr(self, question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,22 @@ from typing import Final
 
 import typer
 
+from backends.cases import CaseError
 from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
-from tracer.commands import backends, corpus, record
+from passes.rules.language import RuleError
+from tracer.commands import backends, check, corpus, infer, record
 
 # What a person did wrong: its words are shown without a traceback.
-USER_ERRORS: Final[tuple[type[Exception], ...]] = (CorpusError, UnknownBackend, BadOptions)
+USER_ERRORS: Final[tuple[type[Exception], ...]] = (
+    CorpusError,
+    RuleError,
+    UnknownBackend,
+    BadOptions,
+    CaseError,
+    check.CheckError,
+)
 
 application = typer.Typer(
     name="python -m tracer",
@@ -25,6 +34,8 @@ application = typer.Typer(
 application.add_typer(record.application, name="record")
 application.add_typer(corpus.application, name="corpus")
 application.command("backends")(backends.backends)
+application.command("infer")(infer.infer_rules)
+application.command("check")(check.check)
 
 
 def main(words: list[str] | None = None) -> int:

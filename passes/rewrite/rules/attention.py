@@ -115,9 +115,14 @@ def _fusible(match: Match) -> str:
 
 
 EXAMPLE: Final = {
-    **{"q": tensor(2, 2, 5, 8), "k": tensor(2, 2, 6, 8), "v": tensor(2, 2, 6, 8), "mask": tensor(5, 6)},
-    **{"hidden": tensor(5, 6, dtype=torch.bool), "shown": tensor(5, 6, dtype=torch.bool)},
-    **{"scale": 0.4375, "value": -3.0e38},
+    "q": tensor(2, 2, 5, 8),
+    "k": tensor(2, 2, 6, 8),
+    "v": tensor(2, 2, 6, 8),
+    "mask": tensor(5, 6),
+    "hidden": tensor(5, 6, dtype=torch.bool),
+    "shown": tensor(5, 6, dtype=torch.bool),
+    "scale": 0.4375,
+    "value": -3.0e38,
 }
 DTYPES: Final[dict[str, tuple[torch.dtype, ...]]] = {
     "plain": (torch.float32, torch.float64, torch.bfloat16),
@@ -138,6 +143,8 @@ ATTENTION: Final = tuple(
     for softmax in SOFTMAXES
     for rule in (
         _rule(f"attention, softmax {softmax}", ("added", "none"), softmax, True),
-        _rule(f"attention with a filled mask, softmax {softmax}", ("filled", "chosen", "added and filled"), softmax, False),
+        _rule(
+            f"attention with a filled mask, softmax {softmax}", ("filled", "chosen", "added and filled"), softmax, False
+        ),
     )
 )

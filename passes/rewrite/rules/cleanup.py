@@ -132,7 +132,9 @@ def _is_constant(draft: Draft, node: Node, values: dict[Node, Any]) -> bool:
     if not repeatable(node) or not isinstance(meta, TensorMeta) or meta.symbolic or meta.requires_grad:
         return False
     inputs = node.all_input_nodes
-    if not inputs and (draft.family(node) not in FACTORIES or "empty" in str(getattr(node.target, "__name__", node.target))):
+    if not inputs and (
+        draft.family(node) not in FACTORIES or "empty" in str(getattr(node.target, "__name__", node.target))
+    ):
         return False
     if not all(used in values for used in inputs) or meta.element_count > LARGEST_CONSTANT:
         return False

@@ -29,18 +29,17 @@ class Prepared:
 
     def __init__(self, steps: Sequence[Node], inputs: Sequence[Node]) -> None:
         self.__name__ = f"prepared_{steps[-1].name}"
-        self._steps = [(_Step(step)) for step in steps]
+        self._steps = [_Step(step) for step in steps]
         self._inputs = [node.name for node in inputs]
         self._known: tuple[list[Any], list[tuple[int, int]], torch.Tensor] | None = None
 
     def __call__(self, *tensors: torch.Tensor) -> torch.Tensor:
-        if any(type(tensor) not in REAL for tensor in tensors):
+        if any(type(tensor) not in REAL or tensor.is_inference() for tensor in tensors):
             return self._compute(tensors)
-        state = [(tensor.data_ptr(), tensor._version) for tensor in tensors if not tensor.is_inference()]
+        state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
         known = self._known
-        if known is not None and known[1] == state and len(state) == len(tensors):
-            if all(reference() is tensor for reference, tensor in zip(known[0], tensors, strict=True)):
-                return known[2]
+        if known is not None and known[1] == state and all(map(_refers, known[0], tensors)):
+            return known[2]
         made = self._compute(tensors)
         if not made.requires_grad:
             self._known = [weakref.ref(tensor) for tensor in tensors], state, made
@@ -53,6 +52,10 @@ class Prepared:
         return values[self._steps[-1].name]
 
 
+def _refers(reference: weakref.ref[torch.Tensor], tensor: torch.Tensor) -> bool:
+    return reference() is tensor
+
+
 class _Step:
     """One call, without the graph that it came from."""
 
@@ -63,9 +66,7 @@ class _Step:
 
     def run(self, values: Mapping[str, Any]) -> Any:
         names = {node: str(node.target) for node in self._node.all_input_nodes}
-        args, kwargs = torch.fx.map_arg(
-            (self._node.args, dict(self._node.kwargs)), lambda used: values[names[used]]
-        )  # type: ignore[misc]
+        args, kwargs = torch.fx.map_arg((self._node.args, dict(self._node.kwargs)), lambda used: values[names[used]])  # type: ignore[misc]
         return run_call(self._node, args, kwargs)
 
 
@@ -100,7 +101,9 @@ def _keep(draft: Draft, node: Node, steps: list[Node]) -> None:
 def _is_parameter(node: Node) -> bool:
     """Whether an input belongs to an object: it was reached through an attribute."""
     meta = node.meta.get(META)
-    return node.op == "placeholder" and isinstance(meta, TensorMeta) and meta.is_leaf and "." in str(node.meta.get(SOURCE))
+    return (
+        node.op == "placeholder" and isinstance(meta, TensorMeta) and meta.is_leaf and "." in str(node.meta.get(SOURCE))
+    )
 
 
 def _may_be_kept(draft: Draft, node: Node) -> bool:

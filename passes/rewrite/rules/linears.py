@@ -5,7 +5,7 @@ Putting weights together copies them, at every call unless frozen.py makes it on
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import torch
@@ -30,7 +30,9 @@ def merge_linears(draft: Draft) -> None:
             rank = draft.meta(weight)
             if plain and rank is not None and rank.rank == 2 and not rank.symbolic:
                 biased = isinstance(form.arguments["bias"], Node)
-                groups.setdefault((form.arguments["input"], biased, node.meta[MODES], rank.dtype), []).append((node, form))
+                groups.setdefault((form.arguments["input"], biased, node.meta[MODES], rank.dtype), []).append(
+                    (node, form)
+                )
     for (source, biased, _, _), members in groups.items():
         if len(members) > 1:
             _merge(draft, source, biased, [node for node, _ in members], [form for _, form in members])
@@ -42,14 +44,14 @@ def _merge(draft: Draft, source: Node, biased: bool, nodes: list[Node], forms: l
     biases: list[Any] = [form.arguments["bias"] for form in forms] if biased else []
     results = draft.storages(nodes)
     if any(bias.op != "placeholder" for bias in biases) or len(set(weights)) < len(weights):
-        return
+        return None
     if results & draft.written or any(map(draft.escapes, results)):
         return draft.refuse(MERGED_LINEARS.name, first, "a result is written to or returned")
     read = draft.storages([source, *weights, *biases])
     for write in draft.writes:
         if first < write.node < last and (write.storages is None or write.storages & read):
             return draft.refuse(MERGED_LINEARS.name, first, f"{write.node.name} writes to what they read")
-    for earlier, node in zip(nodes, nodes[1:], strict=False):
+    for earlier, node in pairwise(nodes):
         earlier.append(node)
     widths = [weight.meta[META].shape[0] for weight in weights]
 

@@ -102,7 +102,7 @@ def rms_norm_of_length(x: Tensor, scale: float, weight: Tensor | None = None) ->
 def _scaled_by_root(match: Match) -> str:
     x = match.meta("x")
     assert x is not None
-    scale, length = match.constants["scale"], x.shape[-1]
+    scale, length = match.constants["scale"], int(x.shape[-1])
     if not isinstance(scale, int | float) or abs(scale * scale - length) > 1e-6 * length:
         return f"the factor {scale} is not the root of the length {length}"
     return _last_dimension(match)

@@ -18,7 +18,9 @@ from passes.rewrite.draft import VIEWS, Draft
 from passes.rewrite.forms import Form, form_of
 from passes.rewrite.pipeline import GraphPass
 
-SAME_ORDER: Final = frozenset("view reshape flatten unflatten unsqueeze squeeze contiguous view_as reshape_as ravel".split())
+SAME_ORDER: Final = frozenset(
+    ["view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "contiguous", "view_as", "reshape_as", "ravel"]
+)
 """Operators that keep the elements in their order: a reshape behind one may be made before it."""
 
 LOSSLESS: Final[dict[torch.dtype, tuple[torch.dtype, ...]]] = {
@@ -100,7 +102,10 @@ def _join_reshapes(draft: Draft, node: Node) -> None:
             return
         shape = tuple(meta.shape)
         draft.replace(
-            REDUNDANT.name, [inner, node], [node], lambda: [draft.call(("method", "reshape"), (source, shape), {}, node)]
+            REDUNDANT.name,
+            [inner, node],
+            [node],
+            lambda: [draft.call(("method", "reshape"), (source, shape), {}, node)],
         )
 
 

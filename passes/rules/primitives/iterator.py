@@ -67,8 +67,8 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
             fast = _fast_setup(shape, metas)
             if fast is not None:
                 return fast
-    elif len(metas) == 1 and is_contiguous(metas[0]) and metas[0].shape == shape:
-        return contiguous(shape)
+    elif len(metas) == 1 and metas[0].shape == shape and 0 not in shape and metas[0].stride == contiguous(shape):
+        return tuple(metas[0].stride)
     rank = len(shape)
     if rank < 2:
         return contiguous(shape)

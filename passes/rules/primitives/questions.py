@@ -73,3 +73,13 @@ def alike(tensors: Any) -> bool:
     present = [tensor for tensor in tensors if tensor is not None]
     facts = {(tensor.shape, tensor.stride, tensor.dtype) for tensor in present}
     return len(facts) <= 1
+
+
+@primitive("Ints -> Bool")
+def any_positive(numbers: Any) -> bool:
+    return any(number > 0 for number in numbers)
+
+
+@primitive("Ints -> Bool")
+def any_negative(numbers: Any) -> bool:
+    return any(number < 0 for number in numbers)

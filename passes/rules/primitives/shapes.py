@@ -259,3 +259,43 @@ def size_at(shape: Sequence[Any], dim: Any) -> Any:
     if not shape:
         undefined("no dimensions")
     return shape[wrapped(dim, len(shape))]
+
+
+@primitive("Int, Int -> Int")
+def smaller(left: Any, right: Any) -> Any:
+    return left if left < right else right
+
+
+@primitive("Int, Int -> Int")
+def larger(left: Any, right: Any) -> Any:
+    return left if left > right else right
+
+
+@primitive("Ints, Ints -> Ints")
+def batch(left: Sequence[Any], right: Sequence[Any]) -> Ints:
+    """What all dimensions but the last two of two shapes broadcast to."""
+    if len(left) < 2 or len(right) < 2:
+        undefined("no matrices")
+    return broadcast_shapes(tuple(left[:-2]), tuple(right[:-2]))
+
+
+@primitive("Number, Number, Number -> Ints")
+def steps(start: Any, end: Any, step: Any) -> Ints:
+    """Shape of a range from `start` to `end`, which is not in it (torch.arange)."""
+    start, end, step = (getattr(number, "number", number) for number in (start, end, step))
+    return (_count_of_steps(start, end, step),)
+
+
+@primitive("Number, Number, Number -> Ints")
+def whole_steps(start: Any, end: Any, step: Any) -> Ints:
+    """As `steps`, of numbers without their fractions: what a range of integers takes them for."""
+    start, end, step = (int(getattr(number, "number", number)) for number in (start, end, step))
+    return (_count_of_steps(start, end, step),)
+
+
+def _count_of_steps(start: Any, end: Any, step: Any) -> Any:
+    if not step or (end - start) * step < 0 or not math.isfinite(end - start):
+        undefined("no end in this direction")
+    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
+        return -((start - end) // step)
+    return math.ceil((end - start) / step)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.layouts import contiguous
-from passes.rules.primitives.shapes import dims_of, expanded, literal, wrapped
+from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
 
 Ints = tuple[Any, ...]
 
@@ -367,3 +367,9 @@ def between(tensor: Any, ends: Sequence[Any], dim: Any, number: Any) -> Strided:
     start = ends[number - 1] if number else 0
     end = ends[number] if number < len(ends) else tensor.shape[wrapped(dim, len(tensor.shape))]
     return slice_(tensor, dim, start, end, 1)
+
+
+@primitive("Strided, Ints -> Strided")
+def cropped(tensor: Any, padding: Sequence[Any]) -> Strided:
+    """The part that is left where padding takes away: the same strides, other sizes."""
+    return Strided(padded(tensor.shape, padding), tuple(tensor.stride), tensor.storage_offset)

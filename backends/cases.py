@@ -1,0 +1,444 @@
+"""Cases: a graph with its inputs and what it gave, on disk, to be replayed under another torch or backend.
+
+    case.json           version, torch, the graph, constants, what is expected of each call
+    tensors.safetensors the memory of every tensor
+
+Nothing on disk is executed: operators are names, looked up among torch's (crosscheck/targets.py), constants
+are JSON with a tag for what JSON lacks, tensors are bytes. Knows nothing of how a graph was captured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.utils._pytree import tree_leaves
+
+from backends.crosscheck.backend import candidate_of
+from backends.crosscheck.calls import REFUSALS, Call, attempt, is_plain, span
+from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.compare import error_words, metas, values
+from backends.crosscheck.reference import reference
+from backends.crosscheck.targets import UnknownTarget, target_name, target_of
+from backends.crosscheck.walk import calls_of, copied_inputs, snapshot, steps, undisturbed
+from backends.handover import NO_OPTIONS
+from backends.observed import observed_graph
+from backends.registry import look_up
+
+VERSION: Final = 1
+GRAPH, TENSORS = "case.json", "tensors.safetensors"
+NAMED_TYPES: Final[dict[str, Any]] = {
+    "dtype": torch.dtype,
+    "layout": torch.layout,
+    "memory_format": torch.memory_format,
+}
+
+
+class CaseError(ValueError):
+    """A folder that is no case, or a graph that cannot be stored as one."""
+
+
+@dataclass(frozen=True)
+class CaseDifference:
+    """One call that gives something else than it gave when the case was saved."""
+
+    node: str
+    operator: str
+    kind: str
+    detail: str
+    line: str | None = None
+
+    def __str__(self) -> str:
+        where = f"\n{self.line.rstrip()}" if self.line else ""
+        return f"{self.operator} ({self.node}): {self.kind}: {self.detail}{where}"
+
+
+@dataclass
+class CaseReport:
+    """What a replay found: differences call by call, in order, and of the whole graph's outputs under a compiler."""
+
+    saved_with: str
+    replayed_with: str
+    backend: str
+    calls: int = 0
+    compared: int = 0
+    differences: list[CaseDifference] = field(default_factory=list[CaseDifference])
+    notes: list[str] = field(default_factory=list[str])
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+    def __str__(self) -> str:
+        verdict = "the same" if self.ok else f"{len(self.differences)} differences"
+        head = f"case of torch {self.saved_with}, replayed by {self.backend} under {self.replayed_with}: {verdict}"
+        figures = f" ({self.compared} of {self.calls} calls compared)"
+        return "\n".join([head + figures, *map(str, self.differences), *(f"note: {note}" for note in self.notes)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self) | {"ok": self.ok}
+
+
+# Saving ---------------------------------------------------------------------------------------------
+
+
+def save_case(captured: Any, inputs: Sequence[Any], folder: str | Path) -> Path:
+    """Store a graph, its inputs and what each of its calls gives, and return the folder.
+
+    `captured` is a GraphModule, with the graph's inputs, or a captured function, with its arguments: it is
+    called once, on copies, if it was not captured yet, and must be one graph. Neither inputs nor random numbers are changed. Raises
+    CaseError for what cannot be stored, before anything is written; ImportError without safetensors.
+    """
+    from safetensors.torch import save_file
+
+    module, values_given = _graph_of(captured, inputs)
+    store = _Store()
+    try:
+        case: dict[str, Any] = {
+            "version": VERSION,
+            "torch": torch.__version__,
+            "inputs": store.values(list(values_given)),
+            "random": store.tensor(torch.get_rng_state()),
+            "nodes": [_node_row(node, store) for node in module.graph.nodes],
+            "attributes": {name: store.value(value) for name, value in _attributes(module).items()},
+        }
+        with undisturbed():
+            case["expected"] = {
+                step.node.name: _expected(step.call, step.seed, store)
+                for step in steps(module, values_given)
+                if step.call.tensors
+            }
+    except UnknownTarget as error:
+        raise CaseError(str(error)) from error
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    save_file(store.memory, path / TENSORS)
+    (path / GRAPH).write_text(json.dumps(case))
+    return path
+
+
+def _graph_of(captured: Any, inputs: Sequence[Any]) -> tuple[GraphModule, Sequence[Any]]:
+    if isinstance(captured, GraphModule):
+        count = sum(node.op == "placeholder" for node in captured.graph.nodes)
+        if count != len(inputs):
+            raise CaseError(f"the graph takes {count} inputs, {len(inputs)} are given")
+        return captured, copied_inputs(inputs)
+    try:
+        return observed_graph(captured, inputs)
+    except ValueError as error:
+        raise CaseError(f"a case holds one graph: {error}") from error
+
+
+def _attributes(module: GraphModule) -> dict[str, Any]:
+    if any(node.op == "call_module" for node in module.graph.nodes):
+        raise CaseError("the graph calls modules, which cannot be stored; capture them, or trace through them")
+    return {str(node.target): getattr(module, str(node.target)) for node in module.graph.find_nodes(op="get_attr")}
+
+
+def _expected(call: Call, seed: Tensor, store: _Store) -> dict[str, Any]:
+    """What a call is given, its tensors apart since they may share memory, and what it gives."""
+    places = {id(tensor): {"given": index} for index, tensor in enumerate(call.tensors)}
+    row = {
+        "tensors": store.values(call.tensors),
+        "args": store.value([call.args, call.kwargs], places),
+        "random": store.tensor(seed),
+    }
+    again = call.copied()
+    outcome = attempt(again, seed=seed)
+    if outcome.error is not None:
+        return row | {"error": type(outcome.error).__name__}
+    return row | {"result": store.value(snapshot(outcome.result)), "after": store.values(snapshot(outcome.arguments))}
+
+
+def _node_row(node: Node, store: _Store) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": node.name, "op": node.op}
+    if node.op.startswith("call_"):
+        row["target"] = target_name(node.op, node.target)
+    elif node.op == "get_attr":
+        row["target"] = str(node.target)
+    row["args"], row["kwargs"] = store.value(list(node.args)), store.value(dict(node.kwargs))
+    if line := node.meta.get("stack_trace"):
+        row["line"] = line
+    return row
+
+
+class _Store:
+    """Values as JSON; the memory of tensors beside it, shared where they share it."""
+
+    def __init__(self) -> None:
+        self.memory: dict[str, Tensor] = {}
+
+    def values(self, values: Sequence[Any]) -> list[Any]:
+        """Values whose tensors may share memory with each other."""
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        flats: dict[Any, str] = {}
+        rows = []
+        for value in values:
+            if not isinstance(value, Tensor) or not is_plain(value):
+                rows.append(self.value(value))
+                continue
+            key = value.untyped_storage()._cdata
+            together = [one for one in tensors if is_plain(one) and one.untyped_storage()._cdata == key]
+            same = all(one.dtype is value.dtype for one in together)
+            together = together if same else [value]
+            begin, end = min(span(one)[0] for one in together), max(span(one)[1] for one in together)
+            name = flats.get(key) if same else None
+            if name is None:
+                name = flats[key] = self._add(value.detach().as_strided((end - begin,), (1,), begin).clone())
+            rows.append(self._row(value, name, value.storage_offset() - begin))
+        return rows
+
+    def tensor(self, tensor: Tensor) -> dict[str, Any]:
+        return self.values([tensor])[0]
+
+    def _add(self, flat: Tensor) -> str:
+        """The name of a memory: what is stored already, a parameter above all, is not stored again."""
+        flat = flat.cpu()
+        name = hashlib.sha256(bytes(flat.view(torch.uint8).numpy())).hexdigest()[:32] + f" {flat.dtype}"
+        self.memory[name] = flat
+        return name
+
+    def _row(self, tensor: Tensor, name: str, offset: int) -> dict[str, Any]:
+        return {
+            "tensor": name,
+            "shape": list(tensor.shape),
+            "stride": list(tensor.stride()),
+            "offset": offset,
+            "grad": tensor.requires_grad,
+            "parameter": isinstance(tensor, torch.nn.Parameter),
+        }
+
+    def value(self, value: Any, places: Mapping[int, Any] = NO_OPTIONS) -> Any:
+        """`places` has what to write for tensors that are stored elsewhere. Raises CaseError for what has no form."""
+        if id(value) in places:
+            return places[id(value)]
+        if isinstance(value, Node):
+            return {"node": value.name}
+        if isinstance(value, Tensor):
+            if not is_plain(value):
+                raise CaseError(f"a {value.layout} tensor of type {type(value).__name__} cannot be stored")
+            return self.tensor(value)
+        if value is None or isinstance(value, bool | str) or type(value) is int:
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else {"float": repr(value)}
+        if isinstance(value, complex):
+            return {"complex": [self.value(value.real), self.value(value.imag)]}
+        if value is ...:
+            return {"ellipsis": True}
+        if isinstance(value, torch.Size):
+            return {"size": list(value)}
+        for tag, kind in NAMED_TYPES.items():
+            if isinstance(value, kind):
+                return {tag: str(value).removeprefix("torch.")}
+        if isinstance(value, torch.device):
+            return {"device": str(value)}
+        if isinstance(value, slice):
+            return {"slice": [self.value(part, places) for part in (value.start, value.stop, value.step)]}
+        if isinstance(value, tuple):
+            return {"tuple": [self.value(part, places) for part in value]}
+        if isinstance(value, list):
+            return [self.value(part, places) for part in value]
+        if isinstance(value, dict):
+            return {"dict": [[self.value(key, places), self.value(part, places)] for key, part in value.items()]}
+        raise CaseError(f"a {type(value).__name__} cannot be stored")
+
+
+# Loading --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Case:
+    """A case as it was read: a graph and its inputs, and for each call what it was given and gave."""
+
+    torch: str
+    module: GraphModule
+    inputs: list[Any]
+    random: Tensor
+    calls: dict[str, tuple[Call, Mapping[str, Any]]]
+    unknown: dict[str, str]
+
+
+def load_case(folder: str | Path) -> Case:
+    """Read a case. Raises CaseError that says what is wrong with the folder; ImportError without safetensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(folder)
+    try:
+        text = (path / GRAPH).read_text()
+        memory = load_file(path / TENSORS)
+        case = json.loads(text)
+        if not isinstance(case, dict) or case.get("version") != VERSION:
+            found = case.get("version") if isinstance(case, dict) else type(case).__name__
+            raise CaseError(f"{path}: the version is {found!r}, this reads {VERSION}")
+        return _read(case, _Reader(memory))
+    except CaseError:
+        raise
+    except OSError as error:
+        raise CaseError(f"{path} is no case: {error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path / GRAPH} is no JSON: {error}") from error
+    except SafetensorError as error:
+        raise CaseError(f"{path / TENSORS} is damaged: {error}") from error
+    except (*REFUSALS,) as error:
+        raise CaseError(f"{path} is damaged: {error_words(error)}") from error
+
+
+def _read(case: Mapping[str, Any], reader: _Reader) -> Case:
+    graph, places = Graph(), {}
+    attributes = {name: reader.value(value) for name, value in case["attributes"].items()}
+    unknown: dict[str, str] = {}
+    calls: dict[str, tuple[Call, Mapping[str, Any]]] = {}
+    for row in case["nodes"]:
+        op, name = row["op"], row["name"]
+        reader.nodes = places
+        args, kwargs = tuple(reader.value(row["args"])), reader.value(row["kwargs"])
+        target: Any = row.get("target", name)
+        if op in ("call_function", "call_method"):
+            try:
+                target = target_of(op, target)
+            except UnknownTarget as error:
+                unknown[name] = str(error)
+                target = _missing
+        elif op not in ("placeholder", "get_attr", "output"):
+            raise CaseError(f"a node is a {op!r}")
+        node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
+        node.meta["stack_trace"] = row.get("line")
+        expected = case["expected"].get(name)
+        if expected is not None and name not in unknown:
+            reader.given = reader.together(expected["tensors"])
+            given, keywords = reader.value(expected["args"])
+            call = Call(target, tuple(given), keywords, row.get("line"), name)
+            plain = {"random": reader.value(expected["random"]), "error": expected.get("error")}
+            if plain["error"] is None:
+                plain |= {"result": reader.value(expected["result"]), "after": reader.together(expected["after"])}
+            calls[name] = call, plain
+    graph.lint()
+    module = GraphModule(attributes, graph)
+    return Case(case["torch"], module, reader.together(case["inputs"]), reader.value(case["random"]), calls, unknown)
+
+
+def _missing(*args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError("this operator is not known here")
+
+
+class _Reader:
+    """JSON as values. `nodes` are those read so far, by name; `given` the tensors that a call is given."""
+
+    def __init__(self, memory: Mapping[str, Tensor]) -> None:
+        self.memory = memory
+        self.nodes: Mapping[str, Node] = {}
+        self.given: Sequence[Any] = ()
+
+    def together(self, rows: Sequence[Any]) -> list[Any]:
+        """Values whose tensors share memory where they did."""
+        fresh = {row["tensor"]: self.memory[row["tensor"]].clone() for row in rows if _is_tensor(row)}
+        return [self._tensor(row, fresh[row["tensor"]]) if _is_tensor(row) else self.value(row) for row in rows]
+
+    def _tensor(self, row: Mapping[str, Any], flat: Tensor) -> Tensor:
+        if any(type(number) is not int or number < 0 for number in (*row["shape"], *row["stride"], row["offset"])):
+            raise CaseError(f"a tensor has the shape {row['shape']}, stride {row['stride']}, offset {row['offset']}")
+        tensor = flat.as_strided(row["shape"], row["stride"], row["offset"])
+        if row["parameter"]:
+            return torch.nn.Parameter(tensor, requires_grad=row["grad"])
+        return tensor.requires_grad_() if row["grad"] else tensor
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.value(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if _is_tensor(value):
+            return self._tensor(value, self.memory[value["tensor"]].clone())
+        ((tag, content),) = value.items()
+        return READERS[tag](self, content)
+
+
+def _is_tensor(row: Any) -> bool:
+    return isinstance(row, dict) and "tensor" in row
+
+
+def _torch_constant(kind: type) -> Callable[[_Reader, Any], Any]:
+    def read(reader: _Reader, name: Any) -> Any:
+        found = getattr(torch, name, None)
+        if not isinstance(found, kind):
+            raise CaseError(f"torch.{name} is no {kind.__name__}")
+        return found
+
+    return read
+
+
+READERS: Final[dict[str, Callable[[_Reader, Any], Any]]] = {
+    **{tag: _torch_constant(kind) for tag, kind in NAMED_TYPES.items()},
+    "node": lambda reader, name: reader.nodes[name],
+    "given": lambda reader, index: reader.given[index],
+    "float": lambda reader, text: float(text),
+    "complex": lambda reader, parts: complex(*map(reader.value, parts)),
+    "ellipsis": lambda reader, _: ...,
+    "size": lambda reader, sizes: torch.Size(sizes),
+    "device": lambda reader, text: torch.device(text),
+    "slice": lambda reader, parts: slice(*map(reader.value, parts)),
+    "tuple": lambda reader, parts: tuple(map(reader.value, parts)),
+    "dict": lambda reader, pairs: {reader.value(key): reader.value(part) for key, part in pairs},
+}
+
+
+# Replaying ------------------------------------------------------------------------------------------
+
+
+def replay_case(
+    folder: str | Path,
+    *,
+    backend: str | Callable[..., Any] = "eager",
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> CaseReport:
+    """Run a case under this torch and `backend`, and compare every call with what it gave when it was saved.
+
+    Each call gets the arguments that it had then; a difference is what is further from float64 than rounding
+    explains and is not what it was. Raises CaseError, and what looking up the backend raises.
+    """
+    candidate = candidate_of(backend, options, None, None, look_up)
+    case = load_case(folder)
+    report = CaseReport(case.torch, torch.__version__, candidate.name, calls=len(calls_of(case.module.graph)))
+    report.notes += [f"{name} was not run: {why}" for name, why in case.unknown.items()]
+    with undisturbed(), torch.no_grad():
+        for name, (call, expected) in case.calls.items():
+            difference = _replayed(call, expected, candidate)
+            report.compared += 1
+            if difference is not None:
+                report.differences.append(CaseDifference(name, call.title, *difference, call.line))
+    return report
+
+
+def _replayed(call: Call, expected: Mapping[str, Any], candidate: Candidate) -> tuple[str, str] | None:
+    """How a call differs from what it gave: the kind, and figures."""
+    own = call.copied()
+    outcome = attempt(own, candidate.run, expected["random"])
+    if outcome.error is not None or expected["error"] is not None:
+        now = None if outcome.error is None else type(outcome.error).__name__
+        if now == expected["error"]:
+            return None
+        return "error", f"{'no error' if outcome.error is None else error_words(outcome.error)}, {expected['error'] or 'none'} then"
+    then = outcome._replace(result=expected["result"], arguments=expected["after"])
+    if len(tree_leaves(then.result)) != len(outcome.outputs):
+        return "outputs", f"{len(outcome.outputs)} parts, {len(tree_leaves(then.result))} then"
+    difference = metas(own, outcome, call, then._replace(arguments=call.tensors), aliases=False)
+    if difference is None:
+        right = reference(call, expected["random"])
+        if right.outcome.error is not None:
+            return None
+        right.call = call
+        if outcome.drew:  # then the numbers drawn then are what is right
+            right.exact = [part if isinstance(part, Tensor) else None for part in (*tree_leaves(then.result), *then.arguments)]
+        difference = values(own, outcome, right, then)
+    return None if difference is None else (difference.kind, f"{difference.what}: {difference.detail}")

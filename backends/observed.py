@@ -1,0 +1,82 @@
+"""The graph that a captured function runs, with the graph's own inputs.
+
+Knows of captures only that they have `entries`, that an entry has a program, and that a program calls its
+graph by the name `graph`. The graph does not run: a program has done nothing yet when it calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.fx import GraphModule
+from torch.utils._pytree import tree_map
+
+from backends.crosscheck.walk import undisturbed
+
+
+class _Reached(BaseException):
+    """Ends the call of a captured function where its graph would run."""
+
+
+def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]]:
+    """The graph and its inputs, parameters among them, of the call `captured(*args)`.
+
+    A function that was not captured for such arguments yet is called once, on copies of them. Raises
+    TypeError for what is not captured, ValueError for a call that is not one whole graph.
+    """
+    if not hasattr(captured, "entries"):
+        raise TypeError(f"expected a captured function or a GraphModule, found {captured!r}")
+    with undisturbed():
+        found = _reached(captured, args)
+        if found is None:
+            captured(*_copied(args))
+            found = _reached(captured, args)
+    if found is None:
+        raise ValueError(f"the call of {captured!r} runs no graph, or is captured anew each time")
+    return found
+
+
+def _reached(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]] | None:
+    """What the call reaches first among the entries that there are; None if none of them fits."""
+    reached: list[tuple[Any, list[Any]]] = []
+    views = [view for view in captured.entries if view.graph_module is not None]
+    with ExitStack() as stack:
+        for view in views:
+            stack.enter_context(_intercepted(view, reached))
+        if views:
+            try:
+                captured(*_copied(args))
+            except _Reached:
+                pass
+    if not reached:
+        return None
+    view, inputs = reached[0]
+    if view.broke is not None:
+        raise ValueError(f"{captured!r} breaks ({view.broke.reason.id}): the call is more than one graph")
+    return view.graph_module, inputs
+
+
+@contextmanager
+def _intercepted(view: Any, reached: list[tuple[Any, list[Any]]]) -> Iterator[None]:
+    namespace = view._entry.program.__globals__
+    graph = namespace["graph"]
+
+    def note(*inputs: Any) -> Any:
+        reached.append((view, list(inputs)))
+        raise _Reached
+
+    namespace["graph"] = note
+    try:
+        yield
+    finally:
+        namespace["graph"] = graph
+
+
+def _copied(args: Sequence[Any]) -> list[Any]:
+    def copied(leaf: Any) -> Any:
+        return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, torch.Tensor) else leaf
+
+    return tree_map(copied, list(args))

@@ -1,0 +1,158 @@
+"""A desk: a process at which operators are studied one by one, and which may be ended when one takes too long.
+
+What is asked and answered are lines of JSON. The process is the first of a group of its own, which its
+laboratory is of too: ending it ends all that it started. Knows nothing of which tasks there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from types import TracebackType
+from typing import Final, Self
+
+import torch
+
+from passes.infer.run import Job, Report, Task, report_from, study_task
+from passes.infer.worker import Laboratory
+
+READ: Final = 1 << 16
+# One thread each: as many desks as there are processors are at work.
+ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+STARTING: Final = 60.0  # seconds that the first task of a process may take longer
+
+
+class Desk:
+    """One process. `give` it a task, wait until `fileno` is readable, `take` the report; or `end` it."""
+
+    def __init__(self, job: Job) -> None:
+        environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-m", "passes.infer.desk"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True, bufsize=0
+        )
+        self._job = job
+        self._unread = b""
+        self._started = 0.0
+        self._extra = STARTING
+        self.task: Task | None = None
+        self._write(asdict(job))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.end()
+
+    def fileno(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def give(self, task: Task) -> None:
+        self.task = task
+        self._started = time.monotonic()
+        self._write(asdict(task))
+
+    def left(self) -> float:
+        """Seconds that the task may still take."""
+        return self._started + self._job.seconds + self._extra - time.monotonic()
+
+    def take(self) -> Report | None:
+        """What has come of the task so far, without waiting: None while it is not done.
+
+        A process that has ended, or has taken too long, is reported, and is of no use any more.
+        """
+        assert self.task is not None
+        if select.select([self], [], [], 0)[0]:
+            read = os.read(self.fileno(), READ)
+            self._unread += read
+            if not read:
+                return self._failed(f"the process was {_ending(self._process.wait())}")
+        elif self.left() <= 0:
+            self.end()
+            return self._failed(f"not done after {self._job.seconds:g} s")
+        line, end, rest = self._unread.partition(b"\n")
+        if not end:
+            return None
+        self._unread, self.task, self._extra = rest, None, 0.0
+        return report_from(json.loads(line))
+
+    @property
+    def is_usable(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End the process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _failed(self, why: str) -> Report:
+        assert self.task is not None
+        task, self.task = self.task, None
+        return Report(task.op, task.level, task.hash, failure=why)
+
+    def _write(self, message: object) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, as is seen next
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+
+
+def _ending(status: int) -> str:
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def serve() -> None:
+    """Do the tasks that come, until there are no more. What an operator prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    torch.set_num_threads(1)
+    job = _job(sys.stdin.readline())
+    with Laboratory(job.modules) as laboratory:
+        for line in sys.stdin:
+            answers.write(json.dumps(asdict(_done(job, Task(**json.loads(line)), laboratory))) + "\n")
+            answers.flush()
+
+
+def _job(line: str) -> Job:
+    found = json.loads(line)
+    return Job(**found | {name: tuple(found[name]) for name in ("corpora", "modules")})
+
+
+def _done(job: Job, task: Task, laboratory: Laboratory) -> Report:
+    with _Caught() as caught:
+        return study_task(job, task, laboratory)
+    return Report(task.op, task.level, task.hash, failure=caught.words)
+
+
+class _Caught:
+    """Keeps in words what the study of one operator raises, so that it costs no other one."""
+
+    words = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        where = "" if traceback is None else f" at {traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+        self.words = f"{type(error).__name__}: {error}{where}"
+        return True
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,15 @@
+"""Engines: how the tasks of an inference run are handed out, to processes here or to a cluster's.
+
+All of them do the same work: `at_desk` of local.py, or what it is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passes.infer.engines import dask, local, ray
+from passes.infer.run import Engine
+
+ENGINES: Final[dict[str, Engine]] = {"local": local.run, "dask": dask.run, "ray": ray.run}
+
+__all__ = ["ENGINES"]

@@ -1,0 +1,24 @@
+"""Tasks handed out by dask.distributed: to processes here, or to the cluster that DASK_SCHEDULER_ADDRESS names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from passes.infer.engines.local import at_desk
+from passes.infer.run import Job, Report, Task
+from passes.rules.language import RuleError
+
+
+def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
+    """Reports in the order in which tasks end. Raises RuleError if dask is not installed."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise RuleError("the engine dask needs its package: pip install 'bytegraph[dask]'") from error
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    here = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(address) if address else distributed.Client(**here) as client:
+        futures = client.map(at_desk, [job] * len(tasks), tasks, priority=range(len(tasks), 0, -1), pure=False)
+        for future in distributed.as_completed(futures):
+            yield future.result()

@@ -1,0 +1,231 @@
+"""An inference run: which operators of some corpora are to be studied, the study of one, and what is kept of it.
+
+A task is one operator at one level; it is studied with what Job says and nothing else, so that it does not
+matter which process of which machine does it, or after what. Knows nothing of how tasks are handed out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from passes.infer.assess import tally
+from passes.infer.resolve import UnknownOperator
+from passes.infer.study import Laboratory, Plan, study
+from passes.infer.worker import LaboratoryError
+from passes.record.calls import Call, call_of
+from passes.record.corpus import Corpus
+from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError, Row
+from passes.rules.book import path_of, write_rules, write_title
+from passes.rules.rule import VERSION, from_json, to_json
+
+MOST_ROWS: Final = 12_000  # of one operator of one corpus that are read
+LOG: Final = "studies.jsonl"  # in the folder of a book: how each operator was studied
+SIGNATURE: Final = f"md5(to_json([{', '.join(f'to_json({name})::varchar' for name in INPUT_NAMES)}])::varchar)"
+OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in OUTCOME_NAMES)}])::varchar"
+PATIENCE: Final = 0.5  # of the limit, after which a study starts no other round
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What holds for every task. `seconds` is the limit of each; `held_out` the share of signatures not fitted to.
+
+    `modules` are imported before trials are made: those that register operators.
+    """
+
+    corpora: tuple[str, ...]
+    trials: int = Plan().trials
+    seed: int = 0
+    seconds: float = 120.0
+    held_out: float = 0.0
+    modules: tuple[str, ...] = ()
+
+    def plan(self) -> Plan:
+        return Plan(trials=self.trials, seed=self.seed, seconds=PATIENCE * self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One operator to study: how many rows the corpora have of it, and a hash of them and of what Job says."""
+
+    op: str
+    level: str
+    rows: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What the rules make of calls that they were not fitted to."""
+
+    exact: int = 0
+    wrong: int = 0
+    unknown: int = 0
+    data_dependent: int = 0
+    differences: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a study went; `failure` says in words why there is none. `rules` are as JSON has them."""
+
+    op: str
+    level: str
+    hash: str
+    failure: str | None = None
+    rules: tuple[Mapping[str, Any], ...] = ()
+    calls: int = 0
+    trials: int = 0
+    refuted: int = 0
+    crashes: tuple[str, ...] = ()
+    clean: bool = False
+    seconds: float = 0.0
+    held_out: HeldOut = HeldOut()
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.failure is None and all(from_json(rule).is_unknown for rule in self.rules)
+
+
+def report_from(found: Mapping[str, Any]) -> Report:
+    """The report that `asdict` told, from JSON."""
+    known = {each.name: found[each.name] for each in fields(Report) if each.name in found}
+    sequences = {name: tuple(known[name]) for name in ("rules", "crashes") if name in known}
+    return Report(**{**known, **sequences, "held_out": HeldOut(**known.get("held_out", {}))})
+
+
+# Engine: gives the reports of tasks, in the order in which they end, made by so many processes at a time.
+Engine = Callable[[Job, Sequence[Task], int], Iterator[Report]]
+
+
+def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> list[Task]:
+    """The operators of the corpora whose names match, with or without the namespace; those with most calls first."""
+    rows: dict[tuple[str, str], int] = {}
+    sums: dict[tuple[str, str], list[int]] = {}
+    for folder in job.corpora:
+        query = f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
+        for op, level, count, total in Corpus(folder).sql(query)[1]:
+            if level in levels and _matches(op, pattern):
+                rows[op, level] = rows.get((op, level), 0) + count
+                sums.setdefault((op, level), []).append(int(total))
+    conditions = [VERSION, torch.__version__, job.trials, job.seed, job.held_out]
+    found = [
+        Task(op, level, count, _digest([*conditions, sum(sums[op, level])])) for (op, level), count in rows.items()
+    ]
+    if not found:
+        raise CorpusError(f"no operator in {', '.join(job.corpora)} is called {pattern!r} at level {' or '.join(levels)}")
+    return sorted(found, key=lambda task: (-task.rows, task.op, task.level))
+
+
+def _matches(op: str, pattern: str) -> bool:
+    bare = op.rpartition("::")[2] if "::" in op else op.removeprefix("torch.")
+    return any(fnmatchcase(name, part) for part in pattern.split(",") for name in (op, bare, bare.partition(".")[0]))
+
+
+def _digest(facts: Iterable[object]) -> str:
+    return hashlib.sha256(repr(list(facts)).encode()).hexdigest()[:16]
+
+
+def calls_of(
+    corpora: Sequence[str], op: str, level: str, held_out: float = 0.0, most: int = MOST_ROWS
+) -> tuple[list[Call], list[Call]]:
+    """The calls of one operator to fit to, and those held out; in an order that their contents decide.
+
+    Of each corpus at most so many, chosen by their digests.
+    """
+    rows: dict[str, Row] = {}
+    for folder in corpora:
+        rows.update((row["signature"], row) for row in _rows(Corpus(folder), op, level, most))
+    fit: list[Call] = []
+    held: list[Call] = []
+    for signature, row in sorted(rows.items()):
+        call = _call(row)
+        if call is not None:
+            (held if int(signature[:8], 16) < held_out * (1 << 32) else fit).append(call)
+    return fit, held
+
+
+def _rows(corpus: Corpus, op: str, level: str, most: int) -> list[Row]:
+    """Rows with different inputs."""
+    quoted = op.replace("'", "''")
+    query = (
+        f"select *, {SIGNATURE} as signature from calls where op = '{quoted}' and level = '{level}' "
+        f"qualify row_number() over (partition by signature order by {OUTCOME}) = 1 order by signature limit {most}"
+    )
+    return corpus.connection.sql(query).to_arrow_table().to_pylist()
+
+
+def _call(row: Row) -> Call | None:
+    """The call that a row tells of; None if a nested tensor takes part."""
+    try:
+        return call_of(row)
+    except ValueError:
+        return None
+
+
+def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
+    """Study one operator. What the laboratory cannot try is told in the report."""
+    fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
+    try:
+        found = study(task.op, task.level, fit, laboratory, job.plan())
+    except (UnknownOperator, LaboratoryError) as error:
+        return Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
+    seen = tally(task.op, found.rules, held)
+    return Report(
+        task.op,
+        task.level,
+        task.hash,
+        rules=tuple(map(to_json, found.rules)),
+        calls=found.calls,
+        trials=found.trials,
+        refuted=found.refuted,
+        crashes=tuple(f"{crash.reason}: {crash.variant.arguments}" for crash in found.crashes),
+        clean=found.clean,
+        seconds=round(found.seconds, 3),
+        held_out=HeldOut(seen.exact, seen.wrong, seen.unknown, seen.data_dependent, dict(seen.differences)),
+    )
+
+
+def read_log(folder: Path) -> dict[tuple[str, str], Report]:
+    """The last study of each operator that was written into a book; without the rules."""
+    path = folder / LOG
+    lines = path.read_text().splitlines() if path.is_file() else []
+    reports = [report_from(json.loads(line)) for line in lines if line.endswith("}")]  # one that was cut has no end
+    return {(report.level, report.op): report for report in reports}
+
+
+def to_do(folder: Path, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks whose rules are not in the book yet, as they would be found today."""
+    done = read_log(folder)
+    return [task for task in tasks if not _is_done(folder, task, done.get((task.level, task.op)))]
+
+
+def _is_done(folder: Path, task: Task, report: Report | None) -> bool:
+    if report is None or report.hash != task.hash or report.failure is not None:
+        return False
+    return path_of(folder, task.op, task.level).is_file()
+
+
+def infer(folder: Path, job: Job, tasks: Sequence[Task], engine: Engine, jobs: int) -> Iterator[Report]:
+    """Study the tasks and write what is learned into a book as it comes; gives the report of each.
+
+    The rules of an operator whose study failed are removed: they were learned of other calls.
+    """
+    write_title(folder, torch=torch.__version__, device="cpu", machine=platform.machine(), seed=job.seed)
+    with (folder / LOG).open("a") as log:
+        for report in engine(job, tasks, jobs):
+            if report.failure is None:
+                write_rules(folder, report.op, report.level, map(from_json, report.rules))
+            else:
+                path_of(folder, report.op, report.level).unlink(missing_ok=True)
+            log.write(json.dumps(asdict(report) | {"rules": len(report.rules)}) + "\n")
+            log.flush()
+            yield report

@@ -1,0 +1,207 @@
+"""Rules as a person would write them down: a Python function of the named arguments, with its evidence above.
+
+What is as usual is left out: new memory, offset 0, gradients where an argument has one. Not meant to be run;
+what is run is `generate.compiled(rule).source`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from passes.infer.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
+from passes.rules.generate import INDENT, MANY, present
+from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, identifier
+
+WIDTH: Final = 110
+# Questions whose answers are variables, in the order in which they are told.
+TOLD: Final = ("shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
+OWN_SHAPE: Final = re.compile(r"(?<![\w.])shape\b")
+TENSOR: Final = re.compile(r"\btensor_(\d+)\b")
+USUAL_GRAD: Final = re.compile(r"grad_mode and any_requires_grad\(.*\)")
+
+
+def rule_text(rule: Rule) -> str:
+    """The rule of an operator for one list of parameters, as text."""
+    lines = [_evidence(rule), f"def {_name(rule.op)}({', '.join(_signature(rule))}):"]
+    body = ["return unknown"] if rule.is_unknown else list(_body(rule))
+    return "\n".join([*lines, *(INDENT + line for line in body)])
+
+
+def _evidence(rule: Rule) -> str:
+    found = rule.provenance
+    ranks = sorted({rank for seen in rule.domain.ranks.values() for rank in seen})
+    said = [f"{found.calls:,} calls fitted", f"{found.trials:,} falsification trials clean"]
+    if found.refuted:
+        said[1] = f"{found.trials:,} falsification trials, {found.refuted:,} of which refuted what was thought before"
+    if ranks:
+        said.append(f"ranks {ranks[0]}-{ranks[-1]}" if len(ranks) > 1 else f"rank {ranks[0]}")
+    return f"# {rule.op}   {', '.join(said)}"
+
+
+def _name(op: str) -> str:
+    return identifier(op.partition("::")[2].partition(".")[0] if "::" in op else op.rpartition(".")[2])
+
+
+def _signature(rule: Rule) -> Iterator[str]:
+    """The parameters with the defaults that their schema has, if there is one."""
+    known = _known_parameters(rule)
+    keyword_only = False
+    for name in rule.parameters:
+        parameter = known.get(name, Parameter(name))
+        if parameter.by_keyword and not keyword_only and not name.isdecimal():
+            keyword_only = True
+            yield "*"
+        usual = "" if parameter.default is NOT_GIVEN else f"={parameter.default!r}"
+        yield identifier(name) + usual
+
+
+def _known_parameters(rule: Rule) -> Mapping[str, Parameter]:
+    try:
+        return {each.name: each for each in parameters(resolve(rule.op, rule.level), rule.parameters)}
+    except UnknownOperator:  # the library that has it is not imported here
+        return {}
+
+
+def _body(rule: Rule) -> Iterator[str]:
+    for case in rule.raises:
+        yield f"if {case.guard}: raise {case.answer}"
+    for name, output in rule.writes.items():
+        yield from _written(rule, name, output)
+    many = [case for case in rule.form if MANY.fullmatch(case.answer)]
+    if many:
+        yield from _many(rule)
+        return
+    texts: dict[str, str] = {}
+    single = len(rule.outputs) == 1
+    made: list[str] = []
+    for number, output in enumerate(rule.outputs):
+        lines, result = _output(rule, output, "" if single else f"_{number}", texts)
+        yield from lines
+        made.append(result)
+    forms = [Case(case.guard, _structure(case.answer, made)) for case in rule.form]
+    if len(forms) > 1 or not single or made[0] not in ("", "new") or forms[0].answer != made[0]:
+        yield from _returned(forms)
+
+
+def _many(rule: Rule) -> Iterator[str]:
+    """A list of as many outputs as an expression says, alike but for the number `i`."""
+    counts = [
+        Case(case.guard, found["count"] if (found := MANY.fullmatch(case.answer)) else UNKNOWN) for case in rule.form
+    ]
+    yield from decision("count", counts)
+    yield "for i in range(count):"
+    lines, result = _output(rule, rule.outputs[0], "", {})
+    for line in [*lines, f"yield {result}"]:
+        yield INDENT + line
+
+
+def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
+    """What is written to: nothing but its values change, mostly."""
+    own = identifier(name)
+    changed = [
+        (question, cases)
+        for question, cases in output.questions()
+        if cases
+        and question in ("shape", "stride", "dtype")
+        and any(case.answer not in (f"{own}.{question}", f"{own}[i].{question}", UNKNOWN) for case in cases)
+    ]
+    guards = [case for case in output.alias if case.answer in ("None", "unwritten")]
+    if not changed:
+        yield f"write({own})" + ("   # not always" if guards else "")
+    for question, cases in changed:
+        yield from decision(f"{own}.{question}", [Case(c.guard, _as_own(c.answer, f"{own}.shape")) for c in cases])
+
+
+def _as_own(text: str, shape: str) -> str:
+    return OWN_SHAPE.sub(shape, text)
+
+
+def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> tuple[list[str], str]:
+    """Lines that tell an output, and what it is: `new`, `new(shape_0, ...)`, `self`, `view(self, ...)`.
+
+    `texts` has the variable in which each text was told before.
+    """
+    aliases = {case.answer for case in output.alias}
+    same = aliases - {UNKNOWN} and all(alias.startswith("same ") for alias in aliases - {UNKNOWN})
+    if same:
+        return [], " or ".join(sorted(alias.removeprefix("same ") for alias in aliases - {UNKNOWN}))
+    lines: list[str] = []
+    variables: list[str] = []
+    for question in TOLD:
+        cases: Cases = getattr(output, question)
+        if not cases or _is_usual(rule, question, cases):
+            continue
+        variable = f"{question}{suffix}"
+        told = [Case(_as_own(c.guard, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
+        text = "\n".join(decision("", told))
+        if text in texts:
+            lines.append(f"{variable} = {texts[text]}")
+        else:
+            texts[text] = variable
+            lines += decision(variable, told)
+        variables.append(variable)
+    usual = not suffix and variables[:2] == ["shape", "stride"]
+    if aliases == {"new"}:
+        return lines, "new" if usual else f"new({', '.join(variables)})"
+    cases = [Case(case.guard, _memory(case.answer, variables)) for case in output.alias]
+    if len(cases) == 1:
+        return lines, cases[0].answer
+    return [*lines, *decision(f"result{suffix}", cases)], f"result{suffix}"
+
+
+def _memory(alias: str, variables: Sequence[str]) -> str:
+    """What an answer about memory means: the argument, a view of it, or a new tensor."""
+    kind, _, name = alias.partition(" ")
+    made = ", ".join(variables)
+    return {"same": name, "view": f"view({name}, {made})", "new": f"new({made})"}.get(kind, UNKNOWN)
+
+
+def _is_usual(rule: Rule, question: str, cases: Cases) -> bool:
+    if len(cases) != 1:
+        return False
+    answer = cases[0].answer
+    if question == "requires_grad":
+        return answer == "False" if rule.level == "aten" else USUAL_GRAD.fullmatch(answer) is not None
+    return answer == {"storage_offset": "0", "is_conj": "False", "is_neg": "False"}.get(question)
+
+
+def _structure(form: str, made: Sequence[str]) -> str:
+    if form == UNKNOWN or not present(form):
+        return form
+    return TENSOR.sub(lambda found: made[int(found[1])], form)
+
+
+def _returned(forms: Sequence[Case]) -> Iterator[str]:
+    for case in forms:
+        yield f"if {case.guard}: return {case.answer}" if case.guard else f"return {case.answer}"
+
+
+def decision(name: str, cases: Sequence[Case], unknown: Callable[[str], str] = "{} = unknown".format) -> Iterator[str]:
+    """Statements that give `name` the first answer whose guard holds: one, if that is short."""
+    known = [case for case in cases if case.answer != UNKNOWN]
+    if len(cases) == 1 and known:
+        yield f"{name} = {cases[0].answer}"
+        return
+    short = " else ".join(f"{case.answer} if {case.guard}" if case.guard else case.answer for case in cases)
+    if len(known) == len(cases) == 2 and not cases[-1].guard and len(name) + len(short) < WIDTH:
+        yield f"{name} = {short}"
+        return
+    for number, case in enumerate(cases):
+        head = f"{'if' if number == 0 else 'elif'} {case.guard}:" if case.guard else "else:"
+        statement = unknown(name) if case.answer == UNKNOWN else f"{name} = {case.answer}"
+        if not case.guard and number == 0:
+            yield statement
+        elif len(head) + len(statement) < WIDTH:
+            yield f"{head} {statement}"
+        else:
+            yield head
+            yield INDENT + statement
+    if cases and cases[-1].guard:
+        yield f"else: {unknown(name)}"
+
+
+def evidence(rule: Rule) -> Mapping[str, Any]:
+    """The domain and the provenance of a rule, for those who want all of it."""
+    return {"domain": rule.domain, "provenance": rule.provenance}

@@ -1,0 +1,400 @@
+"""The `tiered` backend: eager at once; compiled when that is right and faster; never twice, never wrong, never slower.
+
+Compilers here are functions, so that what they make and when is known.
+"""
+
+import copy
+import gc
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+import tracer
+from backends.tiered.background import BACKGROUND
+from backends.tiered.transport import Unsendable, read_graph, write_graph
+from backends.tiered.worker import Worker, WorkerFailed
+from tests.graphs import Sketch
+from tracer import capture, explain
+from tracer.events import LOG
+from tracer.graph.annotate import META
+
+FINAL = ("compiled", "refused")
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    yield
+    tracer.reset()
+
+
+def slow(x):
+    """What a compiler can make faster: x + 200 in two hundred steps."""
+    for _ in range(200):
+        x = x + 1
+    return x
+
+
+def at_once(module, example_inputs):
+    """The right compiler for `slow`."""
+    return lambda x: (x + 200,)
+
+
+def settled(captured, *args, seconds=60.0):
+    """Call until the last word is spoken: the entry's tier."""
+    deadline = time.monotonic() + seconds
+    captured(*args)
+    BACKGROUND.wait(seconds)
+    (entry,) = captured.entries
+    while entry.tier.state not in FINAL and time.monotonic() < deadline:
+        captured(*args)
+        time.sleep(0.002)
+    return entry.tier
+
+
+def wait_for(items):
+    deadline = time.monotonic() + 60
+    while not items and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return items
+
+
+def states(kind="tier"):
+    return [event.details["state"] for event in LOG.recent(kind)]
+
+
+def test_compiled_takes_eagers_place():
+    x, calls = torch.zeros(4), []
+
+    def compiler(module, example_inputs):
+        def program(x):
+            calls.append(threading.current_thread())
+            return (x + 200,)
+
+        return program
+
+    captured = capture(slow, backend="tiered", options={"compiler": compiler})
+    tier = settled(captured, x)
+    assert tier.state == "compiled" and tier.seconds["compiled"] < tier.seconds["eager"]
+    assert states() == ["compiling", "checking", "timing", "compiled"]
+    before = len(calls)
+    assert torch.equal(captured(x), x + 200) and len(calls) == before + 1
+    assert set(calls) == {threading.current_thread()}
+
+
+def test_the_first_call_does_not_wait():
+    go_on = threading.Event()
+
+    def compiler(module, example_inputs):
+        go_on.wait(30)
+        return lambda x: (x + 200,)
+
+    captured = capture(slow, backend="tiered", options={"compiler": compiler})
+    for _ in range(3):
+        assert torch.equal(captured(torch.zeros(2)), torch.full((2,), 200.0))
+    assert captured.entries[0].tier.state == "compiling" and threading.active_count() > 1
+    go_on.set()
+    assert settled(captured, torch.zeros(2)).state == "compiled"
+
+
+def test_explain_tells_the_tier():
+    captured = capture(slow, backend="tiered", options={"compiler": at_once})
+    settled(captured, torch.zeros(2))
+    found = explain(captured, torch.zeros(2))
+    assert "compiled (compile" in found.numbers and "tier\n  compiled (" in str(found.entries[0])
+
+
+def test_what_is_no_faster_is_refused():
+    def compiler(module, example_inputs):
+        def program(x):
+            time.sleep(0.02)
+            return (x + 200,)
+
+        return program
+
+    tier = settled(capture(slow, backend="tiered", options={"compiler": compiler}), torch.zeros(2))
+    assert tier.state == "refused" and "no faster" in tier.reason
+
+
+def test_an_error_of_the_compiler_leaves_eager_and_one_event():
+    def compiler(module, example_inputs):
+        raise KeyError("no such kernel")
+
+    captured = capture(slow, backend="tiered", options={"compiler": compiler})
+    tier = settled(captured, torch.zeros(2))
+    assert tier.state == "refused" and "no such kernel" in tier.reason
+    assert torch.equal(captured(torch.zeros(2)), torch.full((2,), 200.0))
+    assert states() == ["compiling", "refused"]
+
+
+# Wrong results ------------------------------------------------------------------------------------------
+
+
+def changes(x):
+    y = slow(x)
+    x.add_(1)
+    return y, y.t(), y.view(-1)
+
+
+def sound(x):
+    y = x + 200
+    x.add_(1)
+    return y, y.t(), y.view(-1)
+
+
+def wrong_values(x):
+    y, transposed, flat = sound(x)
+    y[0, 0] += 1
+    return y, transposed, flat
+
+
+def wrong_dtype(x):
+    return tuple(output.double() for output in sound(x))
+
+
+def wrong_strides(x):
+    y, transposed, flat = sound(x)
+    return y, transposed.contiguous(), flat
+
+
+def missed_alias(x):
+    y, transposed, flat = sound(x)
+    return y, transposed, flat.clone()
+
+
+def missed_change(x):
+    y = x + 200
+    return y, y.t(), y.view(-1)
+
+
+def one_too_few(x):
+    return sound(x)[:2]
+
+
+def drawing(x):
+    torch.rand(1)
+    return sound(x)
+
+
+def raising(x):
+    raise RuntimeError("illegal instruction")
+
+
+@pytest.mark.parametrize(
+    "program, words",
+    [
+        (wrong_values, "output 0: values differ by up to 1"),
+        (wrong_dtype, "output 0: dtype torch.float64 instead of torch.float32"),
+        (wrong_strides, "output 1: strides"),
+        (missed_alias, "share memory"),
+        (missed_change, "input 0: values differ"),
+        (one_too_few, "2 outputs instead of 3"),
+        (drawing, "random numbers"),
+        (raising, "could not be checked: RuntimeError: illegal instruction"),
+    ],
+)
+def test_what_computes_something_else_is_refused(program, words):
+    captured = capture(changes, backend="tiered", options={"compiler": lambda module, example_inputs: program})
+    tier = settled(captured, torch.zeros(2, 3))
+    assert tier.state == "refused" and words in tier.reason
+    x = torch.zeros(2, 3)
+    assert all(map(torch.equal, captured(x), changes(torch.zeros(2, 3)))) and torch.equal(x, torch.ones(2, 3))
+    assert states().count("refused") == 1
+
+
+def test_what_is_right_is_not_refused_for_its_changes():
+    captured = capture(changes, backend="tiered", options={"compiler": lambda module, example_inputs: sound})
+    assert settled(captured, torch.zeros(2, 3)).state == "compiled"
+
+
+def test_inputs_change_once_a_call_and_random_numbers_are_drawn_once():
+    """Over all states: also while both programs are run."""
+
+    def program(x):
+        x.add_(1)
+        return slow(torch.rand_like(x)) + x
+
+    def compiler(module, example_inputs):
+        def fast(x):
+            x.add_(1)
+            return (torch.rand_like(x) + 200 + x,)
+
+        return fast
+
+    captured = capture(program, backend="tiered", options={"compiler": compiler})
+    x, own = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    captured(torch.zeros(3, dtype=torch.float64))
+    BACKGROUND.wait(30)
+    for seed in range(25):
+        torch.manual_seed(seed)
+        found, state = captured(x), torch.get_rng_state()
+        torch.manual_seed(seed)
+        torch.testing.assert_close(found, program(own))
+        assert torch.equal(torch.get_rng_state(), state) and torch.equal(x, own)
+    assert captured.entries[0].tier.state == "compiled"
+
+
+# Training -----------------------------------------------------------------------------------------------
+
+
+class Scaled(torch.autograd.Function):
+    """x + 200, whose gradient is `factor`."""
+
+    factor = 1.0
+
+    @staticmethod
+    def forward(ctx, x):
+        return x + 200
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * Scaled.factor
+
+
+@pytest.mark.parametrize("factor, state", [(1.0, "compiled"), (2.0, "refused")])
+def test_gradients_are_checked(monkeypatch, factor, state):
+    monkeypatch.setattr(Scaled, "factor", factor)
+    hooked = []
+    x = torch.zeros(4, requires_grad=True)
+    x.register_hook(hooked.append)
+    options = {"compiler": lambda module, example_inputs: lambda x: (Scaled.apply(x),)}
+    captured = capture(slow, backend="tiered", options=options)
+    tier = settled(captured, x)
+    assert tier.state == state and ("gradient 0" in tier.reason) == (state == "refused")
+    assert x.grad is None and not hooked
+    captured(x).sum().backward()
+    assert torch.equal(x.grad, torch.ones(4))
+
+
+def test_training_with_aot_eager():
+    """Parameters as inputs, a backward compiled in the background, dropout under a seed."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 2))
+    plain = copy.deepcopy(model)
+    x = torch.randn(6, 4)
+    captured = capture(model, backend="tiered", options={"compiler": "aot_eager"})
+    for seed in range(40):
+        outputs = []
+        for each in (captured, plain):
+            torch.manual_seed(seed)
+            outputs.append(each(x))
+            outputs[-1].square().sum().backward()
+        torch.testing.assert_close(*outputs)
+        if seed == 2:
+            assert BACKGROUND.wait(60)
+    assert captured.entries[0].tier.state in FINAL
+    assert "no faster" in captured.entries[0].tier.reason or captured.entries[0].tier.state == "compiled"
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_sizes_that_vary_and_that_the_compiler_narrows():
+    lengths = []
+
+    def compiler(module, example_inputs):
+        (node,) = module.graph.find_nodes(op="placeholder")
+        assert node.meta["val"].shape[0] < 6  # which torch's ShapeEnv notes
+
+        def program(*inputs):
+            lengths.append(len(inputs[0]))
+            return (inputs[0] + 200,)
+
+        return program
+
+    captured = capture(slow, backend="tiered", dynamic=True, options={"compiler": compiler})
+    for size in [3, 4, 5, 6, 7] * 8:
+        x = torch.randn(size, 2)
+        torch.testing.assert_close(captured(x), slow(x))
+        BACKGROUND.wait(60)
+    assert len(captured.entries) == 1 and captured.entries[0].tier.state == "compiled"
+    assert set(lengths) == {3, 4, 5}
+
+
+# Life times ---------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_waits_for_its_compiler_can_be_collected():
+    go_on, compiled = threading.Event(), []
+
+    def compiler(module, example_inputs):
+        compiled.append(module)
+        go_on.wait(30)
+        return module.forward
+
+    options = {"compiler": compiler}
+    first = capture(lambda x: x + 1, backend="tiered", options=options)
+    first(torch.ones(2))
+    assert wait_for(compiled)
+    model = nn.Linear(3, 3)
+    captured = capture(model, backend="tiered", options=options)
+    captured(torch.ones(3))
+    alive = weakref.ref(model), weakref.ref(model.weight)
+    del model, captured
+    tracer.reset()
+    gc.collect()
+    assert [reference() for reference in alive] == [None, None]
+    go_on.set()
+    assert BACKGROUND.wait(30) and len(compiled) == 1
+
+
+def test_the_process_ends_while_something_compiles():
+    program = """
+import torch, time
+from tracer import capture
+def compiler(module, inputs):
+    while True: max(1, 2); len([]); (lambda: 0)()
+f = capture(lambda x: x + 1, backend="tiered", options={"compiler": compiler})
+f(torch.ones(2)); time.sleep(0.1); print("done")
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0 and found.stdout == "done\n" and not found.stderr
+
+
+# Another process ----------------------------------------------------------------------------------------
+
+
+def test_graphs_survive_the_journey():
+    sketch = Sketch(x=torch.randn(2, 3), w=torch.randn(3, 3))
+    x, w = sketch.inputs
+    y = sketch.call(torch._C._nn.linear, x, w)
+    y = sketch.call(("method", "view"), y, 3, -1)
+    y = sketch.call(torch.sum, y, dim=[0], dtype=torch.float64)
+    sketch.builder.output([y])
+    module = read_graph(write_graph(sketch.builder.graph, lambda node: node.meta.get(META)), "meta")
+    assert str(module.graph) == str(sketch.builder.graph)
+    assert [node.meta["meta"] for node in module.graph.nodes] == [
+        node.meta.get(META) for node in sketch.builder.graph.nodes
+    ]
+
+
+def test_what_only_this_process_knows_is_not_sent():
+    sketch = Sketch(x=torch.ones(2))
+    sketch.builder.output([sketch.builder.call(lambda x: x, sketch.inputs, None, None)])
+    with pytest.raises(Unsendable, match="lambda"):
+        write_graph(sketch.builder.graph, lambda node: None)
+
+
+@pytest.mark.parametrize("code, words", [("import os; os._exit(3)", "status 3"), ("print('{\"error\": \"E: no\"}')", "E: no")])
+def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    monkeypatch.setattr("backends.tiered.worker._started", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes))
+    with pytest.raises(WorkerFailed, match=words):
+        Worker().compile({"graph": []})
+
+
+def test_inductor_through_a_worker():
+    def program(x, y):
+        for _ in range(30):
+            x = (x * y).sin() + 1
+        return x
+
+    x, y = torch.randn(64, 64), torch.randn(64, 64)
+    captured = capture(program, backend="tiered")
+    tier = settled(captured, x, y, seconds=240)
+    torch.testing.assert_close(captured(x, y), program(x, y))
+    assert tier.state == "compiled" and tier.seconds["worker"] > 0

@@ -1,0 +1,100 @@
+"""`infer`: from a corpus to a rulebook, operator by operator, on this machine or by way of a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from passes.infer.engines import ENGINES
+from passes.infer.run import Engine, Job, Report, Task, infer, tasks_of, to_do
+from passes.record.schema import LEVELS
+from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+
+BOTH = "both"
+USUAL = Job(())
+
+
+def infer_rules(
+    corpora: Annotated[list[Path], typer.Argument(help="Corpora, taken together.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the rulebook; what is done is kept.")],
+    ops: Annotated[str, typer.Option("--ops", help="Operators: 'add*', 'aten::sum.*', several with commas.")] = "*",
+    level: Annotated[str, typer.Option("--level", help=f"{', '.join(LEVELS)} or {BOTH}.")] = BOTH,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes at work at a time.", min=1)] = os.cpu_count() or 1,
+    engine: Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")] = "local",
+    trials: Annotated[int, typer.Option("--trials", help="Trials in each round of falsification.", min=1)] = USUAL.trials,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", help="Limit for each operator.", min=1)] = USUAL.seconds,
+    held_out: Annotated[float, typer.Option("--held-out", help="Share of signatures to check on.", min=0, max=1)] = 0.0,
+    modules: Annotated[list[str] | None, typer.Option("--import", help="Module that registers operators.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Study operators again whose calls have not changed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn rules from recorded calls, try to refute them on the real operators, and write them into a rulebook.
+
+    A run that was stopped goes on where it was. Exits with 1 if an operator could not be studied.
+    """
+    job = Job(tuple(map(str, corpora)), trials, seed, seconds, held_out, tuple(modules or ()))
+    levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
+    run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
+    tasks = tasks_of(job, ops, levels)
+    waiting = tasks if again else to_do(output, tasks)
+    reports: list[Report] = []
+    for _ in with_progress(_named(output, job, waiting, run, jobs, reports), len(waiting), "studying"):
+        pass
+    reports.sort(key=lambda report: (report.level, report.op))
+    if as_json:
+        print_json({"book": output, "kept": len(tasks) - len(waiting), "studies": [_facts(each) for each in reports]})
+    else:
+        _show(output, len(tasks) - len(waiting), reports, held_out)
+    raise typer.Exit(1 if any(report.failure for report in reports) else 0)
+
+
+def _one_of(choices: tuple[str, ...], found: str, option: str) -> str:
+    if found not in choices:
+        raise typer.BadParameter(f"{found!r} is none of {', '.join(choices)}", param_hint=option)
+    return found
+
+
+def _named(
+    folder: Path, job: Job, tasks: list[Task], run: Engine, jobs: int, reports: list[Report]
+) -> Iterator[str]:
+    """The name of each operator as its study ends; the report is put into `reports`."""
+    for report in infer(folder, job, tasks, run, jobs):
+        reports.append(report)
+        yield report.op
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    return asdict(report) | {"rules": len(report.rules), "unknown": report.is_unknown}
+
+
+def _show(folder: Path, kept: int, reports: list[Report], held_out: float) -> None:
+    for report in reports:
+        if report.failure:
+            typer.echo(f"failed: {report.op}: {report.failure}", err=True)
+        elif report.crashes:
+            typer.echo(f"{report.op}: {len(report.crashes)} trials crashed, first {report.crashes[0]}", err=True)
+    if held_out:
+        imperfect = [each for each in reports if each.held_out.wrong or each.held_out.unknown]
+        sides = [(each.op, each.held_out) for each in imperfect]
+        rows = ((op, h.exact, h.wrong, h.unknown, h.data_dependent, _words(h.differences)) for op, h in sides)
+        print_table("held out", ("op", "exact", "wrong", "unknown", "data-dependent", "wrong in"), rows)
+    known = [report for report in reports if report.failure is None and not report.is_unknown]
+    exact, wrong = (sum(getattr(each.held_out, name) for each in reports) for name in ("exact", "wrong"))
+    words = [
+        f"{folder}: {len(known)} of {len(reports)} operators understood, {kept} kept as they were",
+        f"{sum(each.calls for each in reports):,} calls fitted, {sum(each.trials for each in reports):,} trials, "
+        f"{sum(each.refuted for each in reports):,} of which refuted a rule",
+        *([f"held out: {exact:,} exact, {wrong:,} wrong"] if held_out else []),
+        f"{sum(each.seconds for each in reports):.0f} s of study",
+    ]
+    typer.echo("; ".join(words), err=True)
+
+
+def _words(differences: Any) -> str:
+    return ", ".join(f"{name} {count}" for name, count in differences.items())
