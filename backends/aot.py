@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule
 
-from backends.handover import BadOptions, Backend, Compiler, Handover, NeedsStaticSizes
+from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes
 from passes.modes import current_modes, restore
-
 
 MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, torch.set_autocast_dtype)
 """Calls of a graph that set a mode of the thread to what they are given."""
@@ -100,10 +100,9 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
     from torch._dynamo.source import LocalSource
     from torch._functorch import config
     from torch._guards import CompileId, TracingContext, tracing
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    fakes = [value for value in inputs if isinstance(value, torch._subclasses.FakeTensor)]
+    fakes = [value for value in inputs if isinstance(value, FakeTensor)]
     if fakes:
         mode = fakes[0].fake_mode
     else:
@@ -111,7 +110,9 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
             mode = FakeTensorMode(shape_env=handover.shape_env or ShapeEnv())
     context = TracingContext(mode)
     module.meta["dynamo_compile_id"] = CompileId(frame_id=0, frame_compile_id=0)
-    module._param_name_to_source = {}  # type: ignore[assignment]  # parameters are inputs
+    # Parameters are inputs; what is left are constants of the graph.
+    constants = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    module._param_name_to_source = {name: LocalSource(name) for name in constants}  # type: ignore[assignment]
     for node, value, meta in zip(module.graph.find_nodes(op="placeholder"), inputs, handover.metas, strict=True):
         node._dynamo_source = source = LocalSource(node.name, is_input=True)
         if isinstance(value, torch.nn.Parameter):

@@ -22,12 +22,11 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.backend import candidate_of
 from backends.crosscheck.calls import REFUSALS, Call, attempt, is_plain, span
-from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.candidates import Candidate, candidate_of
 from backends.crosscheck.compare import error_words, metas, values
 from backends.crosscheck.reference import reference
-from backends.crosscheck.targets import UnknownTarget, target_name, target_of
+from backends.crosscheck.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
 from backends.crosscheck.walk import calls_of, copied_inputs, snapshot, steps, undisturbed
 from backends.handover import NO_OPTIONS
 from backends.observed import observed_graph
@@ -35,6 +34,7 @@ from backends.registry import look_up
 
 VERSION: Final = 1
 GRAPH, TENSORS = "case.json", "tensors.safetensors"
+NOWHERE: Final[Mapping[int, Any]] = {}
 NAMED_TYPES: Final[dict[str, Any]] = {
     "dtype": torch.dtype,
     "layout": torch.layout,
@@ -95,8 +95,9 @@ def save_case(captured: Any, inputs: Sequence[Any], folder: str | Path) -> Path:
     """Store a graph, its inputs and what each of its calls gives, and return the folder.
 
     `captured` is a GraphModule, with the graph's inputs, or a captured function, with its arguments: it is
-    called once, on copies, if it was not captured yet, and must be one graph. Neither inputs nor random numbers are changed. Raises
-    CaseError for what cannot be stored, before anything is written; ImportError without safetensors.
+    called once, on copies, if it was not captured yet, and must be one graph. Neither inputs nor random
+    numbers are changed. Raises CaseError for what cannot be stored, before anything is written; ImportError
+    without safetensors.
     """
     from safetensors.torch import save_file
 
@@ -161,6 +162,8 @@ def _expected(call: Call, seed: Tensor, store: _Store) -> dict[str, Any]:
 
 def _node_row(node: Node, store: _Store) -> dict[str, Any]:
     row: dict[str, Any] = {"name": node.name, "op": node.op}
+    if node.target is getattr and node.args[1] not in ATTRIBUTES:
+        raise CaseError(f"the graph reads the attribute {node.args[1]!r}, which cannot be stored")
     if node.op.startswith("call_"):
         row["target"] = target_name(node.op, node.target)
     elif node.op == "get_attr":
@@ -194,7 +197,7 @@ class _Store:
             name = flats.get(key) if same else None
             if name is None:
                 name = flats[key] = self._add(value.detach().as_strided((end - begin,), (1,), begin).clone())
-            rows.append(self._row(value, name, value.storage_offset() - begin))
+            rows.append(self._row(value, name, int(value.storage_offset()) - begin))
         return rows
 
     def tensor(self, tensor: Tensor) -> dict[str, Any]:
@@ -217,7 +220,7 @@ class _Store:
             "parameter": isinstance(tensor, torch.nn.Parameter),
         }
 
-    def value(self, value: Any, places: Mapping[int, Any] = NO_OPTIONS) -> Any:
+    def value(self, value: Any, places: Mapping[int, Any] = NOWHERE) -> Any:
         """`places` has what to write for tensors that are stored elsewhere. Raises CaseError for what has no form."""
         if id(value) in places:
             return places[id(value)]
@@ -312,6 +315,8 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> Case:
                 target = _missing
         elif op not in ("placeholder", "get_attr", "output"):
             raise CaseError(f"a node is a {op!r}")
+        if target is getattr and args[1] not in ATTRIBUTES:
+            raise CaseError(f"a graph reads the attribute {args[1]!r}, which is none of a tensor's")
         node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
         node.meta["stack_trace"] = row.get("line")
         expected = case["expected"].get(name)
@@ -428,7 +433,8 @@ def _replayed(call: Call, expected: Mapping[str, Any], candidate: Candidate) -> 
         now = None if outcome.error is None else type(outcome.error).__name__
         if now == expected["error"]:
             return None
-        return "error", f"{'no error' if outcome.error is None else error_words(outcome.error)}, {expected['error'] or 'none'} then"
+        words = "no error" if outcome.error is None else error_words(outcome.error)
+        return "error", f"{words}, {expected['error'] or 'none'} then"
     then = outcome._replace(result=expected["result"], arguments=expected["after"])
     if len(tree_leaves(then.result)) != len(outcome.outputs):
         return "outputs", f"{len(outcome.outputs)} parts, {len(tree_leaves(then.result))} then"
@@ -439,6 +445,8 @@ def _replayed(call: Call, expected: Mapping[str, Any], candidate: Candidate) -> 
             return None
         right.call = call
         if outcome.drew:  # then the numbers drawn then are what is right
-            right.exact = [part if isinstance(part, Tensor) else None for part in (*tree_leaves(then.result), *then.arguments)]
+            right.exact = [
+                part if isinstance(part, Tensor) else None for part in (*tree_leaves(then.result), *then.arguments)
+            ]
         difference = values(own, outcome, right, then)
     return None if difference is None else (difference.kind, f"{difference.what}: {difference.detail}")

@@ -109,11 +109,15 @@ def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:
 
     def note(error: Exception) -> None:
         assert error.__traceback__ is not None
-        node = nodes[error.__traceback__.tb_lineno - FIRST_LINE]
-        if where := origin(node):
-            error.add_note(f"raised by {node.name}, captured from\n{where}")
+        add_origin(error, nodes[error.__traceback__.tb_lineno - FIRST_LINE], origin)
 
     return note
+
+
+def add_origin(error: Exception, node: Node, origin: Origin) -> None:
+    """Add to an exception the user's line of the node that raised it."""
+    if where := origin(node):
+        error.add_note(f"raised by {node.name}, captured from\n{where}")
 
 
 class Writer:

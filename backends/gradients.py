@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ class Slope:
     def _agrees(self) -> bool:
         """Whether two steps that are next to each other give the gradient."""
         good = [error <= self.allowed for error in self.errors.values()]
-        return any(left and right for left, right in zip(good, good[1:], strict=False))
+        return any(left and right for left, right in pairwise(good))
 
     @property
     def words(self) -> str:
@@ -130,7 +131,8 @@ class GradientReport:
         if not self.differentiable:
             return "gradients: nothing to differentiate"
         verdict = "right" if self.ok else "wrong"
-        head = f"gradients: {verdict} in {len(self.slopes)} directions, evaluated in {self.evaluated} ({self.seconds:.1f} s)"
+        figures = f"{len(self.slopes)} directions, evaluated in {self.evaluated} ({self.seconds:.1f} s)"
+        head = f"gradients: {verdict} in {figures}"
         whole = [f"  whole: {slope.words}" for slope in self.slopes if not slope.ok]
         unknown = [] if self.ok or self.findings else ["  no operator alone shows it"]
         return "\n".join([head, *whole, *map(str, self.findings), *unknown])
@@ -224,8 +226,10 @@ class _Subject:
             return {}
         return {name: parameter for name, parameter in target.named_parameters() if parameter.requires_grad}
 
-    def value(self, moves: Sequence[Tensor] | None = None, gradients: bool = False) -> tuple[Tensor | None, list[Tensor]]:
-        """The value after each leaf has moved, a sum in float64 of all that depends on the leaves; and the leaves used."""
+    def value(
+        self, moves: Sequence[Tensor] | None = None, gradients: bool = False
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """The value after each leaf has moved, a float64 sum of all that depends on them; and the leaves used."""
         moved = [leaf.detach() + (0 if moves is None else moves[index]) for index, leaf in enumerate(self.leaves)]
         used = [leaf.requires_grad_(gradients) for leaf in moved]
         # Clones: the call may write to what it is given.
@@ -247,7 +251,7 @@ class _Subject:
             with torch.enable_grad():
                 value, leaves = self.value(gradients=True)
                 if leaves and value is not None and value.requires_grad:
-                    found = torch.autograd.grad(value, leaves, allow_unused=True)
+                    found: Any = torch.autograd.grad(value, leaves, allow_unused=True)
                     zipped = zip(leaves, found, strict=True)
                     self._found = [torch.zeros_like(leaf) if part is None else part.detach() for leaf, part in zipped]
             self._done = True

@@ -39,7 +39,7 @@ class Handover:
     graph a module of its own, with torch's metas on its nodes, for the backend to change as it likes.
     `meta_of(node)` is what a node stands for: a TensorMeta, or a structure with TensorMetas in it.
     `tell(what, details)` hears of what happens after the backend has returned. Whoever compiles later and
-    in another thread does so inside `exclusive()`, since torch's tracing changes things that captures look at.
+    in another thread does so inside `exclusive()`, since torch's tracing is seen by captures.
     """
 
     graph: Graph

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.fx import GraphModule
 
-from backends.handover import BadOptions, Backend
+from backends.handover import Backend, BadOptions
 
 
 def inductor(options: Mapping[str, Any]) -> Backend:

@@ -7,7 +7,7 @@ graph by the name `graph`. The graph does not run: a program has done nothing ye
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -47,10 +47,8 @@ def _reached(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]
         for view in views:
             stack.enter_context(_intercepted(view, reached))
         if views:
-            try:
+            with suppress(_Reached):
                 captured(*_copied(args))
-            except _Reached:
-                pass
     if not reached:
         return None
     view, inputs = reached[0]

@@ -15,9 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar, overload
 
 from backends.aot import aot_eager
-from backends.crosscheck.backend import crosscheck_backend
 from backends.eager import compile_graph, compile_graph_module
-from backends.handover import NO_OPTIONS, BadOptions, Backend, Compiler, Handover
+from backends.handover import NO_OPTIONS, Backend, BadOptions, Compiler, Handover
 from backends.inductor import inductor
 from backends.tiered import tiered
 
@@ -51,6 +50,8 @@ def _tiered(options: Mapping[str, Any]) -> Backend:
 
 
 def _crosscheck(options: Mapping[str, Any]) -> Backend:
+    from backends.crosscheck.backend import crosscheck_backend  # with all that it needs
+
     return crosscheck_backend(options, look_up)
 
 
@@ -82,13 +83,14 @@ def register_backend(backend: Any = None, *, name: str | None = None) -> Any:
         return functools.partial(register_backend, name=name)
     if not callable(backend):
         raise TypeError(f"a backend is a callable, not {backend!r}")
+    compiler: Any = backend
     chosen = name or getattr(backend, "__name__", None)
     if not isinstance(chosen, str):
         raise TypeError(f"{backend!r} has no name: give one, register_backend(..., name=...)")
-    if chosen in OURS or _REGISTERED.get(chosen, backend) is not backend:
+    if chosen in OURS or _REGISTERED.get(chosen, compiler) is not compiler:
         raise ValueError(f"there is a backend called {chosen!r} already")
-    _REGISTERED[chosen] = backend
-    return backend
+    _REGISTERED[chosen] = compiler
+    return compiler
 
 
 def list_backends() -> list[str]:

@@ -74,7 +74,7 @@ def step(call: Callable[[], Any]) -> Callable[[], None]:
 
 
 def outside_the_compiler(effort: Effort) -> Iterator[Row]:
-    """Seconds of a first call that are not AOTAutograd's or Inductor's: capturing, and what is made around the graph."""
+    """Seconds of a first call that are not AOTAutograd's or Inductor's."""
     import torch._inductor.compile_fx as compile_fx
 
     for name, build in COMPILED.items():
@@ -111,9 +111,7 @@ def cold_start(effort: Effort) -> Iterator[Row]:
     """Seconds to the first answer and to the fastest state, and how much slower calls are while something compiles."""
     for name in COLD:
         theirs, ours = (in_a_process(name, who) for who in ("torch.compile", "tiered"))
-        first, peak = (
-            (spread([theirs[what]]), spread([ours[what]])) for what in ("first answer", "peak")
-        )
+        first, peak = ((spread([theirs[what]]), spread([ours[what]])) for what in ("first answer", "peak"))
         yield Row("cold start: first answer", name, "s", None, *first, first[0].median)
         yield Row("cold start: until the fastest state", name, "s", None, *peak, None)
         slowdown = Spread(*ours["slowdown"], samples=ours["calls"])
@@ -143,7 +141,9 @@ def measure_cold(name: str, who: str) -> dict[str, Any]:
         subject = COLD[name]()
         eager = subject.call()
         alone = [timed_call(eager) for _ in range(CONTROL_CALLS)]
-        program = tracer.capture(subject.program, backend="tiered") if who == "tiered" else torch.compile(subject.program)
+        program = (
+            tracer.capture(subject.program, backend="tiered") if who == "tiered" else torch.compile(subject.program)
+        )
         call = subject.call(program)
         begun = time.perf_counter()
         call()

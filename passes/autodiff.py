@@ -15,7 +15,10 @@ from typing import Any, Final, cast
 
 import torch
 from torch.fx import Graph, GraphModule, Interpreter, Node
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
+from torch.fx.traceback import preserve_node_meta
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes.meta import TensorMeta
 from passes.reuse.calls import META, WRITES
@@ -194,8 +197,6 @@ def _traced_jvp(run: _Runner, fakes: list[Any], primals: list[Any], outputs: lis
 
 
 def _make_fx(function: Callable[..., Any]) -> Callable[..., GraphModule]:
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     return make_fx(torch.func.functionalize(function, remove="mutations"), _allow_non_fake_inputs=True)
 
 
@@ -214,10 +215,7 @@ def _tracing_with(mode: Any) -> Iterator[None]:
 @contextmanager
 def _decomposed() -> Iterator[None]:
     """Nodes keep the user's lines, and attention is made of operators that have every derivative."""
-    import torch.fx.traceback as lines
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    with lines.preserve_node_meta(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+    with preserve_node_meta(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         yield
 
 
@@ -404,80 +402,3 @@ def _outputs(graph: Graph) -> list[Any]:
 
 def _itself(node: Node) -> Node:
     return node
-
-
-# Costs -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a graph of aten operators costs: multiplications and additions, bytes read and written, calls."""
-
-    flops: int
-    bytes: int
-    calls: int
-
-    def __str__(self) -> str:
-        return f"{self.flops:,} flops, {self.bytes:,} bytes, {self.calls} calls"
-
-
-def cost(module: GraphModule) -> Cost:
-    """The cost of a graph, from the fake tensors on its nodes; views are free.
-
-    Contractions and convolutions are counted by torch's `flop_counter`, two for a multiplication with its
-    addition; for other operators one for each element made.
-    """
-    from torch.utils.flop_counter import flop_registry
-
-    flops = moved = calls = 0
-    for node in module.graph.nodes:
-        made = [value for value in _values(node.meta.get("val")) if isinstance(value, torch.Tensor)]
-        if node.op != "call_function" or not made or _is_view(node):
-            continue
-        calls += 1
-        packet = getattr(node.target, "overloadpacket", None)
-        if packet in flop_registry:
-            args, kwargs = map_arg((node.args, node.kwargs), lambda used: used.meta["val"])
-            flops += flop_registry[packet](*args, **kwargs, out_val=node.meta["val"])
-        else:
-            flops += sum(value.numel() for value in made)
-        read = [value for used in node.all_input_nodes for value in _values(used.meta.get("val"))]
-        moved += sum(v.numel() * v.element_size() for v in (*read, *made) if isinstance(v, torch.Tensor))
-    return Cost(flops, moved, calls)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The costs of a forward and a backward graph."""
-
-    forward: Cost
-    backward: Cost
-
-    @property
-    def flops_ratio(self) -> float:
-        """Flops backwards for each one forwards."""
-        return self.backward.flops / max(1, self.forward.flops)
-
-    @property
-    def bytes_ratio(self) -> float:
-        """Bytes moved backwards for each one forwards."""
-        return self.backward.bytes / max(1, self.forward.bytes)
-
-    def __str__(self) -> str:
-        ratios = f"backward / forward: {self.flops_ratio:.2f} flops, {self.bytes_ratio:.2f} bytes"
-        return f"forward   {self.forward}\nbackward  {self.backward}\n{ratios}"
-
-
-def compare(forward: GraphModule, backward: GraphModule) -> Comparison:
-    """Backward against forward."""
-    return Comparison(cost(forward), cost(backward))
-
-
-def _values(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, tuple | list) else (value,)
-
-
-def _is_view(node: Node) -> bool:
-    """Whether a call only looks at its argument's memory."""
-    returns = node.target._schema.returns if isinstance(node.target, torch._ops.OpOverload) else ()
-    return bool(returns) and all(one.alias_info is not None and not one.alias_info.is_write for one in returns)

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 import torch
 
-from passes.facts import fact
-from passes.meta import TensorMeta
+from passes.facts import fact, tensor_of_numbers
+from passes.meta import CPU, TensorMeta
 from passes.modes import Modes
 from passes.operators import (
     device_fact,
@@ -94,6 +94,7 @@ class Evaluator:
 
     def __init__(self, rules: Sequence[Rule] = (), book: Book | None = None) -> None:
         self.tally = Tally()
+        self.on_quarantine: Callable[[Target, Arguments, str], object] = lambda target, args, reason: None
         self._rules = tuple(rules)
         self._book = book
         self._known: dict[tuple[Any, ...], Outcome] = {}
@@ -139,7 +140,8 @@ class Evaluator:
         """
         shape_env = shape_env_of(args) or shape_env_of(kwargs)
         metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-        if shape_env is None and sum(map(element_span, metas)) <= AFFORDABLE:
+        real = shape_env is None and all(meta.device == CPU and meta.stride is not None for meta in metas)
+        if real and sum(map(element_span, metas)) <= AFFORDABLE:
             try:
                 outcome = attempt(REAL, target, args, kwargs, modes)
                 return self._completed(target, args, kwargs, modes, outcome), True
@@ -168,6 +170,7 @@ class Evaluator:
         if self._book is None:
             return None
         found = self._book.quarantine(target, reason, args, kwargs)
+        self.on_quarantine(target, args, reason)
         self._known = {key: outcome for key, outcome in self._known.items() if outcome.trial is not None}
         self._proven.clear()
         return found
@@ -190,11 +193,15 @@ class Evaluator:
             return Outcome(told(args[0]), {})
         if not kwargs and (answer := fact(target, args)) is not None:
             return Outcome(answer[0], {})
+        if (made := tensor_of_numbers(target, args, kwargs, modes)) is not None:
+            return Outcome(New(made), {})
         if is_unknown_attribute(target, args):
             raise Unsupported(f"attribute {args[1]!r} of a tensor")
         if reads_values(target, args, kwargs):
             raise DataDependent(f"{target!r} reads the values of a tensor")
         outcome = self._ruled(target, args, kwargs, modes)
+        if outcome is not None and vanishes(outcome):
+            outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
         if outcome is None:
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
@@ -211,6 +218,16 @@ class Evaluator:
         if outcome is not None:
             self.tally.by_rules += 1
         return outcome
+
+    def _confirmed(
+        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any, outcome: Outcome
+    ) -> Outcome | None:
+        """An outcome by which the call is left out of graphs, so that no run will ever show whether it is right."""
+        tried, _ = self._attempted(target, args, kwargs, modes, shape_env)
+        if vanishes(tried):
+            return outcome
+        self.quarantine(target, args, kwargs, "said to return its argument, returns another tensor")
+        return None
 
     def _completed(
         self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome
@@ -281,6 +298,12 @@ class Evaluator:
         if self._fake is None or self._fake.shape_env is not shape_env:
             self._fake = FakeStandIns(shape_env)
         return self._fake
+
+
+def vanishes(outcome: Outcome) -> bool:
+    """Whether a call only gives back tensors that it was given."""
+    tensors = outcome.tensors
+    return bool(tensors) and not outcome.mutated and not any(isinstance(tensor, New) for tensor in tensors)
 
 
 def kinds(arguments: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
-"""Facts: calls that only tell what is known of a tensor, answered from its meta (`x.size(0)`, `torch.numel(x)`).
+"""Facts: calls that are answered from their arguments alone, as they compute with no tensor.
 
-Knows nothing of operators that compute, and runs nothing.
+They tell what is known of one (`x.size(0)`, `torch.numel(x)`), or make one of numbers (`torch.tensor([1, 2])`).
+Nothing is run here.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import TensorMeta
-from passes.outcome import Arguments, Target
+from passes.meta import CPU, TensorMeta
+from passes.modes import Modes
+from passes.outcome import Arguments, Keywords, ListArg, Target, leaves
 
 Answer = Callable[[TensorMeta], Any]
 
-SIGNED: Final = (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+KINDS: Final = {bool: 0, int: 1, float: 2}
+UNSIGNED: Final = (torch.bool, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 
 # By the name of the method.
 ANSWERS: Final[dict[str, Answer]] = {
@@ -30,7 +33,7 @@ ANSWERS: Final[dict[str, Answer]] = {
     "element_size": lambda meta: meta.dtype.itemsize,
     "is_floating_point": lambda meta: meta.dtype.is_floating_point,
     "is_complex": lambda meta: meta.dtype.is_complex,
-    "is_signed": lambda meta: meta.dtype not in SIGNED,
+    "is_signed": lambda meta: meta.dtype not in UNSIGNED,
     "is_conj": lambda meta: meta.is_conj,
     "is_neg": lambda meta: meta.is_neg,
     "is_inference": lambda meta: meta.is_inference,
@@ -45,6 +48,38 @@ FUNCTIONS: Final[dict[Any, str]] = {
     torch.is_inference: "is_inference",
     **{getattr(torch.Tensor, name): name for name in ANSWERS if name != "stride"},
 }
+
+
+def tensor_of_numbers(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> TensorMeta | None:
+    """What `torch.tensor` makes of nested lists of numbers; None for other calls, and for what it may refuse."""
+    given = dict(kwargs)
+    if target is not torch.tensor or len(args) != 1 or not given.keys() <= {"dtype", "device", "requires_grad"}:
+        return None
+    shape = _shape_of(args[0])
+    device = given.get("device")
+    if shape is None or device not in (None, "cpu", CPU):
+        return None
+    dtype = given.get("dtype")
+    if dtype is None:
+        kind = max((KINDS[type(number)] for number in leaves((args[0],))), default=2)
+        dtype = (torch.bool, torch.int64, modes.default_dtype)[kind]
+    grad = bool(given.get("requires_grad"))
+    if grad and not dtype.is_floating_point:
+        return None
+    strides = [math.prod(max(size, 1) for size in shape[dim + 1 :]) for dim in range(len(shape))]
+    return TensorMeta(shape, tuple(strides), dtype, requires_grad=grad, is_inference=modes.inference)
+
+
+def _shape_of(data: Any) -> tuple[int, ...] | None:
+    """The sizes of nested sequences of numbers, all alike; None if they are not."""
+    if type(data) in KINDS:
+        return ()
+    if type(data) not in (tuple, ListArg):
+        return None
+    inner = {_shape_of(part) for part in data}
+    if len(inner) > 1 or None in inner:
+        return None
+    return (len(data), *(inner.pop() if inner else ()))  # type: ignore[misc]
 
 
 def fact(target: Target, args: Arguments) -> tuple[Any] | None:

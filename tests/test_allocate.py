@@ -88,6 +88,20 @@ def test_under_autograd_results_are_copied_and_gradients_flow():
         assert torch.equal(layer.weight.grad, expected)
 
 
+def cross_entropy(x, y):
+    return nn.functional.binary_cross_entropy(x.sigmoid(), y.sigmoid())  # its out= is wrong
+
+
+@pytest.mark.parametrize(
+    "loss", [nn.functional.smooth_l1_loss, nn.functional.huber_loss, nn.functional.mse_loss, cross_entropy]
+)
+def test_nothing_is_resized(loss):
+    x, y, buffer = torch.randn(4, 6), torch.randn(4, 6), torch.empty(())
+    with torch.no_grad():
+        result = capture(lambda x, y: loss(x, y), allocate=lambda meta: buffer)(x, y)
+    assert result is buffer and torch.equal(result, loss(x, y))  # copied, where out= resizes on its way
+
+
 def test_strides_are_asked_for():
     pool = Pool()
     captured = capture(lambda x: x.t() + 1, allocate=pool)

@@ -23,14 +23,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.output",),
     ("tracer.breaks",),
     ("tracer.capture",),
+    ("tracer.rewriting",),
     ("tracer.dispatch", "tracer._native"),
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
 LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
-    *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich"),
-    *("ray", "distributed"),
+    *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich", "matplotlib"),
+    "tracer.output.memory",  # with passes/reuse behind it
+    "backends.crosscheck.backend",  # with gradients, scripts and shrinking behind it
+    "safetensors",  # an extra: for stored cases only
 )
 VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
 EVAL_FRAME = "tracer/dispatch/hook.py"

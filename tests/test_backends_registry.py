@@ -93,9 +93,13 @@ def test_torchs_backends_are_found():
     assert torch.equal(capture(double, backend="aot_eager_decomp_partition")(X), X * 2)
 
 
-@pytest.mark.parametrize("name, close", [("induktor", "'inductor'"), ("teired", "'tiered'"), ("aot-eager", "'aot_eager'")])
+@pytest.mark.parametrize(
+    "name, close", [("induktor", "'inductor'"), ("teired", "'tiered'"), ("aot-eager", "'aot_eager'")]
+)
 def test_unknown_names_are_told_at_capture_with_the_closest(name, close):
-    with pytest.raises(UnknownBackend, match=rf"no backend is called '{name}'; known are eager, .*did you mean {close}"):
+    with pytest.raises(
+        UnknownBackend, match=rf"no backend is called '{name}'; known are eager, .*did you mean {close}"
+    ):
         capture(double, backend=name)
 
 

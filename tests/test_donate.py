@@ -315,3 +315,15 @@ def test_every_operator_with_an_in_place_form(requires_grad):
                 if view.memory:
                     overwritten |= {name for done in view.memory.reuse.overwrites if done.variant == f"{name}_"}
     assert len(overwritten) > (20 if requires_grad else 60), sorted(overwritten)
+
+
+def test_a_class_and_a_list_of_names():
+    @capture(donate=["x"])
+    class Scaled(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    x = torch.ones(3)
+    assert Scaled()(x).data_ptr() == x.data_ptr()
+    with pytest.raises(TypeError, match="donate must be a tuple of parameter names or None, not 3"):
+        capture(lambda x: x, donate=3)

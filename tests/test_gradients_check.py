@@ -43,7 +43,9 @@ def test_the_error_has_a_valley():
 
 def test_a_module_and_its_parameters():
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4), nn.Dropout())
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4), nn.Dropout()
+    )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x, state = torch.randn(2, 2, 6, 6), torch.get_rng_state()
     report = check_gradients(model, [x])

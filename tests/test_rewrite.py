@@ -14,6 +14,7 @@ from passes.rewrite.rules import STANDARD
 from passes.rewrite.rules.redundant import REDUNDANT
 from passes.rewrite.verify import tensor
 from tests.rewriting import gradients, rewritten
+from tracer.events import LOG
 from tracer.rewriting import RULES, check_rule, patterns, pipeline, rewrite, rewrite_rule, rewriting
 
 X, Y = torch.randn(3, 4), torch.randn(3, 4)
@@ -67,7 +68,9 @@ def test_open_constants_are_bound_once():
 
 
 def test_conditions_on_metas():
-    wide = Rule("wide", (square_sum,), addcmul, PAIR, where=lambda match: "" if match.meta("x").shape[-1] > 4 else "narrow")
+    wide = Rule(
+        "wide", (square_sum,), addcmul, PAIR, where=lambda match: "" if match.meta("x").shape[-1] > 4 else "narrow"
+    )
     report = rewritten([wide], lambda x, y: x * x + y, X, Y)
     assert [refusal.why for refusal in report.refusals] == ["narrow"]
     assert "wide not at test_rewrite.py" in str(report)
@@ -109,7 +112,9 @@ def test_a_write_through_a_view_is_seen():
         row.zero_()
         return square + y
 
-    assert "zero writes to what it reads" in [refusal.why for refusal in rewritten([SQUARE_SUM], program, X, Y).refusals]
+    assert "zero writes to what it reads" in [
+        refusal.why for refusal in rewritten([SQUARE_SUM], program, X, Y).refusals
+    ]
 
 
 def test_a_write_to_something_else_does_not_matter():
@@ -144,10 +149,14 @@ def test_a_result_keeps_its_layout():
         return (x.t() + y).t()
 
     rule = Rule("flip", (transposed_sum,), flipped, {"x": tensor(3, 4), "y": tensor(4, 3)})
-    square = torch.randn(4, 4).t()
-    assert rewritten([rule], lambda x, y: x + y.t(), X, torch.randn(4, 3)).counts["flip"] == 1
-    assert rewritten([rule], lambda x, y: (x + y.t()).view(16), torch.randn(4, 4), torch.randn(4, 4)).counts["flip"] == 1
-    assert rewritten([rule], lambda x, y: x + y.t(), square, torch.randn(4, 4)).counts["flip"] in (0, 1)
+    other, square = torch.randn(4, 3), torch.randn(4, 4)
+    for program, args in [
+        (lambda x, y: x + y.t(), (X, other)),
+        (lambda x, y: (x + y.t()).view(12), (X, other)),
+        (lambda x, y: x + y.t(), (square, square)),
+        (lambda x, y: (x + y.t()).view(16).sin(), (square, square)),
+    ]:
+        assert rewritten([rule], program, *args).counts["flip"] == 1
 
 
 def test_what_is_returned_does_not_become_its_argument():
@@ -273,16 +282,45 @@ def test_an_inner_backend_compiles_the_rewritten_graph():
     assert values == [X.shape]
 
 
-def test_sizes_that_are_symbols_are_left_alone():
-    backend = rewriting("eager", [SQUARE_SUM, *STANDARD])
-    captured = tracer.capture(lambda x, y: (x * x + y).view(-1).view(-1), backend=backend, dynamic=True)
-    for rows in (3, 5):
-        x = torch.randn(rows, 4)
-        torch.testing.assert_close(captured(x, x), (x * x + x).view(-1))
-    assert any("symbol" in refusal.why for report in backend.reports for refusal in report.refusals)
+def test_sizes_that_are_symbols():
+    def program(x, w):
+        return w * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)) * x.sum(0).mean()
+
+    def repeated(x):
+        return x.sum(0).sin()
+
+    def unrolled(x):
+        return sum(x[row] for row in range(x.shape[0])).sin()
+
+    fixed = Rule("unrolled", (repeated,), unrolled, {"x": tensor(3, 4)})
+    backend = rewriting("eager", [*STANDARD, fixed])
+    captured = tracer.capture(program, backend=backend)
+    summed = tracer.capture(lambda x: x.sum(0).sin(), backend=backend)
+    for rows in (3, 5, 9):
+        x, w = torch.randn(rows, 4), torch.rand(4)
+        torch.testing.assert_close(captured(x, w), program(x, w))
+        torch.testing.assert_close(summed(x), x.sum(0).sin(), rtol=1e-4, atol=1e-5)
+    norms, sums = backend.reports[0::2], backend.reports[1::2]
+    assert [report.counts["RMSNorm"] for report in norms] == [1, 1]
+    assert [report.counts["unrolled"] for report in sums] == [1, 0]
+    assert "depends on a size that is a symbol" in sums[1].refusals[-1].why
+
+
+def test_folded_constants_reach_compilers_that_trace_again():
+    captured = tracer.capture(lambda x: x + torch.arange(4).float().cos(), passes=STANDARD, backend="aot_eager")
+    torch.testing.assert_close(captured(X), X + torch.arange(4).float().cos())
+
+
+def test_capture_takes_passes():
+    captured = tracer.capture(lambda x, y: x * x + y, passes=[SQUARE_SUM])
+    torch.testing.assert_close(captured(X, Y), X * X + Y)
+    event = LOG.recent("rewrite")[-1]
+    assert event.details["fired"] == {"square sum": 1} and event.details["calls"] == (2, 1)
 
 
 def test_what_is_no_pass_is_refused():
+    with pytest.raises(TypeError, match="a pass is a Rule or a GraphPass, not 3"):
+        tracer.capture(lambda x: x, passes=[3])
     with pytest.raises(TypeError, match="a pass is a Rule or a GraphPass, not 'dead code'"):
         pipeline(["dead code"])
 

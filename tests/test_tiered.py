@@ -379,22 +379,27 @@ def test_what_only_this_process_knows_is_not_sent():
         write_graph(sketch.builder.graph, lambda node: None)
 
 
-@pytest.mark.parametrize("code, words", [("import os; os._exit(3)", "status 3"), ("print('{\"error\": \"E: no\"}')", "E: no")])
+@pytest.mark.parametrize(
+    "code, words", [("import os; os._exit(3)", "status 3"), ('print(\'{"error": "E: no"}\')', "E: no")]
+)
 def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    monkeypatch.setattr("backends.tiered.worker._started", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes))
+    monkeypatch.setattr(
+        "backends.tiered.worker._started", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes)
+    )
     with pytest.raises(WorkerFailed, match=words):
         Worker().compile({"graph": []})
 
 
+@pytest.mark.slow
 def test_inductor_through_a_worker():
     def program(x, y):
         for _ in range(30):
-            x = (x * y).sin() + 1
+            x = torch.sigmoid(x + y) * 2
         return x
 
     x, y = torch.randn(64, 64), torch.randn(64, 64)
     captured = capture(program, backend="tiered")
     tier = settled(captured, x, y, seconds=240)
     torch.testing.assert_close(captured(x, y), program(x, y))
-    assert tier.state == "compiled" and tier.seconds["worker"] > 0
+    assert tier.state == "compiled" and tier.seconds["worker"] > 0, str(tier)

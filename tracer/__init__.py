@@ -6,9 +6,16 @@ from tracer import capture
 def step(model, x): ...
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
+from tracer.interpret.evaluator import use_rulebook
 from tracer.reasons import GraphBreakError, TracerBug
+
+if TYPE_CHECKING:
+    from passes.fake_kernel import fake_kernel
 
 __all__ = [
     "GraphBreakError",
@@ -17,9 +24,18 @@ __all__ = [
     "counters",
     "disable",
     "explain",
+    "fake_kernel",
     "graph_break",
     "is_capturing",
     "list_backends",
     "register_backend",
     "reset",
+    "use_rulebook",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`fake_kernel` brings all of inference with it, which few programs need: it is imported when asked for."""
+    if name == "fake_kernel":
+        return import_module("passes.fake_kernel").fake_kernel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 import torch
 
 from passes.meta import TensorMeta
+from passes.rewrite.pipeline import Pass
 from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
 from tracer.dispatch.engine import Engine, engine_of, engines
@@ -26,6 +27,7 @@ from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
 from tracer.report import EntryView, Explanation, dump_entries, listen
+from tracer.rewriting import rewriting
 from tracer.values.wrap import WRAPPERS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -97,6 +99,7 @@ def capture(
     options: Mapping[str, Any] | None = ...,
     donate: Iterable[str] | None = ...,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
+    passes: Iterable[Pass] | None = ...,
 ) -> Function: ...
 @overload
 def capture(
@@ -111,6 +114,7 @@ def capture(
     options: Mapping[str, Any] | None = ...,
     donate: Iterable[str] | None = ...,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
+    passes: Iterable[Pass] | None = ...,
 ) -> Callable[[Function], Function]: ...
 
 
@@ -126,6 +130,7 @@ def capture(
     options: Mapping[str, Any] | None = None,
     donate: Iterable[str] | None = None,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = None,
+    passes: Iterable[Pass] | None = None,
 ) -> Any:
     """Capture `fn` when it is called: its tensor code runs as graphs, its behaviour stays the same.
 
@@ -133,7 +138,7 @@ def capture(
     decorator is returned. `backend` is a name or `backend(graph_module, example_inputs) -> callable`,
     torch.compile's contract. With `fullgraph` a graph break raises GraphBreakError. `dynamic` says
     whether sizes are symbols (None: once they have been seen to change). Beyond `recompile_limit`
-    entries the original runs. `strict` checks every guard verdict twice.
+    entries the original runs. `strict` checks every guard verdict twice, and every rule against its operator.
 
     `options` are the backend's own, for a callable as keyword arguments (or as one mapping, where it has a
     parameter `options`); `mode` is the one of them that torch.compile takes by that name.
@@ -141,11 +146,15 @@ def capture(
     `donate` names parameters whose tensors `fn` may overwrite: operators then run in place where nobody can
     tell (`donate=()`: on dead intermediates only), and in strict mode what was donated is NaN after the call.
     `allocate(meta) -> tensor` gives the memory for what a graph returns, a TensorMeta saying what it must be.
+    `passes` rewrite each graph before the backend gets it (passes.rewrite.rules has STANDARD and FROZEN).
 
     Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
     """
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping, not {options!r}")
+    if passes is not None:
+        backend = rewriting(backend, passes, options)
+    names: Any = tuple(donate) if isinstance(donate, Iterable) and not isinstance(donate, str) else donate
     chosen = Options(
         backend,
         fullgraph,
@@ -153,7 +162,7 @@ def capture(
         recompile_limit,
         strict,
         {**(options or {}), **({} if mode is None else {"mode": mode})},
-        donate=donate if donate is None or isinstance(donate, str) else tuple(donate),  # type: ignore[arg-type]
+        donate=names,
         allocate=allocate,
     )
     engine = _engine(chosen)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from passes.verify import Mispredicted
 from tracer.breaks import Break
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout
@@ -28,7 +29,8 @@ from tracer.interpret.frame import Frame, run_root
 from tracer.interpret.trace import Location, Trace
 from tracer.options import Options
 from tracer.output.emitter import Unrebuildable
-from tracer.output.intents import NO_INTENTS, Intents, MemoryReport, guard_calls, rewrite
+from tracer.output.first_run import FirstRun, refute, unproven, unrun
+from tracer.output.intents import NO_INTENTS, Intents
 from tracer.output.program import GRAPH, Program, breaking, returning
 from tracer.reasons import (
     COROUTINE,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from tracer.guards.guard_set import GuardSet
     from tracer.interpret.shapes import Shapes
+    from tracer.output.memory import MemoryReport
 
 REGISTERED = (handlers, lookasides)
 """Imported for what they register."""
@@ -69,6 +72,7 @@ class Capture:
     broke: Break | None
     compiled: Callable[..., Any] | None = None
     memory: MemoryReport | None = None
+    first_run: FirstRun | None = None
     skipped: bool = False
     transparent: bool = False
     restarts: int = 0
@@ -94,7 +98,8 @@ class Stopwatch:
 class Request:
     """A frame to be captured: the function called and its bound locals, in the order of its parameters.
 
-    A `transparent` frame, which only calls another, is captured whole or left to that other.
+    A `transparent` frame, which only calls another, is captured whole or left to that other. The backend
+    `replays` if its callables do what graphs say, call by call.
     `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
     """
@@ -108,15 +113,20 @@ class Request:
     shapes: Callable[[], Shapes]
     transparent: bool = False
     intents: Intents = NO_INTENTS
+    replays: bool = False
 
 
 def capture_frame(request: Request) -> Capture:
     """Capture one frame. Breaks are part of the result; what a backend raises passes through."""
     traces: list[Trace] = []
     try:
-        captured = _capture(request, decode(request.function.__code__), traces)
-        captured.restarts = max(0, len(traces) - 1)
-        return captured
+        while True:
+            try:
+                captured = _capture(request, decode(request.function.__code__), traces)
+            except Mispredicted:  # by a rule that is not asked again
+                continue
+            captured.restarts = max(0, len(traces) - 1)
+            return captured
     finally:
         for trace in traces:
             trace.close()
@@ -169,7 +179,7 @@ def _attempt(
     request: Request, code: Code, stop_at: int | None, traces: list[Trace]
 ) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
-    trace = Trace(request.shapes())
+    trace = Trace(request.shapes(), request.options)
     traces.append(trace)
     trace.run_original = request.run_original
     frame = root_frame(trace, code, request.function, request.locals)
@@ -204,20 +214,27 @@ def _finish(
     request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
 ) -> Capture:
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
-    compiled = call = memory = None
+    compiled = call = memory = first_run = None
+    refute(unrun(trace.predictions, trace.graph.graph))
     if program.calls_graph:
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
             builder = trace.graph
             if request.intents:
+                from tracer.output.memory import rewrite
+
                 builder, example_inputs, memory = rewrite(request.intents, trace, program, example_inputs)
             compiled = call = request.compile_graph(builder, example_inputs, shape_env, code.qualname)
             if memory is not None:
-                call = guard_calls(request.intents, memory, compiled)
+                call = memory.guarded(compiled)
     if trace.shapes is not None:  # after the backend, which may have assumed more of the sizes
         trace.shapes.finish(trace)
     with watch.stage("compile"):
-        function = program.compile(call)
+        if call is not None and any(unproven(node) is not None for node in trace.graph.graph.nodes):
+            first_run = FirstRun(trace.graph, call, request.replays and call is compiled)
+        function = program.compile(call if first_run is None else first_run.graph)
+        if first_run is not None:
+            first_run.stand_before(function)  # pyright: ignore[reportArgumentType]
     if call is compiled and isinstance(call, Settling):
         call.settles(partial(_replace_graph, weakref.ref(function)))
     if broke is not None:
@@ -234,6 +251,7 @@ def _finish(
         broke=broke,
         compiled=compiled,
         memory=memory,
+        first_run=first_run,
         seconds=watch.seconds,
     )
 

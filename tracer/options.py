@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 Backend = str | Callable[..., Any]
 
@@ -60,3 +60,6 @@ class Options:
 
 def _are_names(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
+
+
+DEFAULTS: Final = Options()

@@ -5,25 +5,30 @@ from __future__ import annotations
 import dis
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from os import path
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from backends.tiered.program import Status, TieredProgram
-from passes.reuse.plan import size_text
+from passes.verify import Prediction
 from tracer.breaks import Break
 from tracer.code.resume import original_place
 from tracer.dispatch.cache import Entry
 from tracer.dispatch.engine import Details
 from tracer.events import LOG, Event
 from tracer.graph import show
+from tracer.graph.annotate import PREDICTION
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import guard_words
-from tracer.output.intents import MemoryReport
+from tracer.interpret.evaluator import EVALUATOR
+
+if TYPE_CHECKING:
+    from tracer.output.memory import MemoryReport
 
 FIRST = "first call"
 NO_GRAPH = "# no tensor operation was captured\n"
@@ -222,11 +227,12 @@ class Explanation:
         counts: list[tuple[str, int, list[str]]] = [
             ("graphs", self.graphs, []),
             ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
+            *([] if EVALUATOR.book is None else [("by rules", self.ops_by_rules, self._without_rule())]),
             ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{view.place}: {view.why}" for view in self.entries]),
             ("hits", self.hits, []),
             *([("tiers", len(tiers), tiers)] if tiers else []),
-            *([("in place", len(overwrites), [f"{size_text(saved)} saved"])] if overwrites else []),
+            *([("in place", len(overwrites), [f"{saved:,} bytes saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
             *([("mistakes of bytegraph", len(self.bugs), self.bugs)] if self.bugs else []),
         ]
@@ -235,6 +241,26 @@ class Explanation:
         lines = [f"{name:<{width}}  {number:>3}  {below.join(details)}".rstrip() for name, number, details in counts]
         stages = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
         return "\n".join([*lines, f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})"])
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """What was said of each operator in the graphs, and by whom."""
+        nodes = (node for view in self.entries for node in view._graph.nodes)
+        return [node.meta[PREDICTION] for node in nodes if PREDICTION in node.meta]
+
+    @property
+    def ops_by_rules(self) -> int:
+        """How many operators in the graphs were evaluated by rules."""
+        return sum(prediction.outcome.trial is None for prediction in self.predictions)
+
+    def _without_rule(self) -> list[str]:
+        """How many operators there are, then those that had to be tried, with how often and why no rule told."""
+        trials = Counter(trial for said in self.predictions if (trial := said.outcome.trial) is not None)
+        heading = [f"of {len(self.predictions)} operators"] if self.predictions else []
+        return heading + [
+            f"{times} x {trial.operator}: {trial.reason}{', fake tensors asked' if trial.fake else ''}"
+            for trial, times in trials.most_common()
+        ]
 
     __repr__ = __str__
 

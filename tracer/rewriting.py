@@ -7,7 +7,7 @@ it is told.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from torch.fx import Graph, GraphModule
 from backends.aot import compile_with
 from backends.handover import Backend, Handover
 from backends.registry import look_up
+from passes.evaluate import Evaluator
 from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.pipeline import Pass, Pipeline, Report, copied
 from passes.rewrite.rule import Rule, Rules
@@ -28,6 +29,7 @@ from tracer.graph.show import graph_source
 from tracer.interpret.shapes import History, Shapes
 from tracer.interpret.tensor_ops import EVALUATOR
 from tracer.options import Options
+from tracer.reasons import TracerBug
 
 NO_BREAK: Final = "a pattern must be captured whole, as one graph"
 
@@ -115,9 +117,18 @@ def pipeline(passes: Sequence[Pass] = STANDARD) -> Pipeline:
     for step in passes:
         if not hasattr(step, "name"):
             raise TypeError(f"a pass is a Rule or a GraphPass, not {step!r}")
-    made = Pipeline(tuple(passes), RULES, EVALUATOR, check_graph, graph_source)
+    made = Pipeline(tuple(passes), RULES, EVALUATOR, _fault, graph_source)
     made.prepare()
     return made
+
+
+def _fault(graph: Graph, evaluator: Evaluator) -> str:
+    """What is unsound in a graph, "" if nothing is."""
+    try:
+        check_graph(graph, evaluator)
+    except TracerBug as fault:
+        return str(fault)
+    return ""
 
 
 def rewrite(module: GraphModule, passes: Sequence[Pass] = STANDARD) -> tuple[GraphModule, Report]:
@@ -152,12 +163,14 @@ class Rewriting(Backend):
         return self.compile(module, example_inputs)
 
 
-def rewriting(backend: Any = "eager", passes: Sequence[Pass] = STANDARD) -> Rewriting:
-    """A backend that runs `passes` over each graph before `backend` gets it.
+def rewriting(
+    backend: Any = "eager", passes: Iterable[Pass] = STANDARD, options: Mapping[str, Any] | None = None
+) -> Rewriting:
+    """A backend that runs `passes` over each graph before `backend`, with its `options`, gets it.
 
-    Raises RuleError for a rule that cannot be used, and what `look_up` raises for a backend.
+    Raises RuleError for a rule that cannot be used, TypeError for what is no pass, and what `look_up` raises.
     """
-    inner, steps = look_up(backend), pipeline(passes)
+    inner, steps = look_up(backend, options or {}), pipeline(tuple(passes))
 
     def compile_handover(handover: Handover) -> Callable[..., Any]:
         graph, attributes, report = steps.run(handover.graph, handover.attributes)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
-from backends.crosscheck.backend import candidate_of, settings_of
-from backends.crosscheck.check import check
+from backends.crosscheck.candidates import candidate_of
+from backends.crosscheck.check import check, settings_of
 from backends.crosscheck.compare import Difference
 from backends.crosscheck.report import Divergence, Finding, Report
 from backends.handover import NO_OPTIONS

@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
-import torch
 from torch.fx import GraphModule
 
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.check import Settings, check
+from backends.crosscheck.candidates import LookUp, candidate_of
+from backends.crosscheck.check import OWN, check, settings_of
 from backends.crosscheck.report import Divergence
 from backends.eager import compile_graph, compile_graph_module
 from backends.gradients import GradientError, check_gradients
-from backends.handover import NO_OPTIONS, BadOptions, Backend, Handover
-
-LookUp = Callable[[Any, Mapping[str, Any]], Backend]
-OWN: Final = ("candidate", "candidate_options", "device", "dtype", "report", "check_gradients")
-SETTINGS: Final = tuple(Settings.__dataclass_fields__)
-
-
-def settings_of(given: Mapping[str, Any]) -> Settings:
-    """How much is to be checked. Raises BadOptions for names that are none of the settings."""
-    unknown = [name for name in given if name not in SETTINGS]
-    if unknown:
-        raise BadOptions(
-            f"crosscheck has no option {', '.join(map(repr, unknown))}; its options: {', '.join((*OWN, *SETTINGS))}"
-        )
-    return Settings(**given)
-
-
-def candidate_of(
-    candidate: Any,
-    options: Mapping[str, Any],
-    device: str | torch.device | None,
-    dtype: torch.dtype | None,
-    look_up: LookUp,
-) -> Candidate:
-    """What is to be checked. Raises BadOptions, and what looking a name up raises."""
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise BadOptions(f"dtype must be a floating dtype, not {dtype!r}")
-    place = None if device is None else torch.device(device)
-    words = [] if isinstance(candidate, str) and candidate == "eager" else [_name(candidate)]
-    words += [str(part) for part in (place, dtype) if part is not None]
-    name = " ".join(words) or "eager"
-    if candidate == "eager":
-        return Candidate(name, place, dtype)
-    if candidate == "crosscheck":
-        raise BadOptions("the candidate of 'crosscheck' cannot be 'crosscheck' itself")
-    drawing = {"fallback_random": True} if candidate == "inductor" else {}
-    return Candidate(name, place, dtype, look_up(candidate, {**drawing, **options}), candidate)
-
-
-def _name(candidate: Any) -> str:
-    return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
+from backends.handover import NO_OPTIONS, Backend, Handover
 
 
 def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
@@ -67,7 +26,11 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     own = {name: given.pop(name) for name in OWN if name in given}
     settings = settings_of(given)
     candidate = candidate_of(
-        own.get("candidate", "eager"), own.get("candidate_options", NO_OPTIONS), own.get("device"), own.get("dtype"), look_up
+        own.get("candidate", "eager"),
+        own.get("candidate_options", NO_OPTIONS),
+        own.get("device"),
+        own.get("dtype"),
+        look_up,
     )
     tell = own.get("report")
 
@@ -79,8 +42,10 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
                 graph_module = waiting.pop()()
                 _judge(check(graph_module, inputs, candidate, settings), tell, Divergence)
                 if own.get("check_gradients"):
-                    more = {"shrink": settings.shrink, "verify": settings.verify, "folder": settings.folder}
-                    _judge(check_gradients(graph_module, inputs, **more), tell, GradientError)
+                    slopes = check_gradients(
+                        graph_module, inputs, shrink=settings.shrink, verify=settings.verify, folder=settings.folder
+                    )
+                    _judge(slopes, tell, GradientError)
             return program(*inputs)
 
         return run

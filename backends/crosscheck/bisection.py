@@ -6,6 +6,7 @@ taken away from the front, and from in between, as long as what is left still go
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,21 +34,19 @@ def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int
     return known
 
 
-def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, attempts: int) -> list[Node]:
-    """Few of the first `end` calls, the last among them, that go wrong together. Tries some `attempts` times."""
+def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, seconds: float) -> list[Node]:
+    """Few of the first `end` calls, the last among them, that go wrong together. Tries for so many `seconds`."""
     nodes = calls_of(module.graph)[:end]
     chosen = nodes
-    size = 1
-    while size < len(nodes):
-        attempts -= 1
+    size, deadline = 1, time.monotonic() + seconds
+    while size < len(nodes) and time.monotonic() < deadline:
         if _goes_wrong(module, inputs, nodes[-size:], wrong):
             chosen = nodes[-size:]
             break
         size *= 2
     for node in chosen[:-1]:
-        if attempts <= 0:
+        if time.monotonic() > deadline:
             break
-        attempts -= 1
         without = [other for other in chosen if other is not node]
         if _goes_wrong(module, inputs, without, wrong):
             chosen = without

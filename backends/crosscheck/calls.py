@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -30,6 +31,8 @@ REFUSALS: Final = (
     ValueError,
 )
 
+# Methods that name a dtype.
+CASTS: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}
 Convert = Callable[[Tensor], Tensor]
 WIDER: Final = {
     torch.float16: torch.float64,
@@ -96,18 +99,56 @@ class Call:
     def copied(self, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> Call:
         """The call on copies of its tensors, laid out and aliased as they are, in the dtypes that `dtype` gives."""
         copies = alias_preserving(self.tensors, dtype)
-        target = self.target
-        if isinstance(target, torch.nn.Module) and not isinstance(target, GraphModule):
-            target = copy.deepcopy(target)
-            for kind in {tensor.dtype for tensor in (*target.parameters(), *target.buffers())}:
-                if dtype(kind) is not kind:
-                    target = target.to(dtype(kind))
-        return replace(self.mapped(lambda tensor: copies[id(tensor)]), target=target)
+        call = replace(self.mapped(lambda tensor: copies[id(tensor)]), target=_copied_target(self.target, dtype))
+        if dtype is not wider or isinstance(call.target, GraphModule):
+            return call
+        args, kwargs = tree_map(_wider_constant, (call.args, call.kwargs))
+        target = CASTS.get(call.target, call.target) if isinstance(call.target, str) else call.target
+        return replace(call, target=target, args=args, kwargs=kwargs)
+
+
+def _copied_target(target: Any, dtype: Callable[[torch.dtype], torch.dtype]) -> Any:
+    """Modules with state of their own are copied: running them may change it."""
+    if isinstance(target, GraphModule):
+        holds = any(node.op in ("get_attr", "call_module") for node in target.graph.nodes)
+        return widened(target, dtype) if holds or dtype is wider else target
+    return copied_module(target, dtype) if isinstance(target, torch.nn.Module) else target
+
+
+def copied_module(module: torch.nn.Module, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> Any:
+    """A module with parameters and buffers of its own, in the dtypes that `dtype` gives."""
+    target = copy.deepcopy(module)
+    for tensor in (*target.parameters(), *target.buffers()):
+        tensor.data = tensor.data.to(dtype(tensor.dtype))
+    return target
 
 
 def wider(dtype: torch.dtype) -> torch.dtype:
     """The dtype of the reference: float64 or complex128 for what is less precise, and what it was for the rest."""
     return WIDER.get(dtype, dtype)
+
+
+def _wider_constant(leaf: Any) -> Any:
+    return wider(leaf) if isinstance(leaf, torch.dtype) else leaf
+
+
+def widened(module: GraphModule, dtype: Callable[[torch.dtype], torch.dtype]) -> GraphModule:
+    """The graph with copies of what it holds; if `dtype` is `wider`, with float64 for every narrower dtype it names."""
+    graph = Graph()
+    places: dict[Node, Node] = {}
+    held: dict[str, Any] = {}
+    for node in module.graph.nodes:
+        copied = places[node] = graph.node_copy(node, lambda used: places[used])
+        if node.op in ("get_attr", "call_module"):
+            value = attrgetter(str(node.target))(module)
+            held[str(node.target)] = _alone(value.detach(), dtype) if isinstance(value, Tensor) else value
+            if isinstance(value, torch.nn.Module):
+                held[str(node.target)] = copied_module(value, dtype)
+        if dtype is wider:
+            copied.args, copied.kwargs = tree_map(_wider_constant, (tuple(copied.args), dict(copied.kwargs)))
+            if node.op == "call_method":
+                copied.target = CASTS.get(str(node.target), str(node.target))
+    return GraphModule(held, graph)
 
 
 def distinct(leaves: Iterable[Any]) -> list[Tensor]:
@@ -127,11 +168,11 @@ def is_plain(tensor: Tensor) -> bool:
 
 def span(tensor: Tensor) -> tuple[int, int]:
     """The first element of its storage that a tensor uses, and the one after the last."""
-    first = tensor.storage_offset()
+    first = int(tensor.storage_offset())
     if tensor.numel() == 0:
         return first, first
     return first, first + 1 + sum(
-        (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+        (size - 1) * int(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
     )
 
 

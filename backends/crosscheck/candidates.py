@@ -5,6 +5,7 @@ A candidate runs calls. It may write to a call's arguments, as the call itself w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -17,8 +18,10 @@ from torch.utils._pytree import tree_map
 from backends.aot import compile_with
 from backends.crosscheck.calls import Call, attempt, single
 from backends.eager import stack_trace
-from backends.handover import Backend, Handover
+from backends.handover import Backend, BadOptions, Handover
 from passes.meta import meta_of
+
+LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,29 @@ def _brought_home(result: Any, homes: dict[int, Tensor]) -> Any:
         return homes[id(leaf)] if id(leaf) in homes else leaf.cpu()
 
     return tree_map(home, result)
+
+
+def candidate_of(
+    candidate: Any,
+    options: Mapping[str, Any],
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+    look_up: LookUp,
+) -> Candidate:
+    """What is to be checked. Raises BadOptions, and what looking a name up raises."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise BadOptions(f"dtype must be a floating dtype, not {dtype!r}")
+    place = None if device is None else torch.device(device)
+    words = [] if isinstance(candidate, str) and candidate == "eager" else [_name(candidate)]
+    words += [str(part) for part in (place, dtype) if part is not None]
+    name = " ".join(words) or "eager"
+    if candidate == "eager":
+        return Candidate(name, place, dtype)
+    if candidate == "crosscheck":
+        raise BadOptions("the candidate of 'crosscheck' cannot be 'crosscheck' itself")
+    drawing = {"fallback_random": True} if candidate == "inductor" else {}
+    return Candidate(name, place, dtype, look_up(candidate, {**drawing, **options}), candidate)
+
+
+def _name(candidate: Any) -> str:
+    return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)

@@ -6,9 +6,10 @@ where that goes wrong, bisection says which operator does. What is found is shru
 
 from __future__ import annotations
 
+import operator
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,25 +19,24 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_flatten
 
 from backends.crosscheck.bisection import fewest, first_wrong
-from backends.crosscheck.calls import REFUSALS, Call
+from backends.crosscheck.calls import REFUSALS, Call, attempt
 from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.compare import Difference, error_words
+from backends.crosscheck.compare import Difference, error_words, stale
+from backends.crosscheck.operators import UNINITIALISED, is_torchs, name_of
+from backends.crosscheck.reference import reference, shares_memory
 from backends.crosscheck.report import Finding, Report, fails, write
 from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
 from backends.crosscheck.sweep import PLAIN, THOROUGH, Trial, Variation, sweep
 from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
+from backends.handover import BadOptions
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
 WHOLE: Final = (Variation("values"), Variation("repeat"))
 WHOLE_LAYOUTS: Final = tuple(Variation("layout", layout) for layout in ("transposed", "sliced", "offset"))
 REPEATS: Final = 1  # how often an operator that is called alike again and again is put through the whole sweep
-
-
-class CrosscheckError(ValueError):
-    """A check that cannot be made as asked."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,20 @@ class Settings:
     verify: bool = True
     folder: str | Path | None = None
     progress: Progress | None = None
+
+
+OWN: Final = ("candidate", "candidate_options", "device", "dtype", "report", "check_gradients")
+SETTINGS: Final = tuple(Settings.__dataclass_fields__)
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """How much is to be checked. Raises BadOptions for names that are none of the settings."""
+    unknown = [name for name in given if name not in SETTINGS]
+    if unknown:
+        raise BadOptions(
+            f"crosscheck has no option {', '.join(map(repr, unknown))}; its options: {', '.join((*OWN, *SETTINGS))}"
+        )
+    return Settings(**given)
 
 
 def check(module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings) -> Report:
@@ -112,13 +126,50 @@ def _check_operators(
             report.notes.append(f"{step.node.name} ({step.call.title}) was not compared: {error_words(error)}")
             continue
         if trial.right.outcome.error is not None:
-            report.notes.append(f"{step.node.name} ({step.call.title}) was not run again: {error_words(trial.right.outcome.error)}")
+            report.notes.append(
+                f"{step.node.name} ({step.call.title}) was not run again: {error_words(trial.right.outcome.error)}"
+            )
         if trial.remark:
             report.notes.append(f"{step.node.name} ({step.call.title}): {trial.remark}")
-        if found is not None:
-            report.findings.append(_finding(trial, *found, step.node.name, settings))
-            if len(report.findings) >= settings.most:
-                return
+        if found is None:
+            continue
+        if found[0] not in PLAIN and candidate.device is None and not candidate.compiles and is_torchs(step.call):
+            report.latent.append(_finding(trial, *found, step.node.name, replace(settings, shrink=0.0)))
+            continue
+        report.findings.append(_finding(trial, *found, step.node.name, settings))
+        if len(report.findings) >= settings.most:
+            return
+    if any(name_of(Call(node.target, ())) in UNINITIALISED for node in calls_of(module.graph)):
+        found = _stale(module, inputs, settings)
+        report.findings.extend([] if found is None else [found])
+
+
+def _stale(module: GraphModule, inputs: Sequence[Any], settings: Settings) -> Finding | None:
+    """The first operator that makes something of memory which the graph itself took and did not fill.
+
+    Looked for only where an output of the graph hangs on such memory: what is taken may be filled later.
+    """
+    call = Call(module, tuple(snapshot(list(inputs))), name="graph")
+    undefined = reference(call, torch.get_rng_state()).undefined
+    if not any(mask is not None and bool(mask.any()) for mask in undefined):
+        return None
+    state = torch.get_rng_state()
+    plain = [attempt(step.call.copied(), seed=step.seed) for step in steps(module, inputs, fill=False)]
+    torch.set_rng_state(state)
+    poisoned = [(step, attempt(step.call.copied(), seed=step.seed)) for step in steps(module, inputs, fill=True)]
+    for before, (step, after) in zip(plain, poisoned, strict=False):
+        if name_of(step.call) in UNINITIALISED or step.call.target is operator.setitem or after.error is not None:
+            continue
+        found = stale(step.call, before._replace(arguments=[]), step.call, after._replace(arguments=[]))
+        views = any(_shares(part, after.arguments) for part in after.outputs)
+        if found is not None and not views:
+            trial = Trial(step.call, Candidate(), step.seed)
+            return _finding(trial, Variation("poison"), found, step.node.name, replace(settings, shrink=0.0))
+    return None
+
+
+def _shares(part: Any, arguments: Sequence[Tensor]) -> bool:
+    return isinstance(part, Tensor) and shares_memory([part, *arguments[:1]])
 
 
 def _is_checkable(call: Call) -> bool:
@@ -130,7 +181,9 @@ def _signature(call: Call) -> Any:
     """Equal for calls of one operator on tensors of equal shape, strides and dtype, with equal constants."""
     leaves, structure = tree_flatten((call.args, call.kwargs))
     facts = [
-        (leaf.shape, leaf.stride() if leaf.layout is torch.strided else (), leaf.dtype) if isinstance(leaf, Tensor) else repr(leaf)
+        (leaf.shape, leaf.stride() if leaf.layout is torch.strided else (), leaf.dtype)
+        if isinstance(leaf, Tensor)
+        else repr(leaf)
         for leaf in leaves
     ]
     return str(call.target), str(structure), str(facts)
@@ -159,7 +212,9 @@ def _check_whole(
         except REFUSALS as error:
             report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
             continue
-        if found is not None:
+        if found is not None and found.kind == "strides":  # and the values are right
+            report.latent.append(_finding(trial, variation, found, "graph", replace(settings, shrink=0.0)))
+        elif found is not None:
             report.findings.append(_located(module, inputs, candidate, variation, found, settings, trial))
             if len(report.findings) >= settings.most:
                 return
@@ -183,7 +238,7 @@ def _located(
     if end is None:
         return _finding(whole, variation, found, "graph", settings)
     node = calls_of(module.graph)[end - 1]
-    chosen = fewest(module, inputs, end, wrong, attempts=24)
+    chosen = fewest(module, inputs, end, wrong, settings.shrink)
     with undisturbed():
         call, seed = part(module, inputs, chosen)
     trial = Trial(call, candidate, seed)
@@ -204,9 +259,9 @@ def _finding(
     chosen: Sequence[Node] = (),
 ) -> Finding:
     """The finding with its script, shrunk."""
-    operator = trial.call.title if node is None else _title(node)
+    name_of_operator = trial.call.title if node is None else _title(node)
     line = trial.call.line if node is None else node.meta.get("stack_trace")
-    operators = [_title(one) for one in chosen] or [operator]
+    operators = [_title(one) for one in chosen] or [name_of_operator]
     text = path = verdict = why = None
     if settings.shrink > 0:
         trial, variation, difference = _small(trial, variation, difference, settings.shrink)
@@ -217,7 +272,7 @@ def _finding(
         except (CannotWrite, UnknownTarget) as error:
             why = str(error)
     shown = None if path is None else str(path)
-    return Finding(name, operator, variation, difference, line, operators, text, shown, verdict, why)
+    return Finding(name, name_of_operator, variation, difference, line, operators, text, shown, verdict, why)
 
 
 def _small(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import Call, distinct
 
@@ -28,15 +29,17 @@ class Backward:
     def run(self, call: Call, run: Callable[[Call], Any]) -> Any:
         with torch.enable_grad():
             given = call.tensors
-            leaves = [tensor.detach().clone().requires_grad_(index in self.wanted) for index, tensor in enumerate(given)]
+            leaves = [
+                tensor.detach().clone().requires_grad_(index in self.wanted) for index, tensor in enumerate(given)
+            ]
             # Not the leaves themselves: the call may write to what it is given.
             inputs = {id(tensor): leaf.clone() for tensor, leaf in zip(given, leaves, strict=True)}
             result = run(replace(call, target=self.target).mapped(lambda tensor: inputs[id(tensor)]))
-            outputs = [part for part in distinct(torch.utils._pytree.tree_leaves(result)) if part.requires_grad]
+            outputs = [part for part in distinct(tree_leaves(result)) if part.requires_grad]
             if not outputs:
                 return None
             wanted = [leaves[index] for index in self.wanted]
-            found = torch.autograd.grad(outputs, wanted, list(map(cotangent, outputs)), allow_unused=True)
+            found: Any = torch.autograd.grad(outputs, wanted, list(map(cotangent, outputs)), allow_unused=True)
         return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(wanted, found, strict=True)]
 
 

@@ -96,7 +96,9 @@ def placed(values: Tensor, strides: Shape, offset: int) -> Tensor:
     """`values` at these strides in poisoned memory; where a stride is 0, the first of them."""
     size = offset + 1 + sum((size - 1) * stride for size, stride in zip(values.shape, strides, strict=True))
     memory = torch.full((size + OFFSET,), poison_value(values.dtype), dtype=values.dtype, device=values.device)
-    distinct = [slice(None) if stride or size == 1 else slice(1) for size, stride in zip(values.shape, strides, strict=True)]
+    distinct = [
+        slice(None) if stride or size == 1 else slice(1) for size, stride in zip(values.shape, strides, strict=True)
+    ]
     target = memory.as_strided(values.shape, strides, offset)
     target[tuple(distinct)].copy_(values.detach()[tuple(distinct)])
     return target

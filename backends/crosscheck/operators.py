@@ -14,20 +14,28 @@ from torch import Tensor
 
 from backends.crosscheck.calls import Call
 
+
+def _set(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
 # What gives memory as it finds it.
-UNINITIALISED: Final = frozenset(
+UNINITIALISED: Final = _set(
     """
     empty empty_like empty_strided empty_permuted empty_quantized new_empty new_empty_strided resize_ resize
     resize_as_ resize_as
-    """.split()
+    """
 )
+FRESH: Final = UNINITIALISED - _set("resize_ resize resize_as_ resize_as")  # all of it
 # What reads the memory that a tensor is in, not the tensor: its meaning changes with the layout.
-READS_STORAGE: Final = frozenset(
+READS_STORAGE: Final = _set(
     """
     as_strided as_strided_ as_strided_scatter as_strided_copy set_ data_ptr untyped_storage storage stride
     is_contiguous storage_offset view view_as is_set_to dim_order
-    """.split()
+    """
 )
+# What orders elements: among equal ones, any is as good as another.
+ORDERS: Final = _set("sort argsort topk kthvalue median nanmedian mode min max argmin argmax cummax cummin")
 
 
 def name_of(call: Call) -> str:
@@ -35,6 +43,16 @@ def name_of(call: Call) -> str:
     name = call.target if isinstance(call.target, str) else getattr(call.target, "__name__", "")
     name = name.split(".")[0]
     return name.removeprefix("linalg_")
+
+
+def is_torchs(call: Call) -> bool:
+    """Whether the operator is torch's own, not one that somebody registered or wrote."""
+    if isinstance(call.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        return str(call.target).split(".")[0] in ("aten", "prims", "prim")
+    if isinstance(call.target, str):
+        return True
+    kind = type(call.target) if isinstance(call.target, torch.nn.Module) else call.target
+    return (getattr(kind, "__module__", None) or "torch").split(".")[0] in ("torch", "_operator", "builtins")
 
 
 Reading = Callable[[Call, list[Any]], Sequence[Any]]

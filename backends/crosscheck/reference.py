@@ -7,6 +7,7 @@ call itself on contiguous copies. Nothing here knows of candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -15,11 +16,12 @@ from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import Call, Outcome, attempt, is_plain, wider
-from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of, readings
-from backends.crosscheck.poison import poisoned_memory
+from backends.crosscheck.operators import FRESH, ORDERS, READS_STORAGE, UNINITIALISED, name_of, readings
 from backends.crosscheck.tolerance import bound, perturbed, reduction_length, unit_roundoff
+from backends.crosscheck.walk import Filling
 
 TRIALS: Final = 8  # perturbations before a difference is believed
+NUDGE: Final = 2.0**-40  # relative; tells equal integers apart and no others
 
 
 @dataclass
@@ -61,7 +63,9 @@ class Reference:
         while self._trials < trials:
             self._trials += 1
             base = canonical(self.call.copied(wider if self.wide else _same))
-            moved = base.mapped(lambda tensor: perturbed(tensor, unit, self._generator))
+            if name_of(self.call) in ORDERS and not self.wide:  # of integers: what is equal is told apart at random
+                base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
+            moved = base.mapped(partial(perturbed, unit=unit, generator=self._generator))
             outcome = attempt(moved, seed=self.seed)
             if outcome.error is not None:
                 continue
@@ -90,7 +94,7 @@ def reference(call: Call, seed: Tensor) -> Reference:
         best, exact = own, outcome
     length = reduction_length(call, outcome.outputs)
     values = observations(best, exact)
-    return Reference(call, seed, outcome, values, wide, length, _undefined(call, outcome, seed))
+    return Reference(call, seed, outcome, values, wide, length, _undefined(call, seed))
 
 
 def _same(dtype: torch.dtype) -> torch.dtype:
@@ -117,8 +121,7 @@ def observations(call: Call, outcome: Outcome) -> list[Tensor | None]:
     """
     outputs = [_tensor(leaf) for leaf in tree_leaves(readings(call, outcome.outputs))]
     if name_of(call) in UNINITIALISED:
-        outputs = [None for _ in outputs]
-        return outputs + [None for _ in outcome.arguments]
+        return [None] * (len(outputs) + len(outcome.arguments))
     return outputs + [_tensor(argument) for argument in outcome.arguments]
 
 
@@ -153,12 +156,20 @@ def _imaginary(tensor: Tensor) -> Tensor:
     return tensor.imag if tensor.is_complex() else torch.zeros_like(tensor)
 
 
-def _undefined(call: Call, outcome: Outcome, seed: Tensor) -> list[Tensor | None]:
+def _undefined(call: Call, seed: Tensor) -> list[Tensor | None]:
     """For a graph: where its observations hang on uninitialised memory, so that there is nothing to compare."""
-    if not isinstance(call.target, GraphModule):
+    target = call.target
+    if not isinstance(target, GraphModule) or not any(name_of(Call(n.target, ())) in FRESH for n in target.graph.nodes):
         return []
-    again = call.copied()
-    with poisoned_memory():
-        poisoned = attempt(again, seed=seed)
-    pairs = zip(observations(call, outcome), observations(again, poisoned), strict=False)
-    return [None if a is None or b is None or a.shape != b.shape else distance(a, b).isinf() for a, b in pairs]
+    runs = []
+    for poison in (False, True):
+        own = call.copied()
+        runs.append(observations(own, attempt(own, partial(_filled, poison=poison), seed)))
+    return [
+        None if a is None or b is None or a.shape != b.shape else distance(a, b) > 0
+        for a, b in zip(*runs, strict=False)
+    ]
+
+
+def _filled(call: Call, poison: bool) -> Any:
+    return Filling(call.target, poison).run(*call.args)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
+from torch.fx.node import map_arg
 from torch.utils._pytree import tree_map
 
 from backends.crosscheck.calls import Call, is_plain, span
@@ -170,7 +171,10 @@ def script(trial: Trial, variation: Variation, difference: Difference) -> str:
     fact = FACTS.get(difference.kind, "{}")
     parts = {
         "expected": EXPECTED.format(
-            seed=0, arguments=arguments, index=index, program=f"gradients({reference_name})" if backward else reference_name
+            seed=0,
+            arguments=arguments,
+            index=index,
+            program=f"gradients({reference_name})" if backward else reference_name,
         ),
         "found": FOUND.format(seed=0, run=f"gradients({run})" if backward else run, index=index),
         "prepare": PREPARATIONS.get(variation.kind, ""),
@@ -189,7 +193,8 @@ def script(trial: Trial, variation: Variation, difference: Difference) -> str:
     title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
     return TEMPLATE.format(
         title="\n".join(textwrap.wrap(title, 110)).replace('"""', "'''").replace("\\", "/"),
-        about=line.replace('"""', "'''").replace("\\", "/") + f"Candidate: {trial.candidate.name}. torch {torch.__version__}.",
+        about=line.replace('"""', "'''").replace("\\", "/")
+        + f"Candidate: {trial.candidate.name}. torch {torch.__version__}.",
         definitions=definitions(varied, trial.candidate),
         program=program,
         inputs=textwrap.indent(input_lines(varied), "    "),
@@ -244,7 +249,7 @@ def graph_function(name: str, module: GraphModule) -> str:
     texts: dict[Any, Text] = {}
 
     def written(value: Any) -> Any:
-        return torch.fx.node.map_arg(value, lambda used: texts[used])
+        return map_arg(value, lambda used: texts[used])
 
     parameters = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     for node in module.graph.nodes:
@@ -262,11 +267,12 @@ def graph_function(name: str, module: GraphModule) -> str:
 def gradient_function(call: Call) -> str:
     """What turns a program into one that gives the gradients of its inputs."""
     wanted = [index for index, tensor in enumerate(call.tensors) if tensor.requires_grad]
-    return textwrap.dedent(f'''\
+    return textwrap.dedent(f"""\
         def gradients(program, wanted={tuple(wanted)}):
             def run(*values):
                 leaves = [value.detach().clone().requires_grad_(index in wanted) for index, value in enumerate(values)]
-                results = [part for part in observed(program(*[leaf.clone() for leaf in leaves]), []) if part.requires_grad]
+                parts = observed(program(*[leaf.clone() for leaf in leaves]), [])
+                results = [part for part in parts if part.requires_grad]
                 weights = []
                 for part in results:
                     generator = torch.Generator().manual_seed(part.numel())
@@ -274,7 +280,7 @@ def gradient_function(call: Call) -> str:
                 found = torch.autograd.grad(results, [leaves[index] for index in wanted], weights, allow_unused=True)
                 return [torch.zeros_like(leaves[index]) if part is None else part for index, part in zip(wanted, found)]
             return run
-        ''')
+        """)
 
 
 class Text(str):

@@ -15,6 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch.fx import GraphModule
 
 from backends.crosscheck.calls import Call
@@ -59,8 +60,6 @@ def _add(target: Any, roots: dict[ModuleType, set[str]], loose: list[str]) -> No
 
 
 def _add_operator(target: Any, roots: dict[ModuleType, set[str]], loose: list[str]) -> None:
-    from torch._library.custom_ops import OPDEFS
-
     qualified = getattr(target, "_qualified_op_name", None) or target.overloadpacket._qualified_op_name
     namespace = qualified.split("::")[0]
     definition = OPDEFS.get(qualified)
@@ -127,7 +126,9 @@ def _defined(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    return {node.id for target in targets if target is not None for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return {
+        node.id for target in targets if target is not None for node in ast.walk(target) if isinstance(node, ast.Name)
+    }
 
 
 def _mentioned_at_top(statement: ast.stmt) -> set[str]:

@@ -22,25 +22,39 @@ class UnknownTarget(ValueError):
     """A name that means no operator, or a callable that has no name."""
 
 
-# What else graphs call: written out, as each was thought about.
+BUILTINS: Final = "abs bool complex divmod float getattr int len max min pow round slice sum tuple list"
+OPERATORS: Final = """
+    not_ truth index contains is_ is_not pos
+    iadd iand ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor
+    """
+# What graphs call besides torch's operators: written out, as each was thought about.
 NAMED: Final[dict[str, Any]] = {
-    **{f"builtins.{name}": getattr(builtins, name) for name in "abs bool complex divmod float getattr int len max min pow round slice sum tuple list".split()},
-    **{f"operator.{function.__name__}": function for function in (*EXPRESSIONS, operator.not_, operator.truth, operator.index, operator.contains, operator.is_, operator.is_not, operator.pos)},
-    **{f"operator.{name}": getattr(operator, name) for name in "iadd iand ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor".split()},
+    **{f"builtins.{name}": getattr(builtins, name) for name in BUILTINS.split()},
+    **{f"operator.{function.__name__}": function for function in EXPRESSIONS},
+    **{f"operator.{name}": getattr(operator, name) for name in OPERATORS.split()},
     "torch._C._set_grad_enabled": torch._C._set_grad_enabled,
     "torch.amp.autocast_mode._enter_autocast": torch.amp.autocast_mode._enter_autocast,
     "torch.amp.autocast_mode._exit_autocast": torch.amp.autocast_mode._exit_autocast,
     "passes.modes.enter_inference": enter_inference,
     "passes.modes.leave_inference": leave_inference,
-}  # fmt: skip
-NAMESPACES: Final = ("torch", "torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special", "torch._C._sparse")
+}
+NAMESPACES: Final = (
+    "torch",
+    "torch._C._nn",
+    "torch._C._fft",
+    "torch._C._linalg",
+    "torch._C._special",
+    "torch._C._sparse",
+)
+VARIABLE: Final = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
 FUNCTIONAL: Final = "torch.nn.functional"
 FORBIDDEN: Final = frozenset(("from_file", "save", "load", "_print", "set_data"))
 # Attributes that a graph may read from a tensor or a size.
-ATTRIBUTES: Final = frozenset(
-    "T mT H mH real imag data grad shape dtype ndim device layout requires_grad is_leaf itemsize nbytes is_sparse "
-    "is_quantized is_nested is_cpu is_cuda is_meta start stop step values indices".split()
-)
+READABLE: Final = """
+    T mT H mH real imag data grad shape dtype ndim device layout requires_grad is_leaf itemsize nbytes is_sparse
+    is_quantized is_nested is_cpu is_cuda is_meta start stop step values indices
+    """
+ATTRIBUTES: Final = frozenset(READABLE.split())
 
 
 @cache
@@ -49,7 +63,7 @@ def _functions() -> dict[str, Any]:
     found: dict[str, Any] = dict(NAMED)
     for name in NAMESPACES:
         for attribute, value in vars(_namespace(name)).items():
-            builtin = type(value) is type(len) and (name != "torch" or hasattr(torch._C._VariableFunctions, attribute))
+            builtin = type(value) is type(len) and (name != "torch" or hasattr(VARIABLE, attribute))
             if builtin and attribute not in FORBIDDEN:
                 found[f"{name}.{attribute}"] = value
     overridable = torch.overrides.get_overridable_functions()
@@ -79,7 +93,8 @@ def _methods() -> frozenset[str]:
     return frozenset(
         name
         for name in dir(torch.Tensor)
-        if name in vars(torch._C.TensorBase) or name in ("norm", "split", "unflatten", "__rsub__", "__rpow__", "istft", "stft", "unique")
+        if name in vars(torch._C.TensorBase)
+        or name in ("norm", "split", "unflatten", "__rsub__", "__rpow__", "istft", "stft", "unique")
     ) - {"apply_", "map_", "map2_", "__setstate__", "__reduce_ex__", "__class__", "__init__", "__new__"}
 
 

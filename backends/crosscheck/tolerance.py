@@ -2,12 +2,13 @@
 
     |found - exact| <= 16 u |exact| + 16 sqrt(n) max(spread, rms(spread)) + n tiny
 
-u is the unit roundoff of the output's dtype, 16 how many roundings may follow each other. n is how many terms a reduction may add up: rounding errors
-of n additions grow like sqrt(n) u, not n u, with high probability (Higham and Mary, "A New Approach to
-Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019). `spread` is by how much the exact
-result moves when every input moves by at most u, relatively: what a backward stable algorithm may do to
-it (Higham, "Accuracy and Stability of Numerical Algorithms", chapter 1). It is measured, not derived,
-so nothing need be known of the operator: it is large where a sum cancels, and where an argmax is a tie.
+u is the unit roundoff of the output's dtype, 16 how many roundings may follow each other, n how many terms
+a reduction may add up: rounding errors of n additions grow like sqrt(n) u, not n u, with high probability
+(Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019).
+`spread` is by how much the exact result moves when every input moves by at most u, relatively: what a
+backward stable algorithm may do to it (Higham, "Accuracy and Stability of Numerical Algorithms", chapter 1).
+It is measured, not derived, so nothing need be known of the operator: it is large where a sum cancels, and
+where an argmax is a tie.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch.fx import GraphModule
 from backends.crosscheck.calls import Call, distinct
 
 ROUNDINGS: Final = 16  # how many roundings an operator may make one after the other
+SMALLEST: Final = 2.0**-100  # moves zeros, too, so that equal ones are told apart
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:
@@ -70,5 +72,6 @@ def perturbed(tensor: Tensor, unit: float, generator: torch.Generator) -> Tensor
     """A tensor of the reference's precision, each element moved by at most `unit`, relatively."""
     if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
         return tensor
-    noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit).add_(1)
-    return tensor * noise.to(device=tensor.device, dtype=tensor.dtype)
+    noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit)
+    noise = noise.to(device=tensor.device, dtype=tensor.dtype)
+    return tensor * (noise + 1) + noise * SMALLEST

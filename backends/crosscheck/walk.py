@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
-from backends.crosscheck.calls import Call, alias_preserving, distinct
+from backends.crosscheck.calls import Call, alias_preserving, copied_module, distinct, is_plain
+from backends.crosscheck.layouts import poison_value
+from backends.crosscheck.operators import FRESH, name_of
 from backends.eager import with_last_uses
 from passes.modes import current_modes, restore
 
@@ -58,9 +60,9 @@ def copied_inputs(inputs: Sequence[Any]) -> list[Any]:
     return [copies[id(value)] if isinstance(value, Tensor) else value for value in inputs]
 
 
-def snapshot(values: Any, inputs: Sequence[Any] = ()) -> Any:
+def snapshot(values: Any) -> Any:
     """A structure with copies of its tensors, which share memory as they do, and say whether they require gradients."""
-    tensors = distinct(torch.utils._pytree.tree_leaves(values))
+    tensors = distinct(tree_leaves(values))
     copies = alias_preserving(tensors)
     for tensor in tensors:
         if tensor.requires_grad:
@@ -91,7 +93,10 @@ class Run:
         """The call that a node means, on the values themselves."""
         args, kwargs = map_arg((node.args, dict(node.kwargs)), lambda used: self.values[used])
         args, kwargs = _plain(args), _plain(kwargs)
-        target = attrgetter(str(node.target))(self.module) if node.op == "call_module" else node.target
+        target: Any = node.target
+        if node.op == "call_module":
+            target = self._attributes.get(str(node.target)) or copied_module(attrgetter(str(node.target))(self.module))
+            self._attributes[str(node.target)] = target
         return Call(target, tuple(args), dict(kwargs), node.meta.get("stack_trace"), node.name)
 
 
@@ -106,8 +111,11 @@ def _plain(structure: Any) -> Any:
     return {key: _plain(part) for key, part in structure.items()} if isinstance(structure, dict) else structure
 
 
-def steps(module: GraphModule, inputs: Sequence[Any]) -> Iterator[Step]:
-    """Every call of the graph with its real arguments, in order. Errors of the graph itself pass through."""
+def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) -> Iterator[Step]:
+    """Every call of the graph with its real arguments, in order. Errors of the graph itself pass through.
+
+    `fill` says what memory that the graph takes unfilled holds: zeros, or, if True, poison.
+    """
     run = Run(module, inputs)
     for node, dying in with_last_uses(module.graph):
         run.place(node)
@@ -115,6 +123,8 @@ def steps(module: GraphModule, inputs: Sequence[Any]) -> Iterator[Step]:
             call = run.call(node)
             step = Step(node, _snapshot_of(call), torch.get_rng_state())
             run.values[node] = call.run()
+            if fill is not None:
+                fill_fresh(call, run.values[node], fill)
             yield step
         for used in dying:
             run.values.pop(used, None)
@@ -122,9 +132,30 @@ def steps(module: GraphModule, inputs: Sequence[Any]) -> Iterator[Step]:
             run.values.pop(node, None)
 
 
+def fill_fresh(call: Call, result: Any, poison: bool) -> None:
+    """Fill what a call like `torch.empty` gave with poison, or with zeros."""
+    if name_of(call) in FRESH and isinstance(result, Tensor) and is_plain(result):
+        result.detach().fill_(poison_value(result.dtype) if poison else 0)
+
+
+class Filling(Interpreter):
+    """Runs a graph with the memory that it takes unfilled filled."""
+
+    def __init__(self, module: GraphModule, poison: bool) -> None:
+        super().__init__(module, garbage_collect_values=False)
+        self.poison = poison
+
+    def run_node(self, n: Node) -> Any:
+        result = super().run_node(n)
+        if n.op.startswith("call_"):
+            fill_fresh(Call(n.target, ()), result, self.poison)
+        return result
+
+
 def _snapshot_of(call: Call) -> Call:
     args, kwargs = snapshot((call.args, call.kwargs))
-    return Call(call.target, args, kwargs, call.line, call.name)
+    target = copied_module(call.target) if isinstance(call.target, torch.nn.Module) else call.target
+    return Call(target, args, kwargs, call.line, call.name)
 
 
 def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -> tuple[Call, Tensor]:

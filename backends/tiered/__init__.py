@@ -14,11 +14,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from backends.eager import compile_graph, compile_graph_module
-from backends.handover import BadOptions, Backend, Handover
+from backends.handover import Backend, BadOptions, Handover
 from backends.tiered.attempt import Attempt
 from backends.tiered.background import BACKGROUND
 from backends.tiered.job import Job
 from backends.tiered.program import TieredProgram
+from backends.tiered.quiet import modules_untouched
 from backends.tiered.worker import WORKER
 
 LookUp = Callable[[Any, Mapping[str, Any]], Backend]
@@ -54,9 +55,11 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
 
 def load_compilers() -> None:
     """Import what compiling needs, for which nobody need be kept from anything."""
-    import torch._dynamo.backends.debugging
-    import torch._functorch.aot_autograd
-    import torch._inductor.compile_fx  # noqa: F401
+    import torch._dynamo.backends.debugging as debugging
+    import torch._functorch.aot_autograd as aot_autograd
+    import torch._inductor.compile_fx as compile_fx
+
+    assert debugging and aot_autograd and compile_fx
 
 
 class _Compilation:
@@ -85,7 +88,7 @@ class _Compilation:
                 worker = WORKER.compile(written)
             if self.program() is not None:
                 load_compilers()
-                with BACKGROUND.hurrying(), self.exclusive():
+                with BACKGROUND.hurrying(), self.exclusive(), modules_untouched():
                     compiled, fits = self.job.compile(self.compiler)
         program = self.program()
         if program is None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import Graph, GraphModule
 
 from backends.aot import keeping_modes, tracing
 from backends.handover import Backend, Handover
@@ -73,7 +73,7 @@ class Job:
         except Unsendable as error:
             refused = str(error)
         return cls(
-            handover=replace_inputs(handover),
+            handover=replace(handover, example_inputs=()),
             surroundings=Surroundings.current(),
             parameters=[isinstance(value, torch.nn.Parameter) for value in handover.example_inputs],
             inputs=list(map(_reference, handover.example_inputs, handover.metas)),
@@ -96,7 +96,14 @@ class Job:
             return None
 
     def module(self) -> GraphModule:
-        return self.handover.module() if self.rows is None else read_graph(self.rows, META)
+        """The graph as a module; read from JSON where it can be, so that it is the same one in every process."""
+        if self.rows is None:
+            return self.handover.module()
+        module, makers = read_graph(self.rows, META), FakeStandIns()
+        for node in module.graph.nodes:
+            if node.meta[META] is not None:  # compilers look at these, and keep no graph without them on disk
+                node.meta["val"] = node.meta["example_value"] = rebuilt(node.meta[META], TensorMeta, makers.make)
+        return module
 
     def example_inputs(self, fake: bool) -> list[Any]:
         """Stand-ins made of the metas, or the inputs of the captured call, zeros for those that are freed."""
@@ -106,8 +113,7 @@ class Job:
 
         makers = FakeStandIns(self.handover.shape_env or ShapeEnv())
         return [
-            _made(makers, meta, parameter)
-            for meta, parameter in zip(self.handover.metas, self.parameters, strict=True)
+            _made(makers, meta, parameter) for meta, parameter in zip(self.handover.metas, self.parameters, strict=True)
         ]
 
     def compile(self, backend: Backend) -> tuple[Callable[..., Any], Callable[..., bool] | None]:
@@ -130,22 +136,15 @@ class Job:
 
 
 def read_job(data: Mapping[str, Any]) -> Job:
-    """The job that `written` wrote, in another process: every node has torch's metas, as compilers expect."""
+    """The job that `written` wrote, in another process."""
     metas = [read_value(meta, {}) for meta in data["metas"]]
-    module = read_graph(data["graph"], META)
-    makers = FakeStandIns()
-    for node in module.graph.nodes:
-        if node.meta[META] is not None:
-            node.meta["val"] = node.meta["example_value"] = rebuilt(node.meta[META], TensorMeta, makers.make)
-    handover = Handover(module.graph, {}, [None] * len(metas), metas, lambda: module, lambda node: None)
-    modes = Modes(*read_value(data["modes"], {}))
-    return Job(handover, Surroundings(modes, data["threads"]), data["parameters"], [])
+    handover = Handover(Graph(), {}, (), metas, _no_module, lambda node: None)
+    surroundings = Surroundings(Modes(*read_value(data["modes"], {})), data["threads"])
+    return Job(handover, surroundings, data["parameters"], [], data["graph"])
 
 
-def replace_inputs(handover: Handover) -> Handover:
-    """The same without example inputs."""
-    values = {name: getattr(handover, name) for name in Handover.__slots__}
-    return Handover(**{**values, "example_inputs": ()})
+def _no_module() -> GraphModule:
+    raise AssertionError("a job that was read has its graph in JSON")
 
 
 def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., bool]:
@@ -185,7 +184,9 @@ def _numbers(meta: TensorMeta) -> TensorMeta:
     if not meta.symbolic:
         return meta
     values = {name: getattr(meta, name) for name in ("shape", "stride", "storage_offset")}
-    return meta.replace(**{name: rebuilt(value, torch.SymInt, lambda size: size.node.hint) for name, value in values.items()})
+    return meta.replace(
+        **{name: rebuilt(value, torch.SymInt, lambda size: size.node.hint) for name, value in values.items()}
+    )
 
 
 def _made(makers: StandIns, meta: Any, parameter: bool) -> Any:

@@ -9,6 +9,7 @@ process; it is started for the first job, runs at a low priority, and ends with 
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -79,6 +80,7 @@ def _started() -> subprocess.Popen[str]:
 
 
 WORKER: Final = Worker()
+atexit.register(WORKER.stop)
 
 
 def serve() -> None:

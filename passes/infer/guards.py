@@ -15,8 +15,9 @@ from typing import Any, Final
 import torch
 
 from passes.infer.sample import MISSING, Sample, bits, computed
-from passes.infer.terms import kind_of
+from passes.infer.terms import is_key, kind_of
 from passes.meta import TensorMeta
+from passes.record.values import Wrapped
 from passes.rules.language import PRIMITIVES, written
 
 MOST_CHOICES: Final = 12
@@ -116,6 +117,10 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator
                 yield question.format(t=name), cost, computed(test, (values,), sample.size)
         if "Dtype" in kinds:
             yield from _about_dtype(name, values, kinds)
+            for other, column in sample.columns():
+                if all(isinstance(value, TensorMeta) for value in column):
+                    flags = [value.dtype is dtype for value, dtype in zip(column, values, strict=True)]
+                    yield f"{other}.dtype == {name}", 1.0, flags
     for name in tensors:
         yield from _about_tensor(name, names[name], sample.size)
     for left, right in itertools.permutations(tensors[:MOST_TENSORS], 2):
@@ -166,6 +171,9 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
     if kinds & {"Ints", "Tensors"} and kinds - {"Ints", "Tensors", "None"}:
         yield f"is_sequence({name})", 0.7, computed(PRIMITIVES["is_sequence"].function, (values,), size)
     if kinds & {"Number", "Int", "Bool"} and name not in ("shape",):
+        if not any(isinstance(value, Wrapped) for value in values):
+            for edge in (0, 1):
+                yield f"{name} == {edge}", 0.95, [value == edge for value in values]
         for question in ("is_integer", "is_float", "is_complex_number"):
             yield f"{question}({name})", 0.9, computed(PRIMITIVES[question].function, (values,), size)
     if "Int" in kinds:
@@ -188,6 +196,9 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
                     value[index] is True if isinstance(value, tuple) and len(value) > index else MISSING for value in values
                 ]
                 yield f"{name}[{index}]", 0.9, flags
+    if any(is_key(value) for value in values):
+        yield f"is_basic({name})", 0.8, computed(PRIMITIVES["is_basic"].function, (values,), size)
+        yield f"is_masked({name})", 0.8, computed(PRIMITIVES["is_masked"].function, (values,), size)
     if name == "shape":
         for count in sorted({len(value) for value in values if value is not MISSING})[:7]:
             yield f"rank(shape) == {count}", 1.3, [value is not MISSING and len(value) == count for value in values]
@@ -266,4 +277,5 @@ _PAIRS: Final = {question: _compiled(question, "a, b") for question, _ in ABOUT_
 _ABOUT_LISTS: Final = (
     ("any_requires_grad({t})", 1.5, PRIMITIVES["any_requires_grad"].function),
     ("alike({t})", 1.5, PRIMITIVES["alike"].function),
+    ("any_mask({t})", 1.2, PRIMITIVES["any_mask"].function),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -241,7 +241,14 @@ class Evaluated(Sequence[Any]):
 FUNCTIONS: Final[dict[str, Any]] = {name: each.function for name, each in PRIMITIVES.items()}
 
 
-def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Sequence[Term]) -> list[Candidate]:
+def stride_candidates(
+    terms: Terms,
+    test: Test,
+    shapes: Sequence[Any],
+    views: Sequence[Term],
+    explaining: Callable[[], Iterable[Term]],
+) -> list[Candidate]:
+    """Strides of an output with known `shapes`; `explaining` gives views that have this shape, for the last resort."""
     search = Search(test)
     shape = Term("shape", "Ints", shapes, 0.3)
     search.offer(fact(view, "stride", "Strides") for view in views)
@@ -255,9 +262,6 @@ def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Se
     search.offer(terms.application(PRIMITIVES["preserved"], (each,)) for each in tensors)
     search.offer(terms.applications(("like_in_format",)))
     search.offer(iterated(terms, shape))
-    if search.complete:
-        return search.candidates
-    search.offer((of_view for view in views for of_view in _laid_out_as(terms, shape, view)), 0.5)
     if search.complete:
         return search.candidates
     for name in ("suggested", "suggested_exactly"):
@@ -277,7 +281,12 @@ def stride_candidates(terms: Terms, test: Test, shapes: Sequence[Any], views: Se
     )
     search.offer((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5)
     search.offer(_of_lists(terms, shape), 0.2)
+    search.offer(_transformed(terms, shape), 0.5)
     search.offer(constants(test, 2, 4.0))
+    if not search.complete:
+        found = list(explaining())
+        search.offer((of_view for view in found for of_view in _laid_out_as(terms, shape, view)), 0.5)
+        search.offer((fact(view, "stride", "Strides") for view in found), 0.7)
     return search.candidates
 
 
@@ -295,6 +304,14 @@ def _laid_out_as(terms: Terms, shape: Term, view: Term) -> Iterator[Term]:
     yield terms.application(PRIMITIVES["preserved"], (view,))
     yield terms.application(PRIMITIVES["iterated"], (shape, view))
     yield terms.application(PRIMITIVES["suggested"], (shape, view))
+
+
+def _transformed(terms: Terms, shape: Term) -> Iterator[Term]:
+    sorted_dims = list(terms.applications(("by_stride",)))
+    for tensor in terms.of("Tensor"):
+        for dims in [*terms.of("Dims"), *sorted_dims]:
+            if dims.text[0].isalpha():
+                yield terms.application(PRIMITIVES["transformed"], (shape, tensor, dims))
 
 
 def _of_lists(terms: Terms, shape: Term) -> Iterator[Term]:

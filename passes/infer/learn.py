@@ -26,7 +26,7 @@ from passes.record.values import NumberOf, Opaque
 from passes.rules.rule import UNKNOWN, Case, Cases, Domain, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
-MOST_ROWS: Final = 1500  # that are fitted; the others are compared with the rule afterwards
+MOST_ROWS: Final = 600  # that are fitted; the others are compared with the rule afterwards
 MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
 MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
 MOST_LISTED: Final = 64  # tensors of a list that are looked at
@@ -269,6 +269,8 @@ class Learner:
         candidates = [
             Candidate(form, bits(each == form for each in known), 1.0 + len(form) / 50) for form in choices[:12]
         ]
+        if UNKNOWN in known:
+            candidates.append(Candidate(UNKNOWN, bits(each == UNKNOWN for each in known), 2.0))
         if all(form == UNKNOWN for form in known):
             return always(UNKNOWN), False
         if len(candidates) == 1 and candidates[0].explains == everything:
@@ -422,10 +424,11 @@ class Questions:
 
     def answer(self, outputs: Sequence[New | Same], calls: Sequence[Call]) -> Output:
         """The cases of a returned tensor."""
-        aliases = [aliases_of(output, call) for output, call in zip(outputs, calls, strict=True)]
+        numbers = self.sample.extra.get("i", [None] * len(calls))
+        aliases = [aliases_of(*each) for each in zip(outputs, calls, numbers, strict=True)]
         choices = sorted({word for words in aliases for word in words})
         candidates = [
-            Candidate(word, bits(word in words for words in aliases), 1.0 + ("[i]" in word) * 0.1) for word in choices
+            Candidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1) for word in choices
         ]
         alias = decide(candidates, self.guards, self.sample.everything)
         rows = bits(isinstance(output, New) for output in outputs)
@@ -462,11 +465,15 @@ class Questions:
         shape_found = hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
         rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
         shape = decide(shape_found, guards, rows)
-        if not views and any(").shape" in case.answer for case in shape):
-            views = _explaining(self.views(), shape_test)
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         more = _More(lambda: guards_of(self.sample, shapes))
-        stride_found = hypotheses.stride_candidates(self.terms, hypotheses.Test(strides, rows), shapes, views)
+        stride_found = hypotheses.stride_candidates(
+            self.terms,
+            hypotheses.Test(strides, rows),
+            shapes,
+            views,
+            lambda: _explaining(self.views(), shape_test),
+        )
         rivals["stride"] = _others(stride_found, rows)
         stride = self._decided(stride_found, more, rows)
         dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
@@ -558,8 +565,11 @@ class _Later(Sequence[Term]):
         return iter(self._make())
 
 
-def aliases_of(output: New | Same, call: Call) -> set[str]:
-    """The words that tell what an output shares memory with; several where arguments share memory."""
+def aliases_of(output: New | Same, call: Call, number: int | None = None) -> set[str]:
+    """The words that tell what an output shares memory with; several where arguments share memory.
+
+    `number` is that of the output among many alike.
+    """
     if isinstance(output, New) and output.alias_of is None:
         return {"new"}
     index = output.index if isinstance(output, Same) else output.alias_of
@@ -572,9 +582,7 @@ def aliases_of(output: New | Same, call: Call) -> set[str]:
             if verb == "view" or start == index or value is metas[index]:  # type: ignore[index]
                 words.add(f"{verb} {name}")
         elif kind_of(value) == "Tensors":
-            words |= {
-                f"{verb} {name}[i]"
-                for number in range(len(value))
-                if start + number == index
-            }
+            if number is not None and start + number == index:
+                words.add(f"{verb} {name}[i]")
+            words |= {f"{verb} {name}[{place}]" for place in range(len(value)) if start + place == index}
     return words

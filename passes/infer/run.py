@@ -18,6 +18,7 @@ from typing import Any, Final
 import torch
 
 from passes.infer.assess import tally
+from passes.infer.preconditions import with_preconditions
 from passes.infer.resolve import UnknownOperator
 from passes.infer.study import Laboratory, Plan, study
 from passes.infer.worker import LaboratoryError
@@ -31,6 +32,9 @@ MOST_ROWS: Final = 12_000  # of one operator of one corpus that are read
 LOG: Final = "studies.jsonl"  # in the folder of a book: how each operator was studied
 SIGNATURE: Final = f"md5(to_json([{', '.join(f'to_json({name})::varchar' for name in INPUT_NAMES)}])::varchar)"
 OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in OUTCOME_NAMES)}])::varchar"
+SUMMED: Final = (
+    f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
+)
 PATIENCE: Final = 0.5  # of the limit, after which a study starts no other round
 
 
@@ -98,8 +102,9 @@ class Report:
 def report_from(found: Mapping[str, Any]) -> Report:
     """The report that `asdict` told, from JSON."""
     known = {each.name: found[each.name] for each in fields(Report) if each.name in found}
-    sequences = {name: tuple(known[name]) for name in ("rules", "crashes") if name in known}
-    return Report(**{**known, **sequences, "held_out": HeldOut(**known.get("held_out", {}))})
+    held_out = HeldOut(**known.pop("held_out", {}))
+    rules, crashes = tuple(known.pop("rules", ())), tuple(known.pop("crashes", ()))
+    return Report(**known, rules=rules, crashes=crashes, held_out=held_out)
 
 
 # Engine: gives the reports of tasks, in the order in which they end, made by so many processes at a time.
@@ -111,7 +116,9 @@ def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> li
     rows: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[int]] = {}
     for folder in job.corpora:
-        query = f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
+        query = (
+            f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
+        )
         for op, level, count, total in Corpus(folder).sql(query)[1]:
             if level in levels and _matches(op, pattern):
                 rows[op, level] = rows.get((op, level), 0) + count
@@ -121,7 +128,9 @@ def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> li
         Task(op, level, count, _digest([*conditions, sum(sums[op, level])])) for (op, level), count in rows.items()
     ]
     if not found:
-        raise CorpusError(f"no operator in {', '.join(job.corpora)} is called {pattern!r} at level {' or '.join(levels)}")
+        raise CorpusError(
+            f"no operator in {', '.join(job.corpora)} is called {pattern!r} at level {' or '.join(levels)}"
+        )
     return sorted(found, key=lambda task: (-task.rows, task.op, task.level))
 
 
@@ -176,14 +185,18 @@ def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
     fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
     try:
         found = study(task.op, task.level, fit, laboratory, job.plan())
+        rules = [
+            rule if rule.is_unknown else with_preconditions(rule, fit, laboratory, job.trials, job.seed)
+            for rule in found.rules
+        ]
     except (UnknownOperator, LaboratoryError) as error:
         return Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
-    seen = tally(task.op, found.rules, held)
+    seen = tally(task.op, rules, held)
     return Report(
         task.op,
         task.level,
         task.hash,
-        rules=tuple(map(to_json, found.rules)),
+        rules=tuple(map(to_json, rules)),
         calls=found.calls,
         trials=found.trials,
         refuted=found.refuted,
@@ -198,7 +211,9 @@ def read_log(folder: Path) -> dict[tuple[str, str], Report]:
     """The last study of each operator that was written into a book; without the rules."""
     path = folder / LOG
     lines = path.read_text().splitlines() if path.is_file() else []
-    reports = [report_from(json.loads(line)) for line in lines if line.endswith("}")]  # one that was cut has no end
+    reports = [
+        report_from(json.loads(line) | {"rules": ()}) for line in lines if line.endswith("}")
+    ]  # one that was cut has no end
     return {(report.level, report.op): report for report in reports}
 
 
@@ -226,6 +241,6 @@ def infer(folder: Path, job: Job, tasks: Sequence[Task], engine: Engine, jobs: i
                 write_rules(folder, report.op, report.level, map(from_json, report.rules))
             else:
                 path_of(folder, report.op, report.level).unlink(missing_ok=True)
-            log.write(json.dumps(asdict(report) | {"rules": len(report.rules)}) + "\n")
+            log.write(json.dumps(asdict(report) | {"rules": ()}) + "\n")
             log.flush()
             yield report

@@ -18,19 +18,20 @@ from passes.infer.observe import NOT_MADE
 from passes.infer.variants import Variant, identity, variants
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
-from passes.outcome import leaves
+from passes.outcome import New, Outcome, leaves, rebuilt
 from passes.record.calls import Call, Failure
+from passes.record.values import NumberOf
 from passes.rules.generate import Refused
 from passes.rules.rule import UNKNOWN, Rule, always
 
-MOST_BASES: Final = 500  # recorded calls that trials are made from
-MOST_CALLS: Final = 4000  # recorded calls of one operator that are looked at
-ROUNDS: Final = 7
+MOST_BASES: Final = 400  # recorded calls that trials are made from
+MOST_CALLS: Final = 3000  # recorded calls of one operator that are looked at
+ROUNDS: Final = 6
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 6  # inputs made for each trial, in search of those
 TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
-REPEATED: Final = 24  # trials made again with other values, to see whether the outcome depends on them
+DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
 class Laboratory(Protocol):
@@ -45,7 +46,7 @@ class Laboratory(Protocol):
 class Plan:
     """How hard to look: `trials` in each round, of at most `rounds`; `seconds` bounds the whole study."""
 
-    trials: int = 220
+    trials: int = 200
     rounds: int = ROUNDS
     seed: int = 0
     seconds: float = 60.0
@@ -71,25 +72,21 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     started = time.monotonic()
     draw = random.Random(f"{plan.seed} {level} {op}")
     recorded = _bounded(_distinct(calls), draw)
-    known = {identity(Variant(call.arguments, call.shares)): call for call in recorded}
     bases = _sample(recorded, MOST_BASES, draw)
+    values = Values(op, level, laboratory)
+    known = {key_of(call): call for call in [*recorded, *values.dependent(bases)]}
     must: list[Call] = []
     rules, rivals = _explaining(op, level, list(known.values()), must)
     crashes: list[Crash] = []
     trials = refuted = 0
     clean = laboratory is None
-    data_dependent = False
     for number in range(plan.rounds if laboratory is not None and bases else 0):
         assert laboratory is not None
         chosen = _telling(rules, rivals, bases, draw, plan.trials)
         if not chosen:
             clean = True
             break
-        seen = _made(laboratory.observe_all(op, level, chosen), crashes)
-        if number == 0:
-            data_dependent = _depends_on_values(op, level, laboratory, recorded, draw)
-            if data_dependent:
-                break
+        seen = values.marked(_made(laboratory.observe_all(op, level, chosen), crashes))
         trials += len(seen)
         found = tally(op, rules, seen)
         refuted += found.wrong
@@ -98,12 +95,13 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
             break
         if time.monotonic() - started > plan.seconds:
             break
-        must += [call for call in seen if not isinstance(call.outcome, Failure)][-MOST_BASES:] if found.wrong else []
-        known.update((identity(Variant(call.arguments, call.shares)), call) for call in seen)
-        bases = _sample([*bases, *(call for call in seen if not isinstance(call.outcome, Failure))], MOST_BASES, draw)
+        good = [call for call in seen if not isinstance(call.outcome, Failure)]
+        must += good[-MOST_BASES:] if found.wrong else []
+        known.update((key_of(call), call) for call in seen)
+        bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals = _explaining(op, level, list(known.values()), must)
-    if data_dependent or not clean:
-        rules = _confirmed(op, level, rules, laboratory, bases, draw, plan) if not data_dependent else _unknown(rules)
+    if not clean:
+        rules = _confirmed(op, level, rules, laboratory, bases, draw, plan, values)
     evidence = [
         replace(rule, provenance=replace(rule.provenance, calls=len(recorded), trials=trials, refuted=refuted))
         for rule in rules
@@ -112,11 +110,60 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     return Study(op, level, tuple(evidence), len(recorded), trials, refuted, tuple(crashes), seconds, clean)
 
 
+class Values:
+    """Which calls give another outcome when only the values in their tensors are others."""
+
+    def __init__(self, op: str, level: str, laboratory: Laboratory | None) -> None:
+        self._op, self._level, self._laboratory = op, level, laboratory
+        self._found = False
+
+    def dependent(self, calls: Sequence[Call]) -> list[Call]:
+        """Those of `calls` whose outcome depends on values, with an outcome that says so."""
+        if self._laboratory is None:
+            return []
+        outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
+        chosen = [Variant(call.arguments, call.shares) for call in calls]
+        for fill in FILLS[1:3]:
+            for call in _made(self._laboratory.observe_all(self._op, self._level, chosen, fill=fill), []):
+                if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
+                    outcomes[key_of(call)].add(_without_flags(call))
+        for call in calls:
+            outcomes[key_of(call)].discard(repr(call.outcome))
+            outcomes[key_of(call)].add(_without_flags(call))
+        found = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[key_of(call)]) > 1]
+        self._found |= bool(found)
+        return found
+
+    def marked(self, calls: list[Call]) -> list[Call]:
+        """`calls` with those that depend on values marked, if any call of the operator ever did."""
+        if not self._found:
+            return calls
+        good = [call for call in calls if not isinstance(call.outcome, Failure)]
+        other = {key_of(call): call for call in self.dependent(good)}
+        return [other.get(key_of(call), call) for call in calls]
+
+
+def key_of(call: Call) -> object:
+    return identity(Variant(call.arguments, call.shares))
+
+
+def _without_flags(call: Call) -> str:
+    """An outcome as text, without what is not recorded of results at every level."""
+    outcome = call.outcome
+    if isinstance(outcome, Failure):
+        return repr(outcome)
+
+    def plain(leaf: New) -> New:
+        return New(leaf.meta.replace(requires_grad=False, is_leaf=True), leaf.alias_of)
+
+    return repr(rebuilt(outcome.result, New, plain))
+
+
 def _distinct(calls: Sequence[Call]) -> list[Call]:
     found: dict[object, Call] = {}
     for call in calls:
         if is_plain(call):
-            found.setdefault((identity(Variant(call.arguments, call.shares)), isinstance(call.outcome, Failure)), call)
+            found.setdefault((key_of(call), isinstance(call.outcome, Failure)), call)
     return list(found.values())
 
 
@@ -208,19 +255,6 @@ def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> lis
     return [call for call, said in found.examples if said is not None]
 
 
-def _depends_on_values(
-    op: str, level: str, laboratory: Laboratory, calls: Sequence[Call], draw: random.Random
-) -> bool:
-    """Whether calls with equal inputs but other values in them give outcomes of other shapes."""
-    chosen = [Variant(call.arguments, call.shares) for call in _sample(calls, REPEATED, draw)]
-    outcomes: dict[int, set[str]] = {}
-    for fill in FILLS:
-        for index, call in enumerate(_made(laboratory.observe_all(op, level, chosen, fill=fill), [])):
-            if not isinstance(call.outcome, Failure):
-                outcomes.setdefault(hash(identity(Variant(call.arguments, call.shares))), set()).add(repr(call.outcome))
-    return any(len(found) > 1 for found in outcomes.values())
-
-
 def _unknown(rules: Sequence[Rule]) -> list[Rule]:
     return [replace(rule, form=always(UNKNOWN), outputs=(), writes={}) for rule in rules]
 
@@ -233,11 +267,12 @@ def _confirmed(
     bases: Sequence[Call],
     draw: random.Random,
     plan: Plan,
+    values: Values,
 ) -> list[Rule]:
     """The rules that a last round does not refute; the others say that nothing is known."""
     if laboratory is None or not bases:
         return list(rules)
-    seen = _made(laboratory.observe_all(op, level, list(variants(bases, draw, 2 * plan.trials))), [])
+    seen = values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, 2 * plan.trials))), []))
     kept: list[Rule] = []
     for rule in rules:
         own = [call for call in seen if tuple(call.arguments) == rule.parameters]

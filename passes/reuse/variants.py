@@ -2,8 +2,8 @@
 
 Candidates are the operator's own name with an underscore or with `out=`, and the overloads that torch's
 schemas offer for the one aten operator the call makes. A candidate is taken only if, run on stand-ins, it
-makes the same aten operators with the same constants in the same order, the last of them writing in place:
-so the same kernels run and every bit is equal.
+makes the same aten operators with the same constants in the same order, the last of them writing in place, and
+if random data gives the same bits (falsify.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any, Final
 import torch
 from torch.fx import Node
 
+from passes.evaluate import kinds
 from passes.meta import TensorMeta
 from passes.outcome import Arguments, Keywords, ListArg, leaves
-from passes.reuse.calls import Call
+from passes.reuse.calls import Call, concrete
+from passes.reuse.falsify import agree
 from passes.reuse.observe import Argued, Seen, Step, Watcher
 
 HOMES: Final = (torch, torch._C._nn, torch._C._special, torch._C._linalg, torch._C._fft)  # type: ignore[attr-defined]
@@ -47,6 +49,7 @@ class Variants:
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
+        self._verdicts: dict[Any, bool | None] = {}
 
     def in_place(self, call: Call, over: int) -> Variant | None:
         """The variant of `call` that overwrites its tensor argument number `over`."""
@@ -76,13 +79,31 @@ class Variants:
         def meta(argument: Any) -> Any:
             return given[argument.index or 0] if isinstance(argument, Argued) else argument
 
-        order = [leaf.index for leaf in leaves((candidate.args, candidate.kwargs)) if isinstance(leaf, Argued)]
+        order = [leaf.index or 0 for leaf in leaves((candidate.args, candidate.kwargs)) if isinstance(leaf, Argued)]
         args = tuple(_changed(argument, meta) for argument in candidate.args)
         kwargs = tuple((name, _changed(argument, meta)) for name, argument in candidate.kwargs)
-        found = self.watcher.watch(Call(candidate.target, args, kwargs, call.modes, ()))
+        variant = Call(candidate.target, args, kwargs, call.modes, ())
+        found = self.watcher.watch(variant)
         if found is None or found.returned is None or found.result != seen.result:
             return False
-        return order[found.returned] == over and _alike(seen.steps, found.steps, order)
+        if not found.warnings <= seen.warnings:  # of an output that had to be resized, say
+            return False
+        if order[found.returned] != over or not _alike(seen.steps, found.steps, order):
+            return False
+        verdict = self._tried(call, variant, found.returned, order)
+        return over < len(call.tensors) if verdict is None else verdict
+
+    def _tried(self, call: Call, variant: Call, written: int, order: list[int]) -> bool | None:
+        """What data says, asked once for each pair of calls."""
+        key = (call.target, call.modes, variant.target, *map(concrete, (call.args, call.kwargs, variant.args)), written)
+        kind = (*key, *map(kinds, (call.args, call.kwargs, variant.args)), tuple(order))
+        try:
+            known = kind in self._verdicts
+        except TypeError:  # an argument that cannot be hashed
+            return agree(call, variant, written, order)
+        if not known:
+            self._verdicts[kind] = agree(call, variant, written, order)
+        return self._verdicts[kind]
 
 
 def _in_place(call: Call, seen: Seen, over: int) -> Iterator[Variant]:
@@ -107,8 +128,8 @@ def _in_place(call: Call, seen: Seen, over: int) -> Iterator[Variant]:
 
 def _onto(call: Call, seen: Seen, buffer: Argued, *, pointwise: bool) -> Iterator[Variant]:
     """Candidates with `out=buffer`. Only pointwise operators may write onto what they read."""
-    steps = _single(seen)
-    if pointwise and not (steps and torch.Tag.pointwise in steps[0].overload.tags):
+    steps = tuple(step for step in _single(seen) if torch.Tag.pointwise in step.overload.tags)
+    if pointwise and not steps:
         return
     args, kwargs = _numbered(call)
     if all(name != "out" for name, _ in kwargs):

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from torch.fx import Graph, Node
 
@@ -29,6 +29,11 @@ class GraphPass:
 
 
 Pass = Rule | GraphPass
+EVERY_PASS: Final = "every pass"
+
+
+class UnsoundPass(RuntimeError):
+    """A pass that broke the graph: an error of the pass, not of the program."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,12 @@ def _times(count: int) -> str:
 
 @dataclass
 class Pipeline:
-    """Passes in their order. `check(graph, evaluator)` raises when a graph is unsound, `show(graph)` prints one."""
+    """Passes in their order. `check(graph, evaluator)` says what is unsound in a graph, `show(graph)` prints one."""
 
     passes: Sequence[Pass]
     rules: Rules
     evaluator: Evaluator
-    check: Callable[[Graph, Evaluator], None]
+    check: Callable[[Graph, Evaluator], str]
     show: Callable[[Graph], str]
     reports: list[Report] = field(default_factory=list)
 
@@ -104,22 +109,27 @@ class Pipeline:
     def run(self, graph: Graph, attributes: Mapping[str, Any]) -> tuple[Graph, dict[str, Any], Report]:
         """The rewritten graph with its constants, and what was done; what was given stays as it is.
 
-        Raises RuleError when a rule fails its check, and what `check` raises.
+        A graph that does not pass the check as it is given is left alone. Raises RuleError when a rule fails
+        its own check, and UnsoundPass when a pass made an unsound graph.
         """
         began = time.perf_counter()
         draft = Draft(copied(graph), dict(attributes), self.evaluator)
-        counts: dict[str, int] = {}
-        for step in self.passes:
+        counts = dict.fromkeys((step.name for step in self.passes), 0)
+        fault = self.check(graph, self.evaluator)
+        if fault:
+            draft.refusals.append(Refusal(EVERY_PASS, "", f"the graph is unsound as it is: {fault}"))
+        for step in () if fault else self.passes:
             before = len(draft.firings)
             if isinstance(step, Rule):
                 self.rules.apply(step, draft)
             else:
                 step.apply(draft)
             fired = len(draft.firings) - before
-            counts[step.name] = counts.get(step.name, 0) + fired
+            counts[step.name] += fired
             if fired:
                 draft.forget()
-                self.check(draft.graph, self.evaluator)
+                if fault := self.check(draft.graph, self.evaluator):
+                    raise UnsoundPass(f"the pass {step.name!r} made an unsound graph: {fault}")
         report = Report(
             counts,
             tuple(draft.firings),

@@ -16,7 +16,7 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META, WRITES
+from passes.reuse.calls import META, WRITES, concrete
 from passes.rewrite.draft import Draft, Refused
 from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
@@ -25,7 +25,7 @@ from passes.rewrite.verify import Sample, check_spelling, tensor_count
 Trace = Callable[[Callable[..., Any], Mapping[str, Any]], Graph]
 """Captures a function called with these arguments by name. The targets of the graph's placeholders are names."""
 
-NO_SYMBOLS: Final = "a size of it is a symbol"
+SYMBOLS: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def always(match: Match) -> str:
@@ -136,8 +136,6 @@ class Rules:
         result, metas = match.result, [match.meta(name) for name in match.inputs]
         if result is None or None in metas:
             return "something in it is not one tensor"
-        if any(meta is not None and meta.symbolic for meta in metas):
-            return NO_SYMBOLS
         if result.requires_grad and not rule.gradients:
             return "its gradients would differ"
         for meta in metas:
@@ -168,7 +166,7 @@ class Rules:
             for name, value in example.items()
         }
         constants = {name: value for name, value in example.items() if not isinstance(value, Sample)}
-        graph = self._traced(where, function, tensors)
+        graph = self._whole(where, function, tensors)
         pattern = pattern_of(function, graph, constants)
         spelling = Spelling(rule, function, pattern, Finder(pattern), example)
         known = {*pattern.inputs, *pattern.constants}
@@ -185,24 +183,42 @@ class Rules:
         key = (rule, tuple(arguments))
         graph = self._replacements.get(key)
         if graph is None:
-            graph = self._replacements[key] = self._traced(rule.name, rule.replacement, arguments)
+            graph = self._replacements[key] = self._whole(rule.name, rule.replacement, arguments)
         return _output_metas(graph)
 
     def _replacement(self, spelling: Spelling, match: Match) -> Graph:
-        """The replacement captured for the metas of a match; layers that look alike share it."""
-        metas = {name: match.meta(name) for name in match.inputs}
-        key = (
-            spelling.rule,
-            tuple(metas.items()),
-            tuple((name, type(value), value) for name, value in match.constants.items()),
-        )
+        """The replacement captured for the metas of a match; layers that look alike share it.
+
+        Where sizes are symbols it is captured for two sets of sizes: it must be the same for both.
+        """
+        metas = {name: meta for name in match.inputs if (meta := match.meta(name)) is not None}
+        if any(isinstance(value, SYMBOLS) for value in match.constants.values()):
+            raise Refused("a constant of it is a symbol")
+        found = self._captured(spelling.rule, {name: concrete(meta) for name, meta in metas.items()}, match.constants)
+        if any(meta.symbolic for meta in metas.values()):
+            larger = {name: enlarged(meta) for name, meta in metas.items()}
+            other = self._captured(spelling.rule, larger, match.constants)
+            if [node.format_node() for node in found.nodes] != [node.format_node() for node in other.nodes]:
+                raise Refused("the replacement depends on a size that is a symbol")
+        return found
+
+    def _captured(self, rule: Rule, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any]) -> Graph:
+        """A rule's replacement for tensors of these metas; captured once."""
+        plain = tuple((name, type(value), value) for name, value in constants.items())
+        key = (rule, tuple(metas.items()), plain)
         found = self._replacements.get(key)
         if found is None:
-            inputs = {name: _stand_in(meta) for name, meta in metas.items() if meta is not None}
-            arguments = accepted(spelling.rule.replacement, {**inputs, **match.constants})
-            found = self._traced(spelling.rule.name, spelling.rule.replacement, arguments)
+            inputs = {name: _stand_in(meta) for name, meta in metas.items()}
+            found = self._traced(rule.name, rule.replacement, accepted(rule.replacement, {**inputs, **constants}))
             self._replacements[key] = found
         return found
+
+    def _whole(self, where: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Graph:
+        """A function of an example, captured with all that it gives."""
+        graph = self._traced(where, function, arguments)
+        if tensor_count(function(**arguments)) != len(_output_metas(graph)):
+            raise RuleError(f"{where}: what {function.__name__} gives must be results of operators, each its own")
+        return graph
 
     def _traced(self, where: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Graph:
         graph = self.trace(function, arguments)
@@ -210,9 +226,6 @@ class Rules:
             raise RuleError(f"{where}: {function.__name__} holds a tensor of its own; make it an argument")
         if any(WRITES in node.meta for node in graph.nodes):
             raise RuleError(f"{where}: {function.__name__} writes to a tensor")
-        count = tensor_count(function(**arguments))
-        if count != len(_output_metas(graph)):
-            raise RuleError(f"{where}: what {function.__name__} gives must be results of operators, each its own")
         return graph
 
 
@@ -220,6 +233,19 @@ def accepted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
     """Those of the arguments that a function has parameters for."""
     parameters = inspect.signature(function).parameters
     return {name: value for name, value in arguments.items() if name in parameters}
+
+
+def enlarged(meta: TensorMeta) -> TensorMeta:
+    """The meta with every symbol at twice the number that it had when the graph was captured."""
+
+    def size(value: Any) -> int:
+        if not isinstance(value, torch.SymInt):
+            return value
+        expression, hints = value.node.expr, value.node.shape_env.backed_var_to_val
+        return int(expression.xreplace({symbol: 2 * hints[symbol] for symbol in expression.free_symbols}))
+
+    stride = None if meta.stride is None else tuple(map(size, meta.stride))
+    return meta.replace(shape=tuple(map(size, meta.shape)), stride=stride, storage_offset=size(meta.storage_offset))
 
 
 def _stand_in(meta: TensorMeta) -> torch.Tensor:

@@ -127,6 +127,7 @@ def _check(rule: Rule, name: str) -> Callable[[Any], bool]:
     least = min(ranks, default=0)
     dtypes = frozenset(DTYPE_BY_NAME[text] for text in domain.dtypes.get(name, ()) if text in DTYPE_BY_NAME)
     choices = frozenset(domain.choices.get(name, ()))
+    devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
     tensors, conjugates, negatives = "tensor" in kinds, "conj" in kinds, "neg" in kinds
 
     def tensor(meta: TensorMeta) -> bool:
@@ -143,6 +144,8 @@ def _check(rule: Rule, name: str) -> Callable[[Any], bool]:
     def check(value: Any) -> bool:
         if type(value) is TensorMeta:
             return tensors and tensor(value)
+        if type(value) is torch.device:
+            return value.type == "cpu" and devices
         kind = kind_in_domain(value)
         if kind not in kinds:
             return kind == "ints" and value == () and "list" in kinds

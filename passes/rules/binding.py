@@ -179,6 +179,8 @@ def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: boo
     named = {name: _frozen(value) for name, value in named_by(choice, function, args, keywords).items()}
     if schema is not None:
         values = _compiled(schema, way, args, kwargs, swapped)
+    elif getattr(function, "__name__", "") == "__get__":
+        values = _first
     elif not kwargs and len(named) == len(args):
         values = _reversed if swapped else _as_given
     else:
@@ -188,6 +190,10 @@ def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: boo
 
 def _as_given(args: Arguments, kwargs: Keywords) -> Sequence[Argument]:
     return args
+
+
+def _first(args: Arguments, kwargs: Keywords) -> Sequence[Argument]:
+    return args[:1]
 
 
 def _reversed(args: Arguments, kwargs: Keywords) -> Sequence[Argument]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.evaluate import kinds, without_inference
+from passes.evaluate import CONTAINER_TYPES, kinds, without_inference
 from passes.meta import TensorMeta
 from passes.modes import Modes
 from passes.outcome import Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
@@ -33,7 +33,6 @@ from passes.rules.rule import VERSION, Rule, from_json, to_json
 TITLE: Final = "book.json"
 SHIPPED: Final = Path(__file__).parent / "books"
 RETURN_TYPES: Final = {name: kind for name, kind in vars(torch.return_types).items() if isinstance(kind, type)}
-DIVISIONS: Final = (operator.truediv, operator.itruediv)
 NUMBERS: Final = frozenset((bool, int, float, complex))
 
 
@@ -95,11 +94,11 @@ class Rulebook:
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
-        if _beyond_rules(modes):
+        if modes.autocast or modes.default_dtype is not torch.float32:
             return None
         if modes.inference or _any_inference(args):
             return _in_inference(self.answer, target, args, kwargs, modes)
-        if target in DIVISIONS and type(args[0]) in NUMBERS:
+        if (target is operator.truediv or target is operator.itruediv) and type(args[0]) in NUMBERS:
             return self._divided(args, modes)
         for route in self._routes_of(target, args, kwargs):
             binding = route.binding
@@ -185,7 +184,13 @@ def _beyond_rules(modes: Modes) -> str:
 
 
 def _any_inference(args: Arguments) -> bool:
-    return any(type(value) is TensorMeta and value.is_inference for value in args)
+    for value in args:
+        if type(value) is TensorMeta:
+            if value.is_inference:
+                return True
+        elif type(value) in CONTAINER_TYPES and _any_inference(value):
+            return True
+    return False
 
 
 def _in_inference(

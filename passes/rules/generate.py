@@ -16,7 +16,7 @@ from passes.meta import TensorMeta
 from passes.outcome import New, Outcome, Same
 from passes.rules import primitives
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
-from passes.rules.rule import UNKNOWN, Cases, Output, Rule, identifier
+from passes.rules.rule import UNKNOWN, Cases, Output, Rule, always, identifier
 
 Evaluation = Callable[..., Outcome | None]
 
@@ -115,8 +115,15 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     if nested:
         yield f"if _alias in {tuple(made)!r}:"
     indent = INDENT if nested else ""
+    place = _shared_place(output)
+    if place:
+        yield f"{indent}_place = {_python(place)}"
     for question, local in LOCALS.items():
-        for line in _decision(local, getattr(output, question)):
+        cases = getattr(output, question)
+        if place and cases == always(f"{place}.{question}"):
+            yield f"{indent}{local} = _place.{question}"
+            continue
+        for line in _decision(local, cases):
             yield indent + line
     facts = "shape, _stride, _dtype, storage_offset=_offset, requires_grad=_grad"
     flags = "" if old is None else f", is_conj={old}.is_conj, is_neg={old}.is_neg"
@@ -142,15 +149,25 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             yield f"{indent}{'if' if number == 0 else 'elif'} _alias == {alias!r}: {name} = {target}"
 
 
+def _shared_place(output: Output) -> str | None:
+    """The call of which several facts are asked, as of `view(self, size)`: it is made once."""
+    answers = [(question, cases[0].answer) for question, cases in output.questions() if cases and not cases[0].guard]
+    places = [answer.removesuffix(f".{question}") for question, answer in answers if answer.endswith(f").{question}")]
+    common = [place for place in places if places.count(place) > 1 and not _NAME_OF_SHAPE.search(place)]
+    return common[0] if common else None
+
+
+_NAME_OF_SHAPE: Final = re.compile(r"(?<!\.)\bshape\b")
+
+
 def _same(alias: str) -> str:
     return "None" if alias == "kept" else f"_Same({_place(alias[5:])})"
 
 
 def _place(parameter: str) -> str:
-    """The number of a tensor among those given; `tensors[i]` is one of a list."""
-    if parameter.endswith("[i]"):
-        return f"at[{parameter[:-3]!r}] + i"
-    return f"at[{parameter!r}]"
+    """The number of a tensor among those given; `tensors[i]` and `tensors[0]` are of a list."""
+    name, bracket, number = parameter.partition("[")
+    return f"at[{name!r}] + {number[:-1]}" if bracket else f"at[{name!r}]"
 
 
 def _written(rule: Rule) -> Iterator[str]:

@@ -6,15 +6,17 @@ what is run is `generate.compiled(rule).source`.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from passes.infer.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
 from passes.rules.generate import INDENT, MANY, present
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, identifier
 
 WIDTH: Final = 110
+KEPT: Final = "kept"  # the alias of what is not written to after all
 # Questions whose answers are variables, in the order in which they are told.
 TOLD: Final = ("shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
 OWN_SHAPE: Final = re.compile(r"(?<![\w.])shape\b")
@@ -34,7 +36,7 @@ def _evidence(rule: Rule) -> str:
     ranks = sorted({rank for seen in rule.domain.ranks.values() for rank in seen})
     said = [f"{found.calls:,} calls fitted", f"{found.trials:,} falsification trials clean"]
     if found.refuted:
-        said[1] = f"{found.trials:,} falsification trials, {found.refuted:,} of which refuted what was thought before"
+        said[1] = f"{found.trials:,} falsification trials, {found.refuted:,} counterexamples learned from"
     if ranks:
         said.append(f"ranks {ranks[0]}-{ranks[-1]}" if len(ranks) > 1 else f"rank {ranks[0]}")
     return f"# {rule.op}   {', '.join(said)}"
@@ -88,7 +90,8 @@ def _body(rule: Rule) -> Iterator[str]:
 def _many(rule: Rule) -> Iterator[str]:
     """A list of as many outputs as an expression says, alike but for the number `i`."""
     counts = [
-        Case(case.guard, found["count"] if (found := MANY.fullmatch(case.answer)) else UNKNOWN) for case in rule.form
+        Case(case.guard, bare(found["count"]) if (found := MANY.fullmatch(case.answer)) else UNKNOWN)
+        for case in rule.form
     ]
     yield from decision("count", counts)
     yield "for i in range(count):"
@@ -107,9 +110,9 @@ def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
         and question in ("shape", "stride", "dtype")
         and any(case.answer not in (f"{own}.{question}", f"{own}[i].{question}", UNKNOWN) for case in cases)
     ]
-    guards = [case for case in output.alias if case.answer in ("None", "unwritten")]
+    kept = [case for case in output.alias if case.answer == KEPT]
     if not changed:
-        yield f"write({own})" + ("   # not always" if guards else "")
+        yield f"write({own})" + ("   # not always" if kept else "")
     for question, cases in changed:
         yield from decision(f"{own}.{question}", [Case(c.guard, _as_own(c.answer, f"{own}.shape")) for c in cases])
 
@@ -127,6 +130,8 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
     same = aliases - {UNKNOWN} and all(alias.startswith("same ") for alias in aliases - {UNKNOWN})
     if same:
         return [], " or ".join(sorted(alias.removeprefix("same ") for alias in aliases - {UNKNOWN}))
+    if view := _plain_view(output):
+        return [], view
     lines: list[str] = []
     variables: list[str] = []
     for question in TOLD:
@@ -145,10 +150,31 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
     usual = not suffix and variables[:2] == ["shape", "stride"]
     if aliases == {"new"}:
         return lines, "new" if usual else f"new({', '.join(variables)})"
-    cases = [Case(case.guard, _memory(case.answer, variables)) for case in output.alias]
-    if len(cases) == 1:
-        return lines, cases[0].answer
-    return [*lines, *decision(f"result{suffix}", cases)], f"result{suffix}"
+    memory = [Case(case.guard, _memory(case.answer, variables)) for case in output.alias]
+    if len(memory) == 1:
+        return lines, memory[0].answer
+    return [*lines, *decision(f"result{suffix}", memory)], f"result{suffix}"
+
+
+def _plain_view(output: Output) -> str | None:
+    """The expression that tells all of a view, if there is one: `select(self, dim, i)`."""
+    answers = {question: cases[0].answer for question, cases in output.questions() if len(cases) == 1}
+    kind, _, name = answers.get("alias", "").partition(" ")
+    view = answers.get("shape", "").removesuffix(".shape")
+    own = {f"{name}.dtype", f"{name}.is_conj", f"{name}.is_neg", f"{name}.storage_offset", f"{view}.storage_offset"}
+    told = [answers.get(question) for question in ("storage_offset", "dtype", "is_conj", "is_neg")]
+    plain = kind == "view" and answers.get("stride") == f"{view}.stride" and f"{name}.dtype" in told
+    return view if plain and all(answer in (*own, "False", None) for answer in told) else None
+
+
+def bare(text: str) -> str:
+    """An expression without brackets around all of it."""
+    inner = text[1:-1]
+    try:
+        ast.parse(inner, mode="eval")
+    except SyntaxError:
+        return text
+    return inner if text[:1] == "(" and text[-1:] == ")" else text
 
 
 def _memory(alias: str, variables: Sequence[str]) -> str:
@@ -200,8 +226,3 @@ def decision(name: str, cases: Sequence[Case], unknown: Callable[[str], str] = "
             yield INDENT + statement
     if cases and cases[-1].guard:
         yield f"else: {unknown(name)}"
-
-
-def evidence(rule: Rule) -> Mapping[str, Any]:
-    """The domain and the provenance of a rule, for those who want all of it."""
-    return {"domain": rule.domain, "provenance": rule.provenance}

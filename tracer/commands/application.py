@@ -12,7 +12,7 @@ from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
-from tracer.commands import backends, check, corpus, infer, record
+from tracer.commands import audit, backends, check, corpus, infer, record, rules
 
 # What a person did wrong: its words are shown without a traceback.
 USER_ERRORS: Final[tuple[type[Exception], ...]] = (
@@ -35,6 +35,8 @@ application.add_typer(record.application, name="record")
 application.add_typer(corpus.application, name="corpus")
 application.command("backends")(backends.backends)
 application.command("infer")(infer.infer_rules)
+application.command("audit")(audit.audit_operators)
+application.add_typer(rules.application, name="rules")
 application.command("check")(check.check)
 
 

@@ -118,4 +118,6 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("checking", total=None)
-        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=f"checking {what}")
+        yield lambda done, total, what: progress.update(
+            task, completed=done, total=total, description=f"checking {what}"
+        )

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from passes.infer.emit import fake_kernels, of_schema
 from passes.infer.engines import ENGINES
+from passes.infer.resolve import UnknownOperator
 from passes.infer.run import Engine, Job, Report, Task, infer, tasks_of, to_do
 from passes.record.schema import LEVELS
+from passes.rules.book import Rulebook
+from passes.rules.language import RuleError
+from passes.rules.rule import Rule
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
 
+TORCHS_OWN = ("aten::", "prims::", "prim::", "torch.")
 BOTH = "both"
 USUAL = Job(())
 
@@ -26,11 +33,14 @@ def infer_rules(
     level: Annotated[str, typer.Option("--level", help=f"{', '.join(LEVELS)} or {BOTH}.")] = BOTH,
     jobs: Annotated[int, typer.Option("--jobs", help="Processes at work at a time.", min=1)] = os.cpu_count() or 1,
     engine: Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")] = "local",
-    trials: Annotated[int, typer.Option("--trials", help="Trials in each round of falsification.", min=1)] = USUAL.trials,
+    trials: Annotated[int, typer.Option("--trials", help="Trials in each round.", min=1)] = USUAL.trials,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", help="Limit for each operator.", min=1)] = USUAL.seconds,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of signatures to check on.", min=0, max=1)] = 0.0,
     modules: Annotated[list[str] | None, typer.Option("--import", help="Module that registers operators.")] = None,
+    emit_fake: Annotated[
+        Path | None, typer.Option("--emit-fake", help="Write fake kernels of custom operators into this Python file.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Study operators again whose calls have not changed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +61,30 @@ def infer_rules(
         print_json({"book": output, "kept": len(tasks) - len(waiting), "studies": [_facts(each) for each in reports]})
     else:
         _show(output, len(tasks) - len(waiting), reports, held_out)
+    if emit_fake is not None:
+        _emit(emit_fake, output, tasks, job.modules)
     raise typer.Exit(1 if any(report.failure for report in reports) else 0)
+
+
+def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...]) -> None:
+    """Write the fake kernels of the operators that are not torch's own. Raises RuleError if none can be written."""
+    for module in modules:
+        import_module(module)
+    book = Rulebook(folder)
+    usable: list[Rule] = []
+    for task in tasks:
+        if task.level == "aten" and not task.op.startswith(TORCHS_OWN):
+            try:
+                rule = of_schema(book.rules(task.op, task.level), task.op)
+                fake_kernels([rule])
+            except (RuleError, UnknownOperator) as error:
+                typer.echo(f"no fake kernel: {error}", err=True)
+            else:
+                usable.append(rule)
+    if not usable:
+        raise RuleError("no fake kernel was written: no custom operator was learned that one can be made for")
+    file.write_text(fake_kernels(usable))
+    typer.echo(f"{file}: fake kernels of {', '.join(rule.op for rule in usable)}", err=True)
 
 
 def _one_of(choices: tuple[str, ...], found: str, option: str) -> str:
@@ -60,9 +93,7 @@ def _one_of(choices: tuple[str, ...], found: str, option: str) -> str:
     return found
 
 
-def _named(
-    folder: Path, job: Job, tasks: list[Task], run: Engine, jobs: int, reports: list[Report]
-) -> Iterator[str]:
+def _named(folder: Path, job: Job, tasks: list[Task], run: Engine, jobs: int, reports: list[Report]) -> Iterator[str]:
     """The name of each operator as its study ends; the report is put into `reports`."""
     for report in infer(folder, job, tasks, run, jobs):
         reports.append(report)
@@ -76,7 +107,8 @@ def _facts(report: Report) -> dict[str, Any]:
 def _show(folder: Path, kept: int, reports: list[Report], held_out: float) -> None:
     for report in reports:
         if report.failure:
-            typer.echo(f"failed: {report.op}: {report.failure}", err=True)
+            hint = " (--import it)" if report.failure.startswith(UnknownOperator.__name__) else ""
+            typer.echo(f"failed: {report.op}: {report.failure}{hint}", err=True)
         elif report.crashes:
             typer.echo(f"{report.op}: {len(report.crashes)} trials crashed, first {report.crashes[0]}", err=True)
     if held_out:

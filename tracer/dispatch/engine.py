@@ -22,7 +22,7 @@ import torch
 
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
-from backends.registry import look_up
+from backends.registry import EAGER, look_up
 from tracer._native import go_on
 from tracer.breaks import Break
 from tracer.capture import Capture, Request, capture_frame
@@ -158,6 +158,7 @@ class Engine:
             shapes=lambda: Shapes(history, self.options.dynamic),
             transparent=cache in self.transparent,
             intents=self.intents(code),
+            replays=self.backend is EAGER,
         )
         try:
             try:
@@ -174,7 +175,10 @@ class Engine:
         if captured.broke is not None and self.options.fullgraph:
             raise GraphBreakError(captured.broke.reason, captured.broke.message)
         self._report(captured, why, time.perf_counter() - began)
-        cache.add(Entry(captured.guards, captured.inputs, captured.program, Details(captured, why)))
+        entry = Entry(captured.guards, captured.inputs, captured.program, Details(captured, why))
+        cache.add(entry)
+        if captured.first_run is not None:
+            captured.first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY
 
     def intents(self, code: types.CodeType) -> Intents:
@@ -259,6 +263,12 @@ class Engine:
         """Run a frame as it was written; the frames that it calls are captured on their own."""
         args, kwargs = unbind(decode(function.__code__), values)
         return self.intercept.run_original(function, *args, **kwargs)
+
+
+def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
+    """Make a call again whose entry was found wrong; the frame is captured anew."""
+    cache.remove(entry)
+    return cache.call_bound(function, *values)
 
 
 def _tell(kind: str, details: Mapping[str, Any]) -> None:

@@ -20,8 +20,8 @@ META: Final = "tensor_meta_bg"  # what the node stands for: a TensorMeta, or a s
 LINE: Final = "line"  # the user's line that made the node
 SOURCE: Final = "source"  # of a placeholder: the text of its access path
 WRITES: Final = "writes"  # the call changes something, so it stays even when nobody uses its result
-
 MODES: Final = "modes"  # the Modes that the call runs under
+PREDICTION: Final = "prediction"  # a passes.verify.Prediction: what was said of the call
 
 
 class Line(Protocol):

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
 from passes.outcome import DataDependent, DictArg, ListArg, New, OpError, Same, SliceArg, Unsupported
+from passes.verify import Prediction
+from tracer.graph.annotate import PREDICTION
 from tracer.guards.checks import tensor_facts
+from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
@@ -31,9 +33,6 @@ from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
-
-EVALUATOR = Evaluator()
-"""One memo for all captures of the process."""
 
 SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 DATA_READERS = frozenset(
@@ -152,6 +151,10 @@ def tensor_op(
     try:
         evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
         outcome = evaluate(target, tuple(keys), key_kwargs, trace.modes)
+        prediction = Prediction(target, tuple(keys), key_kwargs, trace.modes, outcome)
+        if trace.options.strict:
+            prediction = cross_checked(prediction, trace.options.raise_bugs)
+            outcome = prediction.outcome
     except OpError as error:
         trace.stop(OPERATOR_ERROR, str(error))
     except DataDependent:
@@ -166,6 +169,7 @@ def tensor_op(
     if type(result) is New:
         meta, mutates = result.meta, bool(outcome.mutated)
         node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, mutates, trace.modes)
+        foresee(trace, node, prediction)
         value = new_tensor(trace, node, result, tensors)
         if outcome.mutated:
             mutate(trace, tensors, outcome.mutated)
@@ -175,9 +179,17 @@ def tensor_op(
         return unfold(trace, result, None, tensors)
     meta, writes = result_meta(result, tensors), bool(outcome.mutated)
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
+    foresee(trace, node, prediction)
     if outcome.mutated:
         mutate(trace, tensors, outcome.mutated)
     return unfold(trace, result, node, tensors)
+
+
+def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction) -> None:
+    """Note what was said of a node; what rules say is to be compared with what comes."""
+    node.meta[PREDICTION] = prediction
+    if prediction.outcome.trial is None:
+        trace.predictions.append(prediction)
 
 
 def name_of(target: Any) -> str:

@@ -22,6 +22,7 @@ from tracer.guards.source import Source, constant
 from tracer.interpret import call as calls
 from tracer.interpret import concrete, tensor_attributes, tensor_ops
 from tracer.interpret.policy import HOST_OBJECTS
+from tracer.options import DEFAULTS, Options
 from tracer.reasons import EXCEPTION_STATE, TOO_LONG, UNSUPPORTED_OPERATION, GraphBreak, Reason
 from tracer.values import slots, wrap
 from tracer.values.attributes import bind
@@ -35,6 +36,7 @@ from tracer.values.objects import ExceptionValue, ObjectValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
+    from passes.verify import Prediction
     from tracer.interpret.frame import Frame
     from tracer.interpret.shapes import Shapes
 
@@ -78,7 +80,9 @@ class Location:
 class Trace:
     """Implements `tracer.values.context.Context`."""
 
-    def __init__(self, shapes: Shapes | None = None) -> None:
+    def __init__(self, shapes: Shapes | None = None, options: Options = DEFAULTS) -> None:
+        self.options = options
+        self.predictions: list[Prediction] = []  # what rules said
         self.guards = GuardSet()
         self.graph = GraphBuilder()
         self.effects = EffectLog(lambda: self.location)

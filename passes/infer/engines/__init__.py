@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from passes.infer.engines import dask, local, ray
+from passes.infer.engines import local, on_dask, on_ray
 from passes.infer.run import Engine
 
-ENGINES: Final[dict[str, Engine]] = {"local": local.run, "dask": dask.run, "ray": ray.run}
+ENGINES: Final[dict[str, Engine]] = {"local": local.run, "dask": on_dask.run, "ray": on_ray.run}
 
 __all__ = ["ENGINES"]

@@ -1,12 +1,13 @@
 """What is computed of parameters alone, made once: for parameters that are not trained meanwhile.
 
 Parameters are inputs of our graphs. What depends on nothing else becomes one call that remembers its
-result, and makes it anew when a parameter is another tensor, has other memory, or was written to by an
+results, and makes them anew when a parameter is another tensor, has other memory, or was written to by an
 operator. A write through `.data` or NumPy is not seen: whoever asks for this pass promises none.
 """
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +16,7 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META
+from passes.reuse.calls import META, MODES
 from passes.rewrite.draft import LINE, VIEWS, Draft
 from passes.rewrite.pipeline import GraphPass
 from passes.rewrite.rules.cleanup import repeatable, run_call
@@ -25,35 +26,37 @@ REAL: Final = (torch.Tensor, torch.nn.Parameter)
 
 
 class Prepared:
-    """A function of parameters that remembers its last result. Called with the tensors, in their order."""
+    """A function of parameters that remembers its last results. Called with the tensors, in their order."""
 
-    def __init__(self, steps: Sequence[Node], inputs: Sequence[Node]) -> None:
-        self.__name__ = f"prepared_{steps[-1].name}"
+    __name__ = "prepared"
+
+    def __init__(self, steps: Sequence[Node], inputs: Sequence[Node], results: Sequence[Node]) -> None:
         self._steps = [_Step(step) for step in steps]
         self._inputs = [node.name for node in inputs]
-        self._known: tuple[list[Any], list[tuple[int, int]], torch.Tensor] | None = None
+        self._results = [node.name for node in results]
+        self._known: list[tuple[weakref.ref[torch.Tensor], int, int]] = []
+        self._made: tuple[torch.Tensor, ...] = ()
 
-    def __call__(self, *tensors: torch.Tensor) -> torch.Tensor:
-        if any(type(tensor) not in REAL or tensor.is_inference() for tensor in tensors):
-            return self._compute(tensors)
-        state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
-        known = self._known
-        if known is not None and known[1] == state and all(map(_refers, known[0], tensors)):
-            return known[2]
+    def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self._known and all(map(_is_known, self._known, tensors)):
+            return self._made
         made = self._compute(tensors)
-        if not made.requires_grad:
-            self._known = [weakref.ref(tensor) for tensor in tensors], state, made
+        real = all(type(tensor) in REAL and not tensor.is_inference() for tensor in tensors)
+        if real and not any(result.requires_grad for result in made):
+            self._known = [(weakref.ref(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
+            self._made = made
         return made
 
-    def _compute(self, tensors: Sequence[torch.Tensor]) -> Any:
+    def _compute(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         values: dict[str, Any] = dict(zip(self._inputs, tensors, strict=True))
         for step in self._steps:
             values[step.name] = step.run(values)
-        return values[self._steps[-1].name]
+        return tuple(values[name] for name in self._results)
 
 
-def _refers(reference: weakref.ref[torch.Tensor], tensor: torch.Tensor) -> bool:
-    return reference() is tensor
+def _is_known(known: tuple[weakref.ref[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
+    reference, version, pointer = known
+    return reference() is tensor and tensor._version == version and tensor.data_ptr() == pointer
 
 
 class _Step:
@@ -71,7 +74,7 @@ class _Step:
 
 
 def prepare(draft: Draft) -> None:
-    """Make one remembering call of each value that is computed of parameters alone, unless it is a mere view."""
+    """Make one remembering call of the values that are computed of parameters alone, mere views left out."""
     roots: dict[Node, dict[Node, None]] = {}  # what is computed of parameters, with the calls that it takes
     for node in draft.graph.nodes:
         if _is_parameter(node):
@@ -79,23 +82,30 @@ def prepare(draft: Draft) -> None:
         elif node.all_input_nodes and all(used in roots for used in node.all_input_nodes) and _may_be_kept(draft, node):
             steps = {step: None for used in node.all_input_nodes for step in roots[used]}
             roots[node] = {**steps, node: None}
+    kept: dict[Any, list[Node]] = {}
     for node, steps in roots.items():
         outside = any(user not in roots for user in node.users)
         if steps and outside and any(draft.family(step) is not VIEWS for step in steps):
-            _keep(draft, node, sorted(steps))
+            kept.setdefault(node.meta[MODES], []).append(node)
+    for results in kept.values():
+        _keep(draft, results, sorted({step for node in results for step in roots[node]}))
     for node in sorted(roots, reverse=True):
         if node.op != "placeholder" and not node.users:
             draft.erase([node])
 
 
-def _keep(draft: Draft, node: Node, steps: list[Node]) -> None:
+def _keep(draft: Draft, results: list[Node], steps: list[Node]) -> None:
+    """One call that gives all of the results, where the first of the steps stands."""
     inside = set(steps)
     inputs = list(dict.fromkeys(used for step in steps for used in step.all_input_nodes if used not in inside))
-    with draft.graph.inserting_after(node):
-        kept = draft.graph.call_function(Prepared(steps, inputs), tuple(inputs))
-    kept.meta.update({META: node.meta[META], LINE: node.meta.get(LINE)})
-    node.replace_all_uses_with(kept)
-    draft.fire(PREPARED.name, node, steps, [kept])
+    with draft.graph.inserting_before(steps[0]):
+        call = draft.graph.call_function(Prepared(steps, inputs, results), tuple(inputs))
+        call.meta.update({META: tuple(node.meta[META] for node in results), LINE: steps[0].meta.get(LINE)})
+        for index, node in enumerate(results):
+            part = draft.graph.call_function(operator.getitem, (call, index))
+            part.meta.update({META: node.meta[META], LINE: node.meta.get(LINE)})
+            node.replace_all_uses_with(part, delete_user_cb=lambda user: user not in inside)
+            draft.fire(PREPARED.name, node, [node], [part])
 
 
 def _is_parameter(node: Node) -> bool:

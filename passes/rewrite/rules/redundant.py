@@ -6,6 +6,7 @@ passed is that tensor, whichever operators it is made of.
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Final
 
 import torch
@@ -64,7 +65,7 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
             wide, same = draft.meta(source), draft.meta(start)
             lossless = wide is not None and wide.dtype in LOSSLESS.get(meta.dtype, ())
             return start if lossless and same is not None and _same_tensor(same, meta) else None
-    while draft.family(node) is VIEWS and WRITES not in node.meta and node.all_input_nodes:
+    while _is_view(draft, node):
         viewed = node.all_input_nodes[0]
         place, other = draft.memory.places.get(node), draft.memory.places.get(viewed)
         if not (isinstance(place, Place) and isinstance(other, Place) and place.storage == other.storage):
@@ -73,6 +74,13 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
             return viewed
         node = viewed
     return None
+
+
+def _is_view(draft: Draft, node: Node) -> bool:
+    """Whether a call may be a view of its one tensor: slices are, which are not told from indices by name."""
+    if WRITES in node.meta or len(node.all_input_nodes) != 1:
+        return False
+    return draft.family(node) is VIEWS or node.target is operator.getitem
 
 
 def _is_neutral(form: Form, meta: TensorMeta) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta
+from passes.outcome import SliceArg
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.iterator import broadcast, iterated
-from passes.rules.primitives.views import Strided
+from passes.rules.primitives.views import Strided, select, slice_, unsqueeze
 
 Ints = tuple[Any, ...]
 
@@ -54,3 +55,71 @@ def _placed(index: TensorMeta, shape: Ints, before: int, after: int) -> Strided:
         ),
     )
     return Strided((*(1,) * before, *shape, *(1,) * after), (*(0,) * before, *strides, *(0,) * after), 0)
+
+
+@primitive("Strided, Key -> Strided")
+def item(tensor: Any, key: Any) -> Strided:
+    """tensor[key], for numbers, slices, None, Ellipsis, tensors and lists of integers.
+
+    After torch/csrc/autograd/python_variable_indexing.cpp, `applySlicing`: what is basic is done first, then all
+    tensors index what is left.
+    """
+    parts = key if type(key) is tuple else (key,)
+    used = sum(part is not None and part is not ... for part in parts)
+    view: Any = tensor
+    dim = 0
+    indices: list[Any] = []
+    for part in parts:
+        if part is ...:
+            skipped = len(tensor.shape) - used
+            dim += skipped
+            indices += [None] * skipped
+        elif part is None:
+            view, dim = unsqueeze(view, dim), dim + 1
+            indices.append(None)
+        elif isinstance(part, SliceArg):
+            if any(isinstance(bound, TensorMeta) for bound in part):
+                undefined("a tensor decides where to slice")
+            view = slice_(view, dim, part.start, part.stop, 1 if part.step is None else part.step)
+            dim += 1
+            indices.append(None)
+        elif isinstance(part, bool):
+            undefined("a truth value among indices")
+        elif isinstance(part, int | torch.SymInt):
+            view = select(view, dim, part)
+        else:
+            indices.append(_index(part))
+            dim += 1
+    if used > len(tensor.shape):
+        undefined("more indices than dimensions")
+    if all(index is None for index in indices):
+        return Strided(tuple(view.shape), tuple(view.stride), view.storage_offset)
+    return indexed(view, indices)
+
+
+def _index(part: Any) -> TensorMeta:
+    """A tensor among indices, or the one that torch makes of a list of integers."""
+    if isinstance(part, TensorMeta):
+        return part
+    if isinstance(part, tuple) and part and all(type(number) is int for number in part):
+        return TensorMeta((len(part),), (1,), torch.int64)
+    undefined("an index of another kind")
+
+
+@primitive("Key -> Bool")
+def is_basic(key: Any) -> bool:
+    """Whether tensor[key] is a view: no tensors or lists among the indices."""
+    parts = key if type(key) is tuple else (key,)
+    return all(
+        part is None or part is ... or isinstance(part, SliceArg | torch.SymInt) or type(part) is int for part in parts
+    )
+
+
+@primitive("Key -> Bool")
+def is_masked(key: Any) -> bool:
+    """Whether truth values, which decide the shape, are among the indices."""
+    parts = key if type(key) is tuple else (key,)
+    return any(
+        isinstance(part, bool) or (isinstance(part, TensorMeta) and part.dtype in (torch.bool, torch.uint8))
+        for part in parts
+    )

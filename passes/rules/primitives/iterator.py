@@ -57,6 +57,8 @@ def broadcast(*operands: Any) -> Ints:
 @primitive("Ints, *Operand -> Strides")
 def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     """Strides of an output that TensorIterator allocates for these operands."""
+    if _plainly_contiguous(shape, operands):
+        return contiguous(shape)
     tensors = [operand for operand in flat(operands) if operand is not None]
     metas = [operand for operand in tensors if getattr(operand, "stride", None) is not None]
     if not metas:
@@ -88,6 +90,27 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     start = list(range(rank))[::-1]
     order = sorted_loosely(start[:], compare)
     return contiguous(shape) if order == start else ordered(shape, order, empty_counts=True)
+
+
+def _plainly_contiguous(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
+    """Whether the operands are row-major tensors of this shape with the same strides, or one and numbers.
+
+    By far the most calls are such; what is found out here would be found below as well.
+    """
+    first = operands[0] if operands else None
+    if type(first) is not TensorMeta or first.symbolic or first.stride is None or first.shape != shape:
+        return False
+    tensors, others = 1, 0
+    for operand in operands[1:]:
+        if type(operand) is TensorMeta:
+            if operand is not first and (operand.shape != shape or operand.stride != first.stride):
+                return False
+            tensors += 1
+        elif type(operand) in (tuple, ListArg):
+            return False
+        elif operand is not None:
+            others += 1
+    return (tensors == 1 or others == 0) and is_contiguous(first)
 
 
 def _fast_setup(shape: Sequence[Any], metas: Sequence[Any]) -> Ints | None:

@@ -207,3 +207,39 @@ def like_in_format(tensor: Any, memory_format: Any) -> Ints:
     if memory_format is None or memory_format is torch.preserve_format:
         return preserved(tensor)
     return of_format(tensor.shape, memory_format)
+
+
+@primitive("Ints, Strided, Dims -> Strides")
+def transformed(shape: Sequence[Any], tensor: Any, dims: Any) -> Ints:
+    """Strides of a Fourier transform along `dims`: those innermost, in the order given, the others as in `tensor`.
+
+    After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`.
+    """
+    given = [dims] if isinstance(dims, int) else list(dims)
+    chosen = [dim % len(shape) for dim in given]
+    batch = _partitioned(list(range(len(shape))), chosen)
+    batch.sort(key=lambda dim: -tensor.stride[dim])
+    return ordered(shape, [*batch, *chosen][::-1])
+
+
+def _partitioned(dims: list[int], last: Sequence[int]) -> list[int]:
+    """Those not in `last`, in the order in which C++'s std::partition leaves them."""
+    start, end = 0, len(dims)
+    while True:
+        while start < end and dims[start] not in last:
+            start += 1
+        end -= 1
+        while start < end and dims[end] in last:
+            end -= 1
+        if start >= end:
+            return dims[:start]
+        dims[start], dims[end] = dims[end], dims[start]
+        start += 1
+
+
+@primitive("Strided, Dims, Bool -> Dims")
+def by_stride(tensor: Any, dims: Any, keep_last: Any) -> Any:
+    """Dimensions, those with the largest strides first; the last one stays last if `keep_last`."""
+    given = [dims] if isinstance(dims, int) else list(dims)
+    sortable, fixed = (given[:-1], given[-1:]) if keep_last else (given, [])
+    return (*sorted(sortable, key=lambda dim: -tensor.stride[dim]), *fixed)

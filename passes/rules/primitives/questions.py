@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from passes.meta import TensorMeta
 from passes.record.values import Wrapped
 from passes.rules.language import primitive
@@ -83,3 +85,9 @@ def any_positive(numbers: Any) -> bool:
 @primitive("Ints -> Bool")
 def any_negative(numbers: Any) -> bool:
     return any(number < 0 for number in numbers)
+
+
+@primitive("Tensors -> Bool")
+def any_mask(tensors: Any) -> bool:
+    """Whether there is a tensor of truth values, or of bytes, which count as such, among indices."""
+    return any(tensor is not None and tensor.dtype in (torch.bool, torch.uint8) for tensor in tensors)

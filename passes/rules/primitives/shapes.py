@@ -137,10 +137,11 @@ def joined(tensors: Sequence[Any], dim: Any) -> Ints:
         undefined("nothing to join")
     first = counted[0]
     dim = wrapped(dim, len(first))
-    if any(len(shape) != len(first) for shape in counted) or not first:
-        undefined("ranks differ")
+    if not first:
+        undefined("no dimension to join along")
+    before, after = first[:dim], first[dim + 1 :]
     for shape in counted[1:]:
-        if any(shape[other] != size for other, size in enumerate(first) if other != dim):
+        if len(shape) != len(first) or shape[:dim] != before or shape[dim + 1 :] != after:
             undefined("sizes differ")
     return (*first[:dim], sum(shape[dim] for shape in counted), *first[dim + 1 :])
 

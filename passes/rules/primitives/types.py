@@ -18,6 +18,7 @@ TO_COMPLEX: Final = {
     torch.float64: torch.complex128,
 }
 TO_REAL: Final = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
+KIND_OF_NUMBER: Final = {bool: 0, int: 1, float: 2, complex: 3}
 SMALL: Final = (torch.float16, torch.bfloat16)
 
 
@@ -27,6 +28,13 @@ def promoted(*operands: Any) -> torch.dtype:
 
     A lower kind (bool, integer, float, complex) never changes a higher one (torch.result_type).
     """
+    if len(operands) == 2 and type(operands[0]) is TensorMeta:
+        left, right = operands
+        if type(right) is TensorMeta:
+            if left.dtype is right.dtype:
+                return left.dtype
+        elif KIND_OF_NUMBER.get(type(right.number if type(right) is Wrapped else right), 4) <= kind(left.dtype):
+            return left.dtype
     with_dims: torch.dtype | None = None
     without: torch.dtype | None = None
     number: torch.dtype | None = None

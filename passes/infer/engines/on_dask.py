@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
 
 from passes.infer.engines.local import at_desk
 from passes.infer.run import Job, Report, Task
@@ -13,12 +15,14 @@ from passes.rules.language import RuleError
 def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
     """Reports in the order in which tasks end. Raises RuleError if dask is not installed."""
     try:
-        import distributed
+        distributed: Any = import_module("distributed")
     except ImportError as error:
         raise RuleError("the engine dask needs its package: pip install 'bytegraph[dask]'") from error
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     here = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.Client(address) if address else distributed.Client(**here) as client:
-        futures = client.map(at_desk, [job] * len(tasks), tasks, priority=range(len(tasks), 0, -1), pure=False)
-        for future in distributed.as_completed(futures):
-            yield future.result()
+        of = {client.submit(at_desk, job, task, priority=-place, pure=False): task for place, task in enumerate(tasks)}
+        for future in distributed.as_completed(of):
+            error = future.exception()  # of a worker that was killed, or of dask
+            task = of[future]
+            yield future.result() if error is None else Report(task.op, task.level, task.hash, failure=repr(error))

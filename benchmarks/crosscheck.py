@@ -1,0 +1,98 @@
+"""What a crosscheck costs and finds: seconds beside a plain run, bugs found of those planted, operators of torch right.
+
+`python -m benchmarks.crosscheck` runs the whole of torch's operator database, which takes some minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from backends.crosscheck.calls import Call
+from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.sweep import Trial, Variation, sweep
+from tracer import capture
+
+SAMPLES = 2  # of each operator
+
+
+def cost(model: nn.Module, *args: Any) -> dict[str, float]:
+    """Seconds of a crosscheck and of a plain call, their ratio, calls and findings."""
+    reports: list[Any] = []
+    captured = capture(model, backend="crosscheck", options={"report": reports.append, "shrink": 0.0})
+    captured(*args)
+    begun = time.perf_counter()
+    captured(*args)
+    plain = time.perf_counter() - begun
+    checked = sum(report.seconds for report in reports)
+    return {
+        "seconds": checked,
+        "plain": plain,
+        "ratio": checked / plain,
+        "calls": sum(report.checked for report in reports),
+        "findings": sum(len(report.findings) for report in reports),
+    }
+
+
+def figures() -> dict[str, float]:
+    """Ratios for the table of `make bench`: what a check of a transformer layer costs beside a call of it."""
+    torch.manual_seed(0)
+    found = cost(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval(), torch.randn(2, 16, 64))
+    return {"crosscheck of a transformer layer, beside a call": found["ratio"], "findings in it": found["findings"]}
+
+
+def operators() -> Iterator[tuple[str, Variation, Any]]:
+    """Every difference in torch's operator database, float32 where an operator has it."""
+    import torch.testing._utils
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    # The database's wrappers hide that random numbers are drawn.
+    torch.testing._utils.freeze_rng_state = contextlib.nullcontext  # type: ignore[assignment]
+    for info in op_db:
+        if torch.float32 not in info.supported_dtypes("cpu") or "jiterator" in info.name:
+            continue
+        for sample in itertools.islice(info.sample_inputs("cpu", torch.float32), SAMPLES):
+            call = Call(_named(info), (sample.input, *sample.args), dict(sample.kwargs))
+            for variation, difference in sweep(Trial(call, Candidate(), torch.get_rng_state()), thorough=True):
+                yield f"{info.name} {info.variant_test_name}".strip(), variation, difference
+
+
+def _named(info: Any) -> Any:
+    """The operator, under its own name where the database hides it behind a lambda."""
+    name = getattr(info.op, "__name__", "<")
+    if "<" not in name and "wrapper" not in name:
+        return info.op
+
+    def named(*args: Any, **kwargs: Any) -> Any:
+        return info.op(*args, **kwargs)
+
+    named.__name__ = info.name.split(".")[-1]
+    return named
+
+
+def main() -> int:
+    warnings.simplefilter("ignore")
+    for what, figure in figures().items():
+        print(f"{what}: {figure:.3g}")
+    wrong: dict[str, int] = {}
+    with torch.no_grad():
+        for name, variation, difference in operators():
+            wrong[name] = wrong.get(name, 0) + 1
+            if wrong[name] == 1:
+                print(
+                    f"{name}, {variation.words}: {difference.kind}: {difference.what}: {difference.detail}", flush=True
+                )
+    print(f"{len(wrong)} operators with differences")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What donating and allocating change: peak memory and time of a call, with and without; the backward pass's cost."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from benchmarks.measure import Spread, interleaved, ratios, spread
+from passes.autodiff import linearize, transpose
+from passes.flops import compare
+from tracer import capture
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """With over without, of one quantity. `limit` is what it must not exceed; None where only shown."""
+
+    name: str
+    found: Spread
+    limit: float | None
+
+
+class Activations(nn.Module):
+    """A chain of elementwise operators, as in a hand-written activation: all of it can run in one buffer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = 0.7978845608 * (x * 2 + 0.044715)
+        return (torch.tanh(inner) + 1.0) * 0.5 - 0.25
+
+
+def block() -> nn.Module:
+    return nn.Sequential(nn.Linear(256, 1024), nn.SiLU(), nn.Linear(1024, 256), nn.Hardtanh(), nn.Sigmoid())
+
+
+SUBJECTS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "elementwise chain, 64 KiB": (Activations, (128, 128)),
+    "elementwise chain, 16 MiB": (Activations, (2048, 2048)),
+    "feed-forward block, 512 rows": (block, (512, 256)),
+}
+
+
+def measure(rounds: int, seconds: float) -> Iterator[Ratio]:
+    """Peak memory and time of a call with a donated input over one without; the backward graph over the forward one."""
+    for name, (build, shape) in SUBJECTS.items():
+        model, x = build().eval(), torch.randn(shape)
+        parameter = "x" if isinstance(model, Activations) else "input"
+        plain, donating = capture(model), capture(model, donate=(parameter,))
+        with torch.no_grad():
+            plain(x.clone()), donating(x.clone())
+            reuse = donating.entries[0].memory.reuse
+            yield Ratio(f"peak memory, donated / plain: {name}", spread([reuse.peak_after / reuse.peak_before]), 1.0)
+            calls = {"plain": lambda plain=plain, x=x: plain(x), "donating": lambda run=donating, x=x: run(x)}
+            samples = interleaved(calls, rounds, seconds)
+        yield Ratio(f"time, donated / plain: {name}", ratios(samples["donating"], samples["plain"]), None)
+    captured = capture(block())
+    captured(torch.randn(512, 256))
+    found = linearize(captured.entries[0].graph_module)
+    costs = compare(found.forward, transpose(found.linear))
+    yield Ratio("flops, backward / forward: feed-forward block", spread([costs.flops_ratio]), None)
+    yield Ratio("bytes, backward / forward: feed-forward block", spread([costs.bytes_ratio]), None)

@@ -1,0 +1,196 @@
+"""Rules against fake tensors: time of one evaluation, time of a first capture, and the share of operators told by rules.
+
+`python -m benchmarks.rules share [MODEL ...] [--book FOLDER]` lists, for each model of the zoo, which operators no
+rule told, and why; `python -m benchmarks.rules time [MODEL ...]` compares single evaluations.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+import tracer
+from benchmarks.measure import first_calls, ratios, spread
+from benchmarks.subjects import SUBJECTS, Subject, forget, from_zoo
+from benchmarks.suite import Effort, Row
+from passes.evaluate import Book, shape_env_of
+from passes.outcome import DataDependent, OpError, Trial, Unsupported
+from passes.rules.book import Rulebook
+from passes.stand_ins import FakeStandIns
+from passes.trial import attempt
+from passes.verify import Prediction
+from tests import models
+from tracer.events import LOG
+from tracer.graph.annotate import PREDICTION
+from tracer.interpret.evaluator import EVALUATOR, SHIPPED_BOOK
+
+SHARE_LIMIT = 0.99
+REFUSALS = (OpError, DataDependent, Unsupported)
+
+
+def predictions_of(subject: Subject) -> list[Prediction]:
+    """What was said of every operator in the graphs of one call."""
+    graphs = []
+
+    def keep(module: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        graphs.append(module.graph)
+        return module.forward
+
+    forget()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        subject.call(tracer.capture(subject.program, backend=keep))()  # type: ignore[arg-type]
+    return [node.meta[PREDICTION] for graph in graphs for node in graph.nodes if PREDICTION in node.meta]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of a model's operators, how many rules told; the others, with how often and why; quarantined ones."""
+
+    model: str
+    by_rules: int
+    operators: int
+    others: Counter[Trial]
+    wrong: tuple[str, ...]
+
+    @property
+    def fraction(self) -> float:
+        return self.by_rules / max(1, self.operators)
+
+
+def share(name: str) -> Share:
+    said = predictions_of(from_zoo(name))
+    trials = Counter(trial for prediction in said if (trial := prediction.outcome.trial) is not None)
+    wrong = tuple(f"{event.details['rule']}: {event.details['found']}" for event in LOG.recent("quarantine"))
+    return Share(name, len(said) - trials.total(), len(said), trials, wrong)
+
+
+def evaluation_times(calls: Sequence[Prediction], book: Book) -> tuple[list[float], list[float]]:
+    """Seconds that each call takes by its rule, and on fake tensors: the best of five each, by turns, nothing cached."""
+    fakes = FakeStandIns()
+    by_rule, by_fake = [], []
+    for call in calls:
+        asked = call.target, call.args, call.kwargs, call.modes
+        if book.answer(*asked) is None:
+            continue
+        try:
+            attempt(fakes, *asked)
+        except REFUSALS:
+            continue
+        rounds = [(_seconds(partial(book.answer, *asked)), _seconds(partial(attempt, fakes, *asked))) for _ in range(5)]
+        by_rule.append(min(first for first, _ in rounds))
+        by_fake.append(min(second for _, second in rounds))
+    return by_rule, by_fake
+
+
+def _seconds(call: partial[object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def different(calls: Sequence[Prediction]) -> list[Prediction]:
+    """One of each outcome, without those whose sizes are symbols."""
+    kept = {id(call.outcome): call for call in calls if shape_env_of((call.args, call.kwargs)) is None}
+    return list(kept.values())
+
+
+def evaluations(effort: Effort) -> Iterator[Row]:
+    """A rule's evaluation over that on fake tensors, for the same calls of real models."""
+    if EVALUATOR.book is None:
+        return
+    calls = [call for name in TIMED for call in different(predictions_of(from_zoo(name)))]
+    by_rule, by_fake = evaluation_times(calls, EVALUATOR.book)
+    yield Row("one evaluation", f"a rule, {len(by_rule)} calls", "s", None, None, spread(by_rule), 10e-6)
+    yield Row("one evaluation", "fake tensors, same calls", "s", None, None, spread(by_fake), None)
+    yield Row("one evaluation", "rule / fake tensors", "x", None, None, ratios(by_rule, by_fake), 0.2)
+
+
+def capture_with_and_without(effort: Effort) -> Iterator[Row]:
+    """Seconds of a first capture with nothing remembered of operators, with the rulebook and without."""
+    book = EVALUATOR.book
+    for name, build in SUBJECTS.items():
+        if "layers" not in name:
+            continue
+        subject = build()
+        for label, used in (("with rules", book), ("without", None)):
+            EVALUATOR.book = used
+            found = spread(first_calls(partial(_anew, subject), effort.captures))
+            yield Row("capture, nothing remembered", f"{name}, {label}", "s", None, None, found, None)
+    EVALUATOR.book = book
+
+
+def _anew(subject: Subject) -> partial[object]:
+    forget()
+    EVALUATOR.forget()
+    return partial(subject.call(tracer.capture(subject.program)))
+
+
+def shares(effort: Effort) -> Iterator[Row]:
+    """The share of operators that rules tell, over the zoo."""
+    if EVALUATOR.book is None:
+        return
+    names = [name for family in ("torch", "huggingface", "libraries") for name in models.NAMES[family]]
+    found = [share(name) for name in names[:: effort.every]]
+    missing = sum(each.operators - each.by_rules for each in found) / max(1, sum(each.operators for each in found))
+    label = f"operators without a rule, {len(found)} models"
+    yield Row("rules", label, "x", None, None, spread([missing]), 1 - SHARE_LIMIT)
+
+
+TIMED = ("gpt2", "qwen3", "vit", "t5", "swin")
+MEASUREMENTS = {"evaluation": evaluations, "rules capture": capture_with_and_without, "rules share": shares}
+
+
+def _print_shares(names: Sequence[str]) -> None:
+    found = []
+    for name in names:
+        try:
+            found.append(share(name))
+        except Exception as error:
+            print(f"{name}: {type(error).__name__}: {error}")
+            continue
+        print(f"{found[-1].model:<24} {found[-1].by_rules:>5} of {found[-1].operators:<5} {found[-1].fraction:7.2%}", flush=True)
+        for words in found[-1].wrong:
+            print(f"    wrong rule: {words}")
+    others: Counter[tuple[str, str]] = Counter()
+    where: dict[tuple[str, str], list[str]] = {}
+    for each in found:
+        for trial, times in each.others.items():
+            others[trial.operator, trial.reason] += times
+            where.setdefault((trial.operator, trial.reason), []).append(each.model)
+    total = sum(each.operators for each in found)
+    print(f"\nall: {sum(each.by_rules for each in found)} of {total} operators by rules; without:")
+    for (operator, reason), times in others.most_common():
+        print(f"{times:>6}  {operator}: {reason}   ({', '.join(where[operator, reason][:4])})")
+
+
+def _print_times(names: Sequence[str], book: Rulebook) -> None:
+    calls = [call for name in names for call in different(predictions_of(from_zoo(name)))]
+    by_rule, by_fake = evaluation_times(calls, book)
+    for label, samples in (("rules", by_rule), ("fake tensors", by_fake)):
+        median, mean = statistics.median(samples) * 1e6, statistics.fmean(samples) * 1e6
+        print(f"{label:<13} median {median:7.1f} µs, mean {mean:7.1f} µs, {len(samples)} calls")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rules", description=__doc__)
+    parser.add_argument("what", choices=("share", "time"))
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--book", default=SHIPPED_BOOK, help="folder of the rulebook")
+    chosen = parser.parse_args(words)
+    torch.set_num_threads(1)
+    tracer.use_rulebook(chosen.book)
+    if chosen.what == "share":
+        _print_shares(chosen.models or [name for family in models.NAMES.values() for name in family])
+    else:
+        _print_times(chosen.models or TIMED, Rulebook(chosen.book))
+
+
+if __name__ == "__main__":
+    main()

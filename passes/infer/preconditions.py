@@ -1,0 +1,113 @@
+"""Preconditions: which calls an operator refuses, as guarded cases with the exception that it raises.
+
+Over the same guards as everything else. A case is kept only if no call that worked, recorded or tried, falls
+under it: what is not surely refused is not said to be.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from passes.infer.guards import Guard, guards_of
+from passes.infer.learn import is_plain
+from passes.infer.observe import is_made
+from passes.infer.sample import Sample, bits
+from passes.infer.study import Laboratory
+from passes.infer.variants import Variant, identity, variants
+from passes.record.calls import Call, Failure
+from passes.rules.answer import Answerer
+from passes.rules.generate import Refused
+from passes.rules.rule import Case, Cases, Rule, always
+
+LEAST: Final = 4  # calls that a case must have refused, when it is found and again when it is checked
+MOST_CASES: Final = 6
+MOST_CALLS: Final = 1500  # that cases are found in
+MOST_BASES: Final = 300  # calls that trials are made from
+
+
+def with_preconditions(
+    rule: Rule, calls: Sequence[Call], laboratory: Laboratory, trials: int = 200, seed: int = 0
+) -> Rule:
+    """The rule, saying too which calls are refused, as far as recorded failures and trials tell.
+
+    Half of the trials find cases, the other half check them. Calls outside of the rule's domain stay unknown.
+    """
+    draw = random.Random(f"{seed} preconditions {rule.op}")
+    own = [call for call in calls if tuple(call.arguments) == rule.parameters and _is_usable(call)]
+    bases = own if len(own) <= MOST_BASES else draw.sample(own, MOST_BASES)
+    drawn = list(variants(bases, draw, trials))
+    seen = laboratory.observe_all(rule.op, rule.level, drawn) if drawn else []
+    made = [call for call in seen if isinstance(call, Call) and _is_usable(call)]
+    fresh, checking = made[::2], made[1::2]
+    known = list({identity(Variant(call.arguments, call.shares)): call for call in [*fresh, *own]}.values())
+    usable = [call for call in known if _is_inside(rule, call)][:MOST_CALLS]
+    cases = _found(rule, usable)
+    return replace(rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*own, *fresh])))
+
+
+def _is_usable(call: Call) -> bool:
+    return is_plain(call) and is_made(call)
+
+
+def _is_inside(rule: Rule, call: Call) -> bool:
+    """Whether a call is in the rule's domain: one that refuses everything refuses it."""
+    try:
+        Answerer(replace(rule, raises=always("Exception"))).answer(call.arguments)
+    except Refused:
+        return True
+    return False
+
+
+def _found(rule: Rule, calls: Sequence[Call]) -> Cases:
+    """Cases that refuse calls of one error each and no call that worked; those that refuse most first."""
+    errors = [call.outcome.error if isinstance(call.outcome, Failure) else None for call in calls]
+    if len([error for error in errors if error]) < LEAST:
+        return ()
+    columns = {name: [call.arguments[name] for call in calls] for name in rule.parameters}
+    sample = Sample(columns, len(calls))
+    guards, everything = guards_of(sample), sample.everything
+    rows = {error: bits(each == error for each in errors) for error in Counter(filter(None, errors))}
+    cases: list[Case] = []
+    open_rows = dict(rows)
+    while len(cases) < MOST_CASES:
+        found = [
+            (guard, error) for error, failing in open_rows.items() for guard in _pure(guards, everything, rows[error], failing)
+        ]
+        if not found:
+            break
+        guard, error = min(found, key=lambda pair: _rank(pair[0], open_rows[pair[1]]))
+        cases.append(Case(guard.text, error))
+        open_rows[error] &= ~guard.holds
+    return tuple(cases)
+
+
+def _pure(guards: Sequence[Guard], everything: int, failing: int, left: int) -> list[Guard]:
+    """Guards that can be asked of all, under which all fails with this error, and enough that no case refuses yet."""
+    pure = (guard for guard in guards if not guard.holds & ~failing and (guard.holds & left).bit_count() >= LEAST)
+    return [guard for guard in pure if guard.defined & everything == everything]
+
+
+def _rank(guard: Guard, left: int) -> tuple[float, float, str]:
+    return -(guard.holds & left).bit_count(), guard.cost, guard.text
+
+
+def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], known: Sequence[Call]) -> bool:
+    """Whether new calls are refused as the case says, no call that worked is, and no answer is lost."""
+    refusing, silent = Answerer(replace(rule, raises=(case,))), Answerer(replace(rule, raises=()))
+    right = 0
+    for number, call in enumerate((*checking, *known)):
+        failed = isinstance(call.outcome, Failure)
+        try:
+            said = refusing.answer(call.arguments)
+        except Refused:
+            if not failed:
+                return False
+            right += number < len(checking) and call.outcome.error == case.answer
+        else:
+            if said is None and silent.answer(call.arguments) is not None:
+                return False  # the guard cannot be asked of this call, and hides the answer
+    return right >= LEAST

@@ -1,0 +1,241 @@
+"""Metas for every node of a graph, from the metas of its inputs alone: concrete sizes, or symbols.
+
+Works on any torch.fx graph of functions, methods and modules, whoever made it. What each call gives is asked of
+an Evaluator: rules first. Nothing is run on data, and the graph stays as it is.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch.fx import Graph, GraphModule, Node, Tracer
+from torch.fx.passes.shape_prop import TensorMetadata
+
+from passes.evaluate import Evaluator
+from passes.meta import TensorMeta, meta_of
+from passes.modes import Modes, current_modes
+from passes.outcome import (
+    Argument,
+    DataDependent,
+    DictArg,
+    ListArg,
+    OpError,
+    SliceArg,
+    Target,
+    Trial,
+    Unsupported,
+    leaves,
+    rebuilt,
+)
+from passes.reuse.calls import META
+from passes.verify import differing
+
+MODES: Final = "modes"  # where graphs of bytegraph's tracer have the modes that each call runs under
+NOTES: Final = ("val", "example_value", "tensor_meta")  # where torch's tools note fake tensors and shapes
+FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "requires_grad")
+PLAIN_FACTS: Final = ("shape", "stride", "dtype")
+
+
+class Contradiction(ValueError):
+    """A node's own meta says something else than what follows for it from the inputs.
+
+    `derived` is what follows, `noted` what the node has; `by` tells who said what follows.
+    """
+
+    def __init__(self, node: Node, derived: Any, noted: Any, difference: str, by: str) -> None:
+        where = node.meta.get("stack_trace") or _line(node)
+        place = f"\n{where}" if where else ""
+        super().__init__(
+            f"{node.name} = {node.format_node()}: its meta is {words(noted)}, from the inputs follows {words(derived)} "
+            f"({difference}), {by}{place}"
+        )
+        self.node = node
+        self.derived = derived
+        self.noted = noted
+        self.by = by
+
+
+class CannotPropagate(ValueError):
+    """A call about which nothing can be said without data; names the node."""
+
+
+def propagate(
+    graph: Graph | GraphModule,
+    input_metas: Sequence[Any],
+    evaluator: Evaluator | None = None,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    check: bool = True,
+) -> dict[Node, Any]:
+    """What each node stands for: a TensorMeta, a structure with TensorMetas in it, or a constant.
+
+    `input_metas` has a TensorMeta (or a tensor, to take its meta), a number or a torch.SymInt for each placeholder,
+    in order. `attributes` are the objects that get_attr and call_module nodes name, if the graph's module does not
+    have them. With `check`, metas that nodes have already are compared: raises Contradiction naming the node, the
+    user's line and the rule. Raises CannotPropagate for calls that depend on data, and ValueError for another
+    number of inputs.
+    """
+    found = graph.graph if isinstance(graph, GraphModule) else graph
+    owner = graph if isinstance(graph, GraphModule) else found.owning_module
+    run = _Propagation(evaluator or Evaluator(), owner, attributes or {}, check)
+    return run.run(found, [meta_of(meta) if isinstance(meta, torch.Tensor) else meta for meta in input_metas])
+
+
+class _Propagation:
+    """One walk over a graph; `current` has what each node stands for by now, which in-place calls change."""
+
+    def __init__(self, evaluator: Evaluator, owner: Any, attributes: Mapping[str, Any], check: bool) -> None:
+        self.evaluator = evaluator
+        self.owner = owner
+        self.attributes = attributes
+        self.check = check
+        self.modes = current_modes()
+
+    def run(self, graph: Graph, inputs: Sequence[Any]) -> dict[Node, Any]:
+        placeholders = list(graph.find_nodes(op="placeholder"))
+        if len(placeholders) != len(inputs):
+            raise ValueError(f"the graph has {len(placeholders)} inputs, metas are given for {len(inputs)}")
+        current: dict[Node, Any] = dict(zip(placeholders, inputs, strict=True))
+        metas: dict[Node, Any] = {}
+        written = False
+        for node in graph.nodes:
+            changed: Mapping[Node, TensorMeta] = {}
+            trial: Trial | None = None
+            if node.op == "output":
+                current[node] = argument_of(node.args[0], current)
+            elif node.op == "get_attr":
+                current[node] = _as_meta(self._object(str(node.target)))
+            elif node.op == "call_module":
+                current[node] = self._module(node, current)
+            elif node.op != "placeholder":
+                current[node], changed, trial = self._call(node, current)
+            metas[node] = current[node]
+            if self.check and node.op != "output":
+                _compare(node, metas[node], trial, written)
+            current.update(changed)
+            written = written or bool(changed)
+        return metas
+
+    def _call(self, node: Node, current: Mapping[Node, Any]) -> tuple[Any, Mapping[Node, TensorMeta], Trial | None]:
+        try:
+            return derive(node, self.evaluator, current, node.meta.get(MODES) or self.modes)
+        except (DataDependent, Unsupported, OpError) as error:
+            raise CannotPropagate(f"{node.name} = {node.format_node()}: {error}") from error
+
+    def _module(self, node: Node, current: Mapping[Node, Any]) -> Any:
+        """What a module gives: its code is followed down to functions, as the graph does not."""
+        module = self._object(str(node.target))
+        if isinstance(module, GraphModule):
+            graph = module.graph
+        else:
+            graph = _Inlining().trace(module)
+        inner = _Propagation(self.evaluator, module, {}, check=False)
+        found = inner.run(graph, [current[part] if isinstance(part, Node) else part for part in node.args])
+        return found[graph.output_node()]
+
+    def _object(self, name: str) -> Any:
+        if name in self.attributes:
+            return self.attributes[name]
+        return operator.attrgetter(name)(self.owner)
+
+
+class _Inlining(Tracer):
+    """Follows the code of every module."""
+
+    def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
+        return False
+
+
+def derive(
+    node: Node, evaluator: Evaluator, current: Mapping[Node, Any], modes: Modes
+) -> tuple[Any, dict[Node, TensorMeta], Trial | None]:
+    """What a call node gives, as a structure of metas; what the nodes it writes to stand for afterwards; who says so.
+
+    Raises what Evaluator.evaluate raises.
+    """
+    if node.target is operator.getitem and isinstance(current.get(node.args[0]), tuple | list):  # type: ignore[arg-type]
+        return current[node.args[0]][node.args[1]], {}, None  # type: ignore[index]
+    owners = [used for used in _nodes_in((node.args, node.kwargs)) for leaf in leaves(current[used]) if _is_meta(leaf)]
+    args = tuple(argument_of(value, current) for value in node.args)
+    kwargs = tuple((name, argument_of(part, current)) for name, part in node.kwargs.items())
+    target: Target = ("method", node.target) if node.op == "call_method" else node.target
+    outcome = evaluator.evaluate(target, args, kwargs, modes)
+    given = [leaf for leaf in leaves((args, kwargs)) if _is_meta(leaf)]
+    changed = {owners[index]: meta for index, meta in outcome.mutated.items()}
+    return outcome.metas(given), changed, outcome.trial
+
+
+def argument_of(value: Any, current: Mapping[Node, Any]) -> Argument:
+    """A node's argument as an Evaluator is asked about it."""
+    if isinstance(value, Node):
+        return current[value]
+    if isinstance(value, slice):
+        return SliceArg(*(argument_of(part, current) for part in (value.start, value.stop, value.step)))
+    if isinstance(value, dict):
+        return DictArg((key, argument_of(part, current)) for key, part in value.items())
+    if isinstance(value, list):
+        return ListArg(argument_of(part, current) for part in value)
+    return tuple(argument_of(part, current) for part in value) if type(value) is tuple else value
+
+
+def _nodes_in(value: Any) -> Iterator[Node]:
+    """The nodes that an argument holds, in the order in which tensors are counted."""
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, dict):
+        yield from _nodes_in(tuple(value.values()))
+    elif isinstance(value, slice):
+        yield from _nodes_in((value.start, value.stop, value.step))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _nodes_in(part)
+
+
+def _is_meta(leaf: Any) -> bool:
+    return type(leaf) is TensorMeta
+
+
+def _as_meta(value: Any) -> Any:
+    return rebuilt(value, torch.Tensor, meta_of)
+
+
+def _compare(node: Node, derived: Any, trial: Trial | None, written: bool) -> None:
+    """Raise Contradiction if the node's own meta differs; after a write, autograd's facts are the storage's affair."""
+    key = next((key for key in (META, *NOTES) if node.meta.get(key) is not None), None)
+    if key is None:
+        return
+    noted = rebuilt(node.meta[key], (torch.Tensor, TensorMetadata), _plain)
+    facts = FACTS if key == META and not written else PLAIN_FACTS
+    left, right = leaves(derived), leaves(noted)
+    if len(left) != len(right):
+        difference = f"{len(left)} values, not {len(right)}"
+    else:
+        pairs = [pair for pair in zip(right, left, strict=True) if all(map(_is_meta, pair))]
+        difference = next(filter(None, (differing(*pair, facts) for pair in pairs)), "")
+    if difference:
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        by = f"as the rule of {name} says" if trial is None else f"as a trial of {trial.operator} shows"
+        raise Contradiction(node, derived, noted, difference, by)
+
+
+def _plain(noted: Any) -> TensorMeta:
+    """What torch's tools note, as a meta: shape, stride and type."""
+    stride = noted.stride() if isinstance(noted, torch.Tensor) else noted.stride
+    return TensorMeta(tuple(noted.shape), tuple(stride), noted.dtype)
+
+
+def _line(node: Node) -> str:
+    line = node.meta.get("line")
+    return "" if line is None else f'  File "{line.file}", line {line.line}, in {line.function}'
+
+
+def words(structure: Any) -> str:
+    """A structure of metas as a person would write it."""
+    if isinstance(structure, TensorMeta):
+        return structure.words
+    if isinstance(structure, tuple | list):
+        return f"({', '.join(map(words, structure))})"
+    return str(structure)

@@ -1,0 +1,252 @@
+"""Predicted and actual: whether what was said of a call is what the call did, and a graph run to find out.
+
+The outcome of each call comes with its node; who said it, and what follows from a mistake, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch.fx import Graph, Node
+from torch.fx.node import map_arg
+
+from passes.meta import TensorMeta, meta_of
+from passes.modes import Modes
+from passes.outcome import Arguments, Keywords, New, Outcome, Same, Target, Unsupported, leaves, rebuilt
+from passes.stand_ins import REAL
+from passes.trial import Findings
+
+FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "layout", "requires_grad", "is_conj", "is_neg")
+ROUGH_FACTS: Final = ("shape", "dtype")  # what stand-ins without data never get wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A call as it was evaluated, and its outcome."""
+
+    target: Target
+    args: Arguments
+    kwargs: Keywords
+    modes: Modes
+    outcome: Outcome
+
+    @property
+    def given(self) -> list[TensorMeta]:
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if type(leaf) is TensorMeta]
+
+
+class Mispredicted(Exception):
+    """A call did not do what was predicted. What a run had changed by then is as before."""
+
+    def __init__(self, prediction: Prediction, words: str) -> None:
+        super().__init__(words)
+        self.prediction = prediction
+        self.words = words
+
+
+def disagreement(
+    predicted: Outcome,
+    found: Outcome,
+    facts: Sequence[str] = FACTS,
+    owner: Callable[[int], int] = lambda index: index,
+) -> str:
+    """In what two outcomes of a call differ, in words; "" if they agree.
+
+    A write that was predicted and not seen counts as agreement. `owner(i)` is the first of the tensors given
+    that shares memory with number i.
+    """
+    marked = [rebuilt(outcome.result, (New, Same), lambda _: "tensor") for outcome in (predicted, found)]
+    if _typed(marked[0]) != _typed(marked[1]):
+        return f"said to return {marked[0]}, returns {marked[1]}"
+    for said, seen in zip(predicted.tensors, found.tensors, strict=True):
+        if words := _memory(said, seen, owner):
+            return words
+        if isinstance(said, New) and isinstance(seen, New) and (words := differing(said.meta, seen.meta, facts)):
+            return words
+    for index, meta in found.mutated.items():
+        if index not in predicted.mutated:
+            return f"writes to argument {index}, which was not said"
+        if words := differing(predicted.mutated[index], meta, facts):
+            return f"argument {index} afterwards: {words}"
+    return ""
+
+
+def _typed(structure: Any) -> Any:
+    if isinstance(structure, tuple | list):
+        return type(structure), *map(_typed, structure)
+    return _number(structure)
+
+
+def _memory(said: New | Same, seen: New | Same, owner: Callable[[int], int]) -> str:
+    """How the memory of a result differs."""
+    words = [_memory_words(said, owner), _memory_words(seen, owner)]
+    return "" if words[0] == words[1] else f"said to be {words[0]}, is {words[1]}"
+
+
+def _memory_words(tensor: New | Same, owner: Callable[[int], int]) -> str:
+    if isinstance(tensor, Same):
+        return f"argument {tensor.index} itself"
+    return "new" if tensor.alias_of is None else f"memory of argument {owner(tensor.alias_of)}"
+
+
+def differing(said: TensorMeta, seen: TensorMeta, facts: Sequence[str] = FACTS) -> str:
+    """The first fact in which metas differ; symbols count as what they are for the call that was captured."""
+    if said is seen:
+        return ""
+    for name in facts:
+        left, right = _numbers(getattr(said, name)), _numbers(getattr(seen, name))
+        if left != right:
+            return f"{name} said to be {left}, is {right}"
+    return ""
+
+
+def _numbers(fact: Any) -> Any:
+    return tuple(map(_number, fact)) if isinstance(fact, tuple) else _number(fact)
+
+
+def _number(size: Any) -> Any:
+    return size.node.hint if isinstance(size, torch.SymInt) else size
+
+
+class CheckedRun:
+    """One run of a graph, operator by operator, that compares what comes with what was predicted.
+
+    `prediction(node)` is None for nodes that need no look. Writes to inputs are undone if a mistake is found,
+    unless autograd has noted them.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        attributes: Mapping[str, Any],
+        prediction: Callable[[Node], Prediction | None],
+        failed: Callable[[Node, Exception], None],
+    ) -> None:
+        self.graph = graph
+        self.attributes = attributes
+        self.prediction = prediction
+        self.failed = failed
+        self.seen: list[Prediction] = []  # predictions that were right
+        self.mistake: Mispredicted | None = None  # one that was found when nothing could be undone any more
+        self._saved: dict[int, tuple[Any, Any]] = {}
+        self._outside: set[int] = set()
+        self._undoable = True
+
+    def run(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """The outputs. Raises Mispredicted, when all is as before, and what operators raise."""
+        values: dict[Node, Any] = {}
+        rest = iter(inputs)
+        random = torch.get_rng_state()
+        self._outside = {_memory_of(value) for value in (*inputs, *self.attributes.values()) if _has_memory(value)}
+        for node, dying in _with_last_uses(self.graph):
+            if node.op == "placeholder":
+                values[node] = next(rest)
+            elif node.op == "get_attr":
+                values[node] = self.attributes[str(node.target)]
+            elif node.op == "output":
+                return tuple(map_arg(node.args[0], values.__getitem__))
+            else:
+                mistake = self._step(node, values)
+                if mistake is not None and self._undoable:
+                    self._undo(random)
+                    raise mistake
+                self.mistake = self.mistake or mistake
+            for used in dying:
+                del values[used]
+        raise AssertionError("a graph ends with its output")
+
+    def _step(self, node: Node, values: dict[Node, Any]) -> Mispredicted | None:
+        """Run one call; gives the mistake that was made about it."""
+        args = map_arg(node.args, values.__getitem__)
+        kwargs = map_arg(node.kwargs, values.__getitem__)
+        prediction = self.prediction(node)
+        given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        self._save(given, prediction)
+        look = None if prediction is None or self.mistake is not None else _Look.at(prediction, given)
+        try:
+            if node.op == "call_method":
+                values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
+            else:
+                function = self.attributes[str(node.target)] if node.op == "call_module" else node.target
+                values[node] = function(*args, **kwargs)  # type: ignore[operator]
+        except Exception as error:
+            self.failed(node, error)
+            raise
+        if look is None:
+            return None
+        words = look.compare(values[node])
+        if not words:
+            self.seen.append(look.prediction)
+        return Mispredicted(look.prediction, words) if words else None
+
+    def _save(self, given: Sequence[torch.Tensor], prediction: Prediction | None) -> None:
+        """Keep what a call is about to overwrite in tensors from outside."""
+        for index in () if prediction is None else prediction.outcome.mutated:
+            if index >= len(given) or not _has_memory(given[index]) or _memory_of(given[index]) not in self._outside:
+                continue
+            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+                self._undoable = False
+            storage = given[index].untyped_storage()
+            self._saved.setdefault(_memory_of(given[index]), (storage, storage.clone()))
+
+    def _undo(self, random: torch.Tensor) -> None:
+        for storage, before in self._saved.values():
+            storage.copy_(before)
+        torch.set_rng_state(random)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a call was given, to be compared with what comes of it."""
+
+    prediction: Prediction
+    findings: Findings
+    versions: list[int | None]
+    owners: list[int]
+
+    @staticmethod
+    def at(prediction: Prediction, given: Sequence[torch.Tensor]) -> _Look | None:
+        """None where the tensors are not those that the prediction is about: an earlier one was wrong."""
+        try:
+            metas = [meta_of(tensor) for tensor in given]
+        except NotImplementedError:
+            return None
+        expected = prediction.given
+        if len(expected) != len(metas) or any(map(differing, expected, metas)):
+            return None
+        memories = [_memory_of(tensor) if _has_memory(tensor) else id(tensor) for tensor in given]
+        versions = [None if tensor.is_inference() else tensor._version for tensor in given]
+        findings = Findings(REAL, list(zip(metas, given, strict=True)))
+        return _Look(prediction, findings, versions, [memories.index(memory) for memory in memories])
+
+    def compare(self, result: Any) -> str:
+        try:
+            found = Outcome(self.findings.describe(result), self.findings.mutated(self.versions))
+        except Unsupported:
+            return ""
+        return disagreement(self.prediction.outcome, found, owner=self.owners.__getitem__)
+
+
+def _has_memory(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_nested
+
+
+def _memory_of(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _with_last_uses(graph: Graph) -> Iterator[tuple[Node, list[Node]]]:
+    """Each node with the nodes whose values it is the last to use, itself if nobody uses it."""
+    last: dict[Node, Node] = {}
+    for node in graph.nodes:
+        last[node] = node
+        for used in node.all_input_nodes:
+            last[used] = node
+    dying: dict[Node, list[Node]] = {}
+    for used, node in last.items():
+        dying.setdefault(node, []).append(used)
+    for node in graph.nodes:
+        yield node, dying.get(node, [])

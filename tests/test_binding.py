@@ -1,0 +1,171 @@
+"""Calls as the tracer makes them, bound to the names under which they are recorded, and answered by those rules."""
+
+import operator
+
+import pytest
+import torch
+
+from passes.meta import TensorMeta, meta_of
+from passes.modes import Modes
+from passes.outcome import ListArg, New, Same, SliceArg
+from passes.record.modes import FunctionMode
+from passes.record.naming import named_arguments, operator_name
+from passes.record.values import Wrapped
+from passes.rules.binding import bindings
+from passes.rules.book import Rulebook
+from tests.evaluation import encode
+from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
+
+X = torch.linspace(-1, 1, 6).reshape(2, 3)
+ROW = torch.ones(3)
+WHOLE = torch.arange(1, 7).reshape(2, 3)
+MASK = X > 0
+
+
+def recorded(target, args, kwargs):
+    """The calls that the recorder sees: names of operators, with arguments by name."""
+    seen = []
+
+    def see(level, function, given, keywords):
+        seen.append((operator_name(function), named_arguments(function, given, keywords)))
+        return function(*given, **keywords)
+
+    with FunctionMode(see):
+        if isinstance(target, tuple):
+            getattr(args[0], target[1])(*args[1:], **kwargs)
+        else:
+            target(*args, **kwargs)
+    return seen
+
+
+CALLS = [
+    (torch.add, (X, ROW), {"alpha": 2}),
+    (torch.Tensor.add, (X, 1), {}),
+    (("method", "transpose"), (X, 0, 1), {}),
+    (("method", "view"), (X, 3, 2), {}),
+    (("method", "view"), (X, (3, 2)), {}),
+    (("method", "view"), (X, [3, 2]), {}),
+    (("method", "view"), (X, torch.Size((3, 2))), {}),
+    (("method", "view"), (X, torch.int32), {}),
+    (("method", "permute"), (X, 1, 0), {}),
+    (("method", "expand"), (ROW, 2, -1), {}),
+    (("method", "sum"), (X,), {"dim": -1, "keepdim": True}),
+    (("method", "to"), (X, torch.float64), {}),
+    (("method", "masked_fill"), (X, MASK, 0.0), {}),
+    (torch.cat, ([X, X],), {"dim": -1}),
+    (torch.where, (MASK, X, 0.0), {}),
+    (torch.gather, (X,), {"dim": 1, "index": WHOLE % 3}),
+    (torch.zeros, (2, 3), {"dtype": torch.float64}),
+    (torch.zeros, ((2, 3),), {}),
+    (torch.arange, (5,), {}),
+    (torch._C._nn.linear, (X, torch.ones(4, 3)), {}),
+    (torch._C._nn.scaled_dot_product_attention, (X[None], X[None], X[None]), {"is_causal": True}),
+    (torch.layer_norm, (X, (3,), ROW, None), {}),
+    (operator.getitem, (X, 0), {}),
+    (operator.getitem, (X, (slice(None), None, ..., 1)), {}),
+    (operator.getitem, (X, (slice(0, 1), WHOLE % 2)), {}),
+    (operator.getitem, (X, MASK), {}),
+    *((operation, (X, ROW), {}) for operation in (operator.add, operator.sub, operator.truediv, operator.pow, operator.lt)),
+    *((operation, (WHOLE, 2), {}) for operation in (operator.floordiv, operator.mod, operator.and_, operator.eq)),
+    *((operation, (2, WHOLE), {}) for operation in (operator.add, operator.sub, operator.mul, operator.floordiv)),
+    *((operation, (2, WHOLE), {}) for operation in (operator.mod, operator.pow, operator.and_, operator.lt, operator.ge)),
+    *((operation, (X.clone(), 2), {}) for operation in (operator.iadd, operator.imul, operator.itruediv)),
+    (operator.invert, (MASK,), {}),
+    *((operation, (X,), {}) for operation in (operator.neg, abs)),
+    (getattr, (X, "T"), {}),
+    (getattr, (X, "mT"), {}),
+]  # fmt: skip
+
+
+def comparable(value):
+    if isinstance(value, Wrapped):
+        return Wrapped, value.number
+    if isinstance(value, list | tuple) and not isinstance(value, SliceArg):
+        return [comparable(part) for part in value]
+    return value
+
+
+@pytest.mark.parametrize(("target", "args", "kwargs"), CALLS, ids=lambda value: getattr(value, "__name__", None))
+def test_calls_are_bound_as_they_are_recorded(target, args, kwargs):
+    ((name, named),) = recorded(target, args, kwargs)
+    given, keywords = encode(args), tuple((key, encode(value)) for key, value in kwargs.items())
+    binding = next(bindings(target, given, keywords))
+    assert binding.op == name
+    assert binding.parameters == tuple(named)
+    expected = [comparable(encode(value)) for value in named.values()]
+    assert [comparable(value) for value in binding.values(given, keywords)] == expected
+
+
+def test_one_binding_serves_all_calls_with_such_arguments():
+    given = (meta_of(X), 3, 2)
+    binding = next(bindings(("method", "view"), given, ()))
+    assert binding.values((meta_of(ROW), 1, 3), ()) == (meta_of(ROW), (1, 3))
+
+
+def test_keys_of_indexing_are_handed_over_unchanged():
+    key = (SliceArg(None, 2, None), None, ..., meta_of(WHOLE))
+    (self, handed) = next(bindings(operator.getitem, (meta_of(X), key), ())).values((meta_of(X), key), ())
+    assert self is meta_of(X)
+    assert handed == key
+    assert type(handed[0]) is SliceArg
+
+
+def test_places_are_those_of_the_tensors_in_the_call():
+    keywords = (("dim", 1), ("index", meta_of(WHOLE)))
+    places = next(bindings(torch.gather, (meta_of(X),), keywords)).places
+    assert (places["self"], places["index"]) == (0, 1)
+    listed = (ListArg((meta_of(X), meta_of(X))), meta_of(WHOLE), meta_of(X))
+    assert list(next(bindings(torch.linalg.multi_dot, listed[:1], ())).places.values()) == [0]
+    places = next(bindings(torch.where, (meta_of(MASK), meta_of(X), meta_of(X)), ())).places
+    assert list(places.values()) == [0, 1, 2]
+
+
+@pytest.fixture
+def rules(tmp_path):
+    return Rulebook(book(tmp_path, RELU, NEG, TIMES, RECIPROCAL, IN_PLACE, rule("torch.sub", "other", "alpha")))
+
+
+def meta(outcome):
+    assert isinstance(outcome.result, New)
+    return outcome.result.meta
+
+
+def test_a_method_is_answered_by_the_rule_of_the_function(rules):
+    x = meta_of(X)
+    assert meta(rules.answer(("method", "relu"), (x,), (), Modes())).shape == (2, 3)
+    assert meta(rules.answer(torch.neg, (x,), (), Modes())).shape == (2, 3)
+    assert meta(rules.answer(operator.sub, (x, 1), (), Modes())).shape == (2, 3)
+    assert rules.answer(torch.exp, (x,), (), Modes()) is None
+
+
+def test_a_number_on_the_left(rules):
+    x = meta_of(WHOLE)
+    assert meta(rules.answer(operator.mul, (2, x), (), Modes())).dtype is torch.int64
+    assert meta(rules.answer(operator.truediv, (2, x), (), Modes())).dtype is torch.float32
+    written = rules.answer(operator.imul, (x, 2), (), Modes())
+    assert written.result == Same(0)
+    assert written.mutated == {0: x}
+
+
+def test_outside_the_domain_nothing_is_said_and_the_reason_is_told(rules):
+    def why(target, *args, modes=Modes()):  # noqa: B008
+        assert rules.answer(target, args, (), modes) is None
+        return rules.why_not(target, args, (), modes).reason
+
+    x = meta_of(X)
+    assert why(torch.relu, x.replace(dtype=torch.float16)) == "self is outside the domain"
+    assert why(torch.relu, x.replace(device=torch.device("meta"))) == "self is outside the domain"
+    assert why(torch.relu, x, modes=Modes(autocast=True)) == "autocast"
+    assert why(torch.relu, x, modes=Modes(default_dtype=torch.float64)) == "another default dtype"
+    assert why(torch.exp, x) == "no rule"
+    assert why(operator.mul, x, TensorMeta((5,), (1,))).startswith("the rule has no answer: sizes do not")
+
+
+def test_after_quarantine_neither_name_is_answered(rules):
+    x = meta_of(X)
+    found = rules.quarantine(torch.relu, "wrong", (x,), ())
+    assert found.op == "torch.relu"
+    for target in (torch.relu, ("method", "relu")):
+        assert rules.answer(target, (x,), (), Modes()) is None
+    assert rules.why_not(torch.relu, (x,), (), Modes()).reason.startswith("quarantined")
+    assert rules.answer(operator.neg, (x,), (), Modes()) is not None

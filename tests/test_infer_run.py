@@ -1,0 +1,189 @@
+"""Inference runs: a book from a corpus, the same whoever does the work, resumed, and not lost with one operator."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from passes.infer import desk
+from passes.infer.engines import ENGINES, local
+from passes.infer.preconditions import with_preconditions
+from passes.infer.run import Job, calls_of, infer, tasks_of
+from passes.infer.worker import Laboratory
+from passes.meta import TensorMeta
+from passes.record import Corpus, record
+from passes.record.calls import Failure
+from passes.rules.answer import Answerer
+from passes.rules.book import Rulebook
+from passes.rules.generate import Refused
+from tracer.commands.application import application
+
+TRIALS = 40
+SIZES = ((2, 3), (4, 1), (3, 3), (5, 2), (1, 6), (2, 3, 4), (3, 1, 2), (7,))
+
+
+def program() -> None:
+    for size in SIZES:
+        for x in (torch.rand(size), torch.rand(size[::-1]).permute(*reversed(range(len(size))))):
+            torch.relu(x)
+            x.sum(dim=0), x.sum(dim=(-1,), keepdim=True)
+            for rows in (0, 1, 3):
+                torch.relu(x[:rows])
+    for left in SIZES[:5]:
+        for right in SIZES[:5]:
+            try:
+                torch.rand(left) @ torch.rand(right)
+            except RuntimeError:
+                pass
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "corpus"
+    with record(folder):
+        program()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def book(corpus: Path) -> Path:
+    """A book with the rules of two operators, made by two processes."""
+    folder = corpus.parent / "book"
+    ended = command("infer", corpus, "-o", folder, "--ops", "relu,sum.dim_IntList", "--jobs", "2", "--trials", TRIALS)
+    assert ended.exit_code == 0, ended.output
+    return folder
+
+
+def command(*words: object) -> Any:
+    return CliRunner().invoke(application, list(map(str, words)))
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.json"))}
+
+
+def test_a_book_answers_for_calls_that_were_never_recorded(book: Path):
+    (rule,) = Rulebook(book).rules("aten::sum.dim_IntList", "aten")
+    meta = TensorMeta((6, 9), (1, 6))
+    outcome = Answerer(rule).answer({"self": meta, "dim": (1,), "keepdim": True, "dtype": None})
+    assert outcome is not None and outcome.result.meta is TensorMeta((6, 1), (1, 1))
+    assert rule.provenance.calls >= len(SIZES) and rule.provenance.trials >= TRIALS
+
+
+def test_a_run_is_resumed_and_gives_the_same_again(corpus: Path, book: Path, tmp_path: Path):
+    before = files(book)
+    kept = command("infer", corpus, "-o", book, "--ops", "relu,sum.dim_IntList", "--trials", TRIALS, "--json")
+    assert (json.loads(kept.stdout)["kept"], json.loads(kept.stdout)["studies"]) == (2, [])
+    (book / "aten/aten/relu.json").unlink()
+    words = ("infer", corpus, "-o", book, "--ops", "relu,sum.dim_IntList", "--trials", TRIALS, "--jobs", "1", "--json")
+    again = json.loads(command(*words).stdout)
+    assert [study["op"] for study in again["studies"]] == ["aten::relu"]
+    assert files(book) == before
+    assert command("infer", corpus, "-o", book, "--ops", "sum.dim_IntList", "--seed", "1", "--engine", "no").exit_code == 2
+
+
+def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
+    with record(tmp_path / "more"):
+        torch.relu(torch.rand(11, 13))
+    job = Job((str(corpus),))
+    (one,) = tasks_of(job, "relu", ("aten",))
+    (other,) = tasks_of(Job((str(corpus), str(tmp_path / "more"))), "relu", ("aten",))
+    (seeded,) = tasks_of(Job((str(corpus),), seed=1), "relu", ("aten",))
+    assert len({one.hash, other.hash, seeded.hash}) == 3
+    assert tasks_of(job, "relu", ("aten",)) == [one]
+    assert [task.rows for task in tasks_of(job)] == sorted((task.rows for task in tasks_of(job)), reverse=True)
+
+
+def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):
+    fit, held = calls_of([str(corpus)], "aten::relu", "aten", held_out=0.3)
+    everything, none = calls_of([str(corpus)], "aten::relu", "aten")
+    assert not none and held and len(fit) + len(held) == len(everything) == len(set(map(repr, everything)))
+    assert not {repr(call.arguments) for call in fit} & {repr(call.arguments) for call in held}
+    assert len(calls_of([str(corpus)], "aten::relu", "aten", most=5)[0]) == 5
+
+
+def test_an_operator_that_takes_too_long_is_ended_and_the_others_are_not_lost(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(desk, "STARTING", 0.0)
+    job = Job((str(corpus),), trials=TRIALS, seconds=0.3)
+    task = tasks_of(job, "relu", ("aten",))[0]
+    (report,) = infer(tmp_path, job, [task], local.run, 1)
+    assert report.failure == "not done after 0.3 s"
+    assert Rulebook(tmp_path).operators() == []
+    with desk.Desk(Job((str(corpus),))) as one:
+        one.give(task)
+        os.killpg(os.getpgid(one._process.pid), signal.SIGKILL)
+        assert finished(one).failure == "the process was killed by SIGKILL"
+        assert not one.is_usable
+
+
+def finished(one: desk.Desk) -> Any:
+    report = one.take()
+    while report is None:
+        report = one.take()
+    return report
+
+
+def test_an_operator_whose_library_is_not_there_is_named(tmp_path: Path):
+    library = torch.library.Library("test_infer_run", "DEF")
+    library.define("unshipped(Tensor x) -> Tensor")
+    library.impl("unshipped", lambda x: x + 1, "CPU")
+    with record(tmp_path / "corpus"):
+        torch.ops.test_infer_run.unshipped.default(torch.rand(3))
+        torch.relu(torch.rand(3))
+    words = ("infer", tmp_path / "corpus", "-o", tmp_path / "book", "--ops", "unshipped,relu", "--level", "aten")
+    ended = command(*words, "--trials", 5, "--jobs", 1)
+    assert ended.exit_code == 1 and "test_infer_run::unshipped" in ended.output and "--import" in ended.output
+    assert Rulebook(tmp_path / "book").operators() == [("aten", "aten::relu")]
+
+
+def test_preconditions_are_learned_from_failures(corpus: Path):
+    calls, _ = calls_of([str(corpus)], "aten::mm", "aten")
+    assert any(isinstance(call.outcome, Failure) for call in calls)
+    book_rule = learned(corpus)
+    with Laboratory(forked=True) as laboratory:
+        rule = with_preconditions(book_rule, calls, laboratory, trials=200)
+    assert rule.raises
+    refused = 0
+    for call in calls:
+        try:
+            Answerer(rule).answer(call.arguments)
+        except Refused:
+            assert isinstance(call.outcome, Failure)
+            refused += 1
+    half, single = TensorMeta((3, 4), (4, 1), torch.float16), TensorMeta((4, 5), (5, 1))
+    with pytest.raises(Refused, match="RuntimeError"):
+        Answerer(rule).answer({"self": half, "mat2": single})
+
+
+def learned(corpus: Path) -> Any:
+    from passes.infer.study import Plan, study
+
+    calls, _ = calls_of([str(corpus)], "aten::mm", "aten")
+    with Laboratory(forked=True) as laboratory:
+        (rule,) = study("aten::mm", "aten", calls, laboratory, Plan(trials=TRIALS)).rules
+    return rule
+
+
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_cluster_gives_the_same_book(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
+    pytest.importorskip(package)
+    job = Job((str(corpus),), trials=TRIALS)
+    tasks = [task for name in ("relu", "sum.dim_IntList") for task in tasks_of(job, name, ("aten",))]
+    reports = list(infer(tmp_path, job, tasks, ENGINES[engine], 2))
+    assert sorted(report.op for report in reports) == ["aten::relu", "aten::sum.dim_IntList"]
+    assert all(report.failure is None for report in reports)
+    assert files(tmp_path) == files(book)
+
+
+def test_what_cannot_be_done_is_said(corpus: Path, tmp_path: Path):
+    assert command("infer", tmp_path / "nothing", "-o", tmp_path / "book").exit_code != 0
+    ended = command("infer", corpus, "-o", tmp_path / "book", "--ops", "no_such")
+    assert "no_such" in str(ended.exception) and not (tmp_path / "book").exists()
+    assert Corpus(corpus).operators()

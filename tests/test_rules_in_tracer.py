@@ -1,0 +1,228 @@
+"""Tracing with rules: they are asked first, what they lack is tried, and a wrong one does no harm."""
+
+import pytest
+import torch
+
+import tracer
+from passes.rules.language import RuleError
+from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
+from tracer.events import LOG
+from tracer.interpret.evaluator import EVALUATOR
+from tracer.reasons import TracerBug
+
+
+@pytest.fixture
+def use(tmp_path):
+    """Use a book of these rules until the test ends."""
+    before = EVALUATOR.book
+
+    def use_rules(*rules):
+        tracer.use_rulebook(book(tmp_path, *rules))
+        EVALUATOR.tally = type(EVALUATOR.tally)()
+        return tmp_path
+
+    yield use_rules
+    EVALUATOR.book = before
+
+
+def program(x):
+    y = torch.relu(x.t())
+    return y.sum(0), y
+
+
+X = torch.linspace(-1, 1, 6).reshape(2, 3)
+
+
+def test_rules_are_asked_before_anything_is_run(use):
+    use(RELU)
+    captured = tracer.capture(program)
+    for got, expected in zip(captured(X), program(X), strict=True):
+        assert got.equal(expected)
+    assert EVALUATOR.tally.by_rules == 1
+    assert {trial.operator for trial in EVALUATOR.tally.trials} == {"torch.Tensor.t", "torch.Tensor.sum"}
+
+
+def test_explain_tells_which_operators_had_no_rule(use):
+    use(RELU)
+    numbers = tracer.explain(program, X).numbers
+    assert "by rules    1  of 3 operators" in numbers
+    assert "1 x torch.Tensor.t: no rule" in numbers
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_right_rules_stay(use, strict):
+    use(RELU, NEG, TIMES, RECIPROCAL, IN_PLACE)
+
+    def many(x):
+        y = (-torch.relu(x) * x).neg()
+        y *= 2
+        return y, 2 / x, 2 * x, x * 2.5
+
+    captured = tracer.capture(many, strict=strict)
+    for _ in range(2):
+        for got, expected in zip(captured(X.clone()), many(X), strict=True):
+            torch.testing.assert_close(got, expected)
+    assert not LOG.recent("quarantine")
+    assert not EVALUATOR.tally.trials
+    assert tracer.counters().captures == 1
+
+
+WRONG = {
+    "shape": {"shape": "reordered(self.shape, (1, 0))", "stride": "contiguous(shape)"},
+    "stride": {"stride": "contiguous(self.shape)"},
+    "dtype": {"dtype": "float64"},
+    "offset": {"storage_offset": "1"},
+    "view": {"alias": "view self"},
+    "itself": {"alias": "same self"},
+    "gradient": {"requires_grad": "True"},
+}
+
+
+@pytest.mark.parametrize("facts", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("backend", ["eager", lambda module, inputs: module.forward], ids=["replayed", "compiled"])
+def test_a_wrong_rule_is_quarantined_and_the_answer_is_right(use, facts, backend):
+    use(rule("torch.relu", **facts))
+
+    def shape_of_it(x):
+        y = torch.relu(x.t())
+        return y, y.shape, y.dtype
+
+    captured = tracer.capture(shape_of_it, backend=backend)
+    for _ in range(2):
+        got, shape, dtype = captured(X)
+        assert got.equal(torch.relu(X.t()))
+        assert got.stride() == torch.relu(X.t()).stride()
+        assert (shape, dtype) == (got.shape, got.dtype)
+    (event,) = LOG.recent("quarantine")
+    assert event.details["rule"].startswith("relu(")
+    vanished = facts == {"alias": "same self"}  # confirmed at once: such a call is in no graph
+    assert tracer.counters().captures == (1 if vanished else 2)
+    assert [found.op for found in EVALUATOR.book.quarantined] == ["torch.relu"]
+    assert len(captured.entries) == 1
+
+
+def test_a_wrong_rule_about_what_is_never_run(use):
+    use(rule("torch.relu", shape="reordered(self.shape, (1, 0))", stride="contiguous(shape)"))
+
+    def only_the_shape(x):
+        return x + torch.relu(x).shape[0]
+
+    assert tracer.capture(only_the_shape)(X).equal(X + 2)
+    assert LOG.recent("quarantine")
+
+
+def test_what_was_written_before_a_mistake_is_written_once(use):
+    use(IN_PLACE, rule("torch.relu", dtype="float64"))
+
+    def writes(x):
+        x *= 2
+        return torch.relu(x)
+
+    captured, x = tracer.capture(writes), X.clone()
+    got = captured(x)
+    assert x.equal(X * 2)
+    assert got.equal(torch.relu(X * 2))
+    assert LOG.recent("quarantine")
+
+
+def test_random_numbers_are_drawn_once_for_a_call_made_anew(use):
+    use(rule("torch.relu", dtype="float64"))
+
+    def draws(x):
+        return torch.relu(x + torch.rand(3))
+
+    torch.manual_seed(3)
+    got = tracer.capture(draws)(X)
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    assert got.equal(draws(X))
+    assert after.equal(torch.get_rng_state())
+    assert LOG.recent("quarantine")
+
+
+def test_writes_that_autograd_noted_are_not_undone(use):
+    use(IN_PLACE, rule("torch.relu", dtype="float64"))
+    weight = torch.ones(3, requires_grad=True)
+
+    def writes(x, weight):
+        x *= weight
+        return torch.relu(x)
+
+    x = X.clone()
+    got = tracer.capture(writes)(x, weight)
+    got.sum().backward()
+    assert x.equal(X)
+    assert got.dtype is torch.float32
+    assert weight.grad.equal((X * (X > 0)).sum(0))
+    assert LOG.recent("quarantine")
+
+
+def test_strict_mode_finds_a_wrong_rule_before_the_graph_runs(use):
+    use(rule("torch.relu", stride="contiguous(self.shape)"))
+    with pytest.raises(TracerBug, match=r"a rule and its operator disagree: relu\(f32\[3, 2\].*stride said to be"):
+        tracer.capture(program, strict=True)(X)
+
+
+def test_later_calls_go_straight_to_the_graph(use):
+    use(RELU)
+    calls = []
+
+    def backend(module, inputs):
+        def compiled(*args):
+            calls.append(len(args))
+            return module(*args)
+
+        return compiled
+
+    captured = tracer.capture(program, backend=backend)
+    for _ in range(3):
+        captured(X)
+    assert len(calls) == 3
+    (entry,) = captured.entries
+    function = entry._entry.program
+    assert function.__globals__["graph"].__name__ == "compiled"
+    assert function.__code__.co_name == "program_program"
+
+
+def test_symbols_are_predicted_and_guarded(use):
+    use(RELU, TIMES, NEG)
+
+    def sizes(x):
+        return -(torch.relu(x) * x)
+
+    captured = tracer.capture(sizes)
+    for rows in (2, 3, 4, 5, 6):
+        x = torch.randn(rows, 3)
+        assert captured(x).equal(sizes(x))
+    assert tracer.counters().captures == 2
+    assert not EVALUATOR.tally.trials
+    assert not LOG.recent("quarantine")
+
+
+def test_no_rules_and_no_such_book(use, tmp_path):
+    use(RELU)
+    with pytest.raises(RuleError, match="is no rulebook"):
+        tracer.use_rulebook(tmp_path / "nothing")
+    assert EVALUATOR.book is not None
+    tracer.use_rulebook(None)
+    tracer.capture(program)(X)
+    assert EVALUATOR.tally.by_rules == 0
+
+
+@pytest.mark.parametrize("inference", [True, False])
+def test_tensors_of_inference_mode(use, inference):
+    use(RELU, TIMES, rule("torch.Tensor.view", "size", alias="view self", shape="literal(self.shape, size)", stride="contiguous(shape)"))
+
+    def views(x):
+        return (torch.relu(x) * 2).view(-1), x.view(-1), x.view(3, 2).is_inference()
+
+    with torch.inference_mode():
+        given = X.clone()
+    captured = tracer.capture(views)
+    with torch.inference_mode(inference):
+        for x in (X, given):
+            for got, expected in zip(captured(x), views(x), strict=True):
+                assert got is expected if isinstance(got, bool) else got.equal(expected)
+                assert isinstance(got, bool) or got.is_inference() == expected.is_inference()
+    assert not LOG.recent("quarantine")
+    assert EVALUATOR.tally.by_rules

@@ -1,0 +1,119 @@
+"""`audit`: where torch's own kernels for tensors without data are wrong, with a script that shows each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from passes.infer.audit import FAKE, META, RULE, Audit, audit, audit_text, file_name, shown
+from passes.infer.resolve import UnknownOperator
+from passes.infer.run import Job, Task, calls_of, tasks_of
+from passes.infer.worker import Laboratory
+from passes.record.calls import call_text
+from passes.rules.book import Rulebook
+from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+from tracer.commands.rules import DEFAULT_BOOK, BookOption
+
+MOST_CALLS = 600  # of one operator that are looked at
+
+
+def audit_operators(
+    ops: Annotated[str, typer.Argument(help="Operators: 'add*', several with commas.")] = "*",
+    corpora: Annotated[list[Path] | None, typer.Option("--corpus", help="Recorded calls; repeatable.")] = None,
+    book: BookOption = DEFAULT_BOOK,
+    trials: Annotated[int, typer.Option("--trials", help="New calls for each operator.", min=0)] = 100,
+    calls: Annotated[int, typer.Option("--calls", help="Recorded calls of each operator.", min=1)] = MOST_CALLS,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for scripts, each run to be sure.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the rules, FakeTensor and the meta device of calls, and compare with what the operators gave."""
+    if not corpora:
+        raise typer.BadParameter("name at least one corpus: `record opinfo -o DIR` makes one", param_hint="--corpus")
+    folders = tuple(map(str, corpora))
+    tasks = tasks_of(Job(folders), ops, ("aten",))
+    rules = Rulebook(book)
+    found: list[Audit] = []
+    scripts: dict[str, Path] = {}
+    for _ in with_progress(_audited(tasks, folders, rules, calls, trials, seed, found), len(tasks), "auditing"):
+        pass
+    if output is not None:
+        scripts = _write(output, [each for each in found if each.is_torch_wrong])
+    if as_json:
+        print_json([_facts(each) | {"script": scripts.get(each.op)} for each in found])
+        return
+    for each in found:
+        for line in audit_text(each):
+            typer.echo(line)
+        if each.op in scripts:
+            typer.echo(f"    shown by {scripts[each.op]}")
+    _summary(found)
+
+
+def _audited(
+    tasks: list[Task], folders: tuple[str, ...], book: Rulebook, most: int, trials: int, seed: int, found: list[Audit]
+) -> Iterator[str]:
+    """The name of each operator when it was audited; the audit is put into `found`."""
+    with ExitStack() as at_the_end:
+        laboratory = at_the_end.enter_context(Laboratory()) if trials else None
+        for task in tasks:
+            calls, _ = calls_of(folders, task.op, task.level, most=most)
+            try:
+                found.append(
+                    audit(task.op, task.level, book.rules(task.op, task.level), calls, laboratory, trials, seed)
+                )
+            except UnknownOperator as error:
+                typer.echo(f"{task.op}: {error}", err=True)
+            yield task.op
+
+
+def _write(folder: Path, audits: list[Audit]) -> dict[str, Path]:
+    """Write a script for each operator that one shows to be wrong."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Path] = {}
+    texts = (shown(each) for each in audits)
+    names = (each.op for each in audits)
+    for each, text, _ in zip(audits, texts, with_progress(names, len(audits), "showing"), strict=True):
+        if text is not None:
+            written[each.op] = folder / file_name(each)
+            written[each.op].write_text(text)
+    return written
+
+
+def _summary(audits: list[Audit]) -> None:
+    rows = []
+    for name in (RULE, FAKE, META):
+        witnesses = [each.witnesses[name] for each in audits]
+        wrong = [witness for witness in witnesses if witness.wrong]
+        rows.append(
+            (
+                name,
+                sum(witness.exact for witness in witnesses),
+                sum(witness.wrong for witness in witnesses),
+                sum(witness.silent for witness in witnesses),
+                len(wrong),
+                sum(witness.matters for witness in wrong),
+                sum("stride" in witness.differences for witness in wrong),
+            )
+        )
+    headings = ("who", "exact", "wrong", "silent", "ops wrong", "that matter", "in strides")
+    print_table(f"{len(audits)} operators", headings, rows)
+
+
+def _facts(found: Audit) -> dict[str, Any]:
+    return {
+        "op": found.op,
+        "calls": found.calls,
+        "witnesses": {
+            name: {key: value for key, value in asdict(witness).items() if key not in ("name", "example")}
+            | {"example": None if witness.example is None else call_text(witness.example)}
+            for name, witness in found.witnesses.items()
+        },
+    }

@@ -1,0 +1,170 @@
+"""`rules`: what a rulebook says of operators, how many it knows, and how it compares with others and with calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from passes.infer.run import Job, Task, read_log, tasks_of
+from passes.rules.answer import Answerer
+from passes.rules.book import SHIPPED, Rulebook
+from passes.rules.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
+from passes.rules.language import RuleError
+from passes.rules.rule import Rule, to_json
+from passes.rules.show import rule_text
+from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
+
+DEFAULT_BOOK: Final = SHIPPED / "torch-2.13-cpu"
+HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # where words are too long for a column
+BookOption = Annotated[Path, typer.Option("--book", help="Folder of the rulebook; the shipped one if not said.")]
+OpsOption = Annotated[str, typer.Option("--ops", help="Operators: 'add*', several with commas.")]
+
+application = typer.Typer(no_args_is_help=True, help="Read rules, compare them, check them.")
+
+
+@application.command()
+def show(
+    op: Annotated[str, typer.Argument(help="An operator, a pattern, or a part of the names of several.")],
+    book: BookOption = DEFAULT_BOOK,
+    source: Annotated[bool, typer.Option("--source", help="Show the code that is run instead.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The rules of an operator, each as a function with its evidence."""
+    rules = [rule for level, name in _matching(Rulebook(book), op) for rule in Rulebook(book).rules(name, level)]
+    if as_json:
+        print_json([to_json(rule) for rule in rules])
+    else:
+        typer.echo("\n\n".join(_source(rule) if source else rule_text(rule) for rule in rules))
+
+
+def _matching(book: Rulebook, wanted: str) -> list[tuple[str, str]]:
+    """The operators that are called so; else those of all overloads; else those whose names have this part."""
+    known = book.operators()
+    tests = (
+        lambda op: op == wanted or op.partition("::")[2] == wanted,
+        lambda op: fnmatchcase(op, wanted) or op.rpartition("::")[2].partition(".")[0] == wanted,
+        lambda op: op.removeprefix("torch.") == wanted,
+        lambda op: wanted in op,
+    )
+    for test in tests:
+        if found := [(level, op) for level, op in known if test(op)]:
+            return found
+    raise RuleError(f"no operator of {book.folder} is called {wanted!r} or like it; see `rules coverage`")
+
+
+def _source(rule: Rule) -> str:
+    return Answerer(rule).source.rstrip()
+
+
+@application.command()
+def coverage(
+    book: BookOption = DEFAULT_BOOK,
+    corpora: Annotated[list[Path] | None, typer.Option("--corpus", help="Count the calls of this corpus.")] = None,
+    ops: OpsOption = "*",
+    as_json: JsonOption = False,
+) -> None:
+    """How many operators, and calls of a corpus, the rules answer, by family; and what is not known, and why."""
+    found = Rulebook(book)
+    if corpora:
+        checked = list(_checked(found, corpora, ops, None))
+        unknown = [(each.level, each.name, _why_of(each)) for each in checked if each.answered < 1 or not each.exact]
+        rows = [_counts(each) for each in by_family(checked)]
+    else:
+        operators = [(level, op, family(found.rules(op, level))) for level, op in found.operators()]
+        log = read_log(found.folder)
+        unknown = [(level, op, _why(log.get((level, op)))) for level, op, kind in operators if kind == UNKNOWN_FAMILY]
+        unknown += [(*key, report.failure) for key, report in sorted(log.items()) if report.failure is not None]
+        counted = Counter((level, kind) for level, _, kind in operators)
+        rows = [
+            {"level": level, "family": kind, "operators": count} for (level, kind), count in sorted(counted.items())
+        ]
+    if as_json:
+        print_json(
+            {"families": rows, "unknown": [dict(zip(("level", "op", "why"), row, strict=True)) for row in unknown]}
+        )
+        return
+    _print_by_level(rows)
+    print_table(f"{len(unknown)} not known, or in part", ("level", "op", "why"), unknown)
+
+
+def _print_by_level(rows: list[dict[str, Any]]) -> None:
+    for level in dict.fromkeys(row["level"] for row in rows):
+        own = [{name: value for name, value in row.items() if name != "level"} for row in rows if row["level"] == level]
+        headings = [HEADINGS.get(name, name) for name in own[0]]
+        print_table(f"level {level}", headings, [tuple(row.values()) for row in own])
+
+
+def _why(report: Any) -> str:
+    return "depends on data, or no rule explains it" if report is None or report.clean else "refuted to the end"
+
+
+def _why_of(each: Checked) -> str:
+    if each.data_dependent and not each.unknown:
+        return "returns numbers read from data"
+    return f"{each.unknown} of {each.exact + each.wrong + each.unknown} calls"
+
+
+def _counts(each: Checked) -> dict[str, Any]:
+    words = ("level", "family", "operators", "perfect", "exact", "wrong", "unknown", "data_dependent", "refused")
+    return {word: getattr(each, word) for word in words} | {"answered": f"{100 * each.answered:.2f}%"}
+
+
+def _checked(book: Rulebook, corpora: list[Path], ops: str, level: str | None) -> Iterator[Checked]:
+    folders = tuple(map(str, corpora))
+    tasks = [task for task in tasks_of(Job(folders), ops) if level in (None, task.level)]
+    names = (task.op for task in tasks)
+    for task, _ in zip(tasks, with_progress(names, len(tasks), "checking"), strict=True):
+        yield _check(book, folders, task)
+
+
+def _check(book: Rulebook, folders: tuple[str, ...], task: Task) -> Checked:
+    return check_operator(book, folders, task.op, task.level)
+
+
+@application.command()
+def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
+    """What two rulebooks say differently. Exits with 1 if there is anything."""
+    found = list(differences(Rulebook(left), Rulebook(right)))
+    if as_json:
+        print_json([asdict(each) for each in found])
+    for each in [] if as_json else found:
+        if each.what == "operator":
+            typer.echo(f"{'-' if each.left else '+'} {each.op}")
+            continue
+        typer.echo(f"{each.op}: {each.what}")
+        for sign, text in (("-", each.left), ("+", each.right)):
+            if text:
+                typer.echo(f"    {sign} {text}")
+    if not found:
+        typer.echo("no difference", err=True)
+    raise typer.Exit(1 if found else 0)
+
+
+@application.command()
+def check(
+    book: Annotated[Path, typer.Argument(help="Folder of the rulebook.")],
+    corpora: Annotated[list[Path], typer.Argument(help="Corpora with the calls to check on.")],
+    ops: OpsOption = "*",
+    level: Annotated[str | None, typer.Option("--level", help="Only what was recorded at this level.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what the rules say with what was recorded, by family. Exits with 1 if anything is wrong."""
+    checked = list(_checked(Rulebook(book), corpora, ops, level))
+    wrong = [each for each in checked if each.wrong]
+    families = by_family(checked)
+    if as_json:
+        facts = [asdict(each) | {"answered": each.answered} for each in checked]
+        print_json({"families": [_counts(each) for each in families], "operators": facts})
+    else:
+        _print_by_level([_counts(each) for each in families])
+        for each in wrong:
+            said = ", ".join(f"{name} {count}" for name, count in each.differences.items())
+            typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {said}", err=True)
+            typer.echo(f"    {each.examples[0]}" if each.examples else "", err=True)
+    raise typer.Exit(1 if wrong else 0)

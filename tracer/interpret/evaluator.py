@@ -1,0 +1,99 @@
+"""The evaluator of the process, the rulebook it asks, and what happens when a rule turns out to be wrong.
+
+The book shipped for this version of torch is used from the start. The environment variable BYTEGRAPH_RULES
+names another folder, or is `off`; `use_rulebook` changes it while the process runs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from passes.evaluate import Evaluator
+from passes.meta import TensorMeta
+from passes.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
+from passes.rules.book import SHIPPED, Rulebook
+from passes.verify import FACTS, ROUGH_FACTS, Prediction, disagreement
+from tracer.events import Event, emit
+from tracer.reasons import TracerBug
+
+VARIABLE: Final = "BYTEGRAPH_RULES"
+OFF: Final = ("", "0", "off", "none")
+SHIPPED_BOOK: Final = SHIPPED / f"torch-{'.'.join(torch.__version__.split('.')[:2])}-cpu"
+
+
+def _book_at_start() -> Rulebook | None:
+    """The book that the environment names, else the one that is shipped for this torch, if there is one."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen is not None:
+        return None if chosen.lower() in OFF else Rulebook(chosen)
+    return Rulebook(SHIPPED_BOOK) if SHIPPED_BOOK.is_dir() else None
+
+
+EVALUATOR: Final = Evaluator(book=_book_at_start())
+"""One memo for all captures of the process."""
+
+
+def use_rulebook(folder: str | os.PathLike[str] | None = SHIPPED_BOOK) -> None:
+    """Predict with the rules in `folder` from now on, with none (None), or with those that are shipped.
+
+    For all later captures of the process; what is captured stays. The environment variable BYTEGRAPH_RULES
+    chooses for the start: a folder, or `off`. Raises RuleError, a ValueError, for a folder that holds no book;
+    the one before is kept then.
+    """
+    EVALUATOR.book = None if folder is None else Rulebook(Path(folder))
+
+
+def denied(prediction: Prediction) -> str:
+    """In what an operator that is run for comparison denies a prediction, in words; "" if it agrees, or cannot tell.
+
+    On real tensors every fact is compared; on fake ones, whose strides are wrong for some operators, only
+    shapes and types.
+    """
+    try:
+        found, real = EVALUATOR.tried(prediction.target, prediction.args, prediction.kwargs, prediction.modes)
+    except (OpError, DataDependent, Unsupported):
+        return ""
+    words = disagreement(prediction.outcome, found, FACTS if real else ROUGH_FACTS)
+    if real and not words:
+        EVALUATOR.prove(prediction.outcome)
+    return words
+
+
+def cross_checked(prediction: Prediction, raise_bugs: bool) -> Prediction:
+    """A prediction, after running the operator if a rule made it (strict mode).
+
+    A disagreement raises TracerBug if `raise_bugs`; else the rule is quarantined, and the call evaluated without.
+    """
+    if EVALUATOR.is_proven(prediction.outcome) or not prediction.outcome.tensors:
+        return prediction
+    words = denied(prediction)
+    if not words:
+        return prediction
+    target, args, kwargs, modes = prediction.target, prediction.args, prediction.kwargs, prediction.modes
+    if raise_bugs:
+        raise TracerBug(f"a rule and its operator disagree: {named(target, args)}: {words}")
+    quarantine(prediction, words)
+    return Prediction(target, args, kwargs, modes, EVALUATOR.evaluate(target, args, kwargs, modes))
+
+
+def quarantine(prediction: Prediction, words: str) -> None:
+    """Use the rules of an operator no more in this process, and say so."""
+    EVALUATOR.quarantine(prediction.target, prediction.args, prediction.kwargs, words)
+
+
+def _say(target: Any, args: Arguments, words: str) -> None:
+    emit(Event("quarantine", {"rule": named(target, args), "found": words}))
+
+
+def named(target: Any, args: Arguments) -> str:
+    """A call as a person would write it."""
+    name = target[1] if type(target) is tuple else getattr(target, "__name__", str(target))
+    metas = [leaf for leaf in leaves(args) if type(leaf) is TensorMeta]
+    return f"{name}({', '.join(meta.text for meta in metas)})"
+
+
+EVALUATOR.on_quarantine = _say
