@@ -1,4 +1,4 @@
-"""Rules against fake tensors: time of one evaluation, time of a first capture, and the share of operators told by rules.
+"""Rules against fake tensors: time of one evaluation and of a first capture; the share of operators told by rules.
 
 `python -m benchmarks.rules share [MODEL ...] [--book FOLDER]` lists, for each model of the zoo, which operators no
 rule told, and why; `python -m benchmarks.rules time [MODEL ...]` compares single evaluations.
@@ -28,7 +28,8 @@ from passes.verify import Prediction
 from tests import models
 from tracer.events import LOG
 from tracer.graph.annotate import PREDICTION
-from tracer.interpret.evaluator import EVALUATOR, SHIPPED_BOOK
+from tracer.interpret.evaluator import EVALUATOR
+from tracer.interpret.rulebook import SHIPPED_BOOK
 
 SHARE_LIMIT = 0.99
 REFUSALS = (OpError, DataDependent, Unsupported)
@@ -72,7 +73,7 @@ def share(name: str) -> Share:
 
 
 def evaluation_times(calls: Sequence[Prediction], book: Book) -> tuple[list[float], list[float]]:
-    """Seconds that each call takes by its rule, and on fake tensors: the best of five each, by turns, nothing cached."""
+    """Seconds that each call takes by its rule, and on fake tensors: the best of five each, by turns."""
     fakes = FakeStandIns()
     by_rule, by_fake = [], []
     for call in calls:
@@ -152,10 +153,13 @@ def _print_shares(names: Sequence[str]) -> None:
     for name in names:
         try:
             found.append(share(name))
-        except Exception as error:
+        except (*REFUSALS, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             print(f"{name}: {type(error).__name__}: {error}")
             continue
-        print(f"{found[-1].model:<24} {found[-1].by_rules:>5} of {found[-1].operators:<5} {found[-1].fraction:7.2%}", flush=True)
+        print(
+            f"{found[-1].model:<24} {found[-1].by_rules:>5} of {found[-1].operators:<5} {found[-1].fraction:7.2%}",
+            flush=True,
+        )
         for words in found[-1].wrong:
             print(f"    wrong rule: {words}")
     others: Counter[tuple[str, str]] = Counter()

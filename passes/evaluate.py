@@ -89,26 +89,36 @@ class Tally:
 class Evaluator:
     """Evaluates calls on metas, with a memo of its own. One is meant to serve a whole process.
 
-    `rules` are functions; the rulebook, if there is one, is asked after them. `book` may be replaced.
+    `rules` are functions; the rulebook, if there is one, is asked after them. `book` may be replaced;
+    `open_book` gives it when it is first needed.
     """
 
-    def __init__(self, rules: Sequence[Rule] = (), book: Book | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        book: Book | None = None,
+        open_book: Callable[[], Book | None] | None = None,
+    ) -> None:
         self.tally = Tally()
         self.on_quarantine: Callable[[Target, Arguments, str], object] = lambda target, args, reason: None
         self._rules = tuple(rules)
         self._book = book
+        self._open_book = open_book
         self._known: dict[tuple[Any, ...], Outcome] = {}
         self._proven: dict[int, Outcome] = {}
         self._fake: FakeStandIns | None = None
 
     @property
     def book(self) -> Book | None:
+        if self._open_book is not None:
+            opening, self._open_book = self._open_book, None
+            self._book = opening()
         return self._book
 
     @book.setter
     def book(self, book: Book | None) -> None:
         """Ask another rulebook from now on; what was found with the one before is forgotten."""
-        self._book = book
+        self._book, self._open_book = book, None
         self.forget()
 
     def evaluate(self, target: Target, args: Arguments, kwargs: Keywords = (), modes: Modes = Modes()) -> Outcome:  # noqa: B008
@@ -212,9 +222,10 @@ class Evaluator:
             outcome = rule(target, args, kwargs, modes)
             if outcome is not None:
                 return outcome
-        if self._book is None:
+        book = self.book
+        if book is None:
             return None
-        outcome = self._book.answer(target, args, kwargs, modes)
+        outcome = book.answer(target, args, kwargs, modes)
         if outcome is not None:
             self.tally.by_rules += 1
         return outcome
@@ -229,9 +240,7 @@ class Evaluator:
         self.quarantine(target, args, kwargs, "said to return its argument, returns another tensor")
         return None
 
-    def _completed(
-        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome
-    ) -> Outcome:
+    def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:
         """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides."""
         metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
         written = written_unseen(target, args, outcome)

@@ -87,9 +87,9 @@ def fact(target: Target, args: Arguments) -> tuple[Any] | None:
     if not args or type(args[0]) is not TensorMeta or args[0].stride is None:
         return None
     name = target[1] if type(target) is tuple and target[0] == "method" else FUNCTIONS.get(target)
-    answer = ANSWERS.get(name)
-    if answer is None:
+    if name is None or name not in ANSWERS:
         return None
+    answer = ANSWERS[name]
     if len(args) == 1:
         return (answer(args[0]),)
     sizes = INDEXED[name](args[0]) if name in INDEXED else ()

@@ -128,10 +128,7 @@ class _Propagation:
     def _module(self, node: Node, current: Mapping[Node, Any]) -> Any:
         """What a module gives: its code is followed down to functions, as the graph does not."""
         module = self._object(str(node.target))
-        if isinstance(module, GraphModule):
-            graph = module.graph
-        else:
-            graph = _Inlining().trace(module)
+        graph = module.graph if isinstance(module, GraphModule) else _Inlining().trace(module)
         inner = _Propagation(self.evaluator, module, {}, check=False)
         found = inner.run(graph, [current[part] if isinstance(part, Node) else part for part in node.args])
         return found[graph.output_node()]

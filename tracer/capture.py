@@ -215,7 +215,8 @@ def _finish(
 ) -> Capture:
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
     compiled = call = memory = first_run = None
-    refute(unrun(trace.predictions, trace.graph.graph))
+    watched = request.replays and not request.intents  # other backends are handed metas that were made sure of
+    refute(unrun(trace.predictions, trace.graph.graph) if watched else trace.predictions)
     if program.calls_graph:
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
@@ -230,8 +231,8 @@ def _finish(
     if trace.shapes is not None:  # after the backend, which may have assumed more of the sizes
         trace.shapes.finish(trace)
     with watch.stage("compile"):
-        if call is not None and any(unproven(node) is not None for node in trace.graph.graph.nodes):
-            first_run = FirstRun(trace.graph, call, request.replays and call is compiled)
+        if watched and call is not None and any(unproven(node) is not None for node in trace.graph.graph.nodes):
+            first_run = FirstRun(trace.graph, call)
         function = program.compile(call if first_run is None else first_run.graph)
         if first_run is not None:
             first_run.stand_before(function)  # pyright: ignore[reportArgumentType]

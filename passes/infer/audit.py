@@ -74,8 +74,8 @@ def audit(
     rules: Sequence[Rule],
     calls: Sequence[Call],
     laboratory: Laboratory | None,
-    trials: int,
-    seed: int,
+    trials: int = 0,
+    seed: int = 0,
 ) -> Audit:
     """Question all witnesses on recorded calls, and on as many trials as asked for. Raises UnknownOperator."""
     resolve(op, level)
@@ -84,17 +84,16 @@ def audit(
     if laboratory is not None and trials and plain:
         drawn = list(variants(plain, random.Random(f"{seed} {level} {op}"), trials))
         made += [seen for seen in laboratory.observe_all(op, level, drawn) if isinstance(seen, Call)]
-    usable = sorted(filter(_is_usable, made), key=_size)
-    fake = FakeStandIns()
+    usable = sorted(filter(is_usable, made), key=_size)
     by_name: dict[str, Say] = {
         RULE: _says_rule(Answers(rules)),
-        FAKE: lambda call: _says_torch(fake, call),
+        FAKE: fake_says(),
         META: lambda call: _says_torch(BARE, call),
     }
     return Audit(op, level, len(usable), {name: questioned(name, say, usable) for name, say in by_name.items()})
 
 
-def _is_usable(call: Call) -> bool:
+def is_usable(call: Call) -> bool:
     """Calls that gave tensors, of tensors that share nothing: the stand-ins do not."""
     if isinstance(call.outcome, Failure) or has_numbers(call.outcome.result):
         return False
@@ -160,6 +159,12 @@ def _without_idle_strides(outcome: Outcome) -> Outcome:
 
 def _says_rule(answers: Answers) -> Say:
     return lambda call: answers.answer(call.arguments)
+
+
+def fake_says() -> Say:
+    """What FakeTensor says of calls."""
+    stand_ins = FakeStandIns()
+    return lambda call: _says_torch(stand_ins, call)
 
 
 def _says_torch(stand_ins: StandIns, call: Call) -> Outcome | None:

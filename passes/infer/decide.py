@@ -15,6 +15,7 @@ from passes.infer.guards import Guard
 from passes.rules.rule import UNKNOWN, Case, Cases
 
 MOST_CASES: Final = 9
+MOST_ALIKE: Final = 2  # cases with one answer: more are guards that pick what they know, not what matters
 MOST_CANDIDATES: Final = 60
 MOST_GUARDS: Final = 400
 PAIRED: Final = 40  # guards that are tried two at a time
@@ -46,6 +47,9 @@ def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) 
             cases.append(Case("", UNKNOWN))
             return tuple(cases)
         guard, answer = step
+        if answer != UNKNOWN and sum(case.answer == answer for case in cases) >= MOST_ALIKE:
+            cases.append(Case("", UNKNOWN))
+            return tuple(cases)
         cases.append(Case(guard.text, answer))
         remaining &= ~guard.holds
     return tuple(cases) or (Case("", UNKNOWN),)

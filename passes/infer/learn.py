@@ -23,6 +23,8 @@ from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf, Opaque
+from passes.rules.language import PRIMITIVES
+from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Case, Cases, Domain, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
@@ -146,9 +148,7 @@ def _kind(each: Observation) -> Any:
 
 
 def is_row_major(meta: TensorMeta) -> bool:
-    from passes.rules.primitives.layouts import contiguous
-
-    return meta.stride == contiguous(meta.shape)
+    return meta.stride == layouts.contiguous(meta.shape)
 
 
 def hash_of(calls: Sequence[Call]) -> str:
@@ -159,8 +159,6 @@ def hash_of(calls: Sequence[Call]) -> str:
 
 def layouts_of(found: Sequence[Observation]) -> set[str]:
     """Which layouts the tensors had."""
-    from passes.rules.primitives import layouts, questions
-
     said: set[str] = set()
     tests = (
         ("contiguous", layouts.is_contiguous),
@@ -394,8 +392,6 @@ def _views(terms: Terms) -> Iterator[Term]:
     yield from terms.applications(hypotheses.VIEWS)
     if terms.sample.extra:
         chunks = list(terms.applications(("chunk_size",)))
-        from passes.rules.language import PRIMITIVES
-
         number = next(term for term in terms.of("Int") if term.text == "i")
         for size in chunks:
             tensor, _, dim = size.text[len("chunk_size(") : -1].split(", ")

@@ -6,7 +6,9 @@ under it: what is not surely refused is not said to be.
 
 from __future__ import annotations
 
+import math
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +25,10 @@ from passes.rules.answer import Answerer
 from passes.rules.generate import Refused
 from passes.rules.rule import Case, Cases, Rule, always
 
-LEAST: Final = 4  # calls that a case must have refused, when it is found and again when it is checked
+LEAST: Final = 4  # calls that a case must refuse, of those it is found in and of those it is checked on
+CHANCE: Final = 1e-4  # that as many calls as a case refuses all fail for other reasons, at most
+# What of guards tells of single sizes and of layout: no operator refuses those, but what has them may fail by accident.
+ACCIDENTAL: Final = re.compile(r"\.shape\[|storage_offset|stride|contiguous|dense|channels_last|repeats|requires_grad")
 MOST_CASES: Final = 6
 MOST_CALLS: Final = 1500  # that cases are found in
 MOST_BASES: Final = 300  # calls that trials are made from
@@ -69,13 +74,16 @@ def _found(rule: Rule, calls: Sequence[Call]) -> Cases:
         return ()
     columns = {name: [call.arguments[name] for call in calls] for name in rule.parameters}
     sample = Sample(columns, len(calls))
-    guards, everything = guards_of(sample), sample.everything
+    guards = [guard for guard in guards_of(sample) if not ACCIDENTAL.search(guard.text)]
+    everything = sample.everything
     rows = {error: bits(each == error for each in errors) for error in Counter(filter(None, errors))}
     cases: list[Case] = []
     open_rows = dict(rows)
     while len(cases) < MOST_CASES:
         found = [
-            (guard, error) for error, failing in open_rows.items() for guard in _pure(guards, everything, rows[error], failing)
+            (guard, error)
+            for error, failing in open_rows.items()
+            for guard in _pure(guards, everything, rows[error], failing)
         ]
         if not found:
             break
@@ -96,18 +104,26 @@ def _rank(guard: Guard, left: int) -> tuple[float, float, str]:
 
 
 def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], known: Sequence[Call]) -> bool:
-    """Whether new calls are refused as the case says, no call that worked is, and no answer is lost."""
+    """Whether new calls are refused as the case says, no call that worked is, and no answer is lost.
+
+    And whether it refuses more than calls that fail as often as these do would by accident.
+    """
+    inside = [call for call in (*checking, *known) if _is_inside(rule, call)]
+    failed = sum(isinstance(call.outcome, Failure) for call in inside)
+    if failed in (0, len(inside)):
+        return False
     refusing, silent = Answerer(replace(rule, raises=(case,))), Answerer(replace(rule, raises=()))
-    right = 0
-    for number, call in enumerate((*checking, *known)):
-        failed = isinstance(call.outcome, Failure)
+    anew = frozenset(map(id, checking))
+    right: list[Call] = []
+    for call in inside:
         try:
             said = refusing.answer(call.arguments)
         except Refused:
-            if not failed:
+            if not isinstance(call.outcome, Failure):
                 return False
-            right += number < len(checking) and call.outcome.error == case.answer
+            right += [call] if call.outcome.error == case.answer else []
         else:
             if said is None and silent.answer(call.arguments) is not None:
                 return False  # the guard cannot be asked of this call, and hides the answer
-    return right >= LEAST
+    by_accident = math.log(CHANCE) / math.log(failed / len(inside))
+    return len(right) >= by_accident and sum(id(call) in anew for call in right) >= LEAST

@@ -30,6 +30,7 @@ NUMBERS: Final = (bool, int, float, complex)
 CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Int": ((0, 0.6), (1, 0.6), (-1, 0.6), (2, 0.9), (-2, 0.9), (-3, 1.1)),
     "Int?": ((None, 0.3),),
+    "Rank": ((1, 0.6), (2, 0.6), (3, 0.6)),
     "Bool": ((False, 0.2), (True, 0.3)),
     "Number": ((0, 0.5), (1, 0.6)),
     "Ints": (((), 1.0),),

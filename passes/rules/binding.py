@@ -95,14 +95,23 @@ NUMBER_FIRST: Final = frozenset(
     (torch.floor_divide, torch.remainder, torch.pow, torch.bitwise_left_shift, torch.bitwise_right_shift)
 )
 # Methods that compute what another one does, though they are recorded under a name of their own.
-SYNONYMS: Final = {
-    **{f"__{name}__": name for name in ("add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge", "neg", "abs", "matmul")},
-    **{"__truediv__": "div", "__pow__": "pow", "__mod__": "remainder", "__invert__": "bitwise_not", "__pos__": "positive"},
+SAME_NAMES: Final = "add sub mul eq ne lt le gt ge neg abs matmul"
+SYNONYMS: Final[dict[str, str]] = {
+    **{f"__{name}__": name for name in SAME_NAMES.split()},
     **{f"__{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
     **{f"__i{name}__": f"bitwise_{name}_" for name in ("and", "or", "xor")},
     **{f"__i{name}__": f"{name}_" for name in ("add", "sub", "mul")},
-    **{"__itruediv__": "div_", "__radd__": "add", "__rmul__": "mul", "type": "to", "true_divide": "div"},
-}  # fmt: skip
+    "__truediv__": "div",
+    "__itruediv__": "div_",
+    "__pow__": "pow",
+    "__mod__": "remainder",
+    "__invert__": "bitwise_not",
+    "__pos__": "positive",
+    "__radd__": "add",
+    "__rmul__": "mul",
+    "true_divide": "div",
+    "type": "to",
+}
 
 
 def called(target: Target, args: Arguments) -> tuple[Function | None, Arguments]:
@@ -165,11 +174,10 @@ def _equivalent(function: Function, args: Arguments) -> Iterator[Function]:
 
 def _takes_self_first(function: Function) -> bool:
     """Whether every schema that calls may follow begins with `self`; where there is none, nothing is known."""
-    name = getattr(function, "__name__", "")
+    if getattr(function, "__name__", "") == "type":
+        return True
     schemas = schemas_of(function)
-    return name == "type" or bool(schemas) and all(
-        schema.arguments and schema.arguments[0].name == "self" for schema in schemas
-    )
+    return bool(schemas) and all(schema.arguments and schema.arguments[0].name == "self" for schema in schemas)
 
 
 def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: bool) -> Binding:

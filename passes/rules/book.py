@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.evaluate import CONTAINER_TYPES, kinds, without_inference
+from passes.evaluate import CONTAINER_TYPES, CONTAINERS, kinds
 from passes.meta import TensorMeta
 from passes.modes import Modes
 from passes.outcome import Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
@@ -201,7 +201,7 @@ def _in_inference(
     if modes.grad and not modes.inference and any(meta.requires_grad for meta in given):
         return None
     plain = modes._replace(grad=False, inference=False)
-    outcome = answer(target, without_inference(args), without_inference(kwargs), plain)
+    outcome = answer(target, _ordinary(args), _ordinary(kwargs), plain)
     if outcome is None:
         return None
 
@@ -215,6 +215,14 @@ def _in_inference(
         if (old := given[index])
     }
     return Outcome(rebuilt(outcome.result, New, made), mutated)
+
+
+def _ordinary(argument: Any) -> Any:
+    """An argument with ordinary tensors in the place of those made in inference mode."""
+    kind = type(argument)
+    if kind is TensorMeta:
+        return argument.replace(is_inference=False) if argument.is_inference else argument
+    return CONTAINERS[kind](map(_ordinary, argument)) if kind in CONTAINERS else argument
 
 
 def target_text(target: Target) -> str:
@@ -232,7 +240,9 @@ def read_title(folder: Path) -> Mapping[str, Any]:
     """What a book says of itself. Raises RuleError if it is none that can be read here."""
     path = folder / TITLE
     if not path.is_file():
-        raise RuleError(f"{folder} is no rulebook: it has no {TITLE}; `python -m tracer infer CORPUS -o BOOK` makes one")
+        raise RuleError(
+            f"{folder} is no rulebook: it has no {TITLE}; `python -m tracer infer CORPUS -o BOOK` makes one"
+        )
     found = _json(path)
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise RuleError(f"{path} is of another version; this program reads version {VERSION}")

@@ -16,7 +16,7 @@ from passes.meta import TensorMeta
 from passes.outcome import New, Outcome, Same
 from passes.rules import primitives
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
-from passes.rules.rule import UNKNOWN, Cases, Output, Rule, always, identifier
+from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
 
 Evaluation = Callable[..., Outcome | None]
 
@@ -118,8 +118,13 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     place = _shared_place(output)
     if place:
         yield f"{indent}_place = {_python(place)}"
+    views = old is None and made != ["new"]
+    if views:  # of a tensor that requires gradients, made without grad mode: it requires them, and has no history
+        yield f"{indent}_tracked = grad_mode or _alias != 'new'"
     for question, local in LOCALS.items():
         cases = getattr(output, question)
+        if views and question == "requires_grad":
+            cases = tuple(Case(_tracked(case.guard), _tracked(case.answer)) for case in cases)
         if place and cases == always(f"{place}.{question}"):
             yield f"{indent}{local} = _place.{question}"
             continue
@@ -136,7 +141,7 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
         yield f"{indent}if not grad_mode: _grad = {old}.requires_grad"
         flags += f", is_leaf={old}.is_leaf if _grad == {old}.requires_grad else not _grad"
     else:
-        flags += ", is_leaf=not _grad"
+        flags += ", is_leaf=not (_grad and grad_mode)" if views else ", is_leaf=not _grad"
     meta = f"_Meta({facts}{flags})"
     if old is not None:
         yield f"{indent}{name} = {meta}"
@@ -147,6 +152,11 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             yield f"{indent}{name} = {target}"
         else:
             yield f"{indent}{'if' if number == 0 else 'elif'} _alias == {alias!r}: {name} = {target}"
+
+
+def _tracked(expression: str) -> str:
+    """An expression of grad mode for a result that may be a view."""
+    return re.sub(r"\bgrad_mode\b", "_tracked", expression)
 
 
 def _shared_place(output: Output) -> str | None:

@@ -6,6 +6,7 @@ answers. A case without an answer says that nothing is known there. Nothing here
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -210,7 +211,5 @@ def validate(rule: Rule) -> None:
 
 def identifier(parameter: str) -> str:
     """A parameter's name as expressions write it: `0` is `argument_0`, `from` is `from_`."""
-    import keyword
-
     name = f"argument_{parameter}" if parameter.isdigit() else parameter
     return f"{name}_" if keyword.iskeyword(name) or name in EVERYWHERE else name

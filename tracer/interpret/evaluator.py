@@ -7,44 +7,41 @@ names another folder, or is `off`; `use_rulebook` changes it while the process r
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Final
 
-import torch
-
-from passes.evaluate import Evaluator
+from passes.evaluate import Book, Evaluator
 from passes.meta import TensorMeta
 from passes.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
-from passes.rules.book import SHIPPED, Rulebook
 from passes.verify import FACTS, ROUGH_FACTS, Prediction, disagreement
 from tracer.events import Event, emit
 from tracer.reasons import TracerBug
 
-VARIABLE: Final = "BYTEGRAPH_RULES"
-OFF: Final = ("", "0", "off", "none")
-SHIPPED_BOOK: Final = SHIPPED / f"torch-{'.'.join(torch.__version__.split('.')[:2])}-cpu"
+SHIPPED: Final = "shipped"
 
 
-def _book_at_start() -> Rulebook | None:
-    """The book that the environment names, else the one that is shipped for this torch, if there is one."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen is not None:
-        return None if chosen.lower() in OFF else Rulebook(chosen)
-    return Rulebook(SHIPPED_BOOK) if SHIPPED_BOOK.is_dir() else None
+def _book_at_start() -> Book | None:
+    from tracer.interpret.rulebook import book_at_start
+
+    return book_at_start()
 
 
-EVALUATOR: Final = Evaluator(book=_book_at_start())
+EVALUATOR: Final = Evaluator(open_book=_book_at_start)
 """One memo for all captures of the process."""
 
 
-def use_rulebook(folder: str | os.PathLike[str] | None = SHIPPED_BOOK) -> None:
-    """Predict with the rules in `folder` from now on, with none (None), or with those that are shipped.
+def use_rulebook(folder: str | os.PathLike[str] | None = SHIPPED) -> None:
+    """Predict with the rules in `folder` from now on, with none (None), or with those that are shipped ("shipped").
 
     For all later captures of the process; what is captured stays. The environment variable BYTEGRAPH_RULES
     chooses for the start: a folder, or `off`. Raises RuleError, a ValueError, for a folder that holds no book;
     the one before is kept then.
     """
-    EVALUATOR.book = None if folder is None else Rulebook(Path(folder))
+    from tracer.interpret.rulebook import book_in, shipped_book
+
+    if folder is None:
+        EVALUATOR.book = None
+    else:
+        EVALUATOR.book = shipped_book() if folder == SHIPPED else book_in(folder)
 
 
 def denied(prediction: Prediction) -> str:

@@ -1,8 +1,9 @@
 """The first run of a residual program: what rules predicted of its graph is compared with what comes.
 
-Backends that replay the graph are stood in for by a run that looks at every call; for the others the operators are
-asked one by one. If a rule was wrong it is quarantined, the entry removed, and the call made anew, which captures the
-frame again. Afterwards the program is as if nothing had been here: later calls pay nothing.
+A backend that replays the graph is stood in for by a run that looks at every call. If a rule was wrong it is
+quarantined, the entry removed, and the call made anew, which captures the frame again. Afterwards the program is as
+if nothing had been here: later calls pay nothing. Of what a compiler makes of a graph nothing can be seen inside:
+for those, and for calls that are in no graph, the operators themselves are asked before (`refute`).
 """
 
 from __future__ import annotations
@@ -34,13 +35,12 @@ Recapture = Callable[[], Any]
 class FirstRun:
     """Stands before a residual program and its graph until both have run once.
 
-    `call` is what the backend made of the graph; it `replays` if it does what the graph says, call by call.
+    `call` is what the backend made of the graph, and does what the graph says, call by call.
     """
 
-    def __init__(self, builder: GraphBuilder, call: Callable[..., Any], replays: bool) -> None:
+    def __init__(self, builder: GraphBuilder, call: Callable[..., Any]) -> None:
         self.builder = builder
         self.call = call
-        self.replays = replays
         self.thread: int | None = None
         self.recapture: Recapture | None = None
 
@@ -83,9 +83,7 @@ class FirstRun:
         if self.thread != threading.get_ident():
             return self.call(*inputs)
         self.thread = None
-        return self._replayed(inputs) if self.replays else self._compiled(inputs)
 
-    def _replayed(self, inputs: Sequence[Any]) -> Any:
         def failed(node: Node, error: Exception) -> None:
             add_origin(error, node, origin)
 
@@ -100,11 +98,6 @@ class FirstRun:
         if run.mistake is not None:
             quarantine(run.mistake.prediction, run.mistake.words)
         return outputs
-
-    def _compiled(self, inputs: Sequence[Any]) -> Any:
-        """Of a compiled graph nothing can be seen inside: the operators are asked on tensors like those predicted."""
-        refute(map(unproven, self.builder.graph.nodes))
-        return self.call(*inputs)
 
 
 def unproven(node: Node) -> Prediction | None:
@@ -131,5 +124,3 @@ def refute(predictions: Iterable[Prediction | None]) -> None:
         if words:
             quarantine(prediction, words)
             raise Mispredicted(prediction, words)
-
-

@@ -24,7 +24,6 @@ from passes.rules.primitives.layouts import (
     preserved,
     sorted_loosely,
 )
-
 from passes.rules.primitives.shapes import broadcast_shapes
 
 
@@ -93,7 +92,7 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
 
 
 def _plainly_contiguous(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
-    """Whether the operands are row-major tensors of this shape with the same strides, or one and numbers.
+    """Whether the operands are row-major tensors of this shape with the same strides, or one of them and numbers.
 
     By far the most calls are such; what is found out here would be found below as well.
     """
@@ -106,11 +105,13 @@ def _plainly_contiguous(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
             if operand is not first and (operand.shape != shape or operand.stride != first.stride):
                 return False
             tensors += 1
-        elif type(operand) in (tuple, ListArg):
+        elif isinstance(operand, tuple):
             return False
         elif operand is not None:
             others += 1
-    return (tensors == 1 or others == 0) and is_contiguous(first)
+    if others:  # what has no dimensions keeps TensorIterator from its short cut, which overlooks sizes 0 and 1
+        return tensors == 1 and 0 not in shape and first.stride == contiguous(shape)
+    return is_contiguous(first)
 
 
 def _fast_setup(shape: Sequence[Any], metas: Sequence[Any]) -> Ints | None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from passes.rules.language import primitive, undefined
+from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.layouts import contiguous
 from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
 
@@ -158,6 +158,8 @@ def narrow(tensor: Any, dim: Any, start: Any, length: Any) -> Strided:
 @primitive("Strided, Ints -> Strided")
 def expand(tensor: Any, sizes: Sequence[Any]) -> Strided:
     shape = expanded(tensor.shape, sizes)
+    if not tensor.shape:
+        return Strided(shape, (0,) * len(shape), tensor.storage_offset)
     missing = len(shape) - len(tensor.shape)
     strides: list[Any] = [0] * len(shape)
     for dim in range(len(shape) - 1, -1, -1):
@@ -206,8 +208,6 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
 @primitive("Strided, Ints -> Bool")
 def is_viewable(tensor: Any, sizes: Sequence[Any]) -> bool:
     """Whether strides allow the shape without a copy."""
-    from passes.rules.language import Undefined
-
     try:
         view(tensor, sizes)
     except Undefined:

@@ -55,7 +55,7 @@ def transposed_convolved(
     return (*shape[: -dims - 1], weight[1] * groups, *sizes)
 
 
-@primitive("Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Bool, Int -> Ints")
+@primitive("Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Bool, Rank -> Ints")
 def pooled(
     shape: Sequence[Any], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, dims: Any
 ) -> Ints:
@@ -79,7 +79,7 @@ def pooled(
     return (*shape[:-dims], *sizes)
 
 
-@primitive("Ints, IntOrInts, Int -> Ints")
+@primitive("Ints, IntOrInts, Rank -> Ints")
 def resized(shape: Sequence[Any], sizes: Any, dims: Any) -> Ints:
     """With other sizes in the last `dims` dimensions."""
     if len(shape) < dims:
