@@ -18,7 +18,6 @@ from backends.aot import aot_eager
 from backends.eager import compile_graph, compile_graph_module
 from backends.handover import NO_OPTIONS, Backend, BadOptions, Compiler, Handover
 from backends.inductor import inductor
-from backends.tiered import tiered
 
 GROUP: Final = "torch_dynamo_backends"
 
@@ -44,8 +43,10 @@ def _eager(options: Mapping[str, Any]) -> Backend:
     return EAGER
 
 
-@functools.wraps(tiered, assigned=("__doc__",))
 def _tiered(options: Mapping[str, Any]) -> Backend:
+    """Eager first, then what the option `compiler` makes ("inductor" unless told), if that is right and faster."""
+    from backends.tiered.backend import tiered  # with threads, processes and statistics
+
     return tiered(options, look_up)
 
 

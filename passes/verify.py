@@ -147,7 +147,7 @@ class CheckedRun:
             elif node.op == "get_attr":
                 values[node] = self.attributes[str(node.target)]
             elif node.op == "output":
-                return tuple(map_arg(node.args[0], values.__getitem__))
+                return tuple(map_arg(node.args[0], values.__getitem__))  # pyright: ignore[reportArgumentType]
             else:
                 mistake = self._step(node, values)
                 if mistake is not None and self._undoable:

@@ -32,6 +32,8 @@ LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich", "matplotlib"),
     "tracer.output.memory",  # with passes/reuse behind it
+    "tracer.rewriting",  # with passes/rewrite behind it
+    "backends.tiered.backend",  # with threads and processes behind it
     "tracer.interpret.rulebook",  # with passes/rules behind it
     "backends.crosscheck.backend",  # with gradients, scripts and shrinking behind it
     "safetensors",  # an extra: for stored cases only

@@ -53,7 +53,7 @@ def padded(x: torch.Tensor, before: int, after: int = 1) -> torch.Tensor:
 
 
 def by_columns(x: torch.Tensor) -> torch.Tensor:
-    return x.contiguous().t().contiguous().t().clone()
+    return torch.empty_strided(x.shape, (1, max(1, x.shape[0])), dtype=x.dtype).copy_(x)
 
 
 def stacked(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -178,7 +178,7 @@ def test_infer_writes_a_file_that_torch_can_use_without_us(tmp_path: Path):
         "import torch\n"
         "library = torch.library.Library('shipped', 'DEF')\n"
         "library.define('doubled(Tensor x) -> Tensor')\n"
-        "library.impl('doubled', lambda x: x * 2, 'CPU')\n"
+        "library.impl('doubled', lambda x: x.relu(), 'CPU')\n"
     )
     sys.path.insert(0, str(tmp_path))
     try:

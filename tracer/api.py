@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
 
 from passes.meta import TensorMeta
-from passes.rewrite.pipeline import Pass
 from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
 from tracer.dispatch.engine import Engine, engine_of, engines
@@ -27,8 +26,10 @@ from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
 from tracer.report import EntryView, Explanation, dump_entries, listen
-from tracer.rewriting import rewriting
 from tracer.values.wrap import WRAPPERS
+
+if TYPE_CHECKING:
+    from passes.rewrite.pipeline import Pass
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -153,6 +154,8 @@ def capture(
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping, not {options!r}")
     if passes is not None:
+        from tracer.rewriting import rewriting  # with all rules
+
         backend = rewriting(backend, passes, options)
     names: Any = tuple(donate) if isinstance(donate, Iterable) and not isinstance(donate, str) else donate
     chosen = Options(

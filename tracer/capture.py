@@ -139,7 +139,9 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
         return _skip(code, Trace(), _break_at(code, COROUTINE, code.qualname, 0), watch)
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
-    if broke is None:
+    if broke is not None:
+        refute(trace.predictions)  # a break that came of a wrong rule would stay
+    else:
         try:
             with watch.stage("output"):
                 program = returning(trace, code, frame.result)

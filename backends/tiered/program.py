@@ -9,7 +9,6 @@ the background. Nothing here knows how a graph is compiled.
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -145,7 +144,7 @@ class TieredProgram:
             self._times[name].append(spent)
 
     def _decide(self) -> None:
-        medians = {name: statistics.median(times) for name, times in self._times.items()}
+        medians = {name: sorted(times)[len(times) // 2] for name, times in self._times.items()}
         self.status.seconds.update(medians)
         if medians["compiled"] < medians["eager"]:
             self._settle("compiled", self._compiled if self._fits is None else self._either())

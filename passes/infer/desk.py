@@ -119,7 +119,7 @@ def serve() -> None:
     os.dup2(2, 1)
     torch.set_num_threads(1)
     job = _job(sys.stdin.readline())
-    with Laboratory(job.modules) as laboratory:
+    with Laboratory(job.modules) as laboratory, suppress(BrokenPipeError):  # nobody is there to be told any more
         for line in sys.stdin:
             answers.write(json.dumps(asdict(_done(job, Task(**json.loads(line)), laboratory))) + "\n")
             answers.flush()

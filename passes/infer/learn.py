@@ -28,7 +28,7 @@ from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Case, Cases, Domain, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
-MOST_ROWS: Final = 600  # that are fitted; the others are compared with the rule afterwards
+MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule afterwards
 MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
 MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
 MOST_LISTED: Final = 64  # tensors of a list that are looked at
@@ -244,6 +244,7 @@ class Learner:
         self.level = level
         self.sample = sample_of(parameters, [each.call for each in found])
         self.terms = Terms(self.sample)
+        self.found_before: dict[tuple[Any, ...], list[Candidate]] = {}
         self._guards: list[Guard] | None = None
         self._views: list[Term] | None = None
 
@@ -406,6 +407,7 @@ class Questions:
     def __init__(self, sample: Sample, terms: Terms, shared: Learner | None, level: str) -> None:
         self.sample, self.terms, self._shared, self._level = sample, terms, shared, level
         self._own_guards: list[Guard] | None = None
+        self._found = shared.found_before if shared is not None else {}
 
     @property
     def guards(self) -> list[Guard]:
@@ -458,17 +460,22 @@ class Questions:
         shape_test = hypotheses.Test(shapes, rows)
         views = self.views() if shared else []
         guards = self.guards
-        shape_found = hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+        shape_found = self._remembered(
+            ("shape", *shapes), lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+        )
         rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
         shape = decide(shape_found, guards, rows)
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         more = _More(lambda: guards_of(self.sample, shapes))
-        stride_found = hypotheses.stride_candidates(
-            self.terms,
-            hypotheses.Test(strides, rows),
-            shapes,
-            views,
-            lambda: _explaining(self.views(), shape_test),
+        stride_found = self._remembered(
+            ("stride", shared, *shapes, *strides),
+            lambda: hypotheses.stride_candidates(
+                self.terms,
+                hypotheses.Test(strides, rows),
+                shapes,
+                views,
+                lambda: _explaining(self.views(), shape_test),
+            ),
         )
         rivals["stride"] = _others(stride_found, rows)
         stride = self._decided(stride_found, more, rows)
@@ -491,6 +498,12 @@ class Questions:
         search = hypotheses.Search(hypotheses.Test(answers, rows))
         search.offer(hypotheses.flag_terms(self.terms, flag))
         return decide(search.candidates, self.guards, rows)
+
+    def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[Candidate]]) -> list[Candidate]:
+        """What was found for an output with the same answers on the same rows, or what is found now."""
+        if key not in self._found:
+            self._found[key] = search()
+        return self._found[key]
 
     def _decided(self, candidates: Sequence[Candidate], guards: _More, rows: int) -> Cases:
         total = [each for each in candidates if not rows & ~each.explains]

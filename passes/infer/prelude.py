@@ -45,6 +45,7 @@ class TensorMeta:
     requires_grad: bool
     is_conj: bool
     is_neg: bool
+    symbolic: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def described(value: Any) -> Any:
         return ListArg(map(described, value))
     if not isinstance(value, torch.Tensor):
         return value
-    flags = (value.requires_grad, value.is_conj(), value.is_neg())
+    symbolic = any(isinstance(size, torch.SymInt) for size in (*value.shape, *value.stride(), value.storage_offset()))
+    flags = (value.requires_grad, value.is_conj(), value.is_neg(), symbolic)
     return TensorMeta(value, tuple(value.shape), tuple(value.stride()), value.storage_offset(), value.dtype, *flags)
 
 

@@ -24,12 +24,12 @@ from passes.record.values import NumberOf
 from passes.rules.generate import Refused
 from passes.rules.rule import UNKNOWN, Rule, always
 
-MOST_BASES: Final = 400  # recorded calls that trials are made from
-MOST_CALLS: Final = 3000  # recorded calls of one operator that are looked at
-ROUNDS: Final = 6
+MOST_BASES: Final = 250  # recorded calls that trials are made from
+MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
+ROUNDS: Final = 5
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
-LOOKED_AT: Final = 6  # inputs made for each trial, in search of those
+LOOKED_AT: Final = 4  # inputs made for each trial, in search of those
 TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
@@ -46,7 +46,7 @@ class Laboratory(Protocol):
 class Plan:
     """How hard to look: `trials` in each round, of at most `rounds`; `seconds` bounds the whole study."""
 
-    trials: int = 200
+    trials: int = 160
     rounds: int = ROUNDS
     seed: int = 0
     seconds: float = 60.0
@@ -177,7 +177,9 @@ def _sample(calls: Sequence[Call], most: int, draw: random.Random) -> list[Call]
     good = [call for call in calls if not isinstance(call.outcome, Failure)]
     if len(good) <= most:
         return good
-    return draw.sample(sorted(good, key=_elements)[: 4 * most], most)
+    if len(good) > 4 * most:
+        good = draw.sample(good, 4 * most)
+    return sorted(good, key=_elements)[:most] if len(good) > 2 * most else draw.sample(good, most)
 
 
 def _elements(call: Call) -> int:

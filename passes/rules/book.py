@@ -71,6 +71,7 @@ class Rulebook:
         self.quarantined: list[Quarantined] = []
         self._answerers: dict[tuple[str, str], dict[tuple[str, ...], Answerer]] = {}
         self._routes: dict[Any, tuple[Route, ...]] = {}
+        self._bound: dict[Any, tuple[Binding, ...]] = {}
 
     def rules(self, op: str, level: str) -> list[Rule]:
         """The rules of one operator, empty where there are none."""
@@ -120,18 +121,24 @@ class Rulebook:
         return self.answer(torch.Tensor.mul, (inverse.result.meta, args[0]), (), modes)
 
     def _routes_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
-        names = tuple(name for name, _ in kwargs) if kwargs else ()
-        key = target, args[1] if target is getattr else None, kinds(args), names, kinds(kwargs) if kwargs else ()
+        key = _kind_of_call(target, args, kwargs)
         try:
             return self._routes[key]
         except KeyError:
-            routes = self._routes[key] = tuple(self._found_routes(target, args, kwargs))
+            routes = self._routes[key] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
             return routes
         except TypeError:  # a target that cannot be hashed
             return ()
 
-    def _found_routes(self, target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Route]:
-        for binding in bindings(target, args, kwargs):
+    def _bindings_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Binding, ...]:
+        key = _kind_of_call(target, args, kwargs)
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bound[key] = tuple(bindings(target, args, kwargs))
+        return found
+
+    def _found_routes(self, ways: Iterable[Binding]) -> Iterator[Route]:
+        for binding in ways:
             answerer = self._of((binding.level, binding.op)).get(binding.parameters)
             if answerer is not None:
                 kind = None if binding.level == LEVEL_OF_OVERLOADS else RETURN_TYPES.get(binding.op.rpartition(".")[2])
@@ -139,7 +146,10 @@ class Rulebook:
 
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:
         """The operator that a call is of, and why `answer` gives None, in a few words."""
-        found = next(bindings(target, args, kwargs), None)
+        try:
+            found = next(iter(self._bindings_of(target, args, kwargs)), None)
+        except TypeError:  # it cannot be hashed
+            found = None
         op = target_text(target) if found is None else found.op
         if words := _beyond_rules(modes):
             return Unanswered(op, words)
@@ -174,6 +184,12 @@ class Rulebook:
             self.quarantined.append(Quarantined(name[1], name[0], reason))
         self._routes.clear()
         return self.quarantined[-len(names)] if names else None
+
+
+def _kind_of_call(target: Target, args: Arguments, kwargs: Keywords) -> Any:
+    """What calls that are bound alike have in common."""
+    names = tuple(name for name, _ in kwargs) if kwargs else ()
+    return target, args[1] if target is getattr else None, kinds(args), names, kinds(kwargs) if kwargs else ()
 
 
 def _beyond_rules(modes: Modes) -> str:

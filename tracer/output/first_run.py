@@ -9,7 +9,7 @@ for those, and for calls that are in no graph, the operators themselves are aske
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, Final
 

@@ -1,0 +1,99 @@
+"""The factory of the backend `tiered`: what is compiled for one graph, by whom, and what becomes of it.
+
+Knows nothing of how compiled programs are compared with eager ones.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from backends.eager import compile_graph, compile_graph_module
+from backends.handover import Backend, BadOptions, Handover
+from backends.tiered.attempt import Attempt
+from backends.tiered.background import BACKGROUND
+from backends.tiered.job import Job
+from backends.tiered.program import TieredProgram
+from backends.tiered.quiet import modules_untouched
+from backends.tiered.worker import WORKER
+
+LookUp = Callable[[Any, Mapping[str, Any]], Backend]
+
+REQUIRED: Final[dict[str, Mapping[str, Any]]] = {"inductor": {"fallback_random": True}}
+"""Options that a compiler needs in order to draw the random numbers that eager draws."""
+
+SENT: Final = "inductor"
+"""The compiler whose results another process can leave on disk."""
+
+
+def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
+    """Eager first, then what the option `compiler` makes (a name or a callable, "inductor" unless told).
+
+    All other options are the compiler's. Raises what looking it up raises, BadOptions for itself.
+    """
+    rest = dict(options)
+    name = rest.pop("compiler", "inductor")
+    if name == "tiered":
+        raise BadOptions("the compiler of 'tiered' cannot be 'tiered' itself")
+    compiler = look_up(name, {**REQUIRED.get(name if isinstance(name, str) else "", {}), **rest})
+
+    def start(handover: Handover) -> TieredProgram:
+        eager = compile_graph(handover.graph, handover.attributes, handover.origin)
+        program = TieredProgram(eager, handover.label, handover.tell)
+        work = _Compilation(weakref.ref(program), Job.of(handover), compiler, handover.exclusive)
+        program.compiling()
+        BACKGROUND.add(work)
+        return program
+
+    return Backend("tiered", compile_graph_module, start, options=options)
+
+
+def load_compilers() -> None:
+    """Import what compiling needs, for which nobody need be kept from anything."""
+    import torch._dynamo.backends.debugging as debugging
+    import torch._functorch.aot_autograd as aot_autograd
+    import torch._inductor.compile_fx as compile_fx
+
+    assert debugging and aot_autograd and compile_fx
+
+
+class _Compilation:
+    """What the background does for one graph. It knows the program weakly: a graph nobody calls is not compiled."""
+
+    def __init__(
+        self,
+        program: weakref.ref[TieredProgram],
+        job: Job,
+        compiler: Backend,
+        exclusive: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.program = program
+        self.job = job
+        self.compiler = compiler
+        self.exclusive = exclusive
+
+    def __call__(self) -> None:
+        begun = time.perf_counter()
+        compiled = fits = worker = None
+        with Attempt() as attempt:
+            if self.program() is None:
+                return
+            written = self.job.written(self.compiler.options) if self.compiler.name == SENT else None
+            if written is not None:
+                worker = WORKER.compile(written)
+            if self.program() is not None:
+                load_compilers()
+                with BACKGROUND.hurrying(), self.exclusive(), modules_untouched():
+                    compiled, fits = self.job.compile(self.compiler)
+        program = self.program()
+        if program is None:
+            return
+        if worker is not None:
+            program.status.seconds["worker"] = worker
+        if compiled is None:
+            program.refuse(f"{self.compiler.name} raised {attempt.words}")
+        else:
+            program.offer(compiled, time.perf_counter() - begun, fits)
