@@ -12,6 +12,8 @@ import operator
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
+import torch
+
 from tests.conformance.catalogue import call
 from tests.polyfill_values import (
     NAN,
@@ -157,6 +159,9 @@ CASES: dict[Any, list[Any]] = {
     list.extend: [([1], "ab"), ([1], [2]), ([1], 5), ([], {"k": 1}), ([1], (2,)), (Items([1]), Items([2]))],
     list.__iadd__: [([1], "ab"), ([1], 5), ([1], iter([2, 3]))],
     list.__add__: [([1], [2]), ([1], (2,)), (Items([1]), Items([2]))],
+    torch.Size.__add__: [(torch.Size([2]), (3,)), (torch.Size([2]), torch.Size([])), (torch.Size([2]), (2.5,))],
+    torch.Size.__radd__: [(torch.Size([2]), (3,)), (torch.Size([2]), [3]), (torch.Size([2]), ("a",))],
+    torch.Size.numel: [(torch.Size([2, 3]),), (torch.Size([]),), (torch.Size([4, 0]),)],
     tuple.__add__: [((1,), (2,)), ((1,), [2]), ((), ())],
     list.__init__: [([1, 2], "ab"), ([1],), ([1], 5)],
     list.__reversed__: [([1, 2, 3],), ([],)],

@@ -120,6 +120,25 @@ def test_dynamic_from_the_start_and_never():
     assert counters().captures == 4
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x.view(x.size()[:-1] + (2, 2)),
+        lambda x: x.view((1,) + x.size()),  # noqa: RUF005
+        lambda x: x.new_zeros(torch.Size((x.shape[0], 3))),
+        lambda x: x + x.shape.numel() + x[0].shape.numel(),
+        lambda x: x + max(x.shape) + max(list(x.shape)),
+        lambda x: x.new_zeros(sorted(x.shape)),
+    ],
+)
+def test_sizes_that_are_joined_stay_dynamic(program):
+    captured = capture(program, dynamic=True, strict=True)
+    for rows in (5, 6, 9):
+        x = torch.randn(rows, 4)
+        assert torch.equal(program(x), captured(x))
+    assert counters().captures == 1
+
+
 def test_sizes_of_zero_and_one_are_special():
     def program(x, y):
         return x + y

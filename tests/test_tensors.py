@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from tests.check import check, one_graph
 from tracer import capture
+from tracer.graph.check import check_graph
+from tracer.interpret.evaluator import EVALUATOR
 
 
 def test_in_place_on_an_argument():
@@ -36,6 +38,42 @@ def test_augmented_assignment_without_in_place():
         return n
 
     one_graph(program, 3, torch.ones(2))
+
+
+def test_graph_with_augmented_assignment_to_a_number_is_python():
+    def program(x, other):
+        n = 3
+        n += x
+        other @= x
+        return n, other
+
+    captured = capture(program)
+    x = torch.ones(2, 2)
+    captured(x, x + 1)
+    (entry,) = captured.entries
+    assert all(map(torch.equal, program(x, x + 1), entry.graph_module(x, x + 1)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.t_(),
+        lambda x: x.unsqueeze_(0),
+        lambda x: x.unsqueeze(0).squeeze_(0),
+        lambda x: x.swapaxes_(0, 1),
+        lambda x: x.as_strided_((3,), (2,), 1),
+        lambda x: torch.sin(x, out=torch.empty(0)),
+    ],
+)
+def test_metas_follow_from_each_other_after_an_in_place_change_of_shape(change):
+    def program(x):
+        x = x.sin()
+        y = change(x)
+        return y + 1, x * 2
+
+    captured = capture(program)
+    captured(torch.ones(2, 3))
+    check_graph(captured.entries[0].graph_module.graph, EVALUATOR)
 
 
 def test_in_place_through_a_view():

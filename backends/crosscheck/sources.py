@@ -86,7 +86,7 @@ def slice_of(module: ModuleType, names: Iterable[str]) -> str:
     try:
         text = inspect.getsource(module)
     except (OSError, TypeError):
-        return ""
+        text = _typed(module)
     statements = ast.parse(text).body
     wanted = set(names)
     defines = [_defined(statement) for statement in statements]
@@ -105,6 +105,20 @@ def slice_of(module: ModuleType, names: Iterable[str]) -> str:
     lines = text.splitlines()
     pieces = [_text(statements[index], lines) for index in sorted(kept) if not _imports_torch(statements[index])]
     return "\n\n".join(pieces)
+
+
+def _typed(module: ModuleType) -> str:
+    """What was typed into a notebook or IPython so far, where a module without a file is; "" elsewhere."""
+    cells: Iterable[str] = vars(module).get("In", ())
+    return "\n".join(cell for cell in dict.fromkeys(cells) if _is_python(cell))
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _text(statement: ast.stmt, lines: list[str]) -> str:

@@ -34,7 +34,7 @@ class Diagnosis:
         """Every layer, activation and parameter with its gradient's norm, and what is wrong with it, as text."""
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=140, color_system=None)
+        console = Console(file=io.StringIO(), width=140, color_system=None, force_jupyter=False)
         console.print(self._rich_table())
         for finding in self.findings:
             console.print(f"{finding}\n    hint: {finding.hint}", markup=False, highlight=False)

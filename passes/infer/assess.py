@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from passes.infer.learn import is_plain
 from passes.meta import TensorMeta
 from passes.outcome import New, Outcome, Same, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.answer import Answerer
 from passes.rules.generate import Refused
-from passes.rules.rule import Rule
+from passes.rules.rule import UNKNOWN, Rule
 
 
 @dataclass(slots=True)
@@ -44,6 +43,13 @@ class Answers:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_parameters = {rule.parameters: Answerer(rule) for rule in rules}
 
+    def depends_on_values(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether the rule leaves calls alone because what they give depends on the values in tensors."""
+        answerer = self._by_parameters.get(tuple(arguments))
+        if answerer is None or not answerer.rule.provenance.dependent:
+            return False
+        return any(case.answer == UNKNOWN for case in answerer.rule.form)
+
     def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
         answerer = self._by_parameters.get(tuple(arguments))
         return None if answerer is None else answerer.answer(arguments)
@@ -63,7 +69,7 @@ def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int =
             found.differences[f"refused: {refusal.error}"] += 1
             continue
         if said is None:
-            if has_numbers(call.outcome.result):
+            if has_numbers(call.outcome.result) or answers.depends_on_values(call.arguments):
                 found.data_dependent += 1
             else:
                 found.unknown += 1
@@ -132,6 +138,3 @@ def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None
         if getattr(ours, name) != getattr(theirs, name):
             return name
     return None
-
-
-

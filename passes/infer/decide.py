@@ -6,7 +6,9 @@ explains all of; the guard is chosen so that the rest is explained best. Knows n
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +17,8 @@ from passes.infer.guards import Guard
 from passes.rules.rule import UNKNOWN, Case, Cases
 
 MOST_CASES: Final = 9
-MOST_ALIKE: Final = 2  # cases with one answer: more are guards that pick what they know, not what matters
+COST_OF_UNKNOWN: Final = 6.0
+BEARABLE: Final = 0.06  # share of rows that may be left unexplained, or given up, for a short list
 MOST_CANDIDATES: Final = 60
 MOST_GUARDS: Final = 400
 PAIRED: Final = 40  # guards that are tried two at a time
@@ -37,6 +40,9 @@ def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) 
     pool = _distinct(candidates, rows)
     if not pool:
         return (Case("", UNKNOWN),)
+    covered = functools.reduce(operator.or_, (each.explains for each in pool))
+    if rows & ~covered:  # what nothing explains is to be told apart too
+        pool.append(Candidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
     while remaining:
         total = next((each for each in pool if not remaining & ~each.explains), None)
         if total is not None:
@@ -47,9 +53,6 @@ def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) 
             cases.append(Case("", UNKNOWN))
             return tuple(cases)
         guard, answer = step
-        if answer != UNKNOWN and sum(case.answer == answer for case in cases) >= MOST_ALIKE:
-            cases.append(Case("", UNKNOWN))
-            return tuple(cases)
         cases.append(Case(guard.text, answer))
         remaining &= ~guard.holds
     return tuple(cases) or (Case("", UNKNOWN),)
@@ -68,13 +71,21 @@ def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
 
 
 def _step(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
-    """The next case: the guard and answer after which one candidate explains most of what is left."""
+    """The next case: one after which one candidate explains the rest, or loses little; else what explains most."""
     usable = _usable(guards, remaining)
-    return (
-        _best(pool, usable, remaining)
-        or _best(pool, list(_pairs(pool, usable, remaining)), remaining)
-        or _given_up(pool, usable, remaining)
-    )
+    single, left = _best(pool, usable, remaining)
+    if single is not None and left == 0:
+        return single
+    pairs = _pairs(pool, usable, remaining)
+    double, left_by_two = _best(pool, pairs, remaining)
+    if double is not None and left_by_two == 0:
+        return double
+    given_up, lost = _given_up(pool, [*usable, *pairs], remaining)
+    if given_up is not None and lost <= BEARABLE * remaining.bit_count():
+        return given_up
+    if single is not None and left <= BEARABLE * remaining.bit_count():
+        return single
+    return double or single or given_up
 
 
 def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
@@ -89,7 +100,8 @@ def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
     return sorted(best.values(), key=lambda guard: (guard.cost, guard.text))[:MOST_GUARDS]
 
 
-def _best(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
+def _best(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[tuple[Guard, str] | None, int]:
+    """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is."""
     found: tuple[tuple[float, ...], Guard, str] | None = None
     for guard in guards:
         picked = guard.holds & remaining
@@ -102,7 +114,7 @@ def _best(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) ->
         score = (unexplained, guard.cost + answer.cost / 4, -picked.bit_count())
         if found is None or score < found[0]:
             found = score, guard, answer.text
-    return None if found is None else found[1:]
+    return (None, 0) if found is None else (found[1:], int(found[0][0]))
 
 
 def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> Sequence[Guard]:
@@ -113,7 +125,8 @@ def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -
         picked = left.holds & right.holds & remaining
         cost = left.cost + right.cost
         if picked and (picked not in pairs or cost < pairs[picked].cost):
-            pairs[picked] = Guard(f"{_joined(left.text)} and {_joined(right.text)}", left.holds & right.holds, remaining, cost)
+            text = f"{_joined(left.text)} and {_joined(right.text)}"
+            pairs[picked] = Guard(text, left.holds & right.holds, remaining, cost)
     return list(pairs.values())
 
 
@@ -129,14 +142,14 @@ def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:
     return inside.bit_count() - best_inside + outside.bit_count() - best_outside
 
 
-def _given_up(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
-    """A guard that holds wherever the best candidate fails: there nothing is known."""
-    if not pool:
-        return None
+def _given_up(
+    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int
+) -> tuple[tuple[Guard, str] | None, int]:
+    """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses."""
     best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
     failing = remaining & ~best.explains
     covering = [guard for guard in guards if not failing & ~guard.holds]
-    if not covering:
-        return None
+    if not covering or best.text == UNKNOWN:
+        return None, 0
     guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
-    return guard, UNKNOWN
+    return (guard, UNKNOWN), (guard.holds & remaining & best.explains).bit_count()

@@ -62,15 +62,17 @@ class Guard:
     cost: float
 
     def negated(self) -> Guard:
-        text = NEGATIONS.get(self.text) or _negation(self.text)
-        return Guard(text, self.defined & ~self.holds, self.defined, self.cost + 0.1)
+        return Guard(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1)
 
 
-NEGATIONS: Final[dict[str, str]] = {}
+OPPOSITES: Final = (
+    *((" == ", " != "), (" is None", " is not None"), (" is True", " is not True")),
+    *((" > ", " <= "), (" < ", " >= "), (" >= ", " < ")),
+)
 
 
 def _negation(text: str) -> str:
-    for operator, opposite in ((" == ", " != "), (" is None", " is not None"), (" > ", " <= "), (" < ", " >= "), (" >= ", " < ")):
+    for operator, opposite in OPPOSITES:
         if operator in text and " and " not in text:
             return text.replace(operator, opposite)
     return f"not {text}" if text.endswith(")") or text.isidentifier() else f"not ({text})"
@@ -94,7 +96,7 @@ def guards_of(sample: Sample, shapes: Sequence[Any] | None = None, full: bool = 
 
 
 def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator[tuple[str, float, list[Any]]]:
-    names = {name: values for name, values in sample.columns()}
+    names = dict(sample.columns())
     if shapes is not None:
         names["shape"] = shapes
     tensors: list[str] = []
@@ -146,7 +148,7 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator
             for tensor in tensors:
                 yield (
                     f"is_viewable({tensor}, {name})",
-                    1.5,
+                    2.4,
                     computed(viewable, (names[tensor], values), sample.size),
                 )
 
@@ -178,8 +180,7 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
             yield f"{question}({name})", 0.9, computed(PRIMITIVES[question].function, (values,), size)
     if "Int" in kinds:
         for edge in EDGES:
-            flags = [value == edge if kind_of(value) == "Int" else MISSING if len(kinds) > 1 else False for value in values]
-            yield f"{name} == {edge}", 0.9, flags
+            yield f"{name} == {edge}", 0.9, [value == edge if kind_of(value) == "Int" else MISSING for value in values]
         yield f"{name} < 0", 1.0, [value < 0 if kind_of(value) == "Int" else MISSING for value in values]
     if "Ints" in kinds and name != "shape":
         yield f"{name} == ()", 0.7, [value == () for value in values]
@@ -189,13 +190,9 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
         for question in ("any_positive", "any_negative"):
             ask = PRIMITIVES[question].function
             yield f"{question}({name})", 1.3, computed(ask, (_present(values, "Ints"),), size)
-        flags_in = [isinstance(value, tuple) and len(value) <= 4 and any(part is False for part in value) for value in values]
-        if any(flags_in):
+        if any(isinstance(value, tuple) and any(part is False for part in value[:4]) for value in values):
             for index in range(4):
-                flags = [
-                    value[index] is True if isinstance(value, tuple) and len(value) > index else MISSING for value in values
-                ]
-                yield f"{name}[{index}]", 0.9, flags
+                yield f"{name}[{index}]", 0.9, computed(lambda flags, index=index: flags[index], (values,), size)
     if any(is_key(value) for value in values):
         yield f"is_basic({name})", 0.8, computed(PRIMITIVES["is_basic"].function, (values,), size)
         yield f"is_masked({name})", 0.8, computed(PRIMITIVES["is_masked"].function, (values,), size)

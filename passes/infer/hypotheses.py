@@ -258,7 +258,7 @@ def stride_candidates(
     if search.offer([contiguous]):
         return search.candidates
     tensors = terms.of("Tensor")
-    search.offer(Term(f"{each.text}.stride", "Strides", _Fact(each.values, "stride"), each.cost + 0.2) for each in tensors)
+    search.offer(fact(each, "stride", "Strides") for each in tensors)
     search.offer(terms.application(PRIMITIVES["preserved"], (each,)) for each in tensors)
     search.offer(terms.applications(("like_in_format",)))
     search.offer(iterated(terms, shape))
@@ -275,9 +275,7 @@ def stride_candidates(
     search.offer(terms.application(PRIMITIVES["of_format"], (shape, each)) for each in terms.of("Format"))
     search.offer(permutations(terms, test, shape), 0.5)
     search.offer(
-        terms.application(PRIMITIVES["permuted"], (shape, each))
-        for each in terms.of("Ints")
-        if "." not in each.text
+        terms.application(PRIMITIVES["permuted"], (shape, each)) for each in terms.of("Ints") if "." not in each.text
     )
     search.offer((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5)
     search.offer(_of_lists(terms, shape), 0.2)
@@ -425,7 +423,8 @@ def _lengths(terms: Terms) -> Iterator[Term]:
     for kind in ("Tensors", "Ints"):
         for each in terms.of(kind):
             if each.text[0].isalpha():
-                yield Term(f"rank({each.text})", "Int", [v if v is MISSING else len(v) for v in each.values], each.cost + 0.2)
+                lengths = [value if value is MISSING else len(value) for value in each.values]
+                yield Term(f"rank({each.text})", "Int", lengths, each.cost + 0.2)
 
 
 def _sizes(terms: Terms) -> Iterator[Term]:

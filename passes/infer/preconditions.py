@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from passes.infer.guards import Guard, guards_of
-from passes.infer.learn import is_plain
+from passes.infer.observation import is_plain
 from passes.infer.observe import is_made
 from passes.infer.sample import Sample, bits
 from passes.infer.study import Laboratory
@@ -42,11 +42,11 @@ def with_preconditions(
     Half of the trials find cases, the other half check them. Calls outside of the rule's domain stay unknown.
     """
     draw = random.Random(f"{seed} preconditions {rule.op}")
-    own = [call for call in calls if tuple(call.arguments) == rule.parameters and _is_usable(call)]
+    own = [call for call in calls if _is_usable(rule, call)]
     bases = own if len(own) <= MOST_BASES else draw.sample(own, MOST_BASES)
     drawn = list(variants(bases, draw, trials))
     seen = laboratory.observe_all(rule.op, rule.level, drawn) if drawn else []
-    made = [call for call in seen if isinstance(call, Call) and _is_usable(call)]
+    made = [call for call in seen if isinstance(call, Call) and _is_usable(rule, call)]
     fresh, checking = made[::2], made[1::2]
     known = list({identity(Variant(call.arguments, call.shares)): call for call in [*fresh, *own]}.values())
     usable = [call for call in known if _is_inside(rule, call)][:MOST_CALLS]
@@ -54,8 +54,9 @@ def with_preconditions(
     return replace(rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*own, *fresh])))
 
 
-def _is_usable(call: Call) -> bool:
-    return is_plain(call) and is_made(call)
+def _is_usable(rule: Rule, call: Call) -> bool:
+    """Whether a call was made, and with the rule's parameters: torch may name those of a trial otherwise."""
+    return tuple(call.arguments) == rule.parameters and is_plain(call) and is_made(call)
 
 
 def _is_inside(rule: Rule, call: Call) -> bool:

@@ -12,6 +12,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from passes.infer.preconditions import with_preconditions
 from passes.infer.resolve import UnknownOperator
 from passes.infer.study import Laboratory, Plan, study
 from passes.infer.worker import LaboratoryError
-from passes.record.calls import Call, call_of
+from passes.record.calls import Call, Failure, call_of
 from passes.record.corpus import Corpus
 from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError, Row
 from passes.rules.book import path_of, write_rules, write_title
@@ -152,7 +153,7 @@ def calls_of(
     """
     rows: dict[str, Row] = {}
     for folder in corpora:
-        rows.update((row["signature"], row) for row in _rows(Corpus(folder), op, level, most))
+        rows.update((row["signature"], row) for row in _rows(folder, op, level, most))
     fit: list[Call] = []
     held: list[Call] = []
     for signature, row in sorted(rows.items()):
@@ -162,14 +163,27 @@ def calls_of(
     return fit, held
 
 
-def _rows(corpus: Corpus, op: str, level: str, most: int) -> list[Row]:
-    """Rows with different inputs."""
-    quoted = op.replace("'", "''")
-    query = (
-        f"select *, {SIGNATURE} as signature from calls where op = '{quoted}' and level = '{level}' "
-        f"qualify row_number() over (partition by signature order by {OUTCOME}) = 1 order by signature limit {most}"
-    )
-    return corpus.connection.sql(query).to_arrow_table().to_pylist()
+def _rows(folder: str, op: str, level: str, most: int) -> list[Row]:
+    """Rows with different inputs, each with a digest of them; those with the first digests if there are more."""
+    found: dict[str, Row] = {}
+    table = _tables(folder).get(op)
+    for row in [] if table is None else table.to_pylist():
+        if row["level"] == level:
+            row["signature"] = hashlib.md5(_text(row, INPUT_NAMES), usedforsecurity=False).hexdigest()
+            known = found.get(row["signature"])
+            if known is None or _text(row, OUTCOME_NAMES) < _text(known, OUTCOME_NAMES):
+                found[row["signature"]] = row
+    return [row for _, row in sorted(found.items())[:most]]
+
+
+def _text(row: Row, names: Sequence[str]) -> bytes:
+    return json.dumps([row[name] for name in names]).encode()
+
+
+@lru_cache(maxsize=4)
+def _tables(folder: str) -> Mapping[str, Any]:
+    """A corpus by operator, read once: a process studies many, and their rows are few bytes each."""
+    return Corpus(folder).by_operator()
 
 
 def _call(row: Row) -> Call | None:
@@ -186,7 +200,9 @@ def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
     try:
         found = study(task.op, task.level, fit, laboratory, job.plan())
         rules = [
-            rule if rule.is_unknown else with_preconditions(rule, fit, laboratory, job.trials, job.seed)
+            with_preconditions(rule, fit, laboratory, job.trials // 2, job.seed)
+            if not rule.is_unknown and any(isinstance(call.outcome, Failure) for call in fit)
+            else rule
             for rule in found.rules
         ]
     except (UnknownOperator, LaboratoryError) as error:

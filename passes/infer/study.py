@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from passes.infer.assess import Answers, Tally, tally
 from passes.infer.inputs import FILLS
-from passes.infer.learn import is_plain, learn
+from passes.infer.learn import learn
+from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
 from passes.infer.variants import Variant, identity, variants
 from passes.infer.worker import Crash
@@ -26,10 +27,10 @@ from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # recorded calls that trials are made from
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
-ROUNDS: Final = 5
+ROUNDS: Final = 4
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
-LOOKED_AT: Final = 4  # inputs made for each trial, in search of those
+LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
 TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
@@ -67,7 +68,7 @@ class Study:
     clean: bool
 
 
-def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | None, plan: Plan = Plan()) -> Study:  # noqa: B008
+def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | None, plan: Plan = Plan()) -> Study:
     """Rules for `op` that explain `calls` and that no trial refuted in the last round."""
     started = time.monotonic()
     draw = random.Random(f"{plan.seed} {level} {op}")
@@ -100,10 +101,16 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         known.update((key_of(call), call) for call in seen)
         bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals = _explaining(op, level, list(known.values()), must)
+    rules = _reconciled(op, level, rules, _distinct(calls), known, must)
     if not clean:
         rules = _confirmed(op, level, rules, laboratory, bases, draw, plan, values)
     evidence = [
-        replace(rule, provenance=replace(rule.provenance, calls=len(recorded), trials=trials, refuted=refuted))
+        replace(
+            rule,
+            provenance=replace(
+                rule.provenance, calls=len(recorded), trials=trials, refuted=refuted, dependent=values.count
+            ),
+        )
         for rule in rules
     ]
     seconds = time.monotonic() - started
@@ -115,7 +122,7 @@ class Values:
 
     def __init__(self, op: str, level: str, laboratory: Laboratory | None) -> None:
         self._op, self._level, self._laboratory = op, level, laboratory
-        self._found = False
+        self.count = 0
 
     def dependent(self, calls: Sequence[Call]) -> list[Call]:
         """Those of `calls` whose outcome depends on values, with an outcome that says so."""
@@ -131,12 +138,12 @@ class Values:
             outcomes[key_of(call)].discard(repr(call.outcome))
             outcomes[key_of(call)].add(_without_flags(call))
         found = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[key_of(call)]) > 1]
-        self._found |= bool(found)
+        self.count += len(found)
         return found
 
     def marked(self, calls: list[Call]) -> list[Call]:
         """`calls` with those that depend on values marked, if any call of the operator ever did."""
-        if not self._found:
+        if not self.count:
             return calls
         good = [call for call in calls if not isinstance(call.outcome, Failure)]
         other = {key_of(call): call for call in self.dependent(good)}
@@ -235,9 +242,7 @@ def _said(answers: Answers, variant: Variant) -> object:
         return None
 
 
-def _explaining(
-    op: str, level: str, calls: Sequence[Call], must: list[Call]
-) -> tuple[list[Rule], list[Rule]]:
+def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> tuple[list[Rule], list[Rule]]:
     """Rules learned of a part of the calls that reproduce all, and rivals; `must` grows by those that needed it."""
     rules: list[Rule] = []
     rivals: list[Rule] = []
@@ -250,6 +255,31 @@ def _explaining(
             break
         must += wrong[:200]
     return rules, rivals
+
+
+def _reconciled(
+    op: str, level: str, rules: list[Rule], calls: Sequence[Call], known: dict[object, Call], must: list[Call]
+) -> list[Rule]:
+    """Rules that hold for all recorded calls, those that were not looked at before too, and say so in their domains."""
+    for _ in range(2):
+        rest = [call for call in calls if key_of(call) not in known]
+        wider = [_widened(rule, [*known.values(), *rest]) for rule in rules]
+        wrong = _contradicting(op, wider, rest)
+        if not wrong:
+            return wider
+        must += wrong[:200]
+        known.update((key_of(call), call) for call in wrong)
+        rules, _ = _explaining(op, level, list(known.values()), must)
+    return rules
+
+
+def _widened(rule: Rule, calls: Sequence[Call]) -> Rule:
+    own = [
+        call
+        for call in calls
+        if tuple(call.arguments) == rule.parameters and not isinstance(call.outcome, Failure) and is_plain(call)
+    ]
+    return replace(rule, domain=domain_of(rule.parameters, own))
 
 
 def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> list[Call]:
@@ -281,6 +311,3 @@ def _confirmed(
         found: Tally = tally(op, [rule], own)
         kept += [rule] if found.wrong <= TOLERATED * found.answered else _unknown([rule])
     return kept
-
-
-

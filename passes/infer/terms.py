@@ -36,6 +36,7 @@ CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
+FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
 MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
 
@@ -79,10 +80,8 @@ class Terms:
         for name, values in sample.columns():
             self._add_parameter(name, values)
         for tensor in list(self._by_type["Tensor"]):
-            for fact, kind in (("shape", "Ints"), ("stride", "Strides"), ("dtype", "Dtype"), ("storage_offset", "Offset")):
-                values = [
-                    getattr(value, fact) if isinstance(value, TensorMeta) else MISSING for value in tensor.values
-                ]
+            for fact, kind in FACT_TYPES.items():
+                values = [getattr(value, fact) if isinstance(value, TensorMeta) else MISSING for value in tensor.values]
                 self.add(Term(f"{tensor.text}.{fact}", kind, values, tensor.cost + 0.2))
 
     def _add_parameter(self, name: str, values: Sequence[Any]) -> None:
@@ -95,9 +94,7 @@ class Terms:
             if kind == "Ints" and len(kinds - {"None", "Ints"}) == 0:
                 longest = max((len(value) for value in own if value is not MISSING), default=0)
                 for index in range(min(longest, 3)):
-                    part = [
-                        value[index] if value is not MISSING and len(value) > index else MISSING for value in own
-                    ]
+                    part = [value[index] if value is not MISSING and len(value) > index else MISSING for value in own]
                     if all(type(each) is int or each is MISSING for each in part):
                         self.add(Term(f"{name}[{index}]", "Int", part, 1.6))
             if kind == "Tensors" and "i" in self.sample.extra:
@@ -139,9 +136,7 @@ class Terms:
         """Keep a term unless one like it is there already."""
         if all(value is MISSING for value in term.values):
             return False
-        key = tuple(
-            value if value.__class__ is not list else tuple(value) for value in term.values
-        )
+        key = tuple(value if value.__class__ is not list else tuple(value) for value in term.values)
         try:
             marked = (tuple(map(type, key)), key) if term.type in ("Int", "Dims", "IntOrInts", "Int?") else key
             if marked in self._seen[term.type]:
@@ -168,6 +163,10 @@ class Terms:
         if kind == "Dims":
             found += [Term(text, kind, [value] * self.sample.size, 0.9) for text, value in _DIMS if text not in texts]
         return found
+
+    def called(self, kind: str, text: str) -> Term | None:
+        """The term of a type that is written so."""
+        return next((term for term in self.of(kind) if term.text == text), None)
 
     def applications(self, names: Iterable[str]) -> Iterator[Term]:
         """Every application of the primitives `names` to terms there are."""
@@ -270,4 +269,3 @@ def _repeats(parts: Sequence[Term]) -> bool:
     """Whether an argument that is no tensor is used twice: such terms say nothing new."""
     texts = [part.text for part in parts if part.type not in ("Tensor", "Strided") and not _is_constant(part)]
     return len(texts) != len(set(texts))
-

@@ -85,7 +85,7 @@ class Laboratory:
     def observe_all(
         self, op: str, level: str, variants: Sequence[Variant], seconds: float = 2.0, fill: str | None = None
     ) -> list[Call | Crash]:
-        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the processor bound each trial.
+        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the CPU bound a trial.
 
         `fill` is as in `observe`. Raises UnknownOperator if the process has none of this name, and
         LaboratoryError if it was killed; then it is another one that answers next time.

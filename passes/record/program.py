@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -22,6 +22,18 @@ def run_program(recorder: Recorder, words: Sequence[str], children: bool = True)
     Python processes that it starts record themselves too, if `children`. Exceptions of the program propagate.
     Raises CorpusError if `words` names no program.
     """
+    program = program_of(words)
+    starting = recorded_children(recorder) if children else nullcontext()
+    recorder.close_when_terminated()
+    with starting, recorder:
+        return program()
+
+
+def program_of(words: Sequence[str]) -> Callable[[], int]:
+    """The program that `script.py args...` or `-m module args...` means, to be run: it returns its exit status.
+
+    Raises CorpusError if `words` names no program.
+    """
     module = words[:1] == ["-m"]
     name, arguments = words[1 if module else 0 : 2 if module else 1], words[2 if module else 1 :]
     if not name:
@@ -29,21 +41,23 @@ def run_program(recorder: Recorder, words: Sequence[str], children: bool = True)
     if not module and not Path(name[0]).is_file():
         raise CorpusError(f"no script {name[0]!r}: for a module say -m {name[0]}")
     first = "" if module else str(Path(name[0]).resolve().parent)
-    starting = recorded_children(recorder) if children else nullcontext()
-    recorder.close_when_terminated()
-    with _as_if_started([name[0], *arguments], first), starting, recorder:
-        try:
-            if module:
-                runpy.run_module(name[0], run_name="__main__", alter_sys=True)
-            else:
-                runpy.run_path(name[0], run_name="__main__")
-        except SystemExit as exit_request:
-            return _status(exit_request.code)
-    return 0
+
+    def run() -> int:
+        with as_if_started([name[0], *arguments], first):
+            try:
+                if module:
+                    runpy.run_module(name[0], run_name="__main__", alter_sys=True)
+                else:
+                    runpy.run_path(name[0], run_name="__main__")
+            except SystemExit as exit_request:
+                return _status(exit_request.code)
+        return 0
+
+    return run
 
 
 @contextmanager
-def _as_if_started(arguments: Sequence[str], first_path: str) -> Iterator[None]:
+def as_if_started(arguments: Sequence[str], first_path: str) -> Iterator[None]:
     """`sys.argv` and `sys.path` as the program expects them."""
     before = sys.argv, sys.path[:]
     sys.argv, sys.path[:0] = list(arguments), [first_path]

@@ -23,7 +23,13 @@ Evaluation = Callable[..., Outcome | None]
 assert primitives
 INDENT: Final = "    "
 # The variable that holds the answer to each question about an output; parameters may be called like the questions.
-LOCALS: Final = {"shape": "shape", "stride": "_stride", "dtype": "_dtype", "storage_offset": "_offset", "requires_grad": "_grad"}
+LOCALS: Final = {
+    "shape": "shape",
+    "stride": "_stride",
+    "dtype": "_dtype",
+    "storage_offset": "_offset",
+    "requires_grad": "_grad",
+}
 FLAGS: Final = {"is_conj": "_conj", "is_neg": "_neg"}
 MANY: Final = re.compile(r"(?P<open>[\[(])each[\])] \* (?P<count>.+)")
 # What expressions raise on arguments that they do not fit.
@@ -171,7 +177,7 @@ _NAME_OF_SHAPE: Final = re.compile(r"(?<!\.)\bshape\b")
 
 
 def _same(alias: str) -> str:
-    return "None" if alias == "kept" else f"_Same({_place(alias[5:])})"
+    return "None" if alias in ("kept", "none") else f"_Same({_place(alias[5:])})"
 
 
 def _place(parameter: str) -> str:

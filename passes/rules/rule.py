@@ -40,7 +40,7 @@ QUESTIONS: Final = ("alias", "shape", "stride", "storage_offset", "dtype", "requ
 class Output:
     """One tensor that comes out: returned, or written to.
 
-    `alias` answers `new`, `same NAME` (the argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`.
+    `alias` answers `none` (there is None in its place), `kept` (it was not written to), `new`, `same NAME` (the argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`.
     While a rule is learned, `rivals` has other answers that explained as much; they are not written to files.
     """
 
@@ -81,6 +81,7 @@ class Provenance:
     calls: int = 0
     trials: int = 0
     refuted: int = 0
+    dependent: int = 0  # calls and trials whose outcome depended on the values in tensors
     torch: str = ""
     layouts: tuple[str, ...] = ()
 
@@ -134,7 +135,9 @@ def to_json(rule: Rule) -> dict[str, Any]:
         "outputs": [_output_json(output) for output in rule.outputs],
         "writes": {name: _output_json(output) for name, output in rule.writes.items()},
         "domain": {question.name: _plain(getattr(rule.domain, question.name)) for question in fields(Domain)},
-        "provenance": {question.name: _plain(getattr(rule.provenance, question.name)) for question in fields(Provenance)},
+        "provenance": {
+            question.name: _plain(getattr(rule.provenance, question.name)) for question in fields(Provenance)
+        },
     }
 
 

@@ -12,7 +12,7 @@ from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
-from tracer.commands import audit, backends, check, corpus, infer, record, rules
+from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules
 
 # What a person did wrong: its words are shown without a traceback.
 USER_ERRORS: Final[tuple[type[Exception], ...]] = (
@@ -22,6 +22,8 @@ USER_ERRORS: Final[tuple[type[Exception], ...]] = (
     BadOptions,
     CaseError,
     check.CheckError,
+    programs.ProgramError,
+    bench.BenchError,
 )
 
 application = typer.Typer(
@@ -38,6 +40,9 @@ application.command("infer")(infer.infer_rules)
 application.command("audit")(audit.audit_operators)
 application.add_typer(rules.application, name="rules")
 application.command("check")(check.check)
+application.command("explain", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(explain.explain)
+application.command("graph", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(graph.graph)
+application.command("bench")(bench.bench)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -282,7 +282,7 @@ def enter(
 
 def _needs_polyfill(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> bool:
     """Whether CPython, given copies, would answer with a copy of what the program must get itself, or lose a symbol."""
-    if any(type(arg) in PYTHON_TYPES for arg in args):
+    if any(map(_has_symbols, args)):
         return True
     if function not in RETURNS_ITEMS:
         return False
@@ -292,11 +292,19 @@ def _needs_polyfill(trace: Trace, function: Any, args: Sequence[Item], kwargs: M
     flat = len(values) == len(args) == 1 and isinstance(values[0], (SequenceValue, DictValue, SetValue))
     only: Any = values[0]
     return not flat or any(
-        isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS) for part in only.all(trace)
+        (isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS)) or _has_symbols(part)
+        for part in only.all(trace)
     )
 
 
+def _has_symbols(item: Item) -> bool:
+    return any(type(part) in PYTHON_TYPES for part in (item if isinstance(item, tuple) else (item,)))
+
+
 def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    if type(function) is types.BuiltinFunctionType and _has_symbols(function.__self__):
+        args = [function.__self__, *args]
+        function = getattr(type(function.__self__), function.__name__)
     if is_pure(function) and not (function in POLYFILLS and _needs_polyfill(trace, function, args, kwargs)):
         try:
             real_args = [concrete(trace, arg) for arg in args]

@@ -177,11 +177,10 @@ def tensor_op(
     needs_node = outcome.mutated or any(type(leaf) is New for leaf in outcome.tensors)
     if not needs_node:
         return unfold(trace, result, None, tensors)
+    mutate(trace, tensors, outcome.mutated)
     meta, writes = result_meta(result, tensors), bool(outcome.mutated)
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
     foresee(trace, node, prediction)
-    if outcome.mutated:
-        mutate(trace, tensors, outcome.mutated)
     return unfold(trace, result, node, tensors)
 
 

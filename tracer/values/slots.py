@@ -117,6 +117,8 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
         if right_kind is Lazy:
             return binary(context, function, left, right.realise(context))
         if _tensor_operand(left_kind) and _tensor_operand(right_kind):
+            if function in INPLACE and not (left_kind is TensorValue and hasattr(torch.Tensor, INPLACE[function][0])):
+                function = INPLACE[function][1]  # nothing is written: `0 += x` in a graph's source would be no Python
             return context.tensor_op(function, (left, right))
     elif left_kind is Lazy:
         return binary(context, function, left.realise(context), right)

@@ -41,7 +41,13 @@ def convolved(shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding:
 
 @primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Int -> Ints")
 def transposed_convolved(
-    shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any
+    shape: Sequence[Any],
+    weight: Sequence[Any],
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
 ) -> Ints:
     """Shape of a transposed convolution; the weight is (in, out / groups, *kernel)."""
     dims = len(weight) - 2

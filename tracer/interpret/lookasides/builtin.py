@@ -367,6 +367,15 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
     return make_tuple(trace.unpack(iterable))
 
 
+@lookaside(torch.Size)
+def _size(trace: Trace, iterable: Item = ()) -> Item:
+    items = [realise(trace, item) for item in trace.unpack(iterable)]
+    for item in items:
+        if isinstance(item, Value):
+            trace.stop(UNSUPPORTED_CALL, f"torch.Size of a {item.cls.__name__}")
+    return trace.host(torch.Size, items)
+
+
 @lookaside(set)
 def _set(trace: Trace, iterable: Item = ()) -> Item:
     return SetValue(set, set(elements(trace, iterable)))

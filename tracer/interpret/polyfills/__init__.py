@@ -28,6 +28,7 @@ from tracer.interpret.polyfills import (
     ordered_dictionaries,
     representation,
     sets,
+    sizes,
     sorting,
     strings,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ordered_dictionaries",
     "representation",
     "sets",
+    "sizes",
     "sorting",
     "strings",
 ]

@@ -1,0 +1,232 @@
+"""Questions: what is asked about one output, and the cases that answer, for the rows of a sample.
+
+Knows nothing of how rows came to be, or of the other outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from passes.infer import hypotheses
+from passes.infer.decide import Candidate, decide
+from passes.infer.guards import Guard, guards_of
+from passes.infer.observation import aliases_of
+from passes.infer.sample import MISSING, Sample, Term, bits
+from passes.infer.terms import Terms
+from passes.meta import TensorMeta
+from passes.outcome import New, Same
+from passes.record.calls import Call
+from passes.rules.language import PRIMITIVES
+from passes.rules.rule import Cases, Output, always
+
+MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
+MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
+
+
+class Shared(Protocol):
+    """What several outputs with the same rows need be computed for once."""
+
+    found_before: dict[tuple[Any, ...], list[Candidate]]
+
+    @property
+    def guards(self) -> list[Guard]: ...
+
+    def views(self) -> list[Term]: ...
+
+
+def views_of(terms: Terms) -> list[Term]:
+    """What every view primitive makes of the tensors."""
+    return list(_views(terms))
+
+
+def _views(terms: Terms) -> Iterator[Term]:
+    yield from terms.applications(hypotheses.VIEWS)
+    if terms.sample.extra:
+        chunks = list(terms.applications(("chunk_size",)))
+        number = next(term for term in terms.of("Int") if term.text == "i")
+        for size in chunks:
+            tensor, _, dim = size.text[len("chunk_size(") : -1].split(", ")
+            source, along = terms.called("Strided", tensor), terms.called("Int", dim)
+            if source is not None and along is not None:
+                yield terms.application(PRIMITIVES["piece"], (source, size, along, number))
+
+
+class Questions:
+    """The questions about one output on the rows of a sample."""
+
+    def __init__(self, sample: Sample, terms: Terms, level: str, shared: Shared | None = None) -> None:
+        self.sample, self.terms, self._shared, self._level = sample, terms, shared, level
+        self._own_guards: list[Guard] | None = None
+        self._found = shared.found_before if shared is not None else {}
+
+    @property
+    def guards(self) -> list[Guard]:
+        if self._shared is not None:
+            return self._shared.guards
+        if self._own_guards is None:
+            self._own_guards = guards_of(self.sample)
+        return self._own_guards
+
+    def views(self) -> list[Term]:
+        return self._shared.views() if self._shared is not None else views_of(self.terms)
+
+    def answer(self, outputs: Sequence[New | Same | None], calls: Sequence[Call]) -> Output:
+        """The cases of a returned tensor, or of None in its place."""
+        numbers = self.sample.extra.get("i", [None] * len(calls))
+        aliases = [aliases_of(*each) for each in zip(outputs, calls, numbers, strict=True)]
+        choices = sorted({word for words in aliases for word in words})
+        candidates = [
+            Candidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1) for word in choices
+        ]
+        alias = decide(candidates, self.guards, self.sample.everything)
+        rows = bits(isinstance(output, New) for output in outputs)
+        if not rows:
+            return Output(alias)
+        metas = [output.meta if isinstance(output, New) else None for output in outputs]
+        shared = any(isinstance(output, New) and output.alias_of is not None for output in outputs)
+        return self._facts(alias, metas, rows, shared, False)
+
+    def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
+        """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
+        words = ["kept" if meta is None else "new" for meta in metas]
+        candidates = [Candidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
+        alias = decide(candidates, self.guards, self.sample.everything)
+        rows = bits(meta is not None for meta in metas)
+        before = self._parameter(name)
+        if all(meta is None or _is_kept(meta, old) for meta, old in zip(metas, before, strict=True)):
+            shape, stride, offset, dtype = (
+                always(f"{name}.{fact}") for fact in ("shape", "stride", "storage_offset", "dtype")
+            )
+            return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows))
+        return self._facts(alias, metas, rows, True, True)
+
+    def _parameter(self, name: str) -> Sequence[Any]:
+        """The values of a parameter, or of the elements of a list `name[i]`."""
+        values = dict(self.sample.columns())[name.removesuffix("[i]")]
+        if not name.endswith("[i]"):
+            return values
+        return [value[number] for value, number in zip(values, self.sample.extra["i"], strict=True)]
+
+    def _facts(
+        self, alias: Cases, metas: Sequence[TensorMeta | None], rows: int, shared: bool, written: bool
+    ) -> Output:
+        shapes = [MISSING if meta is None else meta.shape for meta in metas]
+        shape_test = hypotheses.Test(shapes, rows)
+        views = self.views() if shared else []
+        guards = self.guards
+        shape_found = self._remembered(
+            ("shape", *shapes), lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+        )
+        rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
+        shape = decide(shape_found, guards, rows)
+        strides = [MISSING if meta is None else meta.stride for meta in metas]
+        more = _More(lambda: guards_of(self.sample, shapes))
+        stride_found = self._remembered(
+            ("stride", shared, *shapes, *strides),
+            lambda: hypotheses.stride_candidates(
+                self.terms,
+                hypotheses.Test(strides, rows),
+                shapes,
+                views,
+                lambda: _explaining(self.views(), shape_test),
+            ),
+        )
+        rivals["stride"] = _others(stride_found, rows)
+        stride = self._decided(stride_found, more, rows)
+        dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
+        dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
+        rivals["dtype"] = _others(dtype_found, rows)
+        dtype = self._decided(dtype_found, more, rows)
+        offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
+        offset = self._decided(
+            hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, rows), views), more, rows
+        )
+        flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
+        return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
+
+    def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
+        """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
+        answers = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
+        if not any(answer is True for answer in answers):
+            return ()
+        search = hypotheses.Search(hypotheses.Test(answers, rows))
+        search.offer(hypotheses.flag_terms(self.terms, flag))
+        return decide(search.candidates, self.guards, rows)
+
+    def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[Candidate]]) -> list[Candidate]:
+        """What was found for an output with the same answers on the same rows, or what is found now."""
+        if key not in self._found:
+            self._found[key] = search()
+        return self._found[key]
+
+    def _decided(self, candidates: Sequence[Candidate], guards: _More, rows: int) -> Cases:
+        total = [each for each in candidates if not rows & ~each.explains]
+        if total:
+            return always(min(total, key=lambda each: (each.cost, each.text)).text)
+        return decide(candidates, guards.value, rows)
+
+    def _grad(self, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
+        if self._level == "aten":
+            return always("False")
+        needs = [MISSING if meta is None else meta.requires_grad for meta in metas]
+        operands = [*self.terms.of("Tensor"), *self.terms.of("Tensors")]
+        operands = [term for term in operands if "[" not in term.text or "[i]" in term.text]
+        whole = [
+            Term(term.text, "Operand", [None if value is MISSING else value for value in term.values], term.cost)
+            for term in operands
+        ]
+        test = hypotheses.Test(needs, rows)
+        return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
+
+
+def _others(candidates: Sequence[Candidate], rows: int) -> tuple[str, ...]:
+    """The next simplest candidates that explain all rows."""
+    total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
+    return tuple(each.text for each in total[1 : 1 + MOST_RIVALS])
+
+
+def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
+    """The simplest views that have the shape of the output wherever it was looked at."""
+    shapes = ((view, hypotheses.fact(view, "shape", "Ints")) for view in views)
+    found = [view for view, shape in shapes if test.hits(shape) > len(test.probes) / 2]
+    return sorted(found, key=lambda view: view.cost)[:MOST_VIEWS]
+
+
+def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:
+    return (meta.shape, meta.stride, meta.storage_offset, meta.dtype) == (
+        old.shape,
+        old.stride,
+        old.storage_offset,
+        old.dtype,
+    )
+
+
+class _More:
+    """Guards computed once somebody asks."""
+
+    def __init__(self, make: Callable[[], list[Guard]]) -> None:
+        self._make = make
+        self._value: list[Guard] | None = None
+
+    @property
+    def value(self) -> list[Guard]:
+        if self._value is None:
+            self._value = self._make()
+        return self._value
+
+
+class _Later(Sequence[Term]):
+    """Terms computed once somebody looks."""
+
+    def __init__(self, make: Callable[[], list[Term]]) -> None:
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._make())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._make()[index]
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._make())

@@ -1,0 +1,143 @@
+"""`python -m tracer explain`, `graph` and `bench`: what is printed and written, and what is said of mistakes."""
+
+import json
+import sys
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from tracer.commands.application import main
+
+SCRIPT = """
+import sys
+import torch
+from tracer import capture
+
+@capture
+def step(x):
+    y = x.relu() + 1
+    if y.sum() > 3:
+        return y * 2
+    return y
+
+def free():
+    return torch.ones(3) * 2
+
+def broken():
+    raise KeyError("from the program")
+
+if __name__ == "__main__":
+    print("arguments:", *sys.argv[1:])
+    step(torch.ones(3))
+    step(torch.ones(2, 2))
+    step(torch.ones(2, 2))
+    sys.exit(len(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return str(path)
+
+
+def test_explain_runs_the_script_and_says_what_was_done(script, capsys):
+    before = sys.argv, sys.path[:]
+    assert main(["explain", script, "--flag", "1"]) == 2
+    printed = capsys.readouterr().out
+    assert "arguments: --flag 1" in printed
+    assert printed.count("graph break: data-dependent-jump") == 1 and "if y.sum() > 3:" in printed
+    assert "breaks      2" in printed and "x: rank is 2, captured with 1" in printed and "trace" in printed
+    assert (sys.argv, sys.path) == before
+
+
+def test_explain_in_full_shows_graphs_and_guards(script, capsys):
+    assert main(["explain", "--full", f"{script}:free"]) == 0
+    printed = capsys.readouterr().out
+    assert "def graph():" in printed and "guards" in printed and "return torch.ones(3) * 2" in printed
+
+
+def test_explain_as_json(script, capsys):
+    assert main(["explain", "--json", script]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert "arguments:" in captured.err
+    assert told["graphs"] == 4 and told["recompiles"] and told["seconds"]["trace"] > 0
+    assert told["captures"][0]["break"]["reason"] == "data-dependent-jump"
+    assert told["captures"][0]["ops"] == 4 and told["captures"][0]["why"] == "first call"
+
+
+def test_explain_tells_of_one_run_only(script, capsys):
+    for _ in range(2):
+        main(["explain", "--json", f"{script}:free"])
+        assert json.loads(capsys.readouterr().out)["graphs"] == 1
+
+
+def test_graph_is_printed_as_python(script, capsys):
+    assert main(["graph", f"{script}:free"]) == 0
+    printed = capsys.readouterr().out
+    assert "# free, script.py:13" in printed
+    namespace = {}
+    exec(compile(printed, "printed", "exec"), namespace)
+    assert torch.equal(namespace["graph"]()[0], torch.full((3,), 2.0))
+
+
+@pytest.mark.parametrize("ending", [".py", ".json", ".dot", ".svg", ".graphml"])
+def test_graph_is_written(script, tmp_path, capsys, ending):
+    assert main(["graph", "-o", str(tmp_path / f"made/graph{ending}"), f"{script}:free"]) == 0
+    text = (tmp_path / f"made/graph{ending}").read_text()
+    assert f"graph{ending}: free" in capsys.readouterr().out and "mul" in text
+    if ending in (".svg", ".graphml"):
+        ElementTree.fromstring(text)
+
+
+def test_several_graphs_are_numbered(script, tmp_path, capsys):
+    assert main(["graph", "--json", "-o", str(tmp_path / "graph.dot"), script]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["file"] for row in rows] == [str(tmp_path / f"graph-{number}.dot") for number in (1, 2, 3, 4)]
+    assert rows[0]["ops"] == 4 and any("relu" in str(node) for node in rows[0]["nodes"])
+    assert all((tmp_path / f"graph-{number}.dot").read_text().startswith("digraph") for number in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["explain", "{script}:nothing"], "has no function 'nothing'; it has broken, free, step"),
+        (["explain", "{folder}/none.py"], "no script"),
+        (["explain", "{folder}/empty.py"], "captured nothing; name a function"),
+        (["graph", "-o", "{folder}/graph.txt", "{script}"], ".py, .json, .dot, .svg, .graphml"),
+        (["bench", "nonsense"], "there is no measurement 'nonsense'; there are"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(script, tmp_path, capsys, words, said):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    assert main([word.format(script=script, folder=tmp_path) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and said in told and told.count("\n") == 1
+
+
+def test_an_error_of_the_program_is_its_own(script):
+    with pytest.raises(KeyError, match="from the program"):
+        main(["explain", f"{script}:broken"])
+
+
+def test_bench_lists_measurements(capsys):
+    assert main(["bench", "--list", "capture", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == ["first capture"]
+
+
+def test_bench_measures_what_is_named(monkeypatch):
+    import benchmarks.__main__ as benchmarks
+
+    asked = []
+    monkeypatch.setattr(benchmarks, "main", lambda words: asked.append(words) or 0)
+    assert main(["bench", "--quick", "import", "replay"]) == 0
+    assert asked == [["--quick", "--only", "import"], ["--quick", "--only", "replay"]]
+
+
+def test_bench_without_the_repository(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "benchmarks.__main__", None)
+    assert main(["bench"]) == 2
+    assert "run this in the folder of its repository" in capsys.readouterr().err

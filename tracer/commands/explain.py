@@ -1,0 +1,56 @@
+"""`explain`: a program run as it is, and what was captured of it: graphs, breaks, recaptures, time per stage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tracer.commands.printing import JsonOption, print_json
+from tracer.commands.programs import ProgramArgument, explained
+from tracer.report import EntryView, Explanation
+
+
+def explain(
+    program: ProgramArgument,
+    full: Annotated[bool, typer.Option("--full", help="Show every graph and its guards, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a program and say what was captured of it and why. Exits with the program's own status."""
+    explanation, status = explained(program, as_json)
+    if as_json:
+        print_json(facts(explanation))
+    elif full:
+        typer.echo(str(explanation))
+    else:
+        messages = dict.fromkeys(broke.message for broke in explanation.breaks)
+        typer.echo("\n\n".join([*messages, explanation.numbers]))
+    raise typer.Exit(status)
+
+
+def facts(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON can hold it; times are in seconds."""
+    return {
+        "graphs": explanation.graphs,
+        "ops": explanation.ops,
+        "hits": explanation.hits,
+        "recompiles": explanation.recompiles,
+        "recompile_limits": explanation.limits,
+        "bugs": explanation.bugs,
+        "seconds": explanation.seconds,
+        "captures": list(map(_capture, explanation.entries)),
+    }
+
+
+def _capture(entry: EntryView) -> dict[str, Any]:
+    broke = entry.broke
+    return {
+        "place": entry.place,
+        "why": entry.why,
+        "ops": entry.ops,
+        "hits": entry.hits,
+        "skipped": entry.skipped,
+        "break": None
+        if broke is None
+        else {"reason": broke.reason.id, "place": broke.location.text, "message": broke.message},
+    }

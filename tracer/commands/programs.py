@@ -1,0 +1,95 @@
+"""Running somebody's program and keeping all that is captured meanwhile, for the commands that tell of it.
+
+Knows nothing of what they print.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import runpy
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from passes.record.program import as_if_started, program_of
+from tracer.api import capture
+from tracer.dispatch.engine import engines
+from tracer.events import LOG, Event
+from tracer.report import Explanation
+
+WORDS_BELONG_TO_THE_PROGRAM: Final = {"allow_interspersed_args": False}
+"""What follows the program's name on the command line is for the program."""
+
+RUN_NAME: Final = "__captured__"
+"""`__name__` in a script of which a function is wanted."""
+
+ProgramArgument = Annotated[
+    list[str],
+    typer.Argument(help="script.py args..., -- -m module args..., or script.py:function, without parameters."),
+]
+
+
+class ProgramError(ValueError):
+    """A program of which nothing can be told, and why."""
+
+
+def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
+    """Run a program as python would; what was captured meanwhile, in the order of capture, and its exit status.
+
+    With JSON to come on stdout, the program's own output goes to stderr. Exceptions of the program propagate.
+    Raises ProgramError for a function that there is not, or if nothing was captured.
+    """
+    before = {cache for engine in engines() for cache in engine.living}
+    kept: dict[Any, None] = {}  # caches live as long as their functions: these are to outlive the program
+    events: list[Event] = []
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout), _progress(words[0]) as tell:
+
+        def hear(event: Event) -> None:
+            events.append(event)
+            if event.kind == "capture":
+                kept.update((cache, None) for engine in engines() for cache in engine.living if cache not in before)
+                tell(f"{len(kept)} frames captured, now {event.details['code']}")
+
+        unsubscribe = LOG.subscribe(hear)
+        try:
+            status = _program(words)()
+        finally:
+            unsubscribe()
+    entries = sorted((entry for cache in kept for entry in cache.entries), key=lambda entry: entry.details.number)
+    if not entries:
+        raise ProgramError(f"{words[0]} captured nothing; name a function to be captured: {words[0]}:function")
+    return Explanation(entries, events, None), status
+
+
+def _program(words: Sequence[str]) -> Callable[[], int]:
+    path, colon, name = words[0].rpartition(":")
+    if not (colon and name.isidentifier() and Path(path).is_file()):
+        return program_of(words)
+
+    def run() -> int:
+        with as_if_started([path, *words[1:]], str(Path(path).resolve().parent)):
+            found = runpy.run_path(path, run_name=RUN_NAME)
+            function = found.get(name)
+            if not callable(function):
+                names = sorted(key for key, value in found.items() if getattr(value, "__module__", "") == RUN_NAME)
+                raise ProgramError(f"{path} has no function {name!r}; it has {', '.join(names) or 'none'}")
+            (function if hasattr(function, "entries") else capture(function))()
+        return 0
+
+    return run
+
+
+@contextlib.contextmanager
+def _progress(program: str) -> Iterator[Callable[[str], None]]:
+    """What tells, on a terminal, how far a program has come."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"running {program}", total=None)
+        yield lambda words: progress.update(task, description=f"running {program}: {words}")
