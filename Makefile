@@ -68,7 +68,8 @@ clean:
 	@touch $@
 
 .venv/test.stamp: .venv/bench.stamp
-	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6'
+	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
+		'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
 	@touch $@
 
 .venv/lint.stamp: .venv/test.stamp Makefile

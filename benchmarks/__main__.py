@@ -12,12 +12,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import record
+from benchmarks import backends, inference, record, rules
 from benchmarks.readme import README, rewritten
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
-MEASUREMENTS.update(record.MEASUREMENTS)
+for each in (record, rules, inference, backends):
+    MEASUREMENTS.update(each.MEASUREMENTS)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import log as torch_log
 
@@ -111,7 +112,8 @@ class FakeStandIns(StandIns):
         quiet = torch_log.disabled
         torch_log.disabled = True  # an operator that raises is our answer, not an error to be logged
         try:
-            with self._mode:
+            # Kernels that take symbols are Python's; those in C++ make numbers of them, or refuse.
+            with self._mode, nullcontext() if self.shape_env is None else enable_python_dispatcher():
                 yield
         finally:
             torch_log.disabled = quiet

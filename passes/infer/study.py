@@ -31,7 +31,7 @@ ROUNDS: Final = 4
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
-TOLERATED: Final = 0.002  # of the last trials, where a study ran out of rounds
+TOLERATED: Final = 0.02  # share of the last trials, where a study ran out of rounds or time
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
@@ -103,7 +103,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         rules, rivals = _explaining(op, level, list(known.values()), must)
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
     if not clean:
-        rules = _confirmed(op, level, rules, laboratory, bases, draw, plan, values)
+        rules = _confirmed(op, level, rules, laboratory, bases, recorded, draw, plan, values)
     evidence = [
         replace(
             rule,
@@ -297,17 +297,20 @@ def _confirmed(
     rules: Sequence[Rule],
     laboratory: Laboratory | None,
     bases: Sequence[Call],
+    recorded: Sequence[Call],
     draw: random.Random,
     plan: Plan,
     values: Values,
 ) -> list[Rule]:
-    """The rules that a last round does not refute; the others say that nothing is known."""
+    """The rules that a last round hardly refutes in the domain of the recorded calls alone; the others know nothing."""
     if laboratory is None or not bases:
         return list(rules)
-    seen = values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, 2 * plan.trials))), []))
+    seen = values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
     kept: list[Rule] = []
     for rule in rules:
+        narrow = _widened(rule, recorded)
         own = [call for call in seen if tuple(call.arguments) == rule.parameters]
-        found: Tally = tally(op, [rule], own)
-        kept += [rule] if found.wrong <= TOLERATED * found.answered else _unknown([rule])
+        found: Tally = tally(op, [narrow], own)
+        sound = found.wrong <= TOLERATED * found.answered and not tally(op, [narrow], recorded).wrong
+        kept += [narrow] if sound else _unknown([rule])
     return kept

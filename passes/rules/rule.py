@@ -40,8 +40,9 @@ QUESTIONS: Final = ("alias", "shape", "stride", "storage_offset", "dtype", "requ
 class Output:
     """One tensor that comes out: returned, or written to.
 
-    `alias` answers `none` (there is None in its place), `kept` (it was not written to), `new`, `same NAME` (the argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`.
-    While a rule is learned, `rivals` has other answers that explained as much; they are not written to files.
+    `alias` answers `none` (there is None in its place), `kept` (it was not written to), `new`, `same NAME` (the
+    argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`. While a rule is learned, `rivals` has other
+    answers that explained as much; they are not written to files.
     """
 
     alias: Cases

@@ -12,9 +12,9 @@ import torch
 
 from passes.meta import TensorMeta
 from passes.outcome import SliceArg
-from passes.rules.language import primitive, undefined
+from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.iterator import broadcast, iterated
-from passes.rules.primitives.views import Strided, select, slice_, unsqueeze
+from passes.rules.primitives.views import Strided, fresh, select, slice_, unsqueeze, view
 
 Ints = tuple[Any, ...]
 
@@ -45,16 +45,18 @@ def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
 
 
 def _placed(index: TensorMeta, shape: Ints, before: int, after: int) -> Strided:
-    """An index as TensorIterator sees it: broadcast, with size 1 for every dimension that is not indexed."""
+    """An index as TensorIterator sees it: expanded, then reshaped to size 1 for every dimension not indexed."""
     missing = len(shape) - len(index.shape)
-    strides = (
-        *(0,) * missing,
-        *(
-            0 if size == 1 and wanted != 1 else step
-            for size, step, wanted in zip(index.shape, index.stride or (), shape[missing:], strict=True)
-        ),
+    steps = (
+        0 if size == 1 and wanted != 1 else step
+        for size, step, wanted in zip(index.shape, index.stride or (), shape[missing:], strict=True)
     )
-    return Strided((*(1,) * before, *shape, *(1,) * after), (*(0,) * before, *strides, *(0,) * after), 0)
+    spread = Strided(shape, ((0,) * missing + tuple(steps)), 0)
+    wanted = ((1,) * before) + tuple(shape) + ((1,) * after)
+    try:
+        return view(spread, wanted)
+    except Undefined:
+        return fresh(wanted)
 
 
 @primitive("Strided, Key -> Strided")
@@ -100,6 +102,8 @@ def item(tensor: Any, key: Any) -> Strided:
 def _index(part: Any) -> TensorMeta:
     """A tensor among indices, or the one that torch makes of a list of integers."""
     if isinstance(part, TensorMeta):
+        if not part.shape and part.dtype not in (torch.bool, torch.uint8):
+            undefined("a number in a tensor decides which part is selected")
         return part
     if isinstance(part, tuple) and part and all(type(number) is int for number in part):
         return TensorMeta((len(part),), (1,), torch.int64)

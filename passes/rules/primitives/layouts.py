@@ -139,7 +139,7 @@ def is_dense(tensor: Any) -> bool:
 
 @primitive("Strided -> Strides")
 def preserved(tensor: Any) -> Ints:
-    """Strides of empty_like: the tensor's own if it is dense, else dense ones in the same order (infer_dense_strides)."""
+    """Strides of empty_like: the tensor's own if dense, else dense ones in the same order (infer_dense_strides)."""
     if is_dense(tensor):
         return tuple(tensor.stride)
     shape, strides = tensor.shape, tensor.stride

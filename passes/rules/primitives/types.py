@@ -1,4 +1,4 @@
-"""Types: promotion and what operators make of the type of their input (c10/core/ScalarType.h, ATen/native/TypeProperties.cpp)."""
+"""Types: promotion, and what operators make of their input's type (c10 ScalarType.h, ATen TypeProperties.cpp)."""
 
 from __future__ import annotations
 
@@ -55,11 +55,16 @@ def _promote(left: torch.dtype, right: torch.dtype) -> torch.dtype:
 
 
 def _combined(higher: torch.dtype | None, lower: torch.dtype | None) -> Any:
+    """`combine_categories` of ATen/native/TypeProperties.cpp."""
     if higher is None or lower is None or higher is lower:
         return lower if higher is None else higher
-    if kind(higher) >= kind(lower):
+    if higher.is_complex:
         return higher
-    return torch.promote_types(higher, lower)
+    if higher.is_floating_point:
+        return TO_COMPLEX[higher] if lower.is_complex else higher
+    if higher is torch.bool or kind(lower) >= 2:
+        return torch.promote_types(higher, lower)
+    return higher
 
 
 def kind(dtype: torch.dtype) -> int:

@@ -1,0 +1,150 @@
+"""Learning rules from recorded calls: what is found, what is left unknown, and that a rule is its JSON."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from passes.infer.assess import tally
+from passes.infer.learn import learn
+from passes.infer.study import Plan, study
+from passes.infer.worker import Laboratory
+from passes.record import Corpus, record
+from passes.rules.generate import compiled
+from passes.rules.language import RuleError
+from passes.rules.rule import UNKNOWN, from_json, to_json
+
+SHAPES = ((2, 3), (4, 1), (3, 5, 2), (5,), (1, 4, 2), (2, 2), (3, 1, 2, 4))
+
+
+def calls_of(folder: Path, program, op: str):
+    with record(folder):
+        program()
+    return list(Corpus(folder).calls(op))
+
+
+def learned(folder: Path, program, op: str):
+    calls = calls_of(folder, program, op)
+    (found,) = learn(op, "aten", calls)
+    assert tally(op, [found.rule], calls).exact == len(calls)
+    return found.rule
+
+
+def tensors():
+    for shape in SHAPES:
+        yield torch.zeros(shape)
+        yield torch.zeros(shape[::-1]).permute(*reversed(range(len(shape))))
+        yield torch.zeros(shape, dtype=torch.int64)
+
+
+def the_answer(cases) -> str:
+    (case,) = cases
+    assert not case.guard
+    return case.answer
+
+
+def test_reduction(tmp_path):
+    def program():
+        for tensor in tensors():
+            for keepdim in (True, False):
+                tensor.sum(0, keepdim)
+                tensor.sum((-1,), keepdim)
+
+    rule = learned(tmp_path, program, "aten::sum.dim_IntList")
+    assert the_answer(rule.outputs[0].shape).startswith("reduced")
+    assert the_answer(rule.outputs[0].stride) == "contiguous(shape)"
+
+
+def test_view(tmp_path):
+    def program():
+        for tensor in tensors():
+            if tensor.is_contiguous():
+                tensor.view(-1)
+                tensor.view(1, -1)
+                tensor.view(*tensor.shape, 1)
+
+    rule = learned(tmp_path, program, "aten::view")
+    assert the_answer(rule.outputs[0].alias) == "view self"
+    assert "view(self, size)" in the_answer(rule.outputs[0].stride)
+
+
+def test_write_in_place(tmp_path):
+    def program():
+        for tensor in tensors():
+            tensor.add_(tensor.new_ones(tensor.shape[-1:]))
+
+    rule = learned(tmp_path, program, "aten::add_.Tensor")
+    assert the_answer(rule.outputs[0].alias) == "same self"
+    assert set(rule.writes) == {"self"}
+
+
+def test_flags_become_guards(tmp_path):
+    def program():
+        for tensor in tensors():
+            if tensor.dim() > 1 and tensor.is_floating_point():
+                for full in (True, False):
+                    torch.linalg.svd(tensor, full_matrices=full)
+
+    rule = learned(tmp_path, program, "aten::_linalg_svd")
+    assert "full_matrices" in {case.guard.removeprefix("not ") for case in rule.outputs[0].shape}
+
+
+def test_lists_of_outputs(tmp_path):
+    def program():
+        for tensor in tensors():
+            for size in (1, 2):
+                tensor.split(size, 0)
+                tensor.split(size, -1)
+
+    rule = learned(tmp_path, program, "aten::split.Tensor")
+    assert "each" in the_answer(rule.form)
+    assert "piece(self, split_size, dim, i)" in the_answer(rule.outputs[0].shape)
+
+
+def test_data_dependent_operators_are_unknown(tmp_path):
+    def program():
+        for tensor in tensors():
+            torch.nonzero(tensor + torch.rand(tensor.shape).gt(0.5))
+
+    calls = calls_of(tmp_path, program, "aten::nonzero")
+    with Laboratory() as laboratory:
+        found = study("aten::nonzero", "aten", calls, laboratory, Plan(trials=60, rounds=2))
+    assert tally("aten::nonzero", found.rules, calls).wrong == 0
+    assert all(case.answer == UNKNOWN for rule in found.rules for case in rule.form[-1:])
+
+
+def test_trials_refute_what_the_calls_do_not(tmp_path):
+    """Recorded calls are all contiguous: only trials tell that the order of dimensions is kept."""
+
+    def program():
+        for shape in SHAPES:
+            torch.zeros(shape).acos()
+
+    calls = calls_of(tmp_path, program, "aten::acos")
+    alone = study("aten::acos", "aten", calls, None)
+    with Laboratory() as laboratory:
+        tried = study("aten::acos", "aten", calls, laboratory, Plan(trials=120))
+    transposed = calls_of(tmp_path / "held", lambda: torch.zeros(3, 2).t().acos(), "aten::acos")
+    assert tally("aten::acos", alone.rules, transposed).exact == 0
+    assert tally("aten::acos", tried.rules, transposed).exact == len(transposed)
+    assert tried.refuted > 0
+    assert tried.clean
+
+
+def test_a_rule_is_its_json(tmp_path):
+    def program():
+        for tensor in tensors():
+            tensor.transpose(0, -1)
+
+    rule = learned(tmp_path, program, "aten::transpose.int")
+    again = from_json(to_json(rule))
+    assert again == rule
+    assert compiled(again).source == compiled(rule).source
+
+
+@pytest.mark.parametrize("text", ["__import__('os')", "self.__class__", "(lambda: 1)()", "open('x')", "self.shape["])
+def test_rules_hold_nothing_but_the_language(tmp_path, text):
+    rule = to_json(learned(tmp_path, lambda: [tensor.transpose(0, -1) for tensor in tensors()], "aten::transpose.int"))
+    rule["outputs"][0]["shape"] = [["", text]]
+    with pytest.raises(RuleError):
+        from_json(rule)
