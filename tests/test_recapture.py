@@ -129,6 +129,8 @@ def test_dynamic_from_the_start_and_never():
         lambda x: x + x.shape.numel() + x[0].shape.numel(),
         lambda x: x + max(x.shape) + max(list(x.shape)),
         lambda x: x.new_zeros(sorted(x.shape)),
+        lambda x: torch.nn.functional.pad(x, (0, 1), value=2.0),
+        lambda x: x[:, None, :].baddbmm(x[:, :, None], x[:, None, :], beta=0.5),
     ],
 )
 def test_sizes_that_are_joined_stay_dynamic(program):

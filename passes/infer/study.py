@@ -31,7 +31,9 @@ ROUNDS: Final = 4
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
-TOLERATED: Final = 0.02  # share of the last trials, where a study ran out of rounds or time
+FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
+FEW_WRONG: Final = 3
+TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
@@ -78,6 +80,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     known = {key_of(call): call for call in [*recorded, *values.dependent(bases)]}
     must: list[Call] = []
     rules, rivals = _explaining(op, level, list(known.values()), must)
+    first = rules
     crashes: list[Crash] = []
     trials = refuted = 0
     clean = laboratory is None
@@ -102,8 +105,8 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals = _explaining(op, level, list(known.values()), must)
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
-    if not clean:
-        rules = _confirmed(op, level, rules, laboratory, bases, recorded, draw, plan, values)
+    if not clean or _answered(op, rules, recorded) < FEW_ANSWERED:
+        rules = _confirmed(op, level, (rules, first), laboratory, bases, recorded, draw, plan, values)
     evidence = [
         replace(
             rule,
@@ -273,6 +276,12 @@ def _reconciled(
     return rules
 
 
+def _answered(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> float:
+    """Share of calls that rules answer, of those that they could."""
+    found = tally(op, rules, calls)
+    return found.answered / found.calls if found.calls else 1.0
+
+
 def _widened(rule: Rule, calls: Sequence[Call]) -> Rule:
     own = [
         call
@@ -294,7 +303,7 @@ def _unknown(rules: Sequence[Rule]) -> list[Rule]:
 def _confirmed(
     op: str,
     level: str,
-    rules: Sequence[Rule],
+    choices: Sequence[Sequence[Rule]],
     laboratory: Laboratory | None,
     bases: Sequence[Call],
     recorded: Sequence[Call],
@@ -302,15 +311,22 @@ def _confirmed(
     plan: Plan,
     values: Values,
 ) -> list[Rule]:
-    """The rules that a last round hardly refutes in the domain of the recorded calls alone; the others know nothing."""
+    """For each list of parameters the rule that explains most recorded calls, of those hardly refuted.
+
+    It is asked inside of the domain of the recorded calls alone, and a last round of trials must refute almost
+    nothing there. Where all are refuted nothing is known.
+    """
     if laboratory is None or not bases:
-        return list(rules)
+        return list(choices[0])
     seen = values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
-    kept: list[Rule] = []
-    for rule in rules:
+    kept: dict[tuple[str, ...], tuple[int, Rule]] = {}
+    for rule in (rule for rules in choices for rule in rules):
         narrow = _widened(rule, recorded)
         own = [call for call in seen if tuple(call.arguments) == rule.parameters]
         found: Tally = tally(op, [narrow], own)
-        sound = found.wrong <= TOLERATED * found.answered and not tally(op, [narrow], recorded).wrong
-        kept += [narrow] if sound else _unknown([rule])
-    return kept
+        known = tally(op, [narrow], recorded)
+        sound = found.wrong <= max(FEW_WRONG, TOLERATED * found.answered) and not known.wrong
+        worth = known.exact if sound else -1
+        if worth > kept.get(rule.parameters, (-2, rule))[0]:
+            kept[rule.parameters] = worth, narrow if sound else _unknown([rule])[0]
+    return [rule for _, rule in kept.values()]
