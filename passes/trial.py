@@ -158,7 +158,7 @@ class Findings:
         changed = {}
         for index, (before, tensor) in enumerate(self._given):
             after = self._meta(tensor)
-            if after is not before or _version(tensor) != versions[index]:
+            if _version(tensor) != versions[index] or not _alike(before, after):
                 changed[index] = after
         return changed
 
@@ -189,6 +189,19 @@ class Findings:
         if meta.device == self._stand_ins.device and self._stand_ins.device.type == "meta":
             return meta.replace(device=torch.device("cpu"))
         return meta
+
+
+def _alike(before: TensorMeta, after: TensorMeta) -> bool:
+    """Whether two metas tell the same; a symbol may be written otherwise once more is known of it."""
+    if before is after or not before.symbolic:
+        return before is after
+    return all(_number(one) == _number(other) for one, other in zip(before.facts, after.facts, strict=True))
+
+
+def _number(fact: Any) -> Any:
+    if isinstance(fact, tuple):
+        return tuple(map(_number, fact))
+    return fact.node.hint if isinstance(fact, torch.SymInt) else fact
 
 
 def _storage(tensor: torch.Tensor) -> object:

@@ -198,5 +198,5 @@ def aliases_of(output: New | Same | None, call: Call, number: int | None = None)
         elif kind_of(value) == "Tensors":
             if number is not None and start + number == index:
                 words.add(f"{verb} {name}[i]")
-            words |= {f"{verb} {name}[{place}]" for place in range(len(value)) if start + place == index}
+            words |= {f"{verb} {name}[{place}]" for place in range(len(leaves((value,)))) if start + place == index}
     return words

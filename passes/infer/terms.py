@@ -87,7 +87,7 @@ class Terms:
     def _add_parameter(self, name: str, values: Sequence[Any]) -> None:
         kinds = {kind_of(value) for value in values}
         for kind in sorted(kinds - {"None", "Other"}):
-            own = [value if kind_of(value) == kind else MISSING for value in values]
+            own: list[Any] = [value if kind_of(value) == kind else MISSING for value in values]
             if (kind == "Int" and "Bool" in kinds) or (kind == "Number" and "Int" in kinds):
                 continue
             self.add(Term(name, kind, own, 1.0))

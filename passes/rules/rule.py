@@ -185,7 +185,11 @@ def _cases(pairs: list[list[str]]) -> Cases:
 
 
 def _output(found: dict[str, Any]) -> Output:
-    return Output(**{question: _cases(pairs) for question, pairs in found.items()})
+    unknown = found.keys() - set(QUESTIONS)
+    if unknown:
+        raise RuleError(f"an output has no {sorted(unknown)}; it has {QUESTIONS}")
+    alias, shape, stride, offset, dtype, grad, conj, neg = (_cases(found.get(question, [])) for question in QUESTIONS)
+    return Output(alias, shape, stride, offset, dtype, grad, conj, neg)
 
 
 def _tuples(found: dict[str, Any]) -> dict[str, tuple[Any, ...]]:

@@ -58,7 +58,7 @@ def any_requires_grad(*operands: Any) -> bool:
         if isinstance(operand, TensorMeta):
             if operand.requires_grad:
                 return True
-        elif isinstance(operand, tuple) and type(operand) is not Wrapped and any_requires_grad(*operand):
+        elif isinstance(operand, tuple) and any_requires_grad(*operand):
             return True
     return False
 

@@ -103,7 +103,7 @@ def scaled(shape: Sequence[Any], factors: Sequence[Any]) -> Ints:
 
 
 @primitive("Ints, Ints -> Ints")
-def adapted(shape: Sequence[Any], sizes: Sequence[Any]) -> Ints:
+def adapted(shape: Sequence[Any], sizes: Any) -> Ints:
     """The last dimensions with the sizes given, None for the size there is (adaptive pooling)."""
     sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
     kept = len(shape) - len(sizes)
