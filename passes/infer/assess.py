@@ -134,7 +134,9 @@ def _is_one(left: int, right: int, call: Call) -> bool:
 
 def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None:
     facts = ("shape", "stride", "dtype", "storage_offset", "device", "layout", "is_conj", "is_neg")
-    for name in (*facts, "requires_grad") if level == "function" else facts:
+    if level == "function" and theirs.requires_grad and not ours.requires_grad:
+        return "requires_grad"  # the contrary is seen under no_grad too, which is not recorded
+    for name in facts:
         if getattr(ours, name) != getattr(theirs, name):
             return name
     return None

@@ -9,11 +9,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-from passes.infer.sample import Sample
+from passes.infer.sample import Sample, bits
 from passes.infer.terms import kind_of
 from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
@@ -23,6 +23,7 @@ from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Domain
 
 Structure = Any
+TRIAL: Final = "trial"  # the location of calls that were made to refute a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,8 @@ def sort_of(value: Any) -> str:
 
 def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> Sample:
     columns = {name: [call.arguments[name] for call in calls] for name in parameters}
-    return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)})
+    tried = bits(call.location == TRIAL for call in calls)
+    return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
 
 
 def places_of(arguments: Mapping[str, Any]) -> dict[str, int]:

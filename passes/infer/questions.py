@@ -176,6 +176,10 @@ class Questions:
             Term(term.text, "Operand", [None if value is MISSING else value for value in term.values], term.cost)
             for term in operands
         ]
+        asking = PRIMITIVES["any_requires_grad"].function
+        asked = bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
+        unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
+        rows = rows & ~unclear or rows  # without a gradient, though an argument has one: perhaps under no_grad
         test = hypotheses.Test(needs, rows)
         return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
 

@@ -43,6 +43,7 @@ class Sample:
     parameters: Mapping[str, Sequence[Any]]
     size: int
     extra: dict[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])  # `i`
+    tried: int = 0  # rows of trials, which are made with gradients enabled; of others that is not known
 
     @property
     def everything(self) -> int:
