@@ -125,7 +125,7 @@ def test_an_error_of_the_program_is_its_own(script):
 
 def test_bench_lists_measurements(capsys):
     assert main(["bench", "--list", "capture", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == ["first capture"]
+    assert "first capture" in json.loads(capsys.readouterr().out)
 
 
 def test_bench_measures_what_is_named(monkeypatch):
