@@ -19,17 +19,10 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.utils._pytree import tree_leaves, tree_map
 
+from passes.trial import OPERATOR_ERRORS
+
 # What a call may raise on arguments that it was not made for. Anything else is an error of ours.
-REFUSALS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+REFUSALS: Final = OPERATOR_ERRORS
 
 # Methods that name a dtype.
 CASTS: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}

@@ -9,10 +9,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 
+from passes.infer.observe import LOCATION
 from passes.infer.sample import Sample, bits
 from passes.infer.terms import kind_of
 from passes.meta import CPU, DTYPE_NAMES, TensorMeta
@@ -23,7 +24,6 @@ from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Domain
 
 Structure = Any
-TRIAL: Final = "trial"  # the location of calls that were made to refute a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def sort_of(value: Any) -> str:
 
 def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> Sample:
     columns = {name: [call.arguments[name] for call in calls] for name in parameters}
-    tried = bits(call.location == TRIAL for call in calls)
+    tried = bits(call.location == LOCATION for call in calls)
     return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
 
 
