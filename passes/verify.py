@@ -66,10 +66,11 @@ def disagreement(
             return words
         if isinstance(said, New) and isinstance(seen, New) and (words := differing(said.meta, seen.meta, facts)):
             return words
+    written = {owner(index) for index in predicted.mutated}
     for index, meta in found.mutated.items():
-        if index not in predicted.mutated:
+        if owner(index) not in written:
             return f"writes to argument {index}, which was not said"
-        if words := differing(predicted.mutated[index], meta, facts):
+        if index in predicted.mutated and (words := differing(predicted.mutated[index], meta, facts)):
             return f"argument {index} afterwards: {words}"
     return ""
 

@@ -102,10 +102,10 @@ def difference_of(said: Outcome, call: Call) -> str | None:
     for one, other in zip(ours, theirs, strict=True):
         if difference := _different(one, other, call):
             return difference
-    if said.mutated.keys() != actual.mutated.keys():
+    if {call.shares[index] for index in said.mutated} != {call.shares[index] for index in actual.mutated}:
         return "written"
     for index, meta in said.mutated.items():
-        if difference := facts_differ(meta, actual.mutated[index], call.level):
+        if index in actual.mutated and (difference := facts_differ(meta, actual.mutated[index], call.level)):
             return f"written {difference}"
     return None
 

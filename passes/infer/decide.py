@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from passes.infer.guards import Guard
+from passes.infer.guards import Guard, conjunction
 from passes.rules.rule import UNKNOWN, Case, Cases
 
-MOST_CASES: Final = 9
+MOST_CASES: Final = 14
 COST_OF_UNKNOWN: Final = 6.0
 BEARABLE: Final = 0.06  # share of rows that may be left unexplained, or given up, for a short list
 MOST_CANDIDATES: Final = 60
 MOST_GUARDS: Final = 400
+WORTH_A_PAIR: Final = 1.5  # times as much has to be left unexplained by one guard as by two
 PAIRED: Final = 40  # guards that are tried two at a time
 
 
@@ -85,6 +86,8 @@ def _step(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) ->
         return given_up
     if single is not None and left <= BEARABLE * remaining.bit_count():
         return single
+    if single is not None and double is not None and left <= WORTH_A_PAIR * left_by_two:
+        return single
     return double or single or given_up
 
 
@@ -125,13 +128,8 @@ def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -
         picked = left.holds & right.holds & remaining
         cost = left.cost + right.cost
         if picked and (picked not in pairs or cost < pairs[picked].cost):
-            text = f"{_joined(left.text)} and {_joined(right.text)}"
-            pairs[picked] = Guard(text, left.holds & right.holds, remaining, cost)
+            pairs[picked] = conjunction(left, right, remaining)
     return list(pairs.values())
-
-
-def _joined(text: str) -> str:
-    return f"({text})" if " or " in text else text
 
 
 def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:

@@ -7,6 +7,7 @@ that what separates a few rows by accident is not at hand.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
     ("rank({a}.shape) == rank({b}.shape)", 1.6),
     ("rank({a}.shape) > rank({b}.shape)", 1.7),
     ("{a}.dtype == {b}.dtype", 1.6),
+    ("first({a}.shape, -2) == first({b}.shape, -2)", 1.9),
     ("{a}.stride == {b}.stride", 1.9),
     ("count({a}.shape) >= count({b}.shape)", 2.2),
 )
@@ -65,6 +67,12 @@ class Guard:
         return Guard(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1)
 
 
+def conjunction(left: Guard, right: Guard, defined: int) -> Guard:
+    """Both, asked of rows where both are defined."""
+    text = " and ".join(f"({each.text})" if " or " in each.text else each.text for each in (left, right))
+    return Guard(text, left.holds & right.holds, defined, left.cost + right.cost)
+
+
 OPPOSITES: Final = (
     *((" == ", " != "), (" is None", " is not None"), (" is True", " is not True")),
     *((" > ", " <= "), (" < ", " >= "), (" >= ", " < ")),
@@ -72,9 +80,11 @@ OPPOSITES: Final = (
 
 
 def _negation(text: str) -> str:
-    for operator, opposite in OPPOSITES:
-        if operator in text and " and " not in text:
-            return text.replace(operator, opposite)
+    if " and " in text:
+        return f"not ({text})"
+    for sign, opposite in OPPOSITES:
+        if sign in text:
+            return text.replace(sign, opposite)
     return f"not {text}" if text.endswith(")") or text.isidentifier() else f"not ({text})"
 
 
@@ -140,6 +150,11 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator
         yield text, 1.2, computed(PRIMITIVES["any_requires_grad"].function, operands, sample.size)
     if shapes is not None:
         yield "0 in shape", 1.0, computed(lambda shape: 0 in shape, (shapes,), sample.size)
+        for name in tensors:
+            sizes = computed(lambda tensor: tensor.shape, (names[name],), sample.size)
+            yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
+            alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
+            yield f"rank(shape) == rank({name}.shape)", 1.2, alike
     if full:
         viewable = PRIMITIVES["is_viewable"].function
         for name, values in list(names.items()):
@@ -257,10 +272,11 @@ def _flags(ask: Any, values: Sequence[Any]) -> list[Any]:
 
 def _pair(question: str, left: Sequence[Any], right: Sequence[Any], size: int) -> list[Any]:
     ask = _PAIRS[question]
-    return [
-        ask(a, b) if isinstance(a, TensorMeta) and isinstance(b, TensorMeta) else False
-        for a, b in zip(left, right, strict=True)
-    ]
+
+    def asked(a: Any, b: Any) -> bool:
+        return ask(a, b) if isinstance(a, TensorMeta) and isinstance(b, TensorMeta) else False
+
+    return computed(asked, (left, right), size)
 
 
 def _compiled(question: str, names: str) -> Any:

@@ -18,7 +18,8 @@ from passes.infer.decide import Candidate
 from passes.infer.sample import MISSING, Sample, Term, alike
 from passes.infer.terms import Terms
 from passes.rules.generate import NO_VALUE
-from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
+from passes.rules.language import CONSTANT_NAMES, CONSTANTS, PRIMITIVES, written
+from passes.rules.rule import UNKNOWN, Cases
 
 PROBES: Final = 40
 FEW: Final = 8
@@ -197,8 +198,15 @@ def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas)
                     shape.cost + 0.4,
                 )
             )
-    for left, right in itertools.permutations([s for s in terms.of("Ints") if s.text.endswith(".shape")][:4], 2):
-        applied = terms.application(PRIMITIVES["batch"], (left, right))
+    shapes = [shape for shape in terms.of("Ints") if shape.text.endswith(".shape")][:4]
+    pairs = [terms.application(PRIMITIVES["batch"], pair) for pair in itertools.permutations(shapes, 2)]
+    several = [
+        terms.application(
+            PRIMITIVES["together"], (pairs[0], terms.application(PRIMITIVES["batch"], (shapes[0], other)))
+        )
+        for other in shapes[2:]
+    ]
+    for applied in (*pairs, *several):
         sources.append((applied.text, lambda row, values=applied.values: values[row], applied.cost))
     for text, prefix, cost in sources:
         heads = [prefix(row) for row in rows]
@@ -238,7 +246,21 @@ class Evaluated(Sequence[Any]):
             return MISSING
 
 
-FUNCTIONS: Final[dict[str, Any]] = {name: each.function for name, each in PRIMITIVES.items()}
+FUNCTIONS: Final[dict[str, Any]] = {**CONSTANTS, **{name: each.function for name, each in PRIMITIVES.items()}}
+
+
+def answers(cases: Cases, sample: Sample) -> list[Any]:
+    """What cases answer on every row, MISSING where they do not."""
+    found: list[Any] = [MISSING] * sample.size
+    rest = list(range(sample.size))
+    for case in cases:
+        holds = Evaluated(case.guard or "True", sample)
+        if case.answer != UNKNOWN:
+            answer = Evaluated(case.answer, sample)
+            for row in rest:
+                found[row] = answer[row] if holds[row] is True else MISSING
+        rest = [row for row in rest if holds[row] is False]
+    return found
 
 
 def stride_candidates(
@@ -291,10 +313,20 @@ def stride_candidates(
 def iterated(terms: Terms, shape: Term) -> Iterator[Term]:
     """What TensorIterator makes of some operands, as they are or copied into the type they have together."""
     for tail in terms.tails("Operand"):
-        yield terms.application(PRIMITIVES["iterated"], (shape, *tail))
-        together = terms.application(PRIMITIVES["promoted"], tail)
-        for dtype in (together, terms.application(PRIMITIVES["floating"], (together,))):
-            yield terms.application(PRIMITIVES["iterated_as"], (shape, dtype, *tail))
+        yield from _iterated(terms, shape, tail, tail)
+    pair = [operand for operand in terms.of("Operand") if terms.called("Tensor", operand.text) is not None]
+    if len(pair) == 2:  # the other way round, or with something that was computed of one of them
+        first, second = pair
+        of_first, of_second = terms.applications(("mapped",))
+        for tail in ((second, first), (first, of_second), (of_second, first), (of_first, second), (second, of_first)):
+            yield from _iterated(terms, shape, tail, pair)
+
+
+def _iterated(terms: Terms, shape: Term, tail: Sequence[Term], typed: Sequence[Term]) -> Iterator[Term]:
+    yield terms.application(PRIMITIVES["iterated"], (shape, *tail))
+    together = terms.application(PRIMITIVES["promoted"], typed)
+    for dtype in (together, terms.application(PRIMITIVES["floating"], (together,))):
+        yield terms.application(PRIMITIVES["iterated_as"], (shape, dtype, *tail))
 
 
 def _laid_out_as(terms: Terms, shape: Term, view: Term) -> Iterator[Term]:

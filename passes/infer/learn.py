@@ -215,11 +215,16 @@ class Learner:
         return found
 
     def _written(self, name: str) -> tuple[list[int], list[int | None], list[TensorMeta | None]]:
-        """Rows where the parameter holds tensors, their number in a list, and the metas after a write (or None)."""
+        """Rows where the parameter holds tensors, their number in a list, and the metas after a write (or None).
+
+        Where its memory is another argument's too, it is not known which of them was written to.
+        """
+        alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name)]
         rows: list[int] = []
         numbers: list[int | None] = []
         afters: list[TensorMeta | None] = []
-        for row, each in enumerate(self.found):
+        for row in alone or range(len(self.found)):
+            each = self.found[row]
             value = each.call.arguments[name]
             start = places_of(each.call.arguments)[name]
             mutated = each.call.outcome.mutated  # type: ignore[union-attr]
@@ -233,6 +238,15 @@ class Learner:
                     numbers.append(number)
                     afters.append(mutated.get(start + number))
         return rows, numbers, afters
+
+
+def _shares(call: Call, name: str) -> bool:
+    """Whether memory of the tensors in an argument is that of another one too."""
+    start = places_of(call.arguments)[name]
+    value = call.arguments[name]
+    count = len(value) if isinstance(value, tuple) else 1
+    own = call.shares[start : start + count]
+    return any(memory in own for memory in (*call.shares[:start], *call.shares[start + count :]))
 
 
 def _bracketed(text: str) -> str:

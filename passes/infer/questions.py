@@ -6,19 +6,20 @@ Knows nothing of how rows came to be, or of the other outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from passes.infer import hypotheses
 from passes.infer.decide import Candidate, decide
 from passes.infer.guards import Guard, guards_of
 from passes.infer.observation import aliases_of
-from passes.infer.sample import MISSING, Sample, Term, bits
+from passes.infer.sample import MISSING, Sample, Term, bits, rows_of
 from passes.infer.terms import Terms
 from passes.meta import TensorMeta
 from passes.outcome import New, Same
 from passes.record.calls import Call
 from passes.rules.language import PRIMITIVES
-from passes.rules.rule import Cases, Output, always
+from passes.rules.rule import UNKNOWN, Case, Cases, Output, always
 
 MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
 MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
@@ -84,8 +85,13 @@ class Questions:
         if not rows:
             return Output(alias)
         metas = [output.meta if isinstance(output, New) else None for output in outputs]
-        shared = any(isinstance(output, New) and output.alias_of is not None for output in outputs)
-        return self._facts(alias, metas, rows, shared, False)
+        sharing = [output.alias_of if isinstance(output, New) else None for output in outputs]
+        found = self._facts(alias, metas, rows, sharing, False)
+        if len(alias) == 1 or all(owner is None for owner in sharing):
+            return found
+        shapes = hypotheses.answers(found.shape, self.sample)  # whether a view is possible depends on its shape
+        by_shape = decide(candidates, guards_of(self.sample, shapes), self.sample.everything)
+        return replace(found, alias=min(alias, by_shape, key=_doubt))
 
     def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
         """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
@@ -99,7 +105,7 @@ class Questions:
                 always(f"{name}.{fact}") for fact in ("shape", "stride", "storage_offset", "dtype")
             )
             return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows))
-        return self._facts(alias, metas, rows, True, True)
+        return self._facts(alias, metas, rows, [None] * len(metas), True)
 
     def _parameter(self, name: str) -> Sequence[Any]:
         """The values of a parameter, or of the elements of a list `name[i]`."""
@@ -109,8 +115,9 @@ class Questions:
         return [value[number] for value, number in zip(values, self.sample.extra["i"], strict=True)]
 
     def _facts(
-        self, alias: Cases, metas: Sequence[TensorMeta | None], rows: int, shared: bool, written: bool
+        self, alias: Cases, metas: Sequence[TensorMeta | None], rows: int, sharing: Sequence[int | None], written: bool
     ) -> Output:
+        shared = written or any(owner is not None for owner in sharing)
         shapes = [MISSING if meta is None else meta.shape for meta in metas]
         shape_test = hypotheses.Test(shapes, rows)
         views = self.views() if shared else []
@@ -121,7 +128,12 @@ class Questions:
         rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
         shape = decide(shape_found, guards, rows)
         strides = [MISSING if meta is None else meta.stride for meta in metas]
-        more = _More(lambda: guards_of(self.sample, shapes))
+        own = bits(owner is None for owner in sharing) & rows
+        if own in (0, rows):
+            more = _More(lambda: guards_of(self.sample, shapes))
+        else:
+            is_new = Guard("is_new", own, rows, 0.3)
+            more = _More(lambda: [is_new, is_new.negated(), *guards_of(self.sample, shapes)])
         stride_found = self._remembered(
             ("stride", shared, *shapes, *strides),
             lambda: hypotheses.stride_candidates(
@@ -139,9 +151,13 @@ class Questions:
         rivals["dtype"] = _others(dtype_found, rows)
         dtype = self._decided(dtype_found, more, rows)
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
+        fresh = own != rows and own and all(not offsets[row] for row in rows_of(own))  # its memory starts with it
+        asked = rows & ~own if fresh else rows
         offset = self._decided(
-            hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, rows), views), more, rows
+            hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views), more, asked
         )
+        if fresh:
+            offset = (Case("is_new", "0"), *offset)
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
 
@@ -195,6 +211,10 @@ def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
     shapes = ((view, hypotheses.fact(view, "shape", "Ints")) for view in views)
     found = [view for view, shape in shapes if test.hits(shape) > len(test.probes) / 2]
     return sorted(found, key=lambda view: view.cost)[:MOST_VIEWS]
+
+
+def _doubt(cases: Cases) -> tuple[bool, int]:
+    return any(case.answer == UNKNOWN for case in cases), len(cases)
 
 
 def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from passes.infer.assess import Answers, Tally, tally
+from passes.infer.abstain import abstaining
+from passes.infer.assess import Answers, tally
 from passes.infer.inputs import FILLS
 from passes.infer.learn import learn
 from passes.infer.observation import domain_of, is_plain
@@ -27,13 +28,14 @@ from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # recorded calls that trials are made from
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
-ROUNDS: Final = 4
+ROUNDS: Final = 8
 MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
 TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
+COST_OF_WRONG: Final = 4.0  # a share of wrong answers weighs so many times as much as one without any
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
@@ -106,7 +108,8 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         rules, rivals = _explaining(op, level, list(known.values()), must)
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
     if not clean or _answered(op, rules, recorded) < FEW_ANSWERED:
-        rules = _confirmed(op, level, (rules, first), laboratory, bases, recorded, draw, plan, values)
+        choices = (rules, first)
+        rules = _confirmed(op, level, choices, laboratory, bases, recorded, list(known.values()), draw, plan, values)
     evidence = [
         replace(
             rule,
@@ -279,7 +282,11 @@ def _reconciled(
 def _answered(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> float:
     """Share of calls that rules answer, of those that they could."""
     found = tally(op, rules, calls)
-    return found.answered / found.calls if found.calls else 1.0
+    return _share(found.answered, found.calls) if found.calls else 1.0
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def _widened(rule: Rule, calls: Sequence[Call]) -> Rule:
@@ -307,6 +314,7 @@ def _confirmed(
     laboratory: Laboratory | None,
     bases: Sequence[Call],
     recorded: Sequence[Call],
+    known: Sequence[Call],
     draw: random.Random,
     plan: Plan,
     values: Values,
@@ -314,19 +322,24 @@ def _confirmed(
     """For each list of parameters the rule that explains most recorded calls, of those hardly refuted.
 
     It is asked inside of the domain of the recorded calls alone, and a last round of trials must refute almost
-    nothing there. Where all are refuted nothing is known.
+    nothing there; one that is refuted is asked once more where it was not. Where all are refuted nothing is known.
     """
     if laboratory is None or not bases:
         return list(choices[0])
-    seen = values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
-    kept: dict[tuple[str, ...], tuple[int, Rule]] = {}
+    seen, later = (
+        values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
+        for _ in range(2)
+    )
+    kept: dict[tuple[str, ...], tuple[float, Rule]] = {}
     for rule in (rule for rules in choices for rule in rules):
         narrow = _widened(rule, recorded)
-        own = [call for call in seen if tuple(call.arguments) == rule.parameters]
-        found: Tally = tally(op, [narrow], own)
-        known = tally(op, [narrow], recorded)
-        sound = found.wrong <= max(FEW_WRONG, TOLERATED * found.answered) and not known.wrong
-        worth = known.exact if sound else -1
-        if worth > kept.get(rule.parameters, (-2, rule))[0]:
-            kept[rule.parameters] = worth, narrow if sound else _unknown([rule])[0]
+        for made, trials in ((narrow, seen), (abstaining(narrow, [*recorded, *known, *seen]), later)):
+            own = [call for call in trials if tuple(call.arguments) == rule.parameters]
+            found, told = tally(op, [made], own), tally(op, [made], recorded)
+            sound = found.wrong <= max(FEW_WRONG, TOLERATED * found.answered) and not told.wrong
+            worth = (
+                _share(told.exact, told.calls) - COST_OF_WRONG * _share(found.wrong, found.answered) if sound else -1
+            )
+            if worth > kept.get(rule.parameters, (-2, rule))[0]:
+                kept[rule.parameters] = worth, made if sound else _unknown([rule])[0]
     return [rule for _, rule in kept.values()]

@@ -109,6 +109,9 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     """
     aliases = {case.answer for case in output.alias}
     made = [alias for alias in sorted(aliases) if alias == "new" or alias.startswith("view ")]
+    by_shape = any(_NAME_OF_SHAPE.search(case.guard) for case in output.alias)
+    if by_shape:
+        yield from _decision(LOCALS["shape"], output.shape)
     yield from _decision("_alias", output.alias, repr)
     for alias in sorted(aliases - {UNKNOWN} - set(made)):
         if len(aliases) > 1:
@@ -121,6 +124,8 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     if nested:
         yield f"if _alias in {tuple(made)!r}:"
     indent = INDENT if nested else ""
+    if any("is_new" in case.guard for _, cases in output.questions() for case in cases):
+        yield f"{indent}is_new = _alias == 'new'"
     place = _shared_place(output)
     if place:
         yield f"{indent}_place = {_python(place)}"
@@ -129,6 +134,8 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
         yield f"{indent}_tracked = grad_mode or _alias != 'new'"
     for question, local in LOCALS.items():
         cases = getattr(output, question)
+        if by_shape and question == "shape":
+            continue
         if views and question == "requires_grad":
             cases = tuple(Case(_tracked(case.guard), _tracked(case.answer)) for case in cases)
         if place and cases == always(f"{place}.{question}"):

@@ -15,7 +15,7 @@ from passes.rules.language import RuleError, checked
 
 VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
 UNKNOWN: Final = "unknown"
-EVERYWHERE: Final = frozenset(("i", "shape", "grad_mode"))  # names beside the parameters
+EVERYWHERE: Final = frozenset(("i", "shape", "is_new", "grad_mode"))  # names beside the parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Output:
     """One tensor that comes out: returned, or written to.
 
     `alias` answers `none` (there is None in its place), `kept` (it was not written to), `new`, `same NAME` (the
-    argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`. While a rule is learned, `rivals` has other
+    argument itself) or `view NAME` (its memory); NAME may be `NAME[i]`. Where it is one or the other, the other
+    questions may ask `is_new`. While a rule is learned, `rivals` has other
     answers that explained as much; they are not written to files.
     """
 

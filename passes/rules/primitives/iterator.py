@@ -156,6 +156,12 @@ def iterated_as(shape: Sequence[Any], dtype: Any, *operands: Any) -> Ints:
     return iterated(shape, *copied)
 
 
+@primitive("Tensor -> Operand")
+def mapped(tensor: Any) -> Copy:
+    """What is computed of a tensor, element by element."""
+    return Copy(tensor.shape, iterated(tensor.shape, tensor))
+
+
 class Copy(NamedTuple):
     """A tensor as a dense copy of it would be laid out."""
 

@@ -280,6 +280,12 @@ def batch(left: Sequence[Any], right: Sequence[Any]) -> Ints:
     return broadcast_shapes(tuple(left[:-2]), tuple(right[:-2]))
 
 
+@primitive("Ints, Ints -> Ints")
+def together(left: Sequence[Any], right: Sequence[Any]) -> Ints:
+    """What two shapes broadcast to."""
+    return broadcast_shapes(tuple(left), tuple(right))
+
+
 @primitive("Number, Number, Number -> Ints")
 def steps(start: Any, end: Any, step: Any) -> Ints:
     """Shape of a range from `start` to `end`, which is not in it (torch.arange)."""
