@@ -61,6 +61,7 @@ class Formulas:
                 ]
                 if any(type(value) is int for value in values):
                     yield f"{term.text}[{index}]", values, 1.1 + 0.1 * abs(index)
+            yield f"rank({term.text})", [value if value is MISSING else len(value) for value in term.values], 1.4
 
     @staticmethod
     def _keep(found: dict[Column, tuple[str, float]], column: Column, text: str, cost: float) -> None:
@@ -112,4 +113,5 @@ _UNDONE: Final[tuple[tuple[str, Callable[[Any, Any], Any]], ...]] = (
     ("{} + {}", operator.sub),
     ("{} - {}", operator.add),
     ("{} * {}", lambda result, leaf: result // leaf if leaf and result % leaf == 0 else None),
+    ("{1} // {0}", lambda result, leaf: leaf // result if result and leaf % result == 0 else None),
 )

@@ -196,6 +196,7 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
     if "Int" in kinds:
         for edge in EDGES:
             yield f"{name} == {edge}", 0.9, [value == edge if kind_of(value) == "Int" else MISSING for value in values]
+        yield f"{name} % 2 == 0", 1.5, [value % 2 == 0 if kind_of(value) == "Int" else MISSING for value in values]
         yield f"{name} < 0", 1.0, [value < 0 if kind_of(value) == "Int" else MISSING for value in values]
     if "Ints" in kinds and name != "shape":
         yield f"{name} == ()", 0.7, [value == () for value in values]

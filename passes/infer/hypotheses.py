@@ -144,10 +144,20 @@ def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Ca
         return search.candidates
     if search.offer(fact(view, "shape", "Ints") for view in views):
         return search.candidates
-    if search.offer(terms.applications(LARGE_SHAPES), 1.0):
+    if search.offer(terms.applications(LARGE_SHAPES), 1.0) or search.offer(_joined_shapes(terms, test), 1.5):
         return search.candidates
     search.offer(formula_shapes(terms, test), 2.0)
     return search.candidates
+
+
+def _joined_shapes(terms: Terms, test: Test) -> Iterator[Term]:
+    """A whole shape followed by what is left of another after a reduction, as quantiles have."""
+    for shape in [term for term in terms.of("Ints") if term.text.endswith(".shape")]:
+        parts = zip(shape.values, test.answers, strict=True)
+        if all(MISSING in (head, whole) or whole[: len(head)] == tuple(head) for head, whole in parts):
+            for rest in terms.applications(("reduced", "reduced_or_all")):
+                text = f"{shape.text} + {rest.text}"
+                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + rest.cost)
 
 
 def formula_shapes(terms: Terms, test: Test) -> Iterator[Term]:

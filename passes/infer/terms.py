@@ -25,6 +25,7 @@ from passes.rules.generate import NO_VALUE
 from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
 
 PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
+PADDINGS: Final = ("valid", "same")  # words for the sizes of a padding
 OPERANDS: Final = frozenset(("Tensor", "Tensors", "Number", "Int", "Bool", "None"))
 NUMBERS: Final = (bool, int, float, complex)
 CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
@@ -107,7 +108,7 @@ class Terms:
                     parts = computed(lambda tensors, index=index: tensors[index], (own,), self.sample.size)
                     self._element(f"{name}[{index}]", parts, 2.0)
         if kinds & {"Int", "Ints"} and "Ints" in kinds | {"Ints"}:
-            mixed = [value if kind_of(value) in ("Int", "Ints") else MISSING for value in values]
+            mixed = [value if kind_of(value) in ("Int", "Ints") or value in PADDINGS else MISSING for value in values]
             self.add(Term(name, "IntOrInts", mixed, 1.0))
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
         if any(is_key(value) for value in values):

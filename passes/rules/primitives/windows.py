@@ -25,10 +25,16 @@ def _each(values: Any, count: int) -> Ints:
 
 @primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts -> Ints")
 def convolved(shape: Sequence[Any], weight: Sequence[Any], stride: Any, padding: Any, dilation: Any) -> Ints:
-    """Shape of a convolution of (N, C, *spatial) or (C, *spatial) with a weight (out, in, *kernel)."""
+    """Shape of a convolution of (N, C, *spatial) or (C, *spatial) with a weight (out, in, *kernel).
+
+    The padding may be "valid", which is none, or "same", with which sizes stay.
+    """
     dims = len(weight) - 2
     if dims < 1 or len(shape) not in (dims + 1, dims + 2):
         undefined("ranks do not fit")
+    if padding == "same":
+        return (*shape[: -dims - 1], weight[0], *shape[-dims:])
+    padding = 0 if padding == "valid" else padding
     steps, pads, spread = _each(stride, dims), _each(padding, dims), _each(dilation, dims)
     sizes = []
     for size, kernel, step, pad, gap in zip(shape[-dims:], weight[2:], steps, pads, spread, strict=True):
