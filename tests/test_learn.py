@@ -1,10 +1,12 @@
 """Learning rules from recorded calls: what is found, what is left unknown, and that a rule is its JSON."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from passes.infer.abstain import abstaining
 from passes.infer.assess import tally
 from passes.infer.learn import learn
 from passes.infer.study import Plan, study
@@ -12,7 +14,7 @@ from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
 from passes.rules.generate import compiled
 from passes.rules.language import RuleError
-from passes.rules.rule import UNKNOWN, from_json, to_json
+from passes.rules.rule import UNKNOWN, always, from_json, to_json
 
 SHAPES = ((2, 3), (4, 1), (3, 5, 2), (5,), (1, 4, 2), (2, 2), (3, 1, 2, 4))
 
@@ -99,6 +101,58 @@ def test_lists_of_outputs(tmp_path):
     rule = learned(tmp_path, program, "aten::split.Tensor")
     assert "each" in the_answer(rule.form)
     assert "piece(self, split_size, dim, i)" in the_answer(rule.outputs[0].shape)
+
+
+def test_a_view_where_its_shape_allows_one(tmp_path):
+    """Whether flatten copies depends on the shape it makes; the argument itself comes back where that is its own."""
+
+    def program():
+        sliced = torch.zeros(4, 6, 3)
+        for tensor in (*tensors(), sliced[:, ::2], sliced[:, :4], sliced[1:, :, 1:], sliced[:, 2:4]):
+            for start in range(tensor.dim()):
+                torch.flatten(tensor, start)
+
+    with record(tmp_path, levels=("function",)):
+        program()
+    calls = list(Corpus(tmp_path).calls("torch.flatten"))
+    (found,) = learn("torch.flatten", "function", calls)
+    assert tally("torch.flatten", [found.rule], calls).exact == len(calls)
+    (output,) = found.rule.outputs
+    assert {case.answer for case in output.alias} == {"same self", "view self", "new"}
+    assert any("is_viewable(self, shape)" in case.guard for case in output.alias)
+    assert output.storage_offset[0].guard == "is_new"
+
+
+def test_writes_through_shared_memory_are_of_one_argument(tmp_path):
+    def program():
+        for tensor in tensors():
+            tensor.add_(tensor.new_ones(tensor.shape[-1:]))
+            tensor.add_(tensor)
+
+    rule = learned(tmp_path, program, "aten::add_.Tensor")
+    assert set(rule.writes) == {"self"}
+
+
+def test_formulas_divide_by_products(tmp_path):
+    def program():
+        for kernel in ((2, 2), (2, 3), (1, 2)):
+            for channels in (1, 3):
+                for batch in ((), (2,)):
+                    columns = torch.zeros(*batch, channels * kernel[0] * kernel[1], (5 - kernel[0]) * (7 - kernel[1]))
+                    torch.nn.functional.fold(columns, (4, 6), kernel)
+
+    shape = the_answer(learned(tmp_path, program, "aten::col2im").outputs[0].shape)
+    assert "self.shape[-2] // (kernel_size[0] * kernel_size[1])" in shape
+
+
+def test_a_rule_abstains_where_it_is_wrong(tmp_path):
+    calls = calls_of(tmp_path / "all", lambda: [tensor.sgn() for tensor in tensors()], "aten::sgn")
+    (found,) = learn("aten::sgn", "aten", calls)
+    rule = replace(found.rule, outputs=(replace(found.rule.outputs[0], stride=always("contiguous(shape)")),))
+    refuted = tally("aten::sgn", [rule], calls)
+    careful = tally("aten::sgn", [abstaining(rule, calls)], calls)
+    assert refuted.wrong and refuted.exact
+    assert careful.wrong == 0 and careful.exact == refuted.exact
 
 
 def test_data_dependent_operators_are_unknown(tmp_path):

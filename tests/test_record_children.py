@@ -20,7 +20,8 @@ if __name__ == "__main__":
     code = "import os, sys, sitecustomize, torch; torch.ones(2); print(sitecustomize.__name__, os.getcwd())"
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said.startswith("theirs"), said
-    code = "import sys; assert not {'passes', 'torch'} & set(sys.modules) and not any(p.endswith('record/hook') for p in sys.path)"
+    loaded, searched = "{'passes', 'torch'} & set(sys.modules)", "any(p.endswith('record/hook') for p in sys.path)"
+    code = f"import sys; assert not {loaded} and not {searched}"
     subprocess.run([sys.executable, "-c", code], check=True)
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # which is terminated when this ends
         pool.map(work, [3])

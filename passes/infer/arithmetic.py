@@ -113,5 +113,5 @@ _UNDONE: Final[tuple[tuple[str, Callable[[Any, Any], Any]], ...]] = (
     ("{} + {}", operator.sub),
     ("{} - {}", operator.add),
     ("{} * {}", lambda result, leaf: result // leaf if leaf and result % leaf == 0 else None),
-    ("{1} // {0}", lambda result, leaf: leaf // result if result and leaf % result == 0 else None),
+    ("{1} // {0}", lambda result, leaf: leaf // result if result and leaf and leaf % result == 0 else None),
 )

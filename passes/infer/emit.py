@@ -185,6 +185,9 @@ class _Body:
                 ]
                 if question != "storage_offset" or made != {"new"}:
                     lines += decision(self._variable(question, suffix), cases, _undefined)
+                if question == "shape" and len(made) > 1:
+                    asked = [Case(self._text(c.guard, suffix), str(c.answer == "new")) for c in output.alias]
+                    lines += decision("is_new", asked, _undefined)
         cases = [Case(self._text(c.guard, suffix), self._memory(c.answer, suffix)) for c in output.alias]
         if len(cases) == 1 and cases[0].answer != UNKNOWN:
             return lines, cases[0].answer

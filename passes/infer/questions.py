@@ -156,7 +156,7 @@ class Questions:
         offset = self._decided(
             hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views), more, asked
         )
-        if fresh:
+        if fresh and offset != always("0"):
             offset = (Case("is_new", "0"), *offset)
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)

@@ -117,10 +117,7 @@ def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> li
     rows: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[int]] = {}
     for folder in job.corpora:
-        query = (
-            f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
-        )
-        for op, level, count, total in Corpus(folder).sql(query)[1]:
+        for op, level, count, total in Corpus(folder).sql(SUMMED)[1]:
             if level in levels and _matches(op, pattern):
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
