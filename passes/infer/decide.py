@@ -150,4 +150,5 @@ def _given_up(
     if not covering or best.text == UNKNOWN:
         return None, 0
     guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
-    return (guard, UNKNOWN), (guard.holds & remaining & best.explains).bit_count()
+    known = functools.reduce(operator.or_, (each.explains for each in pool if each.text != UNKNOWN))
+    return (guard, UNKNOWN), (guard.holds & remaining & known).bit_count()
