@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,11 +18,13 @@ from passes.infer.guards import Guard, conjunction
 from passes.rules.rule import UNKNOWN, Case, Cases
 
 MOST_CASES: Final = 14
+FEW_CASES: Final = 6  # of a list that gives nothing up, where there is one
 COST_OF_UNKNOWN: Final = 6.0
 BEARABLE: Final = 0.06  # share of rows that may be left unexplained, or given up, for a short list
 MOST_CANDIDATES: Final = 60
 MOST_GUARDS: Final = 400
 WORTH_A_PAIR: Final = 1.5  # times as much has to be left unexplained by one guard as by two
+MOST_ALTERNATIVES: Final = 4  # guards that pick the same rows as a chosen one, and are told apart from it by trials
 PAIRED: Final = 40  # guards that are tried two at a time
 
 
@@ -36,27 +39,72 @@ class Candidate:
 
 def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) -> Cases:
     """Cases for `rows`. The last one is always unguarded; its answer may be UNKNOWN."""
-    cases: list[Case] = []
-    remaining = rows
     pool = _distinct(candidates, rows)
     if not pool:
         return (Case("", UNKNOWN),)
     covered = functools.reduce(operator.or_, (each.explains for each in pool))
     if rows & ~covered:  # what nothing explains is to be told apart too
         pool.append(Candidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
+    else:
+        short = _listed(pool, guards, rows, FEW_CASES, False)
+        if short[-1].answer != UNKNOWN:
+            return short
+    return _listed(pool, guards, rows, MOST_CASES, True)
+
+
+def _listed(
+    pool: Sequence[Candidate], guards: Sequence[Guard], rows: int, most: int, may_give_up: bool
+) -> tuple[Case, ...]:
+    """At most so many guarded cases, and a last one."""
+    cases: list[Case] = []
+    remaining = rows
     while remaining:
         total = next((each for each in pool if not remaining & ~each.explains), None)
         if total is not None:
-            cases.append(Case("", total.text))
-            return tuple(cases)
-        step = _step(pool, guards, remaining) if len(cases) < MOST_CASES else None
+            return (*cases, Case("", total.text))
+        step = _step(pool, guards, remaining, may_give_up) if len(cases) < most else None
         if step is None:
-            cases.append(Case("", UNKNOWN))
-            return tuple(cases)
+            return (*cases, Case("", UNKNOWN))
         guard, answer = step
         cases.append(Case(guard.text, answer))
         remaining &= ~guard.holds
     return tuple(cases) or (Case("", UNKNOWN),)
+
+
+def alternatives(cases: Cases, guards: Sequence[Guard], rows: int) -> Iterator[Cases]:
+    """The cases with another guard, or one of two, in the place of one: on `rows` it picks the same."""
+    by_text = {guard.text: guard for guard in guards}
+    remaining = rows
+    for number, case in enumerate(cases):
+        parts = _parts(case.guard, by_text)
+        if not parts:
+            return
+        picked = functools.reduce(operator.and_, (part.holds for part in parts), remaining)
+        usable = [guard for guard in guards if not remaining & ~guard.defined]
+        found = [guard for guard in usable if guard.holds & remaining == picked]
+        if len(parts) == 2:
+            for kept in parts:
+                other = (guard for guard in usable if guard.holds & kept.holds & remaining == picked)
+                found += [conjunction(kept, guard, rows) for guard in other]
+        texts = [text for guard in sorted(found, key=_cost) for text in (guard.text, *guard.others)]
+        if len(parts) == 2:
+            texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
+        told = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
+        for text in [text for text in dict.fromkeys(texts) if text not in told][:MOST_ALTERNATIVES]:
+            yield (*cases[:number], Case(text, case.answer), *cases[number + 1 :])
+        remaining &= ~picked
+
+
+def _cost(guard: Guard) -> tuple[float, str]:
+    return guard.cost, guard.text
+
+
+def _parts(text: str, by_text: Mapping[str, Guard]) -> list[Guard]:
+    """The one or two guards that a case has."""
+    if text in by_text:
+        return [by_text[text]]
+    halves = [(text[: at.start()], text[at.end() :]) for at in re.finditer(" and ", text)]
+    return next(([by_text[one], by_text[other]] for one, other in halves if one in by_text and other in by_text), [])
 
 
 def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
@@ -71,7 +119,9 @@ def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
     return sorted(kept, key=lambda each: (each.cost, each.text))
 
 
-def _step(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[Guard, str] | None:
+def _step(
+    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, may_give_up: bool
+) -> tuple[Guard, str] | None:
     """The next case: one after which one candidate explains the rest, or loses little; else what explains most."""
     usable = _usable(guards, remaining)
     single, left = _best(pool, usable, remaining)
@@ -81,7 +131,7 @@ def _step(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) ->
     double, left_by_two = _best(pool, pairs, remaining)
     if double is not None and left_by_two == 0:
         return double
-    given_up, lost = _given_up(pool, [*usable, *pairs], remaining)
+    given_up, lost = _given_up(pool, [*usable, *pairs], remaining) if may_give_up else (None, 0)
     if given_up is not None and lost <= BEARABLE * remaining.bit_count():
         return given_up
     if single is not None and left <= BEARABLE * remaining.bit_count():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +22,7 @@ from passes.record.values import Wrapped
 from passes.rules.language import PRIMITIVES, written
 
 MOST_CHOICES: Final = 12
+MOST_OTHERS: Final = 3
 MOST_TENSORS: Final = 4  # pairs of more are not compared
 EDGES: Final = (0, 1, -1, 2)
 
@@ -39,6 +40,8 @@ ABOUT_TENSORS: Final[tuple[tuple[str, float], ...]] = (
     ("is_small({t}.dtype)", 1.4),
     ("{t}.storage_offset == 0", 2.0),
     ("any_requires_grad({t})", 1.6),
+    ("{t}.is_neg", 1.3),
+    ("{t}.is_conj", 1.3),
     ("count({t}.shape) == 1", 1.6),
     ("count({t}.shape) > 1", 1.7),
 )
@@ -56,15 +59,20 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition: `holds` are the rows where it is true, `defined` those where it can be asked."""
+    """A condition: `holds` are the rows where it is true, `defined` those where it can be asked.
+
+    `others` are texts of conditions that all rows answer alike.
+    """
 
     text: str
     holds: int
     defined: int
     cost: float
+    others: tuple[str, ...] = ()
 
     def negated(self) -> Guard:
-        return Guard(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1)
+        others = tuple(map(_negation, self.others))
+        return Guard(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1, others)
 
 
 def conjunction(left: Guard, right: Guard, defined: int) -> Guard:
@@ -85,7 +93,8 @@ def _negation(text: str) -> str:
     for sign, opposite in OPPOSITES:
         if sign in text:
             return text.replace(sign, opposite)
-    return f"not {text}" if text.endswith(")") or text.isidentifier() else f"not ({text})"
+    plain = text.endswith((")", ".is_neg", ".is_conj")) or text.isidentifier()
+    return f"not {text}" if plain else f"not ({text})"
 
 
 def guards_of(sample: Sample, shapes: Sequence[Any] | None = None, full: bool = True) -> list[Guard]:
@@ -93,16 +102,18 @@ def guards_of(sample: Sample, shapes: Sequence[Any] | None = None, full: bool = 
 
     `shapes` are those of the output, where they are known already.
     """
-    found: dict[tuple[int, int], Guard] = {}
+    found: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
     for text, cost, flags in _asked(sample, shapes, full):
         defined = bits(flag is not MISSING for flag in flags)
         holds = bits(flag is not MISSING and flag for flag in flags)
-        if holds in (0, defined):
-            continue
-        key = holds, defined
-        if key not in found or cost < found[key].cost:
-            found[key] = Guard(text, holds, defined, cost)
-    return [each for guard in found.values() for each in (guard, guard.negated())]
+        if holds not in (0, defined):
+            found[holds, defined].append((cost, text))
+    guards: list[Guard] = []
+    for (holds, defined), alike in found.items():
+        (cost, text), *rest = sorted(alike, key=lambda pair: pair[0])
+        guard = Guard(text, holds, defined, cost, tuple(other for _, other in rest[:MOST_OTHERS]))
+        guards += [guard, guard.negated()]
+    return guards
 
 
 def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator[tuple[str, float, list[Any]]]:
@@ -133,8 +144,12 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator
                 if all(isinstance(value, TensorMeta) for value in column):
                     flags = [value.dtype is dtype for value, dtype in zip(column, values, strict=True)]
                     yield f"{other}.dtype == {name}", 1.0, flags
+    formats = [(name, values) for name, values in names.items() if "Format" in set(map(kind_of, values))]
     for name in tensors:
         yield from _about_tensor(name, names[name], sample.size)
+        for other, values in formats:
+            flags = computed(PRIMITIVES["is_in_format"].function, (names[name], values), sample.size)
+            yield f"is_in_format({name}, {other})", 1.0, flags
     for left, right in itertools.permutations(tensors[:MOST_TENSORS], 2):
         for question, cost in ABOUT_PAIRS:
             if left > right and "==" in question:
@@ -188,7 +203,7 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
     if kinds & {"Ints", "Tensors"} and kinds - {"Ints", "Tensors", "None"}:
         yield f"is_sequence({name})", 0.7, computed(PRIMITIVES["is_sequence"].function, (values,), size)
     if kinds & {"Number", "Int", "Bool"} and name not in ("shape",):
-        if not any(isinstance(value, Wrapped) for value in values):
+        if kinds != {"Bool"} and not any(isinstance(value, Wrapped) for value in values):
             for edge in (0, 1):
                 yield f"{name} == {edge}", 0.95, [value == edge for value in values]
         for question in ("is_integer", "is_float", "is_complex_number"):

@@ -6,6 +6,7 @@ decided by itself; what no cases explain stays unknown. Knows nothing of trials,
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -93,16 +94,22 @@ def _learned(
 
 
 def _rivals(rule: Rule) -> Iterator[Rule]:
-    """The rule with another answer to one question."""
+    """The rule with other cases for one question."""
     for place, output in enumerate(rule.outputs):
-        for question, texts in output.rivals.items():
-            for text in texts:
-                other = replace(output, **{question: always(text)})
-                yield replace(rule, outputs=(*rule.outputs[:place], other, *rule.outputs[place + 1 :]))
+        for other in _rival_outputs(output):
+            yield replace(rule, outputs=(*rule.outputs[:place], other, *rule.outputs[place + 1 :]))
     for name, output in rule.writes.items():
-        for question, texts in output.rivals.items():
-            for text in texts:
-                yield replace(rule, writes={**rule.writes, name: replace(output, **{question: always(text)})})
+        for other in _rival_outputs(output):
+            yield replace(rule, writes={**rule.writes, name: other})
+
+
+def _rival_outputs(output: Output) -> Iterator[Output]:
+    """By turns of each question, so that none is told apart from its rivals last."""
+    rows = itertools.zip_longest(*([(question, cases) for cases in found] for question, found in output.rivals.items()))
+    for row in rows:
+        for pair in row:
+            if pair is not None:
+                yield replace(output, **{pair[0]: pair[1]})
 
 
 class Learner:

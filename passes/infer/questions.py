@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from passes.infer import hypotheses
-from passes.infer.decide import Candidate, decide
+from passes.infer.decide import Candidate, alternatives, decide
 from passes.infer.guards import Guard, guards_of
 from passes.infer.observation import aliases_of
 from passes.infer.sample import MISSING, Sample, Term, bits, rows_of
@@ -80,18 +80,25 @@ class Questions:
         candidates = [
             Candidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1) for word in choices
         ]
-        alias = decide(candidates, self.guards, self.sample.everything)
+        everything = self.sample.everything
+        alias = decide(candidates, self.guards, everything)
+        rivals = {"alias": tuple(alternatives(alias, self.guards, everything))[:MOST_RIVALS]}
         rows = bits(isinstance(output, New) for output in outputs)
         if not rows:
-            return Output(alias)
+            return Output(alias, rivals=rivals)
         metas = [output.meta if isinstance(output, New) else None for output in outputs]
         sharing = [output.alias_of if isinstance(output, New) else None for output in outputs]
         found = self._facts(alias, metas, rows, sharing, False)
+        found = replace(found, rivals={**found.rivals, **rivals})
         if len(alias) == 1 or all(owner is None for owner in sharing):
             return found
         shapes = hypotheses.answers(found.shape, self.sample)  # whether a view is possible depends on its shape
-        by_shape = decide(candidates, guards_of(self.sample, shapes), self.sample.everything)
-        return replace(found, alias=min(alias, by_shape, key=_doubt))
+        guards = guards_of(self.sample, shapes)
+        by_shape = decide(candidates, guards, everything)
+        if _doubt(alias) <= _doubt(by_shape):
+            return found
+        rivals["alias"] = tuple(alternatives(by_shape, guards, everything))[:MOST_RIVALS]
+        return replace(found, alias=by_shape, rivals={**found.rivals, **rivals})
 
     def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
         """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
@@ -125,8 +132,8 @@ class Questions:
         shape_found = self._remembered(
             ("shape", *shapes), lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
         )
-        rivals: dict[str, tuple[str, ...]] = {"shape": _others(shape_found, rows)}
         shape = decide(shape_found, guards, rows)
+        rivals = {"shape": _rivals(shape, shape_found, guards, rows)}
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         own = bits(owner is None for owner in sharing) & rows
         if own in (0, rows):
@@ -144,12 +151,12 @@ class Questions:
                 lambda: _explaining(self.views(), shape_test),
             ),
         )
-        rivals["stride"] = _others(stride_found, rows)
         stride = self._decided(stride_found, more, rows)
+        rivals["stride"] = _rivals(stride, stride_found, more, rows)
         dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
         dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
-        rivals["dtype"] = _others(dtype_found, rows)
         dtype = self._decided(dtype_found, more, rows)
+        rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
         fresh = own != rows and own and all(not offsets[row] for row in rows_of(own))  # its memory starts with it
         asked = rows & ~own if fresh else rows
@@ -200,10 +207,15 @@ class Questions:
         return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
 
 
-def _others(candidates: Sequence[Candidate], rows: int) -> tuple[str, ...]:
-    """The next simplest candidates that explain all rows."""
+def _rivals(
+    cases: Cases, candidates: Sequence[Candidate], guards: _More | Sequence[Guard], rows: int
+) -> tuple[Cases, ...]:
+    """Other answers that explain as much: the next simplest candidates, or the same ones behind other guards."""
+    if len(cases) > 1:
+        known = guards.value if isinstance(guards, _More) else guards
+        return tuple(alternatives(cases, known, rows))[:MOST_RIVALS]
     total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
-    return tuple(each.text for each in total[1 : 1 + MOST_RIVALS])
+    return tuple(always(each.text) for each in total[1 : 1 + MOST_RIVALS])
 
 
 def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:

@@ -36,7 +36,7 @@ OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in O
 SUMMED: Final = (
     f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
 )
-PATIENCE: Final = 0.7  # of the limit, after which a study starts no other round
+PATIENCE: Final = 0.4  # of the limit, after which a study starts no other round
 
 
 @dataclass(frozen=True, slots=True)

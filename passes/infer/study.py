@@ -5,11 +5,15 @@ Deterministic for given calls and seed. Knows nothing of files or of other opera
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+import torch
 
 from passes.infer.abstain import abstaining
 from passes.infer.assess import Answers, tally
@@ -29,13 +33,15 @@ from passes.rules.rule import UNKNOWN, Rule, always
 MOST_BASES: Final = 250  # recorded calls that trials are made from
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
 ROUNDS: Final = 8
-MOST_RIVALS: Final = 16  # rules that explain as much, and are told apart from the chosen one
+MOST_RIVALS: Final = 24  # rules that explain as much, and are told apart from the chosen one
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
+MOST_LISTS: Final = 4  # of parameters, each of which is given its own share of trials
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
 TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
 COST_OF_WRONG: Final = 4.0  # a share of wrong answers weighs so many times as much as one without any
+FLAGS: Final = (bool, str, torch.memory_format)
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
@@ -88,7 +94,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     clean = laboratory is None
     for number in range(plan.rounds if laboratory is not None and bases else 0):
         assert laboratory is not None
-        chosen = _telling(rules, rivals, bases, draw, plan.trials)
+        chosen = _telling(rules, rivals, bases, draw, plan.trials * max(1, min(len(rules), MOST_LISTS)))
         if not chosen:
             clean = True
             break
@@ -186,13 +192,25 @@ def _bounded(calls: Sequence[Call], draw: random.Random) -> list[Call]:
 
 
 def _sample(calls: Sequence[Call], most: int, draw: random.Random) -> list[Call]:
-    """At most so many, those that succeeded and smaller ones first."""
+    """At most so many of those that succeeded: of every kind some, smaller ones first."""
     good = [call for call in calls if not isinstance(call.outcome, Failure)]
     if len(good) <= most:
         return good
-    if len(good) > 4 * most:
-        good = draw.sample(good, 4 * most)
-    return sorted(good, key=_elements)[:most] if len(good) > 2 * most else draw.sample(good, most)
+    kinds: dict[object, list[Call]] = defaultdict(list)
+    for call in draw.sample(good, len(good)):
+        kinds[_kind(call)].append(call)
+    queues = [sorted(kind, key=_elements) for kind in kinds.values()]
+    return [call for row in itertools.zip_longest(*queues) for call in row if call is not None][:most]
+
+
+def _kind(call: Call) -> object:
+    """What calls have in common that differ in sizes, numbers and layouts only."""
+    return tuple(
+        (name, value.dtype.is_floating_point, len(value.shape))
+        if isinstance(value, TensorMeta)
+        else (name, value if isinstance(value, FLAGS) else type(value))
+        for name, value in call.arguments.items()
+    )
 
 
 def _elements(call: Call) -> int:

@@ -54,7 +54,7 @@ class Output:
     requires_grad: Cases = ()
     is_conj: Cases = ()  # none: never set
     is_neg: Cases = ()
-    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]], compare=False)
+    rivals: Mapping[str, tuple[Cases, ...]] = field(default_factory=dict[str, tuple[Cases, ...]], compare=False)
 
     def questions(self) -> Iterator[tuple[str, Cases]]:
         for question in QUESTIONS:

@@ -209,6 +209,14 @@ def like_in_format(tensor: Any, memory_format: Any) -> Ints:
     return of_format(tensor.shape, memory_format)
 
 
+@primitive("Strided, Format -> Bool")
+def is_in_format(tensor: Any, memory_format: Any) -> bool:
+    """Whether a tensor needs no copy to be in a memory format; anything is in none, and in `preserve`."""
+    if memory_format is None or memory_format is torch.preserve_format:
+        return True
+    return is_contiguous(tensor) if memory_format is torch.contiguous_format else is_channels_last(tensor)
+
+
 @primitive("Ints, Strided, Dims -> Strides")
 def transformed(shape: Sequence[Any], tensor: Any, dims: Any) -> Ints:
     """Strides of a Fourier transform along `dims`: those innermost, in the order given, the others as in `tensor`.
