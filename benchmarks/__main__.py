@@ -12,12 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import backends, inference, record, rules
+from benchmarks import backends, crosscheck, inference, record, reuse, rewrite, rules, unseen
 from benchmarks.readme import README, rewritten
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
-for each in (record, rules, inference, backends):
+for each in (record, rules, inference, unseen, backends, rewrite, reuse, crosscheck):
     MEASUREMENTS.update(each.MEASUREMENTS)
 RESULTS = Path(__file__).parent / "results"
 

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -19,6 +19,8 @@ from torch import nn
 from backends.crosscheck.calls import Call
 from backends.crosscheck.candidates import Candidate
 from backends.crosscheck.sweep import Trial, Variation, sweep
+from benchmarks.record import one
+from benchmarks.suite import Effort, Row
 from tracer import capture
 
 SAMPLES = 2  # of each operator
@@ -49,6 +51,13 @@ def figures() -> dict[str, float]:
     return {"crosscheck of a transformer layer, beside a call": found["ratio"], "findings in it": found["findings"]}
 
 
+def checked(effort: Effort) -> Iterator[Row]:
+    """What a check of a transformer layer costs beside a call of it, and what it finds there: nothing."""
+    cost_of, findings = figures().values()
+    yield Row("crosscheck", "check of a transformer layer / a call of it", "x", None, None, one(cost_of), None)
+    yield Row("crosscheck", "findings in a transformer layer", "count", None, None, one(findings), 0.0)
+
+
 def operators() -> Iterator[tuple[str, Variation, Any]]:
     """Every difference in torch's operator database, float32 where an operator has it."""
     import torch.testing._utils
@@ -76,6 +85,9 @@ def _named(info: Any) -> Any:
 
     named.__name__ = info.name.split(".")[-1]
     return named
+
+
+MEASUREMENTS: Final = {"crosscheck": checked}
 
 
 def main() -> int:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
 
 from benchmarks.measure import Spread, interleaved, ratios, spread
+from benchmarks.suite import Effort, Row
 from passes.autodiff import linearize, transpose
 from passes.flops import compare
 from tracer import capture
@@ -59,3 +61,12 @@ def measure(rounds: int, seconds: float) -> Iterator[Ratio]:
     costs = compare(found.forward, transpose(found.linear))
     yield Ratio("flops, backward / forward: feed-forward block", spread([costs.flops_ratio]), None)
     yield Ratio("bytes, backward / forward: feed-forward block", spread([costs.bytes_ratio]), None)
+
+
+def reused(effort: Effort) -> Iterator[Row]:
+    """The same, as rows of the table."""
+    for ratio in measure(min(15, effort.rounds), effort.seconds):
+        yield Row("donated inputs and derivatives", ratio.name, "x", None, None, ratio.found, ratio.limit)
+
+
+MEASUREMENTS: Final = {"reuse": reused}

@@ -5,8 +5,9 @@ Models of public libraries, from small configurations with random weights, atten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import transformers
@@ -14,6 +15,7 @@ import transformers
 import tracer
 from benchmarks.measure import Spread, interleaved, ratios
 from benchmarks.subjects import Subject, from_zoo
+from benchmarks.suite import Effort, Row
 from passes.rewrite.pipeline import Pass
 from passes.rewrite.rules import FROZEN, STANDARD
 from tests.models_huggingface import images, tokens
@@ -85,6 +87,15 @@ def measure(rounds: int = 15, seconds: float = 0.05) -> list[Rewritten]:
             rows.append(Rewritten(name, key, times, report.calls, fired, report.seconds))
     return rows
 
+
+def rewritten(effort: Effort) -> Iterator[Row]:
+    """A call of a rewritten graph over one of the graph as captured."""
+    for row in measure(min(15, effort.rounds), effort.seconds):
+        label = f"{row.subject}, {row.passes}: {row.calls[0]} to {row.calls[1]} calls"
+        yield Row("rewritten graph / captured", label, "x", None, None, row.time, 1.02)
+
+
+MEASUREMENTS: Final = {"rewriting": rewritten}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -128,3 +128,7 @@ class DataDependent(Exception):
 
 class Unsupported(Exception):
     """Nothing here can tell what the call gives: no fake kernel, or something that is not about metas."""
+
+
+class NoFakeKernel(Unsupported):
+    """The operator comes from a library that says nothing of what it gives."""

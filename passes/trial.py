@@ -28,6 +28,7 @@ from passes.outcome import (
     Keywords,
     ListArg,
     New,
+    NoFakeKernel,
     OpError,
     Outcome,
     Same,
@@ -49,6 +50,8 @@ OPERATOR_ERRORS: Final = (
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
 
+NO_FAKE_KERNEL: Final = "no fake impl registered"  # what torch.library says of operators that lack one
+BUILT_IN: Final = ("aten", "prims", "prim", "quantized", "c10d", "_c10d_functional", "mkldnn", "onednn")
 NO_DATA: Final = "its data is not allocated yet"  # what a kernel says that reads a tensor without data
 
 # What an operator may return beside tensors and containers of them.
@@ -114,12 +117,21 @@ def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str
             return target(*args, **kwargs)
         except DATA_DEPENDENT_ERRORS as error:
             raise DataDependent(str(error)) from error
+        except UnsupportedOperatorException as error:
+            raise (NoFakeKernel if is_custom(error.func) else Unsupported)(str(error.func)) from error
         except UNSUPPORTED_ERRORS as error:
             raise Unsupported(str(error)) from error
         except OPERATOR_ERRORS as error:
             if NO_DATA in str(error):
                 raise DataDependent(str(error)) from error
+            if NO_FAKE_KERNEL in str(error):
+                raise NoFakeKernel(str(target)) from error
             raise OpError(error.with_traceback(None)) from None
+
+
+def is_custom(operator: torch._ops.OpOverload) -> bool:
+    """Whether an operator is of somebody's own library."""
+    return operator.namespace not in BUILT_IN
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from passes.record import record
 from passes.rules.language import PRIMITIVES, RuleError
 from passes.rules.rule import Domain, Output, Rule, always
 from tests.recording import recorded
-from tracer import fake_kernel
+from tracer import capture, explain, fake_kernel
 from tracer.commands.application import application
 
 TRIALS = 40
@@ -135,6 +135,7 @@ def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
     name: str, library: torch.library.Library, tmp_path: Path
 ):
     custom, op = OPERATORS[name], operator(name)
+    assert "no-fake-kernel" in str(explain(capture(lambda *given: op(*given)), *custom.new()))
     with record(tmp_path / "corpus"):
         for arguments in custom.calls():
             op(*arguments)
@@ -146,6 +147,7 @@ def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
     arguments = custom.new()
     torch.library.opcheck(op, arguments)
     expected = op(*arguments)
+    torch.testing.assert_close(capture(lambda *given: op(*given), fullgraph=True)(*arguments), expected)
     for backend, dynamic in (("eager", False), ("aot_eager", True)):
         torch._dynamo.reset()
         compiled = torch.compile(lambda *given: op(*given), backend=backend, dynamic=dynamic, fullgraph=True)

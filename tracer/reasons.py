@@ -248,6 +248,11 @@ OPERATOR_ERROR = Reason(
     what="an operator refuses its arguments",
     hint="no need to act: the original statement raises the error",
 )
+NO_FAKE_KERNEL = Reason(
+    "no-fake-kernel",
+    what="the operator comes from a library that says nothing of what it returns: it has no fake kernel",
+    hint="register one with torch.library.register_fake, or have it inferred: tracer.fake_kernel(name, corpus)",
+)
 RECURSION = Reason(
     "recursion",
     what="calls are nested too deeply to be followed",

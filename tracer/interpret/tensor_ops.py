@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import DataDependent, DictArg, ListArg, New, OpError, Same, SliceArg, Unsupported
+from passes.outcome import DataDependent, DictArg, ListArg, New, NoFakeKernel, OpError, Same, SliceArg, Unsupported
 from passes.verify import Prediction
 from tracer.graph.annotate import PREDICTION
 from tracer.guards.checks import tensor_facts
@@ -21,6 +21,7 @@ from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
+    NO_FAKE_KERNEL,
     OPERATOR_ERROR,
     UNSUPPORTED_CALL,
     UNSUPPORTED_OPERATION,
@@ -160,6 +161,8 @@ def tensor_op(
     except DataDependent:
         name = name_of(target)
         trace.stop(DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR, name)
+    except NoFakeKernel as error:
+        trace.stop(NO_FAKE_KERNEL, str(error))
     except Unsupported as error:
         trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
     result = outcome.result
