@@ -6,10 +6,11 @@ An operand is a tensor, a number in the place of one (no dimensions), or None (n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from passes.meta import TensorMeta
 from passes.outcome import ListArg
+from passes.record.values import Wrapped
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.layouts import (
     CHANNELS_LAST,
@@ -25,6 +26,9 @@ from passes.rules.primitives.layouts import (
     sorted_loosely,
 )
 from passes.rules.primitives.shapes import broadcast_shapes
+
+
+PLAIN: Final = frozenset((int, float, bool, complex, Wrapped))  # numbers in the place of tensors
 
 
 def flat(operands: Sequence[Any]) -> Sequence[Any]:
@@ -43,6 +47,8 @@ def shape_of(operand: Any) -> Ints:
 @primitive("*Operand -> Ints")
 def broadcast(*operands: Any) -> Ints:
     """Shape that all operands broadcast to, aligned at the last dimension (NumPy's general broadcasting rules)."""
+    if len(operands) == 2 and type(operands[0]) is TensorMeta and type(operands[1]) in PLAIN:
+        return operands[0].shape
     shapes = [shape_of(operand) for operand in flat(operands)]
     if not shapes:
         undefined("no operands")
@@ -56,7 +62,7 @@ def broadcast(*operands: Any) -> Ints:
 @primitive("Ints, *Operand -> Strides")
 def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     """Strides of an output that TensorIterator allocates for these operands."""
-    if _plainly_contiguous(shape, operands):
+    if _plainly_contiguous(shape, operands) or _all_row_major(shape, operands):
         return contiguous(shape)
     tensors = [operand for operand in flat(operands) if operand is not None]
     metas = [operand for operand in tensors if getattr(operand, "stride", None) is not None]
@@ -112,6 +118,20 @@ def _plainly_contiguous(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
     if others:  # what has no dimensions keeps TensorIterator from its short cut, which overlooks sizes 0 and 1
         return tensors == 1 and 0 not in shape and first.stride == contiguous(shape)
     return is_contiguous(first)
+
+
+def _all_row_major(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
+    """Whether all operands are row-major, whatever they broadcast to, and no size of the result is 0 or 1.
+
+    Any two dimensions of one then compare as they lie, so nothing is to be sorted.
+    """
+    for operand in operands:
+        if type(operand) is TensorMeta:
+            if operand.symbolic or operand.stride is None or not is_contiguous(operand):
+                return False
+        elif isinstance(operand, tuple):
+            return False
+    return 0 not in shape and 1 not in shape
 
 
 def _fast_setup(shape: Sequence[Any], metas: Sequence[Any]) -> Ints | None:
