@@ -327,7 +327,8 @@ def iterated(terms: Terms, shape: Term) -> Iterator[Term]:
     pair = [operand for operand in terms.of("Operand") if terms.called("Tensor", operand.text) is not None]
     if len(pair) == 2:  # the other way round, or with something that was computed of one of them
         first, second = pair
-        of_first, of_second = terms.applications(("mapped",))
+        tensors = (terms.called("Tensor", operand.text) for operand in pair)
+        of_first, of_second = (terms.application(PRIMITIVES["mapped"], (each,)) for each in tensors if each is not None)
         for tail in ((second, first), (first, of_second), (of_second, first), (of_first, second), (second, of_first)):
             yield from _iterated(terms, shape, tail, pair)
 

@@ -27,7 +27,6 @@ from passes.rules.primitives.layouts import (
 )
 from passes.rules.primitives.shapes import broadcast_shapes
 
-
 PLAIN: Final = frozenset((int, float, bool, complex, Wrapped))  # numbers in the place of tensors
 
 
