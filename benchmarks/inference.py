@@ -24,7 +24,9 @@ from passes.infer.audit import fake_says, is_usable, questioned
 from passes.infer.engines import ENGINES
 from passes.infer.run import Job, Report, calls_of, infer, tasks_of
 from passes.record.calls import Call
+from passes.record.split import write_split
 from passes.rules.book import Rulebook
+from passes.rules.compare import check_operator
 
 HELD_OUT = 0.2
 LIMIT_WRONG, LIMIT_UNANSWERED, LIMIT_EVALUATION = 0.001, 0.03, 5e-6
@@ -49,6 +51,23 @@ def held_out(effort: Effort) -> Iterator[Row]:
         seconds = [report.seconds for report in reports]
         yield Row("inference", f"{len(reports)} operators, each", "s", None, None, spread(seconds), None)
         yield from _evaluation(Rulebook(book), held, effort)
+
+
+def larger(effort: Effort) -> Iterator[Row]:
+    """Rules learned of the smaller calls of each operator, on those with larger sizes than all of these."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = corpus_of_operators(str(Path(folder) / "corpus"), effort)
+        smaller, rest = Path(folder) / "smaller", Path(folder) / "larger"
+        write_split(corpus, "size", HELD_OUT, smaller, rest)
+        job = Job((str(smaller),))
+        tasks = tasks_of(job, levels=("aten",))
+        book = Path(folder) / "book"
+        list(infer(book, job, tasks, ENGINES["local"], os.cpu_count() or 1))
+        checked = [check_operator(Rulebook(book), (str(rest),), task.op, task.level) for task in tasks]
+    exact, wrong, unknown = (sum(getattr(each, name) for each in checked) for name in ("exact", "wrong", "unknown"))
+    name = f"{exact + wrong + unknown:,} calls larger than those fitted to"
+    yield Row("rules", f"{name}: wrong, of those answered", "share", None, None, _share(wrong, exact), LIMIT_WRONG)
+    yield Row("rules", f"{name}: unanswered", "share", None, None, _share(unknown, exact + wrong), LIMIT_UNANSWERED)
 
 
 def _quality(reports: Sequence[Report], held: dict[str, list[Call]]) -> Iterator[Row]:
@@ -93,7 +112,7 @@ def _evaluation(book: Rulebook, held: dict[str, list[Call]], effort: Effort) -> 
     yield Row("rules", "one question", "s", None, spread(theirs), spread(ours), LIMIT_EVALUATION)
 
 
-MEASUREMENTS: Final = {"rules on calls held out": held_out}
+MEASUREMENTS: Final = {"rules on calls held out": held_out, "rules on larger calls": larger}
 
 
 def main() -> int:

@@ -157,16 +157,20 @@ class Questions:
         dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
         dtype = self._decided(dtype_found, more, rows)
         rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
-        offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
-        fresh = own != rows and own and all(not offsets[row] for row in rows_of(own))  # its memory starts with it
-        asked = rows & ~own if fresh else rows
-        offset = self._decided(
-            hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views), more, asked
-        )
-        if fresh and offset != always("0"):
-            offset = (Case("is_new", "0"), *offset)
+        offset = self._offset(metas, rows, own, views, more)
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
+
+    def _offset(
+        self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _More
+    ) -> Cases:
+        """Where in its memory an output begins; memory of its own (`own` rows) begins with it, mostly."""
+        offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
+        fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
+        asked = rows & ~own if fresh else rows
+        found = hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views)
+        offset = self._decided(found, more, asked)
+        return (Case("is_new", "0"), *offset) if fresh and offset != always("0") else offset
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
