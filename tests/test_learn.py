@@ -145,6 +145,21 @@ def test_formulas_divide_by_products(tmp_path):
     assert "self.shape[-2] // (kernel_size[0] * kernel_size[1])" in shape
 
 
+def test_one_size_of_a_shape_is_made_of_the_sizes_there(tmp_path):
+    library = torch.library.Library("test_learn", "DEF")
+    library.define("trimmed(Tensor x, int dim, int by) -> Tensor")
+    library.impl("trimmed", lambda x, dim, by: x.narrow(dim, 0, 2 * x.shape[dim] // 2 - by).contiguous(), "CPU")
+
+    def program():
+        for shape in ((4, 3, 4), (5, 4, 3), (3, 7, 6), (6, 3)):
+            for dim in range(len(shape)):
+                for by in (1, 2):
+                    torch.ops.test_learn.trimmed(torch.zeros(shape), dim, by)
+
+    shape = the_answer(learned(tmp_path, program, "test_learn::trimmed").outputs[0].shape)
+    assert shape == "with_size(x.shape, dim, size_at(x.shape, dim) - by)"
+
+
 def test_a_rule_abstains_where_it_is_wrong(tmp_path):
     calls = calls_of(tmp_path / "all", lambda: [tensor.sgn() for tensor in tensors()], "aten::sgn")
     (found,) = learn("aten::sgn", "aten", calls)

@@ -8,10 +8,10 @@ a target minus, or divided by, one formula is looked up among the others.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from passes.infer.sample import MISSING
+from passes.infer.sample import MISSING, Term
 from passes.infer.terms import Terms
 
 OPERATIONS: Final[tuple[tuple[str, Callable[[Any, Any], Any], float], ...]] = (
@@ -32,10 +32,11 @@ Column = tuple[Any, ...]
 class Formulas:
     """The formulas over the integers of a sample on some of its rows, by their values."""
 
-    def __init__(self, terms: Terms, rows: Sequence[int]) -> None:
+    def __init__(self, terms: Terms, rows: Sequence[int], more: Iterable[Term] = ()) -> None:
+        """`more` are integers beside those that all formulas may use."""
         self._rows = rows
         self._one: dict[Column, tuple[str, float]] = {}
-        for text, values, cost in self._leaves(terms):
+        for text, values, cost in (*((each.text, each.values, each.cost) for each in more), *self._leaves(terms)):
             column = tuple(values[row] for row in rows)
             if all(type(value) is int for value in column):
                 self._keep(self._one, column, text, cost)

@@ -6,25 +6,20 @@ some rows is kept: decide.py makes cases of several.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
 
-from passes.infer.arithmetic import Formulas
 from passes.infer.decide import Candidate
-from passes.infer.sample import MISSING, Sample, Term, alike
+from passes.infer.formula_shapes import formula_shapes, joined_shapes
+from passes.infer.sample import MISSING, Term, alike, rows_of
 from passes.infer.terms import Terms
-from passes.rules.generate import NO_VALUE
-from passes.rules.language import CONSTANT_NAMES, CONSTANTS, PRIMITIVES, written
-from passes.rules.rule import UNKNOWN, Cases
+from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
 
 PROBES: Final = 40
 FEW: Final = 8
-MOST_FORMULA_ROWS: Final = 200
-MOST_GROUPS: Final = 8
 MOST_PARTIAL: Final = 50  # terms of one stage that explain some rows
 
 SHAPES: Final = tuple(
@@ -144,133 +139,10 @@ def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Ca
         return search.candidates
     if search.offer(fact(view, "shape", "Ints") for view in views):
         return search.candidates
-    if search.offer(terms.applications(LARGE_SHAPES), 1.0) or search.offer(_joined_shapes(terms, test), 1.5):
+    if search.offer(terms.applications(LARGE_SHAPES), 1.0) or search.offer(joined_shapes(terms, test.answers), 1.5):
         return search.candidates
-    search.offer(formula_shapes(terms, test), 2.0)
+    search.offer(formula_shapes(terms, test.answers, rows_of(test.rows)), 2.0)
     return search.candidates
-
-
-def _joined_shapes(terms: Terms, test: Test) -> Iterator[Term]:
-    """A whole shape followed by what is left of another after a reduction, as quantiles have."""
-    for shape in [term for term in terms.of("Ints") if term.text.endswith(".shape")]:
-        parts = zip(shape.values, test.answers, strict=True)
-        if all(MISSING in (head, whole) or whole[: len(head)] == tuple(head) for head, whole in parts):
-            for rest in terms.applications(("reduced", "reduced_or_all")):
-                text = f"{shape.text} + {rest.text}"
-                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + rest.cost)
-
-
-def formula_shapes(terms: Terms, test: Test) -> Iterator[Term]:
-    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`.
-
-    They are searched on all rows, on those of each rank, and on those where the flags are alike.
-    """
-    rows = [row for row in range(len(test.answers)) if test.rows >> row & 1]
-    seen: set[tuple[int, ...]] = set()
-    for group in _groups(terms, test, rows):
-        chosen = tuple(group[:: max(1, len(group) // MOST_FORMULA_ROWS)])
-        if len(chosen) > 1 and chosen not in seen:
-            seen.add(chosen)
-            yield from _suffixed(terms, test, chosen, Formulas(terms, chosen))
-
-
-def _groups(terms: Terms, test: Test, rows: Sequence[int]) -> Iterator[list[int]]:
-    """All rows, and parts of them that may have one formula."""
-    columns = dict(terms.sample.columns())
-    flags = [values for values in columns.values() if all(isinstance(values[row], bool) for row in rows[:1])]
-
-    def rank(row: int) -> Any:
-        return len(test.answers[row])
-
-    def flagged(row: int) -> Any:
-        return tuple(values[row] for values in flags)
-
-    for key in (lambda row: None, rank, flagged, lambda row: (rank(row), flagged(row))):
-        found: dict[Any, list[int]] = {}
-        for row in rows:
-            found.setdefault(key(row), []).append(row)
-        yield from list(found.values())[:MOST_GROUPS]
-
-
-def _suffixed(terms: Terms, test: Test, rows: Sequence[int], formulas: Formulas) -> Iterator[Term]:
-    sources: list[tuple[str, Any, float]] = [("", lambda row: (), 0.0)]
-    for shape in terms.of("Ints"):
-        if not shape.text.endswith(".shape"):
-            continue
-        sources.append((shape.text, lambda row, values=shape.values: values[row], shape.cost))
-        for cut in (-1, -2, -3, 1, 2):
-            sources.append(
-                (
-                    f"first({shape.text}, {cut})",
-                    lambda row, values=shape.values, cut=cut: (
-                        MISSING if values[row] is MISSING or len(values[row]) < abs(cut) else tuple(values[row][:cut])
-                    ),
-                    shape.cost + 0.4,
-                )
-            )
-    shapes = [shape for shape in terms.of("Ints") if shape.text.endswith(".shape")][:4]
-    pairs = [terms.application(PRIMITIVES["batch"], pair) for pair in itertools.permutations(shapes, 2)]
-    several = [
-        terms.application(
-            PRIMITIVES["together"], (pairs[0], terms.application(PRIMITIVES["batch"], (shapes[0], other)))
-        )
-        for other in shapes[2:]
-    ]
-    for applied in (*pairs, *several):
-        sources.append((applied.text, lambda row, values=applied.values: values[row], applied.cost))
-    for text, prefix, cost in sources:
-        heads = [prefix(row) for row in rows]
-        if any(head is MISSING for head in heads):
-            continue
-        rest = [test.answers[row][len(head) :] for head, row in zip(heads, rows, strict=True)]
-        length = len(rest[0])
-        if not 0 < length <= 6 or any(len(each) != length for each in rest):
-            continue
-        if any(test.answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
-            continue
-        found = [formulas.find([each[index] for each in rest]) for index in range(length)]
-        if any(each is None for each in found):
-            continue
-        sizes = f"({', '.join(each[0] for each in found if each)}{',' if length == 1 else ''})"
-        expression = f"{text} + {sizes}" if text else sizes
-        price = cost + sum(each[1] for each in found if each)
-        yield Term(expression, "Ints", Evaluated(expression, terms.sample), price)
-
-
-class Evaluated(Sequence[Any]):
-    """Values of an expression given as text, computed when they are looked at."""
-
-    def __init__(self, text: str, sample: Sample) -> None:
-        self._code = compile(text, "<formula>", "eval")
-        self._columns = sample.columns()
-        self._size = sample.size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, index: Any) -> Any:
-        names = {name: values[index] for name, values in self._columns}
-        try:
-            return eval(self._code, FUNCTIONS, names)  # made of the terms of this module
-        except NO_VALUE:
-            return MISSING
-
-
-FUNCTIONS: Final[dict[str, Any]] = {**CONSTANTS, **{name: each.function for name, each in PRIMITIVES.items()}}
-
-
-def answers(cases: Cases, sample: Sample) -> list[Any]:
-    """What cases answer on every row, MISSING where they do not."""
-    found: list[Any] = [MISSING] * sample.size
-    rest = list(range(sample.size))
-    for case in cases:
-        holds = Evaluated(case.guard or "True", sample)
-        if case.answer != UNKNOWN:
-            answer = Evaluated(case.answer, sample)
-            for row in rest:
-                found[row] = answer[row] if holds[row] is True else MISSING
-        rest = [row for row in rest if holds[row] is False]
-    return found
 
 
 def stride_candidates(

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from passes.infer import hypotheses
 from passes.infer.decide import Candidate, alternatives, decide
+from passes.infer.expressions import answers
 from passes.infer.guards import Guard, guards_of
 from passes.infer.observation import aliases_of
 from passes.infer.sample import MISSING, Sample, Term, bits, rows_of
@@ -92,7 +93,7 @@ class Questions:
         found = replace(found, rivals={**found.rivals, **rivals})
         if len(alias) == 1 or all(owner is None for owner in sharing):
             return found
-        shapes = hypotheses.answers(found.shape, self.sample)  # whether a view is possible depends on its shape
+        shapes = answers(found.shape, self.sample)  # whether a view is possible depends on its shape
         guards = guards_of(self.sample, shapes)
         by_shape = decide(candidates, guards, everything)
         if _doubt(alias) <= _doubt(by_shape):
@@ -174,10 +175,10 @@ class Questions:
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
-        answers = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
-        if not any(answer is True for answer in answers):
+        found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
+        if not any(answer is True for answer in found):
             return ()
-        search = hypotheses.Search(hypotheses.Test(answers, rows))
+        search = hypotheses.Search(hypotheses.Test(found, rows))
         search.offer(hypotheses.flag_terms(self.terms, flag))
         return decide(search.candidates, self.guards, rows)
 
