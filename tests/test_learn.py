@@ -147,17 +147,17 @@ def test_formulas_divide_by_products(tmp_path):
 
 def test_one_size_of_a_shape_is_made_of_the_sizes_there(tmp_path):
     library = torch.library.Library("test_learn", "DEF")
-    library.define("trimmed(Tensor x, int dim, int by) -> Tensor")
-    library.impl("trimmed", lambda x, dim, by: x.narrow(dim, 0, 2 * x.shape[dim] // 2 - by).contiguous(), "CPU")
+    library.define("stretched(Tensor x, int dim, int by) -> Tensor")
+    library.impl("stretched", lambda x, dim, by: x.repeat_interleave(by, dim), "CPU")
 
     def program():
         for shape in ((4, 3, 4), (5, 4, 3), (3, 7, 6), (6, 3)):
             for dim in range(len(shape)):
-                for by in (1, 2):
-                    torch.ops.test_learn.trimmed(torch.zeros(shape), dim, by)
+                for by in (1, 2, 3):
+                    torch.ops.test_learn.stretched(torch.zeros(shape), dim, by)
 
-    shape = the_answer(learned(tmp_path, program, "test_learn::trimmed").outputs[0].shape)
-    assert shape == "with_size(x.shape, dim, size_at(x.shape, dim) - by)"
+    shape = the_answer(learned(tmp_path, program, "test_learn::stretched").outputs[0].shape)
+    assert shape == "with_size(x.shape, dim, by * size_at(x.shape, dim))"
 
 
 def test_a_rule_abstains_where_it_is_wrong(tmp_path):

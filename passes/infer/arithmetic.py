@@ -8,6 +8,7 @@ a target minus, or divided by, one formula is looked up among the others.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -105,8 +106,11 @@ class Formulas:
         return best
 
 
+_ARGUMENTS: Final = re.compile(r"\([^()]*\)")
+
+
 def _bracketed(text: str) -> str:
-    return f"({text})" if " " in text else text
+    return f"({text})" if " " in _ARGUMENTS.sub("", text) else text
 
 
 # How the other operand is found from a result and one operand.
