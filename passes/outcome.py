@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -105,13 +105,22 @@ def rebuilt(structure: Any, kinds: type | tuple[type, ...], change: Callable[[An
     return structure
 
 
+NESTED: Final = (tuple, list, dict)
+
+
 def leaves(structure: Any) -> list[Any]:
     """What a nested structure of tuples, lists, dicts and slices holds, left to right."""
     if isinstance(structure, dict):
         structure = tuple(structure.values())
-    if isinstance(structure, tuple | list):
-        return [leaf for part in structure for leaf in leaves(part)]
-    return [structure]
+    if not isinstance(structure, NESTED):
+        return [structure]
+    found: list[Any] = []
+    for part in structure:
+        if isinstance(part, NESTED):
+            found += leaves(part)
+        else:
+            found.append(part)
+    return found
 
 
 class OpError(Exception):

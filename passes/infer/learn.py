@@ -24,7 +24,6 @@ from passes.infer.observation import (
     is_plain,
     layouts_of,
     observed,
-    places_of,
     sample_of,
     spread,
 )
@@ -34,6 +33,7 @@ from passes.infer.terms import Terms, kind_of
 from passes.meta import TensorMeta
 from passes.outcome import New, Same
 from passes.record.calls import Call
+from passes.rules.answer import places_of
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
@@ -122,6 +122,7 @@ class Learner:
         self.sample = sample_of(parameters, [each.call for each in found])
         self.terms = Terms(self.sample)
         self.optional = False  # whether a place of the result may have None instead of a tensor
+        self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
         self.found_before: dict[tuple[Any, ...], list[Candidate]] = {}
         self._guards: list[Guard] | None = None
         self._views: list[Term] | None = None
@@ -226,14 +227,14 @@ class Learner:
 
         Where its memory is another argument's too, it is not known which of them was written to.
         """
-        alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name)]
+        alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name, self._starts[row][name])]
         rows: list[int] = []
         numbers: list[int | None] = []
         afters: list[TensorMeta | None] = []
         for row in alone or range(len(self.found)):
             each = self.found[row]
             value = each.call.arguments[name]
-            start = places_of(each.call.arguments)[name]
+            start = self._starts[row][name]
             mutated = each.call.outcome.mutated  # type: ignore[union-attr]
             if isinstance(value, TensorMeta):
                 rows.append(row)
@@ -247,9 +248,8 @@ class Learner:
         return rows, numbers, afters
 
 
-def _shares(call: Call, name: str) -> bool:
-    """Whether memory of the tensors in an argument is that of another one too."""
-    start = places_of(call.arguments)[name]
+def _shares(call: Call, name: str, start: int) -> bool:
+    """Whether memory of the tensors in an argument, numbers `start` and on, is that of another one too."""
     value = call.arguments[name]
     count = len(value) if isinstance(value, tuple) else 1
     own = call.shares[start : start + count]

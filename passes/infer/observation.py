@@ -20,6 +20,7 @@ from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf, Opaque
+from passes.rules.answer import places_of
 from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Domain
 
@@ -169,16 +170,6 @@ def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequenc
     return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
 
 
-def places_of(arguments: Mapping[str, Any]) -> dict[str, int]:
-    """For each parameter the number of its first tensor among all tensors given."""
-    found: dict[str, int] = {}
-    count = 0
-    for name, value in arguments.items():
-        found[name] = count
-        count += sum(isinstance(leaf, TensorMeta) for leaf in leaves((value,)))
-    return found
-
-
 def aliases_of(output: New | Same | None, call: Call, number: int | None = None) -> set[str]:
     """The words that tell what an output shares memory with; several where arguments share memory.
 
@@ -192,8 +183,9 @@ def aliases_of(output: New | Same | None, call: Call, number: int | None = None)
     verb = "same" if isinstance(output, Same) else "view"
     words: set[str] = set()
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
+    starts = places_of(call.arguments)
     for name, value in call.arguments.items():
-        start = places_of(call.arguments)[name]
+        start = starts[name]
         if isinstance(value, TensorMeta) and call.shares[start] == call.shares[index]:  # type: ignore[index]
             if verb == "view" or start == index or value is metas[index]:  # type: ignore[index]
                 words.add(f"{verb} {name}")

@@ -36,7 +36,7 @@ OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in O
 SUMMED: Final = (
     f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
 )
-PATIENCE: Final = 0.4  # of the limit, after which a study starts no other round
+PATIENCE: Final = 0.3  # of the limit, after which a study starts no other round
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Job:
     corpora: tuple[str, ...]
     trials: int = Plan().trials
     seed: int = 0
-    seconds: float = 120.0
+    seconds: float = 60.0
     held_out: float = 0.0
     modules: tuple[str, ...] = ()
 

@@ -16,27 +16,24 @@ from typing import Final, Protocol
 import torch
 
 from passes.infer.abstain import abstaining
-from passes.infer.assess import Answers, tally
+from passes.infer.assess import tally
 from passes.infer.inputs import FILLS
 from passes.infer.learn import learn
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
+from passes.infer.telling import telling
 from passes.infer.variants import Variant, identity, variants
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
 from passes.outcome import New, Outcome, leaves, rebuilt
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
-from passes.rules.generate import Refused
 from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # recorded calls that trials are made from
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
 ROUNDS: Final = 8
-MOST_RIVALS: Final = 24  # rules that explain as much, and are told apart from the chosen one
-PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 MOST_LISTS: Final = 4  # of parameters, each of which is given its own share of trials
-LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
 TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
@@ -57,7 +54,7 @@ class Laboratory(Protocol):
 class Plan:
     """How hard to look: `trials` in each round, of at most `rounds`; `seconds` bounds the whole study."""
 
-    trials: int = 160
+    trials: int = 120
     rounds: int = ROUNDS
     seed: int = 0
     seconds: float = 60.0
@@ -94,7 +91,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
     clean = laboratory is None
     for number in range(plan.rounds if laboratory is not None and bases else 0):
         assert laboratory is not None
-        chosen = _telling(rules, rivals, bases, draw, plan.trials * max(1, min(len(rules), MOST_LISTS)))
+        chosen = telling(rules, rivals, bases, draw, plan.trials * max(1, min(len(rules), MOST_LISTS)))
         if not chosen:
             clean = True
             break
@@ -228,42 +225,6 @@ def _made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
         and is_plain(each)
         and not (isinstance(each.outcome, Failure) and each.outcome.error in NOT_MADE)
     ]
-
-
-def _telling(
-    rules: Sequence[Rule], rivals: Sequence[Rule], bases: Sequence[Call], draw: random.Random, budget: int
-) -> list[Variant]:
-    """New inputs: half of them such that a rule and a rival disagree, as far as such are found; the others any."""
-    if not rivals:
-        return list(variants(bases, draw, budget))
-    answers = Answers(rules)
-    others = [Answers([rival]) for rival in rivals[:MOST_RIVALS]]
-    telling: list[Variant] = []
-    plain: list[Variant] = []
-    by_rival = [0] * len(others)
-    for variant in variants(bases, draw, LOOKED_AT * budget):
-        said = _said(answers, variant)
-        against = [
-            number
-            for number, other in enumerate(others)
-            if by_rival[number] < PER_RIVAL and (found := _said(other, variant)) is not None and found != said
-        ]
-        if against:
-            telling.append(variant)
-            for number in against:
-                by_rival[number] += 1
-        elif len(plain) < budget // 2:
-            plain.append(variant)
-        if len(telling) >= budget // 2 and len(plain) >= budget // 2:
-            break
-    return telling[: budget // 2] + plain
-
-
-def _said(answers: Answers, variant: Variant) -> object:
-    try:
-        return answers.answer(variant.arguments)
-    except Refused:
-        return None
 
 
 def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> tuple[list[Rule], list[Rule]]:

@@ -67,9 +67,14 @@ class Answerer:
 
     def answer_values(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> Outcome | None:
         """As `answer`, for the arguments without their names."""
-        for check, value in zip(self._checks, values, strict=True):
-            if not check(value):
-                return None
+        return self.said_of(values, places, grad_mode) if self.is_inside(values) else None
+
+    def is_inside(self, values: Sequence[Any]) -> bool:
+        """Whether the arguments are of the domain in which the rule was verified."""
+        return all(check(value) for check, value in zip(self._checks, values, strict=True))
+
+    def said_of(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> Outcome | None:
+        """As `answer_values`, wherever the arguments are."""
         try:
             return self._evaluate(*values, places, grad_mode)
         except NO_VALUE:
@@ -98,7 +103,7 @@ def places_of(arguments: Mapping[str, Any]) -> dict[str, int]:
         if type(value) is TensorMeta:
             count += 1
         elif isinstance(value, tuple):
-            count += sum(type(leaf) is TensorMeta for leaf in leaves((value,)))
+            count += [type(leaf) for leaf in leaves(value)].count(TensorMeta)
     return at
 
 
