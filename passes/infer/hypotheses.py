@@ -272,8 +272,8 @@ _PLAIN_TYPES: Final = (torch.bool, torch.int64, torch.float32)
 
 def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
     search = Search(test)
-    zero = Term("0", "Offset", [0] * len(test.answers), 0.3)
-    if search.offer([zero]):
+    zero = Term("0", "Offset", [0] * len(test.answers), 2.0 if views else 0.3)  # views begin where their tensor does
+    if search.offer([zero]) and not views:
         return search.candidates
     search.offer(terms.of("Offset"))
     if search.complete:

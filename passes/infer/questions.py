@@ -158,20 +158,24 @@ class Questions:
         dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
         dtype = self._decided(dtype_found, more, rows)
         rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
-        offset = self._offset(metas, rows, own, views, more)
+        offset, rivals["storage_offset"] = self._offset(metas, rows, own, views, more)
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
 
     def _offset(
         self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _More
-    ) -> Cases:
-        """Where in its memory an output begins; memory of its own (`own` rows) begins with it, mostly."""
+    ) -> tuple[Cases, tuple[Cases, ...]]:
+        """Where in its memory an output begins, and rivals; memory of its own (`own` rows) begins with it, mostly."""
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
         fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
         asked = rows & ~own if fresh else rows
         found = hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views)
         offset = self._decided(found, more, asked)
-        return (Case("is_new", "0"), *offset) if fresh and offset != always("0") else offset
+        rivals = _rivals(offset, found, more, asked)
+        if not fresh:
+            return offset, rivals
+        first = () if offset == always("0") else (Case("is_new", "0"),)
+        return (*first, *offset), tuple((Case("is_new", "0"), *cases) for cases in rivals)
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
