@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -37,10 +38,12 @@ class Formulas:
         """`more` are integers beside those that all formulas may use."""
         self._rows = rows
         self._one: dict[Column, tuple[str, float]] = {}
+        self._alike: dict[Column, list[str]] = defaultdict(list)
         for text, values, cost in (*((each.text, each.values, each.cost) for each in more), *self._leaves(terms)):
             column = tuple(values[row] for row in rows)
             if all(type(value) is int for value in column):
                 self._keep(self._one, column, text, cost)
+                self._alike[column].append(text)
         for constant in CONSTANTS:
             self._keep(self._one, (constant,) * len(rows), str(constant), 0.8)
         leaves = sorted(self._one.items(), key=lambda item: item[1][1])[:MOST_LEAVES]
@@ -64,6 +67,10 @@ class Formulas:
                 if any(type(value) is int for value in values):
                     yield f"{term.text}[{index}]", values, 1.1 + 0.1 * abs(index)
             yield f"rank({term.text})", [value if value is MISSING else len(value) for value in term.values], 1.4
+
+    def alike(self, target: Sequence[Any]) -> Sequence[str]:
+        """All integers given that have these values on the rows."""
+        return self._alike.get(tuple(target), ())
 
     @staticmethod
     def _keep(found: dict[Column, tuple[str, float]], column: Column, text: str, cost: float) -> None:

@@ -124,10 +124,27 @@ def _suffixed(terms: Terms, answers: Sequence[Any], rows: Sequence[int], formula
             continue
         if any(answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
             continue
-        found = [formulas.find([each[index] for each in rest]) for index in range(length)]
+        columns = [[each[index] for each in rest] for index in range(length)]
+        found = [formulas.find(column) for column in columns]
         if any(each is None for each in found):
             continue
-        sizes = f"({', '.join(each[0] for each in found if each)}{',' if length == 1 else ''})"
-        expression = f"{text} + {sizes}" if text else sizes
         price = cost + sum(each[1] for each in found if each)
-        yield Term(expression, "Ints", Evaluated(expression, terms.sample), price)
+        for sizes in _spellings([each[0] for each in found if each], [formulas.alike(column) for column in columns]):
+            expression = f"{text} + {sizes}" if text else sizes
+            yield Term(expression, "Ints", Evaluated(expression, terms.sample), price + 0.1 * _repeated(sizes))
+
+
+def _spellings(found: list[str], alike: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Sizes as they were found, and without using an integer twice where others were always equal to it."""
+    yield f"({', '.join(found)}{',' if len(found) == 1 else ''})"
+    other = list(found)
+    for index, text in enumerate(found):
+        if text in found[:index]:
+            other[index] = next((each for each in alike[index] if each not in other), text)
+    if other != found:
+        yield f"({', '.join(other)})"
+
+
+def _repeated(sizes: str) -> int:
+    parts = sizes[1:-1].split(", ")
+    return len(parts) - len(set(parts))
