@@ -120,3 +120,8 @@ def test_globals_read_by_forward_are_guarded():
             assert captured(torch.ones(3)).shape == (size,)
     finally:
         globals()["FACTOR"] = 2
+
+
+def test_code_of_the_graph_module_finds_the_function():
+    """Backends run the module that they are handed, whose code FX prints."""
+    check(lambda x: Scaled.apply(x, 2) + 1, torch.ones(3, requires_grad=True), backend=lambda module, _: module.forward)

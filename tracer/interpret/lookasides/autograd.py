@@ -8,7 +8,8 @@ dropped; what the call returns is then asked of the evaluator, as of any operato
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from torch.autograd import Function
@@ -47,7 +48,19 @@ def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
     if cls.setup_context is not Function.setup_context:
         given, kwargs = _with_defaults(trace, cls, given, kwargs), {}
     _rehearse(trace, cls, given, kwargs)
-    return tensor_ops.tensor_op(trace, cls.apply, given, kwargs, remembered=False)  # type: ignore[attr-defined]
+    return tensor_ops.tensor_op(trace, _applying(cls), given, kwargs, remembered=False)
+
+
+@lru_cache(maxsize=1 << 10)
+def _applying(cls: type[Function]) -> Callable[..., Any]:
+    """`cls.apply` as a function of its own name: by that of the method, code made of a graph would not find it."""
+
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        return cls.apply(*args, **kwargs)
+
+    apply.__module__, apply.__qualname__ = cls.__module__, f"{cls.__qualname__}.apply"
+    apply.__name__ = f"{cls.__name__}_apply"
+    return apply
 
 
 def _with_defaults(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> list[Item]:
