@@ -56,8 +56,9 @@ def unseen_models(effort: Effort) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(folder, list(LEVELS))
         do = models.start(__name__, True, recorder)
-        for name in names:
-            do(name)
+        with torch.enable_grad():
+            for name in names:
+                do(name)
         recorder.close()
         corpus = Corpus(folder)
         for level in LEVELS:
