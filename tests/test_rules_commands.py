@@ -230,3 +230,6 @@ def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
     book = book_of(tmp_path / "book", DIVIDED)
     told = command("audit", "div.Tensor_mode", "--corpus", tmp_path / "corpus", "--book", book, "--trials", 0)
     assert told.exit_code == 0 and "FakeTensor says f32[10, 5] stride (5, 1)" in told.output
+    words = ("audit", "div.Tensor_mode", "--corpus", tmp_path / "corpus", "--book", book, "--trials", 0, "--json")
+    (facts,) = json.loads(command(*words).output)
+    assert facts["witnesses"][FAKE]["differences"] == {"stride": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from tracer.commands.printing import JsonOption, print_json, print_table, with_p
 from tracer.commands.rules import DEFAULT_BOOK, BookOption
 
 MOST_CALLS = 600  # of one operator that are looked at
+APART = ("name", "example")  # of a witness's fields: the key, and what JSON has as text
 
 
 def audit_operators(
@@ -112,7 +113,7 @@ def _facts(found: Audit) -> dict[str, Any]:
         "op": found.op,
         "calls": found.calls,
         "witnesses": {
-            name: {key: value for key, value in asdict(witness).items() if key not in ("name", "example")}
+            name: {each.name: getattr(witness, each.name) for each in fields(witness) if each.name not in APART}
             | {"example": None if witness.example is None else call_text(witness.example)}
             for name, witness in found.witnesses.items()
         },
