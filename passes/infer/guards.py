@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,13 +97,13 @@ def _negation(text: str) -> str:
     return f"not {text}" if plain else f"not ({text})"
 
 
-def guards_of(sample: Sample, shapes: Sequence[Any] | None = None, full: bool = True) -> list[Guard]:
+def guards_of(sample: Sample, shapes: Sequence[Any] | None = None) -> list[Guard]:
     """Every guard that some rows answer otherwise than others, and its negation.
 
     `shapes` are those of the output, where they are known already.
     """
     found: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
-    for text, cost, flags in _asked(sample, shapes, full):
+    for text, cost, flags in _asked(sample, shapes):
         defined = bits(flag is not MISSING for flag in flags)
         holds = bits(flag is not MISSING and flag for flag in flags)
         if holds not in (0, defined):
@@ -116,7 +116,7 @@ def guards_of(sample: Sample, shapes: Sequence[Any] | None = None, full: bool = 
     return guards
 
 
-def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator[tuple[str, float, list[Any]]]:
+def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, float, list[Any]]]:
     names = dict(sample.columns())
     if shapes is not None:
         names["shape"] = shapes
@@ -170,17 +170,19 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None, full: bool) -> Iterator
             yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
             alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
             yield f"rank(shape) == rank({name}.shape)", 1.2, alike
-    if full:
-        viewable = PRIMITIVES["is_viewable"].function
-        for name, values in list(names.items()):
-            if name != "shape" and "Ints" not in {kind_of(value) for value in values}:
-                continue
+    yield from _about_views(names, tensors, sample.size)
+
+
+def _about_views(
+    names: Mapping[str, Sequence[Any]], tensors: Sequence[str], size: int
+) -> Iterator[tuple[str, float, list[Any]]]:
+    """Whether tensors can be viewed in the shapes that are given, or that the output has."""
+    viewable = PRIMITIVES["is_viewable"].function
+    for name, values in names.items():
+        if name == "shape" or "Ints" in {kind_of(value) for value in values}:
             for tensor in tensors:
-                yield (
-                    f"is_viewable({tensor}, {name})",
-                    2.4,
-                    computed(viewable, (names[tensor], values), sample.size),
-                )
+                flags = computed(viewable, (names[tensor], values), size)
+                yield f"is_viewable({tensor}, {name})", 2.4, flags
 
 
 def _said(text: str, names: Sequence[str], columns: dict[str, Sequence[Any]]) -> str:

@@ -8,7 +8,7 @@ is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -159,6 +159,11 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     if old is not None:
         yield f"{indent}{name} = {meta}"
         return
+    yield from _by_memory(name, made, meta, indent)
+
+
+def _by_memory(name: str, made: Sequence[str], meta: str, indent: str) -> Iterator[str]:
+    """Statements that give `name` the New of a meta, with the tensor whose memory it has."""
     for number, alias in enumerate(made):
         target = f"_New({meta}{', ' + _place(alias[5:]) if alias != 'new' else ''})"
         if len(made) == 1:
