@@ -60,11 +60,13 @@ class Backend:
     """A way to run graphs. `compile` is torch.compile's contract, called inside `aot.tracing`.
 
     `compile_graph`, where there is one, takes the Handover instead and does all else by itself.
-    `takes_fakes` says that example inputs need no data.
+    `takes_fakes` says that example inputs need no data. `probes` asks for operators without a fake kernel, which
+    end a graph else: captures run them on made-up numbers to see what they return.
     """
 
     name: str
     compile: Compiler
     compile_graph: Callable[[Handover], Callable[..., Any]] | None = None
     takes_fakes: bool = False
+    probes: bool = False
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)

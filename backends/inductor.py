@@ -15,7 +15,7 @@ from backends.handover import Backend, BadOptions
 
 
 def inductor(options: Mapping[str, Any]) -> Backend:
-    """The backend with these settings.
+    """Torch's own compiler, with its settings as options, for inference and training.
 
     Raises BadOptions naming every setting that Inductor does not have, with names that come close, and
     settings of another type. Without options, torch's compiler is imported at the first compilation only.

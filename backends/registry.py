@@ -51,6 +51,7 @@ def _tiered(options: Mapping[str, Any]) -> Backend:
 
 
 def _crosscheck(options: Mapping[str, Any]) -> Backend:
+    """Eager, after the first call of each graph was checked: the option `candidate` beside a float64 reference."""
     from backends.crosscheck.backend import crosscheck_backend  # with all that it needs
 
     return crosscheck_backend(options, look_up)

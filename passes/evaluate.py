@@ -32,6 +32,7 @@ from passes.outcome import (
     Keywords,
     ListArg,
     New,
+    NoFakeKernel,
     OpError,
     Outcome,
     SliceArg,
@@ -40,8 +41,9 @@ from passes.outcome import (
     Unsupported,
     leaves,
 )
-from passes.stand_ins import REAL, FakeStandIns
+from passes.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.trial import attempt
+from passes.verify import disagreement
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
 Rule = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
@@ -142,6 +144,22 @@ class Evaluator:
     def evaluate_once(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
         """As `evaluate`, without remembering: for Python code called like an operator, which may be rewritten."""
         return self._derive(target, args, kwargs, modes, shape_env_of(args) or shape_env_of(kwargs))
+
+    def probed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
+        """What an operator without a fake kernel does, by running it on made-up numbers. Not remembered.
+
+        It is run twice, on zeros and on zeros and ones. Raises NoFakeKernel where it fails on them or the two
+        differ: what it returns hangs on values, then.
+        """
+        if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
+            raise NoFakeKernel(str(target))
+        try:
+            outcome, again = (attempt(one, target, args, kwargs, modes) for one in (REAL, ALTERNATING))
+        except (OpError, DataDependent, Unsupported) as error:
+            raise NoFakeKernel(str(target)) from error
+        if disagreement(outcome, again):
+            raise NoFakeKernel(str(target))
+        return replace(outcome, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
 
     def tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> tuple[Outcome, bool]:
         """What running the operator tells, whatever rules say, and whether it ran on real tensors. Not remembered.

@@ -1,6 +1,6 @@
 """Stand-ins: tensors made from metas, so that an operator can be run for its metas alone.
 
-Three kinds of them. *Real* ones are zeros on the CPU, exact and fast as long as they are small. *Bare*
+Three kinds of them. *Real* ones are numbers on the CPU, exact and fast as long as they are small. *Bare*
 ones live on torch's meta device and have no data. *Fake* ones are torch's FakeTensors, which answer for
 almost every operator, slowly. Which operator may be run on which kind is told in operators.py.
 """
@@ -83,7 +83,19 @@ def _span(meta: TensorMeta) -> Any:
 
 
 class RealStandIns(StandIns):
-    """Real tensors. Kernels run on one thread meanwhile: waking others takes longer than the work."""
+    """Zeros, or zero and one by turns. Kernels run on one thread: waking others takes longer than the work."""
+
+    def __init__(self, device: torch.device, alternating: bool = False) -> None:
+        super().__init__(device)
+        self._alternating = alternating
+
+    def _detached(self, meta: TensorMeta) -> torch.Tensor:
+        tensor = super()._detached(meta)
+        if self._alternating:
+            memory = torch.empty((0,), dtype=meta.dtype, device=self.device)
+            memory.set_(tensor.untyped_storage())  # type: ignore[call-overload]
+            memory.copy_(torch.arange(memory.numel()) % 2)
+        return tensor
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -123,4 +135,5 @@ class FakeStandIns(StandIns):
 
 
 REAL: Final = RealStandIns(CPU)
+ALTERNATING: Final = RealStandIns(CPU, alternating=True)
 BARE: Final = StandIns(META_DEVICE)

@@ -85,6 +85,19 @@ def _(x):
     return x.new_empty(x.shape[:-1])
 
 
+@torch.library.custom_op("planted::row_maxima", mutates_args=())
+def row_maxima(x: torch.Tensor) -> torch.Tensor:
+    """Reads memory as `row_sums` does, and has no fake kernel."""
+    memory = x.as_strided((x.numel(),), (1,), x.storage_offset())
+    return memory.view(x.shape).amax(-1)
+
+
+@torch.library.custom_op("planted::positives", mutates_args=())
+def positives(x: torch.Tensor) -> torch.Tensor:
+    """No bug: as many elements as are positive, and no fake kernel either."""
+    return x[x > 0].clone()
+
+
 def wrong_fusion(graph_module, example_inputs):
     """A compiler that makes one addcmul of a product and a sum, and takes a difference for a sum."""
     for node in list(graph_module.graph.nodes):

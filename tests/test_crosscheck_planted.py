@@ -9,6 +9,7 @@ import torch
 
 from backends.crosscheck.report import Divergence
 from tests import planted
+from tests.check import check
 from tracer import capture
 
 ops = torch.ops.planted
@@ -55,6 +56,14 @@ def fused(x):
     return difference.sum(0), h
 
 
+def without_fake_kernel(x):
+    return ops.row_maxima(x * 2) + 1
+
+
+def as_many_as_are_positive(x):
+    return ops.positives(x * 2) + 1
+
+
 def wrong_slope(x):
     return ops.softsign(x * 2).sum()
 
@@ -66,6 +75,7 @@ BUGS = {
     "uninitialised": (uninitialised, {}, "prefix", "uninitialised", "return ops.prefix(x.exp()) + 1"),
     "nondeterministic": (nondeterministic, {}, "mean_of_rows", "nondeterministic", "return ops.mean_of_rows(x.exp())"),
     "reads flat": (reads_flat, {}, "row_sums", "values", "return ops.row_sums(x * 2)"),
+    "no fake kernel": (without_fake_kernel, {}, "row_maxima", "values", "return ops.row_maxima(x * 2) + 1"),
     "wrong fusion": (fused, {"candidate": planted.wrong_fusion}, "sub", "values", "difference = h - x * x"),
 }
 
@@ -117,6 +127,14 @@ def test_scripts_fail_by_themselves(found):
     done = subprocess.run([sys.executable, "-I", "-c", RUN_ALL, *paths], capture_output=True, text=True, cwd="/")
     failed = [line for line in done.stdout.splitlines() if line.startswith("failed:")]
     assert len(failed) == len(BUGS), done.stdout + done.stderr
+
+
+def test_operators_without_fake_kernel_are_run_for_this_check_only():
+    check(without_fake_kernel, X, breaks=["no-fake-kernel"])
+
+
+def test_what_hangs_on_values_is_in_no_graph():
+    check(as_many_as_are_positive, X, breaks=["no-fake-kernel"], backend="crosscheck")
 
 
 def test_a_divergence_is_raised():

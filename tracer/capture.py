@@ -99,7 +99,8 @@ class Request:
     """A frame to be captured: the function called and its bound locals, in the order of its parameters.
 
     A `transparent` frame, which only calls another, is captured whole or left to that other. The backend
-    `replays` if its callables do what graphs say, call by call.
+    `replays` if its callables do what graphs say, call by call; it `probes` if operators without a fake kernel are
+    to be run on made-up numbers.
     `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
     """
@@ -114,6 +115,7 @@ class Request:
     transparent: bool = False
     intents: Intents = NO_INTENTS
     replays: bool = False
+    probes: bool = False
 
 
 def capture_frame(request: Request) -> Capture:
@@ -184,6 +186,7 @@ def _attempt(
     trace = Trace(request.shapes(), request.options)
     traces.append(trace)
     trace.run_original = request.run_original
+    trace.probes = request.probes
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())

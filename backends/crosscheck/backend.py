@@ -56,7 +56,7 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     def start(handover: Handover) -> Callable[..., Any]:
         return checked(compile_graph(handover.graph, handover.attributes, handover.origin), handover.module)
 
-    return Backend("crosscheck", compile, start, options=options)
+    return Backend("crosscheck", compile, start, probes=not candidate.compiles, options=options)
 
 
 def _judge(report: Any, tell: Callable[[Any], object] | None, error: Callable[[Any], Exception]) -> None:

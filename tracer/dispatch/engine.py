@@ -159,6 +159,7 @@ class Engine:
             transparent=cache in self.transparent,
             intents=self.intents(code),
             replays=self.backend is EAGER,
+            probes=self.backend.probes,
         )
         try:
             try:

@@ -76,6 +76,8 @@ PLACES: tuple[tuple[str, bool], ...] = tuple(
 )
 """(start of a file name, whether functions from there are captured); the longest that fits decides, else yes."""
 
+DATACLASS_METHOD = "__create_fn__.<locals>."  # how the methods begin that dataclasses write: they compute nothing
+
 QUIET = frozenset(
     {
         ("<frozen importlib._bootstrap>", "_find_and_load"),
@@ -93,6 +95,8 @@ A module that is imported is run once; what is marked by `torch.compiler.disable
 def is_capturable(code: CodeType) -> bool:
     """Whether frames of `code` can be, and by where they come from are worth being, captured on their own."""
     if code.co_flags & SUSPENDING or code.co_flags & FUNCTION != FUNCTION or code.co_name in COMPREHENSIONS:
+        return False
+    if code.co_qualname.startswith(DATACLASS_METHOD):
         return False
     return next((captured for start, captured in PLACES if code.co_filename.startswith(start)), True)
 

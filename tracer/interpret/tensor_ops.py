@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import DataDependent, DictArg, ListArg, New, NoFakeKernel, OpError, Same, SliceArg, Unsupported
+from passes.outcome import (
+    DataDependent,
+    DictArg,
+    ListArg,
+    New,
+    NoFakeKernel,
+    OpError,
+    Outcome,
+    Same,
+    SliceArg,
+    Unsupported,
+)
 from passes.verify import Prediction
 from tracer.graph.annotate import PREDICTION
 from tracer.guards.checks import tensor_facts
@@ -150,8 +161,7 @@ def tensor_op(
     if type(target) in METHOD_DESCRIPTORS:
         target = ("method", target.__name__)
     try:
-        evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
-        outcome = evaluate(target, tuple(keys), key_kwargs, trace.modes)
+        outcome = _evaluated(trace, target, tuple(keys), key_kwargs, remembered)
         prediction = Prediction(target, tuple(keys), key_kwargs, trace.modes, outcome)
         if trace.options.strict:
             prediction = cross_checked(prediction, trace.options.raise_bugs)
@@ -185,6 +195,17 @@ def tensor_op(
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
     foresee(trace, node, prediction)
     return unfold(trace, result, node, tensors)
+
+
+def _evaluated(trace: Trace, target: Any, args: tuple[Any, ...], kwargs: Any, remembered: bool) -> Outcome:
+    """The outcome of a call, by running it on made-up numbers if all else fails and the backend wants that."""
+    evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
+    try:
+        return evaluate(target, args, kwargs, trace.modes)
+    except NoFakeKernel:
+        if not trace.probes:
+            raise
+        return EVALUATOR.probed(target, args, kwargs, trace.modes)
 
 
 def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction) -> None:

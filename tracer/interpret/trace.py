@@ -91,6 +91,7 @@ class Trace:
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
         self.protected = False
+        self.probes = False
         self.run_original: Any = None
         self.frame: Frame | None = None
         self.handled: Item = None
