@@ -1,10 +1,7 @@
 """Gradients checked against slopes: f(x + h) - f(x - h) beside 2 <g, h>, for random directions and many step sizes.
 
 One number is compared per direction, however many inputs there are, so that whole models can be checked:
-torch.autograd.gradcheck's fast mode has the idea. The error of a difference quotient falls with the step
-while the curvature dominates it and rises again when rounding does (Press et al., "Numerical Recipes",
-5.7); the best step is not known beforehand, so all are tried, and two neighbours must agree with the
-gradient: one alone might by chance. Evaluated in float64 where that is possible, whatever dtype is checked.
+torch.autograd.gradcheck's fast mode has the idea. Where the whole is wrong, each operator is asked by itself.
 """
 
 from __future__ import annotations
@@ -13,8 +10,7 @@ import linecache
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.calls import REFUSALS, Call, distinct, random_state, wider
+from backends.crosscheck.calls import REFUSALS, Call
 from backends.crosscheck.candidates import Candidate
 from backends.crosscheck.compare import Difference
 from backends.crosscheck.report import fails, write
@@ -32,16 +27,9 @@ from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
 from backends.crosscheck.sweep import Trial, Variation
 from backends.crosscheck.targets import UnknownTarget
-from backends.crosscheck.tolerance import unit_roundoff
 from backends.crosscheck.walk import steps, undisturbed
+from backends.slopes import Slope, slopes_of
 
-# Per dtype that is evaluated: the steps, relative to the size of each input, and the relative error allowed.
-STEPS: Final[dict[torch.dtype, tuple[tuple[float, ...], float]]] = {
-    torch.float64: (tuple(10.0**-power for power in range(1, 9)), 1e-4),
-    torch.float32: (tuple(10.0 ** (-power / 2) for power in range(2, 8)), 3e-2),
-    torch.bfloat16: ((0.5, 0.25, 0.125, 0.0625), 0.3),
-    torch.float16: ((0.25, 0.125, 0.0625, 0.03125), 0.1),
-}
 NOT_THE_USERS: Final = (__file__, f"{Path(torch.__file__).parent}/", "<")
 SLOPE: Final = Variation("slope")
 
@@ -52,39 +40,6 @@ class GradientError(AssertionError):
     def __init__(self, report: GradientReport) -> None:
         super().__init__(str(report))
         self.report = report
-
-
-@dataclass(frozen=True)
-class Slope:
-    """One direction: <g, h>, the difference quotient nearest to it, and the relative error at each step.
-
-    `own` is <g, h> of the gradient in the dtype that was given, where the evaluation was in another one.
-    """
-
-    gradient: float
-    slope: float
-    errors: dict[float, float]
-    allowed: float
-    own: float | None = None
-    own_allowed: float = 0.0
-    scale: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return self._agrees and (self.own is None or abs(self.own - self.gradient) <= self.own_allowed * self.scale)
-
-    @property
-    def _agrees(self) -> bool:
-        """Whether two steps that are next to each other give the gradient."""
-        good = [error <= self.allowed for error in self.errors.values()]
-        return any(left and right for left, right in pairwise(good))
-
-    @property
-    def words(self) -> str:
-        if self._agrees and not self.ok:
-            return f"<g, h> is {self.own:.6g} in the dtype given, and {self.gradient:.6g} in float64"
-        step, error = min(self.errors.items(), key=lambda item: item[1])
-        return f"<g, h> is {self.gradient:.6g}, the slope {self.slope:.6g} (step {step:.0e}, off by {error:.1e})"
 
 
 @dataclass(frozen=True)
@@ -166,7 +121,7 @@ def check_gradients(
     report = GradientReport()
     call = Call(fn_or_graph, tuple(inputs))
     with undisturbed():
-        slopes, dtype = _slopes(call, directions, seed, torch.get_rng_state())
+        slopes, dtype = slopes_of(call, directions, seed, torch.get_rng_state())
         report.slopes, report.evaluated, report.differentiable = slopes, str(dtype), bool(slopes)
         if not report.ok:
             for step_call, state in _calls(fn_or_graph, inputs):
@@ -177,140 +132,6 @@ def check_gradients(
                         break
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _slopes(call: Call, directions: int, seed: int, state: Tensor) -> tuple[list[Slope], torch.dtype]:
-    """The slopes of a call in random directions, and the dtype they were evaluated in; none where nothing depends."""
-    subject = _Subject(call, state, wide=True)
-    try:
-        subject.gradients()
-    except REFUSALS:
-        subject = _Subject(call, state, wide=False)
-        if subject.gradients() is None:
-            return [], subject.dtype
-    if subject.gradients() is None:
-        return [], subject.dtype
-    own = None
-    if subject.dtype is torch.float64 and any(tensor.dtype is not torch.float64 for tensor in subject.original):
-        own = _Subject(call, state, wide=False)
-    return [_slope(subject, own, seed + index) for index in range(directions)], subject.dtype
-
-
-class _Subject:
-    """A call on copies: its value, a fixed random combination of its outputs, as a function of its leaves."""
-
-    def __init__(self, call: Call, state: Tensor, wide: bool) -> None:
-        self.call = call.copied(wider if wide else lambda dtype: dtype)
-        self.state = state
-        varied = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad and tensor.is_floating_point()]
-        parameters = self._parameters()
-        if not varied and not parameters:
-            varied = [i for i, one in enumerate(call.tensors) if one.is_floating_point() or one.is_complex()]
-        self.inputs = [self.call.tensors[index] for index in varied]
-        self.original = [call.tensors[index] for index in varied]
-        if parameters:
-            self.original += list(call.target.parameters())
-        self.names = list(parameters)
-        self.leaves = [*self.inputs, *parameters.values()]
-        self.dtype = max(
-            (leaf.real.dtype if leaf.is_complex() else leaf.dtype for leaf in self.leaves),
-            key=lambda dtype: torch.finfo(dtype).eps,
-            default=torch.float64,
-        )
-        self._found: list[Tensor] | None = None
-        self._done = False
-
-    def _parameters(self) -> dict[str, Tensor]:
-        target = self.call.target
-        if not isinstance(target, torch.nn.Module) or isinstance(target, GraphModule):
-            return {}
-        return {name: parameter for name, parameter in target.named_parameters() if parameter.requires_grad}
-
-    def value(
-        self, moves: Sequence[Tensor] | None = None, gradients: bool = False
-    ) -> tuple[Tensor | None, list[Tensor]]:
-        """The value after each leaf has moved, a float64 sum of all that depends on them; and the leaves used."""
-        moved = [leaf.detach() + (0 if moves is None else moves[index]) for index, leaf in enumerate(self.leaves)]
-        used = [leaf.requires_grad_(gradients) for leaf in moved]
-        # Clones: the call may write to what it is given.
-        given = {id(leaf): value.clone() for leaf, value in zip(self.inputs, used, strict=False)}
-        parameters = {name: leaf.clone() for name, leaf in zip(self.names, used[len(self.inputs) :], strict=True)}
-        call = self.call.mapped(lambda tensor: given[id(tensor)] if id(tensor) in given else tensor.clone())
-        with random_state(self.state), torch.set_grad_enabled(gradients):
-            result = torch.func.functional_call(call.target, parameters, call.args) if parameters else call.run()
-        terms = [
-            _combined(part, index)
-            for index, part in enumerate(distinct(tree_leaves(result)))
-            if (part.is_floating_point() or part.is_complex()) and part.layout is torch.strided and not part.is_nested
-        ]
-        return (torch.stack(terms).sum() if terms else None), used
-
-    def gradients(self) -> list[Tensor] | None:
-        """Of the value, by leaf; None where it depends on none of them."""
-        if not self._done:
-            with torch.enable_grad():
-                value, leaves = self.value(gradients=True)
-                if leaves and value is not None and value.requires_grad:
-                    found: Any = torch.autograd.grad(value, leaves, allow_unused=True)
-                    zipped = zip(leaves, found, strict=True)
-                    self._found = [torch.zeros_like(leaf) if part is None else part.detach() for leaf, part in zipped]
-            self._done = True
-        return self._found
-
-
-def _combined(part: Tensor, index: int) -> Tensor:
-    generator = torch.Generator().manual_seed(index)
-    weights = torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.device)
-    wide = part.real.to(torch.float64) + part.imag.to(torch.float64) if part.is_complex() else part.to(torch.float64)
-    return (wide * weights).sum()
-
-
-def _slope(subject: _Subject, own: _Subject | None, seed: int) -> Slope:
-    generator = torch.Generator().manual_seed(seed)
-    direction = [_direction(leaf, generator) for leaf in subject.leaves]
-    gradients = subject.gradients()
-    assert gradients is not None
-    expected, size = _along(gradients, direction)
-    sizes, allowed = STEPS.get(subject.dtype, STEPS[torch.float64])
-    quotients = {}
-    with torch.no_grad():
-        for step in sizes:
-            ahead, _ = subject.value([step * part for part in direction])
-            behind, _ = subject.value([-step * part for part in direction])
-            assert ahead is not None and behind is not None
-            quotients[step] = float(ahead - behind) / (2 * step)
-    errors = {step: _relative(quotient, expected, size) for step, quotient in quotients.items()}
-    best = min(errors, key=lambda step: errors[step])
-    slope = Slope(expected, quotients[best], errors, allowed)
-    found = None if own is None else own.gradients()
-    if own is None or found is None:
-        return slope
-    lowered = [part.to(leaf.dtype) for part, leaf in zip(direction, own.leaves, strict=True)]
-    narrow, _ = _along(found, lowered)
-    unit = max(unit_roundoff(leaf.dtype) for leaf in own.leaves)
-    return replace(slope, own=narrow, own_allowed=max(64 * unit, 1e-2), scale=max(abs(expected), size))
-
-
-def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:
-    """Random, as large as the leaf is, so that a step is relative."""
-    noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
-    if leaf.is_complex():
-        noise = torch.complex(noise, torch.randn(leaf.shape, generator=generator, dtype=torch.float64))
-    typical = float(leaf.detach().abs().to(torch.float64).square().mean().sqrt()) if leaf.numel() else 1.0
-    return (noise * (typical or 1.0)).to(device=leaf.device, dtype=leaf.dtype)
-
-
-def _along(gradients: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[float, float]:
-    """<g, h>, and how large it would be if its terms did not cancel: the root of the sum of their squares."""
-    pairs = zip(gradients, direction, strict=True)
-    terms = [(part.conj() * along).real.to(torch.float64).flatten().cpu() for part, along in pairs]
-    flat = torch.cat(terms) if terms else torch.zeros(1, dtype=torch.float64)
-    return float(flat.sum()), float(flat.square().sum().sqrt())
-
-
-def _relative(quotient: float, expected: float, size: float) -> float:
-    scale = max(abs(quotient), abs(expected), size)
-    return abs(quotient - expected) / scale if scale else 0.0
 
 
 # Operators one by one -------------------------------------------------------------------------------
@@ -360,7 +181,7 @@ def _operator(
 
     def wrong(call: Call) -> Slope | None:
         try:
-            found, _ = _slopes(call, directions, seed, state)
+            found, _ = slopes_of(call, directions, seed, state)
         except REFUSALS:
             return None
         return next((slope for slope in found if not slope.ok), None)

@@ -28,7 +28,7 @@ def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, lis
     TypeError for what is not captured, ValueError for a call that is not one whole graph.
     """
     if not hasattr(captured, "entries"):
-        raise TypeError(f"expected a captured function or a GraphModule, found {captured!r}")
+        raise TypeError(f"expected a captured function or a GraphModule, not a {type(captured).__name__}")
     with undisturbed():
         found = _reached(captured, args)
         if found is None:

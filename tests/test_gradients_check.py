@@ -54,6 +54,33 @@ def test_a_module_and_its_parameters():
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_casts_inside_of_a_function_do_not_make_it_less_precise():
+    """The way models of transformers write RMSNorm; in float32 the quotients of float64's small steps are noise."""
+
+    def norm(x, weight):
+        wide = x.to(torch.float32)
+        scaled = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)).type_as(x)
+        return (weight * scaled).float().half()
+
+    torch.manual_seed(0)
+    report = check_gradients(norm, [torch.randn(64, 256), torch.randn(256)])
+    assert report.ok, report
+    assert min(min(slope.errors.values()) for slope in report.slopes) < 1e-7
+
+
+def test_a_kink_at_the_very_point_is_no_wrong_gradient():
+    report = check_gradients(lambda x: torch.relu(x).sum() + x.abs().sum(), [torch.zeros(8)])
+    assert report.ok, report
+
+
+def test_gradients_that_hang_on_rounding_are_not_wrong():
+    """Rows that hardly vary, with a tiny epsilon: float32 and float64 have other gradients, and both are right."""
+    torch.manual_seed(0)
+    rows = 1 + 1e-6 * torch.randn(4, 32)
+    report = check_gradients(lambda x: torch.nn.functional.layer_norm(x, (32,), eps=1e-12), [rows])
+    assert report.ok, report
+
+
 def test_complex_inputs():
     report = check_gradients(lambda z: (z * z.conj()).real.sin(), [torch.randn(4, dtype=torch.complex64)])
     assert report.ok and report.differentiable, report

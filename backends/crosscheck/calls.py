@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from passes.trial import OPERATOR_ERRORS
@@ -123,6 +124,17 @@ def wider(dtype: torch.dtype) -> torch.dtype:
 
 def _wider_constant(leaf: Any) -> Any:
     return wider(leaf) if isinstance(leaf, torch.dtype) else leaf
+
+
+class Widening(TorchFunctionMode):
+    """While it is entered, calls that name a narrow dtype, as casts inside of models do, are given the reference's."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        cast = CASTS.get(getattr(func, "__name__", ""))
+        if cast is not None and func is getattr(Tensor, func.__name__, None):
+            func = getattr(Tensor, cast)
+        args, kwargs = tree_map(_wider_constant, (args, kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def widened(module: GraphModule, dtype: Callable[[torch.dtype], torch.dtype]) -> GraphModule:

@@ -1,0 +1,242 @@
+"""Slopes: the difference quotients of a call in random directions, beside what its gradients say.
+
+The error of a difference quotient falls with the step while the curvature dominates it and rises again when
+rounding does (Press et al., "Numerical Recipes", 5.7); the best step is not known beforehand, so all are tried,
+and two neighbours must agree with the gradient: one alone might by chance. Evaluated in float64 where that is
+possible, whatever dtype is checked. Where a function has a kink exactly at the point asked about (a ReLU given
+zeros), no gradient is the slope: a point nearby tells, then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.utils._pytree import tree_leaves
+
+from backends.crosscheck.calls import REFUSALS, Call, Widening, distinct, random_state, wider
+from backends.crosscheck.tolerance import perturbed, unit_roundoff
+
+# Per dtype that is evaluated: the steps, relative to the size of each input, and the relative error allowed.
+STEPS: Final[dict[torch.dtype, tuple[tuple[float, ...], float]]] = {
+    torch.float64: (tuple(10.0**-power for power in range(1, 11)), 1e-4),
+    torch.float32: (tuple(10.0 ** (-power / 2) for power in range(2, 8)), 3e-2),
+    torch.bfloat16: ((0.5, 0.25, 0.125, 0.0625), 0.3),
+    torch.float16: ((0.25, 0.125, 0.0625, 0.03125), 0.1),
+}
+NEARBY: Final = 1e-3  # how far off another point is, relative to the size of each input
+NARROW: Final = 1e-2  # the relative error allowed of gradients in a dtype that is not float64
+TRIALS: Final = 2  # how many other roundings of the inputs tell how much gradients hang on them
+MARGIN: Final = 8.0
+
+Move = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """One direction: <g, h>, the difference quotient nearest to it, and the relative error at each step.
+
+    `own` is <g, h> of the gradient in the dtype that was given, where the evaluation was in another one; it may be
+    off by `own_allowed`.
+    """
+
+    gradient: float
+    slope: float
+    errors: dict[float, float]
+    allowed: float
+    own: float | None = None
+    own_allowed: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self._agrees and (self.own is None or abs(self.own - self.gradient) <= self.own_allowed)
+
+    @property
+    def _agrees(self) -> bool:
+        """Whether two steps that are next to each other give the gradient."""
+        good = [error <= self.allowed for error in self.errors.values()]
+        return any(left and right for left, right in pairwise(good))
+
+    @property
+    def words(self) -> str:
+        if self._agrees and not self.ok:
+            return f"<g, h> is {self.own:.6g} in the dtype given, and {self.gradient:.6g} in float64"
+        step, error = min(self.errors.items(), key=lambda item: item[1])
+        return f"<g, h> is {self.gradient:.6g}, the slope {self.slope:.6g} (step {step:.0e}, off by {error:.1e})"
+
+
+def slopes_of(call: Call, directions: int, seed: int, state: Tensor) -> tuple[list[Slope], torch.dtype]:
+    """The slopes of a call in random directions, and the dtype they were evaluated in; none where nothing depends."""
+    slopes, dtype = _slopes(call, directions, seed, state, _stay)
+    if all(slope.ok for slope in slopes):
+        return slopes, dtype
+    try:
+        nearby, _ = _slopes(call, directions, seed, state, _away)
+    except REFUSALS:
+        return slopes, dtype
+    return [near if near.ok else here for here, near in zip(slopes, nearby, strict=True)], dtype
+
+
+def _slopes(call: Call, directions: int, seed: int, state: Tensor, move: Move) -> tuple[list[Slope], torch.dtype]:
+    """The slopes where `move` brings the leaves."""
+    subject = _Subject(call, state, True, move)
+    try:
+        subject.gradients()
+    except REFUSALS:
+        subject = _Subject(call, state, False, move)
+    if subject.gradients() is None:
+        return [], subject.dtype
+    own, others = None, list[_Subject]()
+    if subject.dtype is torch.float64 and any(tensor.dtype is not torch.float64 for tensor in subject.original):
+        own = _Subject(call, state, False, move)
+        others = [_Subject(call, state, True, partial(_rounded, move, own.unit, index)) for index in range(TRIALS)]
+    return [_slope(subject, own, others, seed + index) for index in range(directions)], subject.dtype
+
+
+def _stay(leaf: Tensor) -> Tensor:
+    return leaf
+
+
+def _away(leaf: Tensor) -> Tensor:
+    return leaf + NEARBY * _direction(leaf, torch.Generator().manual_seed(leaf.numel()))
+
+
+def _rounded(move: Move, unit: float, seed: int, leaf: Tensor) -> Tensor:
+    return perturbed(move(leaf), unit, torch.Generator().manual_seed(seed))
+
+
+class _Subject:
+    """A call on copies: its value, a fixed random combination of its outputs, as a function of its leaves.
+
+    In the reference's dtype if `wide`, where `move` brings the leaves.
+    """
+
+    def __init__(self, call: Call, state: Tensor, wide: bool, move: Move) -> None:
+        self.call = call.copied(wider if wide else lambda dtype: dtype)
+        self.state = state
+        self.wide = wide
+        varied = [i for i, tensor in enumerate(call.tensors) if tensor.requires_grad and tensor.is_floating_point()]
+        parameters = self._parameters()
+        if not varied and not parameters:
+            varied = [i for i, one in enumerate(call.tensors) if one.is_floating_point() or one.is_complex()]
+        self.inputs = [self.call.tensors[index] for index in varied]
+        self.original = [call.tensors[index] for index in varied]
+        if parameters:
+            self.original += list(call.target.parameters())
+        self.names = list(parameters)
+        self.leaves = [*self.inputs, *parameters.values()]
+        self.places = [move(leaf.detach()) for leaf in self.leaves]
+        self.unit = max((unit_roundoff(leaf.dtype) for leaf in self.leaves), default=0.0)
+        self.dtype = max(
+            (leaf.real.dtype if leaf.is_complex() else leaf.dtype for leaf in self.leaves),
+            key=lambda dtype: torch.finfo(dtype).eps,
+            default=torch.float64,
+        )
+        self._found: list[Tensor] | None = None
+        self._done = False
+
+    def _parameters(self) -> dict[str, Tensor]:
+        target = self.call.target
+        if not isinstance(target, torch.nn.Module) or isinstance(target, GraphModule):
+            return {}
+        return {name: parameter for name, parameter in target.named_parameters() if parameter.requires_grad}
+
+    def value(
+        self, moves: Sequence[Tensor] | None = None, gradients: bool = False
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """The value after each leaf has moved, a float64 sum of all that depends on them; and the leaves used."""
+        moved = [place + (0 if moves is None else moves[index]) for index, place in enumerate(self.places)]
+        used = [leaf.requires_grad_(gradients) for leaf in moved]
+        # Clones: the call may write to what it is given.
+        given = {id(leaf): value.clone() for leaf, value in zip(self.inputs, used, strict=False)}
+        parameters = {name: leaf.clone() for name, leaf in zip(self.names, used[len(self.inputs) :], strict=True)}
+        call = self.call.mapped(lambda tensor: given[id(tensor)] if id(tensor) in given else tensor.clone())
+        casts = Widening() if self.wide else nullcontext()
+        with random_state(self.state), torch.set_grad_enabled(gradients), casts:
+            result = torch.func.functional_call(call.target, parameters, call.args) if parameters else call.run()
+        terms = [
+            _combined(part, index)
+            for index, part in enumerate(distinct(tree_leaves(result)))
+            if (part.is_floating_point() or part.is_complex()) and part.layout is torch.strided and not part.is_nested
+        ]
+        return (torch.stack(terms).sum() if terms else None), used
+
+    def gradients(self) -> list[Tensor] | None:
+        """Of the value, by leaf; None where it depends on none of them."""
+        if not self._done:
+            with torch.enable_grad():
+                value, leaves = self.value(gradients=True)
+                if leaves and value is not None and value.requires_grad:
+                    found: Any = torch.autograd.grad(value, leaves, allow_unused=True)
+                    zipped = zip(leaves, found, strict=True)
+                    self._found = [torch.zeros_like(leaf) if part is None else part.detach() for leaf, part in zipped]
+            self._done = True
+        return self._found
+
+
+def _combined(part: Tensor, index: int) -> Tensor:
+    generator = torch.Generator().manual_seed(index)
+    weights = torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.device)
+    wide = part.real.to(torch.float64) + part.imag.to(torch.float64) if part.is_complex() else part.to(torch.float64)
+    return (wide * weights).sum()
+
+
+def _slope(subject: _Subject, own: _Subject | None, others: Sequence[_Subject], seed: int) -> Slope:
+    generator = torch.Generator().manual_seed(seed)
+    direction = [_direction(leaf, generator) for leaf in subject.leaves]
+    gradients = subject.gradients()
+    assert gradients is not None
+    expected, size = _along(gradients, direction)
+    sizes, allowed = STEPS.get(subject.dtype, STEPS[torch.float64])
+    quotients = {}
+    with torch.no_grad():
+        for step in sizes:
+            ahead, _ = subject.value([step * part for part in direction])
+            behind, _ = subject.value([-step * part for part in direction])
+            assert ahead is not None and behind is not None
+            quotients[step] = float(ahead - behind) / (2 * step)
+    errors = {step: _relative(quotient, expected, size) for step, quotient in quotients.items()}
+    best = min(errors, key=lambda step: errors[step])
+    slope = Slope(expected, quotients[best], errors, allowed)
+    found = None if own is None else own.gradients()
+    if own is None or found is None:
+        return slope
+    lowered = [part.to(leaf.dtype) for part, leaf in zip(direction, own.leaves, strict=True)]
+    narrow, _ = _along(found, lowered)
+    allowed = max(64 * own.unit, NARROW) * max(abs(expected), size) + MARGIN * _spread(others, direction, expected)
+    return replace(slope, own=narrow, own_allowed=allowed)
+
+
+def _spread(others: Sequence[_Subject], direction: Sequence[Tensor], expected: float) -> float:
+    """How far <g, h> moves when the inputs are rounded otherwise."""
+    gradients = [other.gradients() for other in others]
+    return max((abs(_along(found, direction)[0] - expected) for found in gradients if found is not None), default=0.0)
+
+
+def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:
+    """Random, as large as the leaf is, so that a step is relative."""
+    noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+    if leaf.is_complex():
+        noise = torch.complex(noise, torch.randn(leaf.shape, generator=generator, dtype=torch.float64))
+    typical = float(leaf.detach().abs().to(torch.float64).square().mean().sqrt()) if leaf.numel() else 1.0
+    return (noise * (typical or 1.0)).to(device=leaf.device, dtype=leaf.dtype)
+
+
+def _along(gradients: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[float, float]:
+    """<g, h>, and how large it would be if its terms did not cancel: the root of the sum of their squares."""
+    pairs = zip(gradients, direction, strict=True)
+    terms = [(part.conj() * along).real.to(torch.float64).flatten().cpu() for part, along in pairs]
+    flat = torch.cat(terms) if terms else torch.zeros(1, dtype=torch.float64)
+    return float(flat.sum()), float(flat.square().sum().sqrt())
+
+
+def _relative(quotient: float, expected: float, size: float) -> float:
+    scale = max(abs(quotient), abs(expected), size)
+    return abs(quotient - expected) / scale if scale else 0.0
