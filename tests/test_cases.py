@@ -50,6 +50,20 @@ def test_a_module_in_training(tmp_path):
         assert replay_case(tmp_path, backend=backend).ok
 
 
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_functions_behind_pythons_and_assignments_to_elements(backend, tmp_path):
+    def assigned(x):
+        first, second = torch.split(x, 2)
+        whole = torch.zeros_like(x)
+        whole[1:3] = first
+        whole[:, 0] += torch.norm(second)
+        return whole
+
+    save_case(capture(assigned), [X], tmp_path)
+    report = replay_case(tmp_path, backend=backend)
+    assert report.ok and report.compared == report.calls, report
+
+
 def test_a_wrong_backend_is_told_by_operator(tmp_path):
     save_case(capture(lambda x: (torch.relu(x) - x) * 2), [X], tmp_path)
 

@@ -66,6 +66,10 @@ def _functions() -> dict[str, Any]:
             builtin = type(value) is type(len) and (name != "torch" or hasattr(VARIABLE, attribute))
             if builtin and attribute not in FORBIDDEN:
                 found[f"{name}.{attribute}"] = value
+    for attribute in dir(VARIABLE):  # what a few of torch's Python functions stand before
+        value = getattr(VARIABLE, attribute)
+        if type(value) is type(len) and attribute not in FORBIDDEN and not attribute.startswith("_"):
+            found.setdefault(f"torch._VF.{attribute}", value)
     overridable = torch.overrides.get_overridable_functions()
     for owner, prefix in ((torch, "torch"), (torch.functional, "torch.functional"), (torch.nn.functional, FUNCTIONAL)):
         for value in overridable[owner]:
