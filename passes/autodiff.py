@@ -128,7 +128,8 @@ def partition(module: GraphModule) -> tuple[GraphModule, GraphModule]:
     """The forward and backward graph that AOTAutograd makes, by its default partitioner.
 
     The forward one returns the outputs and what is saved, the backward one takes that and a gradient for
-    each output that requires grad. Raises NotDifferentiable when no input requires grad.
+    each output that requires grad. An output that is a view is returned as a copy: the exporter takes no others.
+    Raises NotDifferentiable when no input requires grad.
     """
     from torch._functorch.aot_autograd import aot_export_joint_simple
     from torch._functorch.partitioners import default_partition
@@ -137,9 +138,24 @@ def partition(module: GraphModule) -> tuple[GraphModule, GraphModule]:
     if not any(isinstance(value, torch.Tensor) and value.requires_grad for value in fakes):
         raise NotDifferentiable("no input of the graph requires grad")
     with stand_ins.active(), torch.enable_grad():
-        joint = aot_export_joint_simple(Interpreter(module).run, tuple(fakes), trace_joint=True)
+        shared = _views(module, fakes)
+
+        def run(*values: Any) -> tuple[Any, ...]:
+            outputs = Interpreter(module).run(*values)
+            return tuple(value.clone() if index in shared else value for index, value in enumerate(outputs))
+
+        joint = aot_export_joint_simple(run, tuple(fakes), trace_joint=True)
     count = len(_outputs(module.graph))
     return default_partition(cast(GraphModule, joint), fakes, num_fwd_outputs=count)
+
+
+def _views(module: GraphModule, fakes: list[Any]) -> set[int]:
+    """The positions of the outputs that are inputs, or share memory with what they were made of."""
+    given = set(map(id, fakes))
+    with torch.no_grad():
+        outputs = Interpreter(module).run(*fakes)
+    tensors = [(index, value) for index, value in enumerate(outputs) if isinstance(value, torch.Tensor)]
+    return {index for index, value in tensors if value._is_view() or id(value) in given}
 
 
 # Tracing -----------------------------------------------------------------------------------------------

@@ -83,6 +83,17 @@ def test_aot_autograd_gives_the_same_gradients():
     torch.testing.assert_close(tuple(theirs), ours)
 
 
+def test_outputs_that_are_views_are_copied_for_aot_autograd():
+    def program(x, w):
+        hidden = (x @ w).exp()
+        return hidden.view(-1), w.t(), x
+
+    module, inputs = captured_graph(program, torch.randn(3, 4), torch.randn(4, 2, requires_grad=True))
+    forward, _ = partition(module)
+    with torch.no_grad():
+        torch.testing.assert_close(tuple(forward(*inputs)[:3]), tuple(program(*inputs)))
+
+
 def test_the_graphs_can_be_read():
     program, args = mlp()
     found = linearize(captured_graph(program, *args)[0])
