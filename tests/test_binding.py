@@ -52,6 +52,9 @@ CALLS = [
     (("method", "sum"), (X,), {"dim": -1, "keepdim": True}),
     (("method", "to"), (X, torch.float64), {}),
     (("method", "masked_fill"), (X, MASK, 0.0), {}),
+    (("method", "mean"), (X,), {"axis": -1, "keepdims": True}),
+    (torch.sum, (), {"input": X, "dim": 1}),
+    (torch.sub, (X,), {"x2": ROW}),
     (torch.cat, ([X, X],), {"dim": -1}),
     (torch.where, (MASK, X, 0.0), {}),
     (torch.gather, (X,), {"dim": 1, "index": WHOLE % 3}),
@@ -136,6 +139,14 @@ def test_a_method_is_answered_by_the_rule_of_the_function(rules):
     assert meta(rules.answer(torch.neg, (x,), (), Modes())).shape == (2, 3)
     assert meta(rules.answer(operator.sub, (x, 1), (), Modes())).shape == (2, 3)
     assert rules.answer(torch.exp, (x,), (), Modes()) is None
+
+
+def test_an_alias_is_answered_by_the_rule_of_what_it_stands_for(rules):
+    x = meta_of(X)
+    for target in (torch.negative, ("method", "negative")):
+        assert meta(rules.answer(target, (x,), (), Modes())).shape == (2, 3)
+    assert meta(rules.answer(torch.multiply, (x, x), (), Modes())).shape == (2, 3)
+    assert meta(rules.answer(torch.relu, (), (("input", x),), Modes())).shape == (2, 3)
 
 
 def test_a_number_on_the_left(rules):

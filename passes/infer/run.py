@@ -18,10 +18,12 @@ from typing import Any, Final
 
 import torch
 
+from passes.infer.abstain import cautious
 from passes.infer.assess import tally
 from passes.infer.preconditions import with_preconditions
 from passes.infer.resolve import UnknownOperator
 from passes.infer.study import Laboratory, Plan, study
+from passes.infer.widen import widened
 from passes.infer.worker import LaboratoryError
 from passes.record.calls import Call, Failure, call_of
 from passes.record.corpus import Corpus
@@ -69,7 +71,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the rules make of calls that they were not fitted to."""
+    """What the rules make of calls that they were not fitted to; those that are wrong are made to say less then."""
 
     exact: int = 0
     wrong: int = 0
@@ -202,9 +204,12 @@ def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
             else rule
             for rule in found.rules
         ]
+        rules = widened(rules, fit, laboratory, job.trials, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
         return Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     seen = tally(task.op, rules, held)
+    if seen.wrong:
+        rules = [cautious(rule, held, [*fit, *held]) for rule in rules]
     return Report(
         task.op,
         task.level,

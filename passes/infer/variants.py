@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from passes.infer.inputs import metas_of
-from passes.infer.resolve import UnknownOperator, parameters, resolve
+from passes.infer.resolve import Parameter, UnknownOperator, parameters, resolve
 from passes.infer.strides import LAYOUTS, in_layout, reshaped
 from passes.meta import TensorMeta
 from passes.outcome import Argument, ListArg, SliceArg
@@ -44,10 +44,11 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the recorded calls have in common: all values of each argument, and which may be None."""
+    """What the recorded calls have in common: all values of each argument, its type, and which may be None."""
 
     values: Mapping[str, Sequence[Argument]]
     optional: frozenset[str]
+    types: Mapping[str, str]  # as schemas write them
     level: str
     flags: bool  # whether a tensor had its conjugate or negative bit set
     largest: int  # elements
@@ -56,17 +57,20 @@ class Seen:
 Mutation = Callable[[Variant, Seen, Draw], Variant | None]
 
 
-def variants(calls: Sequence[Call], generator: Draw, budget: int) -> Iterator[Variant]:
+def variants(
+    calls: Sequence[Call], generator: Draw, budget: int, mutations: Mapping[str, Mutation] | None = None
+) -> Iterator[Variant]:
     """At most `budget` different variants of calls of one operator at one level; none that was recorded.
 
-    Any beginning of them is of all kinds. Equal calls and an equal state of `generator` give equal variants.
+    By these mutations, or by MUTATIONS. Any beginning of them is of all kinds. Equal calls and an equal state of
+    `generator` give equal variants.
     """
     if not calls:
         return
     seen = seen_in(calls)
     bases = [Variant(dict(call.arguments), call.shares) for call in calls]
     known = {identity(base) for base in bases}
-    kinds = list(MUTATIONS.values())
+    kinds = list((MUTATIONS if mutations is None else mutations).values())
     made = idle = 0
     while made < budget and idle < PATIENCE:
         generator.shuffle(kinds)
@@ -100,21 +104,26 @@ def seen_in(calls: Sequence[Call]) -> Seen:
             values.setdefault(name, {}).setdefault(key_of(value), value)
     metas = [meta for call in calls for meta in metas_of(call.arguments)]
     first = calls[0]
+    known = _parameters(first)
     return Seen(
         values={name: list(found.values()) for name, found in values.items()},
-        optional=_optional(first) | {name for name, found in values.items() if key_of(None) in found},
+        optional=_optional(known) | {name for name, found in values.items() if key_of(None) in found},
+        types={parameter.name: parameter.type for parameter in known},
         level=first.level,
         flags=first.level == "function" or any(meta.is_conj or meta.is_neg for meta in metas),
         largest=max((int(meta.element_count) for meta in metas), default=0),
     )
 
 
-def _optional(call: Call) -> frozenset[str]:
-    """Arguments that the schema lets be None."""
+def _parameters(call: Call) -> Sequence[Parameter]:
     try:
-        known = parameters(resolve(call.op, call.level), tuple(call.arguments))
+        return parameters(resolve(call.op, call.level), tuple(call.arguments))
     except UnknownOperator:
-        return frozenset()
+        return ()
+
+
+def _optional(known: Sequence[Parameter]) -> frozenset[str]:
+    """Arguments that the schema lets be None."""
     return frozenset(parameter.name for parameter in known if parameter.is_optional)
 
 

@@ -61,6 +61,18 @@ SPECIAL_METHODS: Final = {
 }
 
 
+# What torch's Python bindings (torch/csrc/utils/python_arg_parser.cpp) call parameters beside what schemas do.
+OTHER_NAMES: Final = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "input": "self",
+    "x": "self",
+    "a": "self",
+    "x1": "self",
+    "x2": "other",
+}
+
+
 def operator_name(target: Callable[..., Any]) -> str:
     """`aten::sum.dim_IntList` for an overload, `torch.Tensor.add_` or `torch._C._nn.linear` for a function."""
     if isinstance(target, torch._ops.OpOverload):
@@ -144,6 +156,7 @@ def _schemas_by_name(target: Callable[..., Any]) -> Sequence[Any]:
 def fits(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any], strict: bool) -> bool:
     """Whether the arguments can be those of `schema`; `strict` refuses numbers in the place of tensors."""
     parameters = schema.arguments
+    kwargs = in_schema_names(schema, kwargs)
     positional = [parameter for parameter in parameters if not parameter.kwarg_only]
     if len(args) > len(positional):
         return False
@@ -157,6 +170,14 @@ def fits(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any], strict: bo
         else parameter.has_default_value()
         for parameter in parameters
     )
+
+
+def in_schema_names(schema: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keyword arguments by the schema's names for them: `axis` is `dim`, and `input` mostly `self`."""
+    if OTHER_NAMES.keys().isdisjoint(kwargs):
+        return kwargs
+    known = {parameter.name for parameter in schema.arguments}
+    return {name if name in known else OTHER_NAMES.get(name, name): value for name, value in kwargs.items()}
 
 
 def takes(kind: str, value: Any, strict: bool) -> bool:
@@ -177,6 +198,7 @@ def takes(kind: str, value: Any, strict: bool) -> bool:
 
 def bound_to_schema(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Named:
     """Arguments that fit `schema` by name; what is not given is the default, or None for factories' options."""
+    kwargs = in_schema_names(schema, kwargs)
     named: Named = {}
     for index, parameter in enumerate(schema.arguments):
         name = parameter.name

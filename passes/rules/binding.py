@@ -22,6 +22,7 @@ from passes.record.naming import (
     chosen_schema,
     default_of,
     in_schema_form,
+    in_schema_names,
     named_by,
     operator_name,
     schemas_of,
@@ -96,7 +97,15 @@ NUMBER_FIRST: Final = frozenset(
 )
 # Methods that compute what another one does, though they are recorded under a name of their own.
 SAME_NAMES: Final = "add sub mul eq ne lt le gt ge neg abs matmul"
+# What torch calls "Alias for" in its documentation (torch/csrc/jit/passes/normalize_ops.cpp), after the alias.
+ALIASES: Final = (
+    "absolute=abs clip=clamp subtract=sub multiply=mul divide=div true_divide=div greater=gt greater_equal=ge less=lt "
+    "less_equal=le not_equal=ne negative=neg arccos=acos arccosh=acosh arcsin=asin arcsinh=asinh arctan=atan "
+    "arctan2=atan2 arctanh=atanh fix=trunc moveaxis=movedim swapaxes=transpose swapdims=transpose ger=outer"
+)
 SYNONYMS: Final[dict[str, str]] = {
+    **{alias: name for alias, _, name in (pair.partition("=") for pair in ALIASES.split())},
+    **{f"{alias}_": f"{name}_" for alias, _, name in (pair.partition("=") for pair in ALIASES.split())},
     **{f"__{name}__": name for name in SAME_NAMES.split()},
     **{f"__{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
     **{f"__i{name}__": f"bitwise_{name}_" for name in ("and", "or", "xor")},
@@ -109,7 +118,6 @@ SYNONYMS: Final[dict[str, str]] = {
     "__pos__": "positive",
     "__radd__": "add",
     "__rmul__": "mul",
-    "true_divide": "div",
     "type": "to",
 }
 
@@ -151,11 +159,11 @@ def bindings(target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Bind
     if function is None:
         return
     swapped = given is not args and len(given) == len(args)
-    for other in (function, *_equivalent(function, given)):
+    for other in (function, *equivalents(function, given)):
         yield _binding(other, given, kwargs, swapped)
 
 
-def _equivalent(function: Function, args: Arguments) -> Iterator[Function]:
+def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
     """Functions that are the same operator: the method for the function, the function for the method.
 
     Only where the tensor comes first, as `self`: Tensor.where, for one, orders its arguments otherwise.
@@ -166,7 +174,7 @@ def _equivalent(function: Function, args: Arguments) -> Iterator[Function]:
     if name == "type" and (len(args) != 2 or not isinstance(args[1], torch.dtype)):
         return
     for owner in OWNERS:
-        for each in dict.fromkeys((SYNONYMS.get(name, name), name)):
+        for each in dict.fromkeys((SYNONYMS.get(name, name.removeprefix("special_")), name)):
             found = getattr(owner, each, None)
             if found is not None and found is not function and _takes_self_first(found):
                 yield found
@@ -183,10 +191,11 @@ def _takes_self_first(function: Function) -> bool:
 def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: bool) -> Binding:
     keywords = dict(kwargs)
     schema, way = choice = chosen_schema(function, args, keywords)
+    keywords = keywords if schema is None else dict(in_schema_names(schema, keywords))
     level, op = name_of_function(function)
     named = {name: _frozen(value) for name, value in named_by(choice, function, args, keywords).items()}
     if schema is not None:
-        values = _compiled(schema, way, args, kwargs, swapped)
+        values = _compiled(schema, way, args, tuple(keywords.items()), swapped)
     elif getattr(function, "__name__", "") == "__get__":
         values = _first
     elif not kwargs and len(named) == len(args):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, fields
 from typing import Final
 
 from passes.infer.assess import Answers, tally
+from passes.infer.resolve import UnknownOperator, resolve
 from passes.infer.run import calls_of
 from passes.record.calls import Call, Failure, call_text
+from passes.rules.binding import LEVEL_OF_FUNCTIONS, equivalents, name_of_function
 from passes.rules.book import Rulebook
 from passes.rules.generate import Refused
 from passes.rules.language import PRIMITIVES
@@ -87,14 +89,32 @@ SUMS: Final = ("operators", "perfect", "exact", "wrong", "unknown", "data_depend
 
 
 def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) -> Checked:
-    """What the rules of an operator make of its calls in some corpora."""
-    rules = book.rules(op, level)
+    """What the rules of an operator make of its calls in some corpora, as captures ask them: of its synonyms, too."""
+    rules = list(_rules_for(book, op, level))
     calls, _ = calls_of(corpora, op, level)
     found = tally(op, rules, calls)
     perfect = int(not found.wrong and not found.unknown and found.exact > 0)
     examples = [f"{call_text(call)}; the rule: {said}" for call, said in found.examples if said is not None]
     counts = (found.exact, found.wrong, found.unknown, found.data_dependent, _refused(rules, calls))
     return Checked(op, level, family(rules), 1, perfect, *counts, found.differences, examples)
+
+
+def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
+    """The rules of an operator, and for other lists of parameters those of functions that are the same operator."""
+    own = book.rules(op, level)
+    yield from own
+    if level != LEVEL_OF_FUNCTIONS:
+        return
+    try:
+        function = resolve(op, level)
+    except UnknownOperator:
+        return
+    known = {rule.parameters for rule in own if not rule.is_unknown}
+    for other in equivalents(function):
+        for rule in book.rules(name_of_function(other)[1], level):
+            if rule.parameters not in known:
+                known.add(rule.parameters)
+                yield rule
 
 
 def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:

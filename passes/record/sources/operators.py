@@ -1,6 +1,7 @@
 """`record opinfo`: every operator of torch's own database, on its samples, in several layouts and dtypes.
 
-Forward, backward, in place, and on the inputs that the database says are errors. Samples are made
+Forward, backward, in place, and on the inputs that the database says are errors. What is indexed is assigned to
+as well: the database has no samples of that. Samples are made
 outside of the recording; torch's database seeds their random numbers itself. Knows nothing of files.
 """
 
@@ -144,6 +145,17 @@ def run_sample(recorder: Recorder, info: Any, sample: Any, layout: str, backward
         if again is not None:
             again.input.requires_grad_(False)
             _forward(recorder, in_place, again)
+    if info.op is torch.Tensor.__getitem__ and isinstance(result, torch.Tensor):
+        _assign(recorder, sample, layout, result.detach())
+
+
+def _assign(recorder: Recorder, sample: Any, layout: str, value: torch.Tensor) -> None:
+    """Assign to the elements that a sample picks: what was picked, and one number for all."""
+    for assigned in (value, value.new_ones(()), 1):
+        again = _arranged(sample, layout)
+        again.input.requires_grad_(False)
+        again.args = (*again.args, assigned)
+        _forward(recorder, torch.Tensor.__setitem__, again)
 
 
 def _arranged(sample: Any, layout: str) -> Any:
