@@ -203,6 +203,21 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
         return _intern((tuple(facts[0]), *facts[1:]))
 
 
+def meta_on_cpu(
+    shape: Shape,
+    stride: Shape,
+    dtype: torch.dtype,
+    storage_offset: Size,
+    requires_grad: bool,
+    is_leaf: bool,
+    is_conj: bool = False,
+    is_neg: bool = False,
+) -> TensorMeta:
+    """The meta of a strided tensor on the CPU, from facts in their order: what rules make, at every evaluation."""
+    strided = (tuple(shape), tuple(stride), storage_offset, dtype, CPU, torch.strided)
+    return _intern((*strided, requires_grad, is_leaf, is_conj, is_neg, False))
+
+
 def _meta_of_unstrided(tensor: torch.Tensor) -> TensorMeta:
     if tensor.is_nested:
         raise NotImplementedError("a nested tensor has no TensorMeta: its sizes are tensors themselves")

@@ -41,7 +41,9 @@ class SliceArg(NamedTuple):
     step: Argument
 
 
-@dataclass(frozen=True, slots=True)
+# Values, though nothing forbids to change them: one of each is made at every evaluation, and making a frozen one takes
+# three times as long.
+@dataclass(slots=True, unsafe_hash=True)
 class New:
     """A tensor that the operator made. `alias_of` is the tensor argument whose storage it shares."""
 
@@ -65,7 +67,7 @@ class Trial:
     fake: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Outcome:
     """What a call returns and what it changes.
 

@@ -140,7 +140,7 @@ def schemas_of(target: Callable[..., Any]) -> Sequence[Any]:
 
 @lru_cache(maxsize=1 << 14)
 def _schemas_by_name(target: Callable[..., Any]) -> Sequence[Any]:
-    """Schemas of operators on tensors that have the name of a function."""
+    """Schemas of operators on tensors that have the name of a function; TorchScript's on dictionaries apart."""
     if isinstance(target, torch._ops.OpOverloadPacket):
         return torch._C._jit_get_schemas_for_operator(target._qualified_op_name)
     name = getattr(target, "__name__", "")
@@ -148,7 +148,7 @@ def _schemas_by_name(target: Callable[..., Any]) -> Sequence[Any]:
         return ()
     for qualified in (_find_builtin(target), f"aten::{SPECIAL_METHODS.get(name, name)}", f"aten::{name.strip('_')}"):
         found = torch._C._jit_get_schemas_for_operator(qualified) if qualified else ()
-        if fitting := [schema for schema in found if "Tensor" in str(schema)]:
+        if fitting := [schema for schema in found if "Tensor" in str(schema) and "Dict(" not in str(schema)]:
             return fitting
     return ()
 

@@ -97,7 +97,7 @@ class Rulebook:
         """
         if modes.autocast or modes.default_dtype is not torch.float32:
             return None
-        if modes.inference or _any_inference(args):
+        if modes.inference:
             return _in_inference(self.answer, target, args, kwargs, modes)
         if (target is operator.truediv or target is operator.itruediv) and type(args[0]) in NUMBERS:
             return self._divided(args, modes)
@@ -111,6 +111,8 @@ class Rulebook:
                 if route.kind is not None and type(outcome.result) is tuple:
                     return Outcome(route.kind(outcome.result), outcome.mutated)
                 return outcome
+        if _any_inference(args):  # no rule's domain has such tensors
+            return _in_inference(self.answer, target, args, kwargs, modes)
         return None
 
     def _divided(self, args: Arguments, modes: Modes) -> Outcome | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from passes.meta import TensorMeta
+from passes.meta import meta_on_cpu
 from passes.outcome import New, Outcome, Same
 from passes.rules import primitives
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
@@ -49,7 +49,7 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_New": New,
     "_Same": Same,
     "_Outcome": Outcome,
-    "_Meta": TensorMeta,
+    "_meta": meta_on_cpu,
     "_Refused": Refused,
 }
 
@@ -143,7 +143,7 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             continue
         for line in _decision(local, cases):
             yield indent + line
-    facts = "shape, _stride, _dtype, storage_offset=_offset, requires_grad=_grad"
+    facts = "shape, _stride, _dtype, _offset, _grad"
     flags = "" if old is None else f", is_conj={old}.is_conj, is_neg={old}.is_neg"
     for question, local in FLAGS.items():
         if cases := getattr(output, question):
@@ -152,10 +152,10 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             flags += f", {question}={local}"
     if old is not None:
         yield f"{indent}if not grad_mode: _grad = {old}.requires_grad"
-        flags += f", is_leaf={old}.is_leaf if _grad == {old}.requires_grad else not _grad"
+        leaf = f"{old}.is_leaf if _grad == {old}.requires_grad else not _grad"
     else:
-        flags += ", is_leaf=not (_grad and grad_mode)" if views else ", is_leaf=not _grad"
-    meta = f"_Meta({facts}{flags})"
+        leaf = "not (_grad and grad_mode)" if views else "not _grad"
+    meta = f"_meta({facts}, {leaf}{flags})"
     if old is not None:
         yield f"{indent}{name} = {meta}"
         return

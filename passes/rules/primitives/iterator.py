@@ -46,8 +46,10 @@ def shape_of(operand: Any) -> Ints:
 @primitive("*Operand -> Ints")
 def broadcast(*operands: Any) -> Ints:
     """Shape that all operands broadcast to, aligned at the last dimension (NumPy's general broadcasting rules)."""
-    if len(operands) == 2 and type(operands[0]) is TensorMeta and type(operands[1]) in PLAIN:
-        return operands[0].shape
+    if len(operands) == 2 and type(operands[0]) is TensorMeta:
+        left, right = operands
+        if type(right) in PLAIN or (type(right) is TensorMeta and right.shape == left.shape):
+            return left.shape
     shapes = [shape_of(operand) for operand in flat(operands)]
     if not shapes:
         undefined("no operands")

@@ -7,6 +7,7 @@ Everything follows c10/core (MemoryFormat.h, Contiguity.h) to the letter, ties o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import torch
@@ -22,8 +23,14 @@ CHANNELS_LAST: Final = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
 @primitive("Ints -> Strides")
 def contiguous(shape: Sequence[Any]) -> Ints:
     """Row-major strides; a size 0 counts as 1."""
-    if len(shape) == 1:
-        return (1,)
+    try:
+        return _contiguous(shape)
+    except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
+        return _contiguous.__wrapped__(shape)
+
+
+@lru_cache(maxsize=1 << 12)  # layers that are alike ask again and again
+def _contiguous(shape: Sequence[Any]) -> Ints:
     strides: list[Any] = []
     step: Any = 1
     for size in reversed(shape):
@@ -32,6 +39,14 @@ def contiguous(shape: Sequence[Any]) -> Ints:
             step = step * (size if size > 1 else 1)
     strides.reverse()
     return tuple(strides)
+
+
+def is_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether strides are those of `contiguous`, where no size is a symbol: a quick answer that is often enough."""
+    try:
+        return strides == _contiguous(shape)
+    except TypeError:
+        return False
 
 
 def ordered(shape: Sequence[Any], innermost_first: Sequence[int], empty_counts: bool = False) -> Ints:
@@ -77,6 +92,8 @@ def permuted(shape: Sequence[Any], outermost_first: Sequence[int]) -> Ints:
 def is_contiguous(tensor: Any) -> bool:
     """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""
     shape, strides = tensor.shape, tensor.stride
+    if is_row_major(shape, strides):
+        return True
     expected: Any = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         if size != 1:

@@ -55,7 +55,7 @@ def repeats(tensor: Any) -> bool:
 def any_requires_grad(*operands: Any) -> bool:
     """Whether a tensor among the operands, or in lists among them, requires a gradient."""
     for operand in operands:
-        if isinstance(operand, TensorMeta):
+        if type(operand) is TensorMeta:
             if operand.requires_grad:
                 return True
         elif isinstance(operand, tuple) and any_requires_grad(*operand):

@@ -16,8 +16,8 @@ Ints = tuple[Any, ...]
 
 def wrapped(dim: Any, rank: int) -> int:
     """A dimension as a number from 0; a tensor without dimensions is taken to have one."""
-    rank = max(rank, 1)
-    if not isinstance(dim, int) or isinstance(dim, bool) or not -rank <= dim < rank:
+    rank = rank or 1
+    if (type(dim) is not int and (not isinstance(dim, int) or isinstance(dim, bool))) or not -rank <= dim < rank:
         undefined("no such dimension")
     return dim % rank
 

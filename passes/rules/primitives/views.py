@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from passes.rules.language import Undefined, primitive, undefined
-from passes.rules.primitives.layouts import contiguous
+from passes.rules.primitives.layouts import contiguous, is_row_major
 from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
 
 Ints = tuple[Any, ...]
@@ -53,9 +53,10 @@ def transpose(tensor: Any, dim0: Any, dim1: Any) -> Strided:
     left, right = wrapped(dim0, rank), wrapped(dim1, rank)
     if not rank:
         return Strided((), (), tensor.storage_offset)
-    order = list(range(rank))
-    order[left], order[right] = right, left
-    return permute(tensor, order)
+    shape, stride = list(tensor.shape), list(tensor.stride)
+    shape[left], shape[right] = shape[right], shape[left]
+    stride[left], stride[right] = stride[right], stride[left]
+    return Strided(tuple(shape), tuple(stride), tensor.storage_offset)
 
 
 @primitive("Strided -> Strided")
@@ -183,9 +184,10 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
     old, steps = tensor.shape, tensor.stride
     if not old:
         return (1,) * len(shape)
-    elements = math.prod(old)
-    if elements == 0:
+    if 0 in old:
         return tuple(steps) if tuple(old) == shape else contiguous(shape)
+    if is_row_major(old, steps):  # what follows would find that as well
+        return contiguous(shape)
     strides: list[Any] = [0] * len(shape)
     place = len(shape) - 1
     base, old_count, new_count = steps[-1], 1, 1
@@ -209,7 +211,7 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
 def is_viewable(tensor: Any, sizes: Sequence[Any]) -> bool:
     """Whether strides allow the shape without a copy."""
     try:
-        view(tensor, sizes)
+        view_strides(tensor, literal(tensor.shape, sizes))
     except Undefined:
         return False
     return True
