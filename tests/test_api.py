@@ -253,6 +253,30 @@ def test_explanation_of_a_captured_function_tells_why_it_was_captured_again():
     assert explanation.recompiles == ["x: rank is 2, captured with 1"]
 
 
+class Doubling:
+    def __call__(self, x):
+        return x * 2
+
+    def method(self, x):
+        return x * 3
+
+
+@pytest.mark.parametrize("made", [lambda: torch.nn.Linear(2, 2), Doubling, lambda: Doubling().method])
+def test_explanation_of_what_is_captured_tells_of_its_own_captures(made):
+    """Its backend with them: another one would be told of otherwise."""
+    seen = []
+
+    def backend(graph_module, inputs):
+        seen.append(graph_module)
+        return graph_module.forward
+
+    captured, x = capture(made(), backend=backend), torch.ones(2, 2)
+    captured(x)
+    explanation = explain(captured, x)
+    assert len(seen) == 1
+    assert explanation.graphs == 1 and explanation.hits >= 1
+
+
 def test_explanation_leaves_the_function_alone():
     calls = []
 

@@ -3,6 +3,8 @@
 import functools
 import math
 import operator
+import sys
+import types
 
 import pytest
 import torch
@@ -298,3 +300,25 @@ def test_wrong_use_of_capture():
         capture(3)
     with pytest.raises((ValueError, LookupError), match="eager"):
         capture(lambda x: x, backend="no such backend")(torch.ones(1))
+
+
+def test_functions_marked_for_torch_compile_are_operators_and_constants_wherever_they_are_defined():
+    def program(x):
+        def shifted(x):
+            return x.relu() + 1
+
+        torch.compiler.allow_in_graph(shifted)
+        return shifted
+
+    shifted = program(None)
+    constant = torch.compiler.assume_constant_result(lambda: [3].pop())
+    one_graph(lambda x: shifted(x) * constant(), torch.ones(2), ops=2)
+
+
+def activated(x):
+    return F.gelu(x) + 1
+
+
+def test_torch_dynamo_may_be_half_imported_by_another_thread(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch._dynamo.trace_rules", types.ModuleType("torch._dynamo.trace_rules"))
+    one_graph(lambda x: activated(x) * 2, torch.ones(2))

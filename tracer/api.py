@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import torch
 
@@ -175,6 +175,7 @@ def capture(
 
 
 _ENGINES: dict[Any, Any] = {}
+OWN_CAPTURE: Final = "_bytegraph_capture"  # the attribute of a captured module's class
 
 
 def _engine(options: Options) -> Engine:
@@ -270,6 +271,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__call__": call,
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
+        OWN_CAPTURE: inner,
         "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
         "entries": property(lambda self: _module_entries(engine, inner, original)),
         "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
@@ -372,17 +374,26 @@ def counters() -> Counters:
     return found
 
 
+def _inner(fn: Any) -> Captured | None:
+    """The captured function that calls of a captured callable go through, a module's or a method's too."""
+    if isinstance(fn, torch.nn.Module):
+        return vars(type(fn)).get(OWN_CAPTURE)
+    if isinstance(fn, types.MethodType):
+        return _inner(fn.__func__)
+    if isinstance(fn, CapturedCallable):
+        return _inner(fn._captured)
+    return fn if isinstance(fn, Captured) else None
+
+
 def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
     """Capture `fn`, call it once with these arguments, and say what was done and why.
 
     `fn` itself stays as it is; its side effects happen, once. Of a function that is captured already, the
     captures made before are told as well.
     """
-    if isinstance(fn, Captured | Donating):
-        engine, captured = engine_of((fn if isinstance(fn, Captured) else fn._captured).frame_cache), fn
-    else:
-        engine = Engine(Options())
-        captured = _captured(engine, fn)
+    inner = _inner(fn)
+    engine = Engine(Options()) if inner is None else engine_of(inner.frame_cache)
+    captured = _captured(engine, fn) if inner is None else fn
     before = engine.activity()
     events, stop = listen()
     try:

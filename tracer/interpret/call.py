@@ -244,7 +244,7 @@ def _call_constant(
 def call_nested(trace: Trace, value: NestedFunction, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     """Interpret a function that is known by its code and cells."""
     function: Any = value.object
-    if function in LOOKASIDES:
+    if function in LOOKASIDES or function.__dict__.get(CONSTANT_MARK) or is_marked_operator(function):
         return call(trace, value.pin(trace), args, kwargs)
     facts = trace.function_facts.get(id(function))
     if facts is None:

@@ -240,8 +240,8 @@ def is_tensor_operator(function: Any) -> bool:
 
 def is_marked_operator(function: Any) -> bool:
     """Whether torch.compiler.allow_in_graph was told to take a Python function for an operator."""
-    rules = sys.modules.get("torch._dynamo.trace_rules")
-    return rules is not None and id(function) in rules._allowed_callable_ids
+    rules = sys.modules.get("torch._dynamo.trace_rules")  # half of it, while another thread imports it
+    return id(function) in getattr(rules, "_allowed_callable_ids", ())
 
 
 # Refusals --------------------------------------------------------------------------------------------
