@@ -125,6 +125,18 @@ def leaves(structure: Any) -> list[Any]:
     return found
 
 
+# What operators raise to refuse a call. Anything else is an error of somebody else's.
+OPERATOR_ERRORS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
 class OpError(Exception):
     """The operator refuses these arguments: `original` is what the real call would raise."""
 

@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import (
 from passes.meta import TensorMeta, meta_of
 from passes.modes import Modes, entered
 from passes.outcome import (
+    OPERATOR_ERRORS,
     Argument,
     Arguments,
     DataDependent,
@@ -38,15 +39,6 @@ from passes.outcome import (
 )
 from passes.stand_ins import StandIns
 
-OPERATOR_ERRORS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
 

@@ -90,7 +90,7 @@ class Formulas:
                         column = tuple(map(apply, one, other))
                     except ZeroDivisionError:
                         continue
-                    joined = form.format(_bracketed(text), _bracketed(text_other))
+                    joined = form.format(bracketed(text), bracketed(text_other))
                     yield column, joined, price + price_other + cost
 
     def find(self, target: Sequence[Any]) -> tuple[str, float] | None:
@@ -109,14 +109,15 @@ class Formulas:
                     continue
                 other, price = self._two[needed]
                 if best is None or cost + price + 0.5 < best[1]:
-                    best = form.format(_bracketed(other), _bracketed(text)), cost + price + 0.5
+                    best = form.format(bracketed(other), bracketed(text)), cost + price + 0.5
         return best
 
 
 _ARGUMENTS: Final = re.compile(r"\([^()]*\)")
 
 
-def _bracketed(text: str) -> str:
+def bracketed(text: str) -> str:
+    """An expression as an operand."""
     return f"({text})" if " " in _ARGUMENTS.sub("", text) else text
 
 

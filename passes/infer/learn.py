@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 
 from passes.infer import hypotheses
+from passes.infer.arithmetic import bracketed
 from passes.infer.decide import Candidate, decide
 from passes.infer.guards import Guard, guards_of
 from passes.infer.observation import (
@@ -164,7 +165,7 @@ class Learner:
         cases = decide(hypotheses.count_candidates(self.terms, test), self.guards, self.sample.everything)
         opening = "[each]" if forms[0].startswith("[") else "(each)"
         return tuple(
-            Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {_bracketed(case.answer)}")
+            Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")
             for case in cases
         )
 
@@ -254,10 +255,6 @@ def _shares(call: Call, name: str, start: int) -> bool:
     count = len(value) if isinstance(value, tuple) else 1
     own = call.shares[start : start + count]
     return any(memory in own for memory in (*call.shares[:start], *call.shares[start + count :]))
-
-
-def _bracketed(text: str) -> str:
-    return f"({text})" if " " in text else text
 
 
 def _sampled(parts: Sequence[Any]) -> list[tuple[int, Any]]:

@@ -17,7 +17,7 @@ from passes.rules.answer import Answerer, places_of
 from passes.rules.generate import Refused
 from passes.rules.rule import Rule
 
-MOST_RIVALS: Final = 24
+MOST_RIVAL_RULES: Final = 24
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
 
@@ -28,7 +28,7 @@ def telling(
     """Half of `budget` inputs such that a rule and a rival disagree, as far as such are found; the others any."""
     if not rivals:
         return list(variants(bases, draw, budget))
-    contest = Contest(rules, rivals[:MOST_RIVALS])
+    contest = Contest(rules, rivals[:MOST_RIVAL_RULES])
     found: list[Variant] = []
     plain: list[Variant] = []
     for variant in variants(bases, draw, LOOKED_AT * budget):

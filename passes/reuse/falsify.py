@@ -12,9 +12,10 @@ import torch
 
 from passes.meta import CPU, TensorMeta
 from passes.modes import entered
+from passes.outcome import OPERATOR_ERRORS
 from passes.reuse.calls import Call, byte_count, concrete
 from passes.stand_ins import REAL
-from passes.trial import OPERATOR_ERRORS, materialise, random_numbers_put_back
+from passes.trial import materialise, random_numbers_put_back
 
 LIMIT: Final = 1 << 25  # bytes of all tensors of a call that is tried
 FILLS: Final[tuple[Callable[[torch.Tensor], torch.Tensor], ...]] = (torch.Tensor.uniform_, torch.Tensor.normal_)

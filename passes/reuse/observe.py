@@ -19,10 +19,10 @@ from passes.evaluate import kinds
 from passes.meta import TensorMeta
 from passes.modes import entered
 from passes.operators import trials
-from passes.outcome import Argument
+from passes.outcome import OPERATOR_ERRORS, Argument
 from passes.reuse.calls import Call, concrete
 from passes.stand_ins import FakeStandIns, StandIns
-from passes.trial import OPERATOR_ERRORS, UNSUPPORTED_ERRORS, materialise, random_numbers_put_back
+from passes.trial import UNSUPPORTED_ERRORS, materialise, random_numbers_put_back
 
 REFUSALS: Final = (*OPERATOR_ERRORS, *UNSUPPORTED_ERRORS)
 

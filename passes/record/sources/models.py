@@ -15,21 +15,12 @@ from typing import Any, Final, Protocol
 
 import torch
 
+from passes.outcome import OPERATOR_ERRORS
 from passes.record.location import in_model
 from passes.record.recorder import Recorder
 from passes.record.schema import MODEL_SEPARATOR, CorpusError
 
 DEFAULT_ZOO: Final = "tests.models"
-# What a model may raise, in the mode for training mostly; the next one is run all the same.
-REFUSALS: Final = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class Zoo(Protocol):
@@ -102,7 +93,7 @@ def run_model(
 def _attempt(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     try:
         return model(*args, **kwargs)
-    except REFUSALS:
+    except OPERATOR_ERRORS:
         return None
 
 

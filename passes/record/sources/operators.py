@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.outcome import OPERATOR_ERRORS
 from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
 from passes.record.sources.layouts import LAYOUTS, laid_out
@@ -31,17 +32,6 @@ DTYPES: Final = (
     torch.int32,
     torch.uint8,
     torch.float16,
-)
-# What an operator may raise on a sample. The call is recorded as such, and the next one is made.
-REFUSALS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
 )
 
 
@@ -127,7 +117,7 @@ def _made(make: Callable[[], Any]) -> Iterator[Any]:
     """What the database makes, as far as it gets: some of its generators fail for some dtypes."""
     try:
         yield from make()
-    except REFUSALS:
+    except OPERATOR_ERRORS:
         return
 
 
@@ -179,7 +169,7 @@ def _forward(recorder: Recorder, operator: Callable[..., Any], sample: Any) -> A
     with recorder:
         try:
             return operator(sample.input, *sample.args, **sample.kwargs)
-        except REFUSALS:
+        except OPERATOR_ERRORS:
             return None
 
 
@@ -204,7 +194,7 @@ def _backward(recorder: Recorder, info: Any, sample: Any, result: Any) -> None:
         with recorder:
             try:
                 torch.autograd.grad(outputs, inputs, gradients, retain_graph=not last, allow_unused=True)
-            except REFUSALS:
+            except OPERATOR_ERRORS:
                 return
 
 
