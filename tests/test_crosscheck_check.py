@@ -81,7 +81,7 @@ def test_models_without_false_alarm(name):
     make, inputs = MODELS[name]
     model, given = make(), inputs()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    reports, _ = checked(model, *given, check_gradients=name != "convolutions", most=9)
+    reports, _ = checked(model, *given, check_gradients=True, most=9)
     assert reports and all(report.ok for report in reports), "\n".join(map(str, reports))
     expected, _ = make(), None
     assert all(before[key].shape == value.shape for key, value in model.state_dict().items())

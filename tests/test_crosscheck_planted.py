@@ -129,6 +129,29 @@ def test_scripts_fail_by_themselves(found):
     assert len(failed) == len(BUGS), done.stdout + done.stderr
 
 
+def reported(program, **options):
+    """What is found in a program whose input requires gradients."""
+    reports = []
+    options = {"report": reports.append, "verify": False, **options}
+    capture(program, backend="crosscheck", options=options)(X.clone().requires_grad_())
+    return [report for report in reports if not report.ok]
+
+
+def test_a_wrong_gradient_is_found_where_inputs_require_one():
+    (report,) = reported(wrong_slope)
+    assert "softsign" in report.findings[0].operator and "ops.softsign(x * 2)" in report.findings[0].line
+    assert not reported(wrong_slope, check_gradients=False)
+    check(wrong_slope, X, breaks=[], backend="crosscheck", gradients=False)
+
+
+def test_gradients_that_are_meant_to_be_others_are_no_findings_unless_asked_for():
+    def straight_through(x):
+        return (x + (x.round() - x).detach()).sum()
+
+    assert not reported(straight_through)
+    assert reported(straight_through, check_gradients=True)
+
+
 def test_operators_without_fake_kernel_are_run_for_this_check_only():
     check(without_fake_kernel, X, breaks=["no-fake-kernel"])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch.fx import GraphModule
 
 from backends.crosscheck.candidates import LookUp, candidate_of
@@ -18,9 +19,10 @@ from backends.handover import NO_OPTIONS, Backend, Handover
 def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     """Eager replay of each graph; its first call is checked first, on copies of the real inputs.
 
-    Options are the arguments of `crosscheck`, and `check_gradients` (True: the directional check too), and
-    `report`, a callable that gets each Report (and GradientReport) instead of Divergence (GradientError)
-    being raised. Raises BadOptions.
+    Options are the arguments of `crosscheck`, and `check_gradients`: True for the directional check too, False for
+    none; None (unless told) makes it where inputs require gradients, and only minds an operator whose gradient is
+    not its slope, since programs may mean theirs to be otherwise (`x + (y - x).detach()`). `report` is a callable
+    that gets each Report (and GradientReport) instead of Divergence (GradientError) being raised. Raises BadOptions.
     """
     given = dict(options)
     own = {name: given.pop(name) for name in OWN if name in given}
@@ -32,7 +34,7 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
         own.get("dtype"),
         look_up,
     )
-    tell = own.get("report")
+    tell, asked = own.get("report"), own.get("check_gradients")
 
     def checked(program: Callable[..., Any], module: Callable[[], GraphModule]) -> Callable[..., Any]:
         waiting = [module]
@@ -41,11 +43,12 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
             if waiting:
                 graph_module = waiting.pop()()
                 _judge(check(graph_module, inputs, candidate, settings), tell, Divergence)
-                if own.get("check_gradients"):
+                if asked or (asked is None and _are_differentiated(inputs)):
                     slopes = check_gradients(
                         graph_module, inputs, shrink=settings.shrink, verify=settings.verify, folder=settings.folder
                     )
-                    _judge(slopes, tell, GradientError)
+                    if asked or slopes.findings:
+                        _judge(slopes, tell, GradientError)
             return program(*inputs)
 
         return run
@@ -57,6 +60,10 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
         return checked(compile_graph(handover.graph, handover.attributes, handover.origin), handover.module)
 
     return Backend("crosscheck", compile, start, probes=not candidate.compiles, options=options)
+
+
+def _are_differentiated(inputs: Sequence[Any]) -> bool:
+    return torch.is_grad_enabled() and any(isinstance(value, torch.Tensor) and value.requires_grad for value in inputs)
 
 
 def _judge(report: Any, tell: Callable[[Any], object] | None, error: Callable[[Any], Exception]) -> None:

@@ -33,7 +33,13 @@ def check(
     candidate: Annotated[
         str | None, typer.Option("--candidate", help="Backend to check; else what each capture asks for, or eager.")
     ] = None,
-    gradients: Annotated[bool, typer.Option("--gradients", help="Check gradients against slopes, too.")] = False,
+    gradients: Annotated[
+        bool | None,
+        typer.Option(
+            "--gradients/--no-gradients",
+            help="Check gradients against slopes; unless told, operators' where inputs require them.",
+        ),
+    ] = None,
     layouts: Annotated[bool, typer.Option(help="Try each operator in other layouts, with out= and in place.")] = True,
     most: Annotated[int, typer.Option("--most", help="Findings per graph to stop at.", min=1)] = 1,
     folder: Annotated[Path | None, typer.Option("--folder", help="Where scripts that show a finding go.")] = None,
