@@ -261,7 +261,7 @@ class Evaluator:
     def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:
         """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides."""
         metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-        written = written_unseen(target, args, outcome)
+        written = written_unseen(target, args, kwargs, outcome)
         if metas and (modes.inference or any(meta.is_inference for meta in metas)):
             written |= self._written_outside_inference(target, args, kwargs, modes)
         if written <= outcome.mutated.keys():

@@ -261,8 +261,10 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     return key in READERS or (key in CHOICES and len(args) + len(kwargs) == 1)
 
 
-def written_unseen(target: Target, args: Arguments, outcome: Outcome) -> set[int]:
-    """Tensor arguments that the call writes to, as far as that can be told from its name."""
+def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: Outcome) -> set[int]:
+    """Tensor arguments that the call writes to, as far as that can be told from its name, or its schema says so."""
+    if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        return _declared_written(target, args, kwargs)
     if _key(target, args) in STATISTICIANS and len(args) > 5 and args[5]:
         before = len([leaf for leaf in leaves(args[:3]) if type(leaf) is TensorMeta])
         return {before + index for index, statistic in enumerate(args[3:5]) if type(statistic) is TensorMeta}
@@ -270,6 +272,25 @@ def written_unseen(target: Target, args: Arguments, outcome: Outcome) -> set[int
         return set()
     returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
     return returned or {index for index, leaf in enumerate(leaves(args[:1])) if type(leaf) is TensorMeta}
+
+
+def _declared_written(target: Any, args: Arguments, kwargs: Keywords) -> set[int]:
+    """Those that a schema of the operator marks: kernels of libraries may write without torch's counting it."""
+    overloads = (
+        [target] if isinstance(target, torch._ops.OpOverload) else [getattr(target, n) for n in target.overloads()]
+    )
+    marked: set[int | str] = set()
+    for overload in overloads:
+        for index, argument in enumerate(overload._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                marked |= {argument.name} if argument.kwarg_only else {argument.name, index}
+    found: set[int] = set()
+    count = 0
+    for place, value in (*enumerate(args), *kwargs):
+        tensors = sum(type(leaf) is TensorMeta for leaf in leaves((value,)))
+        found |= set(range(count, count + tensors)) if place in marked else set()
+        count += tensors
+    return found
 
 
 def reshapes(target: Target) -> bool:

@@ -42,6 +42,8 @@ ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
+# torch.ops and torch.ops.aten: their __getattr__ looks a registered operator up, and keeps it.
+OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
 
@@ -396,6 +398,9 @@ def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:
     if found is not MISSING and hasattr(type(found), "__set__"):
         return bind(context, found, obj, type(obj), name)
     hook = context.class_attribute(type(obj), "__getattr__")
+    if isinstance(obj, OPERATOR_NAMESPACES):
+        hasattr(obj, name)  # what is found is in the dictionary from now on
+        return _read(context, obj, name, constant(obj))
     if name not in obj.__dict__:
         if found is not MISSING and type(found) is not types.GetSetDescriptorType:
             return bind(context, found, obj, type(obj), name)
