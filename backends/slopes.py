@@ -81,6 +81,8 @@ def slopes_of(call: Call, directions: int, seed: int, state: Tensor) -> tuple[li
         nearby, _ = _slopes(call, directions, seed, state, _away)
     except REFUSALS:
         return slopes, dtype
+    if len(nearby) < len(slopes):  # nothing depends there
+        return slopes, dtype
     return [near if near.ok else here for here, near in zip(slopes, nearby, strict=True)], dtype
 
 
@@ -210,8 +212,8 @@ def _slope(subject: _Subject, own: _Subject | None, others: Sequence[_Subject], 
         return slope
     lowered = [part.to(leaf.dtype) for part, leaf in zip(direction, own.leaves, strict=True)]
     narrow, _ = _along(found, lowered)
-    allowed = max(64 * own.unit, NARROW) * max(abs(expected), size) + MARGIN * _spread(others, direction, expected)
-    return replace(slope, own=narrow, own_allowed=allowed)
+    rounding = max(64 * own.unit, NARROW) * max(abs(expected), size)
+    return replace(slope, own=narrow, own_allowed=rounding + MARGIN * _spread(others, direction, expected))
 
 
 def _spread(others: Sequence[_Subject], direction: Sequence[Tensor], expected: float) -> float:

@@ -159,7 +159,8 @@ class Evaluator:
             raise NoFakeKernel(str(target)) from error
         if disagreement(outcome, again):
             raise NoFakeKernel(str(target))
-        return replace(outcome, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
+        found = self._completed(target, args, kwargs, modes, outcome)
+        return replace(found, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
 
     def tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> tuple[Outcome, bool]:
         """What running the operator tells, whatever rules say, and whether it ran on real tensors. Not remembered.

@@ -17,7 +17,6 @@ from passes.infer.variants import (
     Mutation,
     Seen,
     Variant,
-    each,
     with_argument,
 )
 from passes.meta import TensorMeta
@@ -64,7 +63,7 @@ def another_number(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, draw.choice(names), draw.choice(NUMBERS)) if names else None
 
 
-def on_lists(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def longer_list(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     """A list of tensors with one more, which is like the last."""
     names = [
         name
@@ -75,7 +74,7 @@ def on_lists(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
         return None
     name = draw.choice(names)
     value = variant.arguments[name]
-    return with_argument(variant, name, ListArg((*value, each(value[-1], lambda meta: meta))))
+    return with_argument(variant, name, ListArg((*value, value[-1])))
 
 
 EDGES: Final[Mapping[str, Mutation]] = {
@@ -83,7 +82,7 @@ EDGES: Final[Mapping[str, Mutation]] = {
     "lifted again": lift,
     "number for tensor": number_for_tensor,
     "another number": another_number,
-    "one tensor more": on_lists,
+    "one tensor more": longer_list,
     **{
         name: MUTATIONS[name]
         for name in (
