@@ -15,7 +15,7 @@ from passes.infer.assess import tally
 from passes.infer.edges import EDGES
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import is_made
-from passes.infer.study import Laboratory
+from passes.infer.study import Laboratory, Values, key_of
 from passes.infer.variants import Variant, variants
 from passes.record.calls import Call, Failure
 from passes.rules.rule import Domain, Rule
@@ -53,11 +53,13 @@ def widened(
 
 
 def _tried(rule: Rule, laboratory: Laboratory, drawn: Iterable[Variant]) -> list[Call]:
-    """The calls of trials that worked."""
+    """The calls of trials that worked; the outcome of those that depend on values says so, and agrees with nothing."""
     chosen = list(drawn)
     seen = laboratory.observe_all(rule.op, rule.level, chosen) if chosen else []
     made = [call for call in seen if isinstance(call, Call) and is_plain(call) and is_made(call)]
-    return [call for call in made if not isinstance(call.outcome, Failure)]
+    good = [call for call in made if not isinstance(call.outcome, Failure)]
+    marked = {key_of(call): call for call in Values(rule.op, rule.level, laboratory).dependent(good)}
+    return [marked.get(key_of(call), call) for call in good]
 
 
 def _stays(rule: Rule) -> bool:
