@@ -1,5 +1,6 @@
 """Processes that a recorded program starts anew: each records itself, unless that is not wanted."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,37 @@ def test_workers_of_pytest(tmp_path):
     run(tmp_path, "--", "-m", "pytest", "-n", "2", "-q", "-p", "no:cacheprovider", "test_it.py", PYTHONPATH=str(ROOT))
     assert sizes(tmp_path) == ["[2]", "[3]"]
     assert len(Corpus(tmp_path / "c").files) == 2
+
+
+TERMINATED = """
+import os, signal, sys, threading, time, torch
+from passes.record import Recorder
+from passes.record import storage
+
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()  # which may be given the signal, as may any
+write = storage.write
+
+def interrupted(path, tables):
+    storage.write = write
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2)
+    with recorder:
+        torch.zeros(3)  # a call more, which the handler would write in the middle of this
+    write(path, tables)
+
+storage.write = interrupted
+recorder = Recorder(sys.argv[1])
+recorder.close_when_terminated()
+with recorder:
+    torch.ones(2)
+recorder.spill()
+"""
+
+
+def test_termination_while_calls_are_written(tmp_path):
+    """It is waited for what is being written; what came after is written then."""
+    command = [sys.executable, "-c", TERMINATED, str(tmp_path / "c")]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert found.returncode == -signal.SIGTERM, found.stderr
+    seen = Corpus(tmp_path / "c").sql("select op from calls order by all")[1]
+    assert [op for (op,) in seen] == ["aten::ones", "aten::zeros"]

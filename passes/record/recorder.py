@@ -67,6 +67,8 @@ class Recorder:
         self._table = Table(most_integers)
         self._inputs = self._table.inputs
         self._entered: list[ExitStack] = []
+        self._spilling: int | None = None  # the thread that is writing
+        self._postponed: int | None = None  # a signal that came meanwhile
         self._new_shard()
         _recorders.add(self)
         multiprocessing.util.register_after_fork(self, Recorder._close_at_exit)
@@ -89,8 +91,14 @@ class Recorder:
 
     def spill(self) -> None:
         """Write all that is in memory to a new file, and forget it."""
-        with _termination_waits():
+        self._spilling = threading.get_ident()
+        try:
             self._spill()
+        finally:
+            self._spilling = None
+            if self._postponed is not None:
+                number, self._postponed = self._postponed, None
+                os.kill(os.getpid(), number)
 
     def _spill(self) -> None:
         if self._inputs:
@@ -126,6 +134,14 @@ class Recorder:
         return main and signal.getsignal(signal.SIGTERM) == self._terminated
 
     def _terminated(self, number: int, _: object) -> None:
+        """Write what is left and end; afterwards, if the signal came while this thread was writing.
+
+        To mask the signal then would not do: the kernel gives it to a thread of some library, and Python runs
+        this here all the same.
+        """
+        if self._spilling == threading.get_ident():
+            self._postponed = number
+            return
         self.close()
         os.kill(os.getpid(), number)
 
@@ -211,16 +227,6 @@ class Recorder:
         """Spill if the memory is used up, before something is added."""
         if self._table.bytes > self.memory // 2:  # writing takes as much again
             self.spill()
-
-
-@contextmanager
-def _termination_waits() -> Iterator[None]:
-    """SIGTERM comes after what is done inside, so that its handler finds nothing half done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _recorders: Final[weakref.WeakSet[Recorder]] = weakref.WeakSet()
