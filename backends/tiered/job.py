@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
-from torch.fx import Graph, GraphModule
+from torch.fx import Graph, GraphModule, Node
 
 from backends.aot import keeping_modes, tracing
 from backends.handover import Backend, Handover
@@ -132,7 +132,34 @@ class Job:
             stack.enter_context(tracing(self.handover, module, inputs))
             compiled = keeping_modes(backend.compile, module, inputs)
         narrowed = shape_env is not None and len(shape_env.guards) > known
+        ends = self.handover.graph.find_nodes(op="output")  # none in a worker, which only fills the cache
+        given = [node for end in ends for node in end.args[0]]
+        compiled = with_strides(compiled, [self.handover.meta_of(n) if isinstance(n, Node) else None for n in given])
         return compiled, _fits(shape_env, known, self.handover.metas) if narrowed else None
+
+
+def with_strides(compiled: Callable[..., Any], metas: Sequence[Any]) -> Callable[..., Any]:
+    """A compiled program whose outputs have the strides of the graph's, copied where theirs are others.
+
+    Inductor's may be: decompositions lay out what is joined with an empty tensor otherwise than torch does, as
+    caches of keys and values are at their first call. Only where sizes and strides are numbers.
+    """
+    wanted = [
+        (index, meta.shape, meta.stride)
+        for index, meta in enumerate(metas)
+        if isinstance(meta, TensorMeta) and not meta.symbolic and meta.stride is not None
+    ]
+
+    def run(*inputs: Any) -> Any:
+        outputs = compiled(*inputs)
+        for index, shape, stride in wanted:
+            given = outputs[index] if index < len(outputs) else None
+            if isinstance(given, torch.Tensor) and given.shape == shape and given.stride() != stride:
+                outputs = list(outputs)
+                outputs[index] = torch.empty_strided(shape, stride, dtype=given.dtype, device=given.device).copy_(given)
+        return outputs
+
+    return run if wanted else compiled
 
 
 def read_job(data: Mapping[str, Any]) -> Job:
