@@ -95,7 +95,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         if not chosen:
             clean = True
             break
-        seen = values.marked(_made(laboratory.observe_all(op, level, chosen), crashes))
+        seen = values.marked(trials_made(laboratory.observe_all(op, level, chosen), crashes))
         trials += len(seen)
         found = tally(op, rules, seen)
         refuted += found.wrong
@@ -140,7 +140,7 @@ class Values:
         outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
         chosen = [Variant(call.arguments, call.shares) for call in calls]
         for fill in FILLS[1:3]:
-            for call in _made(self._laboratory.observe_all(self._op, self._level, chosen, fill=fill), []):
+            for call in trials_made(self._laboratory.observe_all(self._op, self._level, chosen, fill=fill), []):
                 if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
                     outcomes[key_of(call)].add(_without_flags(call))
         for call in calls:
@@ -215,7 +215,7 @@ def _elements(call: Call) -> int:
     return sum(int(meta.element_count) for meta in metas if isinstance(meta, TensorMeta))
 
 
-def _made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
+def trials_made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
     """The trials that were made; crashes are noted."""
     crashes += [each for each in seen if isinstance(each, Crash)]
     return [
@@ -306,7 +306,7 @@ def _confirmed(
     if laboratory is None or not bases:
         return list(choices[0])
     seen, later = (
-        values.marked(_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
+        values.marked(trials_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
         for _ in range(2)
     )
     kept: dict[tuple[str, ...], tuple[float, Rule]] = {}

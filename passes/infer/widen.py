@@ -14,8 +14,7 @@ from typing import Any, Final, NamedTuple
 from passes.infer.assess import tally
 from passes.infer.edges import EDGES
 from passes.infer.observation import domain_of, is_plain
-from passes.infer.observe import is_made
-from passes.infer.study import Laboratory, Values, key_of
+from passes.infer.study import Laboratory, Values, key_of, trials_made
 from passes.infer.variants import Variant, variants
 from passes.record.calls import Call, Failure
 from passes.rules.rule import Domain, Rule
@@ -46,8 +45,7 @@ def widened(
     good = [call for call in calls if not isinstance(call.outcome, Failure) and is_plain(call)]
     bases = good if len(good) <= MOST_BASES else draw.sample(good, MOST_BASES)
     seen = _tried(rules[0], laboratory, variants(bases, draw, trials, EDGES))
-    verdicts = {rule.parameters: _Verdicts(rule, seen) for rule in rules if not _stays(rule)}
-    unsettled = [call for each in verdicts.values() for call in each.unsettled]
+    unsettled = [call for rule in rules if not _stays(rule) for call in _Verdicts(rule, seen).unsettled]
     seen += _tried(rules[0], laboratory, variants(unsettled, draw, trials))
     return [rule if _stays(rule) else _Verdicts(rule, seen).widened() for rule in rules]
 
@@ -56,8 +54,7 @@ def _tried(rule: Rule, laboratory: Laboratory, drawn: Iterable[Variant]) -> list
     """The calls of trials that worked; the outcome of those that depend on values says so, and agrees with nothing."""
     chosen = list(drawn)
     seen = laboratory.observe_all(rule.op, rule.level, chosen) if chosen else []
-    made = [call for call in seen if isinstance(call, Call) and is_plain(call) and is_made(call)]
-    good = [call for call in made if not isinstance(call.outcome, Failure)]
+    good = [call for call in trials_made(seen, []) if not isinstance(call.outcome, Failure)]
     marked = {key_of(call): call for call in Values(rule.op, rule.level, laboratory).dependent(good)}
     return [marked.get(key_of(call), call) for call in good]
 
