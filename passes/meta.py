@@ -7,6 +7,8 @@ address. Nothing here knows about graphs, guards or how an operator's result is 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import torch
@@ -48,6 +50,7 @@ FACT_NAMES: Final = (
     "is_neg",
     "is_inference",
 )
+PLACES: Final = {name: place for place, name in enumerate(FACT_NAMES)}
 FLAG_WORDS: Final = {"is_conj": "conjugate bit", "is_neg": "negative bit", "is_inference": "inference tensor"}
 
 Facts = tuple[Any, ...]
@@ -125,14 +128,16 @@ class TensorMeta:
     @property
     def facts(self) -> Facts:
         """All facts as one tuple, in the order of FACT_NAMES."""
-        return tuple(getattr(self, name) for name in FACT_NAMES)
+        return _facts_of(self)
 
     def replace(self, **changes: Any) -> TensorMeta:
         """The meta that differs from this one in the named facts only."""
-        unknown = changes.keys() - set(FACT_NAMES)
-        if unknown:
-            raise TypeError(f"TensorMeta has no fact {sorted(unknown)}; it has {FACT_NAMES}")
-        return _intern(tuple(changes.get(name, getattr(self, name)) for name in FACT_NAMES))
+        facts = list(_facts_of(self))
+        for name, fact in changes.items():
+            if name not in PLACES:
+                raise TypeError(f"TensorMeta has no fact {name!r}; it has {FACT_NAMES}")
+            facts[PLACES[name]] = fact
+        return _intern(tuple(facts))
 
     @property
     def rank(self) -> int:
@@ -172,6 +177,7 @@ class TensorMeta:
         return f"<TensorMeta {self.words}>"
 
 
+_facts_of: Final[Callable[[TensorMeta], Facts]] = operator.attrgetter(*FACT_NAMES)
 _interned: dict[Facts, TensorMeta] = {}
 SYMBOLIC_TABLE: Final = "_bytegraph_metas"  # the attribute of a ShapeEnv that holds its metas: both die together
 

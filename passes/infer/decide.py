@@ -26,6 +26,7 @@ MOST_GUARDS: Final = 400
 WORTH_A_PAIR: Final = 1.5  # times as much has to be left unexplained by one guard as by two
 MOST_ALTERNATIVES: Final = 4  # guards that pick the same rows as a chosen one, and are told apart from it by trials
 PAIRED: Final = 40  # guards that are tried two at a time
+ENOUGH_FOR_TWO: Final = 4  # rows that the best candidate fails to explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,10 @@ def _step(
     if single is not None and left == 0:
         return single
     pairs = _pairs(pool, usable, remaining)
-    double, left_by_two = _best(pool, pairs, remaining)
+    double, left_by_two = _best(pool, pairs, remaining, ENOUGH_FOR_TWO)
     if double is not None and left_by_two == 0:
         return double
-    given_up, lost = _given_up(pool, [*usable, *pairs], remaining) if may_give_up else (None, 0)
+    given_up, lost = _given_up(pool, usable, pairs, remaining) if may_give_up else (None, 0)
     if given_up is not None and lost <= BEARABLE * remaining.bit_count():
         return given_up
     if single is not None and left <= BEARABLE * remaining.bit_count():
@@ -153,13 +154,18 @@ def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
     return sorted(best.values(), key=lambda guard: (guard.cost, guard.text))[:MOST_GUARDS]
 
 
-def _best(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> tuple[tuple[Guard, str] | None, int]:
-    """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is."""
+def _best(
+    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, few_unknown: int = 0
+) -> tuple[tuple[Guard, str] | None, int]:
+    """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is.
+
+    Guards that pick less than `few_unknown` rows, of which nothing is known, are passed over.
+    """
     found: tuple[tuple[float, ...], Guard, str] | None = None
     for guard in guards:
         picked = guard.holds & remaining
         answer = next((each for each in pool if not picked & ~each.explains), None)
-        if answer is None:
+        if answer is None or (answer.text == UNKNOWN and picked.bit_count() < few_unknown):
             continue
         left = remaining & ~guard.holds
         explained = max((left & each.explains).bit_count() for each in pool)
@@ -191,12 +197,16 @@ def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:
 
 
 def _given_up(
-    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int
+    pool: Sequence[Candidate], guards: Sequence[Guard], pairs: Sequence[Guard], remaining: int
 ) -> tuple[tuple[Guard, str] | None, int]:
-    """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses."""
+    """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses.
+
+    Where that is in a few rows only, two guards that pick just these would be an accident of the sample.
+    """
     best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
     failing = remaining & ~best.explains
-    covering = [guard for guard in guards if not failing & ~guard.holds]
+    asked = guards if failing.bit_count() < ENOUGH_FOR_TWO else [*guards, *pairs]
+    covering = [guard for guard in asked if not failing & ~guard.holds]
     if not covering or best.text == UNKNOWN:
         return None, 0
     guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))

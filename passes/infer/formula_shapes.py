@@ -6,6 +6,7 @@ Knows nothing of the other questions about an output.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -32,16 +33,27 @@ def joined_shapes(terms: Terms, answers: Sequence[Any]) -> Iterator[Term]:
 def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
     """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`.
 
-    Or of another one with one size replaced. They are searched on all rows, on those of each rank, and on those where
-    the flags are alike and the same arguments are missing.
+    Or of another one with one size replaced. They are searched on all rows, on those of results with elements, on
+    those of each rank, and on those where the flags are alike and the same arguments are missing.
     """
     seen: set[tuple[int, ...]] = set()
     for group in _groups(terms, answers, rows):
-        chosen = tuple(group[:: max(1, len(group) // MOST_ROWS)])
+        chosen = _spread(terms, group)
         if len(chosen) > 1 and chosen not in seen:
             seen.add(chosen)
             yield from _suffixed(terms, answers, chosen, Formulas(terms, chosen))
             yield from _with_another_size(terms, answers, chosen)
+
+
+def _spread(terms: Terms, rows: Sequence[int]) -> tuple[int, ...]:
+    """At most so many of the rows: of all that the numbers given may be some, since formulas are made of these."""
+    numbers = [values for _, values in terms.sample.columns() if all(type(values[row]) is int for row in rows)]
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row in rows:
+        alike[tuple(values[row] for values in numbers)].append(row)
+    turns = itertools.zip_longest(*alike.values())
+    chosen = [row for turn in turns for row in turn if row is not None]
+    return tuple(sorted(chosen[:MOST_ROWS]))
 
 
 def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[list[int]]:
@@ -56,7 +68,10 @@ def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterat
     def flagged(row: int) -> Any:
         return tuple(values[row] for values in flags), tuple(values[row] is None for values in missing)
 
-    for key in (lambda row: None, rank, flagged, lambda row: (rank(row), flagged(row))):
+    def empty(row: int) -> Any:
+        return 0 in answers[row]  # a size of 0 does not tell what it was divided by
+
+    for key in (lambda row: None, empty, rank, flagged, lambda row: (rank(row), flagged(row))):
         found: dict[Any, list[int]] = {}
         for row in rows:
             found.setdefault(key(row), []).append(row)

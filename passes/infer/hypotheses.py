@@ -6,7 +6,7 @@ some rows is kept: decide.py makes cases of several.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -14,13 +14,14 @@ import torch
 
 from passes.infer.decide import Candidate
 from passes.infer.formula_shapes import formula_shapes, joined_shapes
-from passes.infer.sample import MISSING, Term, alike, rows_of
+from passes.infer.sample import MISSING, Term, rows_of
 from passes.infer.terms import Terms
 from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
 
 PROBES: Final = 40
 FEW: Final = 8
 MOST_PARTIAL: Final = 50  # terms of one stage that explain some rows
+MOST_ALIKE: Final = 3  # of them that explain the same probes
 
 SHAPES: Final = tuple(
     name
@@ -41,33 +42,30 @@ class Test:
 
     __test__ = False  # no test of pytest
 
-    def __init__(self, answers: Sequence[Any], rows: int, strict: bool = False) -> None:
+    def __init__(self, answers: Sequence[Any], rows: int) -> None:
         self.answers = answers
         self.rows = rows
-        self._equal = alike if strict else _same
-        order = sorted((row for row in range(len(answers)) if rows >> row & 1), key=lambda row: repr(answers[row]))
+        self._asked = rows_of(rows)
+        order = sorted(self._asked, key=lambda row: repr(answers[row]))
         step = max(1, len(order) // PROBES)
         self.probes = order[::step][: PROBES + 8]
-        self.first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
+        self._first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
 
     def hits(self, term: Term) -> int:
-        """On how many of the probes the term gives the answer; 0 after a first look at a few of them."""
-        values, answers, equal = term.values, self.answers, self._equal
-        if not any(equal(values[row], answers[row]) for row in self.first):
-            return 0
-        return sum(equal(values[row], answers[row]) for row in self.probes)
+        """The probes on which the term gives the answer, as bits; none after a first look at a few of them."""
+        return self._agreeing(term, self.probes) if self._agreeing(term, self._first) else 0
 
     def explained(self, term: Term) -> int:
-        """Rows on which the term gives the answer."""
-        values, answers, equal, rows = term.values, self.answers, self._equal, self.rows
-        text = "".join(
-            "1" if rows >> row & 1 and equal(values[row], answers[row]) else "0" for row in range(len(answers))
-        )
-        return int(text[::-1], 2)
+        """The rows on which the term gives the answer."""
+        return self._agreeing(term, self._asked)
 
-
-def _same(left: Any, right: Any) -> bool:
-    return left is not MISSING and (left is right or left == right)
+    def _agreeing(self, term: Term, rows: Sequence[int]) -> int:
+        values, answers, found = term.values, self.answers, 0
+        for row in rows:
+            value = values[row]
+            if value is not MISSING and (value is answers[row] or value == answers[row]):
+                found |= 1 << row
+        return found
 
 
 class Search:
@@ -80,15 +78,16 @@ class Search:
 
     def offer(self, terms: Iterable[Term], extra: float = 0.0) -> bool:
         """Try terms; true once one of all offered explains every row. Then those that explain less are not kept."""
-        partly: list[tuple[int, Term]] = []
+        partly: dict[int, list[Term]] = defaultdict(list)
         for term in terms:
             hits = self._test.hits(term)
-            if hits == len(self._test.probes):
+            if hits.bit_count() == len(self._test.probes):
                 self._keep(term, extra)
             elif hits:
-                partly.append((hits, term))
+                partly[hits].append(term)
         if not self.complete:
-            for _, term in sorted(partly, key=lambda pair: (-pair[0], pair[1].cost))[:MOST_PARTIAL]:
+            some = ((hits, term) for hits, terms in partly.items() for term in sorted(terms, key=_cost)[:MOST_ALIKE])
+            for _, term in sorted(some, key=lambda pair: (-pair[0].bit_count(), pair[1].cost))[:MOST_PARTIAL]:
                 self._keep(term, extra)
         return self.complete
 
@@ -97,6 +96,10 @@ class Search:
         if explained:
             self.candidates.append(Candidate(term.text, explained, term.cost + extra))
             self.complete |= explained == self._test.rows
+
+
+def _cost(term: Term) -> float:
+    return term.cost
 
 
 def fact(term: Term, name: str, kind: str) -> Term:

@@ -230,7 +230,7 @@ def _rivals(
 def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
     """The simplest views that have the shape of the output wherever it was looked at."""
     shapes = ((view, hypotheses.fact(view, "shape", "Ints")) for view in views)
-    found = [view for view, shape in shapes if test.hits(shape) > len(test.probes) / 2]
+    found = [view for view, shape in shapes if test.hits(shape).bit_count() > len(test.probes) / 2]
     return sorted(found, key=lambda view: view.cost)[:MOST_VIEWS]
 
 

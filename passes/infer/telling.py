@@ -20,6 +20,7 @@ from passes.rules.rule import Rule
 MOST_RIVAL_RULES: Final = 24
 PER_RIVAL: Final = 12  # inputs on which each of them disagrees
 LOOKED_AT: Final = 8  # inputs made for each trial, in search of those
+FRUITLESS: Final = 2  # inputs for each trial that tell nothing, after which the search ends
 
 
 def telling(
@@ -31,14 +32,17 @@ def telling(
     contest = Contest(rules, rivals[:MOST_RIVAL_RULES])
     found: list[Variant] = []
     plain: list[Variant] = []
+    idle = 0
     for variant in variants(bases, draw, LOOKED_AT * budget):
         if contest.tells(variant.arguments):
             found.append(variant)
-        elif len(plain) < budget // 2:
+            idle = 0
+        else:
             plain.append(variant)
-        if len(found) >= budget // 2 and len(plain) >= budget // 2:
+            idle += 1
+        if len(plain) >= budget // 2 and (len(found) >= budget // 2 or idle >= FRUITLESS * budget):
             break
-    return found[: budget // 2] + plain
+    return found[: budget // 2] + plain[: budget // 2]
 
 
 class Contest:

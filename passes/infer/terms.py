@@ -11,8 +11,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import torch
@@ -40,6 +39,8 @@ CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
 FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
 MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
+MOST_REMEMBERED: Final = 1 << 18  # values of one primitive
+COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may mean different things
 
 
 def kind_of(value: Any) -> str:
@@ -192,7 +193,7 @@ class Terms:
                 yield self.application(primitive, parts)
 
     def application(self, primitive: Primitive, parts: Sequence[Term]) -> Term:
-        values = LazyValues(primitive.function, [part.values for part in parts], self.sample.size)
+        values = LazyValues(_remembering(primitive), [part.values for part in parts], self.sample.size)
         text = f"{primitive.name}({', '.join(part.text for part in parts)})"
         return Term(text, primitive.gives, values, 1.0 + sum(part.cost for part in parts))
 
@@ -210,6 +211,33 @@ class Terms:
                 yield from (tuple(pool[:count]),) if count == 3 else itertools.combinations(pool, count)
 
 
+@cache
+def _remembering(primitive: Primitive) -> Callable[..., Any]:
+    """The primitive's function, MISSING where it has no value; what it gave before is not computed again.
+
+    In one study nine of ten applications are to values of an earlier round or of another term. Not where numbers
+    count by their type: 1 and 1.0 are one key.
+    """
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def computed(*values: Any) -> Any:
+        try:
+            return primitive.function(*values)
+        except NO_VALUE:
+            return MISSING
+
+    def remembered(*values: Any) -> Any:
+        try:
+            return known[values]
+        except KeyError:
+            if len(known) >= MOST_REMEMBERED:
+                known.clear()
+            found = known[values] = computed(*values)
+            return found
+
+    return computed if any(kind.removeprefix("*") in COUNTED_BY_TYPE for kind in primitive.takes) else remembered
+
+
 class LazyValues(Sequence[Any]):
     """Values of an application, computed row by row when they are looked at."""
 
@@ -223,18 +251,22 @@ class LazyValues(Sequence[Any]):
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
-        known = self._known
-        if index in known:
-            return known[index]
+        try:
+            return self._known[index]
+        except KeyError:
+            found = self._known[index] = self._computed(index)
+            return found
+
+    def _computed(self, index: int) -> Any:
         if index >= self._size:
             raise IndexError(index)
-        values = [column[index] for column in self._columns]
-        found: Any = MISSING
-        if not any(value is MISSING for value in values):
-            with suppress(*NO_VALUE):
-                found = self._function(*values)
-        known[index] = found
-        return found
+        values: list[Any] = []
+        for column in self._columns:
+            value = column[index]
+            if value is MISSING:
+                return MISSING
+            values.append(value)
+        return self._function(*values)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(self._size))

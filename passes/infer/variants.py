@@ -187,10 +187,12 @@ def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: 
         if not metas:
             return None
         everyone = draw.random() < 0.5 if together is None else together
-        chosen = range(len(metas)) if everyone else [draw.randrange(len(metas))]
+        if not everyone or len(metas) == 1:
+            chosen = draw.randrange(len(metas))
+            changed = change(metas[chosen], draw)
+            return None if changed is None else with_metas(variant, [*metas[:chosen], changed, *metas[chosen + 1 :]])
         seed = draw.random()
-        changed = {i: change(metas[i], random.Random(seed)) for i in chosen}
-        return with_metas(variant, [changed.get(i) or meta for i, meta in enumerate(metas)])
+        return with_metas(variant, [change(meta, random.Random(seed)) or meta for meta in metas])
 
     return mutate
 
@@ -389,6 +391,20 @@ def negate_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return _one_int(variant, draw, lambda number: number - rank if number >= 0 else number + rank)
 
 
+def multiply(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """One integer, and with it a size by as much or by the square: groups, blocks and factors divide sizes."""
+    metas = metas_of(variant.arguments)
+    places = [(i, dim) for i, meta in enumerate(metas) for dim in range(meta.rank)]
+    if not places:
+        return None
+    chosen, dim = draw.choice(places)
+    factor, power = draw.choice((2, 3)), draw.choice((1, 2))
+    shape = metas[chosen].shape
+    larger = reshaped(metas[chosen], (*shape[:dim], shape[dim] * factor**power, *shape[dim + 1 :]))
+    made = _one_int(variant, draw, lambda number: number * factor)
+    return None if made is None else with_metas(made, [*metas[:chosen], larger, *metas[chosen + 1 :]])
+
+
 def _one_int(variant: Variant, draw: Draw, change: Callable[[int], int]) -> Variant | None:
     count = len(ints_in(variant))
     if count == 0:
@@ -514,6 +530,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "none": give_none,
     "integer stepped": step_int,
     "integer at an edge": edge_int,
+    "integer multiplied with a size": multiply,
     "dimension from the end": negate_int,
     "list": change_list,
     "argument of another call": cross,
