@@ -29,8 +29,11 @@ SHAPES: Final = tuple(
 )
 LARGE_SHAPES: Final = ("literal", "convolved", "transposed_convolved", "pooled")
 VIEWS: Final = tuple(
-    name for name, each in PRIMITIVES.items() if each.gives == "Strided" and name not in ("fresh", "laid_out")
+    name
+    for name, each in PRIMITIVES.items()
+    if each.gives in ("Strided", "Product") and name not in ("fresh", "laid_out")
 )
+PRODUCTS: Final = tuple(name for name, each in PRIMITIVES.items() if each.gives == "Product")
 TYPES: Final = tuple(
     name for name, each in PRIMITIVES.items() if each.gives == "Dtype" and name not in ("default_dtype",)
 )
@@ -252,6 +255,7 @@ def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
     search = Search(test)
     search.offer(terms.of("Dtype"))
     search.offer(terms.applications(("promoted",)), 0.2)
+    search.offer(fact(product, "dtype", "Dtype") for product in terms.applications(PRODUCTS))
     if search.complete and len({test.answers[row] for row in test.probes}) > 1:
         return search.candidates
     seen = Counter(answer for answer in test.answers if answer is not MISSING)

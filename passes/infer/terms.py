@@ -65,6 +65,11 @@ def kind_of(value: Any) -> str:
     return "None" if value is None else "Other"
 
 
+def is_equation(value: Any) -> bool:
+    """Whether this is a word that says which dimensions of some tensors go where: `ij,jk->ik`."""
+    return type(value) is str and "->" in value
+
+
 def is_key(value: Any) -> bool:
     """Whether this can only be what is in the brackets of `tensor[...]`."""
     return isinstance(value, SliceArg) or value is ... or (type(value) is tuple and any(map(is_key, value)))
@@ -111,6 +116,8 @@ class Terms:
             mixed = [value if kind_of(value) in ("Int", "Ints") or value in PADDINGS else MISSING for value in values]
             self.add(Term(name, "IntOrInts", mixed, 1.0))
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
+        if any(map(is_equation, values)):
+            self.add(Term(name, "Equation", [v if type(v) is str else MISSING for v in values], 1.0))
         if any(is_key(value) for value in values):
             self.add(Term(name, "Key", list(values), 1.0))
         if kinds & {"Number"} and "Int" in kinds:

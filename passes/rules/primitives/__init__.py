@@ -1,6 +1,7 @@
 """The primitives of the language, by subject. Importing this registers them all."""
 
 from passes.rules.primitives import (
+    contractions,
     indexing,
     iterator,
     layouts,
@@ -11,4 +12,4 @@ from passes.rules.primitives import (
     windows,
 )
 
-__all__ = ["indexing", "iterator", "layouts", "questions", "shapes", "types", "views", "windows"]
+__all__ = ["contractions", "indexing", "iterator", "layouts", "questions", "shapes", "types", "views", "windows"]
