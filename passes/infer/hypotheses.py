@@ -312,6 +312,7 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
         own = fact(each, flag, "Bool")
         yield own
         yield Term(f"not {own.text}", "Bool", [v if v is MISSING else not v for v in own.values], own.cost + 0.2)
+    yield from (fact(product, flag, "Bool") for product in terms.applications(PRODUCTS))
 
 
 def count_candidates(terms: Terms, test: Test) -> list[Candidate]:

@@ -7,9 +7,21 @@ from passes.rules.primitives import (
     layouts,
     questions,
     shapes,
+    transforms,
     types,
     views,
     windows,
 )
 
-__all__ = ["contractions", "indexing", "iterator", "layouts", "questions", "shapes", "types", "views", "windows"]
+__all__ = [
+    "contractions",
+    "indexing",
+    "iterator",
+    "layouts",
+    "questions",
+    "shapes",
+    "transforms",
+    "types",
+    "views",
+    "windows",
+]

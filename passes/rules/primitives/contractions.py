@@ -19,21 +19,12 @@ from passes.rules.primitives.iterator import iterated, laid_out_like
 from passes.rules.primitives.layouts import contiguous, preserved
 from passes.rules.primitives.shapes import broadcast_shapes
 from passes.rules.primitives.types import summed
-from passes.rules.primitives.views import view
+from passes.rules.primitives.views import Product, view
 
 Ints = tuple[Any, ...]
 
 ELLIPSIS: Final = "..."
 LABELS: Final = ascii_uppercase + ascii_lowercase  # in the order in which torch sums or returns them
-
-
-class Product(NamedTuple):
-    """A tensor that is computed, with its type."""
-
-    shape: Ints
-    stride: Ints
-    storage_offset: Any
-    dtype: torch.dtype
 
 
 class Order(NamedTuple):
@@ -72,7 +63,7 @@ def _contracted(equation: str, tensors: Sequence[Any]) -> Product:
     for operand in operands[1:]:
         shape = broadcast_shapes(shape, operand.shape)
     left = [sum(operand.shape[dim] != 1 for operand in operands) for dim in range(count)]  # operands yet to be met
-    operands = [_resolved(each) if _is_lazy(tensor) else each for each, tensor in zip(operands, tensors, strict=True)]
+    operands = [_resolved(operand) for operand in operands]
     result = operands[0]
     for operand in operands[1:]:
         result = _pair(result, operand, returned, left)
@@ -84,13 +75,11 @@ def _contracted(equation: str, tensors: Sequence[Any]) -> Product:
 _known = lru_cache(maxsize=1 << 12)(_contracted)  # layers that are alike ask again and again
 
 
-def _is_lazy(tensor: Any) -> bool:
-    return tensor.is_conj or tensor.is_neg
-
-
 def _resolved(operand: Product) -> Product:
-    """The copy that is multiplied in the place of a tensor whose conjugate or negative bit is set."""
-    return operand._replace(stride=preserved(operand), storage_offset=0)
+    """The operand, or the copy in its place if its conjugate or negative bit is set."""
+    if operand.is_conj or operand.is_neg:
+        return Product(operand.shape, preserved(operand), 0, operand.dtype)
+    return operand
 
 
 def _new(shape: Ints, dtype: torch.dtype) -> Product:
@@ -110,7 +99,7 @@ def _aligned(tensor: Any, places: Sequence[int], count: int) -> Product:
             stride[place] = stride[place] + step
         else:
             undefined("a diagonal of sizes that differ")
-    return Product(tuple(shape), tuple(stride), tensor.storage_offset, tensor.dtype)
+    return Product(tuple(shape), tuple(stride), tensor.storage_offset, tensor.dtype, tensor.is_conj, tensor.is_neg)
 
 
 def _pair(one: Product, other: Product, returned: int, left: list[int]) -> Product:
