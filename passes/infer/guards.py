@@ -173,7 +173,19 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
             yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
             alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
             yield f"rank(shape) == rank({name}.shape)", 1.2, alike
+    for name, values in sample.columns():
+        if name.startswith("dim") and "Int" in {kind_of(value) for value in values}:
+            for tensor in tensors:
+                yield (
+                    f"size_at({tensor}.shape, {name}) == 0",
+                    1.9,
+                    computed(_is_empty_along, (names[tensor], values), sample.size),
+                )
     yield from _about_views(names, tensors, sample.size)
+
+
+def _is_empty_along(tensor: Any, dim: Any) -> bool:
+    return PRIMITIVES["size_at"].function(tensor.shape, dim) == 0
 
 
 def _about_equation(

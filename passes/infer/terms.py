@@ -119,6 +119,8 @@ class Terms:
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
         if kinds <= GIVEN and kinds != {"None"}:
             self.add(Term(name, "Given", list(values), 1.0))
+        if kinds == {"Tensor", "None"}:
+            self.add(Term(name, "Tensor?", list(values), 1.0))
         if any(map(is_equation, values)):
             self.add(Term(name, "Equation", [v if type(v) is str else MISSING for v in values], 1.0))
         if any(is_key(value) for value in values):

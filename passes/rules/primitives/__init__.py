@@ -1,6 +1,7 @@
 """The primitives of the language, by subject. Importing this registers them all."""
 
 from passes.rules.primitives import (
+    composites,
     contractions,
     indexing,
     iterator,
@@ -14,6 +15,7 @@ from passes.rules.primitives import (
 )
 
 __all__ = [
+    "composites",
     "contractions",
     "indexing",
     "iterator",
