@@ -32,7 +32,7 @@ class Order(NamedTuple):
 
     places: tuple[tuple[int, ...], ...]
     returned: int
-    count: int
+    total: int
 
 
 @primitive("Equation, Tensors -> Product")
@@ -49,12 +49,12 @@ def keeps_all(equation: str, tensors: Sequence[Any]) -> bool:
     if len(tensors) != 1:
         return False
     order = order_of(equation, (len(tensors[0].shape),))
-    return order.returned == order.count
+    return order.returned == order.total
 
 
 def _contracted(equation: str, tensors: Sequence[Any]) -> Product:
     order = order_of(equation, tuple(len(tensor.shape) for tensor in tensors))
-    returned, count = order.returned, order.count
+    returned, count = order.returned, order.total
     operands = [_aligned(tensor, places, count) for tensor, places in zip(tensors, order.places, strict=True)]
     if len(operands) == 1:
         only = operands[0]
