@@ -22,6 +22,7 @@ from passes.infer import prelude
 from passes.infer.resolve import NOT_GIVEN, parameters, resolve
 from passes.record.values import DTYPE_BY_NAME
 from passes.rules.generate import INDENT, MANY, present
+from passes.rules.inside import choices_of
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
 from passes.rules.rule import UNKNOWN, Case, Output, Rule, identifier
 from passes.rules.show import KEPT, OWN_SHAPE, TENSOR, WIDTH, bare, decision
@@ -103,7 +104,7 @@ def _domain(rule: Rule, name: str) -> Iterator[str]:
         facts = {"kinds": _quoted(domain.kinds.get(parameter, ()))}
         if ranks := domain.ranks.get(parameter):
             facts |= {"ranks": list(map(str, ranks)), "dtypes": _types(domain.dtypes.get(parameter, ()))}
-        if choices := domain.choices.get(parameter):
+        if choices := sorted(choices_of(rule, parameter)):
             facts["choices"] = _quoted(choices)
         said = ", ".join(f"{fact}=({', '.join(words)},)" for fact, words in facts.items())
         line = f'{INDENT}"{identifier(parameter)}": Domain({said}),'

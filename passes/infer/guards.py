@@ -16,10 +16,10 @@ from typing import Any, Final
 import torch
 
 from passes.infer.sample import MISSING, Sample, bits, computed
-from passes.infer.terms import is_key, kind_of
+from passes.infer.terms import is_equation, is_key, kind_of
 from passes.meta import TensorMeta
 from passes.record.values import Wrapped
-from passes.rules.language import PRIMITIVES, written
+from passes.rules.language import PRIMITIVES, READ, written
 
 MOST_CHOICES: Final = 12
 MOST_OTHERS: Final = 3
@@ -150,6 +150,9 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
         for other, values in formats:
             flags = computed(PRIMITIVES["is_in_format"].function, (names[name], values), sample.size)
             yield f"is_in_format({name}, {other})", 1.0, flags
+    for name, values in names.items():
+        if any(map(is_equation, values)):
+            yield from _about_equation(name, values, names, sample.size)
     for left, right in itertools.permutations(tensors[:MOST_TENSORS], 2):
         for question, cost in ABOUT_PAIRS:
             if left > right and "==" in question:
@@ -170,7 +173,30 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
             yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
             alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
             yield f"rank(shape) == rank({name}.shape)", 1.2, alike
+    for name, values in sample.columns():
+        if name.startswith("dim") and "Int" in {kind_of(value) for value in values}:
+            for tensor in tensors:
+                yield (
+                    f"size_at({tensor}.shape, {name}) == 0",
+                    1.9,
+                    computed(_is_empty_along, (names[tensor], values), sample.size),
+                )
     yield from _about_views(names, tensors, sample.size)
+
+
+def _is_empty_along(tensor: Any, dim: Any) -> bool:
+    return PRIMITIVES["size_at"].function(tensor.shape, dim) == 0
+
+
+def _about_equation(
+    name: str, values: Sequence[Any], names: Mapping[str, Sequence[Any]], size: int
+) -> Iterator[tuple[str, float, list[Any]]]:
+    """What an equation makes of lists of tensors."""
+    for other, column in names.items():
+        if "Tensors" in {kind_of(value) for value in column}:
+            for question in _ABOUT_EQUATIONS:
+                flags = computed(PRIMITIVES[question].function, (values, column), size)
+                yield f"{question}({name}, {other})", 0.5, flags
 
 
 def _about_views(
@@ -232,7 +258,7 @@ def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[
     if name == "shape":
         for count in sorted({len(value) for value in values if value is not MISSING})[:7]:
             yield f"rank(shape) == {count}", 1.3, [value is not MISSING and len(value) == count for value in values]
-    if "Other" in kinds or "Format" in kinds:
+    if ("Other" in kinds or "Format" in kinds) and not any(map(is_equation, values)):
         choices = Counter(value for value in values if isinstance(value, str | torch.memory_format | torch.layout))
         for choice, _ in choices.most_common(MOST_CHOICES):
             yield f"{name} == {written(choice)}", 0.7, [value == choice for value in values]
@@ -305,6 +331,9 @@ def _compiled(question: str, names: str) -> Any:
 
 _QUESTIONS: Final = {question: _compiled(question, "t") for question, _ in ABOUT_TENSORS}
 _PAIRS: Final = {question: _compiled(question, "a, b") for question, _ in ABOUT_PAIRS}
+_ABOUT_EQUATIONS: Final = tuple(
+    name for name, each in PRIMITIVES.items() if each.takes == (READ, "Tensors") and each.gives == "Bool"
+)
 _ABOUT_LISTS: Final = (
     ("any_requires_grad({t})", 1.5, PRIMITIVES["any_requires_grad"].function),
     ("alike({t})", 1.5, PRIMITIVES["alike"].function),

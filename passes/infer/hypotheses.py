@@ -30,8 +30,11 @@ SHAPES: Final = tuple(
 )
 LARGE_SHAPES: Final = ("literal", "convolved", "transposed_convolved", "pooled")
 VIEWS: Final = tuple(
-    name for name, each in PRIMITIVES.items() if each.gives == "Strided" and name not in ("fresh", "laid_out")
+    name
+    for name, each in PRIMITIVES.items()
+    if each.gives in ("Strided", "Product") and name not in ("fresh", "laid_out")
 )
+PRODUCTS: Final = tuple(name for name, each in PRIMITIVES.items() if each.gives == "Product")
 TYPES: Final = tuple(
     name for name, each in PRIMITIVES.items() if each.gives == "Dtype" and name not in ("default_dtype",)
 )
@@ -50,6 +53,9 @@ class Test:
         step = max(1, len(order) // PROBES)
         self.probes = order[::step][: PROBES + 8]
         self._first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
+        if order and all(repr(answers[row]) != repr(answers[order[-1]]) for row in self._first):  # one that is rare
+            self._first = [*self._first, order[-1]]
+            self.probes = [*dict.fromkeys((*self.probes, order[-1]))]
 
     def hits(self, term: Term) -> int:
         """The probes on which the term gives the answer, as bits; none after a first look at a few of them."""
@@ -255,6 +261,7 @@ def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
     search = Search(test)
     search.offer(terms.of("Dtype"))
     search.offer(terms.applications(("promoted",)), 0.2)
+    search.offer(fact(product, "dtype", "Dtype") for product in terms.applications(PRODUCTS))
     if search.complete and len({test.answers[row] for row in test.probes}) > 1:
         return search.candidates
     seen = Counter(answer for answer in test.answers if answer is not MISSING)
@@ -311,6 +318,7 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
         own = fact(each, flag, "Bool")
         yield own
         yield Term(f"not {own.text}", "Bool", [v if v is MISSING else not v for v in own.values], own.cost + 0.2)
+    yield from (fact(product, flag, "Bool") for product in terms.applications(PRODUCTS))
 
 
 def count_candidates(terms: Terms, test: Test) -> list[Candidate]:

@@ -228,10 +228,10 @@ def _rivals(
 
 
 def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
-    """The simplest views that have the shape of the output wherever it was looked at."""
-    shapes = ((view, hypotheses.fact(view, "shape", "Ints")) for view in views)
-    found = [view for view, shape in shapes if test.hits(shape).bit_count() > len(test.probes) / 2]
-    return sorted(found, key=lambda view: view.cost)[:MOST_VIEWS]
+    """Views that mostly have the shape of the output where it was looked at: those that always do, simplest first."""
+    hits = ((view, test.hits(hypotheses.fact(view, "shape", "Ints")).bit_count()) for view in views)
+    found = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]
+    return [view for view, _ in sorted(found, key=lambda pair: (pair[1], pair[0].cost))[:MOST_VIEWS]]
 
 
 def _doubt(cases: Cases) -> tuple[bool, int]:

@@ -5,6 +5,7 @@ The inverse of passes/record/naming.py. Knows nothing of tensors: arguments pass
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from passes.record.values import Wrapped
 
 Target = Callable[..., Any]
 
+LATE: Final = {"torch_nn": "torch.nn.modules.linear_cross_entropy"}  # namespaces that torch fills at their first use
 ROOTS: Final = {"torch": torch, "_operator": operator, "operator": operator}
 VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 NOT_GIVEN: Final = object()  # the default of a parameter that has none
@@ -60,6 +62,8 @@ def _overload(op: str) -> Target | None:
     """`aten::sum.dim_IntList`, `mylib::op` or, for what was called as `torch.ops.mylib.op`, the packet."""
     namespace, _, name = op.partition("::")
     packet_name, _, overload = name.partition(".")
+    if namespace in LATE:
+        importlib.import_module(LATE[namespace])
     packet = getattr(getattr(torch.ops, namespace), packet_name, None)
     return None if packet is None else getattr(packet, overload or "default", packet)
 

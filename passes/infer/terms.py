@@ -36,6 +36,7 @@ CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
+GIVEN: Final = frozenset(("Int", "Ints", "None"))  # kinds of what may be a size, a dimension, several or none
 FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
 MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
@@ -64,6 +65,11 @@ def kind_of(value: Any) -> str:
             return "Tensors"
         return "Ints" if all(isinstance(part, NUMBERS) or part is None for part in value) else "Other"
     return "None" if value is None else "Other"
+
+
+def is_equation(value: Any) -> bool:
+    """Whether this is a word that says which dimensions of some tensors go where: `ij,jk->ik`."""
+    return type(value) is str and "->" in value
 
 
 def is_key(value: Any) -> bool:
@@ -112,6 +118,12 @@ class Terms:
             mixed = [value if kind_of(value) in ("Int", "Ints") or value in PADDINGS else MISSING for value in values]
             self.add(Term(name, "IntOrInts", mixed, 1.0))
             self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
+        if kinds <= GIVEN and kinds != {"None"}:
+            self.add(Term(name, "Given", list(values), 1.0))
+        if kinds == {"Tensor", "None"}:
+            self.add(Term(name, "Tensor?", list(values), 1.0))
+        if any(map(is_equation, values)):
+            self.add(Term(name, "Equation", [v if type(v) is str else MISSING for v in values], 1.0))
         if any(is_key(value) for value in values):
             self.add(Term(name, "Key", list(values), 1.0))
         if kinds & {"Number"} and "Int" in kinds:

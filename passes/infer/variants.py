@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+from passes.infer import equations
 from passes.infer.inputs import metas_of
 from passes.infer.resolve import Parameter, UnknownOperator, parameters, resolve
 from passes.infer.strides import LAYOUTS, in_layout, reshaped
+from passes.infer.terms import is_equation
 from passes.meta import TensorMeta
 from passes.outcome import Argument, ListArg, SliceArg
 from passes.record.calls import Call
@@ -70,7 +72,7 @@ def variants(
     seen = seen_in(calls)
     bases = [Variant(dict(call.arguments), call.shares) for call in calls]
     known = {identity(base) for base in bases}
-    kinds = list((MUTATIONS if mutations is None else mutations).values())
+    kinds = list((mutations_for(seen) if mutations is None else mutations).values())
     made = idle = 0
     while made < budget and idle < PATIENCE:
         generator.shuffle(kinds)
@@ -477,6 +479,33 @@ def cross_constant(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, draw.choice(seen.values[name]))
 
 
+def change_output(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """An equation with another right side."""
+    found = _equation_in(variant)
+    changed = None if found is None else equations.with_another_output(str(variant.arguments[found[0]]), draw)
+    return None if found is None or changed is None else with_argument(variant, found[0], changed)
+
+
+def change_equation(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """Another equation, and other tensors in the list that it is for."""
+    found = _equation_in(variant)
+    if found is None:
+        return None
+    equation, operands = equations.with_other_tensors(metas_of(variant.arguments), draw)
+    return with_argument(with_argument(variant, found[0], equation), found[1], ListArg(operands))
+
+
+def _equation_in(variant: Variant) -> tuple[str, str] | None:
+    """The names of an equation among the arguments, and of the list of tensors that it is for."""
+    words = [name for name, value in variant.arguments.items() if is_equation(value)]
+    lists = [
+        name
+        for name, value in variant.arguments.items()
+        if type(value) is ListArg and value and all(type(part) is TensorMeta for part in value)
+    ]
+    return (words[0], lists[0]) if words and lists else None
+
+
 def change_type(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     """A dtype among the arguments, by any other."""
     names = [
@@ -538,3 +567,17 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "dtype argument": change_type,
     "memory": unshare,
 }
+
+EQUATIONS: Final[dict[str, Mutation]] = {
+    "output of an equation": change_output,
+    "equation": change_equation,
+    "equation again": change_equation,
+    "equation once more": change_equation,
+}
+
+
+def mutations_for(seen: Seen) -> Mapping[str, Mutation]:
+    """All kinds of mutations that calls like these allow."""
+    if any(is_equation(value) for values in seen.values.values() for value in values):
+        return {**MUTATIONS, **EQUATIONS}
+    return MUTATIONS

@@ -13,7 +13,7 @@ import torch
 
 from passes.meta import CPU, TensorMeta
 from passes.record.values import DTYPE_BY_NAME, Wrapped
-from passes.rules.rule import Domain, Rule
+from passes.rules.rule import Domain, Rule, reads
 
 EXACT_KINDS: Final[dict[type, str]] = {
     type(None): "none",
@@ -54,7 +54,7 @@ def inside_of(rule: Rule) -> Callable[..., bool]:
     namespace: dict[str, Any] = {"Meta": TensorMeta, "CPU": CPU}
     tests: list[str] = []
     for name, parameter in zip(names, rule.parameters, strict=True):
-        namespace[f"exact_{name}"] = _exact_types(rule.domain, parameter)
+        namespace[f"exact_{name}"] = _exact_types(rule, parameter)
         namespace[f"other_{name}"] = check_of(rule, parameter)
         namespace[f"dtypes_{name}"] = _dtypes(rule.domain, parameter)
         tests.append(_text(rule.domain, parameter, name))
@@ -91,9 +91,15 @@ def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:
     return frozenset(DTYPE_BY_NAME[text] for text in domain.dtypes.get(parameter, ()) if text in DTYPE_BY_NAME)
 
 
-def _exact_types(domain: Domain, parameter: str) -> frozenset[type]:
+def choices_of(rule: Rule, parameter: str) -> frozenset[str]:
+    """The words and the like to which a parameter is bound; none: to nothing."""
+    found = frozenset(rule.domain.choices.get(parameter, ()))
+    return frozenset() if found and reads(rule, parameter) else found
+
+
+def _exact_types(rule: Rule, parameter: str) -> frozenset[type]:
     """Types of which every value is in the domain."""
-    kinds, chosen = domain.kinds.get(parameter, ()), bool(domain.choices.get(parameter))
+    kinds, chosen = rule.domain.kinds.get(parameter, ()), bool(choices_of(rule, parameter))
     return frozenset(type_ for type_, kind in EXACT_KINDS.items() if kind in kinds and not (chosen and type_ in CHOSEN))
 
 
@@ -105,7 +111,7 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     least, most = min(ranks, default=0), max(ranks, default=-1)
     dtypes = _dtypes(domain, parameter)
     conjugates, negatives = "conj" in kinds, "neg" in kinds
-    choices = frozenset(domain.choices.get(parameter, ()))
+    choices = choices_of(rule, parameter)
     devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
     tensors = "tensor" in kinds
 

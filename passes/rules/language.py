@@ -32,10 +32,14 @@ NODES: Final = (
 # Types of expressions. A term of a type on the left can be used where one on the right is asked for.
 SUBTYPES: Final = {
     "Tensor": ("Strided", "Operand"),
+    "Product": ("Strided",),
     "Number": ("Operand",),
     "Int": ("Dims", "Number"),
     "Ints": ("Dims", "IntOrInts", "Permutation"),
 }
+
+
+READ: Final = "Equation"  # the type of words that primitives take apart: an expression holds for any of them
 
 
 class Undefined(Exception):

@@ -6,12 +6,13 @@ answers. A case without an answer says that nothing is known there. Nothing here
 
 from __future__ import annotations
 
+import ast
 import keyword
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from passes.rules.language import RuleError, checked
+from passes.rules.language import PRIMITIVES, READ, RuleError, checked
 
 VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
 UNKNOWN: Final = "unknown"
@@ -66,7 +67,8 @@ class Domain:
     """For which arguments a rule was verified.
 
     `ranks` and `dtypes` are those seen of each tensor parameter, `kinds` the types of each other parameter;
-    `choices` has every word or enumeration member that was seen.
+    `choices` has every word or enumeration member that was seen; of words that the rule takes apart itself (see
+    `reads`) any may come.
     """
 
     ranks: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -126,7 +128,9 @@ class Rule:
 
 
 def to_json(rule: Rule) -> dict[str, Any]:
-    """A rule as JSON can hold it; cases as [guard, answer]."""
+    """A rule as JSON can hold it; cases as [guard, answer]. Of words that it takes apart none are named."""
+    bound = {name: found for name, found in rule.domain.choices.items() if not reads(rule, name)}
+    domain = replace(rule.domain, choices=bound)
     return {
         "version": VERSION,
         "op": rule.op,
@@ -136,7 +140,7 @@ def to_json(rule: Rule) -> dict[str, Any]:
         "form": _cases_json(rule.form),
         "outputs": [_output_json(output) for output in rule.outputs],
         "writes": {name: _output_json(output) for name, output in rule.writes.items()},
-        "domain": {question.name: _plain(getattr(rule.domain, question.name)) for question in fields(Domain)},
+        "domain": {question.name: _plain(getattr(domain, question.name)) for question in fields(Domain)},
         "provenance": {
             question.name: _plain(getattr(rule.provenance, question.name)) for question in fields(Provenance)
         },
@@ -216,6 +220,34 @@ def validate(rule: Rule) -> None:
                 checked(case.guard, names)
             if case.answer != UNKNOWN and question.rpartition(" ")[2] not in WORDS:
                 checked(case.answer, names)
+
+
+def reads(rule: Rule, parameter: str) -> bool:
+    """Whether all that the rule makes of a parameter is to take it apart, as an equation: then it holds for others."""
+    readers = [f"{name}(" for name, each in PRIMITIVES.items() if READ in each.takes]
+    texts = [
+        text
+        for question, cases in rule.decisions()
+        for case in cases
+        for text in (case.guard, "" if question.rpartition(" ")[2] in WORDS else case.answer)
+        if text
+    ]
+    if not any(reader in text for reader in readers for text in texts):
+        return False
+    name = identifier(parameter)
+    uses = [use for text in texts for use in _uses(ast.parse(text, mode="eval"), name)]
+    return bool(uses) and all(uses)
+
+
+def _uses(tree: ast.AST, name: str) -> Iterator[bool]:
+    """For every place where an expression has a name, whether a primitive takes it apart there."""
+    for node in ast.walk(tree):
+        takes: tuple[str, ...] = ()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES:
+            takes = PRIMITIVES[node.func.id].takes
+        for place, child in enumerate(node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node)):
+            if isinstance(child, ast.Name) and child.id == name:
+                yield place < len(takes) and takes[place] == READ
 
 
 def identifier(parameter: str) -> str:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
+
 from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.layouts import contiguous, is_row_major
 from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
@@ -22,6 +24,17 @@ class Strided(NamedTuple):
     shape: Ints
     stride: Ints
     storage_offset: Any
+
+
+class Product(NamedTuple):
+    """What is computed: a place in memory, the type of what is there, and whether bits are left to be applied."""
+
+    shape: Ints
+    stride: Ints
+    storage_offset: Any
+    dtype: torch.dtype
+    is_conj: bool = False
+    is_neg: bool = False
 
 
 @primitive("Ints -> Strided")

@@ -1,0 +1,76 @@
+"""Functions that ATen composes of others, and whose layouts follow from each step.
+
+`dims` and numbers are parameters as they were given. Knows nothing of what is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from passes.rules.language import primitive, undefined
+from passes.rules.primitives.iterator import iterated, joined_strides
+from passes.rules.primitives.layouts import contiguous, preserved
+from passes.rules.primitives.shapes import joined, wrapped
+from passes.rules.primitives.types import promoted
+from passes.rules.primitives.views import Product, Strided, narrow, transpose
+
+Ints = tuple[Any, ...]
+
+
+@primitive("Tensor, Given, Given -> Strided")
+def rotated(tensor: Any, turns: int, dims: Sequence[int]) -> Strided:
+    """torch.rot90: a flip, which keeps the layout, and for a quarter turn a transposition; no turn is a row-major copy.
+
+    After ATen/native/TensorTransformations.cpp.
+    """
+    if len(dims) != 2 or wrapped(dims[0], len(tensor.shape)) == wrapped(dims[1], len(tensor.shape)):
+        undefined("two dimensions are needed")
+    if turns % 4 == 0:
+        return Strided(tensor.shape, contiguous(tensor.shape), 0)
+    flipped = Strided(tensor.shape, preserved(tensor), 0)
+    return transpose(flipped, dims[0], dims[1]) if turns % 2 else flipped
+
+
+@primitive("Tensor, Given, Given, Tensor?, Tensor? -> Product")
+def differences(tensor: Any, times: int, dim: int, before: Any, after: Any) -> Product:
+    """torch.diff: tensors joined, and neighbours subtracted so many times (`diff_helper` of ReduceOps.cpp)."""
+    if not tensor.shape:
+        undefined("no dimension to go along")
+    if times == 0:
+        return Product(tensor.shape, preserved(tensor), 0, tensor.dtype)
+    dim, parts = wrapped(dim, len(tensor.shape)), [part for part in (before, tensor, after) if part is not None]
+    whole = Product(tensor.shape, tensor.stride, 0, tensor.dtype, tensor.is_conj, tensor.is_neg)
+    if len(parts) > 1:
+        shape = joined(parts, dim)
+        whole = Product(shape, joined_strides(shape, parts), 0, promoted(*parts))
+    for _ in range(min(times, whole.shape[dim])):
+        length = whole.shape[dim] - 1
+        later, sooner = (narrow(whole, dim, start, length) for start in (1, 0))
+        if whole.is_conj or whole.is_neg:  # which is applied to a copy
+            later, sooner = (place._replace(stride=preserved(place)) for place in (later, sooner))
+        whole = Product(later.shape, iterated(later.shape, later, sooner), 0, whole.dtype)
+    return whole
+
+
+@primitive("Tensor, Given, Bool -> Ints")
+def combined(tensor: Any, count: int, repeated: bool) -> Ints:
+    """torch.combinations: one row for each choice of `count` elements, each of them once or `repeated`."""
+    if len(tensor.shape) != 1 or count < 0:
+        undefined("a list of elements is needed")
+    if count == 0:
+        return (0,)
+    elements = tensor.shape[0]
+    return (math.comb(elements + count - 1 if repeated else elements, count) if elements else 0, count)
+
+
+@primitive("Tensors, Given, Given -> Ints")
+def in_chunks(tensors: Sequence[Any], dim: int, chunks: int) -> Ints:
+    """torch._chunk_cat: each tensor in so many chunks along a dimension, the last one padded; then joined."""
+    first = tensors[0].shape
+    dim = wrapped(dim, min(len(tensor.shape) for tensor in tensors))
+    if chunks < 1 or any(tensor.shape[:dim] != first[:dim] for tensor in tensors):
+        undefined("sizes differ")
+    sizes = (-(-tensor.shape[dim] // chunks) * math.prod(tensor.shape[dim + 1 :]) for tensor in tensors)
+    return (*first[:dim], chunks, sum(sizes))
