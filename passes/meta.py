@@ -61,7 +61,7 @@ class TensorMeta:
     for tensors that have none (sparse layouts).
     """
 
-    __slots__ = (*FACT_NAMES, "symbolic")
+    __slots__ = (*FACT_NAMES, "plain", "symbolic")
 
     shape: Shape
     stride: Shape | None
@@ -74,6 +74,7 @@ class TensorMeta:
     is_conj: bool
     is_neg: bool
     is_inference: bool
+    plain: bool  # whether it is a strided tensor on the CPU of which none of FLAG_WORDS is to be said
     symbolic: bool  # whether a size, stride or offset is a torch.SymInt
 
     def __new__(
@@ -244,6 +245,8 @@ def _intern(facts: Facts) -> TensorMeta:
         meta = object.__new__(TensorMeta)
         for name, fact in zip(FACT_NAMES, facts, strict=True):
             object.__setattr__(meta, name, fact)
+        flagged = meta.is_conj or meta.is_neg or meta.is_inference
+        object.__setattr__(meta, "plain", meta.stride is not None and meta.device == CPU and not flagged)
         object.__setattr__(meta, "symbolic", symbolic)
         table[key] = meta
     return meta

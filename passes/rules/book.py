@@ -26,7 +26,7 @@ from passes.modes import Modes
 from passes.outcome import Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
 from passes.rules.answer import Answerer
 from passes.rules.binding import LEVEL_OF_OVERLOADS, Binding, bindings, name_of
-from passes.rules.generate import Refused
+from passes.rules.generate import NO_VALUE, Refused
 from passes.rules.language import RuleError
 from passes.rules.rule import VERSION, Rule, from_json, to_json
 
@@ -104,7 +104,9 @@ class Rulebook:
         for route in self._routes_of(target, args, kwargs):
             binding = route.binding
             try:
-                outcome = route.answerer.answer_values(binding.values(args, kwargs), binding.places, modes.grad)
+                outcome = route.answerer.evaluate(*binding.values(args, kwargs), binding.places, modes.grad)
+            except NO_VALUE:
+                continue
             except Refused:
                 return None
             if outcome is not None:
