@@ -336,14 +336,10 @@ def vanishes(outcome: Outcome) -> bool:
 
 def kinds(arguments: Iterable[Any]) -> tuple[Any, ...]:
     """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys."""
-    types = tuple(map(type, arguments))
+    types = tuple([type(part) for part in arguments])
     if CONTAINER_TYPES.isdisjoint(types):
         return types
-    nested: list[Any] = [types]
-    for part in arguments:
-        if type(part) in CONTAINER_TYPES:
-            nested.append(kinds(part))
-    return tuple(nested)
+    return (types, *[kinds(part) for part in arguments if type(part) in CONTAINER_TYPES])
 
 
 def shape_env_of(arguments: Iterable[Any]) -> Any:

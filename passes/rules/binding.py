@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.evaluate import CONTAINER_TYPES, kinds
 from passes.meta import TensorMeta
 from passes.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
 from passes.record.naming import (
@@ -49,6 +50,33 @@ class Binding:
     parameters: tuple[str, ...]
     values: Callable[[Arguments, Keywords], Sequence[Argument]]
     places: Mapping[str, int]
+
+
+def types_of_call(target: Target, args: Arguments, kwargs: Keywords) -> Any:
+    """What calls that are bound alike have in common, as far as the types of their arguments tell."""
+    if kwargs:
+        return target, tuple([type(value) for value in args]), tuple([(name, type(value)) for name, value in kwargs])
+    count = len(args)
+    if count == 2:  # most calls have so many
+        return target, type(args[0]), type(args[1])
+    if count == 1:
+        return target, type(args[0])
+    return (target, *[type(value) for value in args])
+
+
+def is_told_by_types(target: Target, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether calls with the same `types_of_call` are bound alike."""
+    return target is not getattr and not held_kinds(target, args, kwargs)
+
+
+def held_kinds(target: Target, args: Arguments, kwargs: Keywords) -> tuple[Any, ...]:
+    """What else calls that are bound alike have in common: the types of what containers hold, and an attribute."""
+    held: list[Any] = [kinds(value) for value in args if type(value) in CONTAINER_TYPES]
+    if kwargs:
+        held += [kinds(value) for _, value in kwargs if type(value) in CONTAINER_TYPES]
+    if target is getattr:
+        held += args[1:]
+    return tuple(held)
 
 
 # Python's operators as tensors have them: for a tensor on the left, and for a number there.
