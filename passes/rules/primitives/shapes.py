@@ -85,11 +85,12 @@ def literal(shape: Sequence[Any], sizes: Any) -> Ints:
         if math.prod(wanted) != math.prod(shape):
             undefined("another number of elements")
         return tuple(wanted)
-    rest = math.prod(size for size in wanted if size != -1)
-    count = math.prod(shape)
+    place = wanted.index(-1)
+    wanted[place] = 1
+    rest, count = math.prod(wanted), math.prod(shape)
     if rest == 0 or count % rest:
         undefined("-1 cannot be told")
-    wanted[wanted.index(-1)] = count // rest
+    wanted[place] = count // rest
     return tuple(wanted)
 
 
@@ -173,7 +174,7 @@ def broadcast_shapes(left: Ints, right: Ints) -> Ints:
         other = left[missing + index]
         if other == 1:
             sizes[missing + index] = size
-        elif size not in (1, other):
+        elif not (size == 1 or size == other):
             undefined("sizes do not broadcast")
     return tuple(sizes)
 

@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from passes.meta import TensorMeta
 from passes.rules.language import Undefined, primitive, undefined
-from passes.rules.primitives.layouts import contiguous, is_row_major
+from passes.rules.primitives.layouts import contiguous
 from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
 
 Ints = tuple[Any, ...]
@@ -186,8 +187,8 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
         return (1,) * len(shape)
     if 0 in old:
         return tuple(steps) if tuple(old) == shape else contiguous(shape)
-    if is_row_major(old, steps):  # what follows would find that as well
-        return contiguous(shape)
+    if type(tensor) is TensorMeta and tensor.contiguous and steps == contiguous(old):
+        return contiguous(shape)  # what follows would find that as well
     strides: list[Any] = [0] * len(shape)
     place = len(shape) - 1
     base, old_count, new_count = steps[-1], 1, 1
