@@ -334,12 +334,21 @@ def vanishes(outcome: Outcome) -> bool:
     return bool(tensors) and not outcome.mutated and not any(isinstance(tensor, New) for tensor in tensors)
 
 
-def kinds(arguments: Iterable[Any]) -> tuple[Any, ...]:
-    """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys."""
-    types = tuple([type(part) for part in arguments])
-    if CONTAINER_TYPES.isdisjoint(types):
-        return types
-    return (types, *[kinds(part) for part in arguments if type(part) in CONTAINER_TYPES])
+def kinds(arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys.
+
+    Containers are opened in the order in which they are met, and each one's length is told before its types.
+    """
+    found: list[Any] = []
+    containers = [arguments]
+    for container in containers:  # it grows
+        found.append(len(container))
+        for part in container:
+            kind = type(part)
+            found.append(kind)
+            if kind in CONTAINER_TYPES:
+                containers.append(part)
+    return tuple(found)
 
 
 def shape_env_of(arguments: Iterable[Any]) -> Any:

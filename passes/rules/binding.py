@@ -65,18 +65,14 @@ def types_of_call(target: Target, args: Arguments, kwargs: Keywords) -> Any:
 
 
 def is_told_by_types(target: Target, args: Arguments, kwargs: Keywords) -> bool:
-    """Whether calls with the same `types_of_call` are bound alike."""
-    return target is not getattr and not held_kinds(target, args, kwargs)
+    """Whether calls with the same `types_of_call` are bound alike: none of their arguments holds others."""
+    values = (*args, *(value for _, value in kwargs))
+    return target is not getattr and not any(type(value) in CONTAINER_TYPES for value in values)
 
 
 def held_kinds(target: Target, args: Arguments, kwargs: Keywords) -> tuple[Any, ...]:
-    """What else calls that are bound alike have in common: the types of what containers hold, and an attribute."""
-    held: list[Any] = [kinds(value) for value in args if type(value) in CONTAINER_TYPES]
-    if kwargs:
-        held += [kinds(value) for _, value in kwargs if type(value) in CONTAINER_TYPES]
-    if target is getattr:
-        held += args[1:]
-    return tuple(held)
+    """What else calls that are bound alike have in common: the types of what is held, and an attribute's name."""
+    return kinds(args), kinds(kwargs) if kwargs else (), args[1] if target is getattr else None
 
 
 # Python's operators as tensors have them: for a tensor on the left, and for a number there.
@@ -278,6 +274,8 @@ def _in_form(parameter: Any, value: Any, text: str) -> str:
     """The expression for an argument in the form in which its parameter takes it (`naming.in_schema_form`)."""
     kind = str(parameter.type).removeprefix("Optional[")
     if kind.startswith("List[") and value is not None:
+        if type(value) is ListArg:
+            return text
         return f"L({text})" if isinstance(value, tuple | list) else f"L(({text},))"
     if kind.startswith("Tensor") and isinstance(value, NUMBERS):
         return f"W({text})"

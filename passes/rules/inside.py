@@ -105,13 +105,13 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     conjugates, negatives = "conj" in kinds, "neg" in kinds
     choices = frozenset(domain.choices.get(parameter, ()))
     devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
-    tensors = "tensor" in kinds
+    tensors, whole = "tensor" in kinds, "ints" in kinds
 
     def tensor(meta: TensorMeta) -> bool:
-        return (
-            meta.dtype in dtypes
-            and least <= len(meta.shape) <= most
-            and meta.stride is not None
+        if meta.dtype not in dtypes or not least <= len(meta.shape) <= most:
+            return False
+        return meta.plain or (
+            meta.stride is not None
             and meta.device == CPU
             and not meta.is_inference
             and (conjugates or not meta.is_conj)
@@ -119,6 +119,12 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
         )
 
     def check(value: Any) -> bool:
+        if whole and isinstance(value, tuple):
+            for part in value:
+                if type(part) not in WHOLE:
+                    break
+            else:  # most are such
+                return True
         if type(value) is TensorMeta:
             return tensors and tensor(value)
         if type(value) is torch.device:

@@ -22,6 +22,14 @@ def wrapped(dim: Any, rank: int) -> int:
     return dim % rank
 
 
+def permutation(dims: Sequence[Any], rank: int) -> list[int]:
+    """All dimensions in another order, as numbers from 0."""
+    order = [dim if type(dim) is int and 0 <= dim < rank else wrapped(dim, rank) for dim in dims]
+    if sorted(order) != list(range(rank)):
+        undefined("not a permutation")
+    return order
+
+
 def dims_of(dims: Any, rank: int) -> set[int]:
     """Dimensions from one, several or none."""
     if isinstance(dims, int):
@@ -238,10 +246,7 @@ def singletons(shape: Sequence[Any]) -> Ints:
 
 @primitive("Ints, Ints -> Ints")
 def reordered(shape: Sequence[Any], dims: Sequence[Any]) -> Ints:
-    order = [wrapped(dim, len(shape)) for dim in dims]
-    if sorted(order) != list(range(len(shape))):
-        undefined("not a permutation")
-    return tuple(shape[dim] for dim in order)
+    return tuple([shape[dim] for dim in permutation(dims, len(shape))])
 
 
 @primitive("Ints -> Int")
