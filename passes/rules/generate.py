@@ -18,8 +18,9 @@ from passes.rules import primitives
 from passes.rules.inside import domain_tests
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
 from passes.rules.made import made
+from passes.rules.primitives.views import view_if_any
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
-from passes.rules.shorten import shortening
+from passes.rules.shorten import shortening, viewed_once
 
 Evaluation = Callable[..., Outcome | None]
 
@@ -54,6 +55,7 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_Outcome": Outcome,
     "_meta": meta_on_cpu,
     "_Refused": Refused,
+    "_view_if_any": view_if_any,
 }
 
 
@@ -81,7 +83,7 @@ def _lines(rule: Rule, names: Sequence[str], tests: Sequence[str]) -> Iterator[s
     for test in tests:
         yield f"{INDENT}{INDENT}if not ({test}): return None"
     shortened = shortening(rule)
-    for line in [*_raising(rule.raises), *_written(rule), *_returned(rule)]:
+    for line in viewed_once([*_raising(rule.raises), *_written(rule), *_returned(rule)]):
         yield INDENT + shortened(line)
 
 
@@ -160,7 +162,7 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             yield f"{indent}{local} = _place.{question}"
             continue
         for line in _decision(local, cases):
-            yield indent + line
+            yield indent + (line.replace(_python(place), "_place") if place else line)
     for question, local in FLAGS.items():
         for line in _decision(local, getattr(output, question)) if getattr(output, question) else ():
             yield indent + line

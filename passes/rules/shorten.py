@@ -6,11 +6,11 @@ What is asked is the same, for arguments in the rule's domain. Knows only lines 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from passes.rules.rule import Rule, identifier
+from passes.rules.rule import EVERYWHERE, Rule, identifier
 
 # Primitives that Python has operators for, of arguments that need no brackets.
 SIMPLE_CALL: Final = re.compile(r"\b_(rank|is_none|is_tensor|is_empty|any_requires_grad)\(([\w.\[\]]+(?:, \w+)*)\)")
@@ -25,6 +25,30 @@ OF_TENSORS: Final = frozenset(("tensor", "conj", "neg"))
 WITHOUT_TENSORS: Final = frozenset(
     ("none", "bool", "int", "float", "complex", "ints", "str", "dtype", "device", "layout", "memory_format")
 )
+
+
+# Where it begins a statement it is asked whatever the arguments are.
+VIEWABLE: Final = re.compile(r"if (?:not )?_is_viewable\((\w+, \w+)\)")
+
+
+def viewed_once(lines: Sequence[str]) -> Iterator[str]:
+    """Lines in which a view is made once, where it is asked first whether it can be made."""
+    arguments = ""
+    for number, line in enumerate(lines):
+        found = VIEWABLE.match(line)
+        if not arguments and found and _is_viewed(found[1], lines[number + 1 :]):
+            arguments = found[1]
+            yield f"_viewed = _view_if_any({arguments})"
+        if arguments:
+            line = line.replace(f"not _is_viewable({arguments})", "_viewed is None")
+            line = line.replace(f"_is_viewable({arguments})", "_viewed is not None")
+            line = line.replace(f"_view({arguments})", "_viewed")
+        yield line
+
+
+def _is_viewed(arguments: str, lines: Sequence[str]) -> bool:
+    """Whether lines make the view; its arguments are the operator's, which stay what they are."""
+    return EVERYWHERE.isdisjoint(arguments.split(", ")) and any(f"_view({arguments})" in line for line in lines)
 
 
 def shortening(rule: Rule) -> Callable[[str], str]:
