@@ -20,7 +20,7 @@ from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
 from passes.rules.made import made
 from passes.rules.primitives.views import view_if_any
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
-from passes.rules.shorten import shortening, viewed_once
+from passes.rules.shorten import shortened, viewed_once
 
 Evaluation = Callable[..., Outcome | None]
 
@@ -56,6 +56,7 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_meta": meta_on_cpu,
     "_Refused": Refused,
     "_view_if_any": view_if_any,
+    **{f"_{name}": each.function for name, each in PRIMITIVES.items()},
 }
 
 
@@ -70,8 +71,8 @@ class Compiled:
 def compiled(rule: Rule) -> Compiled:
     names = [identifier(parameter) for parameter in rule.parameters]
     tests, checks = domain_tests(rule, names)
-    source = "\n".join(_lines(rule, names, tests)) + "\n"
-    namespace = NAMESPACE | {f"_{name}": each.function for name, each in PRIMITIVES.items()} | checks
+    source = shortened("\n".join(_lines(rule, names, tests)), rule) + "\n"
+    namespace = NAMESPACE | checks
     exec(compile(source, f"<rule of {rule.op}>", "exec"), namespace)  # its expressions were validated
     return Compiled(namespace["rule"], source)
 
@@ -82,9 +83,8 @@ def _lines(rule: Rule, names: Sequence[str], tests: Sequence[str]) -> Iterator[s
         yield f"{INDENT}if not _anywhere:"
     for test in tests:
         yield f"{INDENT}{INDENT}if not ({test}): return None"
-    shortened = shortening(rule)
     for line in viewed_once([*_raising(rule.raises), *_written(rule), *_returned(rule)]):
-        yield INDENT + shortened(line)
+        yield INDENT + line
 
 
 _CALL: Final = re.compile(r"\b([A-Za-z_]\w*)\(")

@@ -65,14 +65,17 @@ def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[str], dict[str,
         if "tensor" in kinds:
             namespace[f"_dtypes_{number}"] = _dtypes(rule.domain, parameter)
         if kinds != ONLY_TENSORS:
-            namespace[f"_types_{number}"] = _exact_types(rule.domain, parameter)
             namespace[f"_check_{number}"] = check_of(rule, parameter)
+        if not kinds.isdisjoint(EXACT_KINDS.values()):
+            namespace[f"_types_{number}"] = _exact_types(rule.domain, parameter)
         tests.append(_text(kinds, rule.domain.ranks.get(parameter, ()), name, number))
     return tests, namespace
 
 
 def _text(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -> str:
-    other = f"_type({name}) in _types_{number} or _check_{number}({name})"
+    other = f"_check_{number}({name})"
+    if not kinds.isdisjoint(EXACT_KINDS.values()):
+        other = f"_type({name}) in _types_{number} or {other}"
     if "tensor" not in kinds:
         return other
     least, most = min(ranks, default=0), max(ranks, default=-1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from passes.rules.language import RuleError, checked
+from passes.rules.language import RuleError, check
 
 VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
 UNKNOWN: Final = "unknown"
@@ -213,9 +213,9 @@ def validate(rule: Rule) -> None:
     for question, cases in rule.decisions():
         for case in cases:
             if case.guard:
-                checked(case.guard, names)
+                check(case.guard, names)
             if case.answer != UNKNOWN and question.rpartition(" ")[2] not in WORDS:
-                checked(case.answer, names)
+                check(case.answer, names)
 
 
 def identifier(parameter: str) -> str:

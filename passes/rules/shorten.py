@@ -1,12 +1,12 @@
 """Shortening: calls of primitives as Python that calls nothing, since most of the time of an evaluation goes to calls.
 
-What is asked is the same, for arguments in the rule's domain. Knows only lines of source.
+What is asked is the same, for arguments in the rule's domain. Knows only source.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -51,10 +51,10 @@ def _is_viewed(arguments: str, lines: Sequence[str]) -> bool:
     return EVERYWHERE.isdisjoint(arguments.split(", ")) and any(f"_view({arguments})" in line for line in lines)
 
 
-def shortening(rule: Rule) -> Callable[[str], str]:
-    """A function that shortens lines of the rule's source."""
+def shortened(source: str, rule: Rule) -> str:
+    """The rule's source with simple calls written out."""
     kinds = {identifier(parameter): frozenset(kinds) for parameter, kinds in rule.domain.kinds.items()}
-    return partial(SIMPLE_CALL.sub, partial(_short, kinds))
+    return SIMPLE_CALL.sub(partial(_short, kinds), source)
 
 
 def _short(kinds: dict[str, frozenset[str]], found: re.Match[str]) -> str:
