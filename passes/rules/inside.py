@@ -108,7 +108,7 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     conjugates, negatives = "conj" in kinds, "neg" in kinds
     choices = frozenset(domain.choices.get(parameter, ()))
     devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
-    tensors, whole = "tensor" in kinds, "ints" in kinds
+    tensors, whole, lists = "tensor" in kinds, "ints" in kinds, "list" in kinds
 
     def tensor(meta: TensorMeta) -> bool:
         if meta.dtype not in dtypes or not least <= len(meta.shape) <= most:
@@ -128,13 +128,19 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
                     break
             else:  # most are such
                 return True
+        if lists and isinstance(value, tuple):
+            for part in value:
+                if type(part) is not TensorMeta or not tensor(part):
+                    break
+            else:
+                return True
         if type(value) is TensorMeta:
             return tensors and tensor(value)
         if type(value) is torch.device:
             return value.type == "cpu" and devices
         kind = kind_in_domain(value)
         if kind not in kinds:
-            return kind == "ints" and value == () and "list" in kinds
+            return False
         if kind == "list":
             return all(part is None or tensor(part) for part in value)
         if choices and isinstance(value, CHOSEN):

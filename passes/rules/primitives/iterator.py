@@ -58,13 +58,18 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
 def iterated_over(shape: Sequence[Any], operands: Sequence[Any]) -> Ints:
     if _plainly_contiguous(shape, operands):
         return contiguous(shape)
-    tensors = [operand for operand in flat(operands) if operand is not None]
-    metas = [operand for operand in tensors if getattr(operand, "stride", None) is not None]
+    numbers = False
+    metas: list[Any] = []
+    for operand in flat(operands):
+        if type(operand) is TensorMeta or getattr(operand, "stride", None) is not None:
+            metas.append(operand)
+        elif operand is not None:
+            numbers = True
     if not metas:
         return contiguous(shape)
-    if len(metas) == len(tensors) or not shape:
+    if not numbers or not shape:
         first = metas[0].shape
-        if all(meta.shape == first for meta in metas):
+        if len(metas) == 1 or all(meta.shape == first for meta in metas):
             fast = _fast_setup(shape, metas)
             if fast is not None:
                 return fast
@@ -138,12 +143,13 @@ def _sorted(start: Sequence[int], shape: Sequence[Any], operands: Sequence[Ints]
 
 def _fast_setup(shape: Sequence[Any], metas: Sequence[Any]) -> Ints | None:
     """What TensorIterator::compute_fast_setup_type finds for operands of one shape."""
-    if all(map(is_contiguous, metas)):
+    first = metas[0]
+    if is_contiguous(first) and all(map(is_contiguous, metas)):
         return contiguous(shape)
-    if len(metas[0].shape) == 4 and all(map(is_channels_last, metas)):
+    if len(first.shape) == 4 and is_channels_last(first) and all(map(is_channels_last, metas)):
         return ordered(shape, (1, 3, 2, 0), empty_counts=True)
-    strides = metas[0].stride
-    if all(meta.stride == strides for meta in metas) and is_dense(metas[0]):
+    strides = first.stride
+    if (len(metas) == 1 or all(meta.stride == strides for meta in metas)) and is_dense(first):
         return tuple(strides)
     return None
 

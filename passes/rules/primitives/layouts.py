@@ -38,6 +38,16 @@ def contiguous(shape: Sequence[Any]) -> Ints:
         return _contiguous(shape)
 
 
+def is_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether strides are those of `contiguous`, where no size is a symbol: a quick answer that is often enough."""
+    try:
+        return strides == _row_major[shape]
+    except KeyError:
+        return strides == contiguous(shape)
+    except TypeError:
+        return False
+
+
 def _contiguous(shape: Sequence[Any]) -> Ints:
     strides: list[Any] = []
     step: Any = 1
@@ -103,11 +113,12 @@ def is_channels_last(tensor: Any) -> bool:
     order = CHANNELS_LAST.get(len(tensor.shape))
     if order is None:
         return False
+    shape, strides = tensor.shape, tensor.stride
     expected: Any = 1
     for dim in order:
-        size = tensor.shape[dim]
+        size = shape[dim]
         if size != 1:
-            if tensor.stride[dim] != expected:
+            if strides[dim] != expected:
                 return False
             expected = expected * size
     return True
@@ -135,11 +146,14 @@ def like_channels_last(tensor: Any) -> bool:
 @primitive("Strided -> Bool")
 def is_dense(tensor: Any) -> bool:
     """is_non_overlapping_and_dense: some permutation of the dimensions is contiguous."""
-    if is_contiguous(tensor) or is_channels_last(tensor):
+    if is_contiguous(tensor):
         return True
     shape, strides = tensor.shape, tensor.stride
-    if len(shape) == 1:
-        return bool(shape[0] < 2 or strides[0] == 1)
+    if type(tensor) is not TensorMeta or tensor.symbolic:  # of symbols these ask less than sorting them does
+        if is_channels_last(tensor):
+            return True
+        if len(shape) == 1:
+            return bool(shape[0] < 2 or strides[0] == 1)
     expected: Any = 1
     for dim in sorted([dim for dim, size in enumerate(shape) if size >= 2], key=strides.__getitem__):
         if strides[dim] != expected:

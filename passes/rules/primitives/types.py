@@ -33,11 +33,12 @@ SMALL: Final = (torch.float16, torch.bfloat16)
 
 
 @primitive("*Operand -> Dtype")
-def promoted(*operands: Any) -> torch.dtype:
+def promoted(*given: Any) -> torch.dtype:
     """Type that the operands have together: tensors with dimensions first, then those without, then numbers.
 
     A lower kind (bool, integer, float, complex) never changes a higher one (torch.result_type).
     """
+    operands = flat(given)
     first = operands[0] if operands else None
     if type(first) is TensorMeta:
         dtype = first.dtype
@@ -52,7 +53,7 @@ def promoted(*operands: Any) -> torch.dtype:
     with_dims: torch.dtype | None = None
     without: torch.dtype | None = None
     number: torch.dtype | None = None
-    for operand in flat(operands):
+    for operand in operands:
         if isinstance(operand, TensorMeta):
             if operand.shape:
                 with_dims = operand.dtype if with_dims is None else _promote(with_dims, operand.dtype)

@@ -9,9 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from passes.meta import TensorMeta
 from passes.rules.language import Undefined, primitive, undefined
-from passes.rules.primitives.layouts import contiguous
+from passes.rules.primitives.layouts import contiguous, is_row_major
 from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, permutation, wrapped
 
 Ints = tuple[Any, ...]
@@ -89,11 +88,12 @@ def unsqueeze(tensor: Any, dim: Any) -> Strided:
 @primitive("Strided, Dims -> Strided")
 def squeeze(tensor: Any, dims: Any) -> Strided:
     """Without those of `dims` whose size is 1."""
-    chosen = dims_of(dims, len(tensor.shape))
-    kept = [dim for dim, size in enumerate(tensor.shape) if dim not in chosen or size != 1]
-    return Strided(
-        tuple([tensor.shape[dim] for dim in kept]), tuple([tensor.stride[dim] for dim in kept]), tensor.storage_offset
-    )
+    shape, stride = tensor.shape, tensor.stride
+    chosen = dims_of(dims, len(shape))
+    if chosen:
+        kept = [dim for dim, size in enumerate(shape) if dim not in chosen or size != 1]
+        shape, stride = tuple([shape[dim] for dim in kept]), tuple([stride[dim] for dim in kept])
+    return Strided(tuple(shape), tuple(stride), tensor.storage_offset)
 
 
 @primitive("Strided -> Strided")
@@ -144,11 +144,9 @@ def _clamped(index: Any, size: Any) -> Any:
 
 
 def _with(tensor: Any, dim: int, size: Any, step: Any, moved: Any) -> Strided:
-    return Strided(
-        (*tensor.shape[:dim], size, *tensor.shape[dim + 1 :]),
-        (*tensor.stride[:dim], step, *tensor.stride[dim + 1 :]),
-        tensor.storage_offset + moved,
-    )
+    shape, stride = list(tensor.shape), list(tensor.stride)
+    shape[dim], stride[dim] = size, step
+    return Strided(tuple(shape), tuple(stride), tensor.storage_offset + moved)
 
 
 @primitive("Strided, Int, Int, Int -> Strided")
@@ -192,8 +190,8 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
         return (1,) * len(shape)
     if 0 in old:
         return tuple(steps) if tuple(old) == shape else contiguous(shape)
-    if type(tensor) is TensorMeta and tensor.contiguous and steps == contiguous(old):
-        return contiguous(shape)  # what follows would find that as well
+    if is_row_major(old, steps):  # what follows would find that as well
+        return contiguous(shape)
     strides: list[Any] = [0] * len(shape)
     place = len(shape) - 1
     base, old_count, new_count = steps[-1], 1, 1
