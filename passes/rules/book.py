@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.evaluate import CONTAINER_TYPES, CONTAINERS
+from passes.evaluate import CONTAINERS, any_inference
 from passes.meta import TensorMeta
 from passes.modes import Modes
 from passes.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
@@ -126,7 +126,7 @@ class Rulebook:
                 if route.kind is not None and type(outcome.result) is tuple:
                     return Outcome(route.kind(outcome.result), outcome.mutated)
                 return outcome
-        if _any_inference(args):  # no rule's domain has such tensors
+        if any_inference(args):  # no rule's domain has such tensors
             return _in_inference(self.answer, target, args, kwargs, modes)
         return None
 
@@ -217,16 +217,6 @@ def _beyond_rules(modes: Modes) -> str:
     if modes.autocast:
         return "autocast"
     return "" if modes.default_dtype is torch.float32 else "another default dtype"
-
-
-def _any_inference(args: Arguments) -> bool:
-    for value in args:
-        if type(value) is TensorMeta:
-            if value.is_inference:
-                return True
-        elif type(value) in CONTAINER_TYPES and _any_inference(value):
-            return True
-    return False
 
 
 def _in_inference(
