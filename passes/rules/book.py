@@ -148,7 +148,7 @@ class Rulebook:
                 found = self._routes[types] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
         except TypeError:  # a target that cannot be hashed
             return ()
-        if type(found) is not dict:
+        if isinstance(found, tuple):
             return found
         held = held_kinds(target, args, kwargs)
         routes = found.get(held)

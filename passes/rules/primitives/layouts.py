@@ -101,10 +101,10 @@ def permuted(shape: Sequence[Any], outermost_first: Sequence[int]) -> Ints:
 @primitive("Strided -> Bool")
 def is_contiguous(tensor: Any) -> bool:
     """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""
-    known = tensor.contiguous if type(tensor) is TensorMeta else None
-    if known is not None:
-        return known
-    return has_row_major(tensor.shape, tensor.stride)
+    if type(tensor) is TensorMeta and tensor.contiguous is not None:
+        return tensor.contiguous
+    strides: Any = tensor.stride
+    return has_row_major(tensor.shape, strides)
 
 
 @primitive("Strided -> Bool")
