@@ -148,7 +148,7 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     if place:
         yield f"{indent}_place = {_python(place)}"
     views = old is None and made != ["new"]
-    tracked = "True"
+    tracked = "True"  # a view of a tensor that requires gradients does so without grad mode, and has no history then
     if views and "new" in made:
         tracked = "_tracked"
         yield f"{indent}_tracked = grad_mode or _alias != 'new'"
