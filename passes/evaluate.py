@@ -13,13 +13,14 @@ from typing import Any, Final, Protocol
 
 import torch
 
-from passes.facts import fact, tensor_of_numbers
+from passes.facts import fact, may_be_fact, tensor_of_numbers
 from passes.meta import CPU, TensorMeta
 from passes.modes import Modes
 from passes.operators import (
     device_fact,
     element_span,
     is_unknown_attribute,
+    may_tell_by_name,
     reads_values,
     reshapes,
     trials,
@@ -57,6 +58,8 @@ CONTAINERS: Final[dict[type, Callable[[Iterable[Any]], Any]]] = {
     torch.Size: torch.Size,
 }
 CONTAINER_TYPES: Final = frozenset(CONTAINERS)
+# Types of targets that are torch's or Python's own, and of names: what is known of one stays true.
+LASTING: Final = frozenset((type(torch.add), type(torch.Tensor.add), torch._ops.OpOverload, tuple))
 DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
 AFFORDABLE: Final = 1 << 22  # elements of real stand-ins for a trial that nobody waits for
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
@@ -108,6 +111,7 @@ class Evaluator:
         self._open_book = open_book
         self._known: dict[tuple[Any, ...], Outcome] = {}
         self._proven: dict[int, Outcome] = {}
+        self._tellable: dict[Target, bool] = {}
         self._fake: FakeStandIns | None = None
 
     @property
@@ -183,6 +187,7 @@ class Evaluator:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
         self._known.clear()
         self._proven.clear()
+        self._tellable.clear()
         self._fake = None
 
     def is_proven(self, outcome: Outcome) -> bool:
@@ -218,22 +223,23 @@ class Evaluator:
         return outcome
 
     def _derive(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        if told := device_fact(target, args):
-            return Outcome(told(args[0]), {})
-        if not kwargs and (answer := fact(target, args)) is not None:
-            return Outcome(answer[0], {})
-        if (made := tensor_of_numbers(target, args, kwargs, modes)) is not None:
-            return Outcome(New(made), {})
-        if is_unknown_attribute(target, args):
-            raise Unsupported(f"attribute {args[1]!r} of a tensor")
-        if reads_values(target, args, kwargs):
-            raise DataDependent(f"{target!r} reads the values of a tensor")
+        if self._may_be_told(target) and (found := _told(target, args, kwargs, modes)) is not None:
+            return found
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
         if outcome is None:
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
+
+    def _may_be_told(self, target: Target) -> bool:
+        """Whether some calls are known without a rule or a trial; asked once of what is there as long as torch is."""
+        if type(target) not in LASTING:
+            return True
+        found = self._tellable.get(target)
+        if found is None:
+            found = self._tellable[target] = may_be_fact(target) or may_tell_by_name(target)
+        return found
 
     def _ruled(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
         """What the rules say."""
@@ -261,8 +267,10 @@ class Evaluator:
 
     def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:
         """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides."""
-        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
         written = written_unseen(target, args, kwargs, outcome)
+        if not written and not modes.inference and not any_inference(args) and not any_inference(kwargs):
+            return outcome
+        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
         if metas and (modes.inference or any(meta.is_inference for meta in metas)):
             written |= self._written_outside_inference(target, args, kwargs, modes)
         if written <= outcome.mutated.keys():
@@ -328,22 +336,44 @@ class Evaluator:
         return self._fake
 
 
+def _told(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
+    """What the arguments and the name tell by themselves. Raises what `Evaluator.evaluate` does."""
+    if told := device_fact(target, args):
+        return Outcome(told(args[0]), {})
+    if not kwargs and (answer := fact(target, args)) is not None:
+        return Outcome(answer[0], {})
+    if (made := tensor_of_numbers(target, args, kwargs, modes)) is not None:
+        return Outcome(New(made), {})
+    if is_unknown_attribute(target, args):
+        raise Unsupported(f"attribute {args[1]!r} of a tensor")
+    if reads_values(target, args, kwargs):
+        raise DataDependent(f"{target!r} reads the values of a tensor")
+    return None
+
+
 def vanishes(outcome: Outcome) -> bool:
     """Whether a call only gives back tensors that it was given."""
+    if type(outcome.result) is New:
+        return False
     tensors = outcome.tensors
     return bool(tensors) and not outcome.mutated and not any(isinstance(tensor, New) for tensor in tensors)
 
 
-def kinds(arguments: Iterable[Any]) -> tuple[Any, ...]:
-    """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys."""
-    types = tuple(map(type, arguments))
-    if CONTAINER_TYPES.isdisjoint(types):
-        return types
-    nested: list[Any] = [types]
-    for part in arguments:
-        if type(part) in CONTAINER_TYPES:
-            nested.append(kinds(part))
-    return tuple(nested)
+def kinds(arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys.
+
+    Containers are opened in the order in which they are met, and each one's length is told before its types.
+    """
+    found: list[Any] = []
+    containers = [arguments]
+    for container in containers:  # it grows
+        found.append(len(container))
+        for part in container:
+            kind = type(part)
+            found.append(kind)
+            if kind in CONTAINER_TYPES:
+                containers.append(part)
+    return tuple(found)
 
 
 def shape_env_of(arguments: Iterable[Any]) -> Any:
@@ -359,6 +389,17 @@ def shape_env_of(arguments: Iterable[Any]) -> Any:
         elif isinstance(argument, SYMBOLIC):
             return argument.node.shape_env
     return None
+
+
+def any_inference(arguments: Iterable[Any]) -> bool:
+    """Whether a tensor among `arguments`, nested ones too, was made in inference mode."""
+    for value in arguments:
+        if type(value) is TensorMeta:
+            if value.is_inference:
+                return True
+        elif type(value) in CONTAINER_TYPES and any_inference(value):
+            return True
+    return False
 
 
 def _hashable(argument: Any) -> Any:

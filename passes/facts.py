@@ -50,6 +50,13 @@ FUNCTIONS: Final[dict[Any, str]] = {
 }
 
 
+def may_be_fact(target: Target) -> bool:
+    """Whether some calls are answered here."""
+    if type(target) is tuple:
+        return target[0] == "method" and target[1] in ANSWERS
+    return target is torch.tensor or target in FUNCTIONS
+
+
 def tensor_of_numbers(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> TensorMeta | None:
     """What `torch.tensor` makes of nested lists of numbers; None for other calls, and for what it may refuse."""
     given = dict(kwargs)

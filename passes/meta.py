@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 import torch
@@ -64,7 +64,7 @@ class TensorMeta:
     for tensors that have none (sparse layouts).
     """
 
-    __slots__ = (*FACT_NAMES, "symbolic")
+    __slots__ = (*FACT_NAMES, "contiguous", "plain", "symbolic")
 
     shape: Shape
     stride: Shape | None
@@ -77,6 +77,8 @@ class TensorMeta:
     is_conj: bool
     is_neg: bool
     is_inference: bool
+    contiguous: bool | None  # whether strides are row-major, as torch asks it; None for symbols, and without strides
+    plain: bool  # whether it is a strided tensor on the CPU of which none of FLAG_WORDS is to be said
     symbolic: bool  # whether a size, stride or offset is a torch.SymInt
 
     def __new__(
@@ -250,9 +252,26 @@ def _intern(facts: Facts) -> TensorMeta:
         meta = object.__new__(TensorMeta)
         for name, fact in zip(FACT_NAMES, facts, strict=True):
             object.__setattr__(meta, name, fact)
+        if symbolic or meta.stride is None:
+            object.__setattr__(meta, "contiguous", None)
+        else:
+            object.__setattr__(meta, "contiguous", has_row_major(meta.shape, meta.stride))
+        flagged = meta.is_conj or meta.is_neg or meta.is_inference
+        object.__setattr__(meta, "plain", meta.stride is not None and meta.device == CPU and not flagged)
         object.__setattr__(meta, "symbolic", symbolic)
         table[key] = meta
     return meta
+
+
+def has_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""
+    expected: Any = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=False):
+        if size != 1:
+            if stride != expected:
+                return 0 in shape
+            expected = expected * size
+    return True
 
 
 def _symbolic_key(facts: Facts) -> tuple[dict[Facts, TensorMeta], Facts]:

@@ -239,6 +239,7 @@ FAMILY_OF: Final[dict[Target, Family]] = {
     **{function: FAMILIES[family] for function, family in BUILTINS.items()},
 }
 READERS: Final = frozenset((*_targets(READS_VALUES), *CONVERSIONS))
+LIBRARY_TARGETS: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
 CHOICES: Final = frozenset(_targets("where"))  # which read values when called with a condition alone
 
 
@@ -255,6 +256,14 @@ def device_fact(target: Target, args: Arguments) -> Callable[[TensorMeta], Any] 
     return None
 
 
+def may_tell_by_name(target: Target) -> bool:
+    """Whether `device_fact`, `reads_values` or `is_unknown_attribute` have anything to say of some calls."""
+    if target is getattr or (type(target) is tuple and target[1] in DEVICE_FACTS):
+        return True
+    key = _key(target, ())
+    return key in READERS or key in CHOICES
+
+
 def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether the call gives something that depends on the values in a tensor."""
     key = _key(target, args)
@@ -263,7 +272,7 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
 
 def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: Outcome) -> set[int]:
     """Tensor arguments that the call writes to, as far as that can be told from its name, or its schema says so."""
-    if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+    if isinstance(target, LIBRARY_TARGETS):
         return _declared_written(target, args, kwargs)
     if _key(target, args) in STATISTICIANS and len(args) > 5 and args[5]:
         before = len([leaf for leaf in leaves(args[:3]) if type(leaf) is TensorMeta])

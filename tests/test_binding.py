@@ -11,7 +11,7 @@ from passes.outcome import ListArg, New, Same, SliceArg
 from passes.record.modes import FunctionMode
 from passes.record.naming import named_arguments, operator_name
 from passes.record.values import Wrapped
-from passes.rules.binding import bindings
+from passes.rules.binding import bindings, held_kinds, is_told_by_types, types_of_call
 from passes.rules.book import Rulebook
 from tests.evaluation import encode
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
@@ -180,3 +180,25 @@ def test_after_quarantine_neither_name_is_answered(rules):
         assert rules.answer(target, (x,), (), Modes()) is None
     assert rules.why_not(torch.relu, (x,), (), Modes()).reason.startswith("quarantined")
     assert rules.answer(operator.neg, (x,), (), Modes()) is not None
+
+
+def kind_of_call(target, *args, **kwargs):
+    call = target, encode(args), tuple(kwargs.items())
+    return types_of_call(*call), None if is_told_by_types(*call) else held_kinds(*call)
+
+
+def test_calls_of_other_kinds_are_bound_apart():
+    calls = [
+        kind_of_call(torch.add, X, 1),
+        kind_of_call(torch.add, X, 1.0),
+        kind_of_call(torch.add, X, alpha=1),
+        kind_of_call(torch.add, X, other=1),
+        kind_of_call(torch.cat, (X,)),
+        kind_of_call(torch.cat, (X, X)),
+        kind_of_call(torch.cat, ((X, 1),)),
+        kind_of_call(torch.cat, (X, 1)),
+        kind_of_call(getattr, X, "shape"),
+        kind_of_call(getattr, X, "T"),
+    ]
+    assert len(set(calls)) == len(calls)
+    assert kind_of_call(torch.add, X, 2) == calls[0] and kind_of_call(torch.cat, (ROW,)) == calls[4]

@@ -116,3 +116,15 @@ def test_symbolic_sizes_are_interned_by_expression(symbol):
     assert left is not TensorMeta((5, 4), (4, 1))
     assert meta_of(torch.empty(symbol, 4, device="meta")) is left.replace(device=torch.device("meta"))
     assert left.text == "f32[s0, 4] stride (4, 1)" or left.text.startswith("f32[s")
+
+
+def test_metas_know_whether_they_are_contiguous_and_plain():
+    x = torch.ones(2, 3)
+    for tensor in (x, x.t(), x[:, :1], x[:0].t(), torch.ones(3, 1).t()):
+        assert meta_of(tensor).contiguous is tensor.is_contiguous()
+    assert meta_of(x.to_sparse()).contiguous is None
+    assert meta_of(x).plain and meta_of(x.t()).plain
+    with torch.inference_mode():
+        made_in_inference = torch.ones(2)
+    for other in (x.to("meta"), x.to_sparse(), torch.ones(2, dtype=torch.complex64).conj(), made_in_inference):
+        assert not meta_of(other).plain

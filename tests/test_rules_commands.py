@@ -158,7 +158,7 @@ def test_show_finds_operators_by_parts_of_their_names(tmp_path: Path):
     for name in ("sum", "aten::sum.dim_IntList", "sum.dim_IntList", "dim_Int"):
         assert command("rules", "show", name, "--book", book).stdout == rule_text(SUM) + "\n"
     assert (
-        "def rule(self, dim, keepdim, dtype, at, grad_mode):"
+        "def rule(self, dim, keepdim, dtype, at, grad_mode, _anywhere=False):"
         in command("rules", "show", "sum", "--source", "--book", book).stdout
     )
     assert json.loads(command("rules", "show", "unbind", "--json", "--book", book).stdout)[0]["op"] == SPLIT.op

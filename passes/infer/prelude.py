@@ -46,6 +46,7 @@ class TensorMeta:
     is_conj: bool
     is_neg: bool
     symbolic: bool
+    contiguous: bool | None = None  # it is worked out where it is asked
 
 
 @dataclass(frozen=True)

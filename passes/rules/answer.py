@@ -5,26 +5,29 @@ Knows nothing of books, targets or files: arguments come by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from passes.meta import TensorMeta
 from passes.outcome import Outcome, leaves
-from passes.rules.generate import NO_VALUE, Compiled, Refused, compiled
+from passes.rules.generate import NO_VALUE, Compiled, Evaluation, Refused, compiled
 from passes.rules.inside import check_of, inside_of
 from passes.rules.rule import Rule
 
 
 class Answerer:
-    """A rule, compiled at the first question."""
+    """A rule, compiled at the first question.
 
-    __slots__ = ("_compiled", "_evaluate", "_inside", "rule")
+    `evaluate` is its function: of its arguments, where in the call each one's first tensor is, and the grad mode.
+    """
+
+    __slots__ = ("_compiled", "_inside", "evaluate", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._compiled: Compiled | None = None
-        self._evaluate = self._compile_first
-        self._inside = inside_of(rule)
+        self._inside: Callable[..., bool] | None = None
+        self.evaluate: Evaluation = self._compile_first
 
     @property
     def source(self) -> str:
@@ -33,11 +36,11 @@ class Answerer:
     def _code(self) -> Compiled:
         if self._compiled is None:
             self._compiled = compiled(self.rule)
-            self._evaluate = self._compiled.evaluate
+            self.evaluate = self._compiled.evaluate
         return self._compiled
 
-    def _compile_first(self, *arguments: Any) -> Outcome | None:
-        return self._code().evaluate(*arguments)
+    def _compile_first(self, *arguments: Any, **how: Any) -> Outcome | None:
+        return self._code().evaluate(*arguments, **how)
 
     def answer(
         self, arguments: Mapping[str, Any], grad_mode: bool = True, places: Mapping[str, int] | None = None
@@ -49,25 +52,21 @@ class Answerer:
         """
         if len(arguments) != len(self.rule.parameters):
             raise ValueError(f"the rule of {self.rule.op} takes {self.rule.parameters}, not {tuple(arguments)}")
-        return self.answer_values(tuple(arguments.values()), places or places_of(arguments), grad_mode)
-
-    def answer_values(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> Outcome | None:
-        """As `answer`, for the arguments without their names."""
-        if not self._inside(*values):
-            return None
         try:
-            return self._evaluate(*values, places, grad_mode)
+            return self.evaluate(*arguments.values(), places or places_of(arguments), grad_mode)
         except NO_VALUE:
             return None
 
     def is_inside(self, values: Sequence[Any]) -> bool:
         """Whether the arguments are of the domain in which the rule was verified."""
+        if self._inside is None:
+            self._inside = inside_of(self.rule)
         return self._inside(*values)
 
     def said_of(self, values: Sequence[Any], places: Mapping[str, int], grad_mode: bool) -> Outcome | None:
-        """As `answer_values`, wherever the arguments are."""
+        """What the rule says of arguments without their names, wherever they are."""
         try:
-            return self._evaluate(*values, places, grad_mode)
+            return self.evaluate(*values, places, grad_mode, _anywhere=True)
         except NO_VALUE:
             return None
 
@@ -77,7 +76,7 @@ class Answerer:
             if not check_of(self.rule, name)(value):
                 return f"{name} is outside the domain"
         try:
-            self._evaluate(*values, places, grad_mode)
+            self.evaluate(*values, places, grad_mode)
         except Refused as refused:
             return f"it raises {refused.error}, says the rule"
         except NO_VALUE as error:

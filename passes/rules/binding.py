@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.evaluate import CONTAINER_TYPES, kinds
 from passes.meta import TensorMeta
 from passes.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
 from passes.record.naming import (
@@ -49,6 +50,29 @@ class Binding:
     parameters: tuple[str, ...]
     values: Callable[[Arguments, Keywords], Sequence[Argument]]
     places: Mapping[str, int]
+
+
+def types_of_call(target: Target, args: Arguments, kwargs: Keywords) -> Any:
+    """What calls that are bound alike have in common, as far as the types of their arguments tell."""
+    if kwargs:
+        return target, tuple([type(value) for value in args]), tuple([(name, type(value)) for name, value in kwargs])
+    count = len(args)
+    if count == 2:  # most calls have so many
+        return target, type(args[0]), type(args[1])
+    if count == 1:
+        return target, type(args[0])
+    return (target, *[type(value) for value in args])
+
+
+def is_told_by_types(target: Target, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether calls with the same `types_of_call` are bound alike: none of their arguments holds others."""
+    values = (*args, *(value for _, value in kwargs))
+    return target is not getattr and not any(type(value) in CONTAINER_TYPES for value in values)
+
+
+def held_kinds(target: Target, args: Arguments, kwargs: Keywords) -> tuple[Any, ...]:
+    """What else calls that are bound alike have in common: the types of what is held, and an attribute's name."""
+    return kinds(args), kinds(kwargs) if kwargs else (), args[1] if target is getattr else None
 
 
 # Python's operators as tensors have them: for a tensor on the left, and for a number there.
@@ -250,6 +274,8 @@ def _in_form(parameter: Any, value: Any, text: str) -> str:
     """The expression for an argument in the form in which its parameter takes it (`naming.in_schema_form`)."""
     kind = str(parameter.type).removeprefix("Optional[")
     if kind.startswith("List[") and value is not None:
+        if type(value) is ListArg:
+            return text
         return f"L({text})" if isinstance(value, tuple | list) else f"L(({text},))"
     if kind.startswith("Tensor") and isinstance(value, NUMBERS):
         return f"W({text})"

@@ -13,20 +13,28 @@ from __future__ import annotations
 import json
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from passes.evaluate import CONTAINER_TYPES, CONTAINERS, kinds
+from passes.evaluate import CONTAINERS, any_inference
 from passes.meta import TensorMeta
 from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
+from passes.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
 from passes.rules.answer import Answerer
-from passes.rules.binding import LEVEL_OF_OVERLOADS, Binding, bindings, name_of
-from passes.rules.generate import Refused
+from passes.rules.binding import (
+    LEVEL_OF_OVERLOADS,
+    Binding,
+    bindings,
+    held_kinds,
+    is_told_by_types,
+    name_of,
+    types_of_call,
+)
+from passes.rules.generate import NO_VALUE, Refused
 from passes.rules.language import RuleError
 from passes.rules.rule import VERSION, Rule, from_json, to_json
 
@@ -34,6 +42,9 @@ TITLE: Final = "book.json"
 SHIPPED: Final = Path(__file__).parent / "books"
 RETURN_TYPES: Final = {name: kind for name, kind in vars(torch.return_types).items() if isinstance(kind, type)}
 NUMBERS: Final = frozenset((bool, int, float, complex))
+# Asked at every evaluation: names of this module are found faster than those of others.
+FLOAT32: Final = torch.float32
+TRUEDIV, ITRUEDIV = operator.truediv, operator.itruediv
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +66,10 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How calls of one kind are answered: the rule, how it is given their arguments, the tuple it returns."""
+    """How calls of one kind are answered: how a rule is given their arguments, the rule, the tuple it returns."""
 
-    binding: Binding
+    values: Callable[[Arguments, Keywords], Sequence[Argument]]
+    places: Mapping[str, int]
     answerer: Answerer
     kind: Callable[[Any], Any] | None
 
@@ -70,7 +82,8 @@ class Rulebook:
         self.title = read_title(self.folder)
         self.quarantined: list[Quarantined] = []
         self._answerers: dict[tuple[str, str], dict[tuple[str, ...], Answerer]] = {}
-        self._routes: dict[Any, tuple[Route, ...]] = {}
+        # By the types of a call's arguments; where those do not tell all of its kind, by what else does.
+        self._routes: dict[Any, tuple[Route, ...] | dict[Any, tuple[Route, ...]]] = {}
         self._bound: dict[Any, tuple[Binding, ...]] = {}
 
     def rules(self, op: str, level: str) -> list[Rule]:
@@ -95,23 +108,25 @@ class Rulebook:
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
-        if modes.autocast or modes.default_dtype is not torch.float32:
+        grad_mode, inference, autocast, _, default_dtype, _ = modes
+        if autocast or default_dtype is not FLOAT32:
             return None
-        if modes.inference:
+        if inference:
             return _in_inference(self.answer, target, args, kwargs, modes)
-        if (target is operator.truediv or target is operator.itruediv) and type(args[0]) in NUMBERS:
+        if (target is TRUEDIV or target is ITRUEDIV) and type(args[0]) in NUMBERS:
             return self._divided(args, modes)
         for route in self._routes_of(target, args, kwargs):
-            binding = route.binding
             try:
-                outcome = route.answerer.answer_values(binding.values(args, kwargs), binding.places, modes.grad)
+                outcome = route.answerer.evaluate(*route.values(args, kwargs), route.places, grad_mode)
+            except NO_VALUE:
+                continue
             except Refused:
                 return None
             if outcome is not None:
                 if route.kind is not None and type(outcome.result) is tuple:
                     return Outcome(route.kind(outcome.result), outcome.mutated)
                 return outcome
-        if _any_inference(args):  # no rule's domain has such tensors
+        if any_inference(args):  # no rule's domain has such tensors
             return _in_inference(self.answer, target, args, kwargs, modes)
         return None
 
@@ -123,17 +138,26 @@ class Rulebook:
         return self.answer(torch.Tensor.mul, (inverse.result.meta, args[0]), (), modes)
 
     def _routes_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
-        key = _kind_of_call(target, args, kwargs)
+        types = types_of_call(target, args, kwargs)
         try:
-            return self._routes[key]
+            found = self._routes[types]
         except KeyError:
-            routes = self._routes[key] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
-            return routes
+            if not is_told_by_types(target, args, kwargs):
+                found = self._routes[types] = {}
+            else:
+                found = self._routes[types] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
         except TypeError:  # a target that cannot be hashed
             return ()
+        if isinstance(found, tuple):
+            return found
+        held = held_kinds(target, args, kwargs)
+        routes = found.get(held)
+        if routes is None:
+            routes = found[held] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
+        return routes
 
     def _bindings_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Binding, ...]:
-        key = _kind_of_call(target, args, kwargs)
+        key = types_of_call(target, args, kwargs), held_kinds(target, args, kwargs)
         found = self._bound.get(key)
         if found is None:
             found = self._bound[key] = tuple(bindings(target, args, kwargs))
@@ -144,7 +168,7 @@ class Rulebook:
             answerer = self._of((binding.level, binding.op)).get(binding.parameters)
             if answerer is not None:
                 kind = None if binding.level == LEVEL_OF_OVERLOADS else RETURN_TYPES.get(binding.op.rpartition(".")[2])
-                yield Route(binding, answerer, kind)
+                yield Route(binding.values, binding.places, answerer, kind)
 
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:
         """The operator that a call is of, and why `answer` gives None, in a few words."""
@@ -158,8 +182,8 @@ class Rulebook:
         if any(each.op == op for each in self.quarantined):
             return Unanswered(op, "quarantined: its rule was wrong")
         if routes := self._routes_of(target, args, kwargs):
-            binding, answerer = routes[0].binding, routes[0].answerer
-            return Unanswered(op, answerer.why_not(binding.values(args, kwargs), binding.places, modes.grad))
+            route = routes[0]
+            return Unanswered(op, route.answerer.why_not(route.values(args, kwargs), route.places, modes.grad))
         if found is not None and self._of((found.level, found.op)):
             return Unanswered(op, f"no rule for ({', '.join(found.parameters)})")
         return Unanswered(op, "no rule")
@@ -188,27 +212,11 @@ class Rulebook:
         return self.quarantined[-len(names)] if names else None
 
 
-def _kind_of_call(target: Target, args: Arguments, kwargs: Keywords) -> Any:
-    """What calls that are bound alike have in common."""
-    names = tuple(name for name, _ in kwargs) if kwargs else ()
-    return target, args[1] if target is getattr else None, kinds(args), names, kinds(kwargs) if kwargs else ()
-
-
 def _beyond_rules(modes: Modes) -> str:
     """The mode under which nothing is known, in words; none mostly."""
     if modes.autocast:
         return "autocast"
     return "" if modes.default_dtype is torch.float32 else "another default dtype"
-
-
-def _any_inference(args: Arguments) -> bool:
-    for value in args:
-        if type(value) is TensorMeta:
-            if value.is_inference:
-                return True
-        elif type(value) in CONTAINER_TYPES and _any_inference(value):
-            return True
-    return False
 
 
 def _in_inference(

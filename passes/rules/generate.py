@@ -1,8 +1,8 @@
 """Rules as Python: source that a person can read, compiled into the function that evaluates them.
 
 The function takes the named arguments, `at` (for each parameter the number of its first tensor among all
-tensors given) and `grad_mode`, and gives an Outcome; it gives None where the rule does not know. No tensor
-is made.
+tensors given) and `grad_mode`, and gives an Outcome; it gives None where the rule does not know, and for
+arguments outside the domain in which it was verified, unless it is asked `_anywhere`. No tensor is made.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from passes.meta import meta_on_cpu
-from passes.outcome import New, Outcome, Same
+from passes.outcome import Outcome, Same
 from passes.rules import primitives
+from passes.rules.inside import domain_tests
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
+from passes.rules.made import made
+from passes.rules.primitives.views import view_if_any
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
+from passes.rules.shorten import shortened, viewed_once
 
 Evaluation = Callable[..., Outcome | None]
 
@@ -46,11 +50,13 @@ class Refused(Exception):
 
 NAMESPACE: Final[dict[str, Any]] = {
     **CONSTANTS,
-    "_New": New,
+    "_made": made,
     "_Same": Same,
     "_Outcome": Outcome,
     "_meta": meta_on_cpu,
     "_Refused": Refused,
+    "_view_if_any": view_if_any,
+    **{f"_{name}": each.function for name, each in PRIMITIVES.items()},
 }
 
 
@@ -63,16 +69,21 @@ class Compiled:
 
 
 def compiled(rule: Rule) -> Compiled:
-    source = "\n".join(lines_of(rule)) + "\n"
-    namespace = NAMESPACE | {f"_{name}": each.function for name, each in PRIMITIVES.items()}
+    names = [identifier(parameter) for parameter in rule.parameters]
+    tests, checks = domain_tests(rule, names)
+    source = shortened("\n".join(_lines(rule, names, tests)), rule) + "\n"
+    namespace = NAMESPACE | checks
     exec(compile(source, f"<rule of {rule.op}>", "exec"), namespace)  # its expressions were validated
     return Compiled(namespace["rule"], source)
 
 
-def lines_of(rule: Rule) -> Iterator[str]:
-    names = ", ".join(map(identifier, rule.parameters))
-    yield f"def rule({names}{', ' if names else ''}at, grad_mode):"
-    for line in [*_raising(rule.raises), *_written(rule), *_returned(rule)]:
+def _lines(rule: Rule, names: Sequence[str], tests: Sequence[str]) -> Iterator[str]:
+    yield f"def rule({', '.join([*names, 'at', 'grad_mode'])}, _anywhere=False):"
+    if tests:
+        yield f"{INDENT}if not _anywhere:"
+    for test in tests:
+        yield f"{INDENT}{INDENT}if not ({test}): return None"
+    for line in viewed_once([*_raising(rule.raises), *_written(rule), *_returned(rule)]):
         yield INDENT + line
 
 
@@ -102,6 +113,11 @@ def _decision(name: str, cases: Cases, answer: Callable[[str], str] = _python) -
     yield "else: return None" if cases else "return None"
 
 
+def _is_certain(cases: Cases) -> bool:
+    """Whether there is one answer, whatever the arguments are."""
+    return len(cases) == 1 and not cases[0].guard and cases[0].answer != UNKNOWN
+
+
 def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     """Statements that give `name` the New, Same or None (not written) that an output is.
 
@@ -112,7 +128,9 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     by_shape = any(_NAME_OF_SHAPE.search(case.guard) for case in output.alias)
     if by_shape:
         yield from _decision(LOCALS["shape"], output.shape)
-    yield from _decision("_alias", output.alias, repr)
+    asked = any("is_new" in case.guard for _, cases in output.questions() for case in cases)
+    if asked or not _is_certain(output.alias):
+        yield from _decision("_alias", output.alias, repr)
     for alias in sorted(aliases - {UNKNOWN} - set(made)):
         if len(aliases) > 1:
             yield f"if _alias == {alias!r}: {name} = {_same(alias)}"
@@ -124,57 +142,60 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
     if nested:
         yield f"if _alias in {tuple(made)!r}:"
     indent = INDENT if nested else ""
-    if any("is_new" in case.guard for _, cases in output.questions() for case in cases):
+    if asked:
         yield f"{indent}is_new = _alias == 'new'"
     place = _shared_place(output)
     if place:
         yield f"{indent}_place = {_python(place)}"
     views = old is None and made != ["new"]
-    if views:  # of a tensor that requires gradients, made without grad mode: it requires them, and has no history
+    tracked = "True"  # a view of a tensor that requires gradients does so without grad mode, and has no history then
+    if views and "new" in made:
+        tracked = "_tracked"
         yield f"{indent}_tracked = grad_mode or _alias != 'new'"
     for question, local in LOCALS.items():
         cases = getattr(output, question)
         if by_shape and question == "shape":
             continue
         if views and question == "requires_grad":
-            cases = tuple(Case(_tracked(case.guard), _tracked(case.answer)) for case in cases)
+            cases = tuple(Case(*(_tracked(text, tracked) for text in (case.guard, case.answer))) for case in cases)
         if place and cases == always(f"{place}.{question}"):
             yield f"{indent}{local} = _place.{question}"
             continue
         for line in _decision(local, cases):
+            yield indent + (line.replace(_python(place), "_place") if place else line)
+    for question, local in FLAGS.items():
+        for line in _decision(local, getattr(output, question)) if getattr(output, question) else ():
             yield indent + line
     facts = "shape, _stride, _dtype, _offset, _grad"
-    flags = "" if old is None else f", is_conj={old}.is_conj, is_neg={old}.is_neg"
-    for question, local in FLAGS.items():
-        if cases := getattr(output, question):
-            for line in _decision(local, cases):
-                yield indent + line
-            flags += f", {question}={local}"
     if old is not None:
         yield f"{indent}if not grad_mode: _grad = {old}.requires_grad"
         leaf = f"{old}.is_leaf if _grad == {old}.requires_grad else not _grad"
-    else:
-        leaf = "not (_grad and grad_mode)" if views else "not _grad"
-    meta = f"_meta({facts}, {leaf}{flags})"
-    if old is not None:
-        yield f"{indent}{name} = {meta}"
+        yield f"{indent}{name} = _meta({facts}, {leaf}, {old}.is_conj, {old}.is_neg)"
         return
-    yield from _by_memory(name, made, meta, indent)
+    leaf = "not (_grad and grad_mode)" if views else "not _grad"
+    flags = [local if getattr(output, question) else "False" for question, local in FLAGS.items()]
+    yield from _by_memory(name, made, f"{facts}, {leaf}", flags, indent)
 
 
-def _by_memory(name: str, made: Sequence[str], meta: str, indent: str) -> Iterator[str]:
-    """Statements that give `name` the New of a meta, with the tensor whose memory it has."""
+def _by_memory(name: str, made: Sequence[str], facts: str, flags: Sequence[str], indent: str) -> Iterator[str]:
+    """Statements that give `name` the New of these facts, with the tensor whose memory it has."""
     for number, alias in enumerate(made):
-        target = f"_New({meta}{', ' + _place(alias[5:]) if alias != 'new' else ''})"
+        more = ["None" if alias == "new" else _place(alias[5:]), *flags]
+        usual = ("None", "False", "False")
+        while more and more[-1] == usual[len(more) - 1]:
+            more.pop()
+        target = f"_made({', '.join([facts, *more])})"
         if len(made) == 1:
             yield f"{indent}{name} = {target}"
         else:
             yield f"{indent}{'if' if number == 0 else 'elif'} _alias == {alias!r}: {name} = {target}"
 
 
-def _tracked(expression: str) -> str:
-    """An expression of grad mode for a result that may be a view."""
-    return re.sub(r"\bgrad_mode\b", "_tracked", expression)
+def _tracked(expression: str, tracked: str) -> str:
+    """An expression of grad mode for a result that may be a view: where `tracked` has a value, that is asked for."""
+    if tracked == "True":
+        expression = expression.removeprefix("grad_mode and ")
+    return re.sub(r"\bgrad_mode\b", tracked, expression)
 
 
 def _shared_place(output: Output) -> str | None:
@@ -199,7 +220,8 @@ def _place(parameter: str) -> str:
 
 
 def _written(rule: Rule) -> Iterator[str]:
-    yield "_mutated = {}"
+    if rule.writes:
+        yield "_mutated = {}"
     for parameter, output in rule.writes.items():
         name = identifier(parameter)
         lists = "list" in rule.domain.kinds.get(parameter, ())
@@ -215,6 +237,7 @@ def _written(rule: Rule) -> Iterator[str]:
 
 def _returned(rule: Rule) -> Iterator[str]:
     many = [case for case in rule.form if MANY.fullmatch(case.answer)]
+    mutated = "_mutated" if rule.writes else "{}"
     if many:
         yield from _decision("_many", rule.form, _count)
         yield "_results = []"
@@ -222,10 +245,11 @@ def _returned(rule: Rule) -> Iterator[str]:
         for line in [*_tensor("_result", rule.outputs[0]), "_results.append(_result)"]:
             yield INDENT + line
         opening = {MANY.fullmatch(case.answer)["open"] for case in many}  # type: ignore[index]
-        yield f"return _Outcome({'_results' if opening == {'['} else 'tuple(_results)'}, _mutated)"
+        yield f"return _Outcome({'_results' if opening == {'['} else 'tuple(_results)'}, {mutated})"
         return
-    yield from _decision("_form", rule.form, repr)
     answers = sorted({case.answer for case in rule.form} - {UNKNOWN})
+    if not _is_certain(rule.form):
+        yield from _decision("_form", rule.form, repr)
     for answer in answers:
         indent = ""
         if len(answers) > 1:
@@ -236,7 +260,7 @@ def _returned(rule: Rule) -> Iterator[str]:
             for line in _tensor(f"_result_{number}", rule.outputs[number]):
                 yield indent + line
             structure = re.sub(rf"\btensor_{number}\b", f"_result_{number}", structure)
-        yield f"{indent}return _Outcome({structure}, _mutated)"
+        yield f"{indent}return _Outcome({structure}, {mutated})"
 
 
 def _count(answer: str) -> str:

@@ -6,7 +6,7 @@ which says the same and tells which one is outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import torch
@@ -29,6 +29,8 @@ CHOSEN: Final = (str, torch.dtype, torch.memory_format, torch.layout)  # of whic
 WHOLE: Final = frozenset((int, bool, torch.SymInt))
 NUMBERS: Final = frozenset((*WHOLE, float, complex, type(None)))
 TENSORS: Final = frozenset((TensorMeta, type(None)))
+ONLY_TENSORS: Final = frozenset(("tensor",))
+FLAGGED: Final = ("conj", "neg")  # kinds that let tensors with these bits in
 
 
 def kind_in_domain(value: Any) -> str:
@@ -36,55 +38,54 @@ def kind_in_domain(value: Any) -> str:
     name = EXACT_KINDS.get(type(value))
     if name is not None:
         return name
-    if isinstance(value, Wrapped):
-        return type(value.number).__name__
     if isinstance(value, tuple):
-        types = set(map(type, value))
-        if types <= WHOLE:
+        if WHOLE.issuperset(map(type, value)):
             return "ints"
-        if types <= TENSORS:
+        if TENSORS.issuperset(map(type, value)):
             return "list"
-        return "ints" if types <= NUMBERS else type(value).__name__
-    return type(value).__name__
+        return "ints" if NUMBERS.issuperset(map(type, value)) else type(value).__name__
+    return type(value.number if isinstance(value, Wrapped) else value).__name__
 
 
 def inside_of(rule: Rule) -> Callable[..., bool]:
     """A function of the rule's arguments, in their order: whether all are in its domain."""
     names = [f"a{number}" for number in range(len(rule.parameters))]
-    namespace: dict[str, Any] = {"Meta": TensorMeta, "CPU": CPU}
-    tests: list[str] = []
-    for name, parameter in zip(names, rule.parameters, strict=True):
-        namespace[f"exact_{name}"] = _exact_types(rule, parameter)
-        namespace[f"other_{name}"] = check_of(rule, parameter)
-        namespace[f"dtypes_{name}"] = _dtypes(rule.domain, parameter)
-        tests.append(_text(rule.domain, parameter, name))
-    source = f"def inside({', '.join(names)}):\n    return {' and '.join(tests) or 'True'}\n"
+    tests, namespace = domain_tests(rule, names)
+    source = f"def inside({', '.join(names)}):\n    return {' and '.join(f'({test})' for test in tests) or 'True'}\n"
     exec(source, namespace)  # of names that were made here, and numbers
     return namespace["inside"]
 
 
-def _text(domain: Domain, parameter: str, name: str) -> str:
-    kinds = frozenset(domain.kinds.get(parameter, ()))
-    other = f"(type({name}) in exact_{name} or other_{name}({name}))"
+def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """For each of the variables `names` the question whether it is in the domain, and what those questions name."""
+    namespace: dict[str, Any] = {"_Meta": TensorMeta, "_type": type, "_len": len}  # parameters may be called `type`
+    tests: list[str] = []
+    for number, (name, parameter) in enumerate(zip(names, rule.parameters, strict=True)):
+        kinds = frozenset(rule.domain.kinds.get(parameter, ()))
+        if "tensor" in kinds:
+            namespace[f"_dtypes_{number}"] = _dtypes(rule.domain, parameter)
+        if kinds != ONLY_TENSORS:
+            namespace[f"_check_{number}"] = check_of(rule, parameter)
+        if not kinds.isdisjoint(EXACT_KINDS.values()):
+            namespace[f"_types_{number}"] = _exact_types(rule, parameter)
+        tests.append(_text(kinds, rule.domain.ranks.get(parameter, ()), name, number))
+    return tests, namespace
+
+
+def _text(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -> str:
+    other = f"_check_{number}({name})"
+    if not kinds.isdisjoint(EXACT_KINDS.values()):
+        other = f"_type({name}) in _types_{number} or {other}"
     if "tensor" not in kinds:
         return other
-    tensor = _tensor_text(domain, parameter, name)
-    return tensor if kinds <= {"tensor", "conj", "neg"} else f"({tensor} if type({name}) is Meta else {other})"
-
-
-def _tensor_text(domain: Domain, parameter: str, name: str) -> str:
-    kinds, ranks = domain.kinds[parameter], domain.ranks.get(parameter, ())
-    flags = [f"not {name}.is_{flag}" for flag in ("conj", "neg") if flag not in kinds]
-    tests = [
-        f"type({name}) is Meta",
-        f"{name}.dtype in dtypes_{name}",
-        f"{min(ranks, default=0)} <= len({name}.shape) <= {max(ranks, default=-1)}",
-        f"{name}.stride is not None",
-        f"({name}.device is CPU or {name}.device == CPU)",
-        f"not {name}.is_inference",
-        *flags,
-    ]
-    return f"({' and '.join(tests)})"
+    least, most = min(ranks, default=0), max(ranks, default=-1)
+    sized = f"_len({name}.shape) == {most}" if least == most else f"{least} <= _len({name}.shape) <= {most}"
+    tensor = f"{name}.plain and {name}.dtype in _dtypes_{number} and {sized}"
+    if kinds == ONLY_TENSORS:
+        return f"_type({name}) is _Meta and {tensor}"
+    if kinds.isdisjoint(FLAGGED):
+        return f"{tensor} if _type({name}) is _Meta else {other}"
+    return f"_type({name}) is _Meta and {tensor} or {other}"  # what is not plain may be inside, too
 
 
 def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:
@@ -113,13 +114,13 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     conjugates, negatives = "conj" in kinds, "neg" in kinds
     choices = choices_of(rule, parameter)
     devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
-    tensors = "tensor" in kinds
+    tensors, whole, lists = "tensor" in kinds, "ints" in kinds, "list" in kinds
 
     def tensor(meta: TensorMeta) -> bool:
-        return (
-            meta.dtype in dtypes
-            and least <= len(meta.shape) <= most
-            and meta.stride is not None
+        if meta.dtype not in dtypes or not least <= len(meta.shape) <= most:
+            return False
+        return meta.plain or (
+            meta.stride is not None
             and meta.device == CPU
             and not meta.is_inference
             and (conjugates or not meta.is_conj)
@@ -127,13 +128,25 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
         )
 
     def check(value: Any) -> bool:
+        if whole and isinstance(value, tuple):
+            for part in value:
+                if type(part) not in WHOLE:
+                    break
+            else:  # most are such
+                return True
+        if lists and isinstance(value, tuple):
+            for part in value:
+                if type(part) is not TensorMeta or not tensor(part):
+                    break
+            else:
+                return True
         if type(value) is TensorMeta:
             return tensors and tensor(value)
         if type(value) is torch.device:
             return value.type == "cpu" and devices
         kind = kind_in_domain(value)
         if kind not in kinds:
-            return kind == "ints" and value == () and "list" in kinds
+            return False
         if kind == "list":
             return all(part is None or tensor(part) for part in value)
         if choices and isinstance(value, CHOSEN):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import torch
@@ -93,12 +94,21 @@ CONSTANTS: Final[dict[str, Any]] = {
 CONSTANT_NAMES: Final = {found: name for name, found in sorted(CONSTANTS.items(), key=lambda pair: -len(pair[0]))}
 
 
-def checked(text: str, names: frozenset[str]) -> ast.expr:
-    """The syntax tree of an expression over `names`. Raises RuleError for what is not of the language."""
+def check(text: str, names: frozenset[str]) -> None:
+    """Raise RuleError, naming what is wrong, unless `text` is an expression of the language over `names`."""
+    unknown = names_in(text) - names
+    if unknown:
+        raise RuleError(f"{text!r}: nothing is called {min(unknown)!r}")
+
+
+@lru_cache(maxsize=1 << 12)  # rules say the same of many operators
+def names_in(text: str) -> frozenset[str]:
+    """The names that an expression has to be given. Raises RuleError for what is not of the language."""
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
         raise RuleError(f"{text!r} is no expression: {error.msg}") from error
+    names: set[str] = set()
     for node in ast.walk(tree):
         if not isinstance(node, NODES):
             raise RuleError(f"{text!r}: {type(node).__name__} is not of the language of rules")
@@ -106,9 +116,9 @@ def checked(text: str, names: frozenset[str]) -> ast.expr:
             raise RuleError(f"{text!r}: {node.attr!r} is no fact of a tensor; these are {sorted(FACTS)}")
         if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES):
             raise RuleError(f"{text!r}: {ast.unparse(node.func)!r} is no primitive")
-        if isinstance(node, ast.Name) and node.id not in names and node.id not in (*PRIMITIVES, *CONSTANTS):
-            raise RuleError(f"{text!r}: nothing is called {node.id!r}")
-    return tree.body
+        if isinstance(node, ast.Name) and node.id not in PRIMITIVES and node.id not in CONSTANTS:
+            names.add(node.id)
+    return frozenset(names)
 
 
 def written(value: Any) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from passes.rules.language import PRIMITIVES, READ, RuleError, checked
+from passes.rules.language import PRIMITIVES, READ, RuleError, check
 
 VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
 UNKNOWN: Final = "unknown"
@@ -217,9 +217,9 @@ def validate(rule: Rule) -> None:
     for question, cases in rule.decisions():
         for case in cases:
             if case.guard:
-                checked(case.guard, names)
+                check(case.guard, names)
             if case.answer != UNKNOWN and question.rpartition(" ")[2] not in WORDS:
-                checked(case.answer, names)
+                check(case.answer, names)
 
 
 def reads(rule: Rule, parameter: str) -> bool:

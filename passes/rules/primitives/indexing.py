@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import EllipsisType, NoneType
+from typing import Any, Final
 
 import torch
 
@@ -14,9 +15,11 @@ from passes.meta import TensorMeta
 from passes.outcome import SliceArg
 from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.iterator import broadcast, iterated
-from passes.rules.primitives.views import Strided, fresh, select, slice_, unsqueeze, view
+from passes.rules.primitives.views import Strided, fresh, selected, sliced, view
 
 Ints = tuple[Any, ...]
+BASIC: Final = frozenset((NoneType, EllipsisType, SliceArg, torch.SymInt, int))  # types of indices that make views
+MASKS: Final = (torch.bool, torch.uint8)
 
 
 @primitive("Strided, Tensors -> Strided")
@@ -26,7 +29,7 @@ def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
     given = [(dim, index) for dim, index in enumerate(indices) if index is not None]
     if not given or len(indices) > rank or any(not isinstance(index, TensorMeta) for _, index in given):
         undefined("no indices")
-    if any(index.dtype in (torch.bool, torch.uint8) for _, index in given):
+    if any(index.dtype in MASKS for _, index in given):
         undefined("a mask decides the shape")
     shape = broadcast(*(index for _, index in given))
     dims = [dim for dim, _ in given]
@@ -67,42 +70,52 @@ def item(tensor: Any, key: Any) -> Strided:
     tensors index what is left.
     """
     parts = key if type(key) is tuple else (key,)
-    used = sum(part is not None and part is not ... for part in parts)
-    view: Any = tensor
+    used = len(parts) - sum([part is None or part is ... for part in parts])
+    if used > len(tensor.shape):
+        undefined("more indices than dimensions")
+    shape, stride, offset = list(tensor.shape), list(tensor.stride), tensor.storage_offset
     dim = 0
     indices: list[Any] = []
     for part in parts:
-        if part is ...:
+        if isinstance(part, SliceArg):
+            first, last, step = part
+            if first is not None or last is not None or step is not None:
+                if TensorMeta in map(type, part):
+                    undefined("a tensor decides where to slice")
+                step = 1 if step is None else step
+                if step <= 0:
+                    undefined("cannot be sliced")
+                start, shape[dim] = sliced(shape[dim], first, last, step)
+                offset, stride[dim] = offset + start * stride[dim], stride[dim] * step
+        elif part is ...:
             skipped = len(tensor.shape) - used
             dim += skipped
             indices += [None] * skipped
+            continue
         elif part is None:
-            view, dim = unsqueeze(view, dim), dim + 1
-            indices.append(None)
-        elif isinstance(part, SliceArg):
-            if any(isinstance(bound, TensorMeta) for bound in part):
-                undefined("a tensor decides where to slice")
-            view = slice_(view, dim, part.start, part.stop, 1 if part.step is None else part.step)
-            dim += 1
-            indices.append(None)
+            if dim > len(shape):
+                undefined("no such dimension")
+            stride.insert(dim, shape[dim] * stride[dim] if dim < len(shape) else 1)
+            shape.insert(dim, 1)
         elif isinstance(part, bool):
             undefined("a truth value among indices")
         elif isinstance(part, int | torch.SymInt):
-            view = select(view, dim, part)
+            offset = offset + selected(shape.pop(dim), part) * stride.pop(dim)
+            continue
         else:
             indices.append(_index(part))
             dim += 1
-    if used > len(tensor.shape):
-        undefined("more indices than dimensions")
-    if all(index is None for index in indices):
-        return Strided(tuple(view.shape), tuple(view.stride), view.storage_offset)
-    return indexed(view, indices)
+            continue
+        indices.append(None)
+        dim += 1
+    view = Strided(tuple(shape), tuple(stride), offset)
+    return view if all(index is None for index in indices) else indexed(view, indices)
 
 
 def _index(part: Any) -> TensorMeta:
     """A tensor among indices, or the one that torch makes of a list of integers."""
     if isinstance(part, TensorMeta):
-        if not part.shape and part.dtype not in (torch.bool, torch.uint8):
+        if not part.shape and part.dtype not in MASKS:
             undefined("a number in a tensor decides which part is selected")
         return part
     if isinstance(part, tuple) and part and all(type(number) is int for number in part):
@@ -113,17 +126,13 @@ def _index(part: Any) -> TensorMeta:
 @primitive("Key -> Bool")
 def is_basic(key: Any) -> bool:
     """Whether tensor[key] is a view: no tensors or lists among the indices."""
-    parts = key if type(key) is tuple else (key,)
-    return all(
-        part is None or part is ... or isinstance(part, SliceArg | torch.SymInt) or type(part) is int for part in parts
-    )
+    return BASIC.issuperset(map(type, key if type(key) is tuple else (key,)))
 
 
 @primitive("Key -> Bool")
 def is_masked(key: Any) -> bool:
     """Whether truth values, which decide the shape, are among the indices."""
-    parts = key if type(key) is tuple else (key,)
-    return any(
-        isinstance(part, bool) or (isinstance(part, TensorMeta) and part.dtype in (torch.bool, torch.uint8))
-        for part in parts
-    )
+    for part in key if type(key) is tuple else (key,):
+        if type(part) is bool or (type(part) is TensorMeta and part.dtype in MASKS):
+            return True
+    return False

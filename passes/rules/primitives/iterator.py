@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 
 from passes.meta import TensorMeta
 from passes.outcome import ListArg
-from passes.record.values import Wrapped
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.layouts import (
     CHANNELS_LAST,
@@ -23,55 +22,54 @@ from passes.rules.primitives.layouts import (
     like_channels_last,
     ordered,
     preserved,
-    sorted_loosely,
 )
 from passes.rules.primitives.shapes import broadcast_shapes
 
-PLAIN: Final = frozenset((int, float, bool, complex, Wrapped))  # numbers in the place of tensors
+LISTS: Final = (tuple, ListArg)
 
 
 def flat(operands: Sequence[Any]) -> Sequence[Any]:
     """Operands, with those in lists among them."""
-    if not any(type(operand) in (tuple, ListArg) for operand in operands):
-        return operands
-    return [part for operand in operands for part in (operand if type(operand) in (tuple, ListArg) else (operand,))]
-
-
-def shape_of(operand: Any) -> Ints:
-    if isinstance(operand, TensorMeta):
-        return operand.shape
-    return getattr(operand, "shape", ())
+    for operand in operands:
+        if type(operand) in LISTS:
+            return [part for one in operands for part in (one if type(one) in LISTS else (one,))]
+    return operands
 
 
 @primitive("*Operand -> Ints")
 def broadcast(*operands: Any) -> Ints:
     """Shape that all operands broadcast to, aligned at the last dimension (NumPy's general broadcasting rules)."""
-    if len(operands) == 2 and type(operands[0]) is TensorMeta:
-        left, right = operands
-        if type(right) in PLAIN or (type(right) is TensorMeta and right.shape == left.shape):
-            return left.shape
-    shapes = [shape_of(operand) for operand in flat(operands)]
-    if not shapes:
-        undefined("no operands")
-    result = shapes[0]
-    for shape in shapes[1:]:
-        if shape is not result and shape != result:
+    result = None
+    for operand in flat(operands):
+        shape = operand.shape if type(operand) is TensorMeta else getattr(operand, "shape", ())
+        if result is None:
+            result = shape
+        elif shape is not result and shape != result:
             result = broadcast_shapes(result, shape)
-    return tuple(result)
+    return undefined("no operands") if result is None else tuple(result)
 
 
 @primitive("Ints, *Operand -> Strides")
 def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     """Strides of an output that TensorIterator allocates for these operands."""
-    if _plainly_contiguous(shape, operands) or _all_row_major(shape, operands):
+    return iterated_over(shape, operands)
+
+
+def iterated_over(shape: Sequence[Any], operands: Sequence[Any]) -> Ints:
+    if _plainly_contiguous(shape, operands):
         return contiguous(shape)
-    tensors = [operand for operand in flat(operands) if operand is not None]
-    metas = [operand for operand in tensors if getattr(operand, "stride", None) is not None]
+    numbers = False
+    metas: list[Any] = []
+    for operand in flat(operands):
+        if type(operand) is TensorMeta or getattr(operand, "stride", None) is not None:
+            metas.append(operand)
+        elif operand is not None:
+            numbers = True
     if not metas:
         return contiguous(shape)
-    if len(metas) == len(tensors) or not shape:
+    if not numbers or not shape:
         first = metas[0].shape
-        if all(meta.shape == first for meta in metas):
+        if len(metas) == 1 or all(meta.shape == first for meta in metas):
             fast = _fast_setup(shape, metas)
             if fast is not None:
                 return fast
@@ -80,69 +78,78 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     rank = len(shape)
     if rank < 2:
         return contiguous(shape)
-    broadcasting = [_strides(meta, shape) for meta in metas]
-
-    def compare(left: int, right: int) -> int:
-        for strides in broadcasting:
-            one, other = strides[left], strides[right]
-            if one == 0 or other == 0:
-                continue
-            if one != other:
-                return -1 if one < other else 1
-            if shape[left] > shape[right]:
-                return 1
-        return 0
-
     start = list(range(rank))[::-1]
-    order = sorted_loosely(start[:], compare)
+    order = _sorted(start, shape, [_strides(meta, shape) for meta in metas])
     return contiguous(shape) if order == start else ordered(shape, order, empty_counts=True)
 
 
 def _plainly_contiguous(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
-    """Whether the operands are row-major tensors of this shape with the same strides, or one of them and numbers.
+    """Whether the operands are row-major tensors, or numbers, of which the result is row-major without a question.
 
-    By far the most calls are such; what is found out here would be found below as well.
+    By far the most calls are such; what is found out here would be found below as well. Where no size of the
+    result is 0 or 1, any two dimensions of one operand compare as they lie, whatever they broadcast to, so nothing
+    is to be sorted. Else they are to have this shape and the same strides, or to be one of them and numbers.
     """
-    first = operands[0] if operands else None
-    if type(first) is not TensorMeta or first.symbolic or first.stride is None or first.shape != shape:
-        return False
-    tensors, others = 1, 0
-    for operand in operands[1:]:
+    first: Any = None
+    alike, tensors = True, 0
+    for operand in operands:
         if type(operand) is TensorMeta:
-            if operand is not first and (operand.shape != shape or operand.stride != first.stride):
+            if not operand.contiguous:
                 return False
+            if first is None:
+                first = operand
+            elif operand is not first and (operand.shape != first.shape or operand.stride != first.stride):
+                alike = False
             tensors += 1
         elif isinstance(operand, tuple):
             return False
-        elif operand is not None:
-            others += 1
-    if others:  # what has no dimensions keeps TensorIterator from its short cut, which overlooks sizes 0 and 1
-        return tensors == 1 and 0 not in shape and first.stride == contiguous(shape)
-    return is_contiguous(first)
+    if 0 not in shape and 1 not in shape:
+        return True
+    if not alike or first is None or first is not operands[0] or first.shape != shape:
+        return False
+    if tensors + operands.count(None) == len(operands):
+        return True
+    # What has no dimensions keeps TensorIterator from its short cut, which overlooks sizes 0 and 1.
+    return tensors == 1 and 0 not in shape and first.stride == contiguous(shape)
 
 
-def _all_row_major(shape: Sequence[Any], operands: Sequence[Any]) -> bool:
-    """Whether all operands are row-major, whatever they broadcast to, and no size of the result is 0 or 1.
+def _sorted(start: Sequence[int], shape: Sequence[Any], operands: Sequence[Ints]) -> list[int]:
+    """TensorIterator's order of dimensions, innermost first, for the strides of its operands (reorder_dimensions).
 
-    Any two dimensions of one then compare as they lie, so nothing is to be sorted.
+    An insertion sort, as in `sorted_loosely`, whose comparisons may be ambiguous.
     """
-    for operand in operands:
-        if type(operand) is TensorMeta:
-            if operand.symbolic or operand.stride is None or not is_contiguous(operand):
-                return False
-        elif isinstance(operand, tuple):
-            return False
-    return 0 not in shape and 1 not in shape
+    order = list(start)
+    for place in range(1, len(order)):
+        for earlier in range(place - 1, -1, -1):
+            left, right = order[earlier], order[place]
+            for strides in operands:
+                one, other = strides[left], strides[right]
+                if one == 0 or other == 0:
+                    continue
+                if one != other:
+                    swapped = not one < other
+                    break
+                if shape[left] > shape[right]:
+                    swapped = True
+                    break
+            else:
+                continue
+            if not swapped:
+                break
+            order[earlier], order[place] = right, left
+            place = earlier
+    return order
 
 
 def _fast_setup(shape: Sequence[Any], metas: Sequence[Any]) -> Ints | None:
     """What TensorIterator::compute_fast_setup_type finds for operands of one shape."""
-    if all(map(is_contiguous, metas)):
+    first = metas[0]
+    if is_contiguous(first) and all(map(is_contiguous, metas)):
         return contiguous(shape)
-    if all(len(meta.shape) == 4 and is_channels_last(meta) for meta in metas):
+    if len(first.shape) == 4 and is_channels_last(first) and all(map(is_channels_last, metas)):
         return ordered(shape, (1, 3, 2, 0), empty_counts=True)
-    strides = metas[0].stride
-    if all(meta.stride == strides for meta in metas) and is_dense(metas[0]):
+    strides = first.stride
+    if (len(metas) == 1 or all(meta.stride == strides for meta in metas)) and is_dense(first):
         return tuple(strides)
     return None
 
@@ -152,11 +159,11 @@ def _strides(meta: Any, shape: Sequence[Any]) -> Ints:
     missing = len(shape) - len(meta.shape)
     if missing < 0:
         undefined("an operand has more dimensions than the result")
-    own = (
+    own = [
         0 if size == 1 and wanted != 1 else stride
         for size, stride, wanted in zip(meta.shape, meta.stride, shape[missing:], strict=True)
-    )
-    return (0,) * missing + tuple(own)
+    ]
+    return (*(0,) * missing, *own) if missing else tuple(own)
 
 
 @primitive("Ints, Tensors -> Strides")
@@ -170,11 +177,17 @@ def joined_strides(shape: Sequence[Any], tensors: Sequence[Any]) -> Ints:
 @primitive("Ints, Dtype, *Operand -> Strides")
 def iterated_as(shape: Sequence[Any], dtype: Any, *operands: Any) -> Ints:
     """As `iterated`, where operands of another type are first copied into `dtype`, which keeps only their order."""
+    given = flat(operands)
+    for operand in given:
+        if type(operand) is TensorMeta and operand.dtype is not dtype:
+            break
+    else:
+        return iterated_over(shape, given)
     copied = [
-        laid_out_like(operand) if isinstance(operand, TensorMeta) and operand.dtype is not dtype else operand
-        for operand in flat(operands)
+        laid_out_like(operand) if type(operand) is TensorMeta and operand.dtype is not dtype else operand
+        for operand in given
     ]
-    return iterated(shape, *copied)
+    return iterated_over(shape, copied)
 
 
 @primitive("Tensor -> Operand")

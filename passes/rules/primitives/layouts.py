@@ -7,11 +7,11 @@ Everything follows c10/core (MemoryFormat.h, Contiguity.h) to the letter, ties o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import torch
 
+from passes.meta import TensorMeta, has_row_major
 from passes.rules.language import primitive, undefined
 
 Ints = tuple[Any, ...]
@@ -20,16 +20,34 @@ Ints = tuple[Any, ...]
 CHANNELS_LAST: Final = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
 
 
+_row_major: Final[dict[Sequence[Any], Ints]] = {}  # layers that are alike ask again and again
+MOST_KNOWN: Final = 1 << 12
+
+
 @primitive("Ints -> Strides")
 def contiguous(shape: Sequence[Any]) -> Ints:
     """Row-major strides; a size 0 counts as 1."""
     try:
-        return _contiguous(shape)
+        return _row_major[shape]
+    except KeyError:
+        if len(_row_major) >= MOST_KNOWN:
+            _row_major.clear()
+        found = _row_major[shape] = _contiguous(shape)
+        return found
     except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
-        return _contiguous.__wrapped__(shape)
+        return _contiguous(shape)
 
 
-@lru_cache(maxsize=1 << 12)  # layers that are alike ask again and again
+def is_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether strides are those of `contiguous`, where no size is a symbol: a quick answer that is often enough."""
+    try:
+        return strides == _row_major[shape]
+    except KeyError:
+        return strides == contiguous(shape)
+    except TypeError:
+        return False
+
+
 def _contiguous(shape: Sequence[Any]) -> Ints:
     strides: list[Any] = []
     step: Any = 1
@@ -39,14 +57,6 @@ def _contiguous(shape: Sequence[Any]) -> Ints:
             step = step * (size if size > 1 else 1)
     strides.reverse()
     return tuple(strides)
-
-
-def is_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
-    """Whether strides are those of `contiguous`, where no size is a symbol: a quick answer that is often enough."""
-    try:
-        return strides == _contiguous(shape)
-    except TypeError:
-        return False
 
 
 def ordered(shape: Sequence[Any], innermost_first: Sequence[int], empty_counts: bool = False) -> Ints:
@@ -91,16 +101,10 @@ def permuted(shape: Sequence[Any], outermost_first: Sequence[int]) -> Ints:
 @primitive("Strided -> Bool")
 def is_contiguous(tensor: Any) -> bool:
     """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""
-    shape, strides = tensor.shape, tensor.stride
-    if is_row_major(shape, strides):
-        return True
-    expected: Any = 1
-    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size != 1:
-            if stride != expected:
-                return 0 in shape
-            expected = expected * size
-    return True
+    if type(tensor) is TensorMeta and tensor.contiguous is not None:
+        return tensor.contiguous
+    strides: Any = tensor.stride
+    return has_row_major(tensor.shape, strides)
 
 
 @primitive("Strided -> Bool")
@@ -109,11 +113,12 @@ def is_channels_last(tensor: Any) -> bool:
     order = CHANNELS_LAST.get(len(tensor.shape))
     if order is None:
         return False
+    shape, strides = tensor.shape, tensor.stride
     expected: Any = 1
     for dim in order:
-        size = tensor.shape[dim]
+        size = shape[dim]
         if size != 1:
-            if tensor.stride[dim] != expected:
+            if strides[dim] != expected:
                 return False
             expected = expected * size
     return True
@@ -141,13 +146,16 @@ def like_channels_last(tensor: Any) -> bool:
 @primitive("Strided -> Bool")
 def is_dense(tensor: Any) -> bool:
     """is_non_overlapping_and_dense: some permutation of the dimensions is contiguous."""
-    if is_contiguous(tensor) or is_channels_last(tensor):
+    if is_contiguous(tensor):
         return True
     shape, strides = tensor.shape, tensor.stride
-    if len(shape) == 1:
-        return bool(shape[0] < 2 or strides[0] == 1)
+    if type(tensor) is not TensorMeta or tensor.symbolic:  # of symbols these ask less than sorting them does
+        if is_channels_last(tensor):
+            return True
+        if len(shape) == 1:
+            return bool(shape[0] < 2 or strides[0] == 1)
     expected: Any = 1
-    for dim in sorted((dim for dim in range(len(shape)) if shape[dim] >= 2), key=lambda dim: strides[dim]):
+    for dim in sorted([dim for dim, size in enumerate(shape) if size >= 2], key=strides.__getitem__):
         if strides[dim] != expected:
             return False
         expected = expected * shape[dim]

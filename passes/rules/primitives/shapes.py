@@ -22,6 +22,14 @@ def wrapped(dim: Any, rank: int) -> int:
     return dim % rank
 
 
+def permutation(dims: Sequence[Any], rank: int) -> list[int]:
+    """All dimensions in another order, as numbers from 0."""
+    order = [dim if type(dim) is int and 0 <= dim < rank else wrapped(dim, rank) for dim in dims]
+    if sorted(order) != list(range(rank)):
+        undefined("not a permutation")
+    return order
+
+
 def dims_of(dims: Any, rank: int) -> set[int]:
     """Dimensions from one, several or none."""
     if isinstance(dims, int):
@@ -85,11 +93,12 @@ def literal(shape: Sequence[Any], sizes: Any) -> Ints:
         if math.prod(wanted) != math.prod(shape):
             undefined("another number of elements")
         return tuple(wanted)
-    rest = math.prod(size for size in wanted if size != -1)
-    count = math.prod(shape)
+    place = wanted.index(-1)
+    wanted[place] = 1
+    rest, count = math.prod(wanted), math.prod(shape)
     if rest == 0 or count % rest:
         undefined("-1 cannot be told")
-    wanted[wanted.index(-1)] = count // rest
+    wanted[place] = count // rest
     return tuple(wanted)
 
 
@@ -173,7 +182,7 @@ def broadcast_shapes(left: Ints, right: Ints) -> Ints:
         other = left[missing + index]
         if other == 1:
             sizes[missing + index] = size
-        elif size not in (1, other):
+        elif not (size == 1 or size == other):
             undefined("sizes do not broadcast")
     return tuple(sizes)
 
@@ -237,10 +246,7 @@ def singletons(shape: Sequence[Any]) -> Ints:
 
 @primitive("Ints, Ints -> Ints")
 def reordered(shape: Sequence[Any], dims: Sequence[Any]) -> Ints:
-    order = [wrapped(dim, len(shape)) for dim in dims]
-    if sorted(order) != list(range(len(shape))):
-        undefined("not a permutation")
-    return tuple(shape[dim] for dim in order)
+    return tuple([shape[dim] for dim in permutation(dims, len(shape))])
 
 
 @primitive("Ints -> Int")

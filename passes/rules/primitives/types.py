@@ -19,26 +19,41 @@ TO_COMPLEX: Final = {
 }
 TO_REAL: Final = {torch.complex32: torch.float16, torch.complex64: torch.float32, torch.complex128: torch.float64}
 KIND_OF_NUMBER: Final = {bool: 0, int: 1, float: 2, complex: 3}
+
+
+def kind(dtype: torch.dtype) -> int:
+    """0 for bool, 1 for integers, 2 for floats, 3 for complex numbers."""
+    if dtype.is_complex:
+        return 3
+    return 2 if dtype.is_floating_point else int(dtype is not torch.bool)
+
+
+KINDS: Final = {dtype: kind(dtype) for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 SMALL: Final = (torch.float16, torch.bfloat16)
 
 
 @primitive("*Operand -> Dtype")
-def promoted(*operands: Any) -> torch.dtype:
+def promoted(*given: Any) -> torch.dtype:
     """Type that the operands have together: tensors with dimensions first, then those without, then numbers.
 
     A lower kind (bool, integer, float, complex) never changes a higher one (torch.result_type).
     """
-    if len(operands) == 2 and type(operands[0]) is TensorMeta:
-        left, right = operands
-        if type(right) is TensorMeta:
-            if left.dtype is right.dtype:
-                return left.dtype
-        elif KIND_OF_NUMBER.get(type(right.number if type(right) is Wrapped else right), 4) <= kind(left.dtype):
-            return left.dtype
+    operands = flat(given)
+    first = operands[0] if operands else None
+    if type(first) is TensorMeta:
+        dtype = first.dtype
+        for other in operands[1:]:
+            if type(other) is TensorMeta:
+                if other.dtype is not dtype:
+                    break
+            elif KIND_OF_NUMBER.get(type(other.number if type(other) is Wrapped else other), 4) > KINDS[dtype]:
+                break
+        else:  # most calls are such
+            return dtype
     with_dims: torch.dtype | None = None
     without: torch.dtype | None = None
     number: torch.dtype | None = None
-    for operand in flat(operands):
+    for operand in operands:
         if isinstance(operand, TensorMeta):
             if operand.shape:
                 with_dims = operand.dtype if with_dims is None else _promote(with_dims, operand.dtype)
@@ -62,16 +77,9 @@ def _combined(higher: torch.dtype | None, lower: torch.dtype | None) -> Any:
         return higher
     if higher.is_floating_point:
         return TO_COMPLEX[higher] if lower.is_complex else higher
-    if higher is torch.bool or kind(lower) >= 2:
+    if higher is torch.bool or KINDS[lower] >= 2:
         return torch.promote_types(higher, lower)
     return higher
-
-
-def kind(dtype: torch.dtype) -> int:
-    """0 for bool, 1 for integers, 2 for floats, 3 for complex numbers."""
-    if dtype.is_complex:
-        return 3
-    return 2 if dtype.is_floating_point else int(dtype is not torch.bool)
 
 
 def dtype_of_number(operand: Any) -> torch.dtype:
@@ -100,13 +108,13 @@ def promoted_alike(*tensors: Any) -> torch.dtype:
 @primitive("Dtype -> Dtype")
 def floating(dtype: torch.dtype) -> torch.dtype:
     """The type itself if it has fractions, else the default one."""
-    return torch.get_default_dtype() if kind(dtype) < 2 else dtype
+    return torch.get_default_dtype() if KINDS[dtype] < 2 else dtype
 
 
 @primitive("Dtype -> Dtype")
 def summed(dtype: torch.dtype) -> torch.dtype:
     """int64 for integers and truth values, as sums have it."""
-    return torch.int64 if kind(dtype) < 2 else dtype
+    return torch.int64 if KINDS[dtype] < 2 else dtype
 
 
 @primitive("Dtype -> Dtype")
@@ -138,7 +146,7 @@ def is_complex(dtype: torch.dtype) -> bool:
 @primitive("Dtype -> Bool")
 def is_integral(dtype: torch.dtype) -> bool:
     """An integer type, bool included."""
-    return kind(dtype) < 2
+    return KINDS[dtype] < 2
 
 
 @primitive("Dtype -> Bool")

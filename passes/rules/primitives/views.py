@@ -13,7 +13,7 @@ import torch
 
 from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.layouts import contiguous, is_row_major
-from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, wrapped
+from passes.rules.primitives.shapes import dims_of, expanded, literal, padded, permutation, wrapped
 
 Ints = tuple[Any, ...]
 
@@ -51,19 +51,16 @@ def laid_out(shape: Sequence[Any], strides: Sequence[Any]) -> Strided:
 
 @primitive("Strided, Ints -> Strided")
 def permute(tensor: Any, dims: Sequence[Any]) -> Strided:
-    rank = len(tensor.shape)
-    order = [wrapped(dim, rank) for dim in dims]
-    if sorted(order) != list(range(rank)):
-        undefined("not a permutation")
-    return Strided(
-        tuple(tensor.shape[dim] for dim in order), tuple(tensor.stride[dim] for dim in order), tensor.storage_offset
-    )
+    shape, stride = tensor.shape, tensor.stride
+    order = permutation(dims, len(shape))
+    return Strided(tuple([shape[dim] for dim in order]), tuple([stride[dim] for dim in order]), tensor.storage_offset)
 
 
 @primitive("Strided, Int, Int -> Strided")
 def transpose(tensor: Any, dim0: Any, dim1: Any) -> Strided:
     rank = len(tensor.shape)
-    left, right = wrapped(dim0, rank), wrapped(dim1, rank)
+    left = dim0 if type(dim0) is int and 0 <= dim0 < rank else wrapped(dim0, rank)
+    right = dim1 if type(dim1) is int and 0 <= dim1 < rank else wrapped(dim1, rank)
     if not rank:
         return Strided((), (), tensor.storage_offset)
     shape, stride = list(tensor.shape), list(tensor.stride)
@@ -104,11 +101,12 @@ def unsqueeze(tensor: Any, dim: Any) -> Strided:
 @primitive("Strided, Dims -> Strided")
 def squeeze(tensor: Any, dims: Any) -> Strided:
     """Without those of `dims` whose size is 1."""
-    chosen = dims_of(dims, len(tensor.shape))
-    kept = [dim for dim, size in enumerate(tensor.shape) if dim not in chosen or size != 1]
-    return Strided(
-        tuple(tensor.shape[dim] for dim in kept), tuple(tensor.stride[dim] for dim in kept), tensor.storage_offset
-    )
+    shape, stride = tensor.shape, tensor.stride
+    chosen = dims_of(dims, len(shape))
+    if chosen:
+        kept = [dim for dim, size in enumerate(shape) if dim not in chosen or size != 1]
+        shape, stride = tuple([shape[dim] for dim in kept]), tuple([stride[dim] for dim in kept])
+    return Strided(tuple(shape), tuple(stride), tensor.storage_offset)
 
 
 @primitive("Strided -> Strided")
@@ -122,13 +120,17 @@ def select(tensor: Any, dim: Any, index: Any) -> Strided:
     if not tensor.shape:
         undefined("nothing to select from")
     dim = wrapped(dim, len(tensor.shape))
-    size = tensor.shape[dim]
-    if not -size <= index < size:
-        undefined("no such index")
-    offset = tensor.storage_offset + (index + size if index < 0 else index) * tensor.stride[dim]
+    offset = tensor.storage_offset + selected(tensor.shape[dim], index) * tensor.stride[dim]
     return Strided(
         (*tensor.shape[:dim], *tensor.shape[dim + 1 :]), (*tensor.stride[:dim], *tensor.stride[dim + 1 :]), offset
     )
+
+
+def selected(size: Any, index: Any) -> Any:
+    """The place of an index, which may count from the last, in a dimension of this size."""
+    if not -size <= index < size:
+        undefined("no such index")
+    return index + size if index < 0 else index
 
 
 @primitive("Strided, Int, Int?, Int?, Int -> Strided")
@@ -137,10 +139,14 @@ def slice_(tensor: Any, dim: Any, start: Any, end: Any, step: Any) -> Strided:
     if not tensor.shape or step <= 0:
         undefined("cannot be sliced")
     dim = wrapped(dim, len(tensor.shape))
-    size = tensor.shape[dim]
-    start, end = _clamped(0 if start is None else start, size), _clamped(size if end is None else end, size)
-    length = (end - start + step - 1) // step if end > start else 0
+    start, length = sliced(tensor.shape[dim], start, end, step)
     return _with(tensor, dim, length, tensor.stride[dim] * step, start * tensor.stride[dim])
+
+
+def sliced(size: Any, start: Any, end: Any, step: Any) -> tuple[Any, Any]:
+    """Where `start:end:step` begins in a dimension of this size, and how many elements it has there."""
+    start, end = 0 if start is None else _clamped(start, size), size if end is None else _clamped(end, size)
+    return start, (end - start + step - 1) // step if end > start else 0
 
 
 def _clamped(index: Any, size: Any) -> Any:
@@ -151,11 +157,9 @@ def _clamped(index: Any, size: Any) -> Any:
 
 
 def _with(tensor: Any, dim: int, size: Any, step: Any, moved: Any) -> Strided:
-    return Strided(
-        (*tensor.shape[:dim], size, *tensor.shape[dim + 1 :]),
-        (*tensor.stride[:dim], step, *tensor.stride[dim + 1 :]),
-        tensor.storage_offset + moved,
-    )
+    shape, stride = list(tensor.shape), list(tensor.stride)
+    shape[dim], stride[dim] = size, step
+    return Strided(tuple(shape), tuple(stride), tensor.storage_offset + moved)
 
 
 @primitive("Strided, Int, Int, Int -> Strided")
@@ -223,11 +227,15 @@ def view_strides(tensor: Any, shape: Ints) -> Ints:
 @primitive("Strided, Ints -> Bool")
 def is_viewable(tensor: Any, sizes: Sequence[Any]) -> bool:
     """Whether strides allow the shape without a copy."""
+    return view_if_any(tensor, sizes) is not None
+
+
+def view_if_any(tensor: Any, sizes: Sequence[Any]) -> Strided | None:
+    """As `view`; None where memory would have to be copied."""
     try:
-        view_strides(tensor, literal(tensor.shape, sizes))
+        return view(tensor, sizes)
     except Undefined:
-        return False
-    return True
+        return None
 
 
 @primitive("Strided, Int, Int -> Strided")
