@@ -74,3 +74,17 @@ def test_made_tensors_are_interned_and_know_their_memory():
 def test_an_operator_that_returns_what_it_writes_to():
     rule = Rule("zero_", "function", ("self",), always("tensor_0"), (Output(always("same self")),))
     assert compiled(rule).evaluate(T, {"self": 0}, True, _anywhere=True) == Outcome(Same(0), {})
+
+
+def test_a_primitive_whose_name_ends_like_anothers_is_asked_itself():
+    output = Output(
+        *(always("new"), always("spectrum(self, n, dim).shape"), always("line_spectrum(self, n, dim).stride")),
+        *(always("0"), always("spectrum(self, n, dim).dtype")),
+        requires_grad=always("False"),
+    )
+    domain = Domain({"self": (2,)}, {"self": ("c64",)}, {"self": ("tensor",), "n": ("none",), "dim": ("int",)})
+    rule = Rule("fft", "function", ("self", "n", "dim"), always("tensor_0"), (output,), domain=domain)
+    given = TensorMeta((3, 4), (4, 1), torch.complex64)
+    real = torch.fft.fft(torch.zeros(3, 4, dtype=torch.complex64), None, 1)
+    found = Answerer(rule).answer({"self": given, "n": None, "dim": 1})
+    assert found is not None and (found.result.meta.shape, found.result.meta.stride) == (real.shape, real.stride())

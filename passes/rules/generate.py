@@ -162,7 +162,7 @@ def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
             yield f"{indent}{local} = _place.{question}"
             continue
         for line in _decision(local, cases):
-            yield indent + (line.replace(_python(place), "_place") if place else line)
+            yield indent + (re.sub(rf"\b{re.escape(_python(place))}", "_place", line) if place else line)
     for question, local in FLAGS.items():
         for line in _decision(local, getattr(output, question)) if getattr(output, question) else ():
             yield indent + line
