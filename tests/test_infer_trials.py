@@ -337,7 +337,7 @@ def test_each_mutation_finds_something_to_change(calls, kind):
 
 
 DANGEROUS = """
-    import ctypes, os, time
+    import ctypes, os, sys, time
     import torch
 
     library = torch.library.Library("trials_danger", "DEF")
@@ -351,7 +351,13 @@ DANGEROUS = """
             case "spin": torch.ops.aten.repeat(torch.ones(1), [1]); [None for _ in iter(int, 1)]
             case "leave": os._exit(3)
             case "raise": raise KeyError("no")
+            case "garble": garble(sys._getframe())
         return x + 1
+
+    def garble(frame):  # as one does that writes beyond its tensors
+        while "unsent" not in frame.f_locals:
+            frame = frame.f_back
+        frame.f_locals["unsent"][5:8] = b"\\xbc\\n\\xbc"
 
     library.impl("op", op, "CPU")
 """
@@ -380,6 +386,15 @@ def test_a_crash_costs_one_trial(dangerous):
         assert all(found[i].outcome.tensors == [New(F32)] for i in (0, 2, 7, 9))
         with pytest.raises(UnknownOperator, match="trials_danger::nothing"):
             laboratory.observe_all("trials_danger::nothing", "aten", [danger("well")])
+        assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
+
+
+def test_an_answer_that_is_garbled_costs_its_trial(dangerous):
+    hows = ["well", "garble", "well", "well", "garble"]
+    with Laboratory([dangerous]) as laboratory:
+        found = laboratory.observe_all("trials_danger::op", "aten", [danger(how) for how in hows])
+        assert found[0] == Crash("trials_danger::op", "aten", danger("well"), "its answer is garbled")
+        assert all(outcome.outcome.tensors == [New(F32)] for outcome in found[1:])
         assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
 
 

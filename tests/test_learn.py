@@ -200,6 +200,22 @@ def test_trials_refute_what_the_calls_do_not(tmp_path):
     assert tried.clean
 
 
+def test_trials_find_the_factors_of_sizes(tmp_path):
+    def seen():
+        for shape in ((1, 1, 2, 2), (2, 4, 3, 3), (3, 2, 5, 4), (4, 3, 1), (2, 1, 6, 2, 2)):
+            torch.pixel_shuffle(torch.zeros(shape), 1)
+
+    def unseen():
+        for factor in (2, 3, 4):
+            torch.pixel_shuffle(torch.zeros(2, 2 * factor * factor, 3, 5), factor)
+
+    op = "aten::pixel_shuffle"
+    with Laboratory() as laboratory:
+        found = study(op, "aten", calls_of(tmp_path / "seen", seen, op), laboratory, Plan(trials=120))
+    told = tally(op, found.rules, calls_of(tmp_path / "unseen", unseen, op))
+    assert (told.exact, told.wrong) == (3, 0)
+
+
 def test_a_rule_is_its_json(tmp_path):
     def program():
         for tensor in tensors():

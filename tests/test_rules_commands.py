@@ -215,6 +215,19 @@ def test_diff_tells_cases_domains_and_operators_apart(tmp_path: Path):
     assert list(Rulebook(left)) == [SUM, SPLIT]
 
 
+def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
+    wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
+    silent = replace(SUM, form=always(UNKNOWN))
+    for number, (left, right, taken) in enumerate(((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent))):
+        books = book_of(tmp_path / f"left{number}", left), book_of(tmp_path / f"right{number}", right)
+        out = tmp_path / f"out{number}"
+        assert command("rules", "merge", *books, corpus, "-o", out).exit_code == 0
+        assert Rulebook(out).rules(SUM.op, "aten") == [taken]
+    out = tmp_path / "none"
+    assert command("rules", "merge", tmp_path / "right1", tmp_path / "left2", corpus, "-o", out).exit_code == 0
+    assert Rulebook(out).operators() == []
+
+
 def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
     with record(tmp_path / "corpus"):
         matrix = torch.rand(5, 10).t()

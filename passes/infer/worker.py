@@ -1,8 +1,8 @@
 """The laboratory: trials in another process, so that an operator that crashes or hangs costs one trial.
 
 A keeper process, started once, forks a runner for every batch; a runner that dies is replaced by one that
-goes on after the trial that killed it. Requests and answers are lines of JSON in the corpus's own forms.
-Knows nothing of what the trials are for.
+goes on after the trial that killed it. Requests and answers are lines of JSON in the corpus's own forms,
+answers with the number of their trial. Knows nothing of what the trials are for.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
 PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
 TIMEOUT: Final = "timeout"
 GIVEN_UP: Final = "given up after many crashes"
+GARBLED: Final = "its answer is garbled"  # an operator that writes beyond its tensors may write into a text
 MOST_CRASHES: Final = 40  # of one request, each of which costs a process
 PATIENCE: Final = 8  # seconds by the clock for each of the processor's: other processes may be running
 ANSWERED: Final = (*INPUT_FACTS, *OUTCOME_NAMES)  # what is sent back, in this order
@@ -128,16 +129,17 @@ class Keeper:
             self._requests.flush()
         except OSError as error:
             raise LaboratoryError(f"the laboratory's process has ended: {error}") from error
-        answers: list[Any] = []
-        while len(answers) < expected:
+        answers: dict[int, Any] = {}
+        number = -1
+        while number != expected:  # what is sent last has this number
             line = self._answers.readline()
             if not line.endswith(b"\n"):
                 raise LaboratoryError(f"the laboratory's process ended after {len(answers)} of {expected} answers")
-            answer = json.loads(line)
+            number, answer = _read(line)
             if type(answer) is dict and "unknown" in answer:
                 raise UnknownOperator(answer["unknown"])
-            answers.append(answer)
-        return answers
+            answers[number] = answer
+        return [answers.get(number, {"crash": GARBLED}) for number in range(expected)]
 
     def close(self) -> None:
         """End the process: it ends when nobody can ask any more."""
@@ -145,6 +147,15 @@ class Keeper:
             with suppress(BrokenPipeError):  # it has ended already, and what was to be sent is lost
                 end.close()
         os.waitpid(self._pid, 0)
+
+
+def _read(line: bytes) -> tuple[int, Any]:
+    """The number of a trial and its answer; -1 for what cannot be read."""
+    number, _, text = line.partition(b" ")
+    try:
+        return int(number), json.loads(text)
+    except ValueError:
+        return -1, None
 
 
 def _spawn_keeper(modules: Sequence[str]) -> Keeper:
@@ -207,7 +218,7 @@ def _answer(request: dict[str, Any], answers: int) -> None:
     try:
         target = resolve(request["op"], request["level"])
     except UnknownOperator as error:
-        _send(answers, json.dumps({"unknown": error.args[0]}).encode() + b"\n")
+        _send(answers, _line(0, {"unknown": error.args[0]}))
         return
     crashes: Crashes = {}
     count = len(request["variants"])
@@ -223,6 +234,7 @@ def _answer(request: dict[str, Any], answers: int) -> None:
                 crashes[running] = _reason(status)
                 if len(crashes) > MOST_CRASHES:
                     crashes.update(dict.fromkeys(range(running + 1, count), GIVEN_UP))
+    _send(answers, _line(count, None))
 
 
 def _reason(status: int) -> str:
@@ -253,7 +265,7 @@ def _run(
                 answer = _trial(target, request["level"], variants[index], request["fill"])
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.setitimer(signal.ITIMER_PROF, 0)
-            unsent += json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+            unsent += _line(index, answer)
             if len(unsent) > FLUSHED or index + 1 == len(variants):
                 _send(answers, unsent)
                 sent = index + 1
@@ -268,6 +280,11 @@ def _trial(target: Target, level: str, variant: Sequence[Any], fill: str | None)
     except NotMaterialised as error:
         return {"refused": type(error).__name__, "message": str(error)}
     return [found[name] for name in ANSWERED]
+
+
+def _line(number: int, answer: Any) -> bytes:
+    """The answer to trial `number` as it is sent."""
+    return b"%d %s\n" % (number, json.dumps(answer, separators=(",", ":")).encode())
 
 
 def _limit_memory() -> None:

@@ -16,6 +16,8 @@ from passes.rules.answer import Answerer
 from passes.rules.book import SHIPPED, Rulebook
 from passes.rules.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
 from passes.rules.language import RuleError
+from passes.rules.merge import Choice
+from passes.rules.merge import merge as merged
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
@@ -168,3 +170,29 @@ def check(
             typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {said}", err=True)
             typer.echo(f"    {each.examples[0]}" if each.examples else "", err=True)
     raise typer.Exit(1 if wrong else 0)
+
+
+@application.command()
+def merge(
+    left: Annotated[Path, typer.Argument(help="Folder of a rulebook; its rules are taken where both do alike.")],
+    right: Annotated[Path, typer.Argument(help="Folder of another, learned with another seed for example.")],
+    corpora: Annotated[list[Path], typer.Argument(help="Corpora with the calls that tell which rules are better.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the book to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write a book that has, of each operator, the better rules of two: those exact on more calls and never wrong."""
+    books = Rulebook(left), Rulebook(right)
+    choices: list[Choice] = []
+
+    def names() -> Iterator[str]:
+        for choice in merged(*books, tuple(map(str, corpora)), out):
+            choices.append(choice)
+            yield choice.op
+
+    for _ in with_progress(names(), len({*books[0].operators(), *books[1].operators()}), "comparing"):
+        pass
+    if as_json:
+        print_json([asdict(each) for each in choices])
+        return
+    taken = Counter(each.of for each in choices)
+    typer.echo(", ".join(f"{number:,} of {name}" for name, number in taken.most_common()))

@@ -1,0 +1,56 @@
+"""Merging two books: of each operator the rules that do better on recorded calls.
+
+Another seed, or another version of the learner, finds other rules for some operators, better or worse ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from passes.infer.assess import tally
+from passes.infer.run import calls_of
+from passes.record.calls import Call
+from passes.rules.book import Rulebook, read_title, write_rules, write_title
+from passes.rules.rule import Rule
+
+LEFT, RIGHT, NEITHER = "left", "right", "neither"
+TITLE_FACTS: Final = ("torch", "device", "machine", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which book's rules were taken for an operator, and how many recorded calls these answer exactly, or not."""
+
+    op: str
+    level: str
+    of: str
+    exact: int = 0
+    unknown: int = 0
+
+
+def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]) -> Iterator[Choice]:
+    """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
+
+    Rules that are wrong about a call are left out. Where both do alike it is those of `left`.
+    """
+    title = read_title(left.folder)
+    write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
+    for level, op in sorted({*left.operators(), *right.operators()}):
+        fit, held = calls_of(corpora, op, level)
+        choice, rules = _chosen(op, level, (left.rules(op, level), right.rules(op, level)), [*fit, *held])
+        if rules:
+            write_rules(Path(folder), op, level, rules)
+        yield choice
+
+
+def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[Choice, list[Rule]]:
+    best, kept = Choice(op, level, NEITHER, -1), []
+    for name, rules in zip((LEFT, RIGHT), books, strict=True):
+        found = tally(op, rules, calls)
+        if rules and not found.wrong and found.exact > best.exact:
+            best, kept = Choice(op, level, name, found.exact, found.unknown), rules
+    return (best, kept) if kept else (Choice(op, level, NEITHER), [])
