@@ -24,7 +24,7 @@ OPERATIONS: Final[tuple[tuple[str, Callable[[Any, Any], Any], float], ...]] = (
     ("smaller({}, {})", min, 0.4),
     ("larger({}, {})", max, 0.5),
 )
-CONSTANTS: Final = (1, 2, 3, 4)
+CONSTANTS: Final = (0, 1, 2, 3, 4)
 MOST_LEAVES: Final = 36
 COMMUTATIVE: Final = frozenset(("{} * {}", "{} + {}", "smaller({}, {})", "larger({}, {})"))
 

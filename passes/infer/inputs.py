@@ -21,7 +21,13 @@ POOL: Final = 1 << 14  # random values that are made once for each dtype
 STEP: Final = 97  # values of the pool by which the values of a call's tensors are apart
 LOWEST, HIGHEST = 0.05, 0.95  # of random floats: probabilities, and fit for logarithms, roots and divisions
 # What integers are: 0 and 1 mixed are indices, and ones may be divided by; which one suits is the operator's secret.
-FILLS: Final = ("mixed", "ones", "zeros", "identity")
+FILLS: Final = ("mixed", "ones", "zeros", "identity", "nothing", "many")
+EXTREMES: Final = (
+    "ones",
+    "nothing",
+    "many",
+)  # that tell whether an outcome depends on values; in all of `nothing` zeros
+MANY: Final = 11  # what integers are that may be counts or lengths
 
 
 class NotMaterialised(ValueError):
@@ -143,15 +149,16 @@ def _pool(dtype: torch.dtype, fill: str, highest: int, seed: int) -> torch.Tenso
     """POOL random values, made once. Raises NotMaterialised for a dtype that nothing converts to."""
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.rand(POOL, generator=generator, dtype=torch.float64)
-    if dtype.is_complex:
+    if fill == "nothing":
+        numbers = torch.zeros_like(numbers)
+    elif dtype.is_complex:
         numbers = torch.complex(numbers, torch.rand(POOL, generator=generator, dtype=torch.float64))
     elif dtype.is_floating_point:
         numbers = LOWEST + (HIGHEST - LOWEST) * numbers
     else:
         highest = max(highest, int(dtype is torch.bool))
-        numbers = {"ones": torch.ones_like(numbers), "zeros": torch.zeros_like(numbers)}.get(
-            fill, (numbers * (highest + 1)).floor()
-        )
+        constant = {"ones": 1, "zeros": 0, "many": MANY}.get(fill)
+        numbers = (numbers * (highest + 1)).floor() if constant is None else torch.full_like(numbers, constant)
     try:
         return numbers.to(dtype)
     except RuntimeError as error:
@@ -168,8 +175,8 @@ def fill_pools(seed: int) -> None:
 
 def _memory(dtype: torch.dtype, size: int, fill: str, highest: int, seed: int, start: int) -> torch.Tensor:
     """A new flat tensor of at least `size` bytes, whose values begin with number `start` of the pool."""
-    whole = not (dtype.is_floating_point or dtype.is_complex)
-    pool = _pool(dtype, fill, highest, seed) if whole else _pool(dtype, FILLS[0], 0, seed)
+    asked = fill == "nothing" or not (dtype.is_floating_point or dtype.is_complex)
+    pool = _pool(dtype, fill, highest, seed) if asked else _pool(dtype, FILLS[0], 0, seed)
     count = -(-size // dtype.itemsize)
     start %= POOL // 2
     if count <= POOL - start:

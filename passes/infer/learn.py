@@ -38,6 +38,7 @@ from passes.rules.answer import places_of
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Provenance, Rule, always, identifier
 
 FEWEST: Final = 3  # calls below which nothing is claimed
+MOST_OF_DEPENDENT: Final = 4  # cases of a form that depends on values: more are an accident of those that were tried
 MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule afterwards
 
 
@@ -157,7 +158,8 @@ class Learner:
         if len(choices) > 1 and len({each.places for each in self.found}) == 1 and self.found[0].places != "tensor_0":
             self.optional = True
             return always(self.found[0].places), False
-        return decide(candidates, self.guards, everything), False
+        cases = decide(candidates, self.guards, everything)
+        return always(UNKNOWN) if UNKNOWN in known and len(cases) > MOST_OF_DEPENDENT else cases, False
 
     def _many(self, forms: Sequence[str]) -> Cases:
         lengths = [form.count("tensor") for form in forms]

@@ -17,7 +17,7 @@ import torch
 
 from passes.infer.abstain import abstaining
 from passes.infer.assess import tally
-from passes.infer.inputs import FILLS
+from passes.infer.inputs import EXTREMES
 from passes.infer.learn import learn
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
@@ -139,7 +139,7 @@ class Values:
             return []
         outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
         chosen = [Variant(call.arguments, call.shares) for call in calls]
-        for fill in FILLS[1:3]:
+        for fill in EXTREMES:
             for call in trials_made(self._laboratory.observe_all(self._op, self._level, chosen, fill=fill), []):
                 if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
                     outcomes[key_of(call)].add(_without_flags(call))
