@@ -5,7 +5,6 @@ Beside them FakeTensor, on the same calls. `python -m benchmarks.inference` meas
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from benchmarks.suite import QUICK, Effort, Row
 from benchmarks.table import table
 from passes.infer.assess import Answers
 from passes.infer.audit import fake_says, is_usable, questioned
-from passes.infer.engines import ENGINES
+from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.run import Job, Report, calls_of, infer, tasks_of
 from passes.record.calls import Call
 from passes.record.split import write_split
@@ -41,7 +40,7 @@ def held_out(effort: Effort) -> Iterator[Row]:
         job = Job((str(corpus.folder),), held_out=HELD_OUT)
         tasks = tasks_of(job, levels=("aten",))
         book = Path(folder) / "book"
-        reports = list(infer(book, job, tasks, ENGINES["local"], os.cpu_count() or 1))
+        reports = list(infer(book, job, tasks, ENGINES["local"], usual_jobs()))
         held = {
             report.op: calls_of(job.corpora, report.op, "aten", HELD_OUT)[1]
             for report in reports
@@ -62,7 +61,7 @@ def larger(effort: Effort) -> Iterator[Row]:
         job = Job((str(smaller),))
         tasks = tasks_of(job, levels=("aten",))
         book = Path(folder) / "book"
-        list(infer(book, job, tasks, ENGINES["local"], os.cpu_count() or 1))
+        list(infer(book, job, tasks, ENGINES["local"], usual_jobs()))
         checked = [check_operator(Rulebook(book), (str(rest),), task.op, task.level) for task in tasks]
     exact, wrong, unknown = (sum(getattr(each, name) for each in checked) for name in ("exact", "wrong", "unknown"))
     name = f"{exact + wrong + unknown:,} calls larger than those fitted to"

@@ -218,7 +218,9 @@ def test_diff_tells_cases_domains_and_operators_apart(tmp_path: Path):
 def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
     silent = replace(SUM, form=always(UNKNOWN))
-    for number, (left, right, taken) in enumerate(((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent))):
+    knowing = replace(silent, provenance=replace(SUM.provenance, dependent=3))  # results depend on values
+    pairs = ((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent), (SUM, knowing, knowing))
+    for number, (left, right, taken) in enumerate(pairs):
         books = book_of(tmp_path / f"left{number}", left), book_of(tmp_path / f"right{number}", right)
         out = tmp_path / f"out{number}"
         assert command("rules", "merge", *books, corpus, "-o", out).exit_code == 0

@@ -35,7 +35,8 @@ class Choice:
 def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]) -> Iterator[Choice]:
     """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
 
-    Rules that are wrong about a call are left out. Where both do alike it is those of `left`.
+    Rules that are wrong about a call are left out, and so are those that do not know that results depend on values,
+    where the other book's do. Where both do alike it is those of `left`.
     """
     title = read_title(left.folder)
     write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
@@ -48,9 +49,10 @@ def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str |
 
 
 def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[Choice, list[Rule]]:
-    best, kept = Choice(op, level, NEITHER, -1), []
+    best, kept, most = Choice(op, level, NEITHER), list[Rule](), (False, -1)
     for name, rules in zip((LEFT, RIGHT), books, strict=True):
         found = tally(op, rules, calls)
-        if rules and not found.wrong and found.exact > best.exact:
-            best, kept = Choice(op, level, name, found.exact, found.unknown), rules
-    return (best, kept) if kept else (Choice(op, level, NEITHER), [])
+        worth = any(rule.provenance.dependent for rule in rules), found.exact
+        if rules and not found.wrong and worth > most:
+            best, kept, most = Choice(op, level, name, found.exact, found.unknown), rules, worth
+    return best, kept

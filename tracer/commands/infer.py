@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from passes.infer.emit import fake_kernels, of_schema
-from passes.infer.engines import ENGINES
+from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.resolve import UnknownOperator
 from passes.infer.run import Engine, Job, Report, Task, infer, tasks_of, to_do
 from passes.record.schema import LEVELS
@@ -24,6 +23,7 @@ from tracer.commands.printing import JsonOption, print_json, print_table, with_p
 TORCHS_OWN = ("aten::", "prims::", "prim::", "torch.")
 BOTH = "both"
 USUAL = Job(())
+JOBS = usual_jobs()
 
 
 def infer_rules(
@@ -31,7 +31,7 @@ def infer_rules(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the rulebook; what is done is kept.")],
     ops: Annotated[str, typer.Option("--ops", help="Operators: 'add*', 'aten::sum.*', several with commas.")] = "*",
     level: Annotated[str, typer.Option("--level", help=f"{', '.join(LEVELS)} or {BOTH}.")] = BOTH,
-    jobs: Annotated[int, typer.Option("--jobs", help="Processes at work at a time.", min=1)] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes at work at a time.", min=1)] = JOBS,
     engine: Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")] = "local",
     trials: Annotated[int, typer.Option("--trials", help="Trials in each round.", min=1)] = USUAL.trials,
     seed: Annotated[int, typer.Option("--seed")] = 0,
