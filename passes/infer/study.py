@@ -36,6 +36,7 @@ ROUNDS: Final = 8
 MOST_LISTS: Final = 4  # of parameters, each of which is given its own share of trials
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
+FIRST: Final = 8  # trials of other values that are made before the others: kernels may not check what they index
 TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
 COST_OF_WRONG: Final = 4.0  # a share of wrong answers weighs so many times as much as one without any
 FLAGS: Final = (bool, str, torch.memory_format)
@@ -140,7 +141,7 @@ class Values:
         outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
         chosen = [Variant(call.arguments, call.shares) for call in calls]
         for fill in EXTREMES:
-            for call in trials_made(self._laboratory.observe_all(self._op, self._level, chosen, fill=fill), []):
+            for call in trials_made(self._filled(chosen, fill), []):
                 if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
                     outcomes[key_of(call)].add(_without_flags(call))
         for call in calls:
@@ -149,6 +150,14 @@ class Values:
         found = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[key_of(call)]) > 1]
         self.count += len(found)
         return found
+
+    def _filled(self, chosen: Sequence[Variant], fill: str) -> list[Call | Crash]:
+        """The trials with this choice of values; of an operator that ends its process at some of them, only those."""
+        assert self._laboratory is not None
+        seen = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
+        if any(isinstance(each, Crash) for each in seen):
+            return seen
+        return seen + self._laboratory.observe_all(self._op, self._level, chosen[FIRST:], fill=fill)
 
     def marked(self, calls: list[Call]) -> list[Call]:
         """`calls` with those that depend on values marked, if any call of the operator ever did."""
