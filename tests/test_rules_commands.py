@@ -219,7 +219,11 @@ def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
     silent = replace(SUM, form=always(UNKNOWN))
     knowing = replace(silent, provenance=replace(SUM.provenance, dependent=3))  # results depend on values
-    pairs = ((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent), (SUM, knowing, knowing))
+    guarded = replace(SUM, form=(*(Case(f"rank(self.shape) == {rank}", "tensor_0") for rank in range(4)), *SUM.form))
+    pairs = (
+        *((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent)),
+        *((knowing, SUM, knowing), (guarded, SUM, SUM)),
+    )
     for number, (left, right, taken) in enumerate(pairs):
         books = book_of(tmp_path / f"left{number}", left), book_of(tmp_path / f"right{number}", right)
         out = tmp_path / f"out{number}"

@@ -5,6 +5,7 @@ Another seed, or another version of the learner, finds other rules for some oper
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from passes.rules.book import Rulebook, read_title, write_rules, write_title
 from passes.rules.rule import Rule
 
 LEFT, RIGHT, NEITHER = "left", "right", "neither"
+PRICE_OF_CASE: Final = 2  # calls that it has to explain
 TITLE_FACTS: Final = ("torch", "device", "machine", "seed")
 
 
@@ -35,8 +37,9 @@ class Choice:
 def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]) -> Iterator[Choice]:
     """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
 
-    Rules that are wrong about a call are left out, and so are those that do not know that results depend on values,
-    where the other book's do. Where both do alike it is those of `left`.
+    A case more has to be worth it, after the principle of minimum description length. Rules that are wrong about a
+    call are left out. Those of `left` are taken where both do alike, and where they say nothing because results
+    depend on values: more exact answers are more accidents then.
     """
     title = read_title(left.folder)
     write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
@@ -49,10 +52,16 @@ def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str |
 
 
 def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[Choice, list[Rule]]:
-    best, kept, most = Choice(op, level, NEITHER), list[Rule](), (False, -1)
+    best, kept, most = Choice(op, level, NEITHER), list[Rule](), -math.inf
     for name, rules in zip((LEFT, RIGHT), books, strict=True):
         found = tally(op, rules, calls)
-        worth = any(rule.provenance.dependent for rule in rules), found.exact
+        worth = found.exact - PRICE_OF_CASE * _guarded(rules)
         if rules and not found.wrong and worth > most:
             best, kept, most = Choice(op, level, name, found.exact, found.unknown), rules, worth
+        if kept and all(rule.is_unknown and rule.provenance.dependent for rule in kept):
+            break
     return best, kept
+
+
+def _guarded(rules: Sequence[Rule]) -> int:
+    return sum(bool(case.guard) for rule in rules for _, cases in rule.decisions() for case in cases)
