@@ -149,6 +149,20 @@ def test_an_alias_is_answered_by_the_rule_of_what_it_stands_for(rules):
     assert meta(rules.answer(torch.relu, (), (("input", x),), Modes())).shape == (2, 3)
 
 
+def test_a_property_is_answered_by_the_rule_of_the_function(tmp_path):
+    rules = Rulebook(book(tmp_path, rule("torch.real", dtype="float")))
+    x = meta_of(X)
+    for target, args in ((getattr, (x, "real")), (torch.Tensor.real.__get__, (x,)), (torch.real, (x,))):
+        assert meta(rules.answer(target, args, (), Modes())).dtype is torch.float32
+    assert rules.answer(getattr, (x, "imag"), (), Modes()) is None
+
+
+def test_schemas_without_a_self_do_not_keep_method_and_function_apart(tmp_path):
+    repeated = rule("torch.repeat_interleave", "repeats", "dim", "output_size", shape="with_size(self.shape, dim, 6)")
+    rules = Rulebook(book(tmp_path, repeated))
+    assert meta(rules.answer(("method", "repeat_interleave"), (meta_of(X), 3, 0), (), Modes())).shape == (6, 3)
+
+
 def test_a_number_on_the_left(rules):
     x = meta_of(WHOLE)
     assert meta(rules.answer(operator.mul, (2, x), (), Modes())).dtype is torch.int64

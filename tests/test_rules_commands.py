@@ -17,6 +17,7 @@ from passes.rules.compare import family
 from passes.rules.language import RuleError
 from passes.rules.rule import UNKNOWN, Case, Domain, Output, Provenance, Rule, always
 from passes.rules.show import rule_text
+from tests import rulebooks
 from tracer.commands.application import application
 
 SUM = Rule(
@@ -177,6 +178,20 @@ def test_check_counts_what_is_exact_and_fails_where_a_rule_is_wrong(tmp_path: Pa
     write_rules(book, wrong.op, wrong.level, [wrong])
     checked = command(*words[:-1])
     assert checked.exit_code == 1 and "aten::sum.dim_IntList: 4 of 4 wrong, in shape 4" in checked.output
+
+
+def test_check_asks_synonyms_where_a_rule_is_silent(tmp_path: Path):
+    tensor = torch.rand(2, 3)
+    with record(tmp_path / "corpus", levels=["function"]):
+        tensor.relu()
+    narrow = rulebooks.rule("torch.Tensor.relu")
+    narrow = replace(narrow, domain=replace(narrow.domain, ranks={"self": (1,)}))
+    book = book_of(tmp_path / "book", narrow)
+    totals = json.loads(command("rules", "check", book, tmp_path / "corpus", "--json").stdout)["families"]
+    assert [(each["exact"], each["unknown"]) for each in totals if each["family"] == "all"] == [(0, 1)]
+    write_rules(book, "torch.relu", "function", [rulebooks.RELU])
+    totals = json.loads(command("rules", "check", book, tmp_path / "corpus", "--json").stdout)["families"]
+    assert [(each["exact"], each["unknown"]) for each in totals if each["family"] == "all"] == [(1, 0)]
 
 
 def test_coverage_names_what_is_unknown(tmp_path: Path, corpus: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,21 +38,21 @@ class Tally:
 
 
 class Answers:
-    """The rules of one operator, by their parameters."""
+    """Rules by their parameters. Several for the same ones are those of synonyms: the first that answers is heard."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._by_parameters = {rule.parameters: Answerer(rule) for rule in rules}
+        self._by_parameters: dict[tuple[str, ...], list[Answerer]] = defaultdict(list)
+        for rule in rules:
+            self._by_parameters[rule.parameters].append(Answerer(rule))
 
     def depends_on_values(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether the rule leaves calls alone because what they give depends on the values in tensors."""
-        answerer = self._by_parameters.get(tuple(arguments))
-        if answerer is None or not answerer.rule.provenance.dependent:
-            return False
-        return any(case.answer == UNKNOWN for case in answerer.rule.form)
+        """Whether a rule leaves calls alone because what they give depends on the values in tensors."""
+        rules = [answerer.rule for answerer in self._by_parameters.get(tuple(arguments), ())]
+        return any(rule.provenance.dependent and any(case.answer == UNKNOWN for case in rule.form) for rule in rules)
 
     def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
-        answerer = self._by_parameters.get(tuple(arguments))
-        return None if answerer is None else answerer.answer(arguments)
+        found = (answerer.answer(arguments) for answerer in self._by_parameters.get(tuple(arguments), ()))
+        return next((outcome for outcome in found if outcome is not None), None)
 
 
 def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> Tally:

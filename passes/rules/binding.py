@@ -188,11 +188,14 @@ def bindings(target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Bind
 
 
 def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
-    """Functions that are the same operator: the method for the function, the function for the method.
+    """Functions that are the same operator: the method for the function, the function for the method or the property.
 
     Only where the tensor comes first, as `self`: Tensor.where, for one, orders its arguments otherwise.
     """
     name = getattr(function, "__name__", "")
+    if name == "__get__":
+        yield from _of_property(getattr(function, "__self__", None))
+        return
     if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket) or not _takes_self_first(function):
         return
     if name == "type" and (len(args) != 2 or not isinstance(args[1], torch.dtype)):
@@ -204,12 +207,20 @@ def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
                 yield found
 
 
+def _of_property(descriptor: Any) -> Iterator[Function]:
+    """The function of one tensor that is called as a property of tensors is: torch.real for Tensor.real."""
+    found = getattr(torch._C._VariableFunctions, getattr(descriptor, "__name__", ""), None)  # type: ignore[attr-defined]
+    if found is not None and any([each.name for each in schema.arguments] == ["self"] for schema in schemas_of(found)):
+        yield found
+
+
 def _takes_self_first(function: Function) -> bool:
-    """Whether every schema that calls may follow begins with `self`; where there is none, nothing is known."""
+    """Whether every schema that has a `self` begins with it; where none has, nothing is known."""
     if getattr(function, "__name__", "") == "type":
         return True
-    schemas = schemas_of(function)
-    return bool(schemas) and all(schema.arguments and schema.arguments[0].name == "self" for schema in schemas)
+    names = [[argument.name for argument in schema.arguments] for schema in schemas_of(function)]
+    places = {each.index("self") for each in names if "self" in each}
+    return places == {0}
 
 
 def _binding(function: Function, args: Arguments, kwargs: Keywords, swapped: bool) -> Binding:

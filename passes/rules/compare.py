@@ -100,21 +100,16 @@ def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) 
 
 
 def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
-    """The rules of an operator, and for other lists of parameters those of functions that are the same operator."""
-    own = book.rules(op, level)
-    yield from own
+    """The rules of an operator, then those of functions that are the same operator."""
+    yield from book.rules(op, level)
     if level != LEVEL_OF_FUNCTIONS:
         return
     try:
         function = resolve(op, level)
     except UnknownOperator:
         return
-    known = {rule.parameters for rule in own if not rule.is_unknown}
     for other in equivalents(function):
-        for rule in book.rules(name_of_function(other)[1], level):
-            if rule.parameters not in known:
-                known.add(rule.parameters)
-                yield rule
+        yield from book.rules(name_of_function(other)[1], level)
 
 
 def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:
