@@ -51,8 +51,11 @@ class Answers:
         return any(rule.provenance.dependent and any(case.answer == UNKNOWN for case in rule.form) for rule in rules)
 
     def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
-        found = (answerer.answer(arguments) for answerer in self._by_parameters.get(tuple(arguments), ()))
-        return next((outcome for outcome in found if outcome is not None), None)
+        for answerer in self._by_parameters.get(tuple(arguments), ()):
+            outcome = answerer.answer(arguments)
+            if outcome is not None:
+                return outcome
+        return None
 
 
 def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> Tally:
