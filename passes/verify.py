@@ -5,7 +5,7 @@ The outcome of each call comes with its node; who said it, and what follows from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,8 +115,8 @@ def _number(size: Any) -> Any:
 class CheckedRun:
     """One run of a graph, operator by operator, that compares what comes with what was predicted.
 
-    `prediction(node)` is None for nodes that need no look. Writes to inputs are undone if a mistake is found,
-    unless autograd has noted them.
+    Nothing is predicted of nodes whose `prediction` is None, and outcomes that are `proven` need no look. Writes to
+    inputs are undone if a mistake is found, unless autograd has noted them.
     """
 
     def __init__(
@@ -124,11 +124,13 @@ class CheckedRun:
         graph: Graph,
         attributes: Mapping[str, Any],
         prediction: Callable[[Node], Prediction | None],
+        proven: Callable[[Outcome], bool],
         failed: Callable[[Node, Exception], None],
     ) -> None:
         self.graph = graph
         self.attributes = attributes
         self.prediction = prediction
+        self.proven = proven
         self.failed = failed
         self.seen: list[Prediction] = []  # predictions that were right
         self.mistake: Mispredicted | None = None  # one that was found when nothing could be undone any more
@@ -165,10 +167,12 @@ class CheckedRun:
         args = map_arg(node.args, values.__getitem__)
         kwargs = map_arg(node.kwargs, values.__getitem__)
         prediction = self.prediction(node)
-        given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        self._save(given, prediction)
-        settled = prediction is None or self.mistake is not None or id(prediction.outcome) in self._right
-        look = None if prediction is None or settled else _Look.at(prediction, given)
+        look = None
+        if prediction is not None and (prediction.outcome.mutated or not self._is_settled(prediction.outcome)):
+            given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+            self._save(given, prediction.outcome.mutated)
+            if not self._is_settled(prediction.outcome):
+                look = _Look.at(prediction, given)
         try:
             if node.op == "call_method":
                 values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
@@ -186,9 +190,12 @@ class CheckedRun:
             self._right.add(id(look.prediction.outcome))
         return Mispredicted(look.prediction, words) if words else None
 
-    def _save(self, given: Sequence[torch.Tensor], prediction: Prediction | None) -> None:
-        """Keep what a call is about to overwrite in tensors from outside."""
-        for index in () if prediction is None else prediction.outcome.mutated:
+    def _is_settled(self, outcome: Outcome) -> bool:
+        return self.mistake is not None or id(outcome) in self._right or self.proven(outcome)
+
+    def _save(self, given: Sequence[torch.Tensor], written: Iterable[int]) -> None:
+        """Keep what a call is about to overwrite in tensors from outside, whoever told that it does."""
+        for index in written:
             if index >= len(given) or not _has_memory(given[index]) or _memory_of(given[index]) not in self._outside:
                 continue
             if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):

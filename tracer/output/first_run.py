@@ -87,7 +87,8 @@ class FirstRun:
         def failed(node: Node, error: Exception) -> None:
             add_origin(error, node, origin)
 
-        run = CheckedRun(self.builder.graph, self.builder.attributes, unproven, failed)
+        graph, attributes = self.builder.graph, self.builder.attributes
+        run = CheckedRun(graph, attributes, predicted, EVALUATOR.is_proven, failed)
         try:
             outputs = run.run(inputs)
         except Mispredicted as error:
@@ -100,9 +101,14 @@ class FirstRun:
         return outputs
 
 
+def predicted(node: Node) -> Prediction | None:
+    """What was said of a call."""
+    return node.meta.get(PREDICTION)
+
+
 def unproven(node: Node) -> Prediction | None:
     """What a rule said of a call, if no real call was seen to agree with it so far."""
-    prediction = node.meta.get(PREDICTION)
+    prediction = predicted(node)
     return None if prediction is None or EVALUATOR.is_proven(prediction.outcome) else prediction
 
 
