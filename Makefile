@@ -20,7 +20,7 @@ NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h pas
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp
@@ -31,6 +31,12 @@ test: .venv/test.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# What is there already is kept: the corpora, and the rules of operators that were studied.
+rulebook: .venv/bench.stamp
+	test -d build/rules/opinfo || $(BIN)/python -m tracer record opinfo -o build/rules/opinfo --level aten --level function --jobs $(JOBS)
+	test -d build/rules/models || $(BIN)/python -m tracer record models -o build/rules/models --level aten --level function
+	$(BIN)/python -m tracer infer build/rules/opinfo build/rules/models -o build/rules/book --held-out 0.2 $(ARGS)
 
 lint: .venv/lint.stamp
 	$(BIN)/ruff check .
