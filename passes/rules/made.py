@@ -28,22 +28,12 @@ def made(
     try:
         return _known[facts]
     except KeyError:
-        found = _known[facts] = _new(*facts)
+        found = _known[facts] = _new(facts)
         return found
     except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
-        return _new(*facts)
+        return _new(facts)
 
 
-def _new(
-    shape: Shape,
-    stride: Shape,
-    dtype: torch.dtype,
-    storage_offset: Size,
-    requires_grad: bool,
-    is_leaf: bool,
-    alias_of: int | None,
-    is_conj: bool,
-    is_neg: bool,
-) -> New:
-    meta = meta_on_cpu(shape, stride, dtype, storage_offset, requires_grad, is_leaf, is_conj, is_neg)
-    return New(meta, alias_of)
+def _new(facts: tuple[Any, ...]) -> New:
+    *own, alias_of, is_conj, is_neg = facts
+    return New(meta_on_cpu(*own, is_conj, is_neg), alias_of)
