@@ -113,16 +113,21 @@ def evaluations(effort: Effort) -> Iterator[Row]:
 
 
 def capture_with_and_without(effort: Effort) -> Iterator[Row]:
-    """Seconds of a first capture with nothing remembered of operators, with the rulebook and without."""
+    """Seconds of a first capture with nothing remembered of operators, with the rulebook and without, by turns."""
     book = EVALUATOR.book
     for name, build in SUBJECTS.items():
         if "layers" not in name:
             continue
         subject = build()
-        for label, used in (("with rules", book), ("without", None)):
-            EVALUATOR.book = used
-            found = spread(first_calls(partial(_anew, subject), effort.captures))
-            yield Row("capture, nothing remembered", f"{name}, {label}", "s", None, None, found, None)
+        found: dict[str, list[float]] = {"with rules": [], "without": []}
+        for _ in range(2 * effort.captures + 1):
+            for label, used in zip(found, (book, None), strict=True):
+                EVALUATOR.book = used
+                found[label] += first_calls(partial(_anew, subject), 1)
+        for label, samples in found.items():
+            yield Row("capture, nothing remembered", f"{name}, {label}", "s", None, None, spread(samples), None)
+        both = ratios(*found.values())
+        yield Row("capture, nothing remembered", f"{name}, with rules / without", "x", None, None, both, 1.0)
     EVALUATOR.book = book
 
 
