@@ -35,5 +35,5 @@ def made(
 
 
 def _new(facts: tuple[Any, ...]) -> New:
-    *own, alias_of, is_conj, is_neg = facts
-    return New(meta_on_cpu(*own, is_conj, is_neg), alias_of)
+    shape, stride, dtype, storage_offset, requires_grad, is_leaf, alias_of, is_conj, is_neg = facts
+    return New(meta_on_cpu(shape, stride, dtype, storage_offset, requires_grad, is_leaf, is_conj, is_neg), alias_of)
