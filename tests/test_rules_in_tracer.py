@@ -1,10 +1,14 @@
 """Tracing with rules: they are asked first, what they lack is tried, and a wrong one does no harm."""
 
+import gc
+import sys
+
 import pytest
 import torch
 
 import tracer
 from passes.rules.language import RuleError
+from passes.verify import CheckedRun
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
 from tracer.events import LOG
 from tracer.interpret.evaluator import EVALUATOR
@@ -201,6 +205,28 @@ def test_later_calls_go_straight_to_the_graph(use):
     function = entry._entry.program
     assert function.__globals__["graph"].__name__ == "compiled"
     assert function.__code__.co_name == "program_program"
+
+
+def test_no_garbage_is_collected_in_a_first_run(use):
+    use(RELU, NEG)
+    seen = []
+
+    def note(phase, facts):
+        frame = sys._getframe()
+        while frame is not None:
+            seen.extend([phase] * (frame.f_code is CheckedRun.run.__code__))
+            frame = frame.f_back
+
+    before = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(1)
+    try:
+        tracer.capture(lambda x: torch.relu(x.neg()))(X)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(note)
+    assert not seen
+    assert gc.isenabled()
 
 
 def test_symbols_are_predicted_and_guarded(use):

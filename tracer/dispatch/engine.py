@@ -6,7 +6,6 @@ themselves, their continuations, and the frames that residual code calls.
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import threading
 import time
@@ -38,6 +37,7 @@ from tracer.guards.source import Source
 from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
 from tracer.output.intents import Intents
+from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 
 _CAPTURING = threading.RLock()
@@ -120,13 +120,10 @@ class Engine:
             return RUN_ORIGINAL
         _capturing_threads.add(identity)
         before = exchange_interceptor(None)
-        collecting = gc.isenabled()
-        gc.disable()  # a trace makes many objects and drops them at once: collections in between are wasted
         try:
-            return self._capture(cache, function, values)
+            with no_collections():
+                return self._capture(cache, function, values)
         finally:
-            if collecting:
-                gc.enable()
             exchange_interceptor(before)
             _capturing_threads.discard(identity)
             _CAPTURING.release()

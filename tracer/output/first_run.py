@@ -21,6 +21,7 @@ from tracer.graph.annotate import PREDICTION, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, denied, quarantine
 from tracer.output.program import GRAPH
+from tracer.pauses import no_collections
 
 HOOK: Final = "first_run"
 
@@ -90,7 +91,8 @@ class FirstRun:
         graph, attributes = self.builder.graph, self.builder.attributes
         run = CheckedRun(graph, attributes, predicted, EVALUATOR.is_proven, failed)
         try:
-            outputs = run.run(inputs)
+            with no_collections():  # else it is here that what the capture left is looked through
+                outputs = run.run(inputs)
         except Mispredicted as error:
             quarantine(error.prediction, error.words)
             raise
