@@ -14,7 +14,7 @@ PACKAGES = ("tracer", "passes", "backends")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes",),
     ("backends",),
-    ("tracer.reasons", "tracer.options", "tracer.events"),
+    ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses"),
     ("tracer.code",),
     ("tracer.guards",),
     ("tracer.graph", "tracer.effects"),
