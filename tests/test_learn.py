@@ -142,7 +142,7 @@ def test_formulas_divide_by_products(tmp_path):
                     torch.nn.functional.fold(columns, (4, 6), kernel)
 
     shape = the_answer(learned(tmp_path, program, "aten::col2im").outputs[0].shape)
-    assert "self.shape[-2] // (kernel_size[0] * kernel_size[1])" in shape
+    assert "self.shape[-2] // count(kernel_size)" in shape
 
 
 def test_one_size_of_a_shape_is_made_of_the_sizes_there(tmp_path):

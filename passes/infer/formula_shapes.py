@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from passes.infer.arithmetic import Formulas
@@ -37,11 +37,11 @@ def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) ->
     those of each rank, and on those where the flags are alike and the same arguments are missing.
     """
     seen: set[tuple[int, ...]] = set()
-    for group in _groups(terms, answers, rows):
+    for group, deep in _groups(terms, answers, rows):
         chosen = _spread(terms, group)
         if len(chosen) > 1 and chosen not in seen:
             seen.add(chosen)
-            yield from _suffixed(terms, answers, chosen, Formulas(terms, chosen))
+            yield from _suffixed(terms, answers, chosen, Formulas(terms, chosen), deep)
             yield from _with_another_size(terms, answers, chosen)
 
 
@@ -56,10 +56,10 @@ def _spread(terms: Terms, rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(chosen[:MOST_ROWS]))
 
 
-def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[list[int]]:
-    """All rows, and parts of them that may have one formula."""
+def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[list[int], bool]]:
+    """All rows, and parts of them that may have one formula; and whether a long one is to be looked for."""
     columns = dict(terms.sample.columns())
-    flags = [values for values in columns.values() if all(isinstance(values[row], bool) for row in rows[:1])]
+    flags = [values for values in columns.values() if all(isinstance(values[row], bool | str) for row in rows[:1])]
     missing = [values for values in columns.values() if any(values[row] is None for row in rows)]
 
     def rank(row: int) -> Any:
@@ -71,11 +71,18 @@ def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterat
     def empty(row: int) -> Any:
         return 0 in answers[row]  # a size of 0 does not tell what it was divided by
 
-    for key in (lambda row: None, empty, rank, flagged, lambda row: (rank(row), flagged(row))):
+    keys: tuple[tuple[Callable[[int], Any], bool], ...] = (
+        (lambda row: None, True),
+        (empty, True),
+        (flagged, True),
+        (rank, False),
+        (lambda row: (rank(row), flagged(row)), False),
+    )
+    for key, deep in keys:
         found: dict[Any, list[int]] = {}
         for row in rows:
             found.setdefault(key(row), []).append(row)
-        yield from list(found.values())[:MOST_GROUPS]
+        yield from ((group, deep) for group in list(found.values())[:MOST_GROUPS])
 
 
 def _with_another_size(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
@@ -103,7 +110,9 @@ def _only_change(shape: Any, answer: Sequence[int], dim: Any) -> int | None:
     return answer[dim] if same else None
 
 
-def _suffixed(terms: Terms, answers: Sequence[Any], rows: Sequence[int], formulas: Formulas) -> Iterator[Term]:
+def _suffixed(
+    terms: Terms, answers: Sequence[Any], rows: Sequence[int], formulas: Formulas, deep: bool
+) -> Iterator[Term]:
     sources: list[tuple[str, Any, float]] = [("", lambda row: (), 0.0)]
     for shape in terms.of("Ints"):
         if not shape.text.endswith(".shape"):
@@ -140,8 +149,8 @@ def _suffixed(terms: Terms, answers: Sequence[Any], rows: Sequence[int], formula
         if any(answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
             continue
         columns = [[each[index] for each in rest] for index in range(length)]
-        found = [formulas.find(column) for column in columns]
-        if any(each is None for each in found):
+        found = list(itertools.takewhile(bool, (formulas.find(column, deep) for column in columns)))
+        if len(found) < length:
             continue
         price = cost + sum(each[1] for each in found if each)
         for sizes in _spellings([each[0] for each in found if each], [formulas.alike(column) for column in columns]):

@@ -173,6 +173,9 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
             yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
             alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
             yield f"rank(shape) == rank({name}.shape)", 1.2, alike
+            strides = computed(lambda tensor: tensor.stride, (names[name],), sample.size)
+            compact = computed(PRIMITIVES["is_compact"].function, (shapes, strides), sample.size)
+            yield f"is_compact(shape, {name}.stride)", 1.4, compact
     for name, values in sample.columns():
         if name.startswith("dim") and "Int" in {kind_of(value) for value in values}:
             for tensor in tensors:

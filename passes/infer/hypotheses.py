@@ -177,6 +177,10 @@ def stride_candidates(
     search.offer(iterated(terms, shape))
     if search.complete:
         return search.candidates
+    own = [fact(each, "stride", "Strides") for each in tensors]
+    search.offer(terms.application(PRIMITIVES["compact"], (shape, each)) for each in (*own, *iterated(terms, shape)))
+    parts = [terms.application(PRIMITIVES["laid_out"], (shape, each)) for each in own]
+    search.offer((of_part for part in parts for of_part in _laid_out_as(terms, shape, part)), 0.5)
     for name in ("suggested", "suggested_exactly"):
         search.offer(terms.application(PRIMITIVES[name], (shape, each)) for each in tensors)
     search.offer(
@@ -269,7 +273,7 @@ def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
         Term(CONSTANT_NAMES[dtype], "Dtype", [dtype] * len(test.answers), 1.8 if dtype in _PLAIN_TYPES else 2.6)
         for dtype, _ in seen.most_common(5)
     )
-    search.offer([terms.application(PRIMITIVES["default_dtype"], ())])
+    search.offer([terms.application(PRIMITIVES["default_dtype"], ())], 1.0)
     bases = [*terms.of("Dtype"), *terms.applications(("promoted", "promoted_alike"))]
     for name in TYPES:
         if PRIMITIVES[name].takes == ("Dtype",):

@@ -21,6 +21,7 @@ from passes.infer.inputs import EXTREMES
 from passes.infer.learn import learn
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
+from passes.infer.ordinary import of_ordinary, ordinary
 from passes.infer.telling import telling
 from passes.infer.variants import Variant, identity, variants
 from passes.infer.worker import Crash
@@ -111,8 +112,11 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals = _explaining(op, level, list(known.values()), must)
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
-    if not clean or _answered(op, rules, recorded) < FEW_ANSWERED:
-        choices = (rules, first)
+    answered = _answered(op, rules, recorded)
+    if not clean or answered < FEW_ANSWERED:
+        choices = [rules, first]
+        if laboratory is not None and answered < FEW_ANSWERED:
+            choices.append(_of_ordinary(op, level, recorded, list(known.values())))
         rules = _confirmed(op, level, choices, laboratory, bases, recorded, list(known.values()), draw, plan, values)
     evidence = [
         replace(
@@ -289,6 +293,12 @@ def _widened(rule: Rule, calls: Sequence[Call]) -> Rule:
 def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> list[Call]:
     found = tally(op, rules, calls, examples=1 << 30)
     return [call for call, said in found.examples if said is not None]
+
+
+def _of_ordinary(op: str, level: str, recorded: Sequence[Call], calls: Sequence[Call]) -> list[Rule]:
+    """Rules for what is like the recorded calls alone."""
+    rules, _ = _explaining(op, level, ordinary(recorded, calls), [])
+    return [of_ordinary(rule, recorded) for rule in rules]
 
 
 def _unknown(rules: Sequence[Rule]) -> list[Rule]:

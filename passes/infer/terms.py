@@ -298,7 +298,7 @@ def _called(name: str, pool: list[Term]) -> list[Term]:
 
 def _bound(pools: int) -> int:
     """How many terms of each pool keep the combinations within bounds."""
-    return max(3, int(MOST_COMBINATIONS ** (1 / pools)))
+    return max(5, int(MOST_COMBINATIONS ** (1 / pools)))
 
 
 def _is_constant(term: Term) -> bool:

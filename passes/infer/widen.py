@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from passes.infer.assess import tally
 from passes.infer.edges import EDGES
+from passes.infer.novelty import TABLES, News, news_in
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.study import Laboratory, Values, key_of, trials_made
 from passes.infer.variants import Variant, variants
@@ -21,15 +22,6 @@ from passes.rules.rule import Domain, Rule
 
 ENOUGH: Final = 4  # trials that must confirm each thing that is new, while none denies it
 MOST_BASES: Final = 150  # calls that trials are made from
-TABLES: Final = ("ranks", "dtypes", "kinds", "choices")
-
-
-class News(NamedTuple):
-    """One thing that a call has and a domain has not: `value` in its table of what was seen of a parameter."""
-
-    table: str
-    parameter: str
-    value: Any
 
 
 def widened(
@@ -74,7 +66,7 @@ class _Verdicts:
         self._beyond: list[tuple[Call, list[News]]] = []
         free = replace(rule, domain=joined(rule.domain, domain_of(rule.parameters, self.own)))
         for call in self.own:
-            news = list(news_in(call, rule))
+            news = list(news_in(call, rule.parameters, rule.domain))
             found = tally(rule.op, [free], [call] if news else [])
             if found.exact:
                 self.right.update(news)
@@ -93,15 +85,6 @@ class _Verdicts:
         accepted = [each for each, count in self.right.items() if count >= ENOUGH and each not in self.wrong]
         evidence = replace(self.rule.provenance, trials=self.rule.provenance.trials + len(self.own))
         return replace(self.rule, domain=_with(self.rule.domain, accepted), provenance=evidence)
-
-
-def news_in(call: Call, rule: Rule) -> Iterator[News]:
-    """What is outside of the rule's domain in a call."""
-    seen = domain_of(rule.parameters, [call])
-    for table in TABLES:
-        known = getattr(rule.domain, table)
-        for name, values in getattr(seen, table).items():
-            yield from (News(table, name, value) for value in values if value not in known.get(name, ()))
 
 
 def joined(left: Domain, right: Domain) -> Domain:

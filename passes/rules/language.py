@@ -36,7 +36,7 @@ SUBTYPES: Final = {
     "Product": ("Strided",),
     "Number": ("Operand",),
     "Int": ("Dims", "Number"),
-    "Ints": ("Dims", "IntOrInts", "Permutation"),
+    "Ints": ("Dims", "IntOrInts", "Permutation", "Numbers"),
 }
 
 

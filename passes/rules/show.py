@@ -150,7 +150,7 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
     usual = not suffix and variables[:2] == ["shape", "stride"]
     if aliases == {"new"}:
         return lines, "new" if usual else f"new({', '.join(variables)})"
-    memory = [Case(case.guard, _memory(case.answer, variables)) for case in output.alias]
+    memory = [Case(_as_own(c.guard, f"shape{suffix}"), _memory(c.answer, variables)) for c in output.alias]
     if len(memory) == 1:
         return lines, memory[0].answer
     return [*lines, *decision(f"result{suffix}", memory)], f"result{suffix}"

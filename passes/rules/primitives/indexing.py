@@ -47,6 +47,12 @@ def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
     return Strided(result, iterated(result, restrided, *placed), 0)
 
 
+@primitive("Strided, Tensor -> Strided")
+def picked(tensor: Any, index: Any) -> Strided:
+    """tensor[index]: parts of the first dimension, as embeddings are looked up."""
+    return indexed(tensor, (index,))
+
+
 def _placed(index: TensorMeta, shape: Ints, before: int, after: int) -> Strided:
     """An index as TensorIterator sees it: expanded, then reshaped to size 1 for every dimension not indexed."""
     missing = len(shape) - len(index.shape)

@@ -98,6 +98,18 @@ def permuted(shape: Sequence[Any], outermost_first: Sequence[int]) -> Ints:
     return ordered(shape, order[::-1])
 
 
+@primitive("Ints, Strides -> Strides")
+def compact(shape: Sequence[Any], strides: Sequence[Any]) -> Ints:
+    """Strides of `tensor.contiguous()`: its own if they are row-major, those of sizes 1 as they are."""
+    return tuple(strides) if is_compact(shape, strides) else contiguous(shape)
+
+
+@primitive("Ints, Strides -> Bool")
+def is_compact(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether these strides are row-major for the shape: what `contiguous()` asks of a view, say of a slice."""
+    return len(shape) == len(strides) and has_row_major(shape, strides)
+
+
 @primitive("Strided -> Bool")
 def is_contiguous(tensor: Any) -> bool:
     """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""

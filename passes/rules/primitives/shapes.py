@@ -268,6 +268,34 @@ def size_at(shape: Sequence[Any], dim: Any) -> Any:
     return shape[wrapped(dim, len(shape))]
 
 
+@primitive("Tensors -> Numbers")
+def counts(tensors: Sequence[Any]) -> Ints:
+    """Number of elements of each tensor."""
+    return tuple([math.prod(tensor.shape) for tensor in tensors])
+
+
+@primitive("Tensors, Int -> Numbers")
+def sizes_at(tensors: Sequence[Any], dim: Any) -> Ints:
+    """The size of one dimension of each tensor."""
+    return tuple([size_at(tensor.shape, dim) for tensor in tensors])
+
+
+@primitive("Numbers -> Int")
+def total(numbers: Sequence[Any]) -> Any:
+    return sum(numbers)
+
+
+@primitive("Numbers -> Int")
+def largest(numbers: Sequence[Any]) -> Any:
+    return max(numbers)
+
+
+@primitive("Int, Number -> Int")
+def scaled_size(size: Any, factor: Any) -> Any:
+    """A size times a factor, rounded down."""
+    return math.floor(size * getattr(factor, "number", factor))
+
+
 @primitive("Int, Int -> Int")
 def smaller(left: Any, right: Any) -> Any:
     return left if left < right else right

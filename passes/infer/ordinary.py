@@ -1,0 +1,58 @@
+"""Ordinary calls: those like the recorded ones, for operators that no short rule describes wherever they can be called.
+
+What Python makes of a negative start of a slice, say, is no part of what its author meant a crop to be. Knows nothing
+of how rules are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from passes.infer.novelty import news_in
+from passes.infer.observation import domain_of
+from passes.record.calls import Call, Failure
+from passes.rules.rule import UNKNOWN, Case, Rule, identifier
+
+
+def ordinary(recorded: Sequence[Call], calls: Iterable[Call]) -> list[Call]:
+    """The `calls` that have no rank, type or kind of argument that the recorded ones have not, nor negative numbers."""
+    good = [call for call in recorded if not isinstance(call.outcome, Failure)]
+    parameters = {tuple(call.arguments) for call in good}
+    domains = {each: domain_of(each, [call for call in good if tuple(call.arguments) == each]) for each in parameters}
+    natural = {each: list(_natural(each, good)) for each in parameters}
+    found: list[Call] = []
+    for call in calls:
+        own = tuple(call.arguments)
+        if own in domains and all(_are_natural(call.arguments[name]) for name in natural[own]):
+            found += [] if any(news_in(call, own, domains[own])) else [call]
+    return found
+
+
+def of_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
+    """The rule without an answer for negative numbers where none was recorded."""
+    good = [call for call in recorded if not isinstance(call.outcome, Failure)]
+    told: list[Case] = []
+    for name in _natural(rule.parameters, good):
+        values = [call.arguments[name] for call in good if tuple(call.arguments) == rule.parameters]
+        guard = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
+        told.append(Case(guard.format(identifier(name)), UNKNOWN))
+    return replace(rule, form=(*told, *rule.form))
+
+
+def _natural(parameters: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:
+    """The parameters that were always given integers, or lists of them, none of them negative."""
+    own = [call for call in calls if tuple(call.arguments) == tuple(parameters)]
+    for name in parameters:
+        kinds = {type(call.arguments[name]) for call in own}
+        if kinds in ({int}, {tuple}) and all(_are_natural(call.arguments[name]) for call in own):
+            yield name
+
+
+def _are_natural(value: Any) -> bool:
+    return all(type(number) is int and number >= 0 for number in _numbers(value))
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
