@@ -1,6 +1,8 @@
 """Questions to a corpus, merging, differences; and the command line around them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -182,6 +184,15 @@ def test_record_runs_a_module(tmp_path, command, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     assert command("record", "-o", tmp_path / "c", "--level", "function", "--", "-m", "mod", "4")[0] == 0
     assert Corpus(tmp_path / "c").sql("select op, arguments['size'] from calls")[1] == [("torch.ones", "[4]")]
+
+
+def test_the_traceback_of_a_program_is_its_own(tmp_path):
+    (tmp_path / "s.py").write_text("def f():\n    raise LookupError('mine')\n\n\nf()\n")
+    words = [sys.executable, "-m", "tracer", "record", "-o", str(tmp_path / "c"), str(tmp_path / "s.py")]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "LookupError: mine" in ended.stderr and "line 5, in <module>" in ended.stderr
+    assert "tracer/commands" not in ended.stderr and "typer" not in ended.stderr
 
 
 def test_a_program_that_raises_keeps_what_was_recorded(tmp_path, command):

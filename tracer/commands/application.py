@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from types import TracebackType
 from typing import Final
 
 import typer
@@ -14,6 +16,7 @@ from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
 from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules
 
+RUNNER: Final = "<frozen runpy>"  # the file of the frames that run a script or module
 # What a person did wrong: its words are shown without a traceback.
 USER_ERRORS: Final[tuple[type[Exception], ...]] = (
     CorpusError,
@@ -46,7 +49,7 @@ application.command("bench")(bench.bench)
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the command; what a person did wrong becomes one line on stderr and status 2."""
+    """Run the command; what a person did wrong becomes one line on stderr and status 2. Other errors propagate."""
     try:
         application(words, standalone_mode=True)
     except USER_ERRORS as error:
@@ -54,4 +57,16 @@ def main(words: list[str] | None = None) -> int:
         return 2
     except SystemExit as exit_request:
         return exit_request.code if isinstance(exit_request.code, int) else 0
+    except Exception:
+        sys.excepthook = _shown
+        raise
     return 0
+
+
+def _shown(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
+    """Show what ended this process; of a program that we ran only its own frames, as `python` shows them."""
+    every = list(traceback.walk_tb(frames))
+    last = max((number for number, (frame, _) in enumerate(every) if frame.f_code.co_filename == RUNNER), default=-1)
+    for _ in range(last + 1):
+        frames = frames and frames.tb_next
+    traceback.print_exception(kind, error, frames)
