@@ -114,7 +114,7 @@ class _Propagation:
                 current[node], changed, trial = self._call(node, current)
             metas[node] = current[node]
             if self.check and node.op != "output":
-                _compare(node, metas[node], trial, written)
+                _compare(node, metas[node], self._said_by(node, trial), written)
             current.update(changed)
             written = written or bool(changed)
         return metas
@@ -132,6 +132,18 @@ class _Propagation:
         inner = _Propagation(self.evaluator, module, {}, check=False)
         found = inner.run(graph, [current[part] if isinstance(part, Node) else part for part in node.args])
         return found[graph.output_node()]
+
+    def _said_by(self, node: Node, trial: Trial | None) -> str:
+        if trial is not None:
+            return f"as a trial of {trial.operator} shows"
+        if node.op == "placeholder":
+            return "as was given"
+        if node.op == "get_attr":
+            return f"as {node.target} is"
+        if node.op == "call_module":
+            return f"as the code of {type(self._object(str(node.target))).__name__} and the rules say"
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        return f"as the rule of {name} says"
 
     def _object(self, name: str) -> Any:
         if name in self.attributes:
@@ -199,7 +211,7 @@ def _as_meta(value: Any) -> Any:
     return rebuilt(value, torch.Tensor, meta_of)
 
 
-def _compare(node: Node, derived: Any, trial: Trial | None, written: bool) -> None:
+def _compare(node: Node, derived: Any, by: str, written: bool) -> None:
     """Raise Contradiction if the node's own meta differs; after a write, autograd's facts are the storage's affair."""
     key = next((key for key in (META, *NOTES) if node.meta.get(key) is not None), None)
     if key is None:
@@ -213,8 +225,6 @@ def _compare(node: Node, derived: Any, trial: Trial | None, written: bool) -> No
         pairs = [pair for pair in zip(right, left, strict=True) if all(map(_is_meta, pair))]
         difference = next(filter(None, (differing(*pair, facts) for pair in pairs)), "")
     if difference:
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-        by = f"as the rule of {name} says" if trial is None else f"as a trial of {trial.operator} shows"
         raise Contradiction(node, derived, noted, difference, by)
 
 

@@ -141,6 +141,17 @@ def test_a_contradiction_names_the_node_the_line_and_the_rule(tmp_path):
     assert propagate(traced, [meta_of(X)], evaluator, check=False)[relu].dtype is torch.float64
 
 
+def test_a_contradiction_names_the_module_or_the_input_that_it_is_of():
+    traced = torch.fx.symbolic_trace(torch.nn.Sequential(torch.nn.Linear(3, 4)))
+    given, called, _ = traced.graph.nodes
+    called.meta["val"] = torch.empty(2, 5, device="meta")
+    with pytest.raises(Contradiction, match="as the code of Linear and the rules say"):
+        propagate(traced, [meta_of(X)])
+    given.meta["val"] = torch.empty(5, 3, device="meta")
+    with pytest.raises(Contradiction, match="as was given"):
+        propagate(traced, [meta_of(X)])
+
+
 def test_rules_are_asked(tmp_path):
     evaluator = Evaluator(book=Rulebook(book(tmp_path, RELU)))
     propagate(torch.fx.symbolic_trace(lambda x: torch.relu(x)), [meta_of(X)], evaluator)
