@@ -9,7 +9,8 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 
 from passes.infer import equations
 from passes.infer.inputs import metas_of, tensors_for
-from passes.infer.variants import EQUATIONS, MUTATIONS, Variant, mutations_for, seen_in
+from passes.infer.variant import Variant, seen_in
+from passes.infer.variants import EQUATIONS, MUTATIONS, mutations_for
 from passes.meta import TensorMeta, meta_of
 from passes.outcome import ListArg
 from passes.record.calls import Call, Failure

@@ -15,7 +15,8 @@ from passes.infer.observe import is_made, observe
 from passes.infer.resolve import UnknownOperator, positional, resolve
 from passes.infer.strides import LAYOUTS, in_layout, reshaped
 from passes.infer.texts import arguments_from, meta_text, texts_of
-from passes.infer.variants import MUTATIONS, Variant, seen_in, variants
+from passes.infer.variant import Variant, seen_in
+from passes.infer.variants import MUTATIONS, variants
 from passes.infer.worker import Crash, Laboratory
 from passes.meta import TensorMeta, meta_of
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg

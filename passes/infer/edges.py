@@ -9,16 +9,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from passes.infer.inputs import metas_of
+from passes.infer.mutate_numbers import NUMBERS
 from passes.infer.strides import reshaped
-from passes.infer.variants import (
-    MUTATIONS,
-    NUMBERS,
-    Draw,
-    Mutation,
-    Seen,
-    Variant,
-    with_argument,
-)
+from passes.infer.variant import Draw, Mutation, Seen, Variant, with_argument
+from passes.infer.variants import MUTATIONS
 from passes.meta import TensorMeta
 from passes.outcome import Argument, ListArg
 from passes.record.values import Wrapped

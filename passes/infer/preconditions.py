@@ -19,7 +19,8 @@ from passes.infer.observation import is_plain
 from passes.infer.observe import is_made
 from passes.infer.sample import Sample, bits
 from passes.infer.study import Laboratory
-from passes.infer.variants import Variant, identity, variants
+from passes.infer.variant import Variant, identity
+from passes.infer.variants import variants
 from passes.record.calls import Call, Failure
 from passes.rules.answer import Answerer
 from passes.rules.generate import Refused

@@ -23,7 +23,8 @@ from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
 from passes.infer.ordinary import of_ordinary, ordinary
 from passes.infer.telling import telling
-from passes.infer.variants import Variant, identity, variants
+from passes.infer.variant import Variant, identity
+from passes.infer.variants import variants
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
 from passes.outcome import New, Outcome, leaves, rebuilt

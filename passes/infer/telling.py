@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from passes.infer.variants import Variant, variants
+from passes.infer.variant import Variant
+from passes.infer.variants import variants
 from passes.outcome import Outcome
 from passes.record.calls import Call
 from passes.rules.answer import Answerer, places_of

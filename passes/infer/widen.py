@@ -16,7 +16,8 @@ from passes.infer.edges import EDGES
 from passes.infer.novelty import TABLES, News, news_in
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.study import Laboratory, Values, key_of, trials_made
-from passes.infer.variants import Variant, variants
+from passes.infer.variant import Variant
+from passes.infer.variants import variants
 from passes.record.calls import Call, Failure
 from passes.rules.rule import Domain, Rule
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from passes.meta import Shape, Size, meta_on_cpu
 from passes.outcome import New
+
+MOST_KNOWN: Final = 1 << 16
 
 _known: dict[tuple[Any, ...], New] = {}
 
@@ -28,6 +30,8 @@ def made(
     try:
         return _known[facts]
     except KeyError:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
         found = _known[facts] = _new(facts)
         return found
     except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
