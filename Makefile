@@ -32,14 +32,21 @@ test: .venv/test.stamp
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# What is there already is kept: the corpora, and the rules of operators that were studied. The first book is the one
-# whose rules are checked on calls that they were not learned from; what one seed does not find another may.
-CORPORA := build/rules/opinfo build/rules/models
+# What is there already is kept: the corpora, and the rules of operators that were studied. An operator whose study took
+# too long is given more time. The rules of the first book are checked on calls that they were not learned from; what
+# they do not tell another seed may find.
+SOURCES := opinfo usage models
+CORPORA := $(SOURCES:%=build/rules/%)
+INFER := $(BIN)/python -m tracer infer $(CORPORA) $(ARGS)
+
 rulebook: .venv/bench.stamp
-	test -d build/rules/opinfo || $(BIN)/python -m tracer record opinfo -o build/rules/opinfo --level aten --level function --jobs $(JOBS)
-	test -d build/rules/models || $(BIN)/python -m tracer record models -o build/rules/models --level aten --level function
-	$(BIN)/python -m tracer infer $(CORPORA) -o build/rules/first --held-out 0.2 $(ARGS)
-	$(BIN)/python -m tracer infer $(CORPORA) -o build/rules/second --seed 1 $(ARGS)
+	for source in $(SOURCES); do \
+		test -d build/rules/$$source \
+		|| $(BIN)/python -m tracer record $$source -o build/rules/$$source --level aten --level function --jobs $(JOBS) \
+		|| exit 1; \
+	done
+	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2 --seconds 240
+	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --seconds 240
 	rm -rf build/rules/book
 	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/book
 

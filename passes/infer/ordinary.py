@@ -1,18 +1,20 @@
-"""Ordinary calls: those like the recorded ones, for operators that no short rule describes wherever they can be called.
+"""Ordinary calls: those like the recorded ones; and rules that speak of no others.
 
-What Python makes of a negative start of a slice, say, is no part of what its author meant a crop to be. Knows nothing
-of how rules are found.
+For operators that no short rule describes wherever they can be called: what Python makes of a negative start of a
+slice, say, is no part of what its author meant a crop to be. Knows nothing of how rules are found.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from passes.infer.novelty import news_in
-from passes.infer.observation import domain_of
+from passes.infer.observation import domain_of, is_plain
 from passes.record.calls import Call, Failure
+from passes.rules.language import written
 from passes.rules.rule import UNKNOWN, Case, Rule, identifier
 
 
@@ -39,6 +41,34 @@ def of_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
         guard = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
         told.append(Case(guard.format(identifier(name)), UNKNOWN))
     return replace(rule, form=(*told, *rule.form))
+
+
+def where_varied(rule: Rule, calls: Iterable[Call]) -> Rule:
+    """The rule without an answer for other numbers where all `calls`, the trials among them, have one only.
+
+    What another kernel size does to a shape, say, nothing has shown then.
+    """
+    own = [
+        call
+        for call in calls
+        if tuple(call.arguments) == rule.parameters and not isinstance(call.outcome, Failure) and is_plain(call)
+    ]
+    told: list[Case] = []
+    for name in rule.parameters:
+        values = {call.arguments[name] for call in own if _is_number(call.arguments[name])}
+        if len(values) == 1 and all(_is_number(call.arguments[name]) for call in own):
+            told.append(Case(f"{identifier(name)} != {written(*values)}", UNKNOWN))
+    return replace(rule, form=(*told, *rule.form))
+
+
+def has_constant_shape(rule: Rule) -> bool:
+    """Whether it tells the sizes of a tensor as numbers, whatever is given."""
+    shapes = (case.answer for output in (*rule.outputs, *rule.writes.values()) for case in output.shape)
+    return any(re.fullmatch(r"\((\d+, ?)+(\d+)?\)", shape) for shape in shapes)
+
+
+def _is_number(value: Any) -> bool:
+    return all(type(number) is int for number in _numbers(value))
 
 
 def _natural(parameters: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:

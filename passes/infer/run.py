@@ -241,6 +241,16 @@ def to_do(folder: Path, tasks: Sequence[Task]) -> list[Task]:
     return [task for task in tasks if not _is_done(folder, task, done.get((task.level, task.op)))]
 
 
+def imperfect(folder: Path, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that a book was not made of, or whose rules in it were refuted, or do not tell what was held out."""
+    known = read_log(folder)
+
+    def is_perfect(report: Report | None) -> bool:
+        return report is not None and report.clean and not (report.held_out.wrong or report.held_out.unknown)
+
+    return [task for task in tasks if not is_perfect(known.get((task.level, task.op)))]
+
+
 def _is_done(folder: Path, task: Task, report: Report | None) -> bool:
     if report is None or report.hash != task.hash or report.failure is not None:
         return False

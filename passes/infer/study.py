@@ -18,10 +18,10 @@ import torch
 from passes.infer.abstain import abstaining
 from passes.infer.assess import tally
 from passes.infer.inputs import EXTREMES
-from passes.infer.learn import learn
+from passes.infer.learn import FEWEST, learn
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.observe import NOT_MADE
-from passes.infer.ordinary import of_ordinary, ordinary
+from passes.infer.ordinary import has_constant_shape, of_ordinary, ordinary, where_varied
 from passes.infer.telling import telling
 from passes.infer.variant import Variant, identity
 from passes.infer.variants import variants
@@ -119,6 +119,8 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         if laboratory is not None and answered < FEW_ANSWERED:
             choices.append(_of_ordinary(op, level, recorded, list(known.values())))
         rules = _confirmed(op, level, choices, laboratory, bases, recorded, list(known.values()), draw, plan, values)
+    if sum(not isinstance(call.outcome, Failure) for call in recorded) < FEWEST:
+        rules = [_unknown([rule])[0] if has_constant_shape(rule) else rule for rule in rules]
     evidence = [
         replace(
             rule,
@@ -126,7 +128,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
                 rule.provenance, calls=len(recorded), trials=trials, refuted=refuted, dependent=values.count
             ),
         )
-        for rule in rules
+        for rule in (where_varied(rule, known.values()) for rule in rules)
     ]
     seconds = time.monotonic() - started
     return Study(op, level, tuple(evidence), len(recorded), trials, refuted, tuple(crashes), seconds, clean)

@@ -41,6 +41,7 @@ FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "st
 MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
 MOST_REMEMBERED: Final = 1 << 18  # values of one primitive
+ABBREVIATED: Final = 3  # letters of a name that tell which it is: `pad` is a padding
 COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may mean different things
 
 
@@ -292,13 +293,17 @@ def _names(primitive: Primitive) -> list[str]:
 
 
 def _called(name: str, pool: list[Term]) -> list[Term]:
-    """The terms whose names begin like that of the parameter they are for; all, where there are none."""
-    return [term for term in pool if term.text.split(".")[0].startswith(name)] or pool
+    """The terms whose names begin like that of the parameter they are for, or it like them; all if there are none."""
+    return [term for term in pool if _begins_like(term.text.split(".")[0], name)] or pool
+
+
+def _begins_like(text: str, name: str) -> bool:
+    return text.startswith(name) or (len(text) >= ABBREVIATED and name.startswith(text))
 
 
 def _bound(pools: int) -> int:
     """How many terms of each pool keep the combinations within bounds."""
-    return max(5, int(MOST_COMBINATIONS ** (1 / pools)))
+    return max(3, int(MOST_COMBINATIONS ** (1 / pools)))
 
 
 def _is_constant(term: Term) -> bool:

@@ -47,6 +47,13 @@ FLOAT32: Final = torch.float32
 TRUEDIV, ITRUEDIV = operator.truediv, operator.itruediv
 
 
+def _named_result(target: Target, kwargs: Keywords) -> type | None:
+    """The named tuple that a function returns: `torch.max` its own, `torch.linalg.svd` that called linalg_svd."""
+    name = target[1] if isinstance(target, tuple) else getattr(target, "__name__", "")
+    given = any(keyword == "out" and value is not None for keyword, value in kwargs)
+    return RETURN_TYPES.get(f"{name}_out" if given else name)
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
     """A rule that was seen to be wrong, and is not asked again in this process."""
@@ -145,7 +152,7 @@ class Rulebook:
             if not is_told_by_types(target, args, kwargs):
                 found = self._routes[types] = {}
             else:
-                found = self._routes[types] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
+                found = self._routes[types] = tuple(self._found_routes(target, args, kwargs))
         except TypeError:  # a target that cannot be hashed
             return ()
         if isinstance(found, tuple):
@@ -153,7 +160,7 @@ class Rulebook:
         held = held_kinds(target, args, kwargs)
         routes = found.get(held)
         if routes is None:
-            routes = found[held] = tuple(self._found_routes(self._bindings_of(target, args, kwargs)))
+            routes = found[held] = tuple(self._found_routes(target, args, kwargs))
         return routes
 
     def _bindings_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Binding, ...]:
@@ -163,11 +170,11 @@ class Rulebook:
             found = self._bound[key] = tuple(bindings(target, args, kwargs))
         return found
 
-    def _found_routes(self, ways: Iterable[Binding]) -> Iterator[Route]:
-        for binding in ways:
+    def _found_routes(self, target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Route]:
+        for binding in self._bindings_of(target, args, kwargs):
             answerer = self._of((binding.level, binding.op)).get(binding.parameters)
             if answerer is not None:
-                kind = None if binding.level == LEVEL_OF_OVERLOADS else RETURN_TYPES.get(binding.op.rpartition(".")[2])
+                kind = None if binding.level == LEVEL_OF_OVERLOADS else _named_result(target, kwargs)
                 yield Route(binding.values, binding.places, answerer, kind)
 
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:

@@ -13,7 +13,7 @@ import typer
 from passes.infer.emit import fake_kernels, of_schema
 from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.resolve import UnknownOperator
-from passes.infer.run import Engine, Job, Report, Task, infer, tasks_of, to_do
+from passes.infer.run import Engine, Job, Report, Task, imperfect, infer, tasks_of, to_do
 from passes.record.schema import LEVELS
 from passes.rules.book import Rulebook
 from passes.rules.language import RuleError
@@ -41,6 +41,10 @@ def infer_rules(
     emit_fake: Annotated[
         Path | None, typer.Option("--emit-fake", help="Write fake kernels of custom operators into this Python file.")
     ] = None,
+    imperfect_in: Annotated[
+        Path | None,
+        typer.Option("--imperfect-in", help="Only operators whose rules in this book are not right about everything."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Study operators again whose calls have not changed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,6 +56,8 @@ def infer_rules(
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
     run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
     tasks = tasks_of(job, ops, levels)
+    if imperfect_in is not None:
+        tasks = imperfect(imperfect_in, tasks)
     waiting = tasks if again else to_do(output, tasks)
     reports: list[Report] = []
     for _ in with_progress(_named(output, job, waiting, run, jobs, reports), len(waiting), "studying"):

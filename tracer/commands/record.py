@@ -17,7 +17,7 @@ from passes.record.corpus import merge_files
 from passes.record.program import run_program
 from passes.record.recorder import Recorder
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
-from passes.record.sources import models, operators
+from passes.record.sources import models, operators, usage
 from passes.record.storage import rows_in
 from passes.record.values import DTYPE_BY_NAME
 from passes.record.workers import Step, in_this_process, in_workers
@@ -39,7 +39,7 @@ application = typer.Typer(
     cls=ProgramGroup,
     no_args_is_help=True,
     help="Record calls of tensor operators into a corpus: `record -o DIR script.py args...`, "
-    "`record -o DIR -- -m pytest ...`, `record opinfo -o DIR` or `record models -o DIR`.",
+    "`record -o DIR -- -m pytest ...`, `record opinfo -o DIR`, `record usage -o DIR` or `record models -o DIR`.",
 )
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the corpus.")]
@@ -186,6 +186,21 @@ def record_models(
     tasks = models.chosen(models.zoo_called(zoo), names)
     make_recorder = partial(Recorder, output, level, memory << 20, integers)
     record_all(make_recorder, partial(models.start, zoo, backward), tasks, jobs, as_json)
+
+
+@application.command("usage")
+def record_usage(
+    output: OutputOption,
+    names: Annotated[str, typer.Option("--names", help="Pattern of uses' names, such as 'first'.")] = "*",
+    jobs: JobsOption = 0,
+    level: LevelOption = ATEN,
+    memory: MemoryOption = 256,
+    integers: IntegersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Record ordinary code that torch's database of operators has no sample of: `x[None]`, `x.data`, `2**x`."""
+    make_recorder = partial(Recorder, output, level, memory << 20, integers)
+    record_all(make_recorder, usage.start, usage.titles(names), jobs, as_json)
 
 
 def part_of(text: str) -> tuple[int, int]:
