@@ -139,6 +139,15 @@ library.impl("crop", lambda x, start, length: x[..., start : start + length].clo
 """
 
 
+FIXED = """
+import torch
+
+library = torch.library.Library("arithmetic_fixed", "DEF")
+library.define("fixed(Tensor x) -> Tensor")
+library.impl("fixed", lambda x: x.new_zeros(7), "CPU")
+"""
+
+
 def test_what_negative_numbers_mean_does_not_spoil_a_rule(tmp_path, monkeypatch):
     """A slice with a negative start is another thing: nothing is said of it, and of the others all."""
     (tmp_path / "arithmetic_crop.py").write_text(CROP)
@@ -157,6 +166,33 @@ def test_what_negative_numbers_mean_does_not_spoil_a_rule(tmp_path, monkeypatch)
         found = study("arithmetic_crop::crop", "aten", calls, laboratory, Plan(trials=80, seconds=30))
     asked = tally("arithmetic_crop::crop", found.rules, others)
     assert asked.exact == len(others)
+
+
+def test_what_never_varied_may_not_vary(tmp_path):
+    """All calls had one size of patches: of others nothing is known, though a formula may explain these."""
+    calls = recorded(tmp_path / "few", patches, 0, 40)
+    (kind,) = {call.arguments["size"] for call in calls if call.arguments["size"] == 2}
+    same = [call for call in calls if call.arguments["size"] == kind]
+    others = [call for call in recorded(tmp_path / "others", patches, 1, 60) if call.arguments["size"] != kind]
+    name = "test_arithmetic::patches"
+    found = study(name, "aten", same, None, Plan())
+    assert tally(name, found.rules, same).exact == len(same)
+    asked = tally(name, found.rules, others)
+    assert (asked.exact, asked.wrong) == (0, 0) and others
+
+
+def test_a_constant_shape_of_two_calls_is_an_accident(tmp_path, monkeypatch):
+    (tmp_path / "arithmetic_fixed.py").write_text(FIXED)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("arithmetic_fixed")
+    with record(tmp_path / "corpus"):
+        for size in (2, 3, 5, 8):
+            torch.ops.arithmetic_fixed.fixed(torch.zeros(size))
+    calls = list(Corpus(tmp_path / "corpus").calls("arithmetic_fixed::fixed"))
+    with Laboratory(["arithmetic_fixed"]) as laboratory:
+        for some, known in ((calls[:2], 0), (calls, len(calls))):
+            found = study("arithmetic_fixed::fixed", "aten", some, laboratory, Plan(trials=40, rounds=2))
+            assert tally("arithmetic_fixed::fixed", found.rules, calls).exact == known
 
 
 def test_contiguous_keeps_strides_that_are_row_major(tmp_path):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from passes.infer import desk
 from passes.infer.engines import ENGINES, local
 from passes.infer.preconditions import with_preconditions
-from passes.infer.run import Job, calls_of, infer, tasks_of
+from passes.infer.run import Job, calls_of, imperfect, infer, tasks_of
 from passes.infer.study import Plan, study
 from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta
@@ -98,6 +98,19 @@ def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
     assert len({one.hash, other.hash, seeded.hash}) == 3
     assert tasks_of(job, "relu", ("aten",)) == [one]
     assert [task.rows for task in tasks_of(job)] == sorted((task.rows for task in tasks_of(job)), reverse=True)
+
+
+def test_only_what_another_book_is_not_right_about_is_studied_again(corpus: Path, book: Path, tmp_path: Path):
+    tasks = tasks_of(Job((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
+    assert imperfect(book, tasks) == [] and imperfect(tmp_path, tasks) == tasks
+    log = [json.loads(line) for line in (book / "studies.jsonl").read_text().splitlines()]
+    for op, change in (("aten::relu", {"clean": False}), ("aten::sum.dim_IntList", {"held_out": {"unknown": 1}})):
+        lines = (json.dumps(each | change if each["op"] == op else each) for each in log)
+        (tmp_path / "studies.jsonl").write_text("\n".join(lines))
+        assert [task.op for task in imperfect(tmp_path, tasks)] == [op]
+    words = ("infer", corpus, "-o", tmp_path / "second", "--imperfect-in", tmp_path, "--seed", 1, "--trials", TRIALS)
+    ended = command(*words, "--ops", "relu,sum.dim_IntList", "--json")
+    assert [study["op"] for study in json.loads(ended.stdout)["studies"]] == ["aten::sum.dim_IntList"]
 
 
 def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):

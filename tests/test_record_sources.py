@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from passes.record import Corpus, CorpusError, Recorder
-from passes.record.sources import models, operators
+from passes.record.sources import models, operators, usage
 from passes.record.sources.layouts import LAYOUTS, laid_out
 from tests import models as zoo
 
@@ -80,6 +80,39 @@ def test_parts_share_the_operators():
     assert sorted(sum(parts, [])) == sorted(whole) and all(parts)
     with pytest.raises(CorpusError, match="no operator of torch's database matches 'nope'"):
         operators.chosen(operators.Plan("nope"))
+
+
+def test_usage(tmp_path):
+    recorder = Recorder(tmp_path, ["function"])
+    usage.start(recorder)("detach")
+    usage.start(recorder)("in place")
+    recorder.close()
+    corpus = Corpus(tmp_path)
+    ops = {op for op, *_ in corpus.operators()}
+    assert {"torch.Tensor.detach", "torch.Tensor.data", "torch.Tensor.detach_", "torch.Tensor.zero_"} <= ops
+    types = corpus.sql("select distinct tensor(given[1]).dtype from calls where op = 'torch.Tensor.detach'")[1]
+    assert {("f32",), ("i64",), ("bool",), ("c64",)} <= set(types)
+    places = corpus.sql("select distinct location from calls order by 1")[1]
+    assert places == [("usage detach",), ("usage in place",)]
+    # every expression has tensors of its own: what one writes to, another finds as it was
+    assert corpus.sql("select count(*) from calls where op = 'torch.Tensor.zero_' and error is null")[1] > [(20,)]
+    with pytest.raises(CorpusError, match="no use of tensors matches 'nope'"):
+        usage.titles("nope")
+
+
+def test_every_use_is_of_something():
+    """No expression is an error whatever it is asked of."""
+    for name in usage.titles():
+        for text in usage.USAGE[name].split("; "):
+            assert any(_works(text, *tensors) for tensors in usage.tensors()), f"{name}: {text}"
+
+
+def _works(text, x, y):
+    try:
+        eval(text, {"torch": torch, "F": torch.nn.functional}, {"x": x.clone(), "y": y.clone()})
+    except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def test_models(tmp_path):

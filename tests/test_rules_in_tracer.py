@@ -1,13 +1,16 @@
 """Tracing with rules: they are asked first, what they lack is tried, and a wrong one does no harm."""
 
 import gc
+import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 import tracer
 from passes.rules.language import RuleError
+from passes.rules.rule import always, from_json, to_json
 from passes.verify import CheckedRun
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
 from tracer.events import LOG
@@ -69,6 +72,21 @@ def test_right_rules_stay(use, strict):
     assert not LOG.recent("quarantine")
     assert not EVALUATOR.tally.trials
     assert tracer.counters().captures == 1
+
+
+def test_named_results_are_those_of_the_function_that_was_called(use):
+    """torch.linalg.slogdet gives a linalg_slogdet, torch.slogdet a slogdet, and with `out` there are others still."""
+    matrix = {"shape": "first(self.shape, -2)", "stride": "contiguous(shape)"}
+    one = rule("torch.slogdet", **matrix)
+    two = replace(one, form=always("(tensor_0, tensor_1)"), outputs=one.outputs * 2)
+    renamed = from_json(json.loads(json.dumps(to_json(two)).replace("self", "A")))  # as the parameter is called there
+    use(two, replace(renamed, op="torch.linalg.slogdet"))
+    x = torch.eye(3) * 2
+    for function in (lambda x: torch.linalg.slogdet(x), lambda x: torch.slogdet(x)):
+        got = tracer.capture(function)(x)
+        assert type(got) is type(function(x)) and got[1].equal(function(x)[1])
+    assert not LOG.recent("quarantine")
+    assert EVALUATOR.tally.by_rules == 2
 
 
 WRONG = {

@@ -71,9 +71,7 @@ USAGE: Final[dict[str, str]] = {
     ),
     "pooled": "torch.max_pool1d(x, 2); torch.max_pool2d(x, 2); torch.max_pool2d(x, 2, 1, 1); torch.max_pool3d(x, 1)",
     "pooled to a size": "F.adaptive_avg_pool1d(x, 1); F.adaptive_avg_pool2d(x, 1); F.avg_pool2d(x, 2)",
-    "spectra": (
-        "torch.stft(x, 2, return_complex=True, window=None); torch.stft(x, 3, 1, return_complex=True, center=False)"
-    ),
+    "spectra": ("torch.stft(x, 4, return_complex=True); torch.stft(x, 3, 1, return_complex=True, center=False)"),
     "sampled": "torch.poisson(x.abs()); torch.bernoulli(x.clamp(0, 1)); x.exponential_(); x.normal_()",
     "reduced": "x.mean(-1, True); x.sum((0, -1)); x.max(-1); x.min(0, True); x.norm(); x.std(-1)",
     "sorted": "x.sort(-1, True); x.argsort(0); x.topk(1); x.max(); x.argmax(); x.argmax(-1, True)",
@@ -101,8 +99,8 @@ def start(recorder: Recorder) -> Callable[[str], None]:
         expressions = [compile(text, name, "eval") for text in USAGE[name].split("; ")]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for expression, tensors in itertools.product(expressions, list(_tensors())):
-                run_expression(recorder, expression, *tensors)
+            for expression, pair in itertools.product(expressions, list(tensors())):
+                run_expression(recorder, expression, *pair)
 
     return do
 
@@ -124,7 +122,8 @@ def _copied(tensor: torch.Tensor) -> torch.Tensor:
     return copy.requires_grad_(tensor.requires_grad)
 
 
-def _tensors() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def tensors() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What expressions are tried on: two tensors of each shape, type and layout; some of the first need gradients."""
     for dtype in DTYPES:
         for shape in SHAPES:
             for layout in LAYOUTS if dtype is torch.float32 else ("contiguous", "transposed"):
