@@ -59,20 +59,12 @@ class Formulas:
         """`more` are integers beside those that all formulas may use."""
         self._rows = rows
         self._alike: dict[bytes, list[str]] = {}
-        self._known: dict[tuple[bytes, bool], Found | None] = {}
+        self._known: dict[bytes, Found | None] = {}  # long ones
         self._leaves = self._distinct(terms, more)
-        self._texts: list[tuple[str, str, str]] = []
-        self._costs: list[float] = []
-        columns = [leaf.values for leaf in self._leaves]
-        for leaf in self._leaves:
-            self._texts.append(("{}", leaf.text, ""))
-            self._costs.append(leaf.cost)
-        if columns:
-            self._all, self._index = self._combined(np.stack(columns))
-        else:
-            self._all, self._index = np.zeros((0, len(rows)), np.int64), {}
-        step = max(1, len(rows) // FEWEST_ROWS)
-        self._few = slice(0, None, step)
+        self._texts = [("{}", leaf.text, "") for leaf in self._leaves]
+        self._costs = [leaf.cost for leaf in self._leaves]
+        self._all, self._index = self._combined(np.stack([leaf.values for leaf in self._leaves]))
+        self._few = slice(0, None, max(1, len(rows) // FEWEST_ROWS))  # rows that are looked at first
         self._first = np.ascontiguousarray(self._all[:, self._few])
         self._varies = (self._first != self._first[:, :1]).any(1)
 
@@ -96,16 +88,15 @@ class Formulas:
     def _combined(self, leaves: Matrix) -> tuple[Matrix, dict[bytes, int]]:
         """The values of all formulas of one or two operands, and where each column is; the simplest of equal ones."""
         size = len(leaves)
+        texts = [leaf.text for leaf in self._leaves]
         ones, others = (axis.ravel() for axis in np.indices((size, size)))
-        parts, numbers = [leaves], [np.arange(size)]
+        parts = [leaves]
         for form, apply, price in OPERATIONS:
             fits = ones <= others if form in COMMUTATIVE else np.full(len(ones), True)
             if form in DIVIDING:
                 fits &= (leaves != 0).all(1)[others]
             left, right = ones[fits], others[fits]
             parts.append(apply(leaves[left], leaves[right]))
-            numbers.append(np.arange(len(left)) + len(self._texts))
-            texts = [leaf.text for leaf in self._leaves]
             for one, other in zip(left.tolist(), right.tolist(), strict=True):
                 self._texts.append((form, texts[one], texts[other]))
                 self._costs.append(self._costs[one] + self._costs[other] + price)
@@ -127,7 +118,7 @@ class Formulas:
         wanted = np.array(target, np.int64)
         found = self._short(wanted)
         if found is None and deep and len(wanted) >= FEWEST_ROWS and len(set(target)) >= FEWEST_SIZES:
-            key = wanted.tobytes(), deep
+            key = wanted.tobytes()
             if key not in self._known:
                 self._known[key] = min(self._long(wanted), key=_price, default=None)
             return self._known[key]
