@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from passes.infer.assess import tally
 from passes.infer.emit import fake_kernels, of_schema, registered
@@ -10,7 +11,7 @@ from passes.infer.resolve import resolve
 from passes.infer.run import calls_of
 from passes.infer.study import Plan, study
 from passes.infer.worker import Laboratory
-from passes.record.calls import Failure
+from passes.record.calls import Call, Failure
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule
 
@@ -34,7 +35,7 @@ def fake_kernel(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan()
 def inferred(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().trials, seed: int = 0) -> Rule:
     """The rule of a custom operator of this process. Raises RuleError if there is none."""
     resolve(op, LEVEL)
-    calls, _ = calls_of((os.fspath(corpus),), op, LEVEL)
+    calls = _recorded(os.fspath(corpus), op)
     if all(isinstance(call.outcome, Failure) for call in calls):
         raise RuleError(f"{os.fspath(corpus)} has no call of {op} that succeeded: record some first")
     with Laboratory(forked=True) as laboratory:
@@ -46,3 +47,12 @@ def inferred(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().tr
         told = f"the rule explains {explained.exact} of {total} calls of {op}"
         raise RuleError(f"{told}: does its result depend on data?")
     return rule
+
+
+def _recorded(corpus: str, op: str) -> list[Call]:
+    """The calls of the operator; where only the functions of a program were recorded, those that it was called by."""
+    calls, _ = calls_of((corpus,), op, LEVEL)
+    if calls:
+        return calls
+    called, _ = calls_of((corpus,), op, "function")
+    return [replace(call, level=LEVEL) for call in called]

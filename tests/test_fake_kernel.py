@@ -68,6 +68,10 @@ def biased(x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     return x.contiguous() if bias is None else (x.contiguous() + bias)
 
 
+def attended(x: torch.Tensor, weights: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return x * 2, x.sum(0) if weights else None
+
+
 SIZES = ((2, 3), (4, 5), (7, 2), (3, 3), (1, 4))
 OPERATORS = {
     "scaled": Custom(
@@ -110,6 +114,12 @@ OPERATORS = {
         biased,
         lambda: ((x, bias) for x in matrices(*SIZES) for bias in (None, torch.rand(x.shape[1]))),
         lambda: (torch.rand(5, 6), torch.rand(6)),
+    ),
+    "attended": Custom(
+        "(Tensor x, bool weights) -> (Tensor, Tensor?)",
+        attended,
+        lambda: ((x, weights) for x in matrices(*SIZES) for weights in (True, False)),
+        lambda: (torch.rand(5, 6), False),
     ),
 }
 
@@ -163,6 +173,15 @@ def test_a_call_outside_of_what_was_verified_says_so(library: torch.library.Libr
     many = torch.empty((1,) * 20, device="meta")
     with pytest.raises(RuntimeError, match=r"halved.*x=float32\[1, 1.*dimensions"):
         op(many)
+
+
+def test_calls_recorded_as_functions_will_do(library: torch.library.Library, tmp_path: Path):
+    op = operator("padded")
+    with record(tmp_path, levels=["function"]):
+        for size in range(2, 9):
+            op(torch.rand(size), size % 3, size // 2)
+    fake_kernel(f"{NAMESPACE}::padded", tmp_path, trials=TRIALS)
+    assert op(torch.empty(7, device="meta"), 4, 2).shape == (13,)
 
 
 def test_what_depends_on_data_gets_no_fake_kernel(library: torch.library.Library, tmp_path: Path):

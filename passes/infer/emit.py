@@ -199,8 +199,8 @@ class _Body:
 
     def _memory(self, alias: str, suffix: str) -> str:
         kind, _, name = alias.partition(" ")
-        if kind == "same":
-            return name
+        if kind in ("same", "none"):
+            return name or "None"
         shape, stride, offset, dtype = (self._variable(question, suffix) for question in FACTS)
         if kind == "view":
             return f"Made({shape}, {stride}, {dtype}, {offset}, {name})"

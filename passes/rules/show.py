@@ -181,7 +181,7 @@ def _memory(alias: str, variables: Sequence[str]) -> str:
     """What an answer about memory means: the argument, a view of it, or a new tensor."""
     kind, _, name = alias.partition(" ")
     made = ", ".join(variables)
-    return {"same": name, "view": f"view({name}, {made})", "new": f"new({made})"}.get(kind, UNKNOWN)
+    return {"same": name, "view": f"view({name}, {made})", "new": f"new({made})", "none": "None"}.get(kind, UNKNOWN)
 
 
 def _is_usual(rule: Rule, question: str, cases: Cases) -> bool:

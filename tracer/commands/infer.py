@@ -78,15 +78,16 @@ def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...])
         import_module(module)
     book = Rulebook(folder)
     usable: list[Rule] = []
-    for task in tasks:
-        if task.level == "aten" and not task.op.startswith(TORCHS_OWN):
-            try:
-                rule = of_schema(book.rules(task.op, task.level), task.op)
-                fake_kernels([rule])
-            except (RuleError, UnknownOperator) as error:
-                typer.echo(f"no fake kernel: {error}", err=True)
-            else:
-                usable.append(rule)
+    custom = [task for task in tasks if not task.op.startswith(TORCHS_OWN)]
+    overloads_last = sorted(custom, key=lambda task: (task.level == "aten", task.op))
+    for op, level in {task.op: task.level for task in overloads_last}.items():
+        try:
+            rule = of_schema(book.rules(op, level), op)
+            fake_kernels([rule])
+        except (RuleError, UnknownOperator) as error:
+            typer.echo(f"no fake kernel: {error}", err=True)
+        else:
+            usable.append(rule)
     if not usable:
         raise RuleError("no fake kernel was written: no custom operator was learned that one can be made for")
     file.write_text(fake_kernels(usable))
