@@ -17,7 +17,7 @@ from passes.infer.strides import LAYOUTS, in_layout, reshaped
 from passes.infer.texts import arguments_from, meta_text, texts_of
 from passes.infer.variant import Variant, seen_in
 from passes.infer.variants import MUTATIONS, variants
-from passes.infer.worker import Crash, Laboratory
+from passes.infer.worker import Crash, Laboratory, blamed
 from passes.meta import TensorMeta, meta_of
 from passes.outcome import DictArg, ListArg, New, Same, SliceArg
 from passes.record.calls import Call, Failure
@@ -388,6 +388,13 @@ def test_a_crash_costs_one_trial(dangerous):
         with pytest.raises(UnknownOperator, match="trials_danger::nothing"):
             laboratory.observe_all("trials_danger::nothing", "aten", [danger("well")])
         assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
+
+
+def test_a_trial_that_was_left_out_is_not_blamed_again():
+    """Memory that a trial before it spoilt ends the process there: blaming it for ever would never end."""
+    assert blamed(5, 2, {}) == 5
+    assert blamed(5, 2, {5: "SIGSEGV", 4: "SIGABRT"}) == 3
+    assert blamed(5, 4, {5: "SIGSEGV", 4: "SIGABRT"}) is None
 
 
 def test_an_answer_that_is_garbled_costs_its_trial(dangerous):

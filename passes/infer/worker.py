@@ -231,10 +231,24 @@ def _answer(request: dict[str, Any], answers: int) -> None:
             _, status = os.waitpid(pid, 0)
             running, sent = PROGRESS.unpack(progress)
             if status != 0:
-                crashes[running] = _reason(status)
+                trial = blamed(running, sent, crashes)
+                if trial is None:
+                    break
+                crashes[trial] = _reason(status)
                 if len(crashes) > MOST_CRASHES:
                     crashes.update(dict.fromkeys(range(running + 1, count), GIVEN_UP))
+        for number in range(sent, count):
+            _send(answers, _line(number, {"crash": crashes.get(number, GIVEN_UP)}))
     _send(answers, _line(count, None))
+
+
+def blamed(running: int, first: int, crashes: Mapping[int, str]) -> int | None:
+    """The trial that ended a process: the one that ran, or if that is known to, and was left out, the last before it.
+
+    That may have written where it should not, and what came after it fell into that. None if all from `first` on are
+    known to.
+    """
+    return next((number for number in range(running, first - 1, -1) if number not in crashes), None)
 
 
 def _reason(status: int) -> str:
