@@ -34,9 +34,11 @@ bench: .venv/bench.stamp
 
 # What is there already is kept: the corpora, and the rules of operators that were studied. An operator whose study took
 # too long is given more time. The rules of the first book are checked on calls that they were not learned from; what
-# they do not tell another seed may find.
+# they do not tell another seed may find. Rules that ship stay where none are found that are better: what is made,
+# build/rules/book, is the next to ship.
 SOURCES := opinfo usage models
 CORPORA := $(SOURCES:%=build/rules/%)
+SHIPPED := passes/rules/books/torch-2.13-cpu
 INFER := $(BIN)/python -m tracer infer $(CORPORA) $(ARGS)
 
 rulebook: .venv/bench.stamp
@@ -47,8 +49,9 @@ rulebook: .venv/bench.stamp
 	done
 	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2 --seconds 240
 	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --seconds 240
-	rm -rf build/rules/book
-	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/book
+	rm -rf build/rules/found build/rules/book
+	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/found
+	$(BIN)/python -m tracer rules merge build/rules/found $(SHIPPED) $(CORPORA) -o build/rules/book
 
 lint: .venv/lint.stamp
 	$(BIN)/ruff check .

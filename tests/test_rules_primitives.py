@@ -161,6 +161,9 @@ def test_windows():
 def test_joins_and_products():
     left, right = torch.zeros(2, 3, 4), torch.zeros(2, 5, 4)
     assert shapes.joined((meta_of(left), meta_of(right)), 1) == (2, 8, 4)
+    nothing = meta_of(torch.zeros(0))
+    assert shapes.joined((nothing, meta_of(left)), 1) == (2, 3, 4)
+    assert shapes.joined((nothing, nothing), 2) == tuple(torch.cat([torch.zeros(0)] * 2, 2).shape) == (0,)
     assert shapes.product((2, 1, 3, 4), (5, 4, 6)) == (2, 5, 3, 6)
     with pytest.raises(Undefined):
         shapes.joined((meta_of(left), meta_of(right)), 0)

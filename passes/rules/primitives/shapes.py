@@ -140,10 +140,11 @@ def unflattened(shape: Sequence[Any], dim: Any, sizes: Sequence[Any]) -> Ints:
 @primitive("Tensors, Int -> Ints")
 def joined(tensors: Sequence[Any], dim: Any) -> Ints:
     """Shape of tensors one after the other along a dimension; those of shape (0,) do not count (torch.cat)."""
-    shapes = [tensor.shape for tensor in tensors]
-    counted = [shape for shape in shapes if tuple(shape) != (0,)] or shapes[:1]
-    if not counted:
+    if not tensors:
         undefined("nothing to join")
+    counted = [tensor.shape for tensor in tensors if tuple(tensor.shape) != (0,)]
+    if not counted:
+        return (0,)  # whatever the dimension
     first = counted[0]
     dim = wrapped(dim, len(first))
     if not first:
