@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Final
 
 from passes.infer.assess import tally
+from passes.infer.learn import FEWEST
+from passes.infer.ordinary import has_constant_shape
 from passes.infer.run import calls_of
-from passes.record.calls import Call
+from passes.record.calls import Call, Failure
 from passes.rules.book import Rulebook, read_title, write_rules, write_title
-from passes.rules.rule import Rule
+from passes.rules.rule import UNKNOWN, Rule
 
 LEFT, RIGHT, NEITHER = "left", "right", "neither"
 PRICE_OF_CASE: Final = 2  # calls that it has to explain
+PRICE_OF_SILENCE: Final = 0.1
 TITLE_FACTS: Final = ("torch", "device", "machine", "seed")
 
 
@@ -38,8 +41,8 @@ def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str |
     """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
 
     A case more has to be worth it, after the principle of minimum description length. Rules that are wrong about a
-    call are left out. Those of `left` are taken where both do alike, and where they say nothing because results
-    depend on values: more exact answers are more accidents then.
+    call are left out, and such as tell a constant shape of very few calls. Those of `left` are taken where both do
+    alike, and where they say nothing because results depend on values: more exact answers are more accidents then.
     """
     title = read_title(left.folder)
     write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
@@ -53,9 +56,12 @@ def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str |
 
 def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[Choice, list[Rule]]:
     best, kept, most = Choice(op, level, NEITHER), list[Rule](), -math.inf
+    few = sum(not isinstance(call.outcome, Failure) for call in calls) < FEWEST
     for name, rules in zip((LEFT, RIGHT), books, strict=True):
+        if few and any(map(has_constant_shape, rules)):
+            continue
         found = tally(op, rules, calls)
-        worth = found.exact - PRICE_OF_CASE * _guarded(rules)
+        worth = found.exact - _price(rules)
         if rules and not found.wrong and worth > most:
             best, kept, most = Choice(op, level, name, found.exact, found.unknown), rules, worth
         if kept and all(rule.is_unknown and rule.provenance.dependent for rule in kept):
@@ -63,5 +69,7 @@ def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Ca
     return best, kept
 
 
-def _guarded(rules: Sequence[Rule]) -> int:
-    return sum(bool(case.guard) for rule in rules for _, cases in rule.decisions() for case in cases)
+def _price(rules: Sequence[Rule]) -> float:
+    """What the cases of rules cost; one that says where nothing is known costs mostly the answers that it withholds."""
+    guarded = [case for rule in rules for _, cases in rule.decisions() for case in cases if case.guard]
+    return sum(PRICE_OF_SILENCE if case.answer == UNKNOWN else PRICE_OF_CASE for case in guarded)

@@ -27,7 +27,6 @@ DTYPES: Final = (torch.float32, torch.float64, torch.float16, torch.bfloat16, to
 # Expressions of a tensor x and of another one of its shape, y.
 USAGE: Final[dict[str, str]] = {
     "detach": "x.detach(); x.data; x.clone().detach_()",
-    "requires_grad_": "x.detach().requires_grad_()",
     "type": "x.type_as(y); x.type(torch.float64); x.cpu(); x.to(y); x.to('cpu')",
     "where": "x.where(y.bool(), y); torch.where(y.bool(), x, 0); torch.where(y.bool(), 1.0, x)",
     "clip": "x.clip(0, 1); x.clamp(0, 1); x.clip(0.0, 1.0)",
