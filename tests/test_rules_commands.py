@@ -235,9 +235,11 @@ def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     silent = replace(SUM, form=always(UNKNOWN))
     knowing = replace(silent, provenance=replace(SUM.provenance, dependent=3))  # results depend on values
     guarded = replace(SUM, form=(*(Case(f"rank(self.shape) == {rank}", "tensor_0") for rank in range(4)), *SUM.form))
+    hushed = replace(SUM, form=(Case("rank(self.shape) == 7", UNKNOWN), *SUM.form))  # as right, and says less
     pairs = (
         *((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent)),
         *((knowing, SUM, knowing), (guarded, SUM, SUM)),
+        (hushed, SUM, SUM),
     )
     for number, (left, right, taken) in enumerate(pairs):
         books = book_of(tmp_path / f"left{number}", left), book_of(tmp_path / f"right{number}", right)
@@ -247,6 +249,15 @@ def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     out = tmp_path / "none"
     assert command("rules", "merge", tmp_path / "right1", tmp_path / "left2", corpus, "-o", out).exit_code == 0
     assert Rulebook(out).operators() == []
+
+
+def test_a_constant_shape_of_one_call_is_not_merged(tmp_path: Path):
+    with record(tmp_path / "corpus"):
+        torch.rand(2, 3).sum(dim=(0,))
+    fixed = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("(3,)"), stride=always("(1,)")),))
+    books = book_of(tmp_path / "left", fixed), book_of(tmp_path / "right", SUM)
+    assert command("rules", "merge", *books, tmp_path / "corpus", "-o", tmp_path / "out").exit_code == 0
+    assert Rulebook(tmp_path / "out").rules(SUM.op, "aten") == [SUM]
 
 
 def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
