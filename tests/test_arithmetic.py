@@ -11,6 +11,7 @@ import torch
 
 from passes.infer.assess import tally
 from passes.infer.learn import learn
+from passes.infer.ordinary import of_ordinary, ordinary
 from passes.infer.study import Plan, study
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
@@ -137,6 +138,20 @@ library = torch.library.Library("arithmetic_crop", "DEF")
 library.define("crop(Tensor x, int start, int length) -> Tensor")
 library.impl("crop", lambda x, start, length: x[..., start : start + length].clone(), "CPU")
 """
+
+
+def test_ordinary_numbers_are_those_of_lists_too(tmp_path):
+    library.define("shaped(Tensor x, int[] sizes, int more) -> Tensor")
+    library.impl("shaped", lambda x, sizes, more: x.new_zeros([*map(abs, sizes), abs(more)]), "CPU")
+    with record(tmp_path):
+        for sizes, more in itertools.product(([2, 3], [1], [4, 0, 2], [-2, 1]), (1, 3, -1)):
+            torch.ops.test_arithmetic.shaped(torch.zeros(2), sizes, more)
+    calls = list(Corpus(tmp_path).calls("test_arithmetic::shaped"))
+    recorded = [call for call in calls if min(*call.arguments["sizes"], call.arguments["more"], 0) == 0]
+    assert ordinary(recorded, calls) == recorded and len(recorded) == 6
+    (found,) = learn("test_arithmetic::shaped", "aten", recorded)
+    guards = [case.guard for case in of_ordinary(found.rule, recorded).form]
+    assert guards[:2] == ["any_negative(sizes)", "more < 0"]
 
 
 FIXED = """

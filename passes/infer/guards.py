@@ -167,15 +167,7 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
         text = f"any_requires_grad({', '.join(tensors)})"
         yield text, 1.2, computed(PRIMITIVES["any_requires_grad"].function, operands, sample.size)
     if shapes is not None:
-        yield "0 in shape", 1.0, computed(lambda shape: 0 in shape, (shapes,), sample.size)
-        for name in tensors:
-            sizes = computed(lambda tensor: tensor.shape, (names[name],), sample.size)
-            yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), sample.size)
-            alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), sample.size)
-            yield f"rank(shape) == rank({name}.shape)", 1.2, alike
-            strides = computed(lambda tensor: tensor.stride, (names[name],), sample.size)
-            compact = computed(PRIMITIVES["is_compact"].function, (shapes, strides), sample.size)
-            yield f"is_compact(shape, {name}.stride)", 1.4, compact
+        yield from _about_shape(shapes, {name: names[name] for name in tensors}, sample.size)
     for name, values in sample.columns():
         if name.startswith("dim") and "Int" in {kind_of(value) for value in values}:
             for tensor in tensors:
@@ -185,6 +177,21 @@ def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, 
                     computed(_is_empty_along, (names[tensor], values), sample.size),
                 )
     yield from _about_views(names, tensors, sample.size)
+
+
+def _about_shape(
+    shapes: Sequence[Any], tensors: Mapping[str, Sequence[Any]], size: int
+) -> Iterator[tuple[str, float, list[Any]]]:
+    """What the shape of the output is, beside those of the tensors given."""
+    yield "0 in shape", 1.0, computed(lambda shape: 0 in shape, (shapes,), size)
+    for name, values in tensors.items():
+        sizes = computed(lambda tensor: tensor.shape, (values,), size)
+        yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), size)
+        alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), size)
+        yield f"rank(shape) == rank({name}.shape)", 1.2, alike
+        strides = computed(lambda tensor: tensor.stride, (values,), size)
+        compact = computed(PRIMITIVES["is_compact"].function, (shapes, strides), size)
+        yield f"is_compact(shape, {name}.stride)", 1.4, compact
 
 
 def _is_empty_along(tensor: Any, dim: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,12 @@ def layouts_of(found: Sequence[Observation]) -> set[str]:
                 if meta.storage_offset:
                     said.add("offset")
     return said
+
+
+def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
+    """The calls with just these parameters that a rule can be about and that succeeded."""
+    own = (call for call in calls if tuple(call.arguments) == tuple(parameters))
+    return [call for call in own if not isinstance(call.outcome, Failure) and is_plain(call)]
 
 
 def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:

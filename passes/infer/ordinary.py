@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from passes.infer.novelty import news_in
-from passes.infer.observation import domain_of, is_plain
+from passes.infer.observation import answered, domain_of
 from passes.record.calls import Call, Failure
 from passes.rules.language import written
 from passes.rules.rule import UNKNOWN, Case, Rule, identifier
@@ -20,10 +20,9 @@ from passes.rules.rule import UNKNOWN, Case, Rule, identifier
 
 def ordinary(recorded: Sequence[Call], calls: Iterable[Call]) -> list[Call]:
     """The `calls` that have no rank, type or kind of argument that the recorded ones have not, nor negative numbers."""
-    good = [call for call in recorded if not isinstance(call.outcome, Failure)]
-    parameters = {tuple(call.arguments) for call in good}
-    domains = {each: domain_of(each, [call for call in good if tuple(call.arguments) == each]) for each in parameters}
-    natural = {each: list(_natural(each, good)) for each in parameters}
+    parameters = {tuple(call.arguments) for call in recorded if not isinstance(call.outcome, Failure)}
+    domains = {each: domain_of(each, answered(each, recorded)) for each in parameters}
+    natural = {each: list(_natural(each, answered(each, recorded))) for each in parameters}
     found: list[Call] = []
     for call in calls:
         own = tuple(call.arguments)
@@ -34,10 +33,10 @@ def ordinary(recorded: Sequence[Call], calls: Iterable[Call]) -> list[Call]:
 
 def of_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
     """The rule without an answer for negative numbers where none was recorded."""
-    good = [call for call in recorded if not isinstance(call.outcome, Failure)]
+    own = answered(rule.parameters, recorded)
     told: list[Case] = []
-    for name in _natural(rule.parameters, good):
-        values = [call.arguments[name] for call in good if tuple(call.arguments) == rule.parameters]
+    for name in _natural(rule.parameters, own):
+        values = [call.arguments[name] for call in own]
         guard = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
         told.append(Case(guard.format(identifier(name)), UNKNOWN))
     return replace(rule, form=(*told, *rule.form))
@@ -48,11 +47,7 @@ def where_varied(rule: Rule, calls: Iterable[Call]) -> Rule:
 
     What another kernel size does to a shape, say, nothing has shown then.
     """
-    own = [
-        call
-        for call in calls
-        if tuple(call.arguments) == rule.parameters and not isinstance(call.outcome, Failure) and is_plain(call)
-    ]
+    own = answered(rule.parameters, calls)
     told: list[Case] = []
     for name in rule.parameters:
         values = {call.arguments[name] for call in own if _is_number(call.arguments[name])}
@@ -73,10 +68,9 @@ def _is_number(value: Any) -> bool:
 
 def _natural(parameters: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:
     """The parameters that were always given integers, or lists of them, none of them negative."""
-    own = [call for call in calls if tuple(call.arguments) == tuple(parameters)]
     for name in parameters:
-        kinds = {type(call.arguments[name]) for call in own}
-        if kinds in ({int}, {tuple}) and all(_are_natural(call.arguments[name]) for call in own):
+        kinds = {isinstance(call.arguments[name], tuple) for call in calls}
+        if len(kinds) == 1 and all(_are_natural(call.arguments[name]) for call in calls):
             yield name
 
 

@@ -19,7 +19,7 @@ from passes.infer.abstain import abstaining
 from passes.infer.assess import tally
 from passes.infer.inputs import EXTREMES
 from passes.infer.learn import FEWEST, learn
-from passes.infer.observation import domain_of, is_plain
+from passes.infer.observation import answered, domain_of, is_plain
 from passes.infer.observe import NOT_MADE
 from passes.infer.ordinary import has_constant_shape, of_ordinary, ordinary, where_varied
 from passes.infer.telling import telling
@@ -113,10 +113,10 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals = _explaining(op, level, list(known.values()), must)
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
-    answered = _answered(op, rules, recorded)
-    if not clean or answered < FEW_ANSWERED:
+    share = _answered(op, rules, recorded)
+    if not clean or share < FEW_ANSWERED:
         choices = [rules, first]
-        if laboratory is not None and answered < FEW_ANSWERED:
+        if laboratory is not None and share < FEW_ANSWERED:
             choices.append(_of_ordinary(op, level, recorded, list(known.values())))
         rules = _confirmed(op, level, choices, laboratory, bases, recorded, list(known.values()), draw, plan, values)
     if sum(not isinstance(call.outcome, Failure) for call in recorded) < FEWEST:
@@ -285,12 +285,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _widened(rule: Rule, calls: Sequence[Call]) -> Rule:
-    own = [
-        call
-        for call in calls
-        if tuple(call.arguments) == rule.parameters and not isinstance(call.outcome, Failure) and is_plain(call)
-    ]
-    return replace(rule, domain=domain_of(rule.parameters, own))
+    return replace(rule, domain=domain_of(rule.parameters, answered(rule.parameters, calls)))
 
 
 def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> list[Call]:
