@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule
 
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes
-from passes.modes import current_modes, restore
+from passes.operators.modes import current_modes, restore
 
 MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, torch.set_autocast_dtype)
 """Calls of a graph that set a mode of the thread to what they are given."""

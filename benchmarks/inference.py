@@ -20,12 +20,12 @@ from benchmarks.suite import QUICK, Effort, Row
 from benchmarks.table import table
 from passes.infer.assess import Answers
 from passes.infer.audit import fake_says, is_usable, questioned
+from passes.infer.compare import check_operator
 from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.run import Job, Report, calls_of, infer, tasks_of
 from passes.record.calls import Call
 from passes.record.split import write_split
 from passes.rules.book import Rulebook
-from passes.rules.compare import check_operator
 
 HELD_OUT = 0.2
 LIMIT_WRONG, LIMIT_UNANSWERED, LIMIT_EVALUATION = 0.001, 0.03, 5e-6

@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.measure import Spread, interleaved, ratios, spread
 from benchmarks.suite import Effort, Row
 from passes.autodiff import linearize, transpose
-from passes.flops import compare
+from passes.network.flops import compare
 from tracer import capture
 
 

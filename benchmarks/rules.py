@@ -19,12 +19,12 @@ import tracer
 from benchmarks.measure import first_calls, ratios, spread
 from benchmarks.subjects import SUBJECTS, Subject, forget, from_zoo
 from benchmarks.suite import Effort, Row
-from passes.evaluate import Book, shape_env_of
-from passes.outcome import DataDependent, OpError, Trial, Unsupported
+from passes.operators.evaluate import Book, shape_env_of
+from passes.operators.outcome import DataDependent, OpError, Trial, Unsupported
+from passes.operators.stand_ins import FakeStandIns
+from passes.operators.trial import attempt
+from passes.operators.verify import Prediction
 from passes.rules.book import Rulebook
-from passes.stand_ins import FakeStandIns
-from passes.trial import attempt
-from passes.verify import Prediction
 from tests import models
 from tracer.events import LOG
 from tracer.graph.annotate import PREDICTION

@@ -14,11 +14,11 @@ import transformers
 
 from benchmarks.record import one
 from benchmarks.suite import Effort, Row
+from passes.infer.compare import Checked, check_operator
 from passes.record import Corpus, Recorder
 from passes.record.schema import LEVELS
 from passes.record.sources import models
 from passes.rules.book import Rulebook
-from passes.rules.compare import Checked, check_operator
 from tests.models_huggingface import GROUPED, SMALL, SPECIAL_TOKENS, VISION, images, tokens
 from tracer.interpret.rulebook import SHIPPED_BOOK
 

@@ -21,8 +21,8 @@ from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes.meta import TensorMeta
+from passes.operators.stand_ins import FakeStandIns
 from passes.reuse.calls import META, WRITES
-from passes.stand_ins import FakeStandIns
 
 aten: Final = torch.ops.aten
 ZEROS: Final = frozenset({aten.zeros.default, aten.zeros_like.default})

@@ -14,10 +14,10 @@ import torch
 from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import TensorMetadata
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes, current_modes
-from passes.outcome import (
+from passes.operators.evaluate import Evaluator
+from passes.operators.modes import Modes, current_modes
+from passes.operators.outcome import (
     Argument,
     DataDependent,
     DictArg,
@@ -30,8 +30,8 @@ from passes.outcome import (
     leaves,
     rebuilt,
 )
+from passes.operators.verify import differing
 from passes.reuse.calls import META
-from passes.verify import differing
 
 MODES: Final = "modes"  # where graphs of bytegraph's tracer have the modes that each call runs under
 NOTES: Final = ("val", "example_value", "tensor_meta")  # where torch's tools note fake tensors and shapes

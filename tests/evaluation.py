@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
-from passes.modes import current_modes
-from passes.outcome import DictArg, ListArg, Outcome, SliceArg, rebuilt
-from passes.stand_ins import REAL
-from passes.trial import Findings
+from passes.operators.evaluate import Evaluator
+from passes.operators.modes import current_modes
+from passes.operators.outcome import DictArg, ListArg, Outcome, SliceArg, rebuilt
+from passes.operators.stand_ins import REAL
+from passes.operators.trial import Findings
 
 EVALUATOR = Evaluator()
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes, current_modes
-from passes.outcome import DictArg, ListArg, SliceArg, leaves
+from passes.operators.evaluate import Evaluator
+from passes.operators.modes import Modes, current_modes
+from passes.operators.outcome import DictArg, ListArg, SliceArg, leaves
 from tracer.graph.annotate import META
 from tracer.graph.builder import GraphBuilder
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from passes.infer.assess import tally
+from passes.infer.in_distribution import of_ordinary, ordinary
 from passes.infer.learn import learn
-from passes.infer.ordinary import of_ordinary, ordinary
 from passes.infer.study import Plan, study
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from passes.autodiff import NotDifferentiable, linearize, partition, transpose
-from passes.flops import compare, cost
+from passes.network.flops import compare, cost
 from tracer import capture
 
 

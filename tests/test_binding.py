@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes
-from passes.outcome import ListArg, New, Same, SliceArg
+from passes.operators.modes import Modes
+from passes.operators.outcome import ListArg, New, Same, SliceArg
 from passes.record.modes import FunctionMode
 from passes.record.naming import named_arguments, operator_name
 from passes.record.values import Wrapped

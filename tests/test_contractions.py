@@ -12,9 +12,9 @@ from passes.infer.inputs import metas_of, tensors_for
 from passes.infer.variant import Variant, seen_in
 from passes.infer.variants import EQUATIONS, MUTATIONS, mutations_for
 from passes.meta import TensorMeta, meta_of
-from passes.outcome import ListArg
+from passes.operators.outcome import ListArg
 from passes.record.calls import Call, Failure
-from passes.rules.inside import check_of, inside_of
+from passes.rules.domain_check import check_of, inside_of
 from passes.rules.language import Undefined
 from passes.rules.primitives.contractions import contracted, keeps_all
 from passes.rules.rule import Case, Domain, Output, Rule, always, from_json, reads, to_json

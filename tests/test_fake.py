@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes, current_modes
-from passes.outcome import DataDependent, ListArg, New, OpError, Outcome, Same, SliceArg, Unsupported
+from passes.operators.evaluate import Evaluator
+from passes.operators.modes import Modes, current_modes
+from passes.operators.outcome import DataDependent, ListArg, New, OpError, Outcome, Same, SliceArg, Unsupported
 from tests.evaluation import EVALUATOR, agree, evaluate
 
 LARGE = 1 << 20
@@ -505,9 +505,9 @@ def test_symbols_are_remembered_by_expression(rows):
 def test_common_operators_need_neither_sympy_nor_dynamo():
     program = """
 import sys, operator, torch
-from passes.evaluate import Evaluator
+from passes.operators.evaluate import Evaluator
 from passes.meta import meta_of
-from passes.outcome import ListArg, SliceArg
+from passes.operators.outcome import ListArg, SliceArg
 evaluator = Evaluator()
 x, weight, index = meta_of(torch.ones(2, 16)), meta_of(torch.ones(4, 16)), meta_of(torch.zeros(3, dtype=torch.long))
 for target, args in [

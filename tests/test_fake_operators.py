@@ -1,6 +1,6 @@
 """The Evaluator against the real operators, on torch's own samples for every operator it tests.
 
-This is what passes/operators.py rests on: an operator belongs in its tables only while this passes.
+This is what passes/operators/catalogue.py rests on: an operator belongs in its tables only while this passes.
 """
 
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from passes.outcome import DataDependent, OpError, Unsupported
+from passes.operators.outcome import DataDependent, OpError, Unsupported
 from tests.evaluation import evaluate, listed, observe, plain
 
 opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations")

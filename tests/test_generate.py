@@ -3,10 +3,10 @@
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import New, Outcome, Same
+from passes.operators.outcome import New, Outcome, Same
 from passes.rules.answer import Answerer
 from passes.rules.generate import compiled
-from passes.rules.made import made
+from passes.rules.interned import made
 from passes.rules.rule import Case, Domain, Output, Rule, always
 
 PLACES = {"self": 0, "other": 1}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from passes.infer import desk
+from passes.infer import study_process as desk
 from passes.infer.engines import ENGINES, local
 from passes.infer.preconditions import with_preconditions
 from passes.infer.run import Job, calls_of, imperfect, infer, tasks_of

@@ -19,7 +19,7 @@ from passes.infer.variant import Variant, seen_in
 from passes.infer.variants import MUTATIONS, variants
 from passes.infer.worker import Crash, Laboratory, blamed
 from passes.meta import TensorMeta, meta_of
-from passes.outcome import DictArg, ListArg, New, Same, SliceArg
+from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg
 from passes.record.calls import Call, Failure
 from passes.record.naming import named_arguments, operator_name
 from passes.record.values import Opaque, Wrapped, tensor_text

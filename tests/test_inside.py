@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from passes.meta import TensorMeta, meta_of
-from passes.outcome import ListArg, SliceArg
+from passes.operators.outcome import ListArg, SliceArg
 from passes.record.values import Wrapped
-from passes.rules.inside import check_of, inside_of
+from passes.rules.domain_check import check_of, inside_of
 from passes.rules.rule import Domain, Rule, always
 
 X = torch.ones(2, 3)

@@ -7,9 +7,9 @@ import torch
 from torch.fx.passes.shape_prop import ShapeProp
 
 import tracer
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
-from passes.outcome import leaves
+from passes.operators.evaluate import Evaluator
+from passes.operators.outcome import leaves
 from passes.propagate import CannotPropagate, Contradiction, propagate
 from passes.rules.book import Rulebook
 from tests import models

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from passes.meta import TensorMeta
-from passes.outcome import DictArg, ListArg, New, Same
+from passes.operators.outcome import DictArg, ListArg, New, Same
 from passes.record import Corpus, CorpusError, Recorder, flag, record
 from passes.record._facts import facts_of
 from passes.record.calls import Failure

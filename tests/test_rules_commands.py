@@ -10,10 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from passes.infer.audit import FAKE, RULE, audit, shown
+from passes.infer.compare import family
 from passes.infer.run import calls_of
 from passes.record import record
 from passes.rules.book import Rulebook, write_rules, write_title
-from passes.rules.compare import family
 from passes.rules.language import RuleError
 from passes.rules.rule import UNKNOWN, Case, Domain, Output, Provenance, Rule, always
 from passes.rules.show import rule_text

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import tracer
+from passes.operators.verify import CheckedRun
 from passes.rules.language import RuleError
 from passes.rules.rule import always, from_json, to_json
-from passes.verify import CheckedRun
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
 from tracer.events import LOG
 from tracer.interpret.evaluator import EVALUATOR

@@ -133,7 +133,7 @@ def test_indexing(seed):
         draw.choice((0, slice(None), slice(1, None), None, index)) for _ in range(draw.randrange(1, tensor.dim() + 1))
     ]
     key = tuple(parts)
-    from passes.outcome import SliceArg
+    from passes.operators.outcome import SliceArg
 
     asked = tuple(
         meta_of(part)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from passes.verify import Mispredicted
+from passes.operators.verify import Mispredicted
 from tracer.breaks import Break
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout
@@ -30,7 +30,7 @@ from tracer.interpret.trace import Location, Trace
 from tracer.options import Options
 from tracer.output.emitter import Unrebuildable
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
-from tracer.output.intents import NO_INTENTS, Intents
+from tracer.output.memory_options import NO_INTENTS, Intents
 from tracer.output.program import GRAPH, Program, breaking, returning
 from tracer.reasons import (
     COROUTINE,

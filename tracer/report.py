@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from backends.tiered.program import Status, TieredProgram
-from passes.verify import Prediction
+from passes.operators.verify import Prediction
 from tracer.breaks import Break
 from tracer.code.resume import original_place
 from tracer.dispatch.cache import Entry

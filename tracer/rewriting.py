@@ -16,7 +16,7 @@ from torch.fx import Graph, GraphModule
 from backends.aot import compile_with
 from backends.handover import Backend, Handover
 from backends.registry import look_up
-from passes.evaluate import Evaluator
+from passes.operators.evaluate import Evaluator
 from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.pipeline import Pass, Pipeline, Report, copied
 from passes.rewrite.rule import Rule, Rules

@@ -20,7 +20,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from passes.outcome import OPERATOR_ERRORS
+from passes.operators.outcome import OPERATOR_ERRORS
 
 # What a call may raise on arguments that it was not made for. Anything else is an error of ours.
 REFUSALS: Final = OPERATOR_ERRORS

@@ -28,7 +28,7 @@ from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
 from backends.crosscheck.reference import Reference, reference, shares_memory
 from passes.meta import meta_of
-from passes.stand_ins import FakeStandIns
+from passes.operators.stand_ins import FakeStandIns
 
 
 class Variation(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 import torch.overrides
 
 from backends.eager import EXPRESSIONS
-from passes.modes import enter_inference, leave_inference
+from passes.operators.modes import enter_inference, leave_inference
 
 
 class UnknownTarget(ValueError):
@@ -35,8 +35,8 @@ NAMED: Final[dict[str, Any]] = {
     "torch._C._set_grad_enabled": torch._C._set_grad_enabled,
     "torch.amp.autocast_mode._enter_autocast": torch.amp.autocast_mode._enter_autocast,
     "torch.amp.autocast_mode._exit_autocast": torch.amp.autocast_mode._exit_autocast,
-    "passes.modes.enter_inference": enter_inference,
-    "passes.modes.leave_inference": leave_inference,
+    "passes.operators.modes.enter_inference": enter_inference,
+    "passes.operators.modes.leave_inference": leave_inference,
 }
 NAMESPACES: Final = (
     "torch",

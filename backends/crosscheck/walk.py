@@ -22,7 +22,7 @@ from backends.crosscheck.calls import Call, alias_preserving, copied_module, dis
 from backends.crosscheck.layouts import poison_value
 from backends.crosscheck.operators import FRESH, name_of
 from backends.eager import with_last_uses
-from passes.modes import current_modes, restore
+from passes.operators.modes import current_modes, restore
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from backends.aot import keeping_modes, tracing
 from backends.handover import Backend, Handover
 from backends.tiered.transport import Unsendable, read_graph, read_value, write_graph, write_value
 from passes.meta import TensorMeta
-from passes.modes import Modes, current_modes, entered
-from passes.outcome import rebuilt
-from passes.stand_ins import REAL, FakeStandIns, StandIns
+from passes.operators.modes import Modes, current_modes, entered
+from passes.operators.outcome import rebuilt
+from passes.operators.stand_ins import REAL, FakeStandIns, StandIns
 
 META: Final = "meta"
 EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}

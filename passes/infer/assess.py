@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from passes.meta import TensorMeta
-from passes.outcome import New, Outcome, Same, leaves
+from passes.operators.outcome import New, Outcome, Same, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.answer import Answerer

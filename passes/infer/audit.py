@@ -22,13 +22,23 @@ from passes.infer.resolve import UnknownOperator, positional, resolve
 from passes.infer.study import Laboratory
 from passes.infer.variants import variants
 from passes.meta import TensorMeta
-from passes.modes import Modes
-from passes.outcome import Argument, DataDependent, ListArg, New, OpError, Outcome, Unsupported, leaves, rebuilt
+from passes.operators.modes import Modes
+from passes.operators.outcome import (
+    Argument,
+    DataDependent,
+    ListArg,
+    New,
+    OpError,
+    Outcome,
+    Unsupported,
+    leaves,
+    rebuilt,
+)
+from passes.operators.stand_ins import BARE, FakeStandIns, StandIns
+from passes.operators.trial import attempt
 from passes.record.calls import Call, Failure, call_text, value_words
 from passes.rules.generate import Refused
 from passes.rules.rule import Rule
-from passes.stand_ins import BARE, FakeStandIns, StandIns
-from passes.trial import attempt
 
 MODES: Final = Modes(grad=False)
 RULE, FAKE, META = "the rule", "FakeTensor", "the meta device"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import DTYPE_NAMES, TensorMeta
-from passes.outcome import Argument, DictArg, ListArg, SliceArg, leaves
+from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, leaves
 from passes.record.values import Opaque
 
 MOST_BYTES: Final = 64 << 20  # of all tensors of a call

@@ -32,7 +32,7 @@ from passes.infer.questions import Questions, views_of
 from passes.infer.sample import Term, bits
 from passes.infer.terms import Terms, kind_of
 from passes.meta import TensorMeta
-from passes.outcome import New, Same
+from passes.operators.outcome import New, Same
 from passes.record.calls import Call
 from passes.rules.answer import places_of
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Provenance, Rule, always, identifier

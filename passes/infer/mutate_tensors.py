@@ -15,7 +15,7 @@ from passes.infer.variant import (
     on_metas,
 )
 from passes.meta import TensorMeta
-from passes.outcome import Argument
+from passes.operators.outcome import Argument
 
 SIZES: Final = (0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 16)
 LAYOUT_NAMES: Final = tuple(LAYOUTS)

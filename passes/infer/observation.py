@@ -17,7 +17,7 @@ from passes.infer.observe import LOCATION
 from passes.infer.sample import Sample, bits
 from passes.infer.terms import kind_of
 from passes.meta import CPU, DTYPE_NAMES, TensorMeta
-from passes.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
+from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf, Opaque
 from passes.rules.answer import places_of

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from passes.infer.inputs import FILLS, NotMaterialised, TooLarge, in_place_of_metas, metas_of, tensors_for
 from passes.infer.resolve import Target, positional, resolve
 from passes.meta import TensorMeta
-from passes.outcome import Argument, leaves
+from passes.operators.outcome import Argument, leaves
 from passes.record.calls import Call, Failure, call_of
 from passes.record.naming import named_arguments, written_by_schema
 from passes.record.schema import OUTCOME_NAMES

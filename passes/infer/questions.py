@@ -17,7 +17,7 @@ from passes.infer.observation import aliases_of
 from passes.infer.sample import MISSING, Sample, Term, bits, rows_of
 from passes.infer.terms import Terms
 from passes.meta import TensorMeta
-from passes.outcome import New, Same
+from passes.operators.outcome import New, Same
 from passes.record.calls import Call
 from passes.rules.language import PRIMITIVES
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, always

@@ -15,19 +15,19 @@ from typing import Final, Protocol
 
 import torch
 
-from passes.infer.abstain import abstaining
 from passes.infer.assess import tally
+from passes.infer.discriminate import telling
+from passes.infer.in_distribution import has_constant_shape, of_ordinary, ordinary, where_varied
 from passes.infer.inputs import EXTREMES
 from passes.infer.learn import FEWEST, learn
 from passes.infer.observation import answered, domain_of, is_plain
 from passes.infer.observe import NOT_MADE
-from passes.infer.ordinary import has_constant_shape, of_ordinary, ordinary, where_varied
-from passes.infer.telling import telling
 from passes.infer.variant import Variant, identity
 from passes.infer.variants import variants
+from passes.infer.withdraw import abstaining
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
-from passes.outcome import New, Outcome, leaves, rebuilt
+from passes.operators.outcome import New, Outcome, leaves, rebuilt
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.rule import UNKNOWN, Rule, always

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from passes.meta import TensorMeta
-from passes.outcome import Argument, DictArg, ListArg, SliceArg, rebuilt
+from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, rebuilt
 from passes.record.values import DTYPES, LAYOUTS, NumberOf, Opaque, TensorAt, dumps, tensor_meta, value_from, value_json
 
 Texts = tuple[list[tuple[str, str]], list[str]]

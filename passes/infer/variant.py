@@ -15,7 +15,7 @@ import torch
 from passes.infer.inputs import metas_of
 from passes.infer.resolve import Parameter, UnknownOperator, parameters, resolve
 from passes.meta import TensorMeta
-from passes.outcome import Argument, SliceArg
+from passes.operators.outcome import Argument, SliceArg
 from passes.record.calls import Call
 from passes.record.values import Wrapped
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from passes.infer.assess import tally
-from passes.infer.edges import EDGES
 from passes.infer.novelty import TABLES, News, news_in
 from passes.infer.observation import domain_of, is_plain
+from passes.infer.out_of_distribution import EDGES
 from passes.infer.study import Laboratory, Values, key_of, trials_made
 from passes.infer.variant import Variant
 from passes.infer.variants import variants

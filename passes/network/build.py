@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.outcome import leaves
+from passes.operators.outcome import leaves
 from passes.reuse.calls import META, byte_count
 from passes.rewrite.draft import user_line
 from passes.rewrite.forms import form_of

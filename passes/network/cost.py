@@ -18,11 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from passes.meta import TensorMeta
 from passes.network.build import bytes_of, metas_of
-from passes.operators import FAMILIES, family_of
-from passes.outcome import OPERATOR_ERRORS
+from passes.operators.catalogue import FAMILIES, family_of
+from passes.operators.outcome import OPERATOR_ERRORS
+from passes.operators.stand_ins import BARE
+from passes.operators.trial import materialise
 from passes.reuse.calls import META, call_of, concrete
-from passes.stand_ins import BARE
-from passes.trial import materialise
 
 Cost = Callable[[Node], float]
 """Seconds that a call takes."""

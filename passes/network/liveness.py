@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch.fx import Graph
 
-from passes.evaluate import Evaluator
+from passes.operators.evaluate import Evaluator
 from passes.reuse.memory import Memory
 
 

@@ -1,4 +1,4 @@
-"""Calls: rows of a corpus in the forms of passes/outcome.py, for programs, and as text, for people.
+"""Calls: rows of a corpus in the forms of passes/operators/outcome.py, for programs, and as text, for people.
 
 For the few rows that are looked at one by one; what concerns all rows is asked through corpus.py.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passes.meta import TensorMeta
-from passes.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg
+from passes.operators.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg
 from passes.record.schema import Row
 from passes.record.values import NumberOf, Opaque, TensorAt, Wrapped, tensor_meta, value_from
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import DTYPE_NAMES, TensorMeta
-from passes.outcome import Argument, DictArg, ListArg, SliceArg, leaves
+from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, leaves
 
 Json = Any
 Number = int | float | complex | bool
@@ -188,7 +188,7 @@ def value_text(value: Any, index_of: Callable[[torch.Tensor], int]) -> str:
 
 
 def value_of(json_value: Json) -> Argument:
-    """What `value_json` wrote, in the forms of passes/outcome.py, with TensorAt in the place of tensors."""
+    """What `value_json` wrote, in the forms of passes/operators/outcome.py, with TensorAt in the place of tensors."""
     if isinstance(json_value, list):
         return ListArg(map(value_of, json_value))
     if isinstance(json_value, dict):

@@ -14,9 +14,9 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.modes import Modes, current_modes
-from passes.operators import family_of
-from passes.outcome import Argument, Arguments, DictArg, Keywords, ListArg, SliceArg, Target, leaves
+from passes.operators.catalogue import family_of
+from passes.operators.modes import Modes, current_modes
+from passes.operators.outcome import Argument, Arguments, DictArg, Keywords, ListArg, SliceArg, Target, leaves
 
 META: Final = "tensor_meta_bg"  # what a node stands for: a TensorMeta, or a structure with TensorMetas in it
 MODES: Final = "modes"  # the Modes that a call runs under

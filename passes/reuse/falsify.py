@@ -11,11 +11,11 @@ from typing import Any, Final
 import torch
 
 from passes.meta import CPU, TensorMeta
-from passes.modes import entered
-from passes.outcome import OPERATOR_ERRORS
+from passes.operators.modes import entered
+from passes.operators.outcome import OPERATOR_ERRORS
+from passes.operators.stand_ins import REAL
+from passes.operators.trial import materialise, random_numbers_put_back
 from passes.reuse.calls import Call, byte_count, concrete
-from passes.stand_ins import REAL
-from passes.trial import materialise, random_numbers_put_back
 
 LIMIT: Final = 1 << 25  # bytes of all tensors of a call that is tried
 FILLS: Final[tuple[Callable[[torch.Tensor], torch.Tensor], ...]] = (torch.Tensor.uniform_, torch.Tensor.normal_)

@@ -14,9 +14,9 @@ from typing import Any
 
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
-from passes.outcome import DataDependent, New, OpError, Same, Unsupported, leaves, rebuilt
+from passes.operators.evaluate import Evaluator
+from passes.operators.outcome import DataDependent, New, OpError, Same, Unsupported, leaves, rebuilt
 from passes.reuse.calls import META, Call, byte_count, call_of, is_transparent
 
 

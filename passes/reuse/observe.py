@@ -15,14 +15,14 @@ from typing import Any, Final
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from passes.evaluate import kinds
 from passes.meta import TensorMeta
-from passes.modes import entered
-from passes.operators import trials
-from passes.outcome import OPERATOR_ERRORS, Argument
+from passes.operators.catalogue import trials
+from passes.operators.evaluate import kinds
+from passes.operators.modes import entered
+from passes.operators.outcome import OPERATOR_ERRORS, Argument
+from passes.operators.stand_ins import FakeStandIns, StandIns
+from passes.operators.trial import UNSUPPORTED_ERRORS, materialise, random_numbers_put_back
 from passes.reuse.calls import Call, concrete
-from passes.stand_ins import FakeStandIns, StandIns
-from passes.trial import UNSUPPORTED_ERRORS, materialise, random_numbers_put_back
 
 REFUSALS: Final = (*OPERATOR_ERRORS, *UNSUPPORTED_ERRORS)
 

@@ -14,8 +14,8 @@ from typing import Final
 import torch
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
+from passes.operators.evaluate import Evaluator
 from passes.reuse.calls import WRITES, Call, concrete, copy_of
 from passes.reuse.memory import Memory, Place, Storage, tensors
 from passes.reuse.observe import Watcher

@@ -15,9 +15,9 @@ from typing import Any, Final
 import torch
 from torch.fx import Node
 
-from passes.evaluate import kinds
 from passes.meta import TensorMeta
-from passes.outcome import Arguments, Keywords, ListArg, leaves
+from passes.operators.evaluate import kinds
+from passes.operators.outcome import Arguments, Keywords, ListArg, leaves
 from passes.reuse.calls import Call, concrete
 from passes.reuse.falsify import agree
 from passes.reuse.observe import Argued, Seen, Step, Watcher

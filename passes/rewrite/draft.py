@@ -17,10 +17,10 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
-from passes.operators import FAMILIES, family_of
-from passes.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
+from passes.operators.catalogue import FAMILIES, family_of
+from passes.operators.evaluate import Evaluator
+from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
 from passes.reuse.calls import META, MODES, WRITES, Call, call_of
 from passes.reuse.memory import Memory, Place, tensors
 from passes.rewrite.match import Index

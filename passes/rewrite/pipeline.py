@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
+from passes.operators.evaluate import Evaluator
 from passes.rewrite.draft import Draft, Firing, Refusal
 from passes.rewrite.rule import Rule, Rules
 

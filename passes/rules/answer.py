@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from passes.meta import TensorMeta
-from passes.outcome import Outcome, leaves
+from passes.operators.outcome import Outcome, leaves
+from passes.rules.domain_check import check_of, inside_of
 from passes.rules.generate import NO_VALUE, Compiled, Evaluation, Refused, compiled
-from passes.rules.inside import check_of, inside_of
 from passes.rules.rule import Rule
 
 

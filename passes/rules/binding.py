@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import torch
 
-from passes.evaluate import CONTAINER_TYPES, kinds
 from passes.meta import TensorMeta
-from passes.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
+from passes.operators.evaluate import CONTAINER_TYPES, kinds
+from passes.operators.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
 from passes.record.naming import (
     NUMBERS,
     SIZES,

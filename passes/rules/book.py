@@ -20,10 +20,10 @@ from typing import Any, Final
 
 import torch
 
-from passes.evaluate import CONTAINERS, any_inference
 from passes.meta import TensorMeta
-from passes.modes import Modes
-from passes.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
+from passes.operators.evaluate import CONTAINERS, any_inference
+from passes.operators.modes import Modes
+from passes.operators.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
 from passes.rules.answer import Answerer
 from passes.rules.binding import (
     LEVEL_OF_OVERLOADS,
@@ -111,7 +111,7 @@ class Rulebook:
             yield from self.rules(op, level)
 
     def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
-        """What a call gives, as passes.evaluate asks its rules; None where the book says nothing of it.
+        """What a call gives, as passes.operators.evaluate asks its rules; None where the book says nothing of it.
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from passes.meta import meta_on_cpu
-from passes.outcome import Outcome, Same
+from passes.operators.outcome import Outcome, Same
 from passes.rules import primitives
-from passes.rules.inside import domain_tests
+from passes.rules.domain_check import domain_tests
+from passes.rules.inline import shortened, viewed_once
+from passes.rules.interned import made
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
-from passes.rules.made import made
 from passes.rules.primitives.views import view_if_any
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
-from passes.rules.shorten import shortened, viewed_once
 
 Evaluation = Callable[..., Outcome | None]
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from passes.infer.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
+from passes.infer.merge import Choice
+from passes.infer.merge import merge as merged
 from passes.infer.run import Job, Task, read_log, tasks_of
 from passes.rules.answer import Answerer
 from passes.rules.book import SHIPPED, Rulebook
-from passes.rules.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
 from passes.rules.language import RuleError
-from passes.rules.merge import Choice
-from passes.rules.merge import merge as merged
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress

@@ -36,7 +36,7 @@ from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
 from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
-from tracer.output.intents import Intents
+from tracer.output.memory_options import Intents
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 

@@ -13,15 +13,15 @@ from torch.fx import Graph, Node
 from torch.fx.passes.shape_prop import TensorMetadata
 
 from passes.meta import TensorMeta
-from passes.outcome import rebuilt
-from passes.stand_ins import FakeStandIns
+from passes.operators.outcome import rebuilt
+from passes.operators.stand_ins import FakeStandIns
 
 META: Final = "tensor_meta_bg"  # what the node stands for: a TensorMeta, or a structure with TensorMetas in it
 LINE: Final = "line"  # the user's line that made the node
 SOURCE: Final = "source"  # of a placeholder: the text of its access path
 WRITES: Final = "writes"  # the call changes something, so it stays even when nobody uses its result
 MODES: Final = "modes"  # the Modes that the call runs under
-PREDICTION: Final = "prediction"  # a passes.verify.Prediction: what was said of the call
+PREDICTION: Final = "prediction"  # a passes.operators.verify.Prediction: what was said of the call
 
 
 class Line(Protocol):

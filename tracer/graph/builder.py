@@ -14,9 +14,9 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import _illegal_names
 from torch.fx.node import map_arg
 
-from passes.modes import Modes
-from passes.operators import is_removable
-from passes.outcome import Target
+from passes.operators.catalogue import is_removable
+from passes.operators.modes import Modes
+from passes.operators.outcome import Target
 from tracer.graph.annotate import LINE, META, MODES, SOURCE, WRITES, Line, fill_stack_traces, fill_torch_metas
 
 

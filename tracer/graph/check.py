@@ -9,9 +9,9 @@ from typing import Any
 
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta
-from passes.outcome import leaves
+from passes.operators.evaluate import Evaluator
+from passes.operators.outcome import leaves
 from passes.propagate import derive
 from tracer.graph.annotate import META, MODES
 from tracer.graph.show import statement

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from passes.evaluate import Book, Evaluator
 from passes.meta import TensorMeta
-from passes.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
-from passes.verify import FACTS, ROUGH_FACTS, Prediction, disagreement
+from passes.operators.evaluate import Book, Evaluator
+from passes.operators.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
+from passes.operators.verify import FACTS, ROUGH_FACTS, Prediction, disagreement
 from tracer.events import Event, emit
 from tracer.reasons import TracerBug
 

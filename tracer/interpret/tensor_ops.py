@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import (
+from passes.operators.outcome import (
     DataDependent,
     DictArg,
     ListArg,
@@ -25,7 +25,7 @@ from passes.outcome import (
     SliceArg,
     Unsupported,
 )
-from passes.verify import Prediction
+from passes.operators.verify import Prediction
 from tracer.graph.annotate import PREDICTION
 from tracer.guards.checks import tensor_facts
 from tracer.interpret.evaluator import EVALUATOR, cross_checked

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
-from passes.modes import Modes, current_modes
+from passes.operators.modes import Modes, current_modes
 from tracer.effects.log import DELETED, EffectLog
 from tracer.graph.builder import GraphBuilder
 from tracer.guards.guard_set import GuardSet
@@ -36,7 +36,7 @@ from tracer.values.objects import ExceptionValue, ObjectValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
-    from passes.verify import Prediction
+    from passes.operators.verify import Prediction
     from tracer.interpret.frame import Frame
     from tracer.interpret.shapes import Shapes
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from torch.fx import Graph, Node
 
 from backends.eager import add_origin
-from passes.verify import CheckedRun, Mispredicted, Prediction
+from passes.operators.verify import CheckedRun, Mispredicted, Prediction
 from tracer.graph.annotate import PREDICTION, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, denied, quarantine

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.fx import Graph
 
-from passes.allocation import Allocation, allocate_outputs, run_with
 from passes.meta import TensorMeta
+from passes.reuse.allocation import Allocation, allocate_outputs, run_with
 from passes.reuse.plan import Overwrite, Reuse, reuse
 from tracer.graph.annotate import META, SOURCE
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.tensor_ops import EVALUATOR
-from tracer.output.intents import Intents
+from tracer.output.memory_options import Intents
 
 if TYPE_CHECKING:
     from tracer.guards.source import Source

@@ -17,8 +17,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from passes.modes import restore
-from passes.operators import is_repeatable
+from passes.operators.catalogue import is_repeatable
+from passes.operators.modes import restore
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place

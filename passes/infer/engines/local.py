@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 
-from passes.infer.desk import Desk
 from passes.infer.run import Job, Report, Task
+from passes.infer.study_process import Desk
 
 
 def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import torch
 
-from passes.outcome import OPERATOR_ERRORS
+from passes.operators.outcome import OPERATOR_ERRORS
 from passes.record.location import in_model
 from passes.record.recorder import Recorder
 from passes.record.schema import MODEL_SEPARATOR, CorpusError

@@ -16,7 +16,7 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 
-from passes.outcome import OPERATOR_ERRORS
+from passes.operators.outcome import OPERATOR_ERRORS
 from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
 from passes.record.sources.layouts import LAYOUTS, laid_out

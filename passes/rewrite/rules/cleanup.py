@@ -10,8 +10,8 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes, entered
-from passes.operators import FAMILIES, is_removable, is_repeatable
+from passes.operators.catalogue import FAMILIES, is_removable, is_repeatable
+from passes.operators.modes import Modes, entered
 from passes.reuse.calls import META, MODES, WRITES
 from passes.rewrite.draft import Draft
 from passes.rewrite.forms import form_of

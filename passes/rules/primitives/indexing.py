@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import TensorMeta
-from passes.outcome import SliceArg
+from passes.operators.outcome import SliceArg
 from passes.rules.language import Undefined, primitive, undefined
 from passes.rules.primitives.iterator import broadcast, iterated
 from passes.rules.primitives.views import Strided, fresh, selected, sliced, view

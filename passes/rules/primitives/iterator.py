@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from passes.meta import TensorMeta
-from passes.outcome import ListArg
+from passes.operators.outcome import ListArg
 from passes.rules.language import primitive, undefined
 from passes.rules.primitives.layouts import (
     CHANNELS_LAST,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from passes.modes import enter_inference, leave_inference
+from passes.operators.modes import enter_inference, leave_inference
 from tracer.guards.source import constant
 from tracer.interpret.policy import SETTINGS, lookaside, named_lookaside
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE

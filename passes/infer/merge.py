@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from passes.infer.assess import tally
+from passes.infer.in_distribution import has_constant_shape
 from passes.infer.learn import FEWEST
-from passes.infer.ordinary import has_constant_shape
 from passes.infer.run import calls_of
 from passes.record.calls import Call, Failure
 from passes.rules.book import Rulebook, read_title, write_rules, write_title

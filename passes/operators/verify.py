@@ -14,10 +14,10 @@ from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, New, Outcome, Same, Target, Unsupported, leaves, rebuilt
-from passes.stand_ins import REAL
-from passes.trial import Findings
+from passes.operators.modes import Modes
+from passes.operators.outcome import Arguments, Keywords, New, Outcome, Same, Target, Unsupported, leaves, rebuilt
+from passes.operators.stand_ins import REAL
+from passes.operators.trial import Findings
 
 FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "layout", "requires_grad", "is_conj", "is_neg")
 ROUGH_FACTS: Final = ("shape", "dtype")  # what stand-ins without data never get wrong

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from passes.allocation import Allocate
+    from passes.reuse.allocation import Allocate
     from tracer.guards.source import Source
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import torch
 
 from passes.meta import CPU, TensorMeta
-from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, ListArg, Target, leaves
+from passes.operators.modes import Modes
+from passes.operators.outcome import Arguments, Keywords, ListArg, Target, leaves
 
 Answer = Callable[[TensorMeta], Any]
 

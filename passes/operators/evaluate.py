@@ -13,10 +13,9 @@ from typing import Any, Final, Protocol
 
 import torch
 
-from passes.facts import fact, may_be_fact, tensor_of_numbers
 from passes.meta import CPU, TensorMeta
-from passes.modes import Modes
-from passes.operators import (
+from passes.operators.argument_only import fact, may_be_fact, tensor_of_numbers
+from passes.operators.catalogue import (
     device_fact,
     element_span,
     is_unknown_attribute,
@@ -26,7 +25,8 @@ from passes.operators import (
     trials,
     written_unseen,
 )
-from passes.outcome import (
+from passes.operators.modes import Modes
+from passes.operators.outcome import (
     Arguments,
     DataDependent,
     DictArg,
@@ -42,9 +42,9 @@ from passes.outcome import (
     Unsupported,
     leaves,
 )
-from passes.stand_ins import ALTERNATING, REAL, FakeStandIns
-from passes.trial import attempt
-from passes.verify import disagreement
+from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
+from passes.operators.trial import attempt
+from passes.operators.verify import disagreement
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
 Rule = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]

@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 import torch
 
 from passes.meta import CPU, TensorMeta
-from passes.modes import Modes
-from passes.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
-from passes.stand_ins import BARE, META_DEVICE, REAL, StandIns
+from passes.operators.modes import Modes
+from passes.operators.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
+from passes.operators.stand_ins import BARE, META_DEVICE, REAL, StandIns
 
 MASKS: Final = (torch.bool, torch.uint8)
 PLAIN_LIMIT: Final = 1 << 18  # elements touched by a trial on real stand-ins: well under a millisecond

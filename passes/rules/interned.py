@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import Shape, Size, meta_on_cpu
-from passes.outcome import New
+from passes.operators.outcome import New
 
 MOST_KNOWN: Final = 1 << 16
 

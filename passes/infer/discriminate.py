@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from passes.infer.variant import Variant
 from passes.infer.variants import variants
-from passes.outcome import Outcome
+from passes.operators.outcome import Outcome
 from passes.record.calls import Call
 from passes.rules.answer import Answerer, places_of
 from passes.rules.generate import Refused

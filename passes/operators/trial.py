@@ -19,8 +19,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from passes.meta import TensorMeta, meta_of
-from passes.modes import Modes, entered
-from passes.outcome import (
+from passes.operators.modes import Modes, entered
+from passes.operators.outcome import (
     OPERATOR_ERRORS,
     Argument,
     Arguments,
@@ -37,7 +37,7 @@ from passes.outcome import (
     Target,
     Unsupported,
 )
-from passes.stand_ins import StandIns
+from passes.operators.stand_ins import StandIns
 
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)

@@ -34,7 +34,7 @@ class Desk:
 
     def __init__(self, job: Job) -> None:
         environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "passes.infer.desk"]
+        command = [sys.executable, "-m", "passes.infer.study_process"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True, bufsize=0

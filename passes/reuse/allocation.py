@@ -14,8 +14,8 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, Node
 
-from passes.evaluate import Evaluator
 from passes.meta import TensorMeta, meta_of
+from passes.operators.evaluate import Evaluator
 from passes.reuse.calls import META, WRITES, copy_of
 from passes.reuse.memory import Memory, Place
 from passes.reuse.observe import Watcher
