@@ -151,9 +151,7 @@ def test_no_imports_inside_functions():
 
 def test_heavy_packages_are_imported_when_needed_only():
     wrong = [
-        where(found)
-        for found in IMPORTS
-        if is_lazy(found.target) and not found.in_function and not found.for_types
+        where(found) for found in IMPORTS if is_lazy(found.target) and not found.in_function and not found.for_types
     ]
     assert not wrong, "\n".join(wrong)
 
