@@ -35,6 +35,17 @@ DTYPE_NAMES: Final[dict[torch.dtype, str]] = {
     torch.complex32: "c32",
 }
 
+
+def torch_names(kind: type) -> dict[Any, str]:
+    """The shortest name of every member of `torch` of one type: `{torch.strided: "strided", ...}`."""
+    names = sorted((name for name, member in vars(torch).items() if type(member) is kind), key=len, reverse=True)
+    return {getattr(torch, name): name for name in names}
+
+
+# Names of all element types: the short ones where there are any, else torch's.
+DTYPES: Final[dict[torch.dtype, str]] = torch_names(torch.dtype) | DTYPE_NAMES
+DTYPE_BY_NAME: Final = {name: dtype for dtype, name in DTYPES.items()}
+
 CPU: Final = torch.device("cpu")
 
 FACT_NAMES: Final = (

@@ -12,7 +12,14 @@ PACKAGES = ("tracer", "passes", "backends")
 
 # Lowest first. A module belongs to the longest name that it starts with.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("passes",),
+    ("passes.meta", "passes"),
+    ("passes.operators",),
+    ("passes.rules",),
+    ("passes.reuse",),
+    ("passes.rewrite", "passes.propagate", "passes.autodiff", "passes.diagnose"),
+    ("passes.network",),
+    ("passes.record",),
+    ("passes.infer",),
     ("backends",),
     ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses"),
     ("tracer.code",),
@@ -28,6 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
+GRAPH_PASSES = ("reuse", "rewrite", "propagate", "autodiff", "diagnose", "network")
+RECORDER_AND_LEARNER = ("passes.record", "passes.infer")
 LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich", "matplotlib"),
@@ -103,9 +112,14 @@ IMPORTS = [found for path in sources() for found in imports_of(path)]
 OWN = [found for found in IMPORTS if found.target.split(".")[0] in PACKAGES]
 
 
+def is_inside(module: str, names: tuple[str, ...]) -> bool:
+    """Whether a module, or one of its parents, is among `names`."""
+    return any(module == name or module.startswith(name + ".") for name in names)
+
+
 def is_lazy(target: str) -> bool:
     """Whether a module, or one of its parents, may be imported inside functions only."""
-    return any(target == name or target.startswith(name + ".") for name in LAZY)
+    return is_inside(target, LAZY)
 
 
 def where(found: Import) -> str:
@@ -122,6 +136,27 @@ def test_packages_keep_apart():
         where(found)
         for found in OWN
         if found.target.split(".")[0] in NEVER_IMPORTED_BY.get(found.module.split(".")[0], ())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_rules_at_run_time_and_graph_passes_know_nothing_of_recorder_or_learner():
+    """Whoever evaluates a rule or rewrites a graph never has to read how calls are recorded and rules are learned."""
+    without_them = tuple(f"passes.{name}" for name in ("meta", "operators", "rules", *GRAPH_PASSES))
+    wrong = [
+        where(found)
+        for found in OWN
+        if is_inside(found.module, without_them) and is_inside(found.target, RECORDER_AND_LEARNER)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_recorder_and_learner_know_nothing_of_graph_passes():
+    passes = tuple(f"passes.{name}" for name in GRAPH_PASSES)
+    wrong = [
+        where(found)
+        for found in OWN
+        if is_inside(found.module, RECORDER_AND_LEARNER) and is_inside(found.target, passes)
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -7,10 +7,9 @@ import torch
 
 from passes.meta import TensorMeta, meta_of
 from passes.operators.modes import Modes
-from passes.operators.outcome import ListArg, New, Same, SliceArg
+from passes.operators.naming import named_arguments, operator_name
+from passes.operators.outcome import ListArg, New, Same, SliceArg, Wrapped
 from passes.record.modes import FunctionMode
-from passes.record.naming import named_arguments, operator_name
-from passes.record.values import Wrapped
 from passes.rules.binding import bindings, held_kinds, is_told_by_types, types_of_call
 from passes.rules.book import Rulebook
 from tests.evaluation import encode

@@ -12,17 +12,17 @@ import torch
 
 from passes.infer.inputs import NotMaterialised, TooLarge, extent, materialise, metas_of
 from passes.infer.observe import is_made, observe
-from passes.infer.resolve import UnknownOperator, positional, resolve
 from passes.infer.strides import LAYOUTS, in_layout, reshaped
 from passes.infer.texts import arguments_from, meta_text, texts_of
 from passes.infer.variant import Variant, seen_in
 from passes.infer.variants import MUTATIONS, variants
 from passes.infer.worker import Crash, Laboratory, blamed
 from passes.meta import TensorMeta, meta_of
-from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg
+from passes.operators.naming import named_arguments, operator_name
+from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg, Wrapped
+from passes.operators.resolve import UnknownOperator, positional, resolve
 from passes.record.calls import Call, Failure
-from passes.record.naming import named_arguments, operator_name
-from passes.record.values import Opaque, Wrapped, tensor_text
+from passes.record.values import Opaque, tensor_text
 from tests.recording import recorded
 
 F32 = TensorMeta((2, 3), (3, 1))

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from passes.meta import TensorMeta, meta_of
-from passes.operators.outcome import ListArg, SliceArg
-from passes.record.values import Wrapped
+from passes.operators.outcome import ListArg, SliceArg, Wrapped
 from passes.rules.domain_check import check_of, inside_of
 from passes.rules.rule import Domain, Rule, always
 

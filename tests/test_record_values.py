@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from passes.meta import TensorMeta, meta_of
-from passes.operators.outcome import DictArg, ListArg, SliceArg
-from passes.record.naming import named_arguments, operator_name
-from passes.record.values import Opaque, Wrapped, tensor_meta, tensor_text, value_from, value_text
+from passes.operators.naming import named_arguments, operator_name
+from passes.operators.outcome import DictArg, ListArg, SliceArg, Wrapped
+from passes.record.values import Opaque, tensor_meta, tensor_text, value_from, value_text
 
 VALUES = [
     (None, None),

@@ -7,7 +7,7 @@ import torch
 
 import passes.rules.primitives  # noqa: F401  # registers the primitives
 from passes.meta import meta_of
-from passes.record.values import Wrapped
+from passes.operators.outcome import Wrapped
 from passes.rules.language import PRIMITIVES, Undefined
 from passes.rules.primitives import indexing, iterator, layouts, shapes, types, views, windows
 

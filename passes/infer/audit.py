@@ -18,7 +18,6 @@ from typing import Any, Final
 import torch
 
 from passes.infer.assess import Answers, difference_of, has_numbers
-from passes.infer.resolve import UnknownOperator, positional, resolve
 from passes.infer.study import Laboratory
 from passes.infer.variants import variants
 from passes.meta import TensorMeta
@@ -34,6 +33,7 @@ from passes.operators.outcome import (
     leaves,
     rebuilt,
 )
+from passes.operators.resolve import UnknownOperator, positional, resolve
 from passes.operators.stand_ins import BARE, FakeStandIns, StandIns
 from passes.operators.trial import attempt
 from passes.record.calls import Call, Failure, call_text, value_words

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Final
 
 from passes.infer.assess import Answers, tally
-from passes.infer.resolve import UnknownOperator, resolve
 from passes.infer.run import calls_of
+from passes.operators.resolve import UnknownOperator, resolve
 from passes.record.calls import Call, Failure, call_text
 from passes.rules.binding import LEVEL_OF_FUNCTIONS, equivalents, name_of_function
 from passes.rules.book import Rulebook

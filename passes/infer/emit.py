@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import Final
 
 from passes.infer import prelude
-from passes.infer.resolve import NOT_GIVEN, parameters, resolve
-from passes.record.values import DTYPE_BY_NAME
+from passes.meta import DTYPE_BY_NAME
+from passes.operators.resolve import NOT_GIVEN, parameters, resolve
 from passes.rules.domain_check import choices_of
 from passes.rules.generate import INDENT, MANY, present
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
@@ -33,7 +33,7 @@ TITLE: Final = (
 WORD: Final = re.compile(r"\w+")
 CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\(")
 CONSTANT: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\b(?!\()")
-STOOD_FOR: Final = ("passes.meta", "passes.operators.outcome", "passes.record.values", "passes.rules.language")
+STOOD_FOR: Final = ("passes.meta", "passes.operators.outcome", "passes.rules.language")
 FACTS: Final = ("shape", "stride", "storage_offset", "dtype")
 KEPT_BY_WRITING: Final = ("shape", "stride", "storage_offset", "dtype")
 COUNT: Final = "how_many"
@@ -295,11 +295,7 @@ def _definitions(module: str) -> Definitions:
 def _home(module: str, name: str) -> str | None:
     """The module in which what `module` calls `name` is defined, if it is one of those that the prelude stands for."""
     source = _definitions(module).imported.get(name, ("", ""))[0]
-    return (
-        source
-        if source in ("passes.meta", "passes.operators.outcome", "passes.record.values", "passes.rules.language")
-        else None
-    )
+    return source if source in STOOD_FOR else None
 
 
 def _free_names(node: ast.AST) -> Iterable[str]:

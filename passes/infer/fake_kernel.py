@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from passes.infer.assess import tally
 from passes.infer.emit import fake_kernels, of_schema, registered
-from passes.infer.resolve import resolve
 from passes.infer.run import calls_of
 from passes.infer.study import Plan, study
 from passes.infer.worker import Laboratory
+from passes.operators.resolve import resolve
 from passes.record.calls import Call, Failure
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule

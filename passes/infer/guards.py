@@ -18,7 +18,7 @@ import torch
 from passes.infer.sample import MISSING, Sample, bits, computed
 from passes.infer.terms import is_equation, is_key, kind_of
 from passes.meta import TensorMeta
-from passes.record.values import Wrapped
+from passes.operators.outcome import Wrapped
 from passes.rules.language import PRIMITIVES, READ, written
 
 MOST_CHOICES: Final = 12

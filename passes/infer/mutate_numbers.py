@@ -22,8 +22,7 @@ from passes.infer.variant import (
     with_metas,
 )
 from passes.meta import TensorMeta
-from passes.operators.outcome import Argument, ListArg
-from passes.record.values import Wrapped
+from passes.operators.outcome import Argument, ListArg, Wrapped
 
 NUMBERS: Final = (True, False, 0, 1, 2, 3, -1, 0.5, 1.0, 2.5, 1j)
 

@@ -18,11 +18,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from passes.infer.inputs import FILLS, NotMaterialised, TooLarge, in_place_of_metas, metas_of, tensors_for
-from passes.infer.resolve import Target, positional, resolve
 from passes.meta import TensorMeta
+from passes.operators.naming import named_arguments, written_by_schema
 from passes.operators.outcome import Argument, leaves
+from passes.operators.resolve import Target, positional, resolve
 from passes.record.calls import Call, Failure, call_of
-from passes.record.naming import named_arguments, written_by_schema
 from passes.record.schema import OUTCOME_NAMES
 from passes.record.table import Inputs, Numbering, Table, Watch
 

@@ -14,8 +14,7 @@ from passes.infer.strides import reshaped
 from passes.infer.variant import Draw, Mutation, Seen, Variant, with_argument
 from passes.infer.variants import MUTATIONS
 from passes.meta import TensorMeta
-from passes.operators.outcome import Argument, ListArg
-from passes.record.values import Wrapped
+from passes.operators.outcome import Argument, ListArg, Wrapped
 
 HIGHEST: Final = 6  # rank
 TAKES_NUMBERS: Final = ("number", "float")  # types of schemas

@@ -20,11 +20,11 @@ import torch
 
 from passes.infer.assess import tally
 from passes.infer.preconditions import with_preconditions
-from passes.infer.resolve import UnknownOperator
 from passes.infer.study import Laboratory, Plan, study
 from passes.infer.widen import widened
 from passes.infer.withdraw import cautious
 from passes.infer.worker import LaboratoryError
+from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, Failure, call_of
 from passes.record.corpus import Corpus
 from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError, Row

@@ -18,8 +18,7 @@ import torch
 
 from passes.infer.sample import MISSING, Sample, Term, computed
 from passes.meta import TensorMeta
-from passes.operators.outcome import DictArg, SliceArg
-from passes.record.values import Wrapped
+from passes.operators.outcome import DictArg, SliceArg, Wrapped
 from passes.rules.generate import NO_VALUE
 from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
 

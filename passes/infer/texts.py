@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from passes.meta import TensorMeta
+from passes.meta import DTYPES, TensorMeta
 from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, rebuilt
-from passes.record.values import DTYPES, LAYOUTS, NumberOf, Opaque, TensorAt, dumps, tensor_meta, value_from, value_json
+from passes.record.values import LAYOUTS, NumberOf, Opaque, TensorAt, dumps, tensor_meta, value_from, value_json
 
 Texts = tuple[list[tuple[str, str]], list[str]]
 # The name that values.py has for a fact of a tensor, how it is written, and the value that is left out.

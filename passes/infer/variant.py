@@ -13,11 +13,10 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from passes.infer.inputs import metas_of
-from passes.infer.resolve import Parameter, UnknownOperator, parameters, resolve
 from passes.meta import TensorMeta
-from passes.operators.outcome import Argument, SliceArg
+from passes.operators.outcome import Argument, SliceArg, Wrapped
+from passes.operators.resolve import Parameter, UnknownOperator, parameters, resolve
 from passes.record.calls import Call
-from passes.record.values import Wrapped
 
 Named = dict[str, Argument]
 Draw = random.Random

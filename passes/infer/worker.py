@@ -27,10 +27,10 @@ import torch
 
 from passes.infer.inputs import NotMaterialised, fill_pools
 from passes.infer.observe import INPUT_FACTS, SEED, call_from, conditions, not_made, observe, observed
-from passes.infer.resolve import Target, UnknownOperator, resolve
 from passes.infer.texts import arguments_from, texts_of
 from passes.infer.variant import Variant
 from passes.meta import TensorMeta
+from passes.operators.resolve import Target, UnknownOperator, resolve
 from passes.record.calls import Call
 from passes.record.schema import OUTCOME_NAMES
 

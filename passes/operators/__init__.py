@@ -5,6 +5,8 @@
     evaluate.py       the evaluator: a rule, then a trial, remembered for the next equal call
     argument_only.py  calls whose result follows from argument metadata alone
     trial.py          an operator run once on stand-ins
+    naming.py         what an operator is called, and its arguments by name with the defaults of its schema
+    resolve.py        the inverse: the operator that a name means, and the arguments it is called with
     stand_ins.py      the tensors that trials run on
     verify.py         predictions against what a graph really did
     modes.py          the state of torch that decides what an operator returns, besides its arguments

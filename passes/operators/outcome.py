@@ -41,6 +41,13 @@ class SliceArg(NamedTuple):
     step: Argument
 
 
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A Python number where the operator's schema has a tensor: it takes part in type promotion as a number."""
+
+    number: int | float | complex | bool
+
+
 # Values, though nothing forbids to change them: one of each is made at every evaluation, and making a frozen one takes
 # three times as long.
 @dataclass(slots=True, unsafe_hash=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from passes.meta import TensorMeta
-from passes.operators.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg
+from passes.operators.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg, Wrapped
 from passes.record.schema import Row
-from passes.record.values import NumberOf, Opaque, TensorAt, Wrapped, tensor_meta, value_from
+from passes.record.values import NumberOf, Opaque, TensorAt, tensor_meta, value_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from typing import Any, Final, Self
 
 import torch
 
+from passes.operators.naming import NUMBERS
 from passes.record import storage
 from passes.record._facts import facts_of
 from passes.record.flags import flagged_elements
 from passes.record.location import user_location
 from passes.record.modes import AtenMode, FunctionMode
-from passes.record.naming import NUMBERS
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.table import Inputs, Outcome, Table, Watch
 

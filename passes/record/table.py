@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import torch
 
+from passes.operators.naming import NUMBERS, named_arguments, operator_name, written_by_schema
 from passes.record.flags import MOST_FLAGGED, is_flagged
-from passes.record.naming import NUMBERS, named_arguments, operator_name, written_by_schema
 from passes.record.schema import Indices, Texts
 from passes.record.values import NumberOf, tensor_text, value_text
 

@@ -16,18 +16,10 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import DTYPE_NAMES, TensorMeta
-from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, leaves
+from passes.meta import DTYPE_BY_NAME, DTYPES, TensorMeta, torch_names
+from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, Wrapped, leaves
 
 Json = Any
-Number = int | float | complex | bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wrapped:
-    """A Python number where the operator's schema has a tensor: it takes part in type promotion as a number."""
-
-    number: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +43,8 @@ class TensorAt:
     index: int
 
 
-def _torch_names(kind: type) -> dict[Any, str]:
-    """The members of `torch` of one type, by their shortest names."""
-    names = sorted((name for name, found in vars(torch).items() if type(found) is kind), key=len, reverse=True)
-    return {getattr(torch, name): name for name in names}
-
-
-DTYPES: Final[dict[torch.dtype, str]] = _torch_names(torch.dtype) | DTYPE_NAMES
-LAYOUTS: Final[dict[torch.layout, str]] = _torch_names(torch.layout)
-MEMORY_FORMATS: Final[dict[torch.memory_format, str]] = _torch_names(torch.memory_format)
-DTYPE_BY_NAME: Final = {name: dtype for dtype, name in DTYPES.items()}
+LAYOUTS: Final[dict[torch.layout, str]] = torch_names(torch.layout)
+MEMORY_FORMATS: Final[dict[torch.memory_format, str]] = torch_names(torch.memory_format)
 LAYOUT_BY_NAME: Final = {name: layout for layout, name in LAYOUTS.items()}
 MEMORY_FORMAT_BY_NAME: Final = {name: memory_format for memory_format, name in MEMORY_FORMATS.items()}
 

@@ -1,6 +1,6 @@
 """Binding: from a call as the tracer makes it to arguments by name, as rules take them.
 
-`passes/record/naming.py` gave the names when the calls were recorded; here the same is done on metas, once for
+`passes/operators/naming.py` gave the names when the calls were recorded; here the same is done on metas, once for
 each kind of call: the result is a function from the arguments of such calls to those of the rule.
 """
 
@@ -16,8 +16,7 @@ import torch
 
 from passes.meta import TensorMeta
 from passes.operators.evaluate import CONTAINER_TYPES, kinds
-from passes.operators.outcome import Argument, Arguments, Keywords, ListArg, Target, leaves
-from passes.record.naming import (
+from passes.operators.naming import (
     NUMBERS,
     SIZES,
     chosen_schema,
@@ -28,7 +27,7 @@ from passes.record.naming import (
     operator_name,
     schemas_of,
 )
-from passes.record.values import Wrapped
+from passes.operators.outcome import Argument, Arguments, Keywords, ListArg, Target, Wrapped, leaves
 
 LEVEL_OF_OVERLOADS: Final = "aten"
 LEVEL_OF_FUNCTIONS: Final = "function"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import CPU, TensorMeta
-from passes.record.values import DTYPE_BY_NAME, Wrapped
+from passes.meta import CPU, DTYPE_BY_NAME, TensorMeta
+from passes.operators.outcome import Wrapped
 from passes.rules.rule import Domain, Rule, reads
 
 EXACT_KINDS: Final[dict[type, str]] = {

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from passes.infer.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
+from passes.operators.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
 from passes.rules.generate import INDENT, MANY, present
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, identifier
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from passes.infer.audit import FAKE, META, RULE, Audit, audit, audit_text, file_name, shown
-from passes.infer.resolve import UnknownOperator
 from passes.infer.run import Job, Task, calls_of, tasks_of
 from passes.infer.worker import Laboratory
+from passes.operators.resolve import UnknownOperator
 from passes.record.calls import call_text
 from passes.rules.book import Rulebook
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress

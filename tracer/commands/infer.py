@@ -12,8 +12,8 @@ import typer
 
 from passes.infer.emit import fake_kernels, of_schema
 from passes.infer.engines import ENGINES, usual_jobs
-from passes.infer.resolve import UnknownOperator
 from passes.infer.run import Engine, Job, Report, Task, imperfect, infer, tasks_of, to_do
+from passes.operators.resolve import UnknownOperator
 from passes.record.schema import LEVELS
 from passes.rules.book import Rulebook
 from passes.rules.language import RuleError

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from passes.meta import DTYPE_BY_NAME
 from passes.record.corpus import merge_files
 from passes.record.program import run_program
 from passes.record.recorder import Recorder
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.sources import models, operators, usage
 from passes.record.storage import rows_in
-from passes.record.values import DTYPE_BY_NAME
 from passes.record.workers import Step, in_this_process, in_workers
 from tracer.commands.printing import JsonOption, print_json, with_progress
 

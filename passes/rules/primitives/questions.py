@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.record.values import Wrapped
+from passes.operators.outcome import Wrapped
 from passes.rules.language import primitive
 
 

@@ -15,7 +15,7 @@ from torch.jit._builtins import _find_builtin
 from torch.overrides import resolve_name
 
 from passes.meta import TensorMeta
-from passes.record.values import Wrapped
+from passes.operators.outcome import Wrapped
 
 Named = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Names back into calls: the operator that a corpus means by a name, and the arguments it is to be called with.
 
-The inverse of passes/record/naming.py. Knows nothing of tensors: arguments pass through as they are.
+The inverse of passes/operators/naming.py. Knows nothing of tensors: arguments pass through as they are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import torch
 
-from passes.record.naming import default_of, operator_name, schemas_of
-from passes.record.values import Wrapped
+from passes.operators.naming import default_of, operator_name, schemas_of
+from passes.operators.outcome import Wrapped
 
 Target = Callable[..., Any]
 
