@@ -1,6 +1,6 @@
 """The measurements: what is added to a call, the first capture, replay against eager, small modules, import.
 
-Each returns rows: one quantity for eager, TorchDynamo and bytegraph, with DESIGN.md's limit for the last.
+Each returns rows: one quantity for eager, TorchDynamo and bytegraph, with the limit that bytegraph must keep to.
 """
 
 import os

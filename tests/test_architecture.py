@@ -1,4 +1,4 @@
-"""The rules of DESIGN.md that can be read off the source: who imports whom, and what is nowhere to be found."""
+"""The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be found."""
 
 import ast
 from collections.abc import Iterator
