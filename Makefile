@@ -20,7 +20,7 @@ NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h pas
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo test lint bench rulebook format clean
+.PHONY: demo test lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp
@@ -31,6 +31,10 @@ test: .venv/test.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Rewrites the parts of README.md and docs/ that programs print; tests/test_snapshots.py compares them.
+pages: .venv/bench.stamp
+	$(BIN)/python -m benchmarks --pages
 
 # What is there already is kept: the corpora, and the rules of operators that were studied. An operator whose study took
 # too long is given more time. The rules of the first book are checked on calls that they were not learned from; what

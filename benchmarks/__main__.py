@@ -2,7 +2,8 @@
 
 `--quick` takes a minute instead of several; `--only NAME` runs one measurement; `--json` prints JSON
 instead of the table; `--check` ends with status 1 when a target is missed by more than `--slack`;
-`--readme` measures nothing and writes the printed parts of README.md anew, from the last results.
+`--pages` measures nothing and rewrites the printed parts of README.md and docs/, the figures from the last full run.
+A full run rewrites docs/benchmarks.md.
 """
 
 import argparse
@@ -13,13 +14,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks import backends, crosscheck, inference, record, reuse, rewrite, rules, unseen
-from benchmarks.readme import README, rewritten
+from benchmarks.pages import PAGES, RESULTS, write
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
 for each in (record, rules, inference, unseen, backends, rewrite, reuse, crosscheck):
     MEASUREMENTS.update(each.MEASUREMENTS)
-RESULTS = Path(__file__).parent / "results"
+PARTIAL = RESULTS.with_name("partial.json")
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -29,15 +30,15 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--output", type=Path, help="where the JSON is written")
     parser.add_argument("--check", action="store_true", help="fail when a target is missed")
-    parser.add_argument("--readme", action="store_true", help="write the printed parts of README.md anew")
+    parser.add_argument("--pages", action="store_true", help="rewrite the printed parts of README.md and docs/")
     parser.add_argument("--slack", type=float, default=1.5, help="factor on each target for --check")
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> int:
     chosen = arguments(words)
-    if chosen.readme:
-        README.write_text(rewritten(README.read_text()))
+    if chosen.pages:
+        write(*PAGES)
         return 0
     rows: list[Row] = []
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
@@ -47,9 +48,11 @@ def main(words: list[str] | None = None) -> int:
             rows.append(row)
             progress.update(task, description=f"measured {row.group}: {row.name}")
     text = as_json(rows)
-    output = chosen.output or RESULTS / ("partial.json" if chosen.quick or chosen.only else "latest.json")
+    output = chosen.output or (PARTIAL if chosen.quick or chosen.only else RESULTS)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text + "\n")
+    if output == RESULTS:
+        write("docs/benchmarks.md")
     if chosen.json:
         print(text)
     else:

@@ -1,6 +1,6 @@
-"""Compiling backends against torch.compile: steady state, time outside of the compiler, and the cold start of `tiered`.
+"""Compiling backends against torch.compile: steady state, time outside the compiler, and the cold start of `tiered`.
 
-Cold starts are measured in processes of their own, with empty caches on disk, by `python -m benchmarks.backends`.
+Each cold start is measured in a new process with empty caches on disk, `python -m benchmarks.backends`.
 """
 
 import json
@@ -31,60 +31,60 @@ COLD: dict[str, Callable[[], Subject]] = {name: COMPILED[name] for name in ("GPT
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 600.0
-"""Seconds after which a cold start is given up."""
+"""Seconds after which the measurement of a cold start is abandoned."""
 
 CONTROL_CALLS = 300
 
 
 def steady_state(effort: Effort) -> Iterator[Row]:
-    """A warm call with Inductor over one under torch.compile, inference; at most 1.05."""
+    """The time of a warm inference call with the backend inductor over that of one under torch.compile."""
     for name, build in COMPILED.items():
         subject = build()
         forget()
-        calls = {who: subject.call(capturer(subject, backend="inductor")) for who, capturer in CAPTURERS.items()}
+        calls = {key: subject.call(capturer(subject, backend="inductor")) for key, capturer in CAPTURERS.items()}
         samples = interleaved(calls, effort.rounds, effort.seconds)
-        found = ratios(samples["bytegraph"], samples["dynamo"])
-        yield Row("inductor: warm call / torch.compile", name, "x", None, spread([1.0]), found, 1.05)
+        times = ratios(samples["bytegraph"], samples["dynamo"])
+        yield Row("inductor: warm call / torch.compile", name, "x", None, spread([1.0]), times, 1.05)
 
 
 def training_steps(effort: Effort) -> Iterator[Row]:
-    """The same for forward and backward of a model in training mode."""
+    """The same for the forward and backward pass of a model in training mode."""
     for name in ("GPT-2, 4 layers", "ResNet-18, narrow"):
         subject = COMPILED[name]()
         subject.program.train()
         forget()
         with torch.enable_grad():
             calls = {
-                who: step(subject.call(capturer(subject, backend="inductor"))) for who, capturer in CAPTURERS.items()
+                key: step(subject.call(capturer(subject, backend="inductor"))) for key, capturer in CAPTURERS.items()
             }
             samples = interleaved(calls, effort.rounds, effort.seconds)
-        found = ratios(samples["bytegraph"], samples["dynamo"])
-        yield Row("inductor: training step / torch.compile", name, "x", None, spread([1.0]), found, 1.05)
+        times = ratios(samples["bytegraph"], samples["dynamo"])
+        yield Row("inductor: training step / torch.compile", name, "x", None, spread([1.0]), times, 1.05)
 
 
 def step(call: Callable[[], Any]) -> Callable[[], None]:
-    """A call, then backward from the sum of its first output."""
+    """A training step: the call, then backward from the mean square of its first output."""
 
     def stepping() -> None:
-        found = call()
-        output = found if isinstance(found, torch.Tensor) else found[0]
+        result = call()
+        output = result if isinstance(result, torch.Tensor) else result[0]
         output.float().square().mean().backward()
 
     return stepping
 
 
 def outside_the_compiler(effort: Effort) -> Iterator[Row]:
-    """Seconds of a first call that are not AOTAutograd's or Inductor's."""
+    """Seconds of a first call that are spent neither in AOTAutograd nor in Inductor."""
     import torch._inductor.compile_fx as compile_fx
 
     for name, build in COMPILED.items():
         subject = build()
-        found = {who: outside(subject, capturer, compile_fx) for who, capturer in CAPTURERS.items()}
-        yield Row("first call outside of Inductor", name, "s", None, found["dynamo"], found["bytegraph"], None)
+        times = {key: outside(subject, capturer, compile_fx) for key, capturer in CAPTURERS.items()}
+        yield Row("first call, time outside Inductor", name, "s", None, times["dynamo"], times["bytegraph"], None)
 
 
 def outside(subject: Subject, capturer: Callable[..., Any], compile_fx: Any) -> Spread:
-    """Seconds of first calls less those spent in `compile_fx`, whose caches on disk are warm from the second one on."""
+    """Seconds of first calls minus those spent in `compile_fx`, whose disk caches are warm from the second call on."""
     original, samples = compile_fx._compile_fx_main, []
     for _ in range(3):
         forget()
@@ -108,22 +108,22 @@ def outside(subject: Subject, capturer: Callable[..., Any], compile_fx: Any) -> 
 
 
 def cold_start(effort: Effort) -> Iterator[Row]:
-    """Seconds to the first answer and to the fastest state, and how much slower calls are while something compiles."""
+    """Seconds to the first result and to the final state, and the slowdown of calls while the compiler works."""
     for name in COLD:
-        theirs, ours = (in_a_process(name, who) for who in ("torch.compile", "tiered"))
-        first, peak = ((spread([theirs[what]]), spread([ours[what]])) for what in ("first answer", "peak"))
-        yield Row("cold start: first answer", name, "s", None, *first, first[0].median)
-        yield Row("cold start: until the fastest state", name, "s", None, *peak, None)
+        theirs, ours = (in_a_process(name, capturer) for capturer in ("torch.compile", "tiered"))
+        first, peak = ((spread([theirs[what]]), spread([ours[what]])) for what in ("first result", "peak"))
+        yield Row("cold start: first result", name, "s", None, *first, first[0].median)
+        yield Row("cold start: until the final state", name, "s", None, *peak, None)
         slowdown = Spread(*ours["slowdown"], samples=ours["calls"])
         yield Row("cold start: call while compiling / eager", name, "x", None, None, slowdown, 1.25)
-        yield Row("tiered: last state / eager", name, "x", None, None, spread([ours["settled"]]), 1.0)
+        yield Row("tiered: final state / eager", name, "x", None, None, spread([ours["settled"]]), 1.0)
 
 
-def in_a_process(name: str, who: str) -> dict[str, Any]:
-    """What `measure_cold` finds in a new process, Inductor's caches empty."""
+def in_a_process(name: str, capturer: str) -> dict[str, Any]:
+    """Run `measure_cold` in a new process with empty Inductor caches and return its result."""
     with tempfile.TemporaryDirectory() as folder:
-        found = subprocess.run(
-            [sys.executable, "-m", "benchmarks.backends", name, who],
+        process = subprocess.run(
+            [sys.executable, "-m", "benchmarks.backends", name, capturer],
             env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": folder},
             cwd=ROOT,
             capture_output=True,
@@ -131,32 +131,34 @@ def in_a_process(name: str, who: str) -> dict[str, Any]:
             check=True,
             timeout=PATIENCE,
         )
-    return json.loads(found.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def measure_cold(name: str, who: str) -> dict[str, Any]:
-    """A first call, then calls until nothing gets faster any more."""
+def measure_cold(name: str, capturer: str) -> dict[str, Any]:
+    """Seconds of a first call, then of calls until the program has reached its final state."""
     torch.set_num_threads(1)
     with torch.no_grad():
         subject = COLD[name]()
         eager = subject.call()
         alone = [timed_call(eager) for _ in range(CONTROL_CALLS)]
         program = (
-            tracer.capture(subject.program, backend="tiered") if who == "tiered" else torch.compile(subject.program)
+            tracer.capture(subject.program, backend="tiered")
+            if capturer == "tiered"
+            else torch.compile(subject.program)
         )
         call = subject.call(program)
         begun = time.perf_counter()
         call()
-        found: dict[str, Any] = {"first answer": time.perf_counter() - begun}
-        if who != "tiered":
-            return {**found, "peak": found["first answer"]}
+        figures: dict[str, Any] = {"first result": time.perf_counter() - begun}
+        if capturer != "tiered":
+            return {**figures, "peak": figures["first result"]}
         (tier,) = {id(entry.tier): entry.tier for entry in program.entries if entry.tier is not None}.values()
         meanwhile = []
         while tier.state == "compiling" and time.perf_counter() - begun < PATIENCE:
             meanwhile.append(timed_call(call))
         while tier.state not in ("compiled", "refused") and time.perf_counter() - begun < PATIENCE:
             call()
-        found["peak"] = time.perf_counter() - begun
+        figures["peak"] = time.perf_counter() - begun
         settled = interleaved({"eager": eager, "tiered": call}, 40, 0.02)
         plain = tracer.capture(subject.program)
         subject.call(plain)()
@@ -165,7 +167,7 @@ def measure_cold(name: str, who: str) -> dict[str, Any]:
     low, middle, high = statistics.quantiles([spent / baseline for spent in meanwhile], n=4)
     mean = statistics.fmean(meanwhile) / statistics.fmean(replayed)
     return {
-        **found,
+        **figures,
         "slowdown": [mean, low, high],
         "median slowdown": middle,
         "calls": len(meanwhile),

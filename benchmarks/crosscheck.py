@@ -1,6 +1,6 @@
-"""What a crosscheck costs and finds: seconds beside a plain run, bugs found of those planted, operators of torch right.
+"""The cost of a crosscheck over that of a plain call, and its findings where there is nothing to find.
 
-`python -m benchmarks.crosscheck` runs the whole of torch's operator database, which takes some minutes.
+`python -m benchmarks.crosscheck` checks the whole of torch's operator database, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAMPLES = 2  # of each operator
 
 
 def cost(model: nn.Module, *args: Any) -> dict[str, float]:
-    """Seconds of a crosscheck and of a plain call, their ratio, calls and findings."""
+    """Seconds of a crosscheck and of a plain call, their ratio, the number of calls checked, and of findings."""
     reports: list[Any] = []
     captured = capture(model, backend="crosscheck", options={"report": reports.append, "shrink": 0.0})
     captured(*args)
@@ -45,25 +45,25 @@ def cost(model: nn.Module, *args: Any) -> dict[str, float]:
 
 
 def figures() -> dict[str, float]:
-    """Ratios for the table of `make bench`: what a check of a transformer layer costs beside a call of it."""
+    """For a transformer layer: the time of a crosscheck over that of a call, and the number of findings."""
     torch.manual_seed(0)
-    found = cost(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval(), torch.randn(2, 16, 64))
-    return {"crosscheck of a transformer layer, beside a call": found["ratio"], "findings in it": found["findings"]}
+    costs = cost(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval(), torch.randn(2, 16, 64))
+    return {"crosscheck of a transformer layer / a call of it": costs["ratio"], "findings in it": costs["findings"]}
 
 
 def checked(effort: Effort) -> Iterator[Row]:
-    """What a check of a transformer layer costs beside a call of it, and what it finds there: nothing."""
+    """The cost of checking a transformer layer, and the number of findings, which must be none."""
     cost_of, findings = figures().values()
-    yield Row("crosscheck", "check of a transformer layer / a call of it", "x", None, None, one(cost_of), None)
+    yield Row("crosscheck", "a check of a transformer layer / a call of it", "x", None, None, one(cost_of), None)
     yield Row("crosscheck", "findings in a transformer layer", "count", None, None, one(findings), 0.0)
 
 
 def operators() -> Iterator[tuple[str, Variation, Any]]:
-    """Every difference in torch's operator database, float32 where an operator has it."""
+    """Every difference in torch's operator database, for the operators that support float32."""
     import torch.testing._utils
     from torch.testing._internal.common_methods_invocations import op_db
 
-    # The database's wrappers hide that random numbers are drawn.
+    # The wrappers in the database would hide from the check that an operator draws random numbers.
     torch.testing._utils.freeze_rng_state = contextlib.nullcontext  # type: ignore[assignment]
     for info in op_db:
         if torch.float32 not in info.supported_dtypes("cpu") or "jiterator" in info.name:
@@ -75,7 +75,7 @@ def operators() -> Iterator[tuple[str, Variation, Any]]:
 
 
 def _named(info: Any) -> Any:
-    """The operator, under its own name where the database hides it behind a lambda."""
+    """The operator under its own name, also where the database wraps it in a lambda."""
     name = getattr(info.op, "__name__", "<")
     if "<" not in name and "wrapper" not in name:
         return info.op

@@ -1,7 +1,7 @@
 """`python -m benchmarks.demo`: one real transformer captured, shown and measured.
 
-Qwen3 with random weights is captured from its bytecode; printed are what came of it, an excerpt of the
-graph, breaks (none), the guards, and the figures of the benchmark that concern it.
+Qwen3 with random weights is captured from its bytecode. The demo prints an overview, an excerpt of the graph,
+the graph breaks (none), the guards, and the benchmark figures for this model.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from benchmarks.suite import QUICK, run
 from benchmarks.table import table
 from tracer.guards.digest import digest
 
-MEASURED = ("added per call", "first capture", "replay")
+MEASURED = ("overhead per call", "first capture", "replay")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What one capture of a model amounts to: `facts` for people and JSON, the graph, and the guards in rows."""
+    """One capture of a model as it is shown: `facts` by name, messages of breaks, the graph, and the guards in rows."""
 
     model: str
     facts: dict[str, Any]
@@ -46,10 +46,10 @@ def summary(subject: Subject) -> Shown:
         expected = subject.call()()
         tracer.reset()
         start = time.perf_counter()
-        found = subject.call(captured)()
+        output = subject.call(captured)()
         seconds = time.perf_counter() - start
         subject.call(captured)()
-    counted = tracer.counters()
+    counters = tracer.counters()
     entries = captured.entries
     operators: Counter[str] = Counter()
     for entry in entries:
@@ -59,14 +59,14 @@ def summary(subject: Subject) -> Shown:
     facts = {
         "modules": sum(1 for _ in model.modules()),
         "parameters": sum(1 for _ in model.parameters()),
-        "graphs": counted.graphs,
-        "operators in the graph": counted.ops,
+        "graphs": counters.graphs,
+        "operators in the graph": counters.ops,
         "most frequent": ", ".join(f"{count} {name}" for name, count in operators.most_common(7)),
-        "breaks": sum(counted.breaks.values()),
+        "breaks": sum(counters.breaks.values()),
         "guards": sum(len(entry.guards) for entry in entries),
-        "first call": f"{seconds * 1000:.0f} ms, the capture included",
-        "second call": "answered from the cache" if counted.hits and counted.captures == 1 else "captured again",
-        "equal to eager, bit for bit": torch.equal(found.last_hidden_state, expected.last_hidden_state),
+        "first call": f"{seconds * 1000:.0f} ms, capture included",
+        "second call": "hit the cache" if counters.hits and counters.captures == 1 else "captured again",
+        "equal to eager, bit for bit": torch.equal(output.last_hidden_state, expected.last_hidden_state),
     }
     return Shown(
         model=type(model).__name__,
@@ -78,7 +78,7 @@ def summary(subject: Subject) -> Shown:
 
 
 def excerpt(text: str, first: int, last: int) -> str:
-    """The header of a graph, its first and its last lines, and how many are left out."""
+    """The header of a graph, its `first` and its `last` lines, and how many lines are left out."""
     lines = text[text.index("def ") :].rstrip().splitlines()
     body = next(index for index, line in enumerate(lines) if line.startswith("    #"))
     header, rest = lines[:body], lines[body:]
@@ -90,17 +90,17 @@ def excerpt(text: str, first: int, last: int) -> str:
 
 
 def few_of_each(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Some rows about tensors, about values and about code."""
+    """A few rows about tensors, a few about values and a few about code."""
     kinds = {"tensors": ("torch.",), "values": ("==",), "others": ("",)}
-    found: dict[str, list[tuple[str, str, str]]] = {kind: [] for kind in kinds}
+    by_kind: dict[str, list[tuple[str, str, str]]] = {kind: [] for kind in kinds}
     for row in rows:
         kind = next(kind for kind, starts in kinds.items() if row[1].startswith(starts))
-        found[kind].append(row)
-    return [*found["tensors"][:10], *found["values"][:4], *found["others"][:3], *found["others"][-4:]]
+        by_kind[kind].append(row)
+    return [*by_kind["tensors"][:10], *by_kind["values"][:4], *by_kind["others"][:3], *by_kind["others"][-4:]]
 
 
-def told(value: Any) -> str:
-    """A fact in words."""
+def in_words(value: Any) -> str:
+    """A fact as it is printed."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value == 0 else str(value)
@@ -109,12 +109,12 @@ def told(value: Any) -> str:
 def show(shown: Shown, console: Console) -> None:
     overview = Table(title=f"{shown.model}, captured from its bytecode", show_header=False, title_justify="left")
     for name, value in shown.facts.items():
-        overview.add_row(name, told(value))
+        overview.add_row(name, in_words(value))
     console.print(overview)
     for message in shown.breaks:
         console.print(message)
     console.print(Panel(Syntax(excerpt(shown.graph, 6, 21), "python"), title="the graph", title_align="left"))
-    guards = Table(title="what is checked at each call, natively", title_justify="left", show_header=False)
+    guards = Table(title="the guards, checked natively at each call", title_justify="left", show_header=False)
     for width in (46, 60, 28):
         guards.add_column(max_width=width, no_wrap=True)
     chosen = [row for row in shown.guards if row in few_of_each(shown.guards)]

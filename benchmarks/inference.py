@@ -1,6 +1,6 @@
-"""How good inferred rules are on calls that they were not fitted to, and what learning and asking them takes.
+"""The accuracy of inferred rules on calls that they were not learned from, the time to learn and to evaluate them.
 
-Beside them FakeTensor, on the same calls. `python -m benchmarks.inference` measures this alone.
+FakeTensor is measured on the same calls. `python -m benchmarks.inference` runs these measurements alone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from passes.rules.book import Rulebook
 
 HELD_OUT = 0.2
 LIMIT_WRONG, LIMIT_UNANSWERED, LIMIT_EVALUATION = 0.001, 0.03, 5e-6
-MOST_QUESTIONS = 40  # calls of one operator that FakeTensor is asked of
+MOST_QUESTIONS = 40  # calls of one operator that FakeTensor evaluates
 MOST_TIMED = 60  # operators of which one call is timed
 
 
 def held_out(effort: Effort) -> Iterator[Row]:
-    """Rules learned of four fifths of the signatures of a part of torch's database of operators, on the other fifth."""
+    """Rules learned from four fifths of the signatures of a part of torch's operator database, on the other fifth."""
     with tempfile.TemporaryDirectory() as folder:
         corpus = corpus_of_operators(str(Path(folder) / "corpus"), effort)
         job = Job((str(corpus.folder),), held_out=HELD_OUT)
@@ -48,12 +48,12 @@ def held_out(effort: Effort) -> Iterator[Row]:
         }
         yield from _quality(reports, held)
         seconds = [report.seconds for report in reports]
-        yield Row("inference", f"{len(reports)} operators, each", "s", None, None, spread(seconds), None)
+        yield Row("inference", f"time per operator, {len(reports)} operators", "s", None, None, spread(seconds), None)
         yield from _evaluation(Rulebook(book), held, effort)
 
 
 def larger(effort: Effort) -> Iterator[Row]:
-    """Rules learned of the smaller calls of each operator, on those with larger sizes than all of these."""
+    """Rules learned from the smaller calls of each operator, on its calls with larger sizes."""
     with tempfile.TemporaryDirectory() as folder:
         corpus = corpus_of_operators(str(Path(folder) / "corpus"), effort)
         smaller, rest = Path(folder) / "smaller", Path(folder) / "larger"
@@ -64,8 +64,8 @@ def larger(effort: Effort) -> Iterator[Row]:
         list(infer(book, job, tasks, ENGINES["local"], usual_jobs()))
         checked = [check_operator(Rulebook(book), (str(rest),), task.op, task.level) for task in tasks]
     exact, wrong, unknown = (sum(getattr(each, name) for each in checked) for name in ("exact", "wrong", "unknown"))
-    name = f"{exact + wrong + unknown:,} calls larger than those fitted to"
-    yield Row("rules", f"{name}: wrong, of those answered", "share", None, None, _share(wrong, exact), LIMIT_WRONG)
+    name = f"{exact + wrong + unknown:,} calls larger than those learned from"
+    yield Row("rules", f"{name}: wrong among answered", "share", None, None, _share(wrong, exact), LIMIT_WRONG)
     yield Row("rules", f"{name}: unanswered", "share", None, None, _share(unknown, exact + wrong), LIMIT_UNANSWERED)
 
 
@@ -80,11 +80,11 @@ def _quality(reports: Sequence[Report], held: dict[str, list[Call]]) -> Iterator
     fake_wrong, fake_exact = (sum(getattr(each, name) for each in fake) for name in ("wrong", "exact"))
     name = f"{exact + wrong + unknown:,} calls held out"
     theirs = one(fake_wrong / max(1, fake_wrong + fake_exact))
-    yield Row("rules", f"{name}: wrong, of those answered", "share", None, theirs, _share(wrong, exact), LIMIT_WRONG)
+    yield Row("rules", f"{name}: wrong among answered", "share", None, theirs, _share(wrong, exact), LIMIT_WRONG)
     yield Row("rules", f"{name}: unanswered", "share", None, None, _share(unknown, exact + wrong), LIMIT_UNANSWERED)
     imperfect = one(float(sum(each.held_out.wrong > 0 for each in reports)))
     theirs = one(float(sum(each.wrong > 0 for each in fake)))
-    yield Row("rules", f"operators of {len(held)} with an error", "count", None, theirs, imperfect, None)
+    yield Row("rules", f"operators with an error, of {len(held)}", "count", None, theirs, imperfect, None)
 
 
 def _share(part: int, rest: int) -> Spread:
@@ -92,7 +92,7 @@ def _share(part: int, rest: int) -> Spread:
 
 
 def _evaluation(book: Rulebook, held: dict[str, list[Call]], effort: Effort) -> Iterator[Row]:
-    """Seconds for one question, of one call of each of some operators."""
+    """Seconds to evaluate one call of each of some operators, by its rule and by FakeTensor."""
     ours: list[float] = []
     theirs: list[float] = []
     say = fake_says()
@@ -108,7 +108,7 @@ def _evaluation(book: Rulebook, held: dict[str, list[Call]], effort: Effort) -> 
             samples = interleaved(contestants, 3, effort.seconds)
             ours.append(spread(samples["rule"]).median)
             theirs.append(spread(samples["fake"]).median)
-    yield Row("rules", "one question", "s", None, spread(theirs), spread(ours), LIMIT_EVALUATION)
+    yield Row("rules", "one evaluation", "s", None, spread(theirs), spread(ours), LIMIT_EVALUATION)
 
 
 MEASUREMENTS: Final = {"rules on calls held out": held_out, "rules on larger calls": larger}

@@ -1,7 +1,7 @@
-"""How time is taken: contestants by turns, many rounds, medians with quartiles.
+"""How time is measured: contestants take turns for many rounds; results are medians with quartiles.
 
-Nothing here knows what is measured. Contestants are run one after the other in every round, so that
-a slow spell of the machine hits all of them; differences and ratios are taken round by round.
+Nothing here knows what is measured. Every contestant runs in every round, so that a slow spell of the machine
+hits all of them; differences and ratios are taken round by round.
 """
 
 import gc
@@ -24,7 +24,7 @@ class Spread:
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """Median and quartiles; of one sample, that sample three times."""
+    """Median and quartiles; a single sample is its own median and quartiles."""
     if len(samples) == 1:
         return Spread(samples[0], samples[0], samples[0], 1)
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
@@ -32,7 +32,7 @@ def spread(samples: Sequence[float]) -> Spread:
 
 
 def differences(samples: Sequence[float], baseline: Sequence[float]) -> Spread:
-    """What `samples` add to `baseline`, round by round."""
+    """`samples` minus `baseline`, round by round."""
     return spread([one - other for one, other in zip(samples, baseline, strict=True)])
 
 
@@ -42,7 +42,7 @@ def ratios(samples: Sequence[float], baseline: Sequence[float]) -> Spread:
 
 
 def repeat(contestant: Contestant, times: int) -> float:
-    """Seconds per call, of so many calls in a row."""
+    """Seconds per call, averaged over `times` calls in a row."""
     calls = range(times)
     start = time.perf_counter()
     for _ in calls:
@@ -51,7 +51,7 @@ def repeat(contestant: Contestant, times: int) -> float:
 
 
 def calls_in(contestant: Contestant, seconds: float) -> int:
-    """How many calls take about so long; at least one."""
+    """How many calls take about `seconds`; at least one."""
     contestant()
     once = min(repeat(contestant, 1) for _ in range(3))
     return max(1, int(seconds / max(once, 1e-7)))
@@ -60,8 +60,8 @@ def calls_in(contestant: Contestant, seconds: float) -> int:
 def interleaved(contestants: dict[str, Contestant], rounds: int, seconds: float) -> dict[str, list[float]]:
     """Seconds per call of each contestant in each round; a contestant's turn takes about `seconds`.
 
-    The collector is off meanwhile, all contestants make the same number of calls in a turn, and each
-    is as often the first of a round as the others.
+    The garbage collector is off meanwhile. All contestants make the same number of calls in a turn, and each
+    goes first in a round as often as the others.
     """
     times = min(calls_in(contestant, seconds) for contestant in contestants.values())
     order = tuple(contestants)
@@ -79,7 +79,7 @@ def interleaved(contestants: dict[str, Contestant], rounds: int, seconds: float)
 
 
 def first_calls(prepare: Callable[[], Contestant], rounds: int) -> list[float]:
-    """Seconds that the first call of a newly prepared contestant takes, after one that does not count."""
+    """Seconds of the first call of each of `rounds` newly prepared contestants, after an uncounted warm-up."""
     samples = []
     for turn in range(rounds + 1):
         contestant = prepare()

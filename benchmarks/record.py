@@ -1,6 +1,6 @@
-"""What recording costs: microseconds per repeated call, bytes per call, seconds to load and group a corpus.
+"""The cost of recording: time per repeated call, bytes per call, time to load and group a corpus.
 
-`python -m benchmarks.record` measures this alone; `make bench` does it with the rest.
+`python -m benchmarks.record` runs these measurements alone.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from benchmarks.table import table
 from passes.record import Corpus, Recorder, storage
 from passes.record.sources import operators
 
-CALLS = 200  # in one turn, so that entering a mode does not count
+CALLS = 200  # in one turn, so that the time to enter a mode is negligible
 ROWS = 1_000_000
 LIMIT_PER_CALL, LIMIT_BYTES, LIMIT_LOADING = 10e-6, 3.0, 2.0
 
 
-class BareDispatch(TorchDispatchMode):
-    """What any dispatch mode costs."""
+class EmptyDispatchMode(TorchDispatchMode):
+    """An empty dispatch mode: the cost of any dispatch mode."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*args, **(kwargs or {}))
 
 
-class BareFunction(TorchFunctionMode):
-    """What any function mode costs."""
+class EmptyFunctionMode(TorchFunctionMode):
+    """An empty function mode: the cost of any function mode."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*args, **(kwargs or {}))
@@ -55,7 +55,7 @@ def repeated(mode: AbstractContextManager[Any], call: Callable[[], object]) -> C
 
 
 def overhead(effort: Effort) -> Iterator[Row]:
-    """Seconds that recording adds to a call that was seen before, to a bare mode of torch and to no mode."""
+    """Overhead of recording a call that was recorded before, over an empty mode of torch and over no mode."""
     x, y = torch.ones(8), torch.ones(8)
     subjects: dict[str, Callable[[], object]] = {
         "x + y": lambda: x + y,
@@ -63,23 +63,23 @@ def overhead(effort: Effort) -> Iterator[Row]:
         "x.add_(y)": lambda: x.add_(y),
     }
     with tempfile.TemporaryDirectory() as folder:
-        for level, bare in (("aten", BareDispatch), ("function", BareFunction)):
+        for level, empty in (("aten", EmptyDispatchMode), ("function", EmptyFunctionMode)):
             recorder = Recorder(folder, [level])
             for name, call in subjects.items():
-                modes = {"plain": nullcontext(), "bare": bare(), "recorder": recorder}
-                contestants = {who: repeated(mode, call) for who, mode in modes.items()}
+                modes = {"plain": nullcontext(), "empty": empty(), "recorder": recorder}
+                contestants = {key: repeated(mode, call) for key, mode in modes.items()}
                 samples = interleaved(contestants, effort.rounds, effort.seconds)
-                per_call = {who: [value / CALLS for value in values] for who, values in samples.items()}
-                for said, who, than, limit in (
-                    ("beyond a bare mode", "recorder", "bare", LIMIT_PER_CALL),
-                    ("with the mode", "recorder", "plain", None),
+                per_call = {key: [value / CALLS for value in values] for key, values in samples.items()}
+                for label, baseline, limit in (
+                    ("over an empty mode", "empty", LIMIT_PER_CALL),
+                    ("over no mode", "plain", None),
                 ):
-                    added = differences(per_call[who], per_call[than])
-                    yield Row("recording adds", f"{name}, {level}, {said}", "s", None, None, added, limit)
+                    added = differences(per_call["recorder"], per_call[baseline])
+                    yield Row("recording overhead", f"{name}, {level}, {label}", "s", None, None, added, limit)
 
 
 def corpus_of_operators(folder: str, effort: Effort) -> Corpus:
-    """A corpus of torch's database of operators: every 18th, and fewer if it is to be quick."""
+    """A corpus of every 18th operator of torch's operator database, or of fewer where `effort` says so."""
     recorder = Recorder(folder)
     with torch.enable_grad():
         for _ in operators.run(recorder, operators.Plan(part=3, parts=18 * effort.every)):
@@ -93,21 +93,22 @@ def one(value: float) -> Spread:
 
 
 def size_and_loading(effort: Effort) -> Iterator[Row]:
-    """Bytes per raw call, against writing every call; seconds to load and group a million rows by operator."""
+    """Bytes per raw call, and if every call were written; seconds to load a million rows and group them by operator."""
     with tempfile.TemporaryDirectory() as folder:
         corpus = corpus_of_operators(folder, effort)
-        found = corpus.statistics()
-        name = f"{found.calls:,} calls, {found.rows:,} different"
-        yield Row("bytes per call", f"corpus of {name}", "bytes", None, None, one(found.bytes_per_call), LIMIT_BYTES)
-        per_row = found.bytes / found.rows
-        yield Row("bytes per call", "corpus, per different call", "bytes", None, None, one(per_row), None)
+        statistics = corpus.statistics()
+        name = f"{statistics.calls:,} calls, {statistics.rows:,} distinct"
+        size = one(statistics.bytes_per_call)
+        yield Row("corpus size per call", f"corpus of {name}", "bytes", None, None, size, LIMIT_BYTES)
+        per_row = statistics.bytes / statistics.rows
+        yield Row("corpus size per call", "corpus, per distinct call", "bytes", None, None, one(per_row), None)
         for form, size in sizes_when_written_one_by_one(corpus).items():
-            yield Row("bytes per call", form, "bytes", None, None, one(size / found.calls), None)
+            yield Row("corpus size per call", form, "bytes", None, None, one(size / statistics.calls), None)
         yield from loading(corpus, folder, effort)
 
 
 def sizes_when_written_one_by_one(corpus: Corpus) -> dict[str, int]:
-    """Bytes of all raw calls, each written by itself."""
+    """Bytes of all raw calls if each were written separately, by form."""
     sizes = {"pickle": 0, "JSONL": 0}
     for row in corpus.load().to_pylist():
         count = row.pop("count")
@@ -119,16 +120,16 @@ def sizes_when_written_one_by_one(corpus: Corpus) -> dict[str, int]:
 def loading(corpus: Corpus, folder: str, effort: Effort) -> Iterator[Row]:
     million = Corpus(a_million_rows(corpus, Path(folder) / "million"))
     tasks: dict[str, Callable[[], object]] = {
-        "load all columns, a table per operator": million.by_operator,
+        "load all columns, one table per operator": million.by_operator,
         "SQL: calls per operator": lambda: million.sql("select op, sum(count) from calls group by op"),
     }
     for name, task in tasks.items():
         samples = [seconds(task) for _ in range(max(3, effort.captures))]
-        yield Row("a million rows", name, "s", None, None, spread(samples), LIMIT_LOADING)
+        yield Row("query a million rows", name, "s", None, None, spread(samples), LIMIT_LOADING)
 
 
 def a_million_rows(corpus: Corpus, folder: Path) -> Path:
-    """A corpus of so many rows: the same ones over and over, sorted as ever."""
+    """A corpus of a million rows, made by repeating those of `corpus` in their order."""
     import pyarrow as pa
 
     groups = corpus.by_operator()

@@ -1,4 +1,4 @@
-"""What donating and allocating change: peak memory and time of a call, with and without; the backward pass's cost."""
+"""The effect of donated inputs on peak memory and time; the cost of the backward graph over that of the forward one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from tracer import capture
 
 @dataclass(frozen=True)
 class Ratio:
-    """With over without, of one quantity. `limit` is what it must not exceed; None where only shown."""
+    """A ratio of two measurements of one quantity. `limit` is the most it may be; None where there is no limit."""
 
     name: str
-    found: Spread
+    value: Spread
     limit: float | None
 
 
 class Activations(nn.Module):
-    """A chain of elementwise operators, as in a hand-written activation: all of it can run in one buffer."""
+    """A chain of elementwise operators, as in a hand-written activation, which can run in one buffer."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = 0.7978845608 * (x * 2 + 0.044715)
@@ -43,7 +43,7 @@ SUBJECTS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 def measure(rounds: int, seconds: float) -> Iterator[Ratio]:
-    """Peak memory and time of a call with a donated input over one without; the backward graph over the forward one."""
+    """Peak memory and time of a call with a donated input over one without; backward graph over forward graph."""
     for name, (build, shape) in SUBJECTS.items():
         model, x = build().eval(), torch.randn(shape)
         parameter = "x" if isinstance(model, Activations) else "input"
@@ -57,16 +57,16 @@ def measure(rounds: int, seconds: float) -> Iterator[Ratio]:
         yield Ratio(f"time, donated / plain: {name}", ratios(samples["donating"], samples["plain"]), None)
     captured = capture(block())
     captured(torch.randn(512, 256))
-    found = linearize(captured.entries[0].graph_module)
-    costs = compare(found.forward, transpose(found.linear))
+    linearized = linearize(captured.entries[0].graph_module)
+    costs = compare(linearized.forward, transpose(linearized.linear))
     yield Ratio("flops, backward / forward: feed-forward block", spread([costs.flops_ratio]), None)
     yield Ratio("bytes, backward / forward: feed-forward block", spread([costs.bytes_ratio]), None)
 
 
 def reused(effort: Effort) -> Iterator[Row]:
-    """The same, as rows of the table."""
+    """The ratios of `measure` as rows."""
     for ratio in measure(min(15, effort.rounds), effort.seconds):
-        yield Row("donated inputs and derivatives", ratio.name, "x", None, None, ratio.found, ratio.limit)
+        yield Row("donated inputs and derivatives", ratio.name, "x", None, None, ratio.value, ratio.limit)
 
 
 MEASUREMENTS: Final = {"reuse": reused}

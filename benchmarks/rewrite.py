@@ -1,6 +1,6 @@
-"""What rewriting does: a call of a graph rewritten over one of the graph as captured, and how long it takes.
+"""The effect of rewriting: the time of a call of the rewritten graph over that of the captured graph.
 
-Models of public libraries, from small configurations with random weights, attention written by hand.
+The models are from public libraries, in small configurations with random weights and unfused attention.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from passes.rewrite.rules import FROZEN, STANDARD
 from tests.models_huggingface import images, tokens
 from tracer.rewriting import rewriting
 
-BY_HAND = {"attn_implementation": "eager"}
+UNFUSED = {"attn_implementation": "eager"}
 WIDE = {
     "vocab_size": 99,
     "hidden_size": 256,
@@ -29,7 +29,7 @@ WIDE = {
     "num_hidden_layers": 4,
     "num_attention_heads": 8,
     "max_position_embeddings": 256,
-    **BY_HAND,
+    **UNFUSED,
 }
 
 
@@ -40,12 +40,12 @@ def _transformer(model: str, configuration: str, **fields: object) -> Subject:
 
 def _vit() -> torch.nn.Module:
     sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8}
-    return transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=128, patch_size=8, **BY_HAND)).eval()
+    return transformers.ViTModel(transformers.ViTConfig(**sizes, image_size=128, patch_size=8, **UNFUSED)).eval()
 
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "GPT-2": lambda: _transformer(
-        "GPT2Model", "GPT2Config", vocab_size=99, n_embd=256, n_layer=4, n_head=8, n_positions=256, **BY_HAND
+        "GPT2Model", "GPT2Config", vocab_size=99, n_embd=256, n_layer=4, n_head=8, n_positions=256, **UNFUSED
     ),
     "Llama": lambda: _transformer("LlamaModel", "LlamaConfig", **WIDE, num_key_value_heads=4),
     "Qwen3": lambda: _transformer("Qwen3Model", "Qwen3Config", **WIDE, num_key_value_heads=4, head_dim=32),
@@ -59,7 +59,8 @@ PASSES: dict[str, Sequence[Pass]] = {"standard": STANDARD, "frozen": FROZEN}
 
 @dataclass(frozen=True)
 class Rewritten:
-    """One model under one list of passes: time over that of the captured graph, calls, and what fired how often."""
+    """One model under one list of passes: time over that of the captured graph, number of calls before and after, and
+    how often each rule fired; `seconds` is the time that rewriting took."""
 
     subject: str
     passes: str
@@ -89,7 +90,7 @@ def measure(rounds: int = 15, seconds: float = 0.05) -> list[Rewritten]:
 
 
 def rewritten(effort: Effort) -> Iterator[Row]:
-    """A call of a rewritten graph over one of the graph as captured."""
+    """The time of a call of the rewritten graph over that of the captured graph."""
     for row in measure(min(15, effort.rounds), effort.seconds):
         label = f"{row.subject}, {row.passes}: {row.calls[0]} to {row.calls[1]} calls"
         yield Row("rewritten graph / captured", label, "x", None, None, row.time, 1.02)

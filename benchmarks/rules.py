@@ -1,7 +1,7 @@
-"""Rules against fake tensors: time of one evaluation and of a first capture; the share of operators told by rules.
+"""Rules against fake tensors: time of one evaluation and of a first capture; share of operators predicted by rules.
 
 `python -m benchmarks.rules share [MODEL ...] [--book FOLDER]` lists, for each model of the zoo, which operators no
-rule told, and why; `python -m benchmarks.rules time [MODEL ...]` compares single evaluations.
+rule predicted, and why; `python -m benchmarks.rules time [MODEL ...]` compares single evaluations.
 """
 
 import argparse
@@ -36,7 +36,7 @@ REFUSALS = (OpError, DataDependent, Unsupported)
 
 
 def predictions_of(subject: Subject) -> list[Prediction]:
-    """What was said of every operator in the graphs of one call."""
+    """The predictions for all operators in the graphs of one call."""
     graphs = []
 
     def keep(module: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
@@ -52,7 +52,7 @@ def predictions_of(subject: Subject) -> list[Prediction]:
 
 @dataclass(frozen=True)
 class Share:
-    """Of a model's operators, how many rules told; the others, with how often and why; quarantined ones."""
+    """How many of a model's operators rules predicted; the trials made for the others; the rules that were wrong."""
 
     model: str
     by_rules: int
@@ -66,26 +66,26 @@ class Share:
 
 
 def share(name: str) -> Share:
-    said = predictions_of(from_zoo(name))
-    trials = Counter(trial for prediction in said if (trial := prediction.outcome.trial) is not None)
+    predictions = predictions_of(from_zoo(name))
+    trials = Counter(trial for prediction in predictions if (trial := prediction.outcome.trial) is not None)
     wrong = tuple(f"{event.details['rule']}: {event.details['found']}" for event in LOG.recent("quarantine"))
-    return Share(name, len(said) - trials.total(), len(said), trials, wrong)
+    return Share(name, len(predictions) - trials.total(), len(predictions), trials, wrong)
 
 
 def evaluation_times(calls: Sequence[Prediction], book: Book) -> tuple[list[float], list[float]]:
-    """Seconds that each call takes by its rule, and on fake tensors: the best of five in a row."""
+    """Seconds of each call by its rule and on fake tensors: the best of five in a row."""
     fakes = FakeStandIns()
     by_rule, by_fake = [], []
     for call in calls:
-        asked = call.target, call.args, call.kwargs, call.modes
-        if book.answer(*asked) is None:
+        arguments = call.target, call.args, call.kwargs, call.modes
+        if book.answer(*arguments) is None:
             continue
         try:
-            attempt(fakes, *asked)
+            attempt(fakes, *arguments)
         except REFUSALS:
             continue
-        by_rule.append(min(_seconds(partial(book.answer, *asked)) for _ in range(5)))
-        by_fake.append(min(_seconds(partial(attempt, fakes, *asked)) for _ in range(5)))
+        by_rule.append(min(_seconds(partial(book.answer, *arguments)) for _ in range(5)))
+        by_fake.append(min(_seconds(partial(attempt, fakes, *arguments)) for _ in range(5)))
     return by_rule, by_fake
 
 
@@ -95,61 +95,61 @@ def _seconds(call: partial[object]) -> float:
     return time.perf_counter() - began
 
 
-def different(calls: Sequence[Prediction]) -> list[Prediction]:
-    """One of each outcome, without those whose sizes are symbols."""
-    kept = {id(call.outcome): call for call in calls if shape_env_of((call.args, call.kwargs)) is None}
-    return list(kept.values())
+def distinct(calls: Sequence[Prediction]) -> list[Prediction]:
+    """One call for each outcome, without those that have symbolic sizes."""
+    by_outcome = {id(call.outcome): call for call in calls if shape_env_of((call.args, call.kwargs)) is None}
+    return list(by_outcome.values())
 
 
 def evaluations(effort: Effort) -> Iterator[Row]:
-    """A rule's evaluation over that on fake tensors, for the same calls of real models."""
+    """Seconds to evaluate calls of real models by rules and on fake tensors, and the ratio."""
     if EVALUATOR.book is None:
         return
-    calls = [call for name in TIMED for call in different(predictions_of(from_zoo(name)))]
+    calls = [call for name in TIMED for call in distinct(predictions_of(from_zoo(name)))]
     by_rule, by_fake = evaluation_times(calls, EVALUATOR.book)
-    yield Row("one evaluation", f"a rule, {len(by_rule)} calls", "s", None, None, spread(by_rule), 5e-6)
-    yield Row("one evaluation", "fake tensors, same calls", "s", None, None, spread(by_fake), None)
+    yield Row("one evaluation", f"by a rule, {len(by_rule)} calls", "s", None, None, spread(by_rule), 5e-6)
+    yield Row("one evaluation", "by fake tensors, same calls", "s", None, None, spread(by_fake), None)
     yield Row("one evaluation", "rule / fake tensors", "x", None, None, ratios(by_rule, by_fake), 0.2)
 
 
 def capture_with_and_without(effort: Effort) -> Iterator[Row]:
-    """Seconds of a first capture with nothing remembered of operators, with the rulebook and without, by turns."""
+    """Seconds of a first capture with an empty memo of operators, in turn with the rulebook and without."""
     book = EVALUATOR.book
     for name, build in SUBJECTS.items():
         if "layers" not in name:
             continue
         subject = build()
-        found: dict[str, list[float]] = {"with rules": [], "without": []}
+        times: dict[str, list[float]] = {"with rules": [], "without": []}
         for _ in range(2 * effort.captures + 1):
-            for label, used in zip(found, (book, None), strict=True):
-                EVALUATOR.book = used
-                found[label] += first_calls(partial(_anew, subject), 1)
-        for label, samples in found.items():
-            yield Row("capture, nothing remembered", f"{name}, {label}", "s", None, None, spread(samples), None)
-        both = ratios(*found.values())
-        yield Row("capture, nothing remembered", f"{name}, with rules / without", "x", None, None, both, 1.0)
+            for label, used_book in zip(times, (book, None), strict=True):
+                EVALUATOR.book = used_book
+                times[label] += first_calls(partial(_with_an_empty_memo, subject), 1)
+        for label, samples in times.items():
+            yield Row("capture with an empty memo", f"{name}, {label}", "s", None, None, spread(samples), None)
+        both = ratios(*times.values())
+        yield Row("capture with an empty memo", f"{name}, with rules / without", "x", None, None, both, 1.0)
     EVALUATOR.book = book
 
 
-def _anew(subject: Subject) -> partial[object]:
+def _with_an_empty_memo(subject: Subject) -> partial[object]:
     forget()
     EVALUATOR.forget()
     return partial(subject.call(tracer.capture(subject.program)))
 
 
-def shares(effort: Effort) -> Iterator[Row]:
-    """The share of operators that rules tell, over the zoo."""
+def shares_of_rules(effort: Effort) -> Iterator[Row]:
+    """The share of operators that no rule predicts, over the models of the zoo."""
     if EVALUATOR.book is None:
         return
     names = [name for family in ("torch", "huggingface", "libraries") for name in models.NAMES[family]]
-    found = [share(name) for name in names[:: effort.every]]
-    missing = sum(each.operators - each.by_rules for each in found) / max(1, sum(each.operators for each in found))
-    label = f"operators without a rule, {len(found)} models"
+    shares = [share(name) for name in names[:: effort.every]]
+    missing = sum(each.operators - each.by_rules for each in shares) / max(1, sum(each.operators for each in shares))
+    label = f"operators without a rule, {len(shares)} models"
     yield Row("rules", label, "x", None, None, spread([missing]), 1 - SHARE_LIMIT)
 
 
 TIMED = ("gpt2", "qwen3", "vit", "t5", "swin")
-MEASUREMENTS = {"evaluation": evaluations, "rules capture": capture_with_and_without, "rules share": shares}
+MEASUREMENTS = {"evaluation": evaluations, "rules capture": capture_with_and_without, "rules share": shares_of_rules}
 
 
 def _print_shares(names: Sequence[str]) -> None:
@@ -173,13 +173,13 @@ def _print_shares(names: Sequence[str]) -> None:
             others[trial.operator, trial.reason] += times
             where.setdefault((trial.operator, trial.reason), []).append(each.model)
     total = sum(each.operators for each in found)
-    print(f"\nall: {sum(each.by_rules for each in found)} of {total} operators by rules; without:")
+    print(f"\nall: {sum(each.by_rules for each in found)} of {total} operators by rules; operators without a rule:")
     for (operator, reason), times in others.most_common():
         print(f"{times:>6}  {operator}: {reason}   ({', '.join(where[operator, reason][:4])})")
 
 
 def _print_times(names: Sequence[str], book: Rulebook) -> None:
-    calls = [call for name in names for call in different(predictions_of(from_zoo(name)))]
+    calls = [call for name in names for call in distinct(predictions_of(from_zoo(name)))]
     by_rule, by_fake = evaluation_times(calls, book)
     for label, samples in (("rules", by_rule), ("fake tensors", by_fake)):
         median, mean = statistics.median(samples) * 1e6, statistics.fmean(samples) * 1e6

@@ -1,4 +1,4 @@
-"""What is measured: programs with the arguments of one call, and the two ways of capturing them."""
+"""The programs that are measured, with the arguments of one call, and the two ways of capturing them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Subject:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def call(self, program: Program | None = None) -> Callable[[], object]:
-        """One call of the program, or of another in its place, without arguments left to give."""
+        """A function of no arguments that makes one call of the program, or of another one in its place."""
         chosen, args, kwargs = self.program if program is None else program, self.args, self.kwargs
         return lambda: chosen(*args, **kwargs)
 
@@ -101,8 +101,8 @@ def by_dynamo(subject: Subject, backend: str | Backend = "eager") -> Program:
 CAPTURERS: dict[str, Callable[..., Program]] = {"bytegraph": by_bytegraph, "dynamo": by_dynamo}
 
 
-def ready_made(graph_module: torch.fx.GraphModule, example_inputs: list[torch.Tensor]) -> Program:
-    """A backend whose graphs return outputs made beforehand: what is left is the capturer's own cost."""
+def precomputed(graph_module: torch.fx.GraphModule, example_inputs: list[torch.Tensor]) -> Program:
+    """A backend whose graphs return precomputed outputs, so that only the capturer's own overhead is left."""
     outputs = graph_module(*example_inputs)
 
     def replay(*inputs: torch.Tensor) -> Any:

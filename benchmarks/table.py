@@ -1,4 +1,4 @@
-"""Rows of the benchmark as a table for people and as JSON for programs."""
+"""The rows of the benchmarks as a table for people and as JSON for programs."""
 
 import json
 import platform
@@ -16,20 +16,20 @@ _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 def scale_of(value: float, unit: str) -> tuple[float, str]:
-    """The factor and the name of the unit in which a number has few digits."""
+    """The factor and the name of the unit in which `value` has one to three digits before the point."""
     if unit != "s":
         return 1.0, unit
     return next((row for row in _SCALES if abs(value) >= row[0]), _SCALES[-1])
 
 
 def amount(value: float, unit: str) -> str:
-    """A number with three digits in a unit that suits it."""
+    """A number with three significant digits, in the unit that `scale_of` chooses."""
     scale, name = scale_of(value, unit)
     return f"{value / scale:.3g} {name}"
 
 
 def cell(spread: Spread | None, unit: str) -> str:
-    """Median, and the quartiles in brackets."""
+    """The median, and the quartiles in brackets."""
     if spread is None:
         return ""
     scale, _ = scale_of(spread.median, unit)
@@ -45,22 +45,22 @@ def verdict(row: Row) -> str:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """All rows, those of one group together."""
-    made = Table(title="bytegraph against TorchDynamo (medians, quartiles in brackets)")
-    for heading in ("measured", "subject", "TorchDynamo", "bytegraph", "target"):
-        made.add_column(heading, overflow="fold")
+    """A table of all rows, with a line between groups."""
+    grid = Table(title="bytegraph against TorchDynamo (medians, quartiles in brackets)")
+    for heading in ("measured", "subject", "TorchDynamo", "bytegraph", "limit"):
+        grid.add_column(heading, overflow="fold")
     previous = None
     for row in rows:
         if previous not in (None, row.group):
-            made.add_section()
+            grid.add_section()
         group = "" if row.group == previous else row.group
-        made.add_row(group, row.name, cell(row.dynamo, row.unit), cell(row.bytegraph, row.unit), verdict(row))
+        grid.add_row(group, row.name, cell(row.dynamo, row.unit), cell(row.bytegraph, row.unit), verdict(row))
         previous = row.group
-    return made
+    return grid
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    """The rows, and what they were measured on; seconds and ratios as they are."""
+    """The rows and the machine that they were measured on; seconds and ratios unscaled."""
     facts = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),

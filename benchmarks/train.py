@@ -1,4 +1,4 @@
-"""The program whose journey README.md tells: a layer with a counter, and a step with a branch that depends on data."""
+"""The program of docs/journey.md: a layer with a counter, and a step with a data-dependent branch."""
 
 import torch
 from torch import Tensor, nn

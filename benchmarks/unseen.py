@@ -1,6 +1,6 @@
-"""How the shipped rules do on models that they were never fitted to: every call of architectures that no test names.
+"""The accuracy of the shipped rules on models that they were not learned from: architectures that no test uses.
 
-This module is a zoo of them too: `python -m tracer record models -o DIR --zoo benchmarks.unseen`.
+This module is also a zoo of these models: `python -m tracer record models -o DIR --zoo benchmarks.unseen`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LIMIT_WRONG, LIMIT_UNANSWERED = 0.0, 0.005
 
 
 def build(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
-    """A model of an architecture of transformers, small and with random weights, and its arguments."""
+    """A small model of an architecture of transformers with random weights, and the arguments of one call."""
     family = next(family for family, names in NAMES.items() if name in names)
     config = transformers.AutoConfig.for_model(name, **SETTINGS[family])
     for token, number in SPECIAL_TOKENS.items():
@@ -50,7 +50,7 @@ def build(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
 
 
 def unseen_models(effort: Effort) -> Iterator[Row]:
-    """Different calls of models never recorded: those that the shipped rules get wrong, and those unanswered."""
+    """Shares of the distinct calls of unseen models that the shipped rules get wrong, and that they do not answer."""
     names = [name for family in NAMES.values() for name in family][:: effort.every]
     book = Rulebook(SHIPPED_BOOK)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def _rows(level: str, checked: list[Checked], count: int) -> Iterator[Row]:
     exact, wrong, unknown = (sum(getattr(each, name) for each in checked) for name in ("exact", "wrong", "unknown"))
     label = f"{exact + wrong + unknown:,} calls of {count} unseen models, {level}"
     share = one(wrong / max(1, exact + wrong))
-    yield Row("rules", f"{label}: wrong, of those answered", "share", None, None, share, LIMIT_WRONG)
+    yield Row("rules", f"{label}: wrong among answered", "share", None, None, share, LIMIT_WRONG)
     share = one(unknown / max(1, exact + wrong + unknown))
     yield Row("rules", f"{label}: unanswered", "share", None, None, share, LIMIT_UNANSWERED)
 

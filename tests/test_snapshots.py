@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from benchmarks.readme import README, rewritten
+from benchmarks.pages import PAGES, ROOT, written
 from tests.snapshot_programs import Mlp, step
 from tracer import GraphBreakError, capture, explain
 
@@ -42,8 +42,8 @@ def test_error_of_fullgraph(snapshot):
     snapshot(str(caught.value))
 
 
-def test_readme_shows_what_is_printed():
-    """After a change, write it anew: python -m benchmarks --readme."""
-    readme = README.read_text()
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/benchmarks.md"])
+def test_page_shows_what_is_printed(page):
+    """After a change: `make pages`."""
     counts = re.compile(r"\d+ (facts?|modules?|dicts?|class|classes|functions?|names?)\b")
-    assert counts.sub("", rewritten(readme, ("example", "journey"))) == counts.sub("", readme)
+    assert counts.sub("", written(page)) == counts.sub("", (ROOT / page).read_text())
