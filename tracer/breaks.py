@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import path
 from typing import Any
 
-from tracer.interpret.trace import Location
+from tracer.interpret.location import Location
 from tracer.reasons import Reason
 
 

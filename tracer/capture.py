@@ -24,9 +24,11 @@ from tracer.code.resume import Layout
 from tracer.guards.source import Source, argument
 from tracer.guards.source import function as function_source
 from tracer.guards.state import read_state
-from tracer.interpret import handlers, lookasides
-from tracer.interpret.frame import Frame, run_root
-from tracer.interpret.trace import Location, Trace
+from tracer.interpret.frame import Frame
+from tracer.interpret.interpreter import MACHINE
+from tracer.interpret.location import Location
+from tracer.interpret.loop import run_root
+from tracer.interpret.trace import Trace
 from tracer.options import Options
 from tracer.output.emitter import Unrebuildable
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
@@ -41,19 +43,17 @@ from tracer.reasons import (
     Reason,
     TracerBug,
 )
-from tracer.values.base import MISSING, Item, Lazy
-from tracer.values.context import Raised
+from tracer.values.base import MISSING, Lazy
 from tracer.values.functions import CellValue
+from tracer.values.item import Item
+from tracer.values.raising import Raised
+from tracer.values.shapes import Shapes
 
 if TYPE_CHECKING:
     import types
 
     from tracer.guards.guard_set import GuardSet
-    from tracer.interpret.shapes import Shapes
     from tracer.output.memory import MemoryReport
-
-REGISTERED = (handlers, lookasides)
-"""Imported for what they register."""
 
 BranchMaker = Callable[[Code, int, Layout, dict[str, Any]], Any]
 
@@ -138,7 +138,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
     """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
     if code.suspends:
-        return _skip(code, Trace(), _break_at(code, COROUTINE, code.qualname, 0), watch)
+        return _skip(code, Trace(MACHINE), _break_at(code, COROUTINE, code.qualname, 0), watch)
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is not None:
@@ -183,7 +183,7 @@ def _attempt(
     request: Request, code: Code, stop_at: int | None, traces: list[Trace]
 ) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
-    trace = Trace(request.shapes(), request.options)
+    trace = Trace(MACHINE, request.shapes(), request.options)
     traces.append(trace)
     trace.run_original = request.run_original
     trace.probes = request.probes
@@ -234,7 +234,7 @@ def _finish(
             if memory is not None:
                 call = memory.guarded(compiled)
     if trace.shapes is not None:  # after the backend, which may have assumed more of the sizes
-        trace.shapes.finish(trace)
+        trace.shapes.finish(trace.guard)
     with watch.stage("compile"):
         if watched and call is not None and any(unproven(node) is not None for node in trace.graph.graph.nodes):
             first_run = FirstRun(trace.graph, call)

@@ -26,10 +26,10 @@ from tracer.graph.annotate import SOURCE, fill_stack_traces, fill_torch_metas
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.check import check_graph
 from tracer.graph.show import graph_source
-from tracer.interpret.shapes import History, Shapes
 from tracer.interpret.tensor_ops import EVALUATOR
 from tracer.options import Options
 from tracer.reasons import TracerBug
+from tracer.values.shapes import History, Shapes
 
 NO_BREAK: Final = "a pattern must be captured whole, as one graph"
 

@@ -34,11 +34,11 @@ from tracer.graph.annotate import META, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
-from tracer.interpret.shapes import History, NotExpressible, Shapes
 from tracer.options import Options
 from tracer.output.memory_options import Intents
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
+from tracer.values.shapes import History, NotExpressible, Shapes
 
 _CAPTURING = threading.RLock()
 """Held by the thread that captures; the others run the original meanwhile."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from tracer.code.decode import Code
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.attributes import get_attribute
-from tracer.values.base import MISSING, Item
+from tracer.values.base import MISSING
 from tracer.values.containers import DictValue, make_tuple
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.item import Item
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.raising import throw
 
 
 def bind_arguments(
@@ -64,7 +64,7 @@ def _refuse(trace: Trace, function: Item, complaint: str) -> NoReturn:
     if is_ours(function):
         trace.stop(UNSUPPORTED_CALL, f"{function.__name__}() {complaint}")
     name = get_attribute(trace, function, "__qualname__")
-    trace.throw(TypeError, f"{name}() {complaint}")
+    throw(trace, TypeError, f"{name}() {complaint}")
 
 
 def _bind_keywords(
@@ -79,7 +79,7 @@ def _bind_keywords(
     positional_only: list[str] = []
     for name, item in kwargs.items():
         if not isinstance(name, str):
-            trace.throw(TypeError, "keywords must be strings")
+            throw(trace, TypeError, "keywords must be strings")
         position = named.index(name) if name in named else -1
         if position >= code.positional_only_count:
             if slots[position] is not MISSING:

@@ -12,20 +12,18 @@ import operator
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracer.code.decode import decode
-from tracer.guards.source import constant
-from tracer.interpret import tensor_ops
+from tracer.guards.source import Source, constant
 from tracer.interpret.arguments import bind_arguments, is_ours
-from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.construct import construct
-from tracer.interpret.frame import Frame, run
+from tracer.interpret.frame import Frame
 from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.loop import run
 from tracer.interpret.memoised import cached_result
 from tracer.interpret.policy import (
     CONSTANT_MARK,
-    HOST_OBJECTS,
     LOOKASIDES,
     NAMED,
     RETURNS_ITEMS,
@@ -36,34 +34,48 @@ from tracer.interpret.policy import (
     refusal,
 )
 from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.trace import Trace
 from tracer.reasons import COROUTINE, RECURSION, SKIPPED_FUNCTION, UNSUPPORTED_CALL
-from tracer.values.attributes import METHOD_DESCRIPTORS, get_attribute
 from tracer.values.base import (
+    HOST_OBJECTS,
     LITERALS,
     MISSING,
     NUMPY_FUNCTIONS,
     NUMPY_SCALARS,
     PYTHON_TYPES,
-    Item,
     Lazy,
     Value,
     realise,
     type_of,
 )
-from tracer.values.containers import DictValue, ListValue, SequenceValue, SetValue, TupleValue, known_lazies
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.containers import (
+    VIEW_TYPES,
+    DictValue,
+    DictView,
+    ListValue,
+    SequenceValue,
+    SetValue,
+    TupleValue,
+    known_lazies,
+)
+from tracer.values.from_host import from_host
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue, NestedFunction
-from tracer.values.iterators import TABLE_ITERATORS, VIEW_TYPES, DictView, IteratorValue
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import TABLE_ITERATORS, IteratorValue
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.raising import throw
 
 GETTERS = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
+NO_KEYWORDS: Mapping[str, Item] = {}
 CO_GENERATOR, CO_SUSPENDS = 0x20, 0x20 | 0x80 | 0x200
 
 
-def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str, Item] = NO_KEYWORDS) -> Item:
     """`function(*args, **kwargs)` in the traced program."""
     kind = type(function)
     if kind is types.FunctionType:
@@ -86,13 +98,13 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
     if kind is types.ClassMethodDescriptorType and args and function not in POLYFILLS:
         return call(trace, function.__get__(None, args[0]), args[1:], kwargs)
     if kind is types.BuiltinFunctionType and isinstance(function.__self__, type) and function not in POLYFILLS:
-        unbound = trace.class_attribute(function.__self__, function.__name__)
+        unbound = class_attribute(trace, function.__self__, function.__name__)
         if type(unbound) is types.ClassMethodDescriptorType and unbound in POLYFILLS:
             return call(trace, unbound, [function.__self__, *args], kwargs)
     if isinstance(function, type):
         return construct(trace, function, args, kwargs)
     if is_tensor_operator(function):
-        return trace.tensor_op(function, args, kwargs)
+        return tensor_op(trace, function, args, kwargs)
     return _call_c(trace, function, args, kwargs)
 
 
@@ -110,13 +122,13 @@ def _call_value(trace: Trace, function: Value, args: Sequence[Item], kwargs: Map
         return call(trace, function.function, [*function.arguments, *args], {**function.keywords, **kwargs})
     if isinstance(function, ObjectValue) and isinstance(function.object, HOST_OBJECTS):
         return _call_c(trace, function.object, args, kwargs)
-    method = trace.class_attribute(function.cls, "__call__")
+    method = class_attribute(trace, function.cls, "__call__")
     if method is MISSING:
-        trace.throw(TypeError, f"'{function.cls.__name__}' object is not callable")
+        throw(trace, TypeError, f"'{function.cls.__name__}' object is not callable")
     if type(method) is types.FunctionType or (isinstance(method, Hashable) and method in LOOKASIDES):
         return call(trace, method, [function, *args], kwargs)
     if isinstance(function, ObjectValue) and function.object is not MISSING and is_tensor_operator(function.object):
-        return trace.tensor_op(function.object, args, kwargs)
+        return tensor_op(trace, function.object, args, kwargs)
     trace.stop(UNSUPPORTED_CALL, f"a {function.cls.__module__}.{function.cls.__qualname__} object")
 
 
@@ -220,7 +232,7 @@ def call_function(trace: Trace, function: types.FunctionType, args: Sequence[Ite
         if function.__dict__.get(CONSTANT_MARK):
             return _call_constant(trace, function, args, kwargs)
         if is_marked_operator(function):
-            return tensor_ops.tensor_op(trace, function, args, kwargs, remembered=False)
+            return tensor_op(trace, function, args, kwargs, remembered=False)
         refused = refusal(function)
         if refused is not None:
             trace.stop(*refused)
@@ -238,7 +250,7 @@ def _call_constant(
         real_kwargs = {name: concrete(trace, arg, instances=True) for name, arg in kwargs.items()}
     except NotConcrete:
         trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
-    return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+    return from_host(trace, host(trace, function, *real_args, **real_kwargs))
 
 
 def call_nested(trace: Trace, value: NestedFunction, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
@@ -312,7 +324,7 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
         except NotConcrete:
             pass
         else:
-            return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+            return from_host(trace, host(trace, function, *real_args, **real_kwargs))
     if isinstance(function, NUMPY_FUNCTIONS):
         return _call_numpy(trace, function, args, kwargs)
     if isinstance(function, functools._lru_cache_wrapper):
@@ -337,12 +349,12 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
         getter = call(trace, POLYFILLS[bound.func], [*bound.args, *arguments], bound.keywords)
         return call(trace, getter, args, kwargs)
     if not callable(function):
-        trace.throw(TypeError, f"'{type(function).__name__}' object is not callable")
-    method = trace.class_attribute(type(function), "__call__")
+        throw(trace, TypeError, f"'{type(function).__name__}' object is not callable")
+    method = class_attribute(trace, type(function), "__call__")
     if type(method) is types.FunctionType:
         return call(trace, method, [function, *args], kwargs)
     if type(function) in METHOD_DESCRIPTORS and not args:
-        trace.throw(TypeError, f"unbound method {function.__qualname__}() needs an argument")
+        throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
     if isinstance(function, (staticmethod, classmethod)):
         return call(trace, get_attribute(trace, function, "__func__"), args, kwargs)
     refused = refusal(function)
@@ -352,7 +364,8 @@ def _call_c(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[s
 def _call_numpy(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     """numpy computes with numbers as constants; arrays are left to it."""
     try:
-        result = trace.host(
+        result = host(
+            trace,
             function,
             *[concrete(trace, arg) for arg in args],
             **{name: concrete(trace, arg) for name, arg in kwargs.items()},
@@ -362,10 +375,6 @@ def _call_numpy(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mappi
     if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
         trace.stop(SKIPPED_FUNCTION, describe(function))
     return result
-
-
-def polyfill(name: str) -> Any:
-    return POLYFILLS[name]
 
 
 def describe(function: Any) -> str:

@@ -7,21 +7,24 @@ import types
 import typing
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracer.interpret.concrete import NotConcrete, concrete, from_host
 from tracer.interpret.policy import LOOKASIDES, PURE_CLASSES, class_refusal
 from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL
-from tracer.values.attributes import HEAP_TYPE, bind
-from tracer.values.base import NUMPY_SCALARS, Item, type_of
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
-from tracer.values.exceptions import NATIVE_FIELDS, fields_of
-from tracer.values.iterators import DictView
+from tracer.values.base import NUMPY_SCALARS, type_of
+from tracer.values.class_attributes import HEAP_TYPE, class_attribute
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.exception_fields import NATIVE_FIELDS, fields_of
+from tracer.values.from_host import from_host
+from tracer.values.host import born_exception, host
+from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue, ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import bind
+from tracer.values.protocols.iteration import unpack
+from tracer.values.raising import throw
 
 ABSTRACT = 1 << 20
 """Py_TPFLAGS_IS_ABSTRACT: classes with abstract methods."""
@@ -32,10 +35,10 @@ Kwargs = Mapping[str, Item]
 
 def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """`cls(*args, **kwargs)`."""
-    meta_call = trace.class_attribute(type(cls), "__call__")
+    meta_call = class_attribute(trace, type(cls), "__call__")
     if meta_call is type.__call__ or issubclass(cls, enum.Enum):
         return type_call(trace, cls, args, kwargs)
-    return trace.call(bind(trace, meta_call, cls, type(cls), "__call__"), args, kwargs)
+    return trace.machine.call(trace, bind(trace, meta_call, cls, type(cls), "__call__"), args, kwargs)
 
 
 def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
@@ -46,26 +49,26 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
         return _by_host(trace, cls, args, kwargs)
     polyfill = POLYFILLS.get(cls)
     if polyfill is not None:
-        return trace.call(polyfill, args, kwargs)
+        return trace.machine.call(trace, polyfill, args, kwargs)
     refused = class_refusal(cls)
     if refused is not None:
         trace.stop(*refused)
-    new = trace.class_attribute(cls, "__new__")
+    new = class_attribute(trace, cls, "__new__")
     function = new.__func__ if isinstance(new, staticmethod) else new
     if type(function) is types.FunctionType:
-        instance = trace.call(function, [cls, *args], kwargs)
+        instance = trace.machine.call(trace, function, [cls, *args], kwargs)
     else:
         instance = allocate(trace, cls, function, args, kwargs)
     if cls in type_of(trace, instance).__mro__:
-        init = trace.class_attribute(cls, "__init__")
+        init = class_attribute(trace, cls, "__init__")
         if type(init) is types.FunctionType:
-            result = trace.call(init, [instance, *args], kwargs)
+            result = trace.machine.call(trace, init, [instance, *args], kwargs)
             if result is not None:
-                trace.throw(TypeError, f"__init__() should return None, not '{type_of(trace, result).__name__}'")
+                throw(trace, TypeError, f"__init__() should return None, not '{type_of(trace, result).__name__}'")
         elif init is not object.__init__:
             _initialise(trace, instance, init, args, kwargs)
         elif (args or kwargs) and function is object.__new__:
-            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
+            throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
     return instance
 
 
@@ -76,9 +79,9 @@ def _by_host(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
     except NotConcrete:
         polyfill = POLYFILLS.get(cls)
         if polyfill is not None:
-            return trace.call(polyfill, args, kwargs)
+            return trace.machine.call(trace, polyfill, args, kwargs)
         trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
-    made = trace.host(cls, *real_args, **real_kwargs)
+    made = host(trace, cls, *real_args, **real_kwargs)
     return made if isinstance(made, enum.Enum) else from_host(trace, made)
 
 
@@ -89,8 +92,10 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
             missing = cls.__abstractmethods__
             names = ", ".join(sorted(missing))
             plural = "s" if len(missing) > 1 else ""
-            trace.throw(
-                TypeError, f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}"
+            throw(
+                trace,
+                TypeError,
+                f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}",
             )
         if any("__del__" in owner.__dict__ for owner in cls.__mro__):
             trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} has a finalizer")
@@ -110,13 +115,13 @@ def _new_exception(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
     if cls.__flags__ & HEAP_TYPE:
         trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
     try:
-        return trace.born_exception(trace.host(cls, *(concrete(trace, arg) for arg in args)))
+        return born_exception(trace, host(trace, cls, *(concrete(trace, arg) for arg in args)))
     except NotConcrete:
         trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
 
 
 def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    items = trace.unpack(args[0]) if args else []
+    items = unpack(trace, args[0]) if args else []
     return make_tuple(items) if cls is tuple else TupleValue(cls, items)
 
 
@@ -149,14 +154,14 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
     """A C-level `__init__`."""
     if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or init in LOOKASIDES:
-        trace.call(init, [instance, *args], kwargs)
+        trace.machine.call(trace, init, [instance, *args], kwargs)
 
 
 def list_init(trace: Trace, instance: ListValue, iterable: Item = (), maxlen: Item = None) -> None:
     """list.__init__ and deque.__init__."""
     if issubclass(instance.cls, deque):
         instance.maxlen = concrete(trace, maxlen)
-    items = trace.unpack(iterable)
+    items = unpack(trace, iterable)
     payload = instance.change(trace)
     payload[:] = items[-instance.maxlen :] if instance.maxlen else ([] if instance.maxlen == 0 else items)
 
@@ -167,7 +172,7 @@ def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) ->
     if issubclass(instance.cls, defaultdict):
         instance.keep_field("default_factory", rest.pop(0) if rest else None)
     update = OrderedDict.update if issubclass(instance.cls, OrderedDict) else dict.update
-    trace.call(update, [instance, *rest], kwargs)
+    trace.machine.call(trace, update, [instance, *rest], kwargs)
 
 
 def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
@@ -185,5 +190,5 @@ def elements(trace: Trace, item: Item) -> Any:
         return item
     if isinstance(item, DictView) and item.kind != "values":
         return dict.fromkeys(trace.key(element) for element in item.all(trace)).keys()
-    keys = [trace.key(element) for element in trace.unpack(item)]
+    keys = [trace.key(element) for element in unpack(trace, item)]
     return dict.fromkeys(keys) if isinstance(item, DictValue) else keys

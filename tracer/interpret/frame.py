@@ -1,22 +1,19 @@
-"""One activation of a code object during a trace, and the loop that runs it.
+"""One activation of a code object during a trace.
 
 The stack has CPython's own layout at every instruction, so that a break can hand it to native code.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracer.code.decode import UNIT, Code, Op
-from tracer.interpret.registry import bind
-from tracer.reasons import GraphBreak
-from tracer.values.base import MISSING, Item, Lazy
-from tracer.values.context import Raised
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.interpret.trace import Trace
-    from tracer.values.functions import CellValue
+from tracer.code.decode import Code, Op
+from tracer.guards.source import Source
+from tracer.interpret.location import is_user_file
+from tracer.interpret.trace import Running, Trace
+from tracer.values.base import Lazy
+from tracer.values.functions import CellValue
+from tracer.values.item import Item
 
 
 class Frame:
@@ -48,15 +45,12 @@ class Frame:
         globals: dict[str, Any],
         globals_source: Source | None,
         closure: tuple[CellValue, ...],
-        caller: Frame | None,
+        caller: Running | None,
         function: Any = None,
     ) -> None:
-        ops = code.ops
-        if ops[0].run is None:
-            bind(code)
         self.trace = trace
         self.code = code
-        self.ops: list[Op] = ops
+        self.ops: list[Op] = code.ops
         self.index = 0
         self.stack: list[Item] = []
         self.slots = slots
@@ -68,8 +62,8 @@ class Frame:
         self.result: Item = None
         self.yielded = False
         self.protected = caller is not None and (caller.protected or caller.handled_here)
-        self.library_of: Frame | None = None
-        if caller is not None and not trace.is_user_file(code.filename):
+        self.library_of: Running | None = None
+        if caller is not None and not is_user_file(code.filename):
             self.library_of = caller.user
 
     @property
@@ -78,7 +72,7 @@ class Frame:
         return self.ops[max(self.index - 1, 0)]
 
     @property
-    def user(self) -> Frame:
+    def user(self) -> Running:
         """This frame, or, when it runs library code, the nearest frame of the user's below it."""
         return self.library_of or self
 
@@ -101,84 +95,14 @@ class Frame:
         return items
 
 
-class HandledBefore:
-    """The slot in which PUSH_EXC_INFO keeps the exception handled `before`; `now` is the one it began to handle."""
+class ExcInfoEntry:
+    """The stack entry that PUSH_EXC_INFO pushes: the exception handled `before`, and the one handled `now`."""
 
     __slots__ = ("before", "now")
 
     def __init__(self, before: Item, now: Item) -> None:
         self.before = before
         self.now = now
-
-
-def run(frame: Frame) -> Item:
-    """Run until the frame returns (its value) or yields (`frame.yielded` is set)."""
-    trace = frame.trace
-    ops = frame.ops
-    caller = trace.frame
-    handled = trace.handled
-    trace.frame = frame
-    frame.yielded = False
-    try:
-        while True:
-            try:
-                while True:
-                    op = ops[frame.index]
-                    frame.index += 1
-                    if op.run(frame, op):
-                        return frame.result
-            except Raised as raised:
-                unwind(frame, raised)
-    except GraphBreak as stopped:
-        stopped.place = stopped.place or trace.location
-        raise
-    finally:
-        trace.frame = caller
-        trace.handled = handled
-
-
-def run_root(frame: Frame, stop_at: int | None) -> bool:
-    """Run the root frame, counting its instructions; False when `stop_at` was reached first."""
-    trace = frame.trace
-    ops = frame.ops
-    trace.frame = frame
-    step = 0
-    while True:
-        try:
-            while True:
-                if step == stop_at:
-                    return False
-                trace.step = step
-                step += 1
-                op = ops[frame.index]
-                frame.index += 1
-                if op.run(frame, op):
-                    return True
-        except Raised as raised:
-            unwind(frame, raised)
-
-
-def unwind(frame: Frame, raised: Raised) -> None:
-    """Send an exception to its handler in this frame; raises it on when there is none."""
-    _trace_back(frame, raised.value)
-    handler = frame.code.handlers[frame.index - 1]
-    if handler is None:
-        raise raised
-    frame.trace.frame = frame
-    stack = frame.stack
-    del stack[handler.depth :]
-    if handler.lasti:
-        stack.append(frame.ops[frame.index - 1].offset // UNIT)
-    stack.append(raised.value)
-    frame.index = handler.target
-
-
-def _trace_back(frame: Frame, exception: Item) -> None:
-    """Add this frame to the traceback, unless the exception was in it already and is only passed on."""
-    op = frame.op
-    passed_on = op.name == "RERAISE" or (op.name == "RAISE_VARARGS" and op.arg == 0)
-    if not passed_on and frame.globals_source is not None and exception.object is MISSING:
-        exception.traceback = ((frame.code.native, op.line or 0), *exception.traceback)
 
 
 def pop_value(frame: Frame) -> Item:

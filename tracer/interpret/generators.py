@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import builtins
 import types
-from typing import TYPE_CHECKING
 
-from tracer.interpret.frame import Frame, run, unwind
-from tracer.values.base import UNREAD, Item, realise, type_of
-from tracer.values.context import Raised
+from tracer.interpret.frame import Frame
+from tracer.interpret.loop import run, unwind
+from tracer.interpret.trace import Trace
+from tracer.values.base import UNREAD, realise, type_of
+from tracer.values.item import Item
 from tracer.values.iterators import END, IteratorValue
 from tracer.values.objects import ExceptionValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.iteration import unpack
+from tracer.values.raising import Raised, make_exception, new_exception, throw, throw_from
 
 
 class GeneratorValue(IteratorValue):
@@ -52,14 +52,14 @@ class GeneratorValue(IteratorValue):
     def send(self, trace: Trace, item: Item) -> Item:
         """Resume with `item` as the value of the yield; the next yielded item, or END."""
         if self.running:
-            trace.throw(ValueError, "generator already executing")
+            throw(trace, ValueError, "generator already executing")
         if self.ended:
             self.returned = None
             return END
         if self.started:
             self.frame.push(item)
         elif item is not None:
-            trace.throw(TypeError, "can't send non-None value to a just-started generator")
+            throw(trace, TypeError, "can't send non-None value to a just-started generator")
         return self._run(trace)
 
     def throw(self, trace: Trace, raised: Raised) -> Item:
@@ -96,13 +96,13 @@ class GeneratorValue(IteratorValue):
             self.ended = True
             return
         try:
-            item = self.throw(trace, Raised(trace.new_exception(GeneratorExit)))
+            item = self.throw(trace, Raised(new_exception(GeneratorExit)))
         except Raised as raised:
             if not issubclass(raised.value.cls, (GeneratorExit, StopIteration)):
                 raise
             return
         if item is not END:
-            trace.throw(RuntimeError, "generator ignored GeneratorExit")
+            throw(trace, RuntimeError, "generator ignored GeneratorExit")
 
     def _delegate(self) -> GeneratorValue | None:
         """The generator that a `yield from` is waiting for."""
@@ -122,7 +122,7 @@ class GeneratorValue(IteratorValue):
         except Raised as raised:
             self.ended = True
             if issubclass(raised.value.cls, StopIteration):
-                trace.throw_from(RuntimeError, "generator raised StopIteration", raised.value)
+                throw_from(RuntimeError, "generator raised StopIteration", raised.value)
             raise
         finally:
             self.running = False
@@ -146,17 +146,18 @@ def generator_throw(
 ) -> Item:
     kind, item = realise(trace, kind), realise(trace, item)
     if not isinstance(kind, type) and item is not None:
-        trace.throw(TypeError, "instance exception may not have a separate value")
+        throw(trace, TypeError, "instance exception may not have a separate value")
     if isinstance(kind, type) and item is not None:
         if not isinstance(item, ExceptionValue) or not issubclass(item.cls, kind):
-            item = trace.call(kind, trace.unpack(item) if type_of(trace, item) is tuple else [item])
+            item = trace.machine.call(trace, kind, unpack(trace, item) if type_of(trace, item) is tuple else [item])
         kind = item
     if not isinstance(kind, ExceptionValue) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        trace.throw(
+        throw(
+            trace,
             TypeError,
             f"exceptions must be classes or instances deriving from BaseException, not {type_of(trace, kind).__name__}",
         )
-    result = generator.throw(trace, Raised(trace.make_exception(kind)))
+    result = generator.throw(trace, Raised(make_exception(trace, kind)))
     if result is END:
         _raise_stop(trace, generator)
     return result
@@ -168,7 +169,7 @@ def generator_close(trace: Trace, generator: GeneratorValue) -> None:
 
 def _raise_stop(trace: Trace, generator: GeneratorValue) -> None:
     returned, generator.returned = generator.returned, None
-    trace.throw(StopIteration, *(() if returned is None else (returned,)))
+    throw(trace, StopIteration, *(() if returned is None else (returned,)))
 
 
 PASSED_ON = frozenset({"PUSH_EXC_INFO", "CHECK_EXC_MATCH", "BUILD_TUPLE", "COPY", "POP_EXCEPT"})

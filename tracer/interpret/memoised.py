@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracer.interpret.concrete import NotConcrete, concrete
-from tracer.values.base import LITERALS, MISSING, Item
+from tracer.guards.source import Source
+from tracer.interpret.trace import Trace
+from tracer.values.base import LITERALS, MISSING
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.interpret.trace import Trace
 
 
 def cached_result(

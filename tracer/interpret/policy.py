@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import datetime
 import functools
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
@@ -137,13 +136,6 @@ HOST_FUNCTIONS: tuple[Any, ...] = (
     torch.broadcast_shapes,
 )
 """Python functions left to CPython when their arguments are constants: what they tell stays true."""
-
-HOST_OBJECTS: tuple[type, ...] = (
-    *(inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec),
-    *(torch.finfo, torch.iinfo),
-)
-"""Immutable instances: their attributes are read, and their methods called, by CPython."""
-
 
 RETURNS_ITEMS: frozenset[Any] = frozenset({sorted, max, min, sum, math.prod, dict.fromkeys})
 """Pure functions whose result is, or holds, an object that they were given."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tracer.guards.source import constant
-from tracer.interpret.concrete import NotConcrete, concrete
+from tracer.interpret.call import call
+from tracer.interpret.interpreter import MACHINE
 from tracer.interpret.trace import Trace
 from tracer.reasons import ESCAPING_OBJECT
-from tracer.values.base import Item
-from tracer.values.context import Raised
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.item import Item
+from tracer.values.raising import Raised
 
 
 def run(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,11 +23,11 @@ def run(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def interpreted(*args: Any, **kwargs: Any) -> Any:
-        trace = Trace()
+        trace = Trace(MACHINE)
         items = [trace.wrap(arg, constant(arg)) for arg in args]
         named = {name: trace.wrap(arg, constant(arg)) for name, arg in kwargs.items()}
         try:
-            result = trace.call(function, items, named)
+            result = call(trace, function, items, named)
         except Raised as raised:
             error = _real(trace, raised.value.arguments)
             raise raised.value.cls(*error) from None

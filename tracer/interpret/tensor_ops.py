@@ -6,9 +6,8 @@ What the operator does is never known here; `passes` says what it gives, and whe
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -27,8 +26,10 @@ from passes.operators.outcome import (
 )
 from passes.operators.verify import Prediction
 from tracer.graph.annotate import PREDICTION
-from tracer.guards.checks import tensor_facts
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
+from tracer.interpret.input_names import input_name, local_name
+from tracer.interpret.size_nodes import size_node
+from tracer.interpret.trace import Trace
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
@@ -37,33 +38,20 @@ from tracer.reasons import (
     UNSUPPORTED_CALL,
     UNSUPPORTED_OPERATION,
 )
-from tracer.values.attributes import METHOD_DESCRIPTORS
-from tracer.values.base import LITERALS, Item, Lazy, Value
+from tracer.values.base import LITERALS, Lazy, Value
+from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.item import Item
 from tracer.values.iterators import IteratorValue
+from tracer.values.protocols.iteration import unpack
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
 
 SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
 )
-_NOT_IN_NAMES = re.compile(r"\W+")
+NO_KEYWORDS: Mapping[str, Item] = {}
 CONTAINERS: dict[type, Any] = {list: ListArg, tuple: tuple}
-
-
-def touch(trace: Trace, value: TensorValue) -> None:
-    """Something now depends on what kind of tensor an input is: guard its facts."""
-    if not value.touched:
-        value.touched = True
-        assert value.source is not None
-        dynamic: tuple[int, ...] = ()
-        real: Any = value.object
-        if trace.shapes is not None:
-            dynamic = trace.shapes.symbolise(trace, value)
-        trace.guard(value.source, "tensor", tensor_facts(real, value.meta, dynamic))
 
 
 def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
@@ -71,32 +59,12 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
     node = value.node
     if node is None:
         if not value.touched:
-            touch(trace, value)
+            value.touch(trace)
         assert value.source is not None
         name = input_name(local_name(trace, value) or value.source.text)
         node = value.node = trace.graph.placeholder(name, value.meta, value.source.text)
         trace.inputs.append((value.source, node, value.object))
     return node
-
-
-def local_name(trace: Trace, value: TensorValue) -> str | None:
-    """The variable that holds an input which came in `*args` or `**kwargs`: its position there says little."""
-    frame = trace.frame
-    assert value.source is not None
-    if frame is None or value.source.accessor not in ("index", "item") or value.source.base is None:
-        return None
-    if value.source.base.accessor != "argument":
-        return None
-    for name, item in zip(frame.code.slot_names, frame.slots, strict=True):
-        if item is value or (type(item) is Lazy and item.known is value):
-            return name
-    return None
-
-
-def input_name(text: str) -> str:
-    """A placeholder's name for an access path: `self.layers[0].fc.weight` gives `layers_0_fc_weight`."""
-    name = _NOT_IN_NAMES.sub("_", text.removeprefix("self.")).strip("_")
-    return name if name.isidentifier() else f"input_{name}"
 
 
 def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, Any]:
@@ -108,8 +76,7 @@ def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, An
         return node, item.meta
     if kind in LITERALS:
         if kind in SYMBOLIC:
-            assert trace.shapes is not None
-            return trace.shapes.node(trace, item), item
+            return size_node(trace, item), item
         if kind is torch.Size:
             return lower_sequence(trace, tuple(item), tuple, tensors)
         return item, item
@@ -126,7 +93,7 @@ def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, An
         pairs = {key: lower(trace, part, tensors) for key, part in item.all(trace).items()}
         return {key: pair[0] for key, pair in pairs.items()}, DictArg((key, pair[1]) for key, pair in pairs.items())
     if isinstance(item, IteratorValue | SetValue):
-        return lower_sequence(trace, trace.unpack(item), tuple, tensors)
+        return lower_sequence(trace, unpack(trace, item), tuple, tensors)
     if not isinstance(item, Value):
         return item, item
     trace.stop(UNSUPPORTED_OPERATION, f"an operator is given a {item.cls.__name__}")
@@ -139,7 +106,7 @@ def lower_sequence(trace: Trace, items: Sequence[Item], kind: Any, tensors: list
 
 
 def tensor_op(
-    trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item], remembered: bool = True
+    trace: Trace, target: Any, args: Sequence[Item], kwargs: Mapping[str, Item] = NO_KEYWORDS, remembered: bool = True
 ) -> Item:
     """One call of an operator: the items it returns.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tracer.interpret.shapes import as_python, python_text
+from tracer.values.shapes import as_python, python_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

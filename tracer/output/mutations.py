@@ -13,9 +13,10 @@ from tracer.effects.log import DELETED, EffectLog, Namespace
 from tracer.guards.source import Source
 from tracer.output.emitter import Emitter
 from tracer.output.rebuild import expression, setting
-from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
+from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue
 from tracer.values.functions import CellValue
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 

@@ -26,19 +26,19 @@ from tracer.graph.annotate import MODES, WRITES
 from tracer.graph.show import filled
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
-from tracer.interpret.frame import Frame, HandledBefore
+from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import Emitter, Unrebuildable
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.rebuild import cell_expression, expression
 from tracer.values.base import MISSING
 from tracer.values.base import NULL as NULL_ITEM
+from tracer.values.item import Item
 
 if TYPE_CHECKING:
     from torch.fx import Node
 
     from tracer.guards.source import Source
-    from tracer.values.base import Item
 
 COMMENT_COLUMN = 54
 GRAPH = "graph"
@@ -127,7 +127,7 @@ def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list
             continue
         if kind == PREVIOUS:
             kinds.append(PREVIOUS)
-            assert isinstance(item, HandledBefore)
+            assert isinstance(item, ExcInfoEntry)
             if expected[position + 1 : position + 2] != (EXCEPTION,):
                 arguments.append(expression(emitter, item.now))
             continue

@@ -18,13 +18,12 @@ import torch
 
 from tracer.interpret.generators import GeneratorValue
 from tracer.output.emitter import Emitter, Unrebuildable
-from tracer.values.attributes import AttributeDict
-from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue
+from tracer.values.base import MISSING, UNREAD, Lazy, Value
+from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue
 from tracer.values.exceptions import TracebackValue
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.item import Item
 from tracer.values.iterators import (
-    DictView,
     EnumerateIterator,
     FilterIterator,
     ItemsIterator,
@@ -36,6 +35,7 @@ from tracer.values.iterators import (
     ZipIterator,
 )
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.protocols.attributes import AttributeDict
 from tracer.values.tensors import TensorValue
 
 

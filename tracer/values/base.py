@@ -9,19 +9,18 @@ Nothing here knows about bytecode, guards' meaning or torch operators.
 
 from __future__ import annotations
 
+import importlib.machinery
+import inspect
 import types
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.values.context import Context
-
-Item: TypeAlias = Any
-"""A raw object or a Value."""
+from tracer.guards.source import Source
+from tracer.values.context import Context
+from tracer.values.item import Item
 
 LITERALS: frozenset[type] = frozenset(
     {
@@ -60,6 +59,13 @@ NUMPY_SCALARS: tuple[type, ...] = () if numpy is None else (numpy.generic,)
 
 NUMPY_FUNCTIONS: tuple[type, ...] = () if numpy is None else (numpy.ufunc, type(numpy.prod))
 """Kinds of numpy's functions that compute: of plain numbers they give a number."""
+
+
+HOST_OBJECTS: tuple[type, ...] = (
+    *(inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec),
+    *(torch.finfo, torch.iinfo),
+)
+"""Immutable instances: their attributes are read, and their methods called, by CPython."""
 
 
 class Null:

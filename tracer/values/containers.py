@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque, namedtuple
 from collections.abc import Iterable
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_ITERATOR, UNSUPPORTED_MUTATION
-from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
+from tracer.values.base import MISSING, UNREAD, Lazy, Value
+from tracer.values.context import Context
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.values.context import Context
 
 TUPLE_FIELD: type = type(namedtuple("Single", ["field"]).field)  # pyright: ignore
 """The C descriptor that reads a field of a named tuple."""
@@ -258,6 +257,25 @@ class SetValue(ObjectValue):
         return issubclass(self.cls, frozenset) and issubclass(other.cls, frozenset) and self.items == other.items
 
 
+class DictView(Value):
+    """`d.keys()`, `d.values()` or `d.items()`: alive, as in CPython."""
+
+    __slots__ = ("dictionary", "kind")
+
+    def __init__(self, dictionary: DictValue, kind: str) -> None:
+        super().__init__(VIEW_TYPES[kind])
+        self.dictionary = dictionary
+        self.kind = kind
+
+    def all(self, context: Context) -> list[Item]:
+        payload = self.dictionary.all(context)
+        if self.kind == "keys":
+            return list(payload)
+        if self.kind == "values":
+            return list(payload.values())
+        return [make_tuple(pair) for pair in payload.items()]
+
+
 def make_tuple(items: Iterable[Item]) -> Item:
     """A tuple of items: raw when everything in it is."""
     items = tuple(items)
@@ -270,3 +288,7 @@ def make_tuple(items: Iterable[Item]) -> Item:
 def known_lazies(context: Context, items: Iterable[Item]) -> list[Item]:
     """Items with every lazy constant realised (and guarded)."""
     return [item.realise(context) if type(item) is Lazy else item for item in items]
+
+
+VIEW_TYPES: dict[str, type] = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
+"""How a view of a dict is made, to its class."""

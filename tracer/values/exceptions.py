@@ -6,15 +6,16 @@ Nothing here knows how an exception is raised or caught.
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
-from tracer.values.base import MISSING, UNREAD, Item, Value
+from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.containers import make_tuple
-from tracer.values.objects import ExceptionValue
-
-if TYPE_CHECKING:
-    from tracer.values.context import Context
+from tracer.values.context import Context
+from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.item import Item
+from tracer.values.objects import ExceptionValue, arguments_of
+from tracer.values.protocols.iteration import unpack
 
 
 class TracebackValue(Value):
@@ -25,35 +26,6 @@ class TracebackValue(Value):
     def __init__(self, exception: ExceptionValue) -> None:
         super().__init__(types.TracebackType)
         self.exception = exception
-
-
-KEYWORD_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
-    (AttributeError, ("name", "obj")),
-    (NameError, ("name",)),
-    (ImportError, ("name", "path")),
-)
-"""Fields that a constructor takes by keyword, None by default."""
-
-NATIVE_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
-    (OSError, ("errno", "strerror", "filename", "filename2")),
-    (UnicodeDecodeError, ("encoding", "object", "start", "end", "reason")),
-    (UnicodeEncodeError, ("encoding", "object", "start", "end", "reason")),
-    (UnicodeTranslateError, ("object", "start", "end", "reason")),
-    (SyntaxError, ("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line")),
-)
-"""Fields that a constructor works out from its arguments; its exceptions are made by CPython."""
-
-
-def fields_of(
-    cls: type[BaseException], rows: tuple[tuple[type[BaseException], tuple[str, ...]], ...]
-) -> tuple[str, ...]:
-    """The names that a table of fields gives for an exception class."""
-    return next((names for base, names in rows if issubclass(cls, base)), ())
-
-
-def arguments_of(value: ExceptionValue) -> list[Item]:
-    """What an exception was made with, one by one."""
-    return list(value.arguments if isinstance(value.arguments, tuple) else value.arguments.items)
 
 
 def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
@@ -96,7 +68,7 @@ def write_field(context: Context, value: ExceptionValue, name: str, item: Item) 
     if value.object is not MISSING or item is MISSING:
         context.stop(UNSUPPORTED_MUTATION, f"{value.cls.__name__}.{name} is set")
     if name == "args":
-        value.arguments = make_tuple(context.unpack(item))
+        value.arguments = make_tuple(unpack(context, item))
     elif name in DIRECT:
         setattr(value, DIRECT[name], item)
         value.suppress = value.suppress or name == "__cause__"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING
 
+from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
-from tracer.values.base import MISSING, Item, Value
+from tracer.values.base import MISSING, Value
+from tracer.values.context import Context
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.values.context import Context
 
 
 class CellValue(Value):

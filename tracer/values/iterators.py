@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import Any
 
 from tracer.reasons import UNSUPPORTED_ITERATOR
-from tracer.values.base import Item, Missing, Value
+from tracer.values.base import MISSING, Lazy, Missing, Value
+from tracer.values.class_attributes import class_name, special
 from tracer.values.containers import DictValue, SequenceValue, SetValue, make_tuple
-
-if TYPE_CHECKING:
-    from tracer.values.context import Context
+from tracer.values.context import Context
+from tracer.values.item import Item
+from tracer.values.objects import arguments_of
+from tracer.values.protocols.truth import truth
+from tracer.values.raising import Raised, throw
 
 END = Missing()
 """What `next` answers when an iterator is exhausted."""
@@ -24,7 +28,7 @@ class IteratorValue(Value):
 
     def __init__(self, context: Context, cls: type) -> None:
         super().__init__(cls)
-        self.birth = context.birth()
+        self.birth = context.step
 
     def next(self, context: Context) -> Item:
         """The next item, or END."""
@@ -48,7 +52,7 @@ class SequenceIterator(IteratorValue):
             return END
         size = len(sequence.open(context))
         if self.size not in (-1, size):
-            context.throw(RuntimeError, "deque mutated during iteration")
+            throw(context, RuntimeError, "deque mutated during iteration")
         if self.index >= size:
             self.sequence = None
             return END
@@ -97,7 +101,7 @@ class TableIterator(IteratorValue):
         if len(payload) != self.size:
             self.size = -1
             what = "Set" if self.kind == "elements" else "dictionary"
-            context.throw(RuntimeError, f"{what} changed size during iteration")
+            throw(context, RuntimeError, f"{what} changed size during iteration")
         if self.index == self.size:
             self.table = None
             return END
@@ -167,10 +171,10 @@ class ZipIterator(IteratorValue):
     def _check_lengths(self, context: Context, position: int) -> None:
         """zip(strict=True): the iterator at `position` ended first; all others must end too."""
         if position:
-            context.throw(ValueError, f"zip() argument {position + 1} is shorter than {_arguments(position)}")
+            throw(context, ValueError, f"zip() argument {position + 1} is shorter than {_arguments(position)}")
         for later in range(1, len(self.inners)):
             if next_item(context, self.inners[later]) is not END:
-                context.throw(ValueError, f"zip() argument {later + 1} is longer than {_arguments(later)}")
+                throw(context, ValueError, f"zip() argument {later + 1} is longer than {_arguments(later)}")
 
 
 class MapIterator(IteratorValue):
@@ -188,7 +192,7 @@ class MapIterator(IteratorValue):
             if item is END:
                 return END
             row.append(item)
-        return context.call(self.function, row)
+        return context.machine.call(context, self.function, row)
 
 
 class FilterIterator(IteratorValue):
@@ -201,43 +205,48 @@ class FilterIterator(IteratorValue):
 
     def next(self, context: Context) -> Item:
         while (item := next_item(context, self.inner)) is not END:
-            verdict = item if self.function is None else context.call(self.function, [item])
-            if context.truth(verdict):
+            verdict = item if self.function is None else context.machine.call(context, self.function, [item])
+            if truth(context, verdict):
                 return item
         return END
-
-
-class DictView(Value):
-    """`d.keys()`, `d.values()` or `d.items()`: alive, as in CPython."""
-
-    __slots__ = ("dictionary", "kind")
-
-    def __init__(self, dictionary: DictValue, kind: str) -> None:
-        super().__init__(VIEW_TYPES[kind])
-        self.dictionary = dictionary
-        self.kind = kind
-
-    def all(self, context: Context) -> list[Item]:
-        payload = self.dictionary.all(context)
-        if self.kind == "keys":
-            return list(payload)
-        if self.kind == "values":
-            return list(payload.values())
-        return [make_tuple(pair) for pair in payload.items()]
 
 
 def next_item(context: Context, iterator: Item) -> Item:
     """The iterator's next item or END, by its own `next` or by the program's `__next__`."""
     if isinstance(iterator, IteratorValue):
         return iterator.next(context)
-    return context.next_of(iterator)
+    return next_by_method(context, iterator)
+
+
+def next_by_method(context: Context, iterator: Item) -> Item:
+    """`next(iterator)` through the program's own `__next__`; END when it raises StopIteration."""
+    iterator = iterator.realise(context) if type(iterator) is Lazy else iterator
+    if isinstance(iterator, IteratorValue):
+        return iterator.next(context)
+    method = special(context, iterator, "__next__")
+    if method is MISSING:
+        throw(context, TypeError, f"'{class_name(iterator)}' object is not an iterator")
+    if type(method) is not FunctionType:
+        context.stop(UNSUPPORTED_ITERATOR, class_name(iterator))
+    return call_until_stop(context, method, [iterator])
+
+
+def call_until_stop(context: Context, method: Item, args: Sequence[Item]) -> Item:
+    """Call a method that may raise StopIteration: END then, and what that carried is in `context.stop_value`."""
+    try:
+        return context.machine.call(context, method, args)
+    except Raised as raised:
+        if not issubclass(raised.value.cls, StopIteration):
+            raise
+        arguments = arguments_of(raised.value)
+        context.stop_value = arguments[0] if arguments else None
+        return END
 
 
 def _arguments(position: int) -> str:
     return "argument 1" if position == 1 else f"arguments 1-{position}"
 
 
-VIEW_TYPES: dict[str, type] = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
 TABLE_ITERATORS: dict[str, type] = {
     "keys": type(iter({}.keys())),
     "values": type(iter({}.values())),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
-from tracer.values.base import MISSING, UNREAD, Item, Value
+from tracer.values.base import MISSING, UNREAD, Value
+from tracer.values.context import Context
+from tracer.values.item import Item
 
 if TYPE_CHECKING:
     from types import CodeType
-
-    from tracer.guards.source import Source
-    from tracer.values.context import Context
 
 
 class ObjectValue(Value):
@@ -135,3 +135,8 @@ class PartialValue(ObjectValue):
         self.function = function
         self.arguments = arguments
         self.keywords = keywords
+
+
+def arguments_of(value: ExceptionValue) -> list[Item]:
+    """What an exception was made with, one by one."""
+    return list(value.arguments if isinstance(value.arguments, tuple) else value.arguments.items)

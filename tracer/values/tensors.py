@@ -1,17 +1,58 @@
-"""A tensor during the trace: a graph node and a meta, never data."""
+"""A tensor during the trace: a graph node and a meta, never data.
+
+Its attributes are facts of the meta, or views that are operators, and the rest break.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import types
+from collections.abc import Callable
+from typing import Any
 
+import torch
+
+from passes.meta import TensorMeta
+from tracer.guards.checks import tensor_facts
+from tracer.guards.source import Source
+from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_STORAGE
 from tracer.values.base import MISSING
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, SLOT_DESCRIPTORS
+from tracer.values.containers import TupleValue
+from tracer.values.context import Context
+from tracer.values.functions import BoundMethod
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
 
-if TYPE_CHECKING:
-    import torch
+FACTS: dict[str, Callable[[TensorMeta], Any]] = {
+    "shape": lambda meta: torch.Size(meta.shape),  # pyright: ignore[reportArgumentType]
+    "dtype": lambda meta: meta.dtype,
+    "device": lambda meta: meta.device,
+    "layout": lambda meta: meta.layout,
+    "ndim": lambda meta: len(meta.shape),
+    "requires_grad": lambda meta: meta.requires_grad,
+    "is_leaf": lambda meta: meta.is_leaf,
+    "itemsize": lambda meta: meta.dtype.itemsize,
+    "nbytes": lambda meta: meta.dtype.itemsize * meta.element_count,
+    "is_cpu": lambda meta: meta.device.type == "cpu",
+    "is_cuda": lambda meta: meta.device.type == "cuda",
+    "is_meta": lambda meta: meta.device.type == "meta",
+    "is_mps": lambda meta: meta.device.type == "mps",
+    "is_xpu": lambda meta: meta.device.type == "xpu",
+    "is_xla": lambda meta: meta.device.type == "xla",
+    "is_mkldnn": lambda meta: False,
+    "is_sparse": lambda meta: False,
+    "is_sparse_csr": lambda meta: False,
+    "is_quantized": lambda meta: False,
+    "is_nested": lambda meta: False,
+    "is_vulkan": lambda meta: False,
+    "is_ipu": lambda meta: False,
+    "is_maia": lambda meta: False,
+    "names": lambda meta: (None,) * len(meta.shape),
+}
+"""Attributes that follow from the meta."""
 
-    from passes.meta import TensorMeta
-    from tracer.guards.source import Source
+VIEWS = frozenset({"T", "mT", "H", "mH", "real", "imag", "data"})
+"""Attributes that are operators."""
 
 
 class TensorValue(ObjectValue):
@@ -40,3 +81,84 @@ class TensorValue(ObjectValue):
     @property
     def base(self) -> TensorValue:
         return self.viewed or self
+
+    def touch(self, context: Context) -> None:
+        """Something now depends on what kind of tensor an input is: guard its facts."""
+        if not self.touched:
+            self.touched = True
+            assert self.source is not None
+            dynamic: tuple[int, ...] = ()
+            real: Any = self.object
+            if context.shapes is not None:
+                self.meta, dynamic = context.shapes.symbolise(context.guard, self.source, real, self.meta)
+            context.guard(self.source, "tensor", tensor_facts(real, self.meta, dynamic))
+
+    def rows(self, context: Context) -> list[Item]:
+        """The tensors along the first dimension."""
+        rows = context.machine.tensor_op(context, torch.Tensor.unbind, (self, 0))
+        return rows.all(context) if isinstance(rows, TupleValue) else list(rows)
+
+    def get(self, context: Context, name: str, stored: Any) -> Item:
+        """`tensor.name`; `stored` is what torch.Tensor stores under the name."""
+        kind = type(stored)
+        if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
+            return BoundMethod(stored, self)
+        fact = FACTS.get(name)
+        if fact is not None:
+            self.touch(context)
+            if name == "is_leaf":
+                self._guard_leaf(context)
+            return fact(self.meta)
+        if name in VIEWS:
+            return context.machine.tensor_op(context, getattr, (self, name))
+        if name == "__class__":
+            return self.cls
+        if name == "grad":
+            return self._gradient(context)
+        if name in ("grad_fn", "_grad_fn"):
+            self.touch(context)
+            self._guard_leaf(context)
+            if self.meta.is_leaf:
+                return None
+            context.stop(GRADIENT_STATE, "grad_fn of a tensor that has one")
+        if name == "_version" or name == "_base":
+            context.stop(TENSOR_STORAGE, f"Tensor.{name}")
+        if kind is property:
+            return context.machine.call(context, stored.fget, [self])
+        if kind in SLOT_DESCRIPTORS:
+            if name in ("_backward_hooks", "_post_accumulate_grad_hooks") and self.source is None:
+                return None
+            context.stop(TENSOR_ATTRIBUTE, f"Tensor.{name}")
+        if kind is staticmethod:
+            return stored.__func__
+        if kind is classmethod:
+            return BoundMethod(stored.__func__, self.cls)
+        return stored
+
+    def set(self, context: Context, name: str, item: Item) -> None:
+        """`tensor.name = item` where torch.Tensor has a descriptor of that name; MISSING as item deletes."""
+        if name == "grad" and self.source is not None:
+            self.write(context, name, None if item is MISSING else item)
+            return
+        if name == "requires_grad" and item is not MISSING:
+            context.machine.tensor_op(context, torch.Tensor.requires_grad_, (self, item))
+            return
+        reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
+        context.stop(reason, f"Tensor.{name} is set")
+
+    def _guard_leaf(self, context: Context) -> None:
+        """Whether an input is a leaf is guarded only when the program asks."""
+        if self.source is not None:
+            real: Any = self.object
+            context.guard(self.source.child("getattr", "is_leaf"), "equal", real.is_leaf)
+
+    def _gradient(self, context: Context) -> Item:
+        if self.source is None:
+            if self.meta.is_leaf or not self.meta.requires_grad:
+                return None
+            context.stop(GRADIENT_STATE, "grad of a tensor that is not a leaf")
+        real: Any = self.object
+        self.touch(context)
+        item = context.wrap(real.grad, self.source.child("getattr", "grad"))
+        self.attributes["grad"] = item
+        return item

@@ -14,21 +14,20 @@ import types
 import typing
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from passes.meta import meta_of
+from tracer.guards.source import Source
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
-from tracer.values.base import LITERALS, NUMPY_FUNCTIONS, NUMPY_SCALARS, Item
+from tracer.values.base import LITERALS, NUMPY_FUNCTIONS, NUMPY_SCALARS
 from tracer.values.containers import TUPLE_FIELD, DictValue, ListValue, SetValue, TupleValue
+from tracer.values.context import Context
 from tracer.values.functions import BoundMethod, CellValue, NestedFunction
+from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.values.context import Context
 
 Wrapper = Callable[["Context", Any, "Source"], Item]
 

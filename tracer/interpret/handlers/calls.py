@@ -7,22 +7,25 @@ from importlib import import_module
 
 from tracer.code.decode import Op
 from tracer.guards.source import module as module_source
+from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
 from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_OPCODE
-from tracer.values.attributes import get_attribute
 from tracer.values.base import NULL
+from tracer.values.class_attributes import class_name
 from tracer.values.containers import DictValue
-from tracer.values.context import Raised
 from tracer.values.functions import FunctionValue
-from tracer.values.slots import class_name, unpack
+from tracer.values.host import host
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.iteration import unpack
+from tracer.values.raising import Raised, throw
 
 DEFAULTS, KEYWORD_DEFAULTS, ANNOTATIONS, CLOSURE = 1, 2, 4, 8
 
 
 @handles("CALL")
-def call(frame: Frame, op: Op) -> None:
+def call_instruction(frame: Frame, op: Op) -> None:
     stack = frame.stack
     args = frame.pop_many(op.arg)
     callee = stack.pop()
@@ -34,9 +37,9 @@ def call(frame: Frame, op: Op) -> None:
     if names:
         kwargs = dict(zip(names, args[-len(names) :], strict=True))
         del args[-len(names) :]
-        stack.append(frame.trace.call(callee, args, kwargs))
+        stack.append(call(frame.trace, callee, args, kwargs))
     else:
-        stack.append(frame.trace.call(callee, args))
+        stack.append(call(frame.trace, callee, args))
 
 
 @handles("CALL_FUNCTION_EX")
@@ -49,9 +52,9 @@ def call_function_ex(frame: Frame, op: Op) -> None:
     assert frame.pop() is NULL
     if not is_iterable(frame, iterable):
         complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
-        frame.trace.throw(TypeError, f"{callee_name(frame, callee)} {complaint}")
+        throw(frame.trace, TypeError, f"{callee_name(frame, callee)} {complaint}")
     args = unpack(frame.trace, iterable)
-    frame.push(frame.trace.call(callee, args, dict(kwargs)))
+    frame.push(call(frame.trace, callee, args, dict(kwargs)))
 
 
 @handles("MAKE_FUNCTION")
@@ -84,7 +87,7 @@ def import_name(frame: Frame, op: Op) -> None:
         base = package.rsplit(".", level - 1)[0] if level > 1 else package
         name = f"{base}.{name}" if name else base
     if name.startswith("torch."):
-        trace.host(import_module, name)
+        host(trace, import_module, name)
     if name not in sys.modules:
         trace.stop(IMPORT_STATEMENT, name)
     target = name if names else name.partition(".")[0]

@@ -6,15 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracer.code.decode import Op
+from tracer.interpret.call import call
 from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.attributes import get_attribute
-from tracer.values.base import MISSING, Item, Lazy, type_of
+from tracer.values.base import MISSING, Lazy, type_of
+from tracer.values.class_attributes import class_name
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, known_lazies, make_tuple
-from tracer.values.context import Raised
+from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
-from tracer.values.slots import class_name, get_item, iterate, length, unpack
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.items import get_item
+from tracer.values.protocols.iteration import iterate, unpack
+from tracer.values.protocols.length import length
+from tracer.values.raising import Raised, throw
 
 
 @handles("BUILD_TUPLE")
@@ -87,7 +92,7 @@ def list_extend(frame: Frame, op: Op) -> None:
         items = unpack(frame.trace, iterable)
     except Raised as raised:
         if raised.value.cls is TypeError and not is_iterable(frame, iterable):
-            frame.trace.throw(TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")
+            throw(frame.trace, TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")
         raise
     container(frame, op).change(frame.trace).extend(items)
 
@@ -113,7 +118,7 @@ def dict_merge(frame: Frame, op: Op) -> None:
     for key, item in mapping_items(frame, mapping, NOT_A_MAPPING, callee).items():
         if key in target:
             name = callee_name(frame, callee)
-            frame.trace.throw(TypeError, f"{name} got multiple values for keyword argument '{key}'")
+            throw(frame.trace, TypeError, f"{name} got multiple values for keyword argument '{key}'")
         target[key] = item
 
 
@@ -127,7 +132,7 @@ def callee_name(frame: Frame, callee: Item) -> str:
         name = get_attribute(trace, callee, "__qualname__")
         module = get_attribute(trace, callee, "__module__")
     except Raised:
-        return trace.call(str, [callee])
+        return call(trace, str, [callee])
     return f"{name}()" if module in (None, "builtins") else f"{module}.{name}()"
 
 
@@ -145,8 +150,8 @@ def mapping_items(frame: Frame, mapping: Item, complaint: str, callee: Item = MI
     cls = type_of(trace, mapping)
     if not hasattr(cls, "keys"):
         named = [] if callee is MISSING else [callee_name(frame, callee)]
-        trace.throw(TypeError, complaint.format(*named, cls.__name__))
-    keys = unpack(trace, trace.call(get_attribute(trace, mapping, "keys"), []))
+        throw(trace, TypeError, complaint.format(*named, cls.__name__))
+    keys = unpack(trace, call(trace, get_attribute(trace, mapping, "keys"), []))
     return {trace.key(key): get_item(trace, mapping, key) for key in keys}
 
 
@@ -158,7 +163,7 @@ def unpack_sequence(frame: Frame, op: Op) -> None:
             message = f"too many values to unpack (expected {op.arg})"
         else:
             message = f"not enough values to unpack (expected {op.arg}, got {len(items)})"
-        frame.trace.throw(ValueError, message)
+        throw(frame.trace, ValueError, message)
     frame.stack.extend(reversed(items))
 
 
@@ -167,8 +172,10 @@ def unpack_ex(frame: Frame, op: Op) -> None:
     before, after = op.operand
     items = _unpack_for_assignment(frame, None)
     if len(items) < before + after:
-        frame.trace.throw(
-            ValueError, f"not enough values to unpack (expected at least {before + after}, got {len(items)})"
+        throw(
+            frame.trace,
+            ValueError,
+            f"not enough values to unpack (expected at least {before + after}, got {len(items)})",
         )
     middle = items[before : len(items) - after]
     frame.stack.extend(reversed([*items[:before], ListValue(list, middle), *items[len(items) - after :]]))
@@ -181,7 +188,7 @@ def _unpack_for_assignment(frame: Frame, limit: int | None) -> list[Item]:
     if isinstance(iterable, (tuple, TupleValue, ListValue)):
         return unpack(trace, iterable)
     if not is_iterable(frame, iterable):
-        trace.throw(TypeError, f"cannot unpack non-iterable {class_name(iterable)} object")
+        throw(trace, TypeError, f"cannot unpack non-iterable {class_name(iterable)} object")
     iterator = iterate(trace, iterable)
     items: list[Item] = []
     while len(items) != limit and (item := next_item(trace, iterator)) is not END:
@@ -214,7 +221,7 @@ def match_keys(frame: Frame, op: Op) -> None:
     keys, subject = frame.stack[-1], frame.stack[-2]
     found: list[Item] = []
     for key in unpack(trace, keys):
-        item = trace.call(get_attribute(trace, subject, "get"), [key, MISSING_KEY])
+        item = call(trace, get_attribute(trace, subject, "get"), [key, MISSING_KEY])
         if item is MISSING_KEY:
             frame.push(None)
             return
@@ -232,7 +239,7 @@ def match_class(frame: Frame, op: Op) -> None:
     positional = op.arg
     if positional and cls in SELF_MATCHING:
         if positional > 1:
-            trace.throw(TypeError, f"{cls.__name__}() accepts 1 positional sub-pattern ({positional} given)")
+            throw(trace, TypeError, f"{cls.__name__}() accepts 1 positional sub-pattern ({positional} given)")
         found = [subject]
         attributes = list(names)
     else:
@@ -240,7 +247,8 @@ def match_class(frame: Frame, op: Op) -> None:
         match_args = getattr(cls, "__match_args__", ())
         if positional > len(match_args):
             plural = "" if len(match_args) == 1 else "s"
-            trace.throw(
+            throw(
+                trace,
                 TypeError,
                 f"{cls.__name__}() accepts {len(match_args)} positional sub-pattern{plural} ({positional} given)",
             )

@@ -6,17 +6,22 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.registry import handles
-from tracer.reasons import COROUTINE
+from tracer.interpret.trace import Trace
+from tracer.reasons import COROUTINE, TOO_LONG
 from tracer.values.base import Value
-from tracer.values.iterators import END, next_item
-from tracer.values.slots import is_same, iterate, truth
+from tracer.values.item import Item
+from tracer.values.iterators import END, call_until_stop, next_item
+from tracer.values.protocols.attributes import special_method
+from tracer.values.protocols.iteration import iterate
+from tracer.values.protocols.truth import is_same, truth
+
+LOOP_LIMIT = 200_000
+"""Backward jumps that one trace follows before it gives up."""
 
 
 @handles("JUMP")
 def jump(frame: Frame, op: Op) -> None:
-    if op.operand < frame.index:
-        frame.trace.count_loop()
-    frame.index = op.operand
+    _jump_to(frame, op)
 
 
 @handles("POP_JUMP_IF_TRUE")
@@ -63,7 +68,10 @@ def jump_if_false_or_pop(frame: Frame, op: Op) -> None:
 
 def _jump_to(frame: Frame, op: Op) -> None:
     if op.operand < frame.index:
-        frame.trace.count_loop()
+        trace = frame.trace
+        trace.loops += 1
+        if trace.loops > LOOP_LIMIT:
+            trace.stop(TOO_LONG, f"{LOOP_LIMIT} turns of a loop")
     frame.index = op.operand
 
 
@@ -121,13 +129,20 @@ def send(frame: Frame, op: Op) -> None:
         item, result = next_item(frame.trace, receiver), frame.trace.stop_value
         frame.trace.stop_value = None
     else:
-        item, result = frame.trace.send_to(receiver, sent)
+        item = _send_by_method(frame.trace, receiver, sent)
+        result = frame.trace.stop_value
     if item is END:
         frame.stack.pop()
         frame.push(result)
         frame.index = op.operand
     else:
         frame.push(item)
+
+
+def _send_by_method(trace: Trace, receiver: Value, item: Item) -> Item:
+    """`receiver.send(item)` for an iterator of the program's own: what it yields, or END."""
+    method = special_method(trace, receiver, receiver.cls, "send")
+    return call_until_stop(trace, method, [item])
 
 
 @handles(

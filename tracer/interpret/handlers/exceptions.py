@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tracer.code.decode import Op
-from tracer.interpret.frame import Frame, HandledBefore, pop_value
+from tracer.interpret.call import call
+from tracer.interpret.frame import ExcInfoEntry, Frame, pop_value
 from tracer.interpret.registry import handles
+from tracer.interpret.trace import Trace
 from tracer.reasons import EXCEPTION_STATE
-from tracer.values.attributes import get_attribute
-from tracer.values.base import Item
-from tracer.values.context import Raised
+from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import get_attribute, special_method
+from tracer.values.raising import Raised, chain, make_exception, throw
 
 
 @handles("LOAD_ASSERTION_ERROR")
@@ -27,29 +24,29 @@ def raise_varargs(frame: Frame, op: Op) -> None:
     trace = frame.trace
     if op.arg == 0:
         if trace.handled is None:
-            trace.throw(RuntimeError, "No active exception to reraise")
+            throw(trace, RuntimeError, "No active exception to reraise")
         raise Raised(trace.handled)
     cause = pop_value(frame) if op.arg == 2 else None
-    exception = trace.make_exception(frame.pop())
+    exception = make_exception(trace, frame.pop())
     if op.arg == 2:
         exception.cause = _cause(trace, cause)
         exception.suppress = True
-    trace.chain(exception)
+    chain(trace, exception)
     raise Raised(exception)
 
 
 def _cause(trace: Trace, cause: Item) -> Item:
     if isinstance(cause, type) and issubclass(cause, BaseException):
-        cause = trace.call(cause, [])
+        cause = call(trace, cause, [])
     if cause is not None and not isinstance(cause, ExceptionValue):
-        trace.throw(TypeError, "exception causes must derive from BaseException")
+        throw(trace, TypeError, "exception causes must derive from BaseException")
     return cause
 
 
 @handles("PUSH_EXC_INFO")
 def push_exc_info(frame: Frame, op: Op) -> None:
     exception = pop_value(frame)
-    frame.push(HandledBefore(frame.trace.handled, exception))
+    frame.push(ExcInfoEntry(frame.trace.handled, exception))
     frame.push(exception)
     frame.trace.handled = exception
 
@@ -75,7 +72,7 @@ def matches(frame: Frame, exception: Item, kinds: Item) -> bool:
     choices = kinds if isinstance(kinds, tuple) else (kinds,)
     for kind in choices:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            frame.trace.throw(TypeError, "catching classes that do not inherit from BaseException is not allowed")
+            throw(frame.trace, TypeError, "catching classes that do not inherit from BaseException is not allowed")
     return issubclass(exception.cls, choices)
 
 
@@ -89,12 +86,12 @@ def before_with(frame: Frame, op: Op) -> None:
     trace = frame.trace
     manager = pop_value(frame)
     cls = manager.cls if not isinstance(manager, type) and hasattr(manager, "cls") else type(manager)
-    enter = trace.special_method(manager, cls, "__enter__")
-    leave = trace.special_method(manager, cls, "__exit__")
+    enter = special_method(trace, manager, cls, "__enter__")
+    leave = special_method(trace, manager, cls, "__exit__")
     if enter is None or leave is None:
         detail = "" if enter is None else " (missed __exit__ method)"
-        trace.throw(TypeError, f"'{cls.__name__}' object does not support the context manager protocol{detail}")
-    result = trace.call(enter, [])
+        throw(trace, TypeError, f"'{cls.__name__}' object does not support the context manager protocol{detail}")
+    result = call(trace, enter, [])
     frame.push(leave)
     frame.push(result)
 
@@ -104,4 +101,4 @@ def with_except_start(frame: Frame, op: Op) -> None:
     exception: ExceptionValue = frame.stack[-1]
     leave = frame.stack[-4]
     traceback = get_attribute(frame.trace, exception, "__traceback__")
-    frame.push(frame.trace.call(leave, [exception.cls, exception, traceback]))
+    frame.push(call(frame.trace, leave, [exception.cls, exception, traceback]))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from tracer.code.decode import Op
+from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.attributes import get_attribute, set_attribute
 from tracer.values.base import MISSING, NULL
 from tracer.values.containers import known_lazies
 from tracer.values.functions import BoundMethod
-from tracer.values.slots import binary, compare, contains, get_item, is_same, set_item, unary
+from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.items import contains, get_item, set_item
+from tracer.values.protocols.operators import binary, compare, unary
+from tracer.values.protocols.truth import is_same
 
 
 @handles("BINARY_OP")
@@ -94,8 +97,8 @@ def format_value(frame: Frame, op: Op) -> None:
     spec = frame.pop() if has_spec else ""
     item = pop_value(frame)
     if conversion is not None:
-        item = frame.trace.call(conversion, [item])
-    frame.push(frame.trace.call(format, [item, spec]))
+        item = call(frame.trace, conversion, [item])
+    frame.push(call(frame.trace, format, [item, spec]))
 
 
 @handles("BUILD_STRING")

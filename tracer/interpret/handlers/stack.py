@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tracer.code.decode import Op
 from tracer.interpret.frame import Frame
+from tracer.interpret.global_names import load_global, store_global
 from tracer.interpret.registry import handles
 from tracer.values.base import MISSING, NULL
 from tracer.values.functions import CellValue
+from tracer.values.raising import throw
 
 
 @handles("LOAD_CONST")
@@ -35,8 +37,10 @@ def delete_fast(frame: Frame, op: Op) -> None:
 
 
 def _unbound(frame: Frame, op: Op) -> None:
-    frame.trace.throw(
-        UnboundLocalError, f"cannot access local variable '{op.slot_name}' where it is not associated with a value"
+    throw(
+        frame.trace,
+        UnboundLocalError,
+        f"cannot access local variable '{op.slot_name}' where it is not associated with a value",
     )
 
 
@@ -79,7 +83,8 @@ def delete_deref(frame: Frame, op: Op) -> None:
 
 def _unbound_free(frame: Frame, op: Op) -> None:
     if op.slot_name in frame.code.free_names:
-        frame.trace.throw(
+        throw(
+            frame.trace,
             NameError,
             f"cannot access free variable '{op.slot_name}' where it is not associated with a value in enclosing scope",
         )
@@ -87,21 +92,21 @@ def _unbound_free(frame: Frame, op: Op) -> None:
 
 
 @handles("LOAD_GLOBAL")
-def load_global(frame: Frame, op: Op) -> None:
+def load_global_name(frame: Frame, op: Op) -> None:
     if op.push_null:
         frame.stack.append(NULL)
-    frame.stack.append(frame.trace.load_global(frame, op.operand))
+    frame.stack.append(load_global(frame, op.operand))
 
 
 @handles("STORE_GLOBAL")
-def store_global(frame: Frame, op: Op) -> None:
-    frame.trace.store_global(frame, op.operand, frame.stack.pop())
+def store_global_name(frame: Frame, op: Op) -> None:
+    store_global(frame, op.operand, frame.stack.pop())
 
 
 @handles("DELETE_GLOBAL")
 def delete_global(frame: Frame, op: Op) -> None:
-    frame.trace.load_global(frame, op.operand)
-    frame.trace.store_global(frame, op.operand, MISSING)
+    load_global(frame, op.operand)
+    store_global(frame, op.operand, MISSING)
 
 
 @handles("PUSH_NULL")

@@ -10,22 +10,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
 from tracer.interpret import tensor_ops
+from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside
+from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.trace import Trace
 from tracer.reasons import AUTOGRAD_FUNCTION
-from tracer.values.base import LITERALS, Item, Value, realise
+from tracer.values.base import LITERALS, Value, realise
+from tracer.values.class_attributes import class_attribute
 from tracer.values.containers import ListValue, TupleValue, make_tuple
 from tracer.values.functions import BoundMethod
+from tracer.values.host import host
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
+from tracer.values.protocols.iteration import unpack
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
 
 NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
 """What `forward` tells its context: heeded when `apply` runs."""
@@ -48,7 +52,7 @@ def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
     if cls.setup_context is not Function.setup_context:
         given, kwargs = _with_defaults(trace, cls, given, kwargs), {}
     _rehearse(trace, cls, given, kwargs)
-    return tensor_ops.tensor_op(trace, _applying(cls), given, kwargs, remembered=False)
+    return tensor_op(trace, _applying(cls), given, kwargs, remembered=False)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -66,7 +70,7 @@ def _applying(cls: type[Function]) -> Callable[..., Any]:
 def _with_defaults(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> list[Item]:
     """The arguments as `setup_context` is given them: by position, those that were left out included."""
     signature = inspect.signature(_static(trace, cls, "forward"))
-    bound = trace.host(signature.bind, *args, **kwargs)
+    bound = host(trace, signature.bind, *args, **kwargs)
     bound.apply_defaults()
     left_out = [default for default in bound.args[len(args) :] if type(default) not in LITERALS]
     if bound.kwargs or any(not isinstance(default, Value) for default in left_out):
@@ -84,10 +88,10 @@ def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item])
     last, effects, modes = trace.graph.last, len(trace.effects.changed), trace.modes
     trace.modes = modes._replace(grad=False)
     if cls.setup_context is Function.setup_context:
-        trace.call(_static(trace, cls, "forward"), [context, *copies], named)
+        call(trace, _static(trace, cls, "forward"), [context, *copies], named)
     else:
-        result = trace.call(_static(trace, cls, "forward"), copies, named)
-        trace.call(_static(trace, cls, "setup_context"), [context, make_tuple(copies), result])
+        result = call(trace, _static(trace, cls, "forward"), copies, named)
+        call(trace, _static(trace, cls, "setup_context"), [context, make_tuple(copies), result])
     if len(trace.effects.changed) != effects or trace.modes != modes._replace(grad=False):
         trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.forward changes more than tensors")
     trace.modes = modes
@@ -97,7 +101,7 @@ def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item])
 
 
 def _static(trace: Trace, cls: type, name: str) -> Item:
-    function = trace.class_attribute(cls, name)
+    function = class_attribute(trace, cls, name)
     if not isinstance(function, (staticmethod, classmethod)):
         trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.{name} is not a static method")
     return BoundMethod(function.__func__, cls) if isinstance(function, classmethod) else function.__func__
@@ -115,7 +119,7 @@ def _stand_in(trace: Trace, cls: type, item: Item, made: dict[int, TensorValue])
     if isinstance(item, TensorValue):
         return made.setdefault(id(item), _same_tensor(trace, item))
     if isinstance(item, (tuple, TupleValue, ListValue)):
-        parts: Iterable[Item] = [_stand_in(trace, cls, part, made) for part in trace.unpack(item)]
+        parts: Iterable[Item] = [_stand_in(trace, cls, part, made) for part in unpack(trace, item)]
         return ListValue(list, list(parts)) if isinstance(item, ListValue) else make_tuple(list(parts))
     if not isinstance(item, (ObjectValue, BoundMethod)):
         return item

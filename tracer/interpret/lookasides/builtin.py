@@ -7,23 +7,26 @@ import inspect
 import operator
 import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from tracer.interpret.concrete import NotConcrete, concrete, from_host
+from tracer.interpret.call import call
 from tracer.interpret.construct import elements, type_call
 from tracer.interpret.policy import HOST_FUNCTIONS, LEGACY_TENSORS, lookaside
 from tracer.interpret.polyfills import HELPERS, POLYFILLS
+from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
-from tracer.values.attributes import get_attribute, set_attribute
-from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Item, Lazy, Value, realise, type_of
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
-from tracer.values.context import Raised
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Lazy, Value, realise, type_of
+from tracer.values.class_attributes import class_attribute, class_name, special
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.from_host import from_host
 from tracer.values.functions import FunctionValue
+from tracer.values.host import host
+from tracer.values.item import Item
 from tracer.values.iterators import (
     END,
-    DictView,
     EnumerateIterator,
     FilterIterator,
     ItemsIterator,
@@ -33,27 +36,14 @@ from tracer.values.iterators import (
     next_item,
 )
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
-from tracer.values.operators import BINARY, COMPARE, INPLACE, UNARY
-from tracer.values.slots import (
-    binary,
-    class_name,
-    compare,
-    contains,
-    get_item,
-    index_of,
-    is_same,
-    iterate,
-    length,
-    set_item,
-    special,
-    truth,
-    unary,
-)
+from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.items import contains, get_item, set_item
+from tracer.values.protocols.iteration import iterate, unpack
+from tracer.values.protocols.length import index_of, length
+from tracer.values.protocols.operators import BINARY, COMPARE, INPLACE, UNARY, binary, compare, unary
+from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import Raised, throw
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
-
 
 # Operators as functions ------------------------------------------------------------------------------
 
@@ -82,10 +72,10 @@ lookaside(operator.index)(index_of)
 @lookaside(divmod)
 def _divmod(trace: Trace, left: Item, right: Item) -> Item:
     if type(left) in LITERALS and type(right) in LITERALS:
-        return trace.host(divmod, left, right)
+        return host(trace, divmod, left, right)
     if isinstance(left, TensorValue) or isinstance(right, TensorValue):
         return make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
-    return trace.call(POLYFILLS[divmod], [left, right])
+    return call(trace, POLYFILLS[divmod], [left, right])
 
 
 lookaside(len)(length)
@@ -99,7 +89,7 @@ def _pow(trace: Trace, base: Item, exponent: Item, modulus: Item = None) -> Item
     base = realise(trace, base)
     method = special(trace, base, "__pow__")
     if type(method) is types.FunctionType:
-        return trace.call(method, [base, exponent, modulus])
+        return call(trace, method, [base, exponent, modulus])
     return _on_host(pow)(trace, base, exponent, modulus)
 
 
@@ -144,22 +134,24 @@ def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
     if candidate in LEGACY_TENSORS:
         return isinstance(item, TensorValue) and cls is torch.Tensor and LEGACY_TENSORS[candidate] is item.meta.dtype
     if not isinstance(candidate, type):
-        trace.host(isinstance, None, candidate)
-        return trace.host(issubclass, cls, candidate)
+        host(trace, isinstance, None, candidate)
+        return host(trace, issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         return False
     check = type(candidate).__instancecheck__
     if type(check) is types.FunctionType and check.__module__ not in HOST_CHECKS:
-        return truth(trace, trace.call(trace.class_attribute(type(candidate), "__instancecheck__"), [candidate, item]))
+        return truth(
+            trace, call(trace, class_attribute(trace, type(candidate), "__instancecheck__"), [candidate, item])
+        )
     try:
-        if trace.host(issubclass, cls, candidate):
+        if host(trace, issubclass, cls, candidate):
             return True
     except Raised:
         trace.stop(UNSUPPORTED_OPERATION, f"isinstance with the protocol {candidate.__name__}")
     if not any("__class__" in owner.__dict__ for owner in cls.__mro__[:-1]):
         return False
     claimed = get_attribute(trace, item, "__class__")
-    return isinstance(claimed, type) and trace.host(issubclass, claimed, candidate)
+    return isinstance(claimed, type) and host(trace, issubclass, claimed, candidate)
 
 
 HOST_CHECKS = frozenset({"abc", "typing", "torch.nn.parameter"})
@@ -201,7 +193,7 @@ def _hash(trace: Trace, item: Item) -> Item:
 def _attribute_name(trace: Trace, name: Item) -> str:
     name = realise(trace, name)
     if not isinstance(name, str):
-        trace.throw(TypeError, f"attribute name must be string, not '{class_name(name)}'")
+        throw(trace, TypeError, f"attribute name must be string, not '{class_name(name)}'")
     return name
 
 
@@ -252,7 +244,7 @@ def _super(trace: Trace, *args: Item) -> Item:
         instance = realise(trace, instance)
     owner = instance if isinstance(instance, type) and issubclass(instance, start) else type_of(trace, instance)
     if not issubclass(owner, start):
-        trace.throw(TypeError, "super(type, obj): obj must be an instance or subtype of type")
+        throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
     return SuperValue(start, instance, owner)
 
 
@@ -261,7 +253,7 @@ def _super(trace: Trace, *args: Item) -> Item:
 
 @lookaside(iter)
 def _iter(trace: Trace, item: Item, *sentinel: Item) -> Item:
-    return trace.call(POLYFILLS[iter], [item, *sentinel]) if sentinel else iterate(trace, item)
+    return call(trace, POLYFILLS[iter], [item, *sentinel]) if sentinel else iterate(trace, item)
 
 
 @lookaside(next, lazy=True)
@@ -272,7 +264,7 @@ def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
     if default:
         return default[0]
     returned = getattr(iterator, "returned", None)
-    trace.throw(StopIteration, *(() if returned is None else (returned,)))
+    throw(trace, StopIteration, *(() if returned is None else (returned,)))
 
 
 @lookaside(enumerate)
@@ -288,7 +280,7 @@ def _zip(trace: Trace, *iterables: Item, strict: Item = False) -> Item:
 @lookaside(map)
 def _map(trace: Trace, function: Item, *iterables: Item) -> Item:
     if not iterables:
-        trace.throw(TypeError, "map() must have at least two arguments.")
+        throw(trace, TypeError, "map() must have at least two arguments.")
     return MapIterator(trace, function, [iterate(trace, iterable) for iterable in iterables])
 
 
@@ -302,16 +294,16 @@ def _reversed(trace: Trace, sequence: Item) -> Item:
     sequence = realise(trace, sequence)
     method = special(trace, sequence, "__reversed__")
     if type(method) is types.FunctionType:
-        return trace.call(method, [sequence])
+        return call(trace, method, [sequence])
     if not isinstance(sequence, Value):
-        return ItemsIterator(trace, reversed, list(trace.host(reversed, sequence)))
+        return ItemsIterator(trace, reversed, list(host(trace, reversed, sequence)))
     if isinstance(sequence, (ListValue, TupleValue)):
         return ReversedIterator(trace, sequence)
     if isinstance(sequence, (DictValue, DictView)):
-        return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(trace.unpack(sequence))))
+        return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(unpack(trace, sequence))))
     if special(trace, sequence, "__getitem__") is MISSING:
-        trace.throw(TypeError, f"'{class_name(sequence)}' object is not reversible")
-    return trace.call(POLYFILLS[reversed], [sequence])
+        throw(trace, TypeError, f"'{class_name(sequence)}' object is not reversible")
+    return call(trace, POLYFILLS[reversed], [sequence])
 
 
 @lookaside(all)
@@ -345,7 +337,7 @@ def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
     iterator = iterate(trace, iterable)
     if isinstance(start, (str, bytes)):
         kind, join = ("strings", "''") if isinstance(start, str) else ("bytes", "b''")
-        trace.throw(TypeError, f"sum() can't sum {kind} [use {join}.join(seq) instead]")
+        throw(trace, TypeError, f"sum() can't sum {kind} [use {join}.join(seq) instead]")
     while (item := next_item(trace, iterator)) is not END:
         total = binary(trace, operator.add, total, item)
     return total
@@ -356,7 +348,7 @@ def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
 
 @lookaside(list)
 def _list(trace: Trace, iterable: Item = ()) -> Item:
-    return ListValue(list, trace.unpack(iterable))
+    return ListValue(list, unpack(trace, iterable))
 
 
 @lookaside(tuple)
@@ -364,16 +356,16 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
     iterable = realise(trace, iterable)
     if type(iterable) is TupleValue and iterable.cls is tuple:
         return iterable
-    return make_tuple(trace.unpack(iterable))
+    return make_tuple(unpack(trace, iterable))
 
 
 @lookaside(torch.Size)
 def _size(trace: Trace, iterable: Item = ()) -> Item:
-    items = [realise(trace, item) for item in trace.unpack(iterable)]
+    items = [realise(trace, item) for item in unpack(trace, iterable)]
     for item in items:
         if isinstance(item, Value):
             trace.stop(UNSUPPORTED_CALL, f"torch.Size of a {item.cls.__name__}")
-    return trace.host(torch.Size, items)
+    return host(trace, torch.Size, items)
 
 
 @lookaside(set)
@@ -390,7 +382,7 @@ def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
 @lookaside(dict)
 def _dict(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     made = DictValue(dict)
-    trace.call(dict.update, [made, *args], kwargs)
+    call(trace, dict.update, [made, *args], kwargs)
     return made
 
 
@@ -433,8 +425,8 @@ def _number(kind: Any, method: str) -> Any:
             for name in (method, "__index__"):
                 function = special(trace, item, name)
                 if function is not MISSING:
-                    return trace.call(function, [item])
-        return trace.host(kind, *(concrete(trace, arg) for arg in args))
+                    return call(trace, function, [item])
+        return host(trace, kind, *(concrete(trace, arg) for arg in args))
 
     return convert
 
@@ -446,7 +438,7 @@ for _kind, _name in ((int, "__int__"), (float, "__float__"), (complex, "__comple
 @lookaside(str)
 def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     if len(args) != 1 or kwargs:
-        return trace.host(str, *(concrete(trace, arg) for arg in args))
+        return host(trace, str, *(concrete(trace, arg) for arg in args))
     return _text(trace, realise(trace, args[0]), "__str__")
 
 
@@ -461,20 +453,20 @@ def _text(trace: Trace, item: Item, name: str) -> Item:
         trace.stop(DATA_TO_PYTHON, "the text of a tensor")
     method = special(trace, item, name)
     if type(method) is types.FunctionType and not _is_library(method):
-        text = realise(trace, trace.call(method, [item]))
+        text = realise(trace, call(trace, method, [item]))
         if not isinstance(text, str):
-            trace.throw(TypeError, f"{name} returned non-string (type {class_name(text)})")
+            throw(trace, TypeError, f"{name} returned non-string (type {class_name(text)})")
         return text
     if name == "__str__" and method is object.__str__:
         return _text(trace, item, "__repr__")
     if isinstance(item, ExceptionValue) and not issubclass(item.cls, TEXT_FROM_FIELDS):
         return _exception_text(trace, item, name)
     try:
-        return trace.host(str if name == "__str__" else repr, concrete(trace, item))
+        return host(trace, str if name == "__str__" else repr, concrete(trace, item))
     except NotConcrete:
         polyfill = POLYFILLS.get(method)
         if polyfill is not None:
-            return trace.call(polyfill, [item])
+            return call(trace, polyfill, [item])
         trace.stop(UNSUPPORTED_OPERATION, f"the text of a {class_name(item)}")
 
 
@@ -487,15 +479,15 @@ def _is_library(method: types.FunctionType) -> bool:
 
 
 def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
-    arguments = trace.unpack(item.arguments)
+    arguments = unpack(trace, item.arguments)
     if name == "__repr__":
-        inner = ", ".join(trace.call(repr, [part]) for part in arguments)
+        inner = ", ".join(call(trace, repr, [part]) for part in arguments)
         return f"{item.cls.__name__}({inner})"
     if not arguments:
         return ""
     if len(arguments) == 1:
-        return trace.call(repr if issubclass(item.cls, KeyError) else str, [arguments[0]])
-    return trace.call(repr, [item.arguments])
+        return call(trace, repr if issubclass(item.cls, KeyError) else str, [arguments[0]])
+    return call(trace, repr, [item.arguments])
 
 
 @lookaside(format)
@@ -504,15 +496,15 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     if type(item) in PYTHON_TYPES or type(item) is torch.Size:
         item = concrete(trace, item)
     if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
-        return trace.host(format, concrete(trace, item), concrete(trace, spec))
+        return host(trace, format, concrete(trace, item), concrete(trace, spec))
     method = special(trace, item, "__format__")
     if type(method) is types.FunctionType:
-        text = realise(trace, trace.call(method, [item, spec]))
+        text = realise(trace, call(trace, method, [item, spec]))
         if not isinstance(text, str):
-            trace.throw(TypeError, f"__format__ must return a str, not {class_name(text)}")
+            throw(trace, TypeError, f"__format__ must return a str, not {class_name(text)}")
         return text
     if spec == "":
-        return trace.call(str, [item])
+        return call(trace, str, [item])
     trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")
 
 
@@ -523,7 +515,7 @@ def _on_host(function: Any) -> Any:
             real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
         except NotConcrete:
             trace.stop(UNSUPPORTED_CALL, f"{function.__qualname__} of a traced value")
-        return from_host(trace, trace.host(function, *real_args, **real_kwargs))
+        return from_host(trace, host(trace, function, *real_args, **real_kwargs))
 
     return run
 
@@ -545,7 +537,7 @@ def _cond(trace: Trace, predicate: Item, on_true: Item, on_false: Item, operands
     predicate = realise(trace, predicate)
     if isinstance(predicate, Value):
         trace.stop(DATA_DEPENDENT_JUMP, "torch.cond")
-    return trace.call(on_true if truth(trace, predicate) else on_false, trace.unpack(operands))
+    return call(trace, on_true if truth(trace, predicate) else on_false, unpack(trace, operands))
 
 
 @lookaside(torch.jit.annotate)
@@ -559,6 +551,6 @@ def _signature(trace: Trace, function: Item, **kwargs: Item) -> Item:
     if isinstance(function, FunctionValue):
         trace.stop(UNSUPPORTED_CALL, "inspect.signature of a function made in the trace")
     try:
-        return from_host(trace, trace.host(inspect.signature, concrete(trace, function, instances=True), **kwargs))
+        return from_host(trace, host(trace, inspect.signature, concrete(trace, function, instances=True), **kwargs))
     except NotConcrete:
         trace.stop(UNSUPPORTED_CALL, "inspect.signature")

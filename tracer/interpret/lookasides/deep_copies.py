@@ -11,18 +11,18 @@ import copyreg
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracer.interpret.call import call_function
+from tracer.interpret.call import call, call_function
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.attributes import get_attribute
-from tracer.values.base import LITERALS, MISSING, Item, Value, realise
+from tracer.values.base import LITERALS, MISSING, Value, realise
+from tracer.values.class_attributes import class_attribute
 from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import get_attribute
 
 Copies = dict[int, tuple[Item, Item]]
 """By the id of a value: the value, kept alive, and its copy."""
@@ -73,9 +73,9 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
     copier = COPIERS.get(item.cls)
     if copier is not None:
         return copier(trace, item, copies)
-    method = trace.class_attribute(item.cls, "__deepcopy__")
+    method = class_attribute(trace, item.cls, "__deepcopy__")
     if method is not MISSING:
-        return trace.call(get_attribute(trace, item, "__deepcopy__"), [Memo(copies)])
+        return call(trace, get_attribute(trace, item, "__deepcopy__"), [Memo(copies)])
     if not _is_plain(trace, item):
         if len(copies):
             trace.stop(UNSUPPORTED_CALL, f"copy.deepcopy of a {item.cls.__name__} among other objects")
@@ -95,7 +95,7 @@ def _is_plain(trace: Trace, item: Any) -> bool:
         return False
     if isinstance(cls.__new__, types.FunctionType) or cls.__new__ is not object.__new__ or copyreg._slotnames(cls):  # type: ignore[attr-defined]
         return False
-    return all(trace.class_attribute(cls, name) is getattr(object, name, MISSING) for name in SAYS_HOW)
+    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in SAYS_HOW)
 
 
 def _copy_list(trace: Trace, item: ListValue, copies: Copies) -> Item:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tracer.interpret.call import call
 from tracer.interpret.construct import allocate
 from tracer.interpret.policy import LOOKASIDES, lookaside
-from tracer.values.attributes import generic_set_attribute, get_attribute, instance_attribute
-from tracer.values.base import MISSING, Item
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING
+from tracer.values.class_attributes import class_name
 from tracer.values.containers import ListValue, make_tuple
-from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue
-from tracer.values.slots import class_name
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import generic_set_attribute, get_attribute, instance_attribute
+from tracer.values.raising import throw
 
 
 def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> None:
@@ -25,10 +26,10 @@ def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> No
     names = fields_of(item.cls, KEYWORD_FIELDS)
     for name, value in kwargs.items():
         if not names:
-            trace.throw(TypeError, f"{item.cls.__name__}() takes no keyword arguments")
+            throw(trace, TypeError, f"{item.cls.__name__}() takes no keyword arguments")
         if name not in names:
             base = next(base for base, _ in KEYWORD_FIELDS if issubclass(item.cls, base))
-            trace.throw(TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
+            throw(trace, TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
         item.keep_field(name, value)
     item.arguments = make_tuple(args)
 
@@ -54,9 +55,9 @@ def _with_traceback(trace: Trace, item: ExceptionValue, traceback: Item) -> Item
 @lookaside(BaseException.add_note)
 def _add_note(trace: Trace, item: ExceptionValue, note: Item) -> None:
     if not isinstance(note, str):
-        trace.throw(TypeError, f"note must be a str, not '{class_name(note)}'")
+        throw(trace, TypeError, f"note must be a str, not '{class_name(note)}'")
     notes = instance_attribute(trace, item, "__notes__")
     if notes is MISSING:
         notes = ListValue(list)
         generic_set_attribute(trace, item, "__notes__", notes)
-    trace.call(get_attribute(trace, notes, "append"), [note])
+    call(trace, get_attribute(trace, notes, "append"), [note])

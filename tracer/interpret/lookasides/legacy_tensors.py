@@ -6,19 +6,21 @@ the tensor is whose method `new` is called.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from tracer.interpret.call import call
 from tracer.interpret.policy import LEGACY_TENSORS, lookaside
+from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.attributes import get_attribute
-from tracer.values.base import Item, realise
+from tracer.values.base import realise
 from tracer.values.containers import ListValue, TupleValue
+from tracer.values.item import Item
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.truth import truth
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
 
 CPU = torch.device("cpu")
 
@@ -27,20 +29,20 @@ def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...], 
     items = [realise(trace, arg) for arg in args]
     kind = {"dtype": dtype or torch.get_default_dtype(), "device": device}
     if len(items) == 1 and (isinstance(items[0], (ListValue, TupleValue)) or type(items[0]) is tuple):
-        return trace.tensor_op(torch.tensor, items, kind)
+        return tensor_op(trace, torch.tensor, items, kind)
     if len(items) == 1 and type(items[0]) is torch.Size:
-        return trace.tensor_op(torch.empty, items, kind)
+        return tensor_op(trace, torch.empty, items, kind)
     if all(isinstance(item, (int, torch.SymInt)) and not isinstance(item, bool) for item in items):
-        return trace.tensor_op(torch.empty, [tuple(items) or (0,)], kind)
+        return tensor_op(trace, torch.empty, [tuple(items) or (0,)], kind)
     trace.stop(UNSUPPORTED_CALL, "a tensor class is called with these arguments")
 
 
 @lookaside(torch.autograd.Variable)
 def _variable(trace: Trace, data: Item, requires_grad: Item = False) -> Item:
     """A tensor of the same data, without history."""
-    detached = trace.tensor_op(torch.Tensor.detach, [data])
-    if trace.truth(requires_grad):
-        return trace.call(get_attribute(trace, detached, "requires_grad_"), [True])
+    detached = tensor_op(trace, torch.Tensor.detach, [data])
+    if truth(trace, requires_grad):
+        return call(trace, get_attribute(trace, detached, "requires_grad_"), [True])
     return detached
 
 
@@ -52,7 +54,7 @@ def _register(cls: Any, dtype: torch.dtype | None) -> None:
 def _new(trace: Trace, tensor: Item, *args: Item) -> Item:
     if not isinstance(tensor, TensorValue):
         trace.stop(UNSUPPORTED_CALL, "Tensor.new without a tensor")
-    trace.tensor_touched(tensor)
+    tensor.touch(trace)
     return _construct(trace, tensor.meta.dtype, args, tensor.meta.device)
 
 

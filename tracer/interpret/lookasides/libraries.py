@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 import weakref
-from typing import TYPE_CHECKING
 
 from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import PRINTING, UNSUPPORTED_CALL
-from tracer.values.attributes import get_attribute
-from tracer.values.base import MISSING, Item, realise
+from tracer.values.base import MISSING, realise
+from tracer.values.class_attributes import class_name
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-from tracer.values.slots import class_name
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.truth import truth
 
 LEVELS = {
     logging.Logger.debug: logging.DEBUG,
@@ -48,7 +47,7 @@ def _effective_level(trace: Trace, logger: Item) -> Item:
 def _is_enabled(trace: Trace, logger: Item, level: Item) -> bool:
     """As Logger.isEnabledFor, without its cache."""
     level = realise(trace, level)
-    if trace.truth(get_attribute(trace, logger, "disabled")):
+    if truth(trace, get_attribute(trace, logger, "disabled")):
         return False
     if realise(trace, get_attribute(trace, get_attribute(trace, logger, "manager"), "_disable")) >= level:
         return False

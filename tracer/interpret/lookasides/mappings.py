@@ -5,19 +5,24 @@ from __future__ import annotations
 import operator
 import types
 from collections import OrderedDict, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tracer.interpret.call import call
 from tracer.interpret.construct import dict_init
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.attributes import get_attribute
-from tracer.values.base import MISSING, Item, Value, realise
-from tracer.values.containers import DictValue, make_tuple
-from tracer.values.iterators import VIEW_TYPES, DictView, ItemsIterator
-from tracer.values.slots import builtin_iterator, builtin_length, get_item, is_same, special
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Value, realise
+from tracer.values.class_attributes import special
+from tracer.values.containers import VIEW_TYPES, DictValue, DictView, make_tuple
+from tracer.values.item import Item
+from tracer.values.iterators import ItemsIterator
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.items import get_item
+from tracer.values.protocols.iteration import builtin_iterator, unpack
+from tracer.values.protocols.length import builtin_length
+from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import throw
 
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 
@@ -38,16 +43,16 @@ def _getitem(trace: Trace, mapping: DictValue, key: Item) -> Item:
         return item
     missing = special(trace, mapping, "__missing__")
     if missing is not MISSING:
-        return trace.call(missing, [mapping, key])
-    trace.throw(KeyError, key)
+        return call(trace, missing, [mapping, key])
+    throw(trace, KeyError, key)
 
 
 @lookaside(defaultdict.__missing__)
 def _default(trace: Trace, mapping: DictValue, key: Item) -> Item:
     factory = get_attribute(trace, mapping, "default_factory")
     if factory is None:
-        trace.throw(KeyError, key)
-    item = trace.call(factory, [])
+        throw(trace, KeyError, key)
+    item = call(trace, factory, [])
     mapping.change(trace)[trace.key(key)] = item
     return item
 
@@ -61,7 +66,7 @@ def _setitem(trace: Trace, mapping: DictValue, key: Item, item: Item) -> None:
 def _delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
-        trace.throw(KeyError, key)
+        throw(trace, KeyError, key)
     del mapping.change(trace)[key]
 
 
@@ -90,7 +95,7 @@ def _pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING) -
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
         if default is MISSING:
-            trace.throw(KeyError, key)
+            throw(trace, KeyError, key)
         return default
     return mapping.change(trace).pop(key)
 
@@ -99,7 +104,7 @@ def _pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING) -
 def _popitem(trace: Trace, mapping: DictValue) -> Item:
     items = mapping.change(trace)
     if not items:
-        trace.throw(KeyError, "popitem(): dictionary is empty")
+        throw(trace, KeyError, "popitem(): dictionary is empty")
     return make_tuple(items.popitem())
 
 
@@ -107,8 +112,8 @@ def _popitem(trace: Trace, mapping: DictValue) -> Item:
 def _popitem_ordered(trace: Trace, mapping: DictValue, last: Item = True) -> Item:
     items = mapping.change(trace)
     if not items:
-        trace.throw(KeyError, "dictionary is empty")
-    key = next(reversed(items)) if trace.truth(last) else next(iter(items))
+        throw(trace, KeyError, "dictionary is empty")
+    key = next(reversed(items)) if truth(trace, last) else next(iter(items))
     return make_tuple((key, items.pop(key)))
 
 
@@ -117,11 +122,11 @@ def _move_to_end(trace: Trace, mapping: DictValue, key: Item, last: Item = True)
     key = trace.key(key)
     items = mapping.change(trace)
     if key not in items:
-        trace.throw(KeyError, key)
+        throw(trace, KeyError, key)
     item = items.pop(key)
     rest = dict(items)
     items.clear()
-    items.update({**rest, key: item} if trace.truth(last) else {key: item, **rest})
+    items.update({**rest, key: item} if truth(trace, last) else {key: item, **rest})
 
 
 @lookaside(dict.clear, OrderedDict.clear)
@@ -145,7 +150,7 @@ def _update(trace: Trace, mapping: DictValue, other: Item = (), **kwargs: Item) 
     setter = special(trace, mapping, "__setitem__")
     if type(setter) is types.FunctionType and issubclass(mapping.cls, OrderedDict):
         for key, item in [*pairs, *kwargs.items()]:
-            trace.call(setter, [mapping, key, item])
+            call(trace, setter, [mapping, key, item])
     else:
         items = mapping.change(trace)
         for key, item in pairs:
@@ -158,15 +163,16 @@ def _pairs(trace: Trace, other: Item) -> list[tuple[Item, Item]]:
     if isinstance(other, DictValue):
         return list(other.all(trace).items())
     if special(trace, other, "keys") is not MISSING:
-        keys = trace.unpack(trace.call(get_attribute(trace, other, "keys"), []))
+        keys = unpack(trace, call(trace, get_attribute(trace, other, "keys"), []))
         return [(key, get_item(trace, other, key)) for key in keys]
     pairs: list[tuple[Item, Item]] = []
-    for position, pair in enumerate(trace.unpack(other)):
+    for position, pair in enumerate(unpack(trace, other)):
         if special(trace, pair, "__iter__") is MISSING and special(trace, pair, "__getitem__") is MISSING:
-            trace.throw(TypeError, f"cannot convert dictionary update sequence element #{position} to a sequence")
-        parts = trace.unpack(pair)
+            throw(trace, TypeError, f"cannot convert dictionary update sequence element #{position} to a sequence")
+        parts = unpack(trace, pair)
         if len(parts) != 2:
-            trace.throw(
+            throw(
+                trace,
                 ValueError,
                 f"dictionary update sequence element #{position} has length {len(parts)}; 2 is required",
             )
@@ -200,7 +206,7 @@ def _items(trace: Trace, mapping: DictValue) -> Item:
 
 def _fromkeys(cls: type) -> Any:
     def run(trace: Trace, iterable: Item, value: Item = None) -> Item:
-        return DictValue(cls, dict.fromkeys([trace.key(item) for item in trace.unpack(iterable)], value))
+        return DictValue(cls, dict.fromkeys([trace.key(item) for item in unpack(trace, iterable)], value))
 
     return run
 
@@ -218,10 +224,10 @@ def _reversed(trace: Trace, mapping: DictValue) -> Item:
 def _view_contains(trace: Trace, view: DictView, item: Item) -> bool:
     if view.kind == "keys":
         return view.dictionary.lookup(trace, trace.key(item)) is not MISSING
-    key, wanted = trace.unpack(item)
+    key, wanted = unpack(trace, item)
     found = view.dictionary.lookup(trace, trace.key(key))
     return found is not MISSING and (
-        is_same(trace, found, wanted) or trace.truth(trace.call(operator.eq, [found, wanted]))
+        is_same(trace, found, wanted) or truth(trace, call(trace, operator.eq, [found, wanted]))
     )
 
 
@@ -232,7 +238,7 @@ def _of_proxy(name: str) -> Any:
         if not isinstance(mapping, DictValue):
             trace.stop(UNSUPPORTED_CALL, f"mappingproxy.{name}")
         shown = DictValue(dict, mapping.all(trace))
-        return trace.call(getattr(dict, name), [shown, *args])
+        return call(trace, getattr(dict, name), [shown, *args])
 
     return run
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from inspect import getclosurevars
-from typing import TYPE_CHECKING
 
 import torch
 
+from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, named_lookaside
-from tracer.values.attributes import get_attribute
-from tracer.values.base import MISSING, Item
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING
+from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import get_attribute
 
 Module = torch.nn.Module
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -24,16 +23,16 @@ GLOBAL_HOOKS = tuple(f"_global{name}" for name in HOOKS)
 def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
     """Module.__call__: the hook machinery is interpreted only where hooks are set."""
     if not _has_no_hooks(module):
-        return trace.call(Module._call_impl, [module, *args], kwargs)
+        return call(trace, Module._call_impl, [module, *args], kwargs)
     trace.guard(module.source, "no hooks")
-    return trace.call(get_attribute(trace, module, "forward"), args, kwargs)
+    return call(trace, get_attribute(trace, module, "forward"), args, kwargs)
 
 
 @named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_init")
 def _tagging_init(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
     """Module.__init__ as torch.compile leaves it behind: the original, and a tag that only TorchDynamo reads."""
     original = getclosurevars(Module.__init__).nonlocals["init"]
-    return trace.call(original, [module, *args], kwargs)
+    return call(trace, original, [module, *args], kwargs)
 
 
 def _has_no_hooks(module: Item) -> bool:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import functools
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tracer.interpret.call import call
 from tracer.interpret.construct import allocate
 from tracer.interpret.generators import GeneratorValue, generator_close, generator_send, generator_throw
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
-from tracer.values.attributes import generic_attribute, generic_set_attribute, get_attribute
-from tracer.values.base import MISSING, Item, Value, realise, type_of
+from tracer.values.base import MISSING, Value, realise, type_of
+from tracer.values.class_attributes import class_attribute, class_name
 from tracer.values.functions import BoundMethod, FunctionValue
+from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.objects import ObjectValue, PartialValue
-from tracer.values.slots import class_name, is_same
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.attributes import generic_attribute, generic_set_attribute, get_attribute
+from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import throw
 
 
 @lookaside(types.ModuleType.__getattribute__)
@@ -33,7 +35,7 @@ def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
         trace.stop(UNSUPPORTED_CALL, f"object.__getattribute__ of a {class_name(item)}")
     found = generic_attribute(trace, item, name)
     if found is MISSING:
-        trace.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+        throw(trace, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
     return found
 
 
@@ -53,10 +55,10 @@ def _delattr(trace: Trace, item: Item, name: Item) -> None:
 @lookaside(object.__new__)
 def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
     if (args or kwargs) and isinstance(cls, type):
-        if trace.class_attribute(cls, "__new__") is not object.__dict__["__new__"]:
-            trace.throw(TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
-        if trace.class_attribute(cls, "__init__") is object.__init__:
-            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
+        if class_attribute(trace, cls, "__new__") is not object.__dict__["__new__"]:
+            throw(trace, TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
+        if class_attribute(trace, cls, "__init__") is object.__init__:
+            throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
     return allocate(trace, cls, object.__new__, args, kwargs)
 
 
@@ -64,10 +66,10 @@ def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
 def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
     if args or kwargs:
         cls = type_of(trace, item)
-        if trace.class_attribute(cls, "__init__") is not object.__init__:
-            trace.throw(TypeError, "object.__init__() takes exactly one argument (the instance to initialize)")
-        if trace.class_attribute(cls, "__new__") is object.__dict__["__new__"]:
-            trace.throw(TypeError, f"{cls.__name__}() takes no arguments")
+        if class_attribute(trace, cls, "__init__") is not object.__init__:
+            throw(trace, TypeError, "object.__init__() takes exactly one argument (the instance to initialize)")
+        if class_attribute(trace, cls, "__new__") is object.__dict__["__new__"]:
+            throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
 
 
 @lookaside(types.SimpleNamespace.__init__)
@@ -88,8 +90,8 @@ def _eq(trace: Trace, left: Item, right: Item) -> Item:
 
 @lookaside(object.__ne__)
 def _ne(trace: Trace, left: Item, right: Item) -> Item:
-    equal = trace.call(trace.class_attribute(type_of(trace, left), "__eq__"), [left, right])
-    return equal if equal is NotImplemented else not trace.truth(equal)
+    equal = call(trace, class_attribute(trace, type_of(trace, left), "__eq__"), [left, right])
+    return equal if equal is NotImplemented else not truth(trace, equal)
 
 
 for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
@@ -117,7 +119,7 @@ def _generator_next(trace: Trace, generator: GeneratorValue) -> Item:
 def _iterator_next(trace: Trace, iterator: Item) -> Item:
     item = next_item(trace, iterator)
     if item is END:
-        trace.throw(StopIteration)
+        throw(trace, StopIteration)
     return item
 
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tracer.interpret.call import call
 from tracer.interpret.construct import list_init
 from tracer.interpret.policy import lookaside
-from tracer.values.base import MISSING, Item, Value, realise
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Value, realise
+from tracer.values.class_attributes import class_name, special
 from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
-from tracer.values.context import Raised
+from tracer.values.host import host
+from tracer.values.item import Item
 from tracer.values.iterators import ReversedIterator
-from tracer.values.slots import (
-    builtin_iterator,
-    builtin_length,
-    class_name,
-    index_of,
-    sequence_item,
-    special,
-    subscript,
-)
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.protocols.items import sequence_item, subscript
+from tracer.values.protocols.iteration import builtin_iterator, unpack
+from tracer.values.protocols.length import builtin_length, index_of
+from tracer.values.raising import Raised, throw
 
 lookaside(list.__init__, deque.__init__)(list_init)
 lookaside(list.__len__, tuple.__len__, deque.__len__)(
@@ -68,7 +64,7 @@ def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
 
 @lookaside(list.extend, deque.extend)
 def _extend(trace: Trace, sequence: ListValue, iterable: Item) -> None:
-    for item in trace.unpack(iterable):
+    for item in unpack(trace, iterable):
         _append(trace, sequence, item)
 
 
@@ -80,14 +76,14 @@ def _iadd(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
 
 @lookaside(deque.extendleft)
 def _extendleft(trace: Trace, sequence: ListValue, iterable: Item) -> None:
-    for item in trace.unpack(iterable):
+    for item in unpack(trace, iterable):
         _appendleft(trace, sequence, item)
 
 
 @lookaside(list.insert, deque.insert, lazy=True)
 def _insert(trace: Trace, sequence: ListValue, index: Item, item: Item) -> None:
     if sequence.maxlen is not None and builtin_length(trace, sequence) >= sequence.maxlen:
-        trace.throw(IndexError, "deque already at its maximum size")
+        throw(trace, IndexError, "deque already at its maximum size")
     sequence.change(trace).insert(index_of(trace, index), item)
 
 
@@ -96,20 +92,20 @@ def _pop(trace: Trace, sequence: ListValue, index: Item = -1) -> Item:
     position = index_of(trace, index)
     size = builtin_length(trace, sequence)
     if not size:
-        trace.throw(IndexError, "pop from empty list")
+        throw(trace, IndexError, "pop from empty list")
     if not -size <= position < size:
-        trace.throw(IndexError, "pop index out of range")
+        throw(trace, IndexError, "pop index out of range")
     return sequence.change(trace).pop(position)
 
 
 @lookaside(deque.pop)
 def _deque_pop(trace: Trace, sequence: ListValue) -> Item:
-    return trace.host(_take, sequence.change(trace), -1)
+    return host(trace, _take, sequence.change(trace), -1)
 
 
 @lookaside(deque.popleft)
 def _popleft(trace: Trace, sequence: ListValue) -> Item:
-    return trace.host(_take, sequence.change(trace), 0)
+    return host(trace, _take, sequence.change(trace), 0)
 
 
 def _take(items: list[Item], position: int) -> Item:
@@ -150,14 +146,16 @@ def _setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
     if isinstance(key, slice):
         if special(trace, item, "__iter__") is MISSING and special(trace, item, "__getitem__") is MISSING:
             plain = key.step in (None, 1)
-            trace.throw(TypeError, "can only assign an iterable" if plain else "must assign iterable to extended slice")
-        assigned = trace.unpack(item)
-        trace.host(operator.setitem, sequence.change(trace), key, assigned)
+            throw(
+                trace, TypeError, "can only assign an iterable" if plain else "must assign iterable to extended slice"
+            )
+        assigned = unpack(trace, item)
+        host(trace, operator.setitem, sequence.change(trace), key, assigned)
         return
     items = sequence.change(trace)
     if not -len(items) <= key < len(items):
-        trace.throw(
-            IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        throw(
+            trace, IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
         )
     else:
         items[key] = item
@@ -168,10 +166,10 @@ def _delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
     key = subscript(trace, sequence, key)
     size = builtin_length(trace, sequence)
     if not isinstance(key, slice) and not -size <= key < size:
-        trace.throw(
-            IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        throw(
+            trace, IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
         )
-    trace.host(operator.delitem, sequence.change(trace), key)
+    host(trace, operator.delitem, sequence.change(trace), key)
 
 
 @lookaside(list.__add__, tuple.__add__, deque.__add__)
@@ -180,28 +178,28 @@ def _add(trace: Trace, left: Item, right: Item) -> Item:
     kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
     if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
         return NotImplemented
-    items = [*left.all(trace), *trace.unpack(right)]
+    items = [*left.all(trace), *unpack(trace, right)]
     return make_tuple(items) if kind is tuple else ListValue(kind, items)
 
 
 @lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
 def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
     opened = _opened(trace, sequence)
-    items = trace.host(operator.mul, opened.all(trace), _count(trace, count))
+    items = host(trace, operator.mul, opened.all(trace), _count(trace, count))
     return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
 
 
 def _count(trace: Trace, count: Item) -> int:
     """How often a sequence is repeated."""
     if special(trace, count, "__index__") is MISSING:
-        trace.throw(TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
+        throw(trace, TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
     return index_of(trace, count)
 
 
 @lookaside(list.__imul__)
 def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
     times = _count(trace, count)
-    trace.host(operator.imul, sequence.change(trace), times)
+    host(trace, operator.imul, sequence.change(trace), times)
     return sequence
 
 
@@ -212,13 +210,13 @@ def _reversed(trace: Trace, sequence: ListValue) -> Item:
 
 @lookaside(tuple.__new__)
 def _new_tuple(trace: Trace, cls: Any, iterable: Item = ()) -> Item:
-    items = trace.unpack(iterable)
+    items = unpack(trace, iterable)
     return make_tuple(items) if cls is tuple else TupleValue(cls, items)
 
 
 @lookaside(tuple.__hash__)
 def _hash(trace: Trace, sequence: Item) -> Item:
-    return trace.host(hash, trace.key(sequence))
+    return host(trace, hash, trace.key(sequence))
 
 
 @lookaside(list.sort)
@@ -228,11 +226,11 @@ def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item 
     copied = list(payload)
     payload.clear()
     try:
-        made = trace.call(sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
+        made = call(trace, sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
     except Raised:
         payload[:] = copied
         raise
     modified = bool(payload)
     payload[:] = made.items
     if modified:
-        trace.throw(ValueError, "list modified during sort")
+        throw(trace, ValueError, "list modified during sort")

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracer.interpret.construct import elements, set_init
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.base import Item, Value, realise
-from tracer.values.containers import SetValue
-from tracer.values.iterators import VIEW_TYPES
-from tracer.values.slots import builtin_iterator, builtin_length, iterate
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.base import Value, realise
+from tracer.values.containers import VIEW_TYPES, SetValue
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import builtin_iterator, iterate
+from tracer.values.protocols.length import builtin_length
+from tracer.values.raising import throw
 
 KEYS, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["items"]
 
@@ -56,7 +57,7 @@ def _element(trace: Trace, item: Item) -> Item:
 
 @lookaside(set.__contains__, frozenset.__contains__)
 def _contains(trace: Trace, target: Item, item: Item) -> bool:
-    return trace.host(operator.contains, elements(trace, target), _element(trace, item))
+    return host(trace, operator.contains, elements(trace, target), _element(trace, item))
 
 
 @lookaside(set.copy)
@@ -103,13 +104,13 @@ def _operator(function: Callable[..., Any], views: bool) -> Callable[..., Item]:
         right = realise(trace, right)
         if not views and not _is_set_like(right):
             return NotImplemented
-        return made(trace.host(function, elements(trace, left), elements(trace, right)))
+        return made(host(trace, function, elements(trace, left), elements(trace, right)))
 
     return run
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Item]:
-    return lambda trace, right, left: made(trace.host(function, elements(trace, left), elements(trace, right)))
+    return lambda trace, right, left: made(host(trace, function, elements(trace, left), elements(trace, right)))
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -130,7 +131,7 @@ def _comparison(function: Callable[..., bool]) -> Callable[..., Item]:
         right = realise(trace, right)
         if not _is_set_like(right):
             return NotImplemented
-        return trace.host(function, elements(trace, left), elements(trace, right))
+        return host(trace, function, elements(trace, left), elements(trace, right))
 
     return run
 
@@ -158,7 +159,7 @@ def _discard(trace: Trace, target: SetValue, item: Item) -> None:
 def _remove(trace: Trace, target: SetValue, item: Item) -> None:
     key = _element(trace, item)
     if key not in target.all(trace):
-        trace.throw(KeyError, item)
+        throw(trace, KeyError, item)
     target.change(trace).remove(key)
 
 
@@ -172,7 +173,7 @@ def _pop(trace: Trace, target: SetValue) -> Item:
     """Which one it takes depends on what was taken before."""
     if not target.born and len(target.all(trace)) > 1:
         trace.stop(UNSUPPORTED_CALL, "set.pop of a set from outside")
-    return trace.host(set.pop, target.change(trace))
+    return host(trace, set.pop, target.change(trace))
 
 
 def _update(name: str) -> Callable[..., None]:
@@ -193,7 +194,7 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
         if not issubclass(other.cls if isinstance(other, Value) else type(other), (set, frozenset)):
             return NotImplemented
         payload = target.change(trace)
-        trace.host(function, payload, elements(trace, other))
+        host(trace, function, payload, elements(trace, other))
         return target
 
     return run

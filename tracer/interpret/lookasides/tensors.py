@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.base import Item
+from tracer.values.item import Item
 from tracer.values.tensors import TensorValue
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
 
 
 @lookaside(torch.Tensor.storage_offset)
@@ -22,6 +20,6 @@ def _storage_offset(trace: Trace, tensor: Item) -> Item:
         trace.stop(UNSUPPORTED_CALL, "Tensor.storage_offset without a tensor")
     base: Any = tensor.base
     if base.source is not None:
-        trace.tensor_touched(base)
+        base.touch(trace)
         trace.guard(base.source.child("storage offset", None), "equal", base.object.storage_offset())
     return tensor.meta.storage_offset

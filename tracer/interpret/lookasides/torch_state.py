@@ -5,19 +5,20 @@ A setter becomes a node, so that what runs after it (in the graph or behind a br
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from passes.operators.modes import enter_inference, leave_inference
 from tracer.guards.source import constant
+from tracer.interpret.call import call
 from tracer.interpret.policy import SETTINGS, lookaside, named_lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
-from tracer.values.attributes import get_attribute
-from tracer.values.base import Item, Value, realise
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.base import Value, realise
+from tracer.values.item import Item
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.truth import truth
 
 ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
     (True, (torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling)),
@@ -44,7 +45,7 @@ named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
 
 SIZE_QUESTIONS = ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
 for _name in SIZE_QUESTIONS:
-    named_lookaside("torch.fx.experimental.symbolic_shapes", _name)(lambda trace, fact, *rest: trace.truth(fact))
+    named_lookaside("torch.fx.experimental.symbolic_shapes", _name)(lambda trace, fact, *rest: truth(trace, fact))
 named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda trace, size: False)
 
 
@@ -82,8 +83,8 @@ def _choose_kernel(name: str) -> Any:
     getter, setter = getattr(torch._C, f"_get_{name}_sdp_enabled"), getattr(torch._C, f"_set_sdp_use_{name}")
 
     def choose(trace: Trace, enabled: Item) -> None:
-        enabled = trace.truth(enabled)
-        if enabled == trace.call(getter, []):
+        enabled = truth(trace, enabled)
+        if enabled == call(trace, getter, []):
             return
         if KERNELS[name]:
             trace.stop(GLOBAL_STATE, f"the {name} attention kernel is chosen")
@@ -112,7 +113,7 @@ def _is_inference(trace: Trace) -> bool:
 
 @lookaside(torch._C._set_grad_enabled)
 def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
-    enabled = trace.truth(enabled)
+    enabled = truth(trace, enabled)
     if trace.modes.grad != enabled:
         trace.modes = trace.modes._replace(grad=enabled)
         trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
@@ -125,14 +126,14 @@ class InferenceGuard(Value):
 
     def __init__(self, trace: Trace, enabled: bool) -> None:
         super().__init__(torch._C._InferenceMode)
-        self.birth = trace.birth()
+        self.birth = trace.step
         self.enabled = enabled
         self.before = trace.modes
 
 
 @lookaside(torch._C._InferenceMode)
 def _inference_guard(trace: Trace, enabled: Item) -> Item:
-    return InferenceGuard(trace, trace.truth(enabled))
+    return InferenceGuard(trace, truth(trace, enabled))
 
 
 @lookaside(torch._C._InferenceMode.__enter__.__func__)  # type: ignore[attr-defined]
@@ -184,7 +185,7 @@ def _is_cache_enabled(trace: Trace) -> bool:
 
 @lookaside(torch.set_autocast_enabled)
 def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
-    device, enabled = realise(trace, device), trace.truth(enabled)
+    device, enabled = realise(trace, device), truth(trace, enabled)
     if device == "cpu":
         trace.modes = trace.modes._replace(autocast=enabled)
     elif enabled:
@@ -202,7 +203,9 @@ def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
 
 @lookaside(torch.set_autocast_cache_enabled)
 def _set_cache_enabled(trace: Trace, enabled: Item) -> None:
-    trace.graph.call(torch.set_autocast_cache_enabled, (trace.truth(enabled),), None, None, trace.location, writes=True)
+    trace.graph.call(
+        torch.set_autocast_cache_enabled, (truth(trace, enabled),), None, None, trace.location, writes=True
+    )
 
 
 @lookaside(torch.autocast_increment_nesting)

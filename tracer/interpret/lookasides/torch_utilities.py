@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch.autograd.profiler import record_function
 from torch.utils import checkpoint
 
+from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
 from tracer.reasons import SKIPPED_FUNCTION
-from tracer.values.base import Item
-
-if TYPE_CHECKING:
-    from tracer.interpret.trace import Trace
+from tracer.values.item import Item
 
 CHECKPOINT_CHOICES = frozenset({"use_reentrant", "preserve_rng_state", "determinism_check", "early_stop", "debug"})
 """Keywords that say how a checkpointed function is run again in backward."""
@@ -33,4 +30,4 @@ def _checkpoint(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> It
     """Where no gradients are recorded a checkpointed function is called, and that is all."""
     if trace.modes.grad or "context_fn" in kwargs:
         trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint")
-    return trace.call(function, args, {name: item for name, item in kwargs.items() if name not in CHECKPOINT_CHOICES})
+    return call(trace, function, args, {name: item for name, item in kwargs.items() if name not in CHECKPOINT_CHOICES})

@@ -13,27 +13,35 @@ import threading
 import types
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
-from tracer.values.base import MISSING, UNREAD, Item, Lazy, Value
+from tracer.values.base import HOST_OBJECTS, MISSING, UNREAD, Lazy, Value
+from tracer.values.class_attributes import (
+    METHOD_DESCRIPTORS,
+    SLOT_DESCRIPTORS,
+    class_attribute,
+    is_builtin,
+    is_builtin_class,
+    kind_of,
+    own_class_attribute,
+)
 from tracer.values.containers import DictValue, TupleValue, make_tuple
-from tracer.values.context import Raised
+from tracer.values.context import Context
 from tracer.values.exceptions import read_field, write_field
-from tracer.values.function_attributes import FUNCTION_FIELDS, function_attribute
+from tracer.values.from_host import from_host
 from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.host import born_exception, host
+from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
+from tracer.values.raising import Raised, throw
 from tracer.values.tensors import TensorValue
 
-if TYPE_CHECKING:
-    from tracer.values.context import Context
-
-METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
-SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 """How pybind11 keeps a C++ method in its class."""
 
@@ -44,8 +52,6 @@ MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
 # torch.ops and torch.ops.aten: their __getattr__ looks a registered operator up, and keeps it.
 OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
-HEAP_TYPE = 1 << 9
-"""Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
 
 
 def get_attribute(context: Context, item: Item, name: str) -> Item:
@@ -63,17 +69,17 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
     else:
         found = _other_attribute(context, item, name)
     if found is MISSING:
-        context.throw(AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'", name=name, obj=item)
+        throw(context, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'", name=name, obj=item)
     return found
 
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
-    if context.reads_on_host(value):
-        return context.host_attribute(value, name)
+    if value.object is not MISSING and isinstance(value.object, HOST_OBJECTS):
+        return from_host(context, host(context, getattr, value.object, name))
     if issubclass(value.cls, ELSEWHERE):
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
-    hook = context.class_attribute(value.cls, "__getattribute__")
+    hook = class_attribute(context, value.cls, "__getattribute__")
     if type(hook) is types.FunctionType:
         return _hooked_attribute(context, value, name, hook)
     found = generic_attribute(context, value, name)
@@ -83,11 +89,11 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Item) -> Item:
     """By the class's `__getattribute__`, then its `__getattr__`."""
     try:
-        return context.call(hook, [value, name])
+        return context.machine.call(context, hook, [value, name])
     except Raised as raised:
         if (
             not issubclass(raised.value.cls, AttributeError)
-            or context.class_attribute(value.cls, "__getattr__") is MISSING
+            or class_attribute(context, value.cls, "__getattr__") is MISSING
         ):
             raise
     return _missing_attribute(context, value, name)
@@ -95,7 +101,7 @@ def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Ite
 
 def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """What the class's `__getattr__` answers."""
-    hook = context.class_attribute(value.cls, "__getattr__")
+    hook = class_attribute(context, value.cls, "__getattr__")
     if hook is MISSING:
         return MISSING
     if hook is MODULE_GETATTR:
@@ -106,18 +112,18 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
                 if found is not MISSING:
                     return found.realise(context) if type(found) is Lazy else found
         return MISSING
-    return context.call(hook, [value, name])
+    return context.machine.call(context, hook, [value, name])
 
 
 def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """object.__getattribute__: MISSING when there is no such attribute."""
     cls = value.cls
-    found = context.class_attribute(cls, name)
+    found = class_attribute(context, cls, name)
     if found is MISSING:
         return instance_attribute(context, value, name)
     if isinstance(value, TensorValue):
         own = value.attributes.get(name, MISSING)
-        return own if own is not MISSING else context.tensor_attribute(value, name, found)
+        return own if own is not MISSING else value.get(context, name, found)
     kind = type(found)
     if kind is not types.FunctionType and _is_data_descriptor(context, found):
         return bind(context, found, value, cls, name)
@@ -156,11 +162,6 @@ def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     return item
 
 
-def kind_of(found: Any) -> type:
-    """The class of a class attribute: a raw descriptor, or one made in the trace."""
-    return found.cls if isinstance(found, Value) else type(found)
-
-
 def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
     """What the class attribute `found` gives when looked up on `value` (None: on the class itself).
 
@@ -173,8 +174,8 @@ def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder
         if value is None:
             return found
         if found.fget is None:
-            context.throw(AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
-        return context.call(found.fget, [value])
+            throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
+        return context.machine.call(context, found.fget, [value])
     if kind is staticmethod:
         return found.__func__
     if kind is classmethod:
@@ -189,9 +190,15 @@ def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder
         return found if value is None else BoundMethod(found, value)
     if kind is functools.cached_property:
         return found if value is None else _cached_property(context, found, value)
-    getter = context.class_attribute(kind, "__get__")
+    getter = class_attribute(context, kind, "__get__")
     wrapped = found if isinstance(found, Value) else _plain_class_attribute(context, found, holder or cls, name)
-    return wrapped if getter is MISSING else context.call(getter, [wrapped, value, cls])
+    return wrapped if getter is MISSING else context.machine.call(context, getter, [wrapped, value, cls])
+
+
+def special_method(context: Context, item: Item, cls: type, name: str) -> Item:
+    """`cls.name` bound to its instance `item`; None when there is none."""
+    stored = class_attribute(context, cls, name)
+    return None if stored is MISSING else bind(context, stored, item, cls, name)
 
 
 def _plain_class_attribute(context: Context, found: Item, cls: type, name: str) -> Item:
@@ -202,7 +209,7 @@ def _plain_class_attribute(context: Context, found: Item, cls: type, name: str) 
 
 def _cached_property(context: Context, found: Any, value: ObjectValue) -> Item:
     """functools.cached_property without its lock: one capture runs at a time."""
-    item = context.call(found.func, [value])
+    item = context.machine.call(context, found.func, [value])
     value.write(context, found.attrname, item)
     return item
 
@@ -239,16 +246,6 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         if item is not UNREAD:
             return item
     context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
-
-
-def is_builtin(descriptor: Any) -> bool:
-    """Whether a C-level descriptor belongs to a class written in C, and is no slot of the program's own."""
-    return is_builtin_class(descriptor.__objclass__)
-
-
-def is_builtin_class(cls: type) -> bool:
-    """Whether a class is written in C, so that nothing can change it."""
-    return not cls.__flags__ & HEAP_TYPE
 
 
 def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
@@ -334,10 +331,10 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
     mro = value.owner.__mro__
     for cls in mro[mro.index(value.start) + 1 :]:
         if name in cls.__dict__:
-            found = context.own_class_attribute(cls, name)
+            found = own_class_attribute(context, cls, name)
             instance = value.instance
             return bind(context, found, None if instance is value.owner else instance, value.owner, name, cls)
-    context.throw(AttributeError, f"'super' object has no attribute '{name}'", name=name, obj=value)
+    throw(context, AttributeError, f"'super' object has no attribute '{name}'", name=name, obj=value)
 
 
 def _method_attribute(context: Context, value: BoundMethod, name: str) -> Item:
@@ -350,9 +347,9 @@ def _other_attribute(context: Context, value: Value, name: str) -> Item:
     if isinstance(value, CellValue) and name == "cell_contents":
         content = value.read(context)
         if content is MISSING:
-            context.throw(ValueError, "Cell is empty")
+            throw(context, ValueError, "Cell is empty")
         return content
-    found = context.class_attribute(value.cls, name)
+    found = class_attribute(context, value.cls, name)
     return MISSING if found is MISSING else bind(context, found, value, value.cls, name)
 
 
@@ -366,7 +363,7 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
             what = f"type object '{obj.__name__}'" if isinstance(obj, type) else f"'{type(obj).__name__}' object"
             if isinstance(obj, types.ModuleType):
                 what = f"module '{obj.__name__}'"
-            context.throw(AttributeError, f"{what} has no attribute '{name}'", name=name, obj=obj)
+            throw(context, AttributeError, f"{what} has no attribute '{name}'", name=name, obj=obj)
         if item is not MISSING:
             return item
     if isinstance(obj, type):
@@ -385,19 +382,19 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
 def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
     """Of a constant, or of a C-level object known by identity: nothing in it can change."""
     if type(obj).__module__ not in ("builtins", "torch") and not isinstance(obj, (tuple, torch.SymInt, torch.SymFloat)):
-        found = context.class_attribute(type(obj), name)
+        found = class_attribute(context, type(obj), name)
         if type(found) in (types.FunctionType, property):
             return bind(context, found, obj, type(obj), name)
-    read = context.host(getattr, obj, name)
-    return context.settle(read, constant(obj), name)
+    read = host(context, getattr, obj, name)
+    return from_host(context, read)
 
 
 def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:
     """Of a module object whose class has properties or a `__getattr__` of its own, such as torch._VF."""
-    found = context.class_attribute(type(obj), name)
+    found = class_attribute(context, type(obj), name)
     if found is not MISSING and hasattr(type(found), "__set__"):
         return bind(context, found, obj, type(obj), name)
-    hook = context.class_attribute(type(obj), "__getattr__")
+    hook = class_attribute(context, type(obj), "__getattr__")
     if isinstance(obj, OPERATOR_NAMESPACES):
         hasattr(obj, name)  # what is found is in the dictionary from now on
         return _read(context, obj, name, constant(obj))
@@ -406,7 +403,7 @@ def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:
             return bind(context, found, obj, type(obj), name)
         if type(hook) is types.FunctionType:
             context.guard(constant(obj).child("dict"), "absent", name)
-            return context.call(hook, [obj, name])
+            return context.machine.call(context, hook, [obj, name])
     return _read(context, obj, name, constant(obj))
 
 
@@ -421,48 +418,48 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
         read = getattr(obj, name)
     except AttributeError as error:
         context.guard(source.child("dict"), "absent", name)
-        raise Raised(context.born_exception(error)) from None
+        raise Raised(born_exception(context, error)) from None
     if isinstance(read, types.MethodWrapperType):
         return BoundMethod(getattr(type(obj), name), obj)
     return context.wrap(read, source.child("getattr", name))
 
 
 def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
-    found = context.class_attribute(type(obj), name)
+    found = class_attribute(context, type(obj), name)
     if type(found) in (types.FunctionType, classmethod, staticmethod):
         return bind(context, found, obj, type(obj), name)
     if type(found) is property:
         return bind(context, found, obj, type(obj), name)
-    return context.settle(context.host(getattr, obj, name), constant(obj), name)
+    return from_host(context, host(context, getattr, obj, name))
 
 
 def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
     meta = type(cls)
-    meta_found = context.class_attribute(meta, name)
+    meta_found = class_attribute(context, meta, name)
     if (
         meta_found is not MISSING
         and type(meta_found) is not types.FunctionType
         and _is_data_descriptor(context, meta_found)
     ):
         if type(meta_found) is property:
-            return context.call(meta_found.fget, [cls])
+            return context.machine.call(context, meta_found.fget, [cls])
         if name == "__class__":
             return meta
-        return context.wrap(context.host(getattr, cls, name), constant(cls).child("getattr", name))
-    found = context.class_attribute(cls, name)
+        return context.wrap(host(context, getattr, cls, name), constant(cls).child("getattr", name))
+    found = class_attribute(context, cls, name)
     if found is not MISSING:
         if issubclass(meta, enum.EnumMeta) and isinstance(getattr(cls, name), cls):
             return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
         return bind(context, found, None, cls, name)
     if meta_found is not MISSING:
         return bind(context, meta_found, cls, meta, name)
-    hook = context.class_attribute(meta, "__getattr__")
+    hook = class_attribute(context, meta, "__getattr__")
     if hook is not MISSING and type(hook) is types.FunctionType and not issubclass(meta, enum.EnumMeta):
-        return context.call(hook, [cls, name])
+        return context.machine.call(context, hook, [cls, name])
     if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
         return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
     text = name if issubclass(meta, enum.EnumMeta) else f"type object '{cls.__name__}' has no attribute '{name}'"
-    context.throw(AttributeError, text, name=name, obj=cls)
+    throw(context, AttributeError, text, name=name, obj=cls)
 
 
 # Writing ---------------------------------------------------------------------------------------------
@@ -474,9 +471,9 @@ def set_attribute(context: Context, target: Item, name: str, item: Item) -> None
     if not isinstance(target, Value):
         _set_raw_attribute(context, target, name, item)
         return
-    hook = context.class_attribute(target.cls, "__delattr__" if item is MISSING else "__setattr__")
+    hook = class_attribute(context, target.cls, "__delattr__" if item is MISSING else "__setattr__")
     if type(hook) is types.FunctionType:
-        context.call(hook, [target, name] if item is MISSING else [target, name, item])
+        context.machine.call(context, hook, [target, name] if item is MISSING else [target, name, item])
     else:
         generic_set_attribute(context, target, name, item)
 
@@ -493,39 +490,39 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         return
     if not isinstance(target, ObjectValue):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
-    found: Any = context.class_attribute(target.cls, name)
+    found: Any = class_attribute(context, target.cls, name)
     if found is not MISSING:
         kind = kind_of(found)
         if kind is property:
             accessor = found.fdel if item is MISSING else found.fset
             if accessor is None:
                 verb = "deleter" if item is MISSING else "setter"
-                context.throw(AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
-            context.call(accessor, [target] if item is MISSING else [target, item])
+                throw(context, AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
+            context.machine.call(context, accessor, [target] if item is MISSING else [target, item])
             return
         if kind in SLOT_DESCRIPTORS:
             _set_slot(context, target, name, item, found)
             return
-        setter = context.class_attribute(kind, "__delete__" if item is MISSING else "__set__")
+        setter = class_attribute(context, kind, "__delete__" if item is MISSING else "__set__")
         if setter is not MISSING:
             wrapped = _plain_class_attribute(context, found, target.cls, name)
-            context.call(setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
+            context.machine.call(context, setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
             return
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
     if item is MISSING and instance_attribute(context, target, name) is MISSING:
-        context.throw(AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
+        throw(context, AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
     target.write(context, name, item)
 
 
 def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, found: Any) -> None:
     if isinstance(target, TensorValue):
-        context.set_tensor_attribute(target, name, item)
+        target.set(context, name, item)
     elif isinstance(target, ExceptionValue) and is_builtin(found):
         write_field(context, target, name, item)
     elif type(found) is types.MemberDescriptorType and not is_builtin(found):
         if item is MISSING and _slot_attribute(context, target, name, found) is MISSING:
-            context.throw(AttributeError, name)
+            throw(context, AttributeError, name)
         target.write_field(context, name, item)
     elif name == "default_factory":
         target.write_field(context, name, item)
@@ -534,14 +531,14 @@ def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, foun
 
 
 def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
-    hook = context.class_attribute(type(target), "__delattr__" if item is MISSING else "__setattr__")
+    hook = class_attribute(context, type(target), "__delattr__" if item is MISSING else "__setattr__")
     if type(hook) is types.FunctionType:
-        context.call(hook, [target, name] if item is MISSING else [target, name, item])
+        context.machine.call(context, hook, [target, name] if item is MISSING else [target, name, item])
     elif isinstance(target, type) and is_builtin_class(target):
-        context.throw(TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
+        throw(context, TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
         _refuse_attribute(context, target, type(target), name)
-    elif name.startswith("__") or context.class_attribute(type(target), name) is not MISSING:
+    elif name.startswith("__") or class_attribute(context, type(target), name) is not MISSING:
         context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
     else:
         _set_in_namespace(context, target, name, item)
@@ -556,15 +553,15 @@ def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> N
             what = (
                 f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
             )
-            context.throw(AttributeError, f"{what} has no attribute '{name}'")
+            throw(context, AttributeError, f"{what} has no attribute '{name}'")
         if written is MISSING:
             get_attribute(context, target, name)
     context.effects.write(holder, name, DELETED if item is MISSING else item)
-    context.forget_class(target)
+    context.class_attributes.clear()
 
 
 def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> NoReturn:
     """Objects of `cls` have no dictionary to put `name` into."""
-    if context.class_attribute(cls, name) is not MISSING:
-        context.throw(AttributeError, f"'{cls.__name__}' object attribute '{name}' is read-only")
-    context.throw(AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")
+    if class_attribute(context, cls, name) is not MISSING:
+        throw(context, AttributeError, f"'{cls.__name__}' object attribute '{name}' is read-only")
+    throw(context, AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")

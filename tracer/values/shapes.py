@@ -6,24 +6,25 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from passes.meta import TensorMeta
 from tracer.guards.checks import Expression
 from tracer.guards.source import Source
 
 if TYPE_CHECKING:
     import sympy
 
-    from passes.meta import TensorMeta
-    from tracer.interpret.trace import Trace
-    from tracer.values.tensors import TensorValue
 
-SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 ATTRIBUTE_CHANGES = 2
 """Times that an int attribute must have changed before it is a symbol: most are settings, a few are counters."""
+
+
+AddGuard = Callable[[Source | None, str, object], None]
+"""`Trace.guard`: takes a source, a check, and what the check expects."""
 
 
 class History:
@@ -65,7 +66,7 @@ class Shapes:
         self.sources: dict[Any, Source] = {}
         self.nodes: dict[Any, torch.fx.Node] = {}
 
-    def integer(self, trace: Trace, value: int, source: Source) -> torch.SymInt | None:
+    def integer(self, guard: AddGuard, value: int, source: Source) -> torch.SymInt | None:
         """A symbol for an int from outside when it is known to vary, else None."""
         if self.dynamic is False:
             return None
@@ -75,29 +76,28 @@ class Shapes:
             return None
         if abs(value) >= 1 << 62:
             return None
-        trace.guard(source, "type", int)
+        guard(source, "type", int)
         return self._symbol(value, source, size=False)
 
-    def symbolise(self, trace: Trace, value: TensorValue) -> tuple[int, ...]:
-        """Give an input's varying dimensions symbols; the dimensions that the tensor guard leaves out."""
-        real: Any = value.object
-        source = value.source
-        assert source is not None
+    def symbolise(
+        self, guard: AddGuard, source: Source, real: torch.Tensor, meta: TensorMeta
+    ) -> tuple[TensorMeta, tuple[int, ...]]:
+        """An input's meta with symbols for the dimensions that vary, and those dimensions: its guard omits them."""
         if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
-            return ()
+            return meta, ()
         changed = self.history.changed_dimensions(source.text, tuple(real.shape))
         dimensions = set(range(real.dim())) if self.dynamic else changed
         varying = tuple(d for d in sorted(dimensions) if real.shape[d] > 1)
         if not varying:
-            return ()
+            return meta, ()
         shape = [
             self._symbol(size, source.child("size", d), size=True) if d in varying else size
             for d, size in enumerate(real.shape)
         ]
-        value.meta = value.meta.replace(shape=tuple(shape), stride=self._strides(trace, value.meta, shape, source))
-        return varying
+        stride = self._strides(guard, meta, shape, source)
+        return meta.replace(shape=tuple(shape), stride=stride), varying
 
-    def _strides(self, trace: Trace, meta: TensorMeta, shape: list[Any], source: Source) -> tuple[Any, ...]:
+    def _strides(self, guard: AddGuard, meta: TensorMeta, shape: list[Any], source: Source) -> tuple[Any, ...]:
         """Strides that are the product of the sizes inside them are symbolic too; each is guarded to be so."""
         assert meta.stride is not None
         strides: list[Any] = list(meta.stride)
@@ -107,7 +107,7 @@ class Shapes:
             if strides[d] == expected_hint and isinstance(expected, torch.SymInt):
                 strides[d] = expected
                 stride_symbol = source.child("stride", d)
-                self._guard(trace, expected.node.expr, stride_symbol)
+                self._guard(guard, expected.node.expr, stride_symbol)
             if meta.stride[d] == expected_hint:
                 expected = expected * shape[d]
                 expected_hint = expected_hint * meta.shape[d]
@@ -127,7 +127,7 @@ class Shapes:
 
     # Guards --------------------------------------------------------------------------------------
 
-    def finish(self, trace: Trace) -> None:
+    def finish(self, guard: AddGuard) -> None:
         """Add what the algebra assumed as guards. Raises NotExpressible."""
         if self.environment is None:
             return
@@ -135,11 +135,11 @@ class Shapes:
 
         for symbol, source in self.sources.items():
             if source.accessor == "size":
-                self._guard(trace, sympy.Ge(symbol, 2, evaluate=False))
-        for guard in self.environment.guards:
-            self._guard(trace, guard.expr)
+                self._guard(guard, sympy.Ge(symbol, 2, evaluate=False))
+        for assumption in self.environment.guards:
+            self._guard(guard, assumption.expr)
 
-    def _guard(self, trace: Trace, expression: sympy.Basic, equals: Source | None = None) -> None:
+    def _guard(self, guard: AddGuard, expression: sympy.Basic, equals: Source | None = None) -> None:
         """Guard that `expression` is true, or that it equals what is at `equals`."""
         places: list[Source] = []
         program = postfix(expression, self.sources, places)
@@ -149,35 +149,7 @@ class Shapes:
             places.append(equals)
             program = [*program, ("load", len(places) - 1), ("==", 0)]
             text = f"{equals.text} == {text}"
-        trace.guard(None, "expression", Expression(tuple(places), tuple(program), text))
-
-    # Graph ---------------------------------------------------------------------------------------
-
-    def node(self, trace: Trace, size: Any) -> Any:
-        """The graph's node for a symbol, made of operators on the sizes it comes from."""
-        if not isinstance(size, torch.SymInt):
-            return size.node.guard_float("", 0) if isinstance(size, torch.SymFloat) else bool(size)
-        return self._expression_node(trace, size.node.expr)
-
-    def _expression_node(self, trace: Trace, expression: Any) -> Any:
-        import sympy
-
-        if isinstance(expression, sympy.Integer):
-            return int(expression)
-        node = self.nodes.get(expression)
-        if node is None:
-            if expression in self.sources:
-                node = trace.size_input(self.sources[expression], self.symint(expression))
-            else:
-                operator_of, parts = _operator(expression)
-                node = self._expression_node(trace, parts[0])
-                for part in parts[1:]:
-                    operands = (node, self._expression_node(trace, part))
-                    node = trace.graph.call(operator_of, operands, None, None, trace.location)
-                if isinstance(node, torch.fx.Node):
-                    node.meta["symbol"] = self.symint(expression)
-            self.nodes[expression] = node
-        return node
+        guard(None, "expression", Expression(tuple(places), tuple(program), text))
 
     def forget_erased(self) -> None:
         """Calls were removed from the graph: make those of them that compute sizes again when asked."""
@@ -287,25 +259,6 @@ def postfix(expression: Any, sources: dict[Any, Source], places: list[Source]) -
     for part in expression.args[1:]:
         program = [*program, *postfix(part, sources, places), (name, 0)]
     return program
-
-
-def _operator(expression: Any) -> tuple[Any, tuple[Any, ...]]:
-    operators = {
-        "Add": operator.add,
-        "Mul": operator.mul,
-        "FloorDiv": operator.floordiv,
-        "CleanDiv": operator.floordiv,
-        "Mod": operator.mod,
-        "PythonMod": operator.mod,
-        "Pow": operator.pow,
-        "PowByNatural": operator.pow,
-        "Min": torch.sym_min,
-        "Max": torch.sym_max,
-    }
-    kind = type(expression).__name__
-    if kind not in operators:
-        raise NotExpressible(str(expression))
-    return operators[kind], expression.args
 
 
 def python_text(expression: Any, name_of: Any) -> str:

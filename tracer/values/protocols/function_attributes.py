@@ -5,18 +5,18 @@ Attribute lookup itself is in attributes.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tracer.values.base import MISSING, UNREAD, Item
+from tracer.values.base import MISSING, UNREAD
 from tracer.values.containers import DictValue, make_tuple
-
-if TYPE_CHECKING:
-    from tracer.values.context import Context
-    from tracer.values.functions import FunctionValue
+from tracer.values.context import Context
+from tracer.values.functions import FunctionValue
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import unpack
 
 
 def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:
-    target.defaults = [] if item in (None, MISSING) else list(context.unpack(item))
+    target.defaults = [] if item in (None, MISSING) else list(unpack(context, item))
 
 
 FUNCTION_FIELDS: dict[str, Any] = {

@@ -1,0 +1,29 @@
+"""The interpreter, put together: every opcode handler, every lookaside, and the machine that traces are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracer.interpret import handlers, lookasides
+from tracer.interpret.call import call
+from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.tensor_ops import tensor_op
+from tracer.values.machine import Machine
+
+REGISTERED = (handlers, lookasides)
+"""Imported for what they register."""
+
+
+class Interpreter:
+    """Implements `tracer.values.machine.Machine`."""
+
+    call = staticmethod(call)
+    tensor_op = staticmethod(tensor_op)
+
+    @staticmethod
+    def polyfill(name: str) -> Any:
+        """The Python function that stands for a protocol which CPython has in C only."""
+        return POLYFILLS[name]
+
+
+MACHINE: Machine = Interpreter()

@@ -1,0 +1,95 @@
+"""The loop that runs a frame, instruction by instruction, and sends exceptions to their handlers."""
+
+from __future__ import annotations
+
+from tracer.code.decode import UNIT, Code, Op
+from tracer.interpret.frame import Frame
+from tracer.interpret.registry import HANDLERS
+from tracer.reasons import UNSUPPORTED_OPCODE, GraphBreak
+from tracer.values.base import MISSING
+from tracer.values.item import Item
+from tracer.values.raising import Raised
+
+
+def bind(code: Code) -> None:
+    """Give every instruction of `code` its handler, once."""
+    for op in code.ops:
+        op.run = HANDLERS.get(op.name, _unsupported)
+
+
+def _unsupported(frame: Frame, op: Op) -> None:
+    frame.trace.stop(UNSUPPORTED_OPCODE, op.name)
+
+
+def run(frame: Frame) -> Item:
+    """Run until the frame returns (its value) or yields (`frame.yielded` is set)."""
+    trace = frame.trace
+    ops = frame.ops
+    if ops[0].run is None:
+        bind(frame.code)
+    caller = trace.frame
+    handled = trace.handled
+    trace.frame = frame
+    frame.yielded = False
+    try:
+        while True:
+            try:
+                while True:
+                    op = ops[frame.index]
+                    frame.index += 1
+                    if op.run(frame, op):
+                        return frame.result
+            except Raised as raised:
+                unwind(frame, raised)
+    except GraphBreak as stopped:
+        stopped.place = stopped.place or trace.location
+        raise
+    finally:
+        trace.frame = caller
+        trace.handled = handled
+
+
+def run_root(frame: Frame, stop_at: int | None) -> bool:
+    """Run the root frame, counting its instructions; False when `stop_at` was reached first."""
+    trace = frame.trace
+    ops = frame.ops
+    if ops[0].run is None:
+        bind(frame.code)
+    trace.frame = frame
+    step = 0
+    while True:
+        try:
+            while True:
+                if step == stop_at:
+                    return False
+                trace.step = step
+                step += 1
+                op = ops[frame.index]
+                frame.index += 1
+                if op.run(frame, op):
+                    return True
+        except Raised as raised:
+            unwind(frame, raised)
+
+
+def unwind(frame: Frame, raised: Raised) -> None:
+    """Send an exception to its handler in this frame; raises it on when there is none."""
+    _trace_back(frame, raised.value)
+    handler = frame.code.handlers[frame.index - 1]
+    if handler is None:
+        raise raised
+    frame.trace.frame = frame
+    stack = frame.stack
+    del stack[handler.depth :]
+    if handler.lasti:
+        stack.append(frame.ops[frame.index - 1].offset // UNIT)
+    stack.append(raised.value)
+    frame.index = handler.target
+
+
+def _trace_back(frame: Frame, exception: Item) -> None:
+    """Add this frame to the traceback, unless the exception was in it already and is only passed on."""
+    op = frame.op
+    passed_on = op.name == "RERAISE" or (op.name == "RAISE_VARARGS" and op.arg == 0)
+    if not passed_on and frame.globals_source is not None and exception.object is MISSING:
+        exception.traceback = ((frame.code.native, op.line or 0), *exception.traceback)

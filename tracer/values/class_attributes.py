@@ -1,0 +1,79 @@
+"""What classes store under a name, as the traced program would find it; each answer is guarded.
+
+Descriptors are handed out as they are: what looking them up on an instance gives is in protocols/attributes.py.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tracer.effects.log import DELETED
+from tracer.guards.source import constant
+from tracer.values.base import MISSING, Value
+from tracer.values.context import Context
+from tracer.values.item import Item
+
+HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
+
+METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
+SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+def class_attribute(context: Context, cls: type, name: str) -> Item:
+    """What the MRO of `cls` stores under `name`, descriptors unapplied; MISSING when nothing does."""
+    stored = context.class_attributes.get((cls, name), context)
+    if stored is not context:
+        return stored
+    stored = MISSING
+    for owner in cls.__mro__:
+        written = context.effects.read(owner, name, MISSING) if context.effects.namespaces else MISSING
+        if written is not MISSING and written is not DELETED:
+            return written
+        if name in owner.__dict__ and written is not DELETED:
+            stored = owner.__dict__[name]
+            break
+    if cls.__flags__ & HEAP_TYPE:
+        if stored is MISSING:
+            context.guard(constant(cls), "absent", name)
+        else:
+            context.guard(constant(cls).child("class attribute", name), "same object", stored)
+    context.class_attributes[cls, name] = stored
+    return stored
+
+
+def own_class_attribute(context: Context, cls: type, name: str) -> Item:
+    """What `cls` itself stores under `name`, which must be there."""
+    written = context.effects.read(cls, name, MISSING)
+    if written is not MISSING:
+        return written
+    stored = cls.__dict__[name]
+    if cls.__flags__ & HEAP_TYPE:
+        context.guard(constant(cls).child("class attribute", name), "same object", stored)
+    return stored
+
+
+def special(context: Context, item: Item, name: str) -> Item:
+    """The special method `name` of the item's class, unbound; MISSING when it has none."""
+    return class_attribute(context, item.cls if isinstance(item, Value) else type(item), name)
+
+
+def class_name(item: Item) -> str:
+    """The name of the item's class, as messages show it."""
+    return (item.cls if isinstance(item, Value) else type(item)).__name__
+
+
+def kind_of(stored: Any) -> type:
+    """The class of a class attribute: a raw descriptor, or one made in the trace."""
+    return stored.cls if isinstance(stored, Value) else type(stored)
+
+
+def is_builtin_class(cls: type) -> bool:
+    """Whether a class is written in C, so that nothing can change it."""
+    return not cls.__flags__ & HEAP_TYPE
+
+
+def is_builtin(descriptor: Any) -> bool:
+    """Whether a C-level descriptor belongs to a class written in C, and is no slot of the program's own."""
+    return is_builtin_class(descriptor.__objclass__)

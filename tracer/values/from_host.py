@@ -1,0 +1,47 @@
+"""Items for objects that CPython has just made: a pure function's result, an attribute that never changes."""
+
+from __future__ import annotations
+
+import types
+from collections import OrderedDict, deque
+from typing import Any
+
+from tracer.guards.source import constant, kept
+from tracer.values.base import HOST_OBJECTS, LITERALS, NUMPY_SCALARS
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.context import Context
+from tracer.values.functions import BoundMethod
+from tracer.values.item import Item
+from tracer.values.wrap import IDENTITY_TYPES, wrap
+
+
+def from_host(context: Context, obj: Any) -> Item:
+    """The item for an object that a pure function has just made."""
+    cls = type(obj)
+    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(obj, (type, *NUMPY_SCALARS)):
+        return obj
+    if cls is tuple:
+        return make_tuple([from_host(context, part) for part in obj])
+    if cls is list or cls is deque:
+        made = ListValue(cls, [from_host(context, part) for part in obj])
+        made.maxlen = obj.maxlen if cls is deque else None
+        return made
+    if cls is dict or cls is OrderedDict:
+        return DictValue(
+            cls, {context.key(from_host(context, key)): from_host(context, part) for key, part in obj.items()}
+        )
+    if cls is set or cls is frozenset:
+        if all(type(part) in LITERALS for part in obj):
+            return obj if cls is frozenset else SetValue(cls, obj)
+        return SetValue(cls, cls([context.key(from_host(context, part)) for part in obj]))
+    if cls is types.MappingProxyType:
+        return DictValue(
+            cls, {context.key(from_host(context, key)): from_host(context, part) for key, part in obj.items()}
+        )
+    if isinstance(obj, tuple):
+        return TupleValue(cls, [from_host(context, part) for part in obj])
+    if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
+        return obj
+    if cls is types.MethodType:
+        return BoundMethod(from_host(context, obj.__func__), from_host(context, obj.__self__))
+    return wrap(context, obj, kept(obj) if isinstance(obj, HOST_OBJECTS) else constant(obj))

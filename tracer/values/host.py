@@ -1,0 +1,32 @@
+"""Letting CPython itself run a C function on real objects, on behalf of the traced program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tracer.reasons import GraphBreak
+from tracer.values.context import Context
+from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.from_host import from_host
+from tracer.values.objects import ExceptionValue
+from tracer.values.raising import Raised, chain
+
+
+def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`function(*args, **kwargs)` by CPython; what it raises is raised in the traced program."""
+    try:
+        return function(*args, **kwargs)
+    except GraphBreak:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)
+        raise Raised(chain(context, born_exception(context, error))) from None
+
+
+def born_exception(context: Context, error: BaseException) -> ExceptionValue:
+    """The item for an exception that CPython has just raised."""
+    exception = ExceptionValue(type(error), from_host(context, error.args))
+    for name in (*fields_of(type(error), KEYWORD_FIELDS), *fields_of(type(error), NATIVE_FIELDS)):
+        if getattr(error, name) is not None:
+            exception.keep_field(name, from_host(context, getattr(error, name)))
+    return exception

@@ -1,0 +1,111 @@
+"""Items as keys of payload dicts and sets, which must find one another as the program's would.
+
+Nothing here knows of dicts and sets themselves.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+import types
+from typing import Any
+
+from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_OPERATION
+from tracer.values.base import LITERALS, PYTHON_TYPES, Lazy, Value
+from tracer.values.class_attributes import class_attribute
+from tracer.values.concrete import concrete
+from tracer.values.containers import SetValue, TupleValue, make_tuple
+from tracer.values.context import Context
+from tracer.values.functions import BoundMethod, NestedFunction
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.objects import ObjectValue
+from tracer.values.protocols.operators import equal
+from tracer.values.protocols.truth import tell_apart
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+from tracer.values.wrap import IDENTITY_TYPES, is_constant_tuple
+
+BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
+"""(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
+
+KEY_LIMIT = 64
+"""Objects from outside that a trace puts into dicts and sets: each is guarded to be none of the others."""
+
+
+def wrap_key(context: Context, key: Any, source: Source | None) -> Item:
+    """A dict key or set element: raw, or the value it stands for."""
+    cls = type(key)
+    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(key, type):
+        return key
+    if cls is tuple and is_constant_tuple(key):
+        return key
+    if isinstance(key, enum.Enum):
+        return key
+    if source is None:
+        context.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
+    return as_key(context, context.wrap(key, source))
+
+
+def as_key(context: Context, item: Item) -> Item:
+    """An item as the key of a payload dict. Raises TypeError in the program when unhashable."""
+    if type(item) is Lazy:
+        item = item.realise(context)
+    if not isinstance(item, Value):
+        item = concrete(context, item) if type(item) in PYTHON_TYPES or type(item) is tuple else item
+        host(context, hash, item)
+        return item
+    if type(item) is NestedFunction:
+        return item.pin(context)
+    if isinstance(item, TupleValue):
+        for position, part in enumerate(item.all(context)):
+            item.items[position] = as_key(context, part)
+        raw = make_tuple(item.items)
+        if item.cls is tuple and not isinstance(raw, Value):
+            return raw
+    elif isinstance(item, SetValue) and item.cls is frozenset:
+        payload = item.all(context)
+        return item if any(isinstance(part, Value) for part in payload) else frozenset(payload)
+    elif isinstance(item, TensorValue):
+        return _known_by_identity(context, item)
+    elif isinstance(item, BoundMethod):
+        return item
+    method = class_attribute(context, item.cls, "__hash__")
+    if method is None:
+        throw(context, TypeError, f"unhashable type: '{item.cls.__name__}'")
+    if (method, class_attribute(context, item.cls, "__eq__")) in BUILTIN_HASHES:
+        return _known_by_identity(context, item)
+    if (
+        not isinstance(item, ObjectValue)
+        or isinstance(item, (TupleValue, SetValue))
+        or (type(method) is not types.FunctionType)
+    ):
+        context.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
+    return _hashed(context, item, method)
+
+
+def _known_by_identity(context: Context, item: Value) -> Value:
+    """A key that is itself: that it is none of the other keys from outside is guarded."""
+    if item.source is None or item.source.accessor == "key" or any(item is other for other in context.keyed):
+        return item
+    if len(context.keyed) == KEY_LIMIT:
+        context.stop(UNSUPPORTED_OPERATION, f"more than {KEY_LIMIT} objects from outside as keys")
+    for other in context.keyed:
+        tell_apart(context, item, other)
+    context.keyed.append(item)
+    return item
+
+
+def _hashed(context: Context, item: ObjectValue, method: Item) -> Item:
+    """A key with a hash of its own: payloads take it for the first equal one of the trace."""
+    number = concrete(context, context.machine.call(context, method, [item]))
+    if not isinstance(number, int):
+        throw(context, TypeError, "__hash__ method should return an integer")
+    number = int(number) if -sys.maxsize <= number <= sys.maxsize else hash(number)
+    item.hash = -2 if number == -1 else number
+    alike = context.hashed.setdefault(item.hash, [])
+    item.twin = next((other for other in alike if other is not item and equal(context, other, item)), None)
+    if item.twin is None and not any(other is item for other in alike):
+        alike.append(item)
+    return item

@@ -1,0 +1,24 @@
+"""The way up: how a module below the call policy makes the traced program do something; imports nothing of ours."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Machine(Protocol):
+    """The interpreter, for those that it is built on. A context carries one as `context.machine`.
+
+    Modules above the call policy import and name the functions themselves.
+    """
+
+    def call(self, context: Any, function: Any, args: Any, kwargs: Any = ..., /) -> Any:
+        """`function(*args, **kwargs)` in the traced program."""
+        ...
+
+    def tensor_op(self, context: Any, target: Any, args: Any, kwargs: Any = ..., /) -> Any:
+        """The items that an operator returns: a node of the graph, or facts that follow from metas."""
+        ...
+
+    def polyfill(self, name: str, /) -> Any:
+        """The Python function that stands for a protocol which CPython has in C only."""
+        ...

@@ -1,0 +1,146 @@
+"""`container[key]`, its assignment and deletion, and `item in container`."""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from types import FunctionType
+from typing import Any
+
+from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import ListValue, SequenceValue, TupleValue, make_tuple
+from tracer.values.context import Context
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import END, next_item
+from tracer.values.protocols.iteration import iterate
+from tracer.values.protocols.length import index_of
+from tracer.values.protocols.operators import equal
+from tracer.values.protocols.truth import truth
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+
+def get_item(context: Context, container: Item, key: Item) -> Item:
+    """`container[key]`."""
+    kind = type(container)
+    if kind is Lazy:
+        return get_item(context, container.realise(context), key)
+    if type(key) is Lazy:
+        key = key.realise(context)
+    if kind is ListValue or kind is TupleValue:
+        if container.cls in (list, tuple):
+            return sequence_item(context, container, key)
+    elif kind is TensorValue:
+        return context.machine.tensor_op(context, operator.getitem, (container, key))
+    elif not isinstance(container, Value):
+        if isinstance(container, type) and type(special(context, container, "__getitem__")) is FunctionType:
+            return context.machine.call(context, special(context, container, "__getitem__"), [container, key])
+        if type(key) is TensorValue and isinstance(container, (tuple, str, range)):
+            context.stop(DATA_DEPENDENT_INDEX, key.meta.text)
+        if isinstance(container, type):
+            return _class_item(context, container, key)
+        return host(context, operator.getitem, container, _raw_key(context, container, key))
+    method = special(context, container, "__getitem__")
+    if method is MISSING:
+        throw(context, TypeError, f"'{class_name(container)}' object is not subscriptable")
+    return context.machine.call(context, method, [container, key])
+
+
+def _raw_key(context: Context, container: Any, key: Item) -> Any:
+    """The key for an item of a string, a raw tuple and the like."""
+    if type(key) is slice:
+        return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
+    return index_of(context, key) if special(context, key, "__index__") is not MISSING else key
+
+
+def _class_item(context: Context, cls: type, key: Item) -> Item:
+    """`Generic[T]`, `list[int]`: what the class makes of it, by CPython itself."""
+    if isinstance(key, Value):
+        context.stop(UNSUPPORTED_OPERATION, f"{cls.__name__}[{key!r}]")
+    return host(context, operator.getitem, cls, key)
+
+
+def sequence_item(context: Context, container: SequenceValue, key: Item) -> Item:
+    """list.__getitem__, tuple.__getitem__ and deque.__getitem__."""
+    key = subscript(context, container, key)
+    if isinstance(key, slice):
+        items = host(context, operator.getitem, container.all(context), key)
+        return make_tuple(items) if isinstance(container, TupleValue) else ListValue(list, items)
+    size = len(container.open(context))
+    position = int(key)
+    if not -size <= position < size:
+        throw(context, IndexError, f"{_kind_of(container)} index out of range")
+    return container.read(context, position % size)
+
+
+def _kind_of(container: SequenceValue) -> str:
+    return next(kind.__name__ for kind in (tuple, list, deque) if issubclass(container.cls, kind))
+
+
+def subscript(context: Context, container: SequenceValue, key: Item) -> Any:
+    """The key of a sequence: an int, or a slice of ints (not for a deque)."""
+    key = realise(context, key)
+    if isinstance(key, slice) and not issubclass(container.cls, deque):
+        return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
+    if special(context, key, "__index__") is MISSING and type(key) is not TensorValue:
+        kind = _kind_of(container)
+        wanted = f"sequence index must be integer, not '{class_name(key)}'"
+        if kind != "deque":
+            wanted = f"{kind} indices must be integers or slices, not {class_name(key)}"
+        throw(context, TypeError, wanted)
+    return index_of(context, key)
+
+
+def slice_bound(context: Context, bound: Item) -> Any:
+    """One part of a slice: None, or an int."""
+    bound = realise(context, bound)
+    if bound is None or type(bound) in LITERALS:
+        return bound
+    if special(context, bound, "__index__") is MISSING:
+        throw(context, TypeError, "slice indices must be integers or None or have an __index__ method")
+    return index_of(context, bound)
+
+
+def set_item(context: Context, container: Item, key: Item, item: Item) -> None:
+    """`container[key] = item`; MISSING as item deletes."""
+    container = container.realise(context) if type(container) is Lazy else container
+    key = key.realise(context) if type(key) is Lazy else key
+    if type(container) is TensorValue:
+        item = item.realise(context) if type(item) is Lazy else item
+        context.machine.tensor_op(context, operator.setitem, (container, key, item))
+        return
+    name = "__delitem__" if item is MISSING else "__setitem__"
+    method = special(context, container, name)
+    if method is MISSING:
+        what = "deletion" if item is MISSING else "assignment"
+        throw(context, TypeError, f"'{class_name(container)}' object does not support item {what}")
+    context.machine.call(context, method, [container, key] if item is MISSING else [container, key, item])
+
+
+def contains(context: Context, container: Item, item: Item) -> bool:
+    """`item in container`."""
+    container = container.realise(context) if type(container) is Lazy else container
+    item = item.realise(context) if type(item) is Lazy else item
+    method = special(context, container, "__contains__")
+    if method is None:
+        throw(context, TypeError, f"'{class_name(container)}' object is not a container")
+    if isinstance(container, (Value, frozenset)) or type(method) is FunctionType:
+        if method is not MISSING:
+            return truth(context, context.machine.call(context, method, [container, item]))
+    elif not isinstance(item, Value):
+        return host(context, operator.contains, container, item)
+    elif isinstance(container, str):
+        throw(context, TypeError, f"'in <string>' requires string as left operand, not {class_name(item)}")
+    if (
+        special(context, container, "__iter__") in (MISSING, None)
+        and special(context, container, "__getitem__") is MISSING
+    ):
+        throw(context, TypeError, f"argument of type '{class_name(container)}' is not iterable")
+    iterator = iterate(context, container)
+    while (candidate := next_item(context, iterator)) is not END:
+        if equal(context, candidate, item):
+            return True
+    return False

@@ -1,0 +1,89 @@
+"""`iter` and unpacking."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+from tracer.values.base import MISSING, Lazy, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import DictValue, DictView, ListValue, SequenceValue, SetValue, TupleValue
+from tracer.values.context import Context
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import END, ItemsIterator, IteratorValue, SequenceIterator, TableIterator, next_item
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+
+def iterate(context: Context, item: Item) -> Item:
+    """`iter(item)`."""
+    kind = type(item)
+    if kind is Lazy:
+        return iterate(context, item.realise(context))
+    if not isinstance(item, Value):
+        if isinstance(item, type):
+            return _iterate_class(context, item)
+        iterator = host(context, iter, item)
+        return ItemsIterator(context, type(iterator), list(iterator) if not isinstance(item, range) else item)
+    if isinstance(item, IteratorValue):
+        return item
+    method = special(context, item, "__iter__")
+    if type(method) is FunctionType:
+        return _checked_iterator(context, context.machine.call(context, method, [item]))
+    builtin = builtin_iterator(context, item)
+    if builtin is not None:
+        return builtin
+    if method is not MISSING and method is not None:
+        return _checked_iterator(context, context.machine.call(context, method, [item]))
+    if method is MISSING and special(context, item, "__getitem__") is not MISSING:
+        return context.machine.call(context, context.machine.polyfill("iterate by index"), [item])
+    throw(context, TypeError, f"'{class_name(item)}' object is not iterable")
+
+
+def _checked_iterator(context: Context, iterator: Item) -> Item:
+    iterator = realise(context, iterator)
+    if not isinstance(iterator, IteratorValue) and special(context, iterator, "__next__") is MISSING:
+        throw(context, TypeError, f"iter() returned non-iterator of type '{class_name(iterator)}'")
+    return iterator
+
+
+def builtin_iterator(context: Context, item: Item) -> IteratorValue | None:
+    """What the C-level `__iter__` of a builtin container answers."""
+    if isinstance(item, SequenceValue):
+        return SequenceIterator(context, item)
+    if isinstance(item, DictValue):
+        return TableIterator(context, item, "keys")
+    if isinstance(item, DictView):
+        return TableIterator(context, item.dictionary, item.kind)
+    if isinstance(item, SetValue):
+        return TableIterator(context, item, "elements")
+    if isinstance(item, TensorValue):
+        return ItemsIterator(context, type(iter([])), item.rows(context))
+    return None
+
+
+def _iterate_class(context: Context, cls: type) -> Item:
+    method = special(context, cls, "__iter__")
+    if method is MISSING:
+        throw(context, TypeError, f"'{type(cls).__name__}' object is not iterable")
+    if hasattr(cls, "__members__"):
+        members: Any = cls
+        return ItemsIterator(context, type(iter([])), list(members))
+    return context.machine.call(context, method, [cls])
+
+
+def unpack(context: Context, iterable: Item) -> list[Item]:
+    """All items of an iterable, as a host list of its own."""
+    kind = type(iterable)
+    if kind is Lazy:
+        return unpack(context, iterable.realise(context))
+    if kind in (ListValue, TupleValue) and iterable.cls in (list, tuple):
+        return list(iterable.all(context))
+    if kind is tuple:
+        return list(iterable)
+    iterator = iterate(context, iterable)
+    items: list[Item] = []
+    while (item := next_item(context, iterator)) is not END:
+        items.append(item)
+    return items

@@ -1,0 +1,79 @@
+"""`len` and `operator.index`: the sizes of containers, and items as integers."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
+from tracer.values.base import MISSING, Lazy, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import DictValue, DictView, SequenceValue, SetValue
+from tracer.values.context import Context
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+
+def length(context: Context, item: Item) -> Item:
+    """`len(item)`."""
+    kind = type(item)
+    if kind is Lazy:
+        return length(context, item.realise(context))
+    if not isinstance(item, Value):
+        return host(context, len, item)
+    method = special(context, item, "__len__")
+    if type(method) is FunctionType:
+        return _sensible_length(context, context.machine.call(context, method, [item]))
+    return builtin_length(context, item)
+
+
+def _sensible_length(context: Context, answer: Item) -> Item:
+    """What a `__len__` of the program's own answered, checked as `len` does."""
+    size = index_of(context, answer)
+    if type(size) is int and not 0 <= size <= sys.maxsize:
+        if size < 0:
+            throw(context, ValueError, "__len__() should return >= 0")
+        throw(context, OverflowError, "cannot fit 'int' into an index-sized integer")
+    return size
+
+
+def builtin_length(context: Context, item: Item) -> Item:
+    """What the C-level `__len__` of a builtin container answers."""
+    if isinstance(item, SequenceValue):
+        return len(item.open(context))
+    if isinstance(item, DictView):
+        item = item.dictionary
+    if isinstance(item, (DictValue, SetValue)):
+        if not item.complete and item.source is not None and not item.changed:
+            kind: Any = next(kind for kind in (dict, set, frozenset) if issubclass(item.cls, kind))
+            size = kind.__len__(item.object)
+            context.guard(item.source, "length", size)
+            return size
+        return len(item.all(context))
+    if isinstance(item, TensorValue):
+        if not item.meta.shape:
+            throw(context, TypeError, "len() of a 0-d tensor")
+        item.touch(context)
+        return item.meta.shape[0]
+    if special(context, item, "__len__") is not MISSING:
+        context.stop(UNSUPPORTED_OPERATION, f"len() of a {class_name(item)}")
+    throw(context, TypeError, f"object of type '{class_name(item)}' has no len()")
+
+
+def index_of(context: Context, item: Item) -> Any:
+    """`operator.index(item)`."""
+    item = item.realise(context) if type(item) is Lazy else item
+    if type(item) is TensorValue:
+        context.stop(DATA_DEPENDENT_INDEX, item.meta.text)
+    if isinstance(item, (int, torch.SymInt)) and not isinstance(item, enum.Enum):
+        return item
+    method = special(context, item, "__index__")
+    if method is MISSING:
+        throw(context, TypeError, f"'{class_name(item)}' object cannot be interpreted as an integer")
+    return realise(context, context.machine.call(context, method, [item]))

@@ -1,0 +1,268 @@
+"""Operators and comparisons, each written once for every kind of item.
+
+Raw operands are left to CPython itself, tensors become graph operators, and anything else goes
+through the special methods of its class, as the data model says.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Lazy, Value
+from tracer.values.class_attributes import class_attribute, class_name, special
+from tracer.values.context import Context
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.objects import ObjectValue
+from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+BINARY: dict[Any, tuple[str, str, str]] = {
+    operator.add: ("__add__", "__radd__", "+"),
+    operator.sub: ("__sub__", "__rsub__", "-"),
+    operator.mul: ("__mul__", "__rmul__", "*"),
+    operator.matmul: ("__matmul__", "__rmatmul__", "@"),
+    operator.truediv: ("__truediv__", "__rtruediv__", "/"),
+    operator.floordiv: ("__floordiv__", "__rfloordiv__", "//"),
+    operator.mod: ("__mod__", "__rmod__", "%"),
+    operator.pow: ("__pow__", "__rpow__", "** or pow()"),
+    operator.lshift: ("__lshift__", "__rlshift__", "<<"),
+    operator.rshift: ("__rshift__", "__rrshift__", ">>"),
+    operator.and_: ("__and__", "__rand__", "&"),
+    operator.or_: ("__or__", "__ror__", "|"),
+    operator.xor: ("__xor__", "__rxor__", "^"),
+}
+
+INPLACE: dict[Any, tuple[str, Any, str]] = {
+    operator.iadd: ("__iadd__", operator.add, "+="),
+    operator.isub: ("__isub__", operator.sub, "-="),
+    operator.imul: ("__imul__", operator.mul, "*="),
+    operator.imatmul: ("__imatmul__", operator.matmul, "@="),
+    operator.itruediv: ("__itruediv__", operator.truediv, "/="),
+    operator.ifloordiv: ("__ifloordiv__", operator.floordiv, "//="),
+    operator.imod: ("__imod__", operator.mod, "%="),
+    operator.ipow: ("__ipow__", operator.pow, "**="),
+    operator.ilshift: ("__ilshift__", operator.lshift, "<<="),
+    operator.irshift: ("__irshift__", operator.rshift, ">>="),
+    operator.iand: ("__iand__", operator.and_, "&="),
+    operator.ior: ("__ior__", operator.or_, "|="),
+    operator.ixor: ("__ixor__", operator.xor, "^="),
+}
+
+COMPARE: dict[Any, tuple[str, str, str]] = {
+    operator.eq: ("__eq__", "__eq__", "=="),
+    operator.ne: ("__ne__", "__ne__", "!="),
+    operator.lt: ("__lt__", "__gt__", "<"),
+    operator.le: ("__le__", "__ge__", "<="),
+    operator.gt: ("__gt__", "__lt__", ">"),
+    operator.ge: ("__ge__", "__le__", ">="),
+}
+
+UNARY: dict[Any, tuple[str, str]] = {
+    operator.neg: ("__neg__", "-"),
+    operator.pos: ("__pos__", "+"),
+    operator.invert: ("__invert__", "~"),
+    operator.abs: ("__abs__", "abs()"),
+}
+
+
+def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
+    """`function(left, right)` for a row of BINARY or INPLACE."""
+    left_kind, right_kind = type(left), type(right)
+    if left_kind in LITERALS and right_kind in LITERALS:
+        return host(context, function, left, right)
+    if left_kind is TensorValue or right_kind is TensorValue:
+        if left_kind is Lazy:
+            return binary(context, function, left.realise(context), right)
+        if right_kind is Lazy:
+            return binary(context, function, left, right.realise(context))
+        if _tensor_operand(left_kind) and _tensor_operand(right_kind):
+            if function in INPLACE and not (left_kind is TensorValue and hasattr(torch.Tensor, INPLACE[function][0])):
+                function = INPLACE[function][1]  # nothing is written: `0 += x` in a graph's source would be no Python
+            return context.machine.tensor_op(context, function, (left, right))
+    elif left_kind is Lazy:
+        return binary(context, function, left.realise(context), right)
+    elif right_kind is Lazy:
+        return binary(context, function, left, right.realise(context))
+    if function in INPLACE:
+        name, function, symbol = INPLACE[function]
+        method = special(context, left, name)
+        if method is not MISSING:
+            result = context.machine.call(context, method, [left, right])
+            if result is not NotImplemented:
+                return result
+    else:
+        symbol = BINARY[function][2]
+    name, reflected, _ = BINARY[function]
+    result = _dispatch(context, left, right, name, reflected)
+    if result is NotImplemented:
+        throw(
+            context,
+            TypeError,
+            f"unsupported operand type(s) for {symbol}: '{class_name(left)}' and '{class_name(right)}'",
+        )
+    return result
+
+
+def _tensor_operand(kind: type) -> bool:
+    return kind is TensorValue or kind in LITERALS or issubclass(kind, NUMPY_SCALARS)
+
+
+def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
+    """The two-sided protocol of a binary operator; NotImplemented when neither side knows."""
+    left_cls = left.cls if isinstance(left, Value) else type(left)
+    right_cls = right.cls if isinstance(right, Value) else type(right)
+    attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
+    if right_cls is left_cls:
+        if name != reflected:
+            del attempts[1]
+    elif (
+        issubclass(right_cls, left_cls)
+        and (class_attribute(context, right_cls, reflected) is not class_attribute(context, left_cls, reflected))
+    ) or _asks_right_first(class_attribute(context, left_cls, name), class_attribute(context, right_cls, reflected)):
+        attempts.reverse()
+    for item, cls, method_name, other in attempts:
+        method = class_attribute(context, cls, method_name)
+        if method is not MISSING and not _declines(item, cls, other):
+            result = context.machine.call(context, method, [item, other])
+            if result is not NotImplemented:
+                return result
+    if name == "__add__" and issubclass(left_cls, (list, tuple)):
+        throw(
+            context,
+            TypeError,
+            f'can only concatenate {left_cls.__name__} (not "{right_cls.__name__}") to {left_cls.__name__}',
+        )
+    return NotImplemented
+
+
+def _declines(item: Item, cls: type, other: Item) -> bool:
+    """Whether the operators of a number or tensor are known to give NotImplemented for `other`."""
+    if not isinstance(other, ObjectValue) or issubclass(other.cls, (*NUMBERS, torch.Tensor)):
+        return False
+    if type(item) is TensorValue:
+        return not any(hasattr(other.cls, name) for name in TAKEN_BY_TENSORS)
+    return cls in NUMBERS
+
+
+NUMBERS: tuple[type, ...] = (int, float, complex, bool)
+
+
+TAKEN_BY_TENSORS = ("__torch_function__", "__array__", "__array_interface__", "__dlpack__", "__len__")
+"""Methods by which an object may be an operand of a tensor operator."""
+
+
+def _asks_right_first(method: Item, reflected: Item) -> bool:
+    """Sequences concatenate and repeat by slots that CPython tries after the `__radd__` or `__rmul__` of a number."""
+    return type(reflected) is FunctionType and method in SEQUENCE_METHODS
+
+
+SEQUENCE_METHODS = frozenset(
+    getattr(cls, name) for cls in (list, tuple, deque, str, bytes) for name in ("__add__", "__mul__")
+)
+"""Methods that stand for those slots."""
+
+
+def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
+    """`function(left, right)` for a row of COMPARE."""
+    left_kind, right_kind = type(left), type(right)
+    if left_kind in LITERALS and right_kind in LITERALS:
+        return host(context, function, left, right)
+    if left_kind is Lazy:
+        return compare(context, function, left.realise(context), right)
+    if right_kind is Lazy:
+        return compare(context, function, left, right.realise(context))
+    if (left_kind is TensorValue or right_kind is TensorValue) and (
+        _tensor_operand(left_kind) and _tensor_operand(right_kind)
+    ):
+        if left is None or right is None:
+            return (
+                function is operator.ne if function in (operator.eq, operator.ne) else host(context, function, None, 0)
+            )
+        return context.machine.tensor_op(context, function, (left, right))
+    raw = not isinstance(left, Value) and not isinstance(right, Value)
+    if raw and _compares_in_c(context, left) and _compares_in_c(context, right):
+        return host(context, function, left, right)
+    name, reflected, symbol = COMPARE[function]
+    result = _compare_methods(context, left, right, name, reflected)
+    if result is not NotImplemented:
+        return result
+    if function is operator.eq:
+        return is_same(context, left, right)
+    if function is operator.ne:
+        return not is_same(context, left, right)
+    throw(
+        context,
+        TypeError,
+        f"'{symbol}' not supported between instances of '{class_name(left)}' and '{class_name(right)}'",
+    )
+
+
+def equal(context: Context, left: Item, right: Item) -> bool:
+    """Whether two items are one object or equal, as containers ask."""
+    return is_same(context, left, right) or truth(context, compare(context, operator.eq, left, right))
+
+
+def _compares_in_c(context: Context, item: Any) -> bool:
+    return type(class_attribute(context, type(item), "__eq__")) is not FunctionType
+
+
+def _knows_nothing_of(cls: type, other: Item) -> bool:
+    """Whether comparing an instance of the literal class `cls` with `other` gives NotImplemented."""
+    return cls in SELF_CENTRED and isinstance(other, Value) and not issubclass(other.cls, (*SELF_CENTRED, torch.Tensor))
+
+
+SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torch.dtype)
+"""Classes that can be compared with one another at most."""
+
+
+def _compare_methods(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
+    left_cls = left.cls if isinstance(left, Value) else type(left)
+    right_cls = right.cls if isinstance(right, Value) else type(right)
+    attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
+    if left_cls is not right_cls and issubclass(right_cls, left_cls):
+        attempts.reverse()
+    for item, cls, method_name, other in attempts:
+        method = class_attribute(context, cls, method_name)
+        if method is MISSING or method is None or _knows_nothing_of(cls, other):
+            continue
+        if method_name == "__ne__" and method is object.__ne__:
+            equal = class_attribute(context, cls, "__eq__")
+            result = context.machine.call(context, equal, [item, other])
+            if result is not NotImplemented:
+                if type(result) is TensorValue:
+                    return context.machine.tensor_op(context, operator.not_, (result,))
+                return not truth(context, result)
+            continue
+        result = context.machine.call(context, method, [item, other])
+        if result is not NotImplemented:
+            return result
+    return NotImplemented
+
+
+def unary(context: Context, function: Any, item: Item) -> Item:
+    """`-x`, `+x`, `~x`, `not x` and `abs(x)`."""
+    if function is operator.not_:
+        return not truth(context, item)
+    kind = type(item)
+    if kind in LITERALS:
+        return host(context, function, item)
+    if kind is TensorValue:
+        return context.machine.tensor_op(context, function, (item,))
+    if kind is Lazy:
+        return unary(context, function, item.realise(context))
+    name, symbol = UNARY[function]
+    method = special(context, item, name)
+    if method is MISSING:
+        throw(
+            context,
+            TypeError,
+            f"bad operand type for {'unary ' if len(symbol) == 1 else ''}{symbol}: '{class_name(item)}'",
+        )
+    return context.machine.call(context, method, [item])

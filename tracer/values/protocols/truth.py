@@ -1,0 +1,83 @@
+"""`bool` and `is`: whether an item counts as true, and whether two are one object."""
+
+from __future__ import annotations
+
+from types import FunctionType
+
+from tracer.reasons import DATA_DEPENDENT_JUMP
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, type_of
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import DictValue, DictView, SequenceValue, SetValue
+from tracer.values.context import Context
+from tracer.values.functions import BoundMethod, CellValue, NestedFunction
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.protocols.length import length
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+
+def truth(context: Context, item: Item) -> bool:
+    """`bool(item)` as the host's bool."""
+    kind = type(item)
+    if kind is bool:
+        return item
+    if kind in LITERALS:
+        return bool(item)
+    if kind is Lazy:
+        return truth(context, item.realise(context))
+    if kind is TensorValue:
+        context.stop(DATA_DEPENDENT_JUMP, item.meta.text)
+    if not isinstance(item, Value):
+        return True if isinstance(item, type) else host(context, bool, item)
+    method = special(context, item, "__bool__")
+    if method is not MISSING:
+        answer = context.machine.call(context, method, [item])
+        if type(method) is FunctionType and not issubclass(type_of(context, answer), bool):
+            throw(context, TypeError, f"__bool__ should return bool, returned {class_name(answer)}")
+        return truth(context, answer)
+    if (
+        isinstance(item, (SequenceValue, DictValue, SetValue, DictView))
+        or special(context, item, "__len__") is not MISSING
+    ):
+        return length(context, item) != 0
+    return True
+
+
+def is_same(context: Context, left: Item, right: Item) -> bool:
+    """`left is right`."""
+    if left is right:
+        return True
+    for lazy, other in ((left, right), (right, left)):
+        if type(lazy) is Lazy and other is None:
+            if lazy.object is None:
+                return lazy.realise(context) is None
+            context.guard(lazy.source, "type", lazy.cls)
+            return False
+    if type(left) is Lazy:
+        left = left.realise(context)
+    if type(right) is Lazy:
+        right = right.realise(context)
+    if isinstance(left, Value) and isinstance(right, Value) and left is not right:
+        tell_apart(context, left, right)
+    if isinstance(left, Value) or isinstance(right, Value):
+        return left is right or _same_object(context, left, right)
+    return left is right
+
+
+def _same_object(context: Context, left: Item, right: Item) -> bool:
+    """Whether two different items stand for one object."""
+    if isinstance(left, CellValue) and isinstance(right, CellValue):
+        return left.object is right.object and not left.born
+    for nested, other in ((left, right), (right, left)):
+        if isinstance(nested, NestedFunction) and not isinstance(other, Value):
+            return nested.pin(context) is other
+    return False
+
+
+def tell_apart(context: Context, left: Value, right: Value) -> None:
+    """Guard that two values from outside, different objects now, are so on every call."""
+    if left.cls is not right.cls or isinstance(left, BoundMethod) or left.source is right.source:
+        return
+    if left.source is not None and right.source is not None:
+        context.guard(left.source, "not same as", right.source)

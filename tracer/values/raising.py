@@ -1,0 +1,71 @@
+"""Raising exceptions in the traced program: the exceptions that our own code raises on its behalf.
+
+Nothing here knows how an exception is caught.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tracer.reasons import EXCEPTION_STATE
+from tracer.values.base import MISSING, Lazy
+from tracer.values.containers import make_tuple
+from tracer.values.context import Context
+from tracer.values.item import Item
+from tracer.values.objects import ExceptionValue
+
+
+class Raised(Exception):
+    """A Python exception raised by the traced program; `value` is the exception as an item."""
+
+    def __init__(self, value: ExceptionValue) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+def throw(context: Context, cls: type[BaseException], *args: object, **fields: Item) -> NoReturn:
+    """Raise `cls(*args)` inside the traced program; `fields` are attributes that the exception is born with."""
+    exception = new_exception(cls, *args)
+    for name, item in fields.items():
+        exception.keep_field(name, item)
+    raise Raised(chain(context, exception))
+
+
+def throw_from(cls: type[BaseException], message: str, cause: ExceptionValue) -> NoReturn:
+    """`raise cls(message) from cause` inside the traced program."""
+    exception = new_exception(cls, message)
+    exception.cause = exception.handling = cause
+    exception.suppress = True
+    raise Raised(exception)
+
+
+def new_exception(cls: type[BaseException], *args: Item) -> ExceptionValue:
+    """An exception that nothing has raised yet."""
+    return ExceptionValue(cls, make_tuple(args))
+
+
+def make_exception(context: Context, item: Item) -> ExceptionValue:
+    """What `raise item` raises."""
+    item = item.realise(context) if type(item) is Lazy else item
+    if isinstance(item, type) and issubclass(item, BaseException):
+        item = context.machine.call(context, item, [])
+    if not isinstance(item, ExceptionValue):
+        throw(context, TypeError, "exceptions must derive from BaseException")
+    if item.object is not MISSING:
+        context.stop(EXCEPTION_STATE, f"an exception from outside is raised, {item!r}")
+    return item
+
+
+def chain(context: Context, exception: ExceptionValue) -> ExceptionValue:
+    """Set `__context__`, as raising inside a handler does; no chain may lead back to the exception."""
+    handled = context.handled
+    if handled is None or exception is handled:
+        return exception
+    link = handled
+    while link.object is MISSING and link.handling is not None:
+        if link.handling is exception:
+            link.handling = None
+            break
+        link = link.handling
+    exception.handling = handled
+    return exception
