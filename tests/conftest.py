@@ -6,7 +6,6 @@ Also the `snapshot` fixture: printed output is compared with a file in tests/sna
 
 import os
 import random
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,17 +16,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 import torch
 
+from tests.printed import normalized
+
 torch.set_num_threads(1)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-# Figures that differ from run to run, and what stands in their place.
-VARYING = (
-    (re.compile(r"\b\d+(\.\d+)? ?(ns|µs|us|ms|s)\b"), "<time>"),
-    (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
-    (re.compile(r"\b\d+ facts?\)"), "<facts>)"),
-    (re.compile(re.escape(str(Path(__file__).parent.parent)) + "/"), ""),
-    (re.compile(r"\S*/site-packages/"), ""),
-)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,9 +33,7 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[str], None]:
     path = SNAPSHOTS / f"{request.node.name}.txt"
 
     def compare(text: str) -> None:
-        for pattern, stand_in in VARYING:
-            text = pattern.sub(stand_in, text)
-        text = text.rstrip() + "\n"
+        text = normalized(text)
         if request.config.getoption("--update-snapshots"):
             SNAPSHOTS.mkdir(exist_ok=True)
             path.write_text(text)
