@@ -1,4 +1,4 @@
-"""passes/autodiff: forward, linear and transposed graphs agree with autograd, and say what they cost."""
+"""passes/autodiff.py: forward, linear and transposed graphs agree with autograd, and say what they cost."""
 
 import pytest
 import torch

@@ -1,6 +1,6 @@
 """What is made of a frame's intents: the graph rewritten, and the checks around its program. Imported when wanted.
 
-The graph that the backend gets is rewritten by passes/reuse and passes/allocation; around its program stand
+The graph that the backend gets is rewritten by passes/reuse; around its program stand
 the checks that can only be made at a call. The graph that people see stays as it was captured.
 """
 
