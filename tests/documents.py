@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if not path.name.startswith("."))
-HOWTO = sorted((ROOT / "docs" / "howto").glob("*.md"))
+GUIDES = [ROOT / "docs" / "debugging.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 EXAMPLE = "example.py"
 
 FENCE = re.compile(r"^```(\S*)")

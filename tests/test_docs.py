@@ -2,8 +2,9 @@
 
 What a page shows is checked like this:
 
-- The ```python blocks of each page of docs/howto run from top to bottom as one program, in a process of its own. A
-  ```text block right after one is compared with what that block printed; `pytest --update-snapshots` writes it.
+- The ```python blocks of docs/debugging.md and of each page of docs/howto run from top to bottom as one program, in a
+  process of its own. A ```text block right after one is compared with what that block printed;
+  `pytest --update-snapshots` writes it.
 - In a ```console block each line `$ command` is a command line. If output follows it, it is run in the project's folder
   and its output compared; if none follows, it is checked that its targets, commands, options and files exist.
 - A line `...` in a text or console block stands for any lines. Durations and addresses are not compared.
@@ -23,7 +24,7 @@ import pytest
 
 from benchmarks.pages import PAGES as PARTS
 from tests.command_lines import problem
-from tests.documents import HOWTO, PAGES, ROOT, agrees, blocks, programs, prose, with_outputs
+from tests.documents import GUIDES, PAGES, ROOT, agrees, blocks, programs, prose, with_outputs
 from tests.printed import normalized
 
 
@@ -46,7 +47,7 @@ def assert_shown(place, shown, printed):
     assert agrees(shown, printed), f"{place} shows\n{shown}\nbut this was printed:\n{printed}"
 
 
-@pytest.mark.parametrize("path", HOWTO, ids=name_of)
+@pytest.mark.parametrize("path", GUIDES, ids=name_of)
 def test_programs_of_a_guide_print_what_it_shows(path, tmp_path, request):
     """After a change: pytest --update-snapshots."""
     page, report = path.read_text(), tmp_path / "outputs.json"
