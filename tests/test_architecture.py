@@ -12,7 +12,7 @@ PACKAGES = ("tracer", "passes", "backends")
 
 # Lowest first. A module belongs to the longest name that it starts with.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("passes.meta", "passes"),
+    ("passes.meta", "passes.errors", "passes"),
     ("passes.operators",),
     ("passes.rules",),
     ("passes.reuse",),
@@ -142,7 +142,7 @@ def test_packages_keep_apart():
 
 def test_rules_at_run_time_and_graph_passes_know_nothing_of_recorder_or_learner():
     """Whoever evaluates a rule or rewrites a graph never has to read how calls are recorded and rules are learned."""
-    without_them = tuple(f"passes.{name}" for name in ("meta", "operators", "rules", *GRAPH_PASSES))
+    without_them = tuple(f"passes.{name}" for name in ("meta", "errors", "operators", "rules", *GRAPH_PASSES))
     wrong = [
         where(found)
         for found in OWN

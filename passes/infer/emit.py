@@ -22,10 +22,10 @@ from passes.infer import prelude
 from passes.meta import DTYPE_BY_NAME
 from passes.operators.resolve import NOT_GIVEN, parameters, resolve
 from passes.rules.domain_check import choices_of
-from passes.rules.generate import INDENT, MANY, present
+from passes.rules.grammar import KEPT, Many, form_of
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
 from passes.rules.rule import UNKNOWN, Case, Output, Rule, identifier
-from passes.rules.show import KEPT, OWN_SHAPE, TENSOR, WIDTH, bare, decision
+from passes.rules.show import INDENT, OWN_SHAPE, WIDTH, count_text, decision, structure_text
 
 TITLE: Final = (
     '"""Fake kernels inferred from recorded calls by `python -m tracer infer --emit-fake`: read, then keep."""'
@@ -133,7 +133,7 @@ class _Body:
             yield f"if {self._text(case.guard, '') or True}: raise {self._error(case.answer)}"
         for name, output in rule.writes.items():
             self._require_kept(name, output)
-        if any(MANY.fullmatch(case.answer) for case in rule.form):
+        if any(isinstance(form_of(case.answer), Many) for case in rule.form):
             yield from self._many()
             return
         texts: list[str] = []
@@ -144,7 +144,7 @@ class _Body:
             texts.append(text)
         for case in rule.form:
             guard = f"if {self._text(case.guard, '')}: " if case.guard else ""
-            form = TENSOR.sub(lambda found: texts[int(found[1])], case.answer) if present(case.answer) else case.answer
+            form = structure_text(case.answer, texts)
             yield f"{guard}{'undefined()' if form == UNKNOWN else f'return {form}'}"
 
     def _error(self, name: str) -> str:
@@ -160,11 +160,7 @@ class _Body:
                     raise RuleError(f"{self.rule.op} changes the {question} of {name}, which a fake kernel cannot say")
 
     def _many(self) -> Iterator[str]:
-        counts = [
-            Case(self._text(case.guard, ""), self._text(bare(found["count"]), "") if found else UNKNOWN)
-            for case in self.rule.form
-            for found in [MANY.fullmatch(case.answer)]
-        ]
+        counts = [Case(self._text(case.guard, ""), self._text(count_text(case.answer), "")) for case in self.rule.form]
         yield from decision(COUNT, counts, _undefined)
         yield "results = []"
         yield f"for i in range({COUNT}):"

@@ -15,11 +15,8 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, Node
 
+from passes.errors import RuleError
 from passes.rewrite.forms import Form, form_of, slots_of
-
-
-class RuleError(ValueError):
-    """A rule that cannot be used: its pattern, its replacement or its example is at fault."""
 
 
 @dataclass(frozen=True, slots=True)

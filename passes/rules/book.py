@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.errors import RuleError
 from passes.meta import TensorMeta
 from passes.operators.evaluate import CONTAINERS, any_inference
 from passes.operators.modes import Modes
@@ -35,7 +36,6 @@ from passes.rules.binding import (
     types_of_call,
 )
 from passes.rules.generate import NO_VALUE, Refused
-from passes.rules.language import RuleError
 from passes.rules.rule import VERSION, Rule, from_json, to_json
 
 TITLE: Final = "book.json"
@@ -283,10 +283,14 @@ def read_title(folder: Path) -> Mapping[str, Any]:
 
 
 def read_rules(path: Path) -> list[Rule]:
-    found = _json(path)
-    if not isinstance(found, list):
+    """The rules in one file of a book. Raises RuleError, naming the file, for what is none; nothing is executed."""
+    stored = _json(path)
+    if not isinstance(stored, list):
         raise RuleError(f"{path} holds no list of rules")
-    return [from_json(each) for each in found]
+    try:
+        return [from_json(each) for each in stored]
+    except RuleError as error:
+        raise RuleError(f"{path}: {error}") from error
 
 
 def _json(path: Path) -> Any:

@@ -6,6 +6,7 @@ which says the same and tells which one is outside.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import torch
 
 from passes.meta import CPU, DTYPE_BY_NAME, TensorMeta
 from passes.operators.outcome import Wrapped
+from passes.rules import syntax
 from passes.rules.rule import Domain, Rule, reads
 
 EXACT_KINDS: Final[dict[type, str]] = {
@@ -51,15 +53,14 @@ def inside_of(rule: Rule) -> Callable[..., bool]:
     """A function of the rule's arguments, in their order: whether all are in its domain."""
     names = [f"a{number}" for number in range(len(rule.parameters))]
     tests, namespace = domain_tests(rule, names)
-    source = f"def inside({', '.join(names)}):\n    return {' and '.join(f'({test})' for test in tests) or 'True'}\n"
-    exec(source, namespace)  # of names that were made here, and numbers
-    return namespace["inside"]
+    tree = syntax.function("inside", names, [syntax.give(syntax.all_of(*tests))])
+    return syntax.defined(tree, "inside", "<domain of a rule>", namespace)
 
 
-def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[ast.expr], dict[str, Any]]:
     """For each of the variables `names` the question whether it is in the domain, and what those questions name."""
     namespace: dict[str, Any] = {"_Meta": TensorMeta, "_type": type, "_len": len}  # parameters may be called `type`
-    tests: list[str] = []
+    tests: list[ast.expr] = []
     for number, (name, parameter) in enumerate(zip(names, rule.parameters, strict=True)):
         kinds = frozenset(rule.domain.kinds.get(parameter, ()))
         if "tensor" in kinds:
@@ -68,24 +69,42 @@ def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[str], dict[str,
             namespace[f"_check_{number}"] = check_of(rule, parameter)
         if not kinds.isdisjoint(EXACT_KINDS.values()):
             namespace[f"_types_{number}"] = _exact_types(rule, parameter)
-        tests.append(_text(kinds, rule.domain.ranks.get(parameter, ()), name, number))
+        tests.append(_test(kinds, rule.domain.ranks.get(parameter, ()), name, number))
     return tests, namespace
 
 
-def _text(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -> str:
-    other = f"_check_{number}({name})"
+def _test(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -> ast.expr:
+    value = syntax.name(name)
+    others = [syntax.call(f"_check_{number}", value)]
     if not kinds.isdisjoint(EXACT_KINDS.values()):
-        other = f"_type({name}) in _types_{number} or {other}"
+        others.insert(0, syntax.compared(syntax.call("_type", value), ast.In(), syntax.name(f"_types_{number}")))
     if "tensor" not in kinds:
-        return other
-    least, most = min(ranks, default=0), max(ranks, default=-1)
-    sized = f"_len({name}.shape) == {most}" if least == most else f"{least} <= _len({name}.shape) <= {most}"
-    tensor = f"{name}.plain and {name}.dtype in _dtypes_{number} and {sized}"
+        return syntax.any_of(*others)
+    dtypes = syntax.name(f"_dtypes_{number}")
+    tensor = [
+        syntax.attribute(value, "plain"),
+        syntax.compared(syntax.attribute(value, "dtype"), ast.In(), dtypes),
+        _has_rank(value, min(ranks, default=0), max(ranks, default=-1)),
+    ]
     if kinds == ONLY_TENSORS:
-        return f"_type({name}) is _Meta and {tensor}"
+        return syntax.all_of(is_meta(value), *tensor)
     if kinds.isdisjoint(FLAGGED):
-        return f"{tensor} if _type({name}) is _Meta else {other}"
-    return f"_type({name}) is _Meta and {tensor} or {other}"  # what is not plain may be inside, too
+        return syntax.choice(is_meta(value), syntax.all_of(*tensor), syntax.any_of(*others))
+    # Tensors that are not plain need the full check.
+    return syntax.any_of(syntax.all_of(is_meta(value), *tensor), *others)
+
+
+def is_meta(value: ast.expr) -> ast.expr:
+    """The question whether an argument is a tensor."""
+    return syntax.compared(syntax.call("_type", value), ast.Is(), syntax.name("_Meta"))
+
+
+def _has_rank(tensor: ast.expr, least: int, most: int) -> ast.expr:
+    rank = syntax.call("_len", syntax.attribute(tensor, "shape"))
+    if least == most:
+        return syntax.compared(rank, ast.Eq(), syntax.constant(most))
+    bounds = [syntax.constant(least), syntax.constant(most)]
+    return ast.Compare(bounds[0], [ast.LtE(), ast.LtE()], [rank, bounds[1]], **syntax.HERE)
 
 
 def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:

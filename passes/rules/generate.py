@@ -1,31 +1,36 @@
-"""Rules as Python: source that a person can read, compiled into the function that evaluates them.
+"""The rule compiler: a rule as a Python function, built as a syntax tree of nodes that the language of rules has.
 
 The function takes the named arguments, `at` (for each parameter the number of its first tensor among all
 tensors given) and `grad_mode`, and gives an Outcome; it gives None where the rule does not know, and for
 arguments outside the domain in which it was verified, unless it is asked `_anywhere`. No tensor is made.
+
+Rules come from files. Nothing of their text is compiled as it stands: expressions are parsed and checked by
+language.py, the other answers by grammar.py, and names enter the tree as names and constants.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+import ast
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from passes.meta import meta_on_cpu
 from passes.operators.outcome import Outcome, Same
-from passes.rules import primitives
+from passes.rules import primitives, syntax
 from passes.rules.domain_check import domain_tests
-from passes.rules.inline import shortened, viewed_once
+from passes.rules.grammar import KEPT, UNKNOWN, Many, Memory, Part, form_of, memory_of
+from passes.rules.inline import Kinds, in_python, kinds_of, viewed_once
 from passes.rules.interned import made
-from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined
+from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined, parsed
 from passes.rules.primitives.views import view_if_any
-from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, always, identifier
+from passes.rules.rule import Cases, Output, Rule, identifier
+from passes.rules.syntax import Block, assign, constant, name
 
 Evaluation = Callable[..., Outcome | None]
+Translation = Callable[[str], ast.expr]  # of a case's guard or answer
 
 assert primitives
-INDENT: Final = "    "
 # The variable that holds the answer to each question about an output; parameters may be called like the questions.
 LOCALS: Final = {
     "shape": "shape",
@@ -35,7 +40,7 @@ LOCALS: Final = {
     "requires_grad": "_grad",
 }
 FLAGS: Final = {"is_conj": "_conj", "is_neg": "_neg"}
-MANY: Final = re.compile(r"(?P<open>[\[(])each[\])] \* (?P<count>.+)")
+GRAD_MODE: Final = "grad_mode"
 # What expressions raise on arguments that they do not fit.
 NO_VALUE: Final = (Undefined, ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -56,61 +61,208 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_meta": meta_on_cpu,
     "_Refused": Refused,
     "_view_if_any": view_if_any,
-    **{f"_{name}": each.function for name, each in PRIMITIVES.items()},
+    **{f"_{each.name}": each.function for each in PRIMITIVES.values()},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule's function, and its source."""
+    """A rule's function, and the syntax tree that it was compiled from."""
 
     evaluate: Evaluation
-    source: str
+    tree: ast.Module
+
+    @property
+    def source(self) -> str:
+        """The function as Python text, to be read."""
+        return ast.unparse(self.tree) + "\n"
 
 
 def compiled(rule: Rule) -> Compiled:
+    """The function that evaluates a rule. Raises RuleError for a rule that is not of the language."""
     names = [identifier(parameter) for parameter in rule.parameters]
     tests, checks = domain_tests(rule, names)
-    source = shortened("\n".join(_lines(rule, names, tests)), rule) + "\n"
-    namespace = NAMESPACE | checks
-    exec(compile(source, f"<rule of {rule.op}>", "exec"), namespace)  # its expressions were validated
-    return Compiled(namespace["rule"], source)
+    tree = _Compiler(rule).function(names, tests)
+    return Compiled(syntax.defined(tree, "rule", f"<rule of {rule.op}>", NAMESPACE | checks), tree)
 
 
-def _lines(rule: Rule, names: Sequence[str], tests: Sequence[str]) -> Iterator[str]:
-    yield f"def rule({', '.join([*names, 'at', 'grad_mode'])}, _anywhere=False):"
-    if tests:
-        yield f"{INDENT}if not _anywhere:"
-    for test in tests:
-        yield f"{INDENT}{INDENT}if not ({test}): return None"
-    for line in viewed_once([*_raising(rule.raises), *_written(rule), *_returned(rule)]):
-        yield INDENT + line
+class _Compiler:
+    """Statements of the function of one rule."""
 
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.kinds: Kinds = kinds_of(rule)
 
-_CALL: Final = re.compile(r"\b([A-Za-z_]\w*)\(")
+    def function(self, names: Sequence[str], tests: Sequence[ast.expr]) -> ast.Module:
+        """The whole function: the questions of the domain first, then what is raised, written and returned."""
+        body = [*self._raising(), *self._written(), *self._returned()]
+        if tests:
+            outside: Block = [syntax.when(syntax.negated(test), [syntax.give(constant(None))]) for test in tests]
+            body = [syntax.when(syntax.negated(name("_anywhere")), outside), *viewed_once(body, self.kinds)]
+        else:
+            body = viewed_once(body, self.kinds)
+        return syntax.function("rule", [*names, "at", GRAD_MODE], body, optional="_anywhere")
 
+    def _python(self, text: str) -> ast.expr:
+        return in_python(parsed(text).tree, self.kinds)
 
-def _python(expression: str) -> str:
-    """An expression with the primitives under names that no parameter has."""
-    return _CALL.sub(lambda found: f"_{found[1]}(" if found[1] in PRIMITIVES else found[0], expression)
+    def _raising(self) -> Block:
+        return [
+            syntax.when(
+                self._python(case.guard) if case.guard else constant(True),
+                [ast.Raise(syntax.call("_Refused", constant(case.answer)), None, **syntax.HERE)],
+            )
+            for case in self.rule.raises
+        ]
 
+    def _decision(self, variable: str, cases: Cases, answer: Translation, guard: Translation | None = None) -> Block:
+        """Statements that give `variable` the first answer whose guard holds, or leave the rule."""
+        statements: Block = [syntax.give(constant(None))]
+        for case in reversed(cases):
+            known = case.answer != UNKNOWN
+            found: Block = [assign(variable, answer(case.answer)) if known else syntax.give(constant(None))]
+            statements = found if not case.guard else [syntax.when((guard or answer)(case.guard), found, statements)]
+        return statements
 
-def _raising(cases: Cases) -> Iterator[str]:
-    for case in cases:
-        yield f"if {_python(case.guard) or True}:"
-        yield f"{INDENT}raise _Refused({case.answer!r})"
+    def _written(self) -> Block:
+        statements: Block = [assign("_mutated", syntax.dictionary())] if self.rule.writes else []
+        for parameter, output in self.rule.writes.items():
+            written = name(identifier(parameter))
+            listed = "list" in self.rule.domain.kinds.get(parameter, ())
+            old = syntax.item(written, name("i")) if listed else written
+            place = _number(parameter)
+            key = syntax.sum_of(place, name("i")) if listed else place
+            store = syntax.assign_item("_mutated", key, name("_written"))
+            body = [*self._tensor("_written", output, old), syntax.when(syntax.is_not_none(name("_written")), [store])]
+            if listed:
+                statements.append(syntax.repeat("i", syntax.call("range", syntax.call("len", written)), body))
+            else:
+                statements.append(syntax.when(syntax.is_not_none(written), body))
+        return statements
 
+    def _returned(self) -> Block:
+        forms = [(case, form_of(case.answer)) for case in self.rule.form]
+        if many := [form for _, form in forms if isinstance(form, Many)]:
+            return self._many(many)
+        certain = _is_certain(self.rule.form)
+        statements = [] if certain else self._decision("_form", self.rule.form, constant, self._python)
+        parts = {case.answer: form for case, form in forms if isinstance(form, Part)}
+        for text, part in sorted(parts.items()):
+            body: Block = []
+            for number in part.tensors():
+                body += self._tensor(f"_result_{number}", self.rule.outputs[number])
+            body.append(self._outcome(_structure(part)))
+            if len(parts) > 1:
+                statements.append(syntax.when(syntax.compared(name("_form"), ast.Eq(), constant(text)), body))
+            else:
+                statements += body
+        return statements
 
-def _decision(name: str, cases: Cases, answer: Callable[[str], str] = _python) -> Iterator[str]:
-    """Statements that give `name` the first answer whose guard holds, or leave the rule."""
-    for number, case in enumerate(cases):
-        known = case.answer != UNKNOWN
-        statement = f"{name} = {answer(case.answer)}" if known else "return None"
-        if not case.guard:
-            yield statement if number == 0 else f"else: {statement}"
-            return
-        yield f"{'if' if number == 0 else 'elif'} {_python(case.guard)}: {statement}"
-    yield "else: return None" if cases else "return None"
+    def _many(self, forms: Sequence[Many]) -> Block:
+        """A list or tuple of as many outputs as an expression says, alike but for their number `i`."""
+
+        def count(text: str) -> ast.expr:
+            form = form_of(text)
+            return self._python(form.count) if isinstance(form, Many) else constant(None)
+
+        append = ast.Call(syntax.attribute(name("_results"), "append"), [name("_result")], [], **syntax.HERE)
+        body = [*self._tensor("_result", self.rule.outputs[0]), ast.Expr(append, **syntax.HERE)]
+        results = name("_results")
+        listed = {form.kind for form in forms} == {list}
+        return [
+            *self._decision("_many", self.rule.form, count, self._python),
+            assign("_results", ast.List([], syntax.LOAD, **syntax.HERE)),
+            syntax.repeat("i", syntax.call("range", name("_many")), body),
+            self._outcome(results if listed else syntax.call("tuple", results)),
+        ]
+
+    def _outcome(self, result: ast.expr) -> ast.stmt:
+        mutated = name("_mutated") if self.rule.writes else syntax.dictionary()
+        return syntax.give(syntax.call("_Outcome", result, mutated))
+
+    def _tensor(self, variable: str, output: Output, old: ast.expr | None = None) -> Block:
+        """Statements that give `variable` the New, Same or None (not written) that an output is.
+
+        `old` is the argument written to, whose flags stay.
+        """
+        memories = {case.answer: memory_of(case.answer) for case in output.alias if case.answer != UNKNOWN}
+        made = [text for text, memory in sorted(memories.items()) if memory.kind in ("new", "view")]
+        by_shape = any("shape" in _names(case.guard) for case in output.alias)
+        statements = self._decision(LOCALS["shape"], output.shape, self._python) if by_shape else []
+        asked = any("is_new" in _names(case.guard) for _, cases in output.questions() for case in cases)
+        if asked or not _is_certain(output.alias):
+            statements += self._decision("_alias", output.alias, constant, self._python)
+        several = len({case.answer for case in output.alias}) > 1
+        for text, memory in sorted(memories.items()):
+            if text not in made:
+                given = assign(variable, _same(memory))
+                statements.append(syntax.when(_alias_is(text), [given]) if several else given)
+        if not made:
+            return statements
+        facts = self._facts(output, made, old, by_shape, asked)
+        facts += self._meta(variable, output, made, old, memories)
+        if len(made) == len(memories):
+            return statements + facts
+        choices = ast.Tuple([constant(text) for text in made], syntax.LOAD, **syntax.HERE)
+        return [*statements, syntax.when(syntax.compared(name("_alias"), ast.In(), choices), facts)]
+
+    def _facts(self, output: Output, made: Sequence[str], old: Any, by_shape: bool, asked: bool) -> Block:
+        """Statements that give each fact of an output its variable."""
+        statements: Block = []
+        if asked:
+            statements.append(assign("is_new", _alias_is("new")))
+        place = _shared_place(output)
+        if place is not None:
+            statements.append(assign("_place", in_python(place, self.kinds)))
+        tracked: ast.expr | None = None
+        if old is None and made != ["new"]:
+            # A view of a tensor that requires gradients does so without grad mode, and has no history then.
+            tracked = constant(True)
+            if "new" in made:
+                different = syntax.compared(name("_alias"), ast.NotEq(), constant("new"))
+                statements.append(assign("_tracked", syntax.any_of(name(GRAD_MODE), different)))
+                tracked = name("_tracked")
+
+        def fact(text: str) -> ast.expr:
+            return in_python(parsed(text).tree, self.kinds, place, "_place")
+
+        def gradient(text: str) -> ast.expr:
+            return _tracked(fact(text), tracked)
+
+        for question, variable in {**LOCALS, **FLAGS}.items():
+            cases: Cases = getattr(output, question)
+            if (by_shape and question == "shape") or (question in FLAGS and not cases):
+                continue
+            translation = gradient if tracked is not None and question == "requires_grad" else fact
+            statements += self._decision(variable, cases, translation)
+        return statements
+
+    def _meta(
+        self, variable: str, output: Output, made: Sequence[str], old: ast.expr | None, memories: dict[str, Memory]
+    ) -> Block:
+        """Statements that give `variable` the New, or meta of what is written to, with the facts in the variables."""
+        facts = [name(LOCALS[question]) for question in ("shape", "stride", "dtype", "storage_offset", "requires_grad")]
+        grad = name(LOCALS["requires_grad"])
+        if old is not None:
+            kept = syntax.attribute(old, "requires_grad")
+            leaf = syntax.choice(
+                syntax.compared(grad, ast.Eq(), kept), syntax.attribute(old, "is_leaf"), syntax.negated(grad)
+            )
+            flags = [syntax.attribute(old, flag) for flag in FLAGS]
+            keep = syntax.when(syntax.negated(name(GRAD_MODE)), [assign(LOCALS["requires_grad"], kept)])
+            return [keep, assign(variable, syntax.call("_meta", *facts, leaf, *flags))]
+        leaf = syntax.negated(grad if made == ["new"] else syntax.all_of(grad, name(GRAD_MODE)))
+        flags = [name(local) if getattr(output, flag) else None for flag, local in FLAGS.items()]
+        statements: Block = []
+        for text in reversed(made):
+            more = [None if text == "new" else _tensor_number(memories[text]), *flags]
+            while more and more[-1] is None:  # it is the default then
+                more.pop()
+            defaults = (None, False, False)
+            given = [constant(default) if part is None else part for part, default in zip(more, defaults, strict=False)]
+            tensor = assign(variable, syntax.call("_made", *facts, leaf, *given))
+            statements = [tensor] if len(made) == 1 else [syntax.when(_alias_is(text), [tensor], statements)]
+        return statements
 
 
 def _is_certain(cases: Cases) -> bool:
@@ -118,156 +270,70 @@ def _is_certain(cases: Cases) -> bool:
     return len(cases) == 1 and not cases[0].guard and cases[0].answer != UNKNOWN
 
 
-def _tensor(name: str, output: Output, old: str | None = None) -> Iterator[str]:
-    """Statements that give `name` the New, Same or None (not written) that an output is.
-
-    `old` is the parameter written to, whose flags stay.
-    """
-    aliases = {case.answer for case in output.alias}
-    made = [alias for alias in sorted(aliases) if alias == "new" or alias.startswith("view ")]
-    by_shape = any(_NAME_OF_SHAPE.search(case.guard) for case in output.alias)
-    if by_shape:
-        yield from _decision(LOCALS["shape"], output.shape)
-    asked = any("is_new" in case.guard for _, cases in output.questions() for case in cases)
-    if asked or not _is_certain(output.alias):
-        yield from _decision("_alias", output.alias, repr)
-    for alias in sorted(aliases - {UNKNOWN} - set(made)):
-        if len(aliases) > 1:
-            yield f"if _alias == {alias!r}: {name} = {_same(alias)}"
-        else:
-            yield f"{name} = {_same(alias)}"
-    if not made:
-        return
-    nested = len(made) < len(aliases - {UNKNOWN})
-    if nested:
-        yield f"if _alias in {tuple(made)!r}:"
-    indent = INDENT if nested else ""
-    if asked:
-        yield f"{indent}is_new = _alias == 'new'"
-    place = _shared_place(output)
-    if place:
-        yield f"{indent}_place = {_python(place)}"
-    views = old is None and made != ["new"]
-    tracked = "True"  # a view of a tensor that requires gradients does so without grad mode, and has no history then
-    if views and "new" in made:
-        tracked = "_tracked"
-        yield f"{indent}_tracked = grad_mode or _alias != 'new'"
-    for question, local in LOCALS.items():
-        cases = getattr(output, question)
-        if by_shape and question == "shape":
-            continue
-        if views and question == "requires_grad":
-            cases = tuple(Case(*(_tracked(text, tracked) for text in (case.guard, case.answer))) for case in cases)
-        if place and cases == always(f"{place}.{question}"):
-            yield f"{indent}{local} = _place.{question}"
-            continue
-        for line in _decision(local, cases):
-            yield indent + (re.sub(rf"\b{re.escape(_python(place))}", "_place", line) if place else line)
-    for question, local in FLAGS.items():
-        for line in _decision(local, getattr(output, question)) if getattr(output, question) else ():
-            yield indent + line
-    facts = "shape, _stride, _dtype, _offset, _grad"
-    if old is not None:
-        yield f"{indent}if not grad_mode: _grad = {old}.requires_grad"
-        leaf = f"{old}.is_leaf if _grad == {old}.requires_grad else not _grad"
-        yield f"{indent}{name} = _meta({facts}, {leaf}, {old}.is_conj, {old}.is_neg)"
-        return
-    leaf = "not (_grad and grad_mode)" if views else "not _grad"
-    flags = [local if getattr(output, question) else "False" for question, local in FLAGS.items()]
-    yield from _by_memory(name, made, f"{facts}, {leaf}", flags, indent)
+def _names(text: str) -> frozenset[str]:
+    return parsed(text).names if text else frozenset()
 
 
-def _by_memory(name: str, made: Sequence[str], facts: str, flags: Sequence[str], indent: str) -> Iterator[str]:
-    """Statements that give `name` the New of these facts, with the tensor whose memory it has."""
-    for number, alias in enumerate(made):
-        more = ["None" if alias == "new" else _place(alias[5:]), *flags]
-        usual = ("None", "False", "False")
-        while more and more[-1] == usual[len(more) - 1]:
-            more.pop()
-        target = f"_made({', '.join([facts, *more])})"
-        if len(made) == 1:
-            yield f"{indent}{name} = {target}"
-        else:
-            yield f"{indent}{'if' if number == 0 else 'elif'} _alias == {alias!r}: {name} = {target}"
+def _alias_is(text: str) -> ast.expr:
+    return syntax.compared(name("_alias"), ast.Eq(), constant(text))
 
 
-def _tracked(expression: str, tracked: str) -> str:
-    """An expression of grad mode for a result that may be a view: where `tracked` has a value, that is asked for."""
-    if tracked == "True":
-        expression = expression.removeprefix("grad_mode and ")
-    return re.sub(r"\bgrad_mode\b", tracked, expression)
+def _same(memory: Memory) -> ast.expr:
+    return constant(None) if memory.kind in (KEPT, "none") else syntax.call("_Same", _tensor_number(memory))
 
 
-def _shared_place(output: Output) -> str | None:
-    """The call of which several facts are asked, as of `view(self, size)`: it is made once."""
-    answers = [(question, cases[0].answer) for question, cases in output.questions() if cases and not cases[0].guard]
-    places = [answer.removesuffix(f".{question}") for question, answer in answers if answer.endswith(f").{question}")]
-    common = [place for place in places if places.count(place) > 1 and not _NAME_OF_SHAPE.search(place)]
-    return common[0] if common else None
+def _number(parameter: str) -> ast.expr:
+    """The number of a parameter's first tensor among those given."""
+    return syntax.item(name("at"), constant(parameter))
 
 
-_NAME_OF_SHAPE: Final = re.compile(r"(?<!\.)\bshape\b")
-
-
-def _same(alias: str) -> str:
-    return "None" if alias in ("kept", "none") else f"_Same({_place(alias[5:])})"
-
-
-def _place(parameter: str) -> str:
+def _tensor_number(memory: Memory) -> ast.expr:
     """The number of a tensor among those given; `tensors[i]` and `tensors[0]` are of a list."""
-    name, bracket, number = parameter.partition("[")
-    return f"at[{name!r}] + {number[:-1]}" if bracket else f"at[{name!r}]"
+    first = _number(memory.parameter)
+    if not memory.index:
+        return first
+    return syntax.sum_of(first, name("i") if memory.index == "i" else constant(int(memory.index)))
 
 
-def _written(rule: Rule) -> Iterator[str]:
-    if rule.writes:
-        yield "_mutated = {}"
-    for parameter, output in rule.writes.items():
-        name = identifier(parameter)
-        lists = "list" in rule.domain.kinds.get(parameter, ())
-        old = f"{name}[i]" if lists else name
-        lines = [
-            *_tensor("_written", output, old),
-            f"if _written is not None: _mutated[at[{parameter!r}]{' + i' if lists else ''}] = _written",
-        ]
-        yield f"for i in range(len({name})):" if lists else f"if {name} is not None:"
-        for line in lines:
-            yield INDENT + line
+def _structure(part: Part) -> ast.expr:
+    """The result's structure, with the variable of each tensor."""
+    if part.tensor is not None:
+        return name(f"_result_{part.tensor}")
+    if part.kind is None:
+        return constant(None)
+    container = ast.Tuple if part.kind is tuple else ast.List
+    return container([_structure(each) for each in part.parts], syntax.LOAD, **syntax.HERE)
 
 
-def _returned(rule: Rule) -> Iterator[str]:
-    many = [case for case in rule.form if MANY.fullmatch(case.answer)]
-    mutated = "_mutated" if rule.writes else "{}"
-    if many:
-        yield from _decision("_many", rule.form, _count)
-        yield "_results = []"
-        yield "for i in range(_many):"
-        for line in [*_tensor("_result", rule.outputs[0]), "_results.append(_result)"]:
-            yield INDENT + line
-        opening = {MANY.fullmatch(case.answer)["open"] for case in many}  # type: ignore[index]
-        yield f"return _Outcome({'_results' if opening == {'['} else 'tuple(_results)'}, {mutated})"
-        return
-    answers = sorted({case.answer for case in rule.form} - {UNKNOWN})
-    if not _is_certain(rule.form):
-        yield from _decision("_form", rule.form, repr)
-    for answer in answers:
-        indent = ""
-        if len(answers) > 1:
-            yield f"if _form == {answer!r}:"
-            indent = INDENT
-        structure = answer
-        for number in present(answer):
-            for line in _tensor(f"_result_{number}", rule.outputs[number]):
-                yield indent + line
-            structure = re.sub(rf"\btensor_{number}\b", f"_result_{number}", structure)
-        yield f"{indent}return _Outcome({structure}, {mutated})"
+def _tracked(expression: ast.expr, tracked: ast.expr | None) -> ast.expr:
+    """An expression of grad mode for a result that may be a view: `tracked` is asked in its place."""
+    if tracked is None:
+        return expression
+    if isinstance(tracked, ast.Constant) and isinstance(expression, ast.BoolOp):
+        first, *others = expression.values
+        if isinstance(expression.op, ast.And) and _is_grad_mode(first):  # `True and ...`
+            expression = syntax.all_of(*others)
+    return syntax.rewritten(expression, lambda node: tracked if _is_grad_mode(node) else None)
 
 
-def _count(answer: str) -> str:
-    found = MANY.fullmatch(answer)
-    return _python(found["count"]) if found else "None"
+def _is_grad_mode(node: Any) -> bool:
+    return type(node) is ast.Name and node.id == GRAD_MODE
 
 
-def present(form: str) -> list[int]:
-    """The numbers of the outputs that a form has: `(tensor_0, None)` has 0."""
-    return [int(number) for number in re.findall(r"\btensor_(\d+)\b", form)]
+def _shared_place(output: Output) -> ast.expr | None:
+    """The call of which several facts are asked, as of `view(self, size)`: it is made once."""
+    places: list[ast.expr] = []
+    for question, cases in output.questions():
+        if question == "alias" or not cases or cases[0].guard or cases[0].answer == UNKNOWN:
+            continue
+        tree = parsed(cases[0].answer).tree
+        if isinstance(tree, ast.Attribute) and tree.attr == question and isinstance(tree.value, ast.Call):
+            places.append(tree.value)
+    for number, place in enumerate(places):
+        if any(syntax.alike(place, other) for other in places[number + 1 :]) and not _asks_own_shape(place):
+            return place
+    return None
+
+
+def _asks_own_shape(expression: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == LOCALS["shape"] for node in ast.walk(expression))

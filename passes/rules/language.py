@@ -21,6 +21,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import torch
 
+from passes.errors import RuleError
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FACTS: Final = frozenset(("shape", "stride", "storage_offset", "dtype", "is_conj", "is_neg"))
@@ -45,10 +47,6 @@ READ: Final = "Equation"  # the type of words that primitives take apart: an exp
 
 class Undefined(Exception):
     """An expression has no value for these arguments: the rule does not speak of such a call."""
-
-
-class RuleError(ValueError):
-    """A rule or a rulebook that cannot be read; says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +92,51 @@ CONSTANTS: Final[dict[str, Any]] = {
 CONSTANT_NAMES: Final = {found: name for name, found in sorted(CONSTANTS.items(), key=lambda pair: -len(pair[0]))}
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression of the language: its tree, which nobody changes, and the names that it has to be given."""
+
+    tree: ast.expr
+    names: frozenset[str]
+
+
 def check(text: str, names: frozenset[str]) -> None:
-    """Raise RuleError, naming what is wrong, unless `text` is an expression of the language over `names`."""
-    unknown = names_in(text) - names
-    if unknown:
-        raise RuleError(f"{text!r}: nothing is called {min(unknown)!r}")
+    """Raise RuleError, naming what is wrong and where, unless `text` is an expression of the language over `names`."""
+    expression = parsed(text)
+    if unknown := expression.names - names:
+        first = min(unknown)
+        nodes = (node for node in ast.walk(expression.tree) if isinstance(node, ast.Name) and node.id == first)
+        raise _error(text, next(nodes), f"nothing is called {first!r}")
 
 
 @lru_cache(maxsize=1 << 12)  # rules say the same of many operators
-def names_in(text: str) -> frozenset[str]:
-    """The names that an expression has to be given. Raises RuleError for what is not of the language."""
+def parsed(text: str) -> Expression:
+    """The expression that a text is. Raises RuleError, with the column, for what is not of the language."""
     try:
-        tree = ast.parse(text, mode="eval")
+        tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise RuleError(f"{text!r} is no expression: {error.msg}") from error
+        raise RuleError(f"{text!r} is no expression: {error.msg}, column {error.offset}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested deeper than Python parses
+        raise RuleError(f"{text[:80]!r} is no expression: {error}") from error
     names: set[str] = set()
+    functions: set[int] = set()  # the names that are called, met after their calls
     for node in ast.walk(tree):
         if not isinstance(node, NODES):
-            raise RuleError(f"{text!r}: {type(node).__name__} is not of the language of rules")
+            raise _error(text, node, f"{type(node).__name__} is not of the language of rules")
         if isinstance(node, ast.Attribute) and node.attr not in FACTS:
-            raise RuleError(f"{text!r}: {node.attr!r} is no fact of a tensor; these are {sorted(FACTS)}")
-        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES):
-            raise RuleError(f"{text!r}: {ast.unparse(node.func)!r} is no primitive")
-        if isinstance(node, ast.Name) and node.id not in PRIMITIVES and node.id not in CONSTANTS:
+            raise _error(text, node, f"{node.attr!r} is no fact of a tensor; these are {sorted(FACTS)}")
+        if isinstance(node, ast.Call):
+            if node.keywords or not (isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES):
+                raise _error(text, node, f"{ast.unparse(node.func)!r} is no primitive")
+            functions.add(id(node.func))
+        if isinstance(node, ast.Name) and id(node) not in functions and node.id not in CONSTANTS:
             names.add(node.id)
-    return frozenset(names)
+    return Expression(tree, frozenset(names))
+
+
+def _error(text: str, node: ast.AST, why: str) -> RuleError:
+    column = getattr(node, "col_offset", None)
+    return RuleError(f"{text!r}{'' if column is None else f', column {column + 1}'}: {why}")
 
 
 def written(value: Any) -> str:

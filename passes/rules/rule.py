@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from passes.rules.language import PRIMITIVES, READ, RuleError, check
+from passes.errors import RuleError
+from passes.rules.grammar import UNKNOWN, Many, form_of, memory_of
+from passes.rules.language import PRIMITIVES, READ, check, parsed
 
 VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
-UNKNOWN: Final = "unknown"
 EVERYWHERE: Final = frozenset(("i", "shape", "is_new", "grad_mode"))  # names beside the parameters
 
 
@@ -28,6 +29,7 @@ class Case:
 
 
 Cases = tuple[Case, ...]
+WORDS: Final = ("alias", "raises", "form")  # questions whose answers are no expressions
 
 
 def always(answer: str) -> Cases:
@@ -161,70 +163,102 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
-def from_json(found: Any) -> Rule:
-    """The rule that `to_json` wrote. Raises RuleError for what is none, or is not of the language."""
-    if not isinstance(found, dict) or "op" not in found:
+def from_json(stored: Any) -> Rule:
+    """The rule that `to_json` wrote. Raises RuleError, naming the field, for what is none or not of the language.
+
+    Nothing of it is evaluated: a rule may come from anybody.
+    """
+    if not isinstance(stored, dict) or not isinstance(stored.get("op"), str):
         raise RuleError("a rule is an object with `op`, `level`, `parameters`, `form`, ...")
-    if found.get("version") != VERSION:
-        raise RuleError(f"rule of {found['op']}: version {found.get('version')}, this program reads {VERSION}")
+    if stored.get("version") != VERSION:
+        raise RuleError(f"rule of {stored['op']}: version {stored.get('version')}, this program reads {VERSION}")
     try:
         rule = Rule(
-            op=found["op"],
-            level=found["level"],
-            parameters=tuple(found["parameters"]),
-            raises=_cases(found["raises"]),
-            form=_cases(found["form"]),
-            outputs=tuple(map(_output, found["outputs"])),
-            writes={name: _output(output) for name, output in found["writes"].items()},
-            domain=Domain(**{name: _tuples(part) for name, part in found["domain"].items()}),
-            provenance=Provenance(**{name: _frozen(part) for name, part in found["provenance"].items()}),
+            op=stored["op"],
+            level=_text(stored["level"]),
+            parameters=tuple(map(_text, stored["parameters"])),
+            raises=_cases(stored["raises"]),
+            form=_cases(stored["form"]),
+            outputs=tuple(map(_output, stored["outputs"])),
+            writes={name: _output(output) for name, output in stored["writes"].items()},
+            domain=Domain(**{name: _tuples(part) for name, part in stored["domain"].items()}),
+            provenance=Provenance(**{name: _frozen(part) for name, part in stored["provenance"].items()}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RuleError(f"rule of {found['op']}: {type(error).__name__}: {error}") from error
+        raise RuleError(f"rule of {stored['op']}: {type(error).__name__}: {error}") from error
     validate(rule)
     return rule
 
 
-def _cases(pairs: list[list[str]]) -> Cases:
-    return tuple(Case(str(guard), str(answer)) for guard, answer in pairs)
+def _text(stored: Any) -> str:
+    if not isinstance(stored, str):
+        raise TypeError(f"{stored!r} is no text")
+    return stored
 
 
-def _output(found: dict[str, Any]) -> Output:
-    unknown = found.keys() - set(QUESTIONS)
+def _cases(stored: list[list[Any]]) -> Cases:
+    return tuple(Case(_text(guard), _text(answer)) for guard, answer in stored)
+
+
+def _output(stored: dict[str, Any]) -> Output:
+    unknown = stored.keys() - set(QUESTIONS)
     if unknown:
         raise RuleError(f"an output has no {sorted(unknown)}; it has {QUESTIONS}")
-    alias, shape, stride, offset, dtype, grad, conj, neg = (_cases(found.get(question, [])) for question in QUESTIONS)
+    alias, shape, stride, offset, dtype, grad, conj, neg = (_cases(stored.get(question, [])) for question in QUESTIONS)
     return Output(alias, shape, stride, offset, dtype, grad, conj, neg)
 
 
-def _tuples(found: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(map(_frozen, part)) for name, part in found.items()}
+def _tuples(stored: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(map(_frozen, part)) for name, part in stored.items()}
 
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-WORDS: Final = ("alias", "raises", "form")  # questions whose answers are no expressions
-
-
 def validate(rule: Rule) -> None:
-    """Raise RuleError, naming what is wrong, unless every expression is one of the language."""
-    names = frozenset(map(identifier, rule.parameters)) | EVERYWHERE
+    """Raise RuleError, naming the field and what is wrong there, unless all of a rule is of its language."""
+    names = [identifier(parameter) for parameter in rule.parameters]
     for name in names:
         if not name.isidentifier():
-            raise RuleError(f"rule of {rule.op}: {name!r} is no name")
+            raise RuleError(f"rule of {rule.op}, parameters: {name!r} is no name")
+    if len(set(names)) < len(names) or not rule.writes.keys() <= set(rule.parameters):
+        raise RuleError(f"rule of {rule.op}: parameters are named once, and writes are to some of them")
+    allowed = EVERYWHERE.union(names)
     for question, cases in rule.decisions():
         for case in cases:
-            if case.guard:
-                check(case.guard, names)
-            if case.answer != UNKNOWN and question.rpartition(" ")[2] not in WORDS:
-                check(case.answer, names)
+            try:
+                if case.guard:
+                    check(case.guard, allowed)
+                _check_answer(rule, question.rpartition(" ")[2], case.answer, allowed)
+            except RuleError as error:
+                raise RuleError(f"rule of {rule.op}, {question}: {error}") from error
+
+
+def _check_answer(rule: Rule, question: str, answer: str, names: frozenset[str]) -> None:
+    """Raise RuleError for an answer that is none to this question."""
+    if question == "raises":
+        if not all(part.isidentifier() for part in answer.split(".")):
+            raise RuleError(f"{answer!r} is no name of an exception")
+    elif answer == UNKNOWN:
+        return
+    elif question == "alias":
+        parameter = memory_of(answer).parameter
+        if parameter and parameter not in rule.parameters:
+            raise RuleError(f"{answer!r}: no parameter is called {parameter!r}")
+    elif question == "form":
+        form = form_of(answer)
+        tensors = [0] if isinstance(form, Many) else list(form.tensors()) if form else []
+        if max(tensors, default=-1) >= len(rule.outputs):
+            raise RuleError(f"{answer!r} has more tensors than the rule has outputs")
+        if isinstance(form, Many):
+            check(form.count, names)
+    else:
+        check(answer, names)
 
 
 def reads(rule: Rule, parameter: str) -> bool:
     """Whether all that the rule makes of a parameter is to take it apart, as an equation: then it holds for others."""
-    readers = [f"{name}(" for name, each in PRIMITIVES.items() if READ in each.takes]
     texts = [
         text
         for question, cases in rule.decisions()
@@ -232,10 +266,8 @@ def reads(rule: Rule, parameter: str) -> bool:
         for text in (case.guard, "" if question.rpartition(" ")[2] in WORDS else case.answer)
         if text
     ]
-    if not any(reader in text for reader in readers for text in texts):
-        return False
     name = identifier(parameter)
-    uses = [use for text in texts for use in _uses(ast.parse(text, mode="eval"), name)]
+    uses = [use for text in texts for use in _uses(ast.Expression(parsed(text).tree), name)]
     return bool(uses) and all(uses)
 
 
@@ -251,6 +283,10 @@ def _uses(tree: ast.AST, name: str) -> Iterator[bool]:
 
 
 def identifier(parameter: str) -> str:
-    """A parameter's name as expressions write it: `0` is `argument_0`, `from` is `from_`."""
-    name = f"argument_{parameter}" if parameter.isdigit() else parameter
-    return f"{name}_" if keyword.iskeyword(name) or name in EVERYWHERE else name
+    """A parameter's name as expressions write it: `0` is `argument_0`, `from` is `from_`.
+
+    Names that begin with an underscore, and `at`, are those of the compiled rule's own variables.
+    """
+    name = f"argument{parameter}" if parameter.startswith("_") else parameter
+    name = f"argument_{name}" if name.isdigit() else name
+    return f"{name}_" if keyword.iskeyword(name) or name in EVERYWHERE or name == "at" else name

@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from passes.operators.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
-from passes.rules.generate import INDENT, MANY, present
-from passes.rules.rule import UNKNOWN, Case, Cases, Output, Rule, identifier
+from passes.rules.grammar import KEPT, UNKNOWN, Many, Part, form_of
+from passes.rules.rule import Case, Cases, Output, Rule, identifier
 
 WIDTH: Final = 110
-KEPT: Final = "kept"  # the alias of what is not written to after all
+INDENT: Final = "    "
 # Questions whose answers are variables, in the order in which they are told.
 TOLD: Final = ("shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
 OWN_SHAPE: Final = re.compile(r"(?<![\w.])shape\b")
-TENSOR: Final = re.compile(r"\btensor_(\d+)\b")
 USUAL_GRAD: Final = re.compile(r"grad_mode and any_requires_grad\(.*\)")
 
 
@@ -71,8 +70,7 @@ def _body(rule: Rule) -> Iterator[str]:
         yield f"if {case.guard}: raise {case.answer}"
     for name, output in rule.writes.items():
         yield from _written(rule, name, output)
-    many = [case for case in rule.form if MANY.fullmatch(case.answer)]
-    if many:
+    if any(isinstance(form_of(case.answer), Many) for case in rule.form):
         yield from _many(rule)
         return
     texts: dict[str, str] = {}
@@ -82,18 +80,14 @@ def _body(rule: Rule) -> Iterator[str]:
         lines, result = _output(rule, output, "" if single else f"_{number}", texts)
         yield from lines
         made.append(result)
-    forms = [Case(case.guard, _structure(case.answer, made)) for case in rule.form]
+    forms = [Case(case.guard, structure_text(case.answer, made)) for case in rule.form]
     if len(forms) > 1 or not single or made[0] not in ("", "new") or forms[0].answer != made[0]:
         yield from _returned(forms)
 
 
 def _many(rule: Rule) -> Iterator[str]:
     """A list of as many outputs as an expression says, alike but for the number `i`."""
-    counts = [
-        Case(case.guard, bare(found["count"]) if (found := MANY.fullmatch(case.answer)) else UNKNOWN)
-        for case in rule.form
-    ]
-    yield from decision("count", counts)
+    yield from decision("count", [Case(case.guard, count_text(case.answer)) for case in rule.form])
     yield "for i in range(count):"
     lines, result = _output(rule, rule.outputs[0], "", {})
     for line in [*lines, f"yield {result}"]:
@@ -193,10 +187,25 @@ def _is_usual(rule: Rule, question: str, cases: Cases) -> bool:
     return answer == {"storage_offset": "0", "is_conj": "False", "is_neg": "False"}.get(question)
 
 
-def _structure(form: str, made: Sequence[str]) -> str:
-    if form == UNKNOWN or not present(form):
-        return form
-    return TENSOR.sub(lambda found: made[int(found[1])], form)
+def count_text(answer: str) -> str:
+    """How many tensors a result has, as an expression; unknown where it is no list of tensors that are alike."""
+    form = form_of(answer)
+    return bare(form.count) if isinstance(form, Many) else UNKNOWN
+
+
+def structure_text(answer: str, tensors: Sequence[str]) -> str:
+    """The form of a result with a text for each of its tensors: `(new, None)`."""
+    form = form_of(answer)
+    return _part_text(form, tensors) if isinstance(form, Part) else answer
+
+
+def _part_text(part: Part, tensors: Sequence[str]) -> str:
+    if part.tensor is not None:
+        return tensors[part.tensor]
+    if part.kind is None:
+        return "None"
+    inner = ", ".join(_part_text(each, tensors) for each in part.parts)
+    return f"[{inner}]" if part.kind is list else f"({inner}{',' if len(part.parts) == 1 else ''})"
 
 
 def _returned(forms: Sequence[Case]) -> Iterator[str]:
