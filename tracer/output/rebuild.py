@@ -353,7 +353,11 @@ def _method(emitter: Emitter, value: BoundMethod) -> str:
     function, instance = expression(emitter, value.function), expression(emitter, value.instance)
     if isinstance(value.function, (types.FunctionType, Value)):
         return f"{emitter.constant(types.MethodType, 'MethodType')}({function}, {instance})"
-    return f"{function}.__get__({instance})"
+    if isinstance(value.function, types.ClassMethodDescriptorType):
+        return f"{function}.__get__(None, {instance})"
+    # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
+    cls = value.instance.cls if isinstance(value.instance, Value) else type(value.instance)
+    return f"{function}.__get__({instance}, {_class(emitter, cls)})"
 
 
 # Iterators -------------------------------------------------------------------------------------------

@@ -9,6 +9,13 @@ KEYWORD_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
 )
 """Fields that a constructor takes by keyword, None by default."""
 
+DERIVED_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (StopIteration, ("value",)),
+    (SystemExit, ("code",)),
+    (ImportError, ("msg",)),
+)
+"""Fields that `__init__` derives from the positional arguments; before it ran, CPython has a null pointer there."""
+
 NATIVE_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
     (OSError, ("errno", "strerror", "filename", "filename2")),
     (UnicodeDecodeError, ("encoding", "object", "start", "end", "reason")),

@@ -12,9 +12,9 @@ from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.containers import make_tuple
 from tracer.values.context import Context
-from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.exception_fields import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue, arguments_of
+from tracer.values.objects import ExceptionValue
 from tracer.values.protocols.iteration import unpack
 
 
@@ -41,15 +41,8 @@ def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
         return getattr(value, DIRECT[name])
     if name == "__traceback__":
         return TracebackValue(value) if value.traceback else None
-    arguments = arguments_of(value)
-    if name == "value" and issubclass(value.cls, StopIteration):
-        return arguments[0] if arguments else None
-    if name == "code" and issubclass(value.cls, SystemExit):
-        return make_tuple(arguments) if len(arguments) > 1 else arguments[0] if arguments else None
-    if name in fields_of(value.cls, KEYWORD_FIELDS) or name in fields_of(value.cls, NATIVE_FIELDS):
+    if any(name in fields_of(value.cls, rows) for rows in (DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS)):
         return None
-    if name == "msg" and issubclass(value.cls, ImportError):
-        return arguments[0] if len(arguments) == 1 else None
     context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tracer.reasons import GraphBreak
 from tracer.values.context import Context
-from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.exception_fields import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
 from tracer.values.from_host import from_host
 from tracer.values.objects import ExceptionValue
 from tracer.values.raising import Raised, chain
@@ -26,7 +26,8 @@ def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: A
 def born_exception(context: Context, error: BaseException) -> ExceptionValue:
     """The item for an exception that CPython has just raised."""
     exception = ExceptionValue(type(error), from_host(context, error.args))
-    for name in (*fields_of(type(error), KEYWORD_FIELDS), *fields_of(type(error), NATIVE_FIELDS)):
-        if getattr(error, name) is not None:
-            exception.keep_field(name, from_host(context, getattr(error, name)))
+    for rows in (DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS):
+        for name in fields_of(type(error), rows):
+            if rows is DERIVED_FIELDS or getattr(error, name) is not None:
+                exception.keep_field(name, from_host(context, getattr(error, name)))
     return exception

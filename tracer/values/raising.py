@@ -5,12 +5,14 @@ Nothing here knows how an exception is caught.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from tracer.reasons import EXCEPTION_STATE
 from tracer.values.base import MISSING, Lazy
 from tracer.values.containers import make_tuple
 from tracer.values.context import Context
+from tracer.values.exception_fields import DERIVED_FIELDS, fields_of
 from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue
 
@@ -41,7 +43,21 @@ def throw_from(cls: type[BaseException], message: str, cause: ExceptionValue) ->
 
 def new_exception(cls: type[BaseException], *args: Item) -> ExceptionValue:
     """An exception that nothing has raised yet."""
-    return ExceptionValue(cls, make_tuple(args))
+    exception = ExceptionValue(cls)
+    initialise(exception, args)
+    return exception
+
+
+def initialise(exception: ExceptionValue, arguments: Sequence[Item]) -> None:
+    """What `__init__` of a builtin exception class leaves: the arguments, and the field derived from them."""
+    exception.arguments = make_tuple(arguments)
+    for name in fields_of(exception.cls, DERIVED_FIELDS):
+        if name == "msg" and len(arguments) != 1:
+            exception.keep_field(name, None)
+        elif name == "code" and len(arguments) > 1:
+            exception.keep_field(name, exception.arguments)
+        else:
+            exception.keep_field(name, arguments[0] if arguments else None)
 
 
 def make_exception(context: Context, item: Item) -> ExceptionValue:

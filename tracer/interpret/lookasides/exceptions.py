@@ -11,12 +11,12 @@ from tracer.interpret.policy import LOOKASIDES, lookaside
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_name
-from tracer.values.containers import ListValue, make_tuple
+from tracer.values.containers import ListValue
 from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
 from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue
 from tracer.values.protocols.attributes import generic_set_attribute, get_attribute, instance_attribute
-from tracer.values.raising import throw
+from tracer.values.raising import initialise, throw
 
 
 def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> None:
@@ -31,7 +31,7 @@ def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> No
             base = next(base for base, _ in KEYWORD_FIELDS if issubclass(item.cls, base))
             throw(trace, TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
         item.keep_field(name, value)
-    item.arguments = make_tuple(args)
+    initialise(item, args)
 
 
 def _new(function: Any) -> Any:
