@@ -31,7 +31,7 @@ from tracer.interpret.trace import Trace
 from tracer.output.emitter import Emitter, Unrebuildable
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.rebuild import cell_expression, expression
-from tracer.values.base import MISSING
+from tracer.values.base import MISSING, Value, type_of
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.item import Item
 
@@ -100,9 +100,12 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     live = live_names(code, op.index)
     original = decode(original_place(code.native, op.offset)[0])
     for slot, name in enumerate(code.local_names):
-        if name in live and name in original.local_names and frame.slots[slot] is not MISSING:
+        item = frame.slots[slot]
+        if name not in original.local_names or item is MISSING:
+            continue
+        if name in live or (code is not original and _ends_visibly(trace, item)):
             names.append(name)
-            arguments.append(expression(emitter, frame.slots[slot]))
+            arguments.append(expression(emitter, item))
     # The closure of a continuation has every cell of the original; cells of its own hold the same.
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
@@ -114,6 +117,18 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
     emitter.say(f"return {branch}({', '.join([closure, *arguments])})", f"natively `{text}`, then what follows")
     return _assemble(emitter, trace, code)
+
+
+def _ends_visibly(trace: Trace, item: Item) -> bool:
+    """Whether a program can see when a value that a native instruction left, and only the frame may hold, is freed.
+
+    Such a local is handed over although nothing reads it any more: an array cannot be resized while it has a
+    memoryview, a file is closed and a generator's `finally` runs when it is freed.
+    """
+    if not isinstance(item, Value) or item.source is None or item.source.root.accessor != "argument":
+        return False
+    cls = type_of(trace, item)
+    return issubclass(cls, memoryview) or hasattr(cls, "__del__")
 
 
 def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list[str]]:
