@@ -1,9 +1,9 @@
-# bytegraph: `make demo` shows it at work, `make test` checks it. Each target makes .venv when it is
-# missing and installs what it needs; stamps in .venv keep later runs quick.
+# `make demo` shows bytegraph at work, `make test` runs its tests. Each target creates .venv if it is missing and
+# installs what it needs; stamp files in .venv keep later runs quick.
 #
 #   PYTHON=...      the interpreter that .venv is made with (3.11)
-#   TORCH_FLAGS=... flags for the one pip command that installs torch, such as the index of CPU builds
-#   JOBS=...        processes that share the tests
+#   TORCH_FLAGS=... flags of the pip command that installs torch, such as the index of CPU builds
+#   JOBS=...        number of processes that run the tests
 #   ARGS=...        further arguments for pytest, the demo or the benchmarks
 
 PYTHON ?= python3.11
@@ -16,7 +16,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
 NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h passes/record/native/*.cpp)
 
-# Their own dependencies pull torchvision, and with it another build of torch: so without them.
+# Installed without their dependencies, which would pull in torchvision and with it another build of torch.
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
@@ -36,10 +36,10 @@ bench: .venv/bench.stamp
 pages: .venv/bench.stamp
 	$(BIN)/python -m benchmarks --pages
 
-# What is there already is kept: the corpora, and the rules of operators that were studied. An operator whose study took
-# too long is given more time. The rules of the first book are checked on calls that they were not learned from; what
-# they do not tell another seed may find. Rules that ship stay where none are found that are better: what is made,
-# build/rules/book, is the next to ship.
+# Builds the next rulebook to ship, build/rules/book. Existing corpora and rules of operators already studied are kept.
+# An operator whose study ran out of time gets more. The rules of the first book are checked on calls that they were not
+# learned from; the operators that they got wrong are studied again with another seed. Merging keeps the better rules for
+# each operator, those of the shipped book among them.
 SOURCES := opinfo usage models
 CORPORA := $(SOURCES:%=build/rules/%)
 SHIPPED := passes/rules/books/torch-2.13-cpu
@@ -53,9 +53,9 @@ rulebook: .venv/bench.stamp
 	done
 	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2 --seconds 240
 	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --seconds 240
-	rm -rf build/rules/found build/rules/book
-	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/found
-	$(BIN)/python -m tracer rules merge build/rules/found $(SHIPPED) $(CORPORA) -o build/rules/book
+	rm -rf build/rules/merged build/rules/book
+	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/merged
+	$(BIN)/python -m tracer rules merge build/rules/merged $(SHIPPED) $(CORPORA) -o build/rules/book
 
 lint: .venv/lint.stamp
 	$(BIN)/ruff check .
@@ -70,7 +70,7 @@ clean:
 	rm -rf .venv build *.egg-info tracer/*.so .pytest_cache .ruff_cache .hypothesis
 
 .venv/venv.stamp:
-	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or say PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "bytegraph needs Python 3.11, and $(PYTHON) is another version"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	echo "torch==$(TORCH)" > .venv/constraints.txt

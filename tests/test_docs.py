@@ -134,3 +134,16 @@ def test_links_lead_to_pages_and_headings():
             if not page.exists() or (anchor and anchor not in anchors(page)):
                 wrong.append(f"{name_of(path)}: {target}")
     assert not wrong, "\n".join(wrong)
+
+
+def linked_from(path):
+    """The pages that a page links to."""
+    targets = [target.partition("#")[0] for target in LINK.findall(prose(path.read_text()))]
+    return {(path.parent / target).resolve() for target in targets if target.endswith(".md")} & set(PAGES)
+
+
+def test_every_page_is_two_links_from_the_readme():
+    readme = ROOT / "README.md"
+    reached = {readme} | linked_from(readme)
+    reached |= {page for path in reached for page in linked_from(path)}
+    assert not set(PAGES) - reached
