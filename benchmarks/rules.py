@@ -153,27 +153,25 @@ MEASUREMENTS = {"evaluation": evaluations, "rules capture": capture_with_and_wit
 
 
 def _print_shares(names: Sequence[str]) -> None:
-    found = []
+    results = []
     for name in names:
         try:
-            found.append(share(name))
+            result = share(name)
         except (*REFUSALS, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             print(f"{name}: {type(error).__name__}: {error}")
             continue
-        print(
-            f"{found[-1].model:<24} {found[-1].by_rules:>5} of {found[-1].operators:<5} {found[-1].fraction:7.2%}",
-            flush=True,
-        )
-        for words in found[-1].wrong:
+        results.append(result)
+        print(f"{name:<24} {result.by_rules:>5} of {result.operators:<5} {result.fraction:7.2%}", flush=True)
+        for words in result.wrong:
             print(f"    wrong rule: {words}")
     others: Counter[tuple[str, str]] = Counter()
     where: dict[tuple[str, str], list[str]] = {}
-    for each in found:
+    for each in results:
         for trial, times in each.others.items():
             others[trial.operator, trial.reason] += times
             where.setdefault((trial.operator, trial.reason), []).append(each.model)
-    total = sum(each.operators for each in found)
-    print(f"\nall: {sum(each.by_rules for each in found)} of {total} operators by rules; operators without a rule:")
+    total = sum(each.operators for each in results)
+    print(f"\nall: {sum(each.by_rules for each in results)} of {total} operators by rules; operators without a rule:")
     for (operator, reason), times in others.most_common():
         print(f"{times:>6}  {operator}: {reason}   ({', '.join(where[operator, reason][:4])})")
 

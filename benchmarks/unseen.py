@@ -62,7 +62,9 @@ def unseen_models(effort: Effort) -> Iterator[Row]:
         recorder.close()
         corpus = Corpus(folder)
         for level in LEVELS:
-            operators = [op for op, found in corpus.sql("select distinct op, level from calls")[1] if found == level]
+            operators = [
+                op for op, op_level in corpus.sql("select distinct op, level from calls")[1] if op_level == level
+            ]
             checked = [check_operator(book, (folder,), op, level) for op in operators]
             yield from _rows(level, checked, len(names))
 
