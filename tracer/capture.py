@@ -30,7 +30,6 @@ from tracer.interpret.location import Location
 from tracer.interpret.loop import run_root
 from tracer.interpret.trace import Trace
 from tracer.options import Options
-from tracer.output.emitter import Unrebuildable
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
 from tracer.output.memory_options import NO_INTENTS, Intents
 from tracer.output.program import GRAPH, Program, breaking, returning
@@ -47,6 +46,7 @@ from tracer.values.base import MISSING, Lazy
 from tracer.values.functions import CellValue
 from tracer.values.item import Item
 from tracer.values.raising import Raised
+from tracer.values.rebuilding import Unrebuildable
 from tracer.values.shapes import Shapes
 
 if TYPE_CHECKING:

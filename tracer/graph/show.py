@@ -93,9 +93,6 @@ def statement(node: Node) -> str:
     """The call of a node as a line of Python."""
     if node.op == "output":
         return f"return {expression(node.args[0])}"
-    if node.op == "call_function" and node.target is operator.setitem and not node.users:
-        target, index, value = map(expression, node.args)
-        return f"{target}[{_index(node.args[1], index)}] = {value}"
     call = _call(node)
     return f"{node.name} = {call}" if node.users else call
 
@@ -148,15 +145,24 @@ def _call(node: Node) -> str:
         return f"{expression(args[0])}.{target}({_arguments(args[1:], node.kwargs)})"
     if node.op == "call_module":
         return f"{target}({_arguments(args, node.kwargs)})"
+    form = _operator_form(node)
+    return f"{_function(target)}({_arguments(args, node.kwargs)})" if form is None else form
+
+
+def _operator_form(node: Node) -> str | None:
+    """A call of a function for which Python has an operator or a statement of its own, written so; else None."""
+    args, target = node.args, node.target
     if target in INFIX and len(args) == 2:
         return f"{expression(args[0])} {INFIX[target]} {expression(args[1])}"  # type: ignore[index]
     if target in PREFIX:
         return f"{PREFIX[target]}{expression(args[0])}"  # type: ignore[index]
     if target is operator.getitem:
         return f"{expression(args[0])}[{_index(args[1], expression(args[1]))}]"
+    if target is operator.setitem and not node.users:
+        return f"{expression(args[0])}[{_index(args[1], expression(args[1]))}] = {expression(args[2])}"
     if target is getattr and len(args) == 2:
         return f"{expression(args[0])}.{args[1]}"
-    return f"{_function(target)}({_arguments(args, node.kwargs)})"
+    return None
 
 
 def _function(target: Any) -> str:
@@ -194,10 +200,8 @@ def _structure(meta: Any, text: Any) -> str:
 
 def _modules(node: Node) -> Iterator[str]:
     """The modules that the source of a node mentions."""
-    if node.op == "call_function" and node.target not in INFIX and node.target not in PREFIX:
-        name = _function(node.target)
-        if f"{name}(" in statement(node):
-            yield name.rpartition(".")[0].partition(".")[0]
+    if node.op == "call_function" and _operator_form(node) is None:
+        yield _function(node.target).rpartition(".")[0].partition(".")[0]
 
 
 def rows(graph: Graph) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ the checks that can only be made at a call. The graph that people see stays as i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -96,14 +95,12 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: Program) -> tup
     donated: list[str] = []
     refused: dict[str, str] = {}
     names = dict(zip(program.inputs, program.parameters, strict=True))
-    text = "\n".join(program.lines)
     for source, node, example in trace.inputs:
         path = _steps(source)
         if node not in program.graph_inputs or not isinstance(example, torch.Tensor) or not {*path} & {*sources}:
             continue
         # The call of the graph is one mention of the input; whatever holds the input is mentioned by what is kept.
-        mentions = [len(re.findall(rf"\b{names[step]}\b", text)) for step in path if step in names]
-        if sum(mentions) > 1:
+        if sum(program.mentions(names[step]) for step in path if step in names) > 1:
             refused[node.name] = HANDED_ON
         elif example._base is not None:
             refused[node.name] = VIEW

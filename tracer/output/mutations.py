@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.effects.log import DELETED, EffectLog, Namespace
 from tracer.guards.source import Source
-from tracer.output.emitter import Emitter
-from tracer.output.rebuild import expression, setting
+from tracer.output.emitter import ProgramEmitter
+from tracer.output.rebuild import setting
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.containers import DictValue, ListValue, SetValue
 from tracer.values.functions import CellValue
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
+from tracer.values.rebuilding import Fragment, fragment, listed, literal
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tracer.interpret.trace import Trace
 
 
-def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
+def emit_mutations(emitter: ProgramEmitter, effects: EffectLog) -> None:
     """Every change of `effects`, as statements. Raises Unrebuildable."""
     for value in list(effects.changed.values()):
         _remark(emitter, effects, value)
@@ -40,7 +41,7 @@ def emit_mutations(emitter: Emitter, effects: EffectLog) -> None:
     emitter.remark = ""
 
 
-def _remark(emitter: Emitter, effects: EffectLog, value: Any, name: str | None = None) -> None:
+def _remark(emitter: ProgramEmitter, effects: EffectLog, value: Any, name: str | None = None) -> None:
     """The comment of the next statements: the user's line that made the change."""
     line = effects.line_of(value, name)
     emitter.remark = "" if line is None else line.text
@@ -55,24 +56,31 @@ def guard_aliases(trace: Trace) -> None:
                     trace.guard(value.source, "not same as", other.source)
 
 
-def _namespace(emitter: Emitter, space: Namespace, effects: EffectLog) -> None:
+def _namespace(emitter: ProgramEmitter, space: Namespace, effects: EffectLog) -> None:
     holder = emitter.constant(space.holder, "namespace")
     for name, item in space.names.items():
         _remark(emitter, effects, space, name)
+        place = holder, literal(name)
         if isinstance(space.holder, dict):
-            deleted = f"{holder}.pop({name!r}, None)"
-            emitter.say(deleted if item is DELETED else f"{holder}[{name!r}] = {expression(emitter, item)}")
+            if item is DELETED:
+                emitter.say(fragment("{}.pop({}, None)", *place))
+            else:
+                emitter.say(fragment("{}[{}] = {}", *place, emitter.expression(item)))
         elif item is not DELETED:
-            setter = "type.__setattr__" if isinstance(space.holder, type) else "setattr"
-            emitter.say(f"{setter}({holder}, {name!r}, {expression(emitter, item)})")
+            setter = "type.__setattr__({}, {}, {})" if isinstance(space.holder, type) else "setattr({}, {}, {})"
+            emitter.say(fragment(setter, *place, emitter.expression(item)))
         elif name in vars(space.holder):
-            deleter = "type.__delattr__" if isinstance(space.holder, type) else "delattr"
-            emitter.say(f"{deleter}({holder}, {name!r})")
+            emitter.say(
+                fragment("type.__delattr__({}, {})" if isinstance(space.holder, type) else "delattr({}, {})", *place)
+            )
 
 
-def _cell(emitter: Emitter, cell: CellValue) -> None:
-    place = f"{expression(emitter, cell)}.cell_contents"
-    emitter.say(f"del {place}" if cell.content is MISSING else f"{place} = {expression(emitter, cell.content)}")
+def _cell(emitter: ProgramEmitter, cell: CellValue) -> None:
+    place = fragment("{}.cell_contents", emitter.expression(cell))
+    if cell.content is MISSING:
+        emitter.say(fragment("del {}", place))
+    else:
+        emitter.say(fragment("{} = {}", place, emitter.expression(cell.content)))
 
 
 def _unchanged(item: Item, source: Source | None) -> bool:
@@ -82,81 +90,89 @@ def _unchanged(item: Item, source: Source | None) -> bool:
     )
 
 
-def _list(emitter: Emitter, value: ListValue) -> None:
+def _list(emitter: ProgramEmitter, value: ListValue) -> None:
     if not value.changed:
         return
     assert value.source is not None
     real: Any = value.object
-    name = expression(emitter, value)
+    name = emitter.expression(value)
     if value.tail:
-        owner = emitter.constant(deque, "deque") if isinstance(real, deque) else "list"
-        emitter.say(f"{owner}.extend({name}, [{', '.join(expression(emitter, item) for item in value.tail)}])")
+        emitter.say(fragment("{}.extend({}, [{}])", _class(emitter, real, deque), name, _listed(emitter, value.tail)))
         return
     items = value.items
     before = len(real)
     kept = len(items) >= before and all(
         _unchanged(item, value.source.child(value.step, index)) for index, item in enumerate(items[:before])
     )
-    parts = [expression(emitter, item) for item in (items[before:] if kept else items)]
-    if kept and not parts:
+    rest = items[before:] if kept else items
+    parts = _listed(emitter, rest)
+    if kept and not rest:
         return
-    if isinstance(real, deque):
-        owner = emitter.constant(deque, "deque")
-        if not kept:
-            emitter.say(f"{owner}.clear({name})")
-        emitter.say(f"{owner}.extend({name}, [{', '.join(parts)}])")
-    elif kept:
-        emitter.say(f"list.extend({name}, [{', '.join(parts)}])")
+    if isinstance(real, deque) and not kept:
+        emitter.say(fragment("{}.clear({})", _class(emitter, real, deque), name))
+    if isinstance(real, deque) or kept:
+        emitter.say(fragment("{}.extend({}, [{}])", _class(emitter, real, deque), name, parts))
     else:
-        emitter.say(f"list.__setitem__({name}, slice(None), [{', '.join(parts)}])")
+        emitter.say(fragment("list.__setitem__({}, slice(None), [{}])", name, parts))
 
 
-def _dict(emitter: Emitter, value: DictValue) -> None:
+def _listed(emitter: ProgramEmitter, items: Iterable[Item]) -> Fragment:
+    return listed(emitter.expression(item) for item in items)
+
+
+def _class(emitter: ProgramEmitter, obj: Any, special: type) -> Fragment:
+    """The builtin class whose methods change `obj`: `special`, or the one that needs no name of its own."""
+    if isinstance(obj, special):
+        return emitter.constant(special, special.__name__)
+    return Fragment("list" if special is deque else "dict")
+
+
+def _dict(emitter: ProgramEmitter, value: DictValue) -> None:
     if not value.changed:
         return
     assert value.source is not None
-    real: Any = value.object
-    base = emitter.constant(OrderedDict, "OrderedDict") if isinstance(real, OrderedDict) else "dict"
-    _table(emitter, expression(emitter, value), base, value)
+    base = _class(emitter, value.object, OrderedDict)
+    _table(emitter, emitter.expression(value), base, value)
 
 
-def _table(emitter: Emitter, name: str, base: str, value: DictValue) -> None:
+def _table(emitter: ProgramEmitter, name: Fragment, base: Fragment, value: DictValue) -> None:
     """Make the dict `name` hold what `value` does."""
     before, items = value.before, value.items
     surviving = [key for key in before if key in items]
     if list(items)[: len(surviving)] == surviving:
         for key in before:
             if key not in items:
-                emitter.say(f"{base}.__delitem__({name}, {expression(emitter, key)})")
+                emitter.say(fragment("{}.__delitem__({}, {})", base, name, emitter.expression(key)))
     else:
-        emitter.say(f"{base}.clear({name})")
+        emitter.say(fragment("{}.clear({})", base, name))
         surviving = []
     unchanged = {key for key in surviving if _unchanged(items[key], value.place(key))}
     for key, item in items.items():
         if key not in unchanged:
-            emitter.say(f"{base}.__setitem__({name}, {expression(emitter, key)}, {expression(emitter, item)})")
+            entry = listed([name, emitter.expression(key), emitter.expression(item)])
+            emitter.say(fragment("{}.__setitem__({})", base, entry))
 
 
-def _set(emitter: Emitter, value: SetValue) -> None:
+def _set(emitter: ProgramEmitter, value: SetValue) -> None:
     if not value.changed:
         return
     real: Any = value.object
-    name = expression(emitter, value)
-    gone = [element for element in set.__iter__(real) if element not in value.items]
-    new = [element for element in value.items if isinstance(element, Value) or element not in real]
-    for element in gone:
-        emitter.say(f"set.discard({name}, {expression(emitter, element)})")
-    for element in new:
-        emitter.say(f"set.add({name}, {expression(emitter, element)})")
+    name = emitter.expression(value)
+    removed = [element for element in set.__iter__(real) if element not in value.items]
+    added = [element for element in value.items if isinstance(element, Value) or element not in real]
+    for element in removed:
+        emitter.say(fragment("set.discard({}, {})", name, emitter.expression(element)))
+    for element in added:
+        emitter.say(fragment("set.add({}, {})", name, emitter.expression(element)))
 
 
-def _attributes(emitter: Emitter, value: ObjectValue, effects: EffectLog) -> None:
+def _attributes(emitter: ProgramEmitter, value: ObjectValue, effects: EffectLog) -> None:
     if not value.written and not value.rewritten:
         return
-    name = expression(emitter, value)
+    name = emitter.expression(value)
     if value.rewritten:
         dictionary = value.dictionary
-        _table(emitter, expression(emitter, dictionary), "dict", dictionary)
+        _table(emitter, emitter.expression(dictionary), Fragment("dict"), dictionary)
     for attribute, again in value.written.items():
         _remark(emitter, effects, value, attribute)
         field = value.field(attribute)
@@ -164,12 +180,12 @@ def _attributes(emitter: Emitter, value: ObjectValue, effects: EffectLog) -> Non
             continue
         item = value.attributes.get(attribute, MISSING) if field is UNREAD else field
         if isinstance(value, TensorValue):
-            emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
+            emitter.say(fragment("{}.{} = {}", name, Fragment(attribute), emitter.expression(item)))
             continue
         if (again or item is MISSING) and _had(value, attribute):
-            emitter.say(f"object.__delattr__({name}, {attribute!r})")
+            emitter.say(fragment("object.__delattr__({}, {})", name, literal(attribute)))
         if item is not MISSING:
-            emitter.say(setting(name, value, attribute, expression(emitter, item)))
+            emitter.say(setting(name, value, attribute, emitter.expression(item)))
 
 
 def _had(value: ObjectValue, attribute: str) -> bool:
@@ -183,7 +199,7 @@ def _had(value: ObjectValue, attribute: str) -> bool:
     return True
 
 
-WRITERS: tuple[tuple[type, Callable[[Emitter, Any], None]], ...] = (
+WRITERS: tuple[tuple[type, Callable[[ProgramEmitter, Any], None]], ...] = (
     (CellValue, _cell),
     (ListValue, _list),
     (DictValue, _dict),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import linecache
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,19 +27,19 @@ from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
-from tracer.output.emitter import Emitter, Unrebuildable
+from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.mutations import emit_mutations, guard_aliases
-from tracer.output.rebuild import cell_expression, expression
+from tracer.output.rebuild import cell_expression
 from tracer.values.base import MISSING, Value, type_of
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.item import Item
+from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
 
 if TYPE_CHECKING:
     from torch.fx import Node
 
     from tracer.guards.source import Source
 
-COMMENT_COLUMN = 54
 GRAPH = "graph"
 """The global of a residual program that is called for its graph."""
 
@@ -49,23 +48,27 @@ _numbers = count()
 
 @dataclass(slots=True)
 class Program:
-    """A residual program, not yet compiled: `lines` use the names of `inputs` and `constants`.
+    """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
-    `graph_inputs` are the placeholders that the pruned graph still has.
+    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has.
     """
 
     name: str
     inputs: list[Source]
     parameters: list[str]
     constants: dict[str, Any]
-    lines: list[str]
+    statements: list[Statement]
     graph_inputs: set[Any]
     calls_graph: bool
     source: str = ""
 
+    def mentions(self, name: str) -> int:
+        """How many times the program reads a name."""
+        return sum(statement.reads.count(name) for statement in self.statements)
+
     def compile(self, graph: Callable[..., Any] | None) -> Callable[..., Any]:
         """The function itself. `graph` is what the backend returned."""
-        body = "".join(f"    {line}\n" for line in self.lines) or "    pass\n"
+        body = "".join(f"    {statement.line}\n" for statement in self.statements) or "    pass\n"
         self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
         filename = f"<bytegraph {self.name} {next(_numbers)}>"
         namespace: dict[str, Any] = {**self.constants, GRAPH: graph, "__name__": "bytegraph.programs"}
@@ -76,12 +79,12 @@ class Program:
 
 def returning(trace: Trace, code: Code, result: Item) -> Program:
     """The program of a frame captured whole. Raises Unrebuildable."""
-    emitter = Emitter()
+    emitter = ProgramEmitter()
     _reserve(emitter, trace, code)
-    text = expression(emitter, result)
+    value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
     guard_aliases(trace)
-    emitter.say(f"return {text}")
+    emitter.say(fragment("return {}", value))
     return _assemble(emitter, trace, code)
 
 
@@ -93,7 +96,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     """
     code = frame.code
     op = frame.ops[frame.index]
-    emitter = Emitter()
+    emitter = ProgramEmitter()
     _reserve(emitter, trace, code)
     kinds, arguments = _stack(emitter, frame, op.offset)
     names: list[str] = []
@@ -105,7 +108,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
             continue
         if name in live or (code is not original and _ends_visibly(trace, item)):
             names.append(name)
-            arguments.append(expression(emitter, item))
+            arguments.append(emitter.expression(item))
     # The closure of a continuation has every cell of the original; cells of its own hold the same.
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
@@ -113,9 +116,11 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     guard_aliases(trace)
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout, frame.globals), f"branch_{op.line}")
-    closure = f"({', '.join(cells)},)" if cells else "()"
     text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
-    emitter.say(f"return {branch}({', '.join([closure, *arguments])})", f"natively `{text}`, then what follows")
+    call = fragment(
+        "return {}({})", branch, listed([fragment("({},)" if cells else "({})", listed(cells)), *arguments])
+    )
+    emitter.say(call, f"natively `{text}`, then what follows")
     return _assemble(emitter, trace, code)
 
 
@@ -131,11 +136,11 @@ def _ends_visibly(trace: Trace, item: Item) -> bool:
     return issubclass(cls, memoryview) or hasattr(cls, "__del__")
 
 
-def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list[str]]:
+def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str], list[Fragment]]:
     """Kinds of the stack's slots, and expressions for those that are handed over."""
     expected = kinds_at(frame.code.native, offset)
     kinds: list[str] = []
-    arguments: list[str] = []
+    arguments: list[Fragment] = []
     for position, (item, kind) in enumerate(zip(frame.stack, expected, strict=True)):
         if item is NULL_ITEM:
             kinds.append(NULL)
@@ -144,18 +149,18 @@ def _stack(emitter: Emitter, frame: Frame, offset: int) -> tuple[list[str], list
             kinds.append(PREVIOUS)
             assert isinstance(item, ExcInfoEntry)
             if expected[position + 1 : position + 2] != (EXCEPTION,):
-                arguments.append(expression(emitter, item.now))
+                arguments.append(emitter.expression(item.now))
             continue
         kinds.append(EXCEPTION if kind == EXCEPTION else "value")
         if kind == LASTI:
             _, place = original_place(frame.code.native, item * UNIT)
-            arguments.append(str(place // UNIT))
+            arguments.append(literal(place // UNIT))
         else:
-            arguments.append(expression(emitter, item))
+            arguments.append(emitter.expression(item))
     return kinds, arguments
 
 
-def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
+def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     """Names that a program always has. Raises Unrebuildable where CPython would still have something to run."""
     for generator in trace.generators:
         if generator.left_in_handler:
@@ -167,27 +172,34 @@ def _reserve(emitter: Emitter, trace: Trace, code: Code) -> None:
         emitter.parameter(source)
 
 
-def _guarded(emitter: Emitter, trace: Trace, code: Code, call: str) -> list[str]:
+def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: list[Fragment]) -> Statement:
     """The call of the graph; when an operator raises, modes that the graph has set are put back.
 
     Where the program had a handler around an operator, its own code is to decide what happens then: if
     the graph wrote and drew nothing, the original is run from its beginning.
     """
+    text = filled(f"{GRAPH}(", [argument.text for argument in arguments], ")", indent=4)
+    reads = [name for argument in arguments for name in argument.reads]
+    writes = [emitter.built[id(value)].text for value in emitter.outputs]
+    lines = [f"{', '.join(writes)}, = {text}" if writes else text]
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
     sets_modes = any(node.meta.get(MODES) is None and node.meta.get(WRITES) for node in calls)
     repeats = trace.protected and all(_is_repeatable(node) for node in calls)
-    if not sets_modes and not repeats:
-        return [call]
-    lines = ["try:", f"    {call}", "except Exception:" if repeats else "except BaseException:"]
+    if sets_modes or repeats:
+        lines = ["try:", f"    {lines[0]}", "except Exception:" if repeats else "except BaseException:"]
     if sets_modes:
-        lines.append(f"    {emitter.constant(partial(restore, trace.first_modes), 'restore_modes')}()")
+        restoring = emitter.constant(partial(restore, trace.first_modes), "restore_modes")
+        reads += restoring.reads
+        lines.append(f"    {restoring.text}()")
     if repeats:
         sources = [function_source(code.native), *map(argument, code.local_names[: code.parameter_count])]
-        arguments = ", ".join(emitter.parameter(source) for source in sources)
-        lines.append(f"    return {emitter.constant(trace.run_original, 'original')}({arguments})")
-    else:
+        original = emitter.constant(trace.run_original, "original")
+        call = fragment("    return {}({})", original, listed(map(emitter.parameter, sources)))
+        reads += call.reads
+        lines.append(call.text)
+    elif sets_modes:
         lines.append("    raise")
-    return lines
+    return Statement("\n    ".join(lines), tuple(reads), tuple(writes))
 
 
 def _is_repeatable(node: Node) -> bool:
@@ -197,29 +209,24 @@ def _is_repeatable(node: Node) -> bool:
     return node.target is operator.getitem or is_repeatable(target, node.args, tuple(node.kwargs.items()))
 
 
-def _assemble(emitter: Emitter, trace: Trace, code: Code) -> Program:
+def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> Program:
     outputs = emitter.outputs
     trace.graph.output([value.node for value in outputs if value.node is not None])
     trace.graph.prune()
     used = set(trace.graph.inputs)
     taken = [source for source, node, _ in trace.inputs if node in used]
-    lines = list(emitter.statements)
-    comments = {index - len(lines): comment for index, comment in emitter.comments.items()}
+    statements = emitter.statements
     calls = bool(outputs) or trace.graph.call_count > 0
     if calls:
-        call = filled("graph(", [emitter.parameters[source] for source in taken], ")", indent=4)
-        names = [emitter.made[id(value)] for value in outputs]
-        lines[:0] = _guarded(emitter, trace, code, f"{', '.join(names)}, = {call}" if names else call)
-    mentioned = set(re.findall(r"\w+", "\n".join(lines)))
-    inputs = [source for source, name in emitter.parameters.items() if name in mentioned]
-    for index, comment in comments.items():
-        lines[index] = f"{lines[index]:<{COMMENT_COLUMN}}  # {comment}"
+        statements = [_graph_call(emitter, trace, code, list(map(emitter.parameter, taken))), *statements]
+    read = {name for statement in statements for name in statement.reads}
+    inputs = [source for source, name in emitter.parameters.items() if name.text in read]
     return Program(
-        name=emitter.fresh(f"{code.name.strip('<>')}_program"),
+        name=emitter.fresh(f"{code.name.strip('<>')}_program").text,
         inputs=inputs,
-        parameters=[emitter.parameters[source] for source in inputs],
+        parameters=[emitter.parameters[source].text for source in inputs],
         constants=emitter.constants,
-        lines=lines,
+        statements=statements,
         graph_inputs=used,
         calls_graph=calls,
     )

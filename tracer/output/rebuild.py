@@ -14,10 +14,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import torch
-
 from tracer.interpret.generators import GeneratorValue
-from tracer.output.emitter import Emitter, Unrebuildable
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue
 from tracer.values.exceptions import TracebackValue
@@ -36,76 +33,22 @@ from tracer.values.iterators import (
 )
 from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
 from tracer.values.protocols.attributes import AttributeDict
-from tracer.values.tensors import TensorValue
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, listed, literal, tuple_of
 
 
-def expression(emitter: Emitter, item: Item) -> str:
-    """Source text whose value is the item. Raises Unrebuildable."""
-    if not isinstance(item, Value):
-        return _raw(emitter, item)
-    if type(item) is Lazy:
-        if isinstance(item.known, Value):
-            return expression(emitter, item.known)
-        return emitter.parameter(_source(item))
-    known = emitter.made.get(id(item))
-    if known is not None:
-        if known == "":
-            raise Unrebuildable(f"a {item.cls.__name__} that contains itself")
-        return known
-    if item.source is not None:
-        return emitter.parameter(item.source)
-    if type(item) is TensorValue:
-        name = emitter.output(item)
-        for attribute, part in item.attributes.items():
-            if part is not MISSING:
-                emitter.say(f"{name}.{attribute} = {expression(emitter, part)}")
-        return name
-    builder = next((build for kind, build in BUILDERS if isinstance(item, kind)), None)
-    if builder is None:
-        raise Unrebuildable(f"a {item.cls.__name__}", getattr(item, "birth", None))
-    outermost = not emitter.waiting
-    emitter.waiting.append(None)
-    emitter.made[id(item)] = ""
-    text = emitter.made[id(item)] = builder(emitter, item)
-    while outermost and emitter.waiting:
-        fill = emitter.waiting.pop()
-        if fill is not None:
-            fill()
-    return text
+def _items(emitter: Emitter, items: Iterable[Item]) -> Fragment:
+    return listed(emitter.expression(item) for item in items)
 
 
-def _source(item: Value) -> Any:
-    assert item.source is not None
-    return item.source
+def _tuple_of_items(emitter: Emitter, items: Iterable[Item]) -> Fragment:
+    return tuple_of(emitter.expression(item) for item in items)
 
 
-def _raw(emitter: Emitter, item: Any) -> str:
-    kind = type(item)
-    if kind is tuple:
-        return _tuple_text(emitter, item)
-    if kind is torch.Size and any(type(size) is not int for size in item):
-        return f"{_class(emitter, torch.Size)}({_tuple_text(emitter, item)})"
-    if kind is slice:
-        return f"slice({', '.join(expression(emitter, part) for part in (item.start, item.stop, item.step))})"
-    if kind in (torch.SymInt, torch.SymFloat, torch.SymBool):
-        return emitter.symbol(item)
-    return emitter.constant(item)
+def _pairs(emitter: Emitter, items: dict[Item, Item]) -> Fragment:
+    return listed(fragment("{}: {}", emitter.expression(key), emitter.expression(part)) for key, part in items.items())
 
 
-def _tuple_text(emitter: Emitter, items: Iterable[Item]) -> str:
-    parts = [expression(emitter, part) for part in items]
-    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
-
-
-def _items(emitter: Emitter, items: Iterable[Item]) -> str:
-    return ", ".join(expression(emitter, part) for part in items)
-
-
-def _pairs(emitter: Emitter, items: dict[Item, Item]) -> str:
-    return ", ".join(f"{expression(emitter, key)}: {expression(emitter, part)}" for key, part in items.items())
-
-
-def _class(emitter: Emitter, cls: type) -> str:
+def _class(emitter: Emitter, cls: type) -> Fragment:
     return emitter.constant(cls, cls.__name__)
 
 
@@ -148,84 +91,86 @@ def parts_of(value: Value) -> list[Value]:
     return [part for part in parts if isinstance(part, Value)]
 
 
-def _fill_later(emitter: Emitter, value: ObjectValue, empty: str, fill: Callable[[str], None]) -> str:
+def _fill_later(emitter: Emitter, value: ObjectValue, empty: Fragment, fill: Callable[[Fragment], None]) -> Fragment:
     """A container that contains itself: made empty, and filled when everything else that it needs is made."""
     name = emitter.assign("cycle", empty)
-    emitter.made[id(value)] = name
-    emitter.waiting.append(lambda: fill(name))
+    emitter.bind(value, name)
+    emitter.later(lambda: fill(name))
     return name
 
 
-def _list(emitter: Emitter, value: ListValue) -> str:
+def _list(emitter: Emitter, value: ListValue) -> Fragment:
     base = list if issubclass(value.cls, list) else deque
 
-    def fill(name: str) -> None:
-        emitter.say(f"{_class(emitter, base)}.extend({name}, [{_items(emitter, value.items)}])")
+    def fill(name: Fragment) -> None:
+        emitter.say(fragment("{}.extend({}, [{}])", _class(emitter, base), name, _items(emitter, value.items)))
 
     if value.cls is base and contains_itself(value):
-        empty = "[]" if base is list else f"{_class(emitter, deque)}((), {value.maxlen})"
+        limit = literal(value.maxlen)
+        empty = Fragment("[]") if base is list else fragment("{}((), {})", _class(emitter, deque), limit)
         return _fill_later(emitter, value, empty, fill)
     if value.cls is list:
-        return emitter.assign("items", f"[{_items(emitter, value.items)}]")
+        return emitter.assign("items", fragment("[{}]", _items(emitter, value.items)))
     if value.cls is deque:
-        return emitter.assign("items", f"{_class(emitter, deque)}([{_items(emitter, value.items)}], {value.maxlen})")
-    name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, value.cls)})")
+        cls, items = _class(emitter, deque), _items(emitter, value.items)
+        return emitter.assign("items", fragment("{}([{}], {})", cls, items, literal(value.maxlen)))
+    name = _instance(emitter, value, fragment("{}.__new__({})", _class(emitter, base), _class(emitter, value.cls)))
     fill(name)
     return name
 
 
-def _tuple(emitter: Emitter, value: TupleValue) -> str:
-    text = _tuple_text(emitter, value.items)
+def _tuple(emitter: Emitter, value: TupleValue) -> Fragment:
+    items = _tuple_of_items(emitter, value.items)
     if value.cls is tuple:
-        return emitter.assign("items", text) if contains_itself(value) else text
+        return emitter.assign("items", items) if contains_itself(value) else items
     cls = _class(emitter, value.cls)
     if value.cls.__module__.startswith("torch.return_types"):
-        return emitter.assign("result", f"{cls}({text})")
-    return _instance(emitter, value, f"tuple.__new__({cls}, {text})")
+        return emitter.assign("result", fragment("{}({})", cls, items))
+    return _instance(emitter, value, fragment("tuple.__new__({}, {})", cls, items))
 
 
-def _dict(emitter: Emitter, value: DictValue) -> str:
+def _dict(emitter: Emitter, value: DictValue) -> Fragment:
     cls = value.cls
     if cls is types.MappingProxyType:
-        return emitter.assign("mapping", f"{_class(emitter, cls)}({{{_pairs(emitter, value.items)}}})")
+        return emitter.assign("mapping", fragment("{}({{{}}})", _class(emitter, cls), _pairs(emitter, value.items)))
     base = OrderedDict if issubclass(cls, OrderedDict) else dict
 
-    def fill(name: str) -> None:
+    def fill(name: Fragment) -> None:
         for key, part in value.items.items():
-            keyed = f"{expression(emitter, key)}, {expression(emitter, part)}"
-            emitter.say(f"{_class(emitter, base)}.__setitem__({name}, {keyed})")
+            pair = listed([name, emitter.expression(key), emitter.expression(part)])
+            emitter.say(fragment("{}.__setitem__({})", _class(emitter, base), pair))
 
     if cls is dict and contains_itself(value):
-        return _fill_later(emitter, value, "{}", fill)
+        return _fill_later(emitter, value, Fragment("{}"), fill)
     if cls is dict:
-        return emitter.assign("mapping", f"{{{_pairs(emitter, value.items)}}}")
+        return emitter.assign("mapping", fragment("{{{}}}", _pairs(emitter, value.items)))
     if cls is defaultdict:
-        known = value.field("default_factory")
-        factory = expression(emitter, None if known is UNREAD else known)
-        text = f"{_class(emitter, cls)}({factory}, {{{_pairs(emitter, value.items)}}})"
-        return emitter.assign("mapping", text)
-    name = _instance(emitter, value, f"{_class(emitter, base)}.__new__({_class(emitter, cls)})")
+        field = value.field("default_factory")
+        factory = emitter.expression(None if field is UNREAD else field)
+        parts = _class(emitter, cls), factory, _pairs(emitter, value.items)
+        return emitter.assign("mapping", fragment("{}({}, {{{}}})", *parts))
+    name = _instance(emitter, value, fragment("{}.__new__({})", _class(emitter, base), _class(emitter, cls)))
     fill(name)
     return name
 
 
-def _set(emitter: Emitter, value: SetValue) -> str:
-    return emitter.assign("members", f"{_class(emitter, value.cls)}([{_items(emitter, value.items)}])")
+def _set(emitter: Emitter, value: SetValue) -> Fragment:
+    return emitter.assign("members", fragment("{}([{}])", _class(emitter, value.cls), _items(emitter, value.items)))
 
 
-def _view(emitter: Emitter, value: DictView) -> str:
-    return f"{expression(emitter, value.dictionary)}.{value.kind}()"
+def _view(emitter: Emitter, value: DictView) -> Fragment:
+    return fragment("{}.{}()", emitter.expression(value.dictionary), Fragment(value.kind))
 
 
 # Instances -------------------------------------------------------------------------------------------
 
 
-def _instance(emitter: Emitter, value: ObjectValue, made: str) -> str:
+def _instance(emitter: Emitter, value: ObjectValue, made: Fragment) -> Fragment:
     """Assign `made`, then set the attributes; the name is known before, so that parts may refer to it."""
     name = emitter.assign(value.cls.__name__.lower(), made)
-    emitter.made[id(value)] = name
+    emitter.bind(value, name)
     for attribute, item in own_attributes(value):
-        emitter.say(setting(name, value, attribute, expression(emitter, item)))
+        emitter.say(setting(name, value, attribute, emitter.expression(item)))
     return name
 
 
@@ -235,34 +180,36 @@ def own_attributes(value: ObjectValue) -> list[tuple[str, Item]]:
     return [(name, item) for name, item in pairs if item is not MISSING]
 
 
-def setting(name: str, value: ObjectValue, attribute: str, text: str) -> str:
+def setting(name: Fragment, value: ObjectValue, attribute: str, item: Fragment) -> Fragment:
     """The statement that sets one of them without calling the program's descriptors."""
     is_field = value.fields is not None and attribute in value.fields
     if not is_field and hasattr(type(inspect.getattr_static(value.cls, attribute, None)), "__set__"):
-        return f"object.__getattribute__({name}, '__dict__')[{attribute!r}] = {text}"
-    return f"object.__setattr__({name}, {attribute!r}, {text})"
+        return fragment("object.__getattribute__({}, '__dict__')[{}] = {}", name, literal(attribute), item)
+    return fragment("object.__setattr__({}, {}, {})", name, literal(attribute), item)
 
 
-def _object(emitter: Emitter, value: ObjectValue) -> str:
-    base = "object"
+def _object(emitter: Emitter, value: ObjectValue) -> Fragment:
+    base = Fragment("object")
     if issubclass(value.cls, types.SimpleNamespace):
         base = _class(emitter, types.SimpleNamespace)
-    return _instance(emitter, value, f"{base}.__new__({_class(emitter, value.cls)})")
+    return _instance(emitter, value, fragment("{}.__new__({})", base, _class(emitter, value.cls)))
 
 
-def _exception(emitter: Emitter, value: ExceptionValue) -> str:
+def _exception(emitter: Emitter, value: ExceptionValue) -> Fragment:
     arguments = value.arguments if isinstance(value.arguments, tuple) else value.arguments.items
     cls = _class(emitter, value.cls)
-    name = _instance(emitter, value, f"{cls}.__new__({', '.join([cls, *(expression(emitter, a) for a in arguments)])})")
-    emitter.say(f"{name}.args = {_tuple_text(emitter, arguments)}")
+    new = fragment("{}.__new__({})", cls, listed([cls, *(emitter.expression(argument) for argument in arguments)]))
+    name = _instance(emitter, value, new)
+    emitter.say(fragment("{}.args = {}", name, _tuple_of_items(emitter, arguments)))
     if value.cause is not None:
-        emitter.say(f"{name}.__cause__ = {expression(emitter, value.cause)}")
+        emitter.say(fragment("{}.__cause__ = {}", name, emitter.expression(value.cause)))
     if value.handling is not None:
-        emitter.say(f"{name}.__context__ = {expression(emitter, value.handling)}")
+        emitter.say(fragment("{}.__context__ = {}", name, emitter.expression(value.handling)))
     if value.suppress:
-        emitter.say(f"{name}.__suppress_context__ = True")
+        emitter.say(fragment("{}.__suppress_context__ = True", name))
     if value.traceback:
-        emitter.say(f"{emitter.constant(trace_back)}({name}, {emitter.constant(value.traceback, 'places')})")
+        places = emitter.constant(trace_back), name, emitter.constant(value.traceback, "places")
+        emitter.say(fragment("{}({}, {})", *places))
     return name
 
 
@@ -289,89 +236,90 @@ def _own_frame() -> types.FrameType:
     return sys._getframe()
 
 
-def _traceback(emitter: Emitter, value: TracebackValue) -> str:
-    return f"{expression(emitter, value.exception)}.__traceback__"
+def _traceback(emitter: Emitter, value: TracebackValue) -> Fragment:
+    return fragment("{}.__traceback__", emitter.expression(value.exception))
 
 
-def _attribute_dict(emitter: Emitter, value: AttributeDict) -> str:
-    return f"object.__getattribute__({expression(emitter, value.owner)}, '__dict__')"
+def _attribute_dict(emitter: Emitter, value: AttributeDict) -> Fragment:
+    return fragment("object.__getattribute__({}, '__dict__')", emitter.expression(value.owner))
 
 
-def _super(emitter: Emitter, value: SuperValue) -> str:
-    return f"super({_class(emitter, value.start)}, {expression(emitter, value.instance)})"
+def _super(emitter: Emitter, value: SuperValue) -> Fragment:
+    return fragment("super({}, {})", _class(emitter, value.start), emitter.expression(value.instance))
 
 
 # Callables -------------------------------------------------------------------------------------------
 
 
-def _partial(emitter: Emitter, value: PartialValue) -> str:
-    arguments = [expression(emitter, value.function), *(expression(emitter, part) for part in value.arguments)]
+def _partial(emitter: Emitter, value: PartialValue) -> Fragment:
+    arguments = [emitter.expression(value.function), *(emitter.expression(part) for part in value.arguments)]
     if value.keywords:
-        arguments.append(f"**{{{_pairs(emitter, value.keywords)}}}")
-    return emitter.assign("partial", f"{_class(emitter, functools.partial)}({', '.join(arguments)})")
+        arguments.append(fragment("**{{{}}}", _pairs(emitter, value.keywords)))
+    return emitter.assign("partial", fragment("{}({})", _class(emitter, functools.partial), listed(arguments)))
 
 
-def _function(emitter: Emitter, value: FunctionValue) -> str:
+def _function(emitter: Emitter, value: FunctionValue) -> Fragment:
     code = emitter.constant(value.code, f"code_of_{value.name}")
     space = emitter.constant(value.globals, "globals_")
     name = emitter.fresh(value.name)
-    emitter.made[id(value)] = name
-    cells = _tuple_text(emitter, value.closure)
-    defaults = _tuple_text(emitter, value.defaults) if value.defaults else "None"
+    emitter.bind(value, name)
+    cells = _tuple_of_items(emitter, value.closure)
+    defaults = _tuple_of_items(emitter, value.defaults) if value.defaults else literal(None)
     maker = emitter.constant(types.FunctionType, "FunctionType")
-    emitter.say(f"{name} = {maker}({code}, {space}, {value.name!r}, {defaults}, {cells if value.closure else None})")
+    parts = [code, space, literal(value.name), defaults, cells if value.closure else literal(None)]
+    emitter.assign_to(name, fragment("{}({})", maker, listed(parts)))
     for cell in value.closure:
         _fill_cell(emitter, cell)
     if value.keyword_defaults:
-        emitter.say(f"{name}.__kwdefaults__ = {{{_pairs(emitter, value.keyword_defaults)}}}")
+        emitter.say(fragment("{}.__kwdefaults__ = {{{}}}", name, _pairs(emitter, value.keyword_defaults)))
     if value.annotations is not None and value.annotations.items:
-        emitter.say(f"{name}.__annotations__ = {expression(emitter, value.annotations)}")
+        emitter.say(fragment("{}.__annotations__ = {}", name, emitter.expression(value.annotations)))
     for attribute, item in own_attributes(value):
-        emitter.say(f"{name}.{attribute} = {expression(emitter, item)}")
+        emitter.say(fragment("{}.{} = {}", name, Fragment(attribute), emitter.expression(item)))
     return name
 
 
-def _cell(emitter: Emitter, value: CellValue) -> str:
+def _cell(emitter: Emitter, value: CellValue) -> Fragment:
     """An empty cell; its content is put in when the function that closes over it exists."""
-    return emitter.assign("cell", f"{emitter.constant(types.CellType, 'CellType')}()")
+    return emitter.assign("cell", fragment("{}()", emitter.constant(types.CellType, "CellType")))
 
 
 def _fill_cell(emitter: Emitter, cell: CellValue) -> None:
-    if cell.source is None and cell.content is not MISSING and id(cell) not in emitter.filled:
-        emitter.filled.add(id(cell))
-        emitter.say(f"{expression(emitter, cell)}.cell_contents = {expression(emitter, cell.content)}")
+    if cell.source is None and cell.content is not MISSING and emitter.first_time(cell):
+        emitter.say(fragment("{}.cell_contents = {}", emitter.expression(cell), emitter.expression(cell.content)))
 
 
-def cell_expression(emitter: Emitter, cell: CellValue) -> str:
+def cell_expression(emitter: Emitter, cell: CellValue) -> Fragment:
     """A cell with its content, for a continuation's closure."""
-    text = expression(emitter, cell)
+    name = emitter.expression(cell)
     _fill_cell(emitter, cell)
-    return text
+    return name
 
 
-def _method(emitter: Emitter, value: BoundMethod) -> str:
-    function, instance = expression(emitter, value.function), expression(emitter, value.instance)
+def _method(emitter: Emitter, value: BoundMethod) -> Fragment:
+    function, instance = emitter.expression(value.function), emitter.expression(value.instance)
     if isinstance(value.function, (types.FunctionType, Value)):
-        return f"{emitter.constant(types.MethodType, 'MethodType')}({function}, {instance})"
+        return fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
     if isinstance(value.function, types.ClassMethodDescriptorType):
-        return f"{function}.__get__(None, {instance})"
+        return fragment("{}.__get__(None, {})", function, instance)
     # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
     cls = value.instance.cls if isinstance(value.instance, Value) else type(value.instance)
-    return f"{function}.__get__({instance}, {_class(emitter, cls)})"
+    return fragment("{}.__get__({}, {})", function, instance, _class(emitter, cls))
 
 
 # Iterators -------------------------------------------------------------------------------------------
 
 
-def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> str:
+def _sequence_iterator(emitter: Emitter, value: SequenceIterator) -> Fragment:
     if value.sequence is None:
-        return emitter.assign("iterator", "iter(())")
+        return emitter.assign("iterator", Fragment("iter(())"))
     owner = _storage(value)
-    name = emitter.assign("iterator", f"{_class(emitter, owner)}.__iter__({expression(emitter, value.sequence)})")
+    maker = _class(emitter, owner), emitter.expression(value.sequence)
+    name = emitter.assign("iterator", fragment("{}.__iter__({})", *maker))
     if value.index and owner is deque:
-        emitter.say(f"{emitter.constant(advance)}({name}, {value.index})")
+        _advance(emitter, name, value.index)
     elif value.index:
-        emitter.say(f"{name}.__setstate__({value.index})")
+        emitter.say(fragment("{}.__setstate__({})", name, literal(value.index)))
     return name
 
 
@@ -385,31 +333,35 @@ def _storage(value: SequenceIterator | ReversedIterator) -> type:
     return kind
 
 
-def _reversed_iterator(emitter: Emitter, value: ReversedIterator) -> str:
+def _reversed_iterator(emitter: Emitter, value: ReversedIterator) -> Fragment:
     if value.sequence is None:
-        return emitter.assign("iterator", "reversed(())")
+        return emitter.assign("iterator", Fragment("reversed(())"))
     owner = _storage(value)
     last = len(value.sequence.items) - 1
-    made = "reversed" if owner is tuple else f"{_class(emitter, owner)}.__reversed__"
-    name = emitter.assign("iterator", f"{made}({expression(emitter, value.sequence)})")
+    maker = Fragment("reversed") if owner is tuple else fragment("{}.__reversed__", _class(emitter, owner))
+    name = emitter.assign("iterator", fragment("{}({})", maker, emitter.expression(value.sequence)))
     if owner is not deque and value.index != last:
-        emitter.say(f"{name}.__setstate__({value.index})")
+        emitter.say(fragment("{}.__setstate__({})", name, literal(value.index)))
     elif value.index != last:
-        emitter.say(f"{emitter.constant(advance)}({name}, {last - value.index})")
+        _advance(emitter, name, last - value.index)
     return name
 
 
-def _table_iterator(emitter: Emitter, value: TableIterator) -> str:
+def _table_iterator(emitter: Emitter, value: TableIterator) -> Fragment:
     read = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
     if value.table is None:
-        return emitter.assign("iterator", "iter(set())" if value.kind == "elements" else f"iter({{}}{read})")
+        return emitter.assign("iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{read})"))
     payload = value.table.items
     if value.table.source is not None and value.table.changed and list(payload) != value.keys:
         raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
-    name = emitter.assign("iterator", f"iter({expression(emitter, value.table)}{read})")
+    name = emitter.assign("iterator", fragment("iter({}{})", emitter.expression(value.table), Fragment(read)))
     if value.index:
-        emitter.say(f"{emitter.constant(advance)}({name}, {value.index})")
+        _advance(emitter, name, value.index)
     return name
+
+
+def _advance(emitter: Emitter, iterator: Fragment, count: int) -> None:
+    emitter.say(fragment("{}({}, {})", emitter.constant(advance), iterator, literal(count)))
 
 
 def advance(iterator: Iterator[Any], count: int) -> None:
@@ -418,39 +370,43 @@ def advance(iterator: Iterator[Any], count: int) -> None:
         next(iterator)
 
 
-def _items_iterator(emitter: Emitter, value: ItemsIterator) -> str:
+def _items_iterator(emitter: Emitter, value: ItemsIterator) -> Fragment:
     rest = value.items[value.index :]
     if isinstance(rest, range):
-        return emitter.assign("iterator", f"iter({rest!r})")
-    if value.cls is reversed:
-        return emitter.assign("iterator", f"reversed({_tuple_text(emitter, rest[::-1])})")
-    if value.cls is type(iter("")):
-        return emitter.assign("iterator", f"iter({''.join(rest)!r})")
-    return emitter.assign("iterator", f"iter([{_items(emitter, rest)}])")
+        items = literal(rest)
+    elif value.cls is reversed:
+        return emitter.assign("iterator", fragment("reversed({})", _tuple_of_items(emitter, rest[::-1])))
+    elif value.cls is type(iter("")):
+        items = literal("".join(rest))
+    else:
+        items = fragment("[{}]", _items(emitter, rest))
+    return emitter.assign("iterator", fragment("iter({})", items))
 
 
-def _enumerate(emitter: Emitter, value: EnumerateIterator) -> str:
-    return emitter.assign("iterator", f"enumerate({expression(emitter, value.inner)}, {value.count})")
+def _enumerate(emitter: Emitter, value: EnumerateIterator) -> Fragment:
+    parts = emitter.expression(value.inner), emitter.expression(value.count)
+    return emitter.assign("iterator", fragment("enumerate({}, {})", *parts))
 
 
-def _zip(emitter: Emitter, value: ZipIterator) -> str:
-    inners = "".join(f"{expression(emitter, inner)}, " for inner in value.inners)
-    return emitter.assign("iterator", f"zip({inners}strict={value.strict})")
+def _zip(emitter: Emitter, value: ZipIterator) -> Fragment:
+    strict = Fragment(f"strict={value.strict}")
+    inners = [emitter.expression(inner) for inner in value.inners]
+    return emitter.assign("iterator", fragment("zip({})", listed([*inners, strict])))
 
 
-def _map(emitter: Emitter, value: MapIterator) -> str:
-    return emitter.assign("iterator", f"map({_items(emitter, [value.function, *value.inners])})")
+def _map(emitter: Emitter, value: MapIterator) -> Fragment:
+    return emitter.assign("iterator", fragment("map({})", _items(emitter, [value.function, *value.inners])))
 
 
-def _filter(emitter: Emitter, value: FilterIterator) -> str:
-    return emitter.assign("iterator", f"filter({_items(emitter, [value.function, value.inner])})")
+def _filter(emitter: Emitter, value: FilterIterator) -> Fragment:
+    return emitter.assign("iterator", fragment("filter({})", _items(emitter, [value.function, value.inner])))
 
 
-def _running(emitter: Emitter, value: IteratorValue) -> str:
+def _running(emitter: Emitter, value: IteratorValue) -> Fragment:
     raise Unrebuildable("a generator that is running", value.birth)
 
 
-Builder = Callable[[Emitter, Any], str]
+Builder = Callable[[Emitter, Any], Fragment]
 
 BUILDERS: tuple[tuple[type, Builder], ...] = (
     (AttributeDict, _attribute_dict),

@@ -1,0 +1,105 @@
+"""Source text that makes values real again, and what a value may ask of the residual program it is written into.
+
+A fragment of source text knows which names it reads, so that whoever wants to know whether a program uses a name asks
+the fragments and never searches text. How a program is put together is in tracer/output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from tracer.guards.source import Source
+    from tracer.values.item import Item
+
+
+class Unrebuildable(Exception):
+    """A value of the trace has no expression; `birth` is the root step that made it, None if unknown."""
+
+    def __init__(self, what: str, birth: int | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.birth = birth
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of source text, and the names that it reads: one entry for each mention.
+
+    The names of Python's builtin functions are not listed: a residual program never assigns to them.
+    """
+
+    text: str
+    reads: tuple[str, ...] = ()
+
+    def __format__(self, specification: str) -> NoReturn:
+        raise TypeError("a fragment in an f-string would lose the names it reads: use `fragment`")
+
+
+def fragment(template: str, *parts: Fragment) -> Fragment:
+    """`template` with each `{}` replaced by a part, as str.format does; it reads what its parts read."""
+    text = template.format(*[part.text for part in parts])
+    return Fragment(text, tuple(name for part in parts for name in part.reads))
+
+
+def literal(value: Any) -> Fragment:
+    """A value whose repr is an expression for it."""
+    return Fragment(repr(value))
+
+
+def listed(parts: Iterable[Fragment]) -> Fragment:
+    """The parts with commas between them: arguments, or what stands inside brackets."""
+    parts = list(parts)
+    return fragment(", ".join(["{}"] * len(parts)), *parts)
+
+
+def tuple_of(parts: Iterable[Fragment]) -> Fragment:
+    """A tuple of the parts."""
+    parts = list(parts)
+    return fragment("({},)" if len(parts) == 1 else "({})", listed(parts))
+
+
+class Emitter(Protocol):
+    """A residual program while it is written, as the values that are rebuilt in it see it."""
+
+    def expression(self, item: Item) -> Fragment:
+        """An expression for an item; the statements that it needs are emitted first. Raises Unrebuildable."""
+        ...
+
+    def constant(self, obj: Any, wish: str = "") -> Fragment:
+        """An expression for a raw object: a literal, or a name like `wish` that is bound to it."""
+        ...
+
+    def parameter(self, source: Source) -> Fragment:
+        """The parameter of the program that holds what `source` leads to."""
+        ...
+
+    def fresh(self, wish: str) -> Fragment:
+        """A name like `wish` that nothing else has."""
+        ...
+
+    def assign(self, wish: str, value: Fragment) -> Fragment:
+        """Assign `value` to a fresh variable, and give its name."""
+        ...
+
+    def assign_to(self, name: Fragment, value: Fragment) -> None:
+        """Assign `value` to the variable `name`."""
+        ...
+
+    def say(self, statement: Fragment, comment: str = "") -> None:
+        """Emit a statement that assigns to no variable: a call, an attribute or an item that is set."""
+        ...
+
+    def bind(self, item: Item, name: Fragment) -> None:
+        """From now on `name` is the expression for `item`: what it holds may refer to it while it is being built."""
+        ...
+
+    def later(self, fill: Callable[[], None]) -> None:
+        """Call `fill` when everything that is being built has been."""
+        ...
+
+    def first_time(self, item: Item) -> bool:
+        """Whether this is asked about `item` for the first time: what fills it is emitted once."""
+        ...
