@@ -7,6 +7,7 @@
     trial.py          an operator run once on stand-ins
     naming.py         what an operator is called, and its arguments by name with the defaults of its schema
     resolve.py        the inverse: the operator that a name means, and the arguments it is called with
+    spellings.py      the names that mean the same: aliases, Python operators, parameters
     stand_ins.py      the tensors that trials run on
     verify.py         predictions against what a graph really did
     modes.py          the state of torch that decides what an operator returns, besides its arguments

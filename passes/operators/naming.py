@@ -16,6 +16,7 @@ from torch.overrides import resolve_name
 
 from passes.meta import TensorMeta
 from passes.operators.outcome import Wrapped
+from passes.operators.spellings import OPERATORS, PARAMETERS
 
 Named = dict[str, Any]
 
@@ -50,26 +51,10 @@ TAKES: Final[dict[str, tuple[type, ...]]] = {
     "str": (str,),
     "Device": (torch.device, str, int),
 }
-# Python's operators as torch's schemas name them.
+# Special methods whose schemas go by the operator's name in torch. `__and__` and its like have schemas of their own.
 SPECIAL_METHODS: Final = {
-    "__truediv__": "div",
-    "__rtruediv__": "div",
-    "__matmul__": "matmul",
-    "__invert__": "bitwise_not",
-    "__pow__": "pow",
-    "__rpow__": "pow",
-}
-
-
-# What torch's Python bindings (torch/csrc/utils/python_arg_parser.cpp) call parameters beside what schemas do.
-OTHER_NAMES: Final = {
-    "axis": "dim",
-    "keepdims": "keepdim",
-    "input": "self",
-    "x": "self",
-    "a": "self",
-    "x1": "self",
-    "x2": "other",
+    f"__{name}__": OPERATORS[name.removeprefix("r")]
+    for name in ("truediv", "rtruediv", "matmul", "invert", "pow", "rpow")
 }
 
 
@@ -174,10 +159,10 @@ def fits(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any], strict: bo
 
 def in_schema_names(schema: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Keyword arguments by the schema's names for them: `axis` is `dim`, and `input` mostly `self`."""
-    if OTHER_NAMES.keys().isdisjoint(kwargs):
+    if PARAMETERS.keys().isdisjoint(kwargs):
         return kwargs
     known = {parameter.name for parameter in schema.arguments}
-    return {name if name in known else OTHER_NAMES.get(name, name): value for name, value in kwargs.items()}
+    return {name if name in known else PARAMETERS.get(name, name): value for name, value in kwargs.items()}
 
 
 def takes(kind: str, value: Any, strict: bool) -> bool:

@@ -17,6 +17,7 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta
+from passes.operators.spellings import PARAMETERS, canonical
 from passes.reuse.calls import META
 
 
@@ -51,32 +52,8 @@ COMMUTATIVE: Final = frozenset(
 )
 OPERANDS: Final = ("self", "other")
 
-# Other names of an operator. Right of the colon the names that mean what stands left of it.
-SPELLINGS: Final = {
-    name: meant
-    for meant, names in {
-        "div": "truediv true_divide divide",
-        "mul": "multiply",
-        "sub": "subtract",
-        "neg": "negative",
-        "matmul": "mm bmm",
-        "transpose": "swapaxes swapdims",
-        "cat": "concat concatenate",
-        "clamp": "clip",
-        "bitwise_and": "and and_",
-        "bitwise_or": "or or_",
-        "bitwise_xor": "xor",
-        "bitwise_not": "invert",
-        "logical_not": "not_",
-        "abs": "absolute",
-        "movedim": "moveaxis",
-        "add_": "iadd",
-        "sub_": "isub",
-        "mul_": "imul",
-        "div_": "itruediv",
-    }.items()
-    for name in names.split()
-}
+# Operators on some ranks only, and the general one that does the same on those.
+GENERAL: Final = {"mm": "matmul", "bmm": "matmul", "not_": "logical_not"}
 CASTS: Final = {
     "float": torch.float32,
     "double": torch.float64,
@@ -89,9 +66,6 @@ CASTS: Final = {
     "byte": torch.uint8,
     "bool": torch.bool,
 }
-PARAMETERS: Final = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x1": "self", "x2": "other"}
-"""Names that Python gives to parameters, and what the schemas call them."""
-
 DIMENSIONS: Final = frozenset(("dim", "dims", "dim0", "dim1", "dim2", "start_dim", "end_dim"))
 DIMENSION_MAKERS: Final = frozenset(("unsqueeze", "stack"))  # whose dimensions are those of the result
 
@@ -106,7 +80,7 @@ def form_of(node: Node, exact: bool = False) -> Form | None:
     if node.op not in ("call_function", "call_method"):
         return None
     name, args, kwargs = spelled(node)
-    name = SPELLINGS.get(name, name)
+    name = _operator(name)
     bound = _bound(name, args, kwargs)
     if bound is None:
         bound = {**{str(index): value for index, value in enumerate(args)}, **kwargs}
@@ -117,6 +91,11 @@ def form_of(node: Node, exact: bool = False) -> Form | None:
         if found is not None:
             name, bound = found
     return Form(name, bound)
+
+
+def _operator(name: str) -> str:
+    """The operator that a name means in patterns: aliases apart, and special ones as the general one."""
+    return GENERAL.get(name) or canonical(name)
 
 
 def spelled(node: Node) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -131,7 +110,7 @@ def spelled(node: Node) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     name = name[2:-2] if name.startswith("__") and name.endswith("__") else name
     if len(args) == 2 and not kwargs and not isinstance(args[0], Node) and isinstance(args[1], Node):
         number, tensor = args
-        meant = SPELLINGS.get(name, name)
+        meant = _operator(name)
         if meant in COMMUTATIVE:
             return meant, (tensor, number), {}
         if meant == "sub":

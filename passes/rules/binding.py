@@ -28,6 +28,7 @@ from passes.operators.naming import (
     schemas_of,
 )
 from passes.operators.outcome import Argument, Arguments, Keywords, ListArg, Target, Wrapped, leaves
+from passes.operators.spellings import canonical
 
 LEVEL_OF_OVERLOADS: Final = "aten"
 LEVEL_OF_FUNCTIONS: Final = "function"
@@ -118,31 +119,6 @@ OPERATORS: Final[dict[Function, tuple[Function, Function | None]]] = {
 NUMBER_FIRST: Final = frozenset(
     (torch.floor_divide, torch.remainder, torch.pow, torch.bitwise_left_shift, torch.bitwise_right_shift)
 )
-# Methods that compute what another one does, though they are recorded under a name of their own.
-SAME_NAMES: Final = "add sub mul eq ne lt le gt ge neg abs matmul"
-# What torch calls "Alias for" in its documentation (torch/csrc/jit/passes/normalize_ops.cpp), after the alias.
-ALIASES: Final = (
-    "absolute=abs clip=clamp subtract=sub multiply=mul divide=div true_divide=div greater=gt greater_equal=ge less=lt "
-    "less_equal=le not_equal=ne negative=neg arccos=acos arccosh=acosh arcsin=asin arcsinh=asinh arctan=atan "
-    "arctan2=atan2 arctanh=atanh fix=trunc moveaxis=movedim swapaxes=transpose swapdims=transpose ger=outer"
-)
-SYNONYMS: Final[dict[str, str]] = {
-    **{alias: name for alias, _, name in (pair.partition("=") for pair in ALIASES.split())},
-    **{f"{alias}_": f"{name}_" for alias, _, name in (pair.partition("=") for pair in ALIASES.split())},
-    **{f"__{name}__": name for name in SAME_NAMES.split()},
-    **{f"__{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
-    **{f"__i{name}__": f"bitwise_{name}_" for name in ("and", "or", "xor")},
-    **{f"__i{name}__": f"{name}_" for name in ("add", "sub", "mul")},
-    "__truediv__": "div",
-    "__itruediv__": "div_",
-    "__pow__": "pow",
-    "__mod__": "remainder",
-    "__invert__": "bitwise_not",
-    "__pos__": "positive",
-    "__radd__": "add",
-    "__rmul__": "mul",
-    "type": "to",
-}
 
 
 def called(target: Target, args: Arguments) -> tuple[Function | None, Arguments]:
@@ -199,8 +175,9 @@ def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
         return
     if name == "type" and (len(args) != 2 or not isinstance(args[1], torch.dtype)):
         return
+    other_name = "to" if name == "type" else canonical(name).removeprefix("special_")
     for owner in OWNERS:
-        for each in dict.fromkeys((SYNONYMS.get(name, name.removeprefix("special_")), name)):
+        for each in dict.fromkeys((other_name, name)):
             found = getattr(owner, each, None)
             if found is not None and found is not function and _takes_self_first(found):
                 yield found
