@@ -18,41 +18,26 @@ from tests.conformance.catalogue import call
 from tests.polyfill_values import (
     NAN,
     Always,
-    ByItem,
-    Countdown,
     Items,
     Never,
-    Reads,
     Shown,
     Slotted,
-    Table,
     Tags,
     fail,
     odd,
     some,
     stop,
 )
-from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.policy import ROWS, Polyfill
+
+POLYFILLS = {original: row.body for original, row in ROWS.items() if isinstance(row, Polyfill)}
 
 VIEWED = {"a": 1, "b": 2}
 PAIRS = [("a", 1), ("b", 2)]
 
 CASES: dict[Any, list[Any]] = {
     # Reductions
-    sum: [
-        ([1, 2.5],),
-        ([], 5),
-        ([[1], [2]], []),
-        (["a"], ""),
-        ([b""], b""),
-        (["a"],),
-        (5,),
-        call([1], start=3),
-        ([], bytearray()),
-    ],
     math.prod: [([2, 3],), ([],), call([2], start=[1]), (5,), (["a", 2],)],
-    any: [([0, 1],), ([],), (5,), ([0, ""],)],
-    all: [([1, 0],), ([],), (5,)],
     min: [
         ([3, 1, 2],),
         (3, 1),
@@ -90,54 +75,14 @@ CASES: dict[Any, list[Any]] = {
         (operator.sub, "ab", 1),
     ],
     # Iterators
-    enumerate: [("ab",), ("ab", 5), call("a", start=2), (5,), ("a", "x")],
-    zip: [
-        ("ab", [1, 2, 3]),
-        (),
-        ("ab",),
-        call("a", "bc", strict=True),
-        call("ab", "c", strict=True),
-        (1,),
-        ("a", 5),
-        call("ab", "cd", "e", strict=True),
-        call("a", "b", "cd", strict=True),
-        call(strict=True),
-        (ByItem(1, 2),),
-    ],
-    map: [(odd, [1, 2]), (max, [1, 5], [3, 2]), (odd,), (odd, 5), (stop, [1]), (some, [1, 3, 2]), (5, [1])],
-    filter: [(odd, [1, 2, 3]), (None, [0, 1]), (bool, [0, 2]), (odd, 5), (stop, [1]), (some, [1, 3])],
-    reversed: [
-        ([1, 2],),
-        ("ab",),
-        ({1},),
-        (5,),
-        (Shown(),),
-        (ByItem(1, 2),),
-        ({"a": 1, "b": 2},),
-        (range(3),),
-        (Table(a=1),),
-    ],
-    iter: [(Countdown(4), 1), (5, 5), ([1],), (5,), (Countdown(0), "never")],
-    "iterate by index": [],
     # Numbers
     round: [(2.567, 1), (2.5,), (Shown(),), (Shown(), 2), ("a",), (7,)],
     math.floor: [(2.5,), (-2.5,), (7,), (Shown(),)],
     math.ceil: [(2.5,), (-2.5,), (7,), (Shown(),)],
     math.trunc: [(2.5,), (Shown(),), ("a",)],
-    divmod: [(7, -2), (7.5, 2), (Shown(), 1), (1, Shown()), (2, Shown()), ("a", 1), (Shown(), Shown())],
     abs: [(-1,), (Shown(),), ("a",), ([],)],
     # Constructors
-    list: [(), ("ab",), ({"a": 1},), (5,)],
-    tuple: [(), ("ab",), ((1, 2),), (5,)],
-    set: [(), ("aab",), ([[]],), (5,)],
     # Lists and tuples
-    list.sort: [
-        ([3, 1, 2],),
-        call([1, -3], key=abs, reverse=True),
-        ([2, 1, "a"],),
-        call([1, 3, 2], key=some),
-        ([NAN, 2, NAN, 1],),
-    ],
     list.__contains__: [([1, 2], 2), ([NAN], NAN), ([Never()], 1), ([1], Always()), (Items([1]), 1)],
     tuple.__contains__: [((1, 2), 2), ((NAN,), NAN), ((), 1)],
     list.count: [([1, 1.0, True, 2], 1), ([NAN, NAN], NAN), ([1], Always())],
@@ -156,20 +101,10 @@ CASES: dict[Any, list[Any]] = {
     ],
     tuple.index: [((1, 2), 2), ((1,), 5), ((1, 2, 1), 1, 1), ((1, 2), 2, -5, -1), ((1,), 1, "a")],
     list.remove: [([1, 2, 1], 1), ([], 1), ([2, Always()], 5)],
-    list.extend: [([1], "ab"), ([1], [2]), ([1], 5), ([], {"k": 1}), ([1], (2,)), (Items([1]), Items([2]))],
-    list.__iadd__: [([1], "ab"), ([1], 5), ([1], iter([2, 3]))],
-    list.__add__: [([1], [2]), ([1], (2,)), (Items([1]), Items([2]))],
     torch.Size.__add__: [(torch.Size([2]), (3,)), (torch.Size([2]), torch.Size([])), (torch.Size([2]), (2.5,))],
     torch.Size.__radd__: [(torch.Size([2]), (3,)), (torch.Size([2]), [3]), (torch.Size([2]), ("a",))],
     torch.Size.numel: [(torch.Size([2, 3]),), (torch.Size([]),), (torch.Size([4, 0]),)],
-    tuple.__add__: [((1,), (2,)), ((1,), [2]), ((), ())],
-    list.__init__: [([1, 2], "ab"), ([1],), ([1], 5)],
-    list.__reversed__: [([1, 2, 3],), ([],)],
     # deque
-    deque.extend: [(deque([1]), "ab"), (deque([1], 2), "abc"), (deque(), 5)],
-    deque.extendleft: [(deque([1]), "ab"), (deque(), 5)],
-    deque.__iadd__: [(deque([1]), "ab"), (deque(), 5)],
-    deque.__add__: [(deque([1], 3), deque([2])), (deque(), [1])],
     deque.__contains__: [(deque([1]), 1), (deque(), 1), (deque([NAN]), NAN)],
     deque.count: [(deque([1, 1.0]), 1)],
     deque.index: [
@@ -181,72 +116,10 @@ CASES: dict[Any, list[Any]] = {
         (deque("ab"), "b", -1),
     ],
     deque.remove: [(deque([1, 2, 1]), 1), (deque(), 1)],
-    deque.insert: [(deque([1, 2, 3]), i, "x") for i in (-9, -3, -2, -1, 0, 1, 2, 3, 9)] + [(deque([1], 1), 0, 2)],
-    deque.rotate: [(deque([1, 2, 3]),), (deque([1, 2, 3]), -1), (deque(), 5), (deque([1, 2]), 7), (deque([1, 2]), "a")],
-    deque.reverse: [(deque([1, 2, 3]),), (deque(),)],
     # dict and its subclasses
-    dict.get: [({"a": 1}, "a"), ({}, "a"), ({}, "a", 5), ({}, []), (Table(a=1), "a")],
-    dict.setdefault: [({"a": 1}, "a", 2), ({}, "a", 2), ({}, "a"), ({}, [])],
-    dict.pop: [({"a": 1, "b": 2}, "a"), ({}, "a"), ({}, "a", None), ({}, []), (Table(a=1), "a")],
-    dict.popitem: [({"a": 1, "b": 2},), ({},)],
-    dict.update: [
-        ({"a": 1}, {"a": 2, "b": 3}),
-        ({}, PAIRS),
-        call({}, b=1),
-        call({"a": 1}, PAIRS, c=3),
-        ({},),
-        ({}, 5),
-        ({}, [1]),
-        ({}, ["ab", "c"]),
-        ({}, {}, {}),
-        ({}, Reads(a=1)),
-        ({}, Table(a=1)),
-        ({}, [[1, 2], (3, 4, 5)]),
-    ],
-    dict.__init__: [({"a": 1}, {"b": 2}), ({},), ({}, 1, 2), call({}, PAIRS, x=1)],
-    dict.__or__: [({"a": 1}, {"a": 2}), ({}, 5), ({}, OrderedDict(a=1))],
-    dict.__ror__: [({"a": 1}, {"a": 2, "b": 3})],
-    dict.__ior__: [({"a": 1}, {"a": 2}), ({}, PAIRS), ({}, 5)],
-    dict.fromkeys: [("ab",), ("ab", 1), (5,), ([[]],)],
     vars(dict)["fromkeys"]: [],
-    defaultdict.__missing__: [(defaultdict(list), "a"), (defaultdict(None), "a")],
     collections._count_elements: [({}, "hello"), (Counter("ab"), "bc"), ({}, 5)],
-    OrderedDict.update: [
-        (OrderedDict(a=1), {"b": 2}),
-        (OrderedDict(), PAIRS),
-        call(OrderedDict(), PAIRS, z=1),
-        (Reads(a=1), {"b": 2}),
-        (Reads(), Reads(a=1)),
-        (OrderedDict(), [(1,)]),
-        (OrderedDict(), [()]),
-        (OrderedDict(), [(1, 2, 3)]),
-        (OrderedDict(), 5),
-        (OrderedDict(), 1, 2),
-    ],
-    OrderedDict.__init__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(),), (OrderedDict(), 1, 2), (Reads(), {"a": 1})],
-    OrderedDict.setdefault: [(OrderedDict(a=1), "a", 2), (OrderedDict(), "a"), (Reads(a=1), "a"), (Reads(), "a", 1)],
-    OrderedDict.pop: [
-        (OrderedDict(a=1, b=2), "a"),
-        (OrderedDict(), "a"),
-        (OrderedDict(), "a", 5),
-        call(OrderedDict(), "a", default=5),
-    ],
-    OrderedDict.popitem: [
-        (OrderedDict(a=1, b=2),),
-        (OrderedDict(a=1, b=2), False),
-        (OrderedDict(),),
-        call(OrderedDict(a=1, b=2), last=False),
-    ],
-    OrderedDict.move_to_end: [
-        (OrderedDict(a=1, b=2, c=3), "a"),
-        (OrderedDict(a=1, b=2, c=3), "c", False),
-        (OrderedDict(), "a"),
-        (OrderedDict(a=1, b=2), "a", False),
-    ],
-    OrderedDict.__or__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), 5), (Reads(a=1), {"b": 2})],
     OrderedDict.__ror__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), 5)],
-    OrderedDict.__ior__: [(OrderedDict(a=1), {"b": 2}), (OrderedDict(), PAIRS)],
-    OrderedDict.fromkeys: [("ab",), ("ab", 1), (5,)],
     vars(OrderedDict)["fromkeys"]: [],
     # heapq, bisect
     heapq.heappush: [([1, 3], 2), ([], 1), ((), 1), ([1], "a")],
@@ -329,16 +202,11 @@ CASES: dict[Any, list[Any]] = {
     itertools.combinations_with_replacement: [("abc", 2), ("", 0), ("", 1), ("ab", -1), ("a", 3)],
     itertools.permutations: [("abc",), ("abcd", 2), ("ab", 3), ("ab", 0), ("ab", -1), ("ab", "x"), call("ab", r=None)],
     # operator
-    operator.index: [(5,), (Shown(),), ("a",), (True,)],
     operator.concat: [([1], [2]), ("a", "b"), (1, 2), ([1], 5)],
     operator.iconcat: [([1], [2]), (1, 2), ([1], "ab")],
     operator.countOf: [([1, 1.0, 2], 1), (5, 1), ([NAN], NAN), ([1], Always())],
     operator.indexOf: [([1, 2], 2), ([1], 5), (5, 1)],
-    operator.setitem: [([1], 0, 2), ({}, "a", 1), ([1], 5, 1), ((1,), 0, 1)],
-    operator.delitem: [([1], 0), ({"a": 1}, "a"), ([1], 5)],
     operator.call: [(max, 1, 2), call(dict, a=1), (5,)],
-    operator.getitem: [([1], 0), ([1], 5), ({"a": 1}, "a"), ("abc", slice(1))],
-    operator.contains: [([1], 1), ("abc", "b"), (5, 1)],
     operator.itemgetter: [],
     operator.attrgetter: [],
     operator.methodcaller: [],
@@ -466,38 +334,3 @@ SHOWN = [
 SHOWN += [deque([1]), deque([1], 3), OrderedDict(), OrderedDict(a=1), defaultdict(list, a=[1]), Items([1]), [Shown()]]
 for value in SHOWN:
     CASES.setdefault(type(value).__repr__, []).append((value,))
-
-SETS = (set(), {1}, {1, 2}, {2, 3}, frozenset([1, 2]), Tags([1]), [1, 2], (3,), {"a": 1}, 5)
-for kind in (set, frozenset):
-    receivers = [s for s in SETS if isinstance(s, kind)]
-    for name, method in vars(kind).items():
-        if method in POLYFILLS and method not in CASES:
-            CASES[method] = [*itertools.product(receivers, SETS)]
-CASES[set.remove] = [({1}, 1), (set(), 1), ({1}, [])]
-CASES[set.update] += [({1}, [2], (3,)), ({1},)]
-CASES[set.union] += [({1}, [2], (3,)), ({1},), (Tags([1]), [2])]
-CASES[set.intersection] += [({1, 2, 3}, [2, 3], (3,)), ({1},)]
-
-VIEWS = (
-    VIEWED.keys(),
-    VIEWED.items(),
-    {"a": 0}.keys(),
-    {"a": 1}.items(),
-    {"a", "b"},
-    {("a", 1)},
-    {}.keys(),
-    [("a", 1)],
-    "ab",
-    5,
-)
-for kind in (type(VIEWED.keys()), type(VIEWED.items())):
-    for name, method in vars(kind).items():
-        if method in POLYFILLS and method not in CASES:
-            CASES[method] = [(view, other) for view in VIEWS if isinstance(view, kind) for other in VIEWS]
-
-BINARY = "lt le eq ne ge gt is_ is_not add sub mul matmul truediv floordiv mod pow lshift rshift and_ or_ xor".split()
-BINARY += "iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor".split()
-for name in BINARY:
-    CASES[getattr(operator, name)] = [(7, 2), (7, "a"), ([1], [2]), ({1}, {2}), ([1], 2), ("a", "b"), (7.5, 0)]
-for name in "not_ truth neg pos invert abs".split():
-    CASES[getattr(operator, name)] = [(5,), (-2.5,), ([],), ("a",)]

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import types
 import typing
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tracer.interpret.policy import LOOKASIDES, PURE_CLASSES, class_refusal
-from tracer.interpret.polyfills import POLYFILLS
+import torch
+
+from tracer.interpret.constants import computed
+from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure, refusing_row, row_of
 from tracer.interpret.trace import Trace
-from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL
-from tracer.values.base import NUMPY_SCALARS, type_of
+from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
+from tracer.values.base import type_of
 from tracer.values.class_attributes import HEAP_TYPE, class_attribute
 from tracer.values.concrete import NotConcrete, concrete
 from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.exception_fields import NATIVE_FIELDS, fields_of
-from tracer.values.from_host import from_host
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.objects import ExceptionValue, ObjectValue
@@ -45,11 +47,8 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """type.__call__."""
     if issubclass(cls, enum.Enum) and not cls.__members__:
         trace.stop(CLASS_DEFINITION, f"{cls.__name__}() makes an enumeration")
-    if cls in PURE_CLASSES or issubclass(cls, (enum.Enum, *NUMPY_SCALARS)):
-        return _by_host(trace, cls, args, kwargs)
-    polyfill = POLYFILLS.get(cls)
-    if polyfill is not None:
-        return trace.machine.call(trace, polyfill, args, kwargs)
+    if isinstance(row_of(cls), (Lookaside, Pure, Polyfill)):
+        return trace.machine.call(trace, cls, args, kwargs)
     refused = class_refusal(cls)
     if refused is not None:
         trace.stop(*refused)
@@ -72,17 +71,20 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     return instance
 
 
-def _by_host(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
-    try:
-        real_args = [concrete(trace, arg) for arg in args]
-        real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
-    except NotConcrete:
-        polyfill = POLYFILLS.get(cls)
-        if polyfill is not None:
-            return trace.machine.call(trace, polyfill, args, kwargs)
-        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
-    made = host(trace, cls, *real_args, **real_kwargs)
-    return made if isinstance(made, enum.Enum) else from_host(trace, made)
+def is_made_by_type(cls: type) -> bool:
+    """Whether a call of the class is `type.__call__`, and not a metaclass of the program's."""
+    return inspect.getattr_static(type(cls), "__call__") is type.__call__
+
+
+def class_refusal(cls: type) -> tuple[Reason, str] | None:
+    """Why a class is not instantiated in a trace, with its name; None if it may be."""
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if issubclass(cls, torch.Tensor):
+        return UNSUPPORTED_CALL, name
+    row = refusing_row(cls.__module__)
+    if row is None or issubclass(cls, BaseException) or isinstance(ROWS.get(cls), Interpreted):
+        return None
+    return row.reason, name
 
 
 def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> Item:
@@ -127,7 +129,10 @@ def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """An instance of a subclass of int, str, float...: immutable, so CPython can make it."""
-    return _by_host(trace, cls, args, kwargs)
+    try:
+        return computed(trace, cls, args, kwargs)
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
 
 
 def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
@@ -153,7 +158,7 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
 
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
     """A C-level `__init__`."""
-    if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or init in LOOKASIDES:
+    if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or isinstance(row_of(init), Lookaside):
         trace.machine.call(trace, init, [instance, *args], kwargs)
 
 

@@ -1,16 +1,16 @@
-"""The interpreter, put together: every opcode handler, every lookaside, and the machine that traces are given."""
+"""The interpreter, put together: every opcode handler, the library, and the machine that traces are given."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tracer.interpret import handlers, lookasides
+from tracer.interpret import handlers, library
 from tracer.interpret.call import call
-from tracer.interpret.polyfills import POLYFILLS
+from tracer.interpret.policy import PROTOCOLS
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.values.machine import Machine
 
-REGISTERED = (handlers, lookasides)
+REGISTERED = (handlers, library)
 """Imported for what they register."""
 
 
@@ -23,7 +23,7 @@ class Interpreter:
     @staticmethod
     def polyfill(name: str) -> Any:
         """The Python function that stands for a protocol which CPython has in C only."""
-        return POLYFILLS[name]
+        return PROTOCOLS[name]
 
 
 MACHINE: Machine = Interpreter()

@@ -1,382 +1,270 @@
-"""Tables of the call policy: what is replaced, what is pure, what is an operator, what is refused.
+"""The rows of the call policy: what the tracer does with callables that it does not simply interpret.
 
-Rows, not code: to teach the tracer a new C function, add it to the table that says what it is.
+A row says of one callable (or of all functions of a module, all methods of a class) which of these it is:
+
+- a **lookaside**: a function of the tracer runs in its place, on the values of the trace;
+- a **polyfill**: its result is computed by interpreting a Python function that does the same;
+- **pure**: CPython runs it while tracing, if its arguments are constants, and its result is a constant;
+- an **operator**: a call becomes a node of the graph;
+- **refused**: a call breaks the graph, with a catalogued reason;
+- **interpreted**, although its module is refused.
+
+The files of `tracer/interpret/library` register the rows, one file per Python module; `tracer/interpret/deciders.py`
+asks for them. Nothing here knows about traces, values or graphs.
 """
 
 from __future__ import annotations
 
-import builtins
-import datetime
-import functools
-import importlib.metadata
-import importlib.util
-import inspect
-import math
-import operator
-import re
+import enum
 import sys
-import textwrap
 import types
-import typing
-from collections.abc import Callable, Hashable
-from fractions import Fraction
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import torch
+from tracer.reasons import Reason
+from tracer.values.base import NUMPY_SCALARS
 
-from tracer.reasons import (
-    AUTOGRAD_FUNCTION,
-    BACKWARD,
-    CLOCK,
-    DISABLED,
-    FRAME_INSPECTION,
-    FUNCTION_TRANSFORM,
-    IMPORT_STATEMENT,
-    INPUT_OUTPUT,
-    PRINTING,
-    PYTHON_RANDOM,
-    RANDOM_STATE,
-    SKIPPED_FUNCTION,
-    TENSOR_HOOK,
-    TENSOR_STORAGE,
-    UNSUPPORTED_CALL,
-    WAITING,
-    WARNING,
-    Reason,
-)
-from tracer.values.base import LITERALS, NUMPY_SCALARS
-
-LOOKASIDES: dict[Any, Callable[..., Any]] = {}
-"""Callable to what the tracer does instead: `f(trace, *args, **kwargs)`."""
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-TAKES_LAZY: set[Callable[..., Any]] = set()
-"""Lookasides that only pass on or store what they are given: lazy arguments stay lazy."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """What is done with a callable. `file` is the name of the module that registered it."""
+
+    file: str
 
 
-def lookaside(*functions: Any, lazy: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register what the tracer does when the program calls one of `functions`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookaside(Row):
+    """`handler(trace, *args, **kwargs)` runs instead; its arguments are realised first, unless `lazy`."""
 
-    Arguments arrive realised, unless `lazy`.
+    handler: Callable[..., Any]
+    lazy: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polyfill(Row):
+    """`body` is interpreted instead. A `pure` original is run by CPython when its arguments are constants.
+
+    `returns_items`: the result of the original is, or holds, one of the objects that it was given.
     """
 
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for function in functions:
-            assert function not in LOOKASIDES, f"{function} has two lookasides"
-            LOOKASIDES[function] = handler
-        if lazy:
-            TAKES_LAZY.add(handler)
+    body: Callable[..., Any]
+    pure: bool = False
+    returns_items: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pure(Row):
+    """CPython runs it on constants. `scope` says which callables the row is about, if it is about several."""
+
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator(Row):
+    """A call is a node of the graph."""
+
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refused(Row):
+    """A call breaks the graph for `reason`."""
+
+    reason: Reason
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interpreted(Row):
+    """Interpreted (a class: instantiated) like any other, although the row of its module refuses it."""
+
+
+ROWS: dict[Any, Row] = {}
+"""By callable."""
+
+NAMED: dict[tuple[str, str], Lookaside] = {}
+"""By module and qualified name: functions of modules that are not imported for the sake of a row."""
+
+MODULES: dict[str, Pure | Operator | Refused] = {}
+"""By module: all of its functions without a row of their own. A refusal covers the modules below it, too."""
+
+IMMUTABLE: dict[type, Pure] = {}
+"""By class: all C methods of its instances without a row of their own."""
+
+PROTOCOLS: dict[str, Callable[..., Any]] = {}
+"""By name: Python functions that stand for what CPython does in C without there being a function for it."""
+
+
+def _registering() -> str:
+    """The module that registers a row: the caller of the caller."""
+    return sys._getframe(2).f_globals["__name__"]
+
+
+def _register(row: Row, callables: tuple[Any, ...]) -> None:
+    for function in callables:
+        earlier = ROWS.get(function)
+        assert earlier is None, f"{function} has rows in {earlier.file} and {row.file}"
+        ROWS[function] = row
+
+
+# What a file of the library says ---------------------------------------------------------------------
+
+
+def lookaside(*callables: Any, lazy: bool = False) -> Callable[[Function], Function]:
+    """Run the decorated function, `f(trace, *args, **kwargs)`, when the program calls one of `callables`.
+
+    Its arguments arrive realised, unless `lazy`.
+    """
+    file = _registering()
+
+    def register(handler: Function) -> Function:
+        _register(Lookaside(file, handler, lazy), callables)
         return handler
 
     return register
 
 
-NAMED: dict[tuple[str, str], Callable[..., Any]] = {}
-"""(module, qualified name) of functions whose module is not imported by ours, to their lookasides."""
+def named_lookaside(module: str, name: str) -> Callable[[Function], Function]:
+    """As `lookaside`, for a Python function by module and qualified name: its module is not imported."""
+    file = _registering()
 
-
-def named_lookaside(module: str, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        NAMED[module, name] = handler
+    def register(handler: Function) -> Function:
+        assert (module, name) not in NAMED, f"{module}.{name} has two rows"
+        NAMED[module, name] = Lookaside(file, handler)
         return handler
 
     return register
 
 
-# Pure C functions: their result depends on nothing but their arguments. ------------------------------
+def polyfill(*originals: Any, pure: bool = False, returns_items: bool = False) -> Callable[[Function], Function]:
+    """Interpret the decorated function, plain Python, when the program calls one of `originals`.
 
-PURE_MODULES = frozenset({"math", "cmath", "_struct", "binascii", "unicodedata", "_string"})
+    `pure`: CPython runs the original when its arguments are constants. `returns_items`: the result is, or holds,
+    an object that the original was given, so that a copy of it would not do.
+    """
+    file = _registering()
 
-PURE_FUNCTIONS: frozenset[Any] = frozenset(
-    {
-        *(abs, all, any, ascii, bin, chr, divmod, format, hash, hex, len, max, min, oct, ord, pow, repr, round),
-        *(sorted, sum, callable, isinstance, issubclass),
-        *(object.__eq__, object.__ne__, object.__hash__, object.__repr__, object.__str__, object.__format__),
-        *(str.maketrans, int.from_bytes, float.fromhex, bytes.fromhex, dict.fromkeys),
-        *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch._C._log_api_usage_once),
-        *(torch._C._is_tracing, torch._C._is_autocast_available, torch._C._autocast_supported_devices),
-        *(torch._C._get_deterministic_algorithms, torch._C._get_deterministic_algorithms_warn_only),
-        *(torch._C._get_default_device, torch._C._get_mkldnn_enabled),
-        *(re.match, re.search, re.sub, re.findall, re.split, re.fullmatch, re.escape),
-        *(math.prod, functools.cmp_to_key, sys.intern),
-        *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack),
-        *(torch._C._is_torch_function_mode_enabled, torch._C._is_torch_function_all_disabled),
-        torch._C._get_privateuse1_backend_name,
-        torch.backends.mkldnn.is_available,
-        *(torch.cuda.is_available, torch.cuda.device_count, typing.get_origin, typing.get_args),
-        *(inspect.signature, torch._C._get_sdp_priority_order),
-        torch._C._cpu._get_cpu_capability,  # pyright: ignore[reportAttributeAccessIssue]
-    }
-)
+    def register(body: Function) -> Function:
+        _register(Polyfill(file, body, pure, returns_items), originals)
+        return body
 
-SETTINGS: tuple[Callable[[], Any], ...] = (
-    *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
-    *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
-    *(torch._C._get_overrideable_sdp_enabled, torch._C._get_cudnn_sdp_enabled),
-    *(torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
-    *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
-    *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
-    torch._C._get_math_sdp_allow_fp16_bf16_reduction,
-)
-"""C functions without arguments that tell a setting of the process: guards ask them again."""
-
-PURE_CLASSES: frozenset[type] = frozenset(
-    {
-        *(int, float, complex, str, bytes, bool, range),
-        *(torch.device, torch.dtype, torch.Size, torch.finfo, torch.iinfo, torch.layout, torch.memory_format),
-        *(datetime.timedelta, datetime.date, datetime.datetime, Fraction, re.Pattern),
-        *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
-    }
-)
-"""Classes whose instances are immutable: called with constants, CPython makes them."""
+    return register
 
 
-HOST_FUNCTIONS: tuple[Any, ...] = (
-    *(importlib.util.find_spec, importlib.metadata.version, textwrap.dedent, re.compile),
-    torch.broadcast_shapes,
-)
-"""Python functions left to CPython when their arguments are constants: what they tell stays true."""
+def protocol(name: str) -> Callable[[Function], Function]:
+    """Interpret the decorated function for what CPython does in C without there being a function for it."""
 
-RETURNS_ITEMS: frozenset[Any] = frozenset({sorted, max, min, sum, math.prod, dict.fromkeys})
-"""Pure functions whose result is, or holds, an object that they were given."""
+    def register(body: Function) -> Function:
+        assert name not in PROTOCOLS, f"the protocol {name} has two bodies"
+        PROTOCOLS[name] = body
+        return body
+
+    return register
 
 
-def is_pure(function: Any) -> bool:
-    """Whether a C function of constants may be run while tracing."""
-    if function in PURE_FUNCTIONS:
-        return True
+def pure(*callables: Any) -> None:
+    """Leave functions to CPython when their arguments are constants, and classes whose instances are immutable."""
+    _register(Pure(_registering()), callables)
+
+
+def helper(function: Function) -> Function:
+    """A function of a polyfill that is to be run, not interpreted: its arguments and results are constants."""
+    _register(Pure(_registering()), (function,))
+    return function
+
+
+def pure_module(*names: str) -> None:
+    """Leave the C functions of whole modules to CPython when their arguments are constants."""
+    file = _registering()
+    for name in names:
+        _register_module(name, Pure(file, f"C functions of the module {name}"))
+
+
+def immutable(*classes: type) -> None:
+    """Leave the C methods of immutable objects to CPython when the other arguments are constants."""
+    file = _registering()
+    for cls in classes:
+        assert cls not in IMMUTABLE, f"{cls} has two rows"
+        IMMUTABLE[cls] = Pure(file, f"C methods of {cls.__module__}.{cls.__qualname__}")
+
+
+def operators(*functions: Any) -> None:
+    """Make a call of one of `functions` a node of the graph."""
+    _register(Operator(_registering()), functions)
+
+
+def operator_modules(*names: str) -> None:
+    """Make a call of any C function of these modules a node of the graph."""
+    file = _registering()
+    for name in names:
+        _register_module(name, Operator(file, f"C functions of the module {name}"))
+
+
+def refuse(reason: Reason, *callables: Any) -> None:
+    """Break the graph where one of `callables` is called."""
+    _register(Refused(_registering(), reason), callables)
+
+
+def refuse_modules(reason: Reason, *names: str) -> None:
+    """Break the graph where a function of one of these modules, or of one below it, is called."""
+    file = _registering()
+    for name in names:
+        _register_module(name, Refused(file, reason, f"the module {name}"))
+
+
+def interpret(*callables: Any) -> None:
+    """Interpret functions, and instantiate classes, of a refused module all the same."""
+    _register(Interpreted(_registering()), callables)
+
+
+def _register_module(name: str, row: Pure | Operator | Refused) -> None:
+    assert name not in MODULES, f"the module {name} has two rows"
+    MODULES[name] = row
+
+
+# What the deciders ask -------------------------------------------------------------------------------
+
+
+def row_of(function: Any) -> Row | None:
+    """The row of a callable: its own, that of its class, or that of its module. None if it has none."""
+    row = ROWS.get(function)
+    if row is not None:
+        return row
     kind = type(function)
+    if kind is types.FunctionType:
+        return NAMED.get((function.__module__, function.__qualname__)) or refusing_row(function.__module__)
     if issubclass(kind, types.BuiltinFunctionType):
-        owner = function.__self__
-        if type(owner) in LITERALS or type(owner) in IMMUTABLE_OWNERS:
-            return True
-        if isinstance(owner, type):
-            return owner in PURE_CLASSES
-        return function.__module__ in PURE_MODULES
+        if type(function.__self__) is type:
+            return CLASS_METHODS
+        return MODULES.get(function.__module__) or refusing_row(function.__module__)
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType):
-        return function.__objclass__ in IMMUTABLE_CLASSES or issubclass(function.__objclass__, NUMPY_SCALARS)
-    if kind is types.MethodWrapperType:
-        return type(function.__self__) in LITERALS or isinstance(function.__self__, type)
-    return False
+        return IMMUTABLE.get(function.__objclass__) or _numpy_row(function.__objclass__)
+    if isinstance(function, type):
+        return _row_of_class(function)
+    return refusing_row(getattr(function, "__module__", None))
 
 
-IMMUTABLE_CLASSES: frozenset[type] = LITERALS | {
-    *(tuple, frozenset, slice, type),
-    *(types.GenericAlias, re.Pattern, re.Match),
-}
-IMMUTABLE_OWNERS = IMMUTABLE_CLASSES | {datetime.timedelta, Fraction}
-
-LEGACY_TENSORS: dict[Any, torch.dtype] = {
-    torch.FloatTensor: torch.float32,
-    torch.DoubleTensor: torch.float64,
-    torch.HalfTensor: torch.float16,
-    torch.LongTensor: torch.int64,
-    torch.IntTensor: torch.int32,
-    torch.ShortTensor: torch.int16,
-    torch.CharTensor: torch.int8,
-    torch.ByteTensor: torch.uint8,
-    torch.BoolTensor: torch.bool,
-}
-"""Classes whose call makes a tensor, to the dtype it has; to `isinstance` they stand for that dtype."""
+CLASS_METHODS = Pure(__name__, "C methods called on a class")
 
 
-# Tensor operators -------------------------------------------------------------------------------------
-
-OPERATOR_MODULES = frozenset(
-    {
-        "torch._C._nn",
-        "torch._C._fft",
-        "torch._C._linalg",
-        "torch._C._special",
-        "torch._C._sparse",
-        "torch._C._nested",
-    }
-)
-
-NOT_OPERATORS = frozenset(
-    {"backward", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "data_ptr", "storage", "set_"}
-    | {"untyped_storage", "_typed_storage", "share_memory_", "numpy", "__array__", "resize_", "resize_as_"}
-    | {"_make_subclass", "_make_wrapper_subclass", "as_subclass", "__torch_function__", "__reduce_ex__"}
-    | {"_set_grad_enabled", "pin_memory"}
-)
-"""Methods of tensors that are no function of metas."""
-
-NAMED_NOT_OPERATORS = frozenset(
-    {"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"}
-)
-
-_FUNCTIONS: Any = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
-
-VARIABLE_FUNCTIONS: frozenset[Any] = frozenset(
-    function
-    for name, function in vars(type(_FUNCTIONS)).items()
-    if not name.startswith("__") and name not in NAMED_NOT_OPERATORS
-    for function in (getattr(_FUNCTIONS, name),)
-)
-"""What `torch.add` and its like are: functions generated from ATen's schemas."""
+def _numpy_row(cls: type) -> Pure | None:
+    return Pure(__name__, "numbers of numpy") if issubclass(cls, NUMPY_SCALARS) else None
 
 
-OPERATOR_TYPES = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
-"""Types of callables that are operators, each of them."""
+def _row_of_class(cls: type) -> Row | None:
+    if issubclass(cls, enum.Enum) and cls.__members__:
+        return Pure(__name__, "enumerations, whose call looks a member up")
+    return _numpy_row(cls)
 
 
-def is_tensor_operator(function: Any) -> bool:
-    """Whether a call of `function` becomes a node of the graph."""
-    kind = type(function)
-    if kind is types.BuiltinFunctionType:
-        return function in VARIABLE_FUNCTIONS or function.__module__ in OPERATOR_MODULES
-    if kind in (types.MethodDescriptorType, types.WrapperDescriptorType):
-        return function.__objclass__ is torch._C.TensorBase and function.__name__ not in NOT_OPERATORS
-    return kind in OPERATOR_TYPES
-
-
-def is_marked_operator(function: Any) -> bool:
-    """Whether torch.compiler.allow_in_graph was told to take a Python function for an operator."""
-    rules = sys.modules.get("torch._dynamo.trace_rules")  # half of it, while another thread imports it
-    return id(function) in getattr(rules, "_allowed_callable_ids", ())
-
-
-# Refusals --------------------------------------------------------------------------------------------
-
-REFUSED: dict[Any, Reason] = {
-    print: PRINTING,
-    input: INPUT_OUTPUT,
-    open: INPUT_OUTPUT,
-    exec: FRAME_INSPECTION,
-    eval: FRAME_INSPECTION,
-    compile: FRAME_INSPECTION,
-    locals: FRAME_INSPECTION,
-    globals: FRAME_INSPECTION,
-    vars: FRAME_INSPECTION,
-    dir: FRAME_INSPECTION,
-    builtins.__import__: IMPORT_STATEMENT,
-    torch.manual_seed: RANDOM_STATE,
-    torch.seed: RANDOM_STATE,
-    torch.get_rng_state: RANDOM_STATE,
-    torch.set_rng_state: RANDOM_STATE,
-    torch.initial_seed: RANDOM_STATE,
-    torch.autograd.backward: BACKWARD,
-    torch.autograd.grad: BACKWARD,
-    torch.Tensor.backward: BACKWARD,
-    torch.Tensor.register_hook: TENSOR_HOOK,
-    torch.compile: FUNCTION_TRANSFORM,
-    torch.vmap: FUNCTION_TRANSFORM,
-}
-
-REFUSED_MODULES: dict[str, Reason] = {
-    "logging": PRINTING,
-    "warnings": WARNING,
-    "_warnings": WARNING,
-    "time": CLOCK,
-    "random": PYTHON_RANDOM,
-    "_random": PYTHON_RANDOM,
-    "secrets": PYTHON_RANDOM,
-    "uuid": PYTHON_RANDOM,
-    "threading": WAITING,
-    "_thread": WAITING,
-    "queue": WAITING,
-    "multiprocessing": WAITING,
-    "concurrent": WAITING,
-    "asyncio": WAITING,
-    "subprocess": INPUT_OUTPUT,
-    "posix": INPUT_OUTPUT,
-    "io": INPUT_OUTPUT,
-    "_io": INPUT_OUTPUT,
-    "pathlib": INPUT_OUTPUT,
-    "shutil": INPUT_OUTPUT,
-    "tempfile": INPUT_OUTPUT,
-    "socket": INPUT_OUTPUT,
-    "pickle": INPUT_OUTPUT,
-    "json": SKIPPED_FUNCTION,
-    "importlib": IMPORT_STATEMENT,
-    "inspect": FRAME_INSPECTION,
-    "traceback": FRAME_INSPECTION,
-    "linecache": FRAME_INSPECTION,
-    "ast": FRAME_INSPECTION,
-    "unittest": SKIPPED_FUNCTION,
-    "numpy": SKIPPED_FUNCTION,
-    "torch._dynamo": FUNCTION_TRANSFORM,
-    "torch._functorch": FUNCTION_TRANSFORM,
-    "torch._inductor": FUNCTION_TRANSFORM,
-    "torch.fx": FUNCTION_TRANSFORM,
-    "torch.jit": FUNCTION_TRANSFORM,
-    "torch.func": FUNCTION_TRANSFORM,
-    "torch.export": FUNCTION_TRANSFORM,
-    "torch.autograd.function": AUTOGRAD_FUNCTION,
-    "torch.autograd.graph": BACKWARD,
-    "torch.storage": TENSOR_STORAGE,
-    "torch.serialization": INPUT_OUTPUT,
-    "torch.multiprocessing": WAITING,
-    "torch.distributed": SKIPPED_FUNCTION,
-    "torch.utils.data": SKIPPED_FUNCTION,
-    "torch.utils.checkpoint": SKIPPED_FUNCTION,
-    "torch.profiler": CLOCK,
-    "torch.testing": SKIPPED_FUNCTION,
-    "torch.random": RANDOM_STATE,
-    "torch.masked": SKIPPED_FUNCTION,
-    "torch.nested": SKIPPED_FUNCTION,
-    "torch.optim": SKIPPED_FUNCTION,
-    "torch.package": SKIPPED_FUNCTION,
-}
-"""Modules (with all below them) whose functions are left to run natively."""
-
-CONSTANT_MARK = "_dynamo_marked_constant"
-"""Attribute by which torch.compiler.assume_constant_result marks a function."""
-
-DISABLE_MARKS = ("_bytegraph_disabled", "_torchdynamo_disable")
-"""Attributes by which our `disable` and torch's mark a function."""
-
-FOLLOWED: frozenset[Any] = frozenset(
-    function
-    for cls in (inspect.Signature, inspect.BoundArguments)
-    for function in vars(cls).values()
-    if isinstance(function, types.FunctionType)
-) | {
-    *(inspect.isclass, inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.ismodule),
-    *(inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect._has_code_flag),  # type: ignore[attr-defined]
-    *(torch.func.functional_call, torch.nn.utils.stateless._functional_call),
-    torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
-    torch.distributed.is_available,
-}
-"""Functions of refused modules that are interpreted all the same."""
-
-FOLLOWED_CLASSES: frozenset[type] = frozenset({inspect.BoundArguments})
-"""Classes of refused modules that are instantiated all the same."""
-
-Refusal = tuple[Reason, str]
-
-
-def refusal(function: Any) -> Refusal | None:
-    """Why a function is not followed; None when it may be."""
-    name = f"{getattr(function, '__module__', None) or ''}.{getattr(function, '__qualname__', function)}".lstrip(".")
-    if isinstance(function, Hashable) and function in REFUSED:
-        return REFUSED[function], name
-    if isinstance(function, types.FunctionType):
-        for mark in DISABLE_MARKS:
-            if function.__dict__.get(mark):
-                return DISABLED, name
-        if function in FOLLOWED:
-            return None
-    reason = _refused_module(getattr(function, "__module__", None) or "")
-    return None if reason is None else (reason, name)
-
-
-def class_refusal(cls: type) -> Refusal | None:
-    """Why a class is not instantiated in the trace."""
-    if cls in FOLLOWED_CLASSES:
-        return None
-    if issubclass(cls, torch.Tensor):
-        return UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}"
-    reason = _refused_module(cls.__module__)
-    if reason is None or issubclass(cls, BaseException):
-        return None
-    return reason, f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _refused_module(module: str) -> Reason | None:
-    while module:
-        reason = REFUSED_MODULES.get(module)
-        if reason is not None:
-            return reason
+def refusing_row(module: object) -> Refused | None:
+    """The row that refuses the functions of a module: its own, or that of a module above it."""
+    while module and isinstance(module, str):
+        row = MODULES.get(module)
+        if isinstance(row, Refused):
+            return row
         module = module.rpartition(".")[0]
     return None

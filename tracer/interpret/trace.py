@@ -74,6 +74,7 @@ class Trace:
         self.views: dict[int, list[TensorValue]] = {}
         self.class_attributes: dict[tuple[type, str], Item] = {}
         self.globals: dict[int, dict[str, Item]] = {}
+        self.actions: dict[Any, Any] = {}  # of callables called before
         self.function_facts: dict[int, Any] = {}
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: list[Value] = []

@@ -1,0 +1,337 @@
+"""What a call does once a decider has taken it: run the lookaside, compute the constant, take the call apart.
+
+Every action is `f(trace, function, args, kwargs)`. `tracer/interpret/deciders.py` says which one a callable gets.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+from tracer.interpret.constants import computed
+from tracer.interpret.construct import class_refusal
+from tracer.interpret.functions import interpret_function
+from tracer.interpret.generators import GeneratorValue
+from tracer.interpret.memoised import cached_result
+from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Refused, row_of
+from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.trace import Trace
+from tracer.reasons import DISABLED, SKIPPED_FUNCTION, UNSUPPORTED_CALL
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, PYTHON_TYPES, Lazy, Value, realise, type_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.containers import (
+    VIEW_TYPES,
+    DictValue,
+    DictView,
+    ListValue,
+    SequenceValue,
+    SetValue,
+    TupleValue,
+    known_lazies,
+)
+from tracer.values.from_host import from_host
+from tracer.values.functions import BoundMethod, NestedFunction
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import TABLE_ITERATORS, IteratorValue
+from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.raising import throw
+
+Args = Sequence[Item]
+Kwargs = Mapping[str, Item]
+
+RECEIVERS: Final[dict[type, type | tuple[type, ...]]] = {
+    **dict.fromkeys((list, deque), ListValue),
+    **dict.fromkeys((dict, OrderedDict, defaultdict), DictValue),
+    **dict.fromkeys((set, frozenset), (SetValue, frozenset)),
+    tuple: (TupleValue, tuple),
+    types.GeneratorType: GeneratorValue,
+    BaseException: ExceptionValue,
+    **dict.fromkeys(VIEW_TYPES.values(), DictView),
+    **dict.fromkeys((*TABLE_ITERATORS.values(), type(iter([])), type(iter(()))), IteratorValue),
+    **dict.fromkeys((enumerate, zip, map, filter, reversed, type(reversed([]))), IteratorValue),
+}
+"""Class of a C method to the kinds of items that its lookaside can be given as self."""
+
+
+# Calls that come to another call ---------------------------------------------------------------------
+
+
+def call_method(trace: Trace, method: BoundMethod, args: Args, kwargs: Kwargs) -> Item:
+    """The function, with the instance in front of its arguments."""
+    return trace.machine.call(trace, method.function, [method.instance, *args], kwargs)
+
+
+def call_realised(trace: Trace, function: Lazy, args: Args, kwargs: Kwargs) -> Item:
+    """The object that nothing had looked at yet."""
+    return trace.machine.call(trace, function.realise(trace), args, kwargs)
+
+
+def call_partial(trace: Trace, function: PartialValue, args: Args, kwargs: Kwargs) -> Item:
+    """The function of a functools.partial, with the arguments that it holds."""
+    keywords = {**function.keywords, **kwargs}
+    return trace.machine.call(trace, function.function, [*function.arguments, *args], keywords)
+
+
+def call_pinned(trace: Trace, function: NestedFunction, args: Args, kwargs: Kwargs) -> Item:
+    """A function that was known by its code, from here on by its identity."""
+    return trace.machine.call(trace, function.pin(trace), args, kwargs)
+
+
+def call_unbound(trace: Trace, method: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The method of the class, with the object that this one is bound to in front of its arguments."""
+    owner = method.__self__
+    return trace.machine.call(trace, getattr(type(owner), method.__name__), [owner, *args], kwargs)
+
+
+def call_class_method(trace: Trace, method: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The class method that C has bound to a class, with the class in front of its arguments."""
+    descriptor = class_method_of(method)
+    return trace.machine.call(trace, descriptor, [method.__self__, *args], kwargs)
+
+
+def call_bound_to_class(trace: Trace, descriptor: Any, args: Args, kwargs: Kwargs) -> Item:
+    """A class method of C, bound to the class that is its first argument."""
+    if not args:
+        refuse_unknown(trace, descriptor, args, kwargs)
+    return trace.machine.call(trace, descriptor.__get__(None, args[0]), args[1:], kwargs)
+
+
+def call_wrapped(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The function inside a staticmethod or classmethod object."""
+    return trace.machine.call(trace, get_attribute(trace, function, "__func__"), args, kwargs)
+
+
+def call_getter(trace: Trace, getter: Any, args: Args, kwargs: Kwargs) -> Item:
+    """An itemgetter, attrgetter or methodcaller: made again in Python, then called."""
+    maker: Any
+    maker, arguments, *_ = getter.__reduce__()
+    bound = maker if isinstance(maker, functools.partial) else functools.partial(maker)
+    row = ROWS[bound.func]
+    assert isinstance(row, Polyfill)
+    remade = trace.machine.call(trace, row.body, [*bound.args, *arguments], bound.keywords)
+    return trace.machine.call(trace, remade, args, kwargs)
+
+
+def call_special_method(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """`__call__` of the class of a real object."""
+    method = class_attribute(trace, type(function), "__call__")
+    return trace.machine.call(trace, method, [function, *args], kwargs)
+
+
+def call_object(trace: Trace, function: Value, args: Args, kwargs: Kwargs) -> Item:
+    """`__call__` of the class of a value; a break where that is written in C and has no lookaside."""
+    method = class_attribute(trace, function.cls, "__call__")
+    if method is MISSING:
+        throw(trace, TypeError, f"'{function.cls.__name__}' object is not callable")
+    if type(method) is types.FunctionType or (isinstance(method, Hashable) and isinstance(row_of(method), Lookaside)):
+        return trace.machine.call(trace, method, [function, *args], kwargs)
+    trace.stop(UNSUPPORTED_CALL, f"a {function.cls.__module__}.{function.cls.__qualname__} object")
+
+
+# Lookasides ------------------------------------------------------------------------------------------
+
+
+def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """What the tracer does instead of the call."""
+    row = row_of(function)
+    assert isinstance(row, Lookaside)
+    if type(function) in METHOD_DESCRIPTORS:
+        args = _with_receiver(trace, function, args)
+    if not row.lazy:
+        args = known_lazies(trace, args)
+        kwargs = {name: realise(trace, arg) for name, arg in kwargs.items()} if kwargs else kwargs
+    try:
+        return row.handler(trace, *args, **kwargs)
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
+    except TypeError as error:
+        # Raised by the call itself, not inside: the program gave arguments that the function does not
+        # take. The native call says so better.
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} with these arguments")
+        raise
+
+
+def _with_receiver(trace: Trace, function: Any, args: Args) -> Args:
+    """The arguments of a C method, the first realised and of a kind that a lookaside knows."""
+    if args and type(args[0]) is Lazy:
+        args = [args[0].realise(trace), *args[1:]]
+    kinds = RECEIVERS.get(function.__objclass__)
+    if kinds is not None:
+        fits = args and isinstance(args[0], kinds) and issubclass(type_of(trace, args[0]), function.__objclass__)
+        if not fits:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of an object that only CPython knows")
+    return args
+
+
+# Constants -------------------------------------------------------------------------------------------
+
+
+def compute(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The result that CPython computes from constants; a break where an argument is none."""
+    try:
+        return computed(trace, function, args, kwargs)
+    except NotConcrete:
+        if type(function) in METHOD_DESCRIPTORS and not args:
+            throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
+
+
+def compute_or_interpret(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The result that CPython computes from constants; of anything else, that of the polyfill."""
+    row = row_of(function)
+    assert isinstance(row, Polyfill)
+    if not _needs_polyfill(trace, row, args, kwargs):
+        try:
+            return computed(trace, function, args, kwargs)
+        except NotConcrete:
+            pass
+    return interpret_polyfill(trace, function, args, kwargs)
+
+
+def interpret_polyfill(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The Python function that does the same as a C function, interpreted."""
+    row = row_of(function)
+    assert isinstance(row, Polyfill)
+    return interpret_function(trace, row.body, args, kwargs)  # type: ignore[arg-type]
+
+
+def _needs_polyfill(trace: Trace, row: Polyfill, args: Args, kwargs: Kwargs) -> bool:
+    """Whether CPython, given copies, would answer with a copy of what the program must get itself, or lose a symbol."""
+    if any(map(_has_symbols, args)):
+        return True
+    if not row.returns_items:
+        return False
+    values = [arg for arg in (*known_lazies(trace, args), *kwargs.values()) if isinstance(arg, Value)]
+    if not values:
+        return False
+    flat = len(values) == len(args) == 1 and isinstance(values[0], (SequenceValue, DictValue, SetValue))
+    only: Any = values[0]
+    return not flat or any(
+        (isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS)) or _has_symbols(part)
+        for part in only.all(trace)
+    )
+
+
+def _has_symbols(item: Item) -> bool:
+    return any(type(part) in PYTHON_TYPES for part in (item if isinstance(item, tuple) else (item,)))
+
+
+def compute_marked(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The result of a function whose author marked it as constant: of whole objects, too."""
+    try:
+        real_args = [concrete(trace, arg, instances=True) for arg in args]
+        real_kwargs = {name: concrete(trace, arg, instances=True) for name, arg in kwargs.items()}
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
+    return from_host(trace, host(trace, function, *real_args, **real_kwargs))
+
+
+def compute_with_numpy(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """numpy computes with numbers as constants; arrays are left to it."""
+    try:
+        real_args = [concrete(trace, arg) for arg in args]
+        real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
+    except NotConcrete:
+        trace.stop(SKIPPED_FUNCTION, describe(function))
+    result = host(trace, function, *real_args, **real_kwargs)
+    if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
+        trace.stop(SKIPPED_FUNCTION, describe(function))
+    return result
+
+
+def call_cached(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """What a functools.lru_cache holds already; else the function behind it, which must do nothing but compute."""
+    cached = cached_result(trace, function, args, kwargs)
+    if cached is not MISSING:
+        return cached
+    effects = len(trace.effects.changed)
+    result = trace.machine.call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
+    if len(trace.effects.changed) != effects:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} remembers its results, and does more than compute them")
+    return result
+
+
+# Operators -------------------------------------------------------------------------------------------
+
+
+def call_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """A node of the graph."""
+    return tensor_op(trace, function, args, kwargs)
+
+
+def call_operator_object(trace: Trace, function: ObjectValue, args: Args, kwargs: Kwargs) -> Item:
+    """A node of the graph, for an operator that is an object from outside."""
+    return tensor_op(trace, function.object, args, kwargs)
+
+
+def call_marked_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """A node of the graph, for a Python function that torch.compiler.allow_in_graph was given."""
+    return tensor_op(trace, function, args, kwargs, remembered=False)
+
+
+# Breaks ----------------------------------------------------------------------------------------------
+
+
+def refuse_row(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:
+    """A break for the reason that the row of the callable names."""
+    row = row_of(function)
+    assert isinstance(row, Refused)
+    trace.stop(row.reason, full_name(function))
+
+
+def refuse_disabled(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:
+    """A break at a function that is marked with `disable`."""
+    trace.stop(DISABLED, full_name(function))
+
+
+def refuse_class(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> NoReturn:
+    """A break at a class whose instances are not made in a trace."""
+    refusal = class_refusal(cls)
+    assert refusal is not None
+    trace.stop(*refusal)
+
+
+def refuse_uncallable(trace: Trace, function: Item, args: Args, kwargs: Kwargs) -> NoReturn:
+    """CPython's TypeError, in the program."""
+    throw(trace, TypeError, f"'{type(function).__name__}' object is not callable")
+
+
+def refuse_unknown(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:
+    """A break: what the function does is not known."""
+    if type(function) in METHOD_DESCRIPTORS and not args:
+        throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
+    trace.stop(UNSUPPORTED_CALL, describe(function))
+
+
+# Words -----------------------------------------------------------------------------------------------
+
+
+def class_method_of(method: Any) -> Any:
+    """The descriptor of a C class method that is bound to a class; None if there is none with a row."""
+    owner = method.__self__
+    if not isinstance(owner, type):
+        return None
+    for base in owner.__mro__:
+        if method.__name__ in base.__dict__:
+            descriptor = base.__dict__[method.__name__]
+            return descriptor if type(descriptor) is types.ClassMethodDescriptorType and descriptor in ROWS else None
+    return None
+
+
+def describe(function: Any) -> str:
+    """The name of a callable in the detail of a break: builtins without their module."""
+    module = getattr(function, "__module__", None) or getattr(getattr(function, "__objclass__", None), "__module__", "")
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return f"{module}.{name}" if module and module != "builtins" else name
+
+
+def full_name(function: Any) -> str:
+    """The name of a callable with its module."""
+    return f"{getattr(function, '__module__', None) or ''}.{getattr(function, '__qualname__', function)}".lstrip(".")

@@ -1,0 +1,324 @@
+"""The call policy: who takes a call, in the order in which they are asked.
+
+A decider looks at a callable and either answers with the action that makes the call, or passes (None). The first that
+answers takes the call; the last two take whatever is left. It sees the callable alone, never the arguments, so that
+its answer can be kept as long as the trace lasts. Most callables written in C are taken because of a row, which a file
+of `tracer/interpret/library` has registered: see `tracer/interpret/policy.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import torch
+
+from tracer.interpret import actions
+from tracer.interpret.construct import class_refusal, construct, is_made_by_type
+from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
+from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
+from tracer.values.base import MISSING, NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
+from tracer.values.functions import BoundMethod, FunctionValue, NestedFunction
+from tracer.values.item import Item
+from tracer.values.objects import ObjectValue, PartialValue
+
+Action = Callable[..., Item]
+"""Makes a call: `action(trace, function, args, kwargs)`."""
+
+Decider = Callable[[Any], Action | None]
+SomeDecider = TypeVar("SomeDecider", bound=Decider)
+
+CONSTANT_MARK: Final = "_dynamo_marked_constant"
+"""Attribute by which torch.compiler.assume_constant_result marks a function."""
+
+DISABLE_MARKS: Final = ("_bytegraph_disabled", "_torchdynamo_disable")
+"""Attributes by which our `disable` and torch's mark a function."""
+
+OPERATOR_TYPES: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
+"""Types of callables that are operators, each of them."""
+
+GETTERS: Final = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
+
+KINDS: Final[dict[Decider, tuple[type, ...]]] = {}
+"""Types of callables that a decider can take at all; it is asked about no others."""
+
+
+def takes(*kinds: type) -> Callable[[SomeDecider], SomeDecider]:
+    """Register the types of callables about which the decorated decider is asked."""
+
+    def register(decider: SomeDecider) -> SomeDecider:
+        KINDS[decider] = kinds
+        return decider
+
+    return register
+
+
+# Values: callables that the trace knows more about than CPython does, or less ------------------------
+
+
+@takes(BoundMethod)
+def bound_method(method: BoundMethod) -> Action | None:
+    """Methods bound to an instance: their function is called with the instance in front."""
+    return actions.call_method
+
+
+@takes(Lazy)
+def unread_object(function: Lazy) -> Action | None:
+    """Objects from outside that nothing has looked at yet: they are looked at, then called."""
+    return actions.call_realised
+
+
+@takes(FunctionValue)
+def function_of_the_trace(function: FunctionValue) -> Action | None:
+    """Functions that the traced program itself has defined: their code is interpreted."""
+    return interpret_born
+
+
+@takes(NestedFunction)
+def nested_function_with_row(function: NestedFunction) -> Action | None:
+    """Functions made by functions that a row or a mark is about: decided on like any other function."""
+    action = decide(function.object)
+    return None if action is interpret_function else actions.call_pinned
+
+
+@takes(NestedFunction)
+def nested_function(function: NestedFunction) -> Action | None:
+    """Functions made by functions: interpreted, and guarded by their code, as every call may bring a new one."""
+    return interpret_nested
+
+
+@takes(PartialValue)
+def partial_object(function: PartialValue) -> Action | None:
+    """functools.partial objects: their function is called with the arguments they hold."""
+    return actions.call_partial
+
+
+@takes(ObjectValue)
+def operator_object(function: ObjectValue) -> Action | None:
+    """Tensor operators that are objects (torch.ops, scripted functions): a node of the graph."""
+    is_operator = function.object is not MISSING and isinstance(function.object, OPERATOR_TYPES)
+    return actions.call_operator_object if is_operator else None
+
+
+@takes(Value)
+def callable_object(function: Value) -> Action | None:
+    """Instances of classes: the `__call__` of their class is called."""
+    return actions.call_object
+
+
+# Real objects ----------------------------------------------------------------------------------------
+
+
+@takes(object)
+def not_callable(function: Any) -> Action | None:
+    """Objects that cannot be called: CPython's TypeError is raised in the program."""
+    return None if callable(function) else actions.refuse_uncallable
+
+
+@takes(object)
+def lookaside(function: Any) -> Action | None:
+    """Callables with a lookaside: a function of the tracer runs in their place."""
+    return actions.run_lookaside if isinstance(row_of(function), Lookaside) else None
+
+
+@takes(types.MethodWrapperType)
+def bound_special_method(method: types.MethodWrapperType) -> Action | None:
+    """Special methods of C bound to an object, such as `(1).__add__`: called through their class."""
+    return actions.call_unbound
+
+
+@takes(types.BuiltinFunctionType)
+def method_of_a_constant(method: types.BuiltinFunctionType) -> Action | None:
+    """C methods bound to an immutable object, such as `", ".join`: called through their class."""
+    owner = method.__self__
+    if owner is None or method in ROWS:
+        return None
+    is_immutable = type(owner) in PYTHON_TYPES or (type(owner) in IMMUTABLE and not isinstance(owner, type))
+    return actions.call_unbound if is_immutable else None
+
+
+@takes(types.ClassMethodDescriptorType)
+def unbound_class_method(descriptor: Any) -> Action | None:
+    """Class methods of C that are bound to no class yet: bound to their first argument."""
+    return None if descriptor in ROWS else actions.call_bound_to_class
+
+
+@takes(types.BuiltinFunctionType)
+def class_method(method: types.BuiltinFunctionType) -> Action | None:
+    """Class methods of C that have a row for all subclasses, such as `fromkeys` of a subclass of dict."""
+    return actions.call_class_method if method not in ROWS and actions.class_method_of(method) is not None else None
+
+
+@takes(types.FunctionType)
+def constant_function(function: types.FunctionType) -> Action | None:
+    """Functions marked with torch.compiler.assume_constant_result: run while tracing, their result is a constant."""
+    return actions.compute_marked if function.__dict__.get(CONSTANT_MARK) else None
+
+
+@takes(types.FunctionType)
+def marked_operator(function: types.FunctionType) -> Action | None:
+    """Functions that torch.compiler.allow_in_graph was given: a node of the graph."""
+    return actions.call_marked_operator if is_marked_operator(function) else None
+
+
+@takes(types.FunctionType)
+def disabled_function(function: types.FunctionType) -> Action | None:
+    """Functions marked with `disable`: a break."""
+    is_disabled = any(function.__dict__.get(mark) for mark in DISABLE_MARKS)
+    return actions.refuse_disabled if is_disabled and not isinstance(ROWS.get(function), Refused) else None
+
+
+@takes(object)
+def tensor_operator(function: Any) -> Action | None:
+    """Tensor operators: a node of the graph."""
+    is_operator = isinstance(row_of(function), Operator) or isinstance(function, OPERATOR_TYPES)
+    return actions.call_operator if is_operator else None
+
+
+@takes(object)
+def pure_function(function: Any) -> Action | None:
+    """Functions that depend on nothing but their arguments: run by CPython if those are constants, else a break."""
+    return actions.compute if isinstance(row_of(function), Pure) else None
+
+
+@takes(object)
+def polyfill(function: Any) -> Action | None:
+    """C functions with a Python equivalent: that is interpreted; pure ones are run by CPython on constants."""
+    row = row_of(function)
+    if not isinstance(row, Polyfill):
+        return None
+    return actions.compute_or_interpret if row.pure else actions.interpret_polyfill
+
+
+@takes(types.FunctionType)
+def refused_function(function: types.FunctionType) -> Action | None:
+    """Python functions that a row refuses, or that the row of their module does: a break."""
+    return actions.refuse_row if isinstance(row_of(function), Refused) else None
+
+
+@takes(types.FunctionType)
+def python_function(function: types.FunctionType) -> Action | None:
+    """All other Python functions: their code is interpreted."""
+    return interpret_function
+
+
+@takes(type)
+def refused_class(cls: type) -> Action | None:
+    """Classes of refused modules, and subclasses of torch.Tensor: a break."""
+    return actions.refuse_class if is_made_by_type(cls) and class_refusal(cls) is not None else None
+
+
+@takes(type)
+def instantiated_class(cls: type) -> Action | None:
+    """All other classes: instantiated in the trace, their `__new__` and `__init__` called."""
+    return construct
+
+
+@takes(*NUMPY_FUNCTIONS)
+def numpy_function(function: Any) -> Action | None:
+    """Functions of numpy that compute: run by it if all arguments and the result are numbers, else a break."""
+    return actions.compute_with_numpy
+
+
+@takes(functools._lru_cache_wrapper)
+def cached_function(function: Any) -> Action | None:
+    """Functions behind functools.lru_cache: answered from their cache, or interpreted."""
+    return actions.call_cached
+
+
+@takes(*GETTERS)
+def getter(function: Any) -> Action | None:
+    """Instances of operator.itemgetter, attrgetter and methodcaller: their polyfill is interpreted."""
+    return actions.call_getter
+
+
+@takes(staticmethod, classmethod)
+def wrapped_function(function: Any) -> Action | None:
+    """staticmethod and classmethod objects: the function inside is called."""
+    return actions.call_wrapped
+
+
+@takes(object)
+def python_call_method(function: Any) -> Action | None:
+    """Real objects whose class has a `__call__` written in Python: that is called."""
+    method = inspect.getattr_static(type(function), "__call__", None)
+    return actions.call_special_method if type(method) is types.FunctionType else None
+
+
+@takes(object)
+def refused_callable(function: Any) -> Action | None:
+    """Other callables that a row refuses, or that the row of their module does: a break."""
+    return actions.refuse_row if isinstance(row_of(function), Refused) else None
+
+
+@takes(object)
+def unknown_callable(function: Any) -> Action | None:
+    """Everything else: a break, as nothing says what the call does."""
+    return actions.refuse_unknown
+
+
+DECIDERS: Final[tuple[Decider, ...]] = (
+    bound_method,
+    unread_object,
+    function_of_the_trace,
+    nested_function_with_row,
+    nested_function,
+    partial_object,
+    operator_object,
+    callable_object,
+    not_callable,
+    lookaside,
+    bound_special_method,
+    method_of_a_constant,
+    unbound_class_method,
+    class_method,
+    constant_function,
+    marked_operator,
+    disabled_function,
+    tensor_operator,
+    pure_function,
+    polyfill,
+    refused_function,
+    python_function,
+    refused_class,
+    instantiated_class,
+    numpy_function,
+    cached_function,
+    getter,
+    wrapped_function,
+    python_call_method,
+    refused_callable,
+    unknown_callable,
+)
+"""In the order in which they are asked."""
+
+_by_kind: dict[type, tuple[Decider, ...]] = {}
+
+
+def deciders_for(kind: type) -> tuple[Decider, ...]:
+    """Those of DECIDERS that can take callables of a type, in the same order."""
+    fitting = _by_kind.get(kind)
+    if fitting is None:
+        fitting = tuple(decider for decider in DECIDERS if issubclass(kind, KINDS[decider]))
+        _by_kind[kind] = fitting
+    return fitting
+
+
+def decide(function: Item) -> Action:
+    """The action of the first decider that takes `function`."""
+    for decider in deciders_for(type(function)):
+        action = decider(function)
+        if action is not None:
+            return action
+    raise AssertionError("the last decider takes everything")
+
+
+def is_marked_operator(function: Any) -> bool:
+    """Whether torch.compiler.allow_in_graph was told to take a Python function for an operator."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")  # half of it, while another thread imports it
+    return id(function) in getattr(rules, "_allowed_callable_ids", ())

@@ -1,0 +1,58 @@
+"""Built-in functions and classes that make containers or ask for their length."""
+
+from __future__ import annotations
+
+from tracer.interpret.call import call
+from tracer.interpret.construct import elements
+from tracer.interpret.policy import (
+    immutable,
+    lookaside,
+    pure,
+)
+from tracer.interpret.trace import Trace
+from tracer.values.base import Value, realise
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.length import length
+
+immutable(tuple, frozenset, range, slice)
+pure(range)
+
+lookaside(len)(length)
+
+
+@lookaside(list)
+def _list(trace: Trace, iterable: Item = ()) -> Item:
+    return ListValue(list, unpack(trace, iterable))
+
+
+@lookaside(tuple)
+def _tuple(trace: Trace, iterable: Item = ()) -> Item:
+    iterable = realise(trace, iterable)
+    if type(iterable) is TupleValue and iterable.cls is tuple:
+        return iterable
+    return make_tuple(unpack(trace, iterable))
+
+
+@lookaside(set)
+def _set(trace: Trace, iterable: Item = ()) -> Item:
+    return SetValue(set, set(elements(trace, iterable)))
+
+
+@lookaside(frozenset)
+def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
+    made = frozenset(elements(trace, iterable))
+    return SetValue(frozenset, made) if any(isinstance(key, Value) for key in made) else made
+
+
+@lookaside(dict)
+def _dict(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    made = DictValue(dict)
+    call(trace, dict.update, [made, *args], kwargs)
+    return made
+
+
+@lookaside(slice)
+def _slice(trace: Trace, *bounds: Item) -> Item:
+    return slice(*(realise(trace, bound) for bound in bounds))

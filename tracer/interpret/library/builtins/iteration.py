@@ -1,0 +1,215 @@
+"""Iterators and what consumes them: iter, next, zip, map, all, any, sum, min, max and their like."""
+
+from __future__ import annotations
+
+import operator
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tracer.interpret.call import call
+from tracer.interpret.library.shared import Absent
+from tracer.interpret.policy import (
+    lookaside,
+    polyfill,
+)
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import DictValue, DictView, ListValue, TupleValue
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import (
+    END,
+    EnumerateIterator,
+    FilterIterator,
+    ItemsIterator,
+    MapIterator,
+    ReversedIterator,
+    ZipIterator,
+    next_item,
+)
+from tracer.values.protocols.iteration import iterate, unpack
+from tracer.values.protocols.operators import binary
+from tracer.values.protocols.truth import truth
+from tracer.values.raising import throw
+
+
+@lookaside(iter)
+def _iter(trace: Trace, item: Item, *sentinel: Item) -> Item:
+    return call(trace, iterate_until, [item, *sentinel]) if sentinel else iterate(trace, item)
+
+
+@lookaside(next, lazy=True)
+def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
+    item = next_item(trace, realise(trace, iterator))
+    if item is not END:
+        return item
+    if default:
+        return default[0]
+    returned = getattr(iterator, "returned", None)
+    throw(trace, StopIteration, *(() if returned is None else (returned,)))
+
+
+@lookaside(enumerate)
+def _enumerate(trace: Trace, iterable: Item, start: Item = 0) -> Item:
+    return EnumerateIterator(trace, iterate(trace, iterable), realise(trace, start))
+
+
+@lookaside(zip)
+def _zip(trace: Trace, *iterables: Item, strict: Item = False) -> Item:
+    return ZipIterator(trace, [iterate(trace, iterable) for iterable in iterables], truth(trace, strict))
+
+
+@lookaside(map)
+def _map(trace: Trace, function: Item, *iterables: Item) -> Item:
+    if not iterables:
+        throw(trace, TypeError, "map() must have at least two arguments.")
+    return MapIterator(trace, function, [iterate(trace, iterable) for iterable in iterables])
+
+
+@lookaside(filter)
+def _filter(trace: Trace, function: Item, iterable: Item) -> Item:
+    return FilterIterator(trace, realise(trace, function), iterate(trace, iterable))
+
+
+@lookaside(reversed)
+def _reversed(trace: Trace, sequence: Item) -> Item:
+    sequence = realise(trace, sequence)
+    method = special(trace, sequence, "__reversed__")
+    if type(method) is types.FunctionType:
+        return call(trace, method, [sequence])
+    if not isinstance(sequence, Value):
+        return ItemsIterator(trace, reversed, list(host(trace, reversed, sequence)))
+    if isinstance(sequence, (ListValue, TupleValue)):
+        return ReversedIterator(trace, sequence)
+    if isinstance(sequence, (DictValue, DictView)):
+        return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(unpack(trace, sequence))))
+    if special(trace, sequence, "__getitem__") is MISSING:
+        throw(trace, TypeError, f"'{class_name(sequence)}' object is not reversible")
+    return call(trace, reversed_items, [sequence])
+
+
+REVERSED: dict[type, type] = {
+    dict: type(reversed({})),
+    **{type(view): type(reversed(view)) for view in ({}.keys(), {}.values(), {}.items())},
+}
+"""What `reversed` makes of containers that have iterators of their own for it."""
+
+
+@lookaside(all)
+def _all(trace: Trace, iterable: Item) -> bool:
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
+        if not truth(trace, item):
+            return False
+    return True
+
+
+@lookaside(any)
+def _any(trace: Trace, iterable: Item) -> bool:
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
+        if truth(trace, item):
+            return True
+    return False
+
+
+@lookaside(sum)
+def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
+    total = start = realise(trace, start)
+    iterator = iterate(trace, iterable)
+    if isinstance(start, (str, bytes)):
+        kind, join = ("strings", "''") if isinstance(start, str) else ("bytes", "b''")
+        throw(trace, TypeError, f"sum() can't sum {kind} [use {join}.join(seq) instead]")
+    while (item := next_item(trace, iterator)) is not END:
+        total = binary(trace, operator.add, total, item)
+    return total
+
+
+def _iterator_next(trace: Trace, iterator: Item) -> Item:
+    item = next_item(trace, iterator)
+    if item is END:
+        throw(trace, StopIteration)
+    return item
+
+
+for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, reversed, type(iter({})), type(iter(set()))):
+    lookaside(_kind.__next__)(_iterator_next)  # type: ignore[attr-defined]
+    lookaside(_kind.__iter__)(lambda trace, iterator: iterator)
+
+
+@polyfill(min, pure=True, returns_items=True)
+def min_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = Absent) -> Any:
+    return extreme("min", operator.lt, items, key, default)
+
+
+@polyfill(max, pure=True, returns_items=True)
+def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = Absent) -> Any:
+    return extreme("max", operator.gt, items, key, default)
+
+
+def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any], Any] | None, default: Any) -> Any:
+    """The first of the best items, by `better(candidate, best)`."""
+    if len(items) == 0:
+        raise TypeError(f"{name} expected at least 1 argument, got 0")
+    if len(items) > 1:
+        if default is not Absent:
+            raise TypeError(f"Cannot specify a default for {name}() with multiple positional arguments")
+        candidates = iter(items)
+    else:
+        candidates = iter(items[0])
+    best = next(candidates, Absent)
+    if best is Absent:
+        if default is Absent:
+            raise ValueError(f"{name}() arg is an empty sequence")
+        return default
+    if key is None:
+        for candidate in candidates:
+            if better(candidate, best):
+                best = candidate
+        return best
+    best_key = key(best)
+    for candidate in candidates:
+        candidate_key = key(candidate)
+        if better(candidate_key, best_key):
+            best, best_key = candidate, candidate_key
+    return best
+
+
+def reversed_items(sequence: Any, /) -> Any:
+    kind = type(sequence)
+    method = getattr(kind, "__reversed__", None)
+    if method is not None:
+        return method(sequence)
+    if hasattr(kind, "__reversed__") or not hasattr(kind, "__getitem__") or issubclass(kind, dict):
+        raise TypeError(f"'{kind.__name__}' object is not reversible")
+    return reverse_by_index(sequence, len(sequence) - 1)
+
+
+def reverse_by_index(sequence: Any, index: int) -> Iterator[Any]:
+    while index >= 0:
+        try:
+            item = sequence[index]
+        except (IndexError, StopIteration):
+            return
+        yield item
+        index -= 1
+
+
+def iterate_until(function: Any, sentinel: Any) -> Iterator[Any]:
+    """`iter(function, sentinel)`."""
+    if not callable(function):
+        raise TypeError("iter(v, w): v must be callable")
+    return call_until(function, sentinel)
+
+
+def call_until(function: Callable[[], Any], sentinel: Any) -> Iterator[Any]:
+    while True:
+        try:
+            item = function()
+        except StopIteration:
+            return
+        if sentinel is item or sentinel == item:
+            return
+        yield item

@@ -1,0 +1,124 @@
+"""Methods of `object`: attributes, comparison, making and copying instances."""
+
+from __future__ import annotations
+
+import copyreg
+from typing import Any
+
+from tracer.interpret.call import call
+from tracer.interpret.construct import allocate
+from tracer.interpret.policy import helper, lookaside, polyfill, pure
+from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
+from tracer.values.base import MISSING, Value, realise, type_of
+from tracer.values.class_attributes import class_attribute, class_name
+from tracer.values.item import Item
+from tracer.values.objects import ObjectValue
+from tracer.values.protocols.attributes import generic_attribute, generic_set_attribute
+from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import throw
+
+pure(object.__hash__, object.__repr__, object.__str__, object.__format__)
+
+
+@lookaside(object.__getattribute__)
+def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
+    item, name = realise(trace, item), realise(trace, name)
+    if not isinstance(item, ObjectValue):
+        trace.stop(UNSUPPORTED_CALL, f"object.__getattribute__ of a {class_name(item)}")
+    found = generic_attribute(trace, item, name)
+    if found is MISSING:
+        throw(trace, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+    return found
+
+
+@lookaside(object.__setattr__, lazy=True)
+def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
+    item = realise(trace, item)
+    if not isinstance(item, Value):
+        trace.stop(UNSUPPORTED_MUTATION, f"object.__setattr__ on a {class_name(item)}")
+    generic_set_attribute(trace, item, realise(trace, name), value)
+
+
+@lookaside(object.__delattr__)
+def _delattr(trace: Trace, item: Item, name: Item) -> None:
+    generic_set_attribute(trace, realise(trace, item), realise(trace, name), MISSING)
+
+
+@lookaside(object.__new__)
+def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+    if (args or kwargs) and isinstance(cls, type):
+        if class_attribute(trace, cls, "__new__") is not object.__dict__["__new__"]:
+            throw(trace, TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
+        if class_attribute(trace, cls, "__init__") is object.__init__:
+            throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
+    return allocate(trace, cls, object.__new__, args, kwargs)
+
+
+@lookaside(object.__init__)
+def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
+    if args or kwargs:
+        cls = type_of(trace, item)
+        if class_attribute(trace, cls, "__init__") is not object.__init__:
+            throw(trace, TypeError, "object.__init__() takes exactly one argument (the instance to initialize)")
+        if class_attribute(trace, cls, "__new__") is object.__dict__["__new__"]:
+            throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
+
+
+@lookaside(object.__init_subclass__)
+def _init_subclass(trace: Trace, *args: Item, **kwargs: Item) -> None:
+    return None
+
+
+@lookaside(object.__eq__)
+def _eq(trace: Trace, left: Item, right: Item) -> Item:
+    return True if is_same(trace, left, right) else NotImplemented
+
+
+@lookaside(object.__ne__)
+def _ne(trace: Trace, left: Item, right: Item) -> Item:
+    equal = call(trace, class_attribute(trace, type_of(trace, left), "__eq__"), [left, right])
+    return equal if equal is NotImplemented else not truth(trace, equal)
+
+
+for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
+    lookaside(getattr(object, _name))(lambda trace, left, right: NotImplemented)
+
+for _base in (list, dict, set):
+    _function = _base.__new__
+
+    def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
+        return allocate(trace, cls, new, args, kwargs)
+
+    lookaside(_function)(_container_new)
+
+
+@helper
+def slot_names(cls: type) -> tuple[str, ...]:
+    """Names of the slots of a class and its bases."""
+    return tuple(copyreg._slotnames(cls))  # type: ignore[attr-defined]
+
+
+@polyfill(object.__getstate__)  # type: ignore[attr-defined]
+def get_state(self: Any, /) -> Any:
+    """Attributes, and those in slots; None when there is nothing."""
+    attributes = getattr(self, "__dict__", None)
+    state = None if not attributes else dict.copy(attributes)
+    in_slots = {name: getattr(self, name) for name in slot_names(type(self)) if hasattr(self, name)}
+    return (state, in_slots) if in_slots else state
+
+
+@polyfill(object.__reduce_ex__)
+def reduce_for_copy(self: Any, protocol: Any, /) -> Any:
+    cls: Any = type(self)
+    if cls.__reduce__ is not object.__reduce__:
+        return self.__reduce__()
+    if hasattr(cls, "__getnewargs_ex__"):
+        args, kwargs = self.__getnewargs_ex__()
+        made = (copyreg.__newobj_ex__, (cls, args, kwargs))  # type: ignore[attr-defined]
+    else:
+        args = self.__getnewargs__() if hasattr(cls, "__getnewargs__") else ()
+        made = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
+    items = iter(self) if isinstance(self, list) else None
+    pairs = iter(self.items()) if isinstance(self, dict) else None
+    return (*made, self.__getstate__(), items, pairs)

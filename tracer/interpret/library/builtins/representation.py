@@ -1,0 +1,85 @@
+"""repr of the built-in containers when they hold traced values."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tracer.interpret.policy import polyfill
+
+Active = tuple[Any, ...]
+
+
+def represent(item: Any, active: Active) -> str:
+    """`repr(item)`, with `...` for a container that is being represented already."""
+    row = REPRESENTATIONS.get(type(item).__repr__)
+    if row is None:
+        return repr(item)
+    for container in active:
+        if container is item:
+            return row[1](item)
+    return row[0](item, (*active, item))
+
+
+def join(items: Iterable[Any], active: Active) -> str:
+    return ", ".join([represent(item, active) for item in items])
+
+
+def pairs(item: Any, active: Active) -> str:
+    return ", ".join(
+        [f"{represent(key, active)}: {represent(dict.__getitem__(item, key), active)}" for key in dict.__iter__(item)]
+    )
+
+
+def represent_list(item: Any, active: Active) -> str:
+    return f"[{join(list.__iter__(item), active)}]"
+
+
+def represent_tuple(item: Any, active: Active) -> str:
+    return f"({join(tuple.__iter__(item), active)}{',' if tuple.__len__(item) == 1 else ''})"
+
+
+def represent_dict(item: Any, active: Active) -> str:
+    return f"{{{pairs(item, active)}}}"
+
+
+def represent_set(item: Any, active: Active) -> str:
+    name = type(item).__name__
+    if not len(item):
+        return f"{name}()"
+    body = f"{{{join([*item], active)}}}"
+    return body if type(item) is set else f"{name}({body})"
+
+
+def represent_deque(item: Any, active: Active) -> str:
+    limit = "" if item.maxlen is None else f", maxlen={item.maxlen}"
+    return f"{type(item).__name__}([{join(deque.__iter__(item), active)}]{limit})"
+
+
+def represent_ordered(item: Any, active: Active) -> str:
+    name = type(item).__name__
+    return f"{name}([{join(item.items(), active)}])" if len(item) else f"{name}()"
+
+
+def represent_defaultdict(item: Any, active: Active) -> str:
+    return f"{type(item).__name__}({represent(item.default_factory, active)}, {represent_dict(item, active)})"
+
+
+REPRESENTATIONS: dict[Any, tuple[Callable[[Any, Active], str], Callable[[Any], str]]] = {
+    list.__repr__: (represent_list, lambda item: "[...]"),
+    tuple.__repr__: (represent_tuple, lambda item: "(...)"),
+    dict.__repr__: (represent_dict, lambda item: "{...}"),
+    set.__repr__: (represent_set, lambda item: f"{type(item).__name__}(...)"),
+    frozenset.__repr__: (represent_set, lambda item: f"{type(item).__name__}(...)"),
+    deque.__repr__: (represent_deque, lambda item: "[...]"),
+    OrderedDict.__repr__: (represent_ordered, lambda item: "..."),
+    defaultdict.__repr__: (represent_defaultdict, lambda item: "{...}"),
+}
+"""`__repr__` of a type to what represents an instance, and an instance inside itself."""
+
+polyfill(list.__repr__)(lambda self, /: represent_list(self, (self,)))
+polyfill(tuple.__repr__, pure=True)(lambda self, /: represent_tuple(self, (self,)))
+polyfill(dict.__repr__)(lambda self, /: represent_dict(self, (self,)))
+polyfill(set.__repr__)(lambda self, /: represent_set(self, (self,)))
+polyfill(frozenset.__repr__, pure=True)(lambda self, /: represent_set(self, (self,)))

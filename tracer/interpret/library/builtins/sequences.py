@@ -1,0 +1,274 @@
+"""Methods of lists, deques and tuples, run on their payloads. Those that compare items are polyfills."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections import deque
+from typing import Any
+
+from tracer.interpret.call import call
+from tracer.interpret.construct import list_init
+from tracer.interpret.library.shared import same, slice_index
+from tracer.interpret.policy import lookaside, polyfill
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.iterators import ReversedIterator
+from tracer.values.protocols.items import sequence_item, subscript
+from tracer.values.protocols.iteration import builtin_iterator, unpack
+from tracer.values.protocols.length import builtin_length, index_of
+from tracer.values.raising import Raised, throw
+
+lookaside(list.__init__)(list_init)
+
+
+@lookaside(list.__len__, tuple.__len__)
+def sequence_length(trace: Trace, sequence: Item) -> Item:
+    return builtin_length(trace, sequence) if isinstance(sequence, Value) else len(sequence)
+
+
+@lookaside(list.__iter__, tuple.__iter__)
+def sequence_iterator(trace: Trace, sequence: Item) -> Item:
+    return builtin_iterator(trace, _opened(trace, sequence))
+
+
+def _opened(trace: Trace, sequence: Item) -> SequenceValue:
+    sequence = realise(trace, sequence)
+    return TupleValue(type(sequence), sequence) if isinstance(sequence, tuple) else sequence
+
+
+@lookaside(list.__getitem__, tuple.__getitem__)
+def sequence_getitem(trace: Trace, sequence: Item, key: Item) -> Item:
+    return sequence_item(trace, _opened(trace, sequence), key)
+
+
+@lookaside(TUPLE_FIELD.__get__)
+def _named_field(trace: Trace, field: Any, instance: Item, owner: Item = None) -> Item:
+    """A field of a named tuple, which is an item of it."""
+    position = field.__reduce__()[1][0]
+    return field if instance is None else sequence_item(trace, _opened(trace, instance), position)
+
+
+@lookaside(list.append, lazy=True)
+def sequence_append(trace: Trace, sequence: ListValue, item: Item) -> None:
+    sequence.append(trace, item)
+    if sequence.maxlen is not None and len(sequence.items) > sequence.maxlen:
+        del sequence.items[0]
+
+
+@lookaside(list.extend)
+def sequence_extend(trace: Trace, sequence: ListValue, iterable: Item) -> None:
+    for item in unpack(trace, iterable):
+        sequence_append(trace, sequence, item)
+
+
+@lookaside(list.__iadd__)
+def sequence_iadd(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
+    sequence_extend(trace, sequence, iterable)
+    return sequence
+
+
+@lookaside(list.insert, lazy=True)
+def sequence_insert(trace: Trace, sequence: ListValue, index: Item, item: Item) -> None:
+    if sequence.maxlen is not None and builtin_length(trace, sequence) >= sequence.maxlen:
+        throw(trace, IndexError, "deque already at its maximum size")
+    sequence.change(trace).insert(index_of(trace, index), item)
+
+
+@lookaside(list.pop)
+def _pop(trace: Trace, sequence: ListValue, index: Item = -1) -> Item:
+    position = index_of(trace, index)
+    size = builtin_length(trace, sequence)
+    if not size:
+        throw(trace, IndexError, "pop from empty list")
+    if not -size <= position < size:
+        throw(trace, IndexError, "pop index out of range")
+    return sequence.change(trace).pop(position)
+
+
+@lookaside(list.clear)
+def sequence_clear(trace: Trace, sequence: ListValue) -> None:
+    sequence.change(trace).clear()
+
+
+@lookaside(list.reverse)
+def sequence_reverse(trace: Trace, sequence: ListValue) -> None:
+    sequence.change(trace).reverse()
+
+
+@lookaside(list.copy)
+def sequence_copy(trace: Trace, sequence: ListValue) -> Item:
+    cls = list if not issubclass(sequence.cls, deque) else sequence.cls
+    made = ListValue(cls, sequence.all(trace))
+    made.maxlen = sequence.maxlen
+    return made
+
+
+@lookaside(list.__setitem__, lazy=True)
+def sequence_setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -> None:
+    key = subscript(trace, sequence, key)
+    if isinstance(key, slice):
+        if special(trace, item, "__iter__") is MISSING and special(trace, item, "__getitem__") is MISSING:
+            plain = key.step in (None, 1)
+            throw(
+                trace, TypeError, "can only assign an iterable" if plain else "must assign iterable to extended slice"
+            )
+        assigned = unpack(trace, item)
+        host(trace, operator.setitem, sequence.change(trace), key, assigned)
+        return
+    items = sequence.change(trace)
+    if not -len(items) <= key < len(items):
+        throw(
+            trace, IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        )
+    else:
+        items[key] = item
+
+
+@lookaside(list.__delitem__)
+def sequence_delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
+    key = subscript(trace, sequence, key)
+    size = builtin_length(trace, sequence)
+    if not isinstance(key, slice) and not -size <= key < size:
+        throw(
+            trace, IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
+        )
+    host(trace, operator.delitem, sequence.change(trace), key)
+
+
+@lookaside(list.__add__, tuple.__add__)
+def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
+    left, right = _opened(trace, left), realise(trace, right)
+    kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
+    if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
+        return NotImplemented
+    items = [*left.all(trace), *unpack(trace, right)]
+    return make_tuple(items) if kind is tuple else ListValue(kind, items)
+
+
+@lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
+def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
+    opened = _opened(trace, sequence)
+    items = host(trace, operator.mul, opened.all(trace), _count(trace, count))
+    return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
+
+
+def _count(trace: Trace, count: Item) -> int:
+    """How often a sequence is repeated."""
+    if special(trace, count, "__index__") is MISSING:
+        throw(trace, TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
+    return index_of(trace, count)
+
+
+@lookaside(list.__imul__)
+def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
+    times = _count(trace, count)
+    host(trace, operator.imul, sequence.change(trace), times)
+    return sequence
+
+
+@lookaside(list.__reversed__)
+def sequence_reversed(trace: Trace, sequence: ListValue) -> Item:
+    return ReversedIterator(trace, sequence)
+
+
+@lookaside(tuple.__new__)
+def _new_tuple(trace: Trace, cls: Any, iterable: Item = ()) -> Item:
+    items = unpack(trace, iterable)
+    return make_tuple(items) if cls is tuple else TupleValue(cls, items)
+
+
+@lookaside(tuple.__hash__)
+def _hash(trace: Trace, sequence: Item) -> Item:
+    return host(trace, hash, trace.key(sequence))
+
+
+@lookaside(list.sort)
+def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item = False) -> None:
+    """The list is empty while its items are compared, as CPython makes it."""
+    payload = sequence.change(trace)
+    copied = list(payload)
+    payload.clear()
+    try:
+        made = call(trace, sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
+    except Raised:
+        payload[:] = copied
+        raise
+    modified = bool(payload)
+    payload[:] = made.items
+    if modified:
+        throw(trace, ValueError, "list modified during sort")
+
+
+# Methods that compare items, interpreted
+
+
+@polyfill(list.__contains__)
+def list_contains(self: list[Any], value: Any, /) -> bool:
+    for item in list.__iter__(self):  # noqa: SIM110  a generator would cost the tracer a frame
+        if same(item, value):
+            return True
+    return False
+
+
+@polyfill(tuple.__contains__, pure=True)
+def tuple_contains(self: tuple[Any, ...], value: Any, /) -> bool:
+    for item in tuple.__iter__(self):  # noqa: SIM110  a generator would cost the tracer a frame
+        if same(item, value):
+            return True
+    return False
+
+
+@polyfill(list.count)
+def list_count(self: list[Any], value: Any, /) -> int:
+    count = 0
+    for item in list.__iter__(self):
+        if same(item, value):
+            count += 1
+    return count
+
+
+@polyfill(tuple.count, pure=True)
+def tuple_count(self: tuple[Any, ...], value: Any, /) -> int:
+    count = 0
+    for item in tuple.__iter__(self):
+        if same(item, value):
+            count += 1
+    return count
+
+
+@polyfill(list.index)
+def list_index(self: list[Any], value: Any, start: Any = 0, stop: Any = sys.maxsize, /) -> int:
+    size = list.__len__(self)
+    position, stop = slice_index(start, size), slice_index(stop, size)
+    while position < stop and position < list.__len__(self):
+        if same(list.__getitem__(self, position), value):
+            return position
+        position += 1
+    raise ValueError(f"{value!r} is not in list")
+
+
+@polyfill(tuple.index, pure=True)
+def tuple_index(self: tuple[Any, ...], value: Any, start: Any = 0, stop: Any = sys.maxsize, /) -> int:
+    size = tuple.__len__(self)
+    position, stop = slice_index(start, size), slice_index(stop, size)
+    while position < stop and position < size:
+        if same(tuple.__getitem__(self, position), value):
+            return position
+        position += 1
+    raise ValueError("tuple.index(x): x not in tuple")
+
+
+@polyfill(list.remove)
+def list_remove(self: list[Any], value: Any, /) -> None:
+    position = 0
+    while position < list.__len__(self):
+        if same(list.__getitem__(self, position), value):
+            list.__delitem__(self, position)
+            return
+        position += 1
+    raise ValueError("list.remove(x): x not in list")

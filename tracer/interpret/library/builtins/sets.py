@@ -1,0 +1,220 @@
+"""Methods of sets and frozensets, and the set operators of dict views, run by CPython on the payloads.
+
+The host's own sets do the work, one step of theirs for each of the program's, so that the order of the
+elements is what it would have been.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from tracer.interpret.construct import elements, set_init
+from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import Value, realise
+from tracer.values.containers import VIEW_TYPES, SetValue
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import builtin_iterator, iterate
+from tracer.values.protocols.length import builtin_length
+from tracer.values.raising import throw
+
+KEYS, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["items"]
+
+lookaside(set.__init__)(set_init)
+lookaside(set.__len__, frozenset.__len__)(
+    lambda trace, target: builtin_length(trace, target) if isinstance(target, Value) else len(target)
+)
+lookaside(set.__iter__, frozenset.__iter__)(
+    lambda trace, target: builtin_iterator(trace, target) if isinstance(target, Value) else iterate(trace, target)
+)
+
+
+def _is_set_like(item: Item) -> bool:
+    return issubclass(item.cls if isinstance(item, Value) else type(item), (set, frozenset, KEYS, ITEMS))
+
+
+def made(result: Any) -> Item:
+    """The item for a host set of items."""
+    if type(result) is set or any(isinstance(element, Value) for element in result):
+        return SetValue(type(result), result)
+    return result
+
+
+def _element(trace: Trace, item: Item) -> Item:
+    """What is looked for in a set: a set is looked for as the frozenset that equals it."""
+    item = realise(trace, item)
+    if isinstance(item, SetValue) and not issubclass(item.cls, frozenset):
+        return trace.key(made(frozenset(item.all(trace))))
+    return trace.key(item)
+
+
+# Methods that leave the set as it is -------------------------------------------------------------------
+
+
+@lookaside(set.__contains__, frozenset.__contains__)
+def _contains(trace: Trace, target: Item, item: Item) -> bool:
+    return host(trace, operator.contains, elements(trace, target), _element(trace, item))
+
+
+@lookaside(set.copy)
+def _copy(trace: Trace, target: SetValue) -> Item:
+    return SetValue(set, set(target.all(trace)))
+
+
+@lookaside(frozenset.copy)
+def _copy_frozen(trace: Trace, target: Item) -> Item:
+    """The set itself, unless it is of a subclass."""
+    copied = isinstance(target, SetValue) and target.cls is not frozenset
+    return made(frozenset(target.all(trace))) if copied else target
+
+
+def _combination(name: str) -> Callable[..., Item]:
+    def run(trace: Trace, target: Item, *others: Item) -> Item:
+        return made(getattr(elements(trace, target), name)(*(elements(trace, other) for other in others)))
+
+    return run
+
+
+for _name in ("union", "intersection", "difference", "symmetric_difference"):
+    lookaside(getattr(set, _name), getattr(frozenset, _name))(_combination(_name))
+
+
+def _question(name: str) -> Callable[..., bool]:
+    def run(trace: Trace, target: Item, other: Item) -> bool:
+        return getattr(elements(trace, target), name)(elements(trace, other))
+
+    return run
+
+
+for _name in ("issubset", "issuperset", "isdisjoint"):
+    lookaside(getattr(set, _name), getattr(frozenset, _name))(_question(_name))
+lookaside(KEYS.isdisjoint, ITEMS.isdisjoint)(_question("isdisjoint"))
+
+# Operators ---------------------------------------------------------------------------------------------
+
+
+def _operator(function: Callable[..., Any], views: bool) -> Callable[..., Item]:
+    """A binary operator. Sets take sets and views; a view takes any iterable."""
+
+    def run(trace: Trace, left: Item, right: Item) -> Item:
+        right = realise(trace, right)
+        if not views and not _is_set_like(right):
+            return NotImplemented
+        return made(host(trace, function, elements(trace, left), elements(trace, right)))
+
+    return run
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[..., Item]:
+    return lambda trace, right, left: made(host(trace, function, elements(trace, left), elements(trace, right)))
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "or": operator.or_,
+    "and": operator.and_,
+    "sub": operator.sub,
+    "xor": operator.xor,
+}
+
+for _name, _function in OPERATORS.items():
+    lookaside(getattr(set, f"__{_name}__"), getattr(frozenset, f"__{_name}__"))(_operator(_function, views=False))
+    lookaside(getattr(KEYS, f"__{_name}__"), getattr(ITEMS, f"__{_name}__"))(_operator(_function, views=True))
+    lookaside(getattr(KEYS, f"__r{_name}__"), getattr(ITEMS, f"__r{_name}__"))(_reflected(_function))
+
+
+def _reflected_of_sets(function: Callable[..., Any]) -> Callable[..., Item]:
+    """A reflected operator of a set, which takes no other operands than sets."""
+
+    def run(trace: Trace, right: Item, left: Item) -> Item:
+        left = realise(trace, left)
+        if not issubclass(left.cls if isinstance(left, Value) else type(left), (set, frozenset)):
+            return NotImplemented
+        return made(host(trace, function, elements(trace, left), elements(trace, right)))
+
+    return run
+
+
+for _name, _function in OPERATORS.items():
+    lookaside(vars(set)[f"__r{_name}__"], vars(frozenset)[f"__r{_name}__"])(_reflected_of_sets(_function))
+
+
+def _comparison(function: Callable[..., bool]) -> Callable[..., Item]:
+    def run(trace: Trace, left: Item, right: Item) -> Item:
+        right = realise(trace, right)
+        if not _is_set_like(right):
+            return NotImplemented
+        return host(trace, function, elements(trace, left), elements(trace, right))
+
+    return run
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    _dunder = f"__{_name}__"
+    lookaside(*(getattr(cls, _dunder) for cls in (set, frozenset, KEYS, ITEMS)))(_comparison(getattr(operator, _name)))
+
+# Methods that change the set ---------------------------------------------------------------------------
+
+
+@lookaside(set.add)
+def _add(trace: Trace, target: SetValue, item: Item) -> None:
+    key = trace.key(item)
+    target.change(trace).add(key)
+
+
+@lookaside(set.discard)
+def _discard(trace: Trace, target: SetValue, item: Item) -> None:
+    key = _element(trace, item)
+    target.change(trace).discard(key)
+
+
+@lookaside(set.remove)
+def _remove(trace: Trace, target: SetValue, item: Item) -> None:
+    key = _element(trace, item)
+    if key not in target.all(trace):
+        throw(trace, KeyError, item)
+    target.change(trace).remove(key)
+
+
+@lookaside(set.clear)
+def _clear(trace: Trace, target: SetValue) -> None:
+    target.change(trace).clear()
+
+
+@lookaside(set.pop)
+def _pop(trace: Trace, target: SetValue) -> Item:
+    """Which one it takes depends on what was taken before."""
+    if not target.born and len(target.all(trace)) > 1:
+        trace.stop(UNSUPPORTED_CALL, "set.pop of a set from outside")
+    return host(trace, set.pop, target.change(trace))
+
+
+def _update(name: str) -> Callable[..., None]:
+    def run(trace: Trace, target: SetValue, *others: Item) -> None:
+        payload = target.change(trace)
+        getattr(payload, name)(*(elements(trace, other) for other in others))
+
+    return run
+
+
+for _name in ("update", "intersection_update", "difference_update", "symmetric_difference_update"):
+    lookaside(getattr(set, _name))(_update(_name))
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
+    def run(trace: Trace, target: SetValue, other: Item) -> Item:
+        other = realise(trace, other)
+        if not issubclass(other.cls if isinstance(other, Value) else type(other), (set, frozenset)):
+            return NotImplemented
+        payload = target.change(trace)
+        host(trace, function, payload, elements(trace, other))
+        return target
+
+    return run
+
+
+for _name in OPERATORS:
+    lookaside(getattr(set, f"__i{_name}__"))(_in_place(getattr(operator, f"i{_name}")))

@@ -1,0 +1,95 @@
+"""str, repr and format of traced values."""
+
+from __future__ import annotations
+
+import types
+
+import torch
+
+from tracer.interpret.call import call
+from tracer.interpret.policy import Polyfill, lookaside, pure, row_of
+from tracer.interpret.trace import Trace
+from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_OPERATION
+from tracer.values.base import PYTHON_TYPES, Value, realise
+from tracer.values.class_attributes import class_name, special
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.objects import ExceptionValue
+from tracer.values.protocols.iteration import unpack
+from tracer.values.raising import throw
+from tracer.values.tensors import TensorValue
+
+pure(ascii, chr, ord)
+
+
+@lookaside(str)
+def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    if len(args) != 1 or kwargs:
+        return host(trace, str, *(concrete(trace, arg) for arg in args))
+    return _text(trace, realise(trace, args[0]), "__str__")
+
+
+@lookaside(repr)
+def _repr(trace: Trace, item: Item) -> Item:
+    return _text(trace, realise(trace, item), "__repr__")
+
+
+def _text(trace: Trace, item: Item, name: str) -> Item:
+    """str() and repr(): a Python method is interpreted, a constant is left to CPython."""
+    if isinstance(item, TensorValue):
+        trace.stop(DATA_TO_PYTHON, "the text of a tensor")
+    method = special(trace, item, name)
+    if type(method) is types.FunctionType and not _is_library(method):
+        text = realise(trace, call(trace, method, [item]))
+        if not isinstance(text, str):
+            throw(trace, TypeError, f"{name} returned non-string (type {class_name(text)})")
+        return text
+    if name == "__str__" and method is object.__str__:
+        return _text(trace, item, "__repr__")
+    if isinstance(item, ExceptionValue) and not issubclass(item.cls, TEXT_FROM_FIELDS):
+        return _exception_text(trace, item, name)
+    try:
+        return host(trace, str if name == "__str__" else repr, concrete(trace, item))
+    except NotConcrete:
+        if isinstance(row_of(method), Polyfill):
+            return call(trace, method, [item])
+        trace.stop(UNSUPPORTED_OPERATION, f"the text of a {class_name(item)}")
+
+
+TEXT_FROM_FIELDS = (OSError, SyntaxError, UnicodeError, ImportError, BaseExceptionGroup)
+"""Exceptions whose text is made of more than their arguments."""
+
+
+def _is_library(method: types.FunctionType) -> bool:
+    return method.__module__ == "enum"
+
+
+def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
+    arguments = unpack(trace, item.arguments)
+    if name == "__repr__":
+        inner = ", ".join(call(trace, repr, [part]) for part in arguments)
+        return f"{item.cls.__name__}({inner})"
+    if not arguments:
+        return ""
+    if len(arguments) == 1:
+        return call(trace, repr if issubclass(item.cls, KeyError) else str, [arguments[0]])
+    return call(trace, repr, [item.arguments])
+
+
+@lookaside(format)
+def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
+    item, spec = realise(trace, item), realise(trace, spec)
+    if type(item) in PYTHON_TYPES or type(item) is torch.Size:
+        item = concrete(trace, item)
+    if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
+        return host(trace, format, concrete(trace, item), concrete(trace, spec))
+    method = special(trace, item, "__format__")
+    if type(method) is types.FunctionType:
+        text = realise(trace, call(trace, method, [item, spec]))
+        if not isinstance(text, str):
+            throw(trace, TypeError, f"__format__ must return a str, not {class_name(text)}")
+        return text
+    if spec == "":
+        return call(trace, str, [item])
+    trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")

@@ -1,0 +1,34 @@
+"""collections.defaultdict: what it shares with dict, and its default factory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tracer.interpret.call import call
+from tracer.interpret.construct import dict_init
+from tracer.interpret.library.builtins.dictionaries import (
+    dict_copy,
+)
+from tracer.interpret.library.builtins.representation import represent_defaultdict
+from tracer.interpret.policy import lookaside, polyfill
+from tracer.interpret.trace import Trace
+from tracer.values.containers import DictValue
+from tracer.values.item import Item
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.raising import throw
+
+lookaside(defaultdict.__init__)(dict_init)
+lookaside(defaultdict.copy, defaultdict.__copy__)(dict_copy)
+
+
+@lookaside(defaultdict.__missing__)
+def _default(trace: Trace, mapping: DictValue, key: Item) -> Item:
+    factory = get_attribute(trace, mapping, "default_factory")
+    if factory is None:
+        throw(trace, KeyError, key)
+    item = call(trace, factory, [])
+    mapping.change(trace)[trace.key(key)] = item
+    return item
+
+
+polyfill(defaultdict.__repr__)(lambda self, /: represent_defaultdict(self, (self,)))

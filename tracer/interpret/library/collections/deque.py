@@ -1,0 +1,144 @@
+"""collections.deque: what it shares with list, its two ends, and the methods that compare items."""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from typing import Any
+
+from tracer.interpret.construct import list_init
+from tracer.interpret.library.builtins.comparisons import equal_sequences, order_sequences, unequal_sequences
+from tracer.interpret.library.builtins.representation import represent_deque
+from tracer.interpret.library.builtins.sequences import (
+    sequence_add,
+    sequence_append,
+    sequence_clear,
+    sequence_copy,
+    sequence_delitem,
+    sequence_extend,
+    sequence_getitem,
+    sequence_iadd,
+    sequence_insert,
+    sequence_iterator,
+    sequence_length,
+    sequence_reverse,
+    sequence_reversed,
+    sequence_setitem,
+)
+from tracer.interpret.library.shared import same
+from tracer.interpret.policy import lookaside, polyfill
+from tracer.interpret.trace import Trace
+from tracer.values.containers import ListValue
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.length import index_of
+
+Deque = deque[Any]
+lookaside(deque.__init__)(list_init)
+lookaside(deque.__len__)(sequence_length)
+lookaside(deque.__iter__)(sequence_iterator)
+lookaside(deque.__getitem__)(sequence_getitem)
+lookaside(deque.append, lazy=True)(sequence_append)
+lookaside(deque.extend)(sequence_extend)
+lookaside(deque.__iadd__)(sequence_iadd)
+lookaside(deque.insert, lazy=True)(sequence_insert)
+lookaside(deque.clear)(sequence_clear)
+lookaside(deque.reverse)(sequence_reverse)
+lookaside(deque.copy, deque.__copy__)(sequence_copy)
+lookaside(deque.__setitem__, lazy=True)(sequence_setitem)
+lookaside(deque.__delitem__)(sequence_delitem)
+lookaside(deque.__add__)(sequence_add)
+lookaside(deque.__reversed__)(sequence_reversed)
+
+
+@lookaside(deque.appendleft, lazy=True)
+def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
+    items = sequence.change(trace)
+    items.insert(0, item)
+    if sequence.maxlen is not None and len(items) > sequence.maxlen:
+        del items[-1]
+
+
+@lookaside(deque.extendleft)
+def _extendleft(trace: Trace, sequence: ListValue, iterable: Item) -> None:
+    for item in unpack(trace, iterable):
+        _appendleft(trace, sequence, item)
+
+
+@lookaside(deque.pop)
+def _pop(trace: Trace, sequence: ListValue) -> Item:
+    return host(trace, _take, sequence.change(trace), -1)
+
+
+@lookaside(deque.popleft)
+def _popleft(trace: Trace, sequence: ListValue) -> Item:
+    return host(trace, _take, sequence.change(trace), 0)
+
+
+def _take(items: list[Item], position: int) -> Item:
+    if not items:
+        raise IndexError("pop from an empty deque")
+    return items.pop(position)
+
+
+@lookaside(deque.rotate)
+def _rotate(trace: Trace, sequence: ListValue, steps: Item = 1) -> None:
+    items = sequence.change(trace)
+    if items:
+        shift = index_of(trace, steps) % len(items)
+        items[:] = items[-shift:] + items[:-shift] if shift else items
+
+
+# Methods that compare items, interpreted
+
+
+@polyfill(deque.__contains__)
+def deque_contains(self: Deque, value: Any, /) -> bool:
+    for item in deque.__iter__(self):  # noqa: SIM110  a generator would cost the tracer a frame
+        if same(item, value):
+            return True
+    return False
+
+
+@polyfill(deque.count)
+def deque_count(self: Deque, value: Any, /) -> int:
+    count = 0
+    for item in deque.__iter__(self):
+        if same(item, value):
+            count += 1
+    return count
+
+
+@polyfill(deque.index)
+def deque_index(self: Deque, value: Any, *bounds: Any) -> int:
+    size = deque.__len__(self)
+    position = max(bounds[0] + size, 0) if bounds and bounds[0] < 0 else bounds[0] if bounds else 0
+    stop = size if len(bounds) < 2 else bounds[1] + size if bounds[1] < 0 else bounds[1]
+    while position < stop and position < size:
+        if same(deque.__getitem__(self, position), value):
+            return position
+        position += 1
+    raise ValueError(f"{value!r} is not in deque")
+
+
+@polyfill(deque.remove)
+def deque_remove(self: Deque, value: Any, /) -> None:
+    size = deque.__len__(self)
+    for position in range(size):
+        found = same(deque.__getitem__(self, position), value)
+        if deque.__len__(self) != size:
+            raise IndexError("deque mutated during remove().")
+        if found:
+            deque.__delitem__(self, position)
+            return
+    raise ValueError(f"{value!r} is not in deque")
+
+
+polyfill(deque.__eq__)(lambda self, other, /: equal_sequences(deque, self, other))
+polyfill(deque.__ne__)(lambda self, other, /: unequal_sequences(deque, self, other))
+polyfill(deque.__lt__)(lambda self, other, /: order_sequences(deque, operator.lt, self, other))
+polyfill(deque.__le__)(lambda self, other, /: order_sequences(deque, operator.le, self, other))
+polyfill(deque.__gt__)(lambda self, other, /: order_sequences(deque, operator.gt, self, other))
+polyfill(deque.__ge__)(lambda self, other, /: order_sequences(deque, operator.ge, self, other))
+polyfill(deque.__repr__)(lambda self, /: represent_deque(self, (self,)))

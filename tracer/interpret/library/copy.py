@@ -1,0 +1,144 @@
+"""copy.deepcopy without identity numbers: values are copied as the copy module copies their kinds.
+
+What a class has to say about its own copies is asked of it; a class that says so through pickling is
+left to the copy module itself, interpreted.
+"""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+from tracer.interpret.call import call
+from tracer.interpret.functions import interpret_function
+from tracer.interpret.policy import lookaside
+from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import LITERALS, MISSING, Value, realise
+from tracer.values.class_attributes import class_attribute
+from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.item import Item
+from tracer.values.objects import ObjectValue
+from tracer.values.protocols.attributes import get_attribute
+
+Copies = dict[int, tuple[Item, Item]]
+"""By the id of a value: the value, kept alive, and its copy."""
+
+SAYS_HOW = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+"""Methods by which a class says how its instances are pickled and copied."""
+
+
+class Memo(DictValue):
+    """The memo that `__deepcopy__` methods are given, to hand it on."""
+
+    __slots__ = ("copies",)
+
+    def __init__(self, copies: Copies) -> None:
+        super().__init__(dict)
+        self.copies = copies
+
+
+@lookaside(copy.deepcopy)
+def _deepcopy(trace: Trace, item: Item, memo: Item = None, *rest: Item) -> Item:
+    memo = realise(trace, memo)
+    if memo is not None and not isinstance(memo, Memo):
+        return interpret_function(trace, copy.deepcopy, [item, memo, *rest], {})
+    return deep_copy(trace, item, memo.copies if memo is not None else {})
+
+
+def deep_copy(trace: Trace, item: Item, copies: Copies) -> Item:
+    item = realise(trace, item)
+    if not isinstance(item, Value):
+        return item if _is_atomic(item) else interpret_function(trace, copy.deepcopy, [item], {})
+    known = copies.get(id(item))
+    if known is not None:
+        return known[1]
+    made = _copied(trace, item, copies)
+    copies[id(item)] = item, made
+    return made
+
+
+def _is_atomic(item: Any) -> bool:
+    if type(item) in LITERALS or isinstance(item, (type, types.FunctionType)):
+        return True
+    if type(item) is tuple:
+        return all(map(_is_atomic, item))
+    return type(item) in copy._deepcopy_dispatch and copy._deepcopy_dispatch[type(item)] is copy._deepcopy_atomic  # type: ignore[attr-defined]
+
+
+def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
+    copier = COPIERS.get(item.cls)
+    if copier is not None:
+        return copier(trace, item, copies)
+    method = class_attribute(trace, item.cls, "__deepcopy__")
+    if method is not MISSING:
+        return call(trace, get_attribute(trace, item, "__deepcopy__"), [Memo(copies)])
+    if not _is_plain(trace, item):
+        if len(copies):
+            trace.stop(UNSUPPORTED_CALL, f"copy.deepcopy of a {item.cls.__name__} among other objects")
+        return interpret_function(trace, copy.deepcopy, [item], {})
+    made = ObjectValue(item.cls)
+    copies[id(item)] = item, made
+    attributes: Any = get_attribute(trace, item, "__dict__")
+    present = {name: part for name, part in attributes.all(trace).items() if part is not MISSING}
+    made.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
+    return made
+
+
+def _is_plain(trace: Trace, item: Any) -> bool:
+    """Whether a copy is a new instance with copies of the attributes, nothing else."""
+    cls = item.cls
+    if type(item) is not ObjectValue or cls in copyreg.dispatch_table or not cls.__dictoffset__:
+        return False
+    if isinstance(cls.__new__, types.FunctionType) or cls.__new__ is not object.__new__ or copyreg._slotnames(cls):  # type: ignore[attr-defined]
+        return False
+    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in SAYS_HOW)
+
+
+def _copy_list(trace: Trace, item: ListValue, copies: Copies) -> Item:
+    made = ListValue(item.cls)
+    made.maxlen = item.maxlen
+    copies[id(item)] = item, made
+    made.items.extend([deep_copy(trace, part, copies) for part in list(item.all(trace))])
+    return made
+
+
+def _copy_tuple(trace: Trace, item: TupleValue, copies: Copies) -> Item:
+    parts = [realise(trace, part) for part in item.all(trace)]
+    made = [deep_copy(trace, part, copies) for part in parts]
+    if all(part is copied for part, copied in zip(parts, made, strict=True)):
+        return item
+    return make_tuple(made)
+
+
+def _copy_dictionary(trace: Trace, item: DictValue, copies: Copies) -> Item:
+    made = DictValue(item.cls)
+    copies[id(item)] = item, made
+    if item.cls is defaultdict:
+        factory = get_attribute(trace, item, "default_factory")
+        made.attributes["default_factory"] = deep_copy(trace, factory, copies)
+    for key, part in list(item.all(trace).items()):
+        if part is not MISSING:
+            made.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)
+    return made
+
+
+def _copy_set(trace: Trace, item: SetValue, copies: Copies) -> Item:
+    return SetValue(item.cls, [trace.key(deep_copy(trace, part, copies)) for part in item.in_order(trace)])
+
+
+COPIERS: dict[type, Callable[[Any, Any, Copies], Item]] = {
+    list: _copy_list,
+    deque: _copy_list,
+    tuple: _copy_tuple,
+    dict: _copy_dictionary,
+    OrderedDict: _copy_dictionary,
+    defaultdict: _copy_dictionary,
+    set: _copy_set,
+    frozenset: _copy_set,
+}
+"""By exact type."""

@@ -1,0 +1,49 @@
+"""inspect: signatures are read while tracing; whatever looks at frames or source breaks the graph."""
+
+from __future__ import annotations
+
+import inspect
+import types
+
+from tracer.interpret.policy import (
+    interpret,
+    lookaside,
+    refuse_modules,
+)
+from tracer.interpret.trace import Trace
+from tracer.reasons import (
+    FRAME_INSPECTION,
+    UNSUPPORTED_CALL,
+)
+from tracer.values.base import realise
+from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.from_host import from_host
+from tracer.values.functions import FunctionValue
+from tracer.values.host import host
+from tracer.values.item import Item
+
+refuse_modules(FRAME_INSPECTION, "inspect")
+interpret(
+    *(inspect.isclass, inspect.isfunction, inspect.ismethod, inspect.isbuiltin, inspect.ismodule),
+    *(inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect._has_code_flag),  # type: ignore[attr-defined]
+)
+interpret(
+    inspect.BoundArguments,
+    *(
+        function
+        for cls in (inspect.Signature, inspect.BoundArguments)
+        for function in vars(cls).values()
+        if isinstance(function, types.FunctionType)
+    ),
+)
+
+
+@lookaside(inspect.signature)
+def _signature(trace: Trace, function: Item, **kwargs: Item) -> Item:
+    function = realise(trace, function)
+    if isinstance(function, FunctionValue):
+        trace.stop(UNSUPPORTED_CALL, "inspect.signature of a function made in the trace")
+    try:
+        return from_host(trace, host(trace, inspect.signature, concrete(trace, function, instances=True), **kwargs))
+    except NotConcrete:
+        trace.stop(UNSUPPORTED_CALL, "inspect.signature")

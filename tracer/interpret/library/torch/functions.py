@@ -1,0 +1,62 @@
+"""Functions of torch and torch._C that compute with no tensor."""
+
+from __future__ import annotations
+
+import torch
+
+from tracer.interpret.call import call
+from tracer.interpret.policy import (
+    immutable,
+    interpret,
+    lookaside,
+    pure,
+    refuse,
+)
+from tracer.interpret.trace import Trace
+from tracer.reasons import (
+    BACKWARD,
+    DATA_DEPENDENT_JUMP,
+    FUNCTION_TRANSFORM,
+    RANDOM_STATE,
+)
+from tracer.values.base import Value, realise
+from tracer.values.item import Item
+from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.truth import truth
+
+immutable(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme)
+immutable(torch.SymInt, torch.SymFloat, torch.SymBool)
+pure(torch.device, torch.dtype, torch.finfo, torch.iinfo, torch.layout, torch.memory_format)
+pure(
+    *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch.broadcast_shapes),
+    *(torch._C._log_api_usage_once, torch._C._is_tracing, torch._C._get_privateuse1_backend_name),
+    *(torch._C._is_autocast_available, torch._C._autocast_supported_devices),
+    *(torch._C._get_deterministic_algorithms, torch._C._get_deterministic_algorithms_warn_only),
+    *(torch._C._get_default_device, torch._C._get_mkldnn_enabled, torch.backends.mkldnn.is_available),
+    *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack),
+    *(torch._C._is_torch_function_mode_enabled, torch._C._is_torch_function_all_disabled),
+    torch._C._get_sdp_priority_order,
+    torch._C._cpu._get_cpu_capability,  # pyright: ignore[reportAttributeAccessIssue]
+)
+
+refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
+refuse(BACKWARD, torch.autograd.backward, torch.autograd.grad)
+refuse(FUNCTION_TRANSFORM, torch.compile, torch.vmap)
+interpret(
+    *(torch.func.functional_call, torch.nn.utils.stateless._functional_call, torch.distributed.is_available),
+    torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
+)
+
+
+@lookaside(torch.cond)
+def _cond(trace: Trace, predicate: Item, on_true: Item, on_false: Item, operands: Item = ()) -> Item:
+    """With a predicate known while tracing, torch.cond is an if-statement."""
+    predicate = realise(trace, predicate)
+    if isinstance(predicate, Value):
+        trace.stop(DATA_DEPENDENT_JUMP, "torch.cond")
+    return call(trace, on_true if truth(trace, predicate) else on_false, unpack(trace, operands))
+
+
+@lookaside(torch.jit.annotate)
+def _annotate(trace: Trace, kind: Item, value: Item) -> Item:
+    return value

@@ -1,0 +1,255 @@
+"""torch's modes and questions about them: answered from the trace, changed in the graph.
+
+A setter becomes a node, so that what runs after it (in the graph or behind a break) sees the mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from passes.operators.modes import enter_inference, leave_inference
+from tracer.guards.source import constant
+from tracer.interpret.call import call
+from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.interpret.trace import Trace
+from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
+from tracer.values.base import Value, realise
+from tracer.values.item import Item
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.truth import truth
+
+ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
+    (True, (torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling)),
+    (
+        False,
+        (
+            torch.compiler.is_exporting,
+            torch.jit.is_scripting,  # pyright: ignore[reportPrivateImportUsage]
+            torch.jit.is_tracing,  # pyright: ignore[reportPrivateImportUsage]
+            torch.overrides.has_torch_function,
+            torch.overrides.has_torch_function_unary,
+            torch.overrides.has_torch_function_variadic,
+        ),
+    ),
+)
+"""What these answer while a frame is captured."""
+
+for _answer, _functions in ALWAYS:
+    for _function in _functions:
+        lookaside(_function)(lambda trace, *args, answer=_answer: answer)
+named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: True)
+named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
+named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
+
+SIZE_QUESTIONS = ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
+for _name in SIZE_QUESTIONS:
+    named_lookaside("torch.fx.experimental.symbolic_shapes", _name)(lambda trace, fact, *rest: truth(trace, fact))
+named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda trace, size: False)
+
+
+@named_lookaside("torch.distributed.distributed_c10d", "is_initialized")
+def _is_distributed(trace: Trace) -> bool:
+    world = get_attribute(trace, torch.distributed.distributed_c10d, "_world")
+    return realise(trace, get_attribute(trace, world, "_default_pg")) is not None
+
+
+@lookaside(torch._C._get_tracing_state)
+def _tracing_state(trace: Trace) -> None:
+    return None
+
+
+SETTINGS: tuple[Callable[[], Any], ...] = (
+    *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
+    *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
+    *(torch._C._get_overrideable_sdp_enabled, torch._C._get_cudnn_sdp_enabled),
+    *(torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
+    *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
+    *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
+    torch._C._get_math_sdp_allow_fp16_bf16_reduction,
+)
+"""C functions without arguments that tell a setting of the process: guards ask them again."""
+
+
+def _setting(function: Any) -> Any:
+    def read(trace: Trace) -> Item:
+        if function in trace.settings:
+            return trace.settings[function]
+        found = function()
+        trace.guard(constant(function).child("call", None), "equal", found)
+        return found
+
+    return read
+
+
+for _function in SETTINGS:
+    lookaside(_function)(_setting(_function))
+
+
+KERNELS = {"flash": True, "math": True, "mem_efficient": False, "cudnn": False, "overrideable": False}
+"""Kernels for scaled_dot_product_attention, and whether the CPU has them."""
+
+
+def _choose_kernel(name: str) -> Any:
+    getter, setter = getattr(torch._C, f"_get_{name}_sdp_enabled"), getattr(torch._C, f"_set_sdp_use_{name}")
+
+    def choose(trace: Trace, enabled: Item) -> None:
+        enabled = truth(trace, enabled)
+        if enabled == call(trace, getter, []):
+            return
+        if KERNELS[name]:
+            trace.stop(GLOBAL_STATE, f"the {name} attention kernel is chosen")
+        trace.settings[getter] = enabled
+        trace.graph.call(setter, (enabled,), None, None, trace.location, writes=True)
+
+    return choose
+
+
+for _name in KERNELS:
+    lookaside(getattr(torch._C, f"_set_sdp_use_{_name}"))(_choose_kernel(_name))
+
+
+# Gradients and inference -----------------------------------------------------------------------------
+
+
+@lookaside(torch.is_grad_enabled)
+def _is_grad_enabled(trace: Trace) -> bool:
+    return trace.modes.grad
+
+
+@lookaside(torch.is_inference_mode_enabled)
+def _is_inference(trace: Trace) -> bool:
+    return trace.modes.inference
+
+
+@lookaside(torch._C._set_grad_enabled)
+def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
+    enabled = truth(trace, enabled)
+    if trace.modes.grad != enabled:
+        trace.modes = trace.modes._replace(grad=enabled)
+        trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
+
+
+class InferenceGuard(Value):
+    """What a traced `torch.inference_mode` holds on to between its beginning and its end."""
+
+    __slots__ = ("before", "birth", "enabled")
+
+    def __init__(self, trace: Trace, enabled: bool) -> None:
+        super().__init__(torch._C._InferenceMode)
+        self.birth = trace.step
+        self.enabled = enabled
+        self.before = trace.modes
+
+
+@lookaside(torch._C._InferenceMode)
+def _inference_guard(trace: Trace, enabled: Item) -> Item:
+    return InferenceGuard(trace, truth(trace, enabled))
+
+
+@lookaside(torch._C._InferenceMode.__enter__.__func__)  # type: ignore[attr-defined]
+def _enter_inference(trace: Trace, guard: Item) -> None:
+    if not isinstance(guard, InferenceGuard):
+        trace.stop(CONTEXT_MANAGER, "an inference mode from outside")
+    guard.before = trace.modes
+    trace.modes = trace.modes._replace(inference=guard.enabled, grad=not guard.enabled)
+    trace.graph.call(enter_inference, (guard.enabled,), None, None, trace.location, writes=True)
+
+
+@lookaside(torch._C._InferenceMode.__exit__.__func__)  # type: ignore[attr-defined]
+def _leave_inference(trace: Trace, guard: Item, *exception: Item) -> None:
+    if not isinstance(guard, InferenceGuard):
+        trace.stop(CONTEXT_MANAGER, "an inference mode from outside")
+    trace.modes = trace.modes._replace(inference=guard.before.inference, grad=guard.before.grad)
+    trace.graph.call(leave_inference, (), None, None, trace.location, writes=True)
+
+
+# Autocast --------------------------------------------------------------------------------------------
+
+
+@lookaside(torch.is_autocast_enabled)
+def _is_autocast_enabled(trace: Trace, device: Item = "cuda") -> bool:
+    device = realise(trace, device)
+    return trace.modes.autocast if device == "cpu" else torch.is_autocast_enabled(device)
+
+
+@lookaside(torch.is_autocast_cpu_enabled)
+def _is_autocast_cpu_enabled(trace: Trace) -> bool:
+    return trace.modes.autocast
+
+
+@lookaside(torch._C._is_any_autocast_enabled)
+def _is_any_autocast_enabled(trace: Trace) -> bool:
+    return trace.modes.autocast
+
+
+@lookaside(torch.get_autocast_dtype)
+def _get_autocast_dtype(trace: Trace, device: Item) -> torch.dtype:
+    device = realise(trace, device)
+    return trace.modes.autocast_dtype if device == "cpu" else torch.get_autocast_dtype(device)
+
+
+@lookaside(torch.is_autocast_cache_enabled)
+def _is_cache_enabled(trace: Trace) -> bool:
+    return torch.is_autocast_cache_enabled()
+
+
+@lookaside(torch.set_autocast_enabled)
+def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
+    device, enabled = realise(trace, device), truth(trace, enabled)
+    if device == "cpu":
+        trace.modes = trace.modes._replace(autocast=enabled)
+    elif enabled:
+        trace.stop(CONTEXT_MANAGER, f"autocast on {device}")
+    trace.graph.call(torch.set_autocast_enabled, (device, enabled), None, None, trace.location, writes=True)
+
+
+@lookaside(torch.set_autocast_dtype)
+def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
+    device, dtype = realise(trace, device), realise(trace, dtype)
+    if device == "cpu":
+        trace.modes = trace.modes._replace(autocast_dtype=dtype)
+    trace.graph.call(torch.set_autocast_dtype, (device, dtype), None, None, trace.location, writes=True)
+
+
+@lookaside(torch.set_autocast_cache_enabled)
+def _set_cache_enabled(trace: Trace, enabled: Item) -> None:
+    trace.graph.call(
+        torch.set_autocast_cache_enabled, (truth(trace, enabled),), None, None, trace.location, writes=True
+    )
+
+
+@lookaside(torch.autocast_increment_nesting)
+def _increment_nesting(trace: Trace) -> int:
+    trace.autocast_depth += 1
+    trace.graph.call(torch.autocast_increment_nesting, (), None, None, trace.location, writes=True)
+    return trace.autocast_depth
+
+
+@lookaside(torch.autocast_decrement_nesting)
+def _decrement_nesting(trace: Trace) -> int:
+    trace.autocast_depth -= 1
+    trace.graph.call(torch.autocast_decrement_nesting, (), None, None, trace.location, writes=True)
+    return trace.autocast_depth
+
+
+@lookaside(torch.clear_autocast_cache)
+def _clear_cache(trace: Trace) -> None:
+    trace.graph.call(torch.clear_autocast_cache, (), None, None, trace.location, writes=True)
+
+
+# Settings of the process: never changed from a graph ---------------------------------------------------
+
+for _function in (
+    torch.set_default_dtype,
+    torch.set_default_device,
+    torch.use_deterministic_algorithms,
+    torch.set_num_threads,
+    torch.set_deterministic_debug_mode,
+    torch.set_float32_matmul_precision,
+):
+    lookaside(_function)(
+        lambda trace, *args, name=_function.__name__, **kwargs: trace.stop(GLOBAL_STATE, f"torch.{name}")
+    )

@@ -1,0 +1,36 @@
+"""Modules of torch that are left to run natively as a whole: their functions break the graph.
+
+Those of which single functions are treated in another way have a file of their own beside this one.
+"""
+
+from __future__ import annotations
+
+from tracer.interpret.policy import refuse_modules
+from tracer.reasons import (
+    AUTOGRAD_FUNCTION,
+    BACKWARD,
+    CLOCK,
+    FUNCTION_TRANSFORM,
+    INPUT_OUTPUT,
+    RANDOM_STATE,
+    SKIPPED_FUNCTION,
+    TENSOR_STORAGE,
+    WAITING,
+)
+
+refuse_modules(
+    FUNCTION_TRANSFORM,
+    *("torch._dynamo", "torch._functorch", "torch._inductor", "torch.fx", "torch.jit", "torch.func", "torch.export"),
+)
+refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
+refuse_modules(BACKWARD, "torch.autograd.graph")
+refuse_modules(TENSOR_STORAGE, "torch.storage")
+refuse_modules(INPUT_OUTPUT, "torch.serialization")
+refuse_modules(WAITING, "torch.multiprocessing")
+refuse_modules(CLOCK, "torch.profiler")
+refuse_modules(RANDOM_STATE, "torch.random")
+refuse_modules(
+    SKIPPED_FUNCTION,
+    *("torch.distributed", "torch.utils.data", "torch.utils.checkpoint", "torch.testing", "torch.masked"),
+    *("torch.nested", "torch.optim", "torch.package"),
+)
