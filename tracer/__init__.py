@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.interpret.evaluator import use_rulebook
+from tracer.interpret.explain_call import explain_call
 from tracer.reasons import GraphBreakError, TracerBug
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "counters",
     "disable",
     "explain",
+    "explain_call",
     "fake_kernel",
     "graph_break",
     "is_capturing",

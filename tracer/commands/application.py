@@ -14,7 +14,8 @@ from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
-from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules
+from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules, why
+from tracer.interpret.explain_call import UnknownName
 
 RUNNER: Final = "<frozen runpy>"  # the file of the frames that run a script or module
 # What a person did wrong: its words are shown without a traceback.
@@ -27,6 +28,7 @@ USER_ERRORS: Final[tuple[type[Exception], ...]] = (
     check.CheckError,
     programs.ProgramError,
     bench.BenchError,
+    UnknownName,
 )
 
 application = typer.Typer(
@@ -45,6 +47,7 @@ application.add_typer(rules.application, name="rules")
 application.command("check")(check.check)
 application.command("explain", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(explain.explain)
 application.command("graph", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(graph.graph)
+application.command("why")(why.why)
 application.command("bench")(bench.bench)
 
 

@@ -310,11 +310,16 @@ def deciders_for(kind: type) -> tuple[Decider, ...]:
 
 
 def decide(function: Item) -> Action:
-    """The action of the first decider that takes `function`."""
+    """The action that makes a call of `function`: that of the first decider that takes it."""
+    return decision(function)[1]
+
+
+def decision(function: Item) -> tuple[Decider, Action]:
+    """The first decider that takes `function`, and its action."""
     for decider in deciders_for(type(function)):
         action = decider(function)
         if action is not None:
-            return action
+            return decider, action
     raise AssertionError("the last decider takes everything")
 
 
