@@ -266,7 +266,7 @@ def _intern(facts: Facts) -> TensorMeta:
         if symbolic or meta.stride is None:
             object.__setattr__(meta, "contiguous", None)
         else:
-            object.__setattr__(meta, "contiguous", has_row_major(meta.shape, meta.stride))
+            object.__setattr__(meta, "contiguous", are_contiguous(meta.shape, meta.stride))
         flagged = meta.is_conj or meta.is_neg or meta.is_inference
         object.__setattr__(meta, "plain", meta.stride is not None and meta.device == CPU and not flagged)
         object.__setattr__(meta, "symbolic", symbolic)
@@ -274,7 +274,7 @@ def _intern(facts: Facts) -> TensorMeta:
     return meta
 
 
-def has_row_major(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
+def are_contiguous(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
     """Whether strides are row-major; those of sizes 1 do not matter, and nothing does when it is empty."""
     expected: Any = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=False):

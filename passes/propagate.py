@@ -15,6 +15,7 @@ from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import TensorMetadata
 
 from passes.meta import TensorMeta, meta_of
+from passes.operators.difference import meta_difference
 from passes.operators.evaluate import Evaluator
 from passes.operators.modes import Modes, current_modes
 from passes.operators.outcome import (
@@ -30,7 +31,6 @@ from passes.operators.outcome import (
     leaves,
     rebuilt,
 )
-from passes.operators.verify import differing
 from passes.reuse.calls import META
 
 MODES: Final = "modes"  # where graphs of bytegraph's tracer have the modes that each call runs under
@@ -222,8 +222,9 @@ def _compare(node: Node, derived: Any, by: str, written: bool) -> None:
     if len(left) != len(right):
         difference = f"{len(left)} values, not {len(right)}"
     else:
-        pairs = [pair for pair in zip(right, left, strict=True) if all(map(_is_meta, pair))]
-        difference = next(filter(None, (differing(*pair, facts) for pair in pairs)), "")
+        pairs = [pair for pair in zip(left, right, strict=True) if all(map(_is_meta, pair))]
+        found = next(filter(None, (meta_difference(*pair, facts) for pair in pairs)), None)
+        difference = found.words if found else ""
     if difference:
         raise Contradiction(node, derived, noted, difference, by)
 

@@ -136,7 +136,7 @@ def test_a_contradiction_names_the_node_the_line_and_the_rule(tmp_path):
     with pytest.raises(Contradiction) as raised:
         propagate(traced, [meta_of(X)], evaluator)
     assert raised.value.node is relu
-    for part in ("relu", "the rule of relu", "mine.py", "dtype said to be torch.float32, is torch.float64"):
+    for part in ("relu", "the rule of relu", "mine.py", "dtype torch.float32 instead of torch.float64"):
         assert part in str(raised.value)
     assert propagate(traced, [meta_of(X)], evaluator, check=False)[relu].dtype is torch.float64
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from backends.crosscheck.calls import Call, Outcome, is_plain
 from backends.crosscheck.reference import TRIALS, Reference, distance, observations
 from backends.crosscheck.tolerance import ROUNDINGS, unit_roundoff
+from passes.operators.difference import tensor_difference
 
 FIRST_TRIALS = 1  # perturbations before a difference is suspected
 REORDERED = 64  # roundings by which two runs may differ that add up in another order
@@ -114,26 +115,18 @@ def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome, aliase
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
         what = label(index, found_call, found)
-        for fact in ("shape", "dtype"):
-            if getattr(got, fact) != getattr(wanted, fact):
-                return Difference(fact, what, f"{getattr(got, fact)} instead of {getattr(wanted, fact)}", index=index)
-        if is_plain(got) and is_plain(wanted) and strides_that_matter(got) != strides_that_matter(wanted):
-            return Difference(
-                "strides", what, f"{tuple(got.stride())} instead of {tuple(wanted.stride())}", index=index
-            )
+        facts = ("shape", "dtype", "strides") if is_plain(got) and is_plain(wanted) else ("shape", "dtype")
+        if difference := tensor_difference(wanted, got, facts):
+            ours, theirs = difference.actual, difference.expected
+            if difference.kind == "strides":  # all of them, for a person
+                ours, theirs = got.stride(), wanted.stride()
+            return Difference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
         ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, own.tensors)
         if aliases and ours != theirs:
             return Difference("aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index)
     if len(found.outputs) != len(expected.outputs):
         return Difference("outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}")
     return None
-
-
-def strides_that_matter(tensor: Tensor) -> tuple[int, ...]:
-    """Strides that matter: those of dimensions longer than 1."""
-    if not tensor.numel():
-        return ()
-    return tuple(stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1)
 
 
 def _aliases(tensor: Tensor, inputs: Sequence[Tensor]) -> list[int]:

@@ -28,6 +28,7 @@ from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
 from backends.crosscheck.reference import Reference, reference, shares_memory
 from passes.meta import meta_of
+from passes.operators.difference import strides_that_matter
 from passes.operators.stand_ins import FakeStandIns
 
 
@@ -151,7 +152,7 @@ def _as_predicted(call: Call, outcome: Outcome) -> bool:
     except REFUSALS:
         return False
     return all(
-        compare.strides_that_matter(one) == compare.strides_that_matter(other)
+        strides_that_matter(one) == strides_that_matter(other)
         for one, other in zip(predicted, outcome.outputs, strict=False)
         if isinstance(one, Tensor) and isinstance(other, Tensor) and is_plain(other)
     )

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import torch
 
+from passes.operators.difference import tensor_difference
+
 Program = Callable[..., Any]
 
 TOLERANCE: Final = {
@@ -165,9 +167,8 @@ def _largest(value: Any) -> float:
 def _difference(wanted: Any, given: Any, floor: float) -> str:
     if not isinstance(wanted, torch.Tensor) or not isinstance(given, torch.Tensor):
         return "" if type(wanted) is type(given) and wanted == given else f"{given!r} instead of {wanted!r}"
-    for name, fact in _FACTS.items():
-        if fact(wanted) != fact(given):
-            return f"{name} {fact(given)} instead of {fact(wanted)}"
+    if found := tensor_difference(wanted, given, FACTS):
+        return found.words
     left, right = wanted.detach(), given.detach()
     tolerance = TOLERANCE.get(left.dtype)
     if tolerance is None or left.numel() == 0:
@@ -180,20 +181,7 @@ def _difference(wanted: Any, given: Any, floor: float) -> str:
     return f"values differ by up to {float((left - right).abs().nan_to_num(torch.inf).max()):.3g}"
 
 
-def _strides(tensor: torch.Tensor) -> tuple[int, ...]:
-    """Strides of the dimensions in which there are two elements or more; the others mean nothing."""
-    if tensor.numel() == 0:
-        return ()
-    return tuple(step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
-
-
-_FACTS: Final[dict[str, Callable[[torch.Tensor], Any]]] = {
-    "shape": lambda tensor: tuple(tensor.shape),
-    "dtype": lambda tensor: tensor.dtype,
-    "device": lambda tensor: tensor.device,
-    "strides": _strides,
-    "requires_grad": lambda tensor: tensor.requires_grad,
-}
+FACTS: Final = ("shape", "dtype", "device", "strides", "requires_grad")
 
 
 def _sharing(run: Run) -> list[int]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from passes.meta import TensorMeta
+from passes.operators.difference import meta_difference
 from passes.operators.outcome import New, Outcome, Same, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.answer import Answerer
 from passes.rules.generate import Refused
 from passes.rules.rule import UNKNOWN, Rule
+
+# In the order in which differences count: gradients are compared apart.
+FACTS_RECORDED: Final = ("shape", "stride", "dtype", "storage_offset", "device", "layout", "is_conj", "is_neg")
 
 
 @dataclass(slots=True)
@@ -136,10 +140,7 @@ def _is_one(left: int, right: int, call: Call) -> bool:
 
 
 def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None:
-    facts = ("shape", "stride", "dtype", "storage_offset", "device", "layout", "is_conj", "is_neg")
     if level == "function" and theirs.requires_grad and not ours.requires_grad:
         return "requires_grad"  # the contrary is seen under no_grad too, which is not recorded
-    for name in facts:
-        if getattr(ours, name) != getattr(theirs, name):
-            return name
-    return None
+    difference = meta_difference(theirs, ours, FACTS_RECORDED)
+    return difference.kind if difference else None

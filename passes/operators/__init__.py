@@ -2,6 +2,7 @@
 
     catalogue.py      what is known of torch's operators by name
     outcome.py        argument shapes, outcomes and refusals of a call
+    difference.py     in what two outcomes, metas or tensors differ
     evaluate.py       the evaluator: a rule, then a trial, remembered for the next equal call
     argument_only.py  calls whose result follows from argument metadata alone
     trial.py          an operator run once on stand-ins

@@ -25,6 +25,7 @@ from passes.operators.catalogue import (
     trials,
     written_unseen,
 )
+from passes.operators.difference import outcome_difference
 from passes.operators.modes import Modes
 from passes.operators.outcome import (
     Arguments,
@@ -44,7 +45,6 @@ from passes.operators.outcome import (
 )
 from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.operators.trial import attempt
-from passes.operators.verify import disagreement
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
 Rule = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
@@ -161,7 +161,7 @@ class Evaluator:
             outcome, again = (attempt(one, target, args, kwargs, modes) for one in (REAL, ALTERNATING))
         except (OpError, DataDependent, Unsupported) as error:
             raise NoFakeKernel(str(target)) from error
-        if disagreement(outcome, again):
+        if outcome_difference(outcome, again):
             raise NoFakeKernel(str(target))
         found = self._completed(target, args, kwargs, modes, outcome)
         return replace(found, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
@@ -262,7 +262,7 @@ class Evaluator:
         tried, _ = self._attempted(target, args, kwargs, modes, shape_env)
         if vanishes(tried):
             return outcome
-        self.quarantine(target, args, kwargs, "said to return its argument, returns another tensor")
+        self.quarantine(target, args, kwargs, "the result: another tensor instead of an argument itself")
         return None
 
     def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
 from passes.meta import TensorMeta, meta_of
+from passes.operators.difference import meta_difference, outcome_difference
 from passes.operators.modes import Modes
-from passes.operators.outcome import Arguments, Keywords, New, Outcome, Same, Target, Unsupported, leaves, rebuilt
+from passes.operators.outcome import Arguments, Keywords, Outcome, Target, Unsupported, leaves
 from passes.operators.stand_ins import REAL
 from passes.operators.trial import Findings
-
-FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "layout", "requires_grad", "is_conj", "is_neg")
-ROUGH_FACTS: Final = ("shape", "dtype")  # what stand-ins without data never get wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,71 +43,6 @@ class Mispredicted(Exception):
         super().__init__(words)
         self.prediction = prediction
         self.words = words
-
-
-def disagreement(
-    predicted: Outcome,
-    found: Outcome,
-    facts: Sequence[str] = FACTS,
-    owner: Callable[[int], int] = lambda index: index,
-) -> str:
-    """In what two outcomes of a call differ, in words; "" if they agree.
-
-    A write that was predicted and not seen counts as agreement. `owner(i)` is the first of the tensors given
-    that shares memory with number i.
-    """
-    marked = [rebuilt(outcome.result, (New, Same), lambda _: "tensor") for outcome in (predicted, found)]
-    if _typed(marked[0]) != _typed(marked[1]):
-        return f"said to return {marked[0]}, returns {marked[1]}"
-    for said, seen in zip(predicted.tensors, found.tensors, strict=True):
-        if words := _memory(said, seen, owner):
-            return words
-        if isinstance(said, New) and isinstance(seen, New) and (words := differing(said.meta, seen.meta, facts)):
-            return words
-    written = {owner(index) for index in predicted.mutated}
-    for index, meta in found.mutated.items():
-        if owner(index) not in written:
-            return f"writes to argument {index}, which was not said"
-        if index in predicted.mutated and (words := differing(predicted.mutated[index], meta, facts)):
-            return f"argument {index} afterwards: {words}"
-    return ""
-
-
-def _typed(structure: Any) -> Any:
-    if isinstance(structure, tuple | list):
-        return type(structure), *map(_typed, structure)
-    return _number(structure)
-
-
-def _memory(said: New | Same, seen: New | Same, owner: Callable[[int], int]) -> str:
-    """How the memory of a result differs."""
-    words = [_memory_words(said, owner), _memory_words(seen, owner)]
-    return "" if words[0] == words[1] else f"said to be {words[0]}, is {words[1]}"
-
-
-def _memory_words(tensor: New | Same, owner: Callable[[int], int]) -> str:
-    if isinstance(tensor, Same):
-        return f"argument {tensor.index} itself"
-    return "new" if tensor.alias_of is None else f"memory of argument {owner(tensor.alias_of)}"
-
-
-def differing(said: TensorMeta, seen: TensorMeta, facts: Sequence[str] = FACTS) -> str:
-    """The first fact in which metas differ; symbols count as what they are for the call that was captured."""
-    if said is seen:
-        return ""
-    for name in facts:
-        left, right = _numbers(getattr(said, name)), _numbers(getattr(seen, name))
-        if left != right:
-            return f"{name} said to be {left}, is {right}"
-    return ""
-
-
-def _numbers(fact: Any) -> Any:
-    return tuple(map(_number, fact)) if isinstance(fact, tuple) else _number(fact)
-
-
-def _number(size: Any) -> Any:
-    return size.node.hint if isinstance(size, torch.SymInt) else size
 
 
 class CheckedRun:
@@ -226,7 +159,7 @@ class _Look:
         except NotImplementedError:
             return None
         expected = prediction.given
-        if len(expected) != len(metas) or any(map(differing, expected, metas)):
+        if len(expected) != len(metas) or any(map(meta_difference, expected, metas)):
             return None
         memories = [_memory_of(tensor) if _has_memory(tensor) else id(tensor) for tensor in given]
         versions = [None if tensor.is_inference() else tensor._version for tensor in given]
@@ -238,7 +171,8 @@ class _Look:
             found = Outcome(self.findings.describe(result), self.findings.mutated(self.versions))
         except Unsupported:
             return ""
-        return disagreement(self.prediction.outcome, found, owner=self.owners.__getitem__)
+        difference = outcome_difference(self.prediction.outcome, found, owner=self.owners.__getitem__)
+        return difference.words if difference else ""
 
 
 def _has_memory(value: Any) -> bool:

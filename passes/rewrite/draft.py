@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, Node
 
-from passes.meta import TensorMeta
+from passes.meta import TensorMeta, are_contiguous
 from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
@@ -295,7 +295,9 @@ class Draft:
     def _laid_out(self, new: Node, old: Node, like: Node) -> Node:
         """`new` with the layout of `old`, where that is the contiguous one."""
         meta, wanted = self.meta(new), self.meta(old)
-        if meta is None or wanted is None or meta.stride == wanted.stride or not is_contiguous(wanted):
+        if meta is None or wanted is None or meta.stride == wanted.stride or wanted.stride is None:
+            return new
+        if not are_contiguous(wanted.shape, wanted.stride):
             return new
         return self.call(("method", "contiguous"), (new,), {}, like)
 
@@ -379,16 +381,6 @@ class Draft:
 
 def _give_back(node: Node, args: Any, kwargs: Any) -> None:
     node.args, node.kwargs = args, kwargs
-
-
-def is_contiguous(meta: TensorMeta) -> bool:
-    """Whether the elements lie one behind the other, the last dimension innermost."""
-    expected: Any = 1
-    for size, stride in zip(reversed(meta.shape), reversed(meta.stride or ()), strict=False):
-        if size != 1 and stride != expected:
-            return False
-        expected = expected * size
-    return meta.stride is not None
 
 
 def _between(first: Node, end: Node) -> list[Node]:

@@ -10,9 +10,10 @@ import os
 from typing import Any, Final
 
 from passes.meta import TensorMeta
+from passes.operators.difference import FACTS, ROUGH_FACTS, outcome_difference
 from passes.operators.evaluate import Book, Evaluator
 from passes.operators.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
-from passes.operators.verify import FACTS, ROUGH_FACTS, Prediction, disagreement
+from passes.operators.verify import Prediction
 from tracer.events import Event, emit
 from tracer.reasons import TracerBug
 
@@ -54,10 +55,10 @@ def denied(prediction: Prediction) -> str:
         found, real = EVALUATOR.tried(prediction.target, prediction.args, prediction.kwargs, prediction.modes)
     except (OpError, DataDependent, Unsupported):
         return ""
-    words = disagreement(prediction.outcome, found, FACTS if real else ROUGH_FACTS)
-    if real and not words:
+    difference = outcome_difference(prediction.outcome, found, FACTS if real else ROUGH_FACTS)
+    if real and difference is None:
         EVALUATOR.prove(prediction.outcome)
-    return words
+    return difference.words if difference else ""
 
 
 def cross_checked(prediction: Prediction, raise_bugs: bool) -> Prediction:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import TensorMeta, has_row_major
+from passes.meta import TensorMeta, are_contiguous
 from passes.rules.language import primitive, undefined
 
 Ints = tuple[Any, ...]
@@ -107,7 +107,7 @@ def compact(shape: Sequence[Any], strides: Sequence[Any]) -> Ints:
 @primitive("Ints, Strides -> Bool")
 def is_compact(shape: Sequence[Any], strides: Sequence[Any]) -> bool:
     """Whether these strides are row-major for the shape: what `contiguous()` asks of a view, say of a slice."""
-    return len(shape) == len(strides) and has_row_major(shape, strides)
+    return len(shape) == len(strides) and are_contiguous(shape, strides)
 
 
 @primitive("Strided -> Bool")
@@ -116,7 +116,7 @@ def is_contiguous(tensor: Any) -> bool:
     if type(tensor) is TensorMeta and tensor.contiguous is not None:
         return tensor.contiguous
     strides: Any = tensor.stride
-    return has_row_major(tensor.shape, strides)
+    return are_contiguous(tensor.shape, strides)
 
 
 @primitive("Strided -> Bool")
