@@ -14,7 +14,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
-NATIVE := $(wildcard tracer/dispatch/native/*.cpp tracer/dispatch/native/*.h passes/record/native/*.cpp)
+NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/native/*) tracer/guards/source.py tracer/guards/checks.py
 
 # Installed without their dependencies, which would pull in torchvision and with it another build of torch.
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
@@ -67,7 +67,7 @@ format: .venv/lint.stamp
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build *.egg-info tracer/*.so .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info tracer/*.so passes/record/*.so .pytest_cache .ruff_cache .hypothesis
 
 .venv/venv.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or set PYTHON=/path/to/python3.11"; exit 1; }

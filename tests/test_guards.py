@@ -13,10 +13,10 @@ import torch
 
 from passes.meta import meta_of
 from tests.guard_models import module_entry_parts
-from tracer.guards.checks import CHECKS, OPERATIONS, Expression, equal_constants, tensor_facts
+from tracer.guards.checks import CHECKS, Expression, equal_constants, tensor_facts
 from tracer.guards.explain import CallFrame, first_failure, guard_words
 from tracer.guards.guard_set import GuardSet
-from tracer.guards.source import ACCESSORS, Absent, Source, argument, class_attribute, constant, function, module
+from tracer.guards.source import Absent, Source, argument, class_attribute, constant, function, module
 from tracer.guards.state import read_state
 
 
@@ -34,11 +34,6 @@ def outer_function():
         return captured, math
 
     return inner
-
-
-def test_numbers_are_what_the_native_program_expects():
-    for table in (ACCESSORS, CHECKS, OPERATIONS):
-        assert sorted(row.number for row in table.values()) == list(range(len(table)))
 
 
 def test_the_same_path_is_the_same_object():

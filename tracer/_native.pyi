@@ -1,6 +1,6 @@
 """Types of the extension module that `tracer/dispatch/native` is compiled to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
 from typing import Any, Final, Self
 
@@ -9,6 +9,9 @@ from tracer.guards.source import Source
 
 RETRY: Final[object]
 RUN_ORIGINAL: Final[object]
+
+NUMBERS: Final[Mapping[str, Mapping[str, int]]]
+"""The numbers of ACCESSORS, CHECKS and OPERATIONS (tracer/guards) with which the extension was built."""
 
 class Entry:
     """One cached capture: `program(*values of inputs)` stands for the call when all `guards` hold."""

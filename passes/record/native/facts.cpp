@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "boundary.h"
+
 namespace {
 
 enum Tag : char {
@@ -152,12 +154,12 @@ class Writer {
     word(impl->storage_offset());
     for (const int64_t size : sizes) word(size);
     for (const int64_t stride : strides) word(stride);
-    if (most_integers_ > 0) add_integers(value, impl);
+    if (most_integers_ > 0) add_integers(impl);
     return true;
   }
 
   // The values of a small integer tensor on the CPU, byte for byte.
-  void add_integers(const at::Tensor& value, const c10::TensorImpl* impl) {
+  void add_integers(const c10::TensorImpl* impl) {
     const auto type = c10::typeMetaToScalarType(impl->dtype());
     if (!c10::isIntegralType(type, /*includeBool=*/true) || impl->numel() > most_integers_) return;
     if (impl->device_type() != c10::kCPU || impl->numel() == 0 || impl->data() == nullptr) return;
@@ -206,13 +208,14 @@ PyObject* facts_of(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyMethodDef methods[] = {
-    {"facts_of", reinterpret_cast<PyCFunction>(facts_of), METH_FASTCALL,
+    {"facts_of", bytegraph::method<facts_of>(), METH_FASTCALL,
      "facts_of(most_integers, operator, *values): bytes that are equal for calls with equal facts, None for "
      "calls on tensors without memory"},
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "passes.record._facts", nullptr, -1, methods};
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "passes.record._facts", nullptr, -1, methods,
+                      nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

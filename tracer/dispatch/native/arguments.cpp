@@ -19,49 +19,49 @@ bool Signature::read(PyObject* object) {
   return static_cast<bool>(names_);
 }
 
-Verdict Signature::bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
+Fit Signature::bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
                         PyObject** locals, std::vector<Object>& owned) const {
-  if (count > positional_ && !takes_rest_) return Verdict::fails;
-  Py_ssize_t given = count < positional_ ? count : positional_;
-  for (Py_ssize_t i = 0; i < given; ++i) locals[i] = args[i];
+  if (count > positional_ && !takes_rest_) return Fit::no;
+  Py_ssize_t passed = count < positional_ ? count : positional_;
+  for (Py_ssize_t i = 0; i < passed; ++i) locals[i] = args[i];
   Py_ssize_t named = positional_ + keyword_only_;
-  for (Py_ssize_t i = given; i < named; ++i) locals[i] = nullptr;
+  for (Py_ssize_t i = passed; i < named; ++i) locals[i] = nullptr;
   if (takes_rest_) {
-    PyObject* rest = PyTuple_New(count - given);
-    if (!rest) return Verdict::error;
-    for (Py_ssize_t i = given; i < count; ++i) PyTuple_SET_ITEM(rest, i - given, Py_NewRef(args[i]));
+    PyObject* rest = PyTuple_New(count - passed);
+    if (!rest) return Fit::error;
+    for (Py_ssize_t i = passed; i < count; ++i) PyTuple_SET_ITEM(rest, i - passed, Py_NewRef(args[i]));
     owned.emplace_back(locals[named] = rest);
   }
   PyObject* others = nullptr;
   if (takes_keywords_) {
-    if (!(others = PyDict_New())) return Verdict::error;
+    if (!(others = PyDict_New())) return Fit::error;
     owned.emplace_back(locals[named + takes_rest_] = others);
   }
   if (keywords && PyTuple_GET_SIZE(keywords)) {
-    Verdict bound = bind_keywords(args + count, keywords, locals, others);
-    if (bound != Verdict::holds) return bound;
+    Fit bound = bind_keywords(args + count, keywords, locals, others);
+    if (bound != Fit::yes) return bound;
   }
-  for (Py_ssize_t i = given; i < named; ++i) {
-    if (!locals[i]) return fill_defaults(function, locals) ? Verdict::holds : Verdict::fails;
+  for (Py_ssize_t i = passed; i < named; ++i) {
+    if (!locals[i]) return fill_defaults(function, locals) ? Fit::yes : Fit::no;
   }
-  return Verdict::holds;
+  return Fit::yes;
 }
 
-Verdict Signature::bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals,
+Fit Signature::bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals,
                                  PyObject* others) const {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); ++i) {
     PyObject* name = PyTuple_GET_ITEM(keywords, i);
     Py_ssize_t place = find(name);
     if (place >= 0) {
-      if (locals[place]) return Verdict::fails;
+      if (locals[place]) return Fit::no;
       locals[place] = values[i];
     } else if (!others) {
-      return Verdict::fails;
+      return Fit::no;
     } else if (PyDict_SetItem(others, name, values[i]) < 0) {
-      return Verdict::error;
+      return Fit::error;
     }
   }
-  return Verdict::holds;
+  return Fit::yes;
 }
 
 Py_ssize_t Signature::find(PyObject* name) const {
@@ -88,10 +88,10 @@ bool Signature::fill_defaults(PyObject* object, PyObject** locals) const {
   }
   for (Py_ssize_t i = positional_; i < positional_ + keyword_only_; ++i) {
     if (locals[i]) continue;
-    PyObject* found =
+    PyObject* value =
         keyword_defaults ? PyDict_GetItemWithError(keyword_defaults, PyTuple_GET_ITEM(names_.get(), i)) : nullptr;
-    if (!found) return false;
-    locals[i] = found;
+    if (!value) return false;
+    locals[i] = value;
   }
   return true;
 }

@@ -8,6 +8,9 @@
 
 namespace bytegraph {
 
+// Whether the arguments of a call fit the parameters.
+enum class Fit { error = -1, no = 0, yes = 1 };
+
 class Signature {
  public:
   // False with a Python error if `code` is not a code object. The code object must outlive this.
@@ -17,8 +20,8 @@ class Signature {
   PyObject* names() const { return names_.get(); }
 
   // Parameter values in `co_varnames` order into `locals`, borrowed or kept in `owned`; defaults are
-  // those of `function`. `fails` if the arguments do not fit: the original will say how.
-  Verdict bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
+  // those of `function`. `no` if the arguments do not fit: the original will say how.
+  Fit bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
                PyObject** locals, std::vector<Object>& owned) const;
 
   // Arguments that give these parameter values, borrowed, and the names of the last of them (a new
@@ -26,7 +29,7 @@ class Signature {
   bool unbind(PyObject* const* locals, std::vector<PyObject*>& args, Object& keywords) const;
 
  private:
-  Verdict bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals, PyObject* rest) const;
+  Fit bind_keywords(PyObject* const* values, PyObject* keywords, PyObject** locals, PyObject* rest) const;
   bool fill_defaults(PyObject* function, PyObject** locals) const;
   Py_ssize_t find(PyObject* name) const;
 

@@ -1,22 +1,20 @@
 // Making bindings, verifying them, and looking again at the one container whose version moved.
 #include "binding.h"
 
-#include "frame.h"
+#include "evaluation.h"
 
 namespace bytegraph {
 namespace {
 
 const uint64_t unversioned = 0;  // a stamp here never fits: its owner is looked at on every call
 
-const uint64_t* word(const void* address) { return static_cast<const uint64_t*>(address); }
-
-void add(Binding& binding, const uint64_t* address, uint64_t expected, uint32_t owner) {
+void add(Binding& binding, const void* address, uint64_t expected, uint32_t owner) {
   binding.stamps.push_back({address, expected});
   binding.owners.push_back(owner);
 }
 
-void add(Binding& binding, const uint64_t* address, uint32_t owner = none) {
-  add(binding, address, *address, owner);
+void add(Binding& binding, const void* address, uint32_t owner = none) {
+  add(binding, address, load_word(address), owner);
 }
 
 bool may_change_class(PyTypeObject* type) {
@@ -25,33 +23,30 @@ bool may_change_class(PyTypeObject* type) {
 }
 
 // Where the object at `node`, a field of `base`, is kept; null if that is not one word in memory.
-const uint64_t* place_in(PyObject* base, const Node& node) {
-  if (node.access == Access::contents) return word(&reinterpret_cast<PyCellObject*>(base)->ob_ref);
+const void* place_in(PyObject* base, const Node& node) {
+  if (node.access == Access::contents) return &reinterpret_cast<PyCellObject*>(base)->ob_ref;
   if (!PyFunction_Check(base)) return nullptr;
   auto* function = reinterpret_cast<PyFunctionObject*>(base);
   switch (node.field) {
-    case Field::code: return word(&function->func_code);
-    case Field::defaults: return word(&function->func_defaults);
-    case Field::keyword_defaults: return word(&function->func_kwdefaults);
-    default: return nullptr;
+    case Field::code: return &function->func_code;
+    case Field::defaults: return &function->func_defaults;
+    case Field::keyword_defaults: return &function->func_kwdefaults;
+    case Field::self:
+    case Field::function:
+    case Field::other: return nullptr;
   }
+  return nullptr;
 }
 
 // A type's version tag is 32 bits, and the padding behind it never changes.
 static_assert(offsetof(PyTypeObject, tp_version_tag) % sizeof(uint64_t) == 0);
 static_assert(offsetof(PyTypeObject, tp_finalize) - offsetof(PyTypeObject, tp_version_tag) == sizeof(uint64_t));
 
+const void* version_of(PyTypeObject* type) {
+  return reinterpret_cast<const char*>(type) + offsetof(PyTypeObject, tp_version_tag);
+}
+
 bool has_version(PyTypeObject* type) { return type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG; }
-
-bool depends_on_content(Access access) {
-  return access == Access::item || access == Access::key || access == Access::class_attribute;
-}
-
-// Fixed by the identity of an immutable base, so that no stamp covers it.
-bool depends_on_identity(Access access) {
-  return access == Access::index || access == Access::cell || access == Access::globals ||
-         access == Access::builtins || access == Access::type;
-}
 
 }  // namespace
 
@@ -70,6 +65,8 @@ Binding* Anchor::install(std::unique_ptr<Binding> binding) {
   while (place < roots_.size() && roots_[place] != binding->root) ++place;
   if (place == roots_.size()) {
     if (place < most_bindings) {
+      roots_.reserve(place + 1);  // both before either grows: they stay of one length even if memory runs out
+      bindings_.reserve(place + 1);
       roots_.push_back(nullptr);
       bindings_.emplace_back();
     } else {
@@ -81,38 +78,38 @@ Binding* Anchor::install(std::unique_ptr<Binding> binding) {
   return bindings_[last_ = place].get();
 }
 
-Verdict GuardProgram::bind(Frame& frame, uint32_t scope, PyObject* root) {
+Verdict GuardProgram::bind(Evaluation& evaluation, uint32_t scope, PyObject* root) {
   Anchor& anchor = anchors_[scope];
-  if (!frame.nested) {
-    if (Binding* known = anchor.find(root)) {
-      frame.enter(scope, *known);
-      if (verify(frame, *known)) return Verdict::holds;
+  if (!evaluation.nested) {
+    if (Binding* binding = anchor.find(root)) {
+      evaluation.enter(scope, *binding);
+      if (verify(evaluation, *binding)) return Verdict::holds;
     }
   }
   auto binding = std::make_unique<Binding>();
   binding->root = root;
   binding->values.resize(anchor.members.size());
-  frame.enter(scope, *binding);
-  Verdict built = build(frame, anchor, *binding);
+  evaluation.enter(scope, *binding);
+  Verdict built = build(evaluation, anchor, *binding);
   if (built != Verdict::holds) return built;
-  if (frame.nested) {
-    frame.temporaries.push_back(std::move(binding));
+  if (evaluation.nested) {
+    evaluation.temporaries.push_back(std::move(binding));
   } else {
-    frame.enter(scope, *anchor.install(std::move(binding)));
+    evaluation.enter(scope, *anchor.install(std::move(binding)));
   }
   return Verdict::holds;
 }
 
-Verdict GuardProgram::build(Frame& frame, const Anchor& anchor, Binding& binding) {
+Verdict GuardProgram::build(Evaluation& evaluation, const Anchor& anchor, Binding& binding) {
   if (anchor.node != none) stamp(binding, anchor.node, binding.root);
   for (uint32_t index : anchor.members) {
     const Node& node = nodes_[index];
-    PyObject* value = frame.read(node);
+    PyObject* value = evaluation.read(node);
     if (!value) return unreadable();
-    frame.value(node) = value;
-    Verdict found = checks_hold(node, value, true);
+    evaluation.value(node) = value;
+    Verdict found = tests_hold(node, value, true);
     if (found != Verdict::holds) return found;
-    if (node.is_known) stamp_known(frame, binding, index);
+    if (node.is_known) stamp_known(evaluation, binding, index);
     stamp(binding, index, value);
   }
   return Verdict::holds;
@@ -122,36 +119,36 @@ Verdict GuardProgram::build(Frame& frame, const Anchor& anchor, Binding& binding
 void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   const Node& node = nodes_[index];
   if (node.access == Access::object && node.index) {
-    add(binding, word(&reinterpret_cast<PyWeakReference*>(node.key)->wr_object));
+    add(binding, &reinterpret_cast<PyWeakReference*>(node.key)->wr_object);
   }
   if (node.access == Access::module) {
     add(binding, &reinterpret_cast<PyDictObject*>(PyImport_GetModuleDict())->ma_version_tag, index);
   }
-  if (node.typed && may_change_class(Py_TYPE(value))) add(binding, word(&value->ob_type));
+  if (node.typed && may_change_class(Py_TYPE(value))) add(binding, &value->ob_type);
   if (node.reads_dict) {
-    if (PyObject** slot = _PyObject_GetDictPtr(value)) add(binding, word(slot));
+    if (PyObject** slot = _PyObject_GetDictPtr(value)) add(binding, slot);
   }
   if (node.sized) stamp_content(binding, index, value);
-  for (uint32_t check = node.first_check; check != none; check = checks_[check].next) {
-    if (checks_[check].test == Test::empty) add(binding, word(&reinterpret_cast<PyDictObject*>(value)->ma_used));
-    if (checks_[check].test == Test::tensor) {
-      binding.tensors.push_back({value, checks_[check].tensor, index});
+  for (uint32_t test = node.first_test; test != none; test = tests_[test].next) {
+    if (tests_[test].test == Test::empty) add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_used);
+    if (tests_[test].test == Test::tensor) {
+      binding.tensors.push_back({value, tests_[test].tensor, index});
     }
   }
 }
 
 // A field whose object is known needs no second look while the field is the same and the object alive.
-void GuardProgram::stamp_known(Frame& frame, Binding& binding, uint32_t index) {
+void GuardProgram::stamp_known(Evaluation& evaluation, Binding& binding, uint32_t index) {
   const Node& node = nodes_[index];
   if (node.access != Access::contents && node.access != Access::getattr) return;
-  if (const uint64_t* place = place_in(frame.value(node.base), node)) {
+  if (const void* place = place_in(evaluation.value(node.base), node)) {
     add(binding, place);
   } else {
     add(binding, &unversioned, 1, index);
   }
-  for (uint32_t check = node.first_check; check != none; check = checks_[check].next) {
-    PyObject* reference = checks_[check].reference;
-    if (reference) add(binding, word(&reinterpret_cast<PyWeakReference*>(reference)->wr_object));
+  for (uint32_t test = node.first_test; test != none; test = tests_[test].next) {
+    PyObject* reference = tests_[test].reference;
+    if (reference) add(binding, &reinterpret_cast<PyWeakReference*>(reference)->wr_object);
   }
 }
 
@@ -166,46 +163,46 @@ void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* val
     static PyObject* any_name = PyUnicode_InternFromString("__doc__");
     _PyType_Lookup(type, any_name);  // gives the type a version if it can have one
     if (has_version(type)) {
-      add(binding, word(&type->tp_version_tag), index);
+      add(binding, version_of(type), index);
       return;
     }
   }
   if (PyList_Check(value)) {
-    add(binding, word(&reinterpret_cast<PyVarObject*>(value)->ob_size));
+    add(binding, &reinterpret_cast<PyVarObject*>(value)->ob_size);
     return;
   }
   bool immutable = PyTuple_Check(value) || PyFrozenSet_Check(value) || PyUnicode_Check(value);
   if (!immutable) add(binding, &unversioned, 1, index);
 }
 
-bool GuardProgram::verify(Frame& frame, Binding& binding) {
+bool GuardProgram::verify(Evaluation& evaluation, Binding& binding) {
   const Stamp* stamps = binding.stamps.data();
   size_t count = binding.stamps.size();
   for (size_t i = 0; i < count; ++i) {
-    if (*stamps[i].address == stamps[i].expected) [[likely]] continue;
-    if (binding.owners[i] == none || !repair(frame, binding, binding.owners[i])) {
+    if (load_word(stamps[i].address) == stamps[i].expected) [[likely]] continue;
+    if (binding.owners[i] == none || !repair(evaluation, binding, binding.owners[i])) {
       PyErr_Clear();
       return false;
     }
-    if (stamps[i].address != &unversioned) binding.stamps[i].expected = *stamps[i].address;
+    if (stamps[i].address != &unversioned) binding.stamps[i].expected = load_word(stamps[i].address);
   }
   return tensors_hold(binding.tensors.data(), binding.tensors.size());
 }
 
 // The container at node `owner` changed: whether all that was read from it is as it was.
-bool GuardProgram::repair(Frame& frame, Binding& binding, uint32_t owner) {
+bool GuardProgram::repair(Evaluation& evaluation, Binding& binding, uint32_t owner) {
   const Node& node = nodes_[owner];
-  PyObject* container = frame.value(node);
+  PyObject* container = evaluation.value(node);
   bool read_again = node.access == Access::module || node.access == Access::getattr;
-  if (read_again && frame.read(node) != container) return false;
-  if (checks_hold(node, container, false) != Verdict::holds) return false;
+  if (read_again && evaluation.read(node) != container) return false;
+  if (tests_hold(node, container, false) != Verdict::holds) return false;
   for (uint32_t index = node.first_child; index != none; index = nodes_[index].next_sibling) {
     const Node& child = nodes_[index];
-    if (!child.member || !depends_on_content(child.access)) continue;
-    PyObject* value = frame.read(child);
+    if (!child.member || !traits(child.access).is_by_content) continue;
+    PyObject* value = evaluation.read(child);
     if (!value) return false;
-    bool same = value == frame.value(child);
-    if (!(same ? still_so(frame, child, value) : replace_leaf(frame, binding, index, value))) return false;
+    bool same = value == evaluation.value(child);
+    if (!(same ? still_so(evaluation, child, value) : replace_leaf(evaluation, binding, index, value))) return false;
   }
   return !PyType_Check(container) || has_version(reinterpret_cast<PyTypeObject*>(container)) ||
          !node.sized;
@@ -213,26 +210,26 @@ bool GuardProgram::repair(Frame& frame, Binding& binding, uint32_t owner) {
 
 // A value at the address it had may still be another one, made after the first was freed: ask again
 // what only its identity vouched for. What has stamps of its own is verified in its turn.
-bool GuardProgram::still_so(Frame& frame, const Node& node, PyObject* value) {
-  if (checks_hold(node, value, false) != Verdict::holds) return false;
+bool GuardProgram::still_so(Evaluation& evaluation, const Node& node, PyObject* value) {
+  if (tests_hold(node, value, false) != Verdict::holds) return false;
   for (uint32_t index = node.first_child; index != none; index = nodes_[index].next_sibling) {
     const Node& child = nodes_[index];
-    if (!child.member || !depends_on_identity(child.access)) continue;
-    PyObject* found = frame.read(child);
-    if (!found || found != frame.value(child) || !still_so(frame, child, found)) return false;
+    if (!child.member || !traits(child.access).is_by_identity) continue;
+    PyObject* found = evaluation.read(child);
+    if (!found || found != evaluation.value(child) || !still_so(evaluation, child, found)) return false;
   }
   return true;
 }
 
-// Another value where nothing was read through the old one: as good, if it passes the same checks.
-bool GuardProgram::replace_leaf(Frame& frame, Binding& binding, uint32_t index, PyObject* value) {
+// Another value where nothing was read through the old one: as good, if it passes the same tests.
+bool GuardProgram::replace_leaf(Evaluation& evaluation, Binding& binding, uint32_t index, PyObject* value) {
   const Node& node = nodes_[index];
   if (node.sized || node.typed || node.reads_dict || node.is_hook_table) return false;
   for (uint32_t child = node.first_child; child != none; child = nodes_[child].next_sibling) {
     if (nodes_[child].member) return false;
   }
-  if (checks_hold(node, value, true) != Verdict::holds) return false;
-  frame.value(node) = value;
+  if (tests_hold(node, value, true) != Verdict::holds) return false;
+  evaluation.value(node) = value;
   for (TensorRecord& record : binding.tensors) {
     if (record.node == index) record.tensor = value;
   }

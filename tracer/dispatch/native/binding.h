@@ -4,8 +4,14 @@
 // dictionary's version, an object's type, a type's version, a list's length. Stamps are in the order
 // in which the objects were reached, so that a word is only read once those before it proved that the
 // object it lies in is still alive. Bindings own nothing of the user's.
+//
+// Strict aliasing: a stamped word is a pointer, a size or a version in one of CPython's structs, so that reading it
+// through a `uint64_t*` would be undefined. `load_word` copies its bytes instead, which is always defined and compiles
+// to the same single load. Nothing in the extensions reads memory as another type than it was written as in any other
+// way, so they are compiled with the compiler's default, -fstrict-aliasing.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -14,8 +20,14 @@
 
 namespace bytegraph {
 
+inline uint64_t load_word(const void* address) {
+  uint64_t word;
+  std::memcpy(&word, address, sizeof word);
+  return word;
+}
+
 struct Stamp {
-  const uint64_t* address;
+  const void* address;
   uint64_t expected;
 };
 

@@ -1,5 +1,7 @@
 #include "captured_function.h"
 
+#include "boundary.h"
+
 #include <structmember.h>
 
 namespace bytegraph {
@@ -33,7 +35,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   }
   auto* captured = reinterpret_cast<CapturedFunction*>(type->tp_alloc(type, 0));
   if (!captured) return nullptr;
-  captured->vectorcall = vectorcall;
+  captured->vectorcall = guarded<vectorcall>;
   captured->function = Py_NewRef(function);
   captured->cache = reinterpret_cast<FrameCache*>(Py_NewRef(cache));
   return reinterpret_cast<PyObject*>(captured);
@@ -52,8 +54,8 @@ PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
 
 // What a class and its instances share a name for belongs to the function.
 bool is_the_functions(PyObject* name) {
-  for (const char* own : {"__doc__", "__module__", "__dict__"}) {
-    if (PyUnicode_CompareWithASCIIString(name, own) == 0) return true;
+  for (const char* shared : {"__doc__", "__module__", "__dict__"}) {
+    if (PyUnicode_CompareWithASCIIString(name, shared) == 0) return true;
   }
   return false;
 }
@@ -94,8 +96,8 @@ void deallocate(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"__init_subclass__", init_subclass, METH_NOARGS | METH_CLASS, nullptr},
-    {"__reduce__", reduce, METH_NOARGS, nullptr},
+    {"__init_subclass__", method<init_subclass>(), METH_NOARGS | METH_CLASS, nullptr},
+    {"__reduce__", method<reduce>(), METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -113,14 +115,14 @@ const char documentation[] =
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
-    {Py_tp_new, reinterpret_cast<void*>(create)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_new, slot<create>()},
+    {Py_tp_traverse, slot<traverse>()},
+    {Py_tp_dealloc, slot<deallocate>()},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
-    {Py_tp_descr_get, reinterpret_cast<void*>(bind_method)},
-    {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
-    {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
-    {Py_tp_repr, reinterpret_cast<void*>(represent)},
+    {Py_tp_descr_get, slot<bind_method>()},
+    {Py_tp_getattro, slot<get_attribute>()},
+    {Py_tp_setattro, slot<set_attribute>()},
+    {Py_tp_repr, slot<represent>()},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
     {0, nullptr},

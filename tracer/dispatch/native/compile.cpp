@@ -1,4 +1,4 @@
-// From guards and inputs, which are Python objects, to the nodes, checks and steps of a program.
+// From guards and inputs, which are Python objects, to the nodes, tests and steps of a program.
 #include <unordered_map>
 
 #include "guard_program.h"
@@ -6,43 +6,64 @@
 namespace bytegraph {
 namespace {
 
-// Numbers by name, read once from the `number` fields of one of the Python tables.
+// The numbers of the rows of one Python table. The extension was built with those in `rows`; a row of the live table
+// that is not among them, or has another number, has no code here and is refused.
 class Numbers {
  public:
-  Numbers(const char* module, const char* table) : module_(module), table_(table) {}
+  template <size_t count>
+  Numbers(const char* module, const char* table, const NamedNumber (&rows)[count])
+      : module_(module), table_(table), rows_(rows), count_(count) {}
 
-  // -1 with a Python error if there is no such name.
+  // -1 with a Python error if there is no such row.
   long operator[](PyObject* name) {
-    if (!by_name_ && !load()) return -1;
+    if (!by_name_ && !(by_name_ = PyDict_New())) return -1;
     PyObject* number = PyDict_GetItemWithError(by_name_, name);
     if (number) return PyLong_AsLong(number);
-    if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "%R is not in %s.%s", name, module_, table_);
-    return -1;
+    return PyErr_Occurred() ? -1 : look_up(name);
   }
 
  private:
-  bool load() {
+  long look_up(PyObject* name) {
     Object module(PyImport_ImportModule(module_));
     Object table(module ? PyObject_GetAttrString(module.get(), table_) : nullptr);
-    Object by_name(table ? PyDict_New() : nullptr);
-    if (!by_name) return false;
-    PyObject *name, *row;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(table.get(), &position, &name, &row)) {
-      Object number(PyObject_GetAttrString(row, "number"));
-      if (!number || PyDict_SetItem(by_name.get(), name, number.get()) < 0) return false;
+    if (!table) return -1;
+    Object row(PyObject_GetItem(table.get(), name));
+    if (!row) {
+      if (PyErr_ExceptionMatches(PyExc_KeyError)) {
+        PyErr_Format(PyExc_ValueError, "%R is not in %s.%s", name, module_, table_);
+      }
+      return -1;
     }
-    by_name_ = by_name.release();
-    return true;
+    Object number(PyObject_GetAttrString(row.get(), "number"));
+    if (!number) return -1;
+    long value = PyLong_AsLong(number.get());
+    if (value == -1 && PyErr_Occurred()) return -1;
+    if (!has_code(name, value)) {
+      PyErr_Format(PyExc_ValueError,
+                   "%s.%s[%R] has the number %ld, for which the native guard program has no code: write its case in "
+                   "tracer/dispatch/native and build the extensions again",
+                   module_, table_, name, value);
+      return -1;
+    }
+    return PyDict_SetItem(by_name_, name, number.get()) < 0 ? -1 : value;
+  }
+
+  bool has_code(PyObject* name, long number) const {
+    for (size_t i = 0; PyUnicode_Check(name) && i < count_; ++i) {
+      if (PyUnicode_CompareWithASCIIString(name, rows_[i].name) == 0) return rows_[i].number == number;
+    }
+    return false;
   }
 
   const char *module_, *table_;
-  PyObject* by_name_ = nullptr;
+  const NamedNumber* rows_;
+  size_t count_;
+  PyObject* by_name_ = nullptr;  // rows that were looked up and have code
 };
 
-Numbers accessors("tracer.guards.source", "ACCESSORS");
-Numbers check_numbers("tracer.guards.checks", "CHECKS");
-Numbers operations("tracer.guards.checks", "OPERATIONS");
+Numbers accesses("tracer.guards.source", "ACCESSORS", access_numbers);
+Numbers checks("tracer.guards.checks", "CHECKS", check_numbers);
+Numbers operations("tracer.guards.checks", "OPERATIONS", operation_numbers);
 
 PyObject* interned(const char* text) { return PyUnicode_InternFromString(text); }
 
@@ -67,24 +88,10 @@ Field field_named(PyObject* name) {
                 {"__kwdefaults__", Field::keyword_defaults},
                 {"__self__", Field::self},
                 {"__func__", Field::function}};
-  for (const auto& known : fields) {
-    if (PyUnicode_Check(name) && !PyUnicode_CompareWithASCIIString(name, known.name)) return known.field;
+  for (const auto& row : fields) {
+    if (PyUnicode_Check(name) && !PyUnicode_CompareWithASCIIString(name, row.name)) return row.field;
   }
   return Field::other;
-}
-
-bool has_int_key(Access access) {
-  return access == Access::cell || access == Access::index || access == Access::key ||
-         access == Access::deque_item || access == Access::size || access == Access::stride;
-}
-
-bool is_durable(Access access) {
-  switch (access) {
-    case Access::dict: case Access::type: case Access::class_attribute: case Access::item: case Access::key:
-    case Access::globals: case Access::builtins: case Access::cell:
-      return true;
-    default: return false;
-  }
 }
 
 }  // namespace
@@ -99,7 +106,7 @@ class Compiler {
     PyObject *rows = program_.rows_.get(), *inputs = program_.inputs_.get();
     by_source_.reserve(PyTuple_GET_SIZE(rows) + PyTuple_GET_SIZE(inputs));
     program_.nodes_.reserve(PyTuple_GET_SIZE(rows) * 2);
-    program_.checks_.reserve(PyTuple_GET_SIZE(rows) * 2);
+    program_.tests_.reserve(PyTuple_GET_SIZE(rows) * 2);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); ++i) {
       if (!add_row(PyTuple_GET_ITEM(rows, i))) return false;
     }
@@ -118,17 +125,30 @@ class Compiler {
 
   // Nodes ------------------------------------------------------------------------------------------
 
+  // The node of a source, which is added after those it starts from; `none` with a Python error.
   uint32_t node_of(PyObject* source) {
-    auto known = by_source_.find(source);
-    if (known != by_source_.end()) return known->second;
+    auto place = by_source_.find(source);
+    if (place != by_source_.end()) return place->second;
+    if (Py_EnterRecursiveCall(" while an access path is compiled")) return none;
+    uint32_t node = new_node(source);
+    Py_LeaveRecursiveCall();
+    return node;
+  }
+
+  uint32_t new_node(PyObject* source) {
     Object base(PyObject_GetAttr(source, names().base)), accessor(PyObject_GetAttr(source, names().accessor));
     Object key(PyObject_GetAttr(source, names().key));
     if (!base || !accessor || !key) return none;
-    long number = accessors[accessor.get()];
+    long number = accesses[accessor.get()];
     if (number < 0) return none;
     Node node{};
     node.access = static_cast<Access>(number);
     node.key = key.get();  // lives as long as its source
+    if (traits(node.access).is_root != (base.get() == Py_None)) {
+      PyErr_Format(PyExc_ValueError, "an access path cannot %s with %R", base.get() == Py_None ? "start" : "go on",
+                   accessor.get());
+      return none;
+    }
     if (base.get() != Py_None && (node.base = node_of(base.get())) == none) return none;
     if (!read_key(node)) return none;
     uint32_t index = add(node);
@@ -138,7 +158,7 @@ class Compiler {
 
   bool read_key(Node& node) {
     if (node.access == Access::item_of) return (node.other = node_of(node.key)) != none;
-    if (has_int_key(node.access)) {
+    if (traits(node.access).has_int_key) {
       node.index = PyLong_AsSsize_t(node.key);
       return !PyErr_Occurred();
     }
@@ -170,7 +190,11 @@ class Compiler {
       case Access::key: base.ordered = base.sized = true; break;
       case Access::item: base.sized = true; break;
       case Access::class_attribute: base.reads_class = base.sized = true; break;
-      default: break;
+      case Access::argument: case Access::function: case Access::object: case Access::module:
+      case Access::globals: case Access::builtins: case Access::cell: case Access::contents: case Access::getattr:
+      case Access::index: case Access::deque_item: case Access::length: case Access::item_of: case Access::size:
+      case Access::stride: case Access::storage_offset: case Access::call:
+        break;
     }
     return index;
   }
@@ -183,35 +207,50 @@ class Compiler {
       return false;
     }
     PyObject *source = PyTuple_GET_ITEM(row, 0), *expected = PyTuple_GET_ITEM(row, 2);
-    long number = check_numbers[PyTuple_GET_ITEM(row, 1)];
+    long number = checks[PyTuple_GET_ITEM(row, 1)];
     if (number < 0) return false;
-    auto test = static_cast<Test>(number);
-    if (test == Test::state) return add_state(expected);
-    if (test == Test::expression) return add_condition(expected);
-    uint32_t node = node_of(source);
-    if (node == none) return false;
-    switch (test) {
-      case Test::same_as: case Test::not_same_as: {
-        uint32_t other = node_of(expected);
-        program_.comparisons_.push_back({node, other, test == Test::same_as});
-        return other != none;
-      }
-      case Test::no_hooks: return add_hook_checks(node, source);
-      default: return add_check(node, test, expected);
+    switch (static_cast<Check>(number)) {
+      case Check::type: return add_test(source, Test::type, expected);
+      case Check::same_object: return add_test(source, Test::same_object, expected);
+      case Check::equal: return add_test(source, Test::equal, expected);
+      case Check::tensor: return add_test(source, Test::tensor, expected);
+      case Check::length: return add_test(source, Test::length, expected);
+      case Check::keys: return add_test(source, Test::keys, expected);
+      case Check::absent: return add_test(source, Test::absent, expected);
+      case Check::set_items: return add_test(source, Test::set_items, expected);
+      case Check::same_as: return add_comparison(source, expected, true);
+      case Check::not_same_as: return add_comparison(source, expected, false);
+      case Check::no_hooks: return add_hook_tests(source);
+      case Check::expression: return add_condition(expected);
+      case Check::state: return add_state(expected);
     }
+    return false;  // not reached: every check has its case
   }
 
-  bool add_check(uint32_t index, Test test, PyObject* expected) {
-    Check check{};
-    check.test = test;
-    check.expected = expected;
-    if (!prepare(check)) return false;
-    uint32_t place = program_.checks_.size();
-    program_.checks_.push_back(check);
+  bool add_comparison(PyObject* left, PyObject* right, bool same) {
+    uint32_t left_node = node_of(left);
+    uint32_t right_node = left_node == none ? none : node_of(right);
+    if (right_node == none) return false;
+    program_.comparisons_.push_back({left_node, right_node, same});
+    return true;
+  }
+
+  bool add_test(PyObject* source, Test kind, PyObject* expected) {
+    uint32_t node = node_of(source);
+    return node != none && add_test(node, kind, expected);
+  }
+
+  bool add_test(uint32_t index, Test kind, PyObject* expected) {
+    NodeTest test{};
+    test.test = kind;
+    test.expected = expected;
+    if (!prepare(test)) return false;
+    uint32_t place = program_.tests_.size();
+    program_.tests_.push_back(test);
     Node& node = at(index);
-    (node.first_check == none ? node.first_check : program_.checks_[node.last_check].next) = place;
-    node.last_check = place;
-    switch (test) {
+    (node.first_test == none ? node.first_test : program_.tests_[node.last_test].next) = place;
+    node.last_test = place;
+    switch (kind) {
       case Test::type: node.typed = true; break;
       case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
@@ -219,20 +258,26 @@ class Compiler {
       case Test::length: case Test::absent: case Test::set_items: node.sized = true; break;
       case Test::equal: node.sized |= PySet_Check(expected) != 0; break;
       case Test::empty: node.is_hook_table = true; break;
-      default: break;
     }
     return true;
   }
 
-  bool prepare(Check& check) {
-    switch (check.test) {
-      case Test::type: case Test::same_object: return prepare_held(check);
-      case Test::tensor: return (check.tensor = tensor_check(check.expected)) != nullptr;
-      case Test::keys: return is_a(check.expected, PyTuple_Check(check.expected), "a tuple of keys");
-      case Test::length: return is_a(check.expected, PyLong_Check(check.expected), "a length");
-      case Test::set_items: return is_a(check.expected, PyAnySet_Check(check.expected), "a set");
-      default: return true;
+  bool prepare(NodeTest& test) {
+    switch (test.test) {
+      case Test::type: case Test::same_object: return prepare_held(test);
+      case Test::tensor: return (test.tensor = tensor_check(test.expected)) != nullptr;
+      case Test::keys: return is_a(test.expected, PyTuple_Check(test.expected), "a tuple of keys");
+      case Test::length: return is_a(test.expected, is_length(test.expected), "a length");
+      case Test::set_items: return is_a(test.expected, PyAnySet_Check(test.expected), "a set");
+      case Test::equal: case Test::absent: case Test::empty: return true;
     }
+    return false;  // not reached: every test has its case
+  }
+
+  static bool is_length(PyObject* expected) {
+    bool fits = PyLong_Check(expected) && PyLong_AsSsize_t(expected) >= 0;
+    PyErr_Clear();
+    return fits;
   }
 
   static bool is_a(PyObject* expected, bool holds, const char* what) {
@@ -240,33 +285,33 @@ class Compiler {
     return holds;
   }
 
-  static bool prepare_held(Check& check) {
-    if (PyWeakref_CheckRef(check.expected)) {
-      check.reference = check.expected;
-      check.expected = PyWeakref_GET_OBJECT(check.reference);
-      if (check.expected == Py_None) check.expected = check.reference;  // gone already: never found again
+  static bool prepare_held(NodeTest& test) {
+    if (PyWeakref_CheckRef(test.expected)) {
+      test.reference = test.expected;
+      test.expected = PyWeakref_GET_OBJECT(test.reference);
+      if (test.expected == Py_None) test.expected = test.reference;  // gone already: never found again
       return true;
     }
-    Object target(PyObject_GetAttr(check.expected, names().object));
-    check.expected = target.get();
+    Object target(PyObject_GetAttr(test.expected, names().object));
+    test.expected = target.get();
     return static_cast<bool>(target);
   }
 
   TensorCheck* tensor_check(PyObject* facts) {
     if (!checks_by_facts_ && !(checks_by_facts_ = Object(PyDict_New()))) return nullptr;
-    PyObject* known = PyDict_GetItemWithError(checks_by_facts_.get(), facts);
-    if (known) return static_cast<TensorCheck*>(PyLong_AsVoidPtr(known));
+    PyObject* shared = PyDict_GetItemWithError(checks_by_facts_.get(), facts);
+    if (shared) return static_cast<TensorCheck*>(PyLong_AsVoidPtr(shared));
     PyErr_Clear();  // facts that cannot be hashed (symbolic sizes) are not shared
-    auto made = TensorCheck::make(facts);
-    if (!made) return nullptr;
-    Object address(PyLong_FromVoidPtr(made.get()));
+    auto check = TensorCheck::make(facts);
+    if (!check) return nullptr;
+    Object address(PyLong_FromVoidPtr(check.get()));
     if (address && PyDict_SetItem(checks_by_facts_.get(), facts, address.get()) < 0) PyErr_Clear();
-    program_.tensor_checks_.push_back(std::move(made));
+    program_.tensor_checks_.push_back(std::move(check));
     return program_.tensor_checks_.back().get();
   }
 
   // "no hooks": the four tables of the instance are empty, and so are those that concern all modules.
-  bool add_hook_checks(uint32_t owner, PyObject* source) {
+  bool add_hook_tests(PyObject* source) {
     static PyObject* tables[4];
     Object dict_source(PyObject_CallMethod(source, "child", "s", "dict"));
     uint32_t dict = dict_source ? node_of(dict_source.get()) : none;
@@ -277,7 +322,7 @@ class Compiler {
       node.access = Access::item;
       node.base = dict;
       node.key = tables[i];
-      if (!add_check(add(node), Test::empty, Py_None)) return false;
+      if (!add_test(add(node), Test::empty, Py_None)) return false;
     }
     return program_.checks_global_hooks_ = true;
   }
@@ -307,12 +352,12 @@ class Compiler {
       condition.program.push_back({static_cast<Operation>(operation), operand});
     }
     int depth = stack_depth(condition.program);
-    bool loads_known = true;
+    bool loads_exist = true;
     for (const Instruction& step : condition.program) {
       bool load = step.operation == Operation::load;
-      loads_known &= !load || (step.operand >= 0 && step.operand < static_cast<int64_t>(condition.nodes.size()));
+      loads_exist &= !load || (step.operand >= 0 && step.operand < static_cast<int64_t>(condition.nodes.size()));
     }
-    if (depth < 1 || depth > most_expression_depth || !loads_known) {
+    if (depth < 1 || depth > most_expression_depth || !loads_exist) {
       PyErr_Format(PyExc_ValueError, "malformed expression: %R", expected);
       return false;
     }
@@ -352,10 +397,10 @@ class Compiler {
     const Node& base = at(node.base);
     uint32_t scope = base.member ? base.scope : base.anchor;
     if (scope == none) return none;
-    if (!base.member) return is_durable(node.access) ? scope : none;
+    if (!base.member) return traits(node.access).is_durable ? scope : none;
     if (node.access == Access::index) return is_tuple(base) ? scope : none;
     bool in_a_word = node.access == Access::contents || node.field != Field::other;
-    return is_durable(node.access) || (in_a_word && node.is_known) ? scope : none;
+    return traits(node.access).is_durable || (in_a_word && node.is_known) ? scope : none;
   }
 
   bool is_anchor(const Node& node) const {
@@ -365,11 +410,11 @@ class Compiler {
   }
 
   bool is_tuple(const Node& node) const {
-    for (uint32_t i = node.first_check; i != none; i = program_.checks_[i].next) {
-      const Check& check = program_.checks_[i];
-      if (check.test == Test::same_object) return PyTuple_Check(check.expected);
-      if (check.test != Test::type || !PyType_Check(check.expected)) continue;
-      return PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(check.expected), &PyTuple_Type);
+    for (uint32_t i = node.first_test; i != none; i = program_.tests_[i].next) {
+      const NodeTest& test = program_.tests_[i];
+      if (test.test == Test::same_object) return PyTuple_Check(test.expected);
+      if (test.test != Test::type || !PyType_Check(test.expected)) continue;
+      return PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(test.expected), &PyTuple_Type);
     }
     return false;
   }

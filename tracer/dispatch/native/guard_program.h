@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "access.h"
 #include "binding.h"
 #include "common.h"
 #include "expression.h"
@@ -19,20 +20,8 @@
 
 namespace bytegraph {
 
-// Numbered as ACCESSORS in tracer/guards/source.py.
-enum class Access : uint8_t {
-  argument, function, object, module,
-  globals, builtins, cell, contents,
-  type, dict, class_attribute, getattr,
-  item, index, key, deque_item, length, item_of,
-  size, stride, storage_offset, call,
-};
-
-// Numbered as CHECKS in tracer/guards/checks.py; `empty` is ours (one hook table of "no hooks").
-enum class Test : uint8_t {
-  type, same_object, not_same_as, equal, tensor, length, keys, absent, same_as, no_hooks, set_items,
-  expression, state, empty,
-};
+// What is asked of the value of one node. `add_row` in compile.cpp says which of these a row of CHECKS becomes.
+enum class Test : uint8_t { type, same_object, equal, tensor, length, keys, absent, set_items, empty };
 
 // The attributes that captures rely on most, read without the descriptor protocol where they can be.
 enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function };
@@ -41,9 +30,9 @@ constexpr uint32_t none = UINT32_MAX;
 constexpr uint32_t call_scope = 0;    // values read afresh for every call
 constexpr uint32_t static_scope = 1;  // members that hang from objects and imported modules
 
-struct Check {
+struct NodeTest {
   Test test;
-  uint32_t next = none;           // the next check of the same node
+  uint32_t next = none;           // the next test of the same node
   PyObject* expected = nullptr;   // borrowed from the guard's row; the object itself for `type`, `same_object`
   PyObject* reference = nullptr;  // weak reference to `expected`, if it is held weakly
   TensorCheck* tensor = nullptr;
@@ -53,17 +42,17 @@ struct Node {
   Access access;
   Field field = Field::other;  // `getattr`
   bool member = false;       // its value is the binding's, not read on every call
-  bool sized = false;        // has a check or child that a change of the container's version voids
+  bool sized = false;        // has a test or child that a change of the container's version voids
   bool typed = false;        // its type, or what its type decides, was relied on
   bool reads_dict = false;   // has a child `dict`
   bool reads_class = false;  // has a child `class_attribute`
   bool ordered = false;      // the order of its keys was relied on
   bool is_hook_table = false;
-  bool is_known = false;     // checked to be one object, which the guard keeps or watches
+  bool is_known = false;     // tested to be one object, which the guard keeps or watches
   bool is_tensor = false;
   uint32_t base = none;
   uint32_t other = none;     // `item_of`: the node that gives the key
-  uint32_t first_check = none, last_check = none;
+  uint32_t first_test = none, last_test = none;
   uint32_t first_child = none, last_child = none, next_sibling = none;
   uint32_t scope = call_scope, slot = 0;
   uint32_t anchor = none;    // the scope whose anchor this node is
@@ -92,7 +81,7 @@ struct Call {
   PyObject* const* locals;
 };
 
-class Frame;
+class Evaluation;
 
 class GuardProgram {
  public:
@@ -112,29 +101,29 @@ class GuardProgram {
 
  private:
   friend class Compiler;
-  friend class Frame;
+  friend class Evaluation;
 
   struct Step {
     uint32_t node;   // to read, or `none`
     uint32_t scope;  // to bind once the node is read, or `none`
   };
 
-  Verdict run_steps(Frame& frame);
-  Verdict bind(Frame& frame, uint32_t scope, PyObject* root);
-  Verdict build(Frame& frame, const Anchor& anchor, Binding& binding);
+  Verdict run_steps(Evaluation& evaluation);
+  Verdict bind(Evaluation& evaluation, uint32_t scope, PyObject* root);
+  Verdict build(Evaluation& evaluation, const Anchor& anchor, Binding& binding);
   void stamp(Binding& binding, uint32_t index, PyObject* value);
-  void stamp_known(Frame& frame, Binding& binding, uint32_t index);
+  void stamp_known(Evaluation& evaluation, Binding& binding, uint32_t index);
   void stamp_content(Binding& binding, uint32_t index, PyObject* value);
-  bool verify(Frame& frame, Binding& binding);
-  bool repair(Frame& frame, Binding& binding, uint32_t owner);
-  bool still_so(Frame& frame, const Node& node, PyObject* value);
-  bool replace_leaf(Frame& frame, Binding& binding, uint32_t index, PyObject* value);
-  Verdict checks_hold(const Node& node, PyObject* value, bool tensors) const;
-  Verdict cross_checks_hold(Frame& frame);
+  bool verify(Evaluation& evaluation, Binding& binding);
+  bool repair(Evaluation& evaluation, Binding& binding, uint32_t owner);
+  bool still_so(Evaluation& evaluation, const Node& node, PyObject* value);
+  bool replace_leaf(Evaluation& evaluation, Binding& binding, uint32_t index, PyObject* value);
+  Verdict tests_hold(const Node& node, PyObject* value, bool tensors) const;
+  Verdict comparisons_hold(Evaluation& evaluation);
 
-  Object rows_, inputs_;  // keep alive everything the nodes and checks borrow
+  Object rows_, inputs_;  // keep alive everything the nodes and tests borrow
   std::vector<Node> nodes_;
-  std::vector<Check> checks_;
+  std::vector<NodeTest> tests_;
   std::vector<Step> steps_;
   std::vector<Anchor> anchors_;  // by scope; the first is unused
   std::vector<Place> input_places_;

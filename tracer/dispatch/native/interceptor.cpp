@@ -5,10 +5,14 @@
 // down every call. Others may replace it too (torch does): we pass on to whom we found, and never to ourselves.
 #include "interceptor.h"
 
+#include "boundary.h"
+
 #include <structmember.h>
 
 #include <algorithm>
 #include <vector>
+
+#include "small_array.h"
 
 #define Py_BUILD_CORE
 #include <internal/pycore_frame.h>
@@ -65,16 +69,18 @@ constexpr int plain_function = CO_OPTIMIZED | CO_NEWLOCALS;
 
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing);
 
+const _PyFrameEvalFunction our_evaluation = guarded<evaluate>;
+
 void install(PyInterpreterState* interpreter) {
-  _PyFrameEvalFunction found = _PyInterpreterState_GetEvalFrameFunc(interpreter);
-  if (found == evaluate || (linked && found != _PyEval_EvalFrameDefault)) return;
-  previous = found;
+  _PyFrameEvalFunction installed = _PyInterpreterState_GetEvalFrameFunc(interpreter);
+  if (installed == our_evaluation || (linked && installed != _PyEval_EvalFrameDefault)) return;
+  previous = installed;
   linked = true;
-  _PyInterpreterState_SetEvalFrameFunc(interpreter, evaluate);
+  _PyInterpreterState_SetEvalFrameFunc(interpreter, our_evaluation);
 }
 
 void uninstall(PyInterpreterState* interpreter) {
-  if (_PyInterpreterState_GetEvalFrameFunc(interpreter) != evaluate) return;  // another one is above us and knows us
+  if (_PyInterpreterState_GetEvalFrameFunc(interpreter) != our_evaluation) return;  // another one is above us and knows us
   _PyInterpreterState_SetEvalFrameFunc(interpreter, previous);
   linked = false;
 }
@@ -118,9 +124,9 @@ PyObject* run_as_usual(PyThreadState* thread, _PyInterpreterFrame* frame, int th
 void drop_decisions(void* decisions) { delete static_cast<Decisions*>(decisions); }
 
 Decisions* decisions_of(PyObject* code) {
-  void* known = nullptr;
-  if (_PyCode_GetExtra(code, extra_index, &known) < 0) return nullptr;
-  auto* decisions = static_cast<Decisions*>(known);
+  void* extra = nullptr;
+  if (_PyCode_GetExtra(code, extra_index, &extra) < 0) return nullptr;
+  auto* decisions = static_cast<Decisions*>(extra);
   if (decisions && decisions->generation == generation) return decisions;
   bool never = decisions && decisions->never;
   auto* fresh = new Decisions{generation, never, {}};
@@ -167,16 +173,12 @@ PyObject* answer(PyObject* cache, _PyInterpreterFrame* frame) {
   PyCodeObject* code = frame->f_code;
   size_t count = code->co_argcount + code->co_kwonlyargcount + ((code->co_flags & CO_VARARGS) != 0) +
                  ((code->co_flags & CO_VARKEYWORDS) != 0);
-  constexpr size_t inline_count = 16;
-  PyObject* small[inline_count + 2];
-  PyObject** values = count <= inline_count ? small : new PyObject*[count + 2];
+  SmallArray<PyObject*, 18> values(count + 2);
   values[0] = cache;
   values[1] = reinterpret_cast<PyObject*>(frame->f_func);
-  std::copy(frame->localsplus, frame->localsplus + count, values + 2);
+  std::copy(frame->localsplus, frame->localsplus + count, values.data() + 2);
   Active none(nullptr);
-  PyObject* result = PyObject_VectorcallMethod(call_bound, values, count + 2, nullptr);
-  if (values != small) delete[] values;
-  return result;
+  return PyObject_VectorcallMethod(call_bound, values.data(), count + 2, nullptr);
 }
 
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
@@ -187,10 +189,10 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
     return run_as_usual(thread, frame, throwing);
   }
   if (std::exchange(current.spared, nullptr) == code) return run_as_usual(thread, frame, throwing);
-  Answer found = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
-  if (found.cache) return answer(found.cache.get(), frame);
+  Answer decided = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
+  if (decided.cache) return answer(decided.cache.get(), frame);
   if (PyErr_Occurred()) return nullptr;
-  if (found.quiet) {
+  if (decided.quiet) {
     Active none(nullptr);
     return run_as_usual(thread, frame, throwing);
   }
@@ -201,26 +203,25 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
 
 Interceptor* as_interceptor(PyObject* self) { return reinterpret_cast<Interceptor*>(self); }
 
-PyObject* require_function(Py_ssize_t given) {
-  if (given >= 1) return Py_None;
-  PyErr_SetString(PyExc_TypeError, "expected a callable and its arguments");
-  return nullptr;
+bool has_function(Py_ssize_t count) {
+  if (count < 1) PyErr_SetString(PyExc_TypeError, "expected a callable and its arguments");
+  return count >= 1;
 }
 
 PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObject* keywords) {
-  Py_ssize_t given = PyVectorcall_NARGS(count);
-  if (!require_function(given)) return nullptr;
+  Py_ssize_t passed = PyVectorcall_NARGS(count);
+  if (!has_function(passed)) return nullptr;
   Active active(as_interceptor(self));
-  return PyObject_Vectorcall(args[0], args + 1, (given - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
+  return PyObject_Vectorcall(args[0], args + 1, (passed - 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, keywords);
 }
 
-PyObject* run_original(PyObject* self, PyObject* const* args, Py_ssize_t given, PyObject* keywords) {
-  if (!require_function(given)) return nullptr;
-  return call_original(self, args[0], args + 1, given - 1, keywords);
+PyObject* run_original(PyObject* self, PyObject* const* args, Py_ssize_t passed, PyObject* keywords) {
+  if (!has_function(passed)) return nullptr;
+  return call_original(self, args[0], args + 1, passed - 1, keywords);
 }
 
 PyObject* exchange_interceptor(PyObject*, PyObject* object) {
-  if (object != Py_None && !Py_IS_TYPE(object, interceptor_type)) {
+  if (object != Py_None && !is_interceptor(object)) {
     return PyErr_Format(PyExc_TypeError, "expected an Interceptor or None, not %R", object);
   }
   Interceptor* before = exchange(object == Py_None ? nullptr : as_interceptor(Py_NewRef(object)));
@@ -251,7 +252,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   if (!PyCallable_Check(handler)) return PyErr_Format(PyExc_TypeError, "not callable: %R", handler);
   auto* interceptor = as_interceptor(type->tp_alloc(type, 0));
   if (!interceptor) return nullptr;
-  interceptor->vectorcall = vectorcall;
+  interceptor->vectorcall = guarded<vectorcall>;
   interceptor->handler = Py_NewRef(handler);
   interceptor->id = next_id++;
   return reinterpret_cast<PyObject*>(interceptor);
@@ -277,7 +278,7 @@ void deallocate(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"run_original", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(run_original)),
+    {"run_original", method<run_original>(),
      METH_FASTCALL | METH_KEYWORDS,
      "run_original(function, *args, **kwargs): call it with every frame intercepted but its own"},
     {nullptr, nullptr, 0, nullptr},
@@ -299,10 +300,10 @@ const char documentation[] =
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
-    {Py_tp_new, reinterpret_cast<void*>(create)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(clear)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_new, slot<create>()},
+    {Py_tp_traverse, slot<traverse>()},
+    {Py_tp_clear, slot<clear>()},
+    {Py_tp_dealloc, slot<deallocate>()},
     {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
@@ -313,14 +314,16 @@ PyType_Spec specification = {"tracer._native.Interceptor", sizeof(Interceptor), 
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, slots};
 
 PyMethodDef functions[] = {
-    {"exchange_interceptor", exchange_interceptor, METH_O,
+    {"exchange_interceptor", method<exchange_interceptor>(), METH_O,
      "exchange_interceptor(new) -> old: the one active in this thread, or None"},
-    {"never_intercept", never_intercept, METH_O, "never_intercept(code): its frames always run as usual"},
-    {"forget_decisions", forget_decisions, METH_NOARGS, "forget_decisions(): ask the handlers anew"},
+    {"never_intercept", method<never_intercept>(), METH_O, "never_intercept(code): its frames always run as usual"},
+    {"forget_decisions", method<forget_decisions>(), METH_NOARGS, "forget_decisions(): ask the handlers anew"},
     {nullptr, nullptr, 0, nullptr},
 };
 
 }  // namespace
+
+bool is_interceptor(PyObject* object) { return Py_IS_TYPE(object, interceptor_type); }
 
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
                         PyObject* keywords) {
@@ -340,7 +343,7 @@ bool add_interceptor_type(PyObject* module) {
   if (!interceptor_type || PyModule_AddType(module, interceptor_type) < 0) return false;
   call_bound = PyUnicode_InternFromString("call_bound");
   if (!call_bound) return false;
-  if (extra_index < 0) extra_index = _PyEval_RequestCodeExtraIndex(drop_decisions);
+  if (extra_index < 0) extra_index = _PyEval_RequestCodeExtraIndex(guarded<drop_decisions>);
   if (extra_index < 0) {
     PyErr_SetString(PyExc_RuntimeError, "no slot for extra data in code objects is left");
     return false;

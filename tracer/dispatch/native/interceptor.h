@@ -8,6 +8,9 @@ namespace bytegraph {
 // Adds the type `Interceptor` and the functions `exchange_interceptor`, `never_intercept`, `forget_decisions`.
 bool add_interceptor_type(PyObject* module);
 
+// Whether `object` is an Interceptor; only these may be passed to `call_original`.
+bool is_interceptor(PyObject* object);
+
 // `function(*args, **keywords)` with `interceptor` (null or None: none) active for every frame but the function's own.
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
                         PyObject* keywords);

@@ -1,21 +1,45 @@
 // The extension module `tracer._native`. Import torch first: its libraries are needed to load this one.
+#include "boundary.h"
 #include "captured_function.h"
+#include "guard_numbers.h"
 #include "interceptor.h"
 #include "step.h"
-#include "interceptor.h"
 
+namespace bytegraph {
 namespace {
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT, "tracer._native", "Guards and dispatch, natively.", -1,
                           nullptr, nullptr, nullptr, nullptr, nullptr};
 
-}  // namespace
+// A dict of the numbers of one Python table, as they were when the extension was built.
+template <size_t count>
+Object numbers(const NamedNumber (&rows)[count]) {
+  Object by_name(PyDict_New());
+  for (const NamedNumber& row : rows) {
+    Object number(by_name ? PyLong_FromLong(row.number) : nullptr);
+    if (!number || PyDict_SetItemString(by_name.get(), row.name, number.get()) < 0) return Object();
+  }
+  return by_name;
+}
 
-PyMODINIT_FUNC PyInit__native() {
-  using namespace bytegraph;
+bool add_numbers(PyObject* module) {
+  Object accesses = numbers(access_numbers), checks = numbers(check_numbers), operations = numbers(operation_numbers);
+  if (!accesses || !checks || !operations) return false;
+  Object tables(Py_BuildValue("{sOsOsO}", "ACCESSORS", accesses.get(), "CHECKS", checks.get(), "OPERATIONS",
+                              operations.get()));
+  return tables && PyModule_AddObjectRef(module, "NUMBERS", tables.get()) == 0;
+}
+
+PyObject* create_module() {
   if (!check_tensor_layout()) return nullptr;
   Object module(PyModule_Create(&definition));
-  bool made = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
-              add_captured_function_type(module.get()) && add_interceptor_type(module.get()) && add_step_type(module.get());
-  return made ? module.release() : nullptr;
+  bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
+                  add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
+                  add_step_type(module.get()) && add_numbers(module.get());
+  return complete ? module.release() : nullptr;
 }
+
+}  // namespace
+}  // namespace bytegraph
+
+PyMODINIT_FUNC PyInit__native() { return bytegraph::guarded<bytegraph::create_module>(); }

@@ -1,6 +1,6 @@
 // What each kind of step gives: ACCESSORS of tracer/guards/source.py, natively.
 // No step trusts its base to be of the kind it expects.
-#include "frame.h"
+#include "evaluation.h"
 
 #include <structmember.h>
 
@@ -32,7 +32,7 @@ PyObject* sequence_item(PyObject* base, Py_ssize_t index) {
 }
 
 PyObject* nth_key(PyObject* base, Py_ssize_t index) {
-  if (!PyDict_Check(base)) return nullptr;
+  if (!PyDict_Check(base) || index < 0) return nullptr;
   if (PyODict_Check(base)) {
     Object keys = ordered_keys(base);
     return keys && index < PyList_GET_SIZE(keys.get()) ? PyList_GET_ITEM(keys.get(), index) : nullptr;
@@ -64,9 +64,9 @@ PyObject* known_field(PyObject* base, Field field) {
 // If the attribute is kept in the instance itself (as by `__slots__`), `node` learns where.
 void learn_slot(const Node& node, PyTypeObject* type) {
   if (type->tp_getattro != PyObject_GenericGetAttr || !PyUnicode_Check(node.key)) return;
-  PyObject* found = _PyType_Lookup(type, node.key);
-  if (!found || !Py_IS_TYPE(found, &PyMemberDescr_Type) || !(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return;
-  const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(found)->d_member;
+  PyObject* descriptor = _PyType_Lookup(type, node.key);
+  if (!descriptor || !Py_IS_TYPE(descriptor, &PyMemberDescr_Type) || !(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return;
+  const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member;
   if (member->type != T_OBJECT_EX) return;
   node.slot_version = type->tp_version_tag;
   node.slot_offset = member->offset;
@@ -107,7 +107,7 @@ Object ordered_keys(PyObject* dictionary) {
   return keys ? Object(PySequence_List(keys.get())) : Object();
 }
 
-PyObject* Frame::read(const Node& node) {
+PyObject* Evaluation::read(const Node& node) {
   PyObject* base = node.base == none ? nullptr : value(node.base);
   switch (node.access) {
     case Access::argument: return call.locals[node.index];
@@ -133,15 +133,15 @@ PyObject* Frame::read(const Node& node) {
       return PyType_Check(base) ? _PyType_Lookup(reinterpret_cast<PyTypeObject*>(base), node.key) : nullptr;
     case Access::getattr: {
       bool borrowed;
-      PyObject* found = attribute(node, base, &borrowed);
-      return borrowed ? found : keep(found);
+      PyObject* result = attribute(node, base, &borrowed);
+      return borrowed ? result : keep(result);
     }
     case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;
     case Access::index: return sequence_item(base, node.index);
     case Access::key: return nth_key(base, node.index);
     case Access::deque_item:
       if (!deque_type() || !PyObject_TypeCheck(base, deque_type())) return nullptr;
-      return keep(deque_type()->tp_as_sequence->sq_item(base, node.index));
+      return keep(deque_type()->tp_as_sequence->sq_item(base, node.index < 0 ? node.index + stored_length(base) : node.index));
     case Access::length: {
       Py_ssize_t length = stored_length(base);
       return length < 0 ? nullptr : keep(PyLong_FromSsize_t(length));

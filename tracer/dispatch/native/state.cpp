@@ -30,9 +30,9 @@ struct Settings {
   std::optional<int64_t> threads;
 };
 
-class Check final : public StateCheck {
+class SettingsCheck final : public StateCheck {
  public:
-  explicit Check(const Settings& expected) : expected_(expected) {}
+  explicit SettingsCheck(const Settings& expected) : expected_(expected) {}
 
   bool holds() const override {
     const auto& autograd = c10::AutogradState::get_tls_state();
@@ -111,7 +111,7 @@ std::unique_ptr<StateCheck> StateCheck::make(PyObject* state) {
   expected.included = read.word("included");
   expected.excluded = read.word("excluded");
   expected.threads = read.optional_number("threads");
-  return PyErr_Occurred() ? nullptr : std::make_unique<Check>(expected);
+  return PyErr_Occurred() ? nullptr : std::make_unique<SettingsCheck>(expected);
 }
 
 }  // namespace bytegraph

@@ -1,5 +1,7 @@
 #include "step.h"
 
+#include "boundary.h"
+
 namespace bytegraph {
 
 PyTypeObject* step_type = nullptr;
@@ -40,7 +42,7 @@ PyObject* go_on(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyMethodDef functions[] = {
-    {"go_on", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(go_on)), METH_FASTCALL,
+    {"go_on", method<go_on>(), METH_FASTCALL,
      "go_on(callable, *args) -> Step: what a program returns to have the call made when its own frames are gone"},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -49,8 +51,8 @@ const char documentation[] = "A call that is still to be made; the dispatcher ma
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
-    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+    {Py_tp_traverse, slot<traverse>()},
+    {Py_tp_dealloc, slot<deallocate>()},
     {0, nullptr},
 };
 

@@ -3,9 +3,11 @@
 #include "tensors.h"
 
 #include <c10/core/TensorImpl.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/Device.h>
 #include <torch/csrc/Dtype.h>
 
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
@@ -18,14 +20,24 @@ struct TensorObject {
   c10::TensorImpl* impl;
 };
 
-c10::TensorImpl* impl_of(PyObject* tensor) { return reinterpret_cast<TensorObject*>(tensor)->impl; }
+// Copied as bytes, as torch wrote it through another type (see binding.h on strict aliasing).
+template <typename Pointer>
+Pointer load_pointer(const void* address) {
+  Pointer pointer;
+  std::memcpy(&pointer, address, sizeof pointer);
+  return pointer;
+}
+
+c10::TensorImpl* impl_of(PyObject* tensor) {
+  return load_pointer<c10::TensorImpl*>(reinterpret_cast<const char*>(tensor) + offsetof(TensorObject, impl));
+}
 
 PyTypeObject* tensor_base() {
   static PyTypeObject* base = [] {
     Object module(PyImport_ImportModule("torch._C"));
-    PyObject* found = module ? PyObject_GetAttrString(module.get(), "TensorBase") : nullptr;
+    PyObject* type = module ? PyObject_GetAttrString(module.get(), "TensorBase") : nullptr;
     PyErr_Clear();
-    return reinterpret_cast<PyTypeObject*>(found);
+    return reinterpret_cast<PyTypeObject*>(type);
   }();
   return base;
 }
@@ -39,7 +51,8 @@ struct Layout : c10::TensorImpl {
   }
   // The private `autograd_meta_`, which lies just before `extra_meta_`; see check_tensor_layout.
   static c10::AutogradMetaInterface* autograd_meta(const c10::TensorImpl* impl) {
-    return reinterpret_cast<c10::AutogradMetaInterface* const*>(&(impl->*(&Layout::extra_meta_)))[-1];
+    auto* extra = reinterpret_cast<const char*>(&(impl->*(&Layout::extra_meta_)));
+    return load_pointer<c10::AutogradMetaInterface*>(extra - sizeof(c10::AutogradMetaInterface*));
   }
   static bool is_one_run(const c10::TensorImpl* impl) {
     auto end = reinterpret_cast<const char*>(&(impl->*(&Layout::key_set_))) + sizeof(c10::DispatchKeySet);
@@ -75,9 +88,9 @@ bool requires_grad(const c10::TensorImpl* impl) {
   return meta && meta->requires_grad();
 }
 
-class Check final : public TensorCheck {
+class MetadataCheck final : public TensorCheck {
  public:
-  explicit Check(Expected expected) : expected_(std::move(expected)) {}
+  explicit MetadataCheck(Expected expected) : expected_(std::move(expected)) {}
 
   Verdict operator()(PyObject* value) override {
     if (Py_TYPE(value) != expected_.type) return Verdict::fails;
@@ -98,12 +111,12 @@ class Check final : public TensorCheck {
 
   bool same_bytes(const c10::TensorImpl* impl) const {
     if (!has_exemplar_) return false;
-    const char* found = Layout::start(impl);
+    const char* bytes = Layout::start(impl);
     uint64_t different = 0;
 #pragma GCC unroll 16
     for (size_t i = 0; i < words; ++i) {
       uint64_t word;
-      std::memcpy(&word, found + i * sizeof word, sizeof word);
+      std::memcpy(&word, bytes + i * sizeof word, sizeof word);
       different |= word ^ exemplar_[i];
     }
     return different == 0;
@@ -112,7 +125,7 @@ class Check final : public TensorCheck {
   bool matches_slowly(c10::TensorImpl* impl) {
     try {
       if (!fields_match(impl)) return false;
-    } catch (const std::exception&) {  // what has no sizes is not what was captured
+    } catch (const c10::Error&) {  // what has no sizes is not what was captured
       return false;
     }
     if (!expected_.any_skipped && expected_.dims.size() <= most_inline_dims && Layout::is_one_run(impl)) {
@@ -141,9 +154,9 @@ class Check final : public TensorCheck {
   }
 
   Verdict leaf_matches(PyObject* value) const {
-    Object found(PyObject_GetAttrString(value, "is_leaf"));
-    if (!found) return unreadable();
-    return (found.get() == Py_True) == expected_.is_leaf ? Verdict::holds : Verdict::fails;
+    Object leaf(PyObject_GetAttrString(value, "is_leaf"));
+    if (!leaf) return unreadable();
+    return (leaf.get() == Py_True) == expected_.is_leaf ? Verdict::holds : Verdict::fails;
   }
 
   Expected expected_;
@@ -164,8 +177,8 @@ bool read_numbers(PyObject* values, size_t count, Set set) {
   if (!sequence || static_cast<size_t>(PySequence_Fast_GET_SIZE(sequence.get())) != count) return false;
   for (size_t i = 0; i < count; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(sequence.get(), i);
-    bool known = PyLong_CheckExact(item);
-    set(i, known ? PyLong_AsLongLong(item) : 0, !known);
+    bool is_int = PyLong_CheckExact(item);
+    set(i, is_int ? PyLong_AsLongLong(item) : 0, !is_int);
   }
   return !PyErr_Occurred();
 }
@@ -202,6 +215,7 @@ bool read_meta(PyObject* meta, Expected* expected) {
 bool read_asked(PyObject* asked, Expected* expected) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(asked); ++i) {
     PyObject* name = PyTuple_GET_ITEM(asked, i);
+    if (!PyUnicode_Check(name)) return false;
     if (PyUnicode_CompareWithASCIIString(name, "storage_offset") == 0) {
       expected->offset_asked = expected->any_skipped = true;
     } else if (PyUnicode_CompareWithASCIIString(name, "is_leaf") == 0) {
@@ -235,7 +249,7 @@ bool read_facts(PyObject* facts, Expected* expected) {
 
 std::unique_ptr<TensorCheck> TensorCheck::make(PyObject* facts) {
   Expected expected{};
-  if (read_facts(facts, &expected)) return std::make_unique<Check>(std::move(expected));
+  if (read_facts(facts, &expected)) return std::make_unique<MetadataCheck>(std::move(expected));
   if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "not a TensorFacts: %R", facts);
   return nullptr;
 }
@@ -249,7 +263,7 @@ bool tensors_hold(const TensorRecord* records, size_t count) {
       for (size_t line = 0; line < sizeof(c10::TensorImpl); line += 64) __builtin_prefetch(impl + line);
     }
     if (i + next < count) __builtin_prefetch(Layout::autograd_meta(impl_of(records[i + next].tensor)));
-    if (!static_cast<Check*>(records[i].check)->fast(records[i].tensor)) {
+    if (!static_cast<MetadataCheck*>(records[i].check)->fast(records[i].tensor)) {
       PyErr_Clear();
       return false;
     }
@@ -271,7 +285,7 @@ bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t*
     if (dim < 0 || dim >= static_cast<Py_ssize_t>(numbers.size())) return false;
     *result = numbers[dim];
     return true;
-  } catch (const std::exception&) {
+  } catch (const c10::Error&) {
     return false;
   }
 }
@@ -283,8 +297,8 @@ bool check_tensor_layout() {
   Object address(same ? PyObject_GetAttrString(tensor.get(), "_cdata") : nullptr);
   if (!address) return false;
   auto* impl = impl_of(tensor.get());
-  bool known = PyLong_AsVoidPtr(address.get()) == impl;
-  if (known && impl->autograd_meta() && impl->autograd_meta() == Layout::autograd_meta(impl)) return true;
+  bool is_impl = PyLong_AsVoidPtr(address.get()) == impl;
+  if (is_impl && impl->autograd_meta() && impl->autograd_meta() == Layout::autograd_meta(impl)) return true;
   PyErr_SetString(PyExc_ImportError, "this torch lays out tensor objects in a way bytegraph does not know");
   return false;
 }

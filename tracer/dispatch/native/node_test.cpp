@@ -1,6 +1,6 @@
-// What each check asks of one value: CHECKS of tracer/guards/checks.py, natively.
+// What each test asks of one value: the rows of CHECKS in tracer/guards/checks.py that concern one, natively.
 #include "constants.h"
-#include "frame.h"
+#include "evaluation.h"
 
 namespace bytegraph {
 namespace {
@@ -32,34 +32,34 @@ Verdict is_absent(PyObject* value, PyObject* name) {
   return verdict(!_PyType_Lookup(reinterpret_cast<PyTypeObject*>(value), name));
 }
 
-bool is_alive(const Check& check) {
-  return !check.reference || PyWeakref_GET_OBJECT(check.reference) == check.expected;
+bool is_alive(const NodeTest& test) {
+  return !test.reference || PyWeakref_GET_OBJECT(test.reference) == test.expected;
 }
 
-Verdict holds(const Check& check, PyObject* value) {
-  switch (check.test) {
+Verdict holds(const NodeTest& test, PyObject* value) {
+  switch (test.test) {
     case Test::type:
-      return verdict(reinterpret_cast<PyObject*>(Py_TYPE(value)) == check.expected && is_alive(check));
-    case Test::same_object: return verdict(value == check.expected && is_alive(check));
-    case Test::equal: return equal_constants(value, check.expected);
-    case Test::tensor: return (*check.tensor)(value);
-    case Test::length: return verdict(stored_length(value) == PyLong_AsSsize_t(check.expected));
-    case Test::keys: return has_keys(value, check.expected);
-    case Test::absent: return is_absent(value, check.expected);
+      return verdict(reinterpret_cast<PyObject*>(Py_TYPE(value)) == test.expected && is_alive(test));
+    case Test::same_object: return verdict(value == test.expected && is_alive(test));
+    case Test::equal: return equal_constants(value, test.expected);
+    case Test::tensor: return (*test.tensor)(value);
+    case Test::length: return verdict(stored_length(value) == PyLong_AsSsize_t(test.expected));
+    case Test::keys: return has_keys(value, test.expected);
+    case Test::absent: return is_absent(value, test.expected);
     case Test::set_items:
-      return PyAnySet_Check(value) ? equal_members(value, check.expected) : Verdict::fails;
+      return PyAnySet_Check(value) ? equal_members(value, test.expected) : Verdict::fails;
     case Test::empty: return verdict(PyDict_Check(value) && PyDict_GET_SIZE(value) == 0);
-    default: return Verdict::holds;  // asked of more than one value: see cross_checks_hold
   }
+  return Verdict::error;  // not reached: every test has its case
 }
 
 }  // namespace
 
-Verdict GuardProgram::checks_hold(const Node& node, PyObject* value, bool tensors) const {
-  for (uint32_t index = node.first_check; index != none; index = checks_[index].next) {
-    const Check& check = checks_[index];
-    if (check.test == Test::tensor && !tensors) continue;
-    Verdict found = holds(check, value);
+Verdict GuardProgram::tests_hold(const Node& node, PyObject* value, bool tensors) const {
+  for (uint32_t index = node.first_test; index != none; index = tests_[index].next) {
+    const NodeTest& test = tests_[index];
+    if (test.test == Test::tensor && !tensors) continue;
+    Verdict found = holds(test, value);
     if (found != Verdict::holds) return found;
   }
   return Verdict::holds;

@@ -1,25 +1,24 @@
-// One run of a guard program: where every node's value is while it lasts.
+// One evaluation of a guard program on a call: where every node's value is while it lasts.
 #pragma once
 
 #include "guard_program.h"
+#include "small_array.h"
 
 namespace bytegraph {
 
-class Frame {
+class Evaluation {
  public:
-  Frame(const GuardProgram& program, const Call& call, std::vector<Object>& owned, bool nested)
-      : nodes(program.nodes_.data()), call(call), owned(owned), nested(nested) {
-    values_ = program.call_values_ <= inline_values ? small_values_ : new PyObject*[program.call_values_];
-    size_t scopes = program.anchors_.size();
-    scopes_ = scopes <= inline_scopes ? small_scopes_ : new PyObject**[scopes];
-    scopes_[call_scope] = values_;
+  Evaluation(const GuardProgram& program, const Call& call, std::vector<Object>& owned, bool nested)
+      : nodes(program.nodes_.data()),
+        call(call),
+        owned(owned),
+        nested(nested),
+        values_(program.call_values_),
+        scopes_(program.anchors_.size()) {
+    scopes_[call_scope] = values_.data();
   }
-  ~Frame() {
-    if (values_ != small_values_) delete[] values_;
-    if (scopes_ != small_scopes_) delete[] scopes_;
-  }
-  Frame(const Frame&) = delete;
-  Frame& operator=(const Frame&) = delete;
+  Evaluation(const Evaluation&) = delete;
+  Evaluation& operator=(const Evaluation&) = delete;
 
   PyObject*& value(uint32_t index) { return value(nodes[index]); }
   PyObject*& value(const Node& node) { return scopes_[node.scope][node.slot]; }
@@ -42,12 +41,8 @@ class Frame {
   std::vector<std::unique_ptr<Binding>> temporaries;
 
  private:
-  static constexpr size_t inline_values = 64, inline_scopes = 16;
-
-  PyObject** values_;
-  PyObject*** scopes_;
-  PyObject* small_values_[inline_values];
-  PyObject** small_scopes_[inline_scopes];
+  SmallArray<PyObject*, 64> values_;
+  SmallArray<PyObject**, 16> scopes_;
 };
 
 // How many items `value` stores, whatever a subclass says; -1 if it is no container.
