@@ -26,7 +26,7 @@ from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
 from tracer.report import EntryView, Explanation, dump_entries, listen
-from tracer.values.wrap import WRAPPERS
+from tracer.values.kinds import WRAPPERS
 
 if TYPE_CHECKING:
     from passes.rewrite.pipeline import Pass

@@ -43,7 +43,7 @@ from tracer.reasons import (
     TracerBug,
 )
 from tracer.values.base import MISSING, Lazy
-from tracer.values.functions import CellValue
+from tracer.values.cells import CellValue
 from tracer.values.item import Item
 from tracer.values.raising import Raised
 from tracer.values.rebuilding import Unrebuildable

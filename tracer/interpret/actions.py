@@ -20,27 +20,38 @@ from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, SKIPPED_FUNCTION, UNSUPPORTED_CALL
-from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, PYTHON_TYPES, Lazy, Value, realise, type_of
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
-from tracer.values.concrete import NotConcrete, concrete
-from tracer.values.containers import (
-    VIEW_TYPES,
-    DictValue,
-    DictView,
-    ListValue,
-    SequenceValue,
-    SetValue,
-    TupleValue,
+from tracer.values.base import (
+    LITERALS,
+    MISSING,
+    NUMPY_SCALARS,
+    PYTHON_TYPES,
+    Lazy,
+    Value,
     known_lazies,
+    realise,
+    type_of,
 )
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.concrete import concrete
+from tracer.values.dict_views import VIEW_TYPES, DictView
+from tracer.values.dicts import DictValue
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
-from tracer.values.functions import BoundMethod, NestedFunction
+from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.iterators import TABLE_ITERATORS, IteratorValue
-from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue
+from tracer.values.iterators import IteratorValue
+from tracer.values.kinds import NotConcrete
+from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
+from tracer.values.objects import ObjectValue
+from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import throw
+from tracer.values.sequences import SequenceValue
+from tracer.values.sets import SetValue
+from tracer.values.table_iterators import TABLE_ITERATORS
+from tracer.values.tuples import TupleValue
 
 Args = Sequence[Item]
 Kwargs = Mapping[str, Item]

@@ -10,10 +10,11 @@ from tracer.code.decode import Code
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import MISSING
-from tracer.values.containers import DictValue, make_tuple
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import throw
+from tracer.values.tuples import make_tuple
 
 
 def bind_arguments(

@@ -18,15 +18,20 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
 from tracer.values.base import type_of
 from tracer.values.class_attributes import HEAP_TYPE, class_attribute
-from tracer.values.concrete import NotConcrete, concrete
-from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue, make_tuple
-from tracer.values.exception_fields import NATIVE_FIELDS, fields_of
+from tracer.values.concrete import concrete
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
+from tracer.values.exceptions import NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue, ObjectValue
+from tracer.values.kinds import NotConcrete
+from tracer.values.lists import ListValue
+from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import bind
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import throw
+from tracer.values.sets import SetValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 ABSTRACT = 1 << 20
 """Py_TPFLAGS_IS_ABSTRACT: classes with abstract methods."""

@@ -23,9 +23,11 @@ from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.values.base import MISSING, NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
-from tracer.values.functions import BoundMethod, FunctionValue, NestedFunction
+from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.item import Item
-from tracer.values.objects import ObjectValue, PartialValue
+from tracer.values.methods import BoundMethod
+from tracer.values.objects import ObjectValue
+from tracer.values.partials import PartialValue
 
 Action = Callable[..., Item]
 """Makes a call: `action(trace, function, args, kwargs)`."""

@@ -12,7 +12,7 @@ from tracer.guards.source import Source
 from tracer.interpret.location import is_user_file
 from tracer.interpret.trace import Running, Trace
 from tracer.values.base import Lazy
-from tracer.values.functions import CellValue
+from tracer.values.cells import CellValue
 from tracer.values.item import Item
 
 

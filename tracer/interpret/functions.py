@@ -14,7 +14,8 @@ from tracer.interpret.loop import run
 from tracer.interpret.trace import Trace
 from tracer.reasons import COROUTINE, RECURSION
 from tracer.values.base import LITERALS
-from tracer.values.functions import CellValue, FunctionValue, NestedFunction
+from tracer.values.cells import CellValue
+from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.item import Item
 
 CO_GENERATOR, CO_SUSPENDS = 0x20, 0x20 | 0x80 | 0x200

@@ -9,9 +9,10 @@ from tracer.interpret.frame import Frame
 from tracer.interpret.loop import run, unwind
 from tracer.interpret.trace import Trace
 from tracer.values.base import UNREAD, realise, type_of
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
-from tracer.values.iterators import END, IteratorValue
-from tracer.values.objects import ExceptionValue
+from tracer.values.iterators import END, ITERATOR, IteratorValue
+from tracer.values.kinds import register
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import Raised, make_exception, new_exception, throw, throw_from
 
@@ -131,6 +132,9 @@ class GeneratorValue(IteratorValue):
         self.ended = True
         self.returned = item
         return END
+
+
+register(ITERATOR, GeneratorValue)
 
 
 def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -> Item:

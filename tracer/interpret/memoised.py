@@ -14,8 +14,9 @@ from typing import Any
 from tracer.guards.source import Source
 from tracer.interpret.trace import Trace
 from tracer.values.base import LITERALS, MISSING
-from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.concrete import concrete
 from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
 from tracer.values.objects import ObjectValue
 
 

@@ -10,8 +10,9 @@ from tracer.interpret.call import call
 from tracer.interpret.interpreter import MACHINE
 from tracer.interpret.trace import Trace
 from tracer.reasons import ESCAPING_OBJECT
-from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.concrete import concrete
 from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
 from tracer.values.raising import Raised
 
 

@@ -14,14 +14,11 @@ import torch
 from passes.meta import TensorMeta
 from passes.operators.outcome import (
     DataDependent,
-    DictArg,
-    ListArg,
     New,
     NoFakeKernel,
     OpError,
     Outcome,
     Same,
-    SliceArg,
     Unsupported,
 )
 from passes.operators.verify import Prediction
@@ -36,22 +33,19 @@ from tracer.reasons import (
     NO_FAKE_KERNEL,
     OPERATOR_ERROR,
     UNSUPPORTED_CALL,
-    UNSUPPORTED_OPERATION,
 )
-from tracer.values.base import LITERALS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
-from tracer.values.iterators import IteratorValue
-from tracer.values.protocols.iteration import unpack
+from tracer.values.kinds import kind_of
+from tracer.values.lists import ListValue
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue, make_tuple
 
-SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
 )
 NO_KEYWORDS: Mapping[str, Item] = {}
-CONTAINERS: dict[type, Any] = {list: ListArg, tuple: tuple}
 
 
 def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
@@ -67,42 +61,31 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
     return node
 
 
-def lower(trace: Trace, item: Item, tensors: list[TensorValue]) -> tuple[Any, Any]:
-    """An argument as the graph holds it, and as the evaluator is asked about it."""
-    kind = type(item)
-    if kind is TensorValue:
-        node = node_of(trace, item)
-        tensors.append(item)
-        return node, item.meta
-    if kind in LITERALS:
-        if kind in SYMBOLIC:
-            return size_node(trace, item), item
-        if kind is torch.Size:
-            return lower_sequence(trace, tuple(item), tuple, tensors)
-        return item, item
-    if kind is Lazy:
-        return lower(trace, item.realise(trace), tensors)
-    if kind is tuple:
-        return lower_sequence(trace, item, tuple, tensors)
-    if isinstance(item, (ListValue, TupleValue)):
-        return lower_sequence(trace, item.all(trace), CONTAINERS.get(item.cls, tuple), tensors)
-    if kind is slice:
-        parts = [lower(trace, part, tensors) for part in (item.start, item.stop, item.step)]
-        return slice(*(part[0] for part in parts)), SliceArg(*(part[1] for part in parts))
-    if isinstance(item, DictValue):
-        pairs = {key: lower(trace, part, tensors) for key, part in item.all(trace).items()}
-        return {key: pair[0] for key, pair in pairs.items()}, DictArg((key, pair[1]) for key, pair in pairs.items())
-    if isinstance(item, IteratorValue | SetValue):
-        return lower_sequence(trace, unpack(trace, item), tuple, tensors)
-    if not isinstance(item, Value):
-        return item, item
-    trace.stop(UNSUPPORTED_OPERATION, f"an operator is given a {item.cls.__name__}")
+class Lowering:
+    """The arguments of one call on their way into the graph; `tensors` are those among them, in order.
 
+    Implements `tracer.values.graph_arguments.GraphArguments`.
+    """
 
-def lower_sequence(trace: Trace, items: Sequence[Item], kind: Any, tensors: list[TensorValue]) -> tuple[Any, Any]:
-    pairs = [lower(trace, part, tensors) for part in items]
-    nodes = [pair[0] for pair in pairs]
-    return (nodes if kind is ListArg else tuple(nodes)), kind([pair[1] for pair in pairs])
+    __slots__ = ("context", "tensors")
+
+    def __init__(self, trace: Trace) -> None:
+        self.context = trace
+        self.tensors: list[TensorValue] = []
+
+    def lower(self, item: Item) -> GraphArgument:
+        """An item as the graph holds it, and as the evaluator is asked about it."""
+        return kind_of(item).graph_argument(self, item)
+
+    def tensor(self, value: TensorValue) -> GraphArgument:
+        """A tensor, by its node and its meta."""
+        node = node_of(self.context, value)
+        self.tensors.append(value)
+        return node, value.meta
+
+    def size(self, symbol: Any) -> Any:
+        """The node for a symbolic size."""
+        return size_node(self.context, symbol)
 
 
 def tensor_op(
@@ -112,17 +95,18 @@ def tensor_op(
 
     What the operator gives is `remembered` for the next call, unless that hangs on more than the arguments.
     """
-    tensors: list[TensorValue] = []
+    arguments = Lowering(trace)
+    tensors = arguments.tensors
     nodes: list[Any] = []
     keys: list[Any] = []
     for arg in args:
-        node, key = lower(trace, arg, tensors)
+        node, key = arguments.lower(arg)
         nodes.append(node)
         keys.append(key)
     node_kwargs: dict[str, Any] = {}
     key_kwargs: tuple[tuple[str, Any], ...] = ()
     if kwargs:
-        lowered = [(name, lower(trace, arg, tensors)) for name, arg in kwargs.items()]
+        lowered = [(name, arguments.lower(arg)) for name, arg in kwargs.items()]
         node_kwargs = {name: pair[0] for name, pair in lowered}
         key_kwargs = tuple((name, pair[1]) for name, pair in lowered)
     if type(target) in METHOD_DESCRIPTORS:

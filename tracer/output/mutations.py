@@ -14,11 +14,13 @@ from tracer.guards.source import Source
 from tracer.output.emitter import ProgramEmitter
 from tracer.output.rebuild import setting
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
-from tracer.values.containers import DictValue, ListValue, SetValue
-from tracer.values.functions import CellValue
+from tracer.values.cells import CellValue
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
 from tracer.values.rebuilding import Fragment, fragment, listed, literal
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:

@@ -15,25 +15,29 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tracer.interpret.generators import GeneratorValue
+from tracer.values.attribute_dicts import AttributeDict
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
-from tracer.values.containers import DictValue, DictView, ListValue, SetValue, TupleValue
-from tracer.values.exceptions import TracebackValue
-from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.cells import CellValue
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
+from tracer.values.exceptions import ExceptionValue
+from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
-from tracer.values.iterators import (
-    EnumerateIterator,
-    FilterIterator,
-    ItemsIterator,
-    IteratorValue,
-    MapIterator,
-    ReversedIterator,
-    SequenceIterator,
-    TableIterator,
-    ZipIterator,
-)
-from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
-from tracer.values.protocols.attributes import AttributeDict
+from tracer.values.items_iterators import ItemsIterator
+from tracer.values.iterators import IteratorValue
+from tracer.values.kinds import kind_of
+from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
+from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
+from tracer.values.objects import ObjectValue
+from tracer.values.partials import PartialValue
 from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, listed, literal, tuple_of
+from tracer.values.sequence_iterators import ReversedIterator, SequenceIterator
+from tracer.values.sets import SetValue
+from tracer.values.super_objects import SuperValue
+from tracer.values.table_iterators import TableIterator
+from tracer.values.tracebacks import TracebackValue
+from tracer.values.tuples import TupleValue
 
 
 def _items(emitter: Emitter, items: Iterable[Item]) -> Fragment:
@@ -73,20 +77,7 @@ def parts_of(value: Value) -> list[Value]:
     """The values that building `value` needs, of those that must be built themselves."""
     if value.source is not None:
         return []
-    parts: list[Item] = []
-    if isinstance(value, (ListValue, TupleValue, SetValue)):
-        parts += value.items
-    elif isinstance(value, DictValue):
-        parts += [*value.items, *value.items.values()]
-    elif isinstance(value, FunctionValue):
-        parts += [*value.defaults, *value.keyword_defaults.values(), *(cell.content for cell in value.closure)]
-    elif isinstance(value, BoundMethod):
-        parts += [value.function, value.instance]
-    elif isinstance(value, PartialValue):
-        parts += [value.function, *value.arguments, *value.keywords.values()]
-    if isinstance(value, ObjectValue):
-        parts += [*value.attributes.values(), *(value.fields or {}).values()]
-    parts = [part.known if type(part) is Lazy else part for part in parts]
+    parts = [part.known if type(part) is Lazy else part for part in kind_of(value).parts(value)]
     parts += [inner for part in parts if type(part) is tuple for inner in part]
     return [part for part in parts if isinstance(part, Value)]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.machinery
 import inspect
 import types
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -148,3 +149,8 @@ def type_of(context: Context, item: Item) -> type:
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
         context.guard(item.source, "type", item.cls)
     return item.cls
+
+
+def known_lazies(context: Context, items: Iterable[Item]) -> list[Item]:
+    """Items with every lazy constant realised (and guarded)."""
+    return [item.realise(context) if type(item) is Lazy else item for item in items]

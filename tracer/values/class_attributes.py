@@ -64,7 +64,7 @@ def class_name(item: Item) -> str:
     return (item.cls if isinstance(item, Value) else type(item)).__name__
 
 
-def kind_of(stored: Any) -> type:
+def class_of(stored: Any) -> type:
     """The class of a class attribute: a raw descriptor, or one made in the trace."""
     return stored.cls if isinstance(stored, Value) else type(stored)
 

@@ -1,82 +1,90 @@
-"""What exceptions keep in C: arguments, cause and context, traceback, and the fields of single classes.
+"""Exceptions, and the fields that those of single builtin classes keep in C.
 
 Nothing here knows how an exception is raised or caught.
 """
 
 from __future__ import annotations
 
-import types
+from types import CodeType
 from typing import Any
 
-from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
-from tracer.values.base import MISSING, UNREAD, Value
-from tracer.values.containers import make_tuple
+from tracer.guards.source import Source
+from tracer.values.base import MISSING
 from tracer.values.context import Context
-from tracer.values.exception_fields import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue
-from tracer.values.protocols.iteration import unpack
+from tracer.values.kinds import Kind, Wraps, no_graph_argument, register, remember
+from tracer.values.objects import ObjectValue, object_constant, object_parts
 
 
-class TracebackValue(Value):
-    """The traceback of an exception that the traced program raised: known to be there, and no more."""
+class ExceptionValue(ObjectValue):
+    """An exception born in the trace, or one that arrived from outside.
 
-    __slots__ = ("exception",)
+    `traceback` lists where it was raised and what it has passed through since, outermost first: (code, line).
+    """
 
-    def __init__(self, exception: ExceptionValue) -> None:
-        super().__init__(types.TracebackType)
-        self.exception = exception
+    __slots__ = ("arguments", "cause", "handling", "suppress", "traceback")
 
-
-def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
-    """A C-level attribute of an exception."""
-    known = value.field(name)
-    if known is not UNREAD:
-        return known
-    if value.object is not MISSING:
-        return _read_outside(context, value, name)
-    if name == "args":
-        return value.arguments
-    if name in DIRECT:
-        return getattr(value, DIRECT[name])
-    if name == "__traceback__":
-        return TracebackValue(value) if value.traceback else None
-    if any(name in fields_of(value.cls, rows) for rows in (DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS)):
-        return None
-    context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+    def __init__(self, cls: type, arguments: Item = (), source: Source | None = None, obj: object = MISSING) -> None:
+        super().__init__(cls, source, obj)
+        self.arguments: Item = arguments
+        self.cause: Item = None
+        self.handling: Item = None
+        self.suppress = False
+        self.traceback: tuple[tuple[CodeType, int], ...] = ()
 
 
-def _read_outside(context: Context, value: ExceptionValue, name: str) -> Item:
-    assert value.source is not None
-    if name == "__traceback__":
-        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
-    real: Any = value.object
-    item = context.wrap(getattr(real, name), value.source.child("getattr", name))
-    value.keep_field(name, item)
-    return item
+def arguments_of(value: ExceptionValue) -> list[Item]:
+    """What an exception was made with, one by one."""
+    return list(value.arguments if isinstance(value.arguments, tuple) else value.arguments.items)
 
 
-def write_field(context: Context, value: ExceptionValue, name: str, item: Item) -> None:
-    """Set a C-level attribute of an exception."""
-    if value.object is not MISSING or item is MISSING:
-        context.stop(UNSUPPORTED_MUTATION, f"{value.cls.__name__}.{name} is set")
-    if name == "args":
-        value.arguments = make_tuple(unpack(context, item))
-    elif name in DIRECT:
-        setattr(value, DIRECT[name], item)
-        value.suppress = value.suppress or name == "__cause__"
-    elif name == "__traceback__":
-        _set_traceback(context, value, item)
-    else:
-        value.write_field(context, name, item)
+KEYWORD_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (AttributeError, ("name", "obj")),
+    (NameError, ("name",)),
+    (ImportError, ("name", "path")),
+)
+"""Fields that a constructor takes by keyword, None by default."""
+
+DERIVED_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (StopIteration, ("value",)),
+    (SystemExit, ("code",)),
+    (ImportError, ("msg",)),
+)
+"""Fields that `__init__` derives from the positional arguments; before it ran, CPython has a null pointer there."""
+
+NATIVE_FIELDS: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
+    (OSError, ("errno", "strerror", "filename", "filename2")),
+    (UnicodeDecodeError, ("encoding", "object", "start", "end", "reason")),
+    (UnicodeEncodeError, ("encoding", "object", "start", "end", "reason")),
+    (UnicodeTranslateError, ("object", "start", "end", "reason")),
+    (SyntaxError, ("msg", "filename", "lineno", "offset", "text", "end_lineno", "end_offset", "print_file_and_line")),
+)
+"""Fields that a constructor works out from its arguments; its exceptions are made by CPython."""
 
 
-def _set_traceback(context: Context, value: ExceptionValue, item: Item) -> None:
-    if item is None:
-        value.traceback = ()
-    elif not isinstance(item, TracebackValue) or item.exception is not value:
-        context.stop(UNSUPPORTED_MUTATION, f"{value.cls.__name__}.__traceback__ is set")
+def fields_of(
+    cls: type[BaseException], rows: tuple[tuple[type[BaseException], tuple[str, ...]], ...]
+) -> tuple[str, ...]:
+    """The names that a table of fields gives for an exception class."""
+    return next((names for base, names in rows if issubclass(cls, base)), ())
 
 
-DIRECT = {"__cause__": "cause", "__context__": "handling", "__suppress_context__": "suppress"}
-"""Attributes that the value keeps itself."""
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    context.guard(source, "type", type(obj))
+    arguments = context.wrap(obj.args, source.child("getattr", "args"))
+    return remember(context, ExceptionValue(type(obj), arguments, source, obj))
+
+
+def _parts(value: ExceptionValue) -> list[Item]:
+    return [*arguments_of(value), value.cause, value.handling, *object_parts(value)]
+
+
+register(
+    Kind(
+        wraps=Wraps(subclasses={BaseException: _wrap}),
+        parts=_parts,
+        constant=object_constant,
+        graph_argument=no_graph_argument,
+    ),
+    ExceptionValue,
+)

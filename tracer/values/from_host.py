@@ -8,11 +8,15 @@ from typing import Any
 
 from tracer.guards.source import constant, kept
 from tracer.values.base import HOST_OBJECTS, LITERALS, NUMPY_SCALARS
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
 from tracer.values.context import Context
-from tracer.values.functions import BoundMethod
+from tracer.values.dicts import DictValue
+from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
-from tracer.values.wrap import IDENTITY_TYPES, wrap
+from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
+from tracer.values.sets import SetValue
+from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.wrap import wrap
 
 
 def from_host(context: Context, obj: Any) -> Item:

@@ -1,48 +1,19 @@
-"""Callables and cells born during the trace, and bound methods."""
+"""Python functions: those that the traced program makes, and those from outside that are not known by identity.
+
+Most functions from outside are raw objects, known by identity.
+"""
 
 from __future__ import annotations
 
 import types
 
 from tracer.guards.source import Source
-from tracer.reasons import UNSUPPORTED_OPERATION
-from tracer.values.base import MISSING, Value
+from tracer.values.cells import CellValue
 from tracer.values.context import Context
+from tracer.values.identities import identity
 from tracer.values.item import Item
-from tracer.values.objects import ObjectValue
-
-
-class CellValue(Value):
-    """A closure cell: the real one when it came from outside, else one of ours."""
-
-    __slots__ = ("content", "object", "written")
-
-    def __init__(self, content: Item = MISSING, source: Source | None = None, obj: object = MISSING) -> None:
-        super().__init__(types.CellType, source)
-        self.content = content
-        self.object = obj
-        self.written = obj is MISSING
-
-    @property
-    def born(self) -> bool:
-        return self.object is MISSING
-
-    def read(self, context: Context) -> Item:
-        """What the cell holds, MISSING when it is empty."""
-        if self.content is MISSING and not self.written:
-            assert self.source is not None
-            try:
-                content = self.object.cell_contents  # type: ignore[attr-defined]
-            except ValueError:
-                context.stop(UNSUPPORTED_OPERATION, f"{self.source.text} is not assigned yet")
-            self.content = context.wrap(content, self.source.child("contents", None))
-        return self.content
-
-    def write(self, context: Context, item: Item) -> None:
-        self.content = item
-        self.written = True
-        if self.object is not MISSING:
-            context.effects.record(self)
+from tracer.values.kinds import BORN, Kind, Wraps, no_constant, no_graph_argument, register, remember
+from tracer.values.objects import ObjectValue, object_constant, object_parts
 
 
 class FunctionValue(ObjectValue):
@@ -87,19 +58,39 @@ class NestedFunction(ObjectValue):
         return function
 
 
-class BoundMethod(Value):
-    """`function` bound to `instance`; `function` may be a C method descriptor."""
+def _wrap(context: Context, obj: types.FunctionType, source: Source) -> Item:
+    if "<locals>" not in obj.__qualname__ or not _comes_with_the_call(source):
+        return identity(context, obj, source)
+    context.guard(source, "type", types.FunctionType)
+    context.guard(source.child("getattr", "__code__"), "same object", obj.__code__)
+    return remember(context, NestedFunction(types.FunctionType, source, obj))
 
-    __slots__ = ("function", "instance")
 
-    def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
-        self.cls = types.MethodType
-        self.source = source
-        self.function = function
-        self.instance = instance
+def _comes_with_the_call(source: Source) -> bool:
+    """Whether a path leads through an argument or a closure: not through globals or an object known by identity."""
+    step = source
+    while step.base is not None:
+        if step.accessor == "cell" and step.base.accessor == "function":
+            return True
+        step = step.base
+    return step.accessor == "argument"
 
-    def __hash__(self) -> int:
-        return hash((id(self.function), id(self.instance)))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BoundMethod) and self.function is other.function and self.instance is other.instance
+def _parts(value: FunctionValue) -> list[Item]:
+    contents = [cell.content for cell in value.closure]
+    return [*value.defaults, *value.keyword_defaults.values(), *contents, *object_parts(value)]
+
+
+register(
+    Kind(wraps=BORN, parts=_parts, constant=no_constant, graph_argument=no_graph_argument),
+    FunctionValue,
+)
+register(
+    Kind(
+        wraps=Wraps(exactly={types.FunctionType: _wrap}),
+        parts=object_parts,
+        constant=object_constant,
+        graph_argument=no_graph_argument,
+    ),
+    NestedFunction,
+)

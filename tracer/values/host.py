@@ -7,9 +7,8 @@ from typing import Any
 
 from tracer.reasons import GraphBreak
 from tracer.values.context import Context
-from tracer.values.exception_fields import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.exceptions import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.from_host import from_host
-from tracer.values.objects import ExceptionValue
 from tracer.values.raising import Raised, chain
 
 

@@ -15,17 +15,19 @@ from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, PYTHON_TYPES, Lazy, Value
 from tracer.values.class_attributes import class_attribute
 from tracer.values.concrete import concrete
-from tracer.values.containers import SetValue, TupleValue, make_tuple
 from tracer.values.context import Context
-from tracer.values.functions import BoundMethod, NestedFunction
+from tracer.values.functions import NestedFunction
 from tracer.values.host import host
+from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
+from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.truth import tell_apart
 from tracer.values.raising import throw
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
-from tracer.values.wrap import IDENTITY_TYPES, is_constant_tuple
+from tracer.values.tuples import TupleValue, is_constant_tuple, make_tuple
 
 BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""

@@ -1,21 +1,21 @@
 """Instances: objects with a class and attributes, from outside or born in the trace.
 
 Attributes written during the trace live in `attributes` and are replayed when it ends; the real
-object is only ever read. How an attribute is *found* is in attributes.py.
+object is only ever read. How an attribute is looked up is in protocols/attributes.py.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.context import Context
 from tracer.values.item import Item
-
-if TYPE_CHECKING:
-    from types import CodeType
+from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 
 
 class ObjectValue(Value):
@@ -87,56 +87,55 @@ class ObjectValue(Value):
         self.written[name] = again or self.written.get(name, False)
         context.effects.record(self, name)
 
-
-class ExceptionValue(ObjectValue):
-    """An exception born in the trace, or one that arrived from outside.
-
-    `traceback` lists where it was raised and what it has passed through since, outermost first: (code, line).
-    """
-
-    __slots__ = ("arguments", "cause", "handling", "suppress", "traceback")
-
-    def __init__(self, cls: type, arguments: Item = (), source: Source | None = None, obj: object = MISSING) -> None:
-        super().__init__(cls, source, obj)
-        self.arguments: Item = arguments
-        self.cause: Item = None
-        self.handling: Item = None
-        self.suppress = False
-        self.traceback: tuple[tuple[CodeType, int], ...] = ()
-
-
-class SuperValue(Value):
-    """`super(start, instance)`; `owner` is the class whose MRO is searched."""
-
-    __slots__ = ("instance", "owner", "start")
-
-    def __init__(self, start: type, instance: Item, owner: type) -> None:
-        super().__init__(super)
-        self.start = start
-        self.instance = instance
-        self.owner = owner
+    def instance_attribute(self, context: Context, name: str) -> Item:
+        """The entry of the instance dictionary, MISSING when there is none."""
+        attributes = self.attributes
+        if name in attributes:
+            return attributes[name]
+        if self.object is MISSING or not self.cls.__dictoffset__:
+            return MISSING
+        if self.dictionary is not None and self.dictionary.complete:
+            return MISSING
+        source = self.source
+        assert source is not None
+        dictionary = object.__getattribute__(self.object, "__dict__")
+        if name in dictionary:
+            item = context.wrap(dictionary[name], source.child("dict").child("item", name))
+        else:
+            context.guard(source.child("dict"), "absent", name)
+            item = MISSING
+        attributes[name] = item
+        return item
 
 
-class PartialValue(ObjectValue):
-    """`functools.partial(function, *arguments, **keywords)`."""
-
-    __slots__ = ("arguments", "function", "keywords")
-
-    def __init__(
-        self,
-        cls: type,
-        function: Item,
-        arguments: list[Item],
-        keywords: dict[str, Item],
-        source: Source | None = None,
-        obj: object = MISSING,
-    ) -> None:
-        super().__init__(cls, source, obj)
-        self.function = function
-        self.arguments = arguments
-        self.keywords = keywords
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    context.guard(source, "type", type(obj))
+    return remember(context, ObjectValue(type(obj), source, obj))
 
 
-def arguments_of(value: ExceptionValue) -> list[Item]:
-    """What an exception was made with, one by one."""
-    return list(value.arguments if isinstance(value.arguments, tuple) else value.arguments.items)
+def object_parts(value: ObjectValue) -> list[Item]:
+    """What an instance has in its dictionary and in its slots."""
+    return [*value.attributes.values(), *(value.fields or {}).values()]
+
+
+def object_constant(context: Context, value: ObjectValue, instances: bool) -> Any:
+    """The real object, if `instances` may stand for themselves and this one was not written to."""
+    if instances and value.object is not MISSING and not value.written:
+        return value.object
+    raise NotConcrete
+
+
+def has_state_of_its_own(value: ObjectValue) -> bool:
+    """Whether a value born in the trace has attributes beside what its kind holds."""
+    return value.object is MISSING and bool(value.attributes or value.fields)
+
+
+register(
+    Kind(
+        wraps=Wraps(subclasses=dict.fromkeys((torch.nn.Module, object), _wrap)),
+        parts=object_parts,
+        constant=object_constant,
+        graph_argument=no_graph_argument,
+    ),
+    ObjectValue,
+)

@@ -10,11 +10,10 @@ from typing import NoReturn
 
 from tracer.reasons import EXCEPTION_STATE
 from tracer.values.base import MISSING, Lazy
-from tracer.values.containers import make_tuple
 from tracer.values.context import Context
-from tracer.values.exception_fields import DERIVED_FIELDS, fields_of
+from tracer.values.exceptions import DERIVED_FIELDS, ExceptionValue, fields_of
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue
+from tracer.values.tuples import make_tuple
 
 
 class Raised(Exception):

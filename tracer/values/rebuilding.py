@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
-    from tracer.values.item import Item
+from tracer.guards.source import Source
+from tracer.values.item import Item
 
 
 class Unrebuildable(Exception):

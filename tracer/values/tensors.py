@@ -11,17 +11,19 @@ from typing import Any
 
 import torch
 
-from passes.meta import TensorMeta
+from passes.meta import TensorMeta, meta_of
 from tracer.guards.checks import tensor_facts
 from tracer.guards.source import Source
-from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_STORAGE
+from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_LAYOUT, TENSOR_STORAGE, TENSOR_SUBCLASS
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, SLOT_DESCRIPTORS
-from tracer.values.containers import TupleValue
 from tracer.values.context import Context
-from tracer.values.functions import BoundMethod
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
-from tracer.values.objects import ObjectValue
+from tracer.values.kinds import Kind, Wraps, no_constant, register, remember
+from tracer.values.methods import BoundMethod
+from tracer.values.objects import ObjectValue, object_parts
+from tracer.values.tuples import TupleValue
 
 FACTS: dict[str, Callable[[TensorMeta], Any]] = {
     "shape": lambda meta: torch.Size(meta.shape),  # pyright: ignore[reportArgumentType]
@@ -162,3 +164,33 @@ class TensorValue(ObjectValue):
         item = context.wrap(real.grad, self.source.child("getattr", "grad"))
         self.attributes["grad"] = item
         return item
+
+
+def _wrap(context: Context, obj: torch.Tensor, source: Source) -> Item:
+    if obj.layout is not torch.strided or obj.is_quantized:
+        context.stop(TENSOR_LAYOUT, f"{source.text} has layout {obj.layout}")
+    return remember(context, TensorValue(type(obj), None, meta_of(obj), source, obj))
+
+
+def _wrap_subclass(context: Context, obj: torch.Tensor, source: Source) -> Item:
+    if not obj.is_cpu and not obj.is_meta and type(obj) is torch.Tensor:
+        return _wrap(context, obj, source)
+    context.stop(TENSOR_SUBCLASS, f"{source.text} is a {type(obj).__name__}")
+
+
+def _graph_argument(arguments: GraphArguments, value: TensorValue) -> GraphArgument:
+    return arguments.tensor(value)
+
+
+register(
+    Kind(
+        wraps=Wraps(
+            exactly=dict.fromkeys((torch.Tensor, torch.nn.Parameter), _wrap),
+            subclasses={torch.Tensor: _wrap_subclass},
+        ),
+        parts=object_parts,
+        constant=no_constant,
+        graph_argument=_graph_argument,
+    ),
+    TensorValue,
+)

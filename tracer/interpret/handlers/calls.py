@@ -14,7 +14,7 @@ from tracer.interpret.registry import handles
 from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_OPCODE
 from tracer.values.base import NULL
 from tracer.values.class_attributes import class_name
-from tracer.values.containers import DictValue
+from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
 from tracer.values.protocols.attributes import get_attribute

@@ -10,16 +10,19 @@ from tracer.interpret.call import call
 from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, Lazy, type_of
+from tracer.values.base import MISSING, Lazy, known_lazies, type_of
 from tracer.values.class_attributes import class_name
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, known_lazies, make_tuple
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
+from tracer.values.lists import ListValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
 from tracer.values.protocols.iteration import iterate, unpack
 from tracer.values.protocols.length import length
 from tracer.values.raising import Raised, throw
+from tracer.values.sets import SetValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 
 @handles("BUILD_TUPLE")

@@ -8,8 +8,8 @@ from tracer.interpret.frame import ExcInfoEntry, Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
 from tracer.reasons import EXCEPTION_STATE
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue
 from tracer.values.protocols.attributes import get_attribute, special_method
 from tracer.values.raising import Raised, chain, make_exception, throw
 

@@ -6,9 +6,8 @@ from tracer.code.decode import Op
 from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, NULL
-from tracer.values.containers import known_lazies
-from tracer.values.functions import BoundMethod
+from tracer.values.base import MISSING, NULL, known_lazies
+from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attributes import get_attribute, set_attribute
 from tracer.values.protocols.items import contains, get_item, set_item
 from tracer.values.protocols.operators import binary, compare, unary

@@ -7,7 +7,7 @@ from tracer.interpret.frame import Frame
 from tracer.interpret.global_names import load_global, store_global
 from tracer.interpret.registry import handles
 from tracer.values.base import MISSING, NULL
-from tracer.values.functions import CellValue
+from tracer.values.cells import CellValue
 from tracer.values.raising import throw
 
 

@@ -20,10 +20,14 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import LITERALS, MISSING, Value, realise
 from tracer.values.class_attributes import class_attribute
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, dict_parts
 from tracer.values.item import Item
+from tracer.values.kinds import BORN, Kind, register
+from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.sets import SetValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 Copies = dict[int, tuple[Item, Item]]
 """By the id of a value: the value, kept alive, and its copy."""
@@ -40,6 +44,9 @@ class Memo(DictValue):
     def __init__(self, copies: Copies) -> None:
         super().__init__(dict)
         self.copies = copies
+
+
+register(Kind(BORN, dict_parts, dict_constant, dict_graph_argument), Memo)
 
 
 @lookaside(copy.deepcopy)

@@ -19,7 +19,7 @@ from tracer.values.base import realise
 from tracer.values.class_attributes import class_name
 from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
-from tracer.values.objects import PartialValue
+from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
 
 

@@ -16,11 +16,12 @@ from tracer.reasons import (
     UNSUPPORTED_CALL,
 )
 from tracer.values.base import realise
-from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.concrete import concrete
 from tracer.values.from_host import from_host
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
 
 refuse_modules(FRAME_INSPECTION, "inspect")
 interpret(

@@ -15,9 +15,9 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import (
     UNSUPPORTED_CALL,
 )
-from tracer.values.containers import DictValue
-from tracer.values.functions import BoundMethod
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
 
 immutable(types.GenericAlias, types.CodeType)

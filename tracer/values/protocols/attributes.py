@@ -20,27 +20,34 @@ import torch
 from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
+from tracer.values.attribute_dicts import AttributeDict
 from tracer.values.base import HOST_OBJECTS, MISSING, UNREAD, Lazy, Value
+from tracer.values.cells import CellValue
 from tracer.values.class_attributes import (
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
+    class_of,
     is_builtin,
     is_builtin_class,
-    kind_of,
     own_class_attribute,
 )
-from tracer.values.containers import DictValue, TupleValue, make_tuple
 from tracer.values.context import Context
-from tracer.values.exceptions import read_field, write_field
+from tracer.values.dicts import DictValue
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
-from tracer.values.functions import BoundMethod, CellValue, FunctionValue
+from tracer.values.functions import FunctionValue
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue, ObjectValue, PartialValue, SuperValue
+from tracer.values.methods import BoundMethod
+from tracer.values.objects import ObjectValue
+from tracer.values.partials import PartialValue
+from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
 from tracer.values.raising import Raised, throw
+from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 """How pybind11 keeps a C++ method in its class."""
@@ -106,7 +113,7 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         return MISSING
     if hook is MODULE_GETATTR:
         for table in MODULE_TABLES:
-            entries = instance_attribute(context, value, table)
+            entries = value.instance_attribute(context, table)
             if isinstance(entries, DictValue):
                 found = entries.lookup(context, name)
                 if found is not MISSING:
@@ -120,20 +127,20 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     cls = value.cls
     found = class_attribute(context, cls, name)
     if found is MISSING:
-        return instance_attribute(context, value, name)
+        return value.instance_attribute(context, name)
     if isinstance(value, TensorValue):
         own = value.attributes.get(name, MISSING)
         return own if own is not MISSING else value.get(context, name, found)
     kind = type(found)
     if kind is not types.FunctionType and _is_data_descriptor(context, found):
         return bind(context, found, value, cls, name)
-    own = instance_attribute(context, value, name)
+    own = value.instance_attribute(context, name)
     return own if own is not MISSING else bind(context, found, value, cls, name)
 
 
 def _is_data_descriptor(context: Context, found: Item) -> bool:
     """Whether `found` has a say before the instance's dictionary when it is read."""
-    kind = kind_of(found)
+    kind = class_of(found)
     if kind is property or kind in SLOT_DESCRIPTORS:
         return True
     if kind in METHOD_DESCRIPTORS:
@@ -141,33 +148,12 @@ def _is_data_descriptor(context: Context, found: Item) -> bool:
     return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 
 
-def instance_attribute(context: Context, value: ObjectValue, name: str) -> Item:
-    """The entry of the instance dictionary, MISSING when there is none."""
-    attributes = value.attributes
-    if name in attributes:
-        return attributes[name]
-    if value.object is MISSING or not value.cls.__dictoffset__:
-        return MISSING
-    if value.dictionary is not None and value.dictionary.complete:
-        return MISSING
-    source = value.source
-    assert source is not None
-    dictionary = object.__getattribute__(value.object, "__dict__")
-    if name in dictionary:
-        item = context.wrap(dictionary[name], source.child("dict").child("item", name))
-    else:
-        context.guard(source.child("dict"), "absent", name)
-        item = MISSING
-    attributes[name] = item
-    return item
-
-
 def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
     """What the class attribute `found` gives when looked up on `value` (None: on the class itself).
 
     `holder` is the class in whose MRO it was found first, if that is not `cls`.
     """
-    kind = kind_of(found)
+    kind = class_of(found)
     if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
         return found if value is None else BoundMethod(found, value)
     if kind is property:
@@ -257,46 +243,6 @@ def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
     item = context.wrap(read, value.source.child("getattr", name))
     value.keep_field(name, item)
     return item
-
-
-class AttributeDict(DictValue):
-    """`instance.__dict__`: its payload is the instance's attributes themselves."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, owner: ObjectValue) -> None:
-        source = owner.source.child("dict") if owner.source is not None else None
-        real = MISSING if owner.object is MISSING else object.__getattribute__(owner.object, "__dict__")
-        super().__init__(dict, None, source, real)
-        self.owner = owner
-        if owner.object is MISSING:
-            self.items = owner.attributes
-
-    def lookup(self, context: Context, key: Item) -> Item:
-        return instance_attribute(context, self.owner, key)
-
-    def all(self, context: Context) -> dict[Item, Item]:
-        """From now on the owner's attributes hold every name in order, and none that is MISSING."""
-        if not self.complete:
-            owner = self.owner
-            own = owner.attributes
-            known = {name: item for name, item in own.items() if item is not MISSING}
-            self.items = dict(known)
-            ordered = super().all(context)
-            for name in own:
-                if name not in known or owner.written.get(name):
-                    ordered.pop(name, None)
-            ordered.update(known)
-            own.clear()
-            own.update(ordered)
-            self.items = own
-        return self.items
-
-    def change(self, context: Context) -> dict[Item, Item]:
-        items = self.all(context)
-        self.owner.rewritten = True
-        context.effects.record(self.owner)
-        return items
 
 
 def _dictionary(context: Context, value: Value) -> Item:
@@ -492,7 +438,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     found: Any = class_attribute(context, target.cls, name)
     if found is not MISSING:
-        kind = kind_of(found)
+        kind = class_of(found)
         if kind is property:
             accessor = found.fdel if item is MISSING else found.fset
             if accessor is None:
@@ -510,7 +456,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
             return
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
-    if item is MISSING and instance_attribute(context, target, name) is MISSING:
+    if item is MISSING and target.instance_attribute(context, name) is MISSING:
         throw(context, AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
     target.write(context, name, item)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from tracer.values.base import MISSING, UNREAD
-from tracer.values.containers import DictValue, make_tuple
 from tracer.values.context import Context
+from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import unpack
+from tracer.values.tuples import make_tuple
 
 
 def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:

@@ -10,17 +10,19 @@ from typing import Any
 from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import ListValue, SequenceValue, TupleValue, make_tuple
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
+from tracer.values.lists import ListValue
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
+from tracer.values.sequences import SequenceValue
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 
 def get_item(context: Context, container: Item, key: Item) -> Item:

@@ -7,13 +7,21 @@ from typing import Any
 
 from tracer.values.base import MISSING, Lazy, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import DictValue, DictView, ListValue, SequenceValue, SetValue, TupleValue
 from tracer.values.context import Context
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.iterators import END, ItemsIterator, IteratorValue, SequenceIterator, TableIterator, next_item
+from tracer.values.items_iterators import ItemsIterator
+from tracer.values.iterators import END, IteratorValue, next_item
+from tracer.values.lists import ListValue
 from tracer.values.raising import throw
+from tracer.values.sequence_iterators import SequenceIterator
+from tracer.values.sequences import SequenceValue
+from tracer.values.sets import SetValue
+from tracer.values.table_iterators import TableIterator
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue
 
 
 def iterate(context: Context, item: Item) -> Item:

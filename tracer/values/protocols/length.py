@@ -12,11 +12,14 @@ import torch
 from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING, Lazy, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import DictValue, DictView, SequenceValue, SetValue
 from tracer.values.context import Context
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.raising import throw
+from tracer.values.sequences import SequenceValue
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 
 

@@ -6,14 +6,19 @@ from types import FunctionType
 
 from tracer.reasons import DATA_DEPENDENT_JUMP
 from tracer.values.base import LITERALS, MISSING, Lazy, Value, type_of
+from tracer.values.cells import CellValue
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import DictValue, DictView, SequenceValue, SetValue
 from tracer.values.context import Context
-from tracer.values.functions import BoundMethod, CellValue, NestedFunction
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
+from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.methods import BoundMethod
 from tracer.values.protocols.length import length
 from tracer.values.raising import throw
+from tracer.values.sequences import SequenceValue
+from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 
 

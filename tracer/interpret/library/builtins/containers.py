@@ -11,10 +11,13 @@ from tracer.interpret.policy import (
 )
 from tracer.interpret.trace import Trace
 from tracer.values.base import Value, realise
-from tracer.values.containers import DictValue, ListValue, SetValue, TupleValue, make_tuple
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.lists import ListValue
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.length import length
+from tracer.values.sets import SetValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 immutable(tuple, frozenset, range, slice)
 pure(range)

@@ -14,15 +14,17 @@ from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value, realise
 from tracer.values.class_attributes import special
-from tracer.values.containers import VIEW_TYPES, DictValue, DictView, make_tuple
+from tracer.values.dict_views import VIEW_TYPES, DictView
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
-from tracer.values.iterators import ItemsIterator
+from tracer.values.items_iterators import ItemsIterator
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
 from tracer.values.protocols.iteration import builtin_iterator, unpack
 from tracer.values.protocols.length import builtin_length
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
+from tracer.values.tuples import make_tuple
 
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 

@@ -11,11 +11,10 @@ from tracer.interpret.policy import ROWS, lookaside
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_name
-from tracer.values.containers import ListValue
-from tracer.values.exception_fields import KEYWORD_FIELDS, NATIVE_FIELDS, fields_of
+from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue
-from tracer.values.protocols.attributes import generic_set_attribute, get_attribute, instance_attribute
+from tracer.values.lists import ListValue
+from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
 from tracer.values.raising import initialise, throw
 
 
@@ -56,7 +55,7 @@ def _with_traceback(trace: Trace, item: ExceptionValue, traceback: Item) -> Item
 def _add_note(trace: Trace, item: ExceptionValue, note: Item) -> None:
     if not isinstance(note, str):
         throw(trace, TypeError, f"note must be a str, not '{class_name(note)}'")
-    notes = instance_attribute(trace, item, "__notes__")
+    notes = item.instance_attribute(trace, "__notes__")
     if notes is MISSING:
         notes = ListValue(list)
         generic_set_attribute(trace, item, "__notes__", notes)

@@ -16,23 +16,20 @@ from tracer.interpret.policy import (
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import DictValue, DictView, ListValue, TupleValue
+from tracer.values.dict_views import DictView
+from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.iterators import (
-    END,
-    EnumerateIterator,
-    FilterIterator,
-    ItemsIterator,
-    MapIterator,
-    ReversedIterator,
-    ZipIterator,
-    next_item,
-)
+from tracer.values.items_iterators import ItemsIterator
+from tracer.values.iterators import END, next_item
+from tracer.values.lists import ListValue
+from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
 from tracer.values.protocols.iteration import iterate, unpack
 from tracer.values.protocols.operators import binary
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
+from tracer.values.sequence_iterators import ReversedIterator
+from tracer.values.tuples import TupleValue
 
 
 @lookaside(iter)

@@ -19,12 +19,12 @@ from tracer.reasons import DATA_TO_PYTHON
 from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Value, realise
 from tracer.values.class_attributes import special
 from tracer.values.concrete import concrete
-from tracer.values.containers import make_tuple
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.protocols.operators import binary
 from tracer.values.protocols.truth import truth
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import make_tuple
 
 immutable(type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))
 pure(bin, hex, oct)

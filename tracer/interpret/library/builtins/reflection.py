@@ -16,17 +16,18 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise, type_of
 from tracer.values.class_attributes import class_attribute, class_name, special
-from tracer.values.containers import TupleValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import (
     END,
 )
-from tracer.values.objects import ObjectValue, SuperValue
+from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute, set_attribute
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import Raised, throw
+from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue
 
 immutable(type)
 pure(issubclass)

@@ -14,14 +14,16 @@ from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.containers import TUPLE_FIELD, ListValue, SequenceValue, TupleValue, make_tuple
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.iterators import ReversedIterator
+from tracer.values.lists import ListValue
 from tracer.values.protocols.items import sequence_item, subscript
 from tracer.values.protocols.iteration import builtin_iterator, unpack
 from tracer.values.protocols.length import builtin_length, index_of
 from tracer.values.raising import Raised, throw
+from tracer.values.sequence_iterators import ReversedIterator
+from tracer.values.sequences import SequenceValue
+from tracer.values.tuples import TUPLE_FIELD, TupleValue, make_tuple
 
 lookaside(list.__init__)(list_init)
 

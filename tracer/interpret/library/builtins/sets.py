@@ -15,12 +15,13 @@ from tracer.interpret.policy import lookaside
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import Value, realise
-from tracer.values.containers import VIEW_TYPES, SetValue
+from tracer.values.dict_views import VIEW_TYPES
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
 from tracer.values.raising import throw
+from tracer.values.sets import SetValue
 
 KEYS, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["items"]
 

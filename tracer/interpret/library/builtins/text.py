@@ -12,10 +12,11 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_OPERATION
 from tracer.values.base import PYTHON_TYPES, Value, realise
 from tracer.values.class_attributes import class_name, special
-from tracer.values.concrete import NotConcrete, concrete
+from tracer.values.concrete import concrete
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.objects import ExceptionValue
+from tracer.values.kinds import NotConcrete
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue

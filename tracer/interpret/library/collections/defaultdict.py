@@ -12,7 +12,7 @@ from tracer.interpret.library.builtins.dictionaries import (
 from tracer.interpret.library.builtins.representation import represent_defaultdict
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.containers import DictValue
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import throw

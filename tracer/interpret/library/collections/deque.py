@@ -28,9 +28,9 @@ from tracer.interpret.library.builtins.sequences import (
 from tracer.interpret.library.shared import same
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.containers import ListValue
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.lists import ListValue
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.length import index_of
 

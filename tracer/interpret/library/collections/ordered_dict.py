@@ -26,11 +26,12 @@ from tracer.interpret.library.builtins.dictionaries import (
 from tracer.interpret.library.builtins.representation import represent_ordered
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.containers import DictValue, make_tuple
+from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import builtin_iterator
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
+from tracer.values.tuples import make_tuple
 
 Ordered = OrderedDict[Any, Any]
 lookaside(OrderedDict.__init__)(dict_init)

@@ -23,13 +23,14 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import AUTOGRAD_FUNCTION
 from tracer.values.base import LITERALS, Value, realise
 from tracer.values.class_attributes import class_attribute
-from tracer.values.containers import ListValue, TupleValue, make_tuple
-from tracer.values.functions import BoundMethod
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.iteration import unpack
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue, make_tuple
 
 NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
 """What `forward` tells its context: heeded when `apply` runs."""

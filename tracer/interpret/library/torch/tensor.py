@@ -16,11 +16,12 @@ from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import realise
-from tracer.values.containers import ListValue, TupleValue
 from tracer.values.item import Item
+from tracer.values.lists import ListValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue
 
 LEGACY_TENSORS: dict[Any, torch.dtype] = {
     torch.FloatTensor: torch.float32,

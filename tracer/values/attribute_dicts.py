@@ -1,0 +1,56 @@
+"""Attribute dictionaries: what `instance.__dict__` is."""
+
+from __future__ import annotations
+
+from tracer.values.base import MISSING
+from tracer.values.context import Context
+from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, dict_parts
+from tracer.values.item import Item
+from tracer.values.kinds import BORN, Kind, register
+from tracer.values.objects import ObjectValue
+
+
+class AttributeDict(DictValue):
+    """`instance.__dict__`: its payload is the instance's attributes themselves."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: ObjectValue) -> None:
+        source = owner.source.child("dict") if owner.source is not None else None
+        real = MISSING if owner.object is MISSING else object.__getattribute__(owner.object, "__dict__")
+        super().__init__(dict, None, source, real)
+        self.owner = owner
+        if owner.object is MISSING:
+            self.items = owner.attributes
+
+    def lookup(self, context: Context, key: Item) -> Item:
+        return self.owner.instance_attribute(context, key)
+
+    def all(self, context: Context) -> dict[Item, Item]:
+        """From now on the owner's attributes hold every name in order, and none that is MISSING."""
+        if not self.complete:
+            owner = self.owner
+            own = owner.attributes
+            known = {name: item for name, item in own.items() if item is not MISSING}
+            self.items = dict(known)
+            ordered = super().all(context)
+            for name in own:
+                if name not in known or owner.written.get(name):
+                    ordered.pop(name, None)
+            ordered.update(known)
+            own.clear()
+            own.update(ordered)
+            self.items = own
+        return self.items
+
+    def change(self, context: Context) -> dict[Item, Item]:
+        items = self.all(context)
+        self.owner.rewritten = True
+        context.effects.record(self.owner)
+        return items
+
+
+register(
+    Kind(wraps=BORN, parts=dict_parts, constant=dict_constant, graph_argument=dict_graph_argument),
+    AttributeDict,
+)

@@ -1,0 +1,65 @@
+"""Closure cells."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_OPERATION
+from tracer.values.base import MISSING, Value
+from tracer.values.context import Context
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, Wraps, no_constant, no_graph_argument, register, remember
+
+
+class CellValue(Value):
+    """A closure cell: the real one when it came from outside, else one of ours."""
+
+    __slots__ = ("content", "object", "written")
+
+    def __init__(self, content: Item = MISSING, source: Source | None = None, obj: object = MISSING) -> None:
+        super().__init__(types.CellType, source)
+        self.content = content
+        self.object = obj
+        self.written = obj is MISSING
+
+    @property
+    def born(self) -> bool:
+        return self.object is MISSING
+
+    def read(self, context: Context) -> Item:
+        """What the cell holds, MISSING when it is empty."""
+        if self.content is MISSING and not self.written:
+            assert self.source is not None
+            try:
+                content = self.object.cell_contents  # type: ignore[attr-defined]
+            except ValueError:
+                context.stop(UNSUPPORTED_OPERATION, f"{self.source.text} is not assigned yet")
+            self.content = context.wrap(content, self.source.child("contents", None))
+        return self.content
+
+    def write(self, context: Context, item: Item) -> None:
+        self.content = item
+        self.written = True
+        if self.object is not MISSING:
+            context.effects.record(self)
+
+
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    return remember(context, CellValue(source=source, obj=obj))
+
+
+def _parts(value: CellValue) -> tuple[Item, ...]:
+    return (value.content,)
+
+
+register(
+    Kind(
+        wraps=Wraps(exactly={types.CellType: _wrap}),
+        parts=_parts,
+        constant=no_constant,
+        graph_argument=no_graph_argument,
+    ),
+    CellValue,
+)

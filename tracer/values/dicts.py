@@ -1,0 +1,134 @@
+"""Dicts, and instances of their subclasses, read key by key.
+
+The payload is a host dict of items, so most methods of the real type can be run on it directly.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from typing import Any
+
+from passes.operators.outcome import DictArg
+from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_MUTATION
+from tracer.values.base import MISSING, UNREAD, Lazy, Value
+from tracer.values.concrete import concrete, concrete_parts
+from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, NotConcrete, Wraps, register, remember
+from tracer.values.objects import ObjectValue, has_state_of_its_own, object_constant, object_parts
+
+
+class DictValue(ObjectValue):
+    """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would.
+
+    `before` lists the keys that the real one has, in order, once they are known.
+    """
+
+    __slots__ = ("before", "changed", "complete", "items")
+
+    def __init__(
+        self,
+        cls: type = dict,
+        items: dict[Item, Item] | None = None,
+        source: Source | None = None,
+        obj: object = MISSING,
+    ) -> None:
+        super().__init__(cls, source, obj)
+        self.items: dict[Item, Item] = items if items is not None else {}
+        self.before: list[Item] = []
+        self.changed = False
+        self.complete = obj is MISSING
+
+    def place(self, key: Item) -> Source:
+        """The path to what the real dict holds at `key`."""
+        assert self.source is not None
+        return self.source.child("item of", key.source) if isinstance(key, Value) else self.source.child("item", key)
+
+    def lookup(self, context: Context, key: Item) -> Item:
+        """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
+        item = self.items.get(key, UNREAD)
+        if item is not UNREAD:
+            return item
+        if self.complete:
+            return MISSING
+        real: Any = self.object
+        assert self.source is not None
+        if isinstance(key, Value):
+            return self.all(context).get(key, MISSING)
+        if dict.__contains__(real, key):
+            item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
+        else:
+            context.guard(self.source, "absent", key)
+            item = MISSING
+        self.items[key] = item
+        return item
+
+    def all(self, context: Context) -> dict[Item, Item]:
+        """The payload with every key present, in the dict's own order."""
+        if not self.complete:
+            real: Any = self.object
+            assert self.source is not None
+            raw_keys = tuple(dict.keys(real)) if not issubclass(self.cls, OrderedDict) else tuple(real)
+            context.guard(self.source, "keys", raw_keys)
+            items: dict[Item, Item] = {}
+            for position, key in enumerate(raw_keys):
+                item_key = context.wrap_key(key, self.source.child("key", position))
+                item = self.items.get(item_key, UNREAD)
+                if item is UNREAD:
+                    item = Lazy(dict.__getitem__(real, key), self.place(item_key))
+                items[item_key] = item
+            self.items = items
+            self.before = list(items)
+            self.complete = True
+        return self.items
+
+    def change(self, context: Context) -> dict[Item, Item]:
+        if self.object is not MISSING and dict.__contains__(self.object, "__builtins__"):  # type: ignore[arg-type]
+            context.stop(UNSUPPORTED_MUTATION, "the globals of a module are changed through their dictionary")
+        items = self.all(context)
+        self.changed = True
+        context.effects.record(self)
+        return items
+
+
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    context.guard(source, "type", type(obj))
+    return remember(context, DictValue(type(obj), source=source, obj=obj))
+
+
+def dict_parts(value: DictValue) -> list[Item]:
+    """Keys and items, then what it has as an instance."""
+    return [*value.items, *value.items.values(), *object_parts(value)]
+
+
+def dict_constant(context: Context, value: DictValue, instances: bool) -> Any:
+    """A dict of real objects."""
+    if has_state_of_its_own(value):
+        raise NotConcrete
+    if value.cls is not dict and value.cls is not OrderedDict:
+        return object_constant(context, value, instances)
+    payload = value.all(context)
+    keys = [concrete(context, key, instances) for key in payload]
+    return value.cls(zip(keys, concrete_parts(context, value, payload.values(), instances), strict=True))
+
+
+def dict_graph_argument(arguments: GraphArguments, value: DictValue) -> GraphArgument:
+    """A dict of graph arguments."""
+    pairs = {key: arguments.lower(part) for key, part in value.all(arguments.context).items()}
+    return {key: pair[0] for key, pair in pairs.items()}, DictArg((key, pair[1]) for key, pair in pairs.items())
+
+
+register(
+    Kind(
+        wraps=Wraps(
+            exactly=dict.fromkeys((dict, OrderedDict, defaultdict), _wrap),
+            subclasses={dict: _wrap},
+        ),
+        parts=dict_parts,
+        constant=dict_constant,
+        graph_argument=dict_graph_argument,
+    ),
+    DictValue,
+)

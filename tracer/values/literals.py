@@ -1,0 +1,40 @@
+"""Literals: immutable constants, compared by value and guarded by equality.
+
+Instances of subclasses of int, str and the like count as literals, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tracer.guards.source import Source
+from tracer.values.base import LITERALS, NUMPY_SCALARS, PYTHON_TYPES
+from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, Wraps, no_parts, register
+
+
+def _constant(context: Context, obj: Any, source: Source) -> Item:
+    return context.constant(obj, source)
+
+
+def itself(context: Context, item: Any, instances: bool) -> Any:
+    """A raw object as a constant."""
+    return item
+
+
+def as_it_is(arguments: GraphArguments, item: Any) -> GraphArgument:
+    """A raw object as a graph argument."""
+    return item, item
+
+
+LITERAL = Kind(
+    wraps=Wraps(subclasses=dict.fromkeys((str, int, float, bytes, *NUMPY_SCALARS), _constant)),
+    parts=no_parts,
+    constant=itself,
+    graph_argument=as_it_is,
+)
+register(LITERAL, *(LITERALS - {torch.Size, *PYTHON_TYPES}))

@@ -1,0 +1,73 @@
+"""Bound methods, of Python and of C."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from tracer.guards.source import Source
+from tracer.values.base import Value
+from tracer.values.concrete import concrete
+from tracer.values.context import Context
+from tracer.values.identities import identity
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register
+
+
+class BoundMethod(Value):
+    """`function` bound to `instance`; `function` may be a C method descriptor."""
+
+    __slots__ = ("function", "instance")
+
+    def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
+        self.cls = types.MethodType
+        self.source = source
+        self.function = function
+        self.instance = instance
+
+    def __hash__(self) -> int:
+        return hash((id(self.function), id(self.instance)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BoundMethod) and self.function is other.function and self.instance is other.instance
+
+
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    context.guard(source, "type", types.MethodType)
+    function = context.wrap(obj.__func__, source.child("getattr", "__func__"))
+    instance = context.wrap(obj.__self__, source.child("getattr", "__self__"))
+    return BoundMethod(function, instance, source)
+
+
+def _wrap_builtin(context: Context, obj: Any, source: Source) -> Item:
+    owner = obj.__self__
+    if owner is None or isinstance(owner, (types.ModuleType, type)) or not hasattr(type(owner), obj.__name__):
+        return identity(context, obj, source)
+    context.guard(source, "type", type(obj))
+    descriptor = getattr(type(owner), obj.__name__)
+    context.guard(source.child("getattr", "__name__"), "equal", obj.__name__)
+    return BoundMethod(descriptor, context.wrap(owner, source.child("getattr", "__self__")), source)
+
+
+def _parts(value: BoundMethod) -> tuple[Item, ...]:
+    return (value.function, value.instance)
+
+
+def _constant(context: Context, value: BoundMethod, instances: bool) -> Any:
+    if not instances:
+        raise NotConcrete
+    return types.MethodType(concrete(context, value.function, True), concrete(context, value.instance, True))
+
+
+register(
+    Kind(
+        wraps=Wraps(
+            exactly={types.MethodType: _wrap, types.BuiltinFunctionType: _wrap_builtin},
+            subclasses={types.BuiltinFunctionType: _wrap_builtin},
+        ),
+        parts=_parts,
+        constant=_constant,
+        graph_argument=no_graph_argument,
+    ),
+    BoundMethod,
+)

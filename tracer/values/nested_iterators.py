@@ -1,0 +1,99 @@
+"""Iterators over other iterators: what `enumerate`, `zip`, `map` and `filter` make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracer.values.context import Context
+from tracer.values.item import Item
+from tracer.values.iterators import END, ITERATOR, IteratorValue, next_item
+from tracer.values.kinds import register
+from tracer.values.protocols.truth import truth
+from tracer.values.raising import throw
+from tracer.values.tuples import make_tuple
+
+
+class EnumerateIterator(IteratorValue):
+    __slots__ = ("count", "inner")
+
+    def __init__(self, context: Context, inner: Item, count: Any) -> None:
+        super().__init__(context, enumerate)
+        self.inner = inner
+        self.count = count
+
+    def next(self, context: Context) -> Item:
+        item = next_item(context, self.inner)
+        if item is END:
+            return END
+        pair = make_tuple((self.count, item))
+        self.count += 1
+        return pair
+
+
+class ZipIterator(IteratorValue):
+    __slots__ = ("inners", "strict")
+
+    def __init__(self, context: Context, inners: list[Item], strict: bool) -> None:
+        super().__init__(context, zip)
+        self.inners = inners
+        self.strict = strict
+
+    def next(self, context: Context) -> Item:
+        row: list[Item] = []
+        for position, inner in enumerate(self.inners):
+            item = next_item(context, inner)
+            if item is END:
+                if self.strict:
+                    self._check_lengths(context, position)
+                return END
+            row.append(item)
+        return make_tuple(row) if row else END
+
+    def _check_lengths(self, context: Context, position: int) -> None:
+        """zip(strict=True): the iterator at `position` ended first; all others must end too."""
+        if position:
+            throw(context, ValueError, f"zip() argument {position + 1} is shorter than {_arguments(position)}")
+        for later in range(1, len(self.inners)):
+            if next_item(context, self.inners[later]) is not END:
+                throw(context, ValueError, f"zip() argument {later + 1} is longer than {_arguments(later)}")
+
+
+def _arguments(position: int) -> str:
+    return "argument 1" if position == 1 else f"arguments 1-{position}"
+
+
+class MapIterator(IteratorValue):
+    __slots__ = ("function", "inners")
+
+    def __init__(self, context: Context, function: Item, inners: list[Item]) -> None:
+        super().__init__(context, map)
+        self.function = function
+        self.inners = inners
+
+    def next(self, context: Context) -> Item:
+        row: list[Item] = []
+        for inner in self.inners:
+            item = next_item(context, inner)
+            if item is END:
+                return END
+            row.append(item)
+        return context.machine.call(context, self.function, row)
+
+
+class FilterIterator(IteratorValue):
+    __slots__ = ("function", "inner")
+
+    def __init__(self, context: Context, function: Item, inner: Item) -> None:
+        super().__init__(context, filter)
+        self.function = function
+        self.inner = inner
+
+    def next(self, context: Context) -> Item:
+        while (item := next_item(context, self.inner)) is not END:
+            verdict = item if self.function is None else context.machine.call(context, self.function, [item])
+            if truth(context, verdict):
+                return item
+        return END
+
+
+register(ITERATOR, EnumerateIterator, ZipIterator, MapIterator, FilterIterator)

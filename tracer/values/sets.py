@@ -1,0 +1,121 @@
+"""Sets and frozensets, and instances of their subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from sys import getsizeof
+from typing import Any
+
+from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_ITERATOR
+from tracer.values.base import LITERALS, MISSING, Value
+from tracer.values.concrete import concrete_parts
+from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
+from tracer.values.objects import ObjectValue, has_state_of_its_own, object_constant, object_parts
+
+
+class SetValue(ObjectValue):
+    """A set or frozenset; the payload is a host set, changed step by step as the program's is.
+
+    So it has the same order, unless it stands for a set from outside whose history is not known:
+    `members` is the order of that one until it is changed, `faithful` whether a copy has it too.
+    """
+
+    __slots__ = ("changed", "complete", "faithful", "items", "members")
+
+    def __init__(
+        self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
+    ) -> None:
+        super().__init__(cls, source, obj)
+        self.items: Any = items if type(items) in (set, frozenset) else set(items)
+        self.members: list[Item] | None = None
+        self.faithful = True
+        self.changed = False
+        self.complete = obj is MISSING
+
+    def all(self, context: Context) -> Any:
+        if not self.complete:
+            real: Any = self.object
+            assert self.source is not None
+            context.guard(self.source, "set items", frozenset(real))
+            kind: Any = frozenset if isinstance(real, frozenset) else set
+            self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
+            exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
+            self.items = real if exact else kind(self.members)
+            self.complete = True
+        return self.items
+
+    def in_order(self, context: Context) -> list[Item]:
+        """The elements as the program's set lists them."""
+        items = self.all(context)
+        if self.members is not None:
+            return self.members
+        if not self.faithful:
+            context.stop(UNSUPPORTED_ITERATOR, "a set from outside that has been changed")
+        return list(items)
+
+    def change(self, context: Context) -> set[Item]:
+        items = self.all(context)
+        if self.members is not None:
+            items = self.items = set(items)
+            self.faithful = list(items) == self.members and getsizeof(items) == getsizeof(self.object)
+            self.members = None
+        self.changed = True
+        context.effects.record(self)
+        return items
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items)) if issubclass(self.cls, frozenset) else id(self)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, SetValue):
+            return self is other
+        return issubclass(self.cls, frozenset) and issubclass(other.cls, frozenset) and self.items == other.items
+
+
+def _wrap_frozenset(context: Context, obj: Any, source: Source) -> Item:
+    if all(type(element) in LITERALS for element in obj):
+        return context.constant(obj, source)
+    return _wrap(context, obj, source)
+
+
+def _wrap(context: Context, obj: Any, source: Source) -> Item:
+    context.guard(source, "type", type(obj))
+    return remember(context, SetValue(type(obj), source=source, obj=obj))
+
+
+def _parts(value: SetValue) -> list[Item]:
+    return [*value.items, *object_parts(value)]
+
+
+def _constant(context: Context, value: SetValue, instances: bool) -> Any:
+    if has_state_of_its_own(value):
+        raise NotConcrete
+    if value.cls is not set and value.cls is not frozenset:
+        return object_constant(context, value, instances)
+    payload = value.all(context)
+    plain = all(not isinstance(part, Value) for part in payload)
+    return value.cls(payload if plain else concrete_parts(context, value, payload, instances))
+
+
+def _graph_argument(arguments: GraphArguments, value: SetValue) -> GraphArgument:
+    if value.cls is not set and value.cls is not frozenset:
+        no_graph_argument(arguments, value)  # its own `__iter__` may answer something else than its storage
+    return sequence_argument(arguments, value.in_order(arguments.context), tuple)
+
+
+register(
+    Kind(
+        wraps=Wraps(
+            exactly={set: _wrap, frozenset: _wrap_frozenset},
+            subclasses=dict.fromkeys((set, frozenset), _wrap),
+        ),
+        parts=_parts,
+        constant=_constant,
+        graph_argument=_graph_argument,
+    ),
+    SetValue,
+)

@@ -1,0 +1,39 @@
+"""Slices: raw objects whose bounds may be values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from passes.operators.outcome import SliceArg
+from tracer.guards.source import Source
+from tracer.values.concrete import concrete
+from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
+from tracer.values.item import Item
+from tracer.values.kinds import Kind, Wraps, register
+
+
+def _wrap(context: Context, obj: slice, source: Source) -> Item:
+    context.guard(source, "type", slice)
+    for name in ("start", "stop", "step"):
+        context.wrap(getattr(obj, name), source.child("getattr", name))
+    return obj
+
+
+def _parts(item: slice) -> tuple[Item, ...]:
+    return (item.start, item.stop, item.step)
+
+
+def _constant(context: Context, item: slice, instances: bool) -> Any:
+    return slice(*(concrete(context, part, instances) for part in _parts(item)))
+
+
+def _graph_argument(arguments: GraphArguments, item: slice) -> GraphArgument:
+    bounds = [arguments.lower(part) for part in _parts(item)]
+    return slice(*(bound[0] for bound in bounds)), SliceArg(*(bound[1] for bound in bounds))
+
+
+register(
+    Kind(wraps=Wraps(exactly={slice: _wrap}), parts=_parts, constant=_constant, graph_argument=_graph_argument),
+    slice,
+)

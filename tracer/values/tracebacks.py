@@ -1,0 +1,25 @@
+"""Tracebacks of exceptions."""
+
+from __future__ import annotations
+
+import types
+
+from tracer.values.base import Value
+from tracer.values.exceptions import ExceptionValue
+from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, register
+
+
+class TracebackValue(Value):
+    """The traceback of an exception that the traced program raised: known to be there, and no more."""
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: ExceptionValue) -> None:
+        super().__init__(types.TracebackType)
+        self.exception = exception
+
+
+register(
+    Kind(wraps=BORN, parts=no_parts, constant=no_constant, graph_argument=no_graph_argument),
+    TracebackValue,
+)
