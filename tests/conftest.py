@@ -13,9 +13,11 @@ from pathlib import Path
 os.environ["BYTEGRAPH_RAISE_BUGS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import numpy as np
 import pytest
 import torch
 
+from tests.costs import pytest_configure, pytest_runtest_makereport, pytest_runtest_protocol  # noqa: F401
 from tests.printed import normalized
 
 torch.set_num_threads(1)
@@ -25,6 +27,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots anew")
+    parser.addoption("--costs", metavar="FILE", help="write the seconds of CPU that each test cost")
 
 
 @pytest.fixture
@@ -46,8 +49,9 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[str], None]:
 @pytest.fixture(autouse=True)
 def clean_slate() -> Iterator[None]:
     """Seeds before each test; caches, counters and torch's modes as they were after it."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed records a traceback for each kind of device: 2 ms
     random.seed(0)
+    np.random.seed(0)
     yield
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
