@@ -1,16 +1,21 @@
-# `make demo` shows bytegraph at work, `make test` runs its tests. Each target creates .venv if it is missing and
-# installs what it needs; stamp files in .venv keep later runs quick.
+# `make demo` shows bytegraph at work, `make test` runs its tests; `make tiny`, `make quick` and `make affected` run some
+# of them (see CONTRIBUTING.md). Each target creates .venv if it is missing and installs what it needs; stamp files in
+# .venv keep later runs quick.
 #
 #   PYTHON=...      the interpreter that .venv is made with (3.11)
 #   TORCH_FLAGS=... flags of the pip command that installs torch, such as the index of CPU builds
 #   JOBS=...        number of processes that run the tests
+#   BASE=...        what `make affected` compares with (main)
 #   ARGS=...        further arguments for pytest, the demo or the benchmarks
 
 PYTHON ?= python3.11
 TORCH := 2.13.0
 TORCH_FLAGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+BASE ?= main
 ARGS ?=
+# Without compiled files, each run would spend ten seconds on compiling the tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
@@ -20,11 +25,22 @@ NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/nati
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo test lint bench pages rulebook format clean
+.PHONY: demo tiny quick affected test lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp
 	$(BIN)/python -m benchmarks.demo $(ARGS)
+
+TINY := tests/test_tiny.py tests/test_architecture.py tests/test_graph_show.py tests/test_code_emit.py
+
+tiny: .venv/test.stamp
+	$(BIN)/python -m pytest -n 0 $(ARGS) $(TINY)
+
+quick: .venv/test.stamp
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+affected: .venv/test.stamp
+	$(BIN)/python -m tests.affected --base $(BASE) -n $(JOBS) $(ARGS)
 
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

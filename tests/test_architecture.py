@@ -1,14 +1,11 @@
 """The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be found."""
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("tracer", "passes", "backends")
+from tests.imports import PACKAGES, ROOT, Import, imports_of, module_name, parsed, sources
 
 # Lowest first. A module belongs to the longest name that it starts with.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -52,50 +49,7 @@ EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import statement: who imports what, whether inside a function, whether for type checkers only."""
-
-    module: str
-    target: str
-    line: int
-    in_function: bool
-    for_types: bool
-
-
-def sources() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 MODULES = {module_name(path): path for path in sources()}
-
-
-def imports_of(path: Path) -> Iterator[Import]:
-    """Imports of a file; `from package import module` counts as an import of the module."""
-    module = module_name(path)
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-
-    def visit(node: ast.AST, in_function: bool, for_types: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(module, alias.name, node.lineno, in_function, for_types)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                yield Import(module, inner if inner in MODULES else base, node.lineno, in_function, for_types)
-        in_function |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for_types |= isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child, in_function, for_types)
-
-    yield from visit(ast.parse(path.read_text()), False, False)
 
 
 def layer_of(module: str) -> int:
@@ -216,7 +170,7 @@ def test_one_file_knows_the_frame_hook():
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file(path: Path):
     """A paragraph at the top, no blanket `except`, not too long."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     if tree.body:
         assert ast.get_docstring(tree), "no opening paragraph"
     assert len(path.read_text().splitlines()) <= MAX_LINES

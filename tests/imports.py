@@ -1,0 +1,71 @@
+"""The import graph of this tree, read from its sources: which module imports which, where and for whom.
+
+tests/test_architecture.py holds the layers to it, and `make affected` selects test files by it (tests/affected.py).
+"""
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("tracer", "passes", "backends")
+NATIVE = {"tracer._native": "tracer/dispatch/native", "passes.record._facts": "passes/record/native"}
+"""Modules that are built from C++, and the folders of their sources."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: who imports what, whether inside a function, whether for type checkers only."""
+
+    module: str
+    target: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+
+def sources(packages: tuple[str, ...] = PACKAGES) -> list[Path]:
+    """The Python files of these packages."""
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Imports of a file; `from package import module` counts as an import of the module."""
+    module = module_name(path)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def visit(node: ast.AST, in_function: bool, for_types: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, alias.name, node.lineno, in_function, for_types)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield Import(module, inner if _is_module(inner) else base, node.lineno, in_function, for_types)
+        in_function |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for_types |= isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.expr):  # an expression imports nothing
+                yield from visit(child, in_function, for_types)
+
+    yield from visit(parsed(path), False, False)
+
+
+@functools.cache
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return name in NATIVE or path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
