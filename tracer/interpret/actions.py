@@ -44,7 +44,6 @@ from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod
-from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import throw
@@ -275,11 +274,6 @@ def call_cached(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item
 def call_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """A node of the graph."""
     return tensor_op(trace, function, args, kwargs)
-
-
-def call_operator_object(trace: Trace, function: ObjectValue, args: Args, kwargs: Kwargs) -> Item:
-    """A node of the graph, for an operator that is an object from outside."""
-    return tensor_op(trace, function.object, args, kwargs)
 
 
 def call_marked_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:

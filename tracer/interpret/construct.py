@@ -161,6 +161,13 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
 """First base that fits: what its `__new__` leaves for `__init__` to fill."""
 
 
+def is_allocated(cls: type) -> bool:
+    """Whether instances of a class can be made in a trace: its `__new__` is Python's, object's or one of ALLOCATORS."""
+    new = inspect.getattr_static(cls, "__new__")
+    in_python = isinstance(new, staticmethod | types.FunctionType)
+    return in_python or new is object.__dict__["__new__"] or issubclass(cls, tuple(base for base, _ in ALLOCATORS))
+
+
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
     """A C-level `__init__`."""
     if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or isinstance(row_of(init), Lookaside):

@@ -22,11 +22,10 @@ from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
-from tracer.values.base import MISSING, NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
+from tracer.values.base import NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
 from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 
 Action = Callable[..., Item]
@@ -98,13 +97,6 @@ def nested_function(function: NestedFunction) -> Action | None:
 def partial_object(function: PartialValue) -> Action | None:
     """functools.partial objects: their function is called with the arguments they hold."""
     return actions.call_partial
-
-
-@takes(ObjectValue)
-def operator_object(function: ObjectValue) -> Action | None:
-    """Tensor operators that are objects (torch.ops, scripted functions): a node of the graph."""
-    is_operator = function.object is not MISSING and isinstance(function.object, OPERATOR_TYPES)
-    return actions.call_operator_object if is_operator else None
 
 
 @takes(Value)
@@ -271,7 +263,6 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     nested_function_with_row,
     nested_function,
     partial_object,
-    operator_object,
     callable_object,
     not_callable,
     lookaside,

@@ -19,7 +19,7 @@ import torch
 from tracer.guards.source import constant
 from tracer.interpret import deciders
 from tracer.interpret.actions import class_method_of, describe
-from tracer.interpret.construct import class_refusal
+from tracer.interpret.construct import class_refusal, is_allocated
 from tracer.interpret.deciders import Decider, deciders_for, decision
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.interpreter import MACHINE
@@ -30,6 +30,7 @@ from tracer.values.base import Value
 from tracer.values.item import Item
 
 ROOT: Final = Path(__file__).parent.parent.parent
+ALLOCATION: Final = "tracer/interpret/construct.py"
 LIBRARY: Final = Path(__file__).parent / "library"
 
 
@@ -82,7 +83,7 @@ def _explained(item: Item, real: Any, name: str) -> CallExplanation:
     why, where = _reason(decider, action, real)
     leads_to = LEADS_TO.get(decider)
     then = None
-    if leads_to is not None:
+    if leads_to is not None and not why:
         inner = leads_to(item)
         then = _explained(inner, inner, _name(inner))
     passed = tuple(earlier.__name__ for earlier in asked[: asked.index(decider)])
@@ -127,8 +128,18 @@ def _reason(decider: Decider, action: Any, function: Any) -> tuple[str, str]:
         return "it is written in Python, and no row or mark is about it", _lines(function)
     if decider is deciders.unknown_callable:
         return f"no row is about it; {_break(UNSUPPORTED_CALL)}", f"docs/howto/c_function.md, {_home(function)}"
-    row = None if isinstance(function, Value) else row_of(function) if callable(function) else None
-    return ("", "") if row is None or decider not in BY_ROW else (_words(row), _file_of(row.file))
+    if decider is deciders.callable_object and not _has_python_call(function):
+        return f"its __call__ is written in C, and nothing says what it does; {_break(UNSUPPORTED_CALL)}", ""
+    if decider is deciders.instantiated_class and not is_allocated(function):
+        return f"its __new__ is written in C, and nothing says what it does; {_break(UNSUPPORTED_CALL)}", ALLOCATION
+    row = row_of(function) if decider in BY_ROW else None
+    return ("", "") if row is None else (_words(row), _file_of(row.file))
+
+
+def _has_python_call(function: Any) -> bool:
+    """Whether the class of an object says in Python, or in a row, what a call of the object does."""
+    method = inspect.getattr_static(type(function), "__call__")
+    return isinstance(method, types.FunctionType) or isinstance(row_of(method), Lookaside)
 
 
 BY_ROW: Final[frozenset[Decider]] = frozenset(
@@ -177,7 +188,8 @@ def _lines(function: Any) -> str:
 
 
 def _file_of(module: str) -> str:
-    return _relative(Path(sys.modules[module].__file__ or ""))
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return module if path is None else _relative(Path(path))
 
 
 def _relative(path: Path) -> str:

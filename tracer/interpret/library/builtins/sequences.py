@@ -23,7 +23,7 @@ from tracer.values.protocols.length import builtin_length, index_of
 from tracer.values.raising import Raised, throw
 from tracer.values.sequence_iterators import ReversedIterator
 from tracer.values.sequences import SequenceValue
-from tracer.values.tuples import TUPLE_FIELD, TupleValue, make_tuple
+from tracer.values.tuples import TupleValue, make_tuple
 
 lookaside(list.__init__)(list_init)
 
@@ -35,24 +35,17 @@ def sequence_length(trace: Trace, sequence: Item) -> Item:
 
 @lookaside(list.__iter__, tuple.__iter__)
 def sequence_iterator(trace: Trace, sequence: Item) -> Item:
-    return builtin_iterator(trace, _opened(trace, sequence))
+    return builtin_iterator(trace, sequence_opened(trace, sequence))
 
 
-def _opened(trace: Trace, sequence: Item) -> SequenceValue:
+def sequence_opened(trace: Trace, sequence: Item) -> SequenceValue:
     sequence = realise(trace, sequence)
     return TupleValue(type(sequence), sequence) if isinstance(sequence, tuple) else sequence
 
 
 @lookaside(list.__getitem__, tuple.__getitem__)
 def sequence_getitem(trace: Trace, sequence: Item, key: Item) -> Item:
-    return sequence_item(trace, _opened(trace, sequence), key)
-
-
-@lookaside(TUPLE_FIELD.__get__)
-def _named_field(trace: Trace, field: Any, instance: Item, owner: Item = None) -> Item:
-    """A field of a named tuple, which is an item of it."""
-    position = field.__reduce__()[1][0]
-    return field if instance is None else sequence_item(trace, _opened(trace, instance), position)
+    return sequence_item(trace, sequence_opened(trace, sequence), key)
 
 
 @lookaside(list.append, lazy=True)
@@ -144,7 +137,7 @@ def sequence_delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
 
 @lookaside(list.__add__, tuple.__add__)
 def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
-    left, right = _opened(trace, left), realise(trace, right)
+    left, right = sequence_opened(trace, left), realise(trace, right)
     kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
     if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
         return NotImplemented
@@ -154,7 +147,7 @@ def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
 
 @lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
 def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
-    opened = _opened(trace, sequence)
+    opened = sequence_opened(trace, sequence)
     items = host(trace, operator.mul, opened.all(trace), _count(trace, count))
     return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
 

@@ -1,9 +1,10 @@
-"""collections: deque, OrderedDict, defaultdict and Counter. Importing this package registers their rows."""
+"""collections: deque, OrderedDict, defaultdict, Counter and namedtuple. Importing this package registers their rows."""
 
 from tracer.interpret.library.collections import (
     counter,
     defaultdict,
     deque,
+    namedtuple,
     ordered_dict,
 )
 
@@ -11,5 +12,6 @@ __all__ = [
     "counter",
     "defaultdict",
     "deque",
+    "namedtuple",
     "ordered_dict",
 ]

@@ -43,7 +43,8 @@ refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.s
 refuse(BACKWARD, torch.autograd.backward, torch.autograd.grad)
 refuse(FUNCTION_TRANSFORM, torch.compile, torch.vmap)
 interpret(
-    *(torch.func.functional_call, torch.nn.utils.stateless._functional_call, torch.distributed.is_available),
+    torch.func.functional_call,
+    torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
 )
 
