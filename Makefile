@@ -45,6 +45,10 @@ affected: .venv/test.stamp
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
+# The tests of the C++ code, with extensions that AddressSanitizer and UBSan watch, in a copy of the tree.
+native-asan: .venv/test.stamp
+	$(BIN)/python -m tests.sanitized -n $(JOBS) $(ARGS)
+
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 

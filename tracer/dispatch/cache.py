@@ -1,7 +1,7 @@
-"""The cache of one code object's captures, and what strict mode adds to it.
+"""The cache of one code object's captures, strict mode, and the words for a miss.
 
-The work is done by the extension module; `FrameCache`, `Entry` and `CapturedFunction` are its types.
-Nothing here knows how a frame is captured: whoever makes a cache says what happens on a miss.
+`FrameCache`, `Entry` and `CapturedFunction` are types of the extension module, which does the work (see
+docs/native_guards.md). Nothing here knows how a frame is captured: the maker of a cache decides what happens on a miss.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def frame_cache(
 ) -> FrameCache:
     """An empty cache for calls of `code`.
 
-    `on_miss(cache, function, values)` answers a call that no entry fits: with its result, with RETRY
-    after adding an entry, or with RUN_ORIGINAL. `values` are those of the parameters in `co_varnames`
-    order. `on_limit`, called alike, hears of the first miss after `recompile_limit` entries. With
-    `strict`, a native verdict that the reference evaluator does not share raises TracerBug. Where an
-    original function runs (RUN_ORIGINAL, an entry whose program is None, a full cache), `interceptor`
-    is active for the frames that it calls.
+    `on_miss(cache, function, values)` is called when no entry fits a call. It returns the result of the call, or
+    RETRY after it added an entry, or RUN_ORIGINAL. `values` are the parameters' values in `co_varnames` order.
+    `on_limit`, with the same arguments, is called once, at the first miss of a cache with `recompile_limit` entries.
+    With `strict`, a verdict of the native guards that differs from the reference evaluator's raises TracerBug. While
+    an original function runs (RUN_ORIGINAL, an entry whose program is None, a full cache), `interceptor` is active
+    for the frames that it calls.
     """
     check = _verdict_check(code) if strict else None
     cache = FrameCache(code, on_miss, recompile_limit, strict=check, on_limit=on_limit)
@@ -50,15 +50,15 @@ def _verdict_check(code: CodeType) -> Callable[[Entry, Any, tuple[Any, ...], boo
     def check(entry: Entry, function: Any, values: tuple[Any, ...], holds: bool) -> None:
         failure = first_failure(entry.guards, CallFrame.bound(function, code, values))
         if holds and failure is not None:
-            raise TracerBug(f"the native guards of {code.co_qualname} hold, yet {failure.words}")
+            raise TracerBug(f"the native guards of {code.co_qualname} hold, but: {failure.words}")
         if not holds and failure is None:
-            raise TracerBug(f"a native guard of {code.co_qualname} fails where the reference evaluator finds none")
+            raise TracerBug(f"a native guard of {code.co_qualname} fails where the reference evaluator finds none that does")
 
     return check
 
 
 def explain_misses(cache: FrameCache, function: Any, values: tuple[Any, ...]) -> list[tuple[Entry, Guard, str]]:
-    """For each entry the guard that does not hold for this call, and why, in words."""
-    frame = CallFrame.bound(function, cache.code, values)
-    failures = ((entry, first_failure(entry.guards, frame)) for entry in cache.entries)
+    """(entry, guard, words) for each entry of the cache: the first guard that does not hold for this call, and why."""
+    call = CallFrame.bound(function, cache.code, values)
+    failures = ((entry, first_failure(entry.guards, call)) for entry in cache.entries)
     return [(entry, failure.guard, failure.words) for entry, failure in failures if failure is not None]

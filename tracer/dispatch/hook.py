@@ -1,11 +1,10 @@
-"""Frames that native code starts: which are handed to a cache, and while what runs.
+"""Intercepting frames that native code starts: which code objects are captured on their own.
 
-A residual call (`map(f, items)`, an unsupported callable) may start Python frames that could be captured on their
-own. While an `Interceptor` is active in a thread, each such frame is answered by the cache of its code object instead
-of running. The frames themselves are met in `native/interceptor.cpp` (PEP 523); here is only the choice of code
-objects. torch's own hook is not used: it keeps its decisions per code object for all its users, so that a frame we
-skip would silently never be compiled by `torch.compile`, and it costs 0.8 us a frame. Nothing here knows how a frame
-is captured, nor imports torch._dynamo.
+A residual call (`map(f, items)`, an unsupported callable) may start Python frames that can be captured. While an
+`Interceptor` is active in a thread, the cache of its code object answers such a frame instead of CPython running it.
+`native/interceptor.cpp` intercepts the frames (PEP 523); this file chooses the code objects. torch's own hook is not
+used: it keeps its decisions per code object for all its users, so `torch.compile` would silently never compile a frame
+that we skip, and it costs 0.8 us a frame. Nothing here knows how a frame is captured, nor imports torch._dynamo.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tracer._native import Interceptor, exchange_interceptor, forget_decisions, 
 
 
 class Cache(Protocol):
-    """What answers frames of one code object."""
+    """The cache that answers the frames of one code object."""
 
     def call_bound(self, function: Any, /, *values: Any) -> Any:
         """The result of `function` called so that its parameters, in co_varnames order, have these values."""
@@ -36,7 +35,7 @@ Handler = Callable[[CodeType], Cache | None]
 SUSPENDING = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 FUNCTION = inspect.CO_OPTIMIZED | inspect.CO_NEWLOCALS
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
-"""Their only argument is an iterator, which no guard can look into."""
+"""Comprehensions: their only argument is an iterator, whose items no guard can check."""
 
 TORCH = Path(torch.__file__).parent
 SITE_PACKAGES = TORCH.parent
@@ -74,9 +73,9 @@ PLACES: tuple[tuple[str, bool], ...] = tuple(
         key=lambda row: -len(row[0]),
     )
 )
-"""(start of a file name, whether functions from there are captured); the longest that fits decides, else yes."""
+"""(start of a file name, whether its functions are captured). The longest start that fits decides; other files are."""
 
-DATACLASS_METHOD = "__create_fn__.<locals>."  # how the methods begin that dataclasses write: they compute nothing
+DATACLASS_METHOD = "__create_fn__.<locals>."  # methods that dataclasses generate; they compute nothing
 
 QUIET = frozenset(
     {
@@ -85,15 +84,14 @@ QUIET = frozenset(
         (str(TORCH / "_dynamo" / "eval_frame.py"), "compile_wrapper"),
     }
 )
-"""(file name, function) below which nothing is captured.
+"""(file name, function) of frames below which nothing is captured.
 
-A module that is imported is run once; what is marked by `torch.compiler.disable` or compiled by
-`torch.compile` is not ours.
+An imported module runs once. Functions under `torch.compiler.disable` or `torch.compile` are left to torch.
 """
 
 
 def is_capturable(code: CodeType) -> bool:
-    """Whether frames of `code` can be, and by where they come from are worth being, captured on their own."""
+    """Whether frames of `code` can be captured on their own, and are worth it by the file that they come from."""
     if code.co_flags & SUSPENDING or code.co_flags & FUNCTION != FUNCTION or code.co_name in COMPREHENSIONS:
         return False
     if code.co_qualname.startswith(DATACLASS_METHOD):
@@ -102,12 +100,12 @@ def is_capturable(code: CodeType) -> bool:
 
 
 def interceptor(handler: Handler) -> Interceptor:
-    """An interceptor that asks `handler` once for each capturable code object: a cache, or None to run as usual.
+    """An interceptor that calls `handler` once for each capturable code object, for a cache or None (run it as usual).
 
-    `interceptor(function, *args, **kwargs)` makes a call with its frames intercepted, the function's own included;
-    `interceptor.run_original(function, *args, **kwargs)` all but the function's own. Nothing is intercepted while
-    handler or cache run. Caches are held weakly: who makes them keeps them, and when one is gone `handler` is asked
-    again.
+    `interceptor(function, *args, **kwargs)` makes a call and intercepts its frames, the function's own included;
+    `interceptor.run_original(function, *args, **kwargs)` intercepts all but the function's own. Nothing is intercepted
+    while the handler or a cache runs. Caches are held weakly: their maker keeps them alive. When one is gone, `handler`
+    is called again.
     """
     return Interceptor(partial(_choose, handler))
 
@@ -119,7 +117,7 @@ def _choose(handler: Handler, code: CodeType) -> Cache | bool | None:
 
 
 class nested_frames:
-    """While this context lasts, `active` (None: nothing) intercepts the frames that this thread starts."""
+    """A context in which `active` intercepts the frames that this thread starts; with None, nothing does."""
 
     __slots__ = ("active", "before")
 
@@ -137,10 +135,10 @@ class nested_frames:
 
 
 def never_capture(code: CodeType) -> None:
-    """Frames of `code` run as usual from now on, whoever intercepts."""
+    """From now on frames of `code` run as usual, whichever interceptor is active."""
     never_intercept(code)
 
 
 def forget() -> None:
-    """Ask the handlers anew for every code object; what was never to be captured stays so."""
+    """Call the handlers again for every code object. Code objects of `never_capture` stay excluded."""
     forget_decisions()

@@ -1,1 +1,1 @@
-"""What a capture relied on: access paths, the checks made at their ends, and why one failed."""
+"""Guards: the facts from outside that a capture relied on, and the words for one that fails."""

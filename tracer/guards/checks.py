@@ -1,14 +1,15 @@
-"""What can be asked of a value that a guard reaches: one row of CHECKS for each kind of question.
+"""The checks that a guard may make of the value at its source: one row of CHECKS for each kind.
 
-Each test here is the definition: slow, plain and exact; the native guard program must agree with it.
-Nothing here knows how the value was reached, or what is done when a check fails.
+The Python test of a row defines the check: slow, plain and exact. The native guard program must agree with it; its C++
+code is in tracer/dispatch/native, and the numbers of the rows are handed to it when the extension is built. Nothing
+here knows how a value was reached, or what happens when a check fails.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -21,11 +22,11 @@ from tracer.guards.state import State, read_state
 
 
 class TensorFacts(NamedTuple):
-    """What the "tensor" check compares.
+    """What the "tensor" check compares a tensor with.
 
-    Sizes of the dimensions in `dynamic`, and every size or stride of `meta` that is symbolic, are left
-    out. `keys` is the dispatch key set: device type, layout, conjugate and negative bits, inference,
-    Python dispatch. `asked` names facts compared only if the trace read them: "storage_offset", "is_leaf".
+    Sizes of the dimensions in `dynamic`, and every size or stride of `meta` that is symbolic, are not compared. `keys`
+    is the dispatch key set: device type, layout, conjugate and negative bits, inference, Python dispatch. `asked`
+    names facts that are compared only because the trace read them: "storage_offset", "is_leaf".
     """
 
     meta: TensorMeta
@@ -38,14 +39,15 @@ class TensorFacts(NamedTuple):
 def tensor_facts(
     tensor: torch.Tensor, meta: TensorMeta, dynamic: tuple[int, ...] = (), asked: tuple[str, ...] = ()
 ) -> TensorFacts:
-    """The facts to expect of the place where the real `tensor`, described by `meta`, was found."""
+    """The facts to expect where a capture found the real `tensor`, which `meta` describes."""
     return TensorFacts(meta, type(tensor), torch._C._dispatch_keys(tensor).raw_repr(), dynamic, asked)
 
 
 class Expression(NamedTuple):
-    """A condition over ints: `program` is postfix over OPERATIONS, ("load", i) taking the i-th source.
+    """A condition over integers: a postfix program of OPERATIONS in which ("load", i) pushes the value of source i.
 
-    Arithmetic is on 64-bit integers; overflow and division by zero make the condition false.
+    Arithmetic is on signed 64-bit integers. The condition is false if it overflows, divides by zero or loads a value
+    that is no int.
     """
 
     sources: tuple[Source, ...]
@@ -54,7 +56,7 @@ class Expression(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One postfix operation: its number in the native program, how many operands it takes, what it gives."""
+    """One postfix operation: its number in the native program, its number of operands, and the function it computes."""
 
     number: int
     arity: int
@@ -87,26 +89,29 @@ OPERATIONS: dict[str, Operation] = {
 # Tests ---------------------------------------------------------------------------------------------
 
 
-class Frame(Protocol):
-    """The call that guards are evaluated on."""
+class GuardedCall(Protocol):
+    """The call that guards are evaluated on: the function object and the values of its parameters."""
 
     function: Any
     locals: dict[str, Any]
 
-    def resolve(self, source: Source) -> Any: ...
+    def resolve(self, source: Source) -> Any:
+        """The value that `source` leads to."""
+        ...
 
 
-def _same_bits(found: float, expected: float) -> bool:
-    return struct.pack("d", found) == struct.pack("d", expected) or (math.isnan(found) and math.isnan(expected))
+def _same_bits(value: float, expected: float) -> bool:
+    return struct.pack("d", value) == struct.pack("d", expected) or (math.isnan(value) and math.isnan(expected))
 
 
-def _same_elements(found: Any, expected: Any) -> bool:
-    return len(found) == len(expected) and all(map(equal_constants, found, expected))
+def _same_elements(value: Any, expected: Any) -> bool:
+    return len(value) == len(expected) and all(map(equal_constants, value, expected))
 
 
-def same_members(found: Any, expected: Any) -> bool:
+def same_members(value: Any, expected: Any) -> bool:
+    """Whether two sets have equal constants as members. The native guard program calls this, too."""
     rest = list(expected)
-    for member in found:
+    for member in value:
         match = next((i for i, candidate in enumerate(rest) if equal_constants(member, candidate)), None)
         if match is None:
             return False
@@ -128,43 +133,43 @@ _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
 
 
 def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
-    """For subclasses whose instances hold nothing more, as numpy's float64 is one of float."""
+    """How to compare instances of a subclass that hold no more than those of the base, such as numpy's float64."""
     if cls.__module__ == "numpy":
         return lambda a, b: a.tobytes() == b.tobytes()
     return None if cls.__dictoffset__ else next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
 
 
-def equal_constants(found: object, expected: object) -> bool:
-    """True if both have the same type and value, so that no program could tell them apart.
+def equal_constants(value: object, expected: object) -> bool:
+    """Whether both have the same type and value, so that no program can tell them apart.
 
-    NaN equals NaN, -0.0 is not 0.0, 1 is not True; members are compared likewise. What is not a
-    constant is equal to itself only.
+    NaN equals NaN, -0.0 differs from 0.0, and 1 from True; members of containers are compared in the same way. An
+    object that is no constant equals only itself.
     """
-    if found is expected:
+    if value is expected:
         return True
-    if type(found) is not type(expected):
+    if type(value) is not type(expected):
         return False
-    if isinstance(found, tuple) and type(found) not in _EQUALITY:
-        return _same_elements(found, expected)  # a named tuple
-    equality = _EQUALITY.get(type(found)) or _equality_of_base(type(found))
-    return equality is not None and equality(found, expected)
+    if isinstance(value, tuple) and type(value) not in _EQUALITY:
+        return _same_elements(value, expected)  # a named tuple
+    equality = _EQUALITY.get(type(value)) or _equality_of_base(type(value))
+    return equality is not None and equality(value, expected)
 
 
-def _is_held(found: object, expected: Any, _: Frame) -> bool:
+def _is_held(value: object, expected: Any, _: GuardedCall) -> bool:
     target = expected()
-    return found is target and (target is not None or isinstance(expected, Strong))
+    return value is target and (target is not None or isinstance(expected, Strong))
 
 
-def _is_tensor(found: Any, expected: TensorFacts, _: Frame) -> bool:
-    return not list(tensor_differences(found, expected))
+def _is_tensor(value: Any, expected: TensorFacts, _: GuardedCall) -> bool:
+    return not list(tensor_differences(value, expected))
 
 
-def tensor_differences(found: Any, expected: TensorFacts) -> Any:
-    """Yields (what, found, expected) for every fact of `expected` that `found` does not have."""
-    if type(found) is not expected.type:
-        yield "type", type(found).__name__, expected.type.__name__
+def tensor_differences(value: Any, expected: TensorFacts) -> Iterator[tuple[str, Any, Any]]:
+    """(name of the fact, actual, expected) for every fact of `expected` in which `value` differs."""
+    if type(value) is not expected.type:
+        yield "type", type(value).__name__, expected.type.__name__
         return
-    wanted, actual = expected.meta, meta_of(found)
+    wanted, actual = expected.meta, meta_of(value)
     if len(actual.shape) != len(wanted.shape):
         yield "rank", len(actual.shape), len(wanted.shape)
         return
@@ -180,49 +185,49 @@ def tensor_differences(found: Any, expected: TensorFacts) -> Any:
     for name in ("dtype", "device", "layout", "requires_grad", "is_conj", "is_neg", "is_inference", *expected.asked):
         if getattr(actual, name) != getattr(wanted, name):
             yield name, getattr(actual, name), getattr(wanted, name)
-    keys = torch._C._dispatch_keys(found)
+    keys = torch._C._dispatch_keys(value)
     if keys.raw_repr() != expected.keys:
         yield "dispatch keys", keys, torch._C.DispatchKeySet.from_raw_repr(expected.keys)
 
 
-def _has_keys(found: Any, expected: tuple[Any, ...], _: Frame) -> bool:
-    return isinstance(found, dict) and _same_elements(tuple(stored_keys(found)), expected)
+def _has_keys(value: Any, expected: tuple[Any, ...], _: GuardedCall) -> bool:
+    return isinstance(value, dict) and _same_elements(tuple(stored_keys(value)), expected)
 
 
-def _is_absent(found: Any, expected: Any, _: Frame) -> bool:
-    if isinstance(found, dict):
-        return not dict.__contains__(found, expected)
+def _is_absent(value: Any, expected: Any, _: GuardedCall) -> bool:
+    if isinstance(value, dict):
+        return not dict.__contains__(value, expected)
     try:
-        class_attribute(found, expected)
+        class_attribute(value, expected)
     except Absent:
         return True
     return False
 
 
-def _has_members(found: Any, expected: Any, _: Frame) -> bool:
-    return isinstance(found, set | frozenset) and same_members(found, expected)
+def _has_members(value: Any, expected: Any, _: GuardedCall) -> bool:
+    return isinstance(value, set | frozenset) and same_members(value, expected)
 
 
 HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOK_TABLES = tuple(f"_global{name}" for name in HOOK_TABLES)
 
 
-def _has_no_hooks(found: Any, _expected: None, _: Frame) -> bool:
-    stored = object.__getattribute__(found, "__dict__")
-    everywhere = torch.nn.modules.module.__dict__
+def _has_no_hooks(module: Any, _expected: None, _: GuardedCall) -> bool:
+    stored = object.__getattribute__(module, "__dict__")
+    of_all_modules = torch.nn.modules.module.__dict__
     return all(name in stored and not dict.__len__(stored[name]) for name in HOOK_TABLES) and not any(
-        everywhere[name] for name in GLOBAL_HOOK_TABLES
+        of_all_modules[name] for name in GLOBAL_HOOK_TABLES
     )
 
 
-def _holds(_found: None, expected: Expression, frame: Frame) -> bool:
+def _expression_holds(_value: None, expected: Expression, call: GuardedCall) -> bool:
     stack: list[int] = []
     for name, operand in expected.program:
         if name == "constant":
             stack.append(operand)
             continue
         if name == "load":
-            value = frame.resolve(expected.sources[operand])
+            value = call.resolve(expected.sources[operand])
             if type(value) is not int:
                 return False
             stack.append(value)
@@ -237,16 +242,16 @@ def _holds(_found: None, expected: Expression, frame: Frame) -> bool:
     return bool(stack[-1])
 
 
-def _is_state(_found: None, expected: State, _: Frame) -> bool:
+def _is_state(_value: None, expected: State, _: GuardedCall) -> bool:
     return read_state(threads=expected.threads is not None) == expected
 
 
 class Check(NamedTuple):
-    """One kind of question.
+    """One kind of check.
 
-    `number` in the native program; `text` says it in words; `test(found, expected, frame)` decides it;
-    `prepare` makes the expected value ready for keeping (held weakly); `keyed` if one source may be
-    asked this more than once, with different expected values.
+    `number` is its number in the native guard program; `text` puts it into words; `test(value, expected, call)` decides
+    it; `prepare`, if given, turns the expected value into what the guard keeps (a weak reference); `keyed` says that
+    one source may be checked more than once, with different expected values.
     """
 
     number: int
@@ -257,17 +262,21 @@ class Check(NamedTuple):
 
 
 CHECKS: dict[str, Check] = {
-    "type": Check(0, "{source} is a {expected}", lambda f, e, _: type(f) is e(), hold),
+    "type": Check(0, "{source} is a {expected}", lambda value, expected, _: type(value) is expected(), hold),
     "same object": Check(1, "{source} is still {expected}", _is_held, hold),
-    "equal": Check(3, "{source} == {expected}", lambda f, e, _: equal_constants(f, e)),
+    "equal": Check(3, "{source} == {expected}", lambda value, expected, _: equal_constants(value, expected)),
     "tensor": Check(4, "{source} is {expected}", _is_tensor),
-    "length": Check(5, "len({source}) == {expected}", lambda f, e, _: stored_length(f) == e),
+    "length": Check(5, "len({source}) == {expected}", lambda value, expected, _: stored_length(value) == expected),
     "keys": Check(6, "{source} has the keys {expected}", _has_keys),
     "absent": Check(7, "{source} has no {expected}", _is_absent, keyed=True),
-    "same as": Check(8, "{source} is {expected}", lambda f, e, frame: f is frame.resolve(e), keyed=True),
-    "not same as": Check(2, "{source} is not {expected}", lambda f, e, frame: f is not frame.resolve(e), keyed=True),
-    "no hooks": Check(9, "{source} has no hooks, nor have all modules", _has_no_hooks),
+    "same as": Check(
+        8, "{source} is {expected}", lambda value, expected, call: value is call.resolve(expected), keyed=True
+    ),
+    "not same as": Check(
+        2, "{source} is not {expected}", lambda value, expected, call: value is not call.resolve(expected), keyed=True
+    ),
+    "no hooks": Check(9, "no hook is registered on {source} or for all modules", _has_no_hooks),
     "set items": Check(10, "{source} has the members {expected}", _has_members),
-    "expression": Check(11, "{expected}", _holds, keyed=True),
+    "expression": Check(11, "{expected}", _expression_holds, keyed=True),
     "state": Check(12, "torch's settings are {expected}", _is_state),
 }

@@ -1,9 +1,9 @@
-"""Guards as a person reads them: a row for each thing of the user's, a row for all the code of a module.
+"""A digest of guards for people: a few rows instead of a thousand guards.
 
-A capture of a real model asks a thousand questions, most of them whether a class, a function or a
-module's name is still what it was. Tensors and values are told one by one, alike ones of many layers in
-one row; the attributes of an object that were found in their places are one row; so is the code of a
-module. What is asked exactly is in `explain.guard_words`. Nothing here evaluates a guard.
+Most guards of a real model ask whether a class, a function or a global name is still what it was. The digest has a row
+for every tensor and constant of the user's data (one row for the same attribute of many layers), a row for the
+structure of each object, and a row for all the code of a module. `explain.guard_words` has the exact words of a single
+guard. Nothing here evaluates a guard.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
 
-MEANT_TO_VARY: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
-"""Checks of the user's data: told one by one. The others ask whether things are in their places."""
+DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
+"""Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
 
 FEW: Final = 2
-"""An object with no more parts than this is told part by part."""
+"""An object with no more parts than this has a row for each part."""
 
 PLAIN: Final = (bool, int, float, complex, str, bytes, tuple, type(None))
 
@@ -31,7 +31,7 @@ _INDEX: Final = re.compile(r"\[(\d+)\]|(?<=\.)(\d+)(?=\.|$)")
 
 
 class Row(NamedTuple):
-    """One line of a digest: the thing, what is asked of it, the user's line that first needed it."""
+    """One line of a digest: the thing, what its guards say, and the user's line that first needed them."""
 
     thing: str
     words: str
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 def digest(guards: Iterable[Guard]) -> list[Row]:
-    """The guards in a few rows: the user's data first, then the code relied on, then torch's settings."""
+    """The guards as rows: first the user's data, then the code that the capture relied on, then torch's settings."""
     data: dict[Source, list[Guard]] = {}
     code: dict[str, list[Guard]] = {}
     values: list[Guard] = []
@@ -56,14 +56,14 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
             code.setdefault(home_of(guard.source), []).append(guard)
         else:
             data.setdefault(anchor, []).append(guard)
-    rows = [row for anchor, found in data.items() for row in _object_rows(anchor, found)]
+    rows = [row for anchor, group in data.items() for row in _object_rows(anchor, group)]
     rows += [Row("sizes", guard_words(guard), _line(guard)) for guard in values]
-    rows += [Row(home, _code_words(found), _line(found[0])) for home, found in sorted(code.items())]
+    rows += [Row(home, _code_words(group), _line(group[0])) for home, group in sorted(code.items())]
     return rows + settings
 
 
 def table(rows: Iterable[Row], widest: int = 66) -> str:
-    """Rows in three columns, none of the first two wider than `widest`; what is longer pushes the rest on."""
+    """Rows as lines of three columns. A text wider than `widest` shifts the rest of its line."""
     rows = list(rows)
     thing, words = (
         max((len(text) for text in texts if len(text) <= widest), default=0)
@@ -72,13 +72,13 @@ def table(rows: Iterable[Row], widest: int = 66) -> str:
     return "\n".join(f"{row.thing:<{thing}}  {row.words:<{words}}  {row.line}".rstrip() for row in rows)
 
 
-# Whose is it? -----------------------------------------------------------------------------------------
+# Data or code -----------------------------------------------------------------------------------------
 
 
 def anchor_of(source: Source) -> Source | None:
-    """The user's variable that a path starts from: an argument, a closure's variable or a global.
+    """The user's variable at which a path starts: an argument, a variable of a closure or a global.
 
-    None for paths from classes, functions and modules, which are code.
+    None for paths that start at classes, functions and modules, which are code.
     """
     path = _path(source)
     if path[0].accessor == "argument":
@@ -97,7 +97,7 @@ def _path(source: Source) -> list[Source]:
 
 
 def _is_code(anchor: Source, guard: Guard) -> bool:
-    """Whether a guard of a global or a closure's variable itself is about a class, function or module."""
+    """Whether a guard of a global, or of a closure's variable, is about a class, a function or a module."""
     if anchor.base is None:
         return False
     return guard.check in ("same object", "absent", "keys") or (
@@ -106,7 +106,7 @@ def _is_code(anchor: Source, guard: Guard) -> bool:
 
 
 def home_of(source: Source) -> str:
-    """The module whose code a path leads through."""
+    """The name of the module to whose code a path belongs."""
     path = _path(source)
     target = path[0].key() if path[0].accessor == "object" else path[0].key
     if isinstance(target, types.CodeType):
@@ -132,27 +132,26 @@ def _line(guard: Guard) -> str:
 
 
 def _object_rows(anchor: Source, guards: list[Guard]) -> Iterator[Row]:
-    """The rows of one variable: the object's build in one row, then its data."""
-    data = [guard for guard in guards if guard.check in MEANT_TO_VARY]
-    build = [guard for guard in guards if guard.check not in MEANT_TO_VARY]
+    """The rows of one variable: the structure of the object in one row, then its data."""
+    data = [guard for guard in guards if guard.check in DATA_CHECKS]
     tensors = {guard.source for guard in data if guard.check == "tensor"}
-    build = [guard for guard in build if guard.source not in tensors]
+    structure = [guard for guard in guards if guard.check not in DATA_CHECKS and guard.source not in tensors]
     parts: dict[Source, list[Guard]] = {}
-    for guard in build:
+    for guard in structure:
         assert guard.source is not None
         parts.setdefault(guard.source, []).append(guard)
     if len(parts) > FEW:
-        yield Row(anchor.text, _build_words(anchor, build), _line(build[0]))
+        yield Row(anchor.text, _structure_words(anchor, structure), _line(structure[0]))
     else:
-        texts: dict[str, list[Guard]] = {}
-        for part, found in parts.items():
-            texts.setdefault(part.text, []).extend(found)
-        for text, found in texts.items():
-            yield Row(text, ", ".join(dict.fromkeys(_part_words(guard) for guard in found)), _line(found[0]))
-    yield from _alike(data)
+        by_text: dict[str, list[Guard]] = {}
+        for part, group in parts.items():
+            by_text.setdefault(part.text, []).extend(group)
+        for text, group in by_text.items():
+            yield Row(text, ", ".join(dict.fromkeys(_part_words(guard) for guard in group)), _line(group[0]))
+    yield from _data_rows(data)
 
 
-def _build_words(anchor: Source, guards: list[Guard]) -> str:
+def _structure_words(anchor: Source, guards: list[Guard]) -> str:
     """`Mlp, same structure as captured (2 modules, 5 dicts, 22 facts)`."""
     name = next((expected_words(guard) for guard in guards if guard.source is anchor and guard.check == "type"), "")
     modules = sum(guard.check == "no hooks" for guard in guards)
@@ -179,30 +178,30 @@ def _part_words(guard: Guard) -> str:
     return _PARTS[guard.check](guard) if guard.check in _PARTS else guard_words(guard)
 
 
-def _alike(guards: list[Guard]) -> Iterator[Row]:
-    """Data, the same question about the same place of many layers in one row."""
+def _data_rows(guards: list[Guard]) -> Iterator[Row]:
+    """The rows of data: one for the same check of the same attribute of many layers."""
     groups: dict[tuple[str, ...], list[Guard]] = {}
     for guard in guards:
         assert guard.source is not None
         pattern = _INDEX.sub("[*]", guard.source.text)
         kind = expected_words(guard) if guard.check == "tensor" else guard.check
         groups.setdefault((pattern, kind), []).append(guard)
-    for found in groups.values():
-        texts = [guard.source.text for guard in found if guard.source]
-        told = dict.fromkeys(expected_words(guard) for guard in found)
-        expected = ", ".join(list(told)[:4]) + (", ..." if len(told) > 4 else "")
-        words = expected if found[0].check == "tensor" else f"{_SIGNS.get(found[0].check, 'is')} {expected}"
-        yield Row(ranges(texts), words, _line(found[0]))
+    for group in groups.values():
+        texts = [guard.source.text for guard in group if guard.source]
+        values = dict.fromkeys(expected_words(guard) for guard in group)
+        expected = ", ".join(list(values)[:4]) + (", ..." if len(values) > 4 else "")
+        words = expected if group[0].check == "tensor" else f"{_SIGNS.get(group[0].check, 'is')} {expected}"
+        yield Row(ranges(texts), words, _line(group[0]))
 
 
 _SIGNS = {"equal": "==", "not same as": "is not", "set items": "has the members"}
 
 
 def ranges(texts: list[str]) -> str:
-    """Texts that differ in their indices as one: `layers[0..35].norm.weight`."""
+    """One text for texts that differ in their indices: `layers[0..35].norm.weight`."""
     columns = list(zip(*(map(int, (a or b for a, b in _INDEX.findall(text))) for text in texts), strict=True))
     spans = iter([_span(sorted(set(column))) for column in columns])
-    return _INDEX.sub(lambda found: f"[{next(spans)}]" if found[1] else next(spans), texts[0])
+    return _INDEX.sub(lambda match: f"[{next(spans)}]" if match[1] else next(spans), texts[0])
 
 
 def _span(indices: list[int]) -> str:
@@ -223,8 +222,8 @@ def _code_words(guards: list[Guard]) -> str:
         kinds.setdefault(_kind(guard.source), set()).add(_identity(guard))
     counts = [_count(len(kinds.get(kind, ())), kind) for kind in ("class", "function", "name")]
     *most, last = [count.replace("classs", "classes") for count in counts if count]
-    said = f"{', '.join(most)} and {last}" if most else last
-    return f"{said} as captured ({_count(len(guards), 'fact')})"
+    things = f"{', '.join(most)} and {last}" if most else last
+    return f"{things} as captured ({_count(len(guards), 'fact')})"
 
 
 def _kind(source: Source) -> str:
@@ -239,7 +238,7 @@ def _kind(source: Source) -> str:
 
 
 def _identity(guard: Guard) -> int:
-    """What is counted once: a class, a function, or a name of a module."""
+    """The same number for all guards of one class, function or name of a module, which are counted once."""
     source = guard.source
     assert source is not None
     if _kind(source) != "name":

@@ -1,6 +1,6 @@
-"""The reference evaluator: guards decided slowly in Python, and a failed one put into words.
+"""The reference evaluator: it decides guards slowly, in Python, and puts a failed one into words.
 
-Strict mode compares the native guard program with it. Nothing here runs on a cache hit.
+Strict mode compares the native guard program with it. Nothing here runs when a call hits the cache.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class CallFrame:
 
     @classmethod
     def bound(cls, function: Any, code: Any, values: tuple[Any, ...]) -> CallFrame:
-        """The frame of a call of `code` whose parameters, in `co_varnames` order, are `values`."""
+        """The call of `code` whose parameters, in `co_varnames` order, have these values."""
         return cls(function, dict(zip(code.co_varnames, values, strict=False)))
 
     def resolve(self, source: Source) -> Any:
-        """The value at `source` now. Raises one of UNREACHABLE if the path leads nowhere."""
+        """The value that `source` leads to now. Raises one of UNREACHABLE if it leads nowhere."""
         resolved = self._resolved
         if source not in resolved:
             base = self if source.base is None else self.resolve(source.base)
@@ -43,31 +43,31 @@ class CallFrame:
         return resolved[source]
 
 
-class Failure(NamedTuple):
-    """The first guard that does not hold, what was found there, and both in words."""
+class FailedGuard(NamedTuple):
+    """A guard that does not hold, the value at its source (or why there is none), and both in words."""
 
     guard: Guard
-    found: Any
+    value: Any
     words: str
 
 
-def first_failure(guards: Iterable[Guard], frame: CallFrame) -> Failure | None:
-    """The first of `guards` that does not hold for the call `frame`, or None if all hold."""
+def first_failure(guards: Iterable[Guard], call: CallFrame) -> FailedGuard | None:
+    """The first of `guards` that does not hold for the call, or None if all hold."""
     for guard in guards:
         try:
-            found = None if guard.source is None else frame.resolve(guard.source)
-            holds = CHECKS[guard.check].test(found, guard.expected, frame)
+            value = None if guard.source is None else call.resolve(guard.source)
+            holds = CHECKS[guard.check].test(value, guard.expected, call)
         except UNREACHABLE as error:
-            return Failure(guard, error, _unreachable_words(guard, error))
+            return FailedGuard(guard, error, _unreachable_words(guard, error))
         if not holds:
-            return Failure(guard, found, failure_words(guard, found, frame))
+            return FailedGuard(guard, value, failure_words(guard, value, call))
     return None
 
 
 # Words -----------------------------------------------------------------------------------------------
 
 TENSOR_NAMES = {torch.Tensor: "torch.Tensor", torch.nn.Parameter: "torch.nn.Parameter"}
-"""Classes as users write them."""
+"""The names under which users know these classes."""
 
 
 def _name(target: Any) -> str:
@@ -98,34 +98,34 @@ def expected_words(guard: Guard) -> str:
 
 
 def guard_words(guard: Guard) -> str:
-    """What the guard asks: `self.fc is a Linear`."""
+    """What the guard says: `self.fc is a Linear`."""
     source = "" if guard.source is None else guard.source.text
     return CHECKS[guard.check].text.format(source=source, expected=expected_words(guard))
 
 
-def failure_words(guard: Guard, found: Any, frame: CallFrame) -> str:
-    """What was found instead: `x.size(0) is 4, captured with 2`."""
+def failure_words(guard: Guard, value: Any, call: CallFrame) -> str:
+    """How the value at the source of a failed guard differs: `x: size(0) is 4, captured with 2`."""
     text = "" if guard.source is None else guard.source.text
     expected = guard.expected
     match guard.check:
         case "tensor":
-            what, actual, wanted = next(iter(tensor_differences(found, expected)))
+            what, actual, wanted = next(tensor_differences(value, expected))
             return f"{text}: {what} is {actual}, captured with {wanted}"
         case "type":
-            return f"{text} is a {_name(type(found))}, captured as a {expected_words(guard)}"
+            return f"{text} is a {_name(type(value))}, captured as a {expected_words(guard)}"
         case "state":
-            now, then = read_state(threads=expected.threads is not None), expected
-            name = next(name for name in now._fields if getattr(now, name) != getattr(then, name))
-            return f"torch's setting {name} is {getattr(now, name)}, captured with {getattr(then, name)}"
+            now = read_state(threads=expected.threads is not None)
+            name = next(name for name in now._fields if getattr(now, name) != getattr(expected, name))
+            return f"torch's setting {name} is {getattr(now, name)}, captured with {getattr(expected, name)}"
         case "expression":
-            values = ", ".join(f"{source.text} = {frame.resolve(source)}" for source in expected.sources)
+            values = ", ".join(f"{source.text} = {call.resolve(source)}" for source in expected.sources)
             return f"{expected.text} does not hold for {values}"
         case "equal":
-            return f"{text} is {_name(found)}, captured with {expected!r}"
+            return f"{text} is {_name(value)}, captured with {expected!r}"
         case "same object":
-            return f"{text} is another object than {expected_words(guard)}"
+            return f"{text} is no longer {expected_words(guard)}"
         case _:
-            return f"not so: {guard_words(guard)}"
+            return f"guard failed: {guard_words(guard)}"
 
 
 def _unreachable_words(guard: Guard, error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""The guards of one capture: rows, each asked once, in the order the trace met them.
+"""The guards of one capture: rows without duplicates, in the order in which the trace added them.
 
-Nothing here evaluates a guard; rows are read by the native guard program and by `explain`.
+Nothing here evaluates a guard: the native guard program and `explain` read the rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tracer.guards.source import Source
 
 
 class Guard(NamedTuple):
-    """One fact read from outside the frame: where, what was asked, what was found, and for which user line."""
+    """One fact from outside the frame: its source, the check, the expected value and the user's line that needed it."""
 
     source: Source | None
     check: str
@@ -22,12 +22,12 @@ class Guard(NamedTuple):
 
 
 _KEYED = frozenset(name for name, check in CHECKS.items() if check.keyed)
-assert not any(CHECKS[name].prepare for name in _KEYED), "what is held weakly must not be kept as a key"
+assert not any(CHECKS[name].prepare for name in _KEYED), "a key would keep alive what is held weakly"
 _PREPARE = {name: check.prepare for name, check in CHECKS.items() if check.prepare}
 
 
 class GuardSet:
-    """Append-only, without duplicates. Keeps nothing of the user's alive: objects are held weakly."""
+    """Append-only, without duplicates. The user's objects are held weakly, so that guards keep none alive."""
 
     __slots__ = ("_seen", "rows")
 
@@ -38,9 +38,10 @@ class GuardSet:
         self._seen: set[Any] = set()
 
     def add(self, source: Source | None, check: str, expected: Any = None, line: Any = None) -> None:
-        """Rely on `check` of CHECKS finding `expected` at `source`; the first line to ask is remembered.
+        """Add the guard that `check` of CHECKS finds `expected` at `source`; `line` is the user's line that needs it.
 
-        "type" and "same object" take the class or object itself; "expression" and "state" have no source.
+        "type" and "same object" take the class or object itself; "expression" and "state" have no source. A guard that
+        is there already keeps its first line.
         """
         key = (source, check, expected) if check in _KEYED else (source, check)
         seen = self._seen

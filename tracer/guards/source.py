@@ -1,10 +1,10 @@
-"""Access paths: how the facts a capture relied on are reached again at the next call.
+"""Access paths: how an object from outside that a capture relied on is reached again at the next call.
 
-A `Source` is one step (`accessor`, `key`) from another source, or a root: an argument, the function
-called, an object held weakly, an imported module. The same path is always the same object, so sources
-compare by identity. One table, ACCESSORS, says what each step means to a person (text), to the
-reference evaluator (getter) and to the native guard program (number). Nothing here knows what is
-checked about the value found, nor about graphs or tensors beyond their sizes.
+A `Source` is a root (an argument, the function called, an object held weakly, an imported module) or one step
+(`accessor`, `key`) from another source. Equal paths are the same object, so sources compare by identity. The table
+ACCESSORS says what each step means to a person (text), to the reference evaluator (getter) and to the native guard
+program (number). Nothing here knows which checks are made of a value, nor about graphs, nor about tensors beyond their
+sizes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary, ref
 
 
 class Strong:
-    """A reference to an object that cannot be referred to weakly, called like a weak one."""
+    """A reference to an object that has no weak references. Called, like a weak reference, it gives the object."""
 
     __slots__ = ("object",)
 
@@ -31,12 +31,12 @@ class Strong:
 
 
 def hold(target: object) -> Any:
-    """A weak reference to `target` if its type allows one, else a `Strong` one. Call it for the object."""
+    """A weak reference to `target` if its type supports them, else a `Strong` one. Calling it gives the object."""
     return ref(target) if type(target).__weakrefoffset__ else Strong(target)
 
 
 class Source:
-    """One access path. Made by the root functions below and by `child`, never directly."""
+    """One access path. The root functions below and `child` make them; equal paths are one object."""
 
     __slots__ = ("__weakref__", "_text", "accessor", "base", "children", "key")
 
@@ -53,16 +53,16 @@ class Source:
         self._text: str | None = None
 
     def child(self, accessor: str, key: Any = None) -> Source:
-        """The path that goes one step on from this one; the same object every time.
+        """The path one step further than this one; the same object every time.
 
-        `key` is a constant (or a class or function); a dictionary entry whose key is an instance is
-        reached with the accessor "item of", whose key is the source of the instance.
+        `key` is a constant, a class or a function. An entry of a dictionary whose key is an instance has the accessor
+        "item of", whose key is the source of that instance.
         """
         step = (accessor, key)
-        found = self.children.get(step)
-        if found is None:
-            self.children[step] = found = Source(self, accessor, key)
-        return found
+        child = self.children.get(step)
+        if child is None:
+            self.children[step] = child = Source(self, accessor, key)
+        return child
 
     @property
     def root(self) -> Source:
@@ -97,12 +97,12 @@ def _named_root(accessor: str, key: Any) -> Source:
 
 
 def argument(name: str) -> Source:
-    """The parameter `name` of the frame, defaults filled in; `*args` is its tuple, `**kwargs` its dict."""
+    """The parameter `name` of the frame, or its default. `*args` is a tuple, `**kwargs` a dict."""
     return _named_root("argument", name)
 
 
 def function(code: CodeType | None = None) -> Source:
-    """The function object called. `code`, when known, gives its closure cells their names in texts."""
+    """The function object that is called. `code`, if given, names its closure cells in texts."""
     return _named_root("function", code)
 
 
@@ -112,7 +112,7 @@ def module(name: str) -> Source:
 
 
 def constant(target: object) -> Source:
-    """A root at `target` itself, held weakly if it can be: a function, a class, a module known by identity."""
+    """A root at `target` itself, a function, class or module known by identity; held weakly if its type allows it."""
     source = _OBJECT_ROOTS.get(id(target))
     if source is None or source.key() is not target:
         _OBJECT_ROOTS[id(target)] = source = Source(None, "object", hold(target))
@@ -120,15 +120,15 @@ def constant(target: object) -> Source:
 
 
 def kept(target: object) -> Source:
-    """A root at an object made while tracing, which nothing else may keep alive."""
+    """A root at an object that was made while tracing; the source keeps it alive, as nothing else may."""
     return Source(None, "object", Strong(target))
 
 
-# What each step gives -----------------------------------------------------------------------------
+# The value of each step ---------------------------------------------------------------------------
 
 
 class Absent(LookupError):
-    """The path leads nowhere: a key, attribute, index or referent is gone, or the holder's kind changed."""
+    """A path leads nowhere: a key, attribute, index or referent is gone, or the type of its holder changed."""
 
 
 def _stored_item(mapping: Any, key: Any) -> Any:
@@ -141,7 +141,7 @@ def _stored_index(sequence: Any, index: int) -> Any:
 
 
 def class_attribute(cls: Any, name: str) -> Any:
-    """What the classes of `cls.__mro__` store under `name`, descriptors unapplied. Raises Absent."""
+    """The attribute `name` as the classes of `cls.__mro__` store it, without calling descriptors. Raises Absent."""
     for owner in type.__getattribute__(cls, "__mro__"):
         stored = type.__getattribute__(owner, "__dict__")
         if name in stored:
@@ -153,7 +153,7 @@ _SIZED: tuple[Any, ...] = (dict, list, tuple, set, frozenset, deque, str)
 
 
 def stored_length(container: object) -> int | None:
-    """How many items `container` stores, whatever a subclass says; None if it is no container."""
+    """The number of items that `container` stores, whatever `__len__` of a subclass says; None for other objects."""
     return next((kind.__len__(container) for kind in _SIZED if isinstance(container, kind)), None)
 
 
@@ -165,7 +165,7 @@ def _length(container: object) -> int:
 
 
 def stored_keys(mapping: Any) -> Any:
-    """The keys of a dictionary in their order: an ordered dictionary keeps one of its own."""
+    """The keys of a dictionary in order. An OrderedDict keeps an order of its own."""
     kind: Any = OrderedDict if isinstance(mapping, OrderedDict) else dict
     return kind.keys(mapping)
 
@@ -183,7 +183,7 @@ def _object(_: Any, key: Any) -> Any:
     return target
 
 
-# How each step reads --------------------------------------------------------------------------------
+# The text of each step ------------------------------------------------------------------------------
 
 _MODULE_TABLES = frozenset({"_modules", "_parameters", "_buffers"})
 
@@ -194,7 +194,7 @@ def _base_text(source: Source) -> str:
 
 
 def _is_namespace(source: Source) -> bool:
-    """True when the entries of this dictionary are what the user calls attributes of its owner."""
+    """Whether the entries of this dictionary are, to the user, attributes of its owner."""
     if source.accessor != "item":
         return source.accessor in ("dict", "globals", "builtins")
     base = source.base
@@ -242,7 +242,7 @@ def _cell_text(source: Source) -> str:
 
 
 class Accessor(NamedTuple):
-    """One kind of step: its number in the native program, how it reads and what it gives."""
+    """One kind of step: its number in the native guard program, its text for people, and the getter of its value."""
 
     number: int
     text: Callable[[Source], str]
@@ -265,7 +265,7 @@ ACCESSORS: dict[str, Accessor] = {
     "dict": Accessor(9, _base_text, lambda value, _: object.__getattribute__(value, "__dict__")),
     "class attribute": Accessor(10, lambda s: f"{_base_text(s)}.{s.key}", class_attribute),
     "getattr": Accessor(11, lambda s: f"{_base_text(s)}.{s.key}", getattr),
-    # containers, read from their own storage whatever a subclass overrides
+    # containers: the items that they store, whatever a subclass overrides
     "item": Accessor(12, _item_text, _stored_item),
     "index": Accessor(13, lambda s: f"{_base_text(s)}[{s.key}]", _stored_index),
     "key": Accessor(14, lambda s: f"list({_base_text(s)})[{s.key}]", _nth_key),

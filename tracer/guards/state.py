@@ -1,6 +1,6 @@
-"""torch's global and thread-local settings that decide what a captured program means.
+"""torch's global and thread-local settings on which the meaning of a captured program depends.
 
-They are compared as one fact, `State`. Nothing here knows about guards or sources.
+One guard compares all of them, as a `State`. Nothing here knows about guards or sources.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import torch
 
 
 class State(NamedTuple):
-    """Settings as they are on the calling thread. `threads` is None where their number does not matter.
+    """The settings of the calling thread. `threads`, their number, is None for programs that do not depend on it.
 
-    `included` and `excluded` are the dispatch keys torch adds to and takes from those of the tensors:
-    every other mode (functorch, autocast of other devices, Python dispatch) shows there.
+    `included` and `excluded` are the dispatch keys that torch adds to and removes from those of the tensors: all modes
+    without a field of their own (functorch, autocast of other devices, Python dispatch) show there.
     """
 
     grad: bool
@@ -34,9 +34,9 @@ class State(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The settings that are not torch's defaults, in words."""
-        said = [f"{name}={getattr(self, name)}" for name, usual in DEFAULTS.items() if getattr(self, name) != usual]
-        return ", ".join(said) or "the defaults"
+        """The settings that differ from torch's defaults."""
+        settings = [f"{name}={getattr(self, name)}" for name, usual in DEFAULTS.items() if getattr(self, name) != usual]
+        return ", ".join(settings) or "the defaults"
 
 
 DEFAULTS = {
@@ -56,7 +56,7 @@ DEFAULTS = {
 
 
 def read_state(threads: bool = False) -> State:
-    """The settings now, on this thread; the number of threads only if it matters."""
+    """The current settings of this thread; with the number of threads if `threads`."""
     autocast = torch.is_autocast_enabled("cpu")
     return State(
         grad=torch.is_grad_enabled(),
