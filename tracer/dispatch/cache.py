@@ -52,7 +52,7 @@ def _verdict_check(code: CodeType) -> Callable[[Entry, Any, tuple[Any, ...], boo
         if holds and failure is not None:
             raise TracerBug(f"the native guards of {code.co_qualname} hold, but: {failure.words}")
         if not holds and failure is None:
-            raise TracerBug(f"a native guard of {code.co_qualname} fails where the reference evaluator finds none that does")
+            raise TracerBug(f"a native guard of {code.co_qualname} fails where the reference evaluator finds none")
 
     return check
 
