@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.calls import REFUSALS, Call, attempt, is_plain, span
-from backends.crosscheck.candidates import Candidate, candidate_of
+from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, is_plain, span
+from backends.crosscheck.candidates import CompilerCandidate, candidate_of
 from backends.crosscheck.compare import error_words, metas, values
 from backends.crosscheck.reference import reference
 from backends.crosscheck.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
@@ -145,7 +145,7 @@ def _attributes(module: GraphModule) -> dict[str, Any]:
     return {str(node.target): getattr(module, str(node.target)) for node in module.graph.find_nodes(op="get_attr")}
 
 
-def _expected(call: Call, seed: Tensor, store: _Store) -> dict[str, Any]:
+def _expected(call: ConcreteCall, seed: Tensor, store: _Store) -> dict[str, Any]:
     """What a call is given, its tensors apart since they may share memory, and what it gives."""
     places = {id(tensor): {"given": index} for index, tensor in enumerate(call.tensors)}
     row = {
@@ -260,18 +260,18 @@ class _Store:
 
 
 @dataclass
-class Case:
+class StoredCase:
     """A case as it was read: a graph and its inputs, and for each call what it was given and gave."""
 
     torch: str
     module: GraphModule
     inputs: list[Any]
     random: Tensor
-    calls: dict[str, tuple[Call, Mapping[str, Any]]]
+    calls: dict[str, tuple[ConcreteCall, Mapping[str, Any]]]
     unknown: dict[str, str]
 
 
-def load_case(folder: str | Path) -> Case:
+def load_case(folder: str | Path) -> StoredCase:
     """Read a case. Raises CaseError that says what is wrong with the folder; ImportError without safetensors."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -297,11 +297,11 @@ def load_case(folder: str | Path) -> Case:
         raise CaseError(f"{path} is damaged: {error_words(error)}") from error
 
 
-def _read(case: Mapping[str, Any], reader: _Reader) -> Case:
+def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
     graph, places = Graph(), {}
     attributes = {name: reader.value(value) for name, value in case["attributes"].items()}
     unknown: dict[str, str] = {}
-    calls: dict[str, tuple[Call, Mapping[str, Any]]] = {}
+    calls: dict[str, tuple[ConcreteCall, Mapping[str, Any]]] = {}
     for row in case["nodes"]:
         op, name = row["op"], row["name"]
         reader.nodes = places
@@ -323,14 +323,16 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> Case:
         if expected is not None and name not in unknown:
             reader.given = reader.together(expected["tensors"])
             given, keywords = reader.value(expected["args"])
-            call = Call(target, tuple(given), keywords, row.get("line"), name)
+            call = ConcreteCall(target, tuple(given), keywords, row.get("line"), name)
             plain = {"random": reader.value(expected["random"]), "error": expected.get("error")}
             if plain["error"] is None:
                 plain |= {"result": reader.value(expected["result"]), "after": reader.together(expected["after"])}
             calls[name] = call, plain
     graph.lint()
     module = GraphModule(attributes, graph)
-    return Case(case["torch"], module, reader.together(case["inputs"]), reader.value(case["random"]), calls, unknown)
+    return StoredCase(
+        case["torch"], module, reader.together(case["inputs"]), reader.value(case["random"]), calls, unknown
+    )
 
 
 def _missing(*args: Any, **kwargs: Any) -> Any:
@@ -425,7 +427,7 @@ def replay_case(
     return report
 
 
-def _replayed(call: Call, expected: Mapping[str, Any], candidate: Candidate) -> tuple[str, str] | None:
+def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: CompilerCandidate) -> tuple[str, str] | None:
     """How a call differs from what it gave: the kind, and figures."""
     own = call.copied()
     outcome = attempt(own, candidate.run, expected["random"])

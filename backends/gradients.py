@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.overrides import TorchFunctionMode
 
-from backends.crosscheck.calls import REFUSALS, Call
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.compare import Difference
+from backends.crosscheck.calls import REFUSALS, ConcreteCall
+from backends.crosscheck.candidates import CompilerCandidate
+from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.report import fails, write
 from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
-from backends.crosscheck.sweep import Trial, Variation
+from backends.crosscheck.sweep import CrosscheckTrial, Variation
 from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import steps, undisturbed
 from backends.slopes import Slope, slopes_of
@@ -119,7 +119,7 @@ def check_gradients(
         raise TypeError(f"gradients can be checked of a function, a module or a graph, not of {fn_or_graph!r}")
     begun = time.monotonic()
     report = GradientReport()
-    call = Call(fn_or_graph, tuple(inputs))
+    call = ConcreteCall(fn_or_graph, tuple(inputs))
     with undisturbed():
         slopes, dtype = slopes_of(call, directions, seed, torch.get_rng_state())
         report.slopes, report.evaluated, report.differentiable = slopes, str(dtype), bool(slopes)
@@ -137,13 +137,13 @@ def check_gradients(
 # Operators one by one -------------------------------------------------------------------------------
 
 
-def _calls(fn_or_graph: Callable[..., Any], inputs: Sequence[Any]) -> Iterator[tuple[Call, Tensor]]:
+def _calls(fn_or_graph: Callable[..., Any], inputs: Sequence[Any]) -> Iterator[tuple[ConcreteCall, Tensor]]:
     """Each operator with its real arguments: of a graph its nodes, of a function what it calls."""
     if isinstance(fn_or_graph, GraphModule):
         yield from ((step.call, step.seed) for step in steps(fn_or_graph, inputs))
         return
     collector = _Collector()
-    copied = Call(fn_or_graph, tuple(inputs)).copied()
+    copied = ConcreteCall(fn_or_graph, tuple(inputs)).copied()
     with collector:
         copied.run()
     yield from collector.calls
@@ -154,10 +154,10 @@ class _Collector(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[tuple[Call, Tensor]] = []
+        self.calls: list[tuple[ConcreteCall, Tensor]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        call = Call(func, tuple(args), dict(kwargs or {}), _line())
+        call = ConcreteCall(func, tuple(args), dict(kwargs or {}), _line())
         if any(tensor.is_floating_point() for tensor in call.tensors):
             self.calls.append((call.copied(), torch.get_rng_state()))
         return func(*args, **(kwargs or {}))
@@ -175,11 +175,17 @@ def _line() -> str | None:
 
 
 def _operator(
-    call: Call, state: Tensor, directions: int, seed: int, shrink: float, verify: bool, folder: str | Path | None
+    call: ConcreteCall,
+    state: Tensor,
+    directions: int,
+    seed: int,
+    shrink: float,
+    verify: bool,
+    folder: str | Path | None,
 ) -> GradientFinding | None:
     """The finding for one operator; None where its gradient is right, or it has none."""
 
-    def wrong(call: Call) -> Slope | None:
+    def wrong(call: ConcreteCall) -> Slope | None:
         try:
             found, _ = slopes_of(call, directions, seed, state)
         except REFUSALS:
@@ -196,8 +202,8 @@ def _operator(
         small, _ = shrunk(call, SLOPE, lambda smaller, _: wrong(smaller) is not None, shrink)
         slope = wrong(small) or slope
         try:
-            difference = Difference("slope", "the gradient", slope.words)
-            text = script(Trial(small, Candidate(), state), SLOPE, difference)
+            difference = CrosscheckDifference("slope", "the gradient", slope.words)
+            text = script(CrosscheckTrial(small, CompilerCandidate(), state), SLOPE, difference)
             path = write(text, call.name or "gradient", folder)
             verdict = fails(path) if verify else None
         except (CannotWrite, UnknownTarget) as error:

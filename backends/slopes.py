@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.calls import REFUSALS, Call, Widening, distinct, random_state, wider
+from backends.crosscheck.calls import REFUSALS, ConcreteCall, Widening, distinct, random_state, wider
 from backends.crosscheck.tolerance import perturbed, unit_roundoff
 
 # Per dtype that is evaluated: the steps, relative to the size of each input, and the relative error allowed.
@@ -72,7 +72,7 @@ class Slope:
         return f"<g, h> is {self.gradient:.6g}, the slope {self.slope:.6g} (step {step:.0e}, off by {error:.1e})"
 
 
-def slopes_of(call: Call, directions: int, seed: int, state: Tensor) -> tuple[list[Slope], torch.dtype]:
+def slopes_of(call: ConcreteCall, directions: int, seed: int, state: Tensor) -> tuple[list[Slope], torch.dtype]:
     """The slopes of a call in random directions, and the dtype they were evaluated in; none where nothing depends."""
     slopes, dtype = _slopes(call, directions, seed, state, _stay)
     if all(slope.ok for slope in slopes):
@@ -86,7 +86,9 @@ def slopes_of(call: Call, directions: int, seed: int, state: Tensor) -> tuple[li
     return [near if near.ok else here for here, near in zip(slopes, nearby, strict=True)], dtype
 
 
-def _slopes(call: Call, directions: int, seed: int, state: Tensor, move: Move) -> tuple[list[Slope], torch.dtype]:
+def _slopes(
+    call: ConcreteCall, directions: int, seed: int, state: Tensor, move: Move
+) -> tuple[list[Slope], torch.dtype]:
     """The slopes where `move` brings the leaves."""
     subject = _Subject(call, state, True, move)
     try:
@@ -120,7 +122,7 @@ class _Subject:
     In the reference's dtype if `wide`, where `move` brings the leaves.
     """
 
-    def __init__(self, call: Call, state: Tensor, wide: bool, move: Move) -> None:
+    def __init__(self, call: ConcreteCall, state: Tensor, wide: bool, move: Move) -> None:
         self.call = call.copied(wider if wide else lambda dtype: dtype)
         self.state = state
         self.wide = wide

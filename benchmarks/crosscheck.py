@@ -16,9 +16,9 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from backends.crosscheck.calls import Call
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.sweep import Trial, Variation, sweep
+from backends.crosscheck.calls import ConcreteCall
+from backends.crosscheck.candidates import CompilerCandidate
+from backends.crosscheck.sweep import CrosscheckTrial, Variation, sweep
 from benchmarks.record import one
 from benchmarks.suite import Effort, Row
 from tracer import capture
@@ -69,8 +69,10 @@ def operators() -> Iterator[tuple[str, Variation, Any]]:
         if torch.float32 not in info.supported_dtypes("cpu") or "jiterator" in info.name:
             continue
         for sample in itertools.islice(info.sample_inputs("cpu", torch.float32), SAMPLES):
-            call = Call(_named(info), (sample.input, *sample.args), dict(sample.kwargs))
-            for variation, difference in sweep(Trial(call, Candidate(), torch.get_rng_state()), thorough=True):
+            call = ConcreteCall(_named(info), (sample.input, *sample.args), dict(sample.kwargs))
+            for variation, difference in sweep(
+                CrosscheckTrial(call, CompilerCandidate(), torch.get_rng_state()), thorough=True
+            ):
                 yield f"{info.name} {info.variant_test_name}".strip(), variation, difference
 
 

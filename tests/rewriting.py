@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import tracer
-from passes.rewrite.pipeline import Pass, Report
+from passes.rewrite.pipeline import Pass, RewriteReport
 from tracer.rewriting import rewriting
 
 
@@ -22,7 +22,7 @@ def tensors(result: Any) -> list[Tensor]:
 
 def rewritten(
     passes: Sequence[Pass], function: Callable[..., Any], *args: Any, tolerance: float = 1e-5, **kwargs: Any
-) -> Report:
+) -> RewriteReport:
     """The report of one captured call, after both calls were seen to give the same, written arguments included."""
     backend = rewriting("eager", passes)
     inner, others = [tuple(arg.clone() if type(arg) is Tensor else arg for arg in args) for _ in range(2)]

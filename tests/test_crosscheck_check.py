@@ -8,11 +8,11 @@ from torch import nn
 from torch.fx import Graph, GraphModule
 
 from backends.crosscheck.api import crosscheck
-from backends.crosscheck.calls import Call, alias_preserving
-from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.calls import ConcreteCall, alias_preserving
+from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.layouts import LAYOUTS, gaps, gaps_written, laid_out
 from backends.crosscheck.operators import is_torchs
-from backends.crosscheck.sweep import Trial, Variation
+from backends.crosscheck.sweep import CrosscheckTrial, Variation
 from backends.handover import BadOptions
 from backends.registry import UnknownBackend, list_backends
 from tests import planted  # noqa: F401  (registers the operators)
@@ -175,7 +175,7 @@ def test_latent_bugs_of_torch_are_no_findings():
     reports, _ = checked(lambda x: torch.nn.functional.gelu(x), X.clone())
     assert reports[0].ok
     assert [finding.operator for finding in reports[0].latent] == ["gelu"]
-    assert is_torchs(Call(torch.add, ())) and not is_torchs(Call(torch.ops.planted.prefix, ()))
+    assert is_torchs(ConcreteCall(torch.add, ())) and not is_torchs(ConcreteCall(torch.ops.planted.prefix, ()))
 
 
 def test_by_hand():
@@ -241,7 +241,9 @@ def test_each_variation_alone():
 
     def examined(target, variation, *args):
         with torch.no_grad():
-            return Trial(Call(target, args), Candidate(), torch.get_rng_state()).examine(variation)
+            return CrosscheckTrial(ConcreteCall(target, args), CompilerCandidate(), torch.get_rng_state()).examine(
+                variation
+            )
 
     assert examined(torch.ops.planted.row_sums, Variation("layout", "transposed"), X).kind == "values"
     assert examined(torch.ops.planted.prefix, Variation("poison"), X).kind == "uninitialised"

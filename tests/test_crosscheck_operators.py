@@ -10,9 +10,9 @@ import warnings
 import pytest
 import torch
 
-from backends.crosscheck.calls import Call
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.sweep import Trial, Variation, sweep
+from backends.crosscheck.calls import ConcreteCall
+from backends.crosscheck.candidates import CompilerCandidate
+from backends.crosscheck.sweep import CrosscheckTrial, Variation, sweep
 
 # Found by the sweep in torch 2.13, reproduced by hand: what is written, read, or left out against the strides.
 REAL_BUGS = {
@@ -61,14 +61,16 @@ def test_no_false_alarm(info):
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for sample in itertools.islice(info.sample_inputs("cpu", torch.float32), 2):
-            call = Call(operator, (sample.input, *sample.args), dict(sample.kwargs))
-            found = list(sweep(Trial(call, Candidate(), torch.get_rng_state()), thorough=True))
+            call = ConcreteCall(operator, (sample.input, *sample.args), dict(sample.kwargs))
+            found = list(sweep(CrosscheckTrial(call, CompilerCandidate(), torch.get_rng_state()), thorough=True))
             assert not found, "\n".join(f"{variation.words}: {difference}" for variation, difference in found)
 
 
 def examined(target, args, kwargs, variation):
     with torch.no_grad():
-        return Trial(Call(target, args, kwargs), Candidate(), torch.get_rng_state()).examine(variation)
+        return CrosscheckTrial(ConcreteCall(target, args, kwargs), CompilerCandidate(), torch.get_rng_state()).examine(
+            variation
+        )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,6 @@ def test_conditioning_is_measured():
 def test_other_dtypes(dtype):
     x = (torch.randn(4, 6) * 5).to(dtype) if dtype is not torch.int64 else torch.arange(24).reshape(4, 6)
     for target, args in ((torch.sum, (x, 0)), (torch.mul, (x, x)), (torch.cat, ([x, x], 1)), (torch.cumsum, (x, 1))):
-        trial = Trial(Call(target, args), Candidate(), torch.get_rng_state())
+        trial = CrosscheckTrial(ConcreteCall(target, args), CompilerCandidate(), torch.get_rng_state())
         with torch.no_grad():
             assert not list(sweep(trial, thorough=True)), target

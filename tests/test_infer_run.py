@@ -22,7 +22,7 @@ from passes.record import Corpus, record
 from passes.record.calls import Failure
 from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.show import rule_text
 from tests.recording import recorded
 from tracer.commands.application import application
@@ -175,7 +175,7 @@ def test_preconditions_are_learned_from_failures(tmp_path: Path):
         if not isinstance(call.outcome, Failure):
             assert Answerer(rule).answer(call.arguments) == Answerer(found).answer(call.arguments)
     single, double = TensorMeta((3, 4), (4, 1)), TensorMeta((4, 5), (5, 1), torch.float64)
-    with pytest.raises(Refused, match="RuntimeError"):
+    with pytest.raises(PredictedError, match="RuntimeError"):
         Answerer(rule).answer({"self": single, "mat2": double})
     assert "raise RuntimeError" in rule_text(rule)
 

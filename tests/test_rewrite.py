@@ -9,7 +9,7 @@ from torch import nn
 
 import tracer
 from passes.rewrite.pattern import Pattern, RuleError
-from passes.rewrite.rule import Rule
+from passes.rewrite.rule import RewriteRule
 from passes.rewrite.rules import STANDARD
 from passes.rewrite.rules.redundant import REDUNDANT
 from passes.rewrite.verify import tensor
@@ -29,7 +29,7 @@ def addcmul(x, y):
 
 
 PAIR = {"x": tensor(3, 4), "y": tensor(3, 4)}
-SQUARE_SUM = Rule("square sum", (square_sum,), addcmul, PAIR)
+SQUARE_SUM = RewriteRule("square sum", (square_sum,), addcmul, PAIR)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_open_constants_are_bound_once():
     def swapped(x, a):
         return a * torch.sin(a * x)
 
-    rule = Rule("twice", (scaled_twice,), swapped, {"x": tensor(3), "a": 0.37})
+    rule = RewriteRule("twice", (scaled_twice,), swapped, {"x": tensor(3), "a": 0.37})
     assert rewritten([rule], lambda x: (x * 3.0).sin() * 3.0, X).counts["twice"] == 1
     assert rewritten([rule], lambda x: (x * 3.0).sin() * 4.0, X).counts["twice"] == 0
 
 
 def test_conditions_on_metas():
-    wide = Rule(
+    wide = RewriteRule(
         "wide", (square_sum,), addcmul, PAIR, where=lambda match: "" if match.meta("x").shape[-1] > 4 else "narrow"
     )
     report = rewritten([wide], lambda x, y: x * x + y, X, Y)
@@ -84,7 +84,7 @@ def test_several_outputs():
     def swapped(x, y):
         return torch.sin(y + x), torch.cos(-(y - x))
 
-    rule = Rule("both", (both,), swapped, PAIR)
+    rule = RewriteRule("both", (both,), swapped, PAIR)
     report = rewritten([rule], lambda x, y: (x - y).cos() * (x + y).sin(), X, Y)
     assert report.counts["both"] == 1
     assert len(report.firings[0].removed) == 4
@@ -148,7 +148,7 @@ def test_a_result_keeps_its_layout():
     def flipped(x, y):
         return (x.t() + y).t()
 
-    rule = Rule("flip", (transposed_sum,), flipped, {"x": tensor(3, 4), "y": tensor(4, 3)})
+    rule = RewriteRule("flip", (transposed_sum,), flipped, {"x": tensor(3, 4), "y": tensor(4, 3)})
     other, square = torch.randn(4, 3), torch.randn(4, 4)
     for program, args in [
         (lambda x, y: x + y.t(), (X, other)),
@@ -179,7 +179,7 @@ def test_patterns_are_data():
     again = Pattern.from_json(json.loads(json.dumps(found.to_json())))
     assert again == found and str(again) == str(found)
     for rule in STANDARD:
-        for pattern in patterns(rule) if isinstance(rule, Rule) else ():
+        for pattern in patterns(rule) if isinstance(rule, RewriteRule) else ():
             assert Pattern.from_json(json.loads(json.dumps(pattern.to_json()))) == pattern
 
 
@@ -216,7 +216,7 @@ def test_a_decorated_function_is_a_rule():
 )
 def test_a_rule_that_cannot_be_is_refused_when_it_is_made(pattern, replacement, example, message):
     with pytest.raises(RuleError, match=message):
-        RULES.spellings(Rule("wrong", (pattern,), replacement, example))
+        RULES.spellings(RewriteRule("wrong", (pattern,), replacement, example))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_rule_that_cannot_be_is_refused_when_it_is_made(pattern, replacement, 
     ],
 )
 def test_a_wrong_rule_is_found_before_its_first_use(replacement, message):
-    rule = Rule("wrong", (square_sum,), replacement, PAIR)
+    rule = RewriteRule("wrong", (square_sum,), replacement, PAIR)
     with pytest.raises(RuleError, match=message):
         check_rule(rule)
     with pytest.raises(RuleError, match=message.partition(":")[0]):
@@ -292,7 +292,7 @@ def test_sizes_that_are_symbols():
     def unrolled(x):
         return sum(x[row] for row in range(x.shape[0])).sin()
 
-    fixed = Rule("unrolled", (repeated,), unrolled, {"x": tensor(3, 4)})
+    fixed = RewriteRule("unrolled", (repeated,), unrolled, {"x": tensor(3, 4)})
     backend = rewriting("eager", [*STANDARD, fixed])
     captured = tracer.capture(program, backend=backend)
     summed = tracer.capture(lambda x: x.sum(0).sin(), backend=backend)
@@ -319,9 +319,9 @@ def test_capture_takes_passes():
 
 
 def test_what_is_no_pass_is_refused():
-    with pytest.raises(TypeError, match="a pass is a Rule or a GraphPass, not 3"):
+    with pytest.raises(TypeError, match="a pass is a RewriteRule or a GraphPass, not 3"):
         tracer.capture(lambda x: x, passes=[3])
-    with pytest.raises(TypeError, match="a pass is a Rule or a GraphPass, not 'dead code'"):
+    with pytest.raises(TypeError, match="a pass is a RewriteRule or a GraphPass, not 'dead code'"):
         pipeline(["dead code"])
 
 

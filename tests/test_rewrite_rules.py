@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import tracer
-from passes.rewrite.rule import Rule
+from passes.rewrite.rule import RewriteRule
 from passes.rewrite.rules import FROZEN, FUSIONS, STANDARD
 from passes.rewrite.rules.attention import ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
@@ -382,4 +382,4 @@ def test_training_a_model_with_fused_operators():
 
 
 def test_every_fusion_is_a_rule_with_a_place():
-    assert all(isinstance(rule, Rule) and ".py:" in rule.place for rule in FUSIONS)
+    assert all(isinstance(rule, RewriteRule) and ".py:" in rule.place for rule in FUSIONS)

@@ -9,7 +9,7 @@ import pytest
 from passes.errors import RuleError
 from passes.rules import syntax
 from passes.rules.book import SHIPPED, read_rules
-from passes.rules.grammar import Many, Memory, Part, form_of, memory_of
+from passes.rules.grammar import Many, MemoryAnswer, Part, form_of, memory_of
 from passes.rules.language import check, parsed
 from passes.rules.rule import identifier
 
@@ -36,10 +36,10 @@ def test_what_is_no_form_is_refused(text: str):
 
 
 def test_places_of_memory():
-    assert memory_of("new") == Memory("new")
-    assert memory_of("same 0") == Memory("same", "0")
-    assert memory_of("view tensors[i]") == Memory("view", "tensors", "i")
-    assert memory_of("same bins[12]") == Memory("same", "bins", "12")
+    assert memory_of("new") == MemoryAnswer("new")
+    assert memory_of("same 0") == MemoryAnswer("same", "0")
+    assert memory_of("view tensors[i]") == MemoryAnswer("view", "tensors", "i")
+    assert memory_of("same bins[12]") == MemoryAnswer("same", "bins", "12")
 
 
 @pytest.mark.parametrize("text", ["", "old", "same", "new x", "same x[", "same x[j]", "view x[i]y", "same x[f()]"])

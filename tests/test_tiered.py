@@ -18,7 +18,7 @@ from torch import nn
 import tracer
 from backends.tiered.background import BACKGROUND
 from backends.tiered.transport import Unsendable, read_graph, write_graph
-from backends.tiered.worker import Worker, WorkerFailed
+from backends.tiered.worker import CompileWorker, WorkerFailed
 from tests.graphs import Sketch
 from tracer import capture, explain
 from tracer.events import LOG
@@ -408,7 +408,7 @@ def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
         "backends.tiered.worker._started", lambda: subprocess.Popen([sys.executable, "-c", code], **pipes)
     )
     with pytest.raises(WorkerFailed, match=words):
-        Worker().compile({"graph": []})
+        CompileWorker().compile({"graph": []})
 
 
 @pytest.mark.slow

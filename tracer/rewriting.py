@@ -18,8 +18,8 @@ from backends.handover import Backend, Handover
 from backends.registry import look_up
 from passes.operators.evaluate import Evaluator
 from passes.rewrite.pattern import Pattern, RuleError
-from passes.rewrite.pipeline import Pass, Pipeline, Report, copied
-from passes.rewrite.rule import Rule, Rules
+from passes.rewrite.pipeline import Pass, Pipeline, RewriteReport, copied
+from passes.rewrite.rule import RewriteRule, RewriteRules
 from passes.rewrite.rules import STANDARD
 from tracer.capture import Request, capture_frame
 from tracer.graph.annotate import SOURCE, fill_stack_traces, fill_torch_metas
@@ -80,34 +80,34 @@ def _place(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno} {function.__name__}"
 
 
-RULES: Final = Rules(graph_of)
+RULES: Final = RewriteRules(graph_of)
 """Patterns captured so far: one store for the whole process."""
 
 
 def rewrite_rule(
     replacement: Callable[..., Any], example: Mapping[str, Any], **details: Any
-) -> Callable[[Callable[..., Any]], Rule]:
-    """A decorator: the function below it is a pattern, and this is what takes its place. Gives a Rule.
+) -> Callable[[Callable[..., Any]], RewriteRule]:
+    """A decorator: the function below it is a pattern, and this is what takes its place. Gives a RewriteRule.
 
     `example` and `details` (`name`, `where`, `dtypes`, `tolerance`) are those of Rule. Both functions are
     captured at once. Raises RuleError when one cannot be, or when their results do not go together.
     """
 
-    def decorate(function: Callable[..., Any]) -> Rule:
+    def decorate(function: Callable[..., Any]) -> RewriteRule:
         name = details.pop("name", function.__name__)
-        made = Rule(name, (function,), replacement, example, **details)
+        made = RewriteRule(name, (function,), replacement, example, **details)
         RULES.spellings(made)
         return made
 
     return decorate
 
 
-def patterns(rule: Rule) -> list[Pattern]:
+def patterns(rule: RewriteRule) -> list[Pattern]:
     """The patterns of a rule as data, the largest first."""
     return [spelling.pattern for spelling in RULES.spellings(rule)]
 
 
-def check_rule(rule: Rule) -> int:
+def check_rule(rule: RewriteRule) -> int:
     """Check a rule on random inputs of every dtype and layout; gives the number of comparisons. Raises RuleError."""
     return RULES.check(rule)
 
@@ -116,7 +116,7 @@ def pipeline(passes: Sequence[Pass] = STANDARD) -> Pipeline:
     """These passes, checked after each by graph/check and printed by graph/show. Raises RuleError, TypeError."""
     for step in passes:
         if not hasattr(step, "name"):
-            raise TypeError(f"a pass is a Rule or a GraphPass, not {step!r}")
+            raise TypeError(f"a pass is a RewriteRule or a GraphPass, not {step!r}")
     made = Pipeline(tuple(passes), RULES, EVALUATOR, _fault, graph_source)
     made.prepare()
     return made
@@ -131,12 +131,12 @@ def _fault(graph: Graph, evaluator: Evaluator) -> str:
     return ""
 
 
-def rewrite(module: GraphModule, passes: Sequence[Pass] = STANDARD) -> tuple[GraphModule, Report]:
+def rewrite(module: GraphModule, passes: Sequence[Pass] = STANDARD) -> tuple[GraphModule, RewriteReport]:
     """A captured graph rewritten, as a new module, and what was done to it."""
     return _rewritten(module, pipeline(passes))
 
 
-def _rewritten(module: GraphModule, steps: Pipeline) -> tuple[GraphModule, Report]:
+def _rewritten(module: GraphModule, steps: Pipeline) -> tuple[GraphModule, RewriteReport]:
     held = {str(node.target) for node in module.graph.nodes if node.op in ("get_attr", "call_module")}
     graph, attributes, report = steps.run(module.graph, {name: getattr(module, name) for name in held})
     return GraphModule(attributes, graph), report
@@ -155,7 +155,7 @@ class Rewriting(Backend):
         return id(self)
 
     @property
-    def reports(self) -> list[Report]:
+    def reports(self) -> list[RewriteReport]:
         return self.pipeline.reports
 
     def __call__(self, module: GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:

@@ -10,12 +10,12 @@ from torch.fx import GraphModule
 
 from backends.crosscheck.candidates import candidate_of
 from backends.crosscheck.check import check, settings_of
-from backends.crosscheck.compare import Difference
-from backends.crosscheck.report import Divergence, Finding, Report
+from backends.crosscheck.compare import CrosscheckDifference
+from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, Divergence
 from backends.handover import NO_OPTIONS
 from backends.registry import look_up
 
-__all__ = ["Difference", "Divergence", "Finding", "Report", "crosscheck"]
+__all__ = ["CrosscheckDifference", "CrosscheckFinding", "CrosscheckReport", "Divergence", "crosscheck"]
 
 
 def crosscheck(
@@ -27,7 +27,7 @@ def crosscheck(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **settings: Any,
-) -> Report:
+) -> CrosscheckReport:
     """Run `candidate` beside a reference on this graph with these inputs, none of which it changes.
 
     `candidate` is "eager" (torch's own operators, one by one: custom ones too; on `device`, in `dtype`), or a

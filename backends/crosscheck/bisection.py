@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from backends.crosscheck.calls import REFUSALS, Call
+from backends.crosscheck.calls import REFUSALS, ConcreteCall
 from backends.crosscheck.walk import calls_of, part, undisturbed
 
-Wrong = Callable[[Call, Tensor], bool]
+Wrong = Callable[[ConcreteCall, Tensor], bool]
 
 
 def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int | None:

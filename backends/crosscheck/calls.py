@@ -38,7 +38,7 @@ WIDER: Final = {
 
 
 @dataclass(frozen=True)
-class Call:
+class ConcreteCall:
     """What is called, with which arguments. `target` is a callable, a method's name, a module or a graph.
 
     `line` is the user's line that made it, as a traceback shows it; `name` the node's.
@@ -76,7 +76,7 @@ class Call:
             return Interpreter(self.target, garbage_collect_values=False).run(*self.args)
         return self.target(*self.args, **self.kwargs)
 
-    def mapped(self, convert: Convert) -> Call:
+    def mapped(self, convert: Convert) -> ConcreteCall:
         """The same call on other tensors; one that occurs twice is converted once."""
         memo: dict[int, Tensor] = {}
 
@@ -90,7 +90,7 @@ class Call:
         args, kwargs = tree_map(once, (tuple(self.args), dict(self.kwargs)))
         return replace(self, args=args, kwargs=kwargs)
 
-    def copied(self, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> Call:
+    def copied(self, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> ConcreteCall:
         """The call on copies of its tensors, laid out and aliased as they are, in the dtypes that `dtype` gives."""
         copies = alias_preserving(self.tensors, dtype)
         call = replace(self.mapped(lambda tensor: copies[id(tensor)]), target=_copied_target(self.target, dtype))
@@ -211,7 +211,7 @@ def _alone(tensor: Tensor, dtype: Callable[[torch.dtype], torch.dtype]) -> Tenso
     return copied if dtype(tensor.dtype) is tensor.dtype else copied.to(dtype(tensor.dtype))
 
 
-class Outcome(NamedTuple):
+class ConcreteOutcome(NamedTuple):
     """What a call did: its result, its tensor arguments afterwards, whether it drew random numbers; or its error."""
 
     result: Any
@@ -225,7 +225,9 @@ class Outcome(NamedTuple):
         return tree_leaves(self.result)
 
 
-def attempt(call: Call, run: Callable[[Call], Any] = Call.run, seed: Tensor | None = None) -> Outcome:
+def attempt(
+    call: ConcreteCall, run: Callable[[ConcreteCall], Any] = ConcreteCall.run, seed: Tensor | None = None
+) -> ConcreteOutcome:
     """Run the call as it is: no copy is made. `seed` is the state of the random numbers to begin with."""
     with random_state(seed) as before:
         try:
@@ -233,7 +235,7 @@ def attempt(call: Call, run: Callable[[Call], Any] = Call.run, seed: Tensor | No
         except REFUSALS as refusal:
             result, error = None, refusal
         drew = not torch.equal(before, torch.get_rng_state())
-    return Outcome(result, call.tensors, drew, error)
+    return ConcreteOutcome(result, call.tensors, drew, error)
 
 
 @contextmanager
@@ -248,7 +250,7 @@ def random_state(state: Tensor | None) -> Any:
         torch.set_rng_state(outside)
 
 
-def single(call: Call, result: Any) -> tuple[GraphModule, list[Tensor]]:
+def single(call: ConcreteCall, result: Any) -> tuple[GraphModule, list[Tensor]]:
     """A graph of the one call, its tensors as inputs and the parts of `result`, what the call gives, as outputs."""
     if isinstance(call.target, GraphModule):
         return call.target, list(call.args)

@@ -16,7 +16,7 @@ from torch.fx import Graph, GraphModule
 from torch.utils._pytree import tree_map
 
 from backends.aot import compile_with
-from backends.crosscheck.calls import Call, attempt, single
+from backends.crosscheck.calls import ConcreteCall, attempt, single
 from backends.eager import stack_trace
 from backends.handover import Backend, BadOptions, Handover
 from passes.meta import meta_of
@@ -25,7 +25,7 @@ LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CompilerCandidate:
     """Torch's own operators, on `device` (None: where the tensors are) and in `dtype` (None: as they are).
 
     `compiler`, when set, is given graphs, of one operator or of many; `source` is how a person named it.
@@ -41,7 +41,7 @@ class Candidate:
     def compiles(self) -> bool:
         return self.compiler is not None
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: ConcreteCall) -> Any:
         """What the candidate makes of the call, on the device of the call's own tensors."""
         if self.device is None:
             return self._run(call)
@@ -55,7 +55,7 @@ class Candidate:
                 home.copy_(away)
         return _brought_home(result, {id(moved[id(home)]): home for home in homes})
 
-    def _run(self, call: Call) -> Any:
+    def _run(self, call: ConcreteCall) -> Any:
         if self.compiler is None:
             return call.run()
         probe = attempt(call.copied())
@@ -99,7 +99,7 @@ def candidate_of(
     device: str | torch.device | None,
     dtype: torch.dtype | None,
     look_up: LookUp,
-) -> Candidate:
+) -> CompilerCandidate:
     """What is to be checked. Raises BadOptions, and what looking a name up raises."""
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise BadOptions(f"dtype must be a floating dtype, not {dtype!r}")
@@ -108,11 +108,11 @@ def candidate_of(
     words += [str(part) for part in (place, dtype) if part is not None]
     name = " ".join(words) or "eager"
     if candidate == "eager":
-        return Candidate(name, place, dtype)
+        return CompilerCandidate(name, place, dtype)
     if candidate == "crosscheck":
         raise BadOptions("the candidate of 'crosscheck' cannot be 'crosscheck' itself")
     drawing = {"fallback_random": True} if candidate == "inductor" else {}
-    return Candidate(name, place, dtype, look_up(candidate, {**drawing, **options}), candidate)
+    return CompilerCandidate(name, place, dtype, look_up(candidate, {**drawing, **options}), candidate)
 
 
 def _name(candidate: Any) -> str:

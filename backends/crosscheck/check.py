@@ -1,4 +1,4 @@
-"""The check itself: a graph, its inputs and a candidate to a Report.
+"""The check itself: a graph, its inputs and a candidate to a CrosscheckReport.
 
 Torch's operators are checked one by one, as the graph calls them. A compiler is given the whole graph;
 where that goes wrong, bisection says which operator does. What is found is shrunk and written as a script.
@@ -19,15 +19,15 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_flatten
 
 from backends.crosscheck.bisection import fewest, first_wrong
-from backends.crosscheck.calls import REFUSALS, Call, attempt
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.compare import Difference, error_words, stale
+from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt
+from backends.crosscheck.candidates import CompilerCandidate
+from backends.crosscheck.compare import CrosscheckDifference, error_words, stale
 from backends.crosscheck.operators import UNINITIALISED, is_torchs, name_of
 from backends.crosscheck.reference import reference, shares_memory
-from backends.crosscheck.report import Finding, Report, fails, write
+from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, fails, write
 from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
-from backends.crosscheck.sweep import PLAIN, THOROUGH, Trial, Variation, sweep
+from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variation, sweep
 from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
 from backends.handover import BadOptions
@@ -72,13 +72,15 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     return Settings(**given)
 
 
-def check(module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings) -> Report:
+def check(
+    module: GraphModule, inputs: Sequence[Any], candidate: CompilerCandidate, settings: Settings
+) -> CrosscheckReport:
     """Check the candidate on this graph with these inputs, which stay as they are; so do random numbers and modes.
 
     Errors that the graph raises by itself pass through.
     """
     begun = time.monotonic()
-    report = Report(candidate.name, calls=len(calls_of(module.graph)))
+    report = CrosscheckReport(candidate.name, calls=len(calls_of(module.graph)))
     inputs = _in_dtype(inputs, candidate)
     with undisturbed():
         if candidate.compiles:
@@ -89,7 +91,7 @@ def check(module: GraphModule, inputs: Sequence[Any], candidate: Candidate, sett
     return report
 
 
-def _in_dtype(inputs: Sequence[Any], candidate: Candidate) -> list[Any]:
+def _in_dtype(inputs: Sequence[Any], candidate: CompilerCandidate) -> list[Any]:
     """Copies of the inputs, in the candidate's dtype if it has one."""
     copies = copied_inputs(inputs)
     if candidate.dtype is None:
@@ -106,7 +108,11 @@ def _in_dtype(inputs: Sequence[Any], candidate: Candidate) -> list[Any]:
 
 
 def _check_operators(
-    module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings, report: Report
+    module: GraphModule,
+    inputs: Sequence[Any],
+    candidate: CompilerCandidate,
+    settings: Settings,
+    report: CrosscheckReport,
 ) -> None:
     seen: dict[Any, int] = {}
     for step in steps(module, inputs):
@@ -119,7 +125,7 @@ def _check_operators(
         seen[signature] = seen.get(signature, 0) + 1
         thorough = settings.layouts and seen[signature] <= REPEATS
         report.variations += len(PLAIN) + (len(THOROUGH) if thorough else 0)
-        trial = Trial(step.call, candidate, step.seed)
+        trial = CrosscheckTrial(step.call, candidate, step.seed)
         try:
             found = next(sweep(trial, thorough), None)
         except REFUSALS as error:
@@ -139,17 +145,17 @@ def _check_operators(
         report.findings.append(_finding(trial, *found, step.node.name, settings))
         if len(report.findings) >= settings.most:
             return
-    if any(name_of(Call(node.target, ())) in UNINITIALISED for node in calls_of(module.graph)):
+    if any(name_of(ConcreteCall(node.target, ())) in UNINITIALISED for node in calls_of(module.graph)):
         found = _stale(module, inputs, settings)
         report.findings.extend([] if found is None else [found])
 
 
-def _stale(module: GraphModule, inputs: Sequence[Any], settings: Settings) -> Finding | None:
+def _stale(module: GraphModule, inputs: Sequence[Any], settings: Settings) -> CrosscheckFinding | None:
     """The first operator that makes something of memory which the graph itself took and did not fill.
 
     Looked for only where an output of the graph hangs on such memory: what is taken may be filled later.
     """
-    call = Call(module, tuple(snapshot(list(inputs))), name="graph")
+    call = ConcreteCall(module, tuple(snapshot(list(inputs))), name="graph")
     undefined = reference(call, torch.get_rng_state()).undefined
     if not any(mask is not None and bool(mask.any()) for mask in undefined):
         return None
@@ -163,7 +169,7 @@ def _stale(module: GraphModule, inputs: Sequence[Any], settings: Settings) -> Fi
         found = stale(step.call, before._replace(arguments=[]), step.call, after._replace(arguments=[]))
         views = any(_shares(part, after.arguments) for part in after.outputs)
         if found is not None and not views:
-            trial = Trial(step.call, Candidate(), step.seed)
+            trial = CrosscheckTrial(step.call, CompilerCandidate(), step.seed)
             return _finding(trial, Variation("poison"), found, step.node.name, replace(settings, shrink=0.0))
     return None
 
@@ -172,12 +178,12 @@ def _shares(part: Any, arguments: Sequence[Tensor]) -> bool:
     return isinstance(part, Tensor) and shares_memory([part, *arguments[:1]])
 
 
-def _is_checkable(call: Call) -> bool:
+def _is_checkable(call: ConcreteCall) -> bool:
     """Whether there is a tensor to compare. Accesses of attributes and of parts compute nothing."""
     return call.target is not getattr
 
 
-def _signature(call: Call) -> Any:
+def _signature(call: ConcreteCall) -> Any:
     """Equal for calls of one operator on tensors of equal shape, strides and dtype, with equal constants."""
     leaves, structure = tree_flatten((call.args, call.kwargs))
     facts = [
@@ -193,13 +199,17 @@ def _signature(call: Call) -> Any:
 
 
 def _check_whole(
-    module: GraphModule, inputs: Sequence[Any], candidate: Candidate, settings: Settings, report: Report
+    module: GraphModule,
+    inputs: Sequence[Any],
+    candidate: CompilerCandidate,
+    settings: Settings,
+    report: CrosscheckReport,
 ) -> None:
-    call = Call(module, tuple(snapshot(list(inputs))), name="graph")
+    call = ConcreteCall(module, tuple(snapshot(list(inputs))), name="graph")
     variations = [*WHOLE, *(WHOLE_LAYOUTS if settings.layouts else ())]
     if settings.gradients and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
         variations.insert(1, Variation("gradients"))
-    trial = Trial(call, candidate, torch.get_rng_state())
+    trial = CrosscheckTrial(call, candidate, torch.get_rng_state())
     report.checked = report.calls if settings.operators is None else 0
     if trial.right.outcome.error is not None:
         raise trial.right.outcome.error
@@ -223,16 +233,16 @@ def _check_whole(
 def _located(
     module: GraphModule,
     inputs: Sequence[Any],
-    candidate: Candidate,
+    candidate: CompilerCandidate,
     variation: Variation,
-    found: Difference,
+    found: CrosscheckDifference,
     settings: Settings,
-    whole: Trial,
-) -> Finding:
+    whole: CrosscheckTrial,
+) -> CrosscheckFinding:
     """The finding at the first operator that shows it."""
 
-    def wrong(call: Call, seed: Tensor) -> bool:
-        return Trial(call, candidate, seed).examine(variation) is not None
+    def wrong(call: ConcreteCall, seed: Tensor) -> bool:
+        return CrosscheckTrial(call, candidate, seed).examine(variation) is not None
 
     end = first_wrong(module, inputs, wrong)
     if end is None:
@@ -241,7 +251,7 @@ def _located(
     chosen = fewest(module, inputs, end, wrong, settings.shrink)
     with undisturbed():
         call, seed = part(module, inputs, chosen)
-    trial = Trial(call, candidate, seed)
+    trial = CrosscheckTrial(call, candidate, seed)
     again = trial.examine(variation) or found
     return _finding(trial, variation, again, node.name, settings, node, chosen)
 
@@ -250,14 +260,14 @@ def _located(
 
 
 def _finding(
-    trial: Trial,
+    trial: CrosscheckTrial,
     variation: Variation,
-    difference: Difference,
+    difference: CrosscheckDifference,
     name: str,
     settings: Settings,
     node: Node | None = None,
     chosen: Sequence[Node] = (),
-) -> Finding:
+) -> CrosscheckFinding:
     """The finding with its script, shrunk."""
     name_of_operator = trial.call.title if node is None else _title(node)
     line = trial.call.line if node is None else node.meta.get("stack_trace")
@@ -272,25 +282,25 @@ def _finding(
         except (CannotWrite, UnknownTarget) as error:
             why = str(error)
     shown = None if path is None else str(path)
-    return Finding(name, name_of_operator, variation, difference, line, operators, text, shown, verdict, why)
+    return CrosscheckFinding(name, name_of_operator, variation, difference, line, operators, text, shown, verdict, why)
 
 
 def _small(
-    trial: Trial, variation: Variation, difference: Difference, seconds: float
-) -> tuple[Trial, Variation, Difference]:
+    trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference, seconds: float
+) -> tuple[CrosscheckTrial, Variation, CrosscheckDifference]:
     """The difference on the smallest call found."""
 
-    def shows(call: Call, variation: Variation) -> bool:
+    def shows(call: ConcreteCall, variation: Variation) -> bool:
         try:
-            found = Trial(call, trial.candidate, trial.seed).examine(variation)
+            found = CrosscheckTrial(call, trial.candidate, trial.seed).examine(variation)
         except REFUSALS:
             return False
         return found is not None and found.kind == difference.kind
 
     call, variation = shrunk(trial.call, variation, shows, seconds)
-    small = Trial(call, trial.candidate, trial.seed)
+    small = CrosscheckTrial(call, trial.candidate, trial.seed)
     return small, variation, small.examine(variation) or difference
 
 
 def _title(node: Node) -> str:
-    return Call(node.target if node.op != "call_module" else node.name, ()).title
+    return ConcreteCall(node.target if node.op != "call_module" else node.name, ()).title

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backends.crosscheck.calls import Call, Outcome, is_plain
+from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, is_plain
 from backends.crosscheck.reference import TRIALS, Reference, distance, observations
 from backends.crosscheck.tolerance import ROUNDINGS, unit_roundoff
 from passes.operators.difference import tensor_difference
@@ -22,7 +22,7 @@ REORDERED = 64  # roundings by which two runs may differ that add up in another 
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CrosscheckDifference:
     """One difference. `kind` is what was found, `what` which tensor has it, `detail` figures for a person.
 
     `index` tells which observation it is, `place` which element of it, flat; `error` and `allowed` are
@@ -38,7 +38,7 @@ class Difference:
     place: int = 0
 
 
-def label(index: int, call: Call, outcome: Outcome) -> str:
+def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
     """Which observation is meant: an output, or an argument as it is after the call."""
     count = len(observations(call, outcome)) - len(outcome.arguments)
     if index >= count:
@@ -46,7 +46,9 @@ def label(index: int, call: Call, outcome: Outcome) -> str:
     return "the result" if count == 1 else f"result {index}"
 
 
-def values(found_call: Call, found: Outcome, right: Reference, near: Outcome | None = None) -> Difference | None:
+def values(
+    found_call: ConcreteCall, found: ConcreteOutcome, right: Reference, near: ConcreteOutcome | None = None
+) -> CrosscheckDifference | None:
     """The first tensor whose values are not right. `near` is another answer that is as good as the exact one."""
     seen = observations(found_call, found)
     others = observations(right.call, near) if near is not None else [None] * len(seen)
@@ -55,14 +57,18 @@ def values(found_call: Call, found: Outcome, right: Reference, near: Outcome | N
             continue
         what = label(index, found_call, found)
         if tensor.shape != exact.shape:
-            return Difference("shape", what, f"{list(tensor.shape)} instead of {list(exact.shape)}", index=index)
+            return CrosscheckDifference(
+                "shape", what, f"{list(tensor.shape)} instead of {list(exact.shape)}", index=index
+            )
         difference = _values(index, tensor.to(exact.device), right, others[index], what)
         if difference is not None:
             return difference
     return None
 
 
-def _values(index: int, tensor: Tensor, right: Reference, other: Tensor | None, what: str) -> Difference | None:
+def _values(
+    index: int, tensor: Tensor, right: Reference, other: Tensor | None, what: str
+) -> CrosscheckDifference | None:
     exact = right.exact[index]
     assert exact is not None
     if exact.dtype is not tensor.dtype and exact.numel() and (exact.is_floating_point() or exact.is_complex()):
@@ -90,7 +96,7 @@ def _values(index: int, tensor: Tensor, right: Reference, other: Tensor | None, 
         f"{int(wrong.sum()):,} of {tensor.numel():,} elements, the worst at {position}: "
         f"{got:.9g} instead of {wanted:.9g}" + (f", off by {error:.2g} where {limit:.2g} is allowed" if limit else "")
     )
-    return Difference("values", what, detail, error, limit, index, place)
+    return CrosscheckDifference("values", what, detail, error, limit, index, place)
 
 
 def _own_error(away: Tensor) -> float:
@@ -109,7 +115,13 @@ def _overflowing(exact: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.where(rounded.isinf(), rounded.to(exact.dtype), exact)
 
 
-def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome, aliases: bool = True) -> Difference | None:
+def metas(
+    found_call: ConcreteCall,
+    found: ConcreteOutcome,
+    own: ConcreteCall,
+    expected: ConcreteOutcome,
+    aliases: bool = True,
+) -> CrosscheckDifference | None:
     """The first output whose shape, dtype, strides or (if `aliases`) aliasing is not that of the plain call."""
     for index, (got, wanted) in enumerate(zip(found.outputs, expected.outputs, strict=False)):
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
@@ -120,12 +132,16 @@ def metas(found_call: Call, found: Outcome, own: Call, expected: Outcome, aliase
             ours, theirs = difference.actual, difference.expected
             if difference.kind == "strides":  # all of them, for a person
                 ours, theirs = got.stride(), wanted.stride()
-            return Difference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
+            return CrosscheckDifference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
         ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, own.tensors)
         if aliases and ours != theirs:
-            return Difference("aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index)
+            return CrosscheckDifference(
+                "aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index
+            )
     if len(found.outputs) != len(expected.outputs):
-        return Difference("outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}")
+        return CrosscheckDifference(
+            "outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}"
+        )
     return None
 
 
@@ -136,7 +152,9 @@ def _aliases(tensor: Tensor, inputs: Sequence[Tensor]) -> list[int]:
     return [index for index, one in enumerate(inputs) if is_plain(one) and one.untyped_storage()._cdata == storage]
 
 
-def bitwise(call: Call, first: Outcome, again: Call, second: Outcome) -> Difference | None:
+def bitwise(
+    call: ConcreteCall, first: ConcreteOutcome, again: ConcreteCall, second: ConcreteOutcome
+) -> CrosscheckDifference | None:
     """The first tensor that is not the same to the bit."""
     pairs = zip(observations(call, first), observations(again, second), strict=False)
     for index, (one, other) in enumerate(pairs):
@@ -144,12 +162,12 @@ def bitwise(call: Call, first: Outcome, again: Call, second: Outcome) -> Differe
             continue
         what = label(index, call, first)
         if one.shape != other.shape:
-            return Difference("nondeterministic", what, f"{list(one.shape)}, then {list(other.shape)}")
+            return CrosscheckDifference("nondeterministic", what, f"{list(one.shape)}, then {list(other.shape)}")
         away = distance(one, other)
         if bool((away > 0).any()):
             count = f"{int((away > 0).sum()):,} of {away.numel():,}"
             detail = f"{count} elements differ between two runs, by up to {away.max():.2g}"
-            return Difference("nondeterministic", what, detail, float(away.max()), _noise(one), index)
+            return CrosscheckDifference("nondeterministic", what, detail, float(away.max()), _noise(one), index)
     return None
 
 
@@ -159,7 +177,9 @@ def _noise(tensor: Tensor) -> float:
     return REORDERED * unit_roundoff(tensor.dtype) * float(finite.max()) if finite.numel() else 0.0
 
 
-def stale(call: Call, plain: Outcome, again: Call, poisoned: Outcome) -> Difference | None:
+def stale(
+    call: ConcreteCall, plain: ConcreteOutcome, again: ConcreteCall, poisoned: ConcreteOutcome
+) -> CrosscheckDifference | None:
     """The first tensor that has NaN, or for integers anything else, only where fresh memory is poisoned."""
     pairs = zip(observations(call, plain), observations(again, poisoned), strict=False)
     for index, (one, other) in enumerate(pairs):
@@ -171,7 +191,7 @@ def stale(call: Call, plain: Outcome, again: Call, poisoned: Outcome) -> Differe
             detail = (
                 f"{int(touched.sum()):,} of {touched.numel():,} elements come from memory that nothing was written to"
             )
-            return Difference("uninitialised", label(index, call, plain), detail)
+            return CrosscheckDifference("uninitialised", label(index, call, plain), detail)
     return None
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.calls import Call, distinct
+from backends.crosscheck.calls import ConcreteCall, distinct
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Backward:
     wanted: tuple[int, ...]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(Call(self, args, kwargs), Call.run)
+        return self.run(ConcreteCall(self, args, kwargs), ConcreteCall.run)
 
-    def run(self, call: Call, run: Callable[[Call], Any]) -> Any:
+    def run(self, call: ConcreteCall, run: Callable[[ConcreteCall], Any]) -> Any:
         with torch.enable_grad():
             given = call.tensors
             leaves = [
@@ -49,7 +49,7 @@ def cotangent(output: Tensor) -> Tensor:
     return torch.randn(output.shape, generator=generator, dtype=torch.float64).to(output.device, output.dtype)
 
 
-def with_gradients(call: Call) -> Call:
+def with_gradients(call: ConcreteCall) -> ConcreteCall:
     """The call of `call` and of its gradients for the tensors that require them."""
     wanted = tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
     return replace(call, target=Backward(call.target, wanted))

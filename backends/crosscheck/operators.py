@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from backends.crosscheck.calls import Call
+from backends.crosscheck.calls import ConcreteCall
 
 
 def _set(names: str) -> frozenset[str]:
@@ -38,14 +38,14 @@ READS_STORAGE: Final = _set(
 ORDERS: Final = _set("sort argsort topk kthvalue median nanmedian mode min max argmin argmax cummax cummin")
 
 
-def name_of(call: Call) -> str:
+def name_of(call: ConcreteCall) -> str:
     """The bare name of what is called: `svd` for torch.linalg.svd, Tensor.svd and aten::linalg_svd."""
     name = call.target if isinstance(call.target, str) else getattr(call.target, "__name__", "")
     name = name.split(".")[0]
     return name.removeprefix("linalg_")
 
 
-def is_torchs(call: Call) -> bool:
+def is_torchs(call: ConcreteCall) -> bool:
     """Whether the operator is torch's own, not one that somebody registered or wrote."""
     if isinstance(call.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         return str(call.target).split(".")[0] in ("aten", "prims", "prim")
@@ -55,7 +55,7 @@ def is_torchs(call: Call) -> bool:
     return (getattr(kind, "__module__", None) or "torch").split(".")[0] in ("torch", "_operator", "builtins")
 
 
-Reading = Callable[[Call, list[Any]], Sequence[Any]]
+Reading = Callable[[ConcreteCall, list[Any]], Sequence[Any]]
 
 
 def _product(*factors: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def _scaled(vectors: Tensor, values: Tensor) -> Tensor:
     return vectors * values.unsqueeze(-2).to(vectors.dtype)
 
 
-def _svd(call: Call, parts: list[Any]) -> Sequence[Any]:
+def _svd(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
     """Singular values, and what the three factors multiply to."""
     if len(parts) != 3:
         return parts
@@ -79,13 +79,13 @@ def _svd(call: Call, parts: list[Any]) -> Sequence[Any]:
     return values, _product(_scaled(u[..., :k], values), right)
 
 
-def _gives_adjoint(call: Call) -> bool:
+def _gives_adjoint(call: ConcreteCall) -> bool:
     """linalg.svd gives V^H where torch.svd gives V."""
     name = getattr(call.target, "__name__", call.target)
     return str(name).startswith("linalg_svd")
 
 
-def _eigh(call: Call, parts: list[Any]) -> Sequence[Any]:
+def _eigh(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
     """Eigenvalues, and what the vectors and they multiply to."""
     if len(parts) != 2:
         return parts
@@ -93,7 +93,7 @@ def _eigh(call: Call, parts: list[Any]) -> Sequence[Any]:
     return values, _product(_scaled(vectors, values), vectors.mH)
 
 
-def _eig(call: Call, parts: list[Any]) -> Sequence[Any]:
+def _eig(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
     """The values, in an order of their own; and A + (A V - V diag(values)), which is A, and has its rounding errors."""
     values = parts[0]
     order = torch.view_as_real(values.resolve_conj()).round(decimals=3) if values.is_complex() else values
@@ -106,7 +106,7 @@ def _eig(call: Call, parts: list[Any]) -> Sequence[Any]:
     return ordered, matrix + _product(matrix, vectors) - _scaled(vectors, values)
 
 
-def _qr(call: Call, parts: list[Any]) -> Sequence[Any]:
+def _qr(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
     """What the factors multiply to; the size of R's elements when there is only R."""
     q, r = parts
     return (q @ r,) if q.numel() else (r.abs(),)
@@ -124,7 +124,7 @@ UP_TO_A_CHOICE: Final[dict[str, Reading]] = {
 }
 
 
-def readings(call: Call, outputs: list[Any]) -> list[Any]:
+def readings(call: ConcreteCall, outputs: list[Any]) -> list[Any]:
     """What of a call's outputs can be compared."""
     reading = UP_TO_A_CHOICE.get(name_of(call))
     return list(reading(call, outputs)) if reading and outputs else outputs

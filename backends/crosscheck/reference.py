@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
-from backends.crosscheck.calls import Call, Outcome, attempt, is_plain, wider
+from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, attempt, is_plain, wider
 from backends.crosscheck.operators import FRESH, ORDERS, READS_STORAGE, UNINITIALISED, name_of, readings
 from backends.crosscheck.tolerance import bound, perturbed, reduction_length, unit_roundoff
 from backends.crosscheck.walk import Filling
@@ -31,9 +31,9 @@ class Reference:
     `outcome` is what the call did in its own dtype and layout. `exact` holds None for what is not a tensor.
     """
 
-    call: Call
+    call: ConcreteCall
     seed: Tensor
-    outcome: Outcome
+    outcome: ConcreteOutcome
     exact: list[Tensor | None]
     wide: bool
     length: int
@@ -75,7 +75,7 @@ class Reference:
                     self._spreads[index] = torch.maximum(spread, distance(exact, found))
 
 
-def reference(call: Call, seed: Tensor) -> Reference:
+def reference(call: ConcreteCall, seed: Tensor) -> Reference:
     """The reference of `call`. Its `outcome` has an error when the call itself raises."""
     own = call.copied()
     outcome = attempt(own, seed=seed)
@@ -101,7 +101,7 @@ def _same(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def canonical(call: Call) -> Call:
+def canonical(call: ConcreteCall) -> ConcreteCall:
     """The call with each tensor contiguous in memory of its own, if its meaning does not hang on the memory."""
     if name_of(call) in READS_STORAGE or shares_memory(call.tensors):
         return call
@@ -114,7 +114,7 @@ def shares_memory(tensors: list[Tensor]) -> bool:
     return len(set(storages)) < len(storages)
 
 
-def observations(call: Call, outcome: Outcome) -> list[Tensor | None]:
+def observations(call: ConcreteCall, outcome: ConcreteOutcome) -> list[Tensor | None]:
     """What can be compared of a call: its outputs, then its tensor arguments as they are afterwards.
 
     Numbers among the outputs count as tensors; None stands for other objects, and for what is undefined.
@@ -156,10 +156,12 @@ def _imaginary(tensor: Tensor) -> Tensor:
     return tensor.imag if tensor.is_complex() else torch.zeros_like(tensor)
 
 
-def _undefined(call: Call, seed: Tensor) -> list[Tensor | None]:
+def _undefined(call: ConcreteCall, seed: Tensor) -> list[Tensor | None]:
     """For a graph: where its observations hang on uninitialised memory, so that there is nothing to compare."""
     target = call.target
-    if not isinstance(target, GraphModule) or not any(name_of(Call(n.target, ())) in FRESH for n in target.graph.nodes):
+    if not isinstance(target, GraphModule) or not any(
+        name_of(ConcreteCall(n.target, ())) in FRESH for n in target.graph.nodes
+    ):
         return []
     runs = []
     for poison in (False, True):
@@ -171,5 +173,5 @@ def _undefined(call: Call, seed: Tensor) -> list[Tensor | None]:
     ]
 
 
-def _filled(call: Call, poison: bool) -> Any:
+def _filled(call: ConcreteCall, poison: bool) -> Any:
     return Filling(call.target, poison).run(*call.args)

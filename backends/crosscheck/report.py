@@ -10,22 +10,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.crosscheck.compare import Difference
+from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.sweep import Variation
 
 SCRIPT_SECONDS = 300.0  # a script that is not done by then is not verified
 
 
 class Divergence(AssertionError):
-    """A candidate computes something else than the reference. `report` is the Report."""
+    """A candidate computes something else than the reference. `report` is the CrosscheckReport."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: CrosscheckReport) -> None:
         super().__init__(str(report))
         self.report = report
 
 
 @dataclass(frozen=True)
-class Finding:
+class CrosscheckFinding:
     """One operator that goes wrong: which, how, the user's line, and a script that shows it.
 
     `operators` are the operators of the smallest graph found that shows it. `fails` says whether the script,
@@ -35,7 +35,7 @@ class Finding:
     node: str
     operator: str
     variation: Variation
-    difference: Difference
+    difference: CrosscheckDifference
     line: str | None
     operators: list[str] = field(default_factory=list[str])
     script: str | None = None
@@ -60,7 +60,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class CrosscheckReport:
     """What a check covered: calls of the graph, calls compared, variations tried; findings; what was left out.
 
     `latent` is what does not make this graph's values wrong: bugs of torch's own operators in calls that it does
@@ -72,8 +72,8 @@ class Report:
     checked: int = 0
     variations: int = 0
     seconds: float = 0.0
-    findings: list[Finding] = field(default_factory=list[Finding])
-    latent: list[Finding] = field(default_factory=list[Finding])
+    findings: list[CrosscheckFinding] = field(default_factory=list[CrosscheckFinding])
+    latent: list[CrosscheckFinding] = field(default_factory=list[CrosscheckFinding])
     notes: list[str] = field(default_factory=list[str])
 
     @property
@@ -81,7 +81,7 @@ class Report:
         return not self.findings
 
     @property
-    def first(self) -> Finding | None:
+    def first(self) -> CrosscheckFinding | None:
         """The first operator that goes wrong."""
         return self.findings[0] if self.findings else None
 

@@ -17,10 +17,10 @@ from torch.fx import GraphModule
 from torch.fx.node import map_arg
 from torch.utils._pytree import tree_map
 
-from backends.crosscheck.calls import Call, is_plain, span
-from backends.crosscheck.compare import Difference
+from backends.crosscheck.calls import ConcreteCall, is_plain, span
+from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.sources import definitions
-from backends.crosscheck.sweep import Trial, Variation, call_in_place, call_with_out, relaid
+from backends.crosscheck.sweep import CrosscheckTrial, Variation, call_in_place, call_with_out, relaid
 from backends.crosscheck.targets import UnknownTarget, target_name
 from backends.eager import EXPRESSIONS
 
@@ -151,7 +151,7 @@ class CannotWrite(ValueError):
     """A call that has no text: it takes an object that cannot be written down."""
 
 
-def script(trial: Trial, variation: Variation, difference: Difference) -> str:
+def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference) -> str:
     """The program. Raises CannotWrite, UnknownTarget."""
     call, varied = trial.call, _varied(trial, variation)
     index, place = difference.index, difference.place
@@ -202,7 +202,7 @@ def script(trial: Trial, variation: Variation, difference: Difference) -> str:
     )
 
 
-def _varied(trial: Trial, variation: Variation) -> Call:
+def _varied(trial: CrosscheckTrial, variation: Variation) -> ConcreteCall:
     """The call as the variation makes it."""
     if variation.kind == "layout":
         moved = relaid(trial.call, variation.layout)
@@ -215,7 +215,7 @@ def _varied(trial: Trial, variation: Variation) -> Call:
     return trial.call
 
 
-def _candidate_text(trial: Trial, program: str) -> str:
+def _candidate_text(trial: CrosscheckTrial, program: str) -> str:
     candidate = trial.candidate
     if candidate.device is not None:
         raise CannotWrite("a difference on another device")
@@ -229,7 +229,7 @@ def _candidate_text(trial: Trial, program: str) -> str:
     return f"(lambda *values: {name}(torch.fx.symbolic_trace({program}), list(values))(*values))"
 
 
-def function(name: str, call: Call) -> str:
+def function(name: str, call: ConcreteCall) -> str:
     """The call as a function of its tensors (for a graph: of its inputs)."""
     if isinstance(call.target, GraphModule):
         return graph_function(name, call.target)
@@ -264,7 +264,7 @@ def graph_function(name: str, module: GraphModule) -> str:
     return f"def {name}({', '.join(parameters)}):\n" + textwrap.indent("\n".join(lines), "    ") + "\n"
 
 
-def gradient_function(call: Call) -> str:
+def gradient_function(call: ConcreteCall) -> str:
     """What turns a program into one that gives the gradients of its inputs."""
     wanted = [index for index, tensor in enumerate(call.tensors) if tensor.requires_grad]
     return textwrap.dedent(f"""\
@@ -332,7 +332,7 @@ def text_of(value: Any) -> str:
     raise CannotWrite(f"an argument is a {type(value).__name__}")
 
 
-def input_lines(call: Call) -> str:
+def input_lines(call: ConcreteCall) -> str:
     """The body of a function that makes the call's tensors, with the memory that they are in."""
     values: Sequence[Any] = call.args if isinstance(call.target, GraphModule) else call.tensors
     lines: list[str] = []

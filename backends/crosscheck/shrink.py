@@ -16,15 +16,17 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_map
 
-from backends.crosscheck.calls import Call, is_plain
+from backends.crosscheck.calls import ConcreteCall, is_plain
 from backends.crosscheck.sweep import Variation
 
 # Simplest first: a difference that shows in an earlier one is shown in that.
 SIMPLICITY: Final = ("offset", "sliced", "transposed", "rows", "channels-last", "expanded", "contiguous")
-Shows = Callable[[Call, Variation], bool]
+Shows = Callable[[ConcreteCall, Variation], bool]
 
 
-def shrunk(call: Call, variation: Variation, shows: Shows, seconds: float = 30.0) -> tuple[Call, Variation]:
+def shrunk(
+    call: ConcreteCall, variation: Variation, shows: Shows, seconds: float = 30.0
+) -> tuple[ConcreteCall, Variation]:
     """A call as small as it gets in this time, and the simplest variation, that still show the difference."""
     end = time.monotonic() + seconds
     progress = True
@@ -48,7 +50,7 @@ def shrunk(call: Call, variation: Variation, shows: Shows, seconds: float = 30.0
     return call, variation
 
 
-def _smaller(call: Call) -> Iterator[Call]:
+def _smaller(call: ConcreteCall) -> Iterator[ConcreteCall]:
     """The call with every dimension of some size made smaller: everywhere at once, as sizes belong together."""
     sizes = sorted({size for tensor in call.tensors for size in tensor.shape if size > 1}, reverse=True)
     for size in sizes:
@@ -68,7 +70,7 @@ def _narrowed(tensor: Tensor, size: int, new: int) -> Tensor:
     return cut.clone().requires_grad_(tensor.requires_grad)
 
 
-def _with_numbers(call: Call, size: int, new: int) -> Call:
+def _with_numbers(call: ConcreteCall, size: int, new: int) -> ConcreteCall:
     """The call with `new` for every argument that is the number `size`."""
 
     def other(leaf: Any) -> Any:
@@ -95,7 +97,7 @@ def _simpler(variation: Variation) -> Iterator[Variation]:
             yield Variation(variation.kind, layout)
 
 
-def _with(call: Call, index: int, change: Callable[[Tensor], Tensor | None]) -> Call | None:
+def _with(call: ConcreteCall, index: int, change: Callable[[Tensor], Tensor | None]) -> ConcreteCall | None:
     """The call with one of its tensors changed."""
     old = call.tensors[index]
     new = change(old) if is_plain(old) else None

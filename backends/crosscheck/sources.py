@@ -18,12 +18,12 @@ import torch
 from torch._library.custom_ops import OPDEFS
 from torch.fx import GraphModule
 
-from backends.crosscheck.calls import Call
-from backends.crosscheck.candidates import Candidate
+from backends.crosscheck.calls import ConcreteCall
+from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.gradients import Backward
 
 
-def definitions(call: Call, candidate: Candidate) -> str:
+def definitions(call: ConcreteCall, candidate: CompilerCandidate) -> str:
     """What a script has to define before it can make the call with the candidate: source text, perhaps none."""
     roots: dict[ModuleType, set[str]] = {}
     loose: list[str] = []
@@ -35,7 +35,7 @@ def definitions(call: Call, candidate: Candidate) -> str:
     return "".join(f"\n{part.strip()}\n" for part in (*loose, *parts) if part.strip())
 
 
-def _targets(call: Call) -> Iterator[Any]:
+def _targets(call: ConcreteCall) -> Iterator[Any]:
     target = call.target.target if isinstance(call.target, Backward) else call.target
     if isinstance(target, GraphModule):
         yield from (node.target for node in target.graph.nodes if node.op == "call_function")

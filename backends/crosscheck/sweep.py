@@ -2,7 +2,7 @@
 
     poison ► repeat ► values ► threads ► layouts of the inputs ► layouts of `out=` ► layouts of `self` in place
 
-Each row runs the candidate on copies and gives a Difference or nothing. A row that a call cannot have
+Each row runs the candidate on copies and gives a CrosscheckDifference or nothing. A row that a call cannot have
 (no such layout, no `out=`) gives nothing, and so does an error that a layout meets: refusing is no wrong answer.
 """
 
@@ -19,9 +19,9 @@ from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck import compare
-from backends.crosscheck.calls import REFUSALS, Call, Outcome, attempt, is_plain
-from backends.crosscheck.candidates import Candidate
-from backends.crosscheck.compare import Difference
+from backends.crosscheck.calls import REFUSALS, ConcreteCall, ConcreteOutcome, attempt, is_plain
+from backends.crosscheck.candidates import CompilerCandidate
+from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.gradients import with_gradients
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
 from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
@@ -58,14 +58,14 @@ WORDS: Final = {
 
 
 @dataclass
-class Trial:
+class CrosscheckTrial:
     """A call, a candidate, and what is known of them so far. `seed` is the state of the random numbers.
 
     `remark` is something to be told that is no difference.
     """
 
-    call: Call
-    candidate: Candidate
+    call: ConcreteCall
+    candidate: CompilerCandidate
     seed: Tensor
     remark: str | None = None
 
@@ -74,28 +74,30 @@ class Trial:
         return reference(self.call, self.seed)
 
     @cached_property
-    def plain(self) -> tuple[Call, Outcome]:
+    def plain(self) -> tuple[ConcreteCall, ConcreteOutcome]:
         """The candidate's run on the call as it is: its arguments afterwards, and what it gave."""
         return self.run(self.call.copied())
 
-    def run(self, call: Call) -> tuple[Call, Outcome]:
+    def run(self, call: ConcreteCall) -> tuple[ConcreteCall, ConcreteOutcome]:
         return call, attempt(call, self.candidate.run, self.seed)
 
-    def examine(self, variation: Variation) -> Difference | None:
+    def examine(self, variation: Variation) -> CrosscheckDifference | None:
         """The first difference that this variation shows; None too where the call itself raises."""
         with torch.no_grad():
             if self.right.outcome.error is not None:
                 return None
             return EXAMINATIONS[variation.kind](self, variation.layout)
 
-    def beside(self, call: Call, outcome: Outcome, right: Reference | None = None) -> Difference | None:
+    def beside(
+        self, call: ConcreteCall, outcome: ConcreteOutcome, right: Reference | None = None
+    ) -> CrosscheckDifference | None:
         """A run of the candidate beside what is right."""
         right = right or self.right
         near = right.outcome if isinstance(self.call.target, GraphModule) else None
         return compare.values(call, outcome, right, near)
 
 
-def _poison(trial: Trial, _: str) -> Difference | None:
+def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None or name_of(trial.call) in UNINITIALISED or isinstance(trial.call.target, GraphModule):
         return None
@@ -104,12 +106,12 @@ def _poison(trial: Trial, _: str) -> Difference | None:
     return compare.stale(call, outcome, again, poisoned) if poisoned.error is None else None
 
 
-def _hangs_on_nothing(trial: Trial) -> bool:
+def _hangs_on_nothing(trial: CrosscheckTrial) -> bool:
     """Whether the call's results hang on memory that nothing was written to, by its own fault."""
     return any(mask is not None and bool(mask.any()) for mask in trial.right.undefined)
 
 
-def _repeat(trial: Trial, _: str) -> Difference | None:
+def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None or name_of(trial.call) in UNINITIALISED or _hangs_on_nothing(trial):
         return None
@@ -124,10 +126,10 @@ def _repeat(trial: Trial, _: str) -> Difference | None:
     return None
 
 
-def _values(trial: Trial, _: str) -> Difference | None:
+def _values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None:
-        return Difference("error", "the call", compare.error_words(outcome.error))
+        return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
     own = trial.call.copied()
     if trial.candidate.compiles:
         expected = attempt(own, seed=trial.seed)
@@ -141,7 +143,7 @@ def _values(trial: Trial, _: str) -> Difference | None:
     return trial.beside(call, outcome)
 
 
-def _as_predicted(call: Call, outcome: Outcome) -> bool:
+def _as_predicted(call: ConcreteCall, outcome: ConcreteOutcome) -> bool:
     """Whether the strides are those of torch's own fake tensors, which compilers go by: kernels may give others."""
     stand_ins = FakeStandIns()
     stand_ins._mode.allow_non_fake_inputs = True  # constants that the graph holds
@@ -158,7 +160,7 @@ def _as_predicted(call: Call, outcome: Outcome) -> bool:
     )
 
 
-def _threads(trial: Trial, _: str) -> Difference | None:
+def _threads(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     if trial.candidate.compiles:
         return None  # what it compiles is compiled for a number of threads
     with threads(1 if torch.get_num_threads() > 1 else 2):
@@ -166,7 +168,7 @@ def _threads(trial: Trial, _: str) -> Difference | None:
     return trial.beside(call, outcome) if outcome.error is None else None
 
 
-def relaid(call: Call, layout: str) -> tuple[Call, list[Tensor]] | None:
+def relaid(call: ConcreteCall, layout: str) -> tuple[ConcreteCall, list[Tensor]] | None:
     """A copy of the call with its tensors in the layout, and those it was possible for; None where there are none."""
     changed: list[Tensor] = []
 
@@ -182,7 +184,7 @@ def relaid(call: Call, layout: str) -> tuple[Call, list[Tensor]] | None:
     return (moved, changed) if changed else None
 
 
-def _layout(trial: Trial, layout: str) -> Difference | None:
+def _layout(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
     moved = relaid(trial.call, layout)
     if moved is None:
         return None
@@ -197,7 +199,7 @@ def _layout(trial: Trial, layout: str) -> Difference | None:
         return _refused(outcome.error)
     for tensor in changed:
         if written := gaps_written(tensor):
-            return Difference("outside", "the memory of an argument", _around(written, tensor))
+            return CrosscheckDifference("outside", "the memory of an argument", _around(written, tensor))
     if outcome.drew or right.outcome.drew:
         return None
     return trial.beside(call, outcome, right)
@@ -207,14 +209,14 @@ def _around(written: int, tensor: Tensor) -> str:
     return f"{written:,} elements around {layout_words(tensor)} were written to"
 
 
-def _refused(error: Exception) -> Difference | None:
+def _refused(error: Exception) -> CrosscheckDifference | None:
     """An index that leaves its tensor has been read from a gap; other errors are refusals."""
     if isinstance(error, IndexError):
-        return Difference("values", "an index", f"read outside of its tensor: {compare.error_words(error)}")
+        return CrosscheckDifference("values", "an index", f"read outside of its tensor: {compare.error_words(error)}")
     return None
 
 
-def call_with_out(trial: Trial, layout: str) -> tuple[Call, list[Tensor]] | None:
+def call_with_out(trial: CrosscheckTrial, layout: str) -> tuple[ConcreteCall, list[Tensor]] | None:
     """The call with poisoned tensors of this layout to write to, and those; None where it has no `out=`."""
     call, outputs = trial.call, trial.right.outcome.outputs
     if not outputs or not all(isinstance(part, Tensor) and is_plain(part) for part in outputs):
@@ -252,7 +254,7 @@ def _bare_name(target: Any) -> str:
     return name if name.isidentifier() and not name.startswith("__") else "none_such"
 
 
-def _out(trial: Trial, layout: str) -> Difference | None:
+def _out(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
     prepared = None if trial.candidate.compiles else call_with_out(trial, layout)
     if prepared is None:
         return None
@@ -263,12 +265,12 @@ def _out(trial: Trial, layout: str) -> Difference | None:
         return None
     for buffer in buffers:
         if written := gaps_written(buffer):
-            return Difference("outside", "the memory of `out`", _around(written, buffer))
+            return CrosscheckDifference("outside", "the memory of `out`", _around(written, buffer))
     inputs = call.tensors[: len(call.tensors) - len(buffers)]
-    return trial.beside(trial.call, Outcome(tuple(buffers), inputs, outcome.drew, None))
+    return trial.beside(trial.call, ConcreteOutcome(tuple(buffers), inputs, outcome.drew, None))
 
 
-def call_in_place(trial: Trial, layout: str) -> Call | None:
+def call_in_place(trial: CrosscheckTrial, layout: str) -> ConcreteCall | None:
     """`x.add_(y)` for `torch.add(x, y)`, on an x in this layout; None where there is no such method."""
     call, result = trial.call, trial.right.outcome.result
     name = call.target if isinstance(call.target, str) else _bare_name(call.target)
@@ -292,7 +294,7 @@ def call_in_place(trial: Trial, layout: str) -> Call | None:
     return replace(own, target=f"{name}_", args=(buffer, *own.args[1:]))
 
 
-def _in_place(trial: Trial, layout: str) -> Difference | None:
+def _in_place(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
     call = None if trial.candidate.compiles else call_in_place(trial, layout)
     if call is None:
         return None
@@ -302,11 +304,11 @@ def _in_place(trial: Trial, layout: str) -> Difference | None:
     if outcome.error is not None or outcome.result is not buffer or place != (buffer.stride(), buffer.shape):
         return None
     if written := gaps_written(buffer):
-        return Difference("outside", "the memory of self", _around(written, buffer))
-    return trial.beside(trial.call, Outcome(buffer, trial.call.tensors, outcome.drew, None))
+        return CrosscheckDifference("outside", "the memory of self", _around(written, buffer))
+    return trial.beside(trial.call, ConcreteOutcome(buffer, trial.call.tensors, outcome.drew, None))
 
 
-def _gradients(trial: Trial, _: str) -> Difference | None:
+def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     """The gradients of the candidate beside those of the call in float64."""
     with torch.enable_grad():
         call = with_gradients(trial.call)
@@ -316,12 +318,12 @@ def _gradients(trial: Trial, _: str) -> Difference | None:
         own = call.copied()
         outcome = attempt(own, lambda call: call.target.run(call, trial.candidate.run), trial.seed)
     if outcome.error is not None:
-        return Difference("error", "the gradients", compare.error_words(outcome.error))
+        return CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
     found = compare.values(own, outcome, right, right.outcome)
     return None if found is None else replace(found, kind="gradient")
 
 
-EXAMINATIONS: Final[dict[str, Callable[[Trial, str], Difference | None]]] = {
+EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDifference | None]]] = {
     "poison": _poison,
     "repeat": _repeat,
     "values": _values,
@@ -340,7 +342,7 @@ THOROUGH: Final = (
 )
 
 
-def sweep(trial: Trial, thorough: bool) -> Iterator[tuple[Variation, Difference]]:
+def sweep(trial: CrosscheckTrial, thorough: bool) -> Iterator[tuple[Variation, CrosscheckDifference]]:
     """Every difference that a variation of the call shows; the cheap ones are tried first."""
     for variation in (*PLAIN, *(THOROUGH if thorough else ())):
         difference = trial.examine(variation)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from backends.crosscheck.calls import Call, distinct
+from backends.crosscheck.calls import ConcreteCall, distinct
 
 ROUNDINGS: Final = 16  # how many roundings an operator may make one after the other
 SMALLEST: Final = 2.0**-100  # moves zeros, too, so that equal ones are told apart
@@ -31,7 +31,7 @@ def unit_roundoff(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).eps / 2 if dtype.is_floating_point or dtype.is_complex else 0.0
 
 
-def reduction_length(call: Call, outputs: list[Any]) -> int:
+def reduction_length(call: ConcreteCall, outputs: list[Any]) -> int:
     """How many terms one element of the result may be made from, at most (for graphs: of any of its operators).
 
     1 for what torch tags as pointwise; else the longest dimension, or what is lost from input to output.

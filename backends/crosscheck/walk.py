@@ -18,7 +18,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves, tree_map
 
-from backends.crosscheck.calls import Call, alias_preserving, copied_module, distinct, is_plain
+from backends.crosscheck.calls import ConcreteCall, alias_preserving, copied_module, distinct, is_plain
 from backends.crosscheck.layouts import poison_value
 from backends.crosscheck.operators import FRESH, name_of
 from backends.eager import with_last_uses
@@ -26,11 +26,11 @@ from passes.operators.modes import current_modes, restore
 
 
 @dataclass(frozen=True)
-class Step:
+class GraphStep:
     """One call of the graph: on copies made before it ran, and the random numbers that it began with."""
 
     node: Node
-    call: Call
+    call: ConcreteCall
     seed: Tensor
 
 
@@ -70,7 +70,7 @@ def snapshot(values: Any) -> Any:
     return tree_map(lambda leaf: copies[id(leaf)] if isinstance(leaf, Tensor) else leaf, values)
 
 
-class Run:
+class PlainRun:
     """A plain run of a graph, as far as one asks. `values` are those of the nodes that are still to be used."""
 
     def __init__(self, module: GraphModule, inputs: Sequence[Any]) -> None:
@@ -89,7 +89,7 @@ class Run:
                 self._attributes[name] = snapshot(attrgetter(name)(self.module))
             self.values[node] = self._attributes[name]
 
-    def call(self, node: Node) -> Call:
+    def call(self, node: Node) -> ConcreteCall:
         """The call that a node means, on the values themselves."""
         args, kwargs = map_arg((node.args, dict(node.kwargs)), lambda used: self.values[used])
         args, kwargs = _plain(args), _plain(kwargs)
@@ -97,7 +97,7 @@ class Run:
         if node.op == "call_module":
             target = self._attributes.get(str(node.target)) or copied_module(attrgetter(str(node.target))(self.module))
             self._attributes[str(node.target)] = target
-        return Call(target, tuple(args), dict(kwargs), node.meta.get("stack_trace"), node.name)
+        return ConcreteCall(target, tuple(args), dict(kwargs), node.meta.get("stack_trace"), node.name)
 
 
 def _plain(structure: Any) -> Any:
@@ -111,17 +111,17 @@ def _plain(structure: Any) -> Any:
     return {key: _plain(part) for key, part in structure.items()} if isinstance(structure, dict) else structure
 
 
-def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) -> Iterator[Step]:
+def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) -> Iterator[GraphStep]:
     """Every call of the graph with its real arguments, in order. Errors of the graph itself pass through.
 
     `fill` says what memory that the graph takes unfilled holds: zeros, or, if True, poison.
     """
-    run = Run(module, inputs)
+    run = PlainRun(module, inputs)
     for node, dying in with_last_uses(module.graph):
         run.place(node)
         if node.op.startswith("call_"):
             call = run.call(node)
-            step = Step(node, _snapshot_of(call), torch.get_rng_state())
+            step = GraphStep(node, _snapshot_of(call), torch.get_rng_state())
             run.values[node] = call.run()
             if fill is not None:
                 fill_fresh(call, run.values[node], fill)
@@ -132,7 +132,7 @@ def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) 
             run.values.pop(node, None)
 
 
-def fill_fresh(call: Call, result: Any, poison: bool) -> None:
+def fill_fresh(call: ConcreteCall, result: Any, poison: bool) -> None:
     """Fill what a call like `torch.empty` gave with poison, or with zeros."""
     if name_of(call) in FRESH and isinstance(result, Tensor) and is_plain(result):
         result.detach().fill_(poison_value(result.dtype) if poison else 0)
@@ -148,23 +148,23 @@ class Filling(Interpreter):
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
         if n.op.startswith("call_"):
-            fill_fresh(Call(n.target, ()), result, self.poison)
+            fill_fresh(ConcreteCall(n.target, ()), result, self.poison)
         return result
 
 
-def _snapshot_of(call: Call) -> Call:
+def _snapshot_of(call: ConcreteCall) -> ConcreteCall:
     args, kwargs = snapshot((call.args, call.kwargs))
     target = copied_module(call.target) if isinstance(call.target, torch.nn.Module) else call.target
-    return Call(target, args, kwargs, call.line, call.name)
+    return ConcreteCall(target, args, kwargs, call.line, call.name)
 
 
-def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -> tuple[Call, Tensor]:
+def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -> tuple[ConcreteCall, Tensor]:
     """The nodes `chosen` as a graph of their own, called on what the plain run of the whole gives them.
 
     Gives with it the random numbers that the first of them begins with. What existed before the first of
     them is copied together, so that it shares memory as it did; what came later, on its own.
     """
-    run = Run(module, inputs)
+    run = PlainRun(module, inputs)
     chosen = set(chosen)
     outside = {used for node in chosen for used in node.all_input_nodes if used not in chosen}
     taken: dict[Node, Any] = {}
@@ -184,7 +184,7 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
     assert seed is not None
     graph, order = cut_out(module.graph, chosen, [node for node in module.graph.nodes if node in taken], run.values)
     modules = {str(node.target): attrgetter(str(node.target))(module) for node in chosen if node.op == "call_module"}
-    call = Call(GraphModule(modules, graph), tuple(taken[node] for node in order))
+    call = ConcreteCall(GraphModule(modules, graph), tuple(taken[node] for node in order))
     return call, seed
 
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Attempt:
+class GuardedAttempt:
     """`with Attempt() as attempt:` ends the block where it raises; `words` then says what was raised.
 
     What is no Exception (KeyboardInterrupt, SystemExit) passes through.

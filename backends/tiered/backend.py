@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from backends.eager import compile_graph, compile_graph_module
 from backends.handover import Backend, BadOptions, Handover
-from backends.tiered.attempt import Attempt
+from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.background import BACKGROUND
-from backends.tiered.job import Job
+from backends.tiered.job import CompileJob
 from backends.tiered.program import TieredProgram
 from backends.tiered.quiet import modules_untouched
 from backends.tiered.worker import WORKER
@@ -43,7 +43,7 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     def start(handover: Handover) -> TieredProgram:
         eager = compile_graph(handover.graph, handover.attributes, handover.origin)
         program = TieredProgram(eager, handover.label, handover.tell)
-        work = _Compilation(weakref.ref(program), Job.of(handover), compiler, handover.exclusive)
+        work = _Compilation(weakref.ref(program), CompileJob.of(handover), compiler, handover.exclusive)
         program.compiling()
         BACKGROUND.add(work)
         return program
@@ -66,7 +66,7 @@ class _Compilation:
     def __init__(
         self,
         program: weakref.ref[TieredProgram],
-        job: Job,
+        job: CompileJob,
         compiler: Backend,
         exclusive: Callable[[], AbstractContextManager[Any]],
     ) -> None:
@@ -78,7 +78,7 @@ class _Compilation:
     def __call__(self) -> None:
         begun = time.perf_counter()
         compiled = fits = worker = None
-        with Attempt() as attempt:
+        with GuardedAttempt() as attempt:
             if self.program() is None:
                 return
             written = self.job.written(self.compiler.options) if self.compiler.name == SENT else None

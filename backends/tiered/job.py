@@ -52,7 +52,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CompileJob:
     """`rows` is the graph as JSON, None when it cannot be said in it; then `handover` makes the module."""
 
     handover: Handover
@@ -63,7 +63,7 @@ class Job:
     refused: str = ""
 
     @classmethod
-    def of(cls, handover: Handover) -> Job:
+    def of(cls, handover: Handover) -> CompileJob:
         """The job of compiling a graph, as things are on this thread."""
         rows, refused = None, ""
         try:
@@ -162,12 +162,12 @@ def with_strides(compiled: Callable[..., Any], metas: Sequence[Any]) -> Callable
     return run if wanted else compiled
 
 
-def read_job(data: Mapping[str, Any]) -> Job:
+def read_job(data: Mapping[str, Any]) -> CompileJob:
     """The job that `written` wrote, in another process."""
     metas = [read_value(meta, {}) for meta in data["metas"]]
     handover = Handover(Graph(), {}, (), metas, _no_module, lambda node: None)
     surroundings = Surroundings(Modes(*read_value(data["modes"], {})), data["threads"])
-    return Job(handover, surroundings, data["parameters"], [], data["graph"])
+    return CompileJob(handover, surroundings, data["parameters"], [], data["graph"])
 
 
 def _no_module() -> GraphModule:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from backends.handover import Listener
-from backends.tiered.attempt import Attempt
+from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.background import BACKGROUND
 from backends.tiered.trial import compare
 
@@ -106,7 +106,7 @@ class TieredProgram:
         if self._fits is not None and not self._fits(*inputs):
             return self.eager(*inputs)
         begun, found = time.perf_counter(), None
-        with Attempt() as attempt:
+        with GuardedAttempt() as attempt:
             found = compare(self.eager, self._compiled, inputs)
         spent = time.perf_counter() - begun
         self.status.seconds["check"] = self.status.seconds.get("check", 0.0) + spent

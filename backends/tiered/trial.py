@@ -40,7 +40,7 @@ class Uncopied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TierRun:
     """What one program made of its copies, and the seconds it took, backward included."""
 
     inputs: list[Any]
@@ -51,7 +51,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TierComparison:
     """How the programs differ, in words ("" for not at all), whether gradients flow, and the seconds each took."""
 
     difference: str
@@ -60,13 +60,13 @@ class Comparison:
     compiled: float
 
 
-def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> Comparison:
+def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierComparison:
     """Run both on copies of the inputs. Raises Uncopied, and what a program raises."""
     with same_randomness() as again:
         expected = run_on_copies(eager, inputs)
         again()
         found = run_on_copies(compiled, inputs)
-    return Comparison(difference(expected, found), bool(expected.gradients), expected.seconds, found.seconds)
+    return TierComparison(difference(expected, found), bool(expected.gradients), expected.seconds, found.seconds)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def same_randomness() -> Iterator[Callable[[], None]]:
         again()
 
 
-def run_on_copies(program: Program, inputs: Sequence[Any]) -> Run:
+def run_on_copies(program: Program, inputs: Sequence[Any]) -> TierRun:
     """Run a program forward, and backward from every output that has a gradient. Raises Uncopied."""
     leaves, copies = copied(inputs)
     begun = time.perf_counter()
@@ -94,7 +94,7 @@ def run_on_copies(program: Program, inputs: Sequence[Any]) -> Run:
     if roots and sources:
         gradients = torch.autograd.grad(roots, sources, list(map(_cotangent, roots)), allow_unused=True)
     seconds = time.perf_counter() - begun
-    return Run(copies, outputs, gradients, torch.get_rng_state(), seconds)
+    return TierRun(copies, outputs, gradients, torch.get_rng_state(), seconds)
 
 
 def _cotangent(root: torch.Tensor) -> torch.Tensor:
@@ -136,7 +136,7 @@ def _copy(value: torch.Tensor, storages: dict[int, Any]) -> torch.Tensor:
     return copy.requires_grad_(value.requires_grad)
 
 
-def difference(expected: Run, found: Run) -> str:
+def difference(expected: TierRun, found: TierRun) -> str:
     """The first thing in which two runs differ, in words; "" when they do not."""
     if len(expected.outputs) != len(found.outputs):
         return f"{len(found.outputs)} outputs instead of {len(expected.outputs)}"
@@ -184,7 +184,7 @@ def _difference(wanted: Any, given: Any, floor: float) -> str:
 FACTS: Final = ("shape", "dtype", "device", "strides", "requires_grad")
 
 
-def _sharing(run: Run) -> list[int]:
+def _sharing(run: TierRun) -> list[int]:
     """For each output the first tensor, of the inputs and then the outputs, whose memory it is in."""
     tensors = [value for value in (*run.inputs, *run.outputs) if isinstance(value, torch.Tensor)]
     first: dict[int, int] = {}

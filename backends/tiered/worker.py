@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backends.inductor import inductor
-from backends.tiered.attempt import Attempt
+from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.job import read_job
 from backends.tiered.transport import read_value
 
@@ -33,7 +33,7 @@ class WorkerFailed(RuntimeError):
     """The compiler raised in the worker, or the worker ended."""
 
 
-class Worker:
+class CompileWorker:
     """The process at the other end. One job at a time."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ def _started() -> subprocess.Popen[str]:
     )
 
 
-WORKER: Final = Worker()
+WORKER: Final = CompileWorker()
 atexit.register(WORKER.stop)
 
 
@@ -91,7 +91,7 @@ def serve() -> None:
     for line in sys.stdin:
         data = json.loads(line)
         begun = time.perf_counter()
-        with Attempt() as attempt:
+        with GuardedAttempt() as attempt:
             read_job(data).compile(inductor(read_value(data["options"], {})))
         seconds = time.perf_counter() - begun
         answers.write(json.dumps({"error": attempt.words} if attempt.words else {"seconds": seconds}) + "\n")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from passes.diagnose.findings import Finding
+from passes.diagnose.findings import TrainingFinding
 from passes.diagnose.measure import Record
 from passes.diagnose.plot import draw
 
@@ -17,7 +17,7 @@ from passes.diagnose.plot import draw
 class Diagnosis:
     """What was found in `batches` batches. `records` are the figures, in the order of the program."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[TrainingFinding, ...]
     records: tuple[Record, ...]
     batches: int
 
@@ -26,7 +26,7 @@ class Diagnosis:
         """Whether nothing was found."""
         return not self.findings
 
-    def of(self, kind: str) -> list[Finding]:
+    def of(self, kind: str) -> list[TrainingFinding]:
         """The findings of one kind: "saturated", "dead", "vanishing" ..."""
         return [finding for finding in self.findings if finding.kind == kind]
 

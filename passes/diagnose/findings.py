@@ -39,7 +39,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TrainingFinding:
     """One fault: its kind, the operator or parameter, the user's line, the figure, and what to do about it."""
 
     kind: str
@@ -64,40 +64,48 @@ TRENDS: Final = {
 }
 
 
-def find(records: Iterable[Record], bounds: Bounds) -> list[Finding]:
+def find(records: Iterable[Record], bounds: Bounds) -> list[TrainingFinding]:
     """Every fault among the records, those of units first, then gradients."""
     known = list(records)
     return [*_units(known, bounds), *_gradients(known, bounds), *_trends(known, bounds)]
 
 
-def _units(records: Sequence[Record], bounds: Bounds) -> Iterator[Finding]:
+def _units(records: Sequence[Record], bounds: Bounds) -> Iterator[TrainingFinding]:
     limits = {SATURATED: bounds.saturated, DEAD: bounds.dead, CUT: bounds.cut}
     for record in records:
         if record.fault and record.norms and record.share > limits[record.fault]:
             words, hint = UNIT_FAULTS[record.fault]
-            yield Finding(record.fault, record.title, record.line, record.share, words.format(record.share), hint)
+            yield TrainingFinding(
+                record.fault, record.title, record.line, record.share, words.format(record.share), hint
+            )
 
 
-def _gradients(records: Sequence[Record], bounds: Bounds) -> Iterator[Finding]:
+def _gradients(records: Sequence[Record], bounds: Bounds) -> Iterator[TrainingFinding]:
     reached = any(record.norms for record in records)
     for record in records:
         broken = [norm for norm in record.norms if not math.isfinite(norm)]
         if broken:
             words = f"its gradient is {broken[0]} in {len(broken)} of {len(record.norms)} batches"
-            yield Finding(NOT_FINITE, record.name, record.line, broken[0], words, "look at the values before it")
+            yield TrainingFinding(
+                NOT_FINITE, record.name, record.line, broken[0], words, "look at the values before it"
+            )
         if not record.is_parameter or broken:
             continue
         if reached and not any(record.norms):
             words = "no gradient reached it" if not record.norms else "its gradient is exactly zero in every batch"
-            yield Finding(ZERO, record.name, record.line, 0.0, words, "is it used, detached, or behind dead units?")
+            yield TrainingFinding(
+                ZERO, record.name, record.line, 0.0, words, "is it used, detached, or behind dead units?"
+            )
         clipped = [ratio for ratio in record.kept if ratio < bounds.clipped]
         if 2 * len(clipped) > len(record.kept):
             left = sum(clipped) / len(clipped)
             words = f"{left:.2g} of its gradient is left in {len(clipped)} of {len(record.kept)} batches"
-            yield Finding(CLIPPED, record.name, record.line, left, words, "a higher limit, or a lower learning rate")
+            yield TrainingFinding(
+                CLIPPED, record.name, record.line, left, words, "a higher limit, or a lower learning rate"
+            )
 
 
-def _trends(records: Sequence[Record], bounds: Bounds) -> Iterator[Finding]:
+def _trends(records: Sequence[Record], bounds: Bounds) -> Iterator[TrainingFinding]:
     layers = [record for record in records if record.weights and record.norm and math.isfinite(record.norm)]
     steps: dict[tuple[str, ...], list[Record]] = {}
     for record in layers:
@@ -107,7 +115,7 @@ def _trends(records: Sequence[Record], bounds: Bounds) -> Iterator[Finding]:
     yield from _trend([chain[0] for chain in steps.values() if len(chain) == 1], "layers", bounds)
 
 
-def _trend(chain: Sequence[Record], what: str, bounds: Bounds) -> Iterator[Finding]:
+def _trend(chain: Sequence[Record], what: str, bounds: Bounds) -> Iterator[TrainingFinding]:
     """Whether gradients shrink or grow on their way from the last of a chain to the first."""
     if len(chain) < bounds.steps:
         return
@@ -118,7 +126,7 @@ def _trend(chain: Sequence[Record], what: str, bounds: Bounds) -> Iterator[Findi
     kind = EXPLODING if orders > 0 else VANISHING
     first, last = ordered[0], ordered[-1]
     words = f"its gradient is {first.norm:.1e}, and {last.norm:.1e} {len(ordered) - 1} {what} on at {last.title}"
-    yield Finding(kind, first.title, first.line, 10**orders, words, TRENDS[kind])
+    yield TrainingFinding(kind, first.title, first.line, 10**orders, words, TRENDS[kind])
 
 
 def slope(values: Sequence[float]) -> float:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-from passes.diagnose.findings import Finding
+from passes.diagnose.findings import TrainingFinding
 from passes.diagnose.measure import Record
 
 MISSING = "plots need matplotlib: pip install 'bytegraph[plot]'"
 
 
-def draw(records: Sequence[Record], findings: Sequence[Finding], path: str | PathLike[str]) -> None:
+def draw(records: Sequence[Record], findings: Sequence[TrainingFinding], path: str | PathLike[str]) -> None:
     """Write the plot to `path`, in the format its suffix names. Raises ImportError that says what to install."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

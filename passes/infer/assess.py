@@ -13,7 +13,7 @@ from passes.operators.outcome import New, Outcome, Same, leaves
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.answer import Answerer
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.rule import UNKNOWN, Rule
 
 # In the order in which differences count: gradients are compared apart.
@@ -71,7 +71,7 @@ def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int =
             continue
         try:
             said = answers.answer(call.arguments)
-        except Refused as refusal:
+        except PredictedError as refusal:
             found.wrong += 1
             found.differences[f"refused: {refusal.error}"] += 1
             continue

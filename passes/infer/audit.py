@@ -37,7 +37,7 @@ from passes.operators.resolve import UnknownOperator, positional, resolve
 from passes.operators.stand_ins import BARE, FakeStandIns, StandIns
 from passes.operators.trial import attempt
 from passes.record.calls import Call, Failure, call_text, value_words
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.rule import Rule
 
 MODES: Final = Modes(grad=False)
@@ -126,7 +126,7 @@ def questioned(name: str, say: Say, calls: Sequence[Call]) -> Witness:
     for call in calls:
         try:
             said = say(call)
-        except (OpError, Refused) as error:
+        except (OpError, PredictedError) as error:
             difference, told, matters = REFUSED, str(error).partition("\n")[0], True
         else:
             if said is None:

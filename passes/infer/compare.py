@@ -17,7 +17,7 @@ from passes.operators.resolve import UnknownOperator, resolve
 from passes.record.calls import Call, Failure, call_text
 from passes.rules.binding import LEVEL_OF_FUNCTIONS, equivalents, name_of_function
 from passes.rules.book import Rulebook
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.language import PRIMITIVES
 from passes.rules.rule import Cases, Domain, Rule
 
@@ -122,7 +122,7 @@ def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:
         if isinstance(call.outcome, Failure):
             try:
                 answers.answer(call.arguments)
-            except Refused as refusal:
+            except PredictedError as refusal:
                 right += refusal.error == call.outcome.error
     return right
 

@@ -15,7 +15,7 @@ from passes.infer.variants import variants
 from passes.operators.outcome import Outcome
 from passes.record.calls import Call
 from passes.rules.answer import Answerer, places_of
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.rule import Rule
 
 MOST_RIVAL_RULES: Final = 24
@@ -83,5 +83,5 @@ def _said(
 ) -> Outcome | None:
     try:
         return ask(values, places, True)
-    except Refused:
+    except PredictedError:
         return None

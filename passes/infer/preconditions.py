@@ -23,7 +23,7 @@ from passes.infer.variant import Variant, identity
 from passes.infer.variants import variants
 from passes.record.calls import Call, Failure
 from passes.rules.answer import Answerer
-from passes.rules.generate import Refused
+from passes.rules.generate import PredictedError
 from passes.rules.rule import Case, Cases, Rule, always
 
 LEAST: Final = 4  # calls that a case must refuse, of those it is found in and of those it is checked on
@@ -64,7 +64,7 @@ def _is_inside(rule: Rule, call: Call) -> bool:
     """Whether a call is in the rule's domain: one that refuses everything refuses it."""
     try:
         Answerer(replace(rule, raises=always("Exception"))).answer(call.arguments)
-    except Refused:
+    except PredictedError:
         return True
     return False
 
@@ -120,7 +120,7 @@ def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], known: Sequence[
     for call in inside:
         try:
             said = refusing.answer(call.arguments)
-        except Refused:
+        except PredictedError:
             if not isinstance(call.outcome, Failure):
                 return False
             right += [call] if call.outcome.error == case.answer else []

@@ -48,7 +48,7 @@ def cost(module: GraphModule) -> Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CostComparison:
     """The costs of a forward and a backward graph."""
 
     forward: Cost
@@ -69,9 +69,9 @@ class Comparison:
         return f"forward   {self.forward}\nbackward  {self.backward}\n{ratios}"
 
 
-def compare(forward: GraphModule, backward: GraphModule) -> Comparison:
+def compare(forward: GraphModule, backward: GraphModule) -> CostComparison:
     """Backward against forward."""
-    return Comparison(cost(forward), cost(backward))
+    return CostComparison(cost(forward), cost(backward))
 
 
 def _values(value: Any) -> Sequence[Any]:

@@ -47,7 +47,7 @@ from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.operators.trial import attempt
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
-Rule = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
+RuleFunction = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
 
 # How each container that may be among the arguments is built of its parts.
 CONTAINERS: Final[dict[type, Callable[[Iterable[Any]], Any]]] = {
@@ -67,14 +67,14 @@ SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for
 
 
 class Book(Protocol):
-    """A rulebook: answers as a Rule does, and says why it does not."""
+    """A rulebook: answers as a RuleFunction does, and says why it does not."""
 
     def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None: ...
-    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered: ...
+    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> NoAnswer: ...
     def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None: ...
 
 
-class Unanswered(Protocol):
+class NoAnswer(Protocol):
     """Why a book gave no answer: the operator as it calls it, and a few words."""
 
     @property
@@ -84,7 +84,7 @@ class Unanswered(Protocol):
 
 
 @dataclass(slots=True)
-class Tally:
+class EvaluationCounts:
     """How many different calls were told by rules, and how often each operator had to be tried, by reason."""
 
     by_rules: int = 0
@@ -100,11 +100,11 @@ class Evaluator:
 
     def __init__(
         self,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[RuleFunction] = (),
         book: Book | None = None,
         open_book: Callable[[], Book | None] | None = None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = EvaluationCounts()
         self.on_quarantine: Callable[[Target, Arguments, str], object] = lambda target, args, reason: None
         self._rules = tuple(rules)
         self._book = book

@@ -37,14 +37,14 @@ class StandIns:
             tensor = self._detached(meta)
             if not meta.is_leaf:
                 with torch.enable_grad():
-                    return _Computed.apply(torch.empty((), requires_grad=True), [tensor])  # type: ignore[no-any-return]
+                    return _WithHistory.apply(torch.empty((), requires_grad=True), [tensor])  # type: ignore[no-any-return]
             return tensor.requires_grad_() if meta.requires_grad else tensor
 
     def _detached(self, meta: TensorMeta) -> torch.Tensor:
         return _strided(meta, self.device)
 
 
-class _Computed(torch.autograd.Function):
+class _WithHistory(torch.autograd.Function):
     """Gives a tensor a grad_fn without making it a view: it comes in a list, unseen by autograd."""
 
     @staticmethod

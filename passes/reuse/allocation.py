@@ -20,7 +20,7 @@ from passes.reuse.calls import META, WRITES, copy_of
 from passes.reuse.memory import Memory, Place
 from passes.reuse.observe import Watcher
 from passes.reuse.plan import overlaps
-from passes.reuse.variants import Variants, spelled
+from passes.reuse.variants import WritingVariants, spelled
 
 Allocate = Callable[[TensorMeta], torch.Tensor]
 
@@ -65,7 +65,7 @@ class Allocation:
 def allocate_outputs(graph: Graph, evaluator: Evaluator) -> tuple[Graph, Allocation]:
     """A copy of `graph` that takes memory for outputs as further inputs, the last ones, and what it does with it."""
     copied = copy_of(graph)
-    memory, variants = Memory(copied, evaluator), Variants(Watcher())
+    memory, variants = Memory(copied, evaluator), WritingVariants(Watcher())
     outputs = list(copied.output_node().args[0])  # type: ignore[arg-type]
     provisions: list[Provision] = []
     for position, node in enumerate(outputs):
@@ -100,7 +100,7 @@ def _manner(memory: Memory, node: Node, place: Place, others: Sequence[Node]) ->
     return WRITTEN, ""
 
 
-def _write(graph: Graph, memory: Memory, variants: Variants, node: Node, place: Place) -> str:
+def _write(graph: Graph, memory: Memory, variants: WritingVariants, node: Node, place: Place) -> str:
     """Make a call write into a further input; the reason where that cannot be done."""
     call, meta = memory.calls[node], _wanted(place.meta)
     if place.meta.requires_grad:

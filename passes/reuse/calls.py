@@ -25,7 +25,7 @@ NATIVE: Final = (types.BuiltinFunctionType, types.MethodDescriptorType, torch._o
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class GraphCall:
     """A call on metas. `tensors` are its tensor arguments, as (node, position among the node's tensors)."""
 
     target: Target
@@ -45,7 +45,7 @@ def target_of(node: Node) -> Target:
     return ("method", node.target) if node.op == "call_method" else node.target
 
 
-def call_of(node: Node, value_of: Callable[[Node], Any]) -> Call:
+def call_of(node: Node, value_of: Callable[[Node], Any]) -> GraphCall:
     """The call that a node makes, `value_of(argument)` telling what each node among its arguments stands for."""
     tensors: list[tuple[Node, int]] = []
 
@@ -65,7 +65,7 @@ def call_of(node: Node, value_of: Callable[[Node], Any]) -> Call:
 
     args = tuple(map(argument, node.args))
     kwargs = tuple((name, argument(part)) for name, part in node.kwargs.items())
-    return Call(target_of(node), args, kwargs, node.meta.get(MODES) or current_modes(), tuple(tensors))
+    return GraphCall(target_of(node), args, kwargs, node.meta.get(MODES) or current_modes(), tuple(tensors))
 
 
 def listed(value: Any) -> Any:
@@ -73,7 +73,7 @@ def listed(value: Any) -> Any:
     return ListArg(map(listed, value)) if isinstance(value, list) else value
 
 
-def is_transparent(call: Call) -> bool:
+def is_transparent(call: GraphCall) -> bool:
     """Whether all that the call does can be seen from outside: Python code could keep what it was given."""
     return type(call.target) in (tuple, *NATIVE) or family_of(call.target, call.args) is not None
 

@@ -15,13 +15,13 @@ from passes.operators.modes import entered
 from passes.operators.outcome import OPERATOR_ERRORS
 from passes.operators.stand_ins import REAL
 from passes.operators.trial import materialise, random_numbers_put_back
-from passes.reuse.calls import Call, byte_count, concrete
+from passes.reuse.calls import GraphCall, byte_count, concrete
 
 LIMIT: Final = 1 << 25  # bytes of all tensors of a call that is tried
 FILLS: Final[tuple[Callable[[torch.Tensor], torch.Tensor], ...]] = (torch.Tensor.uniform_, torch.Tensor.normal_)
 
 
-def agree(plain: Call, variant: Call, written: int, order: list[int]) -> bool | None:
+def agree(plain: GraphCall, variant: GraphCall, written: int, order: list[int]) -> bool | None:
     """Whether two calls give equal bits on random data, the second in its tensor argument number `written`.
 
     `order` says which tensor of the first call each of the second is; those beyond are memory to write to.
@@ -35,7 +35,7 @@ def agree(plain: Call, variant: Call, written: int, order: list[int]) -> bool | 
     return all(known) if known else None
 
 
-def _agree(plain: Call, variant: Call, written: int, order: list[int], fill: Any) -> bool | None:
+def _agree(plain: GraphCall, variant: GraphCall, written: int, order: list[int], fill: Any) -> bool | None:
     with random_numbers_put_back():
         data = [_filled(concrete(meta), fill) for meta in plain.metas]
         metas = enumerate(variant.metas)
@@ -55,7 +55,7 @@ def _agree(plain: Call, variant: Call, written: int, order: list[int], fill: Any
     return found is target and found.data_ptr() == place and _same_bits(expected.detach(), found.detach())
 
 
-def _run(call: Call, tensors: Iterator[Any]) -> Any:
+def _run(call: GraphCall, tensors: Iterator[Any]) -> Any:
     def tensor(meta: TensorMeta) -> Any:
         return next(tensors)
 

@@ -17,7 +17,7 @@ from torch.fx import Graph, Node
 from passes.meta import TensorMeta
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import DataDependent, New, OpError, Same, Unsupported, leaves, rebuilt
-from passes.reuse.calls import META, Call, byte_count, call_of, is_transparent
+from passes.reuse.calls import META, GraphCall, byte_count, call_of, is_transparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Memory:
         self.step = {node: step for step, node in enumerate(graph.nodes)}
         self.storages: list[Storage] = []
         self.places: dict[Node, Any] = {}
-        self.calls: dict[Node, Call] = {}
+        self.calls: dict[Node, GraphCall] = {}
         self._evaluator = evaluator
         for node in graph.nodes:
             self.places[node] = places = self._placed(node)
@@ -77,7 +77,7 @@ class Memory:
         found = self.places[node]
         return found if isinstance(found, Place) else None
 
-    def argument(self, call: Call, index: int) -> Place:
+    def argument(self, call: GraphCall, index: int) -> Place:
         """Where a tensor argument of a call is."""
         node, position = call.tensors[index]
         return tensors(self.places[node])[position]
@@ -140,7 +140,7 @@ class Memory:
 
         return rebuilt(outcome.result, (New, Same), place)
 
-    def _unknown(self, node: Node, call: Call) -> Any:
+    def _unknown(self, node: Node, call: GraphCall) -> Any:
         """A call that cannot be asked about: it may keep, share and save what it is given."""
         why = f"{node.name} may keep what it is given"
         for index in range(len(call.tensors)):

@@ -22,7 +22,7 @@ from passes.operators.modes import entered
 from passes.operators.outcome import OPERATOR_ERRORS, Argument
 from passes.operators.stand_ins import FakeStandIns, StandIns
 from passes.operators.trial import UNSUPPORTED_ERRORS, materialise, random_numbers_put_back
-from passes.reuse.calls import Call, concrete
+from passes.reuse.calls import GraphCall, concrete
 
 REFUSALS: Final = (*OPERATOR_ERRORS, *UNSUPPORTED_ERRORS)
 
@@ -35,7 +35,7 @@ class Argued:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OverloadCall:
     """One aten operator that a call made, tensors among its arguments replaced by `Argued`."""
 
     overload: torch._ops.OpOverload
@@ -44,7 +44,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """What one run showed.
 
     `saved` are the tensor arguments that autograd keeps memory of, `saves_result` whether it keeps the
@@ -52,7 +52,7 @@ class Seen:
     `warnings` is what the call warned of.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[OverloadCall, ...]
     saved: frozenset[int]
     saves_result: bool
     returned: int | None
@@ -64,10 +64,10 @@ class Watcher:
     """Runs calls on stand-ins and remembers what was seen: None for a call that raised on all of them."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, Seen | None] = {}
+        self._known: dict[Any, Observed | None] = {}
         self._fake: FakeStandIns | None = None
 
-    def watch(self, call: Call) -> Seen | None:
+    def watch(self, call: GraphCall) -> Observed | None:
         """What `call` does, its symbols taken as the numbers they had."""
         args, kwargs = concrete(call.args), concrete(call.kwargs)
         key = (call.target, args, kwargs, call.modes, kinds(args), kinds(kwargs))
@@ -79,7 +79,7 @@ class Watcher:
             self._known[key] = self._first(call, args, kwargs)
         return self._known[key]
 
-    def _first(self, call: Call, args: Any, kwargs: Any) -> Seen | None:
+    def _first(self, call: GraphCall, args: Any, kwargs: Any) -> Observed | None:
         for stand_ins, keywords in trials(call.target, args, kwargs, call.modes):
             seen = _run(stand_ins, call, args, keywords)
             if seen is not None:
@@ -89,7 +89,7 @@ class Watcher:
         return _run(self._fake, call, args, kwargs)
 
 
-def _run(stand_ins: StandIns, call: Call, args: Any, kwargs: Any) -> Seen | None:
+def _run(stand_ins: StandIns, call: GraphCall, args: Any, kwargs: Any) -> Observed | None:
     given: list[torch.Tensor] = []
     saved: list[torch.Tensor] = []
 
@@ -115,7 +115,7 @@ def _run(stand_ins: StandIns, call: Call, args: Any, kwargs: Any) -> Seen | None
     owners = [_storage(tensor) for tensor in given]
     kept = {_storage(tensor) for tensor in saved}
     single = result if isinstance(result, torch.Tensor) else None
-    return Seen(
+    return Observed(
         steps=tuple(steps.found),
         saved=frozenset(index for index, owner in enumerate(owners) if owner in kept),
         saves_result=single is not None and _storage(single) in kept,
@@ -145,13 +145,13 @@ class _Steps(TorchDispatchMode):
 
     def __init__(self, given: list[torch.Tensor]) -> None:
         super().__init__()
-        self.found: list[Step] = []
+        self.found: list[OverloadCall] = []
         self._given = given
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}
         self.found.append(
-            Step(func, self._argued(tuple(args)), tuple((k, self._argued(v)) for k, v in keywords.items()))
+            OverloadCall(func, self._argued(tuple(args)), tuple((k, self._argued(v)) for k, v in keywords.items()))
         )
         return func(*args, **keywords)
 

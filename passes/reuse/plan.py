@@ -16,10 +16,10 @@ from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
 from passes.operators.evaluate import Evaluator
-from passes.reuse.calls import WRITES, Call, concrete, copy_of
+from passes.reuse.calls import WRITES, GraphCall, concrete, copy_of
 from passes.reuse.memory import Memory, Place, Storage, tensors
 from passes.reuse.observe import Watcher
-from passes.reuse.variants import Variant, Variants, spelled
+from passes.reuse.variants import WritingVariant, WritingVariants, spelled
 
 COMPARED: Final = ("shape", "stride", "dtype", "device", "layout", "is_conj", "is_neg", "is_inference")
 UNITS: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -40,7 +40,7 @@ class Overwrite:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedReuse:
     """`over` is not overwritten, by `node` (None: by no call at all), and why."""
 
     node: str | None
@@ -56,12 +56,12 @@ class Refusal:
 class Reuse:
     """What a plan did. Bytes are those of tensors made by the graph; peaks are beside the inputs, kernels apart.
 
-    `donated` says of each donated input what became of it: the Overwrite of its memory, or a Refusal.
+    `donated` says of each donated input what became of it: the Overwrite of its memory, or a RejectedReuse.
     """
 
     overwrites: tuple[Overwrite, ...]
-    refusals: tuple[Refusal, ...]
-    donated: Mapping[str, Overwrite | Refusal]
+    refusals: tuple[RejectedReuse, ...]
+    donated: Mapping[str, Overwrite | RejectedReuse]
     calls: int
     peak_before: int
     peak_after: int
@@ -111,13 +111,13 @@ class Planner:
         self.donated = donated
         self.refused = refused
         self.memory = Memory(graph, evaluator)
-        self.variants = Variants(Watcher())
+        self.variants = WritingVariants(Watcher())
         self.home = dict[int, int]()  # where a storage's memory is, when in another's
         self.saved = dict[int, str]()  # memory that autograd keeps, and the call that made it so
         self.kept = set[int]()  # the storages that it keeps in the graph as it was
         self.overwrites: list[Overwrite] = []
-        self.refusals: list[Refusal] = []
-        self.fates: dict[str, Overwrite | Refusal] = {}
+        self.refusals: list[RejectedReuse] = []
+        self.fates: dict[str, Overwrite | RejectedReuse] = {}
 
     def run(self) -> Reuse:
         """Rewrite the graph and tell what was done."""
@@ -160,14 +160,14 @@ class Planner:
             if variant is not None:
                 self._apply(node, variant, [owner for owner, _ in call.tensors], operand, call.tensors[index][0].name)
                 return
-            self.refusals.append(Refusal(node.name, call.tensors[index][0].name, why, _line(node)))
+            self.refusals.append(RejectedReuse(node.name, call.tensors[index][0].name, why, _line(node)))
         for buffer, owner in self._idle_inputs(node, result):
             variant = self.variants.with_out(call, buffer.meta)
             if variant is not None:
                 self._apply(node, variant, [*(used for used, _ in call.tensors), owner], buffer, owner.name)
                 return
 
-    def _apply(self, node: Node, variant: Variant, nodes: list[Node], over: Place, name: str) -> None:
+    def _apply(self, node: Node, variant: WritingVariant, nodes: list[Node], over: Place, name: str) -> None:
         """Put the variant in the node's place, in the same node: its users and name stay."""
         args = tuple(spelled(argument, nodes) for argument in variant.args)
         kwargs = {key: spelled(argument, nodes) for key, argument in variant.kwargs}
@@ -204,7 +204,7 @@ class Planner:
         step = self.memory.step[node]
         return all(storage.last <= step or storage.maker is node for storage in self._sharing(operand.storage))
 
-    def _why_not(self, operand: Place, node: Node, call: Call, result: Place) -> str:
+    def _why_not(self, operand: Place, node: Node, call: GraphCall, result: Place) -> str:
         """Why the operand, which is used here for the last time, may not be overwritten; "" if it may."""
         home = self._home(operand.storage)
         owner = self.memory.storages[home]
@@ -286,7 +286,7 @@ class Planner:
             if name in self.fates or name not in {*self.donated, *self.refused}:
                 continue
             reasons = [found.why for found in self.refusals if found.over == name]
-            self.fates[name] = Refusal(None, name, self.refused.get(name) or self._fate(place, reasons))
+            self.fates[name] = RejectedReuse(None, name, self.refused.get(name) or self._fate(place, reasons))
 
     def _fate(self, place: Place | None, reasons: list[str]) -> str:
         if place is None:

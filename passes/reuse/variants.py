@@ -18,15 +18,15 @@ from torch.fx import Node
 from passes.meta import TensorMeta
 from passes.operators.evaluate import kinds
 from passes.operators.outcome import Arguments, Keywords, ListArg, leaves
-from passes.reuse.calls import Call, concrete
+from passes.reuse.calls import GraphCall, concrete
 from passes.reuse.falsify import agree
-from passes.reuse.observe import Argued, Seen, Step, Watcher
+from passes.reuse.observe import Argued, Observed, OverloadCall, Watcher
 
 HOMES: Final = (torch, torch._C._nn, torch._C._special, torch._C._linalg, torch._C._fft)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class WritingVariant:
     """A call that writes its result over a tensor.
 
     `args` and `kwargs` hold `Argued(index)` for the tensor arguments of the original call, by number, and
@@ -44,14 +44,14 @@ class Variant:
         return f"{name}(out=)" if any(key == "out" for key, _ in self.kwargs) else name
 
 
-class Variants:
+class WritingVariants:
     """Finds variants, with one watcher for all calls."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
         self._verdicts: dict[Any, bool | None] = {}
 
-    def in_place(self, call: Call, over: int) -> Variant | None:
+    def in_place(self, call: GraphCall, over: int) -> WritingVariant | None:
         """The variant of `call` that overwrites its tensor argument number `over`."""
         seen = self.watcher.watch(call)
         if seen is None:
@@ -61,7 +61,7 @@ class Variants:
                 return candidate
         return None
 
-    def with_out(self, call: Call, buffer: TensorMeta) -> Variant | None:
+    def with_out(self, call: GraphCall, buffer: TensorMeta) -> WritingVariant | None:
         """The variant of `call` that writes to one more tensor, which has the facts of `buffer`."""
         seen = self.watcher.watch(call)
         if seen is None or (call.modes.grad and any(meta.requires_grad for meta in call.metas)):
@@ -72,7 +72,9 @@ class Variants:
                 return candidate
         return None
 
-    def _is_same(self, call: Call, seen: Seen, candidate: Variant, over: int, buffer: TensorMeta) -> bool:
+    def _is_same(
+        self, call: GraphCall, seen: Observed, candidate: WritingVariant, over: int, buffer: TensorMeta
+    ) -> bool:
         """Whether the candidate does what the call did, and gives back the tensor written to."""
         given = [*call.metas, buffer]
 
@@ -82,7 +84,7 @@ class Variants:
         order = [leaf.index or 0 for leaf in leaves((candidate.args, candidate.kwargs)) if isinstance(leaf, Argued)]
         args = tuple(_changed(argument, meta) for argument in candidate.args)
         kwargs = tuple((name, _changed(argument, meta)) for name, argument in candidate.kwargs)
-        variant = Call(candidate.target, args, kwargs, call.modes, ())
+        variant = GraphCall(candidate.target, args, kwargs, call.modes, ())
         found = self.watcher.watch(variant)
         if found is None or found.returned is None or found.result != seen.result:
             return False
@@ -93,7 +95,7 @@ class Variants:
         verdict = self._tried(call, variant, found.returned, order)
         return over < len(call.tensors) if verdict is None else verdict
 
-    def _tried(self, call: Call, variant: Call, written: int, order: list[int]) -> bool | None:
+    def _tried(self, call: GraphCall, variant: GraphCall, written: int, order: list[int]) -> bool | None:
         """What data says, asked once for each pair of calls."""
         key = (call.target, call.modes, variant.target, *map(concrete, (call.args, call.kwargs, variant.args)), written)
         kind = (*key, *map(kinds, (call.args, call.kwargs, variant.args)), tuple(order))
@@ -106,27 +108,27 @@ class Variants:
         return self._verdicts[kind]
 
 
-def _in_place(call: Call, seen: Seen, over: int) -> Iterator[Variant]:
+def _in_place(call: GraphCall, seen: Observed, over: int) -> Iterator[WritingVariant]:
     """Candidates that are in place by name: `x.relu_()` for `torch.relu(x)`."""
     args, kwargs = _numbered(call)
     if args and args[0] == Argued(over):
         name = f"{_name(call.target)}_"
         if hasattr(torch.Tensor, name):
-            yield Variant(("method", name), args, kwargs)
-        yield from (Variant(found, args, kwargs) for found in _functions(name))
+            yield WritingVariant(("method", name), args, kwargs)
+        yield from (WritingVariant(found, args, kwargs) for found in _functions(name))
     for step in _single(seen):
         if not (step.args and step.args[0] == Argued(over)):
             continue
         name = f"{step.overload._schema.name.partition('::')[2]}_"
         if hasattr(torch.Tensor, name):
-            yield Variant(("method", name), step.args, step.kwargs)
+            yield WritingVariant(("method", name), step.args, step.kwargs)
         packet = getattr(getattr(torch.ops, step.overload.namespace), name, None)
         for overload in _overloads(packet):
             if _mutable(overload) == [0]:
-                yield Variant(overload, step.args, step.kwargs)
+                yield WritingVariant(overload, step.args, step.kwargs)
 
 
-def _onto(call: Call, seen: Seen, buffer: Argued, *, pointwise: bool) -> Iterator[Variant]:
+def _onto(call: GraphCall, seen: Observed, buffer: Argued, *, pointwise: bool) -> Iterator[WritingVariant]:
     """Candidates with `out=buffer`. Only pointwise operators may write onto what they read."""
     steps = tuple(step for step in _single(seen) if torch.Tag.pointwise in step.overload.tags)
     if pointwise and not steps:
@@ -135,21 +137,21 @@ def _onto(call: Call, seen: Seen, buffer: Argued, *, pointwise: bool) -> Iterato
     if all(name != "out" for name, _ in kwargs):
         own = [] if type(call.target) is tuple else [call.target]
         for target in (*own, *_functions(_name(call.target))):
-            yield Variant(target, args, (*kwargs, ("out", buffer)))
+            yield WritingVariant(target, args, (*kwargs, ("out", buffer)))
     for step in steps:
         for overload in _overloads(step.overload.overloadpacket):
             if overload._schema.arguments and overload._schema.arguments[-1].name == "out":
-                yield Variant(overload, step.args, (*step.kwargs, ("out", buffer)))
+                yield WritingVariant(overload, step.args, (*step.kwargs, ("out", buffer)))
 
 
-def _single(seen: Seen) -> tuple[Step, ...]:
+def _single(seen: Observed) -> tuple[OverloadCall, ...]:
     """The one aten operator that the call is, if it is one on the call's own tensors."""
     if len(seen.steps) != 1 or any(leaf == Argued(None) for leaf in leaves((seen.steps[0].args, seen.steps[0].kwargs))):
         return ()
     return seen.steps
 
 
-def _alike(before: tuple[Step, ...], after: tuple[Step, ...], order: list[Any]) -> bool:
+def _alike(before: tuple[OverloadCall, ...], after: tuple[OverloadCall, ...], order: list[Any]) -> bool:
     """Whether two runs made the same operators of the same arguments, views apart, the later one writing at its end.
 
     `order` numbers the tensors of the later run as the earlier one does.
@@ -165,7 +167,7 @@ def _alike(before: tuple[Step, ...], after: tuple[Step, ...], order: list[Any]) 
     )
 
 
-def _computes(step: Step) -> bool:
+def _computes(step: OverloadCall) -> bool:
     returns = step.overload._schema.returns
     return not (returns and all(found.alias_info is not None and not found.alias_info.is_write for found in returns))
 
@@ -177,7 +179,7 @@ def _form(overload: torch._ops.OpOverload) -> tuple[str, list[tuple[str, str]]]:
     return schema.name.removesuffix("_"), arguments
 
 
-def _named(step: Step, order: Sequence[Any]) -> dict[str, Any]:
+def _named(step: OverloadCall, order: Sequence[Any]) -> dict[str, Any]:
     """The arguments of a step by name, those left out that are their default or where the result goes."""
     arguments = step.overload._schema.arguments
     given = {argument.name: value for argument, value in zip(arguments, step.args, strict=False)} | dict(step.kwargs)
@@ -219,7 +221,7 @@ def _name(target: Any) -> str:
     return target[1] if type(target) is tuple else getattr(target, "__name__", "").strip("_")
 
 
-def _numbered(call: Call) -> tuple[tuple[Any, ...], Keywords]:
+def _numbered(call: GraphCall) -> tuple[tuple[Any, ...], Keywords]:
     """The call's arguments with `Argued(number)` for its tensors."""
     count = iter(range(len(call.tensors)))
     args: Arguments = tuple(_changed(argument, lambda leaf: _counted(leaf, count)) for argument in call.args)

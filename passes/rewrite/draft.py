@@ -21,7 +21,7 @@ from passes.meta import TensorMeta, are_contiguous
 from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
-from passes.reuse.calls import META, MODES, WRITES, Call, call_of
+from passes.reuse.calls import META, MODES, WRITES, GraphCall, call_of
 from passes.reuse.memory import Memory, Place, tensors
 from passes.rewrite.match import Index
 
@@ -31,7 +31,7 @@ FACTS_TO_KEEP: Final = ("shape", "dtype", "device", "layout", "requires_grad", "
 RANDOM: Final = (FAMILIES["random"], FAMILIES["random factory"])
 
 
-class Refused(Exception):
+class CannotReplace(Exception):
     """A replacement that would be seen; the message says by what."""
 
 
@@ -47,7 +47,7 @@ class Firing:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class SkippedMatch:
     """A rule that was not applied where it fits, and why."""
 
     rule: str
@@ -80,7 +80,7 @@ class Draft:
         self.attributes = attributes
         self.evaluator = evaluator
         self.firings: list[Firing] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedMatch] = []
 
     # Facts ---------------------------------------------------------------------------------------
 
@@ -134,11 +134,11 @@ class Draft:
         """What the call of a node gives. Raises OpError, DataDependent or Unsupported."""
         return self._ask(self.call_of(node))
 
-    def call_of(self, node: Node) -> Call:
+    def call_of(self, node: Node) -> GraphCall:
         """A node as a call on the metas that its arguments have."""
         return call_of(node, lambda used: used.meta.get(META))
 
-    def _ask(self, call: Call) -> Outcome:
+    def _ask(self, call: GraphCall) -> Outcome:
         return self.evaluator.evaluate(call.target, call.args, call.kwargs, call.modes)
 
     def _is_unknown(self, node: Node) -> bool:
@@ -159,7 +159,7 @@ class Draft:
     def call(self, target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], like: Node) -> Node:
         """A new call at the current insertion point, of the user's line and under the modes of `like`.
 
-        `target` is a callable or ("method", name). Raises Refused when the call is one of an error.
+        `target` is a callable or ("method", name). Raises CannotReplace when the call is one of an error.
         """
         kind, fx_target = ("call_method", target[1]) if type(target) is tuple else ("call_function", target)
         node = self.graph.create_node(kind, fx_target, tuple(args), dict(kwargs))
@@ -169,7 +169,7 @@ class Draft:
             outcome = self._ask(call)
         except (DataDependent, OpError, Unsupported) as error:
             self.graph.erase_node(node)
-            raise Refused(f"the replacement cannot be evaluated: {error}") from error
+            raise CannotReplace(f"the replacement cannot be evaluated: {error}") from error
         node.meta[META] = outcome.metas(call.metas)
         return node
 
@@ -190,7 +190,7 @@ class Draft:
 
     def refuse(self, rule: str, like: Node, why: str) -> None:
         """Note that a rule was not applied, and why."""
-        self.refusals.append(Refusal(rule, user_line(like), why))
+        self.refusals.append(SkippedMatch(rule, user_line(like), why))
 
     def erase(self, nodes: Iterable[Node]) -> list[Node]:
         """Remove those of `nodes`, given in the order of the graph, that nobody uses; gives the removed."""
@@ -248,7 +248,7 @@ class Draft:
             with self.graph.inserting_before(before):
                 try:
                     self._exchange(nodes, outputs, build, last, restore_layout)
-                except Refused as refused:
+                except CannotReplace as refused:
                     for node in _between(last, before)[::-1]:
                         self.graph.erase_node(node)
                     why = str(refused)
@@ -269,7 +269,7 @@ class Draft:
         last: Node,
         restore_layout: bool,
     ) -> None:
-        """Build, exchange the outputs, and derive again what follows from them; undone when it raises Refused."""
+        """Build, exchange the outputs, and derive again what follows from them; undone when it raises CannotReplace."""
         made = list(build())
         if restore_layout:
             made = [self._laid_out(new, old, last) for new, old in zip(made, outputs, strict=True)]
@@ -284,7 +284,7 @@ class Draft:
                 self.memory.places[new] = place
                 if new.meta[META] != old.meta[META]:
                     self._propagate(users, undo)
-        except Refused:
+        except CannotReplace:
             for step in reversed(undo):
                 step()
             raise
@@ -302,13 +302,13 @@ class Draft:
         return self.call(("method", "contiguous"), (new,), {}, like)
 
     def _place(self, old: Node, new: Node, nodes: Sequence[Node]) -> Any:
-        """The place of a new value, which takes that of the old one. Raises Refused where they differ too much."""
+        """The place of a new value, which takes the old one's. Raises CannotReplace where they differ too much."""
         before, after = old.meta.get(META), new.meta.get(META)
         if not isinstance(before, TensorMeta) or not isinstance(after, TensorMeta):
-            raise Refused("a result is not one tensor")
+            raise CannotReplace("a result is not one tensor")
         for fact in FACTS_TO_KEEP:
             if getattr(before, fact) != getattr(after, fact):
-                raise Refused(f"the replacement gives {after.words}, the pattern {before.words}")
+                raise CannotReplace(f"the replacement gives {after.words}, the pattern {before.words}")
         place, owner = self.memory.places[old], self._owner(new)
         storage = self.memory.storages[place.storage]
         was_shared, shared = storage.maker not in nodes, self.storages([owner] if owner else [])
@@ -317,10 +317,10 @@ class Draft:
             and shared != {place.storage}
             and (storage.escapes or (shared | {place.storage}) & self.written)
         ):
-            raise Refused("it changes what shares memory that is written to or returned")
+            raise CannotReplace("it changes what shares memory that is written to or returned")
         if new in self.memory.places:
             if place.storage in self.written or any(user.op == "output" for user in old.users):
-                raise Refused("it would be the tensor it is computed from, and is written to or returned")
+                raise CannotReplace("it would be the tensor it is computed from, and is written to or returned")
             return self.memory.places[new]
         return Place(after, place.storage, place.view)
 
@@ -337,20 +337,20 @@ class Draft:
     def _propagate(self, users: Iterable[Node], undo: list[Callable[[], None]]) -> None:
         """Derive the metas of `users` again, and of what uses them, until nothing changes.
 
-        Raises Refused when a call cannot be made any more, or a change would be seen.
+        Raises CannotReplace when a call cannot be made any more, or a change would be seen.
         """
         waiting = list(dict.fromkeys(users))
         heapq.heapify(waiting)
         while waiting:
             node = heapq.heappop(waiting)
             if node.op == "output":
-                raise Refused("a result would have another layout")
+                raise CannotReplace("a result would have another layout")
             before = node.meta.get(META)
             try:
                 call = self.call_of(node)
                 outcome = self._ask(call)
             except (DataDependent, OpError, Unsupported) as error:
-                raise Refused(f"{node.name} needs the layout there was: {error}") from error
+                raise CannotReplace(f"{node.name} needs the layout there was: {error}") from error
             after = _with_autograd_of(before, outcome.metas(call.metas))
             self._same_sharing(node, call, outcome)
             if after == before:
@@ -358,15 +358,15 @@ class Draft:
             if WRITES in node.meta or [_but_layout(leaf) for leaf in leaves(after)] != [
                 _but_layout(leaf) for leaf in leaves(before)
             ]:
-                raise Refused(f"{node.name} would give something else")
+                raise CannotReplace(f"{node.name} would give something else")
             node.meta[META] = after
             undo.append(lambda node=node, before=before: node.meta.__setitem__(META, before))
             for user in node.users:
                 if user not in waiting:
                     heapq.heappush(waiting, user)
 
-    def _same_sharing(self, node: Node, call: Call, outcome: Outcome) -> None:
-        """Raise Refused if a value begins or ceases to share memory where that can be seen."""
+    def _same_sharing(self, node: Node, call: GraphCall, outcome: Outcome) -> None:
+        """Raise CannotReplace if a value begins or ceases to share memory where that can be seen."""
         for leaf, place in zip(outcome.tensors, tensors(self.memory.places[node]), strict=True):
             index = leaf.index if isinstance(leaf, Same) else leaf.alias_of
             if index is None:
@@ -376,7 +376,7 @@ class Draft:
                 continue
             both = owner | {place.storage}
             if both & self.written or sum(map(self.escapes, both)) > 1 or self.memory.storages[place.storage].escapes:
-                raise Refused(f"{node.name} would share memory that is written to or returned")
+                raise CannotReplace(f"{node.name} would share memory that is written to or returned")
 
 
 def _give_back(node: Node, args: Any, kwargs: Any) -> None:

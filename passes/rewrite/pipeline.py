@@ -16,8 +16,8 @@ from typing import Any, Final
 from torch.fx import Graph, Node
 
 from passes.operators.evaluate import Evaluator
-from passes.rewrite.draft import Draft, Firing, Refusal
-from passes.rewrite.rule import Rule, Rules
+from passes.rewrite.draft import Draft, Firing, SkippedMatch
+from passes.rewrite.rule import RewriteRule, RewriteRules
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class GraphPass:
     apply: Callable[[Draft], None]
 
 
-Pass = Rule | GraphPass
+Pass = RewriteRule | GraphPass
 EVERY_PASS: Final = "every pass"
 
 
@@ -37,12 +37,12 @@ class UnsoundPass(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Report:
+class RewriteReport:
     """What a pipeline did to one graph. `counts` has every pass, those too that found nothing."""
 
     counts: Mapping[str, int]
     firings: tuple[Firing, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[SkippedMatch, ...]
     graphs: tuple[Graph, Graph]
     show: Callable[[Graph], str]
     calls: tuple[int, int]
@@ -94,19 +94,19 @@ class Pipeline:
     """Passes in their order. `check(graph, evaluator)` says what is unsound in a graph, `show(graph)` prints one."""
 
     passes: Sequence[Pass]
-    rules: Rules
+    rules: RewriteRules
     evaluator: Evaluator
     check: Callable[[Graph, Evaluator], str]
     show: Callable[[Graph], str]
-    reports: list[Report] = field(default_factory=list)
+    reports: list[RewriteReport] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Make patterns of the rules. Raises RuleError for a rule that cannot be used."""
         for step in self.passes:
-            if isinstance(step, Rule):
+            if isinstance(step, RewriteRule):
                 self.rules.spellings(step)
 
-    def run(self, graph: Graph, attributes: Mapping[str, Any]) -> tuple[Graph, dict[str, Any], Report]:
+    def run(self, graph: Graph, attributes: Mapping[str, Any]) -> tuple[Graph, dict[str, Any], RewriteReport]:
         """The rewritten graph with its constants, and what was done; what was given stays as it is.
 
         A graph that does not pass the check as it is given is left alone. Raises RuleError when a rule fails
@@ -117,10 +117,10 @@ class Pipeline:
         counts = dict.fromkeys((step.name for step in self.passes), 0)
         fault = self.check(graph, self.evaluator)
         if fault:
-            draft.refusals.append(Refusal(EVERY_PASS, "", f"the graph is unsound as it is: {fault}"))
+            draft.refusals.append(SkippedMatch(EVERY_PASS, "", f"the graph is unsound as it is: {fault}"))
         for step in () if fault else self.passes:
             before = len(draft.firings)
-            if isinstance(step, Rule):
+            if isinstance(step, RewriteRule):
                 self.rules.apply(step, draft)
             else:
                 step.apply(draft)
@@ -130,7 +130,7 @@ class Pipeline:
                 draft.forget()
                 if fault := self.check(draft.graph, self.evaluator):
                     raise UnsoundPass(f"the pass {step.name!r} made an unsound graph: {fault}")
-        report = Report(
+        report = RewriteReport(
             counts,
             tuple(draft.firings),
             tuple(draft.refusals),

@@ -17,10 +17,10 @@ from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
 from passes.reuse.calls import META, WRITES, concrete
-from passes.rewrite.draft import Draft, Refused
+from passes.rewrite.draft import CannotReplace, Draft
 from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
-from passes.rewrite.verify import Sample, check_spelling, tensor_count
+from passes.rewrite.verify import ExampleTensor, check_spelling, tensor_count
 
 Trace = Callable[[Callable[..., Any], Mapping[str, Any]], Graph]
 """Captures a function called with these arguments by name. The targets of the graph's placeholders are names."""
@@ -34,7 +34,7 @@ def always(match: Match) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class RewriteRule:
     """What is looked for, in one or several spellings, and what takes its place.
 
     `example` gives for each parameter of the functions a Sample, which makes it an open tensor, or a
@@ -65,7 +65,7 @@ class Rule:
 class Spelling:
     """One pattern of a rule, with what is needed to look for it and to check it."""
 
-    rule: Rule
+    rule: RewriteRule
     function: Callable[..., Any]
     pattern: Pattern
     finder: Finder
@@ -95,14 +95,14 @@ class Spelling:
 
 
 @dataclass
-class Rules:
+class RewriteRules:
     """Rules made ready by one tracer: patterns, and replacements for the metas that they were needed for."""
 
     trace: Trace
-    _spellings: dict[Rule, list[Spelling]] = field(default_factory=dict)
+    _spellings: dict[RewriteRule, list[Spelling]] = field(default_factory=dict)
     _replacements: dict[Any, Graph] = field(default_factory=dict)
 
-    def spellings(self, rule: Rule) -> list[Spelling]:
+    def spellings(self, rule: RewriteRule) -> list[Spelling]:
         """The spellings of a rule, those with the most calls first.
 
         Raises RuleError when a function cannot be captured whole, or does not go with the example.
@@ -114,11 +114,11 @@ class Rules:
             self._spellings[rule] = found
         return found
 
-    def check(self, rule: Rule) -> int:
+    def check(self, rule: RewriteRule) -> int:
         """Check every spelling of a rule on random inputs; gives the number of comparisons. Raises RuleError."""
         return sum(spelling.check() for spelling in self.spellings(rule))
 
-    def apply(self, rule: Rule, draft: Draft) -> None:
+    def apply(self, rule: RewriteRule, draft: Draft) -> None:
         """Replace every match in a draft. Raises RuleError when the rule fails its check."""
         index = draft.index
         for spelling in self.spellings(rule):
@@ -148,24 +148,24 @@ class Rules:
             spelling.check()
         try:
             graph = self._replacement(spelling, match)
-        except Refused as refused:
+        except CannotReplace as refused:
             return str(refused)
         draft.replace(
             rule.name, match.nodes, match.outputs, lambda: _copied(graph, match, draft), place=spelling.pattern.place
         )
         return ""
 
-    def _spelling(self, rule: Rule, function: Callable[..., Any]) -> Spelling:
+    def _spelling(self, rule: RewriteRule, function: Callable[..., Any]) -> Spelling:
         example = accepted(function, rule.example)
         where = f"{path.basename(function.__code__.co_filename)}:{function.__code__.co_firstlineno} {function.__name__}"
         missing = [name for name in inspect.signature(function).parameters if name not in example]
         if missing:
             raise RuleError(f"{where}: the example of the rule {rule.name!r} gives no {missing[0]}")
         tensors = {
-            name: value.example(rule.dtypes[0]) if isinstance(value, Sample) else value
+            name: value.example(rule.dtypes[0]) if isinstance(value, ExampleTensor) else value
             for name, value in example.items()
         }
-        constants = {name: value for name, value in example.items() if not isinstance(value, Sample)}
+        constants = {name: value for name, value in example.items() if not isinstance(value, ExampleTensor)}
         graph = self._whole(where, function, tensors)
         pattern = pattern_of(function, graph, constants)
         spelling = Spelling(rule, function, pattern, Finder(pattern), example)
@@ -177,7 +177,7 @@ class Rules:
         _same_outputs(where, _output_metas(graph), self._results(rule, given))
         return spelling
 
-    def _results(self, rule: Rule, given: Mapping[str, Any]) -> list[Any]:
+    def _results(self, rule: RewriteRule, given: Mapping[str, Any]) -> list[Any]:
         """The metas of what a rule's replacement gives for its example."""
         arguments = accepted(rule.replacement, given)
         key = (rule, tuple(arguments))
@@ -193,16 +193,16 @@ class Rules:
         """
         metas = {name: meta for name in match.inputs if (meta := match.meta(name)) is not None}
         if any(isinstance(value, SYMBOLS) for value in match.constants.values()):
-            raise Refused("a constant of it is a symbol")
+            raise CannotReplace("a constant of it is a symbol")
         found = self._captured(spelling.rule, {name: concrete(meta) for name, meta in metas.items()}, match.constants)
         if any(meta.symbolic for meta in metas.values()):
             larger = {name: enlarged(meta) for name, meta in metas.items()}
             other = self._captured(spelling.rule, larger, match.constants)
             if [node.format_node() for node in found.nodes] != [node.format_node() for node in other.nodes]:
-                raise Refused("the replacement depends on a size that is a symbol")
+                raise CannotReplace("the replacement depends on a size that is a symbol")
         return found
 
-    def _captured(self, rule: Rule, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any]) -> Graph:
+    def _captured(self, rule: RewriteRule, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any]) -> Graph:
         """A rule's replacement for tensors of these metas; captured once."""
         plain = tuple((name, type(value), value) for name, value in constants.items())
         key = (rule, tuple(metas.items()), plain)
@@ -249,9 +249,9 @@ def enlarged(meta: TensorMeta) -> TensorMeta:
 
 
 def _stand_in(meta: TensorMeta) -> torch.Tensor:
-    """A tensor with a meta's facts whose memory nobody touches. Raises Refused for one without strides."""
+    """A tensor with a meta's facts whose memory nobody touches. Raises CannotReplace for one without strides."""
     if meta.stride is None:
-        raise Refused("a tensor without strides")
+        raise CannotReplace("a tensor without strides")
     return torch.empty_strided(meta.shape, meta.stride, dtype=meta.dtype, device=meta.device)  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ from passes.rewrite.pattern import RuleError
 
 
 @dataclass(frozen=True)
-class Sample:
+class ExampleTensor:
     """An example of a tensor: its sizes, and its dtype unless that is swept over.
 
     `positive` ones are at least a half (variances), others normally distributed; integers are 0, 1 or 2.
@@ -41,9 +41,9 @@ class Sample:
         return (values.abs() + 0.5 if self.positive else values).to(chosen)
 
 
-def tensor(*shape: int, **details: Any) -> Sample:
+def tensor(*shape: int, **details: Any) -> ExampleTensor:
     """A Sample of these sizes."""
-    return Sample(shape, **details)
+    return ExampleTensor(shape, **details)
 
 
 def _transposed(values: torch.Tensor) -> torch.Tensor:
@@ -83,11 +83,11 @@ def check_spelling(
     `replacement` takes all arguments as one mapping. Raises RuleError naming dtype, layout and difference.
     """
     generator, count = torch.Generator().manual_seed(0), 0
-    trained = {name for name, value in example.items() if isinstance(value, Sample) and value.gradient}
+    trained = {name for name, value in example.items() if isinstance(value, ExampleTensor) and value.gradient}
     for dtype in dtypes:
         for layout, lay_out in LAYOUTS.items():
             arguments = {
-                name: lay_out(value.random(dtype, generator)) if isinstance(value, Sample) else value
+                name: lay_out(value.random(dtype, generator)) if isinstance(value, ExampleTensor) else value
                 for name, value in example.items()
             }
             case = f"{where}: with {str(dtype).removeprefix('torch.')} inputs, {layout}"

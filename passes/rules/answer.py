@@ -11,7 +11,7 @@ from typing import Any
 from passes.meta import TensorMeta
 from passes.operators.outcome import Outcome, leaves
 from passes.rules.domain_check import check_of, inside_of
-from passes.rules.generate import NO_VALUE, Compiled, Evaluation, Refused, compiled
+from passes.rules.generate import NO_VALUE, Compiled, Evaluation, PredictedError, compiled
 from passes.rules.rule import Rule
 
 
@@ -45,7 +45,7 @@ class Answerer:
     def answer(
         self, arguments: Mapping[str, Any], grad_mode: bool = True, places: Mapping[str, int] | None = None
     ) -> Outcome | None:
-        """What the call gives, or None where the rule does not know. Raises Refused where it says that it raises.
+        """The outcome of the call; None where the rule does not know. Raises PredictedError where it says so.
 
         `arguments` are those of the rule's parameters, in their order, with TensorMeta for tensors. `places` tell
         where in the call each one's first tensor is, if not in this order.
@@ -77,7 +77,7 @@ class Answerer:
                 return f"{name} is outside the domain"
         try:
             self.evaluate(*values, places, grad_mode)
-        except Refused as refused:
+        except PredictedError as refused:
             return f"it raises {refused.error}, says the rule"
         except NO_VALUE as error:
             return f"the rule has no answer{f': {error}' if str(error) else ''}"

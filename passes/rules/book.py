@@ -35,7 +35,7 @@ from passes.rules.binding import (
     name_of,
     types_of_call,
 )
-from passes.rules.generate import NO_VALUE, Refused
+from passes.rules.generate import NO_VALUE, PredictedError
 from passes.rules.rule import VERSION, Rule, from_json, to_json
 
 TITLE: Final = "book.json"
@@ -127,7 +127,7 @@ class Rulebook:
                 outcome = route.answerer.evaluate(*route.values(args, kwargs), route.places, grad_mode)
             except NO_VALUE:
                 continue
-            except Refused:
+            except PredictedError:
                 return None
             if outcome is not None:
                 if route.kind is not None and type(outcome.result) is tuple:

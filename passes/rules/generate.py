@@ -19,7 +19,7 @@ from passes.meta import meta_on_cpu
 from passes.operators.outcome import Outcome, Same
 from passes.rules import primitives, syntax
 from passes.rules.domain_check import domain_tests
-from passes.rules.grammar import KEPT, UNKNOWN, Many, Memory, Part, form_of, memory_of
+from passes.rules.grammar import KEPT, UNKNOWN, Many, MemoryAnswer, Part, form_of, memory_of
 from passes.rules.inline import Kinds, in_python, kinds_of, viewed_once
 from passes.rules.interned import made
 from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined, parsed
@@ -45,7 +45,7 @@ GRAD_MODE: Final = "grad_mode"
 NO_VALUE: Final = (Undefined, ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
-class Refused(Exception):
+class PredictedError(Exception):
     """The rule says that the operator raises; `error` is the name of the exception's type."""
 
     def __init__(self, error: str) -> None:
@@ -59,7 +59,7 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_Same": Same,
     "_Outcome": Outcome,
     "_meta": meta_on_cpu,
-    "_Refused": Refused,
+    "_Refused": PredictedError,
     "_view_if_any": view_if_any,
     **{f"_{each.name}": each.function for each in PRIMITIVES.values()},
 }
@@ -238,7 +238,12 @@ class _Compiler:
         return statements
 
     def _meta(
-        self, variable: str, output: Output, made: Sequence[str], old: ast.expr | None, memories: dict[str, Memory]
+        self,
+        variable: str,
+        output: Output,
+        made: Sequence[str],
+        old: ast.expr | None,
+        memories: dict[str, MemoryAnswer],
     ) -> Block:
         """Statements that give `variable` the New, or meta of what is written to, with the facts in the variables."""
         facts = [name(LOCALS[question]) for question in ("shape", "stride", "dtype", "storage_offset", "requires_grad")]
@@ -278,7 +283,7 @@ def _alias_is(text: str) -> ast.expr:
     return syntax.compared(name("_alias"), ast.Eq(), constant(text))
 
 
-def _same(memory: Memory) -> ast.expr:
+def _same(memory: MemoryAnswer) -> ast.expr:
     return constant(None) if memory.kind in (KEPT, "none") else syntax.call("_Same", _tensor_number(memory))
 
 
@@ -287,7 +292,7 @@ def _number(parameter: str) -> ast.expr:
     return syntax.item(name("at"), constant(parameter))
 
 
-def _tensor_number(memory: Memory) -> ast.expr:
+def _tensor_number(memory: MemoryAnswer) -> ast.expr:
     """The number of a tensor among those given; `tensors[i]` and `tensors[0]` are of a list."""
     first = _number(memory.parameter)
     if not memory.index:

@@ -51,7 +51,7 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryAnswer:
     """Whose memory a tensor has: `kind` is `new`, `none`, `kept`, `unknown`, or `same` or `view` of a parameter.
 
     `index` says which tensor of a list: a number, or `i` for the one with the number of the output.
@@ -90,14 +90,14 @@ def _part(node: ast.expr, text: str) -> Part:
 
 
 @lru_cache(maxsize=1 << 10)
-def memory_of(text: str) -> Memory:
+def memory_of(text: str) -> MemoryAnswer:
     """What an answer says of a tensor's memory. Raises RuleError for what says nothing of it."""
     kind, _, place = text.partition(" ")
     if not place and kind in WITHOUT_PLACE and text == kind:
-        return Memory(kind)
+        return MemoryAnswer(kind)
     parameter, bracket, rest = place.partition("[")
     index = rest.removesuffix("]")
     indexed = rest.endswith("]") and (index == "i" or (index.isascii() and index.isdecimal()))
     if kind not in WITH_PLACE or not parameter or bool(bracket) != indexed:
         raise RuleError(f"{text!r} does not say whose memory a tensor has: {WITHOUT_PLACE}, `same x`, `view x[i]`")
-    return Memory(kind, parameter, index)
+    return MemoryAnswer(kind, parameter, index)

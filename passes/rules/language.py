@@ -93,7 +93,7 @@ CONSTANT_NAMES: Final = {found: name for name, found in sorted(CONSTANTS.items()
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class ParsedExpression:
     """An expression of the language: its tree, which nobody changes, and the names that it has to be given."""
 
     tree: ast.expr
@@ -110,7 +110,7 @@ def check(text: str, names: frozenset[str]) -> None:
 
 
 @lru_cache(maxsize=1 << 12)  # rules say the same of many operators
-def parsed(text: str) -> Expression:
+def parsed(text: str) -> ParsedExpression:
     """The expression that a text is. Raises RuleError, with the column, for what is not of the language."""
     try:
         tree = ast.parse(text, mode="eval").body
@@ -131,7 +131,7 @@ def parsed(text: str) -> Expression:
             functions.add(id(node.func))
         if isinstance(node, ast.Name) and id(node) not in functions and node.id not in CONSTANTS:
             names.add(node.id)
-    return Expression(tree, frozenset(names))
+    return ParsedExpression(tree, frozenset(names))
 
 
 def _error(text: str, node: ast.AST, why: str) -> RuleError:

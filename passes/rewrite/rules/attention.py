@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from passes.rewrite.match import Match
-from passes.rewrite.rule import Rule
+from passes.rewrite.rule import RewriteRule
 from passes.rewrite.verify import tensor
 
 # Each step takes what came before and the step's own parameters.
@@ -132,10 +132,10 @@ DTYPES: Final[dict[str, tuple[torch.dtype, ...]]] = {
 """What each way to take the softmax is met with."""
 
 
-def _rule(name: str, masks: tuple[str, ...], softmax: str, gradients: bool) -> Rule:
+def _rule(name: str, masks: tuple[str, ...], softmax: str, gradients: bool) -> RewriteRule:
     spellings = itertools.product(PRODUCTS, SCALINGS, masks, (softmax,))
     functions = tuple(itertools.starmap(_by_hand, spellings))
-    return Rule(name, functions, fused_attention, EXAMPLE, _fusible, DTYPES[softmax], gradients=gradients)
+    return RewriteRule(name, functions, fused_attention, EXAMPLE, _fusible, DTYPES[softmax], gradients=gradients)
 
 
 ATTENTION: Final = tuple(

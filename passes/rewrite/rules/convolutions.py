@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from passes.rewrite.rule import Rule
+from passes.rewrite.rule import RewriteRule
 from passes.rewrite.verify import tensor
 
 CONVOLUTIONS: Final[dict[int, Callable[..., Tensor]]] = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 
 
-def _rule(rank: int) -> Rule:
+def _rule(rank: int) -> RewriteRule:
     convolve = CONVOLUTIONS[rank]
 
     def convolution_then_norm(
@@ -46,7 +46,7 @@ def _rule(rank: int) -> Rule:
         return convolve(x, weight, beta - shift * factor, stride, padding, dilation, groups)
 
     vector = tensor(6)
-    return Rule(
+    return RewriteRule(
         f"convolution and batch norm, {rank}d",
         (convolution_then_norm, unbiased_convolution_then_norm),
         folded_convolution,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from passes.rewrite.match import Match
-from passes.rewrite.rule import Rule
+from passes.rewrite.rule import RewriteRule
 from passes.rewrite.verify import tensor
 
 
@@ -58,7 +58,7 @@ def rms_norm(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
 
 
 RMS_EXAMPLE: Final = {"x": tensor(2, 3, 8), "weight": tensor(8), "eps": 0.0123}
-RMS_NORM: Final = Rule(
+RMS_NORM: Final = RewriteRule(
     "RMSNorm",
     (rms_norm_weighted, rms_norm_bare, rms_norm_weighted_root, rms_norm_bare_root, rms_norm_factor_first),
     rms_norm,
@@ -77,7 +77,7 @@ def rms_norm_in_float_late(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps) * weight.float()).to(torch.bfloat16)
 
 
-HALF_RMS_NORM: Final = Rule(
+HALF_RMS_NORM: Final = RewriteRule(
     "RMSNorm in bfloat16",
     (rms_norm_in_float, rms_norm_in_float_late),
     rms_norm,
@@ -108,7 +108,7 @@ def _scaled_by_root(match: Match) -> str:
     return _last_dimension(match)
 
 
-NORMALIZE: Final = Rule(
+NORMALIZE: Final = RewriteRule(
     "RMSNorm from normalize",
     (scaled_normalize_weighted, scaled_normalize),
     rms_norm_of_length,
@@ -175,7 +175,7 @@ def layer_norm(x: Tensor, eps: float, weight: Tensor | None = None, bias: Tensor
     return torch.layer_norm(x, (x.shape[-1],), weight, bias, eps)
 
 
-LAYER_NORM: Final = Rule(
+LAYER_NORM: Final = RewriteRule(
     "LayerNorm",
     (
         *(layer_norm_by_squares, layer_norm_by_squares_apart, layer_norm_by_squares_inverse),
