@@ -11,10 +11,11 @@ from tracer.interpret.trace import Trace
 from tracer.values.base import UNREAD, realise, type_of
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
-from tracer.values.iterators import END, ITERATOR, IteratorValue
+from tracer.values.iterators import END, IteratorValue, iterator_kind
 from tracer.values.kinds import register
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import Raised, make_exception, new_exception, throw, throw_from
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable
 
 
 class GeneratorValue(IteratorValue):
@@ -134,7 +135,11 @@ class GeneratorValue(IteratorValue):
         return END
 
 
-register(ITERATOR, GeneratorValue)
+def _rebuild(emitter: Emitter, value: GeneratorValue) -> Fragment:
+    raise Unrebuildable("a generator that is running", value.birth)
+
+
+register(iterator_kind(_rebuild), GeneratorValue)
 
 
 def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -> Item:

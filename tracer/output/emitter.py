@@ -1,7 +1,7 @@
 """The statements of one residual program, in order, and the names they use.
 
 A ProgramEmitter collects what the program must be given (access paths), what it holds (constants), which tensors the
-graph must return, and the statements. How a kind of value becomes an expression is in rebuild.py.
+graph must return, and the statements. How a kind of value becomes an expression is in its file in tracer/values.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tracer.output.rebuild import BUILDERS
-from tracer.values.base import MISSING, Lazy, Value
-from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, tuple_of
+from tracer.values.base import Lazy, Value
+from tracer.values.kinds import Kind, kind_of
+from tracer.values.rebuilding import Fragment, Unrebuildable
 from tracer.values.shapes import as_python, python_text
 from tracer.values.tensors import TensorValue
 
@@ -107,9 +107,8 @@ class ProgramEmitter:
         return name
 
     def output(self, value: TensorValue) -> Fragment:
-        """The name of a tensor that the graph computes."""
         name = self.built.get(id(value))
-        if name is None:
+        if name is None or name is _UNFINISHED:
             assert value.node is not None
             name = self.built[id(value)] = self.fresh(value.node.name)
             self.outputs.append(value)
@@ -131,21 +130,15 @@ class ProgramEmitter:
     # Values --------------------------------------------------------------------------------------
 
     def expression(self, item: Item) -> Fragment:
-        if not isinstance(item, Value):
-            return self._raw(item)
-        if type(item) is Lazy:
-            assert item.source is not None
-            return self.expression(item.known) if isinstance(item.known, Value) else self.parameter(item.source)
+        kind = kind_of(item)
+        if not isinstance(item, Value) or type(item) is Lazy:
+            return kind.rebuild(self, item)
         name = self.built.get(id(item))
         if name is not None:
             if name is _UNFINISHED:
                 raise Unrebuildable(f"a {item.cls.__name__} that contains itself")
             return name
-        if item.source is not None:
-            return self.parameter(item.source)
-        if type(item) is TensorValue:
-            return self._tensor(item)
-        return self._build(item)
+        return self.parameter(item.source) if item.source is not None else self._build(kind, item)
 
     def bind(self, item: Item, name: Fragment) -> None:
         self.built[id(item)] = name
@@ -158,42 +151,19 @@ class ProgramEmitter:
         self._filled.add(id(item))
         return new
 
-    def _tensor(self, value: TensorValue) -> Fragment:
-        name = self.output(value)
-        for attribute, item in value.attributes.items():
-            if item is not MISSING:
-                self.say(fragment("{}.{} = {}", name, Fragment(attribute), self.expression(item)))
-        return name
-
-    def _build(self, value: Value) -> Fragment:
+    def _build(self, kind: Kind, value: Value) -> Fragment:
         """Build a value that was born in the trace."""
-        builder = next((build for kind, build in BUILDERS if isinstance(value, kind)), None)
-        if builder is None:
-            raise Unrebuildable(f"a {value.cls.__name__}", getattr(value, "birth", None))
         outermost = not self._waiting
         self._waiting.append(None)
         self.built[id(value)] = _UNFINISHED
-        built = self.built[id(value)] = builder(self, value)
+        built = self.built[id(value)] = kind.rebuild(self, value)
         while outermost and self._waiting:
             fill = self._waiting.pop()
             if fill is not None:
                 fill()
         return built
 
-    def _raw(self, item: Any) -> Fragment:
-        kind = type(item)
-        if kind is tuple:
-            return tuple_of(map(self.expression, item))
-        if kind is torch.Size and any(type(size) is not int for size in item):
-            return fragment("{}({})", self.constant(kind, kind.__name__), tuple_of(map(self.expression, item)))
-        if kind is slice:
-            return fragment("slice({})", listed(map(self.expression, (item.start, item.stop, item.step))))
-        if kind in (torch.SymInt, torch.SymFloat, torch.SymBool):
-            return self._symbol(item)
-        return self.constant(item)
-
-    def _symbol(self, size: Any) -> Fragment:
-        """An expression for a symbolic size, over the sizes it was read from."""
+    def symbol(self, size: Any) -> Fragment:
         if not isinstance(size, torch.SymInt):
             return Fragment(repr(as_python(size)))
         assert self.shapes is not None

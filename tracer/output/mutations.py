@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from tracer.effects.log import DELETED, EffectLog, Namespace
 from tracer.guards.source import Source
 from tracer.output.emitter import ProgramEmitter
-from tracer.output.rebuild import setting
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.cells import CellValue
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
-from tracer.values.objects import ObjectValue
+from tracer.values.objects import ObjectValue, setting
 from tracer.values.rebuilding import Fragment, fragment, listed, literal
 from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue

@@ -29,9 +29,9 @@ from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.mutations import emit_mutations, guard_aliases
-from tracer.output.rebuild import cell_expression
 from tracer.values.base import MISSING, Value, type_of
 from tracer.values.base import NULL as NULL_ITEM
+from tracer.values.cells import cell_expression
 from tracer.values.item import Item
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
 

@@ -8,6 +8,7 @@ from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, d
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, register
 from tracer.values.objects import ObjectValue
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 
 
 class AttributeDict(DictValue):
@@ -50,7 +51,11 @@ class AttributeDict(DictValue):
         return items
 
 
+def _rebuild(emitter: Emitter, value: AttributeDict) -> Fragment:
+    return fragment("object.__getattribute__({}, '__dict__')", emitter.expression(value.owner))
+
+
 register(
-    Kind(wraps=BORN, parts=dict_parts, constant=dict_constant, graph_argument=dict_graph_argument),
+    Kind(wraps=BORN, parts=dict_parts, constant=dict_constant, graph_argument=dict_graph_argument, rebuild=_rebuild),
     AttributeDict,
 )

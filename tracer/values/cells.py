@@ -11,6 +11,7 @@ from tracer.values.base import MISSING, Value
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_constant, no_graph_argument, register, remember
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 
 
 class CellValue(Value):
@@ -54,12 +55,31 @@ def _parts(value: CellValue) -> tuple[Item, ...]:
     return (value.content,)
 
 
+def _rebuild(emitter: Emitter, value: CellValue) -> Fragment:
+    """An empty cell; its content is put in when the function that closes over it exists."""
+    return emitter.assign("cell", fragment("{}()", emitter.constant(types.CellType, "CellType")))
+
+
+def fill_cell(emitter: Emitter, cell: CellValue) -> None:
+    """Put the content of a cell born in the trace into it, once."""
+    if cell.source is None and cell.content is not MISSING and emitter.first_time(cell):
+        emitter.say(fragment("{}.cell_contents = {}", emitter.expression(cell), emitter.expression(cell.content)))
+
+
+def cell_expression(emitter: Emitter, cell: CellValue) -> Fragment:
+    """A cell with its content, for a continuation's closure."""
+    name = emitter.expression(cell)
+    fill_cell(emitter, cell)
+    return name
+
+
 register(
     Kind(
         wraps=Wraps(exactly={types.CellType: _wrap}),
         parts=_parts,
         constant=no_constant,
         graph_argument=no_graph_argument,
+        rebuild=_rebuild,
     ),
     CellValue,
 )

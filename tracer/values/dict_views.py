@@ -10,6 +10,7 @@ from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_graph_argument, register
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 from tracer.values.tuples import make_tuple
 
 VIEW_TYPES: dict[str, type] = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
@@ -43,7 +44,11 @@ def _constant(context: Context, value: DictView, instances: bool) -> Any:
     return [concrete(context, part, instances) for part in value.all(context)]
 
 
+def _rebuild(emitter: Emitter, value: DictView) -> Fragment:
+    return fragment("{}.{}()", emitter.expression(value.dictionary), Fragment(value.kind))
+
+
 register(
-    Kind(wraps=BORN, parts=_parts, constant=_constant, graph_argument=no_graph_argument),
+    Kind(wraps=BORN, parts=_parts, constant=_constant, graph_argument=no_graph_argument, rebuild=_rebuild),
     DictView,
 )

@@ -5,6 +5,7 @@ The payload is a host dict of items, so most methods of the real type can be run
 
 from __future__ import annotations
 
+import types
 from collections import OrderedDict, defaultdict
 from typing import Any
 
@@ -16,8 +17,9 @@ from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
-from tracer.values.kinds import Kind, NotConcrete, Wraps, register, remember
-from tracer.values.objects import ObjectValue, has_state_of_its_own, object_constant, object_parts
+from tracer.values.kinds import Kind, NotConcrete, Wraps, contains_itself, register, remember
+from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
+from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, listed, named_class, pairs_of
 
 
 class DictValue(ObjectValue):
@@ -120,6 +122,36 @@ def dict_graph_argument(arguments: GraphArguments, value: DictValue) -> GraphArg
     return {key: pair[0] for key, pair in pairs.items()}, DictArg((key, pair[1]) for key, pair in pairs.items())
 
 
+def dict_rebuild(emitter: Emitter, value: DictValue) -> Fragment:
+    """Statements that make a dict, key by key if its class is not a builtin one."""
+    cls = value.cls
+    if cls is types.MappingProxyType:
+        return emitter.assign(
+            "mapping", fragment("{}({{{}}})", named_class(emitter, cls), pairs_of(emitter, value.items))
+        )
+    base = OrderedDict if issubclass(cls, OrderedDict) else dict
+
+    def fill(name: Fragment) -> None:
+        for key, part in value.items.items():
+            pair = listed([name, emitter.expression(key), emitter.expression(part)])
+            emitter.say(fragment("{}.__setitem__({})", named_class(emitter, base), pair))
+
+    if cls is dict and contains_itself(value):
+        return fill_later(emitter, value, Fragment("{}"), fill)
+    if cls is dict:
+        return emitter.assign("mapping", fragment("{{{}}}", pairs_of(emitter, value.items)))
+    if cls is defaultdict:
+        field = value.field("default_factory")
+        factory = emitter.expression(None if field is UNREAD else field)
+        parts = named_class(emitter, cls), factory, pairs_of(emitter, value.items)
+        return emitter.assign("mapping", fragment("{}({}, {{{}}})", *parts))
+    name = build_instance(
+        emitter, value, fragment("{}.__new__({})", named_class(emitter, base), named_class(emitter, cls))
+    )
+    fill(name)
+    return name
+
+
 register(
     Kind(
         wraps=Wraps(
@@ -129,6 +161,7 @@ register(
         parts=dict_parts,
         constant=dict_constant,
         graph_argument=dict_graph_argument,
+        rebuild=dict_rebuild,
     ),
     DictValue,
 )

@@ -5,7 +5,8 @@ Nothing here knows how an exception is raised or caught.
 
 from __future__ import annotations
 
-from types import CodeType
+import sys
+import types
 from typing import Any
 
 from tracer.guards.source import Source
@@ -13,7 +14,8 @@ from tracer.values.base import MISSING
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_graph_argument, register, remember
-from tracer.values.objects import ObjectValue, object_constant, object_parts
+from tracer.values.objects import ObjectValue, build_instance, object_constant, object_parts
+from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, named_class, tuple_of_items
 
 
 class ExceptionValue(ObjectValue):
@@ -30,7 +32,7 @@ class ExceptionValue(ObjectValue):
         self.cause: Item = None
         self.handling: Item = None
         self.suppress = False
-        self.traceback: tuple[tuple[CodeType, int], ...] = ()
+        self.traceback: tuple[tuple[types.CodeType, int], ...] = ()
 
 
 def arguments_of(value: ExceptionValue) -> list[Item]:
@@ -79,12 +81,54 @@ def _parts(value: ExceptionValue) -> list[Item]:
     return [*arguments_of(value), value.cause, value.handling, *object_parts(value)]
 
 
+def _rebuild(emitter: Emitter, value: ExceptionValue) -> Fragment:
+    arguments = value.arguments if isinstance(value.arguments, tuple) else value.arguments.items
+    cls = named_class(emitter, value.cls)
+    new = fragment("{}.__new__({})", cls, listed([cls, *(emitter.expression(argument) for argument in arguments)]))
+    name = build_instance(emitter, value, new)
+    emitter.say(fragment("{}.args = {}", name, tuple_of_items(emitter, arguments)))
+    if value.cause is not None:
+        emitter.say(fragment("{}.__cause__ = {}", name, emitter.expression(value.cause)))
+    if value.handling is not None:
+        emitter.say(fragment("{}.__context__ = {}", name, emitter.expression(value.handling)))
+    if value.suppress:
+        emitter.say(fragment("{}.__suppress_context__ = True", name))
+    if value.traceback:
+        places = emitter.constant(trace_back), name, emitter.constant(value.traceback, "places")
+        emitter.say(fragment("{}({}, {})", *places))
+    return name
+
+
+def trace_back(exception: BaseException, places: tuple[tuple[types.CodeType, int], ...]) -> None:
+    """Give an exception the traceback of having been raised at the last of `places` and passed on by the others."""
+    following: types.TracebackType | None = None
+    for code, line in reversed(places):
+        following = types.TracebackType(following, frame_like(code), -1, line)
+    exception.__traceback__ = following
+
+
+def frame_like(code: types.CodeType) -> types.FrameType:
+    """A frame, finished already, that names the function of `code`."""
+    named = _own_frame.__code__.replace(
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+    )
+    return types.FunctionType(named, globals())()
+
+
+def _own_frame() -> types.FrameType:
+    return sys._getframe()
+
+
 register(
     Kind(
         wraps=Wraps(subclasses={BaseException: _wrap}),
         parts=_parts,
         constant=object_constant,
         graph_argument=no_graph_argument,
+        rebuild=_rebuild,
     ),
     ExceptionValue,
 )

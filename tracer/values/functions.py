@@ -8,12 +8,13 @@ from __future__ import annotations
 import types
 
 from tracer.guards.source import Source
-from tracer.values.cells import CellValue
+from tracer.values.cells import CellValue, fill_cell
 from tracer.values.context import Context
 from tracer.values.identities import identity
 from tracer.values.item import Item
-from tracer.values.kinds import BORN, Kind, Wraps, no_constant, no_graph_argument, register, remember
-from tracer.values.objects import ObjectValue, object_constant, object_parts
+from tracer.values.kinds import BORN, Kind, Wraps, no_constant, no_graph_argument, no_rebuild, register, remember
+from tracer.values.objects import ObjectValue, object_constant, object_parts, own_attributes
+from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, literal, pairs_of, tuple_of_items
 
 
 class FunctionValue(ObjectValue):
@@ -81,8 +82,29 @@ def _parts(value: FunctionValue) -> list[Item]:
     return [*value.defaults, *value.keyword_defaults.values(), *contents, *object_parts(value)]
 
 
+def _rebuild(emitter: Emitter, value: FunctionValue) -> Fragment:
+    code = emitter.constant(value.code, f"code_of_{value.name}")
+    space = emitter.constant(value.globals, "globals_")
+    name = emitter.fresh(value.name)
+    emitter.bind(value, name)
+    cells = tuple_of_items(emitter, value.closure)
+    defaults = tuple_of_items(emitter, value.defaults) if value.defaults else literal(None)
+    maker = emitter.constant(types.FunctionType, "FunctionType")
+    parts = [code, space, literal(value.name), defaults, cells if value.closure else literal(None)]
+    emitter.assign_to(name, fragment("{}({})", maker, listed(parts)))
+    for cell in value.closure:
+        fill_cell(emitter, cell)
+    if value.keyword_defaults:
+        emitter.say(fragment("{}.__kwdefaults__ = {{{}}}", name, pairs_of(emitter, value.keyword_defaults)))
+    if value.annotations is not None and value.annotations.items:
+        emitter.say(fragment("{}.__annotations__ = {}", name, emitter.expression(value.annotations)))
+    for attribute, item in own_attributes(value):
+        emitter.say(fragment("{}.{} = {}", name, Fragment(attribute), emitter.expression(item)))
+    return name
+
+
 register(
-    Kind(wraps=BORN, parts=_parts, constant=no_constant, graph_argument=no_graph_argument),
+    Kind(wraps=BORN, parts=_parts, constant=no_constant, graph_argument=no_graph_argument, rebuild=_rebuild),
     FunctionValue,
 )
 register(
@@ -91,6 +113,7 @@ register(
         parts=object_parts,
         constant=object_constant,
         graph_argument=no_graph_argument,
+        rebuild=no_rebuild,
     ),
     NestedFunction,
 )

@@ -17,7 +17,7 @@ from tracer.values.base import NUMPY_FUNCTIONS
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_parts, register
-from tracer.values.literals import as_it_is, itself
+from tracer.values.literals import as_it_is, by_name, itself
 from tracer.values.tuples import TUPLE_FIELD
 
 IDENTITY_TYPES: tuple[Any, ...] = (
@@ -70,6 +70,7 @@ register(
         parts=no_parts,
         constant=itself,
         graph_argument=as_it_is,
+        rebuild=by_name,
     ),
     object,
 )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tracer.values.context import Context
 from tracer.values.item import Item
-from tracer.values.iterators import END, ITERATOR, IteratorValue
+from tracer.values.iterators import END, IteratorValue, iterator_kind
 from tracer.values.kinds import register
+from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, literal, tuple_of_items
 
 
 class ItemsIterator(IteratorValue):
@@ -28,4 +29,17 @@ class ItemsIterator(IteratorValue):
         return item
 
 
-register(ITERATOR, ItemsIterator)
+def _rebuild(emitter: Emitter, value: ItemsIterator) -> Fragment:
+    rest = value.items[value.index :]
+    if isinstance(rest, range):
+        items = literal(rest)
+    elif value.cls is reversed:
+        return emitter.assign("iterator", fragment("reversed({})", tuple_of_items(emitter, rest[::-1])))
+    elif value.cls is type(iter("")):
+        items = literal("".join(rest))
+    else:
+        items = fragment("[{}]", items_of(emitter, rest))
+    return emitter.assign("iterator", fragment("iter({})", items))
+
+
+register(iterator_kind(_rebuild), ItemsIterator)

@@ -5,8 +5,9 @@ The kinds of iterators have files of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType
+from typing import Any
 
 from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.base import MISSING, Lazy, Missing, Value
@@ -17,6 +18,7 @@ from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequenc
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_parts
 from tracer.values.raising import Raised, throw
+from tracer.values.rebuilding import Emitter, Fragment, fragment, literal
 
 END = Missing()
 """What `next` answers when an iterator is exhausted."""
@@ -76,5 +78,17 @@ def iterator_graph_argument(arguments: GraphArguments, value: IteratorValue) -> 
     return sequence_argument(arguments, items, tuple)
 
 
-ITERATOR = Kind(wraps=BORN, parts=no_parts, constant=no_constant, graph_argument=iterator_graph_argument)
-"""What iterators of all kinds answer. They have no parts: a position means nothing in what is not complete yet."""
+def advance(iterator: Iterator[Any], count: int) -> None:
+    """Skip what the trace has taken from an iterator already."""
+    for _ in range(count):
+        next(iterator)
+
+
+def skip(emitter: Emitter, iterator: Fragment, count: int) -> None:
+    """Emit the statement that skips what the trace has taken already."""
+    emitter.say(fragment("{}({}, {})", emitter.constant(advance), iterator, literal(count)))
+
+
+def iterator_kind(rebuild: Callable[[Emitter, Any], Fragment]) -> Kind:
+    """The kind of an iterator. It has no parts: a position means nothing in what is not complete yet."""
+    return Kind(BORN, no_parts, no_constant, iterator_graph_argument, rebuild)

@@ -4,9 +4,10 @@
     parts           what it holds, as far as making it again takes no more than storing that
     constant        a real object equal to it, for CPython to compute with
     graph_argument  what an operator is given for it
+    rebuild         an expression that makes it in a residual program
 
 A kind is one file that registers itself here; tracer/values/__init__.py lists the files. A kind that has no answer
-to a question says so (`BORN`, `no_parts`, `no_constant`, `no_graph_argument`).
+to a question says so (`BORN`, `no_parts`, `no_constant`, `no_graph_argument`, `no_rebuild`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Any, Final, NoReturn
 
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
-from tracer.values.base import Value
+from tracer.values.base import Lazy, Value
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable
 
 Wrapper = Callable[[Context, Any, Source], Item]
 """Makes the item for an object from outside, and adds the guard that makes this kind a safe assumption."""
@@ -46,6 +48,7 @@ class Kind:
     parts: Callable[[Any], Iterable[Item]]
     constant: Callable[[Context, Any, bool], Any]
     graph_argument: Callable[[GraphArguments, Any], GraphArgument]
+    rebuild: Callable[[Emitter, Any], Fragment]
 
 
 KINDS: Final[dict[type, Kind]] = {}
@@ -96,7 +99,35 @@ def no_graph_argument(arguments: GraphArguments, item: Item) -> NoReturn:
     arguments.context.stop(UNSUPPORTED_OPERATION, f"an operator is given a {item.cls.__name__}")
 
 
+def no_rebuild(emitter: Emitter, item: Item) -> NoReturn:
+    """No statements make it again."""
+    raise Unrebuildable(f"a {item.cls.__name__}", getattr(item, "birth", None))
+
+
 def remember(context: Context, value: Any) -> Any:
     """Note a value from outside, so that its object gives the same value when it is met again."""
     context.known[id(value.object)] = value
     return value
+
+
+def contains_itself(value: Value) -> bool:
+    """Whether a value born in the trace can be reached from itself."""
+    seen: set[int] = set()
+    waiting = parts_of(value)
+    while waiting:
+        part = waiting.pop()
+        if part is value:
+            return True
+        if id(part) not in seen:
+            seen.add(id(part))
+            waiting += parts_of(part)
+    return False
+
+
+def parts_of(value: Value) -> list[Value]:
+    """The values that building `value` needs, of those that must be built themselves."""
+    if value.source is not None:
+        return []
+    parts = [part.known if type(part) is Lazy else part for part in kind_of(value).parts(value)]
+    parts += [inner for part in parts if type(part) is tuple for inner in part]
+    return [part for part in parts if isinstance(part, Value)]

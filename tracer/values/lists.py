@@ -16,8 +16,9 @@ from tracer.values.concrete import concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
 from tracer.values.item import Item
-from tracer.values.kinds import Kind, NotConcrete, Wraps, register, remember
-from tracer.values.objects import has_state_of_its_own, object_constant
+from tracer.values.kinds import Kind, NotConcrete, Wraps, contains_itself, register, remember
+from tracer.values.objects import build_instance, has_state_of_its_own, object_constant
+from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, items_of, literal, named_class
 from tracer.values.sequences import SequenceValue, sequence_parts
 
 
@@ -83,12 +84,35 @@ def _graph_argument(arguments: GraphArguments, value: ListValue) -> GraphArgumen
     return sequence_argument(arguments, value.all(arguments.context), ListArg if value.cls is list else tuple)
 
 
+def _rebuild(emitter: Emitter, value: ListValue) -> Fragment:
+    base = list if issubclass(value.cls, list) else deque
+
+    def fill(name: Fragment) -> None:
+        emitter.say(fragment("{}.extend({}, [{}])", named_class(emitter, base), name, items_of(emitter, value.items)))
+
+    if value.cls is base and contains_itself(value):
+        limit = literal(value.maxlen)
+        empty = Fragment("[]") if base is list else fragment("{}((), {})", named_class(emitter, deque), limit)
+        return fill_later(emitter, value, empty, fill)
+    if value.cls is list:
+        return emitter.assign("items", fragment("[{}]", items_of(emitter, value.items)))
+    if value.cls is deque:
+        cls, items = named_class(emitter, deque), items_of(emitter, value.items)
+        return emitter.assign("items", fragment("{}([{}], {})", cls, items, literal(value.maxlen)))
+    name = build_instance(
+        emitter, value, fragment("{}.__new__({})", named_class(emitter, base), named_class(emitter, value.cls))
+    )
+    fill(name)
+    return name
+
+
 register(
     Kind(
         wraps=Wraps(exactly=dict.fromkeys((list, deque), _wrap), subclasses=dict.fromkeys((list, deque), _wrap)),
         parts=sequence_parts,
         constant=_constant,
         graph_argument=_graph_argument,
+        rebuild=_rebuild,
     ),
     ListValue,
 )

@@ -15,6 +15,7 @@ from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_parts, register
+from tracer.values.rebuilding import Emitter, Fragment
 
 
 def _constant(context: Context, obj: Any, source: Source) -> Item:
@@ -31,10 +32,16 @@ def as_it_is(arguments: GraphArguments, item: Any) -> GraphArgument:
     return item, item
 
 
+def by_name(emitter: Emitter, item: Any) -> Fragment:
+    """A raw object in a residual program: a literal of Python, or a name that is bound to it."""
+    return emitter.constant(item)
+
+
 LITERAL = Kind(
     wraps=Wraps(subclasses=dict.fromkeys((str, int, float, bytes, *NUMPY_SCALARS), _constant)),
     parts=no_parts,
     constant=itself,
     graph_argument=as_it_is,
+    rebuild=by_name,
 )
 register(LITERAL, *(LITERALS - {torch.Size, *PYTHON_TYPES}))

@@ -12,6 +12,7 @@ from tracer.values.context import Context
 from tracer.values.identities import identity
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register
+from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 
 
 class BoundMethod(Value):
@@ -59,6 +60,17 @@ def _constant(context: Context, value: BoundMethod, instances: bool) -> Any:
     return types.MethodType(concrete(context, value.function, True), concrete(context, value.instance, True))
 
 
+def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
+    function, instance = emitter.expression(value.function), emitter.expression(value.instance)
+    if isinstance(value.function, (types.FunctionType, Value)):
+        return fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
+    if isinstance(value.function, types.ClassMethodDescriptorType):
+        return fragment("{}.__get__(None, {})", function, instance)
+    # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
+    cls = value.instance.cls if isinstance(value.instance, Value) else type(value.instance)
+    return fragment("{}.__get__({}, {})", function, instance, named_class(emitter, cls))
+
+
 register(
     Kind(
         wraps=Wraps(
@@ -68,6 +80,7 @@ register(
         parts=_parts,
         constant=_constant,
         graph_argument=no_graph_argument,
+        rebuild=_rebuild,
     ),
     BoundMethod,
 )

@@ -6,10 +6,11 @@ from typing import Any
 
 from tracer.values.context import Context
 from tracer.values.item import Item
-from tracer.values.iterators import END, ITERATOR, IteratorValue, next_item
+from tracer.values.iterators import END, IteratorValue, iterator_kind, next_item
 from tracer.values.kinds import register
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
+from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, listed
 from tracer.values.tuples import make_tuple
 
 
@@ -96,4 +97,26 @@ class FilterIterator(IteratorValue):
         return END
 
 
-register(ITERATOR, EnumerateIterator, ZipIterator, MapIterator, FilterIterator)
+def _rebuild_enumerate(emitter: Emitter, value: EnumerateIterator) -> Fragment:
+    parts = emitter.expression(value.inner), emitter.expression(value.count)
+    return emitter.assign("iterator", fragment("enumerate({}, {})", *parts))
+
+
+def _rebuild_zip(emitter: Emitter, value: ZipIterator) -> Fragment:
+    strict = Fragment(f"strict={value.strict}")
+    inners = [emitter.expression(inner) for inner in value.inners]
+    return emitter.assign("iterator", fragment("zip({})", listed([*inners, strict])))
+
+
+def _rebuild_map(emitter: Emitter, value: MapIterator) -> Fragment:
+    return emitter.assign("iterator", fragment("map({})", items_of(emitter, [value.function, *value.inners])))
+
+
+def _rebuild_filter(emitter: Emitter, value: FilterIterator) -> Fragment:
+    return emitter.assign("iterator", fragment("filter({})", items_of(emitter, [value.function, value.inner])))
+
+
+register(iterator_kind(_rebuild_enumerate), EnumerateIterator)
+register(iterator_kind(_rebuild_zip), ZipIterator)
+register(iterator_kind(_rebuild_map), MapIterator)
+register(iterator_kind(_rebuild_filter), FilterIterator)

@@ -6,6 +6,8 @@ object is only ever read. How an attribute is looked up is in protocols/attribut
 
 from __future__ import annotations
 
+import inspect
+import types
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
+from tracer.values.rebuilding import Emitter, Fragment, fragment, literal, named_class
 
 
 class ObjectValue(Value):
@@ -130,12 +133,43 @@ def has_state_of_its_own(value: ObjectValue) -> bool:
     return value.object is MISSING and bool(value.attributes or value.fields)
 
 
+def own_attributes(value: ObjectValue) -> list[tuple[str, Item]]:
+    """What a value has in its dictionary and in its slots."""
+    pairs = [*value.attributes.items(), *(value.fields or {}).items()]
+    return [(name, item) for name, item in pairs if item is not MISSING]
+
+
+def setting(name: Fragment, value: ObjectValue, attribute: str, item: Fragment) -> Fragment:
+    """The statement that sets one of them without calling the program's descriptors."""
+    is_field = value.fields is not None and attribute in value.fields
+    if not is_field and hasattr(type(inspect.getattr_static(value.cls, attribute, None)), "__set__"):
+        return fragment("object.__getattribute__({}, '__dict__')[{}] = {}", name, literal(attribute), item)
+    return fragment("object.__setattr__({}, {}, {})", name, literal(attribute), item)
+
+
+def build_instance(emitter: Emitter, value: ObjectValue, made: Fragment) -> Fragment:
+    """Assign `made`, then set the attributes; the name is known before, so that parts may refer to it."""
+    name = emitter.assign(value.cls.__name__.lower(), made)
+    emitter.bind(value, name)
+    for attribute, item in own_attributes(value):
+        emitter.say(setting(name, value, attribute, emitter.expression(item)))
+    return name
+
+
+def _rebuild(emitter: Emitter, value: ObjectValue) -> Fragment:
+    base = Fragment("object")
+    if issubclass(value.cls, types.SimpleNamespace):
+        base = named_class(emitter, types.SimpleNamespace)
+    return build_instance(emitter, value, fragment("{}.__new__({})", base, named_class(emitter, value.cls)))
+
+
 register(
     Kind(
         wraps=Wraps(subclasses=dict.fromkeys((torch.nn.Module, object), _wrap)),
         parts=object_parts,
         constant=object_constant,
         graph_argument=no_graph_argument,
+        rebuild=_rebuild,
     ),
     ObjectValue,
 )

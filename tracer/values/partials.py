@@ -11,6 +11,7 @@ from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_graph_argument, register, remember
 from tracer.values.objects import ObjectValue, object_constant, object_parts
+from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, named_class, pairs_of
 
 
 class PartialValue(ObjectValue):
@@ -48,12 +49,20 @@ def _parts(value: PartialValue) -> list[Item]:
     return [value.function, *value.arguments, *value.keywords.values(), *object_parts(value)]
 
 
+def _rebuild(emitter: Emitter, value: PartialValue) -> Fragment:
+    arguments = [emitter.expression(value.function), *(emitter.expression(part) for part in value.arguments)]
+    if value.keywords:
+        arguments.append(fragment("**{{{}}}", pairs_of(emitter, value.keywords)))
+    return emitter.assign("partial", fragment("{}({})", named_class(emitter, functools.partial), listed(arguments)))
+
+
 register(
     Kind(
         wraps=Wraps(exactly={functools.partial: _wrap}, subclasses={functools.partial: _wrap}),
         parts=_parts,
         constant=object_constant,
         graph_argument=no_graph_argument,
+        rebuild=_rebuild,
     ),
     PartialValue,
 )

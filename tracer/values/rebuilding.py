@@ -6,7 +6,7 @@ the fragments and never searches text. How a program is put together is in trace
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -95,6 +95,14 @@ class Emitter(Protocol):
         """From now on `name` is the expression for `item`: what it holds may refer to it while it is being built."""
         ...
 
+    def output(self, value: Any) -> Fragment:
+        """The name of a tensor that the graph computes."""
+        ...
+
+    def symbol(self, size: Any) -> Fragment:
+        """An expression for a symbolic size, over the sizes that it was read from."""
+        ...
+
     def later(self, fill: Callable[[], None]) -> None:
         """Call `fill` when everything that is being built has been."""
         ...
@@ -102,3 +110,31 @@ class Emitter(Protocol):
     def first_time(self, item: Item) -> bool:
         """Whether this is asked about `item` for the first time: what fills it is emitted once."""
         ...
+
+
+def items_of(emitter: Emitter, items: Iterable[Item]) -> Fragment:
+    """Expressions for items, with commas between them."""
+    return listed(emitter.expression(item) for item in items)
+
+
+def tuple_of_items(emitter: Emitter, items: Iterable[Item]) -> Fragment:
+    """An expression for a tuple of items."""
+    return tuple_of(emitter.expression(item) for item in items)
+
+
+def pairs_of(emitter: Emitter, items: Mapping[Item, Item]) -> Fragment:
+    """What stands inside the braces of a dict of items."""
+    return listed(fragment("{}: {}", emitter.expression(key), emitter.expression(part)) for key, part in items.items())
+
+
+def named_class(emitter: Emitter, cls: type) -> Fragment:
+    """An expression for a class, by its own name if that is free."""
+    return emitter.constant(cls, cls.__name__)
+
+
+def fill_later(emitter: Emitter, value: Item, empty: Fragment, fill: Callable[[Fragment], None]) -> Fragment:
+    """A container that contains itself: made empty, and filled when everything else that it needs is made."""
+    name = emitter.assign("cycle", empty)
+    emitter.bind(value, name)
+    emitter.later(lambda: fill(name))
+    return name

@@ -6,9 +6,10 @@ from collections import deque
 
 from tracer.values.context import Context
 from tracer.values.item import Item
-from tracer.values.iterators import END, ITERATOR, IteratorValue
+from tracer.values.iterators import END, IteratorValue, iterator_kind, skip
 from tracer.values.kinds import register
 from tracer.values.raising import throw
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, literal, named_class
 from tracer.values.sequences import SequenceValue
 
 
@@ -67,4 +68,42 @@ def _iterator_type(cls: type, types: dict[type, type]) -> type:
     return next(made for kind, made in types.items() if issubclass(cls, kind))
 
 
-register(ITERATOR, SequenceIterator, ReversedIterator)
+def _rebuild(emitter: Emitter, value: SequenceIterator) -> Fragment:
+    if value.sequence is None:
+        return emitter.assign("iterator", Fragment("iter(())"))
+    owner = _storage(value)
+    maker = named_class(emitter, owner), emitter.expression(value.sequence)
+    name = emitter.assign("iterator", fragment("{}.__iter__({})", *maker))
+    if value.index and owner is deque:
+        skip(emitter, name, value.index)
+    elif value.index:
+        emitter.say(fragment("{}.__setstate__({})", name, literal(value.index)))
+    return name
+
+
+def _storage(value: SequenceIterator | ReversedIterator) -> type:
+    """The builtin class whose iterator it is; one of a deque does not survive changes."""
+    sequence = value.sequence
+    assert sequence is not None
+    kind = next(kind for kind in (list, tuple, deque) if issubclass(sequence.cls, kind))
+    if kind is deque and sequence.source is not None and sequence.changed:
+        raise Unrebuildable("an iterator of a deque that has changed", value.birth)
+    return kind
+
+
+def _rebuild_reversed(emitter: Emitter, value: ReversedIterator) -> Fragment:
+    if value.sequence is None:
+        return emitter.assign("iterator", Fragment("reversed(())"))
+    owner = _storage(value)
+    last = len(value.sequence.items) - 1
+    maker = Fragment("reversed") if owner is tuple else fragment("{}.__reversed__", named_class(emitter, owner))
+    name = emitter.assign("iterator", fragment("{}({})", maker, emitter.expression(value.sequence)))
+    if owner is not deque and value.index != last:
+        emitter.say(fragment("{}.__setstate__({})", name, literal(value.index)))
+    elif value.index != last:
+        skip(emitter, name, last - value.index)
+    return name
+
+
+register(iterator_kind(_rebuild), SequenceIterator)
+register(iterator_kind(_rebuild_reversed), ReversedIterator)

@@ -15,6 +15,7 @@ from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequenc
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 from tracer.values.objects import ObjectValue, has_state_of_its_own, object_constant, object_parts
+from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
 
 
 class SetValue(ObjectValue):
@@ -107,6 +108,12 @@ def _graph_argument(arguments: GraphArguments, value: SetValue) -> GraphArgument
     return sequence_argument(arguments, value.in_order(arguments.context), tuple)
 
 
+def _rebuild(emitter: Emitter, value: SetValue) -> Fragment:
+    return emitter.assign(
+        "members", fragment("{}([{}])", named_class(emitter, value.cls), items_of(emitter, value.items))
+    )
+
+
 register(
     Kind(
         wraps=Wraps(
@@ -116,6 +123,7 @@ register(
         parts=_parts,
         constant=_constant,
         graph_argument=_graph_argument,
+        rebuild=_rebuild,
     ),
     SetValue,
 )

@@ -11,6 +11,7 @@ from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, register
+from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of
 
 
 def _wrap(context: Context, obj: slice, source: Source) -> Item:
@@ -33,7 +34,17 @@ def _graph_argument(arguments: GraphArguments, item: slice) -> GraphArgument:
     return slice(*(bound[0] for bound in bounds)), SliceArg(*(bound[1] for bound in bounds))
 
 
+def _rebuild(emitter: Emitter, item: slice) -> Fragment:
+    return fragment("slice({})", items_of(emitter, _parts(item)))
+
+
 register(
-    Kind(wraps=Wraps(exactly={slice: _wrap}), parts=_parts, constant=_constant, graph_argument=_graph_argument),
+    Kind(
+        wraps=Wraps(exactly={slice: _wrap}),
+        parts=_parts,
+        constant=_constant,
+        graph_argument=_graph_argument,
+        rebuild=_rebuild,
+    ),
     slice,
 )

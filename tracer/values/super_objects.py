@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracer.values.base import Value
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, register
+from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 
 
 class SuperValue(Value):
@@ -23,7 +24,11 @@ def _parts(value: SuperValue) -> tuple[Item, ...]:
     return (value.instance,)
 
 
+def _rebuild(emitter: Emitter, value: SuperValue) -> Fragment:
+    return fragment("super({}, {})", named_class(emitter, value.start), emitter.expression(value.instance))
+
+
 register(
-    Kind(wraps=BORN, parts=_parts, constant=no_constant, graph_argument=no_graph_argument),
+    Kind(wraps=BORN, parts=_parts, constant=no_constant, graph_argument=no_graph_argument, rebuild=_rebuild),
     SuperValue,
 )

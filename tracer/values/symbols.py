@@ -11,6 +11,7 @@ from tracer.values.base import PYTHON_TYPES
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.kinds import BORN, Kind, no_parts, register
+from tracer.values.rebuilding import Emitter, Fragment
 from tracer.values.shapes import as_python
 
 
@@ -22,7 +23,11 @@ def _graph_argument(arguments: GraphArguments, item: Any) -> GraphArgument:
     return arguments.size(item), item
 
 
+def _rebuild(emitter: Emitter, item: Any) -> Fragment:
+    return emitter.symbol(item)
+
+
 register(
-    Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_graph_argument),
+    Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_graph_argument, rebuild=_rebuild),
     *PYTHON_TYPES,
 )

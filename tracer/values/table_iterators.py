@@ -6,9 +6,10 @@ from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
-from tracer.values.iterators import END, ITERATOR, IteratorValue
+from tracer.values.iterators import END, IteratorValue, iterator_kind, skip
 from tracer.values.kinds import register
 from tracer.values.raising import throw
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment
 from tracer.values.sets import SetValue
 from tracer.values.tuples import make_tuple
 
@@ -55,4 +56,17 @@ TABLE_ITERATORS: dict[str, type] = {
 }
 
 
-register(ITERATOR, TableIterator)
+def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
+    read = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
+    if value.table is None:
+        return emitter.assign("iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{read})"))
+    payload = value.table.items
+    if value.table.source is not None and value.table.changed and list(payload) != value.keys:
+        raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
+    name = emitter.assign("iterator", fragment("iter({}{})", emitter.expression(value.table), Fragment(read)))
+    if value.index:
+        skip(emitter, name, value.index)
+    return name
+
+
+register(iterator_kind(_rebuild), TableIterator)

@@ -23,6 +23,7 @@ from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_constant, register, remember
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue, object_parts
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 from tracer.values.tuples import TupleValue
 
 FACTS: dict[str, Callable[[TensorMeta], Any]] = {
@@ -182,6 +183,14 @@ def _graph_argument(arguments: GraphArguments, value: TensorValue) -> GraphArgum
     return arguments.tensor(value)
 
 
+def _rebuild(emitter: Emitter, value: TensorValue) -> Fragment:
+    name = emitter.output(value)
+    for attribute, item in value.attributes.items():
+        if item is not MISSING:
+            emitter.say(fragment("{}.{} = {}", name, Fragment(attribute), emitter.expression(item)))
+    return name
+
+
 register(
     Kind(
         wraps=Wraps(
@@ -191,6 +200,7 @@ register(
         parts=object_parts,
         constant=no_constant,
         graph_argument=_graph_argument,
+        rebuild=_rebuild,
     ),
     TensorValue,
 )

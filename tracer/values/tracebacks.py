@@ -7,6 +7,7 @@ import types
 from tracer.values.base import Value
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, register
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 
 
 class TracebackValue(Value):
@@ -19,7 +20,11 @@ class TracebackValue(Value):
         self.exception = exception
 
 
+def _rebuild(emitter: Emitter, value: TracebackValue) -> Fragment:
+    return fragment("{}.__traceback__", emitter.expression(value.exception))
+
+
 register(
-    Kind(wraps=BORN, parts=no_parts, constant=no_constant, graph_argument=no_graph_argument),
+    Kind(wraps=BORN, parts=no_parts, constant=no_constant, graph_argument=no_graph_argument, rebuild=_rebuild),
     TracebackValue,
 )

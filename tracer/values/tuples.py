@@ -17,8 +17,9 @@ from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
 from tracer.values.item import Item
-from tracer.values.kinds import BORN, Kind, NotConcrete, Wraps, register, remember
-from tracer.values.objects import has_state_of_its_own, object_constant
+from tracer.values.kinds import BORN, Kind, NotConcrete, Wraps, contains_itself, register, remember
+from tracer.values.objects import build_instance, has_state_of_its_own, object_constant
+from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class, tuple_of_items
 from tracer.values.sequences import SequenceValue, sequence_parts
 
 TUPLE_FIELD: type = type(namedtuple("Single", ["field"]).field)  # pyright: ignore
@@ -98,9 +99,33 @@ def _graph_argument(arguments: GraphArguments, value: TupleValue) -> GraphArgume
     return sequence_argument(arguments, value.all(arguments.context), tuple)
 
 
+def _raw_rebuild(emitter: Emitter, item: tuple[Item, ...]) -> Fragment:
+    return tuple_of_items(emitter, item)
+
+
+def _rebuild_size(emitter: Emitter, item: torch.Size) -> Fragment:
+    if all(type(size) is int for size in item):
+        return emitter.constant(item)
+    return fragment("{}({})", named_class(emitter, torch.Size), tuple_of_items(emitter, item))
+
+
+def _rebuild(emitter: Emitter, value: TupleValue) -> Fragment:
+    items = tuple_of_items(emitter, value.items)
+    if value.cls is tuple:
+        return emitter.assign("items", items) if contains_itself(value) else items
+    cls = named_class(emitter, value.cls)
+    if value.cls.__module__.startswith("torch.return_types"):
+        return emitter.assign("result", fragment("{}({})", cls, items))
+    return build_instance(emitter, value, fragment("tuple.__new__({}, {})", cls, items))
+
+
 register(
-    Kind(wraps=BORN, parts=_raw_parts, constant=_raw_constant, graph_argument=_raw_graph_argument),
-    *(tuple, torch.Size),
+    Kind(BORN, _raw_parts, _raw_constant, _raw_graph_argument, _raw_rebuild),
+    tuple,
+)
+register(
+    Kind(BORN, _raw_parts, _raw_constant, _raw_graph_argument, _rebuild_size),
+    torch.Size,
 )
 register(
     Kind(
@@ -108,6 +133,7 @@ register(
         parts=sequence_parts,
         constant=_constant,
         graph_argument=_graph_argument,
+        rebuild=_rebuild,
     ),
     TupleValue,
 )

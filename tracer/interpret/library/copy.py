@@ -20,7 +20,7 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import LITERALS, MISSING, Value, realise
 from tracer.values.class_attributes import class_attribute
-from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, dict_parts
+from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, dict_parts, dict_rebuild
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, register
 from tracer.values.lists import ListValue
@@ -46,7 +46,7 @@ class Memo(DictValue):
         self.copies = copies
 
 
-register(Kind(BORN, dict_parts, dict_constant, dict_graph_argument), Memo)
+register(Kind(BORN, dict_parts, dict_constant, dict_graph_argument, dict_rebuild), Memo)
 
 
 @lookaside(copy.deepcopy)

@@ -18,7 +18,7 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
 from tracer.values.base import Value, realise
 from tracer.values.item import Item
-from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, register
+from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 
@@ -145,7 +145,7 @@ class InferenceGuard(Value):
         self.before = trace.modes
 
 
-register(Kind(BORN, no_parts, no_constant, no_graph_argument), InferenceGuard)
+register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), InferenceGuard)
 
 
 @lookaside(torch._C._InferenceMode)
