@@ -42,28 +42,28 @@ def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, lis
 def _reached(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]] | None:
     """What the call reaches first among the entries that there are; None if none of them fits."""
     reached: list[tuple[Any, list[Any]]] = []
-    views = [view for view in captured.entries if view.graph_module is not None]
+    entries = [entry for entry in captured.entries if entry.graph_module is not None]
     with ExitStack() as stack:
-        for view in views:
-            stack.enter_context(_intercepted(view, reached))
-        if views:
+        for entry in entries:
+            stack.enter_context(_intercepted(entry, reached))
+        if entries:
             with suppress(_Reached):
                 captured(*_copied(args))
     if not reached:
         return None
-    view, inputs = reached[0]
-    if view.broke is not None:
-        raise ValueError(f"{captured!r} breaks ({view.broke.reason.id}): the call is more than one graph")
-    return view.graph_module, inputs
+    entry, inputs = reached[0]
+    if entry.broke is not None:
+        raise ValueError(f"{captured!r} breaks ({entry.broke.reason.id}): the call is more than one graph")
+    return entry.graph_module, inputs
 
 
 @contextmanager
-def _intercepted(view: Any, reached: list[tuple[Any, list[Any]]]) -> Iterator[None]:
-    namespace = view._entry.program.__globals__
+def _intercepted(entry: Any, reached: list[tuple[Any, list[Any]]]) -> Iterator[None]:
+    namespace = entry.function.__globals__
     graph = namespace["graph"]
 
     def note(*inputs: Any) -> Any:
-        reached.append((view, list(inputs)))
+        reached.append((entry, list(inputs)))
         raise _Reached
 
     namespace["graph"] = note

@@ -20,15 +20,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses"),
     ("tracer.code",),
-    ("tracer.guards",),
+    ("tracer.guards", "tracer._native"),
     ("tracer.graph", "tracer.effects"),
     ("tracer.values",),
     ("tracer.interpret",),
     ("tracer.output",),
     ("tracer.breaks",),
+    ("tracer.entry",),
     ("tracer.capture",),
     ("tracer.rewriting",),
-    ("tracer.dispatch", "tracer._native"),
+    ("tracer.dispatch",),
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}

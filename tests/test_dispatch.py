@@ -146,7 +146,7 @@ def test_the_entry_hit_last_is_tried_first():
     for n in range(4):
         stand_in.frame_cache.add(entry(lambda b, n=n: (n, b), (a, "equal", n), inputs=[b]))
     assert [stand_in(n, "b") for n in (2, 0, 2, 3)] == [(2, "b"), (0, "b"), (2, "b"), (3, "b")]
-    order = [found.program(None)[0] for found in stand_in.frame_cache.entries]
+    order = [found.function(None)[0] for found in stand_in.frame_cache.entries]
     assert order == [3, 2, 0, 1]
     assert [found.hits for found in stand_in.frame_cache.entries] == [1, 2, 1, 0]
     assert stand_in(7, 8) == (7, 8)
@@ -453,7 +453,7 @@ def test_cycles_are_collected():
 
         stand_in = captured(function, lambda cache, called, values: (cache, stand_in))
         a = argument("x")
-        made = Entry([(a, "equal", 1, None)], [a], lambda x: (stand_in, made), details=stand_in)
+        made = Entry([(a, "equal", 1, None)], [a], lambda x: (stand_in, made), compiled=stand_in)
         stand_in.frame_cache.add(made)
         stand_in(1)
         stand_in(2)

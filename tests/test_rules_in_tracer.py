@@ -220,7 +220,7 @@ def test_later_calls_go_straight_to_the_graph(use):
         captured(X)
     assert len(calls) == 3
     (entry,) = captured.entries
-    function = entry._entry.program
+    function = entry.function
     assert function.__globals__["graph"].__name__ == "compiled"
     assert function.__code__.co_name == "program_program"
 

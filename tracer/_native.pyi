@@ -13,23 +13,18 @@ RUN_ORIGINAL: Final[object]
 NUMBERS: Final[Mapping[str, Mapping[str, int]]]
 """The numbers of ACCESSORS, CHECKS and OPERATIONS (tracer/guards) with which the extension was built."""
 
-class Entry:
-    """One cached capture: `program(*values of inputs)` stands for the call when all `guards` hold."""
+class NativeEntry:
+    """What a cache knows of a capture: `function(*values of inputs)` stands for the call when all `guards` hold."""
 
     def __init__(
-        self,
-        guards: Iterable[Guard],
-        inputs: Iterable[Source],
-        program: Callable[..., Any] | None,
-        details: Any = None,
+        self, guards: Iterable[Guard], inputs: Iterable[Source], function: Callable[..., Any] | None
     ) -> None: ...
     @property
     def guards(self) -> Any: ...
     @property
     def inputs(self) -> Any: ...
     @property
-    def program(self) -> Callable[..., Any] | None: ...
-    details: Any
+    def function(self) -> Callable[..., Any] | None: ...
     @property
     def hits(self) -> int: ...
     @property
@@ -42,7 +37,7 @@ class FrameCache:
 
     on_miss: Callable[[FrameCache, Any, tuple[Any, ...]], Any]
     on_limit: Callable[[FrameCache, Any, tuple[Any, ...]], object] | None
-    strict: Callable[[Entry, Any, tuple[Any, ...], bool], object] | None
+    strict: Callable[[Any, Any, tuple[Any, ...], bool], object] | None
     recompile_limit: int
     enabled: bool
     interceptor: Interceptor | None
@@ -53,18 +48,18 @@ class FrameCache:
         on_miss: Callable[[FrameCache, Any, tuple[Any, ...]], Any],
         recompile_limit: int = 8,
         *,
-        strict: Callable[[Entry, Any, tuple[Any, ...], bool], object] | None = None,
+        strict: Callable[[Any, Any, tuple[Any, ...], bool], object] | None = None,
         on_limit: Callable[[FrameCache, Any, tuple[Any, ...]], object] | None = None,
     ) -> None: ...
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
     def call_bound(self, function: Callable[..., Any], /, *values: Any) -> Any: ...
-    def add(self, entry: Entry, /) -> None: ...
-    def remove(self, entry: Entry, /) -> bool: ...
+    def add(self, entry: NativeEntry, /) -> None: ...
+    def remove(self, entry: NativeEntry, /) -> bool: ...
     def clear(self) -> None: ...
     @property
     def code(self) -> CodeType: ...
     @property
-    def entries(self) -> list[Entry]: ...
+    def entries(self) -> list[Any]: ...
     @property
     def hits(self) -> int: ...
     @property

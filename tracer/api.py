@@ -20,12 +20,13 @@ from tracer.dispatch.engine import Engine, engine_of, engines
 from tracer.dispatch.engine import is_capturing as _is_tracing
 from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.donation import Donation, donation, module_donation
+from tracer.entry import Entry
 from tracer.events import LOG, Counters
 from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside
 from tracer.options import Options
 from tracer.reasons import EXPLICIT
-from tracer.report import EntryView, Explanation, dump_entries, listen
+from tracer.report import Explanation, dump_entries, listen
 from tracer.values.kinds import WRAPPERS
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class Captured(CapturedFunction):
     """A captured function. Called like the original; `entries` and `dump` show what was captured."""
 
     @property
-    def entries(self) -> list[EntryView]:
-        """One view for each cached capture of this code object, most recently hit first."""
-        return [EntryView(entry) for entry in self.frame_cache.entries]
+    def entries(self) -> list[Entry]:
+        """The cached captures of this code object, most recently hit first."""
+        return self.frame_cache.entries
 
     def dump(self, path: Any = None, what: str = "all") -> str:
         """What was captured, as text: "graph", "guards", "program", "bytecode" or "all"; written to `path` too.
@@ -284,11 +285,11 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     return twin
 
 
-def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Module]) -> list[EntryView]:
+def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Module]) -> list[Entry]:
     """Captures of the module's call as a whole, and, where it was left to its frames, of its `forward`."""
     cache = engine.caches.get(id(getattr(cls.forward, "__code__", None)))
-    inner = [] if cache is None else [EntryView(entry) for entry in cache.entries]
-    return [view for view in captured.entries if not view.skipped] + inner
+    inner = [] if cache is None else cache.entries
+    return [entry for entry in captured.entries if not entry.skipped] + inner
 
 
 def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
@@ -401,5 +402,5 @@ def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
     finally:
         stop()
     used = [cache for cache, counts in engine.activity().items() if before.get(cache) != counts]
-    entries = [entry for cache in used for entry in sorted(cache.entries, key=lambda entry: entry.details.number)]
+    entries = [entry for cache in used for entry in sorted(cache.entries, key=lambda entry: entry.number)]
     return Explanation(entries, events, result)

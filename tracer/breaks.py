@@ -25,8 +25,11 @@ class Break:
     inside: Location | None = None
 
     @property
-    def key(self) -> str:
-        return self.reason.id
+    def facts(self) -> dict[str, Any]:
+        """The break as the details of an event."""
+        location = self.location
+        place = {"file": location.file, "line": location.line}
+        return {"reason": self.reason.id, "detail": self.detail, **place, "message": self.message}
 
     @property
     def message(self) -> str:

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -21,7 +21,8 @@ from passes.operators.verify import Mispredicted
 from tracer.breaks import Break
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout
-from tracer.guards.source import Source, argument
+from tracer.entry import Entry, GuardList
+from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.guards.state import read_state
 from tracer.interpret.frame import Frame
@@ -52,31 +53,7 @@ from tracer.values.shapes import Shapes
 if TYPE_CHECKING:
     import types
 
-    from tracer.guards.guard_set import GuardSet
-    from tracer.output.memory import MemoryReport
-
 BranchMaker = Callable[[Code, int, Layout, dict[str, Any]], Any]
-
-
-@dataclass(slots=True)
-class Capture:
-    """The result of capturing one frame: what an entry of the cache is made from."""
-
-    code: Code
-    guards: GuardSet
-    inputs: list[Source]
-    program: Callable[..., Any] | None
-    program_source: str
-    graph: Any
-    op_count: int
-    broke: Break | None
-    compiled: Callable[..., Any] | None = None
-    memory: MemoryReport | None = None
-    first_run: FirstRun | None = None
-    skipped: bool = False
-    transparent: bool = False
-    restarts: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Stopwatch:
@@ -102,7 +79,8 @@ class Request:
     `replays` if its callables do what graphs say, call by call; it `probes` if operators without a fake kernel are
     to be run on made-up numbers.
     `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
-    tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals.
+    tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals. `why` says how
+    the call differed from each entry that there is.
     """
 
     function: Any  # a types.FunctionType: declared as one, it would be taken for a method
@@ -116,29 +94,33 @@ class Request:
     intents: Intents = NO_INTENTS
     replays: bool = False
     probes: bool = False
+    why: Sequence[str] = ()
 
 
-def capture_frame(request: Request) -> Capture:
-    """Capture one frame. Breaks are part of the result; what a backend raises passes through."""
+def capture_frame(request: Request) -> tuple[Entry, FirstRun | None]:
+    """Capture one frame: its entry for the cache, and what checks predictions in its first call, if any is unproven.
+
+    A break is part of the entry; what a backend raises passes through.
+    """
     traces: list[Trace] = []
     try:
         while True:
             try:
-                captured = _capture(request, decode(request.function.__code__), traces)
-            except Mispredicted:  # by a rule that is not asked again
+                entry, first_run = _capture(request, decode(request.function.__code__), traces)
+            except Mispredicted:  # that rule is now quarantined: trace again without it
                 continue
-            captured.restarts = max(0, len(traces) - 1)
-            return captured
+            entry.restarts = max(0, len(traces) - 1)
+            return entry, first_run
     finally:
         for trace in traces:
             trace.close()
 
 
-def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
+def _capture(request: Request, code: Code, traces: list[Trace]) -> tuple[Entry, FirstRun | None]:
     """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
     if code.suspends:
-        return _skip(code, Trace(MACHINE), _break_at(code, COROUTINE, code.qualname, 0), watch)
+        return _skip(request, code, Trace(MACHINE), _break_at(code, COROUTINE, code.qualname, 0), watch)
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is not None:
@@ -151,7 +133,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
         except Unrebuildable as error:
             broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
-        return _skip(code, trace, broke, watch, transparent=True)
+        return _skip(request, code, trace, broke, watch, transparent=True)
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)
@@ -163,7 +145,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> Capture:
             return _finish(request, code, trace, program, broke, watch)
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
-                return _skip(code, trace, broke, watch)
+                return _skip(request, code, trace, broke, watch)
             broke, step = _unrebuildable(frame, error, error.birth)
 
 
@@ -217,7 +199,7 @@ def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: S
 
 def _finish(
     request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
-) -> Capture:
+) -> tuple[Entry, FirstRun | None]:
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
     compiled = call = memory = first_run = None
     watched = request.replays and not request.intents  # other backends are handed metas that were made sure of
@@ -246,20 +228,20 @@ def _finish(
     if broke is not None:
         called = request.function
         trace.guard(function_source(called.__code__).child("globals"), "same object", called.__globals__)
-    return Capture(
+    entry = Entry(
+        GuardList(trace.guards),
+        program.inputs,
+        function,
         code=code,
-        guards=trace.guards,
-        inputs=program.inputs,
-        program=function,
-        program_source=program.source,
-        graph=trace.graph,
-        op_count=trace.graph.call_count,
-        broke=broke,
+        program=program.source,
+        builder=trace.graph,
+        end=broke,
         compiled=compiled,
         memory=memory,
-        first_run=first_run,
+        why=request.why,
         seconds=watch.seconds,
     )
+    return entry, first_run
 
 
 @runtime_checkable
@@ -276,18 +258,19 @@ def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None
         function.__globals__[GRAPH] = graph
 
 
-def _skip(code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False) -> Capture:
+def _skip(
+    request: Request, code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False
+) -> tuple[Entry, None]:
     """An entry that runs the original: guarded by all that led to the decision."""
-    return Capture(
+    entry = Entry(
+        GuardList(trace.guards),
+        [],
+        None,
         code=code,
-        guards=trace.guards,
-        inputs=[],
-        program=None,
-        program_source="# the original runs, as it was written\n",
-        graph=None,
-        op_count=0,
-        broke=broke,
+        end=broke,
         skipped=True,
         transparent=transparent,
+        why=request.why,
         seconds=watch.seconds,
     )
+    return entry, None

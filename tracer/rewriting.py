@@ -57,9 +57,9 @@ def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Grap
         run_original=refuse,
         shapes=lambda: Shapes(History(), False),
     )
-    captured = capture_frame(request)
-    if captured.broke is not None:
-        raise RuleError(f"{_place(function)}: {NO_BREAK}\n{captured.broke.message}")
+    entry, _ = capture_frame(request)
+    if entry.broke is not None:
+        raise RuleError(f"{_place(function)}: {NO_BREAK}\n{entry.broke.message}")
     if not found:
         raise RuleError(f"{_place(function)}: there is no tensor operation in it")
     builder, examples = found[0]

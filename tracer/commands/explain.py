@@ -8,7 +8,8 @@ import typer
 
 from tracer.commands.printing import JsonOption, print_json
 from tracer.commands.programs import ProgramArgument, explained
-from tracer.report import EntryView, Explanation
+from tracer.entry import Entry
+from tracer.report import Explanation
 
 
 def explain(
@@ -42,7 +43,7 @@ def facts(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _capture(entry: EntryView) -> dict[str, Any]:
+def _capture(entry: Entry) -> dict[str, Any]:
     broke = entry.broke
     return {
         "place": entry.place,

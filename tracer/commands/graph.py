@@ -13,14 +13,14 @@ from passes.network.build import network_of
 from passes.network.export import to_dot, to_graphml, to_svg
 from tracer.commands.printing import JsonOption, print_json
 from tracer.commands.programs import ProgramArgument, ProgramError, explained
-from tracer.report import EntryView
+from tracer.entry import Entry
 
 
-def _network(write: Callable[[Any], str]) -> Callable[[EntryView], str]:
+def _network(write: Callable[[Any], str]) -> Callable[[Entry], str]:
     return lambda entry: write(network_of(entry.graph_module.graph))  # type: ignore[union-attr]
 
 
-FORMATS: Final[dict[str, Callable[[EntryView], str]]] = {
+FORMATS: Final[dict[str, Callable[[Entry], str]]] = {
     ".py": lambda entry: entry.graph_text,
     ".json": lambda entry: entry.to_json() + "\n",
     ".dot": _network(to_dot),
@@ -59,7 +59,7 @@ def graph(
     raise typer.Exit(status)
 
 
-def written(entries: list[EntryView], output: Path) -> list[str]:
+def written(entries: list[Entry], output: Path) -> list[str]:
     """The files that the graphs were written to: `output`, or `output` with a number if there are several."""
     files: list[str] = []
     for number, entry in enumerate(entries, 1):

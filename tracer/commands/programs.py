@@ -58,7 +58,7 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
             status = _program(words)()
         finally:
             unsubscribe()
-    entries = sorted((entry for cache in kept for entry in cache.entries), key=lambda entry: entry.details.number)
+    entries = sorted((entry for cache in kept for entry in cache.entries), key=lambda entry: entry.number)
     if not entries:
         raise ProgramError(f"{words[0]} captured nothing; name a function to be captured: {words[0]}:function")
     return Explanation(entries, events, None), status

@@ -1,6 +1,6 @@
 """The cache of one code object's captures, strict mode, and the words for a miss.
 
-`FrameCache`, `Entry` and `CapturedFunction` are types of the extension module, which does the work (see
+`FrameCache` and `CapturedFunction` are types of the extension module, which does the work, and `Entry` extends one (see
 docs/native_guards.md). Nothing here knows how a frame is captured: the maker of a cache decides what happens on a miss.
 """
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its libraries must be loaded before ours)
 
-from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, Entry, FrameCache, Interceptor
+from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor
+from tracer.entry import Entry
 from tracer.guards.explain import CallFrame, first_failure
 from tracer.guards.guard_set import Guard
 from tracer.reasons import TracerBug

@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from typing import Any
 
 import torch
@@ -23,8 +22,7 @@ from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
 from tracer._native import go_on
-from tracer.breaks import Break
-from tracer.capture import Capture, Request, capture_frame
+from tracer.capture import Request, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
@@ -157,12 +155,13 @@ class Engine:
             intents=self.intents(code),
             replays=self.backend is EAGER,
             probes=self.backend.probes,
+            why=why,
         )
         try:
             try:
-                captured = capture_frame(request)
+                entry, first_run = capture_frame(request)
             except (NotExpressible, NeedsStaticSizes):
-                captured = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
+                entry, first_run = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
         except Exception as error:  # the one place where an error of ours is kept from the user
@@ -170,13 +169,12 @@ class Engine:
                 raise
             emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
             return RUN_ORIGINAL
-        if captured.broke is not None and self.options.fullgraph:
-            raise GraphBreakError(captured.broke.reason, captured.broke.message)
-        self._report(captured, why, time.perf_counter() - began)
-        entry = Entry(captured.guards, captured.inputs, captured.program, Details(captured, why))
+        if entry.end is not None and self.options.fullgraph:
+            raise GraphBreakError(entry.end.reason, entry.end.message)
+        self._report(entry, code, why, time.perf_counter() - began)
         cache.add(entry)
-        if captured.first_run is not None:
-            captured.first_run.expect(partial(_call_anew, cache, entry, function, values))
+        if first_run is not None:
+            first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY
 
     def intents(self, code: types.CodeType) -> Intents:
@@ -186,36 +184,19 @@ class Engine:
         donor, sources = self.donated.get(id(code), (None, ()))
         return Intents(sources if donor is code else (), self.options.allocate)
 
-    def _report(self, captured: Capture, why: list[str], seconds: float) -> None:
-        code = captured.code
-        place = {"code": code.qualname, "file": code.filename, "line": code.native.co_firstlineno}
-        emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": captured.seconds}))
-        for _ in range(captured.restarts):
-            emit(
-                Event(
-                    "restart",
-                    {"code": code.qualname, "until": captured.broke.location.line if captured.broke else None},
-                )
-            )
-        if captured.op_count:
-            emit(Event("graph", {"code": code.qualname, "ops": captured.op_count}))
-        if captured.skipped:
-            emit(Event("skip", {"code": code.qualname, "why": captured.broke.reason.id if captured.broke else ""}))
-        if captured.broke is not None and not captured.transparent:
-            broke = captured.broke
-            emit(
-                Event(
-                    "break",
-                    {
-                        "reason": broke.reason.id,
-                        "detail": broke.detail,
-                        "code": code.qualname,
-                        "file": broke.location.file,
-                        "line": broke.location.line,
-                        "message": broke.message,
-                    },
-                )
-            )
+    def _report(self, entry: Entry, code: types.CodeType, why: list[str], seconds: float) -> None:
+        """Emit the events of a capture."""
+        place = {"code": code.co_qualname, "file": code.co_filename, "line": code.co_firstlineno}
+        emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": entry.seconds}))
+        end = entry.end
+        for _ in range(entry.restarts):
+            emit(Event("restart", {"code": code.co_qualname, "until": end.location.line if end else None}))
+        if entry.ops:
+            emit(Event("graph", {"code": code.co_qualname, "ops": entry.ops}))
+        if entry.skipped:
+            emit(Event("skip", {"code": code.co_qualname, "why": end.reason.id if end else ""}))
+        if entry.broke is not None:
+            emit(Event("break", {**entry.broke.facts, "code": code.co_qualname}))
 
     # Graphs --------------------------------------------------------------------------------------
 
@@ -329,24 +310,6 @@ class Functions:
         return self.plain or make_function(self.code, self.globals, self.name, cells)
 
 
-class Details:
-    """What an entry keeps of its capture, for people who look at it."""
-
-    def __init__(self, captured: Capture, why: list[str]) -> None:
-        self.graph: GraphBuilder | None = captured.graph if captured.op_count else None
-        self.code = captured.code
-        self.native = captured.code.native
-        self.program_source = captured.program_source
-        self.broke: Break | None = None if captured.transparent else captured.broke
-        self.skipped = captured.skipped
-        self.op_count = captured.op_count
-        self.seconds = captured.seconds
-        self.compiled = captured.compiled
-        self.memory = captured.memory
-        self.why = why
-        self.number = next(_capture_numbers)
-
-
 def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Bound locals as the arguments of a call."""
     positional = code.argument_count
@@ -360,8 +323,6 @@ def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[s
         kwargs.update(rest.pop(0))
     return args, kwargs
 
-
-_capture_numbers = count()
 
 ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
 

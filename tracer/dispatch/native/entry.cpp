@@ -13,14 +13,14 @@ namespace {
 Entry* as_entry(PyObject* self) { return reinterpret_cast<Entry*>(self); }
 
 int initialise(PyObject* self, PyObject* args, PyObject* keywords) {
-  static const char* names[] = {"guards", "inputs", "program", "details", nullptr};
-  PyObject *guards, *inputs, *program, *details = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO|O:Entry", const_cast<char**>(names), &guards, &inputs,
-                                   &program, &details)) {
+  static const char* names[] = {"guards", "inputs", "function", nullptr};
+  PyObject *guards, *inputs, *program;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO:NativeEntry", const_cast<char**>(names), &guards, &inputs,
+                                   &program)) {
     return -1;
   }
   if (program != Py_None && !PyCallable_Check(program)) {
-    PyErr_Format(PyExc_TypeError, "an entry's program must be callable or None, not %R", program);
+    PyErr_Format(PyExc_TypeError, "an entry's function must be callable or None, not %R", program);
     return -1;
   }
   Entry* entry = as_entry(self);
@@ -31,7 +31,6 @@ int initialise(PyObject* self, PyObject* args, PyObject* keywords) {
   Py_XSETREF(entry->guards, Py_NewRef(guards));
   Py_XSETREF(entry->inputs, Py_NewRef(inputs));
   Py_XSETREF(entry->program, Py_NewRef(program));
-  Py_XSETREF(entry->details, Py_NewRef(details));
   return 0;
 }
 
@@ -41,7 +40,6 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(entry->guards);
   Py_VISIT(entry->inputs);
   Py_VISIT(entry->program);
-  Py_VISIT(entry->details);
   return entry->native ? entry->native->traverse(visit, arg) : 0;
 }
 
@@ -51,7 +49,6 @@ int clear(PyObject* self) {
   Py_CLEAR(entry->guards);
   Py_CLEAR(entry->inputs);
   Py_CLEAR(entry->program);
-  Py_CLEAR(entry->details);
   return 0;
 }
 
@@ -77,8 +74,7 @@ PyObject* is_dead(PyObject* self, void*) {
 PyMemberDef members[] = {
     {"guards", T_OBJECT, offsetof(Entry, guards), READONLY, "the GuardSet the program relies on"},
     {"inputs", T_OBJECT, offsetof(Entry, inputs), READONLY, "the sources whose values the program takes"},
-    {"program", T_OBJECT, offsetof(Entry, program), READONLY, "the residual program; None: run the original"},
-    {"details", T_OBJECT, offsetof(Entry, details), 0, "whatever its maker keeps with it"},
+    {"function", T_OBJECT, offsetof(Entry, program), READONLY, "the residual program; None: run the original"},
     {"hits", T_PYSSIZET, offsetof(Entry, hits), READONLY, "how often the program ran"},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Entry, weak_references), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
@@ -91,8 +87,8 @@ PyGetSetDef properties[] = {
 };
 
 const char documentation[] =
-    "Entry(guards, inputs, program, details=None)\n--\n\n"
-    "One cached capture: `program(*values of inputs)` stands for the call when all `guards` hold.";
+    "NativeEntry(guards, inputs, function)\n--\n\n"
+    "What a cache knows of a capture: `function(*values of inputs)` stands for the call when all `guards` hold.";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
@@ -106,7 +102,7 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec specification = {"tracer._native.Entry", sizeof(Entry), 0,
+PyType_Spec specification = {"tracer._native.NativeEntry", sizeof(Entry), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, slots};
 
 }  // namespace

@@ -12,7 +12,6 @@ struct Entry {
   PyObject* guards;
   PyObject* inputs;
   PyObject* program;  // None: the original function runs
-  PyObject* details;  // whatever its maker wants to keep with it
   Py_ssize_t hits;
   PyObject* weak_references;
   GuardProgram* native;  // made when the entry joins a cache

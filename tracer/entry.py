@@ -1,0 +1,176 @@
+"""One cached capture of a frame: what must hold, what runs then, and what was captured, for people to look at.
+
+The cache knows its guards, its inputs and its function; the rest is never looked at by a call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from os import path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from backends.tiered.program import Status, TieredProgram
+from tracer._native import NativeEntry
+from tracer.code.resume import original_place
+from tracer.graph import show
+from tracer.guards.digest import Row, digest, table
+from tracer.guards.explain import guard_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracer.breaks import Break
+    from tracer.code.decode import Code
+    from tracer.graph.builder import GraphBuilder
+    from tracer.guards.source import Source
+    from tracer.output.memory import MemoryReport
+
+FIRST: Final = "first call"
+NO_GRAPH: Final = "# no tensor operation was captured\n"
+NO_PROGRAM: Final = "# the original runs, as it was written\n"
+
+_numbers = count()
+
+
+class GuardList(list[Any]):
+    """The guards of an entry; printed in a few rows. `text` is every one of them in words."""
+
+    def __str__(self) -> str:
+        return table(digest(self))
+
+    @property
+    def text(self) -> str:
+        """A line for each guard, with the user's line that needed it."""
+        return table(Row(guard_words(guard), "", "" if guard.line is None else guard.line.text) for guard in self)
+
+
+class Entry(NativeEntry):
+    """One capture. `function(*values of inputs)` stands for the call when all `guards` hold; None: the original runs.
+
+    `program` is the source text of the function, `ops` the number of operators in the graph, `seconds` the time spent
+    in each stage of the capture, and `compiled` what the backend made of the graph. `end` is the break that ended the
+    capture before the frame returned; a `transparent` frame, which only calls another, was then left to that other.
+    `skipped` says that the frame runs as it was written, `restarts` how many traces were thrown away, and `memory` what
+    `donate` and `allocate` did to the graph. Entries are numbered in the order of capture.
+    """
+
+    __slots__ = (
+        *(
+            "_native",
+            "builder",
+            "code",
+            "compiled",
+            "end",
+            "memory",
+            "number",
+            "ops",
+            "program",
+            "restarts",
+            "seconds",
+            "skipped",
+        ),
+        *("transparent", "why"),
+    )
+
+    def __init__(
+        self,
+        guards: Iterable[Any],
+        inputs: Sequence[Source],
+        function: Callable[..., Any] | None,
+        *,
+        code: Code | None = None,
+        program: str = NO_PROGRAM,
+        builder: GraphBuilder | None = None,
+        end: Break | None = None,
+        compiled: Callable[..., Any] | None = None,
+        memory: MemoryReport | None = None,
+        skipped: bool = False,
+        transparent: bool = False,
+        why: Sequence[str] = (),
+        seconds: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(guards, inputs, function)
+        self.code = code
+        self._native = (
+            None if code is None else code.native
+        )  # kept alive, because `code` itself only refers to it weakly
+        self.program = program
+        self.ops = 0 if builder is None else builder.call_count
+        self.builder = builder if self.ops else None
+        self.end = end
+        self.compiled = compiled
+        self.memory = memory
+        self.skipped = skipped
+        self.transparent = transparent
+        self.why = "; ".join(why) or FIRST
+        """Why it was captured: `first call`, or how the call differed from the entries that were there."""
+        self.seconds = seconds or {}
+        self.restarts = 0
+        self.number = next(_numbers)
+
+    @property
+    def graph_module(self) -> torch.fx.GraphModule | None:
+        """The graph as a module; None when the capture has no tensor operation."""
+        return None if self.builder is None else self.builder.graph_module()
+
+    @property
+    def graph(self) -> torch.fx.Graph:
+        """The graph as it was captured; an empty one when the capture has no tensor operation."""
+        return torch.fx.Graph() if self.builder is None else self.builder.graph
+
+    @property
+    def broke(self) -> Break | None:
+        """The graph break that ended the capture, if one did."""
+        return None if self.transparent else self.end
+
+    @property
+    def tier(self) -> Status | None:
+        """How far the `tiered` backend has come: `state`, `reason`, `seconds`; None with other backends."""
+        return self.compiled.status if isinstance(self.compiled, TieredProgram) else None
+
+    @property
+    def place(self) -> str:
+        """The code captured: `step, train.py:40`; of a continuation `step, train.py:43 and on`."""
+        code = self.code
+        assert code is not None, "an entry that no capture made"
+        original, _ = original_place(code.native, code.ops[-1].offset)
+        rest = "" if original is code.native else " and on"
+        line = code.ops[0].line if rest else original.co_firstlineno
+        return f"{code.qualname}, {path.basename(code.filename)}:{line}{rest}"
+
+    @property
+    def graph_text(self) -> str:
+        """The graph as runnable Python."""
+        return NO_GRAPH if self.builder is None else show.runnable_source(self.graph)
+
+    def to_networkx(self) -> Any:
+        """The data flow of the graph as a networkx.DiGraph."""
+        return show.to_networkx(self.graph)
+
+    def to_dot(self) -> str:
+        """The data flow of the graph in Graphviz's language."""
+        return show.dot(self.graph)
+
+    def to_json(self) -> str:
+        """The graph as a JSON list with one object for each node."""
+        return json.dumps(show.rows(self.graph), default=str)
+
+    def __str__(self) -> str:
+        """Where, why, the graph, how it ended, and what must hold for it to run again."""
+        parts = [
+            f"{self.place}\ncaptured: {self.why}",
+            NO_GRAPH if self.builder is None else show.graph_source(self.graph),
+            *([] if self.broke is None else [self.broke.message]),
+            *([] if self.memory is None else [f"memory\n{_indented(str(self.memory))}"]),
+            *([] if self.tier is None else [f"tier\n{_indented(str(self.tier))}"]),
+            f"guards\n{_indented(str(self.guards))}",
+        ]
+        return "\n\n".join(part.rstrip() for part in parts)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
