@@ -1,8 +1,8 @@
-"""Catalogue of reasons for which a capture stops, and the exceptions that carry them.
+"""The catalogue of reasons for graph breaks, and the exceptions that carry them.
 
 Every graph break names one row of this table: an id that tests and counters use, what happened, and
-what the author of the captured function can do about it. Nothing here knows of frames, graphs or
-guards; where a break happened is added by whoever catches it.
+what the author of the captured function can do about it. Nothing here knows about frames, graphs or
+guards; the code that catches a break adds where it happened.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ EXPLICIT = Reason(
 )
 DISABLED = Reason(
     "disabled",
-    what="the function called was marked with disable()",
-    hint="remove the mark, or call it outside of the captured function",
+    what="a function marked with disable() is called",
+    hint="remove the mark, or call the function outside of the captured function",
 )
 
 # The program needs the data of a tensor.
@@ -51,7 +51,7 @@ DATA_DEPENDENT_OPERATOR = Reason(
 DATA_DEPENDENT_INDEX = Reason(
     "data-dependent-index",
     what="the value of a tensor selects an item of a Python container",
-    hint="stack the items and use torch.index_select, or move the selection out",
+    hint="stack the items and use torch.index_select, or move the selection out of the captured function",
 )
 
 # Effects that the outside world sees at once.
@@ -69,7 +69,7 @@ INPUT_OUTPUT = Reason(
 WARNING = Reason(
     "warning",
     what="a warning is issued while the function runs",
-    hint="mend what the warning is about, or filter it where it is issued",
+    hint="fix the cause of the warning, or move the call that issues it out of the captured function",
 )
 CLOCK = Reason(
     "clock",
@@ -106,7 +106,7 @@ BACKWARD = Reason(
 )
 GRADIENT_STATE = Reason(
     "gradient-state",
-    what="a tensor's place in the autograd graph is read or changed (grad, grad_fn, requires_grad_, retain_grad)",
+    what="the autograd state of a tensor is read or changed (grad, grad_fn, requires_grad_, retain_grad)",
     hint="set up gradients outside of the captured function",
 )
 AUTOGRAD_FUNCTION = Reason(
@@ -124,27 +124,27 @@ TENSOR_HOOK = Reason(
 
 TENSOR_SUBCLASS = Reason(
     "tensor-subclass",
-    what="the tensor is of a class with behaviour of its own",
-    hint="convert to a plain torch.Tensor before the captured function",
+    what="the tensor is an instance of a tensor subclass, which may redefine operators",
+    hint="convert it to a plain torch.Tensor before calling the captured function",
 )
 TENSOR_LAYOUT = Reason(
     "tensor-layout",
     what="the tensor is not strided (sparse, nested, quantized or opaque)",
-    hint="convert to a dense tensor before the captured function",
+    hint="convert it to a dense tensor before calling the captured function",
 )
 TENSOR_STORAGE = Reason(
     "tensor-storage",
-    what="the storage of a tensor is exposed or exchanged (data_ptr, storage, set_, resize_, .data = ...)",
-    hint="copy with copy_() instead, or move this out of the captured function",
+    what="the storage of a tensor is accessed or replaced (data_ptr, storage, set_, resize_, .data = ...)",
+    hint="copy with copy_() instead, or move the access out of the captured function",
 )
 TENSOR_ATTRIBUTE = Reason(
     "tensor-attribute",
-    what="a Python attribute of a tensor is read or written that has no counterpart in a graph",
-    hint="keep such facts beside the tensor instead of on it",
+    what="an attribute of a tensor that a graph cannot represent is read or written",
+    hint="keep such data beside the tensor instead of on it",
 )
 TENSOR_IDENTITY = Reason(
     "tensor-identity",
-    what="the identity or hash of a tensor made in the captured function is used",
+    what="the program uses the identity or hash of a tensor that was created in the captured function",
     hint="use a key of your own instead of id() or the tensor itself",
 )
 
@@ -152,7 +152,7 @@ TENSOR_IDENTITY = Reason(
 
 CONTEXT_MANAGER = Reason(
     "context-manager",
-    what="a context manager is entered that cannot be followed",
+    what="a context manager that cannot be captured is entered",
     hint="enter it outside of the captured function",
 )
 TORCH_FUNCTION_MODE = Reason(
@@ -171,52 +171,52 @@ GLOBAL_STATE = Reason(
     hint="set it before the captured function is called",
 )
 
-# Python that is not followed.
+# Python that is not traced.
 
 UNSUPPORTED_CALL = Reason(
     "unsupported-call",
-    what="a function written in C is called whose effect is not known",
-    hint="move the call out of the captured function, or disable() the function that makes it",
+    what="a C function that the tracer knows nothing about is called",
+    hint="move the call out of the captured function, or mark the function that makes it with disable()",
 )
 SKIPPED_FUNCTION = Reason(
     "skipped-function",
-    what="a function is called that is never captured (standard library or torch internals)",
+    what="a function that is never captured is called (standard library or torch internals)",
     hint="move the call out of the captured function",
 )
 UNSUPPORTED_ATTRIBUTE = Reason(
     "unsupported-attribute",
-    what="an attribute is read or written in a way that is not known",
+    what="an attribute is read or written in a way that cannot be traced",
     hint="use a plain attribute",
 )
 UNSUPPORTED_OPERATION = Reason(
     "unsupported-operation",
-    what="an operation of Python is applied to an object for which its meaning is not known",
+    what="a Python operation is applied to an object of a kind for which it cannot be traced",
     hint="convert the object to a plain Python object first",
 )
 UNSUPPORTED_OPCODE = Reason(
     "unsupported-opcode",
-    what="the bytecode instruction is not handled",
+    what="the interpreter does not implement the bytecode instruction",
     hint="rewrite the statement in another way",
 )
 UNSUPPORTED_ITERATOR = Reason(
     "unsupported-iterator",
-    what="an iterator made outside of the captured function is advanced",
+    what="an iterator that was created outside of the captured function is advanced",
     hint="pass a list or a tuple instead",
 )
 UNSUPPORTED_MUTATION = Reason(
     "unsupported-mutation",
-    what="an object is changed in a way that cannot be replayed",
+    what="an object is changed in a way that the residual program cannot repeat",
     hint="change it outside of the captured function",
 )
 ESCAPING_GENERATOR = Reason(
     "escaping-generator",
-    what="a generator made in the captured function is still running when it is returned, stored or passed on",
+    what="a generator created in the captured function is still running when it is returned, stored or passed on",
     hint="use a list instead",
 )
 ESCAPING_OBJECT = Reason(
     "escaping-object",
-    what="an object born in the captured function cannot be rebuilt outside of it",
-    hint="build it outside of the captured function",
+    what="an object that was created in the captured function cannot be rebuilt outside of it",
+    hint="create it outside of the captured function",
 )
 COROUTINE = Reason(
     "coroutine",
@@ -230,7 +230,7 @@ CLASS_DEFINITION = Reason(
 )
 FRAME_INSPECTION = Reason(
     "frame-inspection",
-    what="the program looks at its own frames, locals or source (locals(), inspect, sys._getframe, exec, eval)",
+    what="the program inspects its own frames, locals or source (locals(), inspect, sys._getframe, exec, eval)",
     hint="pass the values explicitly",
 )
 EXCEPTION_STATE = Reason(
@@ -241,26 +241,26 @@ EXCEPTION_STATE = Reason(
 RAISED_EXCEPTION = Reason(
     "raised-exception",
     what="an exception leaves the captured function",
-    hint="no need to act: the original statement raises it",
+    hint="nothing needs fixing here: the original statement raises it",
 )
 OPERATOR_ERROR = Reason(
     "operator-error",
-    what="an operator refuses its arguments",
-    hint="no need to act: the original statement raises the error",
+    what="an operator rejects its arguments",
+    hint="nothing needs fixing here: the original statement raises the error",
 )
 NO_FAKE_KERNEL = Reason(
     "no-fake-kernel",
-    what="the operator comes from a library that says nothing of what it returns: it has no fake kernel",
-    hint="register one with torch.library.register_fake, or have it inferred: tracer.fake_kernel(name, corpus)",
+    what="a custom operator has no fake kernel, so that its result cannot be predicted",
+    hint="register one with torch.library.register_fake, or infer one with tracer.fake_kernel(name, corpus)",
 )
 RECURSION = Reason(
     "recursion",
-    what="calls are nested too deeply to be followed",
+    what="calls are nested too deeply to be traced",
     hint="write the recursion as a loop",
 )
 TOO_LONG = Reason(
     "too-long",
-    what="the captured function runs more instructions than a capture may follow",
+    what="the captured function runs more instructions than a capture may trace",
     hint="capture the body of the loop instead of the loop",
 )
 
@@ -269,14 +269,14 @@ REASONS: dict[str, Reason] = {reason.id: reason for reason in tuple(globals().va
 
 
 class GraphBreak(Exception):
-    """Raised while tracing: what follows cannot be part of the graph. Never reaches the user."""
+    """Raised while tracing, where the graph must end. It never reaches the user."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
         self.place: Any = None
-        """The user's line where it happened, if that is in a function called by the captured one."""
+        """The user's line where the break happened, if it is in a function that the captured one calls."""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
@@ -292,4 +292,4 @@ class GraphBreakError(RuntimeError):
 
 
 class TracerBug(AssertionError):
-    """A mistake of bytegraph itself: what was expected, what was found, and where."""
+    """An internal error of bytegraph: what was expected, what was found instead, and where."""

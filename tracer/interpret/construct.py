@@ -51,12 +51,12 @@ def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     """type.__call__."""
     if issubclass(cls, enum.Enum) and not cls.__members__:
-        trace.stop(CLASS_DEFINITION, f"{cls.__name__}() makes an enumeration")
+        trace.stop(CLASS_DEFINITION, f"{cls.__name__}() creates an enumeration")
     if isinstance(row_of(cls), (Lookaside, Pure, Polyfill)):
         return trace.machine.call(trace, cls, args, kwargs)
-    refused = class_refusal(cls)
-    if refused is not None:
-        trace.stop(*refused)
+    refusal = class_refusal(cls)
+    if refusal is not None:
+        trace.stop(*refusal)
     new = class_attribute(trace, cls, "__new__")
     function = new.__func__ if isinstance(new, staticmethod) else new
     if type(function) is types.FunctionType:
@@ -93,7 +93,7 @@ def class_refusal(cls: type) -> tuple[Reason, str] | None:
 
 
 def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> Item:
-    """What a C-level `__new__` returns."""
+    """The instance that a `__new__` written in C returns."""
     if new is object.__new__:
         if cls.__flags__ & ABSTRACT:
             missing = cls.__abstractmethods__
@@ -114,7 +114,7 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
 
 
 def _new_exception(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
-    """Exceptions whose fields CPython works out from the arguments are made by CPython."""
+    """An exception. CPython creates those whose fields it derives from the arguments."""
     if issubclass(cls, BaseExceptionGroup):
         trace.stop(EXCEPTION_STATE, "an exception group")
     if not fields_of(cls, NATIVE_FIELDS):
@@ -133,7 +133,7 @@ def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    """An instance of a subclass of int, str, float...: immutable, so CPython can make it."""
+    """An instance of a subclass of int, str, float...: immutable, so that CPython can create it."""
     try:
         return computed(trace, cls, args, kwargs)
     except NotConcrete:
@@ -158,7 +158,7 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (typing.Generic, lambda trace, cls, args, kwargs: ObjectValue(cls)),
     (types.SimpleNamespace, lambda trace, cls, args, kwargs: ObjectValue(cls)),
 )
-"""First base that fits: what its `__new__` leaves for `__init__` to fill."""
+"""By base class, the first that fits: creates the instance that `__init__` is to fill."""
 
 
 def is_allocated(cls: type) -> bool:
@@ -169,7 +169,7 @@ def is_allocated(cls: type) -> bool:
 
 
 def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwargs) -> None:
-    """A C-level `__init__`."""
+    """Call an `__init__` written in C."""
     if isinstance(instance, (ListValue, DictValue, SetValue, ExceptionValue)) or isinstance(row_of(init), Lookaside):
         trace.machine.call(trace, init, [instance, *args], kwargs)
 
@@ -200,7 +200,7 @@ def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
 
 
 def elements(trace: Trace, item: Item) -> Any:
-    """A host iterable of an item's elements, of the kind that makes CPython fill a set in the same way."""
+    """A real iterable of an item's elements, of a kind from which CPython fills a set in the same order."""
     if isinstance(item, SetValue):
         return item.all(trace)
     if isinstance(item, frozenset):

@@ -2,8 +2,8 @@
 
 A decider looks at a callable and either answers with the action that makes the call, or passes (None). The first that
 answers takes the call; the last two take whatever is left. It sees the callable alone, never the arguments, so that
-its answer can be kept as long as the trace lasts. Most callables written in C are taken because of a row, which a file
-of `tracer/interpret/library` has registered: see `tracer/interpret/policy.py`.
+its answer is valid as long as the trace lasts. Most callables written in C are taken because of a row that a file of
+`tracer/interpret/library` registers: see `tracer/interpret/policy.py`.
 """
 
 from __future__ import annotations

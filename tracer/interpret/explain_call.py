@@ -72,21 +72,21 @@ def explain_call(function: Callable[..., Any] | str) -> CallExplanation:
     `function` is the callable, or its dotted name ("torch.nn.functional.relu", "str.join"); modules are imported to
     find it, and nothing else is run. Raises UnknownName, a ValueError, for a name that leads to no object.
     """
-    found: Any = resolve(function) if isinstance(function, str) else function
-    item: Item = Trace(MACHINE).wrap(found, constant(found)) if callable(found) else found
-    return _explained(item, found, function if isinstance(function, str) else _name(found))
+    real: Any = resolve(function) if isinstance(function, str) else function
+    item: Item = Trace(MACHINE).wrap(real, constant(real)) if callable(real) else real
+    return _explained(item, real, function if isinstance(function, str) else _name(real))
 
 
 def _explained(item: Item, real: Any, name: str) -> CallExplanation:
     decider, action = decision(item)
-    asked = deciders_for(type(item))
+    order = deciders_for(type(item))
     why, where = _reason(decider, action, real)
     leads_to = LEADS_TO.get(decider)
     then = None
     if leads_to is not None and not why:
         inner = leads_to(item)
         then = _explained(inner, inner, _name(inner))
-    passed = tuple(earlier.__name__ for earlier in asked[: asked.index(decider)])
+    passed = tuple(earlier.__name__ for earlier in order[: order.index(decider)])
     takes = (decider.__doc__ or "").partition("\n")[0]
     return CallExplanation(name, decider.__name__, takes, why, where, passed, then)
 
@@ -214,28 +214,28 @@ def resolve(name: str) -> Any:
     Raises UnknownName.
     """
     first, *rest = name.split(".")
-    found: Any
+    value: Any
     if hasattr(builtins, first):
-        found = getattr(builtins, first)
+        value = getattr(builtins, first)
     else:
-        found = _imported(first)
-        if found is None:
+        value = _imported(first)
+        if value is None:
             raise UnknownName(_unknown(name, f"no module or built-in function is called {first!r}", first, _modules()))
     path = first
     for part in rest:
-        inner = _attribute(found, path, part)
+        inner = _attribute(value, path, part)
         if inner is None:
-            raise UnknownName(_unknown(name, f"{path} has no {part!r}", part, dir(found)))
-        (found,) = inner
+            raise UnknownName(_unknown(name, f"{path} has no {part!r}", part, dir(value)))
+        (value,) = inner
         path = f"{path}.{part}"
-    return found
+    return value
 
 
 def _attribute(holder: Any, path: str, name: str) -> tuple[Any] | None:
     """An attribute of an object, in a tuple of one; None if it has none."""
     if isinstance(holder, types.ModuleType | torch._ops.OpOverloadPacket):
         try:
-            return (getattr(holder, name),)  # torch.ops and lazy packages look up, or import, what is asked for
+            return (getattr(holder, name),)  # torch.ops and lazy packages look up or import attributes
         except (AttributeError, RuntimeError):
             module = _imported(f"{path}.{name}") if isinstance(holder, types.ModuleType) else None
             return None if module is None else (module,)

@@ -1,7 +1,7 @@
-"""Functions behind functools.lru_cache: what their caches hold already is not computed again.
+"""Functions behind functools.lru_cache: a result that is cached already is not computed again.
 
-A call that the cache answers runs nothing, whatever the function would do: a warning that is given once
-is not given again. Other calls are interpreted, and leave the cache as it is.
+A call that the cache answers runs nothing, whatever the function would do: a warning that it issues is
+not issued again. Other calls are interpreted, and leave the cache as it is.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from tracer.values.objects import ObjectValue
 def cached_result(
     trace: Trace, function: functools._lru_cache_wrapper[Any], args: Sequence[Item], kwargs: Mapping[str, Item]
 ) -> Item:
-    """What the cache answers to these arguments; MISSING when it does not, or when that cannot be told."""
+    """The cached result for these arguments; MISSING if there is none, or if the arguments have no real keys."""
     if kwargs or function.cache_parameters()["typed"]:
         return MISSING
     try:
         key = tuple([_identified(trace, arg) for arg in args])
-        known = (key[0] if len(key) == 1 and type(key[0]) in (int, str) else key) in _entries(function)
+        is_cached = (key[0] if len(key) == 1 and type(key[0]) in (int, str) else key) in _entries(function)
     except (NotConcrete, TypeError):
         return MISSING
-    if not known:
+    if not is_cached:
         return MISSING
     result = function(*key)
     return result if type(result) in LITERALS else MISSING
 
 
 def _identified(trace: Trace, item: Item) -> Any:
-    """The object that an argument is at every call of the captured frame."""
+    """The object that an argument stands for in every call of the captured frame, guarded by identity."""
     if not isinstance(item, ObjectValue) or item.source is None or item.object is MISSING:
         return concrete(trace, item)
     if item.written or _root(item.source) == "argument":
@@ -54,7 +54,7 @@ def _root(source: Source) -> str:
 
 
 def _entries(function: functools._lru_cache_wrapper[Any]) -> dict[Any, Any]:
-    """The dictionary in which the C code keeps what it remembers."""
+    """The dictionary in which the C code keeps the results."""
     return next(
-        (held for held in gc.get_referents(function) if type(held) is dict and held is not function.__dict__), {}
+        (table for table in gc.get_referents(function) if type(table) is dict and table is not function.__dict__), {}
     )

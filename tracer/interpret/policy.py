@@ -47,7 +47,7 @@ class Lookaside(Row):
 class Polyfill(Row):
     """`body` is interpreted instead. A `pure` original is run by CPython when its arguments are constants.
 
-    `returns_items`: the result of the original is, or holds, one of the objects that it was given.
+    `returns_items`: the result of the original is, or holds, one of its arguments or their items.
     """
 
     body: Callable[..., Any]
@@ -143,7 +143,7 @@ def polyfill(*originals: Any, pure: bool = False, returns_items: bool = False) -
     """Interpret the decorated function, plain Python, when the program calls one of `originals`.
 
     `pure`: CPython runs the original when its arguments are constants. `returns_items`: the result is, or holds,
-    an object that the original was given, so that a copy of it would not do.
+    one of the original's arguments or their items, so that a copy would not do.
     """
     file = _registering()
 

@@ -1,7 +1,6 @@
-"""copy.deepcopy without identity numbers: values are copied as the copy module copies their kinds.
+"""copy.deepcopy: values are copied as the copy module copies objects of their types, without using id().
 
-What a class has to say about its own copies is asked of it; a class that says so through pickling is
-left to the copy module itself, interpreted.
+The `__deepcopy__` of a class is called; for a class that customises pickling the copy module itself is interpreted.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
 
 Copies = dict[int, tuple[Item, Item]]
-"""By the id of a value: the value, kept alive, and its copy."""
+"""By the id() of a value: the value, kept alive, and its copy."""
 
-SAYS_HOW = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+COPY_METHODS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 """Methods by which a class says how its instances are pickled and copied."""
 
 
 class Memo(DictValue):
-    """The memo that `__deepcopy__` methods are given, to hand it on."""
+    """The memo that `__deepcopy__` methods receive and pass on."""
 
     __slots__ = ("copies",)
 
@@ -64,9 +63,9 @@ def deep_copy(trace: Trace, item: Item, copies: Copies) -> Item:
     known = copies.get(id(item))
     if known is not None:
         return known[1]
-    made = _copied(trace, item, copies)
-    copies[id(item)] = item, made
-    return made
+    copied = _copied(trace, item, copies)
+    copies[id(item)] = item, copied
+    return copied
 
 
 def _is_atomic(item: Any) -> bool:
@@ -88,50 +87,50 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
         if len(copies):
             trace.stop(UNSUPPORTED_CALL, f"copy.deepcopy of a {item.cls.__name__} among other objects")
         return interpret_function(trace, copy.deepcopy, [item], {})
-    made = ObjectValue(item.cls)
-    copies[id(item)] = item, made
+    copied = ObjectValue(item.cls)
+    copies[id(item)] = item, copied
     attributes: Any = get_attribute(trace, item, "__dict__")
     present = {name: part for name, part in attributes.all(trace).items() if part is not MISSING}
-    made.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
-    return made
+    copied.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
+    return copied
 
 
 def _is_plain(trace: Trace, item: Any) -> bool:
-    """Whether a copy is a new instance with copies of the attributes, nothing else."""
+    """Whether copying an object means no more than to create an instance and copy the attributes."""
     cls = item.cls
     if type(item) is not ObjectValue or cls in copyreg.dispatch_table or not cls.__dictoffset__:
         return False
     if isinstance(cls.__new__, types.FunctionType) or cls.__new__ is not object.__new__ or copyreg._slotnames(cls):  # type: ignore[attr-defined]
         return False
-    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in SAYS_HOW)
+    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in COPY_METHODS)
 
 
 def _copy_list(trace: Trace, item: ListValue, copies: Copies) -> Item:
-    made = ListValue(item.cls)
-    made.maxlen = item.maxlen
-    copies[id(item)] = item, made
-    made.items.extend([deep_copy(trace, part, copies) for part in list(item.all(trace))])
-    return made
+    copied = ListValue(item.cls)
+    copied.maxlen = item.maxlen
+    copies[id(item)] = item, copied
+    copied.items.extend([deep_copy(trace, part, copies) for part in list(item.all(trace))])
+    return copied
 
 
 def _copy_tuple(trace: Trace, item: TupleValue, copies: Copies) -> Item:
     parts = [realise(trace, part) for part in item.all(trace)]
-    made = [deep_copy(trace, part, copies) for part in parts]
-    if all(part is copied for part, copied in zip(parts, made, strict=True)):
+    copied = [deep_copy(trace, part, copies) for part in parts]
+    if all(part is copied_part for part, copied_part in zip(parts, copied, strict=True)):
         return item
-    return make_tuple(made)
+    return make_tuple(copied)
 
 
 def _copy_dictionary(trace: Trace, item: DictValue, copies: Copies) -> Item:
-    made = DictValue(item.cls)
-    copies[id(item)] = item, made
+    copied = DictValue(item.cls)
+    copies[id(item)] = item, copied
     if item.cls is defaultdict:
         factory = get_attribute(trace, item, "default_factory")
-        made.attributes["default_factory"] = deep_copy(trace, factory, copies)
+        copied.attributes["default_factory"] = deep_copy(trace, factory, copies)
     for key, part in list(item.all(trace).items()):
         if part is not MISSING:
-            made.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)
-    return made
+            copied.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)
+    return copied
 
 
 def _copy_set(trace: Trace, item: SetValue, copies: Copies) -> Item:
@@ -148,4 +147,4 @@ COPIERS: dict[type, Callable[[Any, Any, Copies], Item]] = {
     set: _copy_set,
     frozenset: _copy_set,
 }
-"""By exact type."""
+"""By exact type: copies a container and its items."""

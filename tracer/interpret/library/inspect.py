@@ -43,7 +43,7 @@ interpret(
 def _signature(trace: Trace, function: Item, **kwargs: Item) -> Item:
     function = realise(trace, function)
     if isinstance(function, FunctionValue):
-        trace.stop(UNSUPPORTED_CALL, "inspect.signature of a function made in the trace")
+        trace.stop(UNSUPPORTED_CALL, "inspect.signature of a function defined in the captured function")
     try:
         return from_host(trace, host(trace, inspect.signature, concrete(trace, function, instances=True), **kwargs))
     except NotConcrete:

@@ -421,12 +421,12 @@ def permutations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
             position = length - 1
 
 
-def filter_over(function: Callable[[Any], Any] | None, iterator: Iterator[Any], wanted: bool) -> Iterator[Any]:
-    """Items for which the truth of `function(item)` (of the item itself for None) is `wanted`."""
+def filter_over(function: Callable[[Any], Any] | None, iterator: Iterator[Any], keep: bool) -> Iterator[Any]:
+    """Items for which the truth of `function(item)` (of the item itself for None) is `keep`."""
     for item in iterator:
         try:
             answer = item if function is None else function(item)
         except StopIteration:
             return
-        if (not answer) is not wanted:
+        if (not answer) is not keep:
             yield item

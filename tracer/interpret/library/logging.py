@@ -1,4 +1,4 @@
-"""logging: a call of a logger.
+"""logging: calls of loggers.
 
 A logger whose level leaves a call silent does nothing, once the level is guarded; one that would write
 breaks the graph.
@@ -28,7 +28,7 @@ LEVELS = {
     logging.Logger.exception: logging.ERROR,
     logging.Logger.critical: logging.CRITICAL,
 }
-"""Methods that write to a log, and the level at which they do."""
+"""Methods that write a log message, and the level of the message."""
 
 
 @lookaside(logging.Logger.getEffectiveLevel)
@@ -44,7 +44,7 @@ def _effective_level(trace: Trace, logger: Item) -> Item:
 
 @lookaside(logging.Logger.isEnabledFor)
 def _is_enabled(trace: Trace, logger: Item, level: Item) -> bool:
-    """As Logger.isEnabledFor, without its cache."""
+    """Logger.isEnabledFor, without its cache."""
     level = realise(trace, level)
     if truth(trace, get_attribute(trace, logger, "disabled")):
         return False
@@ -65,8 +65,8 @@ for _method, _level in LEVELS.items():
 
 @lookaside(logging.getLogger)
 def _get_logger(trace: Trace, name: Item = None) -> Item:
-    """A logger that exists is the same one for ever."""
+    """The logger of a name, a constant once it exists."""
     if name and name not in logging.Logger.manager.loggerDict:
-        trace.stop(PRINTING, "a logger is made")
+        trace.stop(PRINTING, "a logger is created")
     logger = logging.getLogger(name)
     return trace.wrap(logger, constant(logger))

@@ -141,7 +141,7 @@ def call_attribute_getter(self: Any, holder: Any, /) -> Any:
 
 @polyfill(operator.methodcaller.__call__)
 def call_method_caller(self: Any, holder: Any, /) -> Any:
-    made, arguments = self.__reduce__()
-    if made is type(self):
+    maker, arguments = self.__reduce__()
+    if maker is type(self):
         return getattr(holder, arguments[0])(*arguments[1:])
-    return getattr(holder, made.args[0])(*arguments, **made.keywords)
+    return getattr(holder, maker.args[0])(*arguments, **maker.keywords)

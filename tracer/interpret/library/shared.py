@@ -1,7 +1,4 @@
-"""What several polyfills need: CPython's identity-first equality, indices, iteration by index, raw text of types.
-
-Knows nothing of any container.
-"""
+"""Helpers of several polyfills: equality that tests identity first, slice indices, iteration by index."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ lookaside(types.GeneratorType.__iter__)(lambda trace, iterator: iterator)
 
 
 def _of_proxy(name: str) -> Any:
-    """A method of a mapping proxy: known when a pure function made it, not when it shows a class."""
+    """A method of a mapping proxy that a pure function returned. The proxy of a class dictionary breaks the graph."""
 
     def run(trace: Trace, mapping: Item, *args: Item) -> Item:
         if not isinstance(mapping, DictValue):

@@ -1,4 +1,4 @@
-"""weakref: the object that a reference from outside leads to."""
+"""weakref: calling a weak reference that was created outside of the captured function."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ from tracer.values.objects import ObjectValue
 @lookaside(weakref.ReferenceType.__call__)
 def _referent(trace: Trace, reference: Item) -> Item:
     if not isinstance(reference, ObjectValue) or reference.object is MISSING or reference.source is None:
-        trace.stop(UNSUPPORTED_CALL, f"a {class_name(reference)} made in the trace")
+        trace.stop(UNSUPPORTED_CALL, f"a {class_name(reference)} created in the captured function")
     real: weakref.ReferenceType[object] = reference.object  # type: ignore[assignment]
     return trace.wrap(real(), reference.source.child("call", None))

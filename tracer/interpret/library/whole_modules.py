@@ -1,6 +1,6 @@
 """Modules of the standard library, and numpy, that are treated as a whole: pure, or left to run natively.
 
-A module of which single functions are treated in another way has a file of its own beside this one.
+A module with rows for single functions has a file of its own beside this one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Comparison of lists, tuples, deques and dicts item by item.
 
-Knows nothing of how the items compare: `==` and the operator asked for, identical objects being equal.
+Items are compared with `==` and the operator in question; identical objects count as equal.
 """
 
 from __future__ import annotations

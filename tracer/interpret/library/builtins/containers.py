@@ -45,15 +45,15 @@ def _set(trace: Trace, iterable: Item = ()) -> Item:
 
 @lookaside(frozenset)
 def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
-    made = frozenset(elements(trace, iterable))
-    return SetValue(frozenset, made) if any(isinstance(key, Value) for key in made) else made
+    result = frozenset(elements(trace, iterable))
+    return SetValue(frozenset, result) if any(isinstance(key, Value) for key in result) else result
 
 
 @lookaside(dict)
 def _dict(trace: Trace, *args: Item, **kwargs: Item) -> Item:
-    made = DictValue(dict)
-    call(trace, dict.update, [made, *args], kwargs)
-    return made
+    result = DictValue(dict)
+    call(trace, dict.update, [result, *args], kwargs)
+    return result
 
 
 @lookaside(slice)

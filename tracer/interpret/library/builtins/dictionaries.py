@@ -1,4 +1,4 @@
-"""Methods of dicts and their views, run on their payloads."""
+"""Methods of dict and its views. They run on the payloads."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ def dict_clear(trace: Trace, mapping: DictValue) -> None:
 
 @lookaside(dict.copy)
 def dict_copy(trace: Trace, mapping: DictValue) -> Item:
-    made = DictValue(dict if mapping.cls is dict else mapping.cls, dict(mapping.all(trace)))
+    result = DictValue(dict if mapping.cls is dict else mapping.cls, dict(mapping.all(trace)))
     if issubclass(mapping.cls, defaultdict):
-        made.keep_field("default_factory", get_attribute(trace, mapping, "default_factory"))
-    return made
+        result.keep_field("default_factory", get_attribute(trace, mapping, "default_factory"))
+    return result
 
 
 @lookaside(dict.update, dict.__ior__)
@@ -155,9 +155,9 @@ def _pairs(trace: Trace, other: Item) -> list[tuple[Item, Item]]:
 def dict_or(trace: Trace, left: Item, right: Item) -> Item:
     if not isinstance(left, DictValue) or not isinstance(realise(trace, right), DictValue):
         return NotImplemented
-    made = dict_copy(trace, left)
-    made.items.update(realise(trace, right).all(trace))
-    return made
+    result = dict_copy(trace, left)
+    result.items.update(realise(trace, right).all(trace))
+    return result
 
 
 @lookaside(dict.__ror__)
@@ -199,10 +199,10 @@ def dict_reversed(trace: Trace, mapping: DictValue) -> Item:
 def _view_contains(trace: Trace, view: DictView, item: Item) -> bool:
     if view.kind == "keys":
         return view.dictionary.lookup(trace, trace.key(item)) is not MISSING
-    key, wanted = unpack(trace, item)
-    found = view.dictionary.lookup(trace, trace.key(key))
-    return found is not MISSING and (
-        is_same(trace, found, wanted) or truth(trace, call(trace, operator.eq, [found, wanted]))
+    key, expected = unpack(trace, item)
+    value = view.dictionary.lookup(trace, trace.key(key))
+    return value is not MISSING and (
+        is_same(trace, value, expected) or truth(trace, call(trace, operator.eq, [value, expected]))
     )
 
 

@@ -1,4 +1,4 @@
-"""Making exceptions and their methods: what CPython's exception classes do in C."""
+"""Built-in exception classes: how instances are created and filled, and their methods."""
 
 from __future__ import annotations
 

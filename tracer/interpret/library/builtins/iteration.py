@@ -91,7 +91,7 @@ REVERSED: dict[type, type] = {
     dict: type(reversed({})),
     **{type(view): type(reversed(view)) for view in ({}.keys(), {}.values(), {}.items())},
 }
-"""What `reversed` makes of containers that have iterators of their own for it."""
+"""By container type: the type of the iterator that `reversed` returns, where it is not `reversed` itself."""
 
 
 @lookaside(all)
@@ -147,7 +147,7 @@ def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = 
 
 
 def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any], Any] | None, default: Any) -> Any:
-    """The first of the best items, by `better(candidate, best)`."""
+    """The first of the best items, where `better(candidate, best)` says which of two is better."""
     if len(items) == 0:
         raise TypeError(f"{name} expected at least 1 argument, got 0")
     if len(items) > 1:

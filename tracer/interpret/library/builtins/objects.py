@@ -26,10 +26,10 @@ def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
     item, name = realise(trace, item), realise(trace, name)
     if not isinstance(item, ObjectValue):
         trace.stop(UNSUPPORTED_CALL, f"object.__getattribute__ of a {class_name(item)}")
-    found = generic_attribute(trace, item, name)
-    if found is MISSING:
+    value = generic_attribute(trace, item, name)
+    if value is MISSING:
         throw(trace, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
-    return found
+    return value
 
 
 @lookaside(object.__setattr__, lazy=True)
@@ -115,10 +115,10 @@ def reduce_for_copy(self: Any, protocol: Any, /) -> Any:
         return self.__reduce__()
     if hasattr(cls, "__getnewargs_ex__"):
         args, kwargs = self.__getnewargs_ex__()
-        made = (copyreg.__newobj_ex__, (cls, args, kwargs))  # type: ignore[attr-defined]
+        recipe = (copyreg.__newobj_ex__, (cls, args, kwargs))  # type: ignore[attr-defined]
     else:
         args = self.__getnewargs__() if hasattr(cls, "__getnewargs__") else ()
-        made = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
+        recipe = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
     items = iter(self) if isinstance(self, list) else None
     pairs = iter(self.items()) if isinstance(self, dict) else None
-    return (*made, self.__getstate__(), items, pairs)
+    return (*recipe, self.__getstate__(), items, pairs)

@@ -50,7 +50,7 @@ def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
 
 
 def _classes(trace: Trace, classes: Item) -> Any:
-    """A class, a union, or nested tuples of them, as real objects."""
+    """The second argument of isinstance (classes, unions, nested tuples of them) as real objects."""
     classes = realise(trace, classes)
     if isinstance(classes, TupleValue):
         return tuple(_classes(trace, part) for part in classes.all(trace))
@@ -66,7 +66,7 @@ def _flat(classes: Any) -> list[Any]:
 
 
 def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
-    """`isinstance(item, candidate)` of one class: by its own `__instancecheck__` if it has one."""
+    """`isinstance(item, candidate)` of one class: by the `__instancecheck__` of its metaclass, if that has one."""
     if cls is candidate:
         return True
     if candidate in LEGACY_TENSORS:
@@ -93,7 +93,7 @@ def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
 
 
 HOST_CHECKS = frozenset({"abc", "typing", "torch.nn.parameter"})
-"""Modules whose `__instancecheck__` asks `issubclass` of the instance's class."""
+"""Modules whose `__instancecheck__` only calls `issubclass` on the class of the instance."""
 
 
 @lookaside(type.__call__)

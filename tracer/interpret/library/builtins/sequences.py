@@ -1,4 +1,4 @@
-"""Methods of lists, deques and tuples, run on their payloads. Those that compare items are polyfills."""
+"""Methods of list and tuple. They run on the payloads; those that compare items are polyfills."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def sequence_reverse(trace: Trace, sequence: ListValue) -> None:
 @lookaside(list.copy)
 def sequence_copy(trace: Trace, sequence: ListValue) -> Item:
     cls = list if not issubclass(sequence.cls, deque) else sequence.cls
-    made = ListValue(cls, sequence.all(trace))
-    made.maxlen = sequence.maxlen
-    return made
+    result = ListValue(cls, sequence.all(trace))
+    result.maxlen = sequence.maxlen
+    return result
 
 
 @lookaside(list.__setitem__, lazy=True)
@@ -153,7 +153,7 @@ def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
 
 
 def _count(trace: Trace, count: Item) -> int:
-    """How often a sequence is repeated."""
+    """The number of times a sequence is repeated."""
     if special(trace, count, "__index__") is MISSING:
         throw(trace, TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
     return index_of(trace, count)
@@ -184,17 +184,17 @@ def _hash(trace: Trace, sequence: Item) -> Item:
 
 @lookaside(list.sort)
 def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item = False) -> None:
-    """The list is empty while its items are compared, as CPython makes it."""
+    """Sort a list in place. As in CPython, it is empty while its items are compared."""
     payload = sequence.change(trace)
     copied = list(payload)
     payload.clear()
     try:
-        made = call(trace, sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
+        result = call(trace, sorted, [ListValue(list, copied)], {"key": key, "reverse": reverse})
     except Raised:
         payload[:] = copied
         raise
     modified = bool(payload)
-    payload[:] = made.items
+    payload[:] = result.items
     if modified:
         throw(trace, ValueError, "list modified during sort")
 

@@ -1,6 +1,6 @@
-"""Methods of sets and frozensets, and the set operators of dict views, run by CPython on the payloads.
+"""Methods of set and frozenset, and the set operators of dict views: CPython runs them on the payloads.
 
-The host's own sets do the work, one step of theirs for each of the program's, so that the order of the
+Real sets do the work, one step for each step of the program, so that the order of the
 elements is what it would have been.
 """
 
@@ -38,18 +38,18 @@ def _is_set_like(item: Item) -> bool:
     return issubclass(item.cls if isinstance(item, Value) else type(item), (set, frozenset, KEYS, ITEMS))
 
 
-def made(result: Any) -> Item:
-    """The item for a host set of items."""
+def as_item(result: Any) -> Item:
+    """The item for a real set of items."""
     if type(result) is set or any(isinstance(element, Value) for element in result):
         return SetValue(type(result), result)
     return result
 
 
 def _element(trace: Trace, item: Item) -> Item:
-    """What is looked for in a set: a set is looked for as the frozenset that equals it."""
+    """The key to look for in a set; a set is looked for as the frozenset that equals it."""
     item = realise(trace, item)
     if isinstance(item, SetValue) and not issubclass(item.cls, frozenset):
-        return trace.key(made(frozenset(item.all(trace))))
+        return trace.key(as_item(frozenset(item.all(trace))))
     return trace.key(item)
 
 
@@ -70,12 +70,12 @@ def _copy(trace: Trace, target: SetValue) -> Item:
 def _copy_frozen(trace: Trace, target: Item) -> Item:
     """The set itself, unless it is of a subclass."""
     copied = isinstance(target, SetValue) and target.cls is not frozenset
-    return made(frozenset(target.all(trace))) if copied else target
+    return as_item(frozenset(target.all(trace))) if copied else target
 
 
 def _combination(name: str) -> Callable[..., Item]:
     def run(trace: Trace, target: Item, *others: Item) -> Item:
-        return made(getattr(elements(trace, target), name)(*(elements(trace, other) for other in others)))
+        return as_item(getattr(elements(trace, target), name)(*(elements(trace, other) for other in others)))
 
     return run
 
@@ -105,13 +105,13 @@ def _operator(function: Callable[..., Any], views: bool) -> Callable[..., Item]:
         right = realise(trace, right)
         if not views and not _is_set_like(right):
             return NotImplemented
-        return made(host(trace, function, elements(trace, left), elements(trace, right)))
+        return as_item(host(trace, function, elements(trace, left), elements(trace, right)))
 
     return run
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Item]:
-    return lambda trace, right, left: made(host(trace, function, elements(trace, left), elements(trace, right)))
+    return lambda trace, right, left: as_item(host(trace, function, elements(trace, left), elements(trace, right)))
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -134,7 +134,7 @@ def _reflected_of_sets(function: Callable[..., Any]) -> Callable[..., Item]:
         left = realise(trace, left)
         if not issubclass(left.cls if isinstance(left, Value) else type(left), (set, frozenset)):
             return NotImplemented
-        return made(host(trace, function, elements(trace, left), elements(trace, right)))
+        return as_item(host(trace, function, elements(trace, left), elements(trace, right)))
 
     return run
 
@@ -187,7 +187,7 @@ def _clear(trace: Trace, target: SetValue) -> None:
 
 @lookaside(set.pop)
 def _pop(trace: Trace, target: SetValue) -> Item:
-    """Which one it takes depends on what was taken before."""
+    """Remove and return an element. Which one depends on the history of the set: one from outside breaks the graph."""
     if not target.born and len(target.all(trace)) > 1:
         trace.stop(UNSUPPORTED_CALL, "set.pop of a set from outside")
     return host(trace, set.pop, target.change(trace))

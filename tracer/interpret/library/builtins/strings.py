@@ -1,6 +1,6 @@
 """str.join, str.format and `%` when what is formatted is a traced value.
 
-The template is always a real string; each piece is made by `str`, `repr` or `format` of one value.
+The template is always a real string; each piece is the `str`, `repr` or `format` of one value.
 """
 
 from __future__ import annotations

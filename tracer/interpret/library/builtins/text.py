@@ -37,7 +37,7 @@ def _repr(trace: Trace, item: Item) -> Item:
 
 
 def _text(trace: Trace, item: Item, name: str) -> Item:
-    """str() and repr(): a Python method is interpreted, a constant is left to CPython."""
+    """The text of an item by `__str__` or `__repr__`: Python methods are interpreted, constants are left to CPython."""
     if isinstance(item, TensorValue):
         trace.stop(DATA_TO_PYTHON, "the text of a tensor")
     method = special(trace, item, name)
@@ -59,7 +59,7 @@ def _text(trace: Trace, item: Item, name: str) -> Item:
 
 
 TEXT_FROM_FIELDS = (OSError, SyntaxError, UnicodeError, ImportError, BaseExceptionGroup)
-"""Exceptions whose text is made of more than their arguments."""
+"""Exceptions whose text depends on more than their arguments."""
 
 
 def _is_library(method: types.FunctionType) -> bool:

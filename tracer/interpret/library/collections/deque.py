@@ -126,10 +126,10 @@ def deque_index(self: Deque, value: Any, *bounds: Any) -> int:
 def deque_remove(self: Deque, value: Any, /) -> None:
     size = deque.__len__(self)
     for position in range(size):
-        found = same(deque.__getitem__(self, position), value)
+        is_equal = same(deque.__getitem__(self, position), value)
         if deque.__len__(self) != size:
             raise IndexError("deque mutated during remove().")
-        if found:
+        if is_equal:
             deque.__delitem__(self, position)
             return
     raise ValueError(f"{value!r} is not in deque")

@@ -1,8 +1,8 @@
 """Calling a `torch.autograd.Function`: `apply` itself becomes a node, and runs `forward` natively.
 
-Whether that is right is found out by tracing `forward` on the side: what it reads from outside is
+Whether that is sound is checked by tracing `forward` on the side: what it reads from outside is
 guarded, and a forward that changes anything but tensors breaks the graph. The nodes of that trace are
-dropped; what the call returns is then asked of the evaluator, as of any operator.
+dropped; the evaluator then gives the result of the call, as of any operator.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
 NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
-"""What `forward` tells its context: heeded when `apply` runs."""
+"""Methods by which `forward` leaves notes on its context; they take effect when `apply` runs in the graph."""
 
 
 def _note(trace: Trace, context: Item, *args: Item, **kwargs: Item) -> None:
@@ -49,16 +49,16 @@ for _name in NOTES:
 def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
     if not isinstance(cls, type) or cls.apply.__func__ is not Function.apply.__func__:  # type: ignore[attr-defined]
         trace.stop(AUTOGRAD_FUNCTION, f"{cls!r}")
-    given = [realise(trace, arg) for arg in args]
+    items = [realise(trace, arg) for arg in args]
     if cls.setup_context is not Function.setup_context:
-        given, kwargs = _with_defaults(trace, cls, given, kwargs), {}
-    _rehearse(trace, cls, given, kwargs)
-    return tensor_op(trace, _applying(cls), given, kwargs, remembered=False)
+        items, kwargs = _with_defaults(trace, cls, items, kwargs), {}
+    _rehearse(trace, cls, items, kwargs)
+    return tensor_op(trace, _applying(cls), items, kwargs, remembered=False)
 
 
 @lru_cache(maxsize=1 << 10)
 def _applying(cls: type[Function]) -> Callable[..., Any]:
-    """`cls.apply` as a function of its own name: by that of the method, code made of a graph would not find it."""
+    """`cls.apply` as a function with a name of its own, by which code generated from a graph can refer to it."""
 
     def apply(*args: Any, **kwargs: Any) -> Any:
         return cls.apply(*args, **kwargs)
@@ -69,12 +69,12 @@ def _applying(cls: type[Function]) -> Callable[..., Any]:
 
 
 def _with_defaults(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> list[Item]:
-    """The arguments as `setup_context` is given them: by position, those that were left out included."""
+    """The arguments in the form in which `setup_context` receives them: by position, defaults filled in."""
     signature = inspect.signature(_static(trace, cls, "forward"))
     bound = host(trace, signature.bind, *args, **kwargs)
     bound.apply_defaults()
-    left_out = [default for default in bound.args[len(args) :] if type(default) not in LITERALS]
-    if bound.kwargs or any(not isinstance(default, Value) for default in left_out):
+    defaults = [default for default in bound.args[len(args) :] if type(default) not in LITERALS]
+    if bound.kwargs or any(not isinstance(default, Value) for default in defaults):
         trace.stop(AUTOGRAD_FUNCTION, f"the arguments of {cls.__qualname__}.apply")
     return list(bound.args)
 
@@ -112,19 +112,19 @@ def _needs_gradient(trace: Trace, item: Item) -> bool:
     return isinstance(item, TensorValue) and item.meta.requires_grad and trace.modes.grad
 
 
-def _stand_in(trace: Trace, cls: type, item: Item, made: dict[int, TensorValue]) -> Item:
-    """A value like `item` that may be changed without changing it."""
+def _stand_in(trace: Trace, cls: type, item: Item, stand_ins: dict[int, TensorValue]) -> Item:
+    """A copy of `item` that `forward` may change without changing `item`."""
     item = realise(trace, item)
     if type(item) in LITERALS:
         return item
     if isinstance(item, TensorValue):
-        return made.setdefault(id(item), _same_tensor(trace, item))
+        return stand_ins.setdefault(id(item), _same_tensor(trace, item))
     if isinstance(item, (tuple, TupleValue, ListValue)):
-        parts: Iterable[Item] = [_stand_in(trace, cls, part, made) for part in unpack(trace, item)]
+        parts: Iterable[Item] = [_stand_in(trace, cls, part, stand_ins) for part in unpack(trace, item)]
         return ListValue(list, list(parts)) if isinstance(item, ListValue) else make_tuple(list(parts))
     if not isinstance(item, (ObjectValue, BoundMethod)):
         return item
-    trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.apply is given a {item.cls.__name__}")
+    trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.apply receives a {item.cls.__name__}")
 
 
 def _same_tensor(trace: Trace, value: TensorValue) -> TensorValue:

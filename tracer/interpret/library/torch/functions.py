@@ -1,4 +1,4 @@
-"""Functions of torch and torch._C that compute with no tensor."""
+"""Functions of torch and torch._C that do not compute with tensors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ interpret(
 
 @lookaside(torch.cond)
 def _cond(trace: Trace, predicate: Item, on_true: Item, on_false: Item, operands: Item = ()) -> Item:
-    """With a predicate known while tracing, torch.cond is an if-statement."""
+    """torch.cond: the branch is called if the predicate is known while tracing; else the graph breaks."""
     predicate = realise(trace, predicate)
     if isinstance(predicate, Value):
         trace.stop(DATA_DEPENDENT_JUMP, "torch.cond")

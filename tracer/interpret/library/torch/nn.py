@@ -1,4 +1,4 @@
-"""Calling an nn.Module: straight to `forward` when there are no hooks."""
+"""Calls of nn.Module: `forward` is called directly when no hooks are set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
 
 @named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_init")
 def _tagging_init(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
-    """Module.__init__ as torch.compile leaves it behind: the original, and a tag that only TorchDynamo reads."""
+    """Module.__init__ as torch.compile has replaced it, to tag modules for TorchDynamo: the original is called."""
     original = getclosurevars(Module.__init__).nonlocals["init"]
     return call(trace, original, [module, *args], kwargs)
 

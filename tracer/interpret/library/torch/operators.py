@@ -16,7 +16,7 @@ operator_modules("torch._C._sparse", "torch._C._nested")
 NOT_FUNCTIONS: Final = frozenset(
     {"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"}
 )
-"""Functions beside `torch.add` and its like that are no function of metas."""
+"""Functions listed beside `torch.add` whose results do not follow from metas."""
 
 NOT_METHODS: Final = frozenset(
     {"backward", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "data_ptr", "storage", "set_"}
@@ -25,7 +25,7 @@ NOT_METHODS: Final = frozenset(
     | {"_set_grad_enabled", "pin_memory"}
     | {"new", "storage_offset"}  # lookasides: see tensor.py
 )
-"""Methods of tensors that are no function of metas."""
+"""Methods of tensors whose results do not follow from metas."""
 
 METHOD_TYPES: Final = (types.MethodDescriptorType, types.WrapperDescriptorType)
 

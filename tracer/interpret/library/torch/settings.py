@@ -1,4 +1,4 @@
-"""torch's modes and questions about them: answered from the trace, changed in the graph.
+"""Modes and settings of torch: a read is answered from the trace, a change becomes a node of the graph.
 
 A setter becomes a node, so that what runs after it (in the graph or behind a break) sees the mode.
 """
@@ -36,7 +36,7 @@ ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
         ),
     ),
 )
-"""What these answer while a frame is captured."""
+"""Functions with a fixed answer while a frame is captured."""
 
 for _answer, _functions in ALWAYS:
     for _function in _functions:
@@ -71,16 +71,16 @@ SETTINGS: tuple[Callable[[], Any], ...] = (
     *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
     torch._C._get_math_sdp_allow_fp16_bf16_reduction,
 )
-"""C functions without arguments that tell a setting of the process: guards ask them again."""
+"""C functions without arguments that return a setting of the process. A guard calls them again."""
 
 
 def _setting(function: Any) -> Any:
     def read(trace: Trace) -> Item:
         if function in trace.settings:
             return trace.settings[function]
-        found = function()
-        trace.guard(constant(function).child("call", None), "equal", found)
-        return found
+        setting = function()
+        trace.guard(constant(function).child("call", None), "equal", setting)
+        return setting
 
     return read
 
@@ -90,7 +90,7 @@ for _function in SETTINGS:
 
 
 KERNELS = {"flash": True, "math": True, "mem_efficient": False, "cudnn": False, "overrideable": False}
-"""Kernels for scaled_dot_product_attention, and whether the CPU has them."""
+"""Kernels of scaled_dot_product_attention, and whether the CPU has them."""
 
 
 def _choose_kernel(name: str) -> Any:
@@ -134,7 +134,7 @@ def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
 
 
 class InferenceGuard(Value):
-    """What a traced `torch.inference_mode` holds on to between its beginning and its end."""
+    """The state of a traced `torch.inference_mode` between its entry and its exit."""
 
     __slots__ = ("before", "birth", "enabled")
 
@@ -244,7 +244,7 @@ def _clear_cache(trace: Trace) -> None:
     trace.graph.call(torch.clear_autocast_cache, (), None, None, trace.location, writes=True)
 
 
-# Settings of the process: never changed from a graph ---------------------------------------------------
+# Settings of the process: no graph may change them ------------------------------------------------------
 
 for _function in (
     torch.set_default_dtype,

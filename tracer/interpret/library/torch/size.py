@@ -1,4 +1,4 @@
-"""torch.Size, made of sizes that may be symbols; C would make numbers of those."""
+"""torch.Size, whose items may be symbols: C code would turn those into numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of torch.Tensor, torch.FloatTensor and their like, in terms of the functions that replaced them.
+"""What tensors offer beside operators: torch.Tensor(...), torch.FloatTensor(...), Tensor.new, Tensor.storage_offset.
 
 Sizes make an uninitialised tensor, a list of numbers one that holds them; both live on the CPU, or where
 the tensor is whose method `new` is called.
@@ -34,7 +34,7 @@ LEGACY_TENSORS: dict[Any, torch.dtype] = {
     torch.ByteTensor: torch.uint8,
     torch.BoolTensor: torch.bool,
 }
-"""Classes whose call makes a tensor, to the dtype it has; to `isinstance` they stand for that dtype."""
+"""By tensor class: the dtype of the tensors that a call creates, and that `isinstance` looks for."""
 
 CPU = torch.device("cpu")
 
@@ -79,7 +79,7 @@ for _cls, _dtype in LEGACY_TENSORS.items():
 
 @lookaside(torch.Tensor.storage_offset)
 def _storage_offset(trace: Trace, tensor: Item) -> Item:
-    """Where an input's storage begins is guarded only when the program asks, for the input or a view of it."""
+    """The storage offset. That of an input is guarded only when the program reads it, from the input or a view."""
     if not isinstance(tensor, TensorValue):
         trace.stop(UNSUPPORTED_CALL, "Tensor.storage_offset without a tensor")
     base: Any = tensor.base

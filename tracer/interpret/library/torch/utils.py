@@ -1,4 +1,4 @@
-"""Utilities of torch around a computation that do not change what it gives: profiler ranges, checkpoints."""
+"""Profiler ranges and checkpoints of torch: they wrap a computation without changing its result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _exit_range(trace: Trace, region: Item, *error: Item) -> None:
 
 @lookaside(checkpoint.checkpoint)
 def _checkpoint(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
-    """Where no gradients are recorded a checkpointed function is called, and that is all."""
+    """A checkpointed function. Without gradients it is simply called; with gradients the graph breaks."""
     if trace.modes.grad or "context_fn" in kwargs:
         trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint")
     return call(trace, function, args, {name: item for name, item in kwargs.items() if name not in CHECKPOINT_CHOICES})

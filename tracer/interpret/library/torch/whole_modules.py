@@ -1,6 +1,6 @@
 """Modules of torch that are left to run natively as a whole: their functions break the graph.
 
-Those of which single functions are treated in another way have a file of their own beside this one.
+Rows of single functions of such a module stand in the files beside this one.
 """
 
 from __future__ import annotations
