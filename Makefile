@@ -57,7 +57,7 @@ pages: .venv/bench.stamp
 	$(BIN)/python -m benchmarks --pages
 
 # Builds the next rulebook to ship, build/rules/book. Existing corpora and rules of operators already studied are kept.
-# An operator whose study ran out of time gets more. The rules of the first book are checked on calls that they were not
+# An operator whose study failed is studied once more. The rules of the first book are checked on calls that they were not
 # learned from; the operators that they got wrong are studied again with another seed. Merging keeps the better rules for
 # each operator, those of the shipped book among them.
 SOURCES := opinfo usage models
@@ -71,8 +71,8 @@ rulebook: .venv/bench.stamp
 		|| $(BIN)/python -m tracer record $$source -o build/rules/$$source --level aten --level function --jobs $(JOBS) \
 		|| exit 1; \
 	done
-	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2 --seconds 240
-	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --seconds 240
+	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2
+	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --terms 1600000
 	rm -rf build/rules/merged build/rules/book
 	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/merged
 	$(BIN)/python -m tracer rules merge build/rules/merged $(SHIPPED) $(CORPORA) -o build/rules/book

@@ -178,7 +178,7 @@ def test_what_negative_numbers_mean_does_not_spoil_a_rule(tmp_path, monkeypatch)
         corpora.append(list(Corpus(tmp_path / str(seed)).calls("arithmetic_crop::crop")))
     calls, others = corpora
     with Laboratory(["arithmetic_crop"]) as laboratory:
-        found = study("arithmetic_crop::crop", "aten", calls, laboratory, Plan(trials=80, seconds=30))
+        found = study("arithmetic_crop::crop", "aten", calls, laboratory, Plan(trials=80))
     asked = tally("arithmetic_crop::crop", found.rules, others)
     assert asked.exact == len(others)
 

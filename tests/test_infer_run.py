@@ -121,14 +121,12 @@ def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):
     assert len(calls_of([str(corpus)], "aten::relu", "aten", most=5)[0]) == 5
 
 
-def test_an_operator_that_takes_too_long_is_ended_and_the_others_are_not_lost(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(desk, "STARTING", 0.0)
-    job = Job((str(corpus),), trials=TRIALS, seconds=0.3)
+def test_a_study_that_hangs_is_ended_and_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(desk, "HANGING", 0.3)
+    job = Job((str(corpus),), trials=TRIALS)
     task = tasks_of(job, "relu", ("aten",))[0]
     (report,) = infer(tmp_path, job, [task], local.run, 1)
-    assert report.failure == "not done after 0.3 s"
+    assert report.failure == "no answer for 0.3 s: the study hangs"
     assert Rulebook(tmp_path).operators() == []
     with desk.Desk(Job((str(corpus),))) as one:
         one.give(task)

@@ -77,7 +77,8 @@ class Test:
 class Search:
     """Candidates found so far for one question."""
 
-    def __init__(self, test: Test) -> None:
+    def __init__(self, terms: Terms, test: Test) -> None:
+        self._terms = terms
         self._test = test
         self.candidates: list[Candidate] = []
         self.complete = False
@@ -86,6 +87,7 @@ class Search:
         """Try terms; true once one of all offered explains every row. Then those that explain less are not kept."""
         partly: dict[int, list[Term]] = defaultdict(list)
         for term in terms:
+            self._terms.tried += 1
             hits = self._test.hits(term)
             if hits.bit_count() == len(self._test.probes):
                 self._keep(term, extra)
@@ -136,7 +138,7 @@ def constants(test: Test, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
 
 
 def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
-    search = Search(test)
+    search = Search(terms, test)
     own = [term for term in terms.of("Ints") if term.text.endswith(".shape")]
     if search.offer(own) or search.offer(terms.applications(("broadcast",))):
         return search.candidates
@@ -162,7 +164,7 @@ def stride_candidates(
     explaining: Callable[[], Iterable[Term]],
 ) -> list[Candidate]:
     """Strides of an output with known `shapes`; `explaining` gives views that have this shape, for the last resort."""
-    search = Search(test)
+    search = Search(terms, test)
     shape = Term("shape", "Ints", shapes, 0.3)
     search.offer(fact(view, "stride", "Strides") for view in views)
     if search.complete:
@@ -262,7 +264,7 @@ def permutations(terms: Terms, test: Test, shape: Term) -> Iterator[Term]:
 
 
 def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
-    search = Search(test)
+    search = Search(terms, test)
     search.offer(terms.of("Dtype"))
     search.offer(terms.applications(("promoted",)), 0.2)
     search.offer(fact(product, "dtype", "Dtype") for product in terms.applications(PRODUCTS))
@@ -285,7 +287,7 @@ _PLAIN_TYPES: Final = (torch.bool, torch.int64, torch.float32)
 
 
 def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
-    search = Search(test)
+    search = Search(terms, test)
     zero = Term("0", "Offset", [0] * len(test.answers), 2.0 if views else 0.3)  # views begin where their tensor does
     if search.offer([zero]) and not views:
         return search.candidates
@@ -299,7 +301,7 @@ def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[C
 
 def grad_candidates(terms: Terms, test: Test, operands: Sequence[Term]) -> list[Candidate]:
     """Whether an output requires a gradient: never, or where the gradient mode is on and an argument does."""
-    search = Search(test)
+    search = Search(terms, test)
     never = Term("False", "Bool", [False] * len(test.answers), 0.3)
     if search.offer([never]):
         return search.candidates
@@ -327,7 +329,7 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
 
 def count_candidates(terms: Terms, test: Test) -> list[Candidate]:
     """How many outputs a list has."""
-    search = Search(test)
+    search = Search(terms, test)
     search.offer(_lengths(terms))
     if search.complete:
         return search.candidates

@@ -29,7 +29,7 @@ from passes.infer.observation import (
     spread,
 )
 from passes.infer.questions import Questions, views_of
-from passes.infer.sample import Term, bits
+from passes.infer.sample import Sample, Term, bits
 from passes.infer.terms import Terms, kind_of
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Same
@@ -44,10 +44,11 @@ MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A rule, and others that explain the same calls: trials should be such that they disagree."""
+    """A rule, others that explain the same calls (trials should tell them apart), and how many terms were tried."""
 
     rule: Rule
     rivals: tuple[Rule, ...]
+    tried: int
 
 
 def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[Learned]:
@@ -92,7 +93,7 @@ def _learned(
             corpus=hash_of(calls), calls=len(calls), torch=torch.__version__, layouts=tuple(sorted(layouts_of(good)))
         ),
     )
-    return Learned(rule, tuple(_rivals(rule)))
+    return Learned(rule, tuple(_rivals(rule)), learner.tried)
 
 
 def _rivals(rule: Rule) -> Iterator[Rule]:
@@ -122,7 +123,8 @@ class Learner:
         self.parameters = parameters
         self.level = level
         self.sample = sample_of(parameters, [each.call for each in found])
-        self.terms = Terms(self.sample)
+        self._searched: list[Terms] = []
+        self.terms = self._terms_of(self.sample)
         self.optional = False  # whether a place of the result may have None instead of a tensor
         self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
         self.found_before: dict[tuple[Any, ...], list[Candidate]] = {}
@@ -134,6 +136,15 @@ class Learner:
         if self._guards is None:
             self._guards = guards_of(self.sample)
         return self._guards
+
+    @property
+    def tried(self) -> int:
+        """How many terms were compared with recorded answers so far."""
+        return sum(terms.tried for terms in self._searched)
+
+    def _terms_of(self, sample: Sample) -> Terms:
+        self._searched.append(Terms(sample))
+        return self._searched[-1]
 
     def form(self) -> tuple[Cases, bool]:
         """Cases for what is returned, and whether it is many outputs of one kind."""
@@ -198,14 +209,14 @@ class Learner:
         if not pairs:
             return [Output(())]
         sample = sample_of(self.parameters, [call for call, _, _ in pairs], [number for _, number, _ in pairs])
-        questions = Questions(sample, Terms(sample), self.level)
+        questions = Questions(sample, self._terms_of(sample), self.level)
         return [questions.answer([output for *_, output in pairs], [call for call, *_ in pairs])]
 
     def _part(self, rows: Sequence[int]) -> Questions:
         if len(rows) == len(self.found):
             return Questions(self.sample, self.terms, self.level, self)
         sample = sample_of(self.parameters, [self.found[row].call for row in rows])
-        return Questions(sample, Terms(sample), self.level)
+        return Questions(sample, self._terms_of(sample), self.level)
 
     def views(self) -> list[Term]:
         if self._views is None:
@@ -221,7 +232,7 @@ class Learner:
                 calls = [self.found[row].call for row in rows]
                 many = any(number is not None for number in numbers)
                 sample = sample_of(self.parameters, calls, [number or 0 for number in numbers] if many else None)
-                questions = Questions(sample, Terms(sample), self.level)
+                questions = Questions(sample, self._terms_of(sample), self.level)
                 found[name] = questions.after(afters, f"{identifier(name)}[i]" if many else identifier(name))
         return found
 

@@ -18,7 +18,7 @@ from passes.infer.guards import Guard, guards_of
 from passes.infer.observation import is_plain
 from passes.infer.observe import is_made
 from passes.infer.sample import Sample, bits
-from passes.infer.study import Laboratory
+from passes.infer.study import TrialRunner
 from passes.infer.variant import Variant, identity
 from passes.infer.variants import variants
 from passes.record.calls import Call, Failure
@@ -36,7 +36,7 @@ MOST_BASES: Final = 300  # calls that trials are made from
 
 
 def with_preconditions(
-    rule: Rule, calls: Sequence[Call], laboratory: Laboratory, trials: int = 200, seed: int = 0
+    rule: Rule, calls: Sequence[Call], laboratory: TrialRunner, trials: int = 200, seed: int = 0
 ) -> Rule:
     """The rule, saying too which calls are refused, as far as recorded failures and trials tell.
 

@@ -182,7 +182,7 @@ class Questions:
         found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
         if not any(answer is True for answer in found):
             return ()
-        search = hypotheses.Search(hypotheses.Test(found, rows))
+        search = hypotheses.Search(self.terms, hypotheses.Test(found, rows))
         search.offer(hypotheses.flag_terms(self.terms, flag))
         return decide(search.candidates, self.guards, rows)
 

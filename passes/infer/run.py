@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -20,7 +21,7 @@ import torch
 
 from passes.infer.assess import tally
 from passes.infer.preconditions import with_preconditions
-from passes.infer.study import Laboratory, Plan, study
+from passes.infer.study import CrashLog, Plan, TrialRunner, study
 from passes.infer.widen import widened
 from passes.infer.withdraw import cautious
 from passes.infer.worker import LaboratoryError
@@ -38,12 +39,11 @@ OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in O
 SUMMED: Final = (
     f"select op, level, count(*), sum(hash({SIGNATURE}, {OUTCOME})::hugeint)::varchar from calls group by all"
 )
-PATIENCE: Final = 0.3  # of the limit, after which a study starts no other round
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What holds for every task. `seconds` is the limit of each; `held_out` the share of signatures not fitted to.
+    """What holds for every task: how hard to look (see Plan), and the share of signatures that are `held_out`.
 
     `modules` are imported before trials are made: those that register operators.
     """
@@ -51,12 +51,12 @@ class Job:
     corpora: tuple[str, ...]
     trials: int = Plan().trials
     seed: int = 0
-    seconds: float = 60.0
+    terms: int = Plan().terms
     held_out: float = 0.0
     modules: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
-        return Plan(trials=self.trials, seed=self.seed, seconds=PATIENCE * self.seconds)
+        return Plan(trials=self.trials, seed=self.seed, terms=self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class Report:
     refuted: int = 0
     crashes: tuple[str, ...] = ()
     clean: bool = False
-    seconds: float = 0.0
+    terms: int = 0
+    seconds: float = 0.0  # a measurement: nothing depends on it
     held_out: HeldOut = HeldOut()
 
     @property
@@ -123,7 +124,7 @@ def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> li
             if level in levels and _matches(op, pattern):
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
-    conditions = [VERSION, torch.__version__, job.trials, job.seed, job.held_out]
+    conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
     found = [
         Task(op, level, count, _digest([*conditions, sum(sums[op, level])])) for (op, level), count in rows.items()
     ]
@@ -193,18 +194,23 @@ def _call(row: Row) -> Call | None:
         return None
 
 
-def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
-    """Study one operator. What the laboratory cannot try is told in the report."""
+def study_task(job: Job, task: Task, laboratory: TrialRunner) -> Report:
+    """Study one operator: its rules, with preconditions and in as wide a domain as trials confirm.
+
+    An operator that the laboratory does not know, or that ends the laboratory itself, is reported as a failure.
+    """
+    started = time.perf_counter()
+    log = CrashLog(laboratory)
     fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
     try:
-        found = study(task.op, task.level, fit, laboratory, job.plan())
+        found = study(task.op, task.level, fit, log, job.plan())
         rules = [
-            with_preconditions(rule, fit, laboratory, job.trials // 2, job.seed)
+            with_preconditions(rule, fit, log, job.trials // 2, job.seed)
             if not rule.is_unknown and any(isinstance(call.outcome, Failure) for call in fit)
             else rule
             for rule in found.rules
         ]
-        rules = widened(rules, fit, laboratory, job.trials, job.seed)
+        rules = widened(rules, fit, log, job.trials, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
         return Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     seen = tally(task.op, rules, held)
@@ -218,9 +224,10 @@ def study_task(job: Job, task: Task, laboratory: Laboratory) -> Report:
         calls=found.calls,
         trials=found.trials,
         refuted=found.refuted,
-        crashes=tuple(f"{crash.reason}: {crash.variant.arguments}" for crash in found.crashes),
+        crashes=tuple(f"{crash.reason}: {crash.variant.arguments}" for crash in log.crashes),
         clean=found.clean,
-        seconds=round(found.seconds, 3),
+        terms=found.terms,
+        seconds=round(time.perf_counter() - started, 3),
         held_out=HeldOut(seen.exact, seen.wrong, seen.unknown, seen.data_dependent, dict(seen.differences)),
     )
 

@@ -1,16 +1,16 @@
-"""The study of one operator: learn, try to refute with new inputs on the real operator, learn again.
+"""The study of one operator: learn rules from its calls, try to refute them on the real operator, learn again.
 
-Deterministic for given calls and seed. Knows nothing of files or of other operators.
+A study is bounded by counted work (trials, rounds, terms tried), never by the clock: equal calls and equal plans give
+equal rules on any machine. Knows nothing of files or of other operators.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import torch
@@ -25,7 +25,7 @@ from passes.infer.observe import NOT_MADE
 from passes.infer.variant import Variant, identity
 from passes.infer.variants import variants
 from passes.infer.withdraw import abstaining
-from passes.infer.worker import Crash
+from passes.infer.worker import TRIAL_SECONDS, Crash
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Outcome, leaves, rebuilt
 from passes.record.calls import Call, Failure
@@ -35,37 +35,62 @@ from passes.rules.rule import UNKNOWN, Rule, always
 MOST_BASES: Final = 250  # recorded calls that trials are made from
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are looked at
 ROUNDS: Final = 8
+TERMS: Final = 400_000  # some 30 s of a processor; nine studies of ten end long before, with nothing to refute
 MOST_LISTS: Final = 4  # of parameters, each of which is given its own share of trials
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
 FIRST: Final = 8  # trials of other values that are made before the others: kernels may not check what they index
-TOLERATED: Final = 0.05  # share of the last trials, where a study ran out of rounds or time
+TOLERATED: Final = 0.05  # share of the last trials that may be wrong where a study ran out of rounds or of terms
 COST_OF_WRONG: Final = 4.0  # a share of wrong answers weighs so many times as much as one without any
 FLAGS: Final = (bool, str, torch.memory_format)
 DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
 
 
-class Laboratory(Protocol):
-    """What runs trials: passes.infer.worker.Laboratory."""
+class TrialRunner(Protocol):
+    """Whatever runs trials: a Laboratory (passes/infer/worker.py), or a CrashLog around one."""
 
     def observe_all(
         self, op: str, level: str, variants: Sequence[Variant], seconds: float = ..., fill: str | None = ...
     ) -> list[Call | Crash]: ...
 
 
+@dataclass(slots=True)
+class CrashLog:
+    """A runner of trials that keeps every crash, whatever the trial was for: none is lost from a study's report."""
+
+    runner: TrialRunner
+    crashes: list[Crash] = field(default_factory=list[Crash])
+
+    def observe_all(
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
+    ) -> list[Call | Crash]:
+        """What the runner observes; see Laboratory.observe_all."""
+        seen = self.runner.observe_all(op, level, variants, seconds, fill)
+        self.crashes += [each for each in seen if isinstance(each, Crash)]
+        return seen
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How hard to look: `trials` in each round, of at most `rounds`; `seconds` bounds the whole study."""
+    """How hard a study looks, in counted work.
+
+    A round makes `trials` trials for each list of parameters. There are at most `rounds` of them, and none begins once
+    the search has compared `terms` terms with recorded answers.
+    """
 
     trials: int = 120
     rounds: int = ROUNDS
     seed: int = 0
-    seconds: float = 60.0
+    terms: int = TERMS
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The rules found, and how: trials made, those that refuted an earlier rule, crashes, and time."""
+    """The rules of one operator, and what finding them took.
+
+    `trials` were made, `refuted` of which contradicted an earlier rule; `terms` were compared with recorded answers.
+    `clean` says that no trial of the last round contradicted the rules.
+    """
 
     op: str
     level: str
@@ -74,51 +99,51 @@ class Study:
     trials: int
     refuted: int
     crashes: tuple[Crash, ...]
-    seconds: float
+    terms: int
     clean: bool
 
 
-def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | None, plan: Plan = Plan()) -> Study:
+def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | None, plan: Plan = Plan()) -> Study:
     """Rules for `op` that explain `calls` and that no trial refuted in the last round."""
-    started = time.monotonic()
+    log = None if laboratory is None else CrashLog(laboratory)
     draw = random.Random(f"{plan.seed} {level} {op}")
     recorded = _bounded(_distinct(calls), draw)
     bases = _sample(recorded, MOST_BASES, draw)
-    values = Values(op, level, laboratory)
+    values = Values(op, level, log)
     known = {key_of(call): call for call in [*recorded, *values.dependent(bases)]}
     must: list[Call] = []
-    rules, rivals = _explaining(op, level, list(known.values()), must)
+    rules, rivals, terms = _explaining(op, level, list(known.values()), must)
     first = rules
-    crashes: list[Crash] = []
     trials = refuted = 0
-    clean = laboratory is None
-    for number in range(plan.rounds if laboratory is not None and bases else 0):
-        assert laboratory is not None
+    clean = log is None
+    for number in range(plan.rounds if log is not None and bases else 0):
+        assert log is not None
         chosen = telling(rules, rivals, bases, draw, plan.trials * max(1, min(len(rules), MOST_LISTS)))
         if not chosen:
             clean = True
             break
-        seen = values.marked(trials_made(laboratory.observe_all(op, level, chosen), crashes))
+        seen = values.marked(trials_made(log.observe_all(op, level, chosen)))
         trials += len(seen)
         found = tally(op, rules, seen)
         refuted += found.wrong
         clean = found.wrong == 0
         if clean and number and found.unknown <= 0.02 * found.calls:
             break
-        if time.monotonic() - started > plan.seconds:
+        if terms >= plan.terms:
             break
         good = [call for call in seen if not isinstance(call.outcome, Failure)]
         must += good[-MOST_BASES:] if found.wrong else []
         known.update((key_of(call), call) for call in seen)
         bases = _sample([*bases, *good], MOST_BASES, draw)
-        rules, rivals = _explaining(op, level, list(known.values()), must)
+        rules, rivals, tried = _explaining(op, level, list(known.values()), must)
+        terms += tried
     rules = _reconciled(op, level, rules, _distinct(calls), known, must)
     share = _answered(op, rules, recorded)
     if not clean or share < FEW_ANSWERED:
         choices = [rules, first]
-        if laboratory is not None and share < FEW_ANSWERED:
+        if log is not None and share < FEW_ANSWERED:
             choices.append(_of_ordinary(op, level, recorded, list(known.values())))
-        rules = _confirmed(op, level, choices, laboratory, bases, recorded, list(known.values()), draw, plan, values)
+        rules = _confirmed(op, level, choices, log, bases, recorded, list(known.values()), draw, plan, values)
     if sum(not isinstance(call.outcome, Failure) for call in recorded) < FEWEST:
         rules = [_unknown([rule])[0] if has_constant_shape(rule) else rule for rule in rules]
     evidence = [
@@ -130,14 +155,14 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: Laboratory | N
         )
         for rule in (where_varied(rule, known.values()) for rule in rules)
     ]
-    seconds = time.monotonic() - started
-    return Study(op, level, tuple(evidence), len(recorded), trials, refuted, tuple(crashes), seconds, clean)
+    crashes = () if log is None else tuple(log.crashes)
+    return Study(op, level, tuple(evidence), len(recorded), trials, refuted, crashes, terms, clean)
 
 
 class Values:
     """Which calls give another outcome when only the values in their tensors are others."""
 
-    def __init__(self, op: str, level: str, laboratory: Laboratory | None) -> None:
+    def __init__(self, op: str, level: str, laboratory: TrialRunner | None) -> None:
         self._op, self._level, self._laboratory = op, level, laboratory
         self.count = 0
 
@@ -148,7 +173,7 @@ class Values:
         outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
         chosen = [Variant(call.arguments, call.shares) for call in calls]
         for fill in EXTREMES:
-            for call in trials_made(self._filled(chosen, fill), []):
+            for call in trials_made(self._filled(chosen, fill)):
                 if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
                     outcomes[key_of(call)].add(_without_flags(call))
         for call in calls:
@@ -231,9 +256,8 @@ def _elements(call: Call) -> int:
     return sum(int(meta.element_count) for meta in metas if isinstance(meta, TensorMeta))
 
 
-def trials_made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call]:
-    """The trials that were made; crashes are noted."""
-    crashes += [each for each in seen if isinstance(each, Crash)]
+def trials_made(seen: Sequence[Call | Crash]) -> list[Call]:
+    """The trials that ran to an end: neither crashed nor refused for their inputs."""
     return [
         each
         for each in seen
@@ -243,19 +267,24 @@ def trials_made(seen: Sequence[Call | Crash], crashes: list[Crash]) -> list[Call
     ]
 
 
-def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> tuple[list[Rule], list[Rule]]:
-    """Rules learned of a part of the calls that reproduce all, and rivals; `must` grows by those that needed it."""
+def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> tuple[list[Rule], list[Rule], int]:
+    """Rules learned of a part of the calls that reproduce all, their rivals, and how many terms were tried.
+
+    `must` grows by the calls that such a part has to contain.
+    """
     rules: list[Rule] = []
     rivals: list[Rule] = []
+    tried = 0
     for _ in range(4):
         learned = learn(op, level, calls, must)
         rules = [each.rule for each in learned]
         rivals = [rival for each in learned for rival in each.rivals]
+        tried += sum(each.tried for each in learned)
         wrong = _contradicting(op, rules, calls)
         if not wrong:
             break
         must += wrong[:200]
-    return rules, rivals
+    return rules, rivals, tried
 
 
 def _reconciled(
@@ -270,7 +299,7 @@ def _reconciled(
             return wider
         must += wrong[:200]
         known.update((key_of(call), call) for call in wrong)
-        rules, _ = _explaining(op, level, list(known.values()), must)
+        rules, _, _ = _explaining(op, level, list(known.values()), must)
     return rules
 
 
@@ -295,7 +324,7 @@ def _contradicting(op: str, rules: Sequence[Rule], calls: Sequence[Call]) -> lis
 
 def _of_ordinary(op: str, level: str, recorded: Sequence[Call], calls: Sequence[Call]) -> list[Rule]:
     """Rules for what is like the recorded calls alone."""
-    rules, _ = _explaining(op, level, ordinary(recorded, calls), [])
+    rules, _, _ = _explaining(op, level, ordinary(recorded, calls), [])
     return [of_ordinary(rule, recorded) for rule in rules]
 
 
@@ -307,7 +336,7 @@ def _confirmed(
     op: str,
     level: str,
     choices: Sequence[Sequence[Rule]],
-    laboratory: Laboratory | None,
+    laboratory: TrialRunner | None,
     bases: Sequence[Call],
     recorded: Sequence[Call],
     known: Sequence[Call],
@@ -323,7 +352,7 @@ def _confirmed(
     if laboratory is None or not bases:
         return list(choices[0])
     seen, later = (
-        values.marked(trials_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials))), []))
+        values.marked(trials_made(laboratory.observe_all(op, level, list(variants(bases, draw, plan.trials)))))
         for _ in range(2)
     )
     kept: dict[tuple[str, ...], tuple[float, Rule]] = {}

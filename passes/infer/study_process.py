@@ -1,4 +1,4 @@
-"""A desk: a process at which operators are studied one by one, and which may be ended when one takes too long.
+"""A desk: a process at which operators are studied one by one, and which is ended when it hangs.
 
 What is asked and answered are lines of JSON. The process is the first of a group of its own, which its
 laboratory is of too: ending it ends all that it started. Knows nothing of which tasks there are.
@@ -26,7 +26,9 @@ from passes.infer.worker import Laboratory
 READ: Final = 1 << 16
 # One thread each: as many desks as there are processors are at work.
 ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-STARTING: Final = 60.0  # seconds that the first task of a process may take longer
+# Seconds of the clock after which a study is taken to hang, and reported as a failure. A study's work is counted, and
+# its laboratory ends trials that hang: this is the net below both.
+HANGING: Final = 3600.0
 
 
 class Desk:
@@ -39,10 +41,8 @@ class Desk:
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True, bufsize=0
         )
-        self._job = job
         self._unread = b""
         self._started = 0.0
-        self._extra = STARTING
         self.task: Task | None = None
         self._write(asdict(job))
 
@@ -62,13 +62,13 @@ class Desk:
         self._write(asdict(task))
 
     def left(self) -> float:
-        """Seconds that the task may still take."""
-        return self._started + self._job.seconds + self._extra - time.monotonic()
+        """Seconds until the task is taken to hang."""
+        return self._started + HANGING - time.monotonic()
 
     def take(self) -> Report | None:
         """What has come of the task so far, without waiting: None while it is not done.
 
-        A process that has ended, or has taken too long, is reported, and is of no use any more.
+        A process that has ended, or hangs, is reported, and is of no use any more.
         """
         assert self.task is not None
         if select.select([self], [], [], 0)[0]:
@@ -78,11 +78,11 @@ class Desk:
                 return self._failed(f"the process was {_ending(self._process.wait())}")
         elif self.left() <= 0:
             self.end()
-            return self._failed(f"not done after {self._job.seconds:g} s")
+            return self._failed(f"no answer for {HANGING:g} s: the study hangs")
         line, end, rest = self._unread.partition(b"\n")
         if not end:
             return None
-        self._unread, self.task, self._extra = rest, None, 0.0
+        self._unread, self.task = rest, None
         return report_from(json.loads(line))
 
     @property

@@ -82,6 +82,7 @@ class Terms:
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
+        self.tried = 0  # terms compared with recorded answers: what a search costs, whatever the machine
         self._by_type: dict[str, list[Term]] = defaultdict(list)
         self._seen: dict[str, set[Any]] = defaultdict(set)
         self.operands: list[Term] = []

@@ -15,7 +15,7 @@ from passes.infer.assess import tally
 from passes.infer.novelty import TABLES, News, news_in
 from passes.infer.observation import domain_of, is_plain
 from passes.infer.out_of_distribution import EDGES
-from passes.infer.study import Laboratory, Values, key_of, trials_made
+from passes.infer.study import TrialRunner, Values, key_of, trials_made
 from passes.infer.variant import Variant
 from passes.infer.variants import variants
 from passes.record.calls import Call, Failure
@@ -26,7 +26,7 @@ MOST_BASES: Final = 150  # calls that trials are made from
 
 
 def widened(
-    rules: Sequence[Rule], calls: Sequence[Call], laboratory: Laboratory, trials: int, seed: int = 0
+    rules: Sequence[Rule], calls: Sequence[Call], laboratory: TrialRunner, trials: int, seed: int = 0
 ) -> list[Rule]:
     """The rules of one operator, for as much more than they were found for as trials on the real one confirm.
 
@@ -43,11 +43,11 @@ def widened(
     return [rule if _stays(rule) else _Verdicts(rule, seen).widened() for rule in rules]
 
 
-def _tried(rule: Rule, laboratory: Laboratory, drawn: Iterable[Variant]) -> list[Call]:
+def _tried(rule: Rule, laboratory: TrialRunner, drawn: Iterable[Variant]) -> list[Call]:
     """The calls of trials that worked; the outcome of those that depend on values says so, and agrees with nothing."""
     chosen = list(drawn)
     seen = laboratory.observe_all(rule.op, rule.level, chosen) if chosen else []
-    good = [call for call in trials_made(seen, []) if not isinstance(call.outcome, Failure)]
+    good = [call for call in trials_made(seen) if not isinstance(call.outcome, Failure)]
     marked = {key_of(call): call for call in Values(rule.op, rule.level, laboratory).dependent(good)}
     return [marked.get(key_of(call), call) for call in good]
 

@@ -37,6 +37,7 @@ from passes.record.schema import OUTCOME_NAMES
 MOST_MEMORY: Final = 512 << 20  # bytes of address space that a runner may take beyond what it starts with
 FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
 PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
+TRIAL_SECONDS: Final = 2.0  # of the processor, after which a trial is taken to hang and ended
 TIMEOUT: Final = "timeout"
 GIVEN_UP: Final = "given up after many crashes"
 GARBLED: Final = "its answer is garbled"  # an operator that writes beyond its tensors may write into a text
@@ -84,7 +85,7 @@ class Laboratory:
         self._keeper = None
 
     def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = 2.0, fill: str | None = None
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
     ) -> list[Call | Crash]:
         """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the CPU bound a trial.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Annotated, Any
 
 import typer
@@ -79,9 +80,13 @@ def _write(folder: Path, audits: list[Audit]) -> dict[str, Path]:
     """Write a script for each operator that one shows to be wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}
-    texts = (shown(each) for each in audits)
     names = (each.op for each in audits)
-    for each, text, _ in zip(audits, texts, with_progress(names, len(audits), "showing"), strict=True):
+    for each, _ in zip(audits, with_progress(names, len(audits), "showing"), strict=True):
+        try:
+            text = shown(each)
+        except TimeoutExpired as error:
+            typer.echo(f"{each.op}: its script did not end within {error.timeout:g} s", err=True)
+            continue
         if text is not None:
             written[each.op] = folder / file_name(each)
             written[each.op].write_text(text)

@@ -35,7 +35,9 @@ def infer_rules(
     engine: Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")] = "local",
     trials: Annotated[int, typer.Option("--trials", help="Trials in each round.", min=1)] = USUAL.trials,
     seed: Annotated[int, typer.Option("--seed")] = 0,
-    seconds: Annotated[float, typer.Option("--seconds", help="Limit for each operator.", min=1)] = USUAL.seconds,
+    terms: Annotated[
+        int, typer.Option("--terms", help="Expressions tried for an operator before its last round.", min=1)
+    ] = USUAL.terms,
     held_out: Annotated[float, typer.Option("--held-out", help="Share of signatures to check on.", min=0, max=1)] = 0.0,
     modules: Annotated[list[str] | None, typer.Option("--import", help="Module that registers operators.")] = None,
     emit_fake: Annotated[
@@ -52,7 +54,7 @@ def infer_rules(
 
     A run that was stopped goes on where it was. Exits with 1 if an operator could not be studied.
     """
-    job = Job(tuple(map(str, corpora)), trials, seed, seconds, held_out, tuple(modules or ()))
+    job = Job(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()))
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
     run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
     tasks = tasks_of(job, ops, levels)

@@ -13,7 +13,7 @@ from passes.infer.study_process import Desk
 
 
 def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
-    """Reports in the order in which tasks end. One that kills its desk, or takes too long, is reported as failed."""
+    """Reports in the order in which tasks end. One that kills its desk, or hangs, is reported as failed."""
     waiting = deque(tasks)
     with ExitStack() as at_the_end:
         desks = [at_the_end.enter_context(Desk(job)) for _ in range(min(jobs, len(tasks)))]
