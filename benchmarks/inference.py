@@ -18,9 +18,9 @@ from benchmarks.measure import Contestant, Spread, interleaved, spread
 from benchmarks.record import corpus_of_operators, one
 from benchmarks.suite import QUICK, Effort, Row
 from benchmarks.table import table
-from passes.infer.assess import Answers
-from passes.infer.audit import fake_says, is_usable, questioned
-from passes.infer.compare import check_operator
+from passes.infer.assessment.assess import Answers
+from passes.infer.assessment.audit import fake_says, is_usable, questioned
+from passes.infer.assessment.compare import check_operator
 from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.run import Job, Report, calls_of, infer, tasks_of
 from passes.record.calls import Call

@@ -14,7 +14,7 @@ import transformers
 
 from benchmarks.record import one
 from benchmarks.suite import Effort, Row
-from passes.infer.compare import Checked, check_operator
+from passes.infer.assessment.compare import Checked, check_operator
 from passes.record import Corpus, Recorder
 from passes.record.schema import LEVELS
 from passes.record.sources import models

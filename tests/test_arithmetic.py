@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from passes.infer.assess import tally
-from passes.infer.in_distribution import of_ordinary, ordinary
-from passes.infer.learn import learn
+from passes.infer.assessment.assess import tally
+from passes.infer.search.learn import learn
 from passes.infer.study import Plan, study
+from passes.infer.validity.in_distribution import of_ordinary, ordinary
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
 

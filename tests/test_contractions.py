@@ -7,10 +7,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
-from passes.infer import equations
-from passes.infer.inputs import metas_of, tensors_for
-from passes.infer.variant import Variant, seen_in
-from passes.infer.variants import EQUATIONS, MUTATIONS, mutations_for
+from passes.infer.trials import equations
+from passes.infer.trials.inputs import metas_of, tensors_for
+from passes.infer.trials.variant import Variant, seen_in
+from passes.infer.trials.variants import EQUATIONS, MUTATIONS, mutations_for
 from passes.meta import TensorMeta, meta_of
 from passes.operators.outcome import ListArg
 from passes.record.calls import Call, Failure

@@ -1,8 +1,8 @@
 """Decision lists: which guards are chosen for rows that the simplest answer does not explain."""
 
-from passes.infer.decide import Candidate, decide
-from passes.infer.guards import Guard
-from passes.infer.sample import bits
+from passes.infer.search.conditions import Guard
+from passes.infer.search.decide import Candidate, decide
+from passes.infer.search.sample import bits
 from passes.rules.rule import UNKNOWN, Case
 
 ROWS = 200

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from passes.infer.emit import fake_kernels
+from passes.infer.fake_kernels.emit import fake_kernels
 from passes.record import record
 from passes.rules.language import PRIMITIVES, RuleError
 from passes.rules.rule import Domain, Output, Rule, always

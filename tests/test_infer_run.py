@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from passes.infer import study_process as desk
 from passes.infer.engines import ENGINES, local
-from passes.infer.preconditions import with_preconditions
 from passes.infer.run import Job, calls_of, imperfect, infer, tasks_of
 from passes.infer.study import Plan, study
+from passes.infer.validity.preconditions import with_preconditions
 from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta
 from passes.record import Corpus, record

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from passes.infer.inputs import NotMaterialised, TooLarge, extent, materialise, metas_of
-from passes.infer.observe import is_made, observe
-from passes.infer.strides import LAYOUTS, in_layout, reshaped
-from passes.infer.texts import arguments_from, meta_text, texts_of
-from passes.infer.variant import Variant, seen_in
-from passes.infer.variants import MUTATIONS, variants
+from passes.infer.trials.inputs import NotMaterialised, TooLarge, extent, materialise, metas_of
+from passes.infer.trials.observe import is_made, observe
+from passes.infer.trials.strides import LAYOUTS, in_layout, reshaped
+from passes.infer.trials.texts import arguments_from, meta_text, texts_of
+from passes.infer.trials.variant import Variant, seen_in
+from passes.infer.trials.variants import MUTATIONS, variants
 from passes.infer.worker import Crash, Laboratory, blamed
 from passes.meta import TensorMeta, meta_of
 from passes.operators.naming import named_arguments, operator_name

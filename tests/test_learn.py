@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from passes.infer.assess import tally
-from passes.infer.learn import learn
+from passes.infer.assessment.assess import tally
+from passes.infer.search.learn import learn
 from passes.infer.study import Plan, study
-from passes.infer.withdraw import abstaining
+from passes.infer.validity.withdraw import abstaining
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
 from passes.rules.generate import compiled

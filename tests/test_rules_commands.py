@@ -9,8 +9,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from passes.infer.audit import FAKE, RULE, audit, shown
-from passes.infer.compare import family
+from passes.infer.assessment.audit import FAKE, RULE, audit, shown
+from passes.infer.assessment.compare import family
 from passes.infer.run import calls_of
 from passes.record import record
 from passes.rules.book import Rulebook, write_rules, write_title

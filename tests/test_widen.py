@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from passes.infer.assess import tally
+from passes.infer.assessment.assess import tally
 from passes.infer.study import Plan, study
-from passes.infer.widen import widened
-from passes.infer.withdraw import cautious
+from passes.infer.validity.widen import widened
+from passes.infer.validity.withdraw import cautious
 from passes.infer.worker import Laboratory
 from passes.record.calls import Call
 from passes.rules.rule import Domain, Rule

@@ -16,7 +16,7 @@ from tracer.interpret.explain_call import explain_call
 from tracer.reasons import GraphBreakError, TracerBug
 
 if TYPE_CHECKING:
-    from passes.infer.fake_kernel import fake_kernel
+    from passes.infer.fake_kernels.fake_kernel import fake_kernel
 
 __all__ = [
     "GraphBreakError",
@@ -39,5 +39,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """`fake_kernel` brings all of inference with it, which few programs need: it is imported when asked for."""
     if name == "fake_kernel":
-        return import_module("passes.infer.fake_kernel").fake_kernel
+        return import_module("passes.infer.fake_kernels.fake_kernel").fake_kernel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

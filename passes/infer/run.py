@@ -19,11 +19,12 @@ from typing import Any, Final
 
 import torch
 
-from passes.infer.assess import tally
-from passes.infer.preconditions import with_preconditions
-from passes.infer.study import CrashLog, Plan, TrialRunner, study
-from passes.infer.widen import widened
-from passes.infer.withdraw import cautious
+from passes.infer.assessment.assess import tally
+from passes.infer.study import Plan, study
+from passes.infer.trials.runner import CrashLog, TrialRunner
+from passes.infer.validity.preconditions import with_preconditions
+from passes.infer.validity.widen import widened
+from passes.infer.validity.withdraw import cautious
 from passes.infer.worker import LaboratoryError
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, Failure, call_of

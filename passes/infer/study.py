@@ -10,26 +10,24 @@ import itertools
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 
-from passes.infer.assess import tally
-from passes.infer.discriminate import telling
-from passes.infer.in_distribution import has_constant_shape, of_ordinary, ordinary, where_varied
-from passes.infer.inputs import EXTREMES
-from passes.infer.learn import FEWEST, learn
-from passes.infer.observation import answered, domain_of, is_plain
-from passes.infer.observe import NOT_MADE
-from passes.infer.variant import Variant, identity
-from passes.infer.variants import variants
-from passes.infer.withdraw import abstaining
-from passes.infer.worker import TRIAL_SECONDS, Crash
+from passes.infer.assessment.assess import tally
+from passes.infer.search.learn import FEWEST, learn
+from passes.infer.search.observation import answered, domain_of, is_plain
+from passes.infer.trials.discriminate import telling
+from passes.infer.trials.runner import CrashLog, TrialRunner, trials_made
+from passes.infer.trials.value_dependence import ValueDependence, identity_of
+from passes.infer.trials.variants import variants
+from passes.infer.validity.in_distribution import has_constant_shape, of_ordinary, ordinary, where_varied
+from passes.infer.validity.withdraw import abstaining
+from passes.infer.worker import Crash
 from passes.meta import TensorMeta
-from passes.operators.outcome import New, Outcome, leaves, rebuilt
+from passes.operators.outcome import leaves
 from passes.record.calls import Call, Failure
-from passes.record.values import NumberOf
 from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # recorded calls that trials are made from
@@ -39,35 +37,9 @@ TERMS: Final = 400_000  # some 30 s of a processor; nine studies of ten end long
 MOST_LISTS: Final = 4  # of parameters, each of which is given its own share of trials
 FEW_ANSWERED: Final = 0.95  # share of the recorded calls below which rules were spoilt by what trials showed
 FEW_WRONG: Final = 3
-FIRST: Final = 8  # trials of other values that are made before the others: kernels may not check what they index
 TOLERATED: Final = 0.05  # share of the last trials that may be wrong where a study ran out of rounds or of terms
 COST_OF_WRONG: Final = 4.0  # a share of wrong answers weighs so many times as much as one without any
 FLAGS: Final = (bool, str, torch.memory_format)
-DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
-
-
-class TrialRunner(Protocol):
-    """Whatever runs trials: a Laboratory (passes/infer/worker.py), or a CrashLog around one."""
-
-    def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = ..., fill: str | None = ...
-    ) -> list[Call | Crash]: ...
-
-
-@dataclass(slots=True)
-class CrashLog:
-    """A runner of trials that keeps every crash, whatever the trial was for: none is lost from a study's report."""
-
-    runner: TrialRunner
-    crashes: list[Crash] = field(default_factory=list[Crash])
-
-    def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
-    ) -> list[Call | Crash]:
-        """What the runner observes; see Laboratory.observe_all."""
-        seen = self.runner.observe_all(op, level, variants, seconds, fill)
-        self.crashes += [each for each in seen if isinstance(each, Crash)]
-        return seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +81,8 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
     draw = random.Random(f"{plan.seed} {level} {op}")
     recorded = _bounded(_distinct(calls), draw)
     bases = _sample(recorded, MOST_BASES, draw)
-    values = Values(op, level, log)
-    known = {key_of(call): call for call in [*recorded, *values.dependent(bases)]}
+    values = ValueDependence(op, level, log)
+    known = {identity_of(call): call for call in [*recorded, *values.dependent(bases)]}
     must: list[Call] = []
     rules, rivals, terms = _explaining(op, level, list(known.values()), must)
     first = rules
@@ -133,7 +105,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
             break
         good = [call for call in seen if not isinstance(call.outcome, Failure)]
         must += good[-MOST_BASES:] if found.wrong else []
-        known.update((key_of(call), call) for call in seen)
+        known.update((identity_of(call), call) for call in seen)
         bases = _sample([*bases, *good], MOST_BASES, draw)
         rules, rivals, tried = _explaining(op, level, list(known.values()), must)
         terms += tried
@@ -159,68 +131,11 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
     return Study(op, level, tuple(evidence), len(recorded), trials, refuted, crashes, terms, clean)
 
 
-class Values:
-    """Which calls give another outcome when only the values in their tensors are others."""
-
-    def __init__(self, op: str, level: str, laboratory: TrialRunner | None) -> None:
-        self._op, self._level, self._laboratory = op, level, laboratory
-        self.count = 0
-
-    def dependent(self, calls: Sequence[Call]) -> list[Call]:
-        """Those of `calls` whose outcome depends on values, with an outcome that says so."""
-        if self._laboratory is None:
-            return []
-        outcomes = {key_of(call): {repr(call.outcome)} for call in calls}
-        chosen = [Variant(call.arguments, call.shares) for call in calls]
-        for fill in EXTREMES:
-            for call in trials_made(self._filled(chosen, fill)):
-                if not isinstance(call.outcome, Failure) and key_of(call) in outcomes:
-                    outcomes[key_of(call)].add(_without_flags(call))
-        for call in calls:
-            outcomes[key_of(call)].discard(repr(call.outcome))
-            outcomes[key_of(call)].add(_without_flags(call))
-        found = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[key_of(call)]) > 1]
-        self.count += len(found)
-        return found
-
-    def _filled(self, chosen: Sequence[Variant], fill: str) -> list[Call | Crash]:
-        """The trials with this choice of values; of an operator that ends its process at some of them, only those."""
-        assert self._laboratory is not None
-        seen = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
-        if any(isinstance(each, Crash) for each in seen):
-            return seen
-        return seen + self._laboratory.observe_all(self._op, self._level, chosen[FIRST:], fill=fill)
-
-    def marked(self, calls: list[Call]) -> list[Call]:
-        """`calls` with those that depend on values marked, if any call of the operator ever did."""
-        if not self.count:
-            return calls
-        good = [call for call in calls if not isinstance(call.outcome, Failure)]
-        other = {key_of(call): call for call in self.dependent(good)}
-        return [other.get(key_of(call), call) for call in calls]
-
-
-def key_of(call: Call) -> object:
-    return identity(Variant(call.arguments, call.shares))
-
-
-def _without_flags(call: Call) -> str:
-    """An outcome as text, without what is not recorded of results at every level."""
-    outcome = call.outcome
-    if isinstance(outcome, Failure):
-        return repr(outcome)
-
-    def plain(leaf: New) -> New:
-        return New(leaf.meta.replace(requires_grad=False, is_leaf=True), leaf.alias_of)
-
-    return repr(rebuilt(outcome.result, New, plain))
-
-
 def _distinct(calls: Sequence[Call]) -> list[Call]:
     found: dict[object, Call] = {}
     for call in calls:
         if is_plain(call):
-            found.setdefault((key_of(call), isinstance(call.outcome, Failure)), call)
+            found.setdefault((identity_of(call), isinstance(call.outcome, Failure)), call)
     return list(found.values())
 
 
@@ -256,17 +171,6 @@ def _elements(call: Call) -> int:
     return sum(int(meta.element_count) for meta in metas if isinstance(meta, TensorMeta))
 
 
-def trials_made(seen: Sequence[Call | Crash]) -> list[Call]:
-    """The trials that ran to an end: neither crashed nor refused for their inputs."""
-    return [
-        each
-        for each in seen
-        if isinstance(each, Call)
-        and is_plain(each)
-        and not (isinstance(each.outcome, Failure) and each.outcome.error in NOT_MADE)
-    ]
-
-
 def _explaining(op: str, level: str, calls: Sequence[Call], must: list[Call]) -> tuple[list[Rule], list[Rule], int]:
     """Rules learned of a part of the calls that reproduce all, their rivals, and how many terms were tried.
 
@@ -292,13 +196,13 @@ def _reconciled(
 ) -> list[Rule]:
     """Rules that hold for all recorded calls, those that were not looked at before too, and say so in their domains."""
     for _ in range(2):
-        rest = [call for call in calls if key_of(call) not in known]
+        rest = [call for call in calls if identity_of(call) not in known]
         wider = [_widened(rule, [*known.values(), *rest]) for rule in rules]
         wrong = _contradicting(op, wider, rest)
         if not wrong:
             return wider
         must += wrong[:200]
-        known.update((key_of(call), call) for call in wrong)
+        known.update((identity_of(call), call) for call in wrong)
         rules, _, _ = _explaining(op, level, list(known.values()), must)
     return rules
 
@@ -342,7 +246,7 @@ def _confirmed(
     known: Sequence[Call],
     draw: random.Random,
     plan: Plan,
-    values: Values,
+    values: ValueDependence,
 ) -> list[Rule]:
     """For each list of parameters the rule that explains most recorded calls, of those hardly refuted.
 

@@ -25,10 +25,10 @@ from typing import IO, Any, Final, NoReturn, Self
 
 import torch
 
-from passes.infer.inputs import NotMaterialised, fill_pools
-from passes.infer.observe import INPUT_FACTS, SEED, call_from, conditions, not_made, observe, observed
-from passes.infer.texts import arguments_from, texts_of
-from passes.infer.variant import Variant
+from passes.infer.trials.inputs import NotMaterialised, fill_pools
+from passes.infer.trials.observe import INPUT_FACTS, SEED, call_from, conditions, not_made, observe, observed
+from passes.infer.trials.texts import arguments_from, texts_of
+from passes.infer.trials.variant import Variant
 from passes.meta import TensorMeta
 from passes.operators.resolve import Target, UnknownOperator, resolve
 from passes.record.calls import Call

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from passes.infer.audit import FAKE, META, RULE, Audit, audit, audit_text, file_name, shown
+from passes.infer.assessment.audit import FAKE, META, RULE, Audit, audit, audit_text, file_name, shown
 from passes.infer.run import Job, Task, calls_of, tasks_of
 from passes.infer.worker import Laboratory
 from passes.operators.resolve import UnknownOperator

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from passes.infer.emit import fake_kernels, of_schema
 from passes.infer.engines import ENGINES, usual_jobs
+from passes.infer.fake_kernels.emit import fake_kernels, of_schema
 from passes.infer.run import Engine, Job, Report, Task, imperfect, infer, tasks_of, to_do
 from passes.operators.resolve import UnknownOperator
 from passes.record.schema import LEVELS

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from passes.infer.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
-from passes.infer.merge import Choice
-from passes.infer.merge import merge as merged
+from passes.infer.assessment.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
+from passes.infer.assessment.merge import Choice
+from passes.infer.assessment.merge import merge as merged
 from passes.infer.run import Job, Task, read_log, tasks_of
 from passes.rules.answer import Answerer
 from passes.rules.book import SHIPPED, Rulebook

@@ -1,0 +1,58 @@
+"""`fake_kernel`: the fake kernel that a custom operator lacks, inferred from recorded calls of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from passes.infer.assessment.assess import tally
+from passes.infer.fake_kernels.emit import fake_kernels, of_schema, registered
+from passes.infer.run import calls_of
+from passes.infer.study import Plan, study
+from passes.infer.worker import Laboratory
+from passes.operators.resolve import resolve
+from passes.record.calls import Call, Failure
+from passes.rules.language import RuleError
+from passes.rules.rule import Rule
+
+LEVEL = "aten"
+LEAST = 0.5  # share of the recorded calls that must be explained
+
+
+def fake_kernel(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().trials, seed: int = 0) -> str:
+    """Infer what the operator `op` ("mylib::op") gives from its calls in `corpus`, and register it as its fake kernel.
+
+    The operator needs a kernel for the CPU only, on which the rule is tried in a copy of this process. Returns
+    the source of what was registered with torch.library.register_fake, fit to be kept in a file. Where it is
+    asked for what was not verified it raises an error that says so. Raises RuleError if no rule explains the
+    calls (a result that depends on data), or there are none.
+    """
+    source = fake_kernels([inferred(op, corpus, trials=trials, seed=seed)])
+    registered(source, op)
+    return source
+
+
+def inferred(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().trials, seed: int = 0) -> Rule:
+    """The rule of a custom operator of this process. Raises RuleError if there is none."""
+    resolve(op, LEVEL)
+    calls = _recorded(os.fspath(corpus), op)
+    if all(isinstance(call.outcome, Failure) for call in calls):
+        raise RuleError(f"{os.fspath(corpus)} has no call of {op} that succeeded: record some first")
+    with Laboratory(forked=True) as laboratory:
+        found = study(op, LEVEL, calls, laboratory, Plan(trials=trials, seed=seed))
+    rule = of_schema(found.rules, op)
+    explained = tally(op, [rule], calls)
+    total = explained.calls + explained.data_dependent
+    if explained.exact < LEAST * total:
+        told = f"the rule explains {explained.exact} of {total} calls of {op}"
+        raise RuleError(f"{told}: does its result depend on data?")
+    return rule
+
+
+def _recorded(corpus: str, op: str) -> list[Call]:
+    """The calls of the operator; where only the functions of a program were recorded, those that it was called by."""
+    calls, _ = calls_of((corpus,), op, LEVEL)
+    if calls:
+        return calls
+    called, _ = calls_of((corpus,), op, "function")
+    return [replace(call, level=LEVEL) for call in called]

@@ -1,0 +1,302 @@
+"""Arithmetic: sizes as small formulas over sizes and numbers given, for shapes that no primitive tells.
+
+In the manner of NeuRI (Liu et al., "NeuRI: Diversifying DNN Generation via Inductive Rule Inference", 2023):
+formulas of one and two operands are enumerated, one for each different column of values. A longer one is met in the
+middle: what is left of the target when one operation on it is undone is looked up among these. Columns are rows of
+matrices, so that an operation is tried on all formulas at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from passes.infer.search.quantities import quantities
+from passes.infer.search.sample import Term
+from passes.infer.search.terms import Terms
+
+Matrix = np.ndarray[Any, np.dtype[np.int64]]
+Found = tuple[str, float]  # a formula and its cost
+
+CEILING: Final = "-(-{} // {})"
+OPERATIONS: Final[tuple[tuple[str, Callable[[Matrix, Matrix], Matrix], float], ...]] = (
+    ("{} * {}", lambda one, other: one * other, 0.2),
+    ("{} + {}", lambda one, other: one + other, 0.2),
+    ("{} - {}", lambda one, other: one - other, 0.3),
+    ("{} // {}", lambda one, other: one // other, 0.4),
+    (CEILING, lambda one, other: -(-one // other), 0.5),
+    ("smaller({}, {})", np.minimum, 0.4),
+    ("larger({}, {})", np.maximum, 0.5),
+)
+COMMUTATIVE: Final = frozenset(("{} * {}", "{} + {}", "smaller({}, {})", "larger({}, {})"))
+DIVIDING: Final = frozenset(("{} // {}", CEILING))
+CONSTANTS: Final = (0, 1, 2, 3, 4)
+FACTORS: Final = (2, 3, 4, 8, -1, -2)
+DIVISORS: Final = (2, 3, 4, 8, 16, 32, 64, 128, 256)
+MOST_LEAVES: Final = 44
+LARGEST: Final = 1 << 30  # of numbers in formulas: products of two fit into 64 bits
+MOST_DIVISORS: Final = 6  # factors of a target whose cofactors are looked for
+MOST_DIFFERENCES: Final = 12  # operands that are taken from a target before a division is looked for
+FEWEST_ROWS: Final = 8  # that a formula of more than three operands has to explain,
+FEWEST_SIZES: Final = 4  # with so many different results: it would explain fewer by accident
+
+
+class Operand(NamedTuple):
+    """A number given, or a constant, with its values."""
+
+    text: str
+    values: Matrix
+    cost: float
+
+
+class Formulas:
+    """The formulas over the integers of a sample on some of its rows, by their values."""
+
+    def __init__(self, terms: Terms, rows: Sequence[int], more: Iterable[Term] = ()) -> None:
+        """`more` are integers beside those that all formulas may use."""
+        self._rows = rows
+        self._alike: dict[bytes, list[str]] = {}
+        self._known: dict[bytes, Found | None] = {}  # long ones
+        self._leaves = self._distinct(terms, more)
+        self._texts = [("{}", leaf.text, "") for leaf in self._leaves]
+        self._costs = [leaf.cost for leaf in self._leaves]
+        self._all, self._index = self._combined(np.stack([leaf.values for leaf in self._leaves]))
+        self._few = slice(0, None, max(1, len(rows) // FEWEST_ROWS))  # rows that are looked at first
+        self._first = np.ascontiguousarray(self._all[:, self._few])
+        self._varies = (self._first != self._first[:, :1]).any(1)
+
+    def _distinct(self, terms: Terms, more: Iterable[Term]) -> list[Operand]:
+        """The simplest of operands with the same values, and constants."""
+        found: dict[bytes, Operand] = {}
+        offered = [(each.text, each.values, each.cost) for each in more]
+        for text, values, cost in (*offered, *quantities(terms)):
+            own = [values[row] for row in self._rows]
+            if all(type(value) is int and abs(value) < LARGEST for value in own):
+                column = np.array(own, np.int64)
+                key = column.tobytes()
+                if key not in found or cost < found[key].cost:
+                    found[key] = Operand(text, column, cost)
+                self._alike.setdefault(key, []).append(text)
+        for constant in CONSTANTS:
+            column = np.full(len(self._rows), constant, np.int64)
+            found.setdefault(column.tobytes(), Operand(str(constant), column, 0.8))
+        return sorted(found.values(), key=lambda operand: operand.cost)[:MOST_LEAVES]
+
+    def _combined(self, leaves: Matrix) -> tuple[Matrix, dict[bytes, int]]:
+        """The values of all formulas of one or two operands, and where each column is; the simplest of equal ones."""
+        size = len(leaves)
+        texts = [leaf.text for leaf in self._leaves]
+        ones, others = (axis.ravel() for axis in np.indices((size, size)))
+        parts = [leaves]
+        for form, apply, price in OPERATIONS:
+            fits = ones <= others if form in COMMUTATIVE else np.full(len(ones), True)
+            if form in DIVIDING:
+                fits &= (leaves != 0).all(1)[others]
+            left, right = ones[fits], others[fits]
+            parts.append(apply(leaves[left], leaves[right]))
+            for one, other in zip(left.tolist(), right.tolist(), strict=True):
+                self._texts.append((form, texts[one], texts[other]))
+                self._costs.append(self._costs[one] + self._costs[other] + price)
+        every = np.concatenate(parts)
+        best: dict[bytes, int] = {}
+        for number in np.argsort(np.array(self._costs), kind="stable").tolist():
+            best.setdefault(every[number].tobytes(), number)
+        kept = list(best.values())
+        self._texts = [self._texts[number] for number in kept]
+        self._costs = [self._costs[number] for number in kept]
+        return every[kept], {key: place for place, key in enumerate(best)}
+
+    def alike(self, target: Sequence[Any]) -> Sequence[str]:
+        """All integers given that have these values on the rows."""
+        return self._alike.get(np.array(target, np.int64).tobytes(), ())
+
+    def find(self, target: Sequence[Any], deep: bool = False) -> Found | None:
+        """The simplest formula with these values on the rows; one of more than three operands only if `deep`."""
+        wanted = np.array(target, np.int64)
+        found = self._short(wanted)
+        if found is None and deep and len(wanted) >= FEWEST_ROWS and len(set(target)) >= FEWEST_SIZES:
+            key = wanted.tobytes()
+            if key not in self._known:
+                self._known[key] = min(self._long(wanted), key=_price, default=None)
+            return self._known[key]
+        return found
+
+    def _written(self, number: int) -> Found:
+        form, one, other = self._texts[number]
+        return form.format(bracketed(one), bracketed(other)) if other else one, self._costs[number]
+
+    def _one_or_two(self, wanted: Matrix) -> Found | None:
+        number = self._index.get(wanted.tobytes())
+        return None if number is None else self._written(number)
+
+    def _short(self, wanted: Matrix) -> Found | None:
+        """A formula of at most three operands."""
+        known = self._one_or_two(wanted)
+        return known if known is not None else min(self._undone(wanted, self._one_or_two), key=_price, default=None)
+
+    def _undone(self, wanted: Matrix, find: Callable[[Matrix], Found | None]) -> Iterator[Found]:
+        """Formulas whose last operation has a single operand on its right, or on its left of a division."""
+        for leaf in self._leaves:
+            for form, needed in _needed(wanted, leaf.values):
+                other = find(needed)
+                if other is not None:
+                    yield form.format(bracketed(other[0]), bracketed(leaf.text)), leaf.cost + other[1] + 0.5
+
+    def _long(self, wanted: Matrix) -> Iterator[Found]:
+        """Formulas of four operands or more, constants among them."""
+        yield from self._without_product(wanted)
+        yield from self._products(wanted)
+        yield from self._undone(wanted, self._short)
+        for leaf in self._leaves[:MOST_DIFFERENCES]:
+            for text, cost in self._quotients(wanted - leaf.values):
+                yield f"{bracketed(text)} + {leaf.text}", cost + leaf.cost + 0.5
+        twice = min((*self._products(2 * wanted), *_all_of(self._short(2 * wanted))), key=_price, default=None)
+        if twice is not None:
+            yield f"{bracketed(twice[0])} // 2", twice[1] + 1.2
+        roots = np.sqrt(np.maximum(wanted, 0)).round().astype(np.int64)
+        if (roots * roots == wanted).all():
+            root = min((*_all_of(self._short(roots)), *self._without_product(roots)), key=_price, default=None)
+            if root is not None:
+                yield f"{bracketed(root[0])} * {bracketed(root[0])}", 2 * root[1]
+
+    def _without_product(self, wanted: Matrix) -> Iterator[Found]:
+        yield from self._quotients(wanted)
+        yield from self._multiples(wanted)
+        yield from self._parts(wanted)
+        yield from self._bounded(wanted)
+
+    def _quotients(self, wanted: Matrix) -> Iterator[Found]:
+        """A formula of two operands divided by another operand, rounded down or up."""
+        few = wanted[self._few]
+        for leaf in self._leaves:
+            divisor = leaf.values
+            if not (divisor > 0).all() or leaf.text == "1":
+                continue
+            low = few * divisor[self._few]
+            for form, least in (("{} // {}", low), (CEILING, low - divisor[self._few] + 1)):
+                near = (self._first >= least) & (self._first < least + divisor[self._few])
+                for number in np.flatnonzero(near.all(1)).tolist():
+                    column = self._all[number]
+                    whole = column // divisor if form != CEILING else -(-column // divisor)
+                    if (whole == wanted).all():
+                        text, cost = self._written(number)
+                        yield form.format(bracketed(text), bracketed(leaf.text)), cost + leaf.cost + 0.5
+                        break  # they are sorted by cost
+
+    def _multiples(self, wanted: Matrix) -> Iterator[Found]:
+        """A formula of two operands times a small number, and another number added."""
+        few = wanted[self._few]
+        for factor in (1, *FACTORS):
+            rest = few - factor * self._first
+            fits = (rest == rest[:, :1]).all(1) & self._varies
+            for number in np.flatnonzero(fits).tolist():
+                added = wanted - factor * self._all[number]
+                if (added == added[0]).all():
+                    text, cost = self._written(number)
+                    text = text if factor == 1 else f"{bracketed(text)} * {factor}"
+                    yield _plus(text, int(added[0])), cost + 1.2 + abs(int(added[0])) / 8
+                    break
+
+    def _parts(self, wanted: Matrix) -> Iterator[Found]:
+        """A formula of two operands, with a number added that rounds, divided by another number."""
+        few = wanted[self._few]
+        for divisor in DIVISORS:
+            least = (divisor * few - self._first).max(1)
+            most = (divisor * few + divisor - 1 - self._first).min(1)
+            for number in np.flatnonzero((least <= most) & self._varies).tolist():
+                low = int((divisor * wanted - self._all[number]).max())
+                high = int((divisor * wanted + divisor - 1 - self._all[number]).min())
+                added = next((each for each in (0, divisor - 1) if low <= each <= high), low if low == high else None)
+                if added is not None and abs(added) <= 2 * divisor:
+                    text, cost = self._written(number)
+                    sum_ = _plus(text, added)
+                    yield f"{bracketed(sum_)} // {divisor}", cost + 1.6 + (added not in (0, divisor - 1))
+                    break
+
+    def _bounded(self, wanted: Matrix) -> Iterator[Found]:
+        """A formula of two operands, or another operand where that is smaller, or larger; nothing less than 0."""
+        for leaf in self._leaves:
+            for bound in _BOUNDS:
+                near = bound.fits(self._first, leaf.values[self._few], wanted[self._few])
+                for number in np.flatnonzero(near & self._varies).tolist():
+                    if bound.fits(self._all[number : number + 1], leaf.values, wanted).all():
+                        text, cost = self._written(number)
+                        yield bound.form.format(text, leaf.text), cost + leaf.cost + bound.cost
+                        break
+
+    def _products(self, wanted: Matrix) -> Iterator[Found]:
+        """A formula of two operands times another one of two, or times a quotient."""
+        if not wanted.all():
+            return
+        few = wanted[self._few]
+        divides = (self._first > 0).all(1) & self._varies
+        places = np.flatnonzero(divides)
+        places = places[(few % self._first[places] == 0).all(1)]
+        factors = [
+            place for place in places.tolist() if self._all[place].all() and not (wanted % self._all[place]).any()
+        ]
+        for number, place in enumerate(factors):
+            cofactor = wanted // self._all[place]
+            found = self._short(cofactor)
+            if found is None and number < MOST_DIVISORS:
+                found = min(self._without_product(cofactor), key=_price, default=None)
+            if found is not None:
+                text, cost = self._written(place)
+                yield f"{_factor(text)} * {_factor(found[0])}", cost + found[1] + 0.5
+
+
+class _Bound(NamedTuple):
+    """A result that is one of two numbers, whichever is less or more."""
+
+    form: str
+    apply: Callable[[Matrix, Matrix], Matrix]
+    cost: float
+
+    def fits(self, columns: Matrix, leaf: Matrix, wanted: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which of the columns give what is wanted on all rows."""
+        return (self.apply(columns, leaf) == wanted).all(1)
+
+
+_BOUNDS: Final = (
+    _Bound("smaller({}, {})", np.minimum, 0.5),
+    _Bound("larger({}, {})", np.maximum, 0.5),
+    _Bound("larger(smaller({}, {}), 0)", lambda one, other: np.maximum(np.minimum(one, other), 0), 1.5),
+)
+
+
+def _needed(wanted: Matrix, leaf: Matrix) -> Iterator[tuple[str, Matrix]]:
+    """How a result may have come of an operand and of something else, and what else."""
+    yield "{} + {}", wanted - leaf
+    yield "{} - {}", wanted + leaf
+    if leaf.all() and not (wanted % leaf).any():
+        yield "{} * {}", wanted // leaf
+    if wanted.all() and leaf.all() and not (leaf % wanted).any():
+        yield "{1} // {0}", leaf // wanted
+
+
+def _all_of(found: Found | None) -> tuple[Found, ...]:
+    return () if found is None else (found,)
+
+
+def _price(found: Found) -> tuple[float, str]:
+    return found[1], found[0]
+
+
+def _plus(text: str, number: int) -> str:
+    return text if number == 0 else f"{bracketed(text)} {'+' if number > 0 else '-'} {abs(number)}"
+
+
+_ARGUMENTS: Final = re.compile(r"\([^()]*\)")
+
+
+def bracketed(text: str) -> str:
+    """An expression as an operand."""
+    return f"({text})" if " " in _ARGUMENTS.sub("", text) else text
+
+
+def _factor(text: str) -> str:
+    """An expression as a factor; products need no brackets."""
+    return text if re.fullmatch(r"[\w.\[\]-]+( \* [\w.\[\]-]+)*", text) else bracketed(text)

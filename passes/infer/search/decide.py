@@ -1,0 +1,214 @@
+"""Decision lists: ordered guarded cases that explain every row, or say of some that nothing is known.
+
+After Rivest, "Learning Decision Lists" (1987): each case takes rows that its guard picks and one candidate
+explains all of; the guard is chosen so that the rest is explained best. Knows nothing of tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from passes.infer.search.conditions import Guard, conjunction
+from passes.rules.rule import UNKNOWN, Case, Cases
+
+MOST_CASES: Final = 14
+FEW_CASES: Final = 6  # of a list that gives nothing up, where there is one
+COST_OF_UNKNOWN: Final = 6.0
+BEARABLE: Final = 0.06  # share of rows that may be left unexplained, or given up, for a short list
+MOST_CANDIDATES: Final = 60
+MOST_GUARDS: Final = 400
+WORTH_A_PAIR: Final = 1.5  # times as much has to be left unexplained by one guard as by two
+MOST_ALTERNATIVES: Final = 4  # guards that pick the same rows as a chosen one, and are told apart from it by trials
+PAIRED: Final = 40  # guards that are tried two at a time
+ENOUGH_FOR_TWO: Final = 4  # rows that the best candidate fails to explain
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer, and the rows that it explains."""
+
+    text: str
+    explains: int
+    cost: float
+
+
+def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) -> Cases:
+    """Cases for `rows`. The last one is always unguarded; its answer may be UNKNOWN."""
+    pool = _distinct(candidates, rows)
+    if not pool:
+        return (Case("", UNKNOWN),)
+    covered = functools.reduce(operator.or_, (each.explains for each in pool))
+    if rows & ~covered:  # what nothing explains is to be told apart too
+        pool.append(Candidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
+    else:
+        short = _listed(pool, guards, rows, FEW_CASES, False)
+        if short[-1].answer != UNKNOWN:
+            return short
+    return _listed(pool, guards, rows, MOST_CASES, True)
+
+
+def _listed(
+    pool: Sequence[Candidate], guards: Sequence[Guard], rows: int, most: int, may_give_up: bool
+) -> tuple[Case, ...]:
+    """At most so many guarded cases, and a last one."""
+    cases: list[Case] = []
+    remaining = rows
+    while remaining:
+        total = next((each for each in pool if not remaining & ~each.explains), None)
+        if total is not None:
+            return (*cases, Case("", total.text))
+        step = _step(pool, guards, remaining, may_give_up) if len(cases) < most else None
+        if step is None:
+            return (*cases, Case("", UNKNOWN))
+        guard, answer = step
+        cases.append(Case(guard.text, answer))
+        remaining &= ~guard.holds
+    return tuple(cases) or (Case("", UNKNOWN),)
+
+
+def alternatives(cases: Cases, guards: Sequence[Guard], rows: int) -> Iterator[Cases]:
+    """The cases with another guard, or one of two, in the place of one: on `rows` it picks the same."""
+    by_text = {guard.text: guard for guard in guards}
+    remaining = rows
+    for number, case in enumerate(cases):
+        parts = _parts(case.guard, by_text)
+        if not parts:
+            return
+        picked = functools.reduce(operator.and_, (part.holds for part in parts), remaining)
+        usable = [guard for guard in guards if not remaining & ~guard.defined]
+        found = [guard for guard in usable if guard.holds & remaining == picked]
+        if len(parts) == 2:
+            for kept in parts:
+                other = (guard for guard in usable if guard.holds & kept.holds & remaining == picked)
+                found += [conjunction(kept, guard, rows) for guard in other]
+        texts = [text for guard in sorted(found, key=_cost) for text in (guard.text, *guard.others)]
+        if len(parts) == 2:
+            texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
+        told = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
+        for text in [text for text in dict.fromkeys(texts) if text not in told][:MOST_ALTERNATIVES]:
+            yield (*cases[:number], Case(text, case.answer), *cases[number + 1 :])
+        remaining &= ~picked
+
+
+def _cost(guard: Guard) -> tuple[float, str]:
+    return guard.cost, guard.text
+
+
+def _parts(text: str, by_text: Mapping[str, Guard]) -> list[Guard]:
+    """The one or two guards that a case has."""
+    if text in by_text:
+        return [by_text[text]]
+    halves = [(text[: at.start()], text[at.end() :]) for at in re.finditer(" and ", text)]
+    return next(([by_text[one], by_text[other]] for one, other in halves if one in by_text and other in by_text), [])
+
+
+def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
+    """The simplest candidate for each set of rows explained, those that explain most or cost least first."""
+    best: dict[int, Candidate] = {}
+    for candidate in candidates:
+        explained = candidate.explains & rows
+        if explained and (explained not in best or candidate.cost < best[explained].cost):
+            best[explained] = candidate
+    found = sorted(best.values(), key=lambda each: (-(each.explains & rows).bit_count(), each.cost, each.text))
+    kept = found[:MOST_CANDIDATES]
+    return sorted(kept, key=lambda each: (each.cost, each.text))
+
+
+def _step(
+    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, may_give_up: bool
+) -> tuple[Guard, str] | None:
+    """The next case: one after which one candidate explains the rest, or loses little; else what explains most."""
+    usable = _usable(guards, remaining)
+    single, left = _best(pool, usable, remaining)
+    if single is not None and left == 0:
+        return single
+    pairs = _pairs(pool, usable, remaining)
+    double, left_by_two = _best(pool, pairs, remaining, ENOUGH_FOR_TWO)
+    if double is not None and left_by_two == 0:
+        return double
+    given_up, lost = _given_up(pool, usable, pairs, remaining) if may_give_up else (None, 0)
+    if given_up is not None and lost <= BEARABLE * remaining.bit_count():
+        return given_up
+    if single is not None and left <= BEARABLE * remaining.bit_count():
+        return single
+    if single is not None and double is not None and left <= WORTH_A_PAIR * left_by_two:
+        return single
+    return double or single or given_up
+
+
+def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
+    """Guards that can be asked of all remaining rows and split them, the simplest of those that split alike."""
+    best: dict[int, Guard] = {}
+    for guard in guards:
+        picked = guard.holds & remaining
+        if remaining & ~guard.defined or picked in (0, remaining):
+            continue
+        if picked not in best or guard.cost < best[picked].cost:
+            best[picked] = guard
+    return sorted(best.values(), key=lambda guard: (guard.cost, guard.text))[:MOST_GUARDS]
+
+
+def _best(
+    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, few_unknown: int = 0
+) -> tuple[tuple[Guard, str] | None, int]:
+    """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is.
+
+    Guards that pick less than `few_unknown` rows, of which nothing is known, are passed over.
+    """
+    found: tuple[tuple[float, ...], Guard, str] | None = None
+    for guard in guards:
+        picked = guard.holds & remaining
+        answer = next((each for each in pool if not picked & ~each.explains), None)
+        if answer is None or (answer.text == UNKNOWN and picked.bit_count() < few_unknown):
+            continue
+        left = remaining & ~guard.holds
+        explained = max((left & each.explains).bit_count() for each in pool)
+        unexplained = left.bit_count() - explained
+        score = (unexplained, guard.cost + answer.cost / 4, -picked.bit_count())
+        if found is None or score < found[0]:
+            found = score, guard, answer.text
+    return (None, 0) if found is None else (found[1:], int(found[0][0]))
+
+
+def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> Sequence[Guard]:
+    """Conjunctions of two guards, of those that separate best."""
+    ranked = sorted(guards, key=lambda guard: _impurity(pool, guard, remaining))[:PAIRED]
+    pairs: dict[int, Guard] = {}
+    for left, right in itertools.combinations(ranked, 2):
+        picked = left.holds & right.holds & remaining
+        cost = left.cost + right.cost
+        if picked and (picked not in pairs or cost < pairs[picked].cost):
+            pairs[picked] = conjunction(left, right, remaining)
+    return list(pairs.values())
+
+
+def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:
+    """Rows that stay unexplained when each side of a guard gets its best candidate."""
+    inside, outside = remaining & guard.holds, remaining & ~guard.holds
+    best_inside = max((inside & each.explains).bit_count() for each in pool)
+    best_outside = max((outside & each.explains).bit_count() for each in pool)
+    return inside.bit_count() - best_inside + outside.bit_count() - best_outside
+
+
+def _given_up(
+    pool: Sequence[Candidate], guards: Sequence[Guard], pairs: Sequence[Guard], remaining: int
+) -> tuple[tuple[Guard, str] | None, int]:
+    """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses.
+
+    Where that is in a few rows only, two guards that pick just these would be an accident of the sample.
+    """
+    best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
+    failing = remaining & ~best.explains
+    asked = guards if failing.bit_count() < ENOUGH_FOR_TWO else [*guards, *pairs]
+    covering = [guard for guard in asked if not failing & ~guard.holds]
+    if not covering or best.text == UNKNOWN:
+        return None, 0
+    guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
+    known = functools.reduce(operator.or_, (each.explains for each in pool if each.text != UNKNOWN))
+    return (guard, UNKNOWN), (guard.holds & remaining & known).bit_count()

@@ -1,0 +1,174 @@
+"""Shapes found as arithmetic: what no primitive tells, as sizes of arguments and formulas over them.
+
+Knows nothing of the other questions about an output.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from passes.infer.search.arithmetic import Formulas
+from passes.infer.search.expressions import Evaluated
+from passes.infer.search.sample import MISSING, Term
+from passes.infer.search.terms import Terms
+from passes.rules.language import PRIMITIVES
+
+MOST_ROWS: Final = 200
+MOST_GROUPS: Final = 8
+
+
+def joined_shapes(terms: Terms, answers: Sequence[Any]) -> Iterator[Term]:
+    """A whole shape followed by what is left of another after a reduction, as quantiles have."""
+    for shape in [term for term in terms.of("Ints") if term.text.endswith(".shape")]:
+        parts = zip(shape.values, answers, strict=True)
+        if all(MISSING in (head, whole) or whole[: len(head)] == tuple(head) for head, whole in parts):
+            for rest in terms.applications(("reduced", "reduced_or_all")):
+                text = f"{shape.text} + {rest.text}"
+                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + rest.cost)
+
+
+def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
+    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`.
+
+    Or of another one with one size replaced. They are searched on all rows, on those of results with elements, on
+    those of each rank, and on those where the flags are alike and the same arguments are missing.
+    """
+    seen: set[tuple[int, ...]] = set()
+    for group, deep in _groups(terms, answers, rows):
+        chosen = _spread(terms, group)
+        if len(chosen) > 1 and chosen not in seen:
+            seen.add(chosen)
+            yield from _suffixed(terms, answers, chosen, Formulas(terms, chosen), deep)
+            yield from _with_another_size(terms, answers, chosen)
+
+
+def _spread(terms: Terms, rows: Sequence[int]) -> tuple[int, ...]:
+    """At most so many of the rows: of all that the numbers given may be some, since formulas are made of these."""
+    numbers = [values for _, values in terms.sample.columns() if all(type(values[row]) is int for row in rows)]
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row in rows:
+        alike[tuple(values[row] for values in numbers)].append(row)
+    turns = itertools.zip_longest(*alike.values())
+    chosen = [row for turn in turns for row in turn if row is not None]
+    return tuple(sorted(chosen[:MOST_ROWS]))
+
+
+def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[list[int], bool]]:
+    """All rows, and parts of them that may have one formula; and whether a long one is to be looked for."""
+    columns = dict(terms.sample.columns())
+    flags = [values for values in columns.values() if all(isinstance(values[row], bool | str) for row in rows[:1])]
+    missing = [values for values in columns.values() if any(values[row] is None for row in rows)]
+
+    def rank(row: int) -> Any:
+        return len(answers[row])
+
+    def flagged(row: int) -> Any:
+        return tuple(values[row] for values in flags), tuple(values[row] is None for values in missing)
+
+    def empty(row: int) -> Any:
+        return 0 in answers[row]  # a size of 0 does not tell what it was divided by
+
+    keys: tuple[tuple[Callable[[int], Any], bool], ...] = (
+        (lambda row: None, True),
+        (empty, True),
+        (flagged, True),
+        (rank, False),
+        (lambda row: (rank(row), flagged(row)), False),
+    )
+    for key, deep in keys:
+        found: dict[Any, list[int]] = {}
+        for row in rows:
+            found.setdefault(key(row), []).append(row)
+        yield from ((group, deep) for group in list(found.values())[:MOST_GROUPS])
+
+
+def _with_another_size(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
+    """A shape with the size along an argument's dimension made of the sizes that tensors have there."""
+    shapes = [shape for shape in terms.of("Ints") if shape.text.endswith(".shape")]
+    for dim in terms.of("Int"):
+        if not dim.text.isidentifier():
+            continue
+        there = {shape.text: terms.application(PRIMITIVES["size_at"], (shape, dim)) for shape in shapes}
+        for shape in shapes:
+            wanted = [_only_change(shape.values[row], answers[row], dim.values[row]) for row in rows]
+            found = None if None in wanted else Formulas(terms, rows, there.values()).find(wanted)
+            if found is not None:
+                text = f"with_size({shape.text}, {dim.text}, {found[0]})"
+                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + dim.cost + found[1])
+
+
+def _only_change(shape: Any, answer: Sequence[int], dim: Any) -> int | None:
+    """The size of `answer` at `dim`, if it is like the shape elsewhere."""
+    if shape is MISSING or type(dim) is not int or len(shape) != len(answer) or not -len(shape) <= dim < len(shape):
+        return None
+    same = all(
+        one == other for place, (one, other) in enumerate(zip(shape, answer, strict=True)) if place != dim % len(shape)
+    )
+    return answer[dim] if same else None
+
+
+def _suffixed(
+    terms: Terms, answers: Sequence[Any], rows: Sequence[int], formulas: Formulas, deep: bool
+) -> Iterator[Term]:
+    sources: list[tuple[str, Any, float]] = [("", lambda row: (), 0.0)]
+    for shape in terms.of("Ints"):
+        if not shape.text.endswith(".shape"):
+            continue
+        sources.append((shape.text, lambda row, values=shape.values: values[row], shape.cost))
+        for cut in (-1, -2, -3, 1, 2):
+            sources.append(
+                (
+                    f"first({shape.text}, {cut})",
+                    lambda row, values=shape.values, cut=cut: (
+                        MISSING if values[row] is MISSING or len(values[row]) < abs(cut) else tuple(values[row][:cut])
+                    ),
+                    shape.cost + 0.4,
+                )
+            )
+    shapes = [shape for shape in terms.of("Ints") if shape.text.endswith(".shape")][:4]
+    pairs = [terms.application(PRIMITIVES["batch"], pair) for pair in itertools.permutations(shapes, 2)]
+    several = [
+        terms.application(
+            PRIMITIVES["together"], (pairs[0], terms.application(PRIMITIVES["batch"], (shapes[0], other)))
+        )
+        for other in shapes[2:]
+    ]
+    for applied in (*pairs, *several):
+        sources.append((applied.text, lambda row, values=applied.values: values[row], applied.cost))
+    for text, prefix, cost in sources:
+        heads = [prefix(row) for row in rows]
+        if any(head is MISSING for head in heads):
+            continue
+        rest = [answers[row][len(head) :] for head, row in zip(heads, rows, strict=True)]
+        length = len(rest[0])
+        if not 0 < length <= 6 or any(len(each) != length for each in rest):
+            continue
+        if any(answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
+            continue
+        columns = [[each[index] for each in rest] for index in range(length)]
+        found = list(itertools.takewhile(bool, (formulas.find(column, deep) for column in columns)))
+        if len(found) < length:
+            continue
+        price = cost + sum(each[1] for each in found if each)
+        for sizes in _spellings([each[0] for each in found if each], [formulas.alike(column) for column in columns]):
+            expression = f"{text} + {sizes}" if text else sizes
+            yield Term(expression, "Ints", Evaluated(expression, terms.sample), price + 0.1 * _repeated(sizes))
+
+
+def _spellings(found: list[str], alike: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Sizes as they were found, and without using an integer twice where others were always equal to it."""
+    yield f"({', '.join(found)}{',' if len(found) == 1 else ''})"
+    other = list(found)
+    for index, text in enumerate(found):
+        if text in found[:index]:
+            other[index] = next((each for each in alike[index] if each not in other), text)
+    if other != found:
+        yield f"({', '.join(other)})"
+
+
+def _repeated(sizes: str) -> int:
+    parts = sizes[1:-1].split(", ")
+    return len(parts) - len(set(parts))

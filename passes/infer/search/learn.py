@@ -1,0 +1,276 @@
+"""Learning: from the recorded calls of one operator to its rules.
+
+One rule for each list of parameters that the operator was seen with. Every question about the result is
+decided by itself; what no cases explain stays unknown. Knows nothing of trials, files or other operators.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import torch
+
+from passes.infer.search import hypotheses
+from passes.infer.search.arithmetic import bracketed
+from passes.infer.search.conditions import Guard, guards_of
+from passes.infer.search.decide import Candidate, decide
+from passes.infer.search.kinds import kind_of
+from passes.infer.search.observation import (
+    Observation,
+    domain_of,
+    hash_of,
+    is_plain,
+    layouts_of,
+    observed,
+    sample_of,
+    spread,
+)
+from passes.infer.search.questions import Questions, views_of
+from passes.infer.search.sample import Sample, Term, bits
+from passes.infer.search.terms import Terms
+from passes.meta import TensorMeta
+from passes.operators.outcome import New, Same
+from passes.record.calls import Call
+from passes.rules.answer import places_of
+from passes.rules.rule import UNKNOWN, Case, Cases, Output, Provenance, Rule, always, identifier
+
+FEWEST: Final = 3  # calls below which nothing is claimed
+MOST_OF_DEPENDENT: Final = 4  # cases of a form that depends on values: more are an accident of those that were tried
+MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A rule, others that explain the same calls (trials should tell them apart), and how many terms were tried."""
+
+    rule: Rule
+    rivals: tuple[Rule, ...]
+    tried: int
+
+
+def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[Learned]:
+    """The rules that explain `calls`, one for each list of parameters.
+
+    Of many calls a part is fitted that has one of each kind; those in `must` are in it.
+    """
+    needed = {id(call) for call in must}
+    groups: dict[tuple[str, ...], list[Call]] = defaultdict(list)
+    for call in calls:
+        if is_plain(call):
+            groups[tuple(call.arguments)].append(call)
+    return [
+        found
+        for parameters, own in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+        if (found := _learned(op, level, parameters, own, needed)) is not None
+    ]
+
+
+def _learned(
+    op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call], needed: Set[int]
+) -> Learned | None:
+    good = [each for call in calls if (each := observed(call)) is not None]
+    if len(good) < FEWEST:
+        return None
+    first = [each for each in good if id(each.call) in needed][:MOST_ROWS]
+    rest = [each for each in good if id(each.call) not in needed]
+    fitted = first + spread(rest, MOST_ROWS - len(first))
+    learner = Learner(parameters, fitted, level)
+    form, many = learner.form()
+    outputs = learner.many_outputs() if many else learner.outputs()
+    rule = Rule(
+        op=op,
+        level=level,
+        parameters=parameters,
+        form=form,
+        outputs=tuple(outputs),
+        writes=learner.writes(),
+        raises=(),
+        domain=domain_of(parameters, [each.call for each in good]),
+        provenance=Provenance(
+            corpus=hash_of(calls), calls=len(calls), torch=torch.__version__, layouts=tuple(sorted(layouts_of(good)))
+        ),
+    )
+    return Learned(rule, tuple(_rivals(rule)), learner.tried)
+
+
+def _rivals(rule: Rule) -> Iterator[Rule]:
+    """The rule with other cases for one question."""
+    for place, output in enumerate(rule.outputs):
+        for other in _rival_outputs(output):
+            yield replace(rule, outputs=(*rule.outputs[:place], other, *rule.outputs[place + 1 :]))
+    for name, output in rule.writes.items():
+        for other in _rival_outputs(output):
+            yield replace(rule, writes={**rule.writes, name: other})
+
+
+def _rival_outputs(output: Output) -> Iterator[Output]:
+    """By turns of each question, so that none is told apart from its rivals last."""
+    rows = itertools.zip_longest(*([(question, cases) for cases in found] for question, found in output.rivals.items()))
+    for row in rows:
+        for pair in row:
+            if pair is not None:
+                yield replace(output, **{pair[0]: pair[1]})
+
+
+class Learner:
+    """The questions about one operator's calls, and what answers them."""
+
+    def __init__(self, parameters: Sequence[str], found: Sequence[Observation], level: str) -> None:
+        self.found = found
+        self.parameters = parameters
+        self.level = level
+        self.sample = sample_of(parameters, [each.call for each in found])
+        self._searched: list[Terms] = []
+        self.terms = self._terms_of(self.sample)
+        self.optional = False  # whether a place of the result may have None instead of a tensor
+        self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
+        self.found_before: dict[tuple[Any, ...], list[Candidate]] = {}
+        self._guards: list[Guard] | None = None
+        self._views: list[Term] | None = None
+
+    @property
+    def guards(self) -> list[Guard]:
+        if self._guards is None:
+            self._guards = guards_of(self.sample)
+        return self._guards
+
+    @property
+    def tried(self) -> int:
+        """How many terms were compared with recorded answers so far."""
+        return sum(terms.tried for terms in self._searched)
+
+    def _terms_of(self, sample: Sample) -> Terms:
+        self._searched.append(Terms(sample))
+        return self._searched[-1]
+
+    def form(self) -> tuple[Cases, bool]:
+        """Cases for what is returned, and whether it is many outputs of one kind."""
+        forms = [each.form for each in self.found]
+        lists = [form for form in forms if form.startswith(("[tensor", "(tensor", "[]", "()"))]
+        lengths = {form.count("tensor") for form in forms}
+        uniform = len(lists) == len(forms) and all("None" not in form and "((" not in form for form in forms)
+        if uniform and (len(lengths) > 1 or forms[0].startswith("[")) and UNKNOWN not in "".join(forms):
+            return self._many(forms), True
+        known = [form if UNKNOWN not in form else UNKNOWN for form in forms]
+        everything = self.sample.everything
+        choices = sorted(set(known) - {UNKNOWN})
+        candidates = [
+            Candidate(form, bits(each == form for each in known), 1.0 + len(form) / 50) for form in choices[:12]
+        ]
+        if UNKNOWN in known:
+            candidates.append(Candidate(UNKNOWN, bits(each == UNKNOWN for each in known), 2.0))
+        if all(form == UNKNOWN for form in known):
+            return always(UNKNOWN), False
+        if len(candidates) == 1 and candidates[0].explains == everything:
+            return always(candidates[0].text), False
+        if len(choices) > 1 and len({each.places for each in self.found}) == 1 and self.found[0].places != "tensor_0":
+            self.optional = True
+            return always(self.found[0].places), False
+        cases = decide(candidates, self.guards, everything)
+        return always(UNKNOWN) if UNKNOWN in known and len(cases) > MOST_OF_DEPENDENT else cases, False
+
+    def _many(self, forms: Sequence[str]) -> Cases:
+        lengths = [form.count("tensor") for form in forms]
+        test = hypotheses.Test(lengths, self.sample.everything)
+        cases = decide(hypotheses.count_candidates(self.terms, test), self.guards, self.sample.everything)
+        opening = "[each]" if forms[0].startswith("[") else "(each)"
+        return tuple(
+            Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")
+            for case in cases
+        )
+
+    def outputs(self) -> list[Output]:
+        """One for each place of the result; a place without tensors has no cases."""
+        places = max((len(each.outputs) for each in self.found), default=0)
+        return [self._output(place) for place in range(places)]
+
+    def _output(self, place: int) -> Output:
+        rows = [
+            number
+            for number, each in enumerate(self.found)
+            if len(each.outputs) > place and (self.optional or isinstance(each.outputs[place], New | Same))
+        ]
+        if not rows:
+            return Output(())
+        asked = self._part(rows)
+        return asked.answer([self.found[row].outputs[place] for row in rows], [self.found[row].call for row in rows])
+
+    def many_outputs(self) -> list[Output]:
+        """The output that all elements of the result are like."""
+        pairs = [
+            (each.call, number, output)
+            for each in self.found
+            for number, output in _sampled(each.outputs)
+            if isinstance(output, New | Same)
+        ]
+        if not pairs:
+            return [Output(())]
+        sample = sample_of(self.parameters, [call for call, _, _ in pairs], [number for _, number, _ in pairs])
+        questions = Questions(sample, self._terms_of(sample), self.level)
+        return [questions.answer([output for *_, output in pairs], [call for call, *_ in pairs])]
+
+    def _part(self, rows: Sequence[int]) -> Questions:
+        if len(rows) == len(self.found):
+            return Questions(self.sample, self.terms, self.level, self)
+        sample = sample_of(self.parameters, [self.found[row].call for row in rows])
+        return Questions(sample, self._terms_of(sample), self.level)
+
+    def views(self) -> list[Term]:
+        if self._views is None:
+            self._views = views_of(self.terms)
+        return self._views
+
+    def writes(self) -> Mapping[str, Output]:
+        """The parameters that were written to, as they are afterwards."""
+        found: dict[str, Output] = {}
+        for name in self.parameters:
+            rows, numbers, afters = self._written(name)
+            if any(after is not None for after in afters):
+                calls = [self.found[row].call for row in rows]
+                many = any(number is not None for number in numbers)
+                sample = sample_of(self.parameters, calls, [number or 0 for number in numbers] if many else None)
+                questions = Questions(sample, self._terms_of(sample), self.level)
+                found[name] = questions.after(afters, f"{identifier(name)}[i]" if many else identifier(name))
+        return found
+
+    def _written(self, name: str) -> tuple[list[int], list[int | None], list[TensorMeta | None]]:
+        """Rows where the parameter holds tensors, their number in a list, and the metas after a write (or None).
+
+        Where its memory is another argument's too, it is not known which of them was written to.
+        """
+        alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name, self._starts[row][name])]
+        rows: list[int] = []
+        numbers: list[int | None] = []
+        afters: list[TensorMeta | None] = []
+        for row in alone or range(len(self.found)):
+            each = self.found[row]
+            value = each.call.arguments[name]
+            start = self._starts[row][name]
+            mutated = each.call.outcome.mutated  # type: ignore[union-attr]
+            if isinstance(value, TensorMeta):
+                rows.append(row)
+                numbers.append(None)
+                afters.append(mutated.get(start))
+            elif kind_of(value) == "Tensors" and value and all(isinstance(part, TensorMeta) for part in value):
+                for number, _ in _sampled(value):
+                    rows.append(row)
+                    numbers.append(number)
+                    afters.append(mutated.get(start + number))
+        return rows, numbers, afters
+
+
+def _shares(call: Call, name: str, start: int) -> bool:
+    """Whether memory of the tensors in an argument, numbers `start` and on, is that of another one too."""
+    value = call.arguments[name]
+    count = len(value) if isinstance(value, tuple) else 1
+    own = call.shares[start : start + count]
+    return any(memory in own for memory in (*call.shares[:start], *call.shares[start + count :]))
+
+
+def _sampled(parts: Sequence[Any]) -> list[tuple[int, Any]]:
+    pairs = list(enumerate(parts))
+    return pairs if len(pairs) <= 6 else [*pairs[:3], *pairs[-3:]]

@@ -1,0 +1,201 @@
+"""Observations: recorded calls as learning sees them, and what is read off them without any search.
+
+Knows nothing of hypotheses, rules' cases or trials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from passes.infer.search.kinds import kind_of
+from passes.infer.search.sample import TRIAL_LOCATION, Sample, bits
+from passes.meta import CPU, DTYPE_NAMES, TensorMeta
+from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
+from passes.record.calls import Call, Failure
+from passes.record.values import NumberOf, Opaque
+from passes.rules.answer import places_of
+from passes.rules.primitives import layouts, questions
+from passes.rules.rule import UNKNOWN, Domain
+
+Structure = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A call as learning sees it: values of its parameters, the tensors in and out, and the result's form."""
+
+    call: Call
+    form: str
+    places: str  # the form as if there were a tensor in the place of every None
+    outputs: tuple[Any, ...]  # New, Same or None, by place in the result
+
+
+def is_plain(call: Call) -> bool:
+    """Whether all tensors are strided ones on the CPU without flags, as the language knows them."""
+    metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
+    if not isinstance(call.outcome, Failure):
+        metas += [leaf.meta for leaf in call.outcome.tensors if isinstance(leaf, New)]
+        metas += call.outcome.mutated.values()
+    return all(map(is_plain_meta, metas))
+
+
+def is_plain_meta(meta: TensorMeta) -> bool:
+    return meta.stride is not None and meta.device == CPU and not meta.is_inference
+
+
+def observed(call: Call) -> Observation | None:
+    if isinstance(call.outcome, Failure):
+        return None
+    outputs: list[Any] = []
+    form = _form(call.outcome.result, outputs)
+    return Observation(call, form, _form(call.outcome.result, [], filled=True), tuple(outputs))
+
+
+def _form(result: Structure, outputs: list[Any], filled: bool = False) -> str:
+    """The structure of a result, with its tensors numbered by their place in it."""
+    if isinstance(result, New | Same):
+        outputs.append(result)
+        return f"tensor_{len(outputs) - 1}"
+    if isinstance(result, tuple | list) and not isinstance(result, Opaque | NumberOf | SliceArg | DictArg | torch.Size):
+        inner = ", ".join(_form(part, outputs, filled) for part in result)
+        if isinstance(result, ListArg | list):
+            return f"[{inner}]"
+        return f"({inner}{',' if len(result) == 1 else ''})"
+    outputs.append(None)
+    if result is not None:
+        return UNKNOWN
+    return f"tensor_{len(outputs) - 1}" if filled else "None"
+
+
+def spread(found: Sequence[Observation], most: int) -> list[Observation]:
+    """At most so many, the rarest kinds of calls first so that none is lost."""
+    if len(found) <= most:
+        return list(found)
+    kinds: dict[Any, list[Observation]] = defaultdict(list)
+    for each in found:
+        kinds[_kind(each)].append(each)
+    queues = sorted(kinds.values(), key=len)
+    kept: list[Observation] = []
+    while len(kept) < most:
+        for queue in queues:
+            if queue and len(kept) < most:
+                kept.append(queue.pop(len(queue) // 2))
+        queues = [queue for queue in queues if queue]
+    return kept
+
+
+def _kind(each: Observation) -> Any:
+    return each.form, tuple(
+        (len(value.shape), value.dtype, is_row_major(value)) if isinstance(value, TensorMeta) else kind_of(value)
+        for value in each.call.arguments.values()
+    )
+
+
+def is_row_major(meta: TensorMeta) -> bool:
+    return meta.stride == layouts.contiguous(meta.shape)
+
+
+def hash_of(calls: Sequence[Call]) -> str:
+    """A hash of calls, whatever order they are in."""
+    lines = sorted(f"{call.arguments!r}{call.outcome!r}" for call in calls)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def layouts_of(found: Sequence[Observation]) -> set[str]:
+    """Which layouts the tensors had."""
+    said: set[str] = set()
+    tests = (
+        ("contiguous", layouts.is_contiguous),
+        ("channels-last", layouts.like_channels_last),
+        ("expanded", questions.repeats),
+        ("dense", layouts.is_dense),
+    )
+    for each in found:
+        for meta in leaves(tuple(each.call.arguments.values())):
+            if isinstance(meta, TensorMeta):
+                said.add(next((word for word, test in tests if test(meta)), "strided"))
+                if meta.storage_offset:
+                    said.add("offset")
+    return said
+
+
+def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
+    """The calls with just these parameters that a rule can be about and that succeeded."""
+    own = (call for call in calls if tuple(call.arguments) == tuple(parameters))
+    return [call for call in own if not isinstance(call.outcome, Failure) and is_plain(call)]
+
+
+def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
+    """What was seen of each parameter."""
+    ranks: dict[str, set[int]] = defaultdict(set)
+    dtypes: dict[str, set[str]] = defaultdict(set)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    choices: dict[str, set[Any]] = defaultdict(set)
+    for call in calls:
+        for name, value in call.arguments.items():
+            kinds[name].add(sort_of(value))
+            for meta in leaves((value,)):
+                if isinstance(meta, TensorMeta):
+                    kinds[name] |= {flag for flag in ("conj", "neg") if getattr(meta, f"is_{flag}")}
+                    ranks[name].add(len(meta.shape))
+                    dtypes[name].add(DTYPE_NAMES.get(meta.dtype) or str(meta.dtype))
+            if isinstance(value, str):
+                choices[name].add(value)
+            elif isinstance(value, torch.dtype | torch.memory_format | torch.layout):
+                choices[name].add(str(value))
+    return Domain(*(_in_order(table, parameters) for table in (ranks, dtypes, kinds, choices)))
+
+
+def _in_order(table: Mapping[str, set[Any]], parameters: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(sorted(table[name])) for name in parameters if table[name]}
+
+
+def sort_of(value: Any) -> str:
+    """The kind of an argument as a domain names it."""
+    kind = kind_of(value)
+    if kind == "Tensors":
+        return "list"
+    if kind == "Number":
+        number = getattr(value, "number", value)
+        return type(number).__name__
+    return {"Tensor": "tensor", "Bool": "bool", "Int": "int", "Ints": "ints", "None": "none", "Dtype": "dtype"}.get(
+        kind, type(value).__name__
+    )
+
+
+def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> Sample:
+    columns = {name: [call.arguments[name] for call in calls] for name in parameters}
+    tried = bits(call.location == TRIAL_LOCATION for call in calls)
+    return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
+
+
+def aliases_of(output: New | Same | None, call: Call, number: int | None = None) -> set[str]:
+    """The words that tell what an output shares memory with; several where arguments share memory.
+
+    `number` is that of the output among many alike.
+    """
+    if output is None:
+        return {"none"}
+    if isinstance(output, New) and output.alias_of is None:
+        return {"new"}
+    index = output.index if isinstance(output, Same) else output.alias_of
+    verb = "same" if isinstance(output, Same) else "view"
+    words: set[str] = set()
+    metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
+    starts = places_of(call.arguments)
+    for name, value in call.arguments.items():
+        start = starts[name]
+        if isinstance(value, TensorMeta) and call.shares[start] == call.shares[index]:  # type: ignore[index]
+            if verb == "view" or start == index or value is metas[index]:  # type: ignore[index]
+                words.add(f"{verb} {name}")
+        elif kind_of(value) == "Tensors":
+            if number is not None and start + number == index:
+                words.add(f"{verb} {name}[i]")
+            words |= {f"{verb} {name}[{place}]" for place in range(len(leaves((value,)))) if start + place == index}
+    return words

@@ -1,0 +1,277 @@
+"""Questions: what is asked about one output, and the cases that answer, for the rows of a sample.
+
+Knows nothing of how rows came to be, or of the other outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from passes.infer.search import hypotheses
+from passes.infer.search.conditions import Guard, guards_of
+from passes.infer.search.decide import Candidate, alternatives, decide
+from passes.infer.search.expressions import answers
+from passes.infer.search.observation import aliases_of
+from passes.infer.search.sample import MISSING, Sample, Term, bits, rows_of
+from passes.infer.search.terms import Terms
+from passes.meta import TensorMeta
+from passes.operators.outcome import New, Same
+from passes.record.calls import Call
+from passes.rules.language import PRIMITIVES
+from passes.rules.rule import UNKNOWN, Case, Cases, Output, always
+
+MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
+MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
+
+
+class Shared(Protocol):
+    """What several outputs with the same rows need be computed for once."""
+
+    found_before: dict[tuple[Any, ...], list[Candidate]]
+
+    @property
+    def guards(self) -> list[Guard]: ...
+
+    def views(self) -> list[Term]: ...
+
+
+def views_of(terms: Terms) -> list[Term]:
+    """What every view primitive makes of the tensors."""
+    return list(_views(terms))
+
+
+def _views(terms: Terms) -> Iterator[Term]:
+    yield from terms.applications(hypotheses.VIEWS)
+    if terms.sample.extra:
+        chunks = list(terms.applications(("chunk_size",)))
+        number = next(term for term in terms.of("Int") if term.text == "i")
+        for size in chunks:
+            tensor, _, dim = size.text[len("chunk_size(") : -1].split(", ")
+            source, along = terms.called("Strided", tensor), terms.called("Int", dim)
+            if source is not None and along is not None:
+                yield terms.application(PRIMITIVES["piece"], (source, size, along, number))
+
+
+class Questions:
+    """The questions about one output on the rows of a sample."""
+
+    def __init__(self, sample: Sample, terms: Terms, level: str, shared: Shared | None = None) -> None:
+        self.sample, self.terms, self._shared, self._level = sample, terms, shared, level
+        self._own_guards: list[Guard] | None = None
+        self._found = shared.found_before if shared is not None else {}
+
+    @property
+    def guards(self) -> list[Guard]:
+        if self._shared is not None:
+            return self._shared.guards
+        if self._own_guards is None:
+            self._own_guards = guards_of(self.sample)
+        return self._own_guards
+
+    def views(self) -> list[Term]:
+        return self._shared.views() if self._shared is not None else views_of(self.terms)
+
+    def answer(self, outputs: Sequence[New | Same | None], calls: Sequence[Call]) -> Output:
+        """The cases of a returned tensor, or of None in its place."""
+        numbers = self.sample.extra.get("i", [None] * len(calls))
+        aliases = [aliases_of(*each) for each in zip(outputs, calls, numbers, strict=True)]
+        choices = sorted({word for words in aliases for word in words})
+        candidates = [
+            Candidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1) for word in choices
+        ]
+        everything = self.sample.everything
+        alias = decide(candidates, self.guards, everything)
+        rivals = {"alias": tuple(alternatives(alias, self.guards, everything))[:MOST_RIVALS]}
+        rows = bits(isinstance(output, New) for output in outputs)
+        if not rows:
+            return Output(alias, rivals=rivals)
+        metas = [output.meta if isinstance(output, New) else None for output in outputs]
+        sharing = [output.alias_of if isinstance(output, New) else None for output in outputs]
+        found = self._facts(alias, metas, rows, sharing, False)
+        found = replace(found, rivals={**found.rivals, **rivals})
+        if len(alias) == 1 or all(owner is None for owner in sharing):
+            return found
+        shapes = answers(found.shape, self.sample)  # whether a view is possible depends on its shape
+        guards = guards_of(self.sample, shapes)
+        by_shape = decide(candidates, guards, everything)
+        if _doubt(alias) <= _doubt(by_shape):
+            return found
+        rivals["alias"] = tuple(alternatives(by_shape, guards, everything))[:MOST_RIVALS]
+        return replace(found, alias=by_shape, rivals={**found.rivals, **rivals})
+
+    def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
+        """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
+        words = ["kept" if meta is None else "new" for meta in metas]
+        candidates = [Candidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
+        alias = decide(candidates, self.guards, self.sample.everything)
+        rows = bits(meta is not None for meta in metas)
+        before = self._parameter(name)
+        if all(meta is None or _is_kept(meta, old) for meta, old in zip(metas, before, strict=True)):
+            shape, stride, offset, dtype = (
+                always(f"{name}.{fact}") for fact in ("shape", "stride", "storage_offset", "dtype")
+            )
+            return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows))
+        return self._facts(alias, metas, rows, [None] * len(metas), True)
+
+    def _parameter(self, name: str) -> Sequence[Any]:
+        """The values of a parameter, or of the elements of a list `name[i]`."""
+        values = dict(self.sample.columns())[name.removesuffix("[i]")]
+        if not name.endswith("[i]"):
+            return values
+        return [value[number] for value, number in zip(values, self.sample.extra["i"], strict=True)]
+
+    def _facts(
+        self, alias: Cases, metas: Sequence[TensorMeta | None], rows: int, sharing: Sequence[int | None], written: bool
+    ) -> Output:
+        shared = written or any(owner is not None for owner in sharing)
+        shapes = [MISSING if meta is None else meta.shape for meta in metas]
+        shape_test = hypotheses.Test(shapes, rows)
+        views = self.views() if shared else []
+        guards = self.guards
+        shape_found = self._remembered(
+            ("shape", *shapes), lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+        )
+        shape = decide(shape_found, guards, rows)
+        rivals = {"shape": _rivals(shape, shape_found, guards, rows)}
+        strides = [MISSING if meta is None else meta.stride for meta in metas]
+        own = bits(owner is None for owner in sharing) & rows
+        if own in (0, rows):
+            more = _More(lambda: guards_of(self.sample, shapes))
+        else:
+            is_new = Guard("is_new", own, rows, 0.3)
+            more = _More(lambda: [is_new, is_new.negated(), *guards_of(self.sample, shapes)])
+        stride_found = self._remembered(
+            ("stride", shared, *shapes, *strides),
+            lambda: hypotheses.stride_candidates(
+                self.terms,
+                hypotheses.Test(strides, rows),
+                shapes,
+                views,
+                lambda: _explaining(self.views(), shape_test),
+            ),
+        )
+        stride = self._decided(stride_found, more, rows)
+        rivals["stride"] = _rivals(stride, stride_found, more, rows)
+        dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
+        dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
+        dtype = self._decided(dtype_found, more, rows)
+        rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
+        offset, rivals["storage_offset"] = self._offset(metas, rows, own, views, more)
+        flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
+        return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
+
+    def _offset(
+        self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _More
+    ) -> tuple[Cases, tuple[Cases, ...]]:
+        """Where in its memory an output begins, and rivals; memory of its own (`own` rows) begins with it, mostly."""
+        offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
+        fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
+        asked = rows & ~own if fresh else rows
+        found = hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views)
+        offset = self._decided(found, more, asked)
+        rivals = _rivals(offset, found, more, asked)
+        if not fresh:
+            return offset, rivals
+        first = () if offset == always("0") else (Case("is_new", "0"),)
+        return (*first, *offset), tuple((Case("is_new", "0"), *cases) for cases in rivals)
+
+    def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
+        """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
+        found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
+        if not any(answer is True for answer in found):
+            return ()
+        search = hypotheses.Search(self.terms, hypotheses.Test(found, rows))
+        search.offer(hypotheses.flag_terms(self.terms, flag))
+        return decide(search.candidates, self.guards, rows)
+
+    def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[Candidate]]) -> list[Candidate]:
+        """What was found for an output with the same answers on the same rows, or what is found now."""
+        if key not in self._found:
+            self._found[key] = search()
+        return self._found[key]
+
+    def _decided(self, candidates: Sequence[Candidate], guards: _More, rows: int) -> Cases:
+        total = [each for each in candidates if not rows & ~each.explains]
+        if total:
+            return always(min(total, key=lambda each: (each.cost, each.text)).text)
+        return decide(candidates, guards.value, rows)
+
+    def _grad(self, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
+        if self._level == "aten":
+            return always("False")
+        needs = [MISSING if meta is None else meta.requires_grad for meta in metas]
+        operands = [*self.terms.of("Tensor"), *self.terms.of("Tensors")]
+        operands = [term for term in operands if "[" not in term.text or "[i]" in term.text]
+        whole = [
+            Term(term.text, "Operand", [None if value is MISSING else value for value in term.values], term.cost)
+            for term in operands
+        ]
+        asking = PRIMITIVES["any_requires_grad"].function
+        asked = bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
+        unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
+        rows = rows & ~unclear or rows  # without a gradient, though an argument has one: perhaps under no_grad
+        test = hypotheses.Test(needs, rows)
+        return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
+
+
+def _rivals(
+    cases: Cases, candidates: Sequence[Candidate], guards: _More | Sequence[Guard], rows: int
+) -> tuple[Cases, ...]:
+    """Other answers that explain as much: the next simplest candidates, or the same ones behind other guards."""
+    if len(cases) > 1:
+        known = guards.value if isinstance(guards, _More) else guards
+        return tuple(alternatives(cases, known, rows))[:MOST_RIVALS]
+    total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
+    return tuple(always(each.text) for each in total[1 : 1 + MOST_RIVALS])
+
+
+def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
+    """Views that mostly have the shape of the output where it was looked at: those that always do, simplest first."""
+    hits = ((view, test.hits(hypotheses.fact(view, "shape", "Ints")).bit_count()) for view in views)
+    found = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]
+    return [view for view, _ in sorted(found, key=lambda pair: (pair[1], pair[0].cost))[:MOST_VIEWS]]
+
+
+def _doubt(cases: Cases) -> tuple[bool, int]:
+    return any(case.answer == UNKNOWN for case in cases), len(cases)
+
+
+def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:
+    return (meta.shape, meta.stride, meta.storage_offset, meta.dtype) == (
+        old.shape,
+        old.stride,
+        old.storage_offset,
+        old.dtype,
+    )
+
+
+class _More:
+    """Guards computed once somebody asks."""
+
+    def __init__(self, make: Callable[[], list[Guard]]) -> None:
+        self._make = make
+        self._value: list[Guard] | None = None
+
+    @property
+    def value(self) -> list[Guard]:
+        if self._value is None:
+            self._value = self._make()
+        return self._value
+
+
+class _Later(Sequence[Term]):
+    """Terms computed once somebody looks."""
+
+    def __init__(self, make: Callable[[], list[Term]]) -> None:
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._make())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._make()[index]
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._make())

@@ -1,0 +1,285 @@
+"""Terms: the expressions that may answer a question, enumerated by type from small to large.
+
+Bottom-up: a term's values on all rows come from those of its parts, so that none is computed twice; terms with
+equal values on all rows are one, the simplest. The types of the primitives keep the number small.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
+from typing import Any, Final
+
+from passes.infer.search.kinds import is_equation, is_key, kind_of
+from passes.infer.search.sample import MISSING, Sample, Term, computed
+from passes.meta import TensorMeta
+from passes.rules.generate import NO_VALUE
+from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
+
+PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
+PADDINGS: Final = ("valid", "same")  # words for the sizes of a padding
+OPERANDS: Final = frozenset(("Tensor", "Tensors", "Number", "Int", "Bool", "None"))
+CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
+    "Int": ((0, 0.6), (1, 0.6), (-1, 0.6), (2, 0.9), (-2, 0.9), (-3, 1.1)),
+    "Int?": ((None, 0.3),),
+    "Rank": ((1, 0.6), (2, 0.6), (3, 0.6)),
+    "Bool": ((False, 0.2), (True, 0.3)),
+    "Number": ((0, 0.5), (1, 0.6)),
+    "Ints": (((), 1.0),),
+    "IntOrInts": ((0, 0.5), (1, 0.5)),
+}
+GIVEN: Final = frozenset(("Int", "Ints", "None"))  # kinds of what may be a size, a dimension, several or none
+FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
+MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
+MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
+MOST_REMEMBERED: Final = 1 << 18  # values of one primitive
+ABBREVIATED: Final = 3  # letters of a name that tell which it is: `pad` is a padding
+COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may mean different things
+
+
+class Terms:
+    """The terms over one sample, by type; grown as they are asked for."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self.tried = 0  # terms compared with recorded answers: what a search costs, whatever the machine
+        self._by_type: dict[str, list[Term]] = defaultdict(list)
+        self._seen: dict[str, set[Any]] = defaultdict(set)
+        self.operands: list[Term] = []
+        for name, values in sample.columns():
+            self._add_parameter(name, values)
+        for tensor in list(self._by_type["Tensor"]):
+            for fact, kind in FACT_TYPES.items():
+                values = [getattr(value, fact) if isinstance(value, TensorMeta) else MISSING for value in tensor.values]
+                self.add(Term(f"{tensor.text}.{fact}", kind, values, tensor.cost + 0.2))
+
+    def _add_parameter(self, name: str, values: Sequence[Any]) -> None:
+        kinds = {kind_of(value) for value in values}
+        for kind in sorted(kinds - {"None", "Other"}):
+            own: list[Any] = [value if kind_of(value) == kind else MISSING for value in values]
+            if (kind == "Int" and "Bool" in kinds) or (kind == "Number" and "Int" in kinds):
+                continue
+            self.add(Term(name, kind, own, 1.0))
+            if kind == "Ints" and len(kinds - {"None", "Ints"}) == 0:
+                longest = max((len(value) for value in own if value is not MISSING), default=0)
+                for index in range(min(longest, 3)):
+                    part = [value[index] if value is not MISSING and len(value) > index else MISSING for value in own]
+                    if all(type(each) is int or each is MISSING for each in part):
+                        self.add(Term(f"{name}[{index}]", "Int", part, 1.6))
+            if kind == "Tensors" and "i" in self.sample.extra:
+                numbers = self.sample.extra["i"]
+                own = computed(lambda tensors, i: tensors[i], (own, numbers), self.sample.size)
+                self._element(f"{name}[i]", own)
+            elif kind == "Tensors":
+                longest = max((len(value) for value in own if value is not MISSING), default=0)
+                for index in range(min(longest, 3)):
+                    parts = computed(lambda tensors, index=index: tensors[index], (own,), self.sample.size)
+                    self._element(f"{name}[{index}]", parts, 2.0)
+        if kinds & {"Int", "Ints"} and "Ints" in kinds | {"Ints"}:
+            mixed = [value if kind_of(value) in ("Int", "Ints") or value in PADDINGS else MISSING for value in values]
+            self.add(Term(name, "IntOrInts", mixed, 1.0))
+            self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
+        if kinds <= GIVEN and kinds != {"None"}:
+            self.add(Term(name, "Given", list(values), 1.0))
+        if kinds == {"Tensor", "None"}:
+            self.add(Term(name, "Tensor?", list(values), 1.0))
+        if any(map(is_equation, values)):
+            self.add(Term(name, "Equation", [v if type(v) is str else MISSING for v in values], 1.0))
+        if any(is_key(value) for value in values):
+            self.add(Term(name, "Key", list(values), 1.0))
+        if kinds & {"Number"} and "Int" in kinds:
+            self.add(Term(name, "Number", [v if kind_of(v) in PLAIN_NUMBERS else MISSING for v in values], 0.9))
+        if "None" in kinds and kinds & {"Int"}:
+            self.add(Term(name, "Int?", [v if kind_of(v) in ("Int", "None") else MISSING for v in values], 1.0))
+        elif "Int" in kinds:
+            self.add(Term(name, "Int?", [v if kind_of(v) == "Int" else MISSING for v in values], 1.0))
+        if "Format" in kinds:
+            self.add(Term(name, "Format", [v if kind_of(v) in ("Format", "None") else MISSING for v in values], 1.0))
+        if kinds & {"Tensor", "Tensors"} or (kinds & {"Number"} and kinds <= {"Number", "Int", "Bool", "None"}):
+            operand = [v if v == () or kind_of(v) in OPERANDS else MISSING for v in values]
+            self.operands.append(Term(name, "Operand", operand, 1.0))
+
+    def _element(self, text: str, values: list[Any], cost: float = 1.2) -> None:
+        values = [value if isinstance(value, TensorMeta) else MISSING for value in values]
+        if any(value is not MISSING for value in values):
+            term = Term(text, "Tensor", values, cost)
+            self.add(term)
+            if text.endswith("[i]"):
+                self.operands.append(Term(text, "Operand", values, cost))
+
+    def add(self, term: Term) -> bool:
+        """Keep a term unless one like it is there already."""
+        if all(value is MISSING for value in term.values):
+            return False
+        key = tuple(value if value.__class__ is not list else tuple(value) for value in term.values)
+        try:
+            marked = (tuple(map(type, key)), key) if term.type in ("Int", "Dims", "IntOrInts", "Int?") else key
+            if marked in self._seen[term.type]:
+                return False
+            self._seen[term.type].add(marked)
+        except TypeError:
+            pass
+        self._by_type[term.type].append(term)
+        return True
+
+    def of(self, kind: str) -> list[Term]:
+        """Terms that can stand where `kind` is asked for, constants too."""
+        if kind == "Operand":
+            return self.operands
+        found = list(self._by_type[kind])
+        found += [term for name, kinds in SUBTYPES.items() if kind in kinds for term in self._by_type[name]]
+        if kind == "Int?":
+            found += [term for term in self._by_type["Int"] if "[" in term.text]
+        texts = {term.text for term in found}
+        for value, cost in (*CONSTANTS.get(kind, ()), *(CONSTANTS["Int"][:3] if kind == "Int?" else ())):
+            text = written(value)
+            if text not in texts:
+                found.append(Term(text, kind, [value] * self.sample.size, cost))
+        if kind == "Dims":
+            found += [Term(text, kind, [value] * self.sample.size, 0.9) for text, value in _DIMS if text not in texts]
+        return found
+
+    def called(self, kind: str, text: str) -> Term | None:
+        """The term of a type that is written so."""
+        return next((term for term in self.of(kind) if term.text == text), None)
+
+    def applications(self, names: Iterable[str]) -> Iterator[Term]:
+        """Every application of the primitives `names` to terms there are."""
+        for name in names:
+            yield from self.apply(PRIMITIVES[name])
+
+    def apply(self, primitive: Primitive) -> Iterator[Term]:
+        fixed = primitive.takes[:-1] if primitive.variadic else primitive.takes
+        pools = [self.of(kind) for kind in fixed]
+        tails = list(self.tails(primitive.takes[-1][1:])) if primitive.variadic else [()]
+        if math.prod(map(len, pools)) * len(tails) > MOST_COMBINATIONS:
+            pools = [_called(name, pool) for name, pool in zip(_names(primitive), pools, strict=False)]
+        if math.prod(map(len, pools)) * len(tails) > MOST_COMBINATIONS:
+            pools = [sorted(pool, key=lambda term: term.cost)[: _bound(len(pools))] for pool in pools]
+        for head in itertools.product(*pools):
+            if _repeats(head):
+                continue
+            for tail in tails:
+                parts = (*head, *tail)
+                if parts and all(_is_constant(part) for part in parts):
+                    continue
+                yield self.application(primitive, parts)
+
+    def application(self, primitive: Primitive, parts: Sequence[Term]) -> Term:
+        values = LazyValues(_remembering(primitive), [part.values for part in parts], self.sample.size)
+        text = f"{primitive.name}({', '.join(part.text for part in parts)})"
+        return Term(text, primitive.gives, values, 1.0 + sum(part.cost for part in parts))
+
+    def tails(self, kind: str) -> Iterator[tuple[Term, ...]]:
+        """All the operands, each subset of two or more of a few, and each one alone."""
+        pool = self.of(kind)
+        if not pool:
+            return
+        yield tuple(pool)
+        if len(pool) <= MOST_OPERANDS:
+            for count in range(len(pool) - 1, 0, -1):
+                yield from itertools.combinations(pool, count)
+        else:
+            for count in (1, 2, 3):
+                yield from (tuple(pool[:count]),) if count == 3 else itertools.combinations(pool, count)
+
+
+@cache
+def _remembering(primitive: Primitive) -> Callable[..., Any]:
+    """The primitive's function, MISSING where it has no value; what it gave before is not computed again.
+
+    In one study nine of ten applications are to values of an earlier round or of another term. Not where numbers
+    count by their type: 1 and 1.0 are one key.
+    """
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def computed(*values: Any) -> Any:
+        try:
+            return primitive.function(*values)
+        except NO_VALUE:
+            return MISSING
+
+    def remembered(*values: Any) -> Any:
+        try:
+            return known[values]
+        except KeyError:
+            if len(known) >= MOST_REMEMBERED:
+                known.clear()
+            found = known[values] = computed(*values)
+            return found
+
+    return computed if any(kind.removeprefix("*") in COUNTED_BY_TYPE for kind in primitive.takes) else remembered
+
+
+class LazyValues(Sequence[Any]):
+    """Values of an application, computed row by row when they are looked at."""
+
+    __slots__ = ("_columns", "_function", "_known", "_size")
+
+    def __init__(self, function: Callable[..., Any], columns: list[Sequence[Any]], size: int) -> None:
+        self._function, self._columns, self._size = function, columns, size
+        self._known: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self._known[index]
+        except KeyError:
+            found = self._known[index] = self._computed(index)
+            return found
+
+    def _computed(self, index: int) -> Any:
+        if index >= self._size:
+            raise IndexError(index)
+        values: list[Any] = []
+        for column in self._columns:
+            value = column[index]
+            if value is MISSING:
+                return MISSING
+            values.append(value)
+        return self._function(*values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(self._size))
+
+
+_DIMS: Final = (("0", 0), ("1", 1), ("(-1,)", (-1,)), ("(-2, -1)", (-2, -1)), ("(0, 1)", (0, 1)), ("()", ()))
+
+
+def _names(primitive: Primitive) -> list[str]:
+    return list(inspect.signature(primitive.function).parameters)
+
+
+def _called(name: str, pool: list[Term]) -> list[Term]:
+    """The terms whose names begin like that of the parameter they are for, or it like them; all if there are none."""
+    return [term for term in pool if _begins_like(term.text.split(".")[0], name)] or pool
+
+
+def _begins_like(text: str, name: str) -> bool:
+    return text.startswith(name) or (len(text) >= ABBREVIATED and name.startswith(text))
+
+
+def _bound(pools: int) -> int:
+    """How many terms of each pool keep the combinations within bounds."""
+    return max(3, int(MOST_COMBINATIONS ** (1 / pools)))
+
+
+def _is_constant(term: Term) -> bool:
+    return _names_nothing(term.text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _names_nothing(text: str) -> bool:
+    return not any(map(str.isalpha, text.replace("None", "").replace("True", "").replace("False", "")))
+
+
+def _repeats(parts: Sequence[Term]) -> bool:
+    """Whether an argument that is no tensor is used twice: such terms say nothing new."""
+    texts = [part.text for part in parts if part.type not in ("Tensor", "Strided") and not _is_constant(part)]
+    return len(texts) != len(set(texts))

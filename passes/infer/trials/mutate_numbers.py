@@ -1,0 +1,193 @@
+"""Mutations of what is no tensor: numbers, flags, lists, words, and arguments of another call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+
+from passes.infer.search.kinds import is_equation
+from passes.infer.trials import equations
+from passes.infer.trials.inputs import metas_of
+from passes.infer.trials.strides import reshaped
+from passes.infer.trials.variant import (
+    DTYPES,
+    Draw,
+    Seen,
+    Variant,
+    each,
+    ints_in,
+    with_argument,
+    with_metas,
+)
+from passes.meta import TensorMeta
+from passes.operators.outcome import Argument, ListArg, Wrapped
+
+NUMBERS: Final = (True, False, 0, 1, 2, 3, -1, 0.5, 1.0, 2.5, 1j)
+
+
+def change_number(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """A number in the place of a tensor, or where any number may be, by one of another type."""
+
+    def fits(value: Argument) -> bool:
+        return type(value) in (Wrapped, float, complex)
+
+    names = [name for name, value in variant.arguments.items() if fits(value)]
+    if not names:
+        return None
+    name = draw.choice(names)
+    number = draw.choice(NUMBERS)
+    return with_argument(variant, name, Wrapped(number) if type(variant.arguments[name]) is Wrapped else number)
+
+
+def flip_flag(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    names = [name for name, value in variant.arguments.items() if type(value) is bool]
+    if not names:
+        return None
+    name = draw.choice(names)
+    return with_argument(variant, name, not variant.arguments[name])
+
+
+def give_none(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    names = [n for n, value in variant.arguments.items() if n in seen.optional and value is not None]
+    return with_argument(variant, draw.choice(names), None) if names else None
+
+
+def step_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """One integer, alone or in a list, a little larger or smaller."""
+    return _one_int(variant, draw, lambda number: number + draw.choice((-1, 1, -2, 2)))
+
+
+def edge_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    return _one_int(variant, draw, lambda number: draw.choice((0, 1, -1, 2, 3)))
+
+
+def negate_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """A dimension counted from the other end."""
+    ranks = [meta.rank for meta in metas_of(variant.arguments)] or [0]
+    rank = draw.choice(ranks)
+    return _one_int(variant, draw, lambda number: number - rank if number >= 0 else number + rank)
+
+
+def multiply(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """One integer, and with it a size by as much or by the square: groups, blocks and factors divide sizes."""
+    metas = metas_of(variant.arguments)
+    places = [(i, dim) for i, meta in enumerate(metas) for dim in range(meta.rank)]
+    if not places:
+        return None
+    chosen, dim = draw.choice(places)
+    factor, power = draw.choice((2, 3)), draw.choice((1, 2))
+    shape = metas[chosen].shape
+    larger = reshaped(metas[chosen], (*shape[:dim], shape[dim] * factor**power, *shape[dim + 1 :]))
+    made = _one_int(variant, draw, lambda number: number * factor)
+    return None if made is None else with_metas(made, [*metas[:chosen], larger, *metas[chosen + 1 :]])
+
+
+def _one_int(variant: Variant, draw: Draw, change: Callable[[int], int]) -> Variant | None:
+    count = len(ints_in(variant))
+    if count == 0:
+        return None
+    places = iter(range(count))
+    chosen = draw.randrange(count)
+
+    def at(leaf: Argument) -> Argument:
+        return change(leaf) if type(leaf) is int and next(places) == chosen else leaf
+
+    return Variant({name: each(value, at) for name, value in variant.arguments.items()}, variant.shares)
+
+
+def _shorter(items: list[Any], draw: Draw) -> list[Any]:
+    return items[: draw.randrange(len(items))] if items else items
+
+
+def _without_one(items: list[Any], draw: Draw) -> list[Any]:
+    return [item for i, item in enumerate(items) if i != draw.randrange(len(items))]
+
+
+def _permuted(items: list[Any], draw: Draw) -> list[Any]:
+    return draw.sample(items, len(items))
+
+
+def _longer(items: list[Any], draw: Draw) -> list[Any]:
+    return [*items, draw.choice(items) if items else draw.choice((0, 1, -1))]
+
+
+def _with_unknown(items: list[Any], draw: Draw) -> list[Any]:
+    at = draw.randrange(len(items)) if items else 0
+    return [*items[:at], -1, *items[at + 1 :]]
+
+
+def _reversed(items: list[Any], draw: Draw) -> list[Any]:
+    return items[::-1]
+
+
+def change_list(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """A list shortened, emptied, permuted or lengthened; one of integers with a -1 somewhere."""
+    names = [name for name, value in variant.arguments.items() if type(value) is ListArg]
+    if not names:
+        return None
+    name = draw.choice(names)
+    items = list(variant.arguments[name])
+    whole = all(type(item) is int for item in items)
+    changes = [_shorter, _without_one, _permuted, _longer, _reversed, *([_with_unknown] if whole else ())]
+    return with_argument(variant, name, ListArg(draw.choice(changes)(items, draw)))
+
+
+def cross(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """An argument of another call."""
+    names = [name for name in variant.arguments if len(seen.values.get(name, ())) > 1]
+    if not names:
+        return None
+    name = draw.choice(names)
+    return with_argument(variant, name, draw.choice(seen.values[name]))
+
+
+def cross_constant(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """As `cross`, for what holds no tensors: strings, dtypes, memory formats, numbers."""
+    names = [
+        name
+        for name, value in variant.arguments.items()
+        if not metas_of({name: value}) and len(seen.values.get(name, ())) > 1
+    ]
+    if not names:
+        return None
+    name = draw.choice(names)
+    return with_argument(variant, name, draw.choice(seen.values[name]))
+
+
+def change_output(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """An equation with another right side."""
+    found = _equation_in(variant)
+    changed = None if found is None else equations.with_another_output(str(variant.arguments[found[0]]), draw)
+    return None if found is None or changed is None else with_argument(variant, found[0], changed)
+
+
+def change_equation(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """Another equation, and other tensors in the list that it is for."""
+    found = _equation_in(variant)
+    if found is None:
+        return None
+    equation, operands = equations.with_other_tensors(metas_of(variant.arguments), draw)
+    return with_argument(with_argument(variant, found[0], equation), found[1], ListArg(operands))
+
+
+def _equation_in(variant: Variant) -> tuple[str, str] | None:
+    """The names of an equation among the arguments, and of the list of tensors that it is for."""
+    words = [name for name, value in variant.arguments.items() if is_equation(value)]
+    lists = [
+        name
+        for name, value in variant.arguments.items()
+        if type(value) is ListArg and value and all(type(part) is TensorMeta for part in value)
+    ]
+    return (words[0], lists[0]) if words and lists else None
+
+
+def change_type(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """A dtype among the arguments, by any other."""
+    names = [
+        name
+        for name, found in seen.values.items()
+        if name in variant.arguments and any(type(value) is torch.dtype for value in found)
+    ]
+    return with_argument(variant, draw.choice(names), draw.choice(DTYPES)) if names else None

@@ -1,0 +1,164 @@
+"""Mutations of tensors: other sizes, layouts, types, dimensions, flags. Layouts are made in strides.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passes.infer.trials.inputs import metas_of
+from passes.infer.trials.strides import LAYOUTS, in_layout, reshaped
+from passes.infer.trials.variant import (
+    DTYPES,
+    Draw,
+    Seen,
+    Variant,
+    each,
+    on_metas,
+)
+from passes.meta import TensorMeta
+from passes.operators.outcome import Argument
+
+SIZES: Final = (0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 16)
+LAYOUT_NAMES: Final = tuple(LAYOUTS)
+
+
+def rename_size(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """One size by another wherever it occurs, in shapes and among the integers of more than one."""
+    sizes = [size for meta in metas_of(variant.arguments) for size in meta.shape]
+    if not sizes:
+        return None
+    before, after = draw.choice(sizes), draw.choice(SIZES)
+    in_numbers = before > 1 or draw.random() < 0.2
+
+    def change(leaf: Argument) -> Argument:
+        if type(leaf) is TensorMeta:
+            return reshaped(leaf, tuple(after if size == before else size for size in leaf.shape))
+        return after if type(leaf) is int and leaf == before and in_numbers else leaf
+
+    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+
+
+def scale_sizes(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """All sizes but 0 and 1 larger by the same, and with them the integers that are such sizes."""
+    sizes = {size for meta in metas_of(variant.arguments) for size in meta.shape if size > 1}
+    if not sizes:
+        return None
+    more = draw.choice((1, 2, 3))
+
+    def change(leaf: Argument) -> Argument:
+        if type(leaf) is TensorMeta:
+            return reshaped(leaf, tuple(size + more if size in sizes else size for size in leaf.shape))
+        return leaf + more if type(leaf) is int and leaf in sizes else leaf
+
+    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+
+
+def change_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """One size of a tensor."""
+    if not meta.shape:
+        return None
+    dim = draw.randrange(meta.rank)
+    return reshaped(meta, (*meta.shape[:dim], draw.choice(SIZES), *meta.shape[dim + 1 :]))
+
+
+def to_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """A size of 1, to be broadcast."""
+    if not meta.shape:
+        return None
+    dim = draw.randrange(-meta.rank, 0) + meta.rank
+    return reshaped(meta, (*meta.shape[:dim], 1, *meta.shape[dim + 1 :]))
+
+
+def odd_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """A size of 1 whose stride is not what it would be by itself."""
+    made = to_one(meta, draw)
+    return None if made is None else in_layout(made, "odd strides of size 1", draw)
+
+
+def change_layout(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    return in_layout(meta, draw.choice(LAYOUT_NAMES), draw)
+
+
+def change_dtype(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    dtype = draw.choice(DTYPES)
+    differentiable = dtype.is_floating_point or dtype.is_complex
+    return meta.replace(
+        dtype=dtype,
+        requires_grad=meta.requires_grad and differentiable,
+        is_conj=meta.is_conj and dtype.is_complex,
+        is_neg=meta.is_neg and differentiable,
+    )
+
+
+def exchange_dtype(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """Every tensor of one dtype, and the dtype itself among the arguments, by another: signatures stay whole."""
+    metas = metas_of(variant.arguments)
+    if not metas:
+        return None
+    before, after = draw.choice(metas).dtype, draw.choice(DTYPES)
+    differentiable = after.is_floating_point or after.is_complex
+
+    def change(leaf: Argument) -> Argument:
+        if type(leaf) is TensorMeta and leaf.dtype is before:
+            return leaf.replace(
+                dtype=after,
+                requires_grad=leaf.requires_grad and differentiable,
+                is_conj=leaf.is_conj and after.is_complex,
+                is_neg=leaf.is_neg and differentiable,
+            )
+        return after if leaf is before else leaf
+
+    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+
+
+def to_scalar(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    return reshaped(meta, ()) if meta.shape else None
+
+
+def drop_leading(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    return reshaped(meta, meta.shape[1:]) if meta.shape else None
+
+
+def add_leading(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    return reshaped(meta, (draw.choice((1, 2, 3)), *meta.shape)) if meta.rank < 6 else None
+
+
+def drop_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    if not meta.shape:
+        return None
+    dim = draw.randrange(meta.rank)
+    return reshaped(meta, (*meta.shape[:dim], *meta.shape[dim + 1 :]))
+
+
+def add_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    dim = draw.randrange(meta.rank + 1)
+    return reshaped(meta, (*meta.shape[:dim], draw.choice((1, 2, 3)), *meta.shape[dim:])) if meta.rank < 6 else None
+
+
+def flip_grad(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    if not (meta.dtype.is_floating_point or meta.dtype.is_complex):
+        return None
+    return meta.replace(requires_grad=not meta.requires_grad)
+
+
+def flip_bits(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """The conjugate bit of a complex tensor, or the negative bit."""
+    if not seen.flags:
+        return None
+
+    def change(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+        if meta.dtype.is_complex:
+            return meta.replace(is_conj=not meta.is_conj)
+        return meta.replace(is_neg=not meta.is_neg) if meta.dtype.is_floating_point else None
+
+    return on_metas(change)(variant, seen, draw)
+
+
+def unshare(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    """Memory of its own for every tensor; or the same tensor twice, where two have equal metas."""
+    own = tuple(range(len(variant.shares)))
+    if variant.shares != own:
+        return variant._replace(shares=own)
+    metas = metas_of(variant.arguments)
+    first = {meta: i for i, meta in reversed(list(enumerate(metas)))}
+    shares = tuple(first[meta] for meta in metas)
+    return variant._replace(shares=shares) if shares != own else None

@@ -1,0 +1,42 @@
+"""Runners of trials: what a study asks to run new calls of an operator, and which crashes came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from passes.infer.search.observation import is_plain
+from passes.infer.trials.observe import is_made
+from passes.infer.trials.variant import Variant
+from passes.infer.worker import TRIAL_SECONDS, Crash
+from passes.record.calls import Call
+
+
+class TrialRunner(Protocol):
+    """Whatever runs trials: a Laboratory (passes/infer/worker.py), or a CrashLog around one."""
+
+    def observe_all(
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = ..., fill: str | None = ...
+    ) -> list[Call | Crash]: ...
+
+
+@dataclass(slots=True)
+class CrashLog:
+    """A runner of trials that keeps every crash, whatever the trial was for: none is lost from a study's report."""
+
+    runner: TrialRunner
+    crashes: list[Crash] = field(default_factory=list[Crash])
+
+    def observe_all(
+        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
+    ) -> list[Call | Crash]:
+        """What the runner observes; see Laboratory.observe_all."""
+        seen = self.runner.observe_all(op, level, variants, seconds, fill)
+        self.crashes += [each for each in seen if isinstance(each, Crash)]
+        return seen
+
+
+def trials_made(seen: Sequence[Call | Crash]) -> list[Call]:
+    """The trials that ran to an end: neither crashed nor refused for their inputs."""
+    return [each for each in seen if isinstance(each, Call) and is_plain(each) and is_made(each)]
