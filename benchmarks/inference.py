@@ -22,7 +22,7 @@ from passes.infer.assessment.assess import Answers
 from passes.infer.assessment.audit import fake_says, is_usable, questioned
 from passes.infer.assessment.compare import check_operator
 from passes.infer.engines import ENGINES, usual_jobs
-from passes.infer.run import Job, Report, calls_of, infer, tasks_of
+from passes.infer.run import StudyJob, StudyReport, calls_of, infer, tasks_of
 from passes.record.calls import Call
 from passes.record.split import write_split
 from passes.rules.book import Rulebook
@@ -37,7 +37,7 @@ def held_out(effort: Effort) -> Iterator[Row]:
     """Rules learned from four fifths of the signatures of a part of torch's operator database, on the other fifth."""
     with tempfile.TemporaryDirectory() as folder:
         corpus = corpus_of_operators(str(Path(folder) / "corpus"), effort)
-        job = Job((str(corpus.folder),), held_out=HELD_OUT)
+        job = StudyJob((str(corpus.folder),), held_out=HELD_OUT)
         tasks = tasks_of(job, levels=("aten",))
         book = Path(folder) / "book"
         reports = list(infer(book, job, tasks, ENGINES["local"], usual_jobs()))
@@ -58,7 +58,7 @@ def larger(effort: Effort) -> Iterator[Row]:
         corpus = corpus_of_operators(str(Path(folder) / "corpus"), effort)
         smaller, rest = Path(folder) / "smaller", Path(folder) / "larger"
         write_split(corpus, "size", HELD_OUT, smaller, rest)
-        job = Job((str(smaller),))
+        job = StudyJob((str(smaller),))
         tasks = tasks_of(job, levels=("aten",))
         book = Path(folder) / "book"
         list(infer(book, job, tasks, ENGINES["local"], usual_jobs()))
@@ -69,7 +69,7 @@ def larger(effort: Effort) -> Iterator[Row]:
     yield Row("rules", f"{name}: unanswered", "share", None, None, _share(unknown, exact + wrong), LIMIT_UNANSWERED)
 
 
-def _quality(reports: Sequence[Report], held: dict[str, list[Call]]) -> Iterator[Row]:
+def _quality(reports: Sequence[StudyReport], held: dict[str, list[Call]]) -> Iterator[Row]:
     exact, wrong, unknown = (
         sum(getattr(each.held_out, name) for each in reports) for name in ("exact", "wrong", "unknown")
     )

@@ -82,7 +82,7 @@ def corpus_of_operators(folder: str, effort: Effort) -> Corpus:
     """A corpus of every 18th operator of torch's operator database, or of fewer where `effort` says so."""
     recorder = Recorder(folder)
     with torch.enable_grad():
-        for _ in operators.run(recorder, operators.Plan(part=3, parts=18 * effort.every)):
+        for _ in operators.run(recorder, operators.OpInfoPlan(part=3, parts=18 * effort.every)):
             pass
     recorder.close()
     return Corpus(folder)

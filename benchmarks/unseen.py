@@ -14,7 +14,7 @@ import transformers
 
 from benchmarks.record import one
 from benchmarks.suite import Effort, Row
-from passes.infer.assessment.compare import Checked, check_operator
+from passes.infer.assessment.compare import RuleCheck, check_operator
 from passes.record import Corpus, Recorder
 from passes.record.schema import LEVELS
 from passes.record.sources import models
@@ -69,7 +69,7 @@ def unseen_models(effort: Effort) -> Iterator[Row]:
             yield from _rows(level, checked, len(names))
 
 
-def _rows(level: str, checked: list[Checked], count: int) -> Iterator[Row]:
+def _rows(level: str, checked: list[RuleCheck], count: int) -> Iterator[Row]:
     exact, wrong, unknown = (sum(getattr(each, name) for each in checked) for name in ("exact", "wrong", "unknown"))
     label = f"{exact + wrong + unknown:,} calls of {count} unseen models, {level}"
     share = one(wrong / max(1, exact + wrong))

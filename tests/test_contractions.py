@@ -9,7 +9,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 
 from passes.infer.trials import equations
 from passes.infer.trials.inputs import metas_of, tensors_for
-from passes.infer.trials.variant import Variant, seen_in
+from passes.infer.trials.variant import CallVariant, argument_facts
 from passes.infer.trials.variants import EQUATIONS, MUTATIONS, mutations_for
 from passes.meta import TensorMeta, meta_of
 from passes.operators.outcome import ListArg
@@ -121,12 +121,15 @@ def test_a_rule_that_compares_an_equation_holds_for_those_seen():
 
 
 def test_equations_are_mutated_where_there_are_some():
-    base = Variant({"equation": "ij,jk->ik", "tensors": ListArg((MATRIX, MATRIX)), "path": None}, (0, 1))
+    base = CallVariant({"equation": "ij,jk->ik", "tensors": ListArg((MATRIX, MATRIX)), "path": None}, (0, 1))
     call = Call("torch.einsum", "function", base.arguments, base.shares, Failure("", ""), "", "", 1)
     plain = Call("torch.stack", "function", {"tensors": base.arguments["tensors"]}, (0, 1), Failure("", ""), "", "", 1)
-    assert mutations_for(seen_in([plain])) is MUTATIONS and EQUATIONS.items() <= mutations_for(seen_in([call])).items()
+    assert (
+        mutations_for(argument_facts([plain])) is MUTATIONS
+        and EQUATIONS.items() <= mutations_for(argument_facts([call])).items()
+    )
     draw = random.Random(0)
     for kind in EQUATIONS.values():
-        made = [variant for _ in range(20) if (variant := kind(base, seen_in([call]), draw)) is not None]
+        made = [variant for _ in range(20) if (variant := kind(base, argument_facts([call]), draw)) is not None]
         assert len({variant.arguments["equation"] for variant in made}) > 3
         assert all(len(variant.shares) == len(metas_of(variant.arguments)) for variant in made)

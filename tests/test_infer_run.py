@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from passes.infer import study_process as desk
 from passes.infer.engines import ENGINES, local
-from passes.infer.run import Job, calls_of, imperfect, infer, tasks_of
+from passes.infer.run import StudyJob, calls_of, imperfect, infer, tasks_of
 from passes.infer.study import Plan, study
 from passes.infer.validity.preconditions import with_preconditions
 from passes.infer.worker import Laboratory
@@ -91,17 +91,17 @@ def test_a_run_is_resumed_and_gives_the_same_again(corpus: Path, book: Path, tmp
 def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
     with record(tmp_path / "more"):
         torch.relu(torch.rand(11, 13))
-    job = Job((str(corpus),))
+    job = StudyJob((str(corpus),))
     (one,) = tasks_of(job, "relu", ("aten",))
-    (other,) = tasks_of(Job((str(corpus), str(tmp_path / "more"))), "relu", ("aten",))
-    (seeded,) = tasks_of(Job((str(corpus),), seed=1), "relu", ("aten",))
+    (other,) = tasks_of(StudyJob((str(corpus), str(tmp_path / "more"))), "relu", ("aten",))
+    (seeded,) = tasks_of(StudyJob((str(corpus),), seed=1), "relu", ("aten",))
     assert len({one.hash, other.hash, seeded.hash}) == 3
     assert tasks_of(job, "relu", ("aten",)) == [one]
     assert [task.rows for task in tasks_of(job)] == sorted((task.rows for task in tasks_of(job)), reverse=True)
 
 
 def test_only_what_another_book_is_not_right_about_is_studied_again(corpus: Path, book: Path, tmp_path: Path):
-    tasks = tasks_of(Job((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
+    tasks = tasks_of(StudyJob((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
     assert imperfect(book, tasks) == [] and imperfect(tmp_path, tasks) == tasks
     log = [json.loads(line) for line in (book / "studies.jsonl").read_text().splitlines()]
     for op, change in (("aten::relu", {"clean": False}), ("aten::sum.dim_IntList", {"held_out": {"unknown": 1}})):
@@ -123,12 +123,12 @@ def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):
 
 def test_a_study_that_hangs_is_ended_and_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(desk, "HANGING", 0.3)
-    job = Job((str(corpus),), trials=TRIALS)
+    job = StudyJob((str(corpus),), trials=TRIALS)
     task = tasks_of(job, "relu", ("aten",))[0]
     (report,) = infer(tmp_path, job, [task], local.run, 1)
     assert report.failure == "no answer for 0.3 s: the study hangs"
     assert Rulebook(tmp_path).operators() == []
-    with desk.Desk(Job((str(corpus),))) as one:
+    with desk.Desk(StudyJob((str(corpus),))) as one:
         one.give(task)
         os.killpg(os.getpgid(one._process.pid), signal.SIGKILL)
         assert finished(one).failure == "the process was killed by SIGKILL"
@@ -181,7 +181,7 @@ def test_preconditions_are_learned_from_failures(tmp_path: Path):
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_cluster_gives_the_same_book(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
     pytest.importorskip(package)
-    job = Job((str(corpus),), trials=TRIALS)
+    job = StudyJob((str(corpus),), trials=TRIALS)
     tasks = [task for name in ("relu", "sum.dim_IntList") for task in tasks_of(job, name, ("aten",))]
     reports = list(infer(tmp_path, job, tasks, ENGINES[engine], 2))
     assert sorted(report.op for report in reports) == ["aten::relu", "aten::sum.dim_IntList"]

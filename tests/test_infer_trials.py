@@ -14,7 +14,7 @@ from passes.infer.trials.inputs import NotMaterialised, TooLarge, extent, materi
 from passes.infer.trials.observe import is_made, observe
 from passes.infer.trials.strides import LAYOUTS, in_layout, reshaped
 from passes.infer.trials.texts import arguments_from, meta_text, texts_of
-from passes.infer.trials.variant import Variant, seen_in
+from passes.infer.trials.variant import CallVariant, argument_facts
 from passes.infer.trials.variants import MUTATIONS, variants
 from passes.infer.worker import Crash, Laboratory, blamed
 from passes.meta import TensorMeta, meta_of
@@ -85,7 +85,7 @@ def test_recorded_calls_are_reproduced(calls):
 
 def test_the_laboratory_gives_what_observe_gives(calls, laboratory):
     for op, level in sorted({(call.op, call.level) for call in calls}):
-        own = [Variant(call.arguments, call.shares) for call in calls if (call.op, call.level) == (op, level)]
+        own = [CallVariant(call.arguments, call.shares) for call in calls if (call.op, call.level) == (op, level)]
         assert laboratory.observe_all(op, level, own) == [observe(op, level, *variant) for variant in own]
 
 
@@ -215,11 +215,11 @@ def test_what_cannot_be_made_is_refused(meta, error, laboratory):
         materialise({"self": meta}, (0,), generator())
     call = observe("aten::neg", "aten", {"self": meta}, (0,))
     assert call.outcome.error == error and not is_made(call)
-    assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": meta}, (0,))]) == [call]
+    assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": meta}, (0,))]) == [call]
 
 
 def test_results_too_large_are_no_failures_of_the_operator(laboratory):
-    huge = Variant({"self": TensorMeta((1,), (1,)), "repeats": ListArg((1 << 34,))}, (0,))
+    huge = CallVariant({"self": TensorMeta((1,), (1,)), "repeats": ListArg((1 << 34,))}, (0,))
     (call,) = laboratory.observe_all("aten::repeat", "aten", [huge])
     assert call.outcome.error == "TooLarge"
 
@@ -327,8 +327,8 @@ def test_each_mutation_finds_something_to_change(calls, kind):
     draw = random.Random(0)
     found = False
     for call in own:
-        base = Variant(dict(call.arguments), call.shares)
-        seen = seen_in([other for other in own if (other.op, other.level) == (call.op, call.level)])
+        base = CallVariant(dict(call.arguments), call.shares)
+        seen = argument_facts([other for other in own if (other.op, other.level) == (call.op, call.level)])
         for _ in range(10):
             variant = MUTATIONS[kind](base, seen, draw)
             if variant is not None and variant != base:
@@ -373,8 +373,8 @@ def dangerous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "trials_danger"
 
 
-def danger(how: str) -> Variant:
-    return Variant({"x": F32, "how": how}, (0,))
+def danger(how: str) -> CallVariant:
+    return CallVariant({"x": F32, "how": how}, (0,))
 
 
 def test_a_crash_costs_one_trial(dangerous):
@@ -387,7 +387,7 @@ def test_a_crash_costs_one_trial(dangerous):
         assert all(found[i].outcome.tensors == [New(F32)] for i in (0, 2, 7, 9))
         with pytest.raises(UnknownOperator, match="trials_danger::nothing"):
             laboratory.observe_all("trials_danger::nothing", "aten", [danger("well")])
-        assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
+        assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
 def test_a_trial_that_was_left_out_is_not_blamed_again():
@@ -403,7 +403,7 @@ def test_an_answer_that_is_garbled_costs_its_trial(dangerous):
         found = laboratory.observe_all("trials_danger::op", "aten", [danger(how) for how in hows])
         assert found[0] == Crash("trials_danger::op", "aten", danger("well"), "its answer is garbled")
         assert all(outcome.outcome.tensors == [New(F32)] for outcome in found[1:])
-        assert laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
+        assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
 def test_a_forked_laboratory_knows_the_operators_of_this_process():
@@ -411,7 +411,7 @@ def test_a_forked_laboratory_knows_the_operators_of_this_process():
         library.define("op(Tensor x) -> Tensor")
         library.impl("op", lambda x: x.t().contiguous(), "CPU")
         with Laboratory(forked=True) as laboratory:
-            (call,) = laboratory.observe_all("trials_here::op", "aten", [Variant({"x": F32}, (0,))])
+            (call,) = laboratory.observe_all("trials_here::op", "aten", [CallVariant({"x": F32}, (0,))])
     assert call.outcome.tensors == [New(TensorMeta((3, 2), (2, 1)))]
 
 
@@ -423,6 +423,6 @@ def children() -> set[str]:
 def test_no_process_is_left(forked):
     before = children()
     with Laboratory(forked=forked) as laboratory:
-        laboratory.observe_all("aten::neg", "aten", [Variant({"self": F32}, (0,))])
+        laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
         assert children() > before
     assert children() == before

@@ -9,7 +9,7 @@ import torch
 
 from passes.record import Corpus, CorpusError, storage
 from passes.record.calls import call_text
-from passes.record.corpus import Difference, difference, merge
+from passes.record.corpus import CorpusDifference, difference, merge
 from tests.recording import only, recorded
 from tracer.commands import application
 
@@ -70,7 +70,9 @@ def test_merge_into_a_source_replaces_its_files(corpora):
 
 def test_difference(corpora, tmp_path):
     left, right = map(Corpus, corpora)
-    assert Difference("aten::relu", "aten", only_left=1, only_right=1, changed=0, same=1) in difference(left, right)
+    assert CorpusDifference("aten::relu", "aten", only_left=1, only_right=1, changed=0, same=1) in difference(
+        left, right
+    )
     assert difference(left, left) == []
     for name, x in (("some", torch.ones(3)), ("none", torch.zeros(3))):
         recorded(tmp_path / name, lambda x=x: torch.nonzero(x))

@@ -35,7 +35,7 @@ def test_layouts_reach_into_containers():
 
 def of_operators(folder, **plan):
     recorder = Recorder(folder)
-    names = list(operators.run(recorder, operators.Plan(samples=2, **plan)))
+    names = list(operators.run(recorder, operators.OpInfoPlan(samples=2, **plan)))
     recorder.close()
     return names, Corpus(folder)
 
@@ -75,11 +75,11 @@ def test_operators_are_deterministic(tmp_path):
 
 
 def test_parts_share_the_operators():
-    whole = [id(info) for info in operators.chosen(operators.Plan("*conv*"))]
-    parts = [[id(info) for info in operators.chosen(operators.Plan("*conv*", part=i, parts=3))] for i in range(3)]
+    whole = [id(info) for info in operators.chosen(operators.OpInfoPlan("*conv*"))]
+    parts = [[id(info) for info in operators.chosen(operators.OpInfoPlan("*conv*", part=i, parts=3))] for i in range(3)]
     assert sorted(sum(parts, [])) == sorted(whole) and all(parts)
     with pytest.raises(CorpusError, match="no operator of torch's database matches 'nope'"):
-        operators.chosen(operators.Plan("nope"))
+        operators.chosen(operators.OpInfoPlan("nope"))
 
 
 def test_usage(tmp_path):

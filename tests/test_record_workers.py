@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from passes.record import Corpus, CorpusError, Recorder
-from passes.record.workers import Step, in_workers
+from passes.record.workers import FinishedTask, in_workers
 from tracer.commands import application
 
 
@@ -41,8 +41,8 @@ def test_a_crash_loses_one_task_and_repeats_no_other(tmp_path):
     tasks = ["4", "5", "6", "7 killed", "8", "9 raises"]
     steps = list(in_workers(functools.partial(Recorder, tmp_path), start, tasks, jobs=1))
     assert {step for step in steps if step.failure} == {
-        Step("7 killed", "killed by SIGSEGV"),
-        Step("9 raises", "ended with status 1"),
+        FinishedTask("7 killed", "killed by SIGSEGV"),
+        FinishedTask("9 raises", "ended with status 1"),
     }
     assert sorted(step.name for step in steps) == tasks
     # what a task had recorded before it raised was written, for then its process could still do so

@@ -43,7 +43,7 @@ SUMMED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class StudyJob:
     """What holds for every task: how hard to look (see Plan), and the share of signatures that are `held_out`.
 
     `modules` are imported before trials are made: those that register operators.
@@ -82,7 +82,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StudyReport:
     """How a study went; `failure` says in words why there is none. `rules` are as JSON has them."""
 
     op: str
@@ -104,19 +104,19 @@ class Report:
         return self.failure is None and all(from_json(rule).is_unknown for rule in self.rules)
 
 
-def report_from(found: Mapping[str, Any]) -> Report:
+def report_from(found: Mapping[str, Any]) -> StudyReport:
     """The report that `asdict` told, from JSON."""
-    known = {each.name: found[each.name] for each in fields(Report) if each.name in found}
+    known = {each.name: found[each.name] for each in fields(StudyReport) if each.name in found}
     held_out = HeldOut(**known.pop("held_out", {}))
     rules, crashes = tuple(known.pop("rules", ())), tuple(known.pop("crashes", ()))
-    return Report(**known, rules=rules, crashes=crashes, held_out=held_out)
+    return StudyReport(**known, rules=rules, crashes=crashes, held_out=held_out)
 
 
 # Engine: gives the reports of tasks, in the order in which they end, made by so many processes at a time.
-Engine = Callable[[Job, Sequence[Task], int], Iterator[Report]]
+Engine = Callable[[StudyJob, Sequence[Task], int], Iterator[StudyReport]]
 
 
-def tasks_of(job: Job, pattern: str = "*", levels: Sequence[str] = LEVELS) -> list[Task]:
+def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) -> list[Task]:
     """The operators of the corpora whose names match, with or without the namespace; those with most calls first."""
     rows: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[int]] = {}
@@ -195,7 +195,7 @@ def _call(row: Row) -> Call | None:
         return None
 
 
-def study_task(job: Job, task: Task, laboratory: TrialRunner) -> Report:
+def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyReport:
     """Study one operator: its rules, with preconditions and in as wide a domain as trials confirm.
 
     An operator that the laboratory does not know, or that ends the laboratory itself, is reported as a failure.
@@ -213,11 +213,11 @@ def study_task(job: Job, task: Task, laboratory: TrialRunner) -> Report:
         ]
         rules = widened(rules, fit, log, job.trials, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
-        return Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
+        return StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     seen = tally(task.op, rules, held)
     if seen.wrong:
         rules = [cautious(rule, held, [*fit, *held]) for rule in rules]
-    return Report(
+    return StudyReport(
         task.op,
         task.level,
         task.hash,
@@ -233,7 +233,7 @@ def study_task(job: Job, task: Task, laboratory: TrialRunner) -> Report:
     )
 
 
-def read_log(folder: Path) -> dict[tuple[str, str], Report]:
+def read_log(folder: Path) -> dict[tuple[str, str], StudyReport]:
     """The last study of each operator that was written into a book; without the rules."""
     path = folder / LOG
     lines = path.read_text().splitlines() if path.is_file() else []
@@ -253,19 +253,19 @@ def imperfect(folder: Path, tasks: Sequence[Task]) -> list[Task]:
     """The tasks that a book was not made of, or whose rules in it were refuted, or do not tell what was held out."""
     known = read_log(folder)
 
-    def is_perfect(report: Report | None) -> bool:
+    def is_perfect(report: StudyReport | None) -> bool:
         return report is not None and report.clean and not (report.held_out.wrong or report.held_out.unknown)
 
     return [task for task in tasks if not is_perfect(known.get((task.level, task.op)))]
 
 
-def _is_done(folder: Path, task: Task, report: Report | None) -> bool:
+def _is_done(folder: Path, task: Task, report: StudyReport | None) -> bool:
     if report is None or report.hash != task.hash or report.failure is not None:
         return False
     return path_of(folder, task.op, task.level).is_file()
 
 
-def infer(folder: Path, job: Job, tasks: Sequence[Task], engine: Engine, jobs: int) -> Iterator[Report]:
+def infer(folder: Path, job: StudyJob, tasks: Sequence[Task], engine: Engine, jobs: int) -> Iterator[StudyReport]:
     """Study the tasks and write what is learned into a book as it comes; gives the report of each.
 
     The rules of an operator whose study failed are removed: they were learned of other calls.

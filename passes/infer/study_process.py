@@ -20,7 +20,7 @@ from typing import Final, Self
 
 import torch
 
-from passes.infer.run import Job, Report, Task, report_from, study_task
+from passes.infer.run import StudyJob, StudyReport, Task, report_from, study_task
 from passes.infer.worker import Laboratory
 
 READ: Final = 1 << 16
@@ -31,10 +31,10 @@ ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 HANGING: Final = 3600.0
 
 
-class Desk:
+class StudyProcess:
     """One process. `give` it a task, wait until `fileno` is readable, `take` the report; or `end` it."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: StudyJob) -> None:
         environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-m", "passes.infer.study_process"]
         pipe = subprocess.PIPE
@@ -65,7 +65,7 @@ class Desk:
         """Seconds until the task is taken to hang."""
         return self._started + HANGING - time.monotonic()
 
-    def take(self) -> Report | None:
+    def take(self) -> StudyReport | None:
         """What has come of the task so far, without waiting: None while it is not done.
 
         A process that has ended, or hangs, is reported, and is of no use any more.
@@ -98,10 +98,10 @@ class Desk:
             assert stream is not None
             stream.close()
 
-    def _failed(self, why: str) -> Report:
+    def _failed(self, why: str) -> StudyReport:
         assert self.task is not None
         task, self.task = self.task, None
-        return Report(task.op, task.level, task.hash, failure=why)
+        return StudyReport(task.op, task.level, task.hash, failure=why)
 
     def _write(self, message: object) -> None:
         assert self._process.stdin is not None
@@ -125,15 +125,15 @@ def serve() -> None:
             answers.flush()
 
 
-def _job(line: str) -> Job:
+def _job(line: str) -> StudyJob:
     found = json.loads(line)
-    return Job(**found | {name: tuple(found[name]) for name in ("corpora", "modules")})
+    return StudyJob(**found | {name: tuple(found[name]) for name in ("corpora", "modules")})
 
 
-def _done(job: Job, task: Task, laboratory: Laboratory) -> Report:
+def _done(job: StudyJob, task: Task, laboratory: Laboratory) -> StudyReport:
     with _Caught() as caught:
         return study_task(job, task, laboratory)
-    return Report(task.op, task.level, task.hash, failure=caught.words)
+    return StudyReport(task.op, task.level, task.hash, failure=caught.words)
 
 
 class _Caught:

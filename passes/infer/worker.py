@@ -28,7 +28,7 @@ import torch
 from passes.infer.trials.inputs import NotMaterialised, fill_pools
 from passes.infer.trials.observe import INPUT_FACTS, SEED, call_from, conditions, not_made, observe, observed
 from passes.infer.trials.texts import arguments_from, texts_of
-from passes.infer.trials.variant import Variant
+from passes.infer.trials.variant import CallVariant
 from passes.meta import TensorMeta
 from passes.operators.resolve import Target, UnknownOperator, resolve
 from passes.record.calls import Call
@@ -54,7 +54,7 @@ class Crash:
 
     op: str
     level: str
-    variant: Variant
+    variant: CallVariant
     reason: str
 
 
@@ -85,7 +85,12 @@ class Laboratory:
         self._keeper = None
 
     def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
+        self,
+        op: str,
+        level: str,
+        variants: Sequence[CallVariant],
+        seconds: float = TRIAL_SECONDS,
+        fill: str | None = None,
     ) -> list[Call | Crash]:
         """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the CPU bound a trial.
 
@@ -105,7 +110,7 @@ class Laboratory:
         return [_call_or_crash(op, level, variant, answer) for variant, answer in zip(variants, answers, strict=True)]
 
 
-def _call_or_crash(op: str, level: str, variant: Variant, answer: Any) -> Call | Crash:
+def _call_or_crash(op: str, level: str, variant: CallVariant, answer: Any) -> Call | Crash:
     match answer:
         case {"crash": reason}:
             return Crash(op, level, variant, reason)

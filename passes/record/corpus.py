@@ -66,7 +66,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CorpusDifference:
     """How two corpora differ in one operator: signatures in one only, and those with another outcome."""
 
     op: str
@@ -231,7 +231,7 @@ def write_query(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -
     return storage.write(path, (storage.as_schema(batch, schema) for batch in reader))
 
 
-def difference(left: Corpus, right: Corpus) -> list[Difference]:
+def difference(left: Corpus, right: Corpus) -> list[CorpusDifference]:
     """Operators with calls that one corpus lacks or that gave something else; those that differ most first."""
     connection = connect(DEFAULT_MEMORY)
     _add_view(connection, "left_calls", left.files)
@@ -248,7 +248,7 @@ def difference(left: Corpus, right: Corpus) -> list[Difference]:
         f"order by changed desc, only_left + only_right desc, op, level"
     ).fetchall()
     connection.close()
-    return [Difference(*row) for row in rows]
+    return [CorpusDifference(*row) for row in rows]
 
 
 def _listed(names: Sequence[str]) -> str:

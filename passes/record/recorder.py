@@ -27,7 +27,7 @@ from passes.record.flags import flagged_elements
 from passes.record.location import user_location
 from passes.record.modes import AtenMode, FunctionMode
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
-from passes.record.table import Inputs, Outcome, Table, Watch
+from passes.record.table import CallTable, RecordedInputs, RecordedOutcome, Watch
 
 DEFAULT_MEMORY: Final = 256 << 20
 MODES: Final[dict[str, Callable[[Any], Any]]] = {"aten": AtenMode, "function": FunctionMode}
@@ -64,7 +64,7 @@ class Recorder:
         self.memory = memory
         self.place: Callable[[], str] = user_location  # where a call comes from, in words
         self._most_integers = most_integers
-        self._table = Table(most_integers)
+        self._table = CallTable(most_integers)
         self._inputs = self._table.inputs
         self._entered: list[ExitStack] = []
         self._spilling: int | None = None  # the thread that is writing
@@ -203,12 +203,12 @@ class Recorder:
         self,
         before: bytes,
         after: bytes,
-        inputs: Inputs,
+        inputs: RecordedInputs,
         target: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         result: Any,
-    ) -> Outcome:
+    ) -> RecordedOutcome:
         """A new outcome of calls with known inputs: it depends on data, or the table was spilled meanwhile."""
         self._make_room()
         with torch._C.DisableTorchFunction():
@@ -216,7 +216,7 @@ class Recorder:
             _, numbering, _ = self._table.open(before, inputs.level, target, args, kwargs, inputs.location)
             return self._table.returned(inputs, after, numbering, result)
 
-    def _note_error(self, before: bytes, inputs: Inputs, error: Exception) -> None:
+    def _note_error(self, before: bytes, inputs: RecordedInputs, error: Exception) -> None:
         self._make_room()
         self._table.resume(before, inputs)
         key = f"{type(error).__qualname__}: {error}".encode(errors="replace")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from passes.record.schema import COLUMNS, FILE_PREFIX, NAMES, VERSION, VERSION_KEY, CorpusError
-from passes.record.table import Inputs, Outcome
+from passes.record.table import RecordedInputs, RecordedOutcome
 
 if TYPE_CHECKING:
     import pyarrow
@@ -60,7 +60,7 @@ def arrow_schema() -> pyarrow.Schema:
     return pa.schema([(column.name, types[column.type]) for column in COLUMNS])
 
 
-def table_of(rows: Iterable[tuple[Inputs, Outcome]], torch_version: str) -> pyarrow.Table:
+def table_of(rows: Iterable[tuple[RecordedInputs, RecordedOutcome]], torch_version: str) -> pyarrow.Table:
     """Rows of a recorder's table, sorted."""
     import pyarrow as pa
 
@@ -69,7 +69,7 @@ def table_of(rows: Iterable[tuple[Inputs, Outcome]], torch_version: str) -> pyar
     for name in NAMES:
         if name == "torch":
             columns[name] = [torch_version] * len(found)
-        elif name in Inputs.__slots__:
+        elif name in RecordedInputs.__slots__:
             columns[name] = [getattr(inputs, name) for inputs, _ in found]
         else:
             columns[name] = [getattr(outcome, name) for _, outcome in found]

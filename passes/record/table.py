@@ -25,7 +25,7 @@ OVERHEAD: Final = 600  # bytes of objects per record, beside keys and texts (mea
 
 
 @dataclass(slots=True)
-class Outcome:
+class RecordedOutcome:
     """What calls with equal inputs gave, and how many did."""
 
     written: tuple[str | None, ...]
@@ -39,7 +39,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Inputs:
+class RecordedInputs:
     """Calls of one operator with equal arguments."""
 
     op: str
@@ -50,7 +50,7 @@ class Inputs:
     given_same: Indices
     location: str
     writes: frozenset[int] | None = None  # the numbers of the tensors written to, once a call has succeeded
-    outcomes: dict[bytes, Outcome] = field(default_factory=dict)
+    outcomes: dict[bytes, RecordedOutcome] = field(default_factory=dict)
 
 
 class Numbering:
@@ -115,12 +115,12 @@ def _checksum(tensor: torch.Tensor) -> int | None:
     return zlib.crc32(ctypes.string_at(memory.data_ptr(), size))
 
 
-class Table:
+class CallTable:
     """All different calls since the last spill. `bytes` estimates the memory that they take."""
 
     def __init__(self, most_integers: int = 0) -> None:
         self.most_integers = most_integers
-        self.inputs: dict[bytes, Inputs] = {}
+        self.inputs: dict[bytes, RecordedInputs] = {}
         self.bytes = 0
 
     def clear(self) -> None:
@@ -130,18 +130,18 @@ class Table:
         self.inputs.clear()
         self.bytes = 0
 
-    def resume(self, key: bytes, inputs: Inputs) -> None:
+    def resume(self, key: bytes, inputs: RecordedInputs) -> None:
         """Know `inputs` again if the table was cleared between a call's start and its end."""
         self.inputs.setdefault(key, inputs)
 
-    def rows(self) -> Iterator[tuple[Inputs, Outcome]]:
+    def rows(self) -> Iterator[tuple[RecordedInputs, RecordedOutcome]]:
         for inputs in self.inputs.values():
             for outcome in inputs.outcomes.values():
                 yield inputs, outcome
 
     def open(
         self, key: bytes, level: str, target: Callable[..., Any], args: Any, kwargs: Any, location: str
-    ) -> tuple[Inputs, Numbering, frozenset[int]]:
+    ) -> tuple[RecordedInputs, Numbering, frozenset[int]]:
         """The inputs of a call about to be made, described unless known; its tensors; those declared to be written."""
         numbering = Numbering()
         named = named_arguments(target, args, kwargs)
@@ -157,7 +157,7 @@ class Table:
         if inputs is None:
             tensors = numbering.tensors
             given = tuple(map(self._text, tensors))
-            inputs = Inputs(
+            inputs = RecordedInputs(
                 operator_name(target),
                 level,
                 tuple(texts),
@@ -172,12 +172,12 @@ class Table:
             numbering.storage(numbering.tensors)
         return inputs, numbering, frozenset(declared)
 
-    def returned(self, inputs: Inputs, key: bytes, numbering: Numbering, result: Any) -> Outcome:
+    def returned(self, inputs: RecordedInputs, key: bytes, numbering: Numbering, result: Any) -> RecordedOutcome:
         """The outcome, seen for the first time, of a call that gave `result`; inputs.writes must be known."""
         given, writes = numbering.tensors, inputs.writes or frozenset()
         outputs = Numbering()
         text = value_text(NumberOf(type(result).__name__) if isinstance(result, NUMBERS) else result, outputs.add)
-        outcome = Outcome(
+        outcome = RecordedOutcome(
             written=tuple(self._text(tensor) if i in writes else None for i, tensor in enumerate(given)),
             result=sys.intern(text),
             returned=tuple(map(self._text, outputs.tensors)),
@@ -188,15 +188,17 @@ class Table:
         )
         return self._add(inputs, key, outcome, (text, *outcome.returned))
 
-    def raised(self, inputs: Inputs, key: bytes, error: Exception) -> Outcome:
+    def raised(self, inputs: RecordedInputs, key: bytes, error: Exception) -> RecordedOutcome:
         """The outcome, seen for the first time, of a call that raised `error`."""
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         message = str(error)
-        outcome = Outcome((None,) * len(inputs.given), None, (), (), (), name, message)
+        outcome = RecordedOutcome((None,) * len(inputs.given), None, (), (), (), name, message)
         return self._add(inputs, key, outcome, (message,))
 
-    def _add(self, inputs: Inputs, key: bytes, outcome: Outcome, texts: Sequence[str]) -> Outcome:
+    def _add(
+        self, inputs: RecordedInputs, key: bytes, outcome: RecordedOutcome, texts: Sequence[str]
+    ) -> RecordedOutcome:
         inputs.outcomes[key] = outcome
         self.bytes += OVERHEAD + len(key) + sum(map(_size, texts))
         return outcome

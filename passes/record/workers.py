@@ -31,7 +31,7 @@ PROCESSES: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FinishedTask:
     """A task that is over: done, or what came of it in words."""
 
     name: str
@@ -39,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """What a worker says: the task just done, the tasks that its death would undo, whether it was its last word."""
 
     done: str | None = None
@@ -48,7 +48,7 @@ class Report:
 
 
 @dataclass(slots=True)
-class Worker:
+class RecordingWorker:
     """One process as its parent sees it."""
 
     process: BaseProcess
@@ -57,15 +57,15 @@ class Worker:
     unwritten: tuple[str, ...] = ()
 
 
-def in_this_process(recorder: Recorder, start: Start, tasks: Sequence[str]) -> Iterator[Step]:
+def in_this_process(recorder: Recorder, start: Start, tasks: Sequence[str]) -> Iterator[FinishedTask]:
     """Do the tasks one after the other; an exception ends it all."""
     do = start(recorder)
     for task in tasks:
         do(task)
-        yield Step(task)
+        yield FinishedTask(task)
 
 
-def in_workers(make_recorder: MakeRecorder, start: Start, tasks: Sequence[str], jobs: int) -> Iterator[Step]:
+def in_workers(make_recorder: MakeRecorder, start: Start, tasks: Sequence[str], jobs: int) -> Iterator[FinishedTask]:
     """Do the tasks in `jobs` processes; gives each when it is over, in no particular order.
 
     `make_recorder` and `start` are pickled for the processes. Of a task that kills its process, or raises, the
@@ -73,7 +73,7 @@ def in_workers(make_recorder: MakeRecorder, start: Start, tasks: Sequence[str], 
     written of a task whose rest it took along). Raises CorpusError if a process cannot start, or cannot write.
     """
     waiting, over = deque(tasks), set[str]()
-    workers: list[Worker] = []
+    workers: list[RecordingWorker] = []
     try:
         while waiting or workers:
             while len(workers) < jobs and sum(worker.task is None for worker in workers) < len(waiting):
@@ -83,10 +83,10 @@ def in_workers(make_recorder: MakeRecorder, start: Start, tasks: Sequence[str], 
                 if report is None:
                     workers.remove(worker)
                     waiting.extendleft(worker.unwritten)
-                    step = _last_step(worker)
+                    step = _finished_by_death(worker)
                 else:
                     worker.unwritten = report.unwritten
-                    step = None if report.done is None else Step(report.done)
+                    step = None if report.done is None else FinishedTask(report.done)
                     if not report.last:
                         worker.task = waiting.popleft() if waiting else None
                         _send(worker.connection, worker.task)
@@ -100,22 +100,22 @@ def in_workers(make_recorder: MakeRecorder, start: Start, tasks: Sequence[str], 
             worker.process.join()
 
 
-def _started(make_recorder: MakeRecorder, start: Start, jobs: int) -> Worker:
+def _started(make_recorder: MakeRecorder, start: Start, jobs: int) -> RecordingWorker:
     ours, theirs = PROCESSES.Pipe()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     process = PROCESSES.Process(target=_work, args=(theirs, make_recorder, start, threads), daemon=True)
     process.start()
     theirs.close()
-    return Worker(process, ours)
+    return RecordingWorker(process, ours)
 
 
-def _with_news(workers: Sequence[Worker]) -> list[Worker]:
+def _with_news(workers: Sequence[RecordingWorker]) -> list[RecordingWorker]:
     """Those that have said something, or died."""
     ready = wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in ready]
 
 
-def _received(worker: Worker) -> Report | None:
+def _received(worker: RecordingWorker) -> WorkerReport | None:
     """What a worker says; None if it is no more."""
     try:
         return worker.connection.recv()
@@ -128,7 +128,7 @@ def _send(connection: Connection, message: object) -> None:
         connection.send(message)
 
 
-def _last_step(worker: Worker) -> Step | None:
+def _finished_by_death(worker: RecordingWorker) -> FinishedTask | None:
     """The task that a process ended in the middle of, if it did."""
     worker.process.join()
     worker.connection.close()
@@ -138,7 +138,7 @@ def _last_step(worker: Worker) -> Step | None:
     ending = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     if worker.task is None:
         raise CorpusError(f"a worker was {ending} while it started, or wrote")
-    return Step(worker.task, ending)
+    return FinishedTask(worker.task, ending)
 
 
 def _work(connection: Connection, make_recorder: MakeRecorder, start: Start, threads: int) -> None:
@@ -147,7 +147,7 @@ def _work(connection: Connection, make_recorder: MakeRecorder, start: Start, thr
     recorder = make_recorder()
     do = start(recorder)
     unwritten: list[str] = []
-    _send(connection, Report())
+    _send(connection, WorkerReport())
     try:
         while (task := connection.recv()) is not None:
             parts = recorder.parts
@@ -156,9 +156,9 @@ def _work(connection: Connection, make_recorder: MakeRecorder, start: Start, thr
                 unwritten.clear()
             if recorder.has_unwritten:
                 unwritten.append(task)
-            _send(connection, Report(task, tuple(unwritten)))
+            _send(connection, WorkerReport(task, tuple(unwritten)))
     except EOFError:  # the parent is no more
         pass
     finally:
         recorder.close()
-        _send(connection, Report(last=True))
+        _send(connection, WorkerReport(last=True))

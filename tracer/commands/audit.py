@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from passes.infer.assessment.audit import FAKE, META, RULE, Audit, audit, audit_text, file_name, shown
-from passes.infer.run import Job, Task, calls_of, tasks_of
+from passes.infer.run import StudyJob, Task, calls_of, tasks_of
 from passes.infer.worker import Laboratory
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import call_text
@@ -40,7 +40,7 @@ def audit_operators(
     if not corpora:
         raise typer.BadParameter("name at least one corpus: `record opinfo -o DIR` makes one", param_hint="--corpus")
     folders = tuple(map(str, corpora))
-    tasks = tasks_of(Job(folders), ops, ("aten",))
+    tasks = tasks_of(StudyJob(folders), ops, ("aten",))
     rules = Rulebook(book)
     found: list[Audit] = []
     scripts: dict[str, Path] = {}

@@ -12,7 +12,7 @@ import typer
 
 from passes.infer.engines import ENGINES, usual_jobs
 from passes.infer.fake_kernels.emit import fake_kernels, of_schema
-from passes.infer.run import Engine, Job, Report, Task, imperfect, infer, tasks_of, to_do
+from passes.infer.run import Engine, StudyJob, StudyReport, Task, imperfect, infer, tasks_of, to_do
 from passes.operators.resolve import UnknownOperator
 from passes.record.schema import LEVELS
 from passes.rules.book import Rulebook
@@ -22,7 +22,7 @@ from tracer.commands.printing import JsonOption, print_json, print_table, with_p
 
 TORCHS_OWN = ("aten::", "prims::", "prim::", "torch.")
 BOTH = "both"
-USUAL = Job(())
+USUAL = StudyJob(())
 JOBS = usual_jobs()
 
 
@@ -54,14 +54,14 @@ def infer_rules(
 
     A run that was stopped goes on where it was. Exits with 1 if an operator could not be studied.
     """
-    job = Job(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()))
+    job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()))
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
     run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
     tasks = tasks_of(job, ops, levels)
     if imperfect_in is not None:
         tasks = imperfect(imperfect_in, tasks)
     waiting = tasks if again else to_do(output, tasks)
-    reports: list[Report] = []
+    reports: list[StudyReport] = []
     for _ in with_progress(_named(output, job, waiting, run, jobs, reports), len(waiting), "studying"):
         pass
     reports.sort(key=lambda report: (report.level, report.op))
@@ -102,18 +102,20 @@ def _one_of(choices: tuple[str, ...], found: str, option: str) -> str:
     return found
 
 
-def _named(folder: Path, job: Job, tasks: list[Task], run: Engine, jobs: int, reports: list[Report]) -> Iterator[str]:
+def _named(
+    folder: Path, job: StudyJob, tasks: list[Task], run: Engine, jobs: int, reports: list[StudyReport]
+) -> Iterator[str]:
     """The name of each operator as its study ends; the report is put into `reports`."""
     for report in infer(folder, job, tasks, run, jobs):
         reports.append(report)
         yield report.op
 
 
-def _facts(report: Report) -> dict[str, Any]:
+def _facts(report: StudyReport) -> dict[str, Any]:
     return asdict(report) | {"rules": len(report.rules), "unknown": report.is_unknown}
 
 
-def _show(folder: Path, kept: int, reports: list[Report], held_out: float) -> None:
+def _show(folder: Path, kept: int, reports: list[StudyReport], held_out: float) -> None:
     for report in reports:
         if report.failure:
             hint = " (--import it)" if report.failure.startswith(UnknownOperator.__name__) else ""

@@ -20,7 +20,7 @@ from passes.record.recorder import Recorder
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
 from passes.record.sources import models, operators, usage
 from passes.record.storage import rows_in
-from passes.record.workers import Step, in_this_process, in_workers
+from passes.record.workers import FinishedTask, in_this_process, in_workers
 from tracer.commands.printing import JsonOption, print_json, with_progress
 
 RUN = "run"
@@ -105,7 +105,7 @@ def record_all(
     raise typer.Exit(1 if failures else 0)
 
 
-def names_of(steps: Iterable[Step], failures: list[str]) -> Iterator[str]:
+def names_of(steps: Iterable[FinishedTask], failures: list[str]) -> Iterator[str]:
     """The names of the steps; what failed is put into `failures`."""
     for step in steps:
         if step.failure:
@@ -155,7 +155,7 @@ def opinfo(
 ) -> None:
     """Record torch's own database of operators: samples in several layouts and dtypes, backward, errors."""
     index, parts = part_of(part)
-    plan = operators.Plan(
+    plan = operators.OpInfoPlan(
         pattern=ops,
         dtypes=[known("dtype", name, DTYPE_BY_NAME) for name in dtype] or operators.DTYPES,
         layouts=[known("layout", name, {key: key for key in operators.LAYOUTS}) for name in layout]

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from passes.infer.assessment.compare import UNKNOWN_FAMILY, Checked, by_family, check_operator, differences, family
-from passes.infer.assessment.merge import Choice
+from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family, check_operator, differences, family
+from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
-from passes.infer.run import Job, Task, read_log, tasks_of
+from passes.infer.run import StudyJob, Task, read_log, tasks_of
 from passes.rules.answer import Answerer
 from passes.rules.book import SHIPPED, Rulebook
 from passes.rules.language import RuleError
@@ -106,26 +106,26 @@ def _why(report: Any) -> str:
     return "depends on data, or no rule explains it" if report is None or report.clean else "refuted to the end"
 
 
-def _why_of(each: Checked) -> str:
+def _why_of(each: RuleCheck) -> str:
     if each.data_dependent and not each.unknown:
         return "returns numbers read from data"
     return f"{each.unknown} of {each.exact + each.wrong + each.unknown} calls"
 
 
-def _counts(each: Checked) -> dict[str, Any]:
+def _counts(each: RuleCheck) -> dict[str, Any]:
     words = ("level", "family", "operators", "perfect", "exact", "wrong", "unknown", "data_dependent", "refused")
     return {word: getattr(each, word) for word in words} | {"answered": f"{100 * each.answered:.2f}%"}
 
 
-def _checked(book: Rulebook, corpora: list[Path], ops: str, level: str | None) -> Iterator[Checked]:
+def _checked(book: Rulebook, corpora: list[Path], ops: str, level: str | None) -> Iterator[RuleCheck]:
     folders = tuple(map(str, corpora))
-    tasks = [task for task in tasks_of(Job(folders), ops) if level in (None, task.level)]
+    tasks = [task for task in tasks_of(StudyJob(folders), ops) if level in (None, task.level)]
     names = (task.op for task in tasks)
     for task, _ in zip(tasks, with_progress(names, len(tasks), "checking"), strict=True):
         yield _check(book, folders, task)
 
 
-def _check(book: Rulebook, folders: tuple[str, ...], task: Task) -> Checked:
+def _check(book: Rulebook, folders: tuple[str, ...], task: Task) -> RuleCheck:
     return check_operator(book, folders, task.op, task.level)
 
 
@@ -182,7 +182,7 @@ def merge(
 ) -> None:
     """Write a book that has, of each operator, the better rules of two: those exact on more calls and never wrong."""
     books = Rulebook(left), Rulebook(right)
-    choices: list[Choice] = []
+    choices: list[MergeChoice] = []
 
     def names() -> Iterator[str]:
         for choice in merged(*books, tuple(map(str, corpora)), out):

@@ -21,7 +21,7 @@ FACTS_RECORDED: Final = ("shape", "stride", "dtype", "storage_offset", "device",
 
 
 @dataclass(slots=True)
-class Tally:
+class PredictionTally:
     """Calls of one operator by what a rule said: exactly what happened, something else, or nothing."""
 
     op: str
@@ -62,9 +62,9 @@ class Answers:
         return None
 
 
-def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> Tally:
+def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> PredictionTally:
     """What the rules of `op` make of `calls`; those that failed are not counted."""
-    found = Tally(op)
+    found = PredictionTally(op)
     answers = Answers(rules)
     for call in calls:
         if isinstance(call.outcome, Failure):

@@ -59,7 +59,7 @@ def _words(rule: Rule) -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class Checked:
+class RuleCheck:
     """Calls of one operator, or of all operators of a family, by what the rules said of them.
 
     `refused` calls failed as a rule said; other calls that failed are not counted: nothing is said of them.
@@ -88,7 +88,7 @@ class Checked:
 SUMS: Final = ("operators", "perfect", "exact", "wrong", "unknown", "data_dependent", "refused")
 
 
-def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) -> Checked:
+def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) -> RuleCheck:
     """What the rules of an operator make of its calls in some corpora, as captures ask them: of its synonyms, too."""
     rules = list(_rules_for(book, op, level))
     calls, _ = calls_of(corpora, op, level)
@@ -96,7 +96,7 @@ def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) 
     perfect = int(not found.wrong and not found.unknown and found.exact > 0)
     examples = [f"{call_text(call)}; the rule: {said}" for call, said in found.examples if said is not None]
     counts = (found.exact, found.wrong, found.unknown, found.data_dependent, _refused(rules, calls))
-    return Checked(op, level, family(rules), 1, perfect, *counts, found.differences, examples)
+    return RuleCheck(op, level, family(rules), 1, perfect, *counts, found.differences, examples)
 
 
 def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
@@ -127,12 +127,12 @@ def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:
     return right
 
 
-def by_family(operators: Iterable[Checked]) -> list[Checked]:
+def by_family(operators: Iterable[RuleCheck]) -> list[RuleCheck]:
     """The sums of each family at each level, and of all; those with most operators first."""
-    sums: dict[tuple[str, str], Checked] = {}
+    sums: dict[tuple[str, str], RuleCheck] = {}
     for each in operators:
         for key in ((each.level, each.family), (each.level, "all")):
-            total = sums.setdefault(key, Checked(key[1], key[0], key[1], operators=0))
+            total = sums.setdefault(key, RuleCheck(key[1], key[0], key[1], operators=0))
             for name in SUMS:
                 setattr(total, name, getattr(total, name) + getattr(each, name))
             total.differences += each.differences
@@ -140,7 +140,7 @@ def by_family(operators: Iterable[Checked]) -> list[Checked]:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RuleDifference:
     """One thing in which two books differ: `what` of the rule of `op`, as each of them has it."""
 
     op: str
@@ -150,26 +150,26 @@ class Difference:
     right: str
 
 
-def differences(left: Rulebook, right: Rulebook) -> Iterator[Difference]:
+def differences(left: Rulebook, right: Rulebook) -> Iterator[RuleDifference]:
     """What one book says otherwise than the other: operators, cases, domains. Evidence alone is no difference."""
     ours, theirs = set(left.operators()), set(right.operators())
     for level, op in sorted(ours | theirs):
         if (level, op) not in theirs:
-            yield Difference(op, level, "operator", "there", "")
+            yield RuleDifference(op, level, "operator", "there", "")
         elif (level, op) not in ours:
-            yield Difference(op, level, "operator", "", "there")
+            yield RuleDifference(op, level, "operator", "", "there")
         else:
             yield from _of_rules(op, level, left.rules(op, level), right.rules(op, level))
 
 
-def _of_rules(op: str, level: str, left: Sequence[Rule], right: Sequence[Rule]) -> Iterator[Difference]:
+def _of_rules(op: str, level: str, left: Sequence[Rule], right: Sequence[Rule]) -> Iterator[RuleDifference]:
     ours, theirs = ({rule.parameters: rule for rule in rules} for rules in (left, right))
     for parameters in dict.fromkeys((*ours, *theirs)):
         one, other = _told(ours.get(parameters)), _told(theirs.get(parameters))
         where = f"({', '.join(parameters)}) " if len(ours) > 1 or len(theirs) > 1 else ""
         for what in dict.fromkeys((*one, *other)):
             if one.get(what, "") != other.get(what, ""):
-                yield Difference(op, level, where + what, one.get(what, ""), other.get(what, ""))
+                yield RuleDifference(op, level, where + what, one.get(what, ""), other.get(what, ""))
 
 
 def _told(rule: Rule | None) -> Mapping[str, str]:

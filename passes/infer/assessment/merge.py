@@ -27,7 +27,7 @@ TITLE_FACTS: Final = ("torch", "device", "machine", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class MergeChoice:
     """Which book's rules were taken for an operator, and how many recorded calls these answer exactly, or not."""
 
     op: str
@@ -37,7 +37,9 @@ class Choice:
     unknown: int = 0
 
 
-def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]) -> Iterator[Choice]:
+def merge(
+    left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]
+) -> Iterator[MergeChoice]:
     """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
 
     A case more has to be worth it, after the principle of minimum description length. Rules that are wrong about a
@@ -54,8 +56,8 @@ def merge(left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str |
         yield choice
 
 
-def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[Choice, list[Rule]]:
-    best, kept, most = Choice(op, level, NEITHER), list[Rule](), -math.inf
+def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[MergeChoice, list[Rule]]:
+    best, kept, most = MergeChoice(op, level, NEITHER), list[Rule](), -math.inf
     few = sum(not isinstance(call.outcome, Failure) for call in calls) < FEWEST
     for name, rules in zip((LEFT, RIGHT), books, strict=True):
         if few and any(map(has_constant_shape, rules)):
@@ -63,7 +65,7 @@ def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Ca
         found = tally(op, rules, calls)
         worth = found.exact - _price(rules)
         if rules and not found.wrong and worth > most:
-            best, kept, most = Choice(op, level, name, found.exact, found.unknown), rules, worth
+            best, kept, most = MergeChoice(op, level, name, found.exact, found.unknown), rules, worth
         if kept and all(rule.is_unknown and rule.provenance.dependent for rule in kept):
             break
     return best, kept

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 
-from passes.infer.run import Job, Report, Task
-from passes.infer.study_process import Desk
+from passes.infer.run import StudyJob, StudyReport, Task
+from passes.infer.study_process import StudyProcess
 
 
-def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
+def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport]:
     """Reports in the order in which tasks end. One that kills its desk, or hangs, is reported as failed."""
     waiting = deque(tasks)
     with ExitStack() as at_the_end:
-        desks = [at_the_end.enter_context(Desk(job)) for _ in range(min(jobs, len(tasks)))]
+        desks = [at_the_end.enter_context(StudyProcess(job)) for _ in range(min(jobs, len(tasks)))]
         while busy := _given(desks, waiting):
             left = min(desk.left() for desk in busy)
             select.select(busy, [], [], max(0.0, left))
@@ -26,11 +26,11 @@ def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
                     continue
                 if not desk.is_usable:
                     desk.end()
-                    desks[desks.index(desk)] = at_the_end.enter_context(Desk(job))
+                    desks[desks.index(desk)] = at_the_end.enter_context(StudyProcess(job))
                 yield report
 
 
-def _given(desks: Sequence[Desk], waiting: deque[Task]) -> list[Desk]:
+def _given(desks: Sequence[StudyProcess], waiting: deque[Task]) -> list[StudyProcess]:
     """The desks that are at work, after those that were not got what is waiting."""
     for desk in desks:
         if desk.task is None and waiting:
@@ -39,12 +39,12 @@ def _given(desks: Sequence[Desk], waiting: deque[Task]) -> list[Desk]:
 
 
 @lru_cache(maxsize=1)
-def _desk(job: Job) -> list[Desk]:
+def _desk(job: StudyJob) -> list[StudyProcess]:
     """The desk of this process, in a list so that it can be replaced."""
-    return [Desk(job)]
+    return [StudyProcess(job)]
 
 
-def at_desk(job: Job, task: Task) -> Report:
+def at_desk(job: StudyJob, task: Task) -> StudyReport:
     """Study one operator at a desk that this process keeps: what the processes of a cluster do."""
     kept = _desk(job)
     desk = kept[0]
@@ -55,5 +55,5 @@ def at_desk(job: Job, task: Task) -> Report:
         report = desk.take()
     if not desk.is_usable:
         desk.end()
-        kept[0] = Desk(job)
+        kept[0] = StudyProcess(job)
     return report

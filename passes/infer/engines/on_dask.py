@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from passes.infer.engines.local import at_desk
-from passes.infer.run import Job, Report, Task
+from passes.infer.run import StudyJob, StudyReport, Task
 from passes.rules.language import RuleError
 
 
-def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
+def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport]:
     """Reports in the order in which tasks end. Raises RuleError if dask is not installed."""
     try:
         distributed: Any = import_module("distributed")
@@ -25,4 +25,4 @@ def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
         for future in distributed.as_completed(of):
             error = future.exception()  # of a worker that was killed, or of dask
             task = of[future]
-            yield future.result() if error is None else Report(task.op, task.level, task.hash, failure=repr(error))
+            yield future.result() if error is None else StudyReport(task.op, task.level, task.hash, failure=repr(error))

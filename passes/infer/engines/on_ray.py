@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from passes.infer.engines.local import at_desk
-from passes.infer.run import Job, Report, Task
+from passes.infer.run import StudyJob, StudyReport, Task
 from passes.rules.language import RuleError
 
 
-def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
+def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport]:
     """Reports in the order in which tasks end. Raises RuleError if ray is not installed."""
     try:
         ray: Any = import_module("ray")
@@ -29,4 +29,4 @@ def run(job: Job, tasks: Sequence[Task], jobs: int) -> Iterator[Report]:
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:  # of a worker that was killed, or of ray
-                yield Report(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
+                yield StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")

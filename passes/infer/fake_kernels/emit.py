@@ -143,9 +143,9 @@ class _Body:
             yield from lines
             texts.append(text)
         for case in rule.form:
-            guard = f"if {self._text(case.guard, '')}: " if case.guard else ""
+            condition = f"if {self._text(case.guard, '')}: " if case.guard else ""
             form = structure_text(case.answer, texts)
-            yield f"{guard}{'undefined()' if form == UNKNOWN else f'return {form}'}"
+            yield f"{condition}{'undefined()' if form == UNKNOWN else f'return {form}'}"
 
     def _error(self, name: str) -> str:
         known = name if name in vars(sys.modules["builtins"]) else "RuntimeError"

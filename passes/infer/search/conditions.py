@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 
 from passes.infer.search.kinds import is_equation, is_key, kind_of
-from passes.infer.search.sample import MISSING, Sample, bits, computed
+from passes.infer.search.sample import MISSING, CallSample, bits, computed
 from passes.meta import TensorMeta
 from passes.operators.outcome import Wrapped
 from passes.rules.language import PRIMITIVES, READ, written
@@ -58,7 +58,7 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class Condition:
     """A condition: `holds` are the rows where it is true, `defined` those where it can be asked.
 
     `others` are texts of conditions that all rows answer alike.
@@ -70,15 +70,15 @@ class Guard:
     cost: float
     others: tuple[str, ...] = ()
 
-    def negated(self) -> Guard:
+    def negated(self) -> Condition:
         others = tuple(map(_negation, self.others))
-        return Guard(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1, others)
+        return Condition(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1, others)
 
 
-def conjunction(left: Guard, right: Guard, defined: int) -> Guard:
+def conjunction(left: Condition, right: Condition, defined: int) -> Condition:
     """Both, asked of rows where both are defined."""
     text = " and ".join(f"({each.text})" if " or " in each.text else each.text for each in (left, right))
-    return Guard(text, left.holds & right.holds, defined, left.cost + right.cost)
+    return Condition(text, left.holds & right.holds, defined, left.cost + right.cost)
 
 
 OPPOSITES: Final = (
@@ -97,7 +97,7 @@ def _negation(text: str) -> str:
     return f"not {text}" if plain else f"not ({text})"
 
 
-def guards_of(sample: Sample, shapes: Sequence[Any] | None = None) -> list[Guard]:
+def conditions_of(sample: CallSample, shapes: Sequence[Any] | None = None) -> list[Condition]:
     """Every guard that some rows answer otherwise than others, and its negation.
 
     `shapes` are those of the output, where they are known already.
@@ -108,15 +108,15 @@ def guards_of(sample: Sample, shapes: Sequence[Any] | None = None) -> list[Guard
         holds = bits(flag is not MISSING and flag for flag in flags)
         if holds not in (0, defined):
             found[holds, defined].append((cost, text))
-    guards: list[Guard] = []
+    conditions: list[Condition] = []
     for (holds, defined), alike in found.items():
         (cost, text), *rest = sorted(alike, key=lambda pair: pair[0])
-        guard = Guard(text, holds, defined, cost, tuple(other for _, other in rest[:MOST_OTHERS]))
-        guards += [guard, guard.negated()]
-    return guards
+        condition = Condition(text, holds, defined, cost, tuple(other for _, other in rest[:MOST_OTHERS]))
+        conditions += [condition, condition.negated()]
+    return conditions
 
 
-def _asked(sample: Sample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, float, list[Any]]]:
+def _asked(sample: CallSample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, float, list[Any]]]:
     names = dict(sample.columns())
     if shapes is not None:
         names["shape"] = shapes

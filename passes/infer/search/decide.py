@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from passes.infer.search.conditions import Guard, conjunction
+from passes.infer.search.conditions import Condition, conjunction
 from passes.rules.rule import UNKNOWN, Case, Cases
 
 MOST_CASES: Final = 14
@@ -30,7 +30,7 @@ ENOUGH_FOR_TWO: Final = 4  # rows that the best candidate fails to explain
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class AnswerCandidate:
     """An answer, and the rows that it explains."""
 
     text: str
@@ -38,23 +38,23 @@ class Candidate:
     cost: float
 
 
-def decide(candidates: Sequence[Candidate], guards: Sequence[Guard], rows: int) -> Cases:
+def decide(candidates: Sequence[AnswerCandidate], conditions: Sequence[Condition], rows: int) -> Cases:
     """Cases for `rows`. The last one is always unguarded; its answer may be UNKNOWN."""
     pool = _distinct(candidates, rows)
     if not pool:
         return (Case("", UNKNOWN),)
     covered = functools.reduce(operator.or_, (each.explains for each in pool))
     if rows & ~covered:  # what nothing explains is to be told apart too
-        pool.append(Candidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
+        pool.append(AnswerCandidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
     else:
-        short = _listed(pool, guards, rows, FEW_CASES, False)
+        short = _listed(pool, conditions, rows, FEW_CASES, False)
         if short[-1].answer != UNKNOWN:
             return short
-    return _listed(pool, guards, rows, MOST_CASES, True)
+    return _listed(pool, conditions, rows, MOST_CASES, True)
 
 
 def _listed(
-    pool: Sequence[Candidate], guards: Sequence[Guard], rows: int, most: int, may_give_up: bool
+    pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], rows: int, most: int, may_give_up: bool
 ) -> tuple[Case, ...]:
     """At most so many guarded cases, and a last one."""
     cases: list[Case] = []
@@ -63,31 +63,31 @@ def _listed(
         total = next((each for each in pool if not remaining & ~each.explains), None)
         if total is not None:
             return (*cases, Case("", total.text))
-        step = _step(pool, guards, remaining, may_give_up) if len(cases) < most else None
+        step = _step(pool, conditions, remaining, may_give_up) if len(cases) < most else None
         if step is None:
             return (*cases, Case("", UNKNOWN))
-        guard, answer = step
-        cases.append(Case(guard.text, answer))
-        remaining &= ~guard.holds
+        condition, answer = step
+        cases.append(Case(condition.text, answer))
+        remaining &= ~condition.holds
     return tuple(cases) or (Case("", UNKNOWN),)
 
 
-def alternatives(cases: Cases, guards: Sequence[Guard], rows: int) -> Iterator[Cases]:
+def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> Iterator[Cases]:
     """The cases with another guard, or one of two, in the place of one: on `rows` it picks the same."""
-    by_text = {guard.text: guard for guard in guards}
+    by_text = {condition.text: condition for condition in conditions}
     remaining = rows
     for number, case in enumerate(cases):
         parts = _parts(case.guard, by_text)
         if not parts:
             return
         picked = functools.reduce(operator.and_, (part.holds for part in parts), remaining)
-        usable = [guard for guard in guards if not remaining & ~guard.defined]
-        found = [guard for guard in usable if guard.holds & remaining == picked]
+        usable = [condition for condition in conditions if not remaining & ~condition.defined]
+        found = [condition for condition in usable if condition.holds & remaining == picked]
         if len(parts) == 2:
             for kept in parts:
-                other = (guard for guard in usable if guard.holds & kept.holds & remaining == picked)
-                found += [conjunction(kept, guard, rows) for guard in other]
-        texts = [text for guard in sorted(found, key=_cost) for text in (guard.text, *guard.others)]
+                other = (condition for condition in usable if condition.holds & kept.holds & remaining == picked)
+                found += [conjunction(kept, condition, rows) for condition in other]
+        texts = [text for condition in sorted(found, key=_cost) for text in (condition.text, *condition.others)]
         if len(parts) == 2:
             texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
         told = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
@@ -96,11 +96,11 @@ def alternatives(cases: Cases, guards: Sequence[Guard], rows: int) -> Iterator[C
         remaining &= ~picked
 
 
-def _cost(guard: Guard) -> tuple[float, str]:
-    return guard.cost, guard.text
+def _cost(condition: Condition) -> tuple[float, str]:
+    return condition.cost, condition.text
 
 
-def _parts(text: str, by_text: Mapping[str, Guard]) -> list[Guard]:
+def _parts(text: str, by_text: Mapping[str, Condition]) -> list[Condition]:
     """The one or two guards that a case has."""
     if text in by_text:
         return [by_text[text]]
@@ -108,9 +108,9 @@ def _parts(text: str, by_text: Mapping[str, Guard]) -> list[Guard]:
     return next(([by_text[one], by_text[other]] for one, other in halves if one in by_text and other in by_text), [])
 
 
-def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
+def _distinct(candidates: Sequence[AnswerCandidate], rows: int) -> list[AnswerCandidate]:
     """The simplest candidate for each set of rows explained, those that explain most or cost least first."""
-    best: dict[int, Candidate] = {}
+    best: dict[int, AnswerCandidate] = {}
     for candidate in candidates:
         explained = candidate.explains & rows
         if explained and (explained not in best or candidate.cost < best[explained].cost):
@@ -121,10 +121,10 @@ def _distinct(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
 
 
 def _step(
-    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, may_give_up: bool
-) -> tuple[Guard, str] | None:
+    pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int, may_give_up: bool
+) -> tuple[Condition, str] | None:
     """The next case: one after which one candidate explains the rest, or loses little; else what explains most."""
-    usable = _usable(guards, remaining)
+    usable = _usable(conditions, remaining)
     single, left = _best(pool, usable, remaining)
     if single is not None and left == 0:
         return single
@@ -142,44 +142,44 @@ def _step(
     return double or single or given_up
 
 
-def _usable(guards: Sequence[Guard], remaining: int) -> list[Guard]:
+def _usable(conditions: Sequence[Condition], remaining: int) -> list[Condition]:
     """Guards that can be asked of all remaining rows and split them, the simplest of those that split alike."""
-    best: dict[int, Guard] = {}
-    for guard in guards:
-        picked = guard.holds & remaining
-        if remaining & ~guard.defined or picked in (0, remaining):
+    best: dict[int, Condition] = {}
+    for condition in conditions:
+        picked = condition.holds & remaining
+        if remaining & ~condition.defined or picked in (0, remaining):
             continue
-        if picked not in best or guard.cost < best[picked].cost:
-            best[picked] = guard
-    return sorted(best.values(), key=lambda guard: (guard.cost, guard.text))[:MOST_GUARDS]
+        if picked not in best or condition.cost < best[picked].cost:
+            best[picked] = condition
+    return sorted(best.values(), key=lambda condition: (condition.cost, condition.text))[:MOST_GUARDS]
 
 
 def _best(
-    pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int, few_unknown: int = 0
-) -> tuple[tuple[Guard, str] | None, int]:
+    pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int, few_unknown: int = 0
+) -> tuple[tuple[Condition, str] | None, int]:
     """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is.
 
     Guards that pick less than `few_unknown` rows, of which nothing is known, are passed over.
     """
-    found: tuple[tuple[float, ...], Guard, str] | None = None
-    for guard in guards:
-        picked = guard.holds & remaining
+    found: tuple[tuple[float, ...], Condition, str] | None = None
+    for condition in conditions:
+        picked = condition.holds & remaining
         answer = next((each for each in pool if not picked & ~each.explains), None)
         if answer is None or (answer.text == UNKNOWN and picked.bit_count() < few_unknown):
             continue
-        left = remaining & ~guard.holds
+        left = remaining & ~condition.holds
         explained = max((left & each.explains).bit_count() for each in pool)
         unexplained = left.bit_count() - explained
-        score = (unexplained, guard.cost + answer.cost / 4, -picked.bit_count())
+        score = (unexplained, condition.cost + answer.cost / 4, -picked.bit_count())
         if found is None or score < found[0]:
-            found = score, guard, answer.text
+            found = score, condition, answer.text
     return (None, 0) if found is None else (found[1:], int(found[0][0]))
 
 
-def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -> Sequence[Guard]:
+def _pairs(pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int) -> Sequence[Condition]:
     """Conjunctions of two guards, of those that separate best."""
-    ranked = sorted(guards, key=lambda guard: _impurity(pool, guard, remaining))[:PAIRED]
-    pairs: dict[int, Guard] = {}
+    ranked = sorted(conditions, key=lambda condition: _impurity(pool, condition, remaining))[:PAIRED]
+    pairs: dict[int, Condition] = {}
     for left, right in itertools.combinations(ranked, 2):
         picked = left.holds & right.holds & remaining
         cost = left.cost + right.cost
@@ -188,27 +188,27 @@ def _pairs(pool: Sequence[Candidate], guards: Sequence[Guard], remaining: int) -
     return list(pairs.values())
 
 
-def _impurity(pool: Sequence[Candidate], guard: Guard, remaining: int) -> int:
+def _impurity(pool: Sequence[AnswerCandidate], condition: Condition, remaining: int) -> int:
     """Rows that stay unexplained when each side of a guard gets its best candidate."""
-    inside, outside = remaining & guard.holds, remaining & ~guard.holds
+    inside, outside = remaining & condition.holds, remaining & ~condition.holds
     best_inside = max((inside & each.explains).bit_count() for each in pool)
     best_outside = max((outside & each.explains).bit_count() for each in pool)
     return inside.bit_count() - best_inside + outside.bit_count() - best_outside
 
 
 def _given_up(
-    pool: Sequence[Candidate], guards: Sequence[Guard], pairs: Sequence[Guard], remaining: int
-) -> tuple[tuple[Guard, str] | None, int]:
+    pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], pairs: Sequence[Condition], remaining: int
+) -> tuple[tuple[Condition, str] | None, int]:
     """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses.
 
     Where that is in a few rows only, two guards that pick just these would be an accident of the sample.
     """
     best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
     failing = remaining & ~best.explains
-    asked = guards if failing.bit_count() < ENOUGH_FOR_TWO else [*guards, *pairs]
-    covering = [guard for guard in asked if not failing & ~guard.holds]
+    asked = conditions if failing.bit_count() < ENOUGH_FOR_TWO else [*conditions, *pairs]
+    covering = [condition for condition in asked if not failing & ~condition.holds]
     if not covering or best.text == UNKNOWN:
         return None, 0
-    guard = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
+    condition = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
     known = functools.reduce(operator.or_, (each.explains for each in pool if each.text != UNKNOWN))
-    return (guard, UNKNOWN), (guard.holds & remaining & known).bit_count()
+    return (condition, UNKNOWN), (condition.holds & remaining & known).bit_count()

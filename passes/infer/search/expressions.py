@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from passes.infer.search.sample import MISSING, Sample
+from passes.infer.search.sample import MISSING, CallSample
 from passes.rules.generate import NO_VALUE
 from passes.rules.language import CONSTANTS, PRIMITIVES
 from passes.rules.rule import UNKNOWN, Cases
@@ -14,7 +14,7 @@ from passes.rules.rule import UNKNOWN, Cases
 class Evaluated(Sequence[Any]):
     """Values of an expression given as text, computed when they are looked at."""
 
-    def __init__(self, text: str, sample: Sample) -> None:
+    def __init__(self, text: str, sample: CallSample) -> None:
         self._code = compile(text, "<formula>", "eval")
         self._columns = sample.columns()
         self._size = sample.size
@@ -33,7 +33,7 @@ class Evaluated(Sequence[Any]):
 FUNCTIONS: Final[dict[str, Any]] = {**CONSTANTS, **{name: each.function for name, each in PRIMITIVES.items()}}
 
 
-def answers(cases: Cases, sample: Sample) -> list[Any]:
+def answers(cases: Cases, sample: CallSample) -> list[Any]:
     """What cases answer on every row, MISSING where they do not."""
     found: list[Any] = [MISSING] * sample.size
     rest = list(range(sample.size))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.infer.search.decide import Candidate
+from passes.infer.search.decide import AnswerCandidate
 from passes.infer.search.formula_shapes import formula_shapes, joined_shapes
 from passes.infer.search.sample import MISSING, Term, rows_of
 from passes.infer.search.terms import Terms
@@ -80,7 +80,7 @@ class Search:
     def __init__(self, terms: Terms, test: Test) -> None:
         self._terms = terms
         self._test = test
-        self.candidates: list[Candidate] = []
+        self.candidates: list[AnswerCandidate] = []
         self.complete = False
 
     def offer(self, terms: Iterable[Term], extra: float = 0.0) -> bool:
@@ -102,7 +102,7 @@ class Search:
     def _keep(self, term: Term, extra: float) -> None:
         explained = self._test.explained(term)
         if explained:
-            self.candidates.append(Candidate(term.text, explained, term.cost + extra))
+            self.candidates.append(AnswerCandidate(term.text, explained, term.cost + extra))
             self.complete |= explained == self._test.rows
 
 
@@ -137,7 +137,7 @@ def constants(test: Test, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
         yield Term(written(answer), "", [answer] * len(test.answers), cost)
 
 
-def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
+def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[AnswerCandidate]:
     search = Search(terms, test)
     own = [term for term in terms.of("Ints") if term.text.endswith(".shape")]
     if search.offer(own) or search.offer(terms.applications(("broadcast",))):
@@ -162,7 +162,7 @@ def stride_candidates(
     shapes: Sequence[Any],
     views: Sequence[Term],
     explaining: Callable[[], Iterable[Term]],
-) -> list[Candidate]:
+) -> list[AnswerCandidate]:
     """Strides of an output with known `shapes`; `explaining` gives views that have this shape, for the last resort."""
     search = Search(terms, test)
     shape = Term("shape", "Ints", shapes, 0.3)
@@ -263,7 +263,7 @@ def permutations(terms: Terms, test: Test, shape: Term) -> Iterator[Term]:
         yield terms.application(PRIMITIVES["permuted"], (shape, constant))
 
 
-def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
+def dtype_candidates(terms: Terms, test: Test) -> list[AnswerCandidate]:
     search = Search(terms, test)
     search.offer(terms.of("Dtype"))
     search.offer(terms.applications(("promoted",)), 0.2)
@@ -286,7 +286,7 @@ def dtype_candidates(terms: Terms, test: Test) -> list[Candidate]:
 _PLAIN_TYPES: Final = (torch.bool, torch.int64, torch.float32)
 
 
-def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[Candidate]:
+def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[AnswerCandidate]:
     search = Search(terms, test)
     zero = Term("0", "Offset", [0] * len(test.answers), 2.0 if views else 0.3)  # views begin where their tensor does
     if search.offer([zero]) and not views:
@@ -299,7 +299,7 @@ def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[C
     return search.candidates
 
 
-def grad_candidates(terms: Terms, test: Test, operands: Sequence[Term]) -> list[Candidate]:
+def grad_candidates(terms: Terms, test: Test, operands: Sequence[Term]) -> list[AnswerCandidate]:
     """Whether an output requires a gradient: never, or where the gradient mode is on and an argument does."""
     search = Search(terms, test)
     never = Term("False", "Bool", [False] * len(test.answers), 0.3)
@@ -327,7 +327,7 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
     yield from (fact(product, flag, "Bool") for product in terms.applications(PRODUCTS))
 
 
-def count_candidates(terms: Terms, test: Test) -> list[Candidate]:
+def count_candidates(terms: Terms, test: Test) -> list[AnswerCandidate]:
     """How many outputs a list has."""
     search = Search(terms, test)
     search.offer(_lengths(terms))

@@ -16,8 +16,8 @@ import torch
 
 from passes.infer.search import hypotheses
 from passes.infer.search.arithmetic import bracketed
-from passes.infer.search.conditions import Guard, guards_of
-from passes.infer.search.decide import Candidate, decide
+from passes.infer.search.conditions import Condition, conditions_of
+from passes.infer.search.decide import AnswerCandidate, decide
 from passes.infer.search.kinds import kind_of
 from passes.infer.search.observation import (
     Observation,
@@ -30,7 +30,7 @@ from passes.infer.search.observation import (
     spread,
 )
 from passes.infer.search.questions import Questions, views_of
-from passes.infer.search.sample import Sample, Term, bits
+from passes.infer.search.sample import CallSample, Term, bits
 from passes.infer.search.terms import Terms
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Same
@@ -44,7 +44,7 @@ MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedRule:
     """A rule, others that explain the same calls (trials should tell them apart), and how many terms were tried."""
 
     rule: Rule
@@ -52,7 +52,7 @@ class Learned:
     tried: int
 
 
-def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[Learned]:
+def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[LearnedRule]:
     """The rules that explain `calls`, one for each list of parameters.
 
     Of many calls a part is fitted that has one of each kind; those in `must` are in it.
@@ -71,7 +71,7 @@ def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ())
 
 def _learned(
     op: str, level: str, parameters: tuple[str, ...], calls: Sequence[Call], needed: Set[int]
-) -> Learned | None:
+) -> LearnedRule | None:
     good = [each for call in calls if (each := observed(call)) is not None]
     if len(good) < FEWEST:
         return None
@@ -94,7 +94,7 @@ def _learned(
             corpus=hash_of(calls), calls=len(calls), torch=torch.__version__, layouts=tuple(sorted(layouts_of(good)))
         ),
     )
-    return Learned(rule, tuple(_rivals(rule)), learner.tried)
+    return LearnedRule(rule, tuple(_rivals(rule)), learner.tried)
 
 
 def _rivals(rule: Rule) -> Iterator[Rule]:
@@ -128,22 +128,22 @@ class Learner:
         self.terms = self._terms_of(self.sample)
         self.optional = False  # whether a place of the result may have None instead of a tensor
         self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
-        self.found_before: dict[tuple[Any, ...], list[Candidate]] = {}
-        self._guards: list[Guard] | None = None
+        self.found_before: dict[tuple[Any, ...], list[AnswerCandidate]] = {}
+        self._conditions: list[Condition] | None = None
         self._views: list[Term] | None = None
 
     @property
-    def guards(self) -> list[Guard]:
-        if self._guards is None:
-            self._guards = guards_of(self.sample)
-        return self._guards
+    def conditions(self) -> list[Condition]:
+        if self._conditions is None:
+            self._conditions = conditions_of(self.sample)
+        return self._conditions
 
     @property
     def tried(self) -> int:
         """How many terms were compared with recorded answers so far."""
         return sum(terms.tried for terms in self._searched)
 
-    def _terms_of(self, sample: Sample) -> Terms:
+    def _terms_of(self, sample: CallSample) -> Terms:
         self._searched.append(Terms(sample))
         return self._searched[-1]
 
@@ -159,10 +159,10 @@ class Learner:
         everything = self.sample.everything
         choices = sorted(set(known) - {UNKNOWN})
         candidates = [
-            Candidate(form, bits(each == form for each in known), 1.0 + len(form) / 50) for form in choices[:12]
+            AnswerCandidate(form, bits(each == form for each in known), 1.0 + len(form) / 50) for form in choices[:12]
         ]
         if UNKNOWN in known:
-            candidates.append(Candidate(UNKNOWN, bits(each == UNKNOWN for each in known), 2.0))
+            candidates.append(AnswerCandidate(UNKNOWN, bits(each == UNKNOWN for each in known), 2.0))
         if all(form == UNKNOWN for form in known):
             return always(UNKNOWN), False
         if len(candidates) == 1 and candidates[0].explains == everything:
@@ -170,13 +170,13 @@ class Learner:
         if len(choices) > 1 and len({each.places for each in self.found}) == 1 and self.found[0].places != "tensor_0":
             self.optional = True
             return always(self.found[0].places), False
-        cases = decide(candidates, self.guards, everything)
+        cases = decide(candidates, self.conditions, everything)
         return always(UNKNOWN) if UNKNOWN in known and len(cases) > MOST_OF_DEPENDENT else cases, False
 
     def _many(self, forms: Sequence[str]) -> Cases:
         lengths = [form.count("tensor") for form in forms]
         test = hypotheses.Test(lengths, self.sample.everything)
-        cases = decide(hypotheses.count_candidates(self.terms, test), self.guards, self.sample.everything)
+        cases = decide(hypotheses.count_candidates(self.terms, test), self.conditions, self.sample.everything)
         opening = "[each]" if forms[0].startswith("[") else "(each)"
         return tuple(
             Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from passes.infer.search.kinds import kind_of
-from passes.infer.search.sample import TRIAL_LOCATION, Sample, bits
+from passes.infer.search.sample import TRIAL_LOCATION, CallSample, bits
 from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg, leaves
 from passes.record.calls import Call, Failure
@@ -169,10 +169,10 @@ def sort_of(value: Any) -> str:
     )
 
 
-def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> Sample:
+def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> CallSample:
     columns = {name: [call.arguments[name] for call in calls] for name in parameters}
     tried = bits(call.location == TRIAL_LOCATION for call in calls)
-    return Sample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
+    return CallSample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
 
 
 def aliases_of(output: New | Same | None, call: Call, number: int | None = None) -> set[str]:

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from passes.infer.search import hypotheses
-from passes.infer.search.conditions import Guard, guards_of
-from passes.infer.search.decide import Candidate, alternatives, decide
+from passes.infer.search.conditions import Condition, conditions_of
+from passes.infer.search.decide import AnswerCandidate, alternatives, decide
 from passes.infer.search.expressions import answers
 from passes.infer.search.observation import aliases_of
-from passes.infer.search.sample import MISSING, Sample, Term, bits, rows_of
+from passes.infer.search.sample import MISSING, CallSample, Term, bits, rows_of
 from passes.infer.search.terms import Terms
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Same
@@ -29,10 +29,10 @@ MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its str
 class Shared(Protocol):
     """What several outputs with the same rows need be computed for once."""
 
-    found_before: dict[tuple[Any, ...], list[Candidate]]
+    found_before: dict[tuple[Any, ...], list[AnswerCandidate]]
 
     @property
-    def guards(self) -> list[Guard]: ...
+    def conditions(self) -> list[Condition]: ...
 
     def views(self) -> list[Term]: ...
 
@@ -57,17 +57,17 @@ def _views(terms: Terms) -> Iterator[Term]:
 class Questions:
     """The questions about one output on the rows of a sample."""
 
-    def __init__(self, sample: Sample, terms: Terms, level: str, shared: Shared | None = None) -> None:
+    def __init__(self, sample: CallSample, terms: Terms, level: str, shared: Shared | None = None) -> None:
         self.sample, self.terms, self._shared, self._level = sample, terms, shared, level
-        self._own_guards: list[Guard] | None = None
+        self._own_guards: list[Condition] | None = None
         self._found = shared.found_before if shared is not None else {}
 
     @property
-    def guards(self) -> list[Guard]:
+    def conditions(self) -> list[Condition]:
         if self._shared is not None:
-            return self._shared.guards
+            return self._shared.conditions
         if self._own_guards is None:
-            self._own_guards = guards_of(self.sample)
+            self._own_guards = conditions_of(self.sample)
         return self._own_guards
 
     def views(self) -> list[Term]:
@@ -79,11 +79,12 @@ class Questions:
         aliases = [aliases_of(*each) for each in zip(outputs, calls, numbers, strict=True)]
         choices = sorted({word for words in aliases for word in words})
         candidates = [
-            Candidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1) for word in choices
+            AnswerCandidate(word, bits(word in words for words in aliases), 1.0 + ("[" in word) * 0.1)
+            for word in choices
         ]
         everything = self.sample.everything
-        alias = decide(candidates, self.guards, everything)
-        rivals = {"alias": tuple(alternatives(alias, self.guards, everything))[:MOST_RIVALS]}
+        alias = decide(candidates, self.conditions, everything)
+        rivals = {"alias": tuple(alternatives(alias, self.conditions, everything))[:MOST_RIVALS]}
         rows = bits(isinstance(output, New) for output in outputs)
         if not rows:
             return Output(alias, rivals=rivals)
@@ -94,18 +95,18 @@ class Questions:
         if len(alias) == 1 or all(owner is None for owner in sharing):
             return found
         shapes = answers(found.shape, self.sample)  # whether a view is possible depends on its shape
-        guards = guards_of(self.sample, shapes)
-        by_shape = decide(candidates, guards, everything)
+        conditions = conditions_of(self.sample, shapes)
+        by_shape = decide(candidates, conditions, everything)
         if _doubt(alias) <= _doubt(by_shape):
             return found
-        rivals["alias"] = tuple(alternatives(by_shape, guards, everything))[:MOST_RIVALS]
+        rivals["alias"] = tuple(alternatives(by_shape, conditions, everything))[:MOST_RIVALS]
         return replace(found, alias=by_shape, rivals={**found.rivals, **rivals})
 
     def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
         """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
         words = ["kept" if meta is None else "new" for meta in metas]
-        candidates = [Candidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
-        alias = decide(candidates, self.guards, self.sample.everything)
+        candidates = [AnswerCandidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
+        alias = decide(candidates, self.conditions, self.sample.everything)
         rows = bits(meta is not None for meta in metas)
         before = self._parameter(name)
         if all(meta is None or _is_kept(meta, old) for meta, old in zip(metas, before, strict=True)):
@@ -129,19 +130,20 @@ class Questions:
         shapes = [MISSING if meta is None else meta.shape for meta in metas]
         shape_test = hypotheses.Test(shapes, rows)
         views = self.views() if shared else []
-        guards = self.guards
+        conditions = self.conditions
         shape_found = self._remembered(
-            ("shape", *shapes), lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _Later(self.views))
+            ("shape", *shapes),
+            lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _LazyTerms(self.views)),
         )
-        shape = decide(shape_found, guards, rows)
-        rivals = {"shape": _rivals(shape, shape_found, guards, rows)}
+        shape = decide(shape_found, conditions, rows)
+        rivals = {"shape": _rivals(shape, shape_found, conditions, rows)}
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         own = bits(owner is None for owner in sharing) & rows
         if own in (0, rows):
-            more = _More(lambda: guards_of(self.sample, shapes))
+            more = _LazyConditions(lambda: conditions_of(self.sample, shapes))
         else:
-            is_new = Guard("is_new", own, rows, 0.3)
-            more = _More(lambda: [is_new, is_new.negated(), *guards_of(self.sample, shapes)])
+            is_new = Condition("is_new", own, rows, 0.3)
+            more = _LazyConditions(lambda: [is_new, is_new.negated(), *conditions_of(self.sample, shapes)])
         stride_found = self._remembered(
             ("stride", shared, *shapes, *strides),
             lambda: hypotheses.stride_candidates(
@@ -163,7 +165,7 @@ class Questions:
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
 
     def _offset(
-        self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _More
+        self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _LazyConditions
     ) -> tuple[Cases, tuple[Cases, ...]]:
         """Where in its memory an output begins, and rivals; memory of its own (`own` rows) begins with it, mostly."""
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
@@ -184,19 +186,19 @@ class Questions:
             return ()
         search = hypotheses.Search(self.terms, hypotheses.Test(found, rows))
         search.offer(hypotheses.flag_terms(self.terms, flag))
-        return decide(search.candidates, self.guards, rows)
+        return decide(search.candidates, self.conditions, rows)
 
-    def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[Candidate]]) -> list[Candidate]:
+    def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[AnswerCandidate]]) -> list[AnswerCandidate]:
         """What was found for an output with the same answers on the same rows, or what is found now."""
         if key not in self._found:
             self._found[key] = search()
         return self._found[key]
 
-    def _decided(self, candidates: Sequence[Candidate], guards: _More, rows: int) -> Cases:
+    def _decided(self, candidates: Sequence[AnswerCandidate], conditions: _LazyConditions, rows: int) -> Cases:
         total = [each for each in candidates if not rows & ~each.explains]
         if total:
             return always(min(total, key=lambda each: (each.cost, each.text)).text)
-        return decide(candidates, guards.value, rows)
+        return decide(candidates, conditions.value, rows)
 
     def _grad(self, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         if self._level == "aten":
@@ -213,15 +215,15 @@ class Questions:
         unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
         rows = rows & ~unclear or rows  # without a gradient, though an argument has one: perhaps under no_grad
         test = hypotheses.Test(needs, rows)
-        return decide(hypotheses.grad_candidates(self.terms, test, whole), self.guards, rows)
+        return decide(hypotheses.grad_candidates(self.terms, test, whole), self.conditions, rows)
 
 
 def _rivals(
-    cases: Cases, candidates: Sequence[Candidate], guards: _More | Sequence[Guard], rows: int
+    cases: Cases, candidates: Sequence[AnswerCandidate], conditions: _LazyConditions | Sequence[Condition], rows: int
 ) -> tuple[Cases, ...]:
     """Other answers that explain as much: the next simplest candidates, or the same ones behind other guards."""
     if len(cases) > 1:
-        known = guards.value if isinstance(guards, _More) else guards
+        known = conditions.value if isinstance(conditions, _LazyConditions) else conditions
         return tuple(alternatives(cases, known, rows))[:MOST_RIVALS]
     total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
     return tuple(always(each.text) for each in total[1 : 1 + MOST_RIVALS])
@@ -247,21 +249,21 @@ def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:
     )
 
 
-class _More:
+class _LazyConditions:
     """Guards computed once somebody asks."""
 
-    def __init__(self, make: Callable[[], list[Guard]]) -> None:
+    def __init__(self, make: Callable[[], list[Condition]]) -> None:
         self._make = make
-        self._value: list[Guard] | None = None
+        self._value: list[Condition] | None = None
 
     @property
-    def value(self) -> list[Guard]:
+    def value(self) -> list[Condition]:
         if self._value is None:
             self._value = self._make()
         return self._value
 
 
-class _Later(Sequence[Term]):
+class _LazyTerms(Sequence[Term]):
     """Terms computed once somebody looks."""
 
     def __init__(self, make: Callable[[], list[Term]]) -> None:

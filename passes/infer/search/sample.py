@@ -14,7 +14,7 @@ from passes.rules.generate import NO_VALUE
 from passes.rules.rule import identifier
 
 
-class _Missing:
+class _MissingValue:
     """What a term is on a row where it has no value. Unlike all, itself too."""
 
     __slots__ = ()
@@ -23,7 +23,7 @@ class _Missing:
         return "undefined"
 
 
-MISSING: Final = _Missing()
+MISSING: Final = _MissingValue()
 TRIAL_LOCATION: Final = "trial"  # the location of calls that were made as trials, where recorded ones name a line
 
 
@@ -38,7 +38,7 @@ class Term:
 
 
 @dataclass(slots=True)
-class Sample:
+class CallSample:
     """Rows of calls by parameter. `parameters` are the names as the corpus has them."""
 
     parameters: Mapping[str, Sequence[Any]]

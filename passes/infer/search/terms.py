@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from passes.infer.search.kinds import is_equation, is_key, kind_of
-from passes.infer.search.sample import MISSING, Sample, Term, computed
+from passes.infer.search.sample import MISSING, CallSample, Term, computed
 from passes.meta import TensorMeta
 from passes.rules.generate import NO_VALUE
 from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
@@ -44,7 +44,7 @@ COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may m
 class Terms:
     """The terms over one sample, by type; grown as they are asked for."""
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: CallSample) -> None:
         self.sample = sample
         self.tried = 0  # terms compared with recorded answers: what a search costs, whatever the machine
         self._by_type: dict[str, list[Term]] = defaultdict(list)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from passes.infer.trials.variant import Variant
+from passes.infer.trials.variant import CallVariant
 from passes.infer.trials.variants import variants
 from passes.operators.outcome import Outcome
 from passes.record.calls import Call
@@ -26,13 +26,13 @@ FRUITLESS: Final = 2  # inputs for each trial that tell nothing, after which the
 
 def telling(
     rules: Sequence[Rule], rivals: Sequence[Rule], bases: Sequence[Call], draw: random.Random, budget: int
-) -> list[Variant]:
+) -> list[CallVariant]:
     """Half of `budget` inputs such that a rule and a rival disagree, as far as such are found; the others any."""
     if not rivals:
         return list(variants(bases, draw, budget))
     contest = Contest(rules, rivals[:MOST_RIVAL_RULES])
-    found: list[Variant] = []
-    plain: list[Variant] = []
+    found: list[CallVariant] = []
+    plain: list[CallVariant] = []
     idle = 0
     for variant in variants(bases, draw, LOOKED_AT * budget):
         if contest.tells(variant.arguments):

@@ -220,7 +220,7 @@ def _make_identity(tensor: torch.Tensor) -> None:
             tensor.diagonal(dim1=-2, dim2=-1).fill_(1)
 
 
-class _Computed(torch.autograd.Function):
+class _ThroughAutograd(torch.autograd.Function):
     """The identity, whose result is neither a view nor a leaf."""
 
     @staticmethod
@@ -234,4 +234,4 @@ class _Computed(torch.autograd.Function):
 
 def _computed(tensor: torch.Tensor) -> torch.Tensor:
     source = torch.ones((), requires_grad=True)
-    return _Computed.apply(source, [tensor.detach_()])  # type: ignore[no-any-return]
+    return _ThroughAutograd.apply(source, [tensor.detach_()])  # type: ignore[no-any-return]

@@ -13,9 +13,9 @@ from passes.infer.trials.inputs import metas_of
 from passes.infer.trials.strides import reshaped
 from passes.infer.trials.variant import (
     DTYPES,
+    ArgumentFacts,
+    CallVariant,
     Draw,
-    Seen,
-    Variant,
     each,
     ints_in,
     with_argument,
@@ -27,7 +27,7 @@ from passes.operators.outcome import Argument, ListArg, Wrapped
 NUMBERS: Final = (True, False, 0, 1, 2, 3, -1, 0.5, 1.0, 2.5, 1j)
 
 
-def change_number(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def change_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A number in the place of a tensor, or where any number may be, by one of another type."""
 
     def fits(value: Argument) -> bool:
@@ -41,7 +41,7 @@ def change_number(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, Wrapped(number) if type(variant.arguments[name]) is Wrapped else number)
 
 
-def flip_flag(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def flip_flag(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     names = [name for name, value in variant.arguments.items() if type(value) is bool]
     if not names:
         return None
@@ -49,28 +49,28 @@ def flip_flag(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, not variant.arguments[name])
 
 
-def give_none(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def give_none(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     names = [n for n, value in variant.arguments.items() if n in seen.optional and value is not None]
     return with_argument(variant, draw.choice(names), None) if names else None
 
 
-def step_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def step_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """One integer, alone or in a list, a little larger or smaller."""
     return _one_int(variant, draw, lambda number: number + draw.choice((-1, 1, -2, 2)))
 
 
-def edge_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def edge_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     return _one_int(variant, draw, lambda number: draw.choice((0, 1, -1, 2, 3)))
 
 
-def negate_int(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def negate_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A dimension counted from the other end."""
     ranks = [meta.rank for meta in metas_of(variant.arguments)] or [0]
     rank = draw.choice(ranks)
     return _one_int(variant, draw, lambda number: number - rank if number >= 0 else number + rank)
 
 
-def multiply(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def multiply(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """One integer, and with it a size by as much or by the square: groups, blocks and factors divide sizes."""
     metas = metas_of(variant.arguments)
     places = [(i, dim) for i, meta in enumerate(metas) for dim in range(meta.rank)]
@@ -84,7 +84,7 @@ def multiply(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return None if made is None else with_metas(made, [*metas[:chosen], larger, *metas[chosen + 1 :]])
 
 
-def _one_int(variant: Variant, draw: Draw, change: Callable[[int], int]) -> Variant | None:
+def _one_int(variant: CallVariant, draw: Draw, change: Callable[[int], int]) -> CallVariant | None:
     count = len(ints_in(variant))
     if count == 0:
         return None
@@ -94,7 +94,7 @@ def _one_int(variant: Variant, draw: Draw, change: Callable[[int], int]) -> Vari
     def at(leaf: Argument) -> Argument:
         return change(leaf) if type(leaf) is int and next(places) == chosen else leaf
 
-    return Variant({name: each(value, at) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: each(value, at) for name, value in variant.arguments.items()}, variant.shares)
 
 
 def _shorter(items: list[Any], draw: Draw) -> list[Any]:
@@ -122,7 +122,7 @@ def _reversed(items: list[Any], draw: Draw) -> list[Any]:
     return items[::-1]
 
 
-def change_list(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def change_list(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A list shortened, emptied, permuted or lengthened; one of integers with a -1 somewhere."""
     names = [name for name, value in variant.arguments.items() if type(value) is ListArg]
     if not names:
@@ -134,7 +134,7 @@ def change_list(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, ListArg(draw.choice(changes)(items, draw)))
 
 
-def cross(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def cross(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """An argument of another call."""
     names = [name for name in variant.arguments if len(seen.values.get(name, ())) > 1]
     if not names:
@@ -143,7 +143,7 @@ def cross(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, draw.choice(seen.values[name]))
 
 
-def cross_constant(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def cross_constant(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """As `cross`, for what holds no tensors: strings, dtypes, memory formats, numbers."""
     names = [
         name
@@ -156,14 +156,14 @@ def cross_constant(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(variant, name, draw.choice(seen.values[name]))
 
 
-def change_output(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def change_output(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """An equation with another right side."""
     found = _equation_in(variant)
     changed = None if found is None else equations.with_another_output(str(variant.arguments[found[0]]), draw)
     return None if found is None or changed is None else with_argument(variant, found[0], changed)
 
 
-def change_equation(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def change_equation(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another equation, and other tensors in the list that it is for."""
     found = _equation_in(variant)
     if found is None:
@@ -172,7 +172,7 @@ def change_equation(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return with_argument(with_argument(variant, found[0], equation), found[1], ListArg(operands))
 
 
-def _equation_in(variant: Variant) -> tuple[str, str] | None:
+def _equation_in(variant: CallVariant) -> tuple[str, str] | None:
     """The names of an equation among the arguments, and of the list of tensors that it is for."""
     words = [name for name, value in variant.arguments.items() if is_equation(value)]
     lists = [
@@ -183,7 +183,7 @@ def _equation_in(variant: Variant) -> tuple[str, str] | None:
     return (words[0], lists[0]) if words and lists else None
 
 
-def change_type(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def change_type(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A dtype among the arguments, by any other."""
     names = [
         name

@@ -8,9 +8,9 @@ from passes.infer.trials.inputs import metas_of
 from passes.infer.trials.strides import LAYOUTS, in_layout, reshaped
 from passes.infer.trials.variant import (
     DTYPES,
+    ArgumentFacts,
+    CallVariant,
     Draw,
-    Seen,
-    Variant,
     each,
     on_metas,
 )
@@ -21,7 +21,7 @@ SIZES: Final = (0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 16)
 LAYOUT_NAMES: Final = tuple(LAYOUTS)
 
 
-def rename_size(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def rename_size(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """One size by another wherever it occurs, in shapes and among the integers of more than one."""
     sizes = [size for meta in metas_of(variant.arguments) for size in meta.shape]
     if not sizes:
@@ -34,10 +34,10 @@ def rename_size(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
             return reshaped(leaf, tuple(after if size == before else size for size in leaf.shape))
         return after if type(leaf) is int and leaf == before and in_numbers else leaf
 
-    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
 
 
-def scale_sizes(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def scale_sizes(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """All sizes but 0 and 1 larger by the same, and with them the integers that are such sizes."""
     sizes = {size for meta in metas_of(variant.arguments) for size in meta.shape if size > 1}
     if not sizes:
@@ -49,7 +49,7 @@ def scale_sizes(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
             return reshaped(leaf, tuple(size + more if size in sizes else size for size in leaf.shape))
         return leaf + more if type(leaf) is int and leaf in sizes else leaf
 
-    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
 
 
 def change_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
@@ -89,7 +89,7 @@ def change_dtype(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
     )
 
 
-def exchange_dtype(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def exchange_dtype(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Every tensor of one dtype, and the dtype itself among the arguments, by another: signatures stay whole."""
     metas = metas_of(variant.arguments)
     if not metas:
@@ -107,7 +107,7 @@ def exchange_dtype(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
             )
         return after if leaf is before else leaf
 
-    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
 
 
 def to_scalar(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
@@ -140,7 +140,7 @@ def flip_grad(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
     return meta.replace(requires_grad=not meta.requires_grad)
 
 
-def flip_bits(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def flip_bits(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """The conjugate bit of a complex tensor, or the negative bit."""
     if not seen.flags:
         return None
@@ -153,7 +153,7 @@ def flip_bits(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
     return on_metas(change)(variant, seen, draw)
 
 
-def unshare(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def unshare(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Memory of its own for every tensor; or the same tensor twice, where two have equal metas."""
     own = tuple(range(len(variant.shares)))
     if variant.shares != own:

@@ -25,7 +25,7 @@ from passes.operators.outcome import Argument, leaves
 from passes.operators.resolve import Target, positional, resolve
 from passes.record.calls import Call, Failure, call_of
 from passes.record.schema import OUTCOME_NAMES
-from passes.record.table import Inputs, Numbering, Table, Watch
+from passes.record.table import CallTable, Numbering, RecordedInputs, Watch
 
 NO_MEMORY: Final = "DefaultCPUAllocator"  # what torch says when an allocation fails
 KEY: Final = b"trial"  # of the only call in a table
@@ -41,7 +41,7 @@ NOT_MADE: Final = ("TooLarge", "NotMaterialised")
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class InputChoice:
     """How inputs are made: with what integers and matrices (inputs.FILLS), and as leaves of autograd or not."""
 
     fill: str = FILLS[0]
@@ -92,7 +92,7 @@ def observed(
     seed: int = SEED,
 ) -> Answer:
     """As `observe`, under conditions that hold already; in a form that can be sent. Raises NotMaterialised."""
-    first = _attempt(target, level, named, shares, Attempt(fill or FILLS[0]), seed)
+    first = _attempt(target, level, named, shares, InputChoice(fill or FILLS[0]), seed)
     if first["error"] is None or fill is not None:
         return first
     for other in _others(metas_of(named), level, first):
@@ -123,32 +123,32 @@ def is_made(call: Call) -> bool:
     return not (isinstance(call.outcome, Failure) and call.outcome.error in NOT_MADE)
 
 
-def _others(metas: Sequence[TensorMeta], level: str, failed: Answer) -> Iterator[Attempt]:
+def _others(metas: Sequence[TensorMeta], level: str, failed: Answer) -> Iterator[InputChoice]:
     """What else to try after a failure that may be due to values, or to a leaf that is written to."""
     message = failed["message"]
     if level == "function" and "a leaf Variable that requires grad" in message:
-        yield Attempt(leaves=False)
+        yield InputChoice(leaves=False)
     elif failed["error"] not in ABOUT_TYPES and not any(words in message for words in SAID_OF_TYPES):
         if not all(meta.dtype.is_floating_point or meta.dtype.is_complex for meta in metas):
-            yield Attempt("ones")
-            yield Attempt("zeros")
+            yield InputChoice("ones")
+            yield InputChoice("zeros")
         if any(meta.rank >= 2 and meta.shape[-1] == meta.shape[-2] > 1 for meta in metas):
-            yield Attempt("identity")
+            yield InputChoice("identity")
 
 
 def _attempt(
-    target: Target, level: str, named: Mapping[str, Argument], shares: Sequence[int], attempt: Attempt, seed: int
+    target: Target, level: str, named: Mapping[str, Argument], shares: Sequence[int], attempt: InputChoice, seed: int
 ) -> Answer:
     tensors = tensors_for(metas_of(named), shares, _generator(seed), attempt.fill, attempt.leaves)
     live = in_place_of_metas(named, tensors)
     args, kwargs = positional(target, live)
-    table = Table()
+    table = CallTable()
     if not isinstance(target, torch._ops.OpOverload) and not _equal(named_arguments(target, args, kwargs), live):
         inputs, numbering, declared = table.open(KEY, level, target, args, kwargs, TRIAL_LOCATION)
     else:
         numbering = Numbering()
         numbering.tensors += tensors
-        inputs = Inputs("", level, (), (), numbering.storage(tensors), (), TRIAL_LOCATION)
+        inputs = RecordedInputs("", level, (), (), numbering.storage(tensors), (), TRIAL_LOCATION)
         declared = _declared(target, live)
     watch = Watch(tensors)
     torch.default_generator.manual_seed(seed)

@@ -11,7 +11,7 @@ from typing import Final
 from passes.infer.trials.inputs import metas_of
 from passes.infer.trials.mutate_numbers import NUMBERS
 from passes.infer.trials.strides import reshaped
-from passes.infer.trials.variant import Draw, Mutation, Seen, Variant, with_argument
+from passes.infer.trials.variant import ArgumentFacts, CallVariant, Draw, Mutation, with_argument
 from passes.infer.trials.variants import MUTATIONS
 from passes.meta import TensorMeta
 from passes.operators.outcome import Argument, ListArg, Wrapped
@@ -20,7 +20,7 @@ HIGHEST: Final = 6  # rank
 TAKES_NUMBERS: Final = ("number", "float")  # types of schemas
 
 
-def lift(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def lift(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A leading dimension for every tensor that has one, and for every list of integers with one for each dimension."""
     metas = metas_of(variant.arguments)
     ranks = {meta.rank for meta in metas if meta.rank}
@@ -35,10 +35,10 @@ def lift(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
             return ListArg((number, *value))
         return type(value)(map(change, value)) if type(value) is ListArg else value
 
-    return Variant({name: change(value) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: change(value) for name, value in variant.arguments.items()}, variant.shares)
 
 
-def number_for_tensor(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def number_for_tensor(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A number in the place of a tensor, or a tensor without dimensions in that of a number; never of the first."""
     names = [name for name, type_ in list(seen.types.items())[1:] if type_ == "Tensor" and name in variant.arguments]
     if not names:
@@ -50,13 +50,13 @@ def number_for_tensor(variant: Variant, seen: Seen, draw: Draw) -> Variant | Non
     return None if like is None else with_argument(variant, name, reshaped(like, ()))
 
 
-def another_number(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def another_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A number of any type where the schema takes numbers."""
     names = [name for name, type_ in seen.types.items() if type_ in TAKES_NUMBERS and name in variant.arguments]
     return with_argument(variant, draw.choice(names), draw.choice(NUMBERS)) if names else None
 
 
-def longer_list(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+def longer_list(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A list of tensors with one more, which is like the last."""
     names = [
         name

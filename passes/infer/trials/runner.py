@@ -8,7 +8,7 @@ from typing import Protocol
 
 from passes.infer.search.observation import is_plain
 from passes.infer.trials.observe import is_made
-from passes.infer.trials.variant import Variant
+from passes.infer.trials.variant import CallVariant
 from passes.infer.worker import TRIAL_SECONDS, Crash
 from passes.record.calls import Call
 
@@ -17,7 +17,7 @@ class TrialRunner(Protocol):
     """Whatever runs trials: a Laboratory (passes/infer/worker.py), or a CrashLog around one."""
 
     def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = ..., fill: str | None = ...
+        self, op: str, level: str, variants: Sequence[CallVariant], seconds: float = ..., fill: str | None = ...
     ) -> list[Call | Crash]: ...
 
 
@@ -29,7 +29,12 @@ class CrashLog:
     crashes: list[Crash] = field(default_factory=list[Crash])
 
     def observe_all(
-        self, op: str, level: str, variants: Sequence[Variant], seconds: float = TRIAL_SECONDS, fill: str | None = None
+        self,
+        op: str,
+        level: str,
+        variants: Sequence[CallVariant],
+        seconds: float = TRIAL_SECONDS,
+        fill: str | None = None,
     ) -> list[Call | Crash]:
         """What the runner observes; see Laboratory.observe_all."""
         seen = self.runner.observe_all(op, level, variants, seconds, fill)

@@ -11,7 +11,7 @@ from typing import Final
 
 from passes.infer.trials.inputs import EXTREMES
 from passes.infer.trials.runner import TrialRunner, trials_made
-from passes.infer.trials.variant import Variant, identity
+from passes.infer.trials.variant import CallVariant, identity
 from passes.infer.worker import Crash
 from passes.operators.outcome import New, Outcome, rebuilt
 from passes.record.calls import Call, Failure
@@ -33,7 +33,7 @@ class ValueDependence:
         if self._laboratory is None:
             return []
         outcomes = {identity_of(call): {repr(call.outcome)} for call in calls}
-        chosen = [Variant(call.arguments, call.shares) for call in calls]
+        chosen = [CallVariant(call.arguments, call.shares) for call in calls]
         for fill in EXTREMES:
             for call in trials_made(self._filled(chosen, fill)):
                 if not isinstance(call.outcome, Failure) and identity_of(call) in outcomes:
@@ -45,7 +45,7 @@ class ValueDependence:
         self.count += len(found)
         return found
 
-    def _filled(self, chosen: Sequence[Variant], fill: str) -> list[Call | Crash]:
+    def _filled(self, chosen: Sequence[CallVariant], fill: str) -> list[Call | Crash]:
         """The trials with this choice of values; of an operator that ends its process at some of them, only those."""
         assert self._laboratory is not None
         seen = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
@@ -63,7 +63,7 @@ class ValueDependence:
 
 
 def identity_of(call: Call) -> object:
-    return identity(Variant(call.arguments, call.shares))
+    return identity(CallVariant(call.arguments, call.shares))
 
 
 def _without_flags(call: Call) -> str:

@@ -27,7 +27,7 @@ DTYPES: Final = (
 MOST_ELEMENTS: Final = 10_000  # of a tensor of a variant, if the call that it is made from has no larger one
 
 
-class Variant(NamedTuple):
+class CallVariant(NamedTuple):
     """Inputs to try: arguments by name, and for each tensor the first one that it shares memory with."""
 
     arguments: Mapping[str, Argument]
@@ -35,7 +35,7 @@ class Variant(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ArgumentFacts:
     """What the recorded calls have in common: all values of each argument, its type, and which may be None."""
 
     values: Mapping[str, Sequence[Argument]]
@@ -46,10 +46,10 @@ class Seen:
     largest: int  # elements
 
 
-Mutation = Callable[[Variant, Seen, Draw], Variant | None]
+Mutation = Callable[[CallVariant, ArgumentFacts, Draw], CallVariant | None]
 
 
-def seen_in(calls: Sequence[Call]) -> Seen:
+def argument_facts(calls: Sequence[Call]) -> ArgumentFacts:
     values: dict[str, dict[Any, Argument]] = {}
     for call in calls:
         for name, value in call.arguments.items():
@@ -57,7 +57,7 @@ def seen_in(calls: Sequence[Call]) -> Seen:
     metas = [meta for call in calls for meta in metas_of(call.arguments)]
     first = calls[0]
     known = _parameters(first)
-    return Seen(
+    return ArgumentFacts(
         values={name: list(found.values()) for name, found in values.items()},
         optional=_optional(known) | {name for name, found in values.items() if key_of(None) in found},
         types={parameter.name: parameter.type for parameter in known},
@@ -79,7 +79,7 @@ def _optional(known: Sequence[Parameter]) -> frozenset[str]:
     return frozenset(parameter.name for parameter in known if parameter.is_optional)
 
 
-def identity(variant: Variant) -> Any:
+def identity(variant: CallVariant) -> Any:
     """What tells variants apart."""
     return tuple((name, key_of(value)) for name, value in variant.arguments.items()), variant.shares
 
@@ -93,7 +93,7 @@ def key_of(value: Argument) -> Any:
     return type(value), repr(value) if type(value) in (float, complex) else value
 
 
-def is_small(variant: Variant, seen: Seen) -> bool:
+def is_small(variant: CallVariant, seen: ArgumentFacts) -> bool:
     most = max(MOST_ELEMENTS, seen.largest)
     return all(
         meta.stride is not None
@@ -110,28 +110,28 @@ def each(value: Argument, change: Callable[[Argument], Argument]) -> Argument:
     return change(value)
 
 
-def with_metas(variant: Variant, metas: Sequence[TensorMeta]) -> Variant:
+def with_metas(variant: CallVariant, metas: Sequence[TensorMeta]) -> CallVariant:
     """The same with other metas, one for each."""
     rest = iter(metas)
 
     def change(leaf: Argument) -> Argument:
         return next(rest) if type(leaf) is TensorMeta else leaf
 
-    return Variant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
+    return CallVariant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
 
 
-def with_argument(variant: Variant, name: str, value: Argument) -> Variant:
+def with_argument(variant: CallVariant, name: str, value: Argument) -> CallVariant:
     """The same with another argument; memory is shared no more if that changes the number of tensors."""
     arguments = {**variant.arguments, name: value}
     count = len(metas_of(arguments))
     shares = variant.shares if count == len(variant.shares) else tuple(range(count))
-    return Variant(arguments, shares)
+    return CallVariant(arguments, shares)
 
 
 def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: bool | None = None) -> Mutation:
     """A mutation of one tensor, or of all of them alike (`together`), or of either."""
 
-    def mutate(variant: Variant, seen: Seen, draw: Draw) -> Variant | None:
+    def mutate(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
         metas = metas_of(variant.arguments)
         if not metas:
             return None
@@ -146,7 +146,7 @@ def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: 
     return mutate
 
 
-def ints_in(variant: Variant) -> list[int]:
+def ints_in(variant: CallVariant) -> list[int]:
     found: list[int] = []
 
     def look(leaf: Argument) -> Argument:

@@ -45,14 +45,14 @@ from passes.infer.trials.mutate_tensors import (
     unshare,
 )
 from passes.infer.trials.variant import (
+    ArgumentFacts,
+    CallVariant,
     Draw,
     Mutation,
-    Seen,
-    Variant,
+    argument_facts,
     identity,
     is_small,
     on_metas,
-    seen_in,
     with_grad,
     with_metas,
 )
@@ -108,7 +108,7 @@ EQUATIONS: Final[dict[str, Mutation]] = {
 
 def variants(
     calls: Sequence[Call], generator: Draw, budget: int, mutations: Mapping[str, Mutation] | None = None
-) -> Iterator[Variant]:
+) -> Iterator[CallVariant]:
     """At most `budget` different variants of calls of one operator at one level; none that was recorded.
 
     By these mutations, or by MUTATIONS. Any beginning of them is of all kinds. Equal calls and an equal state of
@@ -116,8 +116,8 @@ def variants(
     """
     if not calls:
         return
-    seen = seen_in(calls)
-    bases = [Variant(dict(call.arguments), call.shares) for call in calls]
+    seen = argument_facts(calls)
+    bases = [CallVariant(dict(call.arguments), call.shares) for call in calls]
     known = {identity(base) for base in bases}
     kinds = list((mutations_for(seen) if mutations is None else mutations).values())
     made = idle = 0
@@ -137,7 +137,9 @@ def variants(
                 return
 
 
-def _mutated(base: Variant, kind: Mutation, kinds: Sequence[Mutation], seen: Seen, draw: Draw) -> Variant | None:
+def _mutated(
+    base: CallVariant, kind: Mutation, kinds: Sequence[Mutation], seen: ArgumentFacts, draw: Draw
+) -> CallVariant | None:
     """`base` changed by a mutation of this kind, and sometimes by others besides."""
     variant = kind(base, seen, draw)
     for _ in range(draw.choice(MUTATIONS_AT_ONCE) - 1):
@@ -146,7 +148,7 @@ def _mutated(base: Variant, kind: Mutation, kinds: Sequence[Mutation], seen: See
     return variant
 
 
-def mutations_for(seen: Seen) -> Mapping[str, Mutation]:
+def mutations_for(seen: ArgumentFacts) -> Mapping[str, Mutation]:
     """All kinds of mutations that calls like these allow."""
     if any(is_equation(value) for values in seen.values.values() for value in values):
         return {**MUTATIONS, **EQUATIONS}

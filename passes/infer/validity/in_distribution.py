@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from passes.infer.search.observation import answered, domain_of
-from passes.infer.validity.novelty import news_in
+from passes.infer.validity.novelty import novelties_in
 from passes.record.calls import Call, Failure
 from passes.rules.language import written
 from passes.rules.rule import UNKNOWN, Case, Rule, identifier
@@ -27,7 +27,7 @@ def ordinary(recorded: Sequence[Call], calls: Iterable[Call]) -> list[Call]:
     for call in calls:
         own = tuple(call.arguments)
         if own in domains and all(_are_natural(call.arguments[name]) for name in natural[own]):
-            found += [] if any(news_in(call, own, domains[own])) else [call]
+            found += [] if any(novelties_in(call, own, domains[own])) else [call]
     return found
 
 
@@ -37,8 +37,8 @@ def of_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
     told: list[Case] = []
     for name in _natural(rule.parameters, own):
         values = [call.arguments[name] for call in own]
-        guard = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
-        told.append(Case(guard.format(identifier(name)), UNKNOWN))
+        condition = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
+        told.append(Case(condition.format(identifier(name)), UNKNOWN))
     return replace(rule, form=(*told, *rule.form))
 
 

@@ -12,7 +12,7 @@ from passes.rules.rule import Domain
 TABLES: Final = ("ranks", "dtypes", "kinds", "choices")
 
 
-class News(NamedTuple):
+class Novelty(NamedTuple):
     """One thing that a call has and a domain has not: `value` in its table of what was seen of a parameter."""
 
     table: str
@@ -20,10 +20,10 @@ class News(NamedTuple):
     value: Any
 
 
-def news_in(call: Call, parameters: Sequence[str], domain: Domain) -> Iterator[News]:
+def novelties_in(call: Call, parameters: Sequence[str], domain: Domain) -> Iterator[Novelty]:
     """What is outside of a domain in a call."""
     seen = domain_of(parameters, [call])
     for table in TABLES:
         known = getattr(domain, table)
         for name, values in getattr(seen, table).items():
-            yield from (News(table, name, value) for value in values if value not in known.get(name, ()))
+            yield from (Novelty(table, name, value) for value in values if value not in known.get(name, ()))

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from passes.infer.search.conditions import Guard, guards_of
+from passes.infer.search.conditions import Condition, conditions_of
 from passes.infer.search.observation import is_plain
-from passes.infer.search.sample import Sample, bits
+from passes.infer.search.sample import CallSample, bits
 from passes.infer.trials.observe import is_made
 from passes.infer.trials.runner import TrialRunner
-from passes.infer.trials.variant import Variant, identity
+from passes.infer.trials.variant import CallVariant, identity
 from passes.infer.trials.variants import variants
 from passes.record.calls import Call, Failure
 from passes.rules.answer import Answerer
@@ -49,7 +49,7 @@ def with_preconditions(
     seen = laboratory.observe_all(rule.op, rule.level, drawn) if drawn else []
     made = [call for call in seen if isinstance(call, Call) and _is_usable(rule, call)]
     fresh, checking = made[::2], made[1::2]
-    known = list({identity(Variant(call.arguments, call.shares)): call for call in [*fresh, *own]}.values())
+    known = list({identity(CallVariant(call.arguments, call.shares)): call for call in [*fresh, *own]}.values())
     usable = [call for call in known if _is_inside(rule, call)][:MOST_CALLS]
     cases = _found(rule, usable)
     return replace(rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*own, *fresh])))
@@ -75,34 +75,38 @@ def _found(rule: Rule, calls: Sequence[Call]) -> Cases:
     if len([error for error in errors if error]) < LEAST:
         return ()
     columns = {name: [call.arguments[name] for call in calls] for name in rule.parameters}
-    sample = Sample(columns, len(calls))
-    guards = [guard for guard in guards_of(sample) if not ACCIDENTAL.search(guard.text)]
+    sample = CallSample(columns, len(calls))
+    conditions = [condition for condition in conditions_of(sample) if not ACCIDENTAL.search(condition.text)]
     everything = sample.everything
     rows = {error: bits(each == error for each in errors) for error in Counter(filter(None, errors))}
     cases: list[Case] = []
     open_rows = dict(rows)
     while len(cases) < MOST_CASES:
         found = [
-            (guard, error)
+            (condition, error)
             for error, failing in open_rows.items()
-            for guard in _pure(guards, everything, rows[error], failing)
+            for condition in _pure(conditions, everything, rows[error], failing)
         ]
         if not found:
             break
-        guard, error = min(found, key=lambda pair: _rank(pair[0], open_rows[pair[1]]))
-        cases.append(Case(guard.text, error))
-        open_rows[error] &= ~guard.holds
+        condition, error = min(found, key=lambda pair: _rank(pair[0], open_rows[pair[1]]))
+        cases.append(Case(condition.text, error))
+        open_rows[error] &= ~condition.holds
     return tuple(cases)
 
 
-def _pure(guards: Sequence[Guard], everything: int, failing: int, left: int) -> list[Guard]:
+def _pure(conditions: Sequence[Condition], everything: int, failing: int, left: int) -> list[Condition]:
     """Guards that can be asked of all, under which all fails with this error, and enough that no case refuses yet."""
-    pure = (guard for guard in guards if not guard.holds & ~failing and (guard.holds & left).bit_count() >= LEAST)
-    return [guard for guard in pure if guard.defined & everything == everything]
+    pure = (
+        condition
+        for condition in conditions
+        if not condition.holds & ~failing and (condition.holds & left).bit_count() >= LEAST
+    )
+    return [condition for condition in pure if condition.defined & everything == everything]
 
 
-def _rank(guard: Guard, left: int) -> tuple[float, float, str]:
-    return -(guard.holds & left).bit_count(), guard.cost, guard.text
+def _rank(condition: Condition, left: int) -> tuple[float, float, str]:
+    return -(condition.holds & left).bit_count(), condition.cost, condition.text
 
 
 def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], known: Sequence[Call]) -> bool:

@@ -16,9 +16,9 @@ from passes.infer.search.observation import domain_of, is_plain
 from passes.infer.trials.out_of_distribution import EDGES
 from passes.infer.trials.runner import TrialRunner, trials_made
 from passes.infer.trials.value_dependence import ValueDependence, identity_of
-from passes.infer.trials.variant import Variant
+from passes.infer.trials.variant import CallVariant
 from passes.infer.trials.variants import variants
-from passes.infer.validity.novelty import TABLES, News, news_in
+from passes.infer.validity.novelty import TABLES, Novelty, novelties_in
 from passes.record.calls import Call, Failure
 from passes.rules.rule import Domain, Rule
 
@@ -44,7 +44,7 @@ def widened(
     return [rule if _stays(rule) else _Verdicts(rule, seen).widened() for rule in rules]
 
 
-def _tried(rule: Rule, laboratory: TrialRunner, drawn: Iterable[Variant]) -> list[Call]:
+def _tried(rule: Rule, laboratory: TrialRunner, drawn: Iterable[CallVariant]) -> list[Call]:
     """The calls of trials that worked; the outcome of those that depend on values says so, and agrees with nothing."""
     chosen = list(drawn)
     seen = laboratory.observe_all(rule.op, rule.level, chosen) if chosen else []
@@ -63,12 +63,12 @@ class _Verdicts:
     def __init__(self, rule: Rule, trials: Sequence[Call]) -> None:
         self.rule = rule
         self.own = [call for call in trials if tuple(call.arguments) == rule.parameters]
-        self.right: Counter[News] = Counter()
-        self.wrong: set[News] = set()
-        self._beyond: list[tuple[Call, list[News]]] = []
+        self.right: Counter[Novelty] = Counter()
+        self.wrong: set[Novelty] = set()
+        self._beyond: list[tuple[Call, list[Novelty]]] = []
         free = replace(rule, domain=joined(rule.domain, domain_of(rule.parameters, self.own)))
         for call in self.own:
-            news = list(news_in(call, rule.parameters, rule.domain))
+            news = list(novelties_in(call, rule.parameters, rule.domain))
             found = tally(rule.op, [free], [call] if news else [])
             if found.exact:
                 self.right.update(news)
@@ -94,16 +94,16 @@ def joined(left: Domain, right: Domain) -> Domain:
     return _with(left, _all_of(right))
 
 
-def _all_of(domain: Domain) -> list[News]:
+def _all_of(domain: Domain) -> list[Novelty]:
     return [
-        News(table, name, value)
+        Novelty(table, name, value)
         for table in TABLES
         for name, values in getattr(domain, table).items()
         for value in values
     ]
 
 
-def _with(domain: Domain, news: Sequence[News]) -> Domain:
+def _with(domain: Domain, news: Sequence[Novelty]) -> Domain:
     """The domain with more in it. Ranks are a range: what would leave a gap is left out."""
     tables = {table: {name: set(values) for name, values in getattr(domain, table).items()} for table in TABLES}
     for table, name, value in news:

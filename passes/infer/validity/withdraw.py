@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from passes.infer.assessment.assess import tally
-from passes.infer.search.conditions import Guard, conjunction, guards_of
+from passes.infer.search.conditions import Condition, conditions_of, conjunction
 from passes.infer.search.observation import sample_of
 from passes.infer.search.sample import bits
 from passes.record.calls import Call
@@ -35,8 +35,8 @@ def abstaining(rule: Rule, calls: Sequence[Call], breadth: float = EXACT) -> Rul
     flags = [id(call) in wrong for call in looked_at]
     if not any(flags):
         return rule
-    guards = _covering(guards_of(sample_of(rule.parameters, looked_at)), bits(flags), len(flags), breadth)
-    return replace(rule, form=(*(Case(guard.text, UNKNOWN) for guard in guards), *rule.form))
+    conditions = _covering(conditions_of(sample_of(rule.parameters, looked_at)), bits(flags), len(flags), breadth)
+    return replace(rule, form=(*(Case(condition.text, UNKNOWN) for condition in conditions), *rule.form))
 
 
 def cautious(rule: Rule, held_out: Sequence[Call], calls: Sequence[Call]) -> Rule:
@@ -55,20 +55,24 @@ def cautious(rule: Rule, held_out: Sequence[Call], calls: Sequence[Call]) -> Rul
     return abstaining(replace(rule, form=(*told, *rule.form)), calls)
 
 
-def _covering(guards: Sequence[Guard], wrong: int, size: int, breadth: float) -> list[Guard]:
+def _covering(conditions: Sequence[Condition], wrong: int, size: int, breadth: float) -> list[Condition]:
     """Guards that hold wherever a rule is wrong, and seldom elsewhere: a greedy set cover.
 
     One that always holds ends it, where nothing tells the last of the wrong calls apart.
     """
     everywhere = (1 << size) - 1
-    total = [guard for guard in guards if guard.defined == everywhere]
-    ranked = sorted(total, key=lambda guard: -_worth(guard.holds, wrong, breadth))[:PAIRED]
+    total = [condition for condition in conditions if condition.defined == everywhere]
+    ranked = sorted(total, key=lambda condition: -_worth(condition.holds, wrong, breadth))[:PAIRED]
     pool = [*total, *(conjunction(*pair, everywhere) for pair in itertools.combinations(ranked, 2))]
-    found: list[Guard] = []
+    found: list[Condition] = []
     while wrong:
-        best = max(pool, key=lambda guard: (_worth(guard.holds, wrong, breadth), -guard.cost, guard.text), default=None)
+        best = max(
+            pool,
+            key=lambda condition: (_worth(condition.holds, wrong, breadth), -condition.cost, condition.text),
+            default=None,
+        )
         if best is None or not best.holds & wrong:
-            return [*found, Guard("True", everywhere, everywhere, 0.0)]
+            return [*found, Condition("True", everywhere, everywhere, 0.0)]
         found.append(best)
         wrong &= ~best.holds
     return found

@@ -36,7 +36,7 @@ DTYPES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class OpInfoPlan:
     """Which calls to make: operators whose names match `pattern`, every `parts`-th from `part` on.
 
     `samples` bounds the samples per operator and dtype, None for all; `dtypes` and `layouts` are tried in
@@ -53,7 +53,7 @@ class Plan:
     parts: int = 1
 
 
-def chosen(plan: Plan) -> list[Any]:
+def chosen(plan: OpInfoPlan) -> list[Any]:
     """The OpInfos that the plan takes. Raises CorpusError if there are none."""
     from torch.testing._internal.common_methods_invocations import op_db
 
@@ -63,7 +63,7 @@ def chosen(plan: Plan) -> list[Any]:
     return found[plan.part :: plan.parts]
 
 
-def titles(plan: Plan) -> list[str]:
+def titles(plan: OpInfoPlan) -> list[str]:
     """The names of the operators that the plan takes; no two are equal."""
     return [_title(info) for info in chosen(plan)]
 
@@ -72,7 +72,7 @@ def _title(info: Any) -> str:
     return f"{info.name}.{info.variant_test_name}" if info.variant_test_name else info.name
 
 
-def start(plan: Plan, recorder: Recorder) -> Callable[[str], None]:
+def start(plan: OpInfoPlan, recorder: Recorder) -> Callable[[str], None]:
     """What makes all calls of the operator of a name."""
     infos = {_title(info): info for info in chosen(plan)}
 
@@ -85,7 +85,7 @@ def start(plan: Plan, recorder: Recorder) -> Callable[[str], None]:
     return do
 
 
-def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
+def run(recorder: Recorder, plan: OpInfoPlan) -> Iterator[str]:
     """Make the calls; gives the name of each operator when it is done."""
     do = start(plan, recorder)
     for title in titles(plan):
@@ -93,7 +93,7 @@ def run(recorder: Recorder, plan: Plan) -> Iterator[str]:
         yield title
 
 
-def run_operator(recorder: Recorder, info: Any, plan: Plan) -> None:
+def run_operator(recorder: Recorder, info: Any, plan: OpInfoPlan) -> None:
     """All calls of one operator."""
     supported = info.supported_dtypes("cpu")
     differentiable = info.supported_backward_dtypes("cpu") if info.supports_autograd and plan.backward else ()
