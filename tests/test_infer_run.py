@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from passes.infer import study_process as desk
+from passes.infer import study_process
 from passes.infer.engines import ENGINES, local
 from passes.infer.run import StudyJob, calls_of, imperfect, infer, tasks_of
 from passes.infer.study import Plan, study
@@ -122,20 +122,20 @@ def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):
 
 
 def test_a_study_that_hangs_is_ended_and_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(desk, "HANGING", 0.3)
+    monkeypatch.setattr(study_process, "HANGING", 0.3)
     job = StudyJob((str(corpus),), trials=TRIALS)
     task = tasks_of(job, "relu", ("aten",))[0]
     (report,) = infer(tmp_path, job, [task], local.run, 1)
     assert report.failure == "no answer for 0.3 s: the study hangs"
     assert Rulebook(tmp_path).operators() == []
-    with desk.Desk(StudyJob((str(corpus),))) as one:
+    with study_process.StudyProcess(StudyJob((str(corpus),))) as one:
         one.give(task)
         os.killpg(os.getpgid(one._process.pid), signal.SIGKILL)
         assert finished(one).failure == "the process was killed by SIGKILL"
         assert not one.is_usable
 
 
-def finished(one: desk.Desk) -> Any:
+def finished(one: study_process.StudyProcess) -> Any:
     report = one.take()
     while report is None:
         report = one.take()
