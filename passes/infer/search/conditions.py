@@ -1,4 +1,4 @@
-"""Guards: the questions that may tell the cases of a rule apart, asked of every row of a sample.
+"""Conditions: the questions that may tell the cases of a rule apart, asked of every row of a sample.
 
 The vocabulary is small on purpose: flags, kinds, ranks, sizes 0 and 1, types and layouts, but no other sizes, so
 that what separates a few rows by accident is not at hand.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,9 +21,12 @@ from passes.meta import TensorMeta
 from passes.operators.outcome import Wrapped
 from passes.rules.language import PRIMITIVES, READ, written
 
-MOST_CHOICES: Final = 12
-MOST_OTHERS: Final = 3
+MOST_CHOICES: Final = 12  # words of one argument, each of which is asked for
+MOST_OTHERS: Final = 3  # conditions that all rows answer alike, kept beside the simplest
 MOST_TENSORS: Final = 4  # pairs of more are not compared
+MOST_RANKS: Final = 8  # of one tensor, each of which is asked for
+MOST_RANKS_OF_OUTPUTS: Final = 7
+MOST_FLAGS: Final = 4  # of a list of flags
 EDGES: Final = (0, 1, -1, 2)
 
 # Questions about one tensor `t`, and what each costs.
@@ -116,75 +119,189 @@ def conditions_of(sample: CallSample, shapes: Sequence[Any] | None = None) -> li
     return conditions
 
 
-def _asked(sample: CallSample, shapes: Sequence[Any] | None) -> Iterator[tuple[str, float, list[Any]]]:
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The values of one parameter, or of the output's shape, under the name that expressions use."""
+
+    name: str
+    values: Sequence[Any]
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """All columns of a sample by name, those that hold tensors, and the shapes of the output where they are known."""
+
+    values: Mapping[str, Sequence[Any]]
+    tensors: Sequence[str]
+    sample: CallSample
+    shapes: Sequence[Any] | None
+
+    @property
+    def size(self) -> int:
+        return self.sample.size
+
+    def of_kind(self, kind: str) -> Iterator[tuple[str, Sequence[Any]]]:
+        return ((name, values) for name, values in self.values.items() if kind in set(map(kind_of, values)))
+
+
+Asked = tuple[str, float, Sequence[Any]]  # the text of a condition, its cost, and its answer on every row
+
+
+def _asked(sample: CallSample, shapes: Sequence[Any] | None) -> Iterator[Asked]:
+    """Every condition that is asked: about each parameter, each tensor, then about several together.
+
+    Where two of them split the rows alike the cheaper one stands, and of equally cheap ones the first. So a condition
+    about one parameter comes before those about several, and one about arguments before those about the output.
+    """
     names = dict(sample.columns())
     if shapes is not None:
         names["shape"] = shapes
-    tensors: list[str] = []
+    everything = dict(names)
     for name, values in names.items():
-        kinds = {kind_of(value) for value in values}
-        yield from _about_kinds(name, values, kinds)
-        if "Tensor" in kinds:
-            tensors.append(name)
-        if "Tensors" in kinds:
+        column = _Column(name, values, frozenset(map(kind_of, values)))
+        yield from _about_argument(column)
+        if "Tensors" in column.kinds:
             if "i" in sample.extra:
-                element = computed(lambda tensors, i: tensors[i], (values, names["i"]), sample.size)
-                names_element = f"{name}[i]"
-                sample_names = {**names, names_element: element}
-                yield from _about_tensor(names_element, element, sample.size)
-                names = sample_names
-            yield f"rank({name}) == 1", 1.4, computed(lambda v: len(v) == 1, (values,), sample.size)
-            first = computed(lambda v: v[0], (values,), sample.size)
-            yield from _about_tensor(f"{name}[0]", first, sample.size)
-            for question, cost, test in _ABOUT_LISTS:
-                yield question.format(t=name), cost, computed(test, (values,), sample.size)
-        if "Dtype" in kinds:
-            yield from _about_dtype(name, values, kinds)
-            for other, column in sample.columns():
-                if all(isinstance(value, TensorMeta) for value in column):
-                    flags = [value.dtype is dtype for value, dtype in zip(column, values, strict=True)]
-                    yield f"{other}.dtype == {name}", 1.0, flags
-    formats = [(name, values) for name, values in names.items() if "Format" in set(map(kind_of, values))]
-    for name in tensors:
-        yield from _about_tensor(name, names[name], sample.size)
-        for other, values in formats:
-            flags = computed(PRIMITIVES["is_in_format"].function, (names[name], values), sample.size)
+                elements = computed(lambda tensors, i: tensors[i], (values, names["i"]), sample.size)
+                everything[f"{name}[i]"] = elements
+                yield from _about_tensor(f"{name}[i]", elements)
+            yield from _about_list(name, values, sample.size)
+        if "Dtype" in column.kinds:
+            yield from _about_dtype(column, sample)
+    tensors = [name for name, values in names.items() if "Tensor" in set(map(kind_of, values))]
+    columns = _Columns(everything, tensors, sample, shapes)
+    for about in _ABOUT_SEVERAL:
+        yield from about(columns)
+
+
+def _about_argument(column: _Column) -> Iterator[Asked]:
+    """What the table asks of one argument; then which rank the output has, or which of the words seen was given."""
+    name, values = column.name, column.values
+    for question in ABOUT_ARGUMENTS:
+        if question.suits(column):
+            yield question.text.format(x=name), question.cost, computed(question.ask, (values,), len(values))
+    if name == "shape":
+        for count in sorted({len(value) for value in values if value is not MISSING})[:MOST_RANKS_OF_OUTPUTS]:
+            yield f"rank(shape) == {count}", 1.3, [value is not MISSING and len(value) == count for value in values]
+    if column.kinds & {"Other", "Format"} and not any(map(is_equation, values)):
+        choices = Counter(value for value in values if isinstance(value, str | torch.memory_format | torch.layout))
+        for choice, _ in choices.most_common(MOST_CHOICES):
+            yield f"{name} == {written(choice)}", 0.7, [value == choice for value in values]
+
+
+def _about_list(name: str, values: Sequence[Any], size: int) -> Iterator[Asked]:
+    """A list of tensors: how many there are, its first one, and all of them."""
+    yield f"rank({name}) == 1", 1.4, computed(lambda tensors: len(tensors) == 1, (values,), size)
+    yield from _about_tensor(f"{name}[0]", computed(lambda tensors: tensors[0], (values,), size))
+    for question, cost, ask in _ABOUT_LISTS:
+        yield question.format(t=name), cost, computed(ask, (values,), size)
+
+
+def _about_dtype(column: _Column, sample: CallSample) -> Iterator[Asked]:
+    """A dtype that is given, and whether it is that of a tensor."""
+    name, values = column.name, column.values
+    prefix = f"{name} is not None and " if "None" in column.kinds else ""
+    for question in ("is_floating", "is_complex", "is_integral"):
+        ask = PRIMITIVES[question].function
+        yield f"{prefix}{question}({name})", 1.3, [isinstance(v, torch.dtype) and ask(v) for v in values]
+    for dtype in sorted({value for value in values if isinstance(value, torch.dtype)}, key=str):
+        yield f"{name} == {written(dtype)}", 1.5, [value is dtype for value in values]
+    for other, metas in sample.columns():
+        if all(isinstance(meta, TensorMeta) for meta in metas):
+            flags = [meta.dtype is dtype for meta, dtype in zip(metas, values, strict=True)]
+            yield f"{other}.dtype == {name}", 1.0, flags
+
+
+def _about_tensor(name: str, values: Sequence[Any]) -> Iterator[Asked]:
+    """One tensor; where it may be missing, a condition that it is there comes first."""
+    there = all(isinstance(value, TensorMeta) for value in values)
+    prefix, extra = ("", 0.0) if there else (f"is_tensor({name}) and ", 0.3)
+    metas = [value for value in values if isinstance(value, TensorMeta)]
+    for question, cost in ABOUT_TENSORS:
+        yield prefix + question.format(t=name), cost + extra, _flags(_QUESTIONS[question], values)
+    for dtype in sorted({meta.dtype for meta in metas}, key=str):
+        text = f"{prefix}{name}.dtype == {written(dtype)}"
+        yield text, 1.7 + extra, [isinstance(value, TensorMeta) and value.dtype is dtype for value in values]
+    for rank in sorted({len(meta.shape) for meta in metas})[:MOST_RANKS]:
+        text = f"{prefix}rank({name}.shape) == {rank}"
+        yield text, 1.1 + extra, [isinstance(v, TensorMeta) and len(v.shape) == rank for v in values]
+    for place in SIZES_ASKED:
+        for fact, wanted, cost in (("shape", 1, 1.8), ("shape", 0, 1.8), ("stride", 1, 2.1)):
+            flags = [_is_at(value, fact, int(place[1:-1]), wanted) for value in values]
+            yield f"{prefix}{name}.{fact}{place} == {wanted}", cost + extra, flags
+
+
+def _is_at(value: Any, fact: str, index: int, wanted: int) -> Any:
+    """Whether the shape or the strides of a tensor have this number at a place; MISSING if they have no such place."""
+    if not isinstance(value, TensorMeta):
+        return False
+    numbers = getattr(value, fact)
+    return numbers[index] == wanted if numbers is not None and -len(numbers) <= index < len(numbers) else MISSING
+
+
+def _flags(ask: Any, values: Sequence[Any]) -> list[Any]:
+    return [ask(value) if isinstance(value, TensorMeta) and value.stride is not None else False for value in values]
+
+
+def _about_each_tensor(columns: _Columns) -> Iterator[Asked]:
+    """Each tensor, and whether it is in a memory format that is given."""
+    formats = list(columns.of_kind("Format"))
+    for name in columns.tensors:
+        values = columns.values[name]
+        yield from _about_tensor(name, values)
+        for other, given in formats:
+            flags = computed(PRIMITIVES["is_in_format"].function, (values, given), columns.size)
             yield f"is_in_format({name}, {other})", 1.0, flags
-    for name, values in names.items():
+
+
+def _about_equations(columns: _Columns) -> Iterator[Asked]:
+    """What an equation makes of lists of tensors."""
+    for name, values in columns.values.items():
         if any(map(is_equation, values)):
-            yield from _about_equation(name, values, names, sample.size)
-    for left, right in itertools.permutations(tensors[:MOST_TENSORS], 2):
+            for other, tensors in columns.of_kind("Tensors"):
+                for question in _ABOUT_EQUATIONS:
+                    flags = computed(PRIMITIVES[question].function, (values, tensors), columns.size)
+                    yield f"{question}({name}, {other})", 0.5, flags
+
+
+def _about_pairs(columns: _Columns) -> Iterator[Asked]:
+    """Two tensors; a question that is the same both ways is asked once."""
+    for left, right in itertools.permutations(columns.tensors[:MOST_TENSORS], 2):
+        pair = [columns.values[name] for name in (left, right)]
         for question, cost in ABOUT_PAIRS:
             if left > right and "==" in question:
                 continue
-            yield (
-                _said(question.format(a=left, b=right), (left, right), names),
-                cost,
-                _pair(question, names[left], names[right], sample.size),
-            )
-    if len(tensors) > 1:
-        operands = [names[name] for name in tensors]
-        text = f"any_requires_grad({', '.join(tensors)})"
-        yield text, 1.2, computed(PRIMITIVES["any_requires_grad"].function, operands, sample.size)
-    if shapes is not None:
-        yield from _about_shape(shapes, {name: names[name] for name in tensors}, sample.size)
-    for name, values in sample.columns():
-        if name.startswith("dim") and "Int" in {kind_of(value) for value in values}:
-            for tensor in tensors:
-                yield (
-                    f"size_at({tensor}.shape, {name}) == 0",
-                    1.9,
-                    computed(_is_empty_along, (names[tensor], values), sample.size),
-                )
-    yield from _about_views(names, tensors, sample.size)
+            flags = computed(_of_tensors(_PAIRS[question]), pair, columns.size)
+            yield _if_there(question.format(a=left, b=right), (left, right), columns.values), cost, flags
 
 
-def _about_shape(
-    shapes: Sequence[Any], tensors: Mapping[str, Sequence[Any]], size: int
-) -> Iterator[tuple[str, float, list[Any]]]:
+def _of_tensors(ask: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda a, b: ask(a, b) if isinstance(a, TensorMeta) and isinstance(b, TensorMeta) else False
+
+
+def _if_there(text: str, names: Sequence[str], values: Mapping[str, Sequence[Any]]) -> str:
+    """A question preceded by whether its tensors are there at all, where one may be missing."""
+    optional = [name for name in names if not all(isinstance(value, TensorMeta) for value in values[name])]
+    return " and ".join([*(f"is_tensor({name})" for name in optional), text])
+
+
+def _about_gradients(columns: _Columns) -> Iterator[Asked]:
+    """Whether any of several tensors requires a gradient."""
+    if len(columns.tensors) > 1:
+        ask = PRIMITIVES["any_requires_grad"].function
+        operands = [columns.values[name] for name in columns.tensors]
+        yield f"any_requires_grad({', '.join(columns.tensors)})", 1.2, computed(ask, operands, columns.size)
+
+
+def _about_output(columns: _Columns) -> Iterator[Asked]:
     """What the shape of the output is, beside those of the tensors given."""
+    shapes, size = columns.shapes, columns.size
+    if shapes is None:
+        return
     yield "0 in shape", 1.0, computed(lambda shape: 0 in shape, (shapes,), size)
-    for name, values in tensors.items():
+    for name in columns.tensors:
+        values = columns.values[name]
         sizes = computed(lambda tensor: tensor.shape, (values,), size)
         yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), size)
         alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), size)
@@ -194,143 +311,123 @@ def _about_shape(
         yield f"is_compact(shape, {name}.stride)", 1.4, compact
 
 
+def _about_dimensions(columns: _Columns) -> Iterator[Asked]:
+    """Whether a tensor has no element along a dimension that is given."""
+    for name, values in columns.sample.columns():
+        if name.startswith("dim") and "Int" in set(map(kind_of, values)):
+            for tensor in columns.tensors:
+                flags = computed(_is_empty_along, (columns.values[tensor], values), columns.size)
+                yield f"size_at({tensor}.shape, {name}) == 0", 1.9, flags
+
+
 def _is_empty_along(tensor: Any, dim: Any) -> bool:
     return PRIMITIVES["size_at"].function(tensor.shape, dim) == 0
 
 
-def _about_equation(
-    name: str, values: Sequence[Any], names: Mapping[str, Sequence[Any]], size: int
-) -> Iterator[tuple[str, float, list[Any]]]:
-    """What an equation makes of lists of tensors."""
-    for other, column in names.items():
-        if "Tensors" in {kind_of(value) for value in column}:
-            for question in _ABOUT_EQUATIONS:
-                flags = computed(PRIMITIVES[question].function, (values, column), size)
-                yield f"{question}({name}, {other})", 0.5, flags
-
-
-def _about_views(
-    names: Mapping[str, Sequence[Any]], tensors: Sequence[str], size: int
-) -> Iterator[tuple[str, float, list[Any]]]:
+def _about_views(columns: _Columns) -> Iterator[Asked]:
     """Whether tensors can be viewed in the shapes that are given, or that the output has."""
     viewable = PRIMITIVES["is_viewable"].function
-    for name, values in names.items():
-        if name == "shape" or "Ints" in {kind_of(value) for value in values}:
-            for tensor in tensors:
-                flags = computed(viewable, (names[tensor], values), size)
+    for name, values in columns.values.items():
+        if name == "shape" or "Ints" in set(map(kind_of, values)):
+            for tensor in columns.tensors:
+                flags = computed(viewable, (columns.values[tensor], values), columns.size)
                 yield f"is_viewable({tensor}, {name})", 2.4, flags
 
 
-def _said(text: str, names: Sequence[str], columns: dict[str, Sequence[Any]]) -> str:
-    """A question preceded by whether its tensors are there at all, where one may be missing."""
-    optional = [name for name in names if not all(isinstance(value, TensorMeta) for value in columns[name])]
-    return " and ".join([*(f"is_tensor({name})" for name in optional), text])
+_ABOUT_SEVERAL: Final = (
+    _about_each_tensor,
+    _about_equations,
+    _about_pairs,
+    _about_gradients,
+    _about_output,
+    _about_dimensions,
+    _about_views,
+)
 
 
-def _about_kinds(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[tuple[str, float, list[Any]]]:
-    size = len(values)
-    if "None" in kinds and len(kinds) > 1:
-        yield f"{name} is None", 0.5, [value is None for value in values]
-    if "Tensor" in kinds and kinds - {"Tensor", "None"}:
-        yield f"is_tensor({name})", 0.6, [isinstance(value, TensorMeta) for value in values]
-    if "Bool" in kinds:
-        if kinds == {"Bool"}:
-            yield name, 0.4, list(values)
-        else:
-            yield f"{name} is True", 0.8, [value is True for value in values]
-    if kinds & {"Ints", "Tensors"} and kinds - {"Ints", "Tensors", "None"}:
-        yield f"is_sequence({name})", 0.7, computed(PRIMITIVES["is_sequence"].function, (values,), size)
-    if kinds & {"Number", "Int", "Bool"} and name not in ("shape",):
-        if kinds != {"Bool"} and not any(isinstance(value, Wrapped) for value in values):
-            for edge in (0, 1):
-                yield f"{name} == {edge}", 0.95, [value == edge for value in values]
-        for question in ("is_integer", "is_float", "is_complex_number"):
-            yield f"{question}({name})", 0.9, computed(PRIMITIVES[question].function, (values,), size)
-    if "Int" in kinds:
-        for edge in EDGES:
-            yield f"{name} == {edge}", 0.9, [value == edge if kind_of(value) == "Int" else MISSING for value in values]
-        yield f"{name} % 2 == 0", 1.5, [value % 2 == 0 if kind_of(value) == "Int" else MISSING for value in values]
-        yield f"{name} < 0", 1.0, [value < 0 if kind_of(value) == "Int" else MISSING for value in values]
-    if "Ints" in kinds and name != "shape":
-        yield f"{name} == ()", 0.7, [value == () for value in values]
-        for count in (1, 2, 3):
-            flags = [len(value) == count if kind_of(value) == "Ints" else MISSING for value in values]
-            yield f"rank({name}) == {count}", 1.2, flags
-        for question in ("any_positive", "any_negative"):
-            ask = PRIMITIVES[question].function
-            yield f"{question}({name})", 1.3, computed(ask, (_present(values, "Ints"),), size)
-        if any(isinstance(value, tuple) and any(part is False for part in value[:4]) for value in values):
-            for index in range(4):
-                yield f"{name}[{index}]", 0.9, computed(lambda flags, index=index: flags[index], (values,), size)
-    if any(is_key(value) for value in values):
-        yield f"is_basic({name})", 0.8, computed(PRIMITIVES["is_basic"].function, (values,), size)
-        yield f"is_masked({name})", 0.8, computed(PRIMITIVES["is_masked"].function, (values,), size)
-    if name == "shape":
-        for count in sorted({len(value) for value in values if value is not MISSING})[:7]:
-            yield f"rank(shape) == {count}", 1.3, [value is not MISSING and len(value) == count for value in values]
-    if ("Other" in kinds or "Format" in kinds) and not any(map(is_equation, values)):
-        choices = Counter(value for value in values if isinstance(value, str | torch.memory_format | torch.layout))
-        for choice, _ in choices.most_common(MOST_CHOICES):
-            yield f"{name} == {written(choice)}", 0.7, [value == choice for value in values]
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question about one argument `x`, asked where it `suits` what was given; `ask` answers it for one value."""
+
+    text: str
+    cost: float
+    suits: Callable[[_Column], bool]
+    ask: Callable[[Any], Any]
 
 
-def _present(values: Sequence[Any], kind: str) -> list[Any]:
-    return [value if kind_of(value) == kind else MISSING for value in values]
+def _only(kind: str, ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The question where a value is of this kind; MISSING elsewhere."""
+    return lambda value: ask(value) if kind_of(value) == kind else MISSING
 
 
-def _about_dtype(name: str, values: Sequence[Any], kinds: set[str]) -> Iterator[tuple[str, float, list[Any]]]:
-    prefix = f"{name} is not None and " if "None" in kinds else ""
-    for question in ("is_floating", "is_complex", "is_integral"):
-        flags = [isinstance(v, torch.dtype) and PRIMITIVES[question].function(v) for v in values]
-        yield f"{prefix}{question}({name})", 1.3, flags
-    for dtype in sorted({value for value in values if isinstance(value, torch.dtype)}, key=str):
-        yield f"{name} == {written(dtype)}", 1.5, [value is dtype for value in values]
+def _is(wanted: Any) -> Callable[[Any], bool]:
+    return lambda value: value == wanted
 
 
-def _about_tensor(name: str, values: Sequence[Any], size: int) -> Iterator[tuple[str, float, list[Any]]]:
-    there = [isinstance(value, TensorMeta) for value in values]
-    prefix = "" if all(there) else f"is_tensor({name}) and "
-    extra = 0.0 if all(there) else 0.3
-    for question, cost in ABOUT_TENSORS:
-        ask = _QUESTIONS[question]
-        yield prefix + question.format(t=name), cost + extra, _flags(ask, values)
-    for dtype in sorted({value.dtype for value in values if isinstance(value, TensorMeta)}, key=str):
-        text = f"{prefix}{name}.dtype == {written(dtype)}"
-        yield text, 1.7 + extra, [isinstance(value, TensorMeta) and value.dtype is dtype for value in values]
-    ranks = sorted({len(value.shape) for value in values if isinstance(value, TensorMeta)})
-    for rank in ranks[:8]:
-        text = f"rank({name}.shape) == {rank}"
-        yield prefix + text, 1.1 + extra, [isinstance(v, TensorMeta) and len(v.shape) == rank for v in values]
-    for place in SIZES_ASKED:
-        index = int(place[1:-1])
-        for wanted in (1, 0):
-            flags = [
-                v.shape[index] == wanted
-                if isinstance(v, TensorMeta) and -len(v.shape) <= index < len(v.shape)
-                else (False if not isinstance(v, TensorMeta) else MISSING)
-                for v in values
-            ]
-            yield f"{prefix}{name}.shape{place} == {wanted}", 1.8 + extra, flags
-        flags = [
-            v.stride[index] == 1
-            if isinstance(v, TensorMeta) and v.stride is not None and -len(v.stride) <= index < len(v.stride)
-            else (False if not isinstance(v, TensorMeta) else MISSING)
-            for v in values
-        ]
-        yield f"{prefix}{name}.stride{place} == 1", 2.1 + extra, flags
+def _has_number(column: _Column) -> bool:
+    return bool(column.kinds & {"Number", "Int", "Bool"}) and column.name != "shape"
 
 
-def _flags(ask: Any, values: Sequence[Any]) -> list[Any]:
-    return [ask(value) if isinstance(value, TensorMeta) and value.stride is not None else False for value in values]
+def _has_plain_number(column: _Column) -> bool:
+    """Numbers that are not all flags, none of them in the place of a tensor."""
+    wrapped = any(isinstance(value, Wrapped) for value in column.values)
+    return _has_number(column) and column.kinds != frozenset(("Bool",)) and not wrapped
 
 
-def _pair(question: str, left: Sequence[Any], right: Sequence[Any], size: int) -> list[Any]:
-    ask = _PAIRS[question]
+def _has_int(column: _Column) -> bool:
+    return "Int" in column.kinds
 
-    def asked(a: Any, b: Any) -> bool:
-        return ask(a, b) if isinstance(a, TensorMeta) and isinstance(b, TensorMeta) else False
 
-    return computed(asked, (left, right), size)
+def _has_ints(column: _Column) -> bool:
+    return "Ints" in column.kinds and column.name != "shape"
+
+
+def _has_flags(column: _Column) -> bool:
+    """Lists with False among the first parts: which outputs are wanted, say."""
+    first = (value[:MOST_FLAGS] for value in column.values if isinstance(value, tuple))
+    return _has_ints(column) and any(part is False for parts in first for part in parts)
+
+
+def _has_key(column: _Column) -> bool:
+    return any(map(is_key, column.values))
+
+
+ABOUT_ARGUMENTS: Final[tuple[_Question, ...]] = (
+    _Question("{x} is None", 0.5, lambda c: "None" in c.kinds and len(c.kinds) > 1, lambda value: value is None),
+    _Question(
+        "is_tensor({x})",
+        0.6,
+        lambda c: "Tensor" in c.kinds and bool(c.kinds - {"Tensor", "None"}),
+        lambda value: isinstance(value, TensorMeta),
+    ),
+    _Question("{x}", 0.4, lambda c: c.kinds == frozenset(("Bool",)), lambda value: value),
+    _Question("{x} is True", 0.8, lambda c: "Bool" in c.kinds and len(c.kinds) > 1, lambda value: value is True),
+    _Question(
+        "is_sequence({x})",
+        0.7,
+        lambda c: bool(c.kinds & {"Ints", "Tensors"} and c.kinds - {"Ints", "Tensors", "None"}),
+        PRIMITIVES["is_sequence"].function,
+    ),
+    *(_Question(f"{{x}} == {edge}", 0.95, _has_plain_number, _is(edge)) for edge in (0, 1)),
+    *(
+        _Question(f"{name}({{x}})", 0.9, _has_number, PRIMITIVES[name].function)
+        for name in ("is_integer", "is_float", "is_complex_number")
+    ),
+    *(_Question(f"{{x}} == {edge}", 0.9, _has_int, _only("Int", _is(edge))) for edge in EDGES),
+    _Question("{x} % 2 == 0", 1.5, _has_int, _only("Int", lambda value: value % 2 == 0)),
+    _Question("{x} < 0", 1.0, _has_int, _only("Int", lambda value: value < 0)),
+    _Question("{x} == ()", 0.7, _has_ints, _is(())),
+    *(
+        _Question(f"rank({{x}}) == {n}", 1.2, _has_ints, _only("Ints", lambda value, n=n: len(value) == n))
+        for n in (1, 2, 3)
+    ),
+    *(
+        _Question(f"{name}({{x}})", 1.3, _has_ints, _only("Ints", PRIMITIVES[name].function))
+        for name in ("any_positive", "any_negative")
+    ),
+    *(_Question(f"{{x}}[{n}]", 0.9, _has_flags, lambda value, n=n: value[n]) for n in range(MOST_FLAGS)),
+    *(_Question(f"{name}({{x}})", 0.8, _has_key, PRIMITIVES[name].function) for name in ("is_basic", "is_masked")),
+)
 
 
 def _compiled(question: str, names: str) -> Any:

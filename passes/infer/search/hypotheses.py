@@ -1,13 +1,17 @@
-"""Hypotheses: what may answer each question about an output, tested against the recorded answers.
+"""Hypotheses: for each question about an output the terms that may answer it, tested against the recorded answers.
 
-Stages go from small to large and end as soon as one hypothesis explains every row. A hypothesis that explains
-some rows is kept: decide.py makes cases of several.
+The terms for a question are listed in stages, and their order is the model: the first stages hold what most operators
+do and what a reader grasps at once, later ones hold more terms, which explain a few rows by accident more easily. A
+search ends with the stage that says so, once one term explains every row; so a later, more elaborate term never
+replaces an earlier one that is right. A term that explains some rows is kept too: decide.py makes cases of several.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 import torch
@@ -40,10 +44,8 @@ TYPES: Final = tuple(
 )
 
 
-class Test:
-    """Recorded answers on all rows, and which terms give them."""
-
-    __test__ = False  # no test of pytest
+class AnswerTest:
+    """The recorded answers to one question, and on which of its rows a term gives them."""
 
     def __init__(self, answers: Sequence[Any], rows: int) -> None:
         self.answers = answers
@@ -65,6 +67,11 @@ class Test:
         """The rows on which the term gives the answer."""
         return self._agreeing(term, self._asked)
 
+    @property
+    def is_varied(self) -> bool:
+        """Whether the answers differ on some of the probes."""
+        return len({self.answers[row] for row in self.probes}) > 1
+
     def _agreeing(self, term: Term, rows: Sequence[int]) -> int:
         values, answers, found = term.values, self.answers, 0
         for row in rows:
@@ -74,36 +81,61 @@ class Test:
         return found
 
 
-class Search:
-    """Candidates found so far for one question."""
+class Ends(Enum):
+    """Whether a search ends after a stage."""
 
-    def __init__(self, terms: Terms, test: Test) -> None:
-        self._terms = terms
-        self._test = test
-        self.candidates: list[AnswerCandidate] = []
-        self.complete = False
+    NEVER = "the next stage belongs to this one"
+    EXPLAINED = "it ends if one term explains every row"
+    VARIED = "it ends if one term explains every row, and the answers differ: a constant may be an accident"
 
-    def offer(self, terms: Iterable[Term], extra: float = 0.0) -> bool:
-        """Try terms; true once one of all offered explains every row. Then those that explain less are not kept."""
-        partly: dict[int, list[Term]] = defaultdict(list)
-        for term in terms:
-            self._terms.tried += 1
-            hits = self._test.hits(term)
-            if hits.bit_count() == len(self._test.probes):
-                self._keep(term, extra)
-            elif hits:
-                partly[hits].append(term)
-        if not self.complete:
-            some = ((hits, term) for hits, terms in partly.items() for term in sorted(terms, key=_cost)[:MOST_ALIKE])
-            for _, term in sorted(some, key=lambda pair: (-pair[0].bit_count(), pair[1].cost))[:MOST_PARTIAL]:
-                self._keep(term, extra)
-        return self.complete
 
-    def _keep(self, term: Term, extra: float) -> None:
-        explained = self._test.explained(term)
-        if explained:
-            self.candidates.append(AnswerCandidate(term.text, explained, term.cost + extra))
-            self.complete |= explained == self._test.rows
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Terms that are tried together. `extra` is added to their costs: how much less they are to be believed."""
+
+    terms: Iterable[Term]
+    extra: float = 0.0
+    ends: Ends = Ends.EXPLAINED
+
+
+def search(terms: Terms, test: AnswerTest, stages: Iterable[Stage]) -> list[AnswerCandidate]:
+    """The terms of `stages`, up to the one that ends the search, that give the answer on all rows or some."""
+    candidates: list[AnswerCandidate] = []
+    complete = False
+    for stage in stages:
+        complete |= _try(terms, test, stage, candidates, complete)
+        if complete and (stage.ends is Ends.EXPLAINED or (stage.ends is Ends.VARIED and test.is_varied)):
+            break
+    return candidates
+
+
+def _try(terms: Terms, test: AnswerTest, stage: Stage, candidates: list[AnswerCandidate], complete: bool) -> bool:
+    """Add the terms of a stage that explain rows to `candidates`; true if one explains every row.
+
+    Terms that explain less are kept only while none explains everything, and few of those that explain the same.
+    """
+    partly: dict[int, list[Term]] = defaultdict(list)
+    total = False
+    for term in stage.terms:
+        terms.tried += 1
+        hits = test.hits(term)
+        if hits.bit_count() == len(test.probes):
+            total |= _keep(term, test, stage.extra, candidates)
+        elif hits:
+            partly[hits].append(term)
+    if not (complete or total):
+        some = ((hits, term) for hits, terms in partly.items() for term in sorted(terms, key=_cost)[:MOST_ALIKE])
+        for _, term in sorted(some, key=lambda pair: (-pair[0].bit_count(), pair[1].cost))[:MOST_PARTIAL]:
+            total |= _keep(term, test, stage.extra, candidates)
+    return total
+
+
+def _keep(term: Term, test: AnswerTest, extra: float, candidates: list[AnswerCandidate]) -> bool:
+    """Add a term to `candidates` if it explains any row; true if it explains all."""
+    explained = test.explained(term)
+    if explained:
+        candidates.append(AnswerCandidate(term.text, explained, term.cost + extra))
+    return explained == test.rows != 0
 
 
 def _cost(term: Term) -> float:
@@ -130,81 +162,100 @@ class _Fact(Sequence[Any]):
         return MISSING if found is MISSING else getattr(found, self._name)
 
 
-def constants(test: Test, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
+def constants(test: AnswerTest, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
     """The answers that occur most, as constants."""
     counted = Counter(test.answers[row] for row in range(len(test.answers)) if test.rows >> row & 1)
     for answer, _ in counted.most_common(most):
         yield Term(written(answer), "", [answer] * len(test.answers), cost)
 
 
-def shape_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[AnswerCandidate]:
-    search = Search(terms, test)
-    own = [term for term in terms.of("Ints") if term.text.endswith(".shape")]
-    if search.offer(own) or search.offer(terms.applications(("broadcast",))):
-        return search.candidates
-    search.offer(term for term in terms.of("Ints") if not term.text.endswith(".shape"))
-    search.offer(constants(test, 3, 3.0))
-    if search.complete and len({test.answers[row] for row in test.probes}) > 1:
-        return search.candidates
-    if search.offer(terms.applications(SHAPES), 0.5):
-        return search.candidates
-    if search.offer(fact(view, "shape", "Ints") for view in views):
-        return search.candidates
-    if search.offer(terms.applications(LARGE_SHAPES), 1.0) or search.offer(joined_shapes(terms, test.answers), 1.5):
-        return search.candidates
-    search.offer(formula_shapes(terms, test.answers, rows_of(test.rows)), 2.0)
-    return search.candidates
+def shape_stages(terms: Terms, test: AnswerTest, views: Iterable[Term]) -> Iterator[Stage]:
+    """Terms for the shape of an output; `views` are those that its tensors could be seen through."""
+    # Most outputs have the shape of an argument, or the one that all arguments broadcast to. Whatever else explains
+    # these rows is an accident, so each of the two ends the search.
+    yield Stage(term for term in terms.of("Ints") if term.text.endswith(".shape"))
+    yield Stage(terms.applications(("broadcast",)))
+    # Lists of sizes among the arguments, and a constant: believed together, and only where answers differ, since a
+    # shape that never varied equals many things.
+    yield Stage((term for term in terms.of("Ints") if not term.text.endswith(".shape")), ends=Ends.NEVER)
+    yield Stage(constants(test, 3, 3.0), ends=Ends.VARIED)
+    # One primitive applied to arguments; then shapes that views have, of which there are many more.
+    yield Stage(terms.applications(SHAPES), 0.5)
+    yield Stage(fact(view, "shape", "Ints") for view in views)
+    # Primitives of many arguments (windows, literals), whose combinations are the most numerous.
+    yield Stage(terms.applications(LARGE_SHAPES), 1.0)
+    # Shapes put together of parts; last, sizes computed by integer formulas, which can explain almost any few rows.
+    yield Stage(joined_shapes(terms, test.answers), 1.5)
+    yield Stage(formula_shapes(terms, test.answers, rows_of(test.rows)), 2.0)
 
 
-def stride_candidates(
+def stride_stages(
     terms: Terms,
-    test: Test,
+    test: AnswerTest,
     shapes: Sequence[Any],
     views: Sequence[Term],
     explaining: Callable[[], Iterable[Term]],
-) -> list[AnswerCandidate]:
-    """Strides of an output with known `shapes`; `explaining` gives views that have this shape, for the last resort."""
-    search = Search(terms, test)
+) -> Iterator[Stage]:
+    """Terms for the strides of an output with known `shapes`.
+
+    `views` are those that a shared output may be; `explaining` gives the views that have its shape, though it shares
+    no memory.
+    """
     shape = Term("shape", "Ints", shapes, 0.3)
-    search.offer(fact(view, "stride", "Strides") for view in views)
-    if search.complete:
-        return search.candidates
-    contiguous = terms.application(PRIMITIVES["contiguous"], (shape,))
-    if search.offer([contiguous]):
-        return search.candidates
+    # An output that shares memory is a view: nothing else gives its strides. Other outputs have no views here.
+    yield Stage(fact(view, "stride", "Strides") for view in views)
+    # New memory is contiguous unless an operator goes out of its way.
+    yield Stage([terms.application(PRIMITIVES["contiguous"], (shape,))])
+    # What element-wise operators do: keep the layout of an argument, or let TensorIterator choose one. They agree on
+    # most rows, so that all four are compared before the search may end.
     tensors = terms.of("Tensor")
-    search.offer(fact(each, "stride", "Strides") for each in tensors)
-    search.offer(terms.application(PRIMITIVES["preserved"], (each,)) for each in tensors)
-    search.offer(terms.applications(("like_in_format",)))
-    search.offer(iterated(terms, shape))
-    if search.complete:
-        return search.candidates
+    yield Stage((fact(each, "stride", "Strides") for each in tensors), ends=Ends.NEVER)
+    yield Stage((terms.application(PRIMITIVES["preserved"], (each,)) for each in tensors), ends=Ends.NEVER)
+    yield Stage(terms.applications(("like_in_format",)), ends=Ends.NEVER)
+    yield Stage(iterated(terms, shape))
+    # Layouts of single families of operators. None is simpler than the others, so all are compared: what decides
+    # between them is cost, and the trials that follow.
+    yield from _special_layouts(terms, test, shape, tensors)
+    # Last, the layout of a view that an operator takes inside and does not return: reductions, permuted copies.
+    inner = list(explaining())
+    layouts = (of_view for view in inner for of_view in _laid_out_as(terms, shape, view))
+    yield Stage(layouts, 0.5, ends=Ends.NEVER)
+    yield Stage((fact(view, "stride", "Strides") for view in inner), 0.7)
+
+
+def _special_layouts(terms: Terms, test: AnswerTest, shape: Term, tensors: Sequence[Term]) -> Iterator[Stage]:
+    """Layouts that single families of operators give to new memory; one that explains everything ends all."""
+
+    def applied(name: str, *parts: Sequence[Term]) -> Iterator[Term]:
+        return (terms.application(PRIMITIVES[name], (shape, *each)) for each in parts)
+
     own = [fact(each, "stride", "Strides") for each in tensors]
-    search.offer(terms.application(PRIMITIVES["compact"], (shape, each)) for each in (*own, *iterated(terms, shape)))
     parts = [terms.application(PRIMITIVES["laid_out"], (shape, each)) for each in own]
-    search.offer((of_part for part in parts for of_part in _laid_out_as(terms, shape, part)), 0.5)
-    for name in ("suggested", "suggested_exactly"):
-        search.offer(terms.application(PRIMITIVES[name], (shape, each)) for each in tensors)
-    search.offer(
-        terms.application(PRIMITIVES["suggested_by_either"], (shape, left, right))
-        for number, left in enumerate(tensors)
-        for right in tensors[number + 1 : number + 3]
+    neighbours = [(left, right) for n, left in enumerate(tensors) for right in tensors[n + 1 : n + 3]]
+    plain = [each for each in terms.of("Ints") if "." not in each.text]
+    families: tuple[tuple[Iterable[Term], float], ...] = (
+        # contiguous copies that keep strides which already fit
+        ((term for each in (*own, *iterated(terms, shape)) for term in applied("compact", (each,))), 0.0),
+        # a part of an argument, laid out as the argument is
+        ((term for part in parts for term in _laid_out_as(terms, shape, part)), 0.5),
+        # the memory format that an argument suggests, or either of two: convolutions, pooling
+        (applied("suggested", *((each,) for each in tensors)), 0.0),
+        (applied("suggested_exactly", *((each,) for each in tensors)), 0.0),
+        (applied("suggested_by_either", *neighbours), 0.0),
+        # fixed layouts, and a format or a permutation that is given
+        ((terms.application(PRIMITIVES[name], (shape,)) for name in ("channels_last", "column_major")), 0.0),
+        (applied("of_format", *((each,) for each in terms.of("Format"))), 0.0),
+        (permutations(terms, test, shape), 0.5),
+        (applied("permuted", *((each,) for each in plain)), 0.0),
+        # strides that are given as they are
+        ((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5),
+        # what cat and stack do with lists, and what Fourier transforms do with the dimensions that they sort
+        (_of_lists(terms, shape), 0.2),
+        (_transformed(terms, shape), 0.5),
     )
-    search.offer(terms.application(PRIMITIVES[name], (shape,)) for name in ("channels_last", "column_major"))
-    search.offer(terms.application(PRIMITIVES["of_format"], (shape, each)) for each in terms.of("Format"))
-    search.offer(permutations(terms, test, shape), 0.5)
-    search.offer(
-        terms.application(PRIMITIVES["permuted"], (shape, each)) for each in terms.of("Ints") if "." not in each.text
-    )
-    search.offer((term for term in terms.of("Ints") if not term.text.endswith(".shape")), 0.5)
-    search.offer(_of_lists(terms, shape), 0.2)
-    search.offer(_transformed(terms, shape), 0.5)
-    search.offer(constants(test, 2, 4.0))
-    if not search.complete:
-        found = list(explaining())
-        search.offer((of_view for view in found for of_view in _laid_out_as(terms, shape, view)), 0.5)
-        search.offer((fact(view, "stride", "Strides") for view in found), 0.7)
-    return search.candidates
+    for family, extra in families:
+        yield Stage(family, extra, ends=Ends.NEVER)
+    yield Stage(constants(test, 2, 4.0))
 
 
 def iterated(terms: Terms, shape: Term) -> Iterator[Term]:
@@ -248,7 +299,7 @@ def _of_lists(terms: Terms, shape: Term) -> Iterator[Term]:
             yield terms.application(PRIMITIVES[name], (shape, each))
 
 
-def permutations(terms: Terms, test: Test, shape: Term) -> Iterator[Term]:
+def permutations(terms: Terms, test: AnswerTest, shape: Term) -> Iterator[Term]:
     """Dense layouts in the orders in which outputs were seen, as they are and counted from the last dimension."""
     seen: Counter[tuple[int, ...]] = Counter()
     for row in test.probes:
@@ -263,56 +314,52 @@ def permutations(terms: Terms, test: Test, shape: Term) -> Iterator[Term]:
         yield terms.application(PRIMITIVES["permuted"], (shape, constant))
 
 
-def dtype_candidates(terms: Terms, test: Test) -> list[AnswerCandidate]:
-    search = Search(terms, test)
-    search.offer(terms.of("Dtype"))
-    search.offer(terms.applications(("promoted",)), 0.2)
-    search.offer(fact(product, "dtype", "Dtype") for product in terms.applications(PRODUCTS))
-    if search.complete and len({test.answers[row] for row in test.probes}) > 1:
-        return search.candidates
-    seen = Counter(answer for answer in test.answers if answer is not MISSING)
-    search.offer(
-        Term(CONSTANT_NAMES[dtype], "Dtype", [dtype] * len(test.answers), 1.8 if dtype in _PLAIN_TYPES else 2.6)
-        for dtype, _ in seen.most_common(5)
-    )
-    search.offer([terms.application(PRIMITIVES["default_dtype"], ())], 1.0)
+def dtype_stages(terms: Terms, test: AnswerTest) -> Iterator[Stage]:
+    """Terms for the dtype of an output."""
+    # That of an argument, the one all arguments promote to, or that of a product of tensors: compared together, for
+    # they agree wherever arguments have one dtype. They end the search only where dtypes differed, for an output that
+    # always had one dtype may always have it.
+    yield Stage(terms.of("Dtype"), ends=Ends.NEVER)
+    yield Stage(terms.applications(("promoted",)), 0.2, ends=Ends.NEVER)
+    yield Stage((fact(product, "dtype", "Dtype") for product in terms.applications(PRODUCTS)), ends=Ends.VARIED)
+    # A constant, the default dtype, and dtypes computed of other ones (the complex one of a real one).
+    common = Counter(answer for answer in test.answers if answer is not MISSING).most_common(5)
+    yield Stage((_constant_dtype(dtype, test) for dtype, _ in common), ends=Ends.NEVER)
+    yield Stage([terms.application(PRIMITIVES["default_dtype"], ())], 1.0, ends=Ends.NEVER)
     bases = [*terms.of("Dtype"), *terms.applications(("promoted", "promoted_alike"))]
     for name in TYPES:
         if PRIMITIVES[name].takes == ("Dtype",):
-            search.offer((terms.application(PRIMITIVES[name], (each,)) for each in bases), 0.3)
-    return search.candidates
+            yield Stage((terms.application(PRIMITIVES[name], (each,)) for each in bases), 0.3, ends=Ends.NEVER)
+
+
+def _constant_dtype(dtype: torch.dtype, test: AnswerTest) -> Term:
+    cost = 1.8 if dtype in _PLAIN_TYPES else 2.6
+    return Term(CONSTANT_NAMES[dtype], "Dtype", [dtype] * len(test.answers), cost)
 
 
 _PLAIN_TYPES: Final = (torch.bool, torch.int64, torch.float32)
 
 
-def offset_candidates(terms: Terms, test: Test, views: Sequence[Term]) -> list[AnswerCandidate]:
-    search = Search(terms, test)
-    zero = Term("0", "Offset", [0] * len(test.answers), 2.0 if views else 0.3)  # views begin where their tensor does
-    if search.offer([zero]) and not views:
-        return search.candidates
-    search.offer(terms.of("Offset"))
-    if search.complete:
-        return search.candidates
-    search.offer(fact(view, "storage_offset", "Offset") for view in views)
-    search.offer(term for term in terms.of("Int") if term.text.isidentifier())
-    return search.candidates
+def offset_stages(terms: Terms, test: AnswerTest, views: Sequence[Term]) -> Iterator[Stage]:
+    """Terms for where in its memory an output begins."""
+    # New memory begins with its tensor. A view mostly begins where its argument does, so that 0 proves nothing there.
+    zero = Term("0", "Offset", [0] * len(test.answers), 2.0 if views else 0.3)
+    yield Stage([zero], ends=Ends.NEVER if views else Ends.EXPLAINED)
+    yield Stage(terms.of("Offset"))
+    # Then the offset that a view primitive computes, or an integer that is given (as_strided).
+    yield Stage((fact(view, "storage_offset", "Offset") for view in views), ends=Ends.NEVER)
+    yield Stage(term for term in terms.of("Int") if term.text.isidentifier())
 
 
-def grad_candidates(terms: Terms, test: Test, operands: Sequence[Term]) -> list[AnswerCandidate]:
-    """Whether an output requires a gradient: never, or where the gradient mode is on and an argument does."""
-    search = Search(terms, test)
-    never = Term("False", "Bool", [False] * len(test.answers), 0.3)
-    if search.offer([never]):
-        return search.candidates
+def grad_stages(terms: Terms, test: AnswerTest, operands: Sequence[Term]) -> Iterator[Stage]:
+    """Terms for whether an output requires a gradient: never, or where the gradient mode is on and an argument does."""
+    yield Stage([Term("False", "Bool", [False] * len(test.answers), 0.3)])
+    # All arguments first, as autograd does by itself; then each alone, then the first few: what operators choose to do.
     tensors = list(operands)
-    choices = [tensors] + [[each] for each in tensors] + ([tensors[:number] for number in range(2, len(tensors))])
+    choices = [tensors, *([each] for each in tensors), *(tensors[:number] for number in range(2, len(tensors)))]
     for chosen in choices:
         applied = terms.application(PRIMITIVES["any_requires_grad"], chosen)
-        search.offer([Term(f"grad_mode and {applied.text}", "Bool", applied.values, applied.cost)])
-        if search.complete:
-            break
-    return search.candidates
+        yield Stage([Term(f"grad_mode and {applied.text}", "Bool", applied.values, applied.cost)])
 
 
 def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
@@ -327,28 +374,32 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
     yield from (fact(product, flag, "Bool") for product in terms.applications(PRODUCTS))
 
 
-def count_candidates(terms: Terms, test: Test) -> list[AnswerCandidate]:
-    """How many outputs a list has."""
-    search = Search(terms, test)
-    search.offer(_lengths(terms))
-    if search.complete:
-        return search.candidates
-    search.offer(term for term in terms.of("Int") if term.text[0].isalpha())
-    search.offer(_sizes(terms))
-    search.offer(terms.applications(("pieces", "size_at")))
+def count_stages(terms: Terms, test: AnswerTest) -> Iterator[Stage]:
+    """Terms for how many outputs a list has."""
+    # As many as a list that is given has elements.
+    yield Stage(_lengths(terms))
+    # A number that is given, a size, the pieces that a dimension is cut into, a constant: none is simpler than the
+    # others, so all are compared.
+    yield Stage((term for term in terms.of("Int") if term.text[0].isalpha()), ends=Ends.NEVER)
+    yield Stage(_sizes(terms), ends=Ends.NEVER)
+    yield Stage(terms.applications(("pieces", "size_at")), ends=Ends.NEVER)
+    yield Stage(_pieces_of_chunks(terms), ends=Ends.NEVER)
+    yield Stage(constants(test, 4, 3.0), ends=Ends.NEVER)
+    one_more = (
+        Term(f"{each.text} + 1", "Int", [MISSING if v is MISSING else v + 1 for v in each.values], each.cost + 1)
+        for each in _lengths(terms)
+    )
+    yield Stage(one_more)
+
+
+def _pieces_of_chunks(terms: Terms) -> Iterator[Term]:
     chunks = list(terms.applications(("chunk_size",)))
-    search.offer(
+    return (
         terms.application(PRIMITIVES["pieces"], (tensor, size, dim))
         for size in chunks
         for tensor in terms.of("Strided")
         for dim in terms.of("Int")
     )
-    search.offer(constants(test, 4, 3.0))
-    search.offer(
-        Term(f"{each.text} + 1", "Int", [MISSING if v is MISSING else v + 1 for v in each.values], each.cost + 1)
-        for each in _lengths(terms)
-    )
-    return search.candidates
 
 
 def _lengths(terms: Terms) -> Iterator[Term]:

@@ -175,8 +175,9 @@ class Learner:
 
     def _many(self, forms: Sequence[str]) -> Cases:
         lengths = [form.count("tensor") for form in forms]
-        test = hypotheses.Test(lengths, self.sample.everything)
-        cases = decide(hypotheses.count_candidates(self.terms, test), self.conditions, self.sample.everything)
+        test = hypotheses.AnswerTest(lengths, self.sample.everything)
+        candidates = hypotheses.search(self.terms, test, hypotheses.count_stages(self.terms, test))
+        cases = decide(candidates, self.conditions, self.sample.everything)
         opening = "[each]" if forms[0].startswith("[") else "(each)"
         return tuple(
             Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")

@@ -5,7 +5,7 @@ Knows nothing of how rows came to be, or of the other outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -13,6 +13,7 @@ from passes.infer.search import hypotheses
 from passes.infer.search.conditions import Condition, conditions_of
 from passes.infer.search.decide import AnswerCandidate, alternatives, decide
 from passes.infer.search.expressions import answers
+from passes.infer.search.hypotheses import AnswerTest, Stage
 from passes.infer.search.observation import aliases_of
 from passes.infer.search.sample import MISSING, CallSample, Term, bits, rows_of
 from passes.infer.search.terms import Terms
@@ -128,16 +129,19 @@ class Questions:
     ) -> Output:
         shared = written or any(owner is not None for owner in sharing)
         shapes = [MISSING if meta is None else meta.shape for meta in metas]
-        shape_test = hypotheses.Test(shapes, rows)
+        shape_test = AnswerTest(shapes, rows)
         views = self.views() if shared else []
         conditions = self.conditions
         shape_found = self._remembered(
             ("shape", *shapes),
-            lambda: hypotheses.shape_candidates(self.terms, shape_test, views or _LazyTerms(self.views)),
+            lambda: self._search(
+                shape_test, hypotheses.shape_stages(self.terms, shape_test, views or _LazyTerms(self.views))
+            ),
         )
         shape = decide(shape_found, conditions, rows)
         rivals = {"shape": _rivals(shape, shape_found, conditions, rows)}
         strides = [MISSING if meta is None else meta.stride for meta in metas]
+        stride_test = AnswerTest(strides, rows)
         own = bits(owner is None for owner in sharing) & rows
         if own in (0, rows):
             more = _LazyConditions(lambda: conditions_of(self.sample, shapes))
@@ -146,18 +150,18 @@ class Questions:
             more = _LazyConditions(lambda: [is_new, is_new.negated(), *conditions_of(self.sample, shapes)])
         stride_found = self._remembered(
             ("stride", shared, *shapes, *strides),
-            lambda: hypotheses.stride_candidates(
-                self.terms,
-                hypotheses.Test(strides, rows),
-                shapes,
-                views,
-                lambda: _explaining(self.views(), shape_test),
+            lambda: self._search(
+                stride_test,
+                hypotheses.stride_stages(
+                    self.terms, stride_test, shapes, views, lambda: _explaining(self.views(), shape_test)
+                ),
             ),
         )
         stride = self._decided(stride_found, more, rows)
         rivals["stride"] = _rivals(stride, stride_found, more, rows)
         dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
-        dtype_found = hypotheses.dtype_candidates(self.terms, hypotheses.Test(dtypes, rows))
+        dtype_test = AnswerTest(dtypes, rows)
+        dtype_found = self._search(dtype_test, hypotheses.dtype_stages(self.terms, dtype_test))
         dtype = self._decided(dtype_found, more, rows)
         rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
         offset, rivals["storage_offset"] = self._offset(metas, rows, own, views, more)
@@ -171,7 +175,8 @@ class Questions:
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
         fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
         asked = rows & ~own if fresh else rows
-        found = hypotheses.offset_candidates(self.terms, hypotheses.Test(offsets, asked), views)
+        test = AnswerTest(offsets, asked)
+        found = self._search(test, hypotheses.offset_stages(self.terms, test, views))
         offset = self._decided(found, more, asked)
         rivals = _rivals(offset, found, more, asked)
         if not fresh:
@@ -184,9 +189,11 @@ class Questions:
         found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
         if not any(answer is True for answer in found):
             return ()
-        search = hypotheses.Search(self.terms, hypotheses.Test(found, rows))
-        search.offer(hypotheses.flag_terms(self.terms, flag))
-        return decide(search.candidates, self.conditions, rows)
+        candidates = self._search(AnswerTest(found, rows), [Stage(hypotheses.flag_terms(self.terms, flag))])
+        return decide(candidates, self.conditions, rows)
+
+    def _search(self, test: AnswerTest, stages: Iterable[Stage]) -> list[AnswerCandidate]:
+        return hypotheses.search(self.terms, test, stages)
 
     def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[AnswerCandidate]]) -> list[AnswerCandidate]:
         """What was found for an output with the same answers on the same rows, or what is found now."""
@@ -214,8 +221,8 @@ class Questions:
         asked = bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
         unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
         rows = rows & ~unclear or rows  # without a gradient, though an argument has one: perhaps under no_grad
-        test = hypotheses.Test(needs, rows)
-        return decide(hypotheses.grad_candidates(self.terms, test, whole), self.conditions, rows)
+        test = AnswerTest(needs, rows)
+        return decide(self._search(test, hypotheses.grad_stages(self.terms, test, whole)), self.conditions, rows)
 
 
 def _rivals(
@@ -229,7 +236,7 @@ def _rivals(
     return tuple(always(each.text) for each in total[1 : 1 + MOST_RIVALS])
 
 
-def _explaining(views: Sequence[Term], test: hypotheses.Test) -> list[Term]:
+def _explaining(views: Sequence[Term], test: AnswerTest) -> list[Term]:
     """Views that mostly have the shape of the output where it was looked at: those that always do, simplest first."""
     hits = ((view, test.hits(hypotheses.fact(view, "shape", "Ints")).bit_count()) for view in views)
     found = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]

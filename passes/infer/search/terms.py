@@ -11,6 +11,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -22,23 +23,100 @@ from passes.rules.language import PRIMITIVES, SUBTYPES, Primitive, written
 
 PLAIN_NUMBERS: Final = frozenset(("Int", "Number", "Bool"))
 PADDINGS: Final = ("valid", "same")  # words for the sizes of a padding
-OPERANDS: Final = frozenset(("Tensor", "Tensors", "Number", "Int", "Bool", "None"))
+NUMBERS_OR_NONE: Final = frozenset(("Number", "Int", "Bool", "None"))
+OPERANDS: Final = NUMBERS_OR_NONE | {"Tensor", "Tensors"}
 CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Int": ((0, 0.6), (1, 0.6), (-1, 0.6), (2, 0.9), (-2, 0.9), (-3, 1.1)),
-    "Int?": ((None, 0.3),),
+    "Int?": ((None, 0.3), (0, 0.6), (1, 0.6), (-1, 0.6)),
     "Rank": ((1, 0.6), (2, 0.6), (3, 0.6)),
     "Bool": ((False, 0.2), (True, 0.3)),
     "Number": ((0, 0.5), (1, 0.6)),
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
+MOST_ELEMENTS: Final = 3  # of a list, that are terms of their own
 GIVEN: Final = frozenset(("Int", "Ints", "None"))  # kinds of what may be a size, a dimension, several or none
 FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
 MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
 MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
 MOST_REMEMBERED: Final = 1 << 18  # values of one primitive
-ABBREVIATED: Final = 3  # letters of a name that tell which it is: `pad` is a padding
+MIN_PREFIX: Final = 3  # parameter names match on this many letters: `pad` is a padding
 COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may mean different things
+
+
+Kinds = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way in which expressions may use a parameter: as a term of `type`, if `applies` to all that it was given.
+
+    Where a value is not one that `accepts`, the term has none.
+    """
+
+    type: str
+    applies: Callable[[Kinds, Sequence[Any]], bool]
+    accepts: Callable[[Any], bool]
+    cost: float = 1.0
+
+    def of(self, name: str, values: Sequence[Any]) -> Term:
+        """The parameter, read this way."""
+        return Term(name, self.type, _kept(values, self.accepts), self.cost)
+
+
+def _kept(values: Sequence[Any], accepts: Callable[[Any], bool]) -> list[Any]:
+    return [value if accepts(value) else MISSING for value in values]
+
+
+def _longest(lists: Sequence[Any]) -> int:
+    return max((len(each) for each in lists if each is not MISSING), default=0)
+
+
+def _kinds(*kinds: str) -> Callable[[Any], bool]:
+    """Accepts the values of these kinds."""
+    return lambda value: kind_of(value) in kinds
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _of_kind(kind: str, unless: str | None = None) -> Reading:
+    """A parameter as what it is; not if it is given `unless` at other times, which then stands for both."""
+    return Reading(kind, lambda kinds, values: kind in kinds and unless not in kinds, _kinds(kind))
+
+
+# How expressions may use a parameter. Among terms of one type that have equal values on all rows the first stands, so
+# that within a type the order of rows is an order of preference: a parameter as it is comes before the same
+# parameter with None, or with numbers of another type, in the places where it has no value as it is.
+READINGS: Final[tuple[Reading, ...]] = (
+    _of_kind("Bool"),
+    _of_kind("Dtype"),
+    _of_kind("Format"),
+    _of_kind("Int", unless="Bool"),
+    _of_kind("Ints"),
+    _of_kind("Number", unless="Int"),
+    _of_kind("Tensor"),
+    _of_kind("Tensors"),
+    Reading(
+        "IntOrInts",
+        lambda kinds, values: bool(kinds & {"Int", "Ints"}),
+        lambda value: kind_of(value) in ("Int", "Ints") or value in PADDINGS,
+    ),
+    Reading("Dims", lambda kinds, values: bool(kinds & {"Int", "Ints"}), _kinds("Int", "Ints", "None")),
+    Reading("Given", lambda kinds, values: kinds <= GIVEN and bool(kinds - {"None"}), _anything),
+    Reading("Tensor?", lambda kinds, values: kinds >= {"Tensor", "None"} and len(kinds) == 2, _anything),
+    Reading("Equation", lambda kinds, values: any(map(is_equation, values)), lambda value: type(value) is str),
+    Reading("Key", lambda kinds, values: any(map(is_key, values)), _anything),
+    Reading("Number", lambda kinds, values: kinds >= {"Number", "Int"}, _kinds(*PLAIN_NUMBERS), 0.9),
+    Reading("Int?", lambda kinds, values: "Int" in kinds, _kinds("Int", "None")),
+    Reading("Format", lambda kinds, values: "Format" in kinds, _kinds("Format", "None")),
+)
+AS_OPERAND: Final = Reading(
+    "Operand",
+    lambda kinds, values: bool(kinds & {"Tensor", "Tensors"}) or ("Number" in kinds and kinds <= NUMBERS_OR_NONE),
+    lambda value: value == () or kind_of(value) in OPERANDS,
+)
 
 
 class Terms:
@@ -58,58 +136,40 @@ class Terms:
                 self.add(Term(f"{tensor.text}.{fact}", kind, values, tensor.cost + 0.2))
 
     def _add_parameter(self, name: str, values: Sequence[Any]) -> None:
-        kinds = {kind_of(value) for value in values}
-        for kind in sorted(kinds - {"None", "Other"}):
-            own: list[Any] = [value if kind_of(value) == kind else MISSING for value in values]
-            if (kind == "Int" and "Bool" in kinds) or (kind == "Number" and "Int" in kinds):
-                continue
-            self.add(Term(name, kind, own, 1.0))
-            if kind == "Ints" and len(kinds - {"None", "Ints"}) == 0:
-                longest = max((len(value) for value in own if value is not MISSING), default=0)
-                for index in range(min(longest, 3)):
-                    part = [value[index] if value is not MISSING and len(value) > index else MISSING for value in own]
-                    if all(type(each) is int or each is MISSING for each in part):
-                        self.add(Term(f"{name}[{index}]", "Int", part, 1.6))
-            if kind == "Tensors" and "i" in self.sample.extra:
-                numbers = self.sample.extra["i"]
-                own = computed(lambda tensors, i: tensors[i], (own, numbers), self.sample.size)
-                self._element(f"{name}[i]", own)
-            elif kind == "Tensors":
-                longest = max((len(value) for value in own if value is not MISSING), default=0)
-                for index in range(min(longest, 3)):
-                    parts = computed(lambda tensors, index=index: tensors[index], (own,), self.sample.size)
-                    self._element(f"{name}[{index}]", parts, 2.0)
-        if kinds & {"Int", "Ints"} and "Ints" in kinds | {"Ints"}:
-            mixed = [value if kind_of(value) in ("Int", "Ints") or value in PADDINGS else MISSING for value in values]
-            self.add(Term(name, "IntOrInts", mixed, 1.0))
-            self.add(Term(name, "Dims", [v if kind_of(v) in ("Int", "Ints", "None") else MISSING for v in values], 1.0))
-        if kinds <= GIVEN and kinds != {"None"}:
-            self.add(Term(name, "Given", list(values), 1.0))
-        if kinds == {"Tensor", "None"}:
-            self.add(Term(name, "Tensor?", list(values), 1.0))
-        if any(map(is_equation, values)):
-            self.add(Term(name, "Equation", [v if type(v) is str else MISSING for v in values], 1.0))
-        if any(is_key(value) for value in values):
-            self.add(Term(name, "Key", list(values), 1.0))
-        if kinds & {"Number"} and "Int" in kinds:
-            self.add(Term(name, "Number", [v if kind_of(v) in PLAIN_NUMBERS else MISSING for v in values], 0.9))
-        if "None" in kinds and kinds & {"Int"}:
-            self.add(Term(name, "Int?", [v if kind_of(v) in ("Int", "None") else MISSING for v in values], 1.0))
-        elif "Int" in kinds:
-            self.add(Term(name, "Int?", [v if kind_of(v) == "Int" else MISSING for v in values], 1.0))
-        if "Format" in kinds:
-            self.add(Term(name, "Format", [v if kind_of(v) in ("Format", "None") else MISSING for v in values], 1.0))
-        if kinds & {"Tensor", "Tensors"} or (kinds & {"Number"} and kinds <= {"Number", "Int", "Bool", "None"}):
-            operand = [v if v == () or kind_of(v) in OPERANDS else MISSING for v in values]
-            self.operands.append(Term(name, "Operand", operand, 1.0))
+        kinds = frozenset(map(kind_of, values))
+        for reading in READINGS:
+            if reading.applies(kinds, values):
+                self.add(reading.of(name, values))
+        if kinds & {"Ints"} and kinds <= {"Ints", "None"}:
+            self._add_first_integers(name, _kept(values, _kinds("Ints")))
+        if "Tensors" in kinds:
+            self._add_elements(name, _kept(values, _kinds("Tensors")))
+        if AS_OPERAND.applies(kinds, values):
+            self.operands.append(AS_OPERAND.of(name, values))
 
-    def _element(self, text: str, values: list[Any], cost: float = 1.2) -> None:
-        values = [value if isinstance(value, TensorMeta) else MISSING for value in values]
-        if any(value is not MISSING for value in values):
-            term = Term(text, "Tensor", values, cost)
-            self.add(term)
+    def _add_first_integers(self, name: str, lists: Sequence[Any]) -> None:
+        """The first integers of a list of sizes or dimensions, each as a term."""
+        for index in range(min(_longest(lists), MOST_ELEMENTS)):
+            part = [each[index] if each is not MISSING and len(each) > index else MISSING for each in lists]
+            if all(type(number) is int or number is MISSING for number in part):
+                self.add(Term(f"{name}[{index}]", "Int", part, 1.6))
+
+    def _add_elements(self, name: str, lists: Sequence[Any]) -> None:
+        """Tensors of a list: the one with the number of the row's output if there is one, else the first ones."""
+        if "i" in self.sample.extra:
+            numbers = self.sample.extra["i"]
+            self._element(f"{name}[i]", computed(lambda tensors, i: tensors[i], (lists, numbers), self.sample.size))
+            return
+        for index in range(min(_longest(lists), MOST_ELEMENTS)):
+            part = computed(lambda tensors, index=index: tensors[index], (lists,), self.sample.size)
+            self._element(f"{name}[{index}]", part, 2.0)
+
+    def _element(self, text: str, values: Sequence[Any], cost: float = 1.2) -> None:
+        tensors = [value if isinstance(value, TensorMeta) else MISSING for value in values]
+        if any(value is not MISSING for value in tensors):
+            self.add(Term(text, "Tensor", tensors, cost))
             if text.endswith("[i]"):
-                self.operands.append(Term(text, "Operand", values, cost))
+                self.operands.append(Term(text, "Operand", tensors, cost))
 
     def add(self, term: Term) -> bool:
         """Keep a term unless one like it is there already."""
@@ -135,7 +195,7 @@ class Terms:
         if kind == "Int?":
             found += [term for term in self._by_type["Int"] if "[" in term.text]
         texts = {term.text for term in found}
-        for value, cost in (*CONSTANTS.get(kind, ()), *(CONSTANTS["Int"][:3] if kind == "Int?" else ())):
+        for value, cost in CONSTANTS.get(kind, ()):
             text = written(value)
             if text not in texts:
                 found.append(Term(text, kind, [value] * self.sample.size, cost))
@@ -262,7 +322,7 @@ def _called(name: str, pool: list[Term]) -> list[Term]:
 
 
 def _begins_like(text: str, name: str) -> bool:
-    return text.startswith(name) or (len(text) >= ABBREVIATED and name.startswith(text))
+    return text.startswith(name) or (len(text) >= MIN_PREFIX and name.startswith(text))
 
 
 def _bound(pools: int) -> int:
