@@ -7,6 +7,7 @@ what is run is `generate.compiled(rule).source`.
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
@@ -42,7 +43,8 @@ def _evidence(rule: Rule) -> str:
 
 
 def _name(op: str) -> str:
-    return identifier(op.partition("::")[2].partition(".")[0] if "::" in op else op.rpartition(".")[2])
+    name = op.partition("::")[2].partition(".")[0] if "::" in op else op.rpartition(".")[2]
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _signature(rule: Rule) -> Iterator[str]:
