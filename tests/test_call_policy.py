@@ -237,7 +237,10 @@ def module_of(function):
     return (getattr(owner, "__module__", None) or "builtins").lstrip("_")
 
 
-@pytest.mark.parametrize("kind", [*{type(row) for row in ROWS.values()}], ids=lambda kind: kind.__name__)
+KINDS_OF_ROWS = sorted({type(row) for row in ROWS.values()}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_ROWS, ids=lambda kind: kind.__name__)
 def test_rows_stand_in_the_file_of_their_module(kind):
     elsewhere = []
     for function, row in ROWS.items():
