@@ -1,7 +1,8 @@
 """What every test needs: internal errors propagate, one thread, and nothing left over from the test before.
 
-Also the `snapshot` fixture: printed output is compared with a file in tests/snapshots, which
-`pytest --update-snapshots` writes anew, to be reviewed as a diff.
+Also the `snapshot` fixture: printed output is compared with a file in tests/snapshots; `pytest --update-snapshots`
+writes the files, to be reviewed as a diff. tests/pins.py has `pin`, which does the same for values, and tests/costs.py
+measures what each test costs.
 """
 
 import os
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.costs import pytest_configure, pytest_runtest_makereport, pytest_runtest_protocol  # noqa: F401
+from tests.costs import Ledger, Meter
+from tests.pins import PinWriter, pin  # noqa: F401 - a fixture
 from tests.printed import normalized
 
 torch.set_num_threads(1)
@@ -26,8 +28,17 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots anew")
+    parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots, and the output in docs/")
+    parser.addoption("--update-pins", action="store_true", help="write tests/pins")
     parser.addoption("--costs", metavar="FILE", help="write the seconds of CPU that each test cost")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Meter())
+    if not hasattr(config, "workerinput"):  # once for all processes of a run
+        file = config.getoption("--costs")
+        config.pluginmanager.register(Ledger(file and Path(file)))
+        config.pluginmanager.register(PinWriter())
 
 
 @pytest.fixture

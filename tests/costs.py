@@ -1,4 +1,4 @@
-"""What each test costs, in seconds of CPU, its child processes included; conftest.py installs these hooks.
+"""What each test costs, in seconds of CPU, its child processes included; conftest.py installs these classes.
 
 A test that costs more than LIMIT is to be marked `slow`: `make quick` leaves it out. The last lines of a run name the
 tests that cost more and are not marked. `pytest --costs FILE` writes what every test cost, the dearest first; with it
@@ -24,19 +24,21 @@ def _seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    item.stash[START] = _seconds()
-    return (yield)
+class Meter:
+    """Adds the cost of a test to its last report, in whichever process runs it."""
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        item.stash[START] = _seconds()
+        return (yield)
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report = yield
-    if report.when == "teardown":
-        marked = item.get_closest_marker("slow") is not None
-        report.user_properties.append(("cost", (_seconds() - item.stash[START], marked)))
-    return report
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        report = yield
+        if report.when == "teardown":
+            marked = item.get_closest_marker("slow") is not None
+            report.user_properties.append(("cost", (_seconds() - item.stash[START], marked)))
+        return report
 
 
 class Ledger:
@@ -62,9 +64,3 @@ class Ledger:
         if cheap:
             terminalreporter.section(f"marked slow, under {LIMIT / 2} s of CPU")
             terminalreporter.write_line("\n".join(cheap))
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        file = config.getoption("--costs")
-        config.pluginmanager.register(Ledger(file and Path(file)), "costs of tests")

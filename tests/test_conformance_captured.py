@@ -1,17 +1,21 @@
 """The programs of tests/conformance under `capture`: guards, breaks, rebuilt values and mutations included.
 
-Here whatever can be observed must agree: results with their aliases, errors, arguments and globals afterwards.
+Here whatever can be observed must agree: results with their aliases, errors, arguments and globals afterwards. The
+numbers of captures, graphs and breaks of each program are in tests/pins/test_conformance_captured.json, except for the
+programs that take one capture for each call and do not break.
 """
 
 import contextlib
 import io
 import warnings
+from collections import Counter
 
 import pytest
 
 from tests.conformance.catalogue import Program, load
 from tests.conformance.compare import difference, observe
 from tests.conformance.split import split
+from tests.pins import read
 from tracer import capture, counters, reset
 
 KNOWN = {
@@ -32,13 +36,14 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_captured(program: Program):
+def test_captured(program: Program, pin):
     halves = split(program)
 
     def second_half(*arguments, **keywords):
         assert halves is not None
         return capture(halves(*arguments, **keywords))()
 
+    totals = Counter[str]()
     for call in program.calls:
         reset()
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -47,3 +52,9 @@ def test_captured(program: Program):
             found = observe(capture(program.function) if halves is None else second_half, program, call)
         assert difference(plain, found) is None
         assert counters().tracer_bugs == 0
+        totals.update(captures=counters().captures, graphs=counters().graphs, **counters().breaks)
+    pin(dict(+totals), {"captures": len(program.calls)})
+
+
+def test_pins_are_of_programs_that_exist():
+    assert set(read("test_conformance_captured")) <= {program.name for program in load()}

@@ -71,7 +71,8 @@ write = storage.write
 def interrupted(path, tables):
     storage.write = write
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.2)
+    while recorder._postponed is None:
+        time.sleep(0.001)
     with recorder:
         torch.zeros(3)  # a call more, which the handler would write in the middle of this
     write(path, tables)

@@ -1,6 +1,7 @@
 """The `tiered` backend: eager at once; compiled when that is right and faster; never twice, never wrong, never slower.
 
-Compilers here are functions, so that what they make and when is known.
+Compilers here are functions, so that what they make and when is known, and programs are timed by a clock that counts
+runs. No test depends on real time: NET only ends the tests of a program that hangs.
 """
 
 import copy
@@ -8,7 +9,6 @@ import gc
 import subprocess
 import sys
 import threading
-import time
 import weakref
 
 import pytest
@@ -16,7 +16,9 @@ import torch
 from torch import nn
 
 import tracer
+from backends.tiered import backend as tiered
 from backends.tiered.background import BACKGROUND
+from backends.tiered.program import CHECKS, ROUNDS, TRAINING_ROUNDS
 from backends.tiered.transport import Unsendable, read_graph, write_graph
 from backends.tiered.worker import CompileWorker, WorkerFailed
 from tests.graphs import Sketch
@@ -25,6 +27,36 @@ from tracer.events import LOG
 from tracer.graph.annotate import META
 
 FINAL = ("compiled", "refused")
+NET = 300  # seconds
+
+
+class Clock:
+    """Stands in for the module `time`: the eager program takes one second, another as long as it adds here."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def perf_counter(self):
+        return self.seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    clock, compile_graph = Clock(), tiered.compile_graph
+
+    def compile_eagerly(*arguments):
+        eager = compile_graph(*arguments)
+
+        def run(*inputs):
+            clock.seconds += 1.0
+            return eager(*inputs)
+
+        return run
+
+    monkeypatch.setattr(tiered, "compile_graph", compile_eagerly)
+    monkeypatch.setattr("backends.tiered.program.time", clock)
+    monkeypatch.setattr("backends.tiered.trial.time", clock)
+    return clock
 
 
 @pytest.fixture(autouse=True)
@@ -45,23 +77,15 @@ def at_once(module, example_inputs):
     return lambda x: (x + 200,)
 
 
-def settled(captured, *args, seconds=60.0):
+def settled(captured, *args):
     """Call until the last word is spoken: the entry's tier."""
-    deadline = time.monotonic() + seconds
     captured(*args)
-    BACKGROUND.wait(seconds)
+    assert BACKGROUND.wait(NET)
     (entry,) = captured.entries
-    while entry.tier.state not in FINAL and time.monotonic() < deadline:
+    for _ in range(CHECKS + 2 * ROUNDS + TRAINING_ROUNDS):
         captured(*args)
-        time.sleep(0.002)
+    assert entry.tier.state in FINAL
     return entry.tier
-
-
-def wait_for(items):
-    deadline = time.monotonic() + 60
-    while not items and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return items
 
 
 def states(kind="tier"):
@@ -91,7 +115,7 @@ def test_the_first_call_does_not_wait():
     go_on = threading.Event()
 
     def compiler(module, example_inputs):
-        go_on.wait(30)
+        go_on.wait(NET)
         return lambda x: (x + 200,)
 
     captured = capture(slow, backend="tiered", options={"compiler": compiler})
@@ -109,10 +133,10 @@ def test_explain_tells_the_tier():
     assert "compiled (compile" in found.numbers and "tier\n  compiled (" in str(found.entries[0])
 
 
-def test_what_is_no_faster_is_refused():
+def test_what_is_no_faster_is_refused(clock):
     def compiler(module, example_inputs):
         def program(x):
-            time.sleep(0.02)
+            clock.seconds += 1.0
             return (x + 200,)
 
         return program
@@ -249,7 +273,7 @@ def test_inputs_change_once_a_call_and_random_numbers_are_drawn_once():
     captured = capture(program, backend="tiered", options={"compiler": compiler})
     x, own = torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     captured(torch.zeros(3, dtype=torch.float64))
-    BACKGROUND.wait(30)
+    assert BACKGROUND.wait(NET)
     for seed in range(25):
         torch.manual_seed(seed)
         found, state = captured(x), torch.get_rng_state()
@@ -306,7 +330,7 @@ def test_training_with_aot_eager():
             outputs[-1].square().sum().backward()
         torch.testing.assert_close(*outputs)
         if seed == 2:
-            assert BACKGROUND.wait(60)
+            assert BACKGROUND.wait(NET)
     assert captured.entries[0].tier.state in FINAL
     assert "no faster" in captured.entries[0].tier.reason or captured.entries[0].tier.state == "compiled"
     for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
@@ -330,7 +354,7 @@ def test_sizes_that_vary_and_that_the_compiler_narrows():
     for size in [3, 4, 5, 6, 7] * 8:
         x = torch.randn(size, 2)
         torch.testing.assert_close(captured(x), slow(x))
-        BACKGROUND.wait(60)
+        assert BACKGROUND.wait(NET)
     assert len(captured.entries) == 1 and captured.entries[0].tier.state == "compiled"
     assert set(lengths) == {3, 4, 5}
 
@@ -339,17 +363,18 @@ def test_sizes_that_vary_and_that_the_compiler_narrows():
 
 
 def test_a_model_that_waits_for_its_compiler_can_be_collected():
-    go_on, compiled = threading.Event(), []
+    begun, go_on, compiled = threading.Event(), threading.Event(), []
 
     def compiler(module, example_inputs):
         compiled.append(module)
-        go_on.wait(30)
+        begun.set()
+        go_on.wait(NET)
         return module.forward
 
     options = {"compiler": compiler}
     first = capture(lambda x: x + 1, backend="tiered", options=options)
     first(torch.ones(2))
-    assert wait_for(compiled)
+    assert begun.wait(NET)
     model = nn.Linear(3, 3)
     captured = capture(model, backend="tiered", options=options)
     captured(torch.ones(3))
@@ -359,19 +384,21 @@ def test_a_model_that_waits_for_its_compiler_can_be_collected():
     gc.collect()
     assert [reference() for reference in alive] == [None, None]
     go_on.set()
-    assert BACKGROUND.wait(30) and len(compiled) == 1
+    assert BACKGROUND.wait(NET) and len(compiled) == 1
 
 
 def test_the_process_ends_while_something_compiles():
     program = """
-import torch, time
+import threading, torch
 from tracer import capture
+begun = threading.Event()
 def compiler(module, inputs):
+    begun.set()
     while True: max(1, 2); len([]); (lambda: 0)()
 f = capture(lambda x: x + 1, backend="tiered", options={"compiler": compiler})
-f(torch.ones(2)); time.sleep(0.1); print("done")
+f(torch.ones(2)); begun.wait(); print("done")
 """
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=NET)
     assert found.returncode == 0 and found.stdout == "done\n" and not found.stderr
 
 
@@ -420,6 +447,6 @@ def test_inductor_through_a_worker():
 
     x, y = torch.randn(64, 64), torch.randn(64, 64)
     captured = capture(program, backend="tiered")
-    tier = settled(captured, x, y, seconds=240)
+    tier = settled(captured, x, y)
     torch.testing.assert_close(captured(x, y), program(x, y))
     assert tier.state == "compiled" and tier.seconds["worker"] > 0, str(tier)
