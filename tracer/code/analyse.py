@@ -41,12 +41,13 @@ Fact = TypeVar("Fact")
 
 
 def once_for_each_code(analysis: Callable[[Code], Fact]) -> Callable[[Code], Fact]:
-    known: weakref.WeakKeyDictionary[Code, Fact] = weakref.WeakKeyDictionary()
+    """Remember what an analysis says of a code object, for as long as that lives."""
+    facts: weakref.WeakKeyDictionary[Code, Fact] = weakref.WeakKeyDictionary()
 
     def recalled(code: Code) -> Fact:
-        if code not in known:
-            known[code] = analysis(code)
-        return known[code]
+        if code not in facts:
+            facts[code] = analysis(code)
+        return facts[code]
 
     return recalled
 
@@ -162,9 +163,9 @@ def stack_kinds(code: Code) -> list[Kinds | None]:
             pushed = (LASTI, VALUE) if handler.lasti else (VALUE,)
             following.append((handler.target, normal(list(before[: handler.depth])) + pushed))
         for successor, after in following:
-            known = kinds[successor]
-            merged = after if known is None else merge(code, successor, known, after)
-            if merged != known:
+            earlier = kinds[successor]
+            merged = after if earlier is None else merge(code, successor, earlier, after)
+            if merged != earlier:
                 kinds[successor] = merged
                 pending.append(successor)
     return kinds[:-1]

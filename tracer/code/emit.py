@@ -17,10 +17,10 @@ from tracer.code.decode import BACKWARD, EXTENDED_ARG, UNIT, native_exception_ta
 CACHES: list[int] = opcode._inline_cache_entries  # pyright: ignore[reportAttributeAccessIssue]
 JUMPS = frozenset(dis.hasjrel)
 
-Location = tuple[int | None, int | None, int | None, int | None]
+Positions = tuple[int | None, int | None, int | None, int | None]
 """First and last line, first and last column, as in `CodeType.co_positions`."""
 
-NOWHERE: Location = (None, None, None, None)
+NOWHERE: Positions = (None, None, None, None)
 
 
 class Instruction:
@@ -216,7 +216,7 @@ def line_table(instructions: Sequence[Instruction], widths: Sequence[int], first
     return bytes(table)
 
 
-def spans(instructions: Iterable[Instruction], widths: Iterable[int]) -> Iterable[tuple[Location, int]]:
+def spans(instructions: Iterable[Instruction], widths: Iterable[int]) -> Iterable[tuple[Positions, int]]:
     """Runs of code units with one location: (location, length)."""
     location, length = NOWHERE, 0
     for instruction, width in zip(instructions, widths, strict=True):
@@ -229,7 +229,7 @@ def spans(instructions: Iterable[Instruction], widths: Iterable[int]) -> Iterabl
         yield location, length
 
 
-def location_row(location: Location, units: int, previous_line: int) -> bytes:
+def location_row(location: Positions, units: int, previous_line: int) -> bytes:
     line, end_line, column, end_column = location
     if line is None:
         return bytes((0x80 | NO_LOCATION << 3 | units - 1,))

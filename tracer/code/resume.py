@@ -106,12 +106,12 @@ def origin(code: CodeType) -> Origin | None:
 
 def original_place(code: CodeType, offset: int) -> tuple[CodeType, int]:
     """The code object that the user wrote, and the offset in it that `offset` in `code` stands for."""
-    known = _ORIGINS.get(id(code))
-    if known is None:
+    origin = _ORIGINS.get(id(code))
+    if origin is None:
         return code, offset
-    if offset not in known.offsets:
-        raise ValueError(f"offset {offset} is in the prologue of a continuation of {known.code.co_qualname}")
-    return known.code, known.offsets[offset]
+    if offset not in origin.offsets:
+        raise ValueError(f"offset {offset} is in the prologue of a continuation of {origin.code.co_qualname}")
+    return origin.code, origin.offsets[offset]
 
 
 def continuation(code: CodeType, offset: int, layout: Layout) -> CodeType:
@@ -125,17 +125,17 @@ def continuation(code: CodeType, offset: int, layout: Layout) -> CodeType:
     op = decoded.ops[decoded.index_at[place_in_original]]
     layout, kinds = checked(decoded, op, layout)
     key = (id(original), op.offset, layout)
-    known = _CONTINUATIONS.get(key)
-    made = None if known is None else known()
-    if made is None:
+    reference = _CONTINUATIONS.get(key)
+    entry = None if reference is None else reference()
+    if entry is None:
         assembly = Assembly(decoded, layout, kinds)
         assembly.enter(assembly.at(op.offset))
-        made = assembly.finish()
+        entry = assembly.finish()
         offsets = {each.unit * UNIT: unit * UNIT for unit, each in assembly.first_units()}
-        _ORIGINS[id(made)] = Origin(original, op.offset, layout, offsets)
-        weakref.finalize(made, _ORIGINS.pop, id(made)).atexit = False
-        _CONTINUATIONS[key] = weakref.ref(made, partial(_forget, key))
-    return made
+        _ORIGINS[id(entry)] = Origin(original, op.offset, layout, offsets)
+        weakref.finalize(entry, _ORIGINS.pop, id(entry)).atexit = False
+        _CONTINUATIONS[key] = weakref.ref(entry, partial(_forget, key))
+    return entry
 
 
 def _forget(key: tuple[int, int, Layout], reference: weakref.ref[CodeType]) -> None:
@@ -207,13 +207,13 @@ def checked(code: Code, op: Op, layout: Layout) -> tuple[Layout, Kinds]:
     if expected is None:
         raise ValueError(f"{code!r}: nothing leads to {op!r}")
     if len(expected) != len(layout.stack) or any(
-        given not in ALLOWED[kind] for kind, given in zip(expected, layout.stack, strict=True)
+        actual not in ALLOWED[kind] for kind, actual in zip(expected, layout.stack, strict=True)
     ):
         raise ValueError(f"{code!r}: the stack at {op!r} is {expected}, not {layout.stack}")
     plain = set(code.local_names).difference(code.cell_names)
     if not plain.issuperset(layout.locals) or len(set(layout.locals)) < len(layout.locals):
         raise ValueError(f"{code!r}: {layout.locals} are not distinct locals among {sorted(plain)}")
-    kinds = tuple(LASTI if kind == LASTI else given for kind, given in zip(expected, layout.stack, strict=True))
+    kinds = tuple(LASTI if kind == LASTI else actual for kind, actual in zip(expected, layout.stack, strict=True))
     return Layout(shown(kinds), layout.locals), kinds
 
 

@@ -32,23 +32,23 @@ def bind_arguments(
     """
     slots: list[Item] = [MISSING] * len(code.slot_names)
     positional = code.argument_count
-    given = len(args)
-    if given > positional:
+    count = len(args)
+    if count > positional:
         if not code.has_varargs:
-            _too_many(trace, function, code, given, kwargs or {}, defaults)
+            _too_many(trace, function, code, count, kwargs or {}, defaults)
         slots[:positional] = args[:positional]
     else:
-        slots[:given] = args
-    named = positional + code.keyword_only_count
+        slots[:count] = args
+    named_count = positional + code.keyword_only_count
     if code.has_varargs:
-        slots[named] = make_tuple(args[positional:])
+        slots[named_count] = make_tuple(args[positional:])
     extra: dict[Item, Item] | None = None
     if code.has_varkeywords:
         extra = {}
-        slots[named + code.has_varargs] = DictValue(dict, extra)
+        slots[named_count + code.has_varargs] = DictValue(dict, extra)
     if kwargs:
         _bind_keywords(trace, function, code, slots, kwargs, extra)
-    if given < positional:
+    if count < positional:
         _fill_defaults(trace, function, code, slots, defaults)
     if code.keyword_only_count:
         _fill_keyword_only(trace, function, code, slots, keyword_defaults)
@@ -76,12 +76,12 @@ def _bind_keywords(
     kwargs: Mapping[str, Item],
     extra: dict[Item, Item] | None,
 ) -> None:
-    named = code.local_names[: code.argument_count + code.keyword_only_count]
+    names = code.local_names[: code.argument_count + code.keyword_only_count]
     positional_only: list[str] = []
     for name, item in kwargs.items():
         if not isinstance(name, str):
             throw(trace, TypeError, "keywords must be strings")
-        position = named.index(name) if name in named else -1
+        position = names.index(name) if name in names else -1
         if position >= code.positional_only_count:
             if slots[position] is not MISSING:
                 _refuse(trace, function, f"got multiple values for argument '{name}'")
@@ -133,7 +133,7 @@ def _missing(trace: Trace, function: Item, names: list[str], kind: str) -> None:
 
 
 def _too_many(
-    trace: Trace, function: Item, code: Code, given: int, kwargs: Mapping[str, Item], defaults: Sequence[Item]
+    trace: Trace, function: Item, code: Code, count: int, kwargs: Mapping[str, Item], defaults: Sequence[Item]
 ) -> None:
     most = code.argument_count
     plural = most != 1
@@ -141,16 +141,16 @@ def _too_many(
     if defaults:
         takes, plural = f"from {most - len(defaults)} to {most}", True
     keyword_only = code.local_names[most : most + code.keyword_only_count]
-    named = sum(name in keyword_only for name in kwargs)
+    keyword_count = sum(name in keyword_only for name in kwargs)
     detail = ""
-    if named:
+    if keyword_count:
         detail = (
-            f" positional argument{'s' if given != 1 else ''} "
-            f"(and {named} keyword-only argument{'s' if named != 1 else ''})"
+            f" positional argument{'s' if count != 1 else ''} "
+            f"(and {keyword_count} keyword-only argument{'s' if keyword_count != 1 else ''})"
         )
-    was = "was" if given == 1 and not named else "were"
+    was = "was" if count == 1 and not keyword_count else "were"
     _refuse(
         trace,
         function,
-        f"takes {takes} positional argument{'s' if plural else ''} but {given}{detail} {was} given",
+        f"takes {takes} positional argument{'s' if plural else ''} but {count}{detail} {was} given",
     )

@@ -45,17 +45,17 @@ def use_rulebook(folder: str | os.PathLike[str] | None = SHIPPED) -> None:
         EVALUATOR.book = shipped_book() if folder == SHIPPED else book_in(folder)
 
 
-def denied(prediction: Prediction) -> str:
-    """In what an operator that is run for comparison denies a prediction, in words; "" if it agrees, or cannot tell.
+def mismatch(prediction: Prediction) -> str:
+    """How the operator's result differs from the prediction, in words; "" if it agrees, or if that is not known.
 
     On real tensors every fact is compared; on fake ones, whose strides are wrong for some operators, only
     shapes and types.
     """
     try:
-        found, real = EVALUATOR.tried(prediction.target, prediction.args, prediction.kwargs, prediction.modes)
+        outcome, real = EVALUATOR.tried(prediction.target, prediction.args, prediction.kwargs, prediction.modes)
     except (OpError, DataDependent, Unsupported):
         return ""
-    difference = outcome_difference(prediction.outcome, found, FACTS if real else ROUGH_FACTS)
+    difference = outcome_difference(prediction.outcome, outcome, FACTS if real else ROUGH_FACTS)
     if real and difference is None:
         EVALUATOR.prove(prediction.outcome)
     return difference.words if difference else ""
@@ -68,7 +68,7 @@ def cross_checked(prediction: Prediction, raise_bugs: bool) -> Prediction:
     """
     if EVALUATOR.is_proven(prediction.outcome) or not prediction.outcome.tensors:
         return prediction
-    words = denied(prediction)
+    words = mismatch(prediction)
     if not words:
         return prediction
     target, args, kwargs, modes = prediction.target, prediction.args, prediction.kwargs, prediction.modes

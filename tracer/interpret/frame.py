@@ -82,12 +82,15 @@ class Frame:
         return self.code.handlers[self.index - 1] is not None
 
     def push(self, item: Item) -> None:
+        """Push an item onto the stack."""
         self.stack.append(item)
 
     def pop(self) -> Item:
+        """Take the top of the stack."""
         return self.stack.pop()
 
     def pop_many(self, count: int) -> list[Item]:
+        """Take the uppermost `count` items of the stack, the lowest first."""
         if not count:
             return []
         items = self.stack[-count:]

@@ -41,7 +41,7 @@ class GeneratorValue(IteratorValue):
 
     def member(self, context: Trace, name: str) -> Item:  # type: ignore[override]
         code = self.frame.code.native
-        known = {
+        members = {
             "__name__": code.co_name,
             "__qualname__": code.co_qualname,
             "gi_code": code,
@@ -49,7 +49,7 @@ class GeneratorValue(IteratorValue):
         }
         if name == "gi_frame" and self.ended:
             return None
-        return known.get(name, UNREAD)
+        return members.get(name, UNREAD)
 
     def send(self, trace: Trace, item: Item) -> Item:
         """Resume with `item` as the value of the yield; the next yielded item, or END."""
@@ -153,6 +153,7 @@ def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -
 def generator_throw(
     trace: Trace, generator: GeneratorValue, kind: Item, item: Item = None, traceback: Item = None
 ) -> Item:
+    """`generator.throw(kind, item, traceback)`: raises StopIteration at the end, as the method does."""
     kind, item = realise(trace, kind), realise(trace, item)
     if not isinstance(kind, type) and item is not None:
         throw(trace, TypeError, "instance exception may not have a separate value")
@@ -173,6 +174,7 @@ def generator_throw(
 
 
 def generator_close(trace: Trace, generator: GeneratorValue) -> None:
+    """`generator.close()`."""
     generator.close(trace)
 
 

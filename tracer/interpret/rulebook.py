@@ -17,13 +17,14 @@ SHIPPED_BOOK: Final = SHIPPED / f"torch-{'.'.join(torch.__version__.split('.')[:
 
 def book_at_start() -> Rulebook | None:
     """The book that the environment names, else the one that is shipped for this torch, if there is one."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen is not None:
-        return None if chosen.lower() in OFF else Rulebook(chosen)
+    choice = os.environ.get(VARIABLE)
+    if choice is not None:
+        return None if choice.lower() in OFF else Rulebook(choice)
     return shipped_book()
 
 
 def shipped_book() -> Rulebook | None:
+    """The book that is shipped for this version of torch, None when there is none."""
     return Rulebook(SHIPPED_BOOK) if SHIPPED_BOOK.is_dir() else None
 
 

@@ -26,9 +26,9 @@ def run(function: Callable[..., Any]) -> Callable[..., Any]:
     def interpreted(*args: Any, **kwargs: Any) -> Any:
         trace = Trace(MACHINE)
         items = [trace.wrap(arg, constant(arg)) for arg in args]
-        named = {name: trace.wrap(arg, constant(arg)) for name, arg in kwargs.items()}
+        keywords = {name: trace.wrap(arg, constant(arg)) for name, arg in kwargs.items()}
         try:
-            result = call(trace, function, items, named)
+            result = call(trace, function, items, keywords)
         except Raised as raised:
             error = _real(trace, raised.value.arguments)
             raise raised.value.cls(*error) from None

@@ -167,14 +167,17 @@ def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction) -> None:
 
 
 def name_of(target: Any) -> str:
+    """The name of an operator, as messages show it."""
     return target[1] if isinstance(target, tuple) else getattr(target, "__name__", str(target))
 
 
 def result_meta(result: Any, tensors: list[TensorValue]) -> TensorMeta | None:
+    """The meta of a result that is one of the arguments, None for any other."""
     return tensors[result.index].meta if type(result) is Same else None
 
 
 def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[TensorValue]) -> TensorValue:
+    """The value for a tensor that an operator makes, noted as a view of the argument that it aliases."""
     value = TensorValue(torch.Tensor, node, new.meta)
     if new.alias_of is not None:
         base = tensors[new.alias_of].base

@@ -19,7 +19,7 @@ from backends.eager import add_origin
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
 from tracer.graph.annotate import PREDICTION, origin
 from tracer.graph.builder import GraphBuilder
-from tracer.interpret.evaluator import EVALUATOR, denied, quarantine
+from tracer.interpret.evaluator import EVALUATOR, mismatch, quarantine
 from tracer.output.program import GRAPH
 from tracer.pauses import no_collections
 
@@ -128,7 +128,7 @@ def refute(predictions: Iterable[Prediction | None]) -> None:
     for prediction in predictions:
         if prediction is None or EVALUATOR.is_proven(prediction.outcome):
             continue
-        words = denied(prediction)
+        words = mismatch(prediction)
         if words:
             quarantine(prediction, words)
             raise Mispredicted(prediction, words)

@@ -31,17 +31,17 @@ class AttributeDict(DictValue):
         """From now on the owner's attributes hold every name in order, and none that is MISSING."""
         if not self.complete:
             owner = self.owner
-            own = owner.attributes
-            known = {name: item for name, item in own.items() if item is not MISSING}
-            self.items = dict(known)
+            attributes = owner.attributes
+            present = {name: item for name, item in attributes.items() if item is not MISSING}
+            self.items = dict(present)
             ordered = super().all(context)
-            for name in own:
-                if name not in known or owner.written.get(name):
+            for name in attributes:
+                if name not in present or owner.written.get(name):
                     ordered.pop(name, None)
-            ordered.update(known)
-            own.clear()
-            own.update(ordered)
-            self.items = own
+            ordered.update(present)
+            attributes.clear()
+            attributes.update(ordered)
+            self.items = attributes
         return self.items
 
     def change(self, context: Context) -> dict[Item, Item]:

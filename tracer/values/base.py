@@ -131,6 +131,7 @@ class Lazy(Value):
         self.known: Item = MISSING
 
     def realise(self, context: Context) -> Item:
+        """The raw object or value that it stands for, wrapped and guarded the first time."""
         if self.known is MISSING:
             assert self.source is not None
             self.known = context.wrap(self.object, self.source)

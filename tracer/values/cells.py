@@ -27,6 +27,7 @@ class CellValue(Value):
 
     @property
     def born(self) -> bool:
+        """Whether the trace made it."""
         return self.object is MISSING
 
     def read(self, context: Context) -> Item:
@@ -41,6 +42,7 @@ class CellValue(Value):
         return self.content
 
     def write(self, context: Context, item: Item) -> None:
+        """Put an item into the cell; MISSING empties it."""
         self.content = item
         self.written = True
         if self.object is not MISSING:

@@ -28,10 +28,10 @@ def class_attribute(context: Context, cls: type, name: str) -> Item:
         return stored
     stored = MISSING
     for owner in cls.__mro__:
-        written = context.effects.read(owner, name, MISSING) if context.effects.namespaces else MISSING
-        if written is not MISSING and written is not DELETED:
-            return written
-        if name in owner.__dict__ and written is not DELETED:
+        change = context.effects.read(owner, name, MISSING) if context.effects.namespaces else MISSING
+        if change is not MISSING and change is not DELETED:
+            return change
+        if name in owner.__dict__ and change is not DELETED:
             stored = owner.__dict__[name]
             break
     if cls.__flags__ & HEAP_TYPE:
@@ -45,9 +45,9 @@ def class_attribute(context: Context, cls: type, name: str) -> Item:
 
 def own_class_attribute(context: Context, cls: type, name: str) -> Item:
     """What `cls` itself stores under `name`, which must be there."""
-    written = context.effects.read(cls, name, MISSING)
-    if written is not MISSING:
-        return written
+    change = context.effects.read(cls, name, MISSING)
+    if change is not MISSING:
+        return change
     stored = cls.__dict__[name]
     if cls.__flags__ & HEAP_TYPE:
         context.guard(constant(cls).child("class attribute", name), "same object", stored)

@@ -28,6 +28,7 @@ class DictView(Value):
         self.kind = kind
 
     def all(self, context: Context) -> list[Item]:
+        """What the view shows now, in order."""
         payload = self.dictionary.all(context)
         if self.kind == "keys":
             return list(payload)

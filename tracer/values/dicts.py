@@ -87,6 +87,7 @@ class DictValue(ObjectValue):
         return self.items
 
     def change(self, context: Context) -> dict[Item, Item]:
+        """The payload, about to be changed."""
         if self.object is not MISSING and dict.__contains__(self.object, "__builtins__"):  # type: ignore[arg-type]
             context.stop(UNSUPPORTED_MUTATION, "the globals of a module are changed through their dictionary")
         items = self.all(context)

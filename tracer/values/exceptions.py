@@ -109,13 +109,13 @@ def trace_back(exception: BaseException, places: tuple[tuple[types.CodeType, int
 
 def frame_like(code: types.CodeType) -> types.FrameType:
     """A frame, finished already, that names the function of `code`."""
-    named = _own_frame.__code__.replace(
+    like = _own_frame.__code__.replace(
         co_name=code.co_name,
         co_qualname=code.co_qualname,
         co_filename=code.co_filename,
         co_firstlineno=code.co_firstlineno,
     )
-    return types.FunctionType(named, globals())()
+    return types.FunctionType(like, globals())()
 
 
 def _own_frame() -> types.FrameType:

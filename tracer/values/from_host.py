@@ -27,9 +27,9 @@ def from_host(context: Context, obj: Any) -> Item:
     if cls is tuple:
         return make_tuple([from_host(context, part) for part in obj])
     if cls is list or cls is deque:
-        made = ListValue(cls, [from_host(context, part) for part in obj])
-        made.maxlen = obj.maxlen if cls is deque else None
-        return made
+        value = ListValue(cls, [from_host(context, part) for part in obj])
+        value.maxlen = obj.maxlen if cls is deque else None
+        return value
     if cls is dict or cls is OrderedDict:
         return DictValue(
             cls, {context.key(from_host(context, key)): from_host(context, part) for key, part in obj.items()}

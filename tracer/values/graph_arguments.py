@@ -20,7 +20,9 @@ class GraphArguments(Protocol):
     """The arguments of one call of an operator, while they become graph arguments."""
 
     @property
-    def context(self) -> Context: ...
+    def context(self) -> Context:
+        """The trace that the call is part of."""
+        ...
 
     def lower(self, item: Item) -> GraphArgument:
         """Any item as a graph argument."""

@@ -15,6 +15,8 @@ from tracer.values.tuples import make_tuple
 
 
 class EnumerateIterator(IteratorValue):
+    """What `enumerate(inner, count)` makes."""
+
     __slots__ = ("count", "inner")
 
     def __init__(self, context: Context, inner: Item, count: Any) -> None:
@@ -32,6 +34,8 @@ class EnumerateIterator(IteratorValue):
 
 
 class ZipIterator(IteratorValue):
+    """What `zip(*inners, strict=strict)` makes."""
+
     __slots__ = ("inners", "strict")
 
     def __init__(self, context: Context, inners: list[Item], strict: bool) -> None:
@@ -64,6 +68,8 @@ def _arguments(position: int) -> str:
 
 
 class MapIterator(IteratorValue):
+    """What `map(function, *inners)` makes."""
+
     __slots__ = ("function", "inners")
 
     def __init__(self, context: Context, function: Item, inners: list[Item]) -> None:
@@ -82,6 +88,8 @@ class MapIterator(IteratorValue):
 
 
 class FilterIterator(IteratorValue):
+    """What `filter(function, inner)` makes; None as `function` keeps what is true."""
+
     __slots__ = ("function", "inner")
 
     def __init__(self, context: Context, function: Item, inner: Item) -> None:

@@ -57,6 +57,7 @@ class ObjectValue(Value):
 
     @property
     def born(self) -> bool:
+        """Whether the trace made it."""
         return self.object is MISSING
 
     def write(self, context: Context, name: str, item: Item) -> None:
@@ -147,9 +148,9 @@ def setting(name: Fragment, value: ObjectValue, attribute: str, item: Fragment) 
     return fragment("object.__setattr__({}, {}, {})", name, literal(attribute), item)
 
 
-def build_instance(emitter: Emitter, value: ObjectValue, made: Fragment) -> Fragment:
-    """Assign `made`, then set the attributes; the name is known before, so that parts may refer to it."""
-    name = emitter.assign(value.cls.__name__.lower(), made)
+def build_instance(emitter: Emitter, value: ObjectValue, new: Fragment) -> Fragment:
+    """Assign `new`, then set the attributes; the name is known before, so that parts may refer to it."""
+    name = emitter.assign(value.cls.__name__.lower(), new)
     emitter.bind(value, name)
     for attribute, item in own_attributes(value):
         emitter.say(setting(name, value, attribute, emitter.expression(item)))

@@ -65,7 +65,7 @@ _REVERSED_ITERATORS: dict[type, type] = {kind: type(reversed(kind())) for kind i
 
 
 def _iterator_type(cls: type, types: dict[type, type]) -> type:
-    return next(made for kind, made in types.items() if issubclass(cls, kind))
+    return next(iterator_type for kind, iterator_type in types.items() if issubclass(cls, kind))
 
 
 def _rebuild(emitter: Emitter, value: SequenceIterator) -> Fragment:

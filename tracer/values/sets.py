@@ -38,6 +38,7 @@ class SetValue(ObjectValue):
         self.complete = obj is MISSING
 
     def all(self, context: Context) -> Any:
+        """The payload with every element read."""
         if not self.complete:
             real: Any = self.object
             assert self.source is not None
@@ -59,6 +60,7 @@ class SetValue(ObjectValue):
         return list(items)
 
     def change(self, context: Context) -> set[Item]:
+        """The payload, about to be changed."""
         items = self.all(context)
         if self.members is not None:
             items = self.items = set(items)

@@ -158,6 +158,7 @@ class Shapes:
         }
 
     def symint(self, expression: Any) -> Any:
+        """A symbolic size for an expression of the algebra."""
         return self.environment.create_symintnode(expression, hint=None)
 
 

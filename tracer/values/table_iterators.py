@@ -57,13 +57,15 @@ TABLE_ITERATORS: dict[str, type] = {
 
 
 def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
-    read = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
+    method = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
     if value.table is None:
-        return emitter.assign("iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{read})"))
+        return emitter.assign(
+            "iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{method})")
+        )
     payload = value.table.items
     if value.table.source is not None and value.table.changed and list(payload) != value.keys:
         raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
-    name = emitter.assign("iterator", fragment("iter({}{})", emitter.expression(value.table), Fragment(read)))
+    name = emitter.assign("iterator", fragment("iter({}{})", emitter.expression(value.table), Fragment(method)))
     if value.index:
         skip(emitter, name, value.index)
     return name

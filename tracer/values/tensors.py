@@ -83,6 +83,7 @@ class TensorValue(ObjectValue):
 
     @property
     def base(self) -> TensorValue:
+        """The tensor whose storage this one views: itself when it owns one."""
         return self.viewed or self
 
     def touch(self, context: Context) -> None:

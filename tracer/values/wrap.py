@@ -25,11 +25,11 @@ def wrap(context: Context, obj: Any, source: Source) -> Item:
     cls = type(obj)
     if cls in LITERALS:
         return context.constant(obj, source)
-    known = context.known.get(id(obj))
-    if known is not None:
-        if known.source is not source:
-            context.guard(source, "same as", known.source)
-        return known
+    value = context.known.get(id(obj))
+    if value is not None:
+        if value.source is not source:
+            context.guard(source, "same as", value.source)
+        return value
     wrapper = WRAPPERS.get(cls)
     if wrapper is None:
         wrapper = _for_subclass(cls)

@@ -152,8 +152,8 @@ def mapping_items(frame: Frame, mapping: Item, complaint: str, callee: Item = MI
     trace = frame.trace
     cls = type_of(trace, mapping)
     if not hasattr(cls, "keys"):
-        named = [] if callee is MISSING else [callee_name(frame, callee)]
-        throw(trace, TypeError, complaint.format(*named, cls.__name__))
+        names = [] if callee is MISSING else [callee_name(frame, callee)]
+        throw(trace, TypeError, complaint.format(*names, cls.__name__))
     keys = unpack(trace, call(trace, get_attribute(trace, mapping, "keys"), []))
     return {trace.key(key): get_item(trace, mapping, key) for key in keys}
 
@@ -222,14 +222,14 @@ def match_mapping(frame: Frame, op: Op) -> None:
 def match_keys(frame: Frame, op: Op) -> None:
     trace = frame.trace
     keys, subject = frame.stack[-1], frame.stack[-2]
-    found: list[Item] = []
+    items: list[Item] = []
     for key in unpack(trace, keys):
         item = call(trace, get_attribute(trace, subject, "get"), [key, MISSING_KEY])
         if item is MISSING_KEY:
             frame.push(None)
             return
-        found.append(item)
-    frame.push(make_tuple(found))
+        items.append(item)
+    frame.push(make_tuple(items))
 
 
 @handles("MATCH_CLASS")
@@ -243,10 +243,10 @@ def match_class(frame: Frame, op: Op) -> None:
     if positional and cls in SELF_MATCHING:
         if positional > 1:
             throw(trace, TypeError, f"{cls.__name__}() accepts 1 positional sub-pattern ({positional} given)")
-        found = [subject]
+        items = [subject]
         attributes = list(names)
     else:
-        found = []
+        items = []
         match_args = getattr(cls, "__match_args__", ())
         if positional > len(match_args):
             plural = "" if len(match_args) == 1 else "s"
@@ -258,13 +258,13 @@ def match_class(frame: Frame, op: Op) -> None:
         attributes = [*match_args[:positional], *names]
     for name in attributes:
         try:
-            found.append(get_attribute(trace, subject, name))
+            items.append(get_attribute(trace, subject, name))
         except Raised as raised:
             if not issubclass(raised.value.cls, AttributeError):
                 raise
             frame.push(None)
             return
-    frame.push(make_tuple(found))
+    frame.push(make_tuple(items))
 
 
 MISSING_KEY = object()

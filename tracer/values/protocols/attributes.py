@@ -68,16 +68,16 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
     if type(item) is Lazy:
         return get_attribute(context, item.realise(context), name)
     if isinstance(item, ObjectValue):
-        found = object_attribute(context, item, name)
+        attribute = object_attribute(context, item, name)
     elif isinstance(item, SuperValue):
-        found = _super_attribute(context, item, name)
+        attribute = _super_attribute(context, item, name)
     elif isinstance(item, BoundMethod):
-        found = _method_attribute(context, item, name)
+        attribute = _method_attribute(context, item, name)
     else:
-        found = _other_attribute(context, item, name)
-    if found is MISSING:
+        attribute = _other_attribute(context, item, name)
+    if attribute is MISSING:
         throw(context, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'", name=name, obj=item)
-    return found
+    return attribute
 
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
@@ -89,8 +89,8 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     hook = class_attribute(context, value.cls, "__getattribute__")
     if type(hook) is types.FunctionType:
         return _hooked_attribute(context, value, name, hook)
-    found = generic_attribute(context, value, name)
-    return found if found is not MISSING else _missing_attribute(context, value, name)
+    attribute = generic_attribute(context, value, name)
+    return attribute if attribute is not MISSING else _missing_attribute(context, value, name)
 
 
 def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Item) -> Item:
@@ -115,9 +115,9 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         for table in MODULE_TABLES:
             entries = value.instance_attribute(context, table)
             if isinstance(entries, DictValue):
-                found = entries.lookup(context, name)
-                if found is not MISSING:
-                    return found.realise(context) if type(found) is Lazy else found
+                entry = entries.lookup(context, name)
+                if entry is not MISSING:
+                    return entry.realise(context) if type(entry) is Lazy else entry
         return MISSING
     return context.machine.call(context, hook, [value, name])
 
@@ -125,22 +125,22 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """object.__getattribute__: MISSING when there is no such attribute."""
     cls = value.cls
-    found = class_attribute(context, cls, name)
-    if found is MISSING:
+    stored = class_attribute(context, cls, name)
+    if stored is MISSING:
         return value.instance_attribute(context, name)
     if isinstance(value, TensorValue):
-        own = value.attributes.get(name, MISSING)
-        return own if own is not MISSING else value.get(context, name, found)
-    kind = type(found)
-    if kind is not types.FunctionType and _is_data_descriptor(context, found):
-        return bind(context, found, value, cls, name)
-    own = value.instance_attribute(context, name)
-    return own if own is not MISSING else bind(context, found, value, cls, name)
+        entry = value.attributes.get(name, MISSING)
+        return entry if entry is not MISSING else value.get(context, name, stored)
+    kind = type(stored)
+    if kind is not types.FunctionType and _is_data_descriptor(context, stored):
+        return bind(context, stored, value, cls, name)
+    entry = value.instance_attribute(context, name)
+    return entry if entry is not MISSING else bind(context, stored, value, cls, name)
 
 
-def _is_data_descriptor(context: Context, found: Item) -> bool:
-    """Whether `found` has a say before the instance's dictionary when it is read."""
-    kind = class_of(found)
+def _is_data_descriptor(context: Context, stored: Item) -> bool:
+    """Whether `stored` has a say before the instance's dictionary when it is read."""
+    kind = class_of(stored)
     if kind is property or kind in SLOT_DESCRIPTORS:
         return True
     if kind in METHOD_DESCRIPTORS:
@@ -148,36 +148,36 @@ def _is_data_descriptor(context: Context, found: Item) -> bool:
     return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 
 
-def bind(context: Context, found: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
-    """What the class attribute `found` gives when looked up on `value` (None: on the class itself).
+def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holder: type | None = None) -> Item:
+    """What the class attribute `stored` gives when looked up on `value` (None: on the class itself).
 
-    `holder` is the class in whose MRO it was found first, if that is not `cls`.
+    `holder` is the class whose MRO has it first, if that is not `cls`.
     """
-    kind = class_of(found)
+    kind = class_of(stored)
     if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
-        return found if value is None else BoundMethod(found, value)
+        return stored if value is None else BoundMethod(stored, value)
     if kind is property:
         if value is None:
-            return found
-        if found.fget is None:
+            return stored
+        if stored.fget is None:
             throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
-        return context.machine.call(context, found.fget, [value])
+        return context.machine.call(context, stored.fget, [value])
     if kind is staticmethod:
-        return found.__func__
+        return stored.__func__
     if kind is classmethod:
-        return BoundMethod(found.__func__, cls)
+        return BoundMethod(stored.__func__, cls)
     if kind is types.ClassMethodDescriptorType:
-        return getattr(cls, name) if is_builtin_class(cls) else BoundMethod(found, cls)
+        return getattr(cls, name) if is_builtin_class(cls) else BoundMethod(stored, cls)
     if kind is INSTANCE_METHOD:
-        return found.__func__ if value is None else BoundMethod(found.__func__, value)
+        return stored.__func__ if value is None else BoundMethod(stored.__func__, value)
     if kind in SLOT_DESCRIPTORS:
-        return found if value is None else _slot_attribute(context, value, name, found)
+        return stored if value is None else _slot_attribute(context, value, name, stored)
     if kind is functools._lru_cache_wrapper:
-        return found if value is None else BoundMethod(found, value)
+        return stored if value is None else BoundMethod(stored, value)
     if kind is functools.cached_property:
-        return found if value is None else _cached_property(context, found, value)
+        return stored if value is None else _cached_property(context, stored, value)
     getter = class_attribute(context, kind, "__get__")
-    wrapped = found if isinstance(found, Value) else _plain_class_attribute(context, found, holder or cls, name)
+    wrapped = stored if isinstance(stored, Value) else _plain_class_attribute(context, stored, holder or cls, name)
     return wrapped if getter is MISSING else context.machine.call(context, getter, [wrapped, value, cls])
 
 
@@ -187,16 +187,17 @@ def special_method(context: Context, item: Item, cls: type, name: str) -> Item:
     return None if stored is MISSING else bind(context, stored, item, cls, name)
 
 
-def _plain_class_attribute(context: Context, found: Item, cls: type, name: str) -> Item:
-    if context.effects.namespaces and any(context.effects.read(owner, name, MISSING) is found for owner in cls.__mro__):
-        return found
-    return context.wrap(found, constant(cls).child("class attribute", name))
+def _plain_class_attribute(context: Context, stored: Item, cls: type, name: str) -> Item:
+    effects = context.effects
+    if effects.namespaces and any(effects.read(owner, name, MISSING) is stored for owner in cls.__mro__):
+        return stored
+    return context.wrap(stored, constant(cls).child("class attribute", name))
 
 
-def _cached_property(context: Context, found: Any, value: ObjectValue) -> Item:
+def _cached_property(context: Context, stored: Any, value: ObjectValue) -> Item:
     """functools.cached_property without its lock: one capture runs at a time."""
-    item = context.machine.call(context, found.func, [value])
-    value.write(context, found.attrname, item)
+    item = context.machine.call(context, stored.func, [value])
+    value.write(context, stored.attrname, item)
     return item
 
 
@@ -214,9 +215,9 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
     if isinstance(value, TupleValue) and name in (names := getattr(value.cls, "__match_args__", ())):
         return value.read(context, names.index(name))
     if isinstance(value, ObjectValue):
-        known = value.field(name)
-        if known is not UNREAD:
-            return known
+        field = value.field(name)
+        if field is not UNREAD:
+            return field
         if (
             isinstance(value, ExceptionValue)
             and issubclass(descriptor.__objclass__, BaseException)
@@ -237,10 +238,10 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
 def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
     assert value.source is not None
     try:
-        read = object.__getattribute__(value.object, name)
+        attribute = object.__getattribute__(value.object, name)
     except AttributeError:
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.source.text}.{name}, which is not set")
-    item = context.wrap(read, value.source.child("getattr", name))
+    item = context.wrap(attribute, value.source.child("getattr", name))
     value.keep_field(name, item)
     return item
 
@@ -277,9 +278,9 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
     mro = value.owner.__mro__
     for cls in mro[mro.index(value.start) + 1 :]:
         if name in cls.__dict__:
-            found = own_class_attribute(context, cls, name)
+            stored = own_class_attribute(context, cls, name)
             instance = value.instance
-            return bind(context, found, None if instance is value.owner else instance, value.owner, name, cls)
+            return bind(context, stored, None if instance is value.owner else instance, value.owner, name, cls)
     throw(context, AttributeError, f"'super' object has no attribute '{name}'", name=name, obj=value)
 
 
@@ -295,8 +296,8 @@ def _other_attribute(context: Context, value: Value, name: str) -> Item:
         if content is MISSING:
             throw(context, ValueError, "Cell is empty")
         return content
-    found = class_attribute(context, value.cls, name)
-    return MISSING if found is MISSING else bind(context, found, value, value.cls, name)
+    stored = class_attribute(context, value.cls, name)
+    return MISSING if stored is MISSING else bind(context, stored, value, value.cls, name)
 
 
 # Raw objects -----------------------------------------------------------------------------------------
@@ -328,25 +329,25 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
 def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
     """Of a constant, or of a C-level object known by identity: nothing in it can change."""
     if type(obj).__module__ not in ("builtins", "torch") and not isinstance(obj, (tuple, torch.SymInt, torch.SymFloat)):
-        found = class_attribute(context, type(obj), name)
-        if type(found) in (types.FunctionType, property):
-            return bind(context, found, obj, type(obj), name)
-    read = host(context, getattr, obj, name)
-    return from_host(context, read)
+        stored = class_attribute(context, type(obj), name)
+        if type(stored) in (types.FunctionType, property):
+            return bind(context, stored, obj, type(obj), name)
+    attribute = host(context, getattr, obj, name)
+    return from_host(context, attribute)
 
 
 def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:
     """Of a module object whose class has properties or a `__getattr__` of its own, such as torch._VF."""
-    found = class_attribute(context, type(obj), name)
-    if found is not MISSING and hasattr(type(found), "__set__"):
-        return bind(context, found, obj, type(obj), name)
+    stored = class_attribute(context, type(obj), name)
+    if stored is not MISSING and hasattr(type(stored), "__set__"):
+        return bind(context, stored, obj, type(obj), name)
     hook = class_attribute(context, type(obj), "__getattr__")
     if isinstance(obj, OPERATOR_NAMESPACES):
         hasattr(obj, name)  # what is found is in the dictionary from now on
         return _read(context, obj, name, constant(obj))
     if name not in obj.__dict__:
-        if found is not MISSING and type(found) is not types.GetSetDescriptorType:
-            return bind(context, found, obj, type(obj), name)
+        if stored is not MISSING and type(stored) is not types.GetSetDescriptorType:
+            return bind(context, stored, obj, type(obj), name)
         if type(hook) is types.FunctionType:
             context.guard(constant(obj).child("dict"), "absent", name)
             return context.machine.call(context, hook, [obj, name])
@@ -361,44 +362,44 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
     if name == "__dict__":
         return context.wrap(dictionary, source.child("dict"))
     try:
-        read = getattr(obj, name)
+        attribute = getattr(obj, name)
     except AttributeError as error:
         context.guard(source.child("dict"), "absent", name)
         raise Raised(born_exception(context, error)) from None
-    if isinstance(read, types.MethodWrapperType):
+    if isinstance(attribute, types.MethodWrapperType):
         return BoundMethod(getattr(type(obj), name), obj)
-    return context.wrap(read, source.child("getattr", name))
+    return context.wrap(attribute, source.child("getattr", name))
 
 
 def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
-    found = class_attribute(context, type(obj), name)
-    if type(found) in (types.FunctionType, classmethod, staticmethod):
-        return bind(context, found, obj, type(obj), name)
-    if type(found) is property:
-        return bind(context, found, obj, type(obj), name)
+    stored = class_attribute(context, type(obj), name)
+    if type(stored) in (types.FunctionType, classmethod, staticmethod):
+        return bind(context, stored, obj, type(obj), name)
+    if type(stored) is property:
+        return bind(context, stored, obj, type(obj), name)
     return from_host(context, host(context, getattr, obj, name))
 
 
 def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
     meta = type(cls)
-    meta_found = class_attribute(context, meta, name)
+    meta_stored = class_attribute(context, meta, name)
     if (
-        meta_found is not MISSING
-        and type(meta_found) is not types.FunctionType
-        and _is_data_descriptor(context, meta_found)
+        meta_stored is not MISSING
+        and type(meta_stored) is not types.FunctionType
+        and _is_data_descriptor(context, meta_stored)
     ):
-        if type(meta_found) is property:
-            return context.machine.call(context, meta_found.fget, [cls])
+        if type(meta_stored) is property:
+            return context.machine.call(context, meta_stored.fget, [cls])
         if name == "__class__":
             return meta
         return context.wrap(host(context, getattr, cls, name), constant(cls).child("getattr", name))
-    found = class_attribute(context, cls, name)
-    if found is not MISSING:
+    stored = class_attribute(context, cls, name)
+    if stored is not MISSING:
         if issubclass(meta, enum.EnumMeta) and isinstance(getattr(cls, name), cls):
             return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
-        return bind(context, found, None, cls, name)
-    if meta_found is not MISSING:
-        return bind(context, meta_found, cls, meta, name)
+        return bind(context, stored, None, cls, name)
+    if meta_stored is not MISSING:
+        return bind(context, meta_stored, cls, meta, name)
     hook = class_attribute(context, meta, "__getattr__")
     if hook is not MISSING and type(hook) is types.FunctionType and not issubclass(meta, enum.EnumMeta):
         return context.machine.call(context, hook, [cls, name])
@@ -436,22 +437,22 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         return
     if not isinstance(target, ObjectValue):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
-    found: Any = class_attribute(context, target.cls, name)
-    if found is not MISSING:
-        kind = class_of(found)
+    stored: Any = class_attribute(context, target.cls, name)
+    if stored is not MISSING:
+        kind = class_of(stored)
         if kind is property:
-            accessor = found.fdel if item is MISSING else found.fset
+            accessor = stored.fdel if item is MISSING else stored.fset
             if accessor is None:
                 verb = "deleter" if item is MISSING else "setter"
                 throw(context, AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
             context.machine.call(context, accessor, [target] if item is MISSING else [target, item])
             return
         if kind in SLOT_DESCRIPTORS:
-            _set_slot(context, target, name, item, found)
+            _set_slot(context, target, name, item, stored)
             return
         setter = class_attribute(context, kind, "__delete__" if item is MISSING else "__set__")
         if setter is not MISSING:
-            wrapped = _plain_class_attribute(context, found, target.cls, name)
+            wrapped = _plain_class_attribute(context, stored, target.cls, name)
             context.machine.call(context, setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
             return
     if not target.cls.__dictoffset__:
@@ -461,13 +462,13 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
     target.write(context, name, item)
 
 
-def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, found: Any) -> None:
+def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
     if isinstance(target, TensorValue):
         target.set(context, name, item)
-    elif isinstance(target, ExceptionValue) and is_builtin(found):
+    elif isinstance(target, ExceptionValue) and is_builtin(stored):
         write_field(context, target, name, item)
-    elif type(found) is types.MemberDescriptorType and not is_builtin(found):
-        if item is MISSING and _slot_attribute(context, target, name, found) is MISSING:
+    elif type(stored) is types.MemberDescriptorType and not is_builtin(stored):
+        if item is MISSING and _slot_attribute(context, target, name, stored) is MISSING:
             throw(context, AttributeError, name)
         target.write_field(context, name, item)
     elif name == "default_factory":
@@ -494,13 +495,13 @@ def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> N
     """`name` of a module, class or function, none of them C's."""
     holder = target.__dict__ if isinstance(target, types.ModuleType) else target
     if item is MISSING:
-        written = context.effects.read(holder, name, MISSING)
-        if written is DELETED or (written is MISSING and name not in target.__dict__):
+        change = context.effects.read(holder, name, MISSING)
+        if change is DELETED or (change is MISSING and name not in target.__dict__):
             what = (
                 f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
             )
             throw(context, AttributeError, f"{what} has no attribute '{name}'")
-        if written is MISSING:
+        if change is MISSING:
             get_attribute(context, target, name)
     context.effects.write(holder, name, DELETED if item is MISSING else item)
     context.class_attributes.clear()

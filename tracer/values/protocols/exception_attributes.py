@@ -22,9 +22,9 @@ from tracer.values.tuples import make_tuple
 
 def read_field(context: Context, value: ExceptionValue, name: str) -> Item:
     """A C-level attribute of an exception."""
-    known = value.field(name)
-    if known is not UNREAD:
-        return known
+    field = value.field(name)
+    if field is not UNREAD:
+        return field
     if value.object is not MISSING:
         return _read_outside(context, value, name)
     if name == "args":

@@ -39,10 +39,10 @@ def _keyword_defaults(value: FunctionValue) -> Item:
 
 def function_attribute(context: Context, value: FunctionValue, name: str) -> Item:
     """C-level attributes of a function born in the trace."""
-    written = value.field(name)
-    if written is not UNREAD:
-        return written
-    known: dict[str, Any] = {
+    field = value.field(name)
+    if field is not UNREAD:
+        return field
+    getters: dict[str, Any] = {
         "__name__": lambda: value.name,
         "__qualname__": lambda: value.code.co_qualname,
         "__module__": lambda: value.globals.get("__name__"),
@@ -56,4 +56,4 @@ def function_attribute(context: Context, value: FunctionValue, name: str) -> Ite
         "__annotations__": lambda: value.annotations,
         "__type_params__": lambda: (),
     }
-    return known[name]() if name in known else MISSING
+    return getters[name]() if name in getters else MISSING

@@ -89,10 +89,10 @@ def subscript(context: Context, container: SequenceValue, key: Item) -> Any:
         return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
     if special(context, key, "__index__") is MISSING and type(key) is not TensorValue:
         kind = _kind_of(container)
-        wanted = f"sequence index must be integer, not '{class_name(key)}'"
+        message = f"sequence index must be integer, not '{class_name(key)}'"
         if kind != "deque":
-            wanted = f"{kind} indices must be integers or slices, not {class_name(key)}"
-        throw(context, TypeError, wanted)
+            message = f"{kind} indices must be integers or slices, not {class_name(key)}"
+        throw(context, TypeError, message)
     return index_of(context, key)
 
 
