@@ -27,7 +27,7 @@ def test_modules_reached_in_another_process_count(graph):
 
 
 def test_an_attribute_imported_on_demand_counts_where_it_is_named(graph):
-    files = affected(graph, {"passes.infer.fake_kernel"})
+    files = affected(graph, {"passes.infer.fake_kernels.fake_kernel"})
     assert "tests.test_fake_kernel" in files and "tests.test_loops" not in files
 
 
