@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.interpret.evaluator import use_rulebook
-from tracer.interpret.explain_call import explain_call
 from tracer.reasons import GraphBreakError, TracerBug
 
 if TYPE_CHECKING:
     from passes.infer.fake_kernels.fake_kernel import fake_kernel
+    from tracer.interpret.explain_call import explain_call
 
 __all__ = [
     "GraphBreakError",
@@ -36,8 +36,14 @@ __all__ = [
 ]
 
 
+WHEN_ASKED_FOR = {
+    "fake_kernel": "passes.infer.fake_kernels.fake_kernel",
+    "explain_call": "tracer.interpret.explain_call",
+}
+"""Functions that few programs need, by module: imported at their first use, so that `import tracer` is quick."""
+
+
 def __getattr__(name: str) -> Any:
-    """`fake_kernel` brings all of inference with it, which few programs need: it is imported when asked for."""
-    if name == "fake_kernel":
-        return import_module("passes.infer.fake_kernels.fake_kernel").fake_kernel
+    if name in WHEN_ASKED_FOR:
+        return getattr(import_module(WHEN_ASKED_FOR[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

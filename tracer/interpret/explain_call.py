@@ -23,7 +23,7 @@ from tracer.interpret.construct import class_refusal, is_allocated
 from tracer.interpret.deciders import Decider, deciders_for, decision
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.interpreter import MACHINE
-from tracer.interpret.policy import Interpreted, Lookaside, Operator, Polyfill, Pure, Refused, Row, refusing_row, row_of
+from tracer.interpret.policy import Lookaside, Operator, Polyfill, Pure, Refused, Row, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, UNSUPPORTED_CALL, Reason
 from tracer.values.base import Value
@@ -155,22 +155,19 @@ def _words(row: Row) -> str:
     """A row in a sentence."""
     scope = f" (the row is about {row.scope})" if isinstance(row, Pure | Operator | Refused) and row.scope else ""
     match row:
-        case Lookaside(handler=handler):
-            return f"{_body(handler)} of the tracer runs in its place"
-        case Polyfill(body=body, pure=True):
-            return f"it is pure, so CPython runs it on constants; on anything else {_body(body)} is interpreted"
-        case Polyfill(body=body):
-            return f"{_body(body)} is interpreted in its place"
+        case Lookaside():
+            return f"{_body(row.handler)} of the tracer runs in its place"
+        case Polyfill():
+            body = f"{_body(row.body)} is interpreted"
+            return f"it is pure, so CPython runs it on constants; on anything else {body}" if row.pure else body
         case Pure():
             return f"it is pure: on constants CPython runs it, anything else breaks the graph{scope}"
         case Operator():
             return f"it is an operator on tensors{scope}"
-        case Refused(reason=reason):
-            return _break(reason) + scope
-        case Interpreted():
-            return "it is interpreted, although its module is refused"
+        case Refused():
+            return _break(row.reason) + scope
         case _:
-            raise AssertionError(f"no words for {row}")
+            raise AssertionError(f"no decider takes a callable because of a row like {row}")
 
 
 def _body(function: Any) -> str:

@@ -19,7 +19,6 @@ import enum
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tracer.reasons import Reason
@@ -28,56 +27,60 @@ from tracer.values.base import NUMPY_SCALARS
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """What is done with a callable. `file` is the name of the module that registered it."""
 
-    file: str
+    def __init__(self, file: str) -> None:
+        self.file = file
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Lookaside(Row):
     """`handler(trace, *args, **kwargs)` runs instead; its arguments are realised first, unless `lazy`."""
 
-    handler: Callable[..., Any]
-    lazy: bool = False
+    def __init__(self, file: str, handler: Callable[..., Any], lazy: bool = False) -> None:
+        super().__init__(file)
+        self.handler = handler
+        self.lazy = lazy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Polyfill(Row):
     """`body` is interpreted instead. A `pure` original is run by CPython when its arguments are constants.
 
     `returns_items`: the result of the original is, or holds, one of its arguments or their items.
     """
 
-    body: Callable[..., Any]
-    pure: bool = False
-    returns_items: bool = False
+    def __init__(self, file: str, body: Callable[..., Any], pure: bool, returns_items: bool) -> None:
+        super().__init__(file)
+        self.body = body
+        self.pure = pure
+        self.returns_items = returns_items
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Pure(Row):
     """CPython runs it on constants. `scope` says which callables the row is about, if it is about several."""
 
-    scope: str = ""
+    def __init__(self, file: str, scope: str = "") -> None:
+        super().__init__(file)
+        self.scope = scope
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Operator(Row):
     """A call is a node of the graph."""
 
-    scope: str = ""
+    def __init__(self, file: str, scope: str = "") -> None:
+        super().__init__(file)
+        self.scope = scope
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Refused(Row):
     """A call breaks the graph for `reason`."""
 
-    reason: Reason
-    scope: str = ""
+    def __init__(self, file: str, reason: Reason, scope: str = "") -> None:
+        super().__init__(file)
+        self.reason = reason
+        self.scope = scope
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Interpreted(Row):
     """Interpreted (a class: instantiated) like any other, although the row of its module refuses it."""
 
