@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-LIMIT = 1.0
+LIMIT = 2.0
 
 START = pytest.StashKey[float]()
 

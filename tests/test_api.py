@@ -287,6 +287,7 @@ def test_explanation_leaves_the_function_alone():
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 def test_import_is_light():
     """Beyond our own modules, `import tracer` brings hardly any that `import torch` does not; `make bench` times it."""
     code = "import sys, torch\nbefore = set(sys.modules)\nimport tracer\nprint(*(set(sys.modules) - before))\n"

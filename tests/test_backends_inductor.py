@@ -48,6 +48,7 @@ def trained(net, call, x):
     return found + [parameter.grad for parameter in net.parameters()] + list(net.buffers()) + [x.grad]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_training_is_as_under_torch_compile(backend):
     torch.manual_seed(0)

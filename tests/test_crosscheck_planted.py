@@ -122,6 +122,7 @@ def test_scripts_import_only_torch(found):
         assert not [node for node in ast.walk(ast.parse(finding.script)) if isinstance(node, ast.ImportFrom)]
 
 
+@pytest.mark.slow
 def test_scripts_fail_by_themselves(found):
     paths = [finding.path for finding in found.values()]
     done = subprocess.run([sys.executable, "-I", "-c", RUN_ALL, *paths], capture_output=True, text=True, cwd="/")
@@ -166,6 +167,7 @@ def test_a_divergence_is_raised():
     assert caught.value.report.first.script is None
 
 
+@pytest.mark.slow
 def test_a_verified_script(tmp_path):
     reports = []
     options = {"report": reports.append, "folder": str(tmp_path), "candidate": planted.wrong_fusion}
@@ -174,6 +176,7 @@ def test_a_verified_script(tmp_path):
     assert "fails when run" in str(reports[0])
 
 
+@pytest.mark.slow
 def test_a_script_passes_once_the_bug_is_gone(found, tmp_path):
     """The same script with the operator mended does not fail: it shows the bug, not itself."""
     mended = found["reads flat"].script.replace("x.as_strided((x.numel(),), (1,), x.storage_offset())", "x.flatten()")

@@ -47,6 +47,7 @@ def assert_shown(place, shown, printed):
     assert agrees(shown, printed), f"{place} shows\n{shown}\nbut this was printed:\n{printed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GUIDES, ids=name_of)
 def test_programs_of_a_guide_print_what_it_shows(path, tmp_path, request):
     """After a change: pytest --update-snapshots."""

@@ -112,6 +112,7 @@ def test_stripping_takes_outputs_away():
     assert stripped(nbformat.writes(notebook)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_runs(name, tmp_path):
     notebook = nbformat.read(path_of(name), as_version=4)

@@ -150,9 +150,13 @@ def nth(function: types.FunctionType, arguments: tuple[Any, ...], count: int) ->
     return next(iterator)
 
 
-ROWS = [*PROGRAMS, *FROM_THE_STANDARD_LIBRARY]
+SLOW = ("wide_function", "read_token")
 each_program = pytest.mark.parametrize(
-    "function, arguments", ROWS, ids=[f"{function.__name__}-{index}" for index, (function, _) in enumerate(ROWS)]
+    "function, arguments",
+    [
+        pytest.param(*row, id=f"{row[0].__name__}-{index}", marks=[pytest.mark.slow] if row[0].__name__ in SLOW else [])
+        for index, row in enumerate([*PROGRAMS, *FROM_THE_STANDARD_LIBRARY])
+    ],
 )
 STRIDES = {"wide_function": 397, "translate": 23}
 """Long functions are not entered everywhere."""

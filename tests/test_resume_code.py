@@ -66,6 +66,7 @@ def assert_well_formed(made: types.CodeType) -> Code:
     return decoded
 
 
+@pytest.mark.slow
 def test_every_continuation_is_well_formed_and_enters_where_it_should():
     count = 0
     for code in all_functions():
@@ -82,6 +83,7 @@ def test_every_continuation_is_well_formed_and_enters_where_it_should():
     assert count > 2000
 
 
+@pytest.mark.slow
 def test_every_trampoline_is_well_formed():
     count = 0
     for code in all_functions():

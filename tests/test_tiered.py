@@ -337,6 +337,7 @@ def test_training_with_aot_eager():
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+@pytest.mark.slow
 def test_sizes_that_vary_and_that_the_compiler_narrows():
     lengths = []
 
@@ -387,6 +388,7 @@ def test_a_model_that_waits_for_its_compiler_can_be_collected():
     assert BACKGROUND.wait(NET) and len(compiled) == 1
 
 
+@pytest.mark.slow
 def test_the_process_ends_while_something_compiles():
     program = """
 import threading, torch
