@@ -31,6 +31,7 @@ from backends.crosscheck.walk import calls_of, copied_inputs, snapshot, steps, u
 from backends.handover import NO_OPTIONS
 from backends.observed import observed_graph
 from backends.registry import look_up
+from passes.node_meta import STACK_TRACE, stack_trace_of
 
 VERSION: Final = 1
 GRAPH, TENSORS = "case.json", "tensors.safetensors"
@@ -169,7 +170,7 @@ def _node_row(node: Node, store: _Store) -> dict[str, Any]:
     elif node.op == "get_attr":
         row["target"] = str(node.target)
     row["args"], row["kwargs"] = store.value(list(node.args)), store.value(dict(node.kwargs))
-    if line := node.meta.get("stack_trace"):
+    if line := stack_trace_of(node):
         row["line"] = line
     return row
 
@@ -318,7 +319,7 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         if target is getattr and args[1] not in ATTRIBUTES:
             raise CaseError(f"a graph reads the attribute {args[1]!r}, which is none of a tensor's")
         node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
-        node.meta["stack_trace"] = row.get("line")
+        node.meta[STACK_TRACE] = row.get("line")
         expected = case["expected"].get(name)
         if expected is not None and name not in unknown:
             reader.given = reader.together(expected["tensors"])

@@ -19,32 +19,16 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from passes import python_operators
+from passes.node_meta import stack_trace_of
+
 Program = Callable[..., tuple[Any, ...]]
 Origin = Callable[[Node], str | None]
 
 # Calls that are written as the expression they stand for, which CPython runs faster.
 EXPRESSIONS: Final = {
-    operator.add: "{} + {}",
-    operator.sub: "{} - {}",
-    operator.mul: "{} * {}",
-    operator.truediv: "{} / {}",
-    operator.floordiv: "{} // {}",
-    operator.mod: "{} % {}",
-    operator.pow: "{} ** {}",
-    operator.matmul: "{} @ {}",
-    operator.and_: "{} & {}",
-    operator.or_: "{} | {}",
-    operator.xor: "{} ^ {}",
-    operator.lshift: "{} << {}",
-    operator.rshift: "{} >> {}",
-    operator.lt: "{} < {}",
-    operator.le: "{} <= {}",
-    operator.eq: "{} == {}",
-    operator.ne: "{} != {}",
-    operator.gt: "{} > {}",
-    operator.ge: "{} >= {}",
-    operator.neg: "-{}",
-    operator.invert: "~{}",
+    **{row.function: f"{{}} {row.symbol} {{}}" for row in (*python_operators.BINARY, *python_operators.COMPARISONS)},
+    **{row.function: f"{row.symbol}{{}}" for row in python_operators.UNARY},
     operator.getitem: "{}[{}]",
     operator.setitem: "{}[{}] = {}",
 }
@@ -62,13 +46,8 @@ def compile_graph_module(module: GraphModule, example_inputs: list[torch.Tensor]
     return compile_graph(module.graph, {target: attrgetter(target)(module) for target in targets})
 
 
-def stack_trace(node: Node) -> str | None:
-    """The user's line that made the node, as torch's tools note it."""
-    return node.meta.get("stack_trace")
-
-
 def compile_graph(
-    graph: Graph, attributes: Mapping[str, Any] | None = None, origin: Origin = stack_trace, name: str = "graph"
+    graph: Graph, attributes: Mapping[str, Any] | None = None, origin: Origin = stack_trace_of, name: str = "graph"
 ) -> Program:
     """The program of `graph`: a Python function that takes its inputs positionally and returns a tuple.
 

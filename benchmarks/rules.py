@@ -19,6 +19,7 @@ import tracer
 from benchmarks.measure import first_calls, ratios, spread
 from benchmarks.subjects import SUBJECTS, Subject, forget, from_zoo
 from benchmarks.suite import Effort, Row
+from passes.node_meta import PREDICTION
 from passes.operators.evaluate import Book, shape_env_of
 from passes.operators.outcome import DataDependent, OpError, Trial, Unsupported
 from passes.operators.stand_ins import FakeStandIns
@@ -27,7 +28,6 @@ from passes.operators.verify import Prediction
 from passes.rules.book import Rulebook
 from tests import models
 from tracer.events import LOG
-from tracer.graph.annotate import PREDICTION
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.interpret.rulebook import SHIPPED_BOOK
 

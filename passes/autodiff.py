@@ -21,8 +21,8 @@ from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes.meta import TensorMeta
+from passes.node_meta import FAKE_VALUE, META, TANGENT, is_write
 from passes.operators.stand_ins import FakeStandIns
-from passes.reuse.calls import META, WRITES
 
 aten: Final = torch.ops.aten
 ZEROS: Final = frozenset({aten.zeros.default, aten.zeros_like.default})
@@ -38,7 +38,6 @@ ZERO_IF_FIRST: Final = frozenset(
 SAME: Final = frozenset({aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default})
 COMMUTATIVE: Final = frozenset({aten.add.Tensor})
 SUMS: Final = COMMUTATIVE | {aten.sub.Tensor}
-TANGENT: Final = "tangent"  # in the meta of a placeholder: the graph is linear in it
 
 
 class NotDifferentiable(ValueError):
@@ -107,18 +106,18 @@ def transpose(linear: GraphModule) -> GraphModule:
     residuals = [node for node in inputs if TANGENT not in node.meta]
     tangents = [node for node in inputs if TANGENT in node.meta]
     results = _outputs(linear.graph)
-    mode = next(node.meta["val"].fake_mode for node in tangents)
+    mode = next(node.meta[FAKE_VALUE].fake_mode for node in tangents)
 
     def backward(kept: list[Any], cotangents: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         def forward(*moved: torch.Tensor) -> Any:
             values = dict(zip([*residuals, *tangents], [*kept, *moved], strict=True))
             return Interpreter(linear).run(*(values[node] for node in inputs))
 
-        pulled: Any = torch.func.vjp(forward, *(_zeros(node.meta["val"]) for node in tangents))
+        pulled: Any = torch.func.vjp(forward, *(_zeros(node.meta[FAKE_VALUE]) for node in tangents))
         return pulled[1](tuple(cotangents))
 
     with _tracing_with(mode):
-        examples = [node.meta["val"] for node in residuals], [node.meta["val"] for node in results]
+        examples = [node.meta[FAKE_VALUE] for node in residuals], [node.meta[FAKE_VALUE] for node in results]
         traced = _make_fx(backward)(*examples)
     names = [*(node.name for node in residuals), *(f"gradient_{node.name}" for node in results)]
     return _tidied(traced, names)
@@ -171,7 +170,7 @@ class _Runner:
     def __init__(self, module: GraphModule, inputs: list[Any], chosen: list[int]) -> None:
         self.module, self.inputs, self.chosen = module, inputs, chosen
         placeholders = module.graph.find_nodes(op="placeholder")
-        self.written = [index for index, node in enumerate(placeholders) if any(WRITES in u.meta for u in node.users)]
+        self.written = [index for index, node in enumerate(placeholders) if any(is_write(u) for u in node.users)]
 
     def __call__(self, *primals: torch.Tensor) -> tuple[Any, ...]:
         inputs = list(self.inputs)
@@ -322,11 +321,11 @@ def _or_zero(graph: Graph, node: Any, moved: set[Node], places: dict[Node, Node]
     """The tangent of an output; zeros for one that depends on no tangent."""
     if isinstance(node, Node) and node in moved:
         return places[node]
-    value = node.meta["val"]
+    value = node.meta[FAKE_VALUE]
     zeros = graph.call_function(
         aten.zeros.default, (list(value.shape),), {"dtype": value.dtype, "device": value.device}
     )
-    zeros.meta["val"] = value
+    zeros.meta[FAKE_VALUE] = value
     return zeros
 
 
@@ -354,7 +353,7 @@ def _simplify(graph: Graph) -> None:
 
 def _copy_plainly(graph: Graph, node: Node, value: Node) -> None:
     """Write `copy`, which has no derivative, as operators that have one."""
-    wanted = node.meta["val"]
+    wanted = node.meta[FAKE_VALUE]
     with graph.inserting_before(node):
         moved = graph.call_function(aten._to_copy.default, (value,), {"dtype": wanted.dtype})
         shaped = graph.call_function(aten.expand.default, (moved, list(wanted.shape)))
@@ -364,7 +363,7 @@ def _copy_plainly(graph: Graph, node: Node, value: Node) -> None:
 
 
 def _is_like(term: Node, node: Node) -> bool:
-    left, right = term.meta["val"], node.meta["val"]
+    left, right = term.meta[FAKE_VALUE], node.meta[FAKE_VALUE]
     return (left.shape, left.dtype, left.stride()) == (right.shape, right.dtype, right.stride())
 
 

@@ -15,6 +15,7 @@ from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import TensorMetadata
 
 from passes.meta import TensorMeta, meta_of
+from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META, SHAPE_PROP, modes_of, origin
 from passes.operators.difference import meta_difference
 from passes.operators.evaluate import Evaluator
 from passes.operators.modes import Modes, current_modes
@@ -31,10 +32,8 @@ from passes.operators.outcome import (
     leaves,
     rebuilt,
 )
-from passes.reuse.calls import META
 
-MODES: Final = "modes"  # where graphs of bytegraph's tracer have the modes that each call runs under
-NOTES: Final = ("val", "example_value", "tensor_meta")  # where torch's tools note fake tensors and shapes
+NOTES: Final = (FAKE_VALUE, EXAMPLE_VALUE, SHAPE_PROP)  # where torch's tools note fake tensors and shapes
 FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "requires_grad")
 PLAIN_FACTS: Final = ("shape", "stride", "dtype")
 
@@ -46,7 +45,7 @@ class Contradiction(ValueError):
     """
 
     def __init__(self, node: Node, derived: Any, noted: Any, difference: str, by: str) -> None:
-        where = node.meta.get("stack_trace") or _line(node)
+        where = origin(node)
         place = f"\n{where}" if where else ""
         super().__init__(
             f"{node.name} = {node.format_node()}: its meta is {words(noted)}, from the inputs follows {words(derived)} "
@@ -121,7 +120,7 @@ class _Propagation:
 
     def _call(self, node: Node, current: Mapping[Node, Any]) -> tuple[Any, Mapping[Node, TensorMeta], Trial | None]:
         try:
-            return derive(node, self.evaluator, current, node.meta.get(MODES) or self.modes)
+            return derive(node, self.evaluator, current, modes_of(node) or self.modes)
         except (DataDependent, Unsupported, OpError) as error:
             raise CannotPropagate(f"{node.name} = {node.format_node()}: {error}") from error
 
@@ -233,11 +232,6 @@ def _plain(noted: Any) -> TensorMeta:
     """What torch's tools note, as a meta: shape, stride and type."""
     stride = noted.stride() if isinstance(noted, torch.Tensor) else noted.stride
     return TensorMeta(tuple(noted.shape), tuple(stride), noted.dtype)
-
-
-def _line(node: Node) -> str:
-    line = node.meta.get("line")
-    return "" if line is None else f'  File "{line.file}", line {line.line}, in {line.function}'
 
 
 def words(structure: Any) -> str:

@@ -10,10 +10,10 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta, meta_of
+from passes.node_meta import META
 from passes.operators.evaluate import Evaluator
 from passes.operators.modes import Modes, current_modes
 from passes.operators.outcome import DictArg, ListArg, SliceArg, leaves
-from tracer.graph.annotate import META
 from tracer.graph.builder import GraphBuilder
 
 EVALUATOR = Evaluator()

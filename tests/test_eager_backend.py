@@ -14,8 +14,8 @@ from torch.fx import symbolic_trace
 from backends.eager import compile_graph, compile_graph_module
 from backends.registry import EAGER, UnknownBackend, list_backends, look_up
 from passes.meta import meta_of
+from passes.node_meta import origin
 from tests.graphs import Sketch, UserLine
-from tracer.graph.annotate import origin
 
 X = torch.arange(6.0).reshape(2, 3)
 Pair = collections.namedtuple("Pair", "left right")

@@ -6,8 +6,9 @@ import torch
 from torch.fx import Graph, GraphModule
 
 from passes.meta import meta_of
+from passes.node_meta import META, SOURCE
 from tests.graphs import Sketch
-from tracer.graph.annotate import META, SOURCE, fill_torch_metas
+from tracer.graph.annotate import fill_torch_metas
 from tracer.graph.builder import GraphBuilder
 
 X = torch.arange(6.0).reshape(2, 3)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from passes.meta import meta_of
+from passes.node_meta import META
 from tests.graphs import EVALUATOR, Sketch
-from tracer.graph.annotate import META
 from tracer.graph.check import check_graph
 from tracer.reasons import TracerBug
 

@@ -7,8 +7,8 @@ import operator
 import pytest
 import torch
 
+from passes.node_meta import META
 from tests.graphs import Sketch, UserLine
-from tracer.graph.annotate import META
 from tracer.graph.show import dot, expression, graph_source, rows, runnable_source, to_networkx
 
 X = torch.arange(32.0).reshape(2, 16)
@@ -71,6 +71,13 @@ def test_every_kind_of_argument_is_spelled_out():
     assert "x[:, None, 1::2]" in source
     assert "add_1[0] = 1.0" in source or "[0] = 1.0" in source
     assert "(f64[3, 7, 1] stride (7, 1, 7), f64[1, 7, 1] stride (7, 1, 7))" in source
+
+
+def test_a_negative_number_to_a_power():
+    sketch = Sketch(x=X)
+    y = sketch.call(operator.pow, -2, sketch.inputs[0])
+    sketch.builder.output([y])
+    assert torch.equal(run(runnable_source(sketch.builder.graph), X)[0], (-2) ** X)
 
 
 def test_expressions():

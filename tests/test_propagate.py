@@ -8,13 +8,13 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 import tracer
 from passes.meta import TensorMeta, meta_of
+from passes.node_meta import META
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import leaves
 from passes.propagate import CannotPropagate, Contradiction, propagate
 from passes.rules.book import Rulebook
 from tests import models
 from tests.rulebooks import RELU, book, rule
-from tracer.graph.annotate import META
 
 X = torch.linspace(-1, 1, 6).reshape(2, 3)
 

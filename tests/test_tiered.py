@@ -21,10 +21,10 @@ from backends.tiered.background import BACKGROUND
 from backends.tiered.program import CHECKS, ROUNDS, TRAINING_ROUNDS
 from backends.tiered.transport import Unsendable, read_graph, write_graph
 from backends.tiered.worker import CompileWorker, WorkerFailed
+from passes.node_meta import META
 from tests.graphs import Sketch
 from tracer import capture, explain
 from tracer.events import LOG
-from tracer.graph.annotate import META
 
 FINAL = ("compiled", "refused")
 NET = 300  # seconds

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from passes.node_meta import prediction_of
 from passes.operators.verify import Prediction
 from tracer.entry import FIRST, Entry
 from tracer.events import LOG, Event
-from tracer.graph.annotate import PREDICTION
 from tracer.interpret.evaluator import EVALUATOR
 
 # Dumps -----------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Explanation:
     def predictions(self) -> list[Prediction]:
         """What was said of each operator in the graphs, and by whom."""
         nodes = (node for entry in self.entries for node in entry.graph.nodes)
-        return [node.meta[PREDICTION] for node in nodes if PREDICTION in node.meta]
+        return [prediction for node in nodes if (prediction := prediction_of(node)) is not None]
 
     @property
     def ops_by_rules(self) -> int:

@@ -16,13 +16,14 @@ from torch.fx import Graph, GraphModule
 from backends.aot import compile_with
 from backends.handover import Backend, Handover
 from backends.registry import look_up
+from passes.node_meta import SOURCE
 from passes.operators.evaluate import Evaluator
 from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.pipeline import Pass, Pipeline, RewriteReport, copied
 from passes.rewrite.rule import RewriteRule, RewriteRules
 from passes.rewrite.rules import STANDARD
 from tracer.capture import Request, capture_frame
-from tracer.graph.annotate import SOURCE, fill_stack_traces, fill_torch_metas
+from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.check import check_graph
 from tracer.graph.show import graph_source

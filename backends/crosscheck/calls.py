@@ -20,6 +20,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from passes.node_meta import STACK_TRACE
 from passes.operators.outcome import OPERATOR_ERRORS
 
 # What a call may raise on arguments that it was not made for. Anything else is an error of ours.
@@ -268,7 +269,7 @@ def single(call: ConcreteCall, result: Any) -> tuple[GraphModule, list[Tensor]]:
         node = graph.call_module("module", args, kwargs)
     else:
         node = graph.call_function(call.target, args, kwargs)
-    node.meta["stack_trace"] = call.line
+    node.meta[STACK_TRACE] = call.line
     graph.output(tuple(_parts(graph, node, result)))
     return GraphModule(attributes, graph), tensors
 

@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_map
 
 from backends.aot import compile_with
 from backends.crosscheck.calls import ConcreteCall, attempt, single
-from backends.eager import stack_trace
 from backends.handover import Backend, BadOptions, Handover
 from passes.meta import meta_of
+from passes.node_meta import stack_trace_of
 
 LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 
@@ -77,7 +77,7 @@ class CompilerCandidate:
             example_inputs=inputs,
             metas=[meta_of(value) if isinstance(value, Tensor) else value for value in inputs],
             module=lambda: module,
-            origin=stack_trace,
+            origin=stack_trace_of,
         )
         return compile_with(self.compiler, handover)
 

@@ -31,6 +31,7 @@ from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variatio
 from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
 from backends.handover import BadOptions
+from passes.node_meta import stack_trace_of
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
@@ -270,7 +271,7 @@ def _finding(
 ) -> CrosscheckFinding:
     """The finding with its script, shrunk."""
     name_of_operator = trial.call.title if node is None else _title(node)
-    line = trial.call.line if node is None else node.meta.get("stack_trace")
+    line = trial.call.line if node is None else stack_trace_of(node)
     operators = [_title(one) for one in chosen] or [name_of_operator]
     text = path = verdict = why = None
     if settings.shrink > 0:

@@ -23,6 +23,7 @@ from backends.crosscheck.sources import definitions
 from backends.crosscheck.sweep import CrosscheckTrial, Variation, call_in_place, call_with_out, relaid
 from backends.crosscheck.targets import UnknownTarget, target_name
 from backends.eager import EXPRESSIONS
+from passes.node_meta import STACK_TRACE, stack_trace_of
 
 LITERALS: Final = 64  # elements that are written as numbers; more are written as bytes
 TEMPLATE: Final = '''"""{title}
@@ -188,7 +189,7 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
     }
     line = f"Captured from\n{call.line}\n" if call.line else ""
     if isinstance(call.target, GraphModule) and not line:
-        lines = [node.meta["stack_trace"] for node in call.target.graph.nodes if node.meta.get("stack_trace")]
+        lines = [node.meta[STACK_TRACE] for node in call.target.graph.nodes if stack_trace_of(node)]
         line = f"Captured from\n{lines[-1]}\n" if lines else ""
     title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
     return TEMPLATE.format(

@@ -22,6 +22,7 @@ from backends.crosscheck.calls import ConcreteCall, alias_preserving, copied_mod
 from backends.crosscheck.layouts import poison_value
 from backends.crosscheck.operators import FRESH, name_of
 from backends.eager import with_last_uses
+from passes.node_meta import STACK_TRACE, stack_trace_of
 from passes.operators.modes import current_modes, restore
 
 
@@ -97,7 +98,7 @@ class PlainRun:
         if node.op == "call_module":
             target = self._attributes.get(str(node.target)) or copied_module(attrgetter(str(node.target))(self.module))
             self._attributes[str(node.target)] = target
-        return ConcreteCall(target, tuple(args), dict(kwargs), node.meta.get("stack_trace"), node.name)
+        return ConcreteCall(target, tuple(args), dict(kwargs), stack_trace_of(node), node.name)
 
 
 def _plain(structure: Any) -> Any:
@@ -197,7 +198,7 @@ def cut_out(
     for node in graph.nodes:
         if node in chosen:
             places[node] = new.node_copy(node, lambda used: places[used])
-            places[node].meta = {name: node.meta[name] for name in ("stack_trace",) if name in node.meta}
+            places[node].meta = {name: node.meta[name] for name in (STACK_TRACE,) if name in node.meta}
     ends = [node for node in graph.nodes if node in chosen and (not node.users or not set(node.users) <= set(chosen))]
     new.output(tuple(places[node] for node in ends if isinstance(values.get(node), Tensor)))
     return new, list(inputs)

@@ -19,11 +19,11 @@ from backends.aot import keeping_modes, tracing
 from backends.handover import Backend, Handover
 from backends.tiered.transport import Unsendable, read_graph, read_value, write_graph, write_value
 from passes.meta import TensorMeta
+from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META
 from passes.operators.modes import Modes, current_modes, entered
 from passes.operators.outcome import rebuilt
 from passes.operators.stand_ins import REAL, FakeStandIns, StandIns
 
-META: Final = "meta"
 EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
 """Settings of AOTAutograd: the backward is compiled at once, not in the caller's first backward."""
 
@@ -102,7 +102,7 @@ class CompileJob:
         module, makers = read_graph(self.rows, META), FakeStandIns()
         for node in module.graph.nodes:
             if node.meta[META] is not None:  # compilers look at these, and keep no graph without them on disk
-                node.meta["val"] = node.meta["example_value"] = rebuilt(node.meta[META], TensorMeta, makers.make)
+                node.meta[FAKE_VALUE] = node.meta[EXAMPLE_VALUE] = rebuilt(node.meta[META], TensorMeta, makers.make)
         return module
 
     def example_inputs(self, fake: bool) -> list[Any]:

@@ -17,7 +17,7 @@ import torch
 from torch.fx import GraphModule, Interpreter, Node
 from torch.utils.hooks import RemovableHandle
 
-SOURCE: Final = "source"  # in a placeholder's meta: the text of its access path
+from passes.node_meta import SOURCE, fake_value, stack_trace_of
 
 SATURATED, DEAD, CUT = "saturated", "dead", "cut off"
 
@@ -220,7 +220,7 @@ def _weights(module: GraphModule) -> dict[Node, tuple[str, ...]]:
     parameters: dict[Node, tuple[str, ...]] = {}
     layers: dict[Node, tuple[str, ...]] = {}
     for node in module.graph.nodes:
-        value = node.meta.get("val")
+        value = fake_value(node)
         if node.op == "placeholder":
             if isinstance(value, torch.Tensor) and value.requires_grad:
                 parameters[node] = (_title(node),)
@@ -234,7 +234,7 @@ def _weights(module: GraphModule) -> dict[Node, tuple[str, ...]]:
 
 
 def _rank(node: Node) -> int:
-    value = node.meta.get("val")
+    value = fake_value(node)
     return value.dim() if isinstance(value, torch.Tensor) else 0
 
 
@@ -264,7 +264,7 @@ def _title(node: Node) -> str:
 
 def line_of(node: Node) -> str:
     """The user's line of a node: `mlp.py:12 in forward   return F.relu(self.fc(x))`."""
-    found = re.search(r'File "(.*)", line (\d+), in (\S+)\n\s*(.*)', node.meta.get("stack_trace") or "")
+    found = re.search(r'File "(.*)", line (\d+), in (\S+)\n\s*(.*)', stack_trace_of(node) or "")
     if found is None:
         return ""
     file, line, function, text = found.groups()

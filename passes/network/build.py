@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import result_meta
 from passes.operators.outcome import leaves
-from passes.reuse.calls import META, byte_count
+from passes.reuse.calls import byte_count
 from passes.rewrite.draft import user_line
 from passes.rewrite.forms import form_of
 
@@ -51,7 +52,7 @@ def operator_name(node: Node) -> str:
 
 def metas_of(node: Node) -> list[TensorMeta]:
     """The metas of the tensors that a node stands for."""
-    return [leaf for leaf in leaves(node.meta.get(META)) if isinstance(leaf, TensorMeta)]
+    return [leaf for leaf in leaves(result_meta(node)) if isinstance(leaf, TensorMeta)]
 
 
 def bytes_of(node: Node) -> int:

@@ -18,11 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from passes.meta import TensorMeta
 from passes.network.build import bytes_of, metas_of
+from passes.node_meta import result_meta
 from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.outcome import OPERATOR_ERRORS
 from passes.operators.stand_ins import BARE
 from passes.operators.trial import materialise
-from passes.reuse.calls import META, call_of, concrete
+from passes.reuse.calls import call_of, concrete
 
 Cost = Callable[[Node], float]
 """Seconds that a call takes."""
@@ -70,7 +71,7 @@ def _family(node: Node) -> Any:
 
 
 def _contraction_flops(node: Node) -> int:
-    call = call_of(node, lambda used: used.meta.get(META))
+    call = call_of(node, lambda used: result_meta(used))
     if any(leaf.stride is None for leaf in call.metas):
         return 0
     try:

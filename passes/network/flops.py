@@ -11,6 +11,8 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 from torch.utils.flop_counter import flop_registry
 
+from passes.node_meta import FAKE_VALUE, fake_value
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -32,17 +34,17 @@ def cost(module: GraphModule) -> Cost:
     """
     flops = moved = calls = 0
     for node in module.graph.nodes:
-        made = [value for value in _values(node.meta.get("val")) if isinstance(value, torch.Tensor)]
+        made = [value for value in _values(fake_value(node)) if isinstance(value, torch.Tensor)]
         if node.op != "call_function" or not made or _is_view(node):
             continue
         calls += 1
         packet = getattr(node.target, "overloadpacket", None)
         if packet in flop_registry:
-            args, kwargs = map_arg((node.args, node.kwargs), lambda used: used.meta["val"])
-            flops += flop_registry[packet](*args, **kwargs, out_val=node.meta["val"])
+            args, kwargs = map_arg((node.args, node.kwargs), lambda used: used.meta[FAKE_VALUE])
+            flops += flop_registry[packet](*args, **kwargs, out_val=node.meta[FAKE_VALUE])
         else:
             flops += sum(value.numel() for value in made)
-        read = [value for used in node.all_input_nodes for value in _values(used.meta.get("val"))]
+        read = [value for used in node.all_input_nodes for value in _values(fake_value(used))]
         moved += sum(v.numel() * v.element_size() for v in (*read, *made) if isinstance(v, torch.Tensor))
     return Cost(flops, moved, calls)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 import torch
 
+from passes import python_operators
 from passes.meta import CPU, TensorMeta
 from passes.operators.modes import Modes
 from passes.operators.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
@@ -218,9 +219,7 @@ NAMESPACES: Final = (
 )
 BUILTINS: Final = {len: "view", abs: "elementwise", pow: "elementwise", round: "elementwise"}
 CONVERSIONS: Final = (bool, int, float, complex)
-IN_PLACE_OPERATORS: Final = """
-    iadd iand ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor setitem
-    """
+IN_PLACE_OPERATORS: Final = {"setitem", *(row.in_place_method.strip("_") for row in python_operators.BINARY)}
 
 
 def _targets(names: str) -> Iterator[Target]:
@@ -362,7 +361,7 @@ def _name(target: Target) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def _is_in_place(name: str) -> bool:
-    if name.strip("_") in IN_PLACE_OPERATORS.split():
+    if name.strip("_") in IN_PLACE_OPERATORS:
         return True
     return name.endswith("_") and not name.endswith("__") and name not in ("and_", "or_", "not_")
 

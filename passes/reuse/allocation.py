@@ -15,8 +15,9 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta, meta_of
+from passes.node_meta import META, WRITES
 from passes.operators.evaluate import Evaluator
-from passes.reuse.calls import META, WRITES, copy_of
+from passes.reuse.calls import copy_of
 from passes.reuse.memory import Memory, Place
 from passes.reuse.observe import Watcher
 from passes.reuse.plan import overlaps

@@ -14,13 +14,11 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import modes_of
 from passes.operators.catalogue import family_of
 from passes.operators.modes import Modes, current_modes
 from passes.operators.outcome import Argument, Arguments, DictArg, Keywords, ListArg, SliceArg, Target, leaves
 
-META: Final = "tensor_meta_bg"  # what a node stands for: a TensorMeta, or a structure with TensorMetas in it
-MODES: Final = "modes"  # the Modes that a call runs under
-WRITES: Final = "writes"  # the call changes something, so it stays even when nobody uses its result
 NATIVE: Final = (types.BuiltinFunctionType, types.MethodDescriptorType, torch._ops.OpOverload)
 
 
@@ -65,7 +63,7 @@ def call_of(node: Node, value_of: Callable[[Node], Any]) -> GraphCall:
 
     args = tuple(map(argument, node.args))
     kwargs = tuple((name, argument(part)) for name, part in node.kwargs.items())
-    return GraphCall(target_of(node), args, kwargs, node.meta.get(MODES) or current_modes(), tuple(tensors))
+    return GraphCall(target_of(node), args, kwargs, modes_of(node) or current_modes(), tuple(tensors))
 
 
 def listed(value: Any) -> Any:

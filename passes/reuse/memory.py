@@ -15,9 +15,10 @@ from typing import Any
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import META, result_meta
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import DataDependent, New, OpError, Same, Unsupported, leaves, rebuilt
-from passes.reuse.calls import META, GraphCall, byte_count, call_of, is_transparent
+from passes.reuse.calls import GraphCall, byte_count, call_of, is_transparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Memory:
 
     def _placed(self, node: Node) -> Any:
         if node.op == "placeholder":
-            return rebuilt(node.meta.get(META), TensorMeta, lambda meta: self._new(node, meta, given=True))
+            return rebuilt(result_meta(node), TensorMeta, lambda meta: self._new(node, meta, given=True))
         if node.op == "output" or (node.op == "get_attr" and META not in node.meta):
             return None
         if node.op == "get_attr":
@@ -145,7 +146,7 @@ class Memory:
         why = f"{node.name} may keep what it is given"
         for index in range(len(call.tensors)):
             self.storages[self.argument(call, index).storage].pinned = why
-        return rebuilt(node.meta.get(META), TensorMeta, lambda meta: self._new(node, meta, why))
+        return rebuilt(result_meta(node), TensorMeta, lambda meta: self._new(node, meta, why))
 
     def _new(self, node: Node, meta: TensorMeta, pinned: str = "", given: bool = False) -> Place:
         step = self.step[node]

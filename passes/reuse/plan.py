@@ -15,8 +15,9 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import WRITES, stack_trace_of
 from passes.operators.evaluate import Evaluator
-from passes.reuse.calls import WRITES, GraphCall, concrete, copy_of
+from passes.reuse.calls import GraphCall, concrete, copy_of
 from passes.reuse.memory import Memory, Place, Storage, tensors
 from passes.reuse.observe import Watcher
 from passes.reuse.variants import WritingVariant, WritingVariants, spelled
@@ -160,7 +161,7 @@ class Planner:
             if variant is not None:
                 self._apply(node, variant, [owner for owner, _ in call.tensors], operand, call.tensors[index][0].name)
                 return
-            self.refusals.append(RejectedReuse(node.name, call.tensors[index][0].name, why, _line(node)))
+            self.refusals.append(RejectedReuse(node.name, call.tensors[index][0].name, why, stack_trace_of(node)))
         for buffer, owner in self._idle_inputs(node, result):
             variant = self.variants.with_out(call, buffer.meta)
             if variant is not None:
@@ -180,7 +181,7 @@ class Planner:
         home = self._home(over.storage)
         self.home[result.storage] = home
         size = self.memory.storages[result.storage].bytes
-        done = Overwrite(node.name, name, variant.text, size, _line(node))
+        done = Overwrite(node.name, name, variant.text, size, stack_trace_of(node))
         self.overwrites.append(done)
         storage = self.memory.storages[home]
         if storage.given:
@@ -317,8 +318,3 @@ def _same_facts(left: TensorMeta, right: TensorMeta) -> bool:
 
 def _name(node: Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-
-
-def _line(node: Node) -> str | None:
-    """The user's line, as torch's tools note it."""
-    return node.meta.get("stack_trace")

@@ -18,14 +18,14 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta, are_contiguous
+from passes.node_meta import LINE, META, MODES, STACK_TRACE, is_write, line_of, modes_of, result_meta
 from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
-from passes.reuse.calls import META, MODES, WRITES, GraphCall, call_of
+from passes.reuse.calls import GraphCall, call_of
 from passes.reuse.memory import Memory, Place, tensors
 from passes.rewrite.match import Index
 
-LINE: Final = "line"  # the user's line that made a node
 VIEWS: Final = FAMILIES["view"]
 FACTS_TO_KEEP: Final = ("shape", "dtype", "device", "layout", "requires_grad", "is_conj", "is_neg", "is_inference")
 RANDOM: Final = (FAMILIES["random"], FAMILIES["random factory"])
@@ -65,7 +65,7 @@ class Write:
 
 def user_line(node: Node) -> str:
     """Where the user's program made a node: `mlp.py:12 in forward`; "" when it is not known."""
-    line = node.meta.get(LINE)
+    line = line_of(node)
     return "" if line is None else f"{path.basename(line.file)}:{line.line} in {line.function}"
 
 
@@ -99,7 +99,7 @@ class Draft:
         return [
             Write(node, self._written(node))
             for node in self.graph.nodes
-            if node.op.startswith("call_") and (WRITES in node.meta or self._is_unknown(node))
+            if node.op.startswith("call_") and (is_write(node) or self._is_unknown(node))
         ]
 
     @cached_property
@@ -127,7 +127,7 @@ class Draft:
 
     def meta(self, node: Node) -> TensorMeta | None:
         """The meta of a node that stands for one tensor."""
-        found = node.meta.get(META)
+        found = result_meta(node)
         return found if isinstance(found, TensorMeta) else None
 
     def outcome(self, node: Node) -> Outcome:
@@ -136,13 +136,13 @@ class Draft:
 
     def call_of(self, node: Node) -> GraphCall:
         """A node as a call on the metas that its arguments have."""
-        return call_of(node, lambda used: used.meta.get(META))
+        return call_of(node, lambda used: result_meta(used))
 
     def _ask(self, call: GraphCall) -> Outcome:
         return self.evaluator.evaluate(call.target, call.args, call.kwargs, call.modes)
 
     def _is_unknown(self, node: Node) -> bool:
-        return bool(node.all_input_nodes) and node.meta.get(MODES) is None and META not in node.meta
+        return bool(node.all_input_nodes) and modes_of(node) is None and META not in node.meta
 
     def _written(self, node: Node) -> frozenset[int] | None:
         call = self.memory.calls.get(node)
@@ -163,7 +163,7 @@ class Draft:
         """
         kind, fx_target = ("call_method", target[1]) if type(target) is tuple else ("call_function", target)
         node = self.graph.create_node(kind, fx_target, tuple(args), dict(kwargs))
-        node.meta.update({key: like.meta[key] for key in (LINE, MODES, "stack_trace") if key in like.meta})
+        node.meta.update({key: like.meta[key] for key in (LINE, MODES, STACK_TRACE) if key in like.meta})
         try:
             call = self.call_of(node)
             outcome = self._ask(call)
@@ -206,9 +206,9 @@ class Draft:
         """Why `nodes` may not give way to calls that read `inputs` where the last of them stands; "" if they may."""
         first, *_, last = sorted(nodes) if len(nodes) > 1 else (nodes[0], nodes[0])
         inside = set(nodes)
-        if any(WRITES in node.meta for node in nodes):
+        if any(is_write(node) for node in nodes):
             return "it writes"
-        if any(node.meta.get(MODES) != last.meta.get(MODES) or MODES not in node.meta for node in nodes):
+        if any(modes_of(node) != modes_of(last) or MODES not in node.meta for node in nodes):
             return "a mode changes within it"
         for node in nodes:
             family = self.family(node)
@@ -303,7 +303,7 @@ class Draft:
 
     def _place(self, old: Node, new: Node, nodes: Sequence[Node]) -> Any:
         """The place of a new value, which takes the old one's. Raises CannotReplace where they differ too much."""
-        before, after = old.meta.get(META), new.meta.get(META)
+        before, after = result_meta(old), result_meta(new)
         if not isinstance(before, TensorMeta) or not isinstance(after, TensorMeta):
             raise CannotReplace("a result is not one tensor")
         for fact in FACTS_TO_KEEP:
@@ -345,7 +345,7 @@ class Draft:
             node = heapq.heappop(waiting)
             if node.op == "output":
                 raise CannotReplace("a result would have another layout")
-            before = node.meta.get(META)
+            before = result_meta(node)
             try:
                 call = self.call_of(node)
                 outcome = self._ask(call)
@@ -355,7 +355,7 @@ class Draft:
             self._same_sharing(node, call, outcome)
             if after == before:
                 continue
-            if WRITES in node.meta or [_but_layout(leaf) for leaf in leaves(after)] != [
+            if is_write(node) or [_but_layout(leaf) for leaf in leaves(after)] != [
                 _but_layout(leaf) for leaf in leaves(before)
             ]:
                 raise CannotReplace(f"{node.name} would give something else")

@@ -17,8 +17,8 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import META, result_meta
 from passes.operators.spellings import PARAMETERS, canonical
-from passes.reuse.calls import META
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def _fits(value: Any, kind: str) -> bool:
     if value is None:
         return optional
     if isinstance(value, Node):
-        number = value.meta.get(META) is not None and not isinstance(value.meta[META], TensorMeta | tuple | list)
+        number = result_meta(value) is not None and not isinstance(value.meta[META], TensorMeta | tuple | list)
         return kind in ("int", "float", "number", "bool") if number else kind == "Tensor"
     if kind == "Tensor":
         return False
@@ -230,7 +230,7 @@ def _plain(value: Any, kind: str, size: Any) -> Any:
 
 def rank_of(value: Any) -> int | None:
     """The number of dimensions of a node's tensor; None when it is no tensor."""
-    meta = value.meta.get(META) if isinstance(value, Node) else None
+    meta = result_meta(value) if isinstance(value, Node) else None
     return meta.rank if isinstance(meta, TensorMeta) else None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META
+from passes.node_meta import result_meta
 from passes.rewrite.forms import OPERANDS, Form, commutes, form_of, slots_of
 from passes.rewrite.pattern import Input, Open, Pattern, Result, RuleError, same_constant
 
@@ -41,13 +41,13 @@ class Match:
 
     def meta(self, name: str) -> TensorMeta | None:
         """The meta of an input by name; None when the pattern has no such input, or it stands for no tensor."""
-        found = self.inputs[name].meta.get(META) if name in self.inputs else None
+        found = result_meta(self.inputs[name]) if name in self.inputs else None
         return found if isinstance(found, TensorMeta) else None
 
     @property
     def result(self) -> TensorMeta | None:
         """The meta of the first output."""
-        found = self.outputs[0].meta.get(META)
+        found = result_meta(self.outputs[0])
         return found if isinstance(found, TensorMeta) else None
 
 

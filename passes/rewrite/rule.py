@@ -16,7 +16,8 @@ import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META, WRITES, concrete
+from passes.node_meta import is_write, result_meta
+from passes.reuse.calls import concrete
 from passes.rewrite.draft import CannotReplace, Draft
 from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
@@ -224,7 +225,7 @@ class RewriteRules:
         graph = self.trace(function, arguments)
         if any(node.op == "get_attr" for node in graph.nodes):
             raise RuleError(f"{where}: {function.__name__} holds a tensor of its own; make it an argument")
-        if any(WRITES in node.meta for node in graph.nodes):
+        if any(is_write(node) for node in graph.nodes):
             raise RuleError(f"{where}: {function.__name__} writes to a tensor")
         return graph
 
@@ -272,7 +273,7 @@ def _copied(graph: Graph, match: Match, draft: Draft) -> list[Node]:
 
 def _output_metas(graph: Graph) -> list[Any]:
     output = next(iter(reversed(graph.nodes)))
-    return [node.meta.get(META) for node in output.args[0]]  # type: ignore[union-attr]
+    return [result_meta(node) for node in output.args[0]]  # type: ignore[union-attr]
 
 
 def _same_outputs(where: str, pattern: list[Any], replacement: list[Any]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from passes import python_operators
+
 StackCount = int | Callable[[int], int]
 
 
@@ -200,43 +202,12 @@ UNARY_OPERATORS: dict[str, Callable[[Any], Any]] = {
 """By opcode name."""
 
 BINARY_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "&": operator.and_,
-    "//": operator.floordiv,
-    "<<": operator.lshift,
-    "@": operator.matmul,
-    "*": operator.mul,
-    "%": operator.mod,
-    "|": operator.or_,
-    "**": operator.pow,
-    ">>": operator.rshift,
-    "-": operator.sub,
-    "/": operator.truediv,
-    "^": operator.xor,
-    "+=": operator.iadd,
-    "&=": operator.iand,
-    "//=": operator.ifloordiv,
-    "<<=": operator.ilshift,
-    "@=": operator.imatmul,
-    "*=": operator.imul,
-    "%=": operator.imod,
-    "|=": operator.ior,
-    "**=": operator.ipow,
-    ">>=": operator.irshift,
-    "-=": operator.isub,
-    "/=": operator.itruediv,
-    "^=": operator.ixor,
+    **{row.symbol: row.function for row in python_operators.BINARY},
+    **{row.in_place_symbol: row.in_place for row in python_operators.BINARY},
 }
 """By the symbol that source code shows."""
 
-COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {row.symbol: row.function for row in python_operators.COMPARISONS}
 
 IDENTITY: tuple[Callable[[Any, Any], bool], ...] = (operator.is_, operator.is_not)
 MEMBERSHIP: tuple[Callable[[Any, Any], bool], ...] = (contained, not_contained)

@@ -21,6 +21,7 @@ import torch
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
+from passes.node_meta import META, origin, result_meta
 from tracer._native import go_on
 from tracer.capture import Request, capture_frame
 from tracer.code.decode import Code, decode
@@ -28,7 +29,6 @@ from tracer.code.resume import Layout, continuation, make_function, original_pla
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.events import Event, emit
-from tracer.graph.annotate import META, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
@@ -215,7 +215,7 @@ class Engine:
             metas=metas,
             module=partial(builder.copied_module, shape_env),
             origin=origin,
-            meta_of=lambda node: node.meta.get(META),
+            meta_of=lambda node: result_meta(node),
             shape_env=shape_env,
             label=label,
             tell=_tell,

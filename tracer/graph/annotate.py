@@ -1,60 +1,31 @@
-"""What a node's meta holds: ours from the start, torch's own entries when another backend asks for the graph.
+"""Fills in what torch's own tools expect in the meta of nodes, when another backend asks for the graph.
 
 Knows nothing of how a graph is built.
 """
 
 from __future__ import annotations
 
-import linecache
-from typing import Any, Final, Protocol
+from typing import Any
 
 import torch
-from torch.fx import Graph, Node
+from torch.fx import Graph
 from torch.fx.passes.shape_prop import TensorMetadata
 
 from passes.meta import TensorMeta
+from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, SHAPE_PROP, STACK_TRACE, line_of, origin, result_meta
 from passes.operators.outcome import rebuilt
 from passes.operators.stand_ins import FakeStandIns
-
-META: Final = "tensor_meta_bg"  # what the node stands for: a TensorMeta, or a structure with TensorMetas in it
-LINE: Final = "line"  # the user's line that made the node
-SOURCE: Final = "source"  # of a placeholder: the text of its access path
-WRITES: Final = "writes"  # the call changes something, so it stays even when nobody uses its result
-MODES: Final = "modes"  # the Modes that the call runs under
-PREDICTION: Final = "prediction"  # a passes.operators.verify.Prediction: what was said of the call
-
-
-class Line(Protocol):
-    """A line of the user's program."""
-
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def line(self) -> int: ...
-
-    @property
-    def function(self) -> str: ...
-
-
-def origin(node: Node) -> str | None:
-    """The user's line that made the node, the way a traceback shows it; None when it has none."""
-    line: Line | None = node.meta.get(LINE)
-    if line is None:
-        return node.meta.get("stack_trace")
-    text = linecache.getline(line.file, line.line).strip()
-    return f'  File "{line.file}", line {line.line}, in {line.function}\n    {text}'
 
 
 def fill_stack_traces(graph: Graph) -> None:
     """Give every node the `stack_trace` that torch's tools show."""
-    known: dict[int, str | None] = {}
+    texts: dict[int, str | None] = {}
     for node in graph.nodes:
-        line = node.meta.get(LINE)
+        line = line_of(node)
         if line is not None:
-            if id(line) not in known:
-                known[id(line)] = origin(node)
-            node.meta["stack_trace"] = known[id(line)]
+            if id(line) not in texts:
+                texts[id(line)] = origin(node)
+            node.meta[STACK_TRACE] = texts[id(line)]
 
 
 def fill_torch_metas(graph: Graph, shape_env: Any = None) -> None:
@@ -64,10 +35,10 @@ def fill_torch_metas(graph: Graph, shape_env: Any = None) -> None:
     """
     stand_ins = FakeStandIns(shape_env)
     for node in graph.nodes:
-        found = node.meta.get(META)
-        if found is not None:
-            node.meta["val"] = node.meta["example_value"] = rebuilt(found, TensorMeta, stand_ins.make)
-            node.meta["tensor_meta"] = rebuilt(found, TensorMeta, _shape_prop_meta)
+        meta = result_meta(node)
+        if meta is not None:
+            node.meta[FAKE_VALUE] = node.meta[EXAMPLE_VALUE] = rebuilt(meta, TensorMeta, stand_ins.make)
+            node.meta[SHAPE_PROP] = rebuilt(meta, TensorMeta, _shape_prop_meta)
 
 
 def _shape_prop_meta(meta: TensorMeta) -> TensorMetadata:

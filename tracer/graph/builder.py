@@ -14,10 +14,11 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import _illegal_names
 from torch.fx.node import map_arg
 
+from passes.node_meta import LINE, META, MODES, SOURCE, WRITES, Line, is_write
 from passes.operators.catalogue import is_removable
 from passes.operators.modes import Modes
 from passes.operators.outcome import Target
-from tracer.graph.annotate import LINE, META, MODES, SOURCE, WRITES, Line, fill_stack_traces, fill_torch_metas
+from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 
 
 class GraphBuilder:
@@ -163,7 +164,7 @@ def is_dead_weight(node: Node) -> bool:
     """Whether a node without users may go: it writes nothing, draws no random number, cannot fail on data."""
     if node.op == "get_attr":
         return True
-    if WRITES in node.meta or node.op not in ("call_function", "call_method"):
+    if is_write(node) or node.op not in ("call_function", "call_method"):
         return False
     if node.target is operator.getitem:
         return not nodes_in(node.args[1])

@@ -10,10 +10,10 @@ from typing import Any
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
+from passes.node_meta import MODES, modes_of, result_meta
 from passes.operators.evaluate import Evaluator
 from passes.operators.outcome import leaves
 from passes.propagate import derive
-from tracer.graph.annotate import META, MODES
 from tracer.graph.show import statement
 from tracer.reasons import TracerBug
 
@@ -24,8 +24,8 @@ def check_graph(graph: Graph, evaluator: Evaluator) -> None:
     current: dict[Node, Any] = {}  # what each node stands for by now: in-place calls change it
     written = False
     for node in graph.nodes:
-        recorded = current[node] = node.meta.get(META)
-        if node.op not in ("call_function", "call_method") or node.meta.get(MODES) is None:
+        recorded = current[node] = result_meta(node)
+        if node.op not in ("call_function", "call_method") or modes_of(node) is None:
             continue
         derived, changed, _ = derive(node, evaluator, current, node.meta[MODES])
         if recorded is None:
@@ -43,7 +43,7 @@ def check_form(graph: Graph) -> None:
     except RuntimeError as error:
         raise TracerBug(f"torch.fx finds the graph unsound: {error}") from error
     for node in graph.nodes:
-        if node.op == "placeholder" and node.meta.get(META) is None:
+        if node.op == "placeholder" and result_meta(node) is None:
             raise TracerBug(f"the input {node.name} has no meta")
     last = next(iter(reversed(graph.nodes)), None)
     if last is None or last.op != "output" or not isinstance(last.args[0], tuple):

@@ -16,8 +16,9 @@ import torch
 from torch.fx import Graph, Node
 from torch.fx.node import _get_qualified_name
 
+from passes import python_operators
 from passes.meta import TensorMeta
-from tracer.graph.annotate import LINE, META, SOURCE
+from passes.node_meta import LINE, META, line_of, result_meta, source_of
 
 if TYPE_CHECKING:
     import networkx
@@ -26,44 +27,24 @@ COMMENT_COLUMN: Final = 60
 LONGEST_LINE: Final = 90
 """Characters that are shown of a line of the user's."""
 
-INFIX: Final = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.floordiv: "//",
-    operator.mod: "%",
-    operator.pow: "**",
-    operator.matmul: "@",
-    operator.and_: "&",
-    operator.or_: "|",
-    operator.xor: "^",
-    operator.lshift: "<<",
-    operator.rshift: ">>",
-    operator.lt: "<",
-    operator.le: "<=",
-    operator.eq: "==",
-    operator.ne: "!=",
-    operator.gt: ">",
-    operator.ge: ">=",
-}
-PREFIX: Final = {operator.neg: "-", operator.invert: "~", operator.not_: "not "}
+INFIX: Final = {row.function: row.symbol for row in (*python_operators.BINARY, *python_operators.COMPARISONS)}
+PREFIX: Final = {row.function: row.symbol for row in (*python_operators.UNARY, python_operators.NOT)}
 
 
 def graph_source(graph: Graph, name: str = "graph") -> str:
     """The graph as a Python function, each value's meta and the user's lines in comments."""
-    inputs = [f"{node.name}: {short(node.meta.get(META))}" for node in graph.find_nodes(op="placeholder")]
+    inputs = [f"{node.name}: {short(result_meta(node))}" for node in graph.find_nodes(op="placeholder")]
     lines = [filled(f"def {name}(", inputs, "):")]
     last = None
     for node in graph.nodes:
         if node.op in ("placeholder", "get_attr"):
             continue
-        line = node.meta.get(LINE)
+        line = line_of(node)
         if line is not None and line is not last:
             lines.append(f"    # {user_line(node)}")
             last = line
         text = f"    {statement(node)}"
-        meta = node.meta.get(META)
+        meta = result_meta(node)
         lines.append(text if meta is None else f"{text:<{COMMENT_COLUMN}} # {long(meta)}")
     return "\n".join(lines) + "\n"
 
@@ -153,7 +134,10 @@ def _operator_form(node: Node) -> str | None:
     """A call of a function for which Python has an operator or a statement of its own, written so; else None."""
     args, target = node.args, node.target
     if target in INFIX and len(args) == 2:
-        return f"{expression(args[0])} {INFIX[target]} {expression(args[1])}"  # type: ignore[index]
+        left, right = map(expression, args)
+        if target is operator.pow and left.startswith("-"):
+            left = f"({left})"  # `-2 ** x` is `-(2 ** x)`
+        return f"{left} {INFIX[target]} {right}"  # type: ignore[index]
     if target in PREFIX:
         return f"{PREFIX[target]}{expression(args[0])}"  # type: ignore[index]
     if target is operator.getitem:
@@ -211,10 +195,10 @@ def rows(graph: Graph) -> list[dict[str, Any]]:
             "name": node.name,
             "kind": node.op,
             "target": _target_text(node),
-            "source": node.meta.get(SOURCE),
+            "source": source_of(node),
             "code": None if node.op in ("placeholder", "get_attr") else statement(node),
-            "meta": long(node.meta[META]) if node.meta.get(META) is not None else None,
-            "line": user_line(node) if node.meta.get(LINE) is not None else None,
+            "meta": long(node.meta[META]) if result_meta(node) is not None else None,
+            "line": user_line(node) if line_of(node) is not None else None,
             "inputs": [used.name for used in node.all_input_nodes],
         }
         for node in graph.nodes

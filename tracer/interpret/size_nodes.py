@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from passes.node_meta import SYMBOL
 from tracer.guards.source import Source
 from tracer.interpret.input_names import input_name
 from tracer.interpret.trace import Trace
@@ -38,7 +39,7 @@ def _expression_node(trace: Trace, expression: Any) -> Any:
                 operands = (node, _expression_node(trace, part))
                 node = trace.graph.call(function, operands, None, None, trace.location)
             if isinstance(node, torch.fx.Node):
-                node.meta["symbol"] = shapes.symint(expression)
+                node.meta[SYMBOL] = shapes.symint(expression)
         shapes.nodes[expression] = node
     return node
 

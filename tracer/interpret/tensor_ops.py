@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta
+from passes.node_meta import PREDICTION
 from passes.operators.outcome import (
     DataDependent,
     New,
@@ -22,7 +23,6 @@ from passes.operators.outcome import (
     Unsupported,
 )
 from passes.operators.verify import Prediction
-from tracer.graph.annotate import PREDICTION
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
 from tracer.interpret.size_nodes import size_node

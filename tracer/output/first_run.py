@@ -16,8 +16,8 @@ from typing import Any, Final
 from torch.fx import Graph, Node
 
 from backends.eager import add_origin
+from passes.node_meta import origin, prediction_of
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
-from tracer.graph.annotate import PREDICTION, origin
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, mismatch, quarantine
 from tracer.output.program import GRAPH
@@ -89,7 +89,7 @@ class FirstRun:
             add_origin(error, node, origin)
 
         graph, attributes = self.builder.graph, self.builder.attributes
-        run = CheckedRun(graph, attributes, predicted, EVALUATOR.is_proven, failed)
+        run = CheckedRun(graph, attributes, prediction_of, EVALUATOR.is_proven, failed)
         try:
             with no_collections():  # else it is here that what the capture left is looked through
                 outputs = run.run(inputs)
@@ -103,20 +103,15 @@ class FirstRun:
         return outputs
 
 
-def predicted(node: Node) -> Prediction | None:
-    """What was said of a call."""
-    return node.meta.get(PREDICTION)
-
-
 def unproven(node: Node) -> Prediction | None:
     """What a rule said of a call, if no real call was seen to agree with it so far."""
-    prediction = predicted(node)
+    prediction = prediction_of(node)
     return None if prediction is None or EVALUATOR.is_proven(prediction.outcome) else prediction
 
 
 def unrun(predictions: Iterable[Prediction], graph: Graph) -> list[Prediction]:
     """Those that no node of the graph stands for any more: the program only wanted a shape, say."""
-    run = {id(node.meta.get(PREDICTION)) for node in graph.nodes}
+    run = {id(prediction_of(node)) for node in graph.nodes}
     return [prediction for prediction in predictions if id(prediction) not in run]
 
 

@@ -14,9 +14,9 @@ import torch
 from torch.fx import Graph
 
 from passes.meta import TensorMeta
+from passes.node_meta import META, SOURCE
 from passes.reuse.allocation import Allocation, allocate_outputs, run_with
 from passes.reuse.plan import Overwrite, Reuse, reuse
-from tracer.graph.annotate import META, SOURCE
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.tensor_ops import EVALUATOR
 from tracer.output.memory_options import Intents

@@ -16,12 +16,12 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from passes.node_meta import is_write, modes_of
 from passes.operators.catalogue import is_repeatable
 from passes.operators.modes import restore
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
-from tracer.graph.annotate import MODES, WRITES
 from tracer.graph.show import filled
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
@@ -183,7 +183,7 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     writes = [emitter.built[id(value)].text for value in emitter.outputs]
     lines = [f"{', '.join(writes)}, = {text}" if writes else text]
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
-    sets_modes = any(node.meta.get(MODES) is None and node.meta.get(WRITES) for node in calls)
+    sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
     repeats = trace.protected and all(_is_repeatable(node) for node in calls)
     if sets_modes or repeats:
         lines = ["try:", f"    {lines[0]}", "except Exception:" if repeats else "except BaseException:"]
@@ -203,8 +203,8 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
 
 
 def _is_repeatable(node: Node) -> bool:
-    if node.meta.get(WRITES):
-        return node.meta.get(MODES) is None
+    if is_write(node):
+        return modes_of(node) is None
     target = ("method", node.target) if node.op == "call_method" else node.target
     return node.target is operator.getitem or is_repeatable(target, node.args, tuple(node.kwargs.items()))
 

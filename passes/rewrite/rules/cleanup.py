@@ -10,9 +10,9 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta, meta_of
+from passes.node_meta import META, MODES, is_write, modes_of, result_meta
 from passes.operators.catalogue import FAMILIES, is_removable, is_repeatable
 from passes.operators.modes import Modes, entered
-from passes.reuse.calls import META, MODES, WRITES
 from passes.rewrite.draft import Draft
 from passes.rewrite.forms import form_of
 from passes.rewrite.pipeline import GraphPass
@@ -24,7 +24,7 @@ LARGEST_CONSTANT: Final = 1 << 20
 
 def repeatable(node: Node) -> bool:
     """Whether a call may be made twice, or once instead of twice, and nobody can tell."""
-    if node.op not in ("call_function", "call_method") or WRITES in node.meta or node.meta.get(MODES) is None:
+    if node.op not in ("call_function", "call_method") or is_write(node) or modes_of(node) is None:
         return False
     target = ("method", node.target) if node.op == "call_method" else node.target
     return is_repeatable(target, node.args, tuple(node.kwargs.items()))
@@ -43,7 +43,7 @@ def dead_code(draft: Draft) -> None:
 def _may_go(node: Node) -> bool:
     if node.op == "get_attr":
         return True
-    if node.op not in ("call_function", "call_method") or WRITES in node.meta:
+    if node.op not in ("call_function", "call_method") or is_write(node):
         return False
     if node.target is operator.getitem:
         return len(node.all_input_nodes) == 1  # a tensor among the indices may be out of range
@@ -78,7 +78,7 @@ def _value_number(draft: Draft, node: Node, versions: dict[int, int]) -> Hashabl
     assert form is not None
     read = sorted(draft.storages(node.all_input_nodes))
     memory = tuple((storage, versions[storage]) for storage in read if storage in versions)
-    key = (form.operator, _comparable(form.arguments), node.meta[MODES], _comparable(node.meta.get(META)), memory)
+    key = (form.operator, _comparable(form.arguments), node.meta[MODES], _comparable(result_meta(node)), memory)
     try:
         hash(key)
     except TypeError:
@@ -101,7 +101,7 @@ def _may_be_one(draft: Draft, first: Node, second: Node) -> bool:
     """Whether nobody can tell if two equal results are one tensor."""
     if any(user.op == "output" for user in first.users) and any(user.op == "output" for user in second.users):
         return False
-    if any(WRITES in user.meta for node in (first, second) for user in node.users):
+    if any(is_write(user) for node in (first, second) for user in node.users):
         return False
     made = [draft.storages([node]) - draft.storages(node.all_input_nodes) for node in (first, second)]
     if (made[0] | made[1]) & draft.written:
@@ -128,7 +128,7 @@ def constant_folding(draft: Draft) -> None:
 
 
 def _is_constant(draft: Draft, node: Node, values: dict[Node, Any]) -> bool:
-    meta = node.meta.get(META)
+    meta = result_meta(node)
     if not repeatable(node) or not isinstance(meta, TensorMeta) or meta.symbolic or meta.requires_grad:
         return False
     inputs = node.all_input_nodes

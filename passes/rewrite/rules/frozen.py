@@ -16,12 +16,11 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META, MODES
-from passes.rewrite.draft import LINE, VIEWS, Draft
+from passes.node_meta import LINE, META, MODES, line_of, result_meta, source_of
+from passes.rewrite.draft import VIEWS, Draft
 from passes.rewrite.pipeline import GraphPass
 from passes.rewrite.rules.cleanup import repeatable, run_call
 
-SOURCE: Final = "source"  # of an input: the text of its access path, `self.fc.weight`
 REAL: Final = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -100,24 +99,22 @@ def _keep(draft: Draft, results: list[Node], steps: list[Node]) -> None:
     inputs = list(dict.fromkeys(used for step in steps for used in step.all_input_nodes if used not in inside))
     with draft.graph.inserting_before(steps[0]):
         call = draft.graph.call_function(Prepared(steps, inputs, results), tuple(inputs))
-        call.meta.update({META: tuple(node.meta[META] for node in results), LINE: steps[0].meta.get(LINE)})
+        call.meta.update({META: tuple(node.meta[META] for node in results), LINE: line_of(steps[0])})
         for index, node in enumerate(results):
             part = draft.graph.call_function(operator.getitem, (call, index))
-            part.meta.update({META: node.meta[META], LINE: node.meta.get(LINE)})
+            part.meta.update({META: node.meta[META], LINE: line_of(node)})
             node.replace_all_uses_with(part, delete_user_cb=lambda user: user not in inside)
             draft.fire(PREPARED.name, node, [node], [part])
 
 
 def _is_parameter(node: Node) -> bool:
     """Whether an input belongs to an object: it was reached through an attribute."""
-    meta = node.meta.get(META)
-    return (
-        node.op == "placeholder" and isinstance(meta, TensorMeta) and meta.is_leaf and "." in str(node.meta.get(SOURCE))
-    )
+    meta = result_meta(node)
+    return node.op == "placeholder" and isinstance(meta, TensorMeta) and meta.is_leaf and "." in str(source_of(node))
 
 
 def _may_be_kept(draft: Draft, node: Node) -> bool:
-    meta, storages = node.meta.get(META), draft.storages([node])
+    meta, storages = result_meta(node), draft.storages([node])
     if not repeatable(node) or not isinstance(meta, TensorMeta) or meta.requires_grad or meta.symbolic:
         return False
     made = storages - draft.storages(node.all_input_nodes)

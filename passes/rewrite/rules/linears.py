@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Node
 
-from passes.reuse.calls import META, MODES
+from passes.node_meta import META, MODES
 from passes.rewrite.draft import Draft
 from passes.rewrite.forms import Form, form_of
 from passes.rewrite.pipeline import GraphPass

@@ -13,7 +13,7 @@ import torch
 from torch.fx import Node
 
 from passes.meta import TensorMeta
-from passes.reuse.calls import META, WRITES
+from passes.node_meta import META, is_write, result_meta
 from passes.reuse.memory import Place
 from passes.rewrite.draft import VIEWS, Draft
 from passes.rewrite.forms import Form, form_of
@@ -43,8 +43,8 @@ NEUTRAL: Final[dict[str, float]] = {"mul": 1, "div": 1, "pow": 1, "sub": 0}
 def redundant(draft: Draft) -> None:
     """Replace what leads back by where it came from, and two steps by one."""
     for node in list(draft.graph.nodes):
-        form = form_of(node, exact=True) if isinstance(node.meta.get(META), TensorMeta) else None
-        if form is None or WRITES in node.meta or not node.users:
+        form = form_of(node, exact=True) if isinstance(result_meta(node), TensorMeta) else None
+        if form is None or is_write(node) or not node.users:
             continue
         origin = _origin(draft, node, form)
         if origin is not None:
@@ -61,7 +61,7 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
     if form.operator == "to" and isinstance(source, Node):
         before = form_of(source, exact=True)
         start: Any = None if before is None or before.operator != "to" else before.arguments.get("self")
-        if isinstance(start, Node) and WRITES not in source.meta:
+        if isinstance(start, Node) and not is_write(source):
             wide, same = draft.meta(source), draft.meta(start)
             lossless = wide is not None and wide.dtype in LOSSLESS.get(meta.dtype, ())
             return start if lossless and same is not None and _same_tensor(same, meta) else None
@@ -70,7 +70,7 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
         place, other = draft.memory.places.get(node), draft.memory.places.get(viewed)
         if not (isinstance(place, Place) and isinstance(other, Place) and place.storage == other.storage):
             return None
-        if _same_tensor(other.meta, meta) and isinstance(viewed.meta.get(META), TensorMeta):
+        if _same_tensor(other.meta, meta) and isinstance(result_meta(viewed), TensorMeta):
             return viewed
         node = viewed
     return None
@@ -78,7 +78,7 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
 
 def _is_view(draft: Draft, node: Node) -> bool:
     """Whether a call may be a view of its one tensor: slices are, which are not told from indices by name."""
-    if WRITES in node.meta or len(node.all_input_nodes) != 1:
+    if is_write(node) or len(node.all_input_nodes) != 1:
         return False
     return draft.family(node) is VIEWS or node.target is operator.getitem
 
@@ -90,7 +90,7 @@ def _is_neutral(form: Form, meta: TensorMeta) -> bool:
     source: Any = form.arguments.get("self")
     if neutral is None or isinstance(number, bool | Node) or not isinstance(number, int | float) or number != neutral:
         return False
-    given = source.meta.get(META) if isinstance(source, Node) else None
+    given = result_meta(source) if isinstance(source, Node) else None
     return isinstance(given, TensorMeta) and _same_tensor(given, meta) and form.arguments.get("rounding_mode") is None
 
 
@@ -106,7 +106,7 @@ def _join_reshapes(draft: Draft, node: Node) -> None:
     source: Any = None if form is None or form.operator not in SAME_ORDER else form.arguments.get("self")
     meta = node.meta[META]
     if isinstance(source, Node) and len(inner.users) == 1 and not meta.symbolic and draft.meta(source) is not None:
-        if WRITES in inner.meta or draft.hazard([inner, node], [node], [source]):
+        if is_write(inner) or draft.hazard([inner, node], [node], [source]):
             return
         shape = tuple(meta.shape)
         draft.replace(

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from passes.python_operators import IN_PLACE
 from tracer.interpret.library.shared import same
 from tracer.interpret.policy import (
     lookaside,
@@ -18,7 +19,7 @@ from tracer.values.class_attributes import class_name, special
 from tracer.values.item import Item
 from tracer.values.protocols.items import contains, get_item, set_item
 from tracer.values.protocols.length import index_of, length
-from tracer.values.protocols.operators import BINARY, COMPARE, INPLACE, UNARY, binary, compare, unary
+from tracer.values.protocols.operators import BINARY, COMPARE, UNARY, binary, compare, unary
 from tracer.values.protocols.truth import is_same, truth
 
 
@@ -26,7 +27,7 @@ def _two_sided(protocol: Any, function: Any) -> Any:
     return lambda trace, left, right: protocol(trace, function, left, right)
 
 
-for _function in (*BINARY, *INPLACE):
+for _function in (*BINARY, *IN_PLACE):
     lookaside(_function)(_two_sided(binary, _function))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from passes import python_operators
+from passes.python_operators import IN_PLACE, UnaryOperator
 from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Lazy, Value
 from tracer.values.class_attributes import class_attribute, class_name, special
 from tracer.values.context import Context
@@ -23,57 +25,16 @@ from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
 
-BINARY: dict[Any, tuple[str, str, str]] = {
-    operator.add: ("__add__", "__radd__", "+"),
-    operator.sub: ("__sub__", "__rsub__", "-"),
-    operator.mul: ("__mul__", "__rmul__", "*"),
-    operator.matmul: ("__matmul__", "__rmatmul__", "@"),
-    operator.truediv: ("__truediv__", "__rtruediv__", "/"),
-    operator.floordiv: ("__floordiv__", "__rfloordiv__", "//"),
-    operator.mod: ("__mod__", "__rmod__", "%"),
-    operator.pow: ("__pow__", "__rpow__", "** or pow()"),
-    operator.lshift: ("__lshift__", "__rlshift__", "<<"),
-    operator.rshift: ("__rshift__", "__rrshift__", ">>"),
-    operator.and_: ("__and__", "__rand__", "&"),
-    operator.or_: ("__or__", "__ror__", "|"),
-    operator.xor: ("__xor__", "__rxor__", "^"),
-}
+BINARY = {row.function: row for row in python_operators.BINARY}
+COMPARE = {row.function: row for row in python_operators.COMPARISONS}
+UNARY = {row.function: row for row in (*python_operators.UNARY, UnaryOperator("abs()", operator.abs, "__abs__"))}
 
-INPLACE: dict[Any, tuple[str, Any, str]] = {
-    operator.iadd: ("__iadd__", operator.add, "+="),
-    operator.isub: ("__isub__", operator.sub, "-="),
-    operator.imul: ("__imul__", operator.mul, "*="),
-    operator.imatmul: ("__imatmul__", operator.matmul, "@="),
-    operator.itruediv: ("__itruediv__", operator.truediv, "/="),
-    operator.ifloordiv: ("__ifloordiv__", operator.floordiv, "//="),
-    operator.imod: ("__imod__", operator.mod, "%="),
-    operator.ipow: ("__ipow__", operator.pow, "**="),
-    operator.ilshift: ("__ilshift__", operator.lshift, "<<="),
-    operator.irshift: ("__irshift__", operator.rshift, ">>="),
-    operator.iand: ("__iand__", operator.and_, "&="),
-    operator.ior: ("__ior__", operator.or_, "|="),
-    operator.ixor: ("__ixor__", operator.xor, "^="),
-}
-
-COMPARE: dict[Any, tuple[str, str, str]] = {
-    operator.eq: ("__eq__", "__eq__", "=="),
-    operator.ne: ("__ne__", "__ne__", "!="),
-    operator.lt: ("__lt__", "__gt__", "<"),
-    operator.le: ("__le__", "__ge__", "<="),
-    operator.gt: ("__gt__", "__lt__", ">"),
-    operator.ge: ("__ge__", "__le__", ">="),
-}
-
-UNARY: dict[Any, tuple[str, str]] = {
-    operator.neg: ("__neg__", "-"),
-    operator.pos: ("__pos__", "+"),
-    operator.invert: ("__invert__", "~"),
-    operator.abs: ("__abs__", "abs()"),
-}
+SYMBOLS_IN_MESSAGES = {"**": "** or pow()"}
+"""What CPython's messages say instead of a symbol."""
 
 
 def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
-    """`function(left, right)` for a row of BINARY or INPLACE."""
+    """`function(left, right)` for an operator of BINARY or IN_PLACE."""
     left_kind, right_kind = type(left), type(right)
     if left_kind in LITERALS and right_kind in LITERALS:
         return host(context, function, left, right)
@@ -83,24 +44,26 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
         if right_kind is Lazy:
             return binary(context, function, left, right.realise(context))
         if _tensor_operand(left_kind) and _tensor_operand(right_kind):
-            if function in INPLACE and not (left_kind is TensorValue and hasattr(torch.Tensor, INPLACE[function][0])):
-                function = INPLACE[function][1]  # nothing is written: `0 += x` in a graph's source would be no Python
+            row = IN_PLACE.get(function)
+            if row is not None and not (left_kind is TensorValue and hasattr(torch.Tensor, row.in_place_method)):
+                function = row.function  # nothing is written: `0 += x` in a graph's source would be no Python
             return context.machine.tensor_op(context, function, (left, right))
     elif left_kind is Lazy:
         return binary(context, function, left.realise(context), right)
     elif right_kind is Lazy:
         return binary(context, function, left, right.realise(context))
-    if function in INPLACE:
-        name, function, symbol = INPLACE[function]
-        method = special(context, left, name)
+    row = IN_PLACE.get(function)
+    if row is None:
+        row = BINARY[function]
+        symbol = SYMBOLS_IN_MESSAGES.get(row.symbol, row.symbol)
+    else:
+        symbol = row.in_place_symbol
+        method = special(context, left, row.in_place_method)
         if method is not MISSING:
             result = context.machine.call(context, method, [left, right])
             if result is not NotImplemented:
                 return result
-    else:
-        symbol = BINARY[function][2]
-    name, reflected, _ = BINARY[function]
-    result = _dispatch(context, left, right, name, reflected)
+    result = _dispatch(context, left, right, row.method, row.reflected)
     if result is NotImplemented:
         throw(
             context,
@@ -189,8 +152,8 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
     raw = not isinstance(left, Value) and not isinstance(right, Value)
     if raw and _compares_in_c(context, left) and _compares_in_c(context, right):
         return host(context, function, left, right)
-    name, reflected, symbol = COMPARE[function]
-    result = _compare_methods(context, left, right, name, reflected)
+    row = COMPARE[function]
+    result = _compare_methods(context, left, right, row.method, row.reflected)
     if result is not NotImplemented:
         return result
     if function is operator.eq:
@@ -200,7 +163,7 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
     throw(
         context,
         TypeError,
-        f"'{symbol}' not supported between instances of '{class_name(left)}' and '{class_name(right)}'",
+        f"'{row.symbol}' not supported between instances of '{class_name(left)}' and '{class_name(right)}'",
     )
 
 
@@ -257,7 +220,7 @@ def unary(context: Context, function: Any, item: Item) -> Item:
         return context.machine.tensor_op(context, function, (item,))
     if kind is Lazy:
         return unary(context, function, item.realise(context))
-    name, symbol = UNARY[function]
+    symbol, _, name = UNARY[function]
     method = special(context, item, name)
     if method is MISSING:
         throw(

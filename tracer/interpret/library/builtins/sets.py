@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from passes import python_operators
 from tracer.interpret.construct import elements, set_init
 from tracer.interpret.policy import lookaside
 from tracer.interpret.trace import Trace
@@ -114,17 +115,12 @@ def _reflected(function: Callable[..., Any]) -> Callable[..., Item]:
     return lambda trace, right, left: as_item(host(trace, function, elements(trace, left), elements(trace, right)))
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "or": operator.or_,
-    "and": operator.and_,
-    "sub": operator.sub,
-    "xor": operator.xor,
-}
+OPERATORS = [row for row in python_operators.BINARY if row.symbol in ("|", "&", "-", "^")]
 
-for _name, _function in OPERATORS.items():
-    lookaside(getattr(set, f"__{_name}__"), getattr(frozenset, f"__{_name}__"))(_operator(_function, views=False))
-    lookaside(getattr(KEYS, f"__{_name}__"), getattr(ITEMS, f"__{_name}__"))(_operator(_function, views=True))
-    lookaside(getattr(KEYS, f"__r{_name}__"), getattr(ITEMS, f"__r{_name}__"))(_reflected(_function))
+for _row in OPERATORS:
+    lookaside(getattr(set, _row.method), getattr(frozenset, _row.method))(_operator(_row.function, views=False))
+    lookaside(getattr(KEYS, _row.method), getattr(ITEMS, _row.method))(_operator(_row.function, views=True))
+    lookaside(getattr(KEYS, _row.reflected), getattr(ITEMS, _row.reflected))(_reflected(_row.function))
 
 
 def _reflected_of_sets(function: Callable[..., Any]) -> Callable[..., Item]:
@@ -139,8 +135,8 @@ def _reflected_of_sets(function: Callable[..., Any]) -> Callable[..., Item]:
     return run
 
 
-for _name, _function in OPERATORS.items():
-    lookaside(vars(set)[f"__r{_name}__"], vars(frozenset)[f"__r{_name}__"])(_reflected_of_sets(_function))
+for _row in OPERATORS:
+    lookaside(vars(set)[_row.reflected], vars(frozenset)[_row.reflected])(_reflected_of_sets(_row.function))
 
 
 def _comparison(function: Callable[..., bool]) -> Callable[..., Item]:
@@ -217,5 +213,5 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
     return run
 
 
-for _name in OPERATORS:
-    lookaside(getattr(set, f"__i{_name}__"))(_in_place(getattr(operator, f"i{_name}")))
+for _row in OPERATORS:
+    lookaside(getattr(set, _row.in_place_method))(_in_place(_row.in_place))
