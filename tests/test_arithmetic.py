@@ -163,6 +163,7 @@ library.impl("fixed", lambda x: x.new_zeros(7), "CPU")
 """
 
 
+@pytest.mark.slow
 def test_what_negative_numbers_mean_does_not_spoil_a_rule(tmp_path, monkeypatch):
     """A slice with a negative start is another thing: nothing is said of it, and of the others all."""
     (tmp_path / "arithmetic_crop.py").write_text(CROP)
@@ -196,6 +197,7 @@ def test_what_never_varied_may_not_vary(tmp_path):
     assert (asked.exact, asked.wrong) == (0, 0) and others
 
 
+@pytest.mark.slow
 def test_a_constant_shape_of_two_calls_is_an_accident(tmp_path, monkeypatch):
     (tmp_path / "arithmetic_fixed.py").write_text(FIXED)
     monkeypatch.syspath_prepend(tmp_path)

@@ -103,6 +103,11 @@ def test_commands_exist():
     assert not wrong, "\n".join(wrong)
 
 
+def test_commands_of_pre_commit_exist():
+    entries = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert entries and not [problem(entry) for entry in entries if problem(entry)]
+
+
 MARKER = re.compile(r"^<!-- (.*) -->$", re.MULTILINE)
 
 

@@ -175,6 +175,7 @@ def test_a_call_outside_of_what_was_verified_says_so(library: torch.library.Libr
         op(many)
 
 
+@pytest.mark.slow
 def test_calls_recorded_as_functions_will_do(library: torch.library.Library, tmp_path: Path):
     op = operator("padded")
     with record(tmp_path, levels=["function"]):
@@ -184,6 +185,7 @@ def test_calls_recorded_as_functions_will_do(library: torch.library.Library, tmp
     assert op(torch.empty(7, device="meta"), 4, 2).shape == (13,)
 
 
+@pytest.mark.slow
 def test_what_depends_on_data_gets_no_fake_kernel(library: torch.library.Library, tmp_path: Path):
     op = operator("positive")
     recorded(tmp_path, lambda: [op(torch.randn(size)) for size in (3, 5, 8, 13, 4)])
@@ -193,6 +195,7 @@ def test_what_depends_on_data_gets_no_fake_kernel(library: torch.library.Library
         fake_kernel(f"{NAMESPACE}::scaled", tmp_path)
 
 
+@pytest.mark.slow
 def test_infer_writes_a_file_that_torch_can_use_without_us(tmp_path: Path):
     module = tmp_path / "shipped_operators.py"
     module.write_text(

@@ -66,6 +66,7 @@ def files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.json"))}
 
 
+@pytest.mark.slow
 def test_a_book_answers_for_calls_that_were_never_recorded(book: Path):
     (rule,) = Rulebook(book).rules("aten::sum.dim_IntList", "aten")
     meta = TensorMeta((6, 9), (1, 6))
@@ -74,6 +75,7 @@ def test_a_book_answers_for_calls_that_were_never_recorded(book: Path):
     assert rule.provenance.calls >= len(SIZES) and rule.provenance.trials >= TRIALS
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_and_gives_the_same_again(corpus: Path, book: Path, tmp_path: Path):
     before = files(book)
     kept = command("infer", corpus, "-o", book, "--ops", "relu,sum.dim_IntList", "--trials", TRIALS, "--json")
@@ -100,6 +102,7 @@ def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
     assert [task.rows for task in tasks_of(job)] == sorted((task.rows for task in tasks_of(job)), reverse=True)
 
 
+@pytest.mark.slow
 def test_only_what_another_book_is_not_right_about_is_studied_again(corpus: Path, book: Path, tmp_path: Path):
     tasks = tasks_of(StudyJob((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
     assert imperfect(book, tasks) == [] and imperfect(tmp_path, tasks) == tasks
@@ -142,6 +145,7 @@ def finished(one: study_process.StudyProcess) -> Any:
     return report
 
 
+@pytest.mark.slow
 def test_an_operator_whose_library_is_not_there_is_named(tmp_path: Path):
     library = torch.library.Library("test_infer_run", "DEF")
     library.define("unshipped(Tensor x) -> Tensor")
@@ -178,6 +182,7 @@ def test_preconditions_are_learned_from_failures(tmp_path: Path):
     assert "raise RuntimeError" in rule_text(rule)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_cluster_gives_the_same_book(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
     pytest.importorskip(package)

@@ -377,6 +377,7 @@ def danger(how: str) -> CallVariant:
     return CallVariant({"x": F32, "how": how}, (0,))
 
 
+@pytest.mark.slow
 def test_a_crash_costs_one_trial(dangerous):
     hows = ["well", "kill", "well", "segfault", "hang", "raise", "spin", "well", "leave", "well"]
     with Laboratory([dangerous]) as laboratory:
@@ -397,6 +398,7 @@ def test_a_trial_that_was_left_out_is_not_blamed_again():
     assert blamed(5, 4, {5: "SIGSEGV", 4: "SIGABRT"}) is None
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_garbled_costs_its_trial(dangerous):
     hows = ["well", "garble", "well", "well", "garble"]
     with Laboratory([dangerous]) as laboratory:
@@ -419,6 +421,7 @@ def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forked", [True, False])
 def test_no_process_is_left(forked):
     before = children()

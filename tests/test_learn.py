@@ -170,6 +170,7 @@ def test_a_rule_abstains_where_it_is_wrong(tmp_path):
     assert careful.wrong == 0 and careful.exact == refuted.exact
 
 
+@pytest.mark.slow
 def test_data_dependent_operators_are_unknown(tmp_path):
     def program():
         for tensor in tensors():
@@ -182,6 +183,7 @@ def test_data_dependent_operators_are_unknown(tmp_path):
     assert all(case.answer == UNKNOWN for rule in found.rules for case in rule.form[-1:])
 
 
+@pytest.mark.slow
 def test_trials_refute_what_the_calls_do_not(tmp_path):
     """Recorded calls are all contiguous: only trials tell that the order of dimensions is kept."""
 
@@ -200,6 +202,7 @@ def test_trials_refute_what_the_calls_do_not(tmp_path):
     assert tried.clean
 
 
+@pytest.mark.slow
 def test_trials_find_the_factors_of_sizes(tmp_path):
     def seen():
         for shape in ((1, 1, 2, 2), (2, 4, 3, 3), (3, 2, 5, 4), (4, 3, 1), (2, 1, 6, 2, 2)):

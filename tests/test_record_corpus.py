@@ -188,6 +188,7 @@ def test_record_runs_a_module(tmp_path, command, monkeypatch):
     assert Corpus(tmp_path / "c").sql("select op, arguments['size'] from calls")[1] == [("torch.ones", "[4]")]
 
 
+@pytest.mark.slow
 def test_the_traceback_of_a_program_is_its_own(tmp_path):
     (tmp_path / "s.py").write_text("def f():\n    raise LookupError('mine')\n\n\nf()\n")
     words = [sys.executable, "-m", "tracer", "record", "-o", str(tmp_path / "c"), str(tmp_path / "s.py")]

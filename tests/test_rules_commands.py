@@ -260,6 +260,7 @@ def test_a_constant_shape_of_one_call_is_not_merged(tmp_path: Path):
     assert Rulebook(tmp_path / "out").rules(SUM.op, "aten") == [SUM]
 
 
+@pytest.mark.slow
 def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
     with record(tmp_path / "corpus"):
         matrix = torch.rand(5, 10).t()

@@ -42,6 +42,7 @@ def learned(op: str, calls: list[Call], laboratory: Laboratory) -> list[Rule]:
     return list(study(op, "aten", calls, laboratory, Plan(trials=40, rounds=2)).rules)
 
 
+@pytest.mark.slow
 def test_ranks_dtypes_and_numbers_that_trials_confirm(tmp_path, laboratory):
     def program() -> None:
         for size in ((2, 3), (4, 1), (3, 5), (2, 3, 4), (7,)):
