@@ -88,7 +88,7 @@ def comparable(value):
 
 
 @pytest.mark.parametrize(("target", "args", "kwargs"), CALLS, ids=lambda value: getattr(value, "__name__", None))
-def test_calls_are_bound_as_they_are_recorded(target, args, kwargs):
+def test_call_of_the_tracer_is_bound_like_a_recorded_one(target, args, kwargs):
     ((name, named),) = recorded(target, args, kwargs)
     given, keywords = encode(args), tuple((key, encode(value)) for key, value in kwargs.items())
     binding = next(bindings(target, given, keywords))
@@ -98,13 +98,13 @@ def test_calls_are_bound_as_they_are_recorded(target, args, kwargs):
     assert [comparable(value) for value in binding.values(given, keywords)] == expected
 
 
-def test_one_binding_serves_all_calls_with_such_arguments():
+def test_binding_is_shared_by_calls_of_one_form():
     given = (meta_of(X), 3, 2)
     binding = next(bindings(("method", "view"), given, ()))
     assert binding.values((meta_of(ROW), 1, 3), ()) == (meta_of(ROW), (1, 3))
 
 
-def test_keys_of_indexing_are_handed_over_unchanged():
+def test_index_keys_are_passed_on_unchanged():
     key = (SliceArg(None, 2, None), None, ..., meta_of(WHOLE))
     (self, handed) = next(bindings(operator.getitem, (meta_of(X), key), ())).values((meta_of(X), key), ())
     assert self is meta_of(X)
@@ -112,7 +112,7 @@ def test_keys_of_indexing_are_handed_over_unchanged():
     assert type(handed[0]) is SliceArg
 
 
-def test_places_are_those_of_the_tensors_in_the_call():
+def test_places_are_positions_of_tensors_in_the_call():
     keywords = (("dim", 1), ("index", meta_of(WHOLE)))
     places = next(bindings(torch.gather, (meta_of(X),), keywords)).places
     assert (places["self"], places["index"]) == (0, 1)
@@ -132,7 +132,7 @@ def meta(outcome):
     return outcome.result.meta
 
 
-def test_a_method_is_answered_by_the_rule_of_the_function(rules):
+def test_rule_of_the_function_answers_for_the_method(rules):
     x = meta_of(X)
     assert meta(rules.answer(("method", "relu"), (x,), (), Modes())).shape == (2, 3)
     assert meta(rules.answer(torch.neg, (x,), (), Modes())).shape == (2, 3)
@@ -140,7 +140,7 @@ def test_a_method_is_answered_by_the_rule_of_the_function(rules):
     assert rules.answer(torch.exp, (x,), (), Modes()) is None
 
 
-def test_an_alias_is_answered_by_the_rule_of_what_it_stands_for(rules):
+def test_rule_of_an_operator_answers_for_its_alias(rules):
     x = meta_of(X)
     for target in (torch.negative, ("method", "negative")):
         assert meta(rules.answer(target, (x,), (), Modes())).shape == (2, 3)
@@ -148,7 +148,7 @@ def test_an_alias_is_answered_by_the_rule_of_what_it_stands_for(rules):
     assert meta(rules.answer(torch.relu, (), (("input", x),), Modes())).shape == (2, 3)
 
 
-def test_a_property_is_answered_by_the_rule_of_the_function(tmp_path):
+def test_rule_of_the_function_answers_for_the_property(tmp_path):
     rules = Rulebook(book(tmp_path, rule("torch.real", dtype="float")))
     x = meta_of(X)
     for target, args in ((getattr, (x, "real")), (torch.Tensor.real.__get__, (x,)), (torch.real, (x,))):
@@ -156,13 +156,13 @@ def test_a_property_is_answered_by_the_rule_of_the_function(tmp_path):
     assert rules.answer(getattr, (x, "imag"), (), Modes()) is None
 
 
-def test_schemas_without_a_self_do_not_keep_method_and_function_apart(tmp_path):
+def test_schema_without_self_serves_method_and_function(tmp_path):
     repeated = rule("torch.repeat_interleave", "repeats", "dim", "output_size", shape="with_size(self.shape, dim, 6)")
     rules = Rulebook(book(tmp_path, repeated))
     assert meta(rules.answer(("method", "repeat_interleave"), (meta_of(X), 3, 0), (), Modes())).shape == (6, 3)
 
 
-def test_a_number_on_the_left(rules):
+def test_number_as_left_operand(rules):
     x = meta_of(WHOLE)
     assert meta(rules.answer(operator.mul, (2, x), (), Modes())).dtype is torch.int64
     assert meta(rules.answer(operator.truediv, (2, x), (), Modes())).dtype is torch.float32
@@ -171,7 +171,7 @@ def test_a_number_on_the_left(rules):
     assert written.mutated == {0: x}
 
 
-def test_outside_the_domain_nothing_is_said_and_the_reason_is_told(rules):
+def test_rule_is_silent_outside_its_domain_and_says_why(rules):
     def why(target, *args, modes=Modes()):  # noqa: B008
         assert rules.answer(target, args, (), modes) is None
         return rules.why_not(target, args, (), modes).reason
@@ -185,7 +185,7 @@ def test_outside_the_domain_nothing_is_said_and_the_reason_is_told(rules):
     assert why(operator.mul, x, TensorMeta((5,), (1,))).startswith("the rule has no answer: sizes do not")
 
 
-def test_after_quarantine_neither_name_is_answered(rules):
+def test_quarantined_rule_answers_for_neither_name(rules):
     x = meta_of(X)
     found = rules.quarantine(torch.relu, "wrong", (x,), ())
     assert found.op == "torch.relu"
@@ -200,7 +200,7 @@ def kind_of_call(target, *args, **kwargs):
     return types_of_call(*call), None if is_told_by_types(*call) else held_kinds(*call)
 
 
-def test_calls_of_other_kinds_are_bound_apart():
+def test_calls_of_different_forms_have_their_own_bindings():
     calls = [
         kind_of_call(torch.add, X, 1),
         kind_of_call(torch.add, X, 1.0),

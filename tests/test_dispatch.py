@@ -70,7 +70,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("function", "fitting", "others"), CALLS)
-def test_arguments_become_what_the_function_would_see(function, fitting, others):
+def test_arguments_are_bound_as_by_cpython(function, fitting, others):
     seen = []
 
     def on_miss(cache, called, values):
@@ -93,14 +93,14 @@ def test_arguments_become_what_the_function_would_see(function, fitting, others)
     assert len(seen) == count
 
 
-def test_star_arguments_come_last_in_the_order_of_the_code_object():
+def test_star_arguments_are_last_as_in_the_code_object():
     values = []
     captured(everything, lambda cache, function, found: values.append(found))(1, 2, 3, c=4, z=5)
     assert values == [(1, 2, 4, 4, (3,), {"z": 5})]
     assert everything.__code__.co_varnames == ("a", "b", "c", "d", "rest", "others")
 
 
-def test_defaults_are_those_of_the_function_now():
+def test_defaults_are_read_at_the_call():
     def function(a=1):
         return a
 
@@ -140,7 +140,7 @@ def test_call_bound():
 # Entries ---------------------------------------------------------------------------------------------
 
 
-def test_the_entry_hit_last_is_tried_first():
+def test_most_recently_hit_entry_is_tried_first():
     stand_in = captured(plain)
     a, b = argument("a"), argument("b")
     for n in range(4):
@@ -154,7 +154,7 @@ def test_the_entry_hit_last_is_tried_first():
     assert (cache.hits, cache.misses, cache.originals) == (4, 1, 1)
 
 
-def test_capture_then_retry():
+def test_retry_runs_the_entry_that_on_miss_added():
     def on_miss(cache, function, values):
         cache.add(entry(lambda b: ("captured", b), (argument("a"), "equal", values[0]), inputs=[argument("b")]))
         return RETRY
@@ -166,11 +166,11 @@ def test_capture_then_retry():
     assert stand_in.frame_cache.misses == 2
 
 
-def test_retry_that_finds_nothing_runs_the_original():
+def test_retry_without_a_fitting_entry_runs_the_original():
     assert captured(plain, lambda *_: RETRY)(1, 2) == (1, 2)
 
 
-def test_on_miss_may_answer_itself_or_raise():
+def test_on_miss_may_return_the_result_or_raise():
     assert captured(plain, lambda cache, function, values: ("answer", values))(1, 2) == ("answer", (1, 2))
 
     def refuse(*_: Any):
@@ -180,14 +180,14 @@ def test_on_miss_may_answer_itself_or_raise():
         captured(plain, refuse)(1, 2)
 
 
-def test_an_entry_that_says_run_the_original():
+def test_entry_without_a_program_runs_the_original():
     stand_in = captured(plain)
     stand_in.frame_cache.add(entry(None, (argument("a"), "equal", 1)))
     assert stand_in(1, b=2) == (1, 2)
     assert stand_in.frame_cache.hits == 1
 
 
-def test_errors_of_a_program_surface():
+def test_errors_of_a_program_reach_the_caller():
     def program(a):
         raise LookupError(a)
 
@@ -212,7 +212,7 @@ def test_recompile_limit():
     assert stand_in(5, 0) == "captured"
 
 
-def test_entries_that_died_do_not_count():
+def test_dead_entries_do_not_count_towards_the_limit():
     class Local:
         pass
 
@@ -243,14 +243,14 @@ def test_remove_clear_and_disable():
     assert cache.entries == [] and stand_in(1, 2) == (1, 2)
 
 
-def test_an_entry_belongs_to_one_cache():
+def test_entry_belongs_to_one_cache():
     one = entry(lambda: 0)
     frame_cache(plain.__code__, run_original).add(one)
     with pytest.raises(ValueError, match="belongs to one cache"):
         frame_cache(plain.__code__, run_original).add(one)
 
 
-def test_an_entry_removed_while_it_runs():
+def test_entry_removed_while_it_runs():
     stand_in = captured(plain)
 
     def program(a):
@@ -269,7 +269,7 @@ def test_recursion_through_the_same_entry():
     assert stand_in(20, 0) == 20
 
 
-def test_guards_whose_evaluation_calls_back():
+def test_guard_whose_evaluation_calls_the_captured_function():
     class Reentrant:
         @property
         def value(self):
@@ -290,7 +290,7 @@ def test_guards_whose_evaluation_calls_back():
     assert stand_in(Reentrant(), 0) == 0
 
 
-def test_strict_mode_notices_disagreement():
+def test_strict_mode_raises_if_the_reference_disagrees():
     class TwoFaced(list):
         """Shows the native program other rows than the reference evaluator."""
 
@@ -330,7 +330,7 @@ def test_frames_of_an_original_function_are_intercepted():
         cache.interceptor = 5
 
 
-def test_misses_explained():
+def test_explain_misses():
     stand_in = captured(plain)
     stand_in.frame_cache.add(entry(lambda: 0, (argument("a"), "equal", 1)))
     ((_, guard, words),) = explain_misses(stand_in.frame_cache, plain, (2, 0))
@@ -350,7 +350,7 @@ original_documented = documented
 documented = captured(documented)
 
 
-def test_a_captured_function_looks_like_the_original():
+def test_captured_function_keeps_name_doc_and_signature():
     for name in ("__name__", "__qualname__", "__doc__", "__module__", "__annotations__", "__defaults__", "__code__"):
         assert getattr(documented, name) == getattr(original_documented, name), name
     assert inspect.signature(documented) == inspect.signature(original_documented)
@@ -361,7 +361,7 @@ def test_a_captured_function_looks_like_the_original():
     assert "__wrapped__" in dir(documented)
 
 
-def test_attributes_are_the_functions():
+def test_attributes_are_those_of_the_function():
     documented.note = "set"
     assert original_documented.note == "set" == documented.note
     assert documented.__dict__ is original_documented.__dict__
@@ -375,7 +375,7 @@ def test_attributes_are_the_functions():
         documented.__wrapped__ = None
 
 
-def test_pickled_by_name_and_copied_as_itself():
+def test_captured_function_is_pickled_by_name_and_copied_as_itself():
     assert pickle.loads(pickle.dumps(documented)) is documented
     assert copy.copy(documented) is documented
     assert copy.deepcopy([documented])[0] is documented
@@ -422,7 +422,7 @@ class Subclass(CapturedFunction):
         return f"dump of {self.__name__}"
 
 
-def test_a_subclass_adds_attributes_and_keeps_the_rest():
+def test_subclass_of_captured_function_calls_and_binds_alike():
     stand_in = Subclass(original_documented, frame_cache(original_documented.__code__, run_original))
     assert stand_in.entries == [] and stand_in.dump() == "dump of documented"
     assert stand_in(1, b=5) == 6
@@ -430,7 +430,7 @@ def test_a_subclass_adds_attributes_and_keeps_the_rest():
     assert Subclass.__flags__ & (1 << 11) and Subclass.__flags__ & (1 << 17)
 
 
-def test_a_cache_for_another_function_is_refused():
+def test_cache_of_another_function_is_refused():
     with pytest.raises(ValueError, match="another function"):
         CapturedFunction(plain, frame_cache(nothing.__code__, run_original))
     with pytest.raises(TypeError):
@@ -464,7 +464,7 @@ def test_cycles_are_collected():
     assert [reference() for reference in gone] == [None] * 4
 
 
-def test_no_reference_is_leaked_or_lost():
+def test_reference_counts_are_unchanged_by_calls():
     def function(self, x, *rest, key=None, **others):
         return x
 

@@ -36,7 +36,7 @@ def outer_function():
     return inner
 
 
-def test_the_same_path_is_the_same_object():
+def test_equal_paths_are_one_object():
     first = argument("self").child("dict").child("item", "weight")
     assert first is argument("self").child("dict").child("item", "weight")
     assert first.root is argument("self")
@@ -44,7 +44,7 @@ def test_the_same_path_is_the_same_object():
     assert constant(Point) is not constant(OrderedDict)
 
 
-def test_sources_read_as_the_user_would_write_them():
+def test_text_of_a_source_is_what_the_user_would_write():
     self = argument("self").child("dict")
     layers = self.child("item", "_modules").child("item", "layers").child("dict")
     first = layers.child("item", "_modules").child("item", "0")
@@ -84,7 +84,7 @@ def test_sources_resolve(name):
     assert frame.resolve(source()) == expected(point)
 
 
-def test_keys_of_an_ordered_dictionary_come_in_its_own_order():
+def test_keys_of_an_ordered_dictionary_have_its_order():
     ordered = OrderedDict(a=1, b=2)
     ordered.move_to_end("a")
     frame = CallFrame(None, {"d": ordered})
@@ -92,7 +92,7 @@ def test_keys_of_an_ordered_dictionary_come_in_its_own_order():
     assert CHECKS["keys"].test(ordered, ("b", "a"), frame)
 
 
-def test_class_attributes_are_found_along_the_mro_unbound():
+def test_class_attributes_are_looked_up_along_the_mro_without_binding():
     class Derived(Point):
         pass
 
@@ -127,7 +127,7 @@ def test_unequal_constants(left, right):
     assert not equal_constants(right, left)
 
 
-def test_a_fact_is_kept_once_with_the_first_line_that_needed_it():
+def test_guard_is_kept_once_with_the_first_line_that_needed_it():
     guards = GuardSet()
     guards.add(argument("x"), "type", int, "first")
     guards.add(argument("x"), "type", int, "second")
@@ -144,7 +144,7 @@ def words(rows: list[tuple[Any, ...]], **local_values: Any) -> str | None:
     return failure and failure.words
 
 
-def test_failures_in_words():
+def test_words_for_failed_guards():
     tensor = torch.ones(2, 3)
     facts = tensor_facts(tensor, meta_of(tensor))
     x = argument("x")
@@ -163,7 +163,7 @@ def test_failures_in_words():
     assert words([(None, "state", state)]) == "torch's setting grad is True, captured with False"
 
 
-def test_every_check_can_be_put_into_words():
+def test_every_check_has_words():
     x, tensor = argument("x"), torch.ones(2)
     expected = {
         "type": int,
@@ -199,7 +199,7 @@ def test_sources_die_with_their_guards():
     assert gone() is None
 
 
-def test_a_source_cannot_be_pickled():
+def test_source_cannot_be_pickled():
     with pytest.raises(TypeError):
         argument("x").__reduce__()
     assert isinstance(argument("x"), Source)

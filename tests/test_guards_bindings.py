@@ -23,7 +23,7 @@ X = argument("x")
 ATTRIBUTE = X.child("dict").child("item", "x")
 
 
-def test_an_attribute_that_changed_and_one_that_nobody_read():
+def test_changed_attribute_misses_only_if_it_was_read():
     point = Point()
     probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1), (X.child("dict"), "absent", "z"))
     assert probed.fits(point)
@@ -41,7 +41,7 @@ def test_an_attribute_that_changed_and_one_that_nobody_read():
     assert not probed.fits(point)
 
 
-def test_a_counter_beside_the_attributes_costs_no_new_binding():
+def test_counter_beside_guarded_attributes_is_repaired_without_a_new_binding():
     probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
     point = Point()
     for step in range(5):
@@ -50,7 +50,7 @@ def test_a_counter_beside_the_attributes_costs_no_new_binding():
     assert probed.entry.bindings == 1
 
 
-def test_stores_that_the_interpreter_specialised():
+def test_stores_by_specialised_instructions_are_noticed():
     def store(point, value):
         point.x = value
 
@@ -81,7 +81,7 @@ def test_instance_dictionary_and_class_replaced():
     assert not probed.fits(point)
 
 
-def test_below_an_attribute():
+def test_changes_below_an_attribute():
     tail = ATTRIBUTE.child("dict").child("item", "x").child("dict").child("item", "y")
     point = Point(Point(Point(0, "end")))
     probed = probe(identity, (tail, "equal", "end"), (ATTRIBUTE, "type", Point))
@@ -98,7 +98,7 @@ def test_below_an_attribute():
     assert not probed.fits(point)
 
 
-def test_each_instance_gets_a_binding():
+def test_each_instance_has_a_binding():
     probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1), inputs=[X.child("dict").child("item", "y")])
     points = [Point(1, n) for n in range(200)]
     for _ in range(2):
@@ -108,7 +108,7 @@ def test_each_instance_gets_a_binding():
     assert 1 < probed.entry.bindings < 200
 
 
-def test_instances_at_the_address_of_a_dead_one():
+def test_instance_at_the_address_of_a_freed_one():
     probed = probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1))
     for n in range(50):
         assert probed.fits(Point(1)) is True
@@ -160,7 +160,7 @@ def test_class_attributes():
     assert probes[1].fits(instance)
 
 
-def test_a_class_as_argument():
+def test_class_as_argument():
     probed = probe(identity, (X.child("class attribute", "kind"), "equal", "plane"))
     assert probed.fits(Point)
     assert not probed.fits(Other)
@@ -239,7 +239,7 @@ def test_closures():
     assert probed.given[-1] == (1,)
 
 
-def test_an_instance_in_a_cell():
+def test_instance_in_a_cell():
     def make(captured):
         def reader(x):
             return captured
@@ -413,7 +413,7 @@ MODULE_CHANGES = {
 
 
 @pytest.mark.parametrize("change", MODULE_CHANGES)
-def test_a_module_that_changed(change):
+def test_changed_module_misses(change):
     model = small_model()
     probed = module_probe(model)
     assert probed.fits(model)
@@ -422,7 +422,7 @@ def test_a_module_that_changed(change):
     assert probed.fits(small_model())
 
 
-def test_a_module_that_changed_in_what_was_not_relied_on():
+def test_module_changed_where_no_guard_looks_still_fits():
     model = small_model()
     probed = module_probe(model)
     assert probed.fits(model)
@@ -452,7 +452,7 @@ def test_swapped_tensors():
     assert not probed.fits(model)
 
 
-def test_a_dropped_model_is_gone_at_once():
+def test_dropped_model_is_freed_at_once():
     model = small_model()
     probed = module_probe(model)
     assert probed.fits(model)

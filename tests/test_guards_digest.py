@@ -16,7 +16,7 @@ def rows_of(program, *args) -> dict[str, str]:
     return {row.thing: row.words for row in digest(entry.guards)}
 
 
-def test_alike_layers_are_one_row():
+def test_layers_that_differ_only_in_their_index_share_a_row():
     class Stack(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -33,7 +33,7 @@ def test_alike_layers_are_one_row():
     assert not any(thing.startswith("model.layers[1]") for thing in rows)
 
 
-def test_small_objects_are_told_part_by_part():
+def test_small_objects_have_a_row_for_each_part():
     def program(items, table, x):
         return x * len(items) + table["a"] + SCALE
 
@@ -44,7 +44,7 @@ def test_small_objects_are_told_part_by_part():
     assert rows["torch"].startswith(("settings", "1 "))
 
 
-def test_closures_are_the_users_data():
+def test_variables_of_closures_count_as_data():
     scale = 2.5
     assert rows_of(lambda x: x * scale, torch.ones(1))["scale"] == "== 2.5"
 

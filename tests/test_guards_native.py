@@ -43,7 +43,7 @@ TENSOR_MISSES = {
 
 
 @pytest.mark.parametrize("what", TENSOR_MISSES)
-def test_tensors_that_differ(what):
+def test_tensor_that_differs_in_one_fact_misses(what):
     probed = probe(identity, tensor_row(TENSOR))
     assert probed.fits(torch.zeros(2, 3))
     assert not probed.fits(TENSOR_MISSES[what]())
@@ -65,7 +65,7 @@ def test_tensors_of_any_rank(rank):
         assert not probed.fits(torch.zeros([2] * (rank - 1) + [3]))
 
 
-def test_a_tensor_whose_data_was_replaced():
+def test_tensor_whose_data_was_replaced():
     tensor = torch.ones(2, 3)
     probed = probe(identity, tensor_row(tensor))
     assert probed.fits(tensor)
@@ -77,7 +77,7 @@ def test_a_tensor_whose_data_was_replaced():
     assert not probed.fits(tensor)
 
 
-def test_storage_offset_and_leaf_only_if_asked():
+def test_storage_offset_and_leaf_are_compared_only_if_the_trace_read_them():
     view = torch.ones(4, 3)[2:]
     assert probe(identity, tensor_row(view)).fits(torch.ones(2, 3))
     assert not probe(identity, tensor_row(view, asked=("storage_offset",))).fits(torch.ones(2, 3))
@@ -125,7 +125,7 @@ def test_expressions(program, holds):
     assert probed.fits(5) == holds
 
 
-def test_an_expression_over_an_integer_too_large():
+def test_expression_over_an_integer_beyond_64_bits():
     condition = Expression((X,), (("load", 0), ("constant", 0), (">", 0)))
     probed = probe(identity, (None, "expression", condition))
     assert probed.fits(5)
@@ -173,7 +173,7 @@ def test_same_object_and_type():
     assert not probed.fits(Point)
 
 
-def test_an_object_that_died_is_never_found_again():
+def test_entry_that_expects_a_freed_object_is_dropped():
     local = type("Local", (), {})
     probed = probe(identity, (X, "type", local))
     assert probed.fits(local())
@@ -208,7 +208,7 @@ def test_containers(check, expected, fits, misses):
         assert not attribute.fits(Point(value)), value
 
 
-def test_a_container_changed_in_place():
+def test_container_changed_in_place_misses():
     changes = {
         "list": ([1, 2], "length", 2, lambda value: value.append(3)),
         "set": ({1, 2}, "set items", frozenset({1, 2}), lambda value: value.add(3)),
@@ -260,7 +260,7 @@ def test_deque_weak_reference_and_length_as_value():
     assert not probed.fits(weakref.ref(Other))
 
 
-def test_an_item_found_by_another_value():
+def test_item_whose_key_is_another_value():
     def two(x, key):
         return x
 
@@ -319,7 +319,7 @@ def test_settings_of_the_process():
     assert probed.fits(0)
 
 
-def test_threads_only_if_they_matter():
+def test_number_of_threads_is_compared_only_if_it_matters():
     threads = torch.get_num_threads()
     asked, unasked = (probe(identity, (None, "state", read_state(threads=matter))) for matter in (True, False))
     try:
@@ -356,14 +356,14 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("rows", "error"), MALFORMED)
-def test_malformed_rows(rows, error):
+def test_malformed_row_is_refused(rows, error):
     cache = frame_cache(identity.__code__, lambda *_: None)
     with pytest.raises(error):
         cache.add(Entry(rows, [], None))
     assert cache.entries == []
 
 
-def test_a_value_that_cannot_be_compared_is_a_miss():
+def test_value_that_cannot_be_compared_misses():
     class Unhashable:
         __hash__ = None
 

@@ -55,7 +55,7 @@ def handler_for(cache: Cache, *functions: Callable[..., Any]) -> Callable[[CodeT
     return lambda code: cache if id(code) in codes else None
 
 
-def test_frames_called_from_python_from_c_and_directly():
+def test_frames_are_intercepted_whether_python_c_or_the_interceptor_calls_them():
     cache = Cache()
     interceptor = hook.interceptor(handler_for(cache, leaf))
     assert interceptor(leaf, 1) == ("leaf", (1,))
@@ -65,7 +65,7 @@ def test_frames_called_from_python_from_c_and_directly():
     assert [leaf(5), caller(6)] == [5, 6]
 
 
-def test_parameters_arrive_bound_in_order():
+def test_cache_receives_the_parameters_in_order():
     def everything(a, b=2, /, *rest, key, other=4, **named):
         raise AssertionError("runs natively")
 
@@ -87,7 +87,7 @@ def test_many_parameters():
     assert hook.interceptor(handler_for(cache, space["many"]))(space["many"], *range(40)) == ("many", tuple(range(40)))
 
 
-def test_function_with_its_closure_arrives():
+def test_cache_receives_the_function_with_its_closure():
     def make(n):
         def inner(x):
             return n + x
@@ -100,7 +100,7 @@ def test_function_with_its_closure_arrives():
     assert interceptor(lambda: (first(5), second(6))) == ((1, 5), (2, 6))
 
 
-def test_the_handler_is_asked_once_for_each_code_object():
+def test_handler_is_called_once_for_each_code_object():
     asked: list[str] = []
     own_leaf = fresh(leaf)
 
@@ -118,7 +118,7 @@ def test_the_handler_is_asked_once_for_each_code_object():
     assert len(asked) == 3, "decisions belong to an interceptor"
 
 
-def test_running_the_original_does_not_intercept_it_again_but_what_it_calls():
+def test_original_is_not_intercepted_again_but_its_callees_are():
     cache = Cache(lambda function, *values: interceptor.run_original(function, *values))
     interceptor = hook.interceptor(handler_for(cache, leaf, caller))
     assert interceptor(caller, 7) == 7
@@ -135,7 +135,7 @@ def test_recursion_is_intercepted_at_every_level():
     assert [values for _, values in cache.calls] == [(5,), (4,), (3,), (2,), (1,), (0,)]
 
 
-def test_run_original_spares_only_that_one_frame():
+def test_run_original_leaves_out_one_frame_only():
     cache = Cache()
     interceptor = hook.interceptor(handler_for(cache, leaf))
     assert interceptor.run_original(leaf, 1) == 1
@@ -155,7 +155,7 @@ def test_nothing_is_intercepted_while_a_cache_or_handler_runs():
     assert len(cache.calls) == 2
 
 
-def test_exceptions_of_function_cache_and_handler_pass():
+def test_exceptions_of_function_cache_and_handler_reach_the_caller():
     def fails(x):
         raise KeyError(x)
 
@@ -178,7 +178,7 @@ def test_exceptions_of_function_cache_and_handler_pass():
     assert leaf(1) == 1
 
 
-def test_context_and_nesting():
+def test_contexts_nest():
     first, second = Cache(), Cache()
     outer = hook.interceptor(handler_for(first, leaf))
     inner = hook.interceptor(handler_for(second, leaf))
@@ -197,7 +197,7 @@ def test_context_and_nesting():
     assert [values for _, values in second.calls] == [(2,)]
 
 
-def test_never_captured_code():
+def test_never_capture_excludes_a_code_object():
     own_leaf = fresh(leaf)
     cache = Cache()
     interceptor = hook.interceptor(handler_for(cache, own_leaf))
@@ -230,7 +230,7 @@ def code_in(filename: str) -> CodeType:
     return leaf.__code__.replace(co_filename=filename)
 
 
-def test_places():
+def test_file_decides_whether_a_function_is_captured():
     import json
 
     assert is_capturable(leaf.__code__)
@@ -306,7 +306,7 @@ def test_caches_are_held_weakly():
     assert len(made) == 2
 
 
-def test_code_objects_and_interceptors_are_not_kept():
+def test_code_objects_and_interceptors_are_freed():
     def handler(code):
         return None
 

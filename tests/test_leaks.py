@@ -111,7 +111,7 @@ def test_exception_leaves_nothing_behind():
     assert collected(reference)
 
 
-def test_objects_do_not_pile_up():
+def test_number_of_objects_does_not_grow_with_calls():
     model = Mlp().eval()
     captured = capture(model, strict=True)
     x = torch.randn(2, 16)
@@ -125,7 +125,7 @@ def test_objects_do_not_pile_up():
     assert len(gc.get_objects()) - before < 50
 
 
-def test_captures_that_are_dropped_do_not_pile_up():
+def test_number_of_objects_does_not_grow_with_dropped_captures():
     def use_once():
         def program(x):
             return x + 1
@@ -142,7 +142,7 @@ def test_captures_that_are_dropped_do_not_pile_up():
     assert len(gc.get_objects()) - before < 400
 
 
-def test_what_a_capture_was_given_is_freed_without_the_collector():
+def test_arguments_of_a_capture_are_freed_without_the_collector():
     def program(x, holder):
         y = x * holder["w"]
         if y.sum() > 0:

@@ -14,7 +14,7 @@ NUMBERS: Final[Mapping[str, Mapping[str, int]]]
 """The numbers of ACCESSORS, CHECKS and OPERATIONS (tracer/guards) with which the extension was built."""
 
 class NativeEntry:
-    """What a cache knows of a capture: `function(*values of inputs)` stands for the call when all `guards` hold."""
+    """What a cache knows of a capture: `function(*values of inputs)` is called instead if all `guards` hold."""
 
     def __init__(
         self, guards: Iterable[Guard], inputs: Iterable[Source], function: Callable[..., Any] | None
@@ -33,7 +33,7 @@ class NativeEntry:
     def is_dead(self) -> bool: ...
 
 class FrameCache:
-    """The entries of one code object; `cache(function, *args, **kwargs)` runs the one whose guards hold."""
+    """The entries of one code object; `cache(function, *args, **kwargs)` runs the first one whose guards hold."""
 
     on_miss: Callable[[FrameCache, Any, tuple[Any, ...]], Any]
     on_limit: Callable[[FrameCache, Any, tuple[Any, ...]], object] | None
@@ -80,7 +80,7 @@ class CapturedFunction:
     def frame_cache(self) -> FrameCache: ...
 
 class Interceptor:
-    """While one is active in a thread, frames that native code starts are handed to caches."""
+    """While one is active in a thread, caches answer the frames that start in it."""
 
     def __init__(self, handler: Callable[[CodeType], Any]) -> None: ...
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...

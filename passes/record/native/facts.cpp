@@ -1,7 +1,7 @@
-// Facts of a call as one string of bytes: equal facts give equal bytes, so that a call seen before is
-// found by one look into a dictionary. Covers all that a record says of a call (sizes, strides, offsets,
-// types, flags, which tensors are the same or share memory, every constant) and reads no data, integers
-// apart that the user asked for. Knows nothing of operators, records or files.
+// The facts of a call as one string of bytes. Equal facts give equal bytes, so that one lookup in a dictionary finds a
+// call that was recorded before. The bytes cover everything that a record says of a call: sizes, strides, offsets,
+// types, flags, which tensors are the same or share memory, every constant. No data is read, except integers if the user asked
+// for them. Nothing here knows about operators, records or files.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -33,7 +33,7 @@ class Writer {
 
   const std::string& bytes() const { return bytes_; }
 
-  // Whether there was a tensor without memory of its own or a symbol: then this is not the real call.
+  // Whether an argument is a symbol or a tensor without memory of its own: then nothing real is computed.
   bool is_abstract() const { return abstract_; }
 
   template <typename Word>
@@ -92,7 +92,7 @@ class Writer {
     return added;
   }
 
-  // The characters as they lie in memory: the same text always has the same width.
+  // The characters as they are in memory; equal texts have equal widths.
   bool add_text(Tag tag, PyObject* value) {
     if (PyUnicode_READY(value) < 0) return false;
     const auto width = PyUnicode_KIND(value);
@@ -158,7 +158,7 @@ class Writer {
     return true;
   }
 
-  // The values of a small integer tensor on the CPU, byte for byte.
+  // The bytes of the values of a small integer tensor on the CPU.
   void add_integers(const c10::TensorImpl* impl) {
     const auto type = c10::typeMetaToScalarType(impl->dtype());
     if (!c10::isIntegralType(type, /*includeBool=*/true) || impl->numel() > most_integers_) return;
@@ -176,7 +176,7 @@ class Writer {
     }
   }
 
-  // Where `one` was first seen; a call has few tensors, so that looking at each beats hashing.
+  // The index at which `one` was first seen. A call has few tensors: a linear search is faster than hashing.
   static int64_t index_in(std::vector<const void*>& seen, const void* one) {
     for (size_t index = 0; index < seen.size(); ++index) {
       if (seen[index] == one) return static_cast<int64_t>(index);
@@ -199,7 +199,7 @@ PyObject* facts_of(PyObject*, PyObject* const* args, Py_ssize_t count) {
   const long long most_integers = PyLong_AsLongLong(args[0]);
   if (most_integers == -1 && PyErr_Occurred()) return nullptr;
   Writer writer(most_integers);
-  writer.put(Tag::singleton, args[1]);  // the operator, which is what it is by identity
+  writer.put(Tag::singleton, args[1]);  // the operator, compared by identity
   for (Py_ssize_t index = 2; index < count; ++index) {
     if (!writer.add(args[index])) return nullptr;
   }

@@ -1,5 +1,4 @@
-// From the arguments of a call to the values of the parameters, as CPython binds them.
-// Knows nothing of guards or caches.
+// Binds the arguments of a call to parameters as CPython does. Nothing here knows about guards or caches.
 #pragma once
 
 #include <vector>
@@ -20,7 +19,7 @@ class Signature {
   PyObject* names() const { return names_.get(); }
 
   // Parameter values in `co_varnames` order into `locals`, borrowed or kept in `owned`; defaults are
-  // those of `function`. `no` if the arguments do not fit: the original will say how.
+  // those of `function`. `no` if the arguments do not fit; the original function raises the right error then.
   Fit bind(PyObject* function, PyObject* const* args, Py_ssize_t count, PyObject* keywords,
                PyObject** locals, std::vector<Object>& owned) const;
 

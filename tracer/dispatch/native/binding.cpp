@@ -1,4 +1,4 @@
-// Making bindings, verifying them, and looking again at the one container whose version moved.
+// Building bindings, verifying them, and repairing those in which the version of one container changed.
 #include "binding.h"
 
 #include "evaluation.h"
@@ -6,7 +6,7 @@
 namespace bytegraph {
 namespace {
 
-const uint64_t unversioned = 0;  // a stamp here never fits: its owner is looked at on every call
+const uint64_t unversioned = 0;  // a stamp of this word never fits, so that its owner is repaired on every call
 
 void add(Binding& binding, const void* address, uint64_t expected, uint32_t owner) {
   binding.stamps.push_back({address, expected});
@@ -22,7 +22,7 @@ bool may_change_class(PyTypeObject* type) {
   return (type->tp_flags & Py_TPFLAGS_HEAPTYPE) || PyType_IsSubtype(type, &PyModule_Type);
 }
 
-// Where the object at `node`, a field of `base`, is kept; null if that is not one word in memory.
+// The address of the field of `base` that `node` reads; null if the value is not one word of memory.
 const void* place_in(PyObject* base, const Node& node) {
   if (node.access == Access::contents) return &reinterpret_cast<PyCellObject*>(base)->ob_ref;
   if (!PyFunction_Check(base)) return nullptr;
@@ -65,7 +65,7 @@ Binding* Anchor::install(std::unique_ptr<Binding> binding) {
   while (place < roots_.size() && roots_[place] != binding->root) ++place;
   if (place == roots_.size()) {
     if (place < most_bindings) {
-      roots_.reserve(place + 1);  // both before either grows: they stay of one length even if memory runs out
+      roots_.reserve(place + 1);  // both, before either grows: so they keep the same length if memory runs out
       bindings_.reserve(place + 1);
       roots_.push_back(nullptr);
       bindings_.emplace_back();
@@ -115,7 +115,7 @@ Verdict GuardProgram::build(Evaluation& evaluation, const Anchor& anchor, Bindin
   return Verdict::holds;
 }
 
-// Everything that would have to change in memory for what was read at `value` to be no longer so.
+// Stamps every word of memory that must change before what was read from `value` can change.
 void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   const Node& node = nodes_[index];
   if (node.access == Access::object && node.index) {
@@ -137,7 +137,7 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   }
 }
 
-// A field whose object is known needs no second look while the field is the same and the object alive.
+// A field tested to hold one object need not be read again while the field is unchanged and the object alive.
 void GuardProgram::stamp_known(Evaluation& evaluation, Binding& binding, uint32_t index) {
   const Node& node = nodes_[index];
   if (node.access != Access::contents && node.access != Access::getattr) return;
@@ -161,7 +161,7 @@ void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* val
   if (PyType_Check(value)) {
     auto* type = reinterpret_cast<PyTypeObject*>(value);
     static PyObject* any_name = PyUnicode_InternFromString("__doc__");
-    _PyType_Lookup(type, any_name);  // gives the type a version if it can have one
+    _PyType_Lookup(type, any_name);  // assigns the type a version if it can have one
     if (has_version(type)) {
       add(binding, version_of(type), index);
       return;
@@ -189,7 +189,7 @@ bool GuardProgram::verify(Evaluation& evaluation, Binding& binding) {
   return tensors_hold(binding.tensors.data(), binding.tensors.size());
 }
 
-// The container at node `owner` changed: whether all that was read from it is as it was.
+// The container at the node `owner` changed: whether everything that was read from it is unchanged.
 bool GuardProgram::repair(Evaluation& evaluation, Binding& binding, uint32_t owner) {
   const Node& node = nodes_[owner];
   PyObject* container = evaluation.value(node);
@@ -208,8 +208,8 @@ bool GuardProgram::repair(Evaluation& evaluation, Binding& binding, uint32_t own
          !node.sized;
 }
 
-// A value at the address it had may still be another one, made after the first was freed: ask again
-// what only its identity vouched for. What has stamps of its own is verified in its turn.
+// A value at the same address may be another object, created after the first was freed: repeat its tests, and check
+// again what followed from its identity alone. What has stamps of its own is verified when they are.
 bool GuardProgram::still_so(Evaluation& evaluation, const Node& node, PyObject* value) {
   if (tests_hold(node, value, false) != Verdict::holds) return false;
   for (uint32_t index = node.first_child; index != none; index = nodes_[index].next_sibling) {
@@ -221,7 +221,7 @@ bool GuardProgram::still_so(Evaluation& evaluation, const Node& node, PyObject* 
   return true;
 }
 
-// Another value where nothing was read through the old one: as good, if it passes the same tests.
+// Puts another value in the place of one through which nothing was read, if it passes the same tests.
 bool GuardProgram::replace_leaf(Evaluation& evaluation, Binding& binding, uint32_t index, PyObject* value) {
   const Node& node = nodes_[index];
   if (node.sized || node.typed || node.reads_dict || node.is_hook_table) return false;

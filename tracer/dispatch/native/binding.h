@@ -34,16 +34,16 @@ struct Stamp {
 struct Binding {
   PyObject* root = nullptr;  // borrowed; only ever compared
   std::vector<Stamp> stamps;
-  std::vector<uint32_t> owners;  // for each stamp the node that can be looked at again, or `none`
+  std::vector<uint32_t> owners;  // for each stamp the node that `repair` can read again, or `none`
   std::vector<TensorRecord> tensors;
   std::vector<PyObject*> values;  // by slot, borrowed
 };
 
-// Where members hang from, and the bindings of the roots seen there.
+// The node from which members are reached, and a binding for each root that was seen there.
 class Anchor {
  public:
   uint32_t node;                  // `none` for the static scope
-  std::vector<uint32_t> members;  // in an order in which bases come first
+  std::vector<uint32_t> members;  // every node after its base
 
   Binding* find(PyObject* root);
   Binding* install(std::unique_ptr<Binding> binding);

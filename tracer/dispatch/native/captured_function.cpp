@@ -41,7 +41,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   return reinterpret_cast<PyObject*>(captured);
 }
 
-// A subclass written in Python calls and binds as directly as the type itself.
+// Gives subclasses written in Python the fast paths of the type: vectorcall, and calls of methods without binding.
 PyObject* init_subclass(PyObject* type, PyObject*) {
   reinterpret_cast<PyTypeObject*>(type)->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR;
   Py_RETURN_NONE;
@@ -52,7 +52,7 @@ PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
   return PyMethod_New(self, instance);
 }
 
-// What a class and its instances share a name for belongs to the function.
+// Names that every class has attributes of; those of the function are meant.
 bool is_the_functions(PyObject* name) {
   for (const char* shared : {"__doc__", "__module__", "__dict__"}) {
     if (PyUnicode_CompareWithASCIIString(name, shared) == 0) return true;

@@ -1,4 +1,4 @@
-// What every file here needs: Python.h, and owning references that cannot be forgotten.
+// Python.h, owning references, and verdicts on guards.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -38,8 +38,8 @@ class Object {
 
 enum class Verdict { error = -1, fails = 0, holds = 1 };
 
-// After a Python API call failed while reading a guarded value: what only says "not there" is a
-// failed guard; anything else (an interrupt, no memory) must surface.
+// The verdict after a Python API call failed while a guarded value was read: an exception that says "not there" is a
+// failed guard; any other (an interrupt, a lack of memory) is an error and stays set.
 inline Verdict unreadable() {
   if (!PyErr_Occurred()) return Verdict::fails;
   PyObject* expected[] = {PyExc_LookupError, PyExc_AttributeError, PyExc_TypeError, PyExc_ValueError};

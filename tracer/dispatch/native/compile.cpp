@@ -1,4 +1,4 @@
-// From guards and inputs, which are Python objects, to the nodes, tests and steps of a program.
+// Compiles guards and inputs, which are Python objects, to the nodes, tests and steps of a program.
 #include <unordered_map>
 
 #include "guard_program.h"
@@ -143,7 +143,7 @@ class Compiler {
     if (number < 0) return none;
     Node node{};
     node.access = static_cast<Access>(number);
-    node.key = key.get();  // lives as long as its source
+    node.key = key.get();  // borrowed: it lives as long as its source
     if (traits(node.access).is_root != (base.get() == Py_None)) {
       PyErr_Format(PyExc_ValueError, "an access path cannot %s with %R", base.get() == Py_None ? "start" : "go on",
                    accessor.get());
@@ -171,7 +171,7 @@ class Compiler {
       node.index = PyWeakref_CheckRef(node.key);
       if (node.index) return true;
       Object target(PyObject_GetAttr(node.key, names().object));
-      node.key = target.get();  // the Strong that refers to it is the source's
+      node.key = target.get();  // the source owns the Strong that refers to it
       return static_cast<bool>(target);
     }
     return true;
@@ -289,7 +289,7 @@ class Compiler {
     if (PyWeakref_CheckRef(test.expected)) {
       test.reference = test.expected;
       test.expected = PyWeakref_GET_OBJECT(test.reference);
-      if (test.expected == Py_None) test.expected = test.reference;  // gone already: never found again
+      if (test.expected == Py_None) test.expected = test.reference;  // it is gone: nothing will ever match
       return true;
     }
     Object target(PyObject_GetAttr(test.expected, names().object));

@@ -81,14 +81,16 @@ PyMemberDef members[] = {
 };
 
 PyGetSetDef properties[] = {
-    {"bindings", guarded<bindings>, nullptr, "for how many root objects the guards are known to hold", nullptr},
-    {"is_dead", guarded<is_dead>, nullptr, "true once an object it compares with is gone: it cannot hit again", nullptr},
+    {"bindings", guarded<bindings>, nullptr,
+     "the number of root objects for which the guards are known to hold", nullptr},
+    {"is_dead", guarded<is_dead>, nullptr,
+     "whether an object that it compares with is gone, so that it cannot hit again", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 const char documentation[] =
     "NativeEntry(guards, inputs, function)\n--\n\n"
-    "What a cache knows of a capture: `function(*values of inputs)` stands for the call when all `guards` hold.";
+    "What a cache knows of a capture: `function(*values of inputs)` is called instead if all `guards` hold.";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
@@ -114,7 +116,7 @@ bool add_entry_type(PyObject* module) {
 
 bool prepare_entry(Entry* entry, PyObject* names) {
   if (!entry->guards) {
-    PyErr_SetString(PyExc_ValueError, "an entry that was never initialised");
+    PyErr_SetString(PyExc_ValueError, "the entry was never initialised");
     return false;
   }
   auto program = GuardProgram::make(entry->guards, entry->inputs, names);

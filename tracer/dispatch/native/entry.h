@@ -1,4 +1,4 @@
-// `Entry`: what one capture left behind: its guards, the inputs its program takes, and that program.
+// `Entry`: the result of one capture: its guards, its residual program, and the sources of the program's inputs.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ struct Entry {
   PyObject* program;  // None: the original function runs
   Py_ssize_t hits;
   PyObject* weak_references;
-  GuardProgram* native;  // made when the entry joins a cache
+  GuardProgram* native;  // compiled when the entry is added to a cache
 };
 
 // The type, ready after `add_entry_type`.

@@ -1,4 +1,4 @@
-// One evaluation of a guard program on a call: where every node's value is while it lasts.
+// One evaluation of a guard program on a call: it knows where the value of every node is.
 #pragma once
 
 #include "guard_program.h"
@@ -25,7 +25,7 @@ class Evaluation {
   PyObject* value(const Place& place) { return scopes_[place.scope][place.slot]; }
   void enter(uint32_t scope, Binding& binding) { scopes_[scope] = binding.values.data(); }
 
-  // The value `node` leads to, borrowed or added to `owned`; null, with or without a Python error, if nowhere.
+  // The value of `node`, borrowed or added to `owned`. Null, with or without a Python error, if it cannot be read.
   PyObject* read(const Node& node);
 
   PyObject* keep(PyObject* created) {
@@ -45,10 +45,10 @@ class Evaluation {
   SmallArray<PyObject**, 16> scopes_;
 };
 
-// How many items `value` stores, whatever a subclass says; -1 if it is no container.
+// The number of items that `value` stores, whatever a subclass says; -1 if it is no container.
 Py_ssize_t stored_length(PyObject* value);
 
-// The keys of a dictionary in their order, as a new list: for ordered dictionaries, which keep their own.
+// The keys of an ordered dictionary, which keeps an order of its own, as a new list.
 Object ordered_keys(PyObject* dictionary);
 
 }  // namespace bytegraph

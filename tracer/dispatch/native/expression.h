@@ -1,5 +1,5 @@
-// A condition over 64-bit integers in postfix form, as `Expression` in tracer/guards/checks.py defines it.
-// Knows nothing of where its operands come from.
+// A condition over 64-bit integers in postfix form; `Expression` in tracer/guards/checks.py defines it. Nothing here
+// knows where its operands come from.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct Instruction {
 
 using Expression = std::vector<Instruction>;
 
-// How deep the stack gets; -1 if the program does not end with exactly one value.
+// The greatest depth of the stack; -1 if the program does not end with exactly one value.
 inline int stack_depth(const Expression& program) {
   int depth = 0, deepest = 0;
   for (const Instruction& step : program) {
@@ -30,7 +30,7 @@ inline int stack_depth(const Expression& program) {
 
 constexpr int most_expression_depth = 64;
 
-// False if arithmetic leaves 64 bits or divides by zero. Division and remainder round down, as Python's.
+// False if arithmetic overflows 64 bits or divides by zero. Division and remainder round down, as in Python.
 inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
   switch (operation) {
     case Operation::add: return !__builtin_add_overflow(a, b, result);
@@ -62,7 +62,7 @@ inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
   return false;
 }
 
-// `load(i, &number)` gives the i-th number or says that there is none, which makes the condition false.
+// `load(i, &number)` reads the i-th number; if it returns false, the condition is false.
 template <typename Load>
 bool expression_holds(const Expression& program, Load load) {
   int64_t stack[most_expression_depth];

@@ -17,9 +17,9 @@ PyTypeObject* frame_cache_type = nullptr;
 
 namespace {
 
-Py_ssize_t all_hits = 0;  // of every cache there was
+Py_ssize_t all_hits = 0;  // of all caches, those that are gone included
 
-PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may answer instead of a result
+PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may return instead of a result
 
 FrameCache* as_cache(PyObject* self) { return reinterpret_cast<FrameCache*>(self); }
 
@@ -67,13 +67,14 @@ void move_to_front(FrameCache* cache, size_t place, Entry* entry) {
 }
 
 PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vector<Object>& owned) {
-  if (!PyFunction_Check(entry->program)) {  // a Python function takes references of its own at once
+  if (!PyFunction_Check(entry->program)) {  // a Python function takes its own references at once
     for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
   }
   return PyObject_Vectorcall(entry->program, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
 }
 
-// The result of the entry's program if its guards hold; otherwise null, with `*verdict` saying why.
+// The result of the entry's program if its guards hold; otherwise null, and `*verdict` says why. `hit` is 1, or 0 for
+// the call that made the entry.
 PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssize_t hit) {
   FrameCache* cache = call.cache;
   Entry* entry = (*cache->entries)[place];
@@ -92,8 +93,7 @@ PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssi
   return run_program(entry, arguments.data() + 1, count, owned);
 }
 
-// As `try_entry`, over all entries; `*verdict` is `fails` if none fits. The call for which an entry was made is no
-// `hit` (0), any later one is (1).
+// The same for all entries; `*verdict` is `fails` if none fits.
 PyObject* try_entries(const Dispatch& call, Verdict* verdict, Py_ssize_t hit) {
   *verdict = Verdict::fails;
   for (size_t place = 0; place < call.cache->entries->size(); ++place) {
@@ -117,7 +117,7 @@ void drop_dead_entries(FrameCache* cache) {
   for (Entry* entry : dead) Py_DECREF(entry);
 }
 
-// Entries that may die unused, for each that the cache may hold: beyond, captures cost more than they bring.
+// How many entries may die unused for each that the cache can hold. Beyond that, captures cost more than they save.
 constexpr Py_ssize_t waste_allowed = 4;
 
 bool is_full(const FrameCache* cache) {
@@ -169,9 +169,9 @@ PyObject* dispatch_bound(const Dispatch& call) {
 
 PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count);
 
-// The result of a call, whose program may have left steps to do: behind each graph break there are two, the native
-// instruction and the continuation. They are done here, one after the other, so that a loop that breaks in every turn
-// is no deeper than the loop was.
+// The result of a call whose program may have returned a step: after a graph break these are the native instruction and
+// then the continuation. They run here one after the other, so that a loop that breaks in every iteration needs no more
+// stack than the loop itself.
 PyObject* finish(PyObject* result) {
   while (result && Py_TYPE(result) == step_type) {
     Object step(result);
@@ -299,7 +299,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   return 0;
 }
 
-// Leaves the cache usable: a call that is still under way finds no entries and no one to ask.
+// Leaves the cache usable for a call that is still running: it is empty and disabled.
 int clear(PyObject* self) {
   FrameCache* cache = as_cache(self);
   if (cache->entries) Py_XDECREF(clear_entries(self, nullptr));
@@ -329,9 +329,9 @@ void deallocate(PyObject* self) {
 }
 
 PyMethodDef methods[] = {
-    {"add", method<add>(), METH_O, "add(entry): compile its guards and try it first from now on"},
-    {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether it was there"},
-    {"clear", method<clear_entries>(), METH_NOARGS, "forget all entries, and that the limit was reached"},
+    {"add", method<add>(), METH_O, "add(entry): compile its guards; it is tried first from now on"},
+    {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether the cache had it"},
+    {"clear", method<clear_entries>(), METH_NOARGS, "drop all entries, and forget that the limit was reached"},
     {"call_bound", method<call_bound>(), METH_FASTCALL,
      "call_bound(function, *values): a call whose parameters, in co_varnames order, have these values"},
     {nullptr, nullptr, 0, nullptr},
@@ -343,7 +343,7 @@ PyMemberDef members[] = {
     {"on_limit", T_OBJECT, offsetof(FrameCache, on_limit), 0, nullptr},
     {"strict", T_OBJECT, offsetof(FrameCache, strict), 0, nullptr},
     {"recompile_limit", T_PYSSIZET, offsetof(FrameCache, recompile_limit), 0, nullptr},
-    {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "false: what no entry fits runs as it was written"},
+    {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "if false, calls that no entry fits run the original function"},
     {"hits", T_PYSSIZET, offsetof(FrameCache, hits), READONLY, nullptr},
     {"misses", T_PYSSIZET, offsetof(FrameCache, misses), READONLY, nullptr},
     {"originals", T_PYSSIZET, offsetof(FrameCache, originals), READONLY, "misses that ran the original function"},

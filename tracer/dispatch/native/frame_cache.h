@@ -1,4 +1,4 @@
-// `FrameCache`: the entries of one code object, and choosing among them on a call.
+// `FrameCache`: the entries of one code object, from which a call chooses the one whose guards hold.
 #pragma once
 
 #include <vector>

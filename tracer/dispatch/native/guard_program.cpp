@@ -1,4 +1,4 @@
-// Running a guard program on one call.
+// Evaluating a guard program on one call.
 #include "guard_program.h"
 
 #include "evaluation.h"
@@ -6,7 +6,7 @@
 namespace bytegraph {
 namespace {
 
-// The hook tables that concern every module; an import of torch.nn made them, nothing replaces them.
+// The tables of hooks for all modules. The import of torch.nn creates them, and nothing replaces them.
 bool no_global_hooks() {
   static const std::vector<PyObject*> tables = [] {
     std::vector<PyObject*> found;

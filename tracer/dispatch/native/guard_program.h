@@ -1,9 +1,8 @@
-// The guards and inputs of one entry as a flat program, and running it on a call.
+// The guards and inputs of one entry as a flat program (see docs/native_guards.md).
 //
-// Every access path is a node with a value. A node is a *member* of an anchor when nothing can change
-// it without changing a dictionary version, a type version or another word of memory that was read on
-// the way (a stamp, see binding.h); the anchor is the instance, type or globals dictionary from which
-// those ways start. All other nodes are read afresh on every call.
+// Every access path is a node with a value. A node is a *member* of an anchor if its value cannot change unless a
+// dictionary's version, a type's version or another stamped word of memory changes (see binding.h). The anchor is the
+// instance, type or globals dictionary at which such paths start. All other nodes are read at every call.
 //
 // Knows nothing of entries, caches or argument binding.
 #pragma once
@@ -23,12 +22,12 @@ namespace bytegraph {
 // What is asked of the value of one node. `add_row` in compile.cpp says which of these a row of CHECKS becomes.
 enum class Test : uint8_t { type, same_object, equal, tensor, length, keys, absent, set_items, empty };
 
-// The attributes that captures rely on most, read without the descriptor protocol where they can be.
+// Attributes of functions and methods, which captures read most; they are read without the descriptor protocol.
 enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function };
 
 constexpr uint32_t none = UINT32_MAX;
-constexpr uint32_t call_scope = 0;    // values read afresh for every call
-constexpr uint32_t static_scope = 1;  // members that hang from objects and imported modules
+constexpr uint32_t call_scope = 0;    // values read at every call
+constexpr uint32_t static_scope = 1;  // members whose paths start at objects and imported modules
 
 struct NodeTest {
   Test test;
@@ -41,14 +40,14 @@ struct NodeTest {
 struct Node {
   Access access;
   Field field = Field::other;  // `getattr`
-  bool member = false;       // its value is the binding's, not read on every call
-  bool sized = false;        // has a test or child that a change of the container's version voids
-  bool typed = false;        // its type, or what its type decides, was relied on
+  bool member = false;       // its value is kept in a binding, not read at every call
+  bool sized = false;        // has a test or a child that depends on the container's version
+  bool typed = false;        // its type matters
   bool reads_dict = false;   // has a child `dict`
   bool reads_class = false;  // has a child `class_attribute`
-  bool ordered = false;      // the order of its keys was relied on
+  bool ordered = false;      // the order of its keys matters
   bool is_hook_table = false;
-  bool is_known = false;     // tested to be one object, which the guard keeps or watches
+  bool is_known = false;     // tested to be one object, which the guard holds, weakly or not
   bool is_tensor = false;
   uint32_t base = none;
   uint32_t other = none;     // `item_of`: the node that gives the key
@@ -95,7 +94,7 @@ class GuardProgram {
 
   size_t input_count() const { return input_places_.size(); }
   size_t binding_count() const;
-  bool is_dead() const;  // an object it was rooted at, or compares with, is gone
+  bool is_dead() const;  // an object at which a path starts, or which a test expects, is gone
 
   int traverse(visitproc visit, void* arg) const;
 

@@ -1,8 +1,9 @@
-// PEP 523, CPython 3.11: the one file that knows interpreter frames. A frame that is about to run is either run as
-// usual or, when a cache wants its code object, answered by `cache.call_bound(function, *parameter values)`.
+// Intercepting frames with PEP 523 of CPython 3.11; no other file knows interpreter frames. A frame that is about to
+// run either runs as usual, or `cache.call_bound(function, *parameter values)` answers it if its code has a cache.
 //
-// The interpreter-wide evaluation function is replaced only while some thread has an active interceptor, for it slows
-// down every call. Others may replace it too (torch does): we pass on to whom we found, and never to ourselves.
+// The evaluation function of the interpreter is replaced only while a thread has an active interceptor, as a custom one
+// slows down every call. Others replace it too (torch does): frames are passed on to the function that was installed
+// before ours, and never to ours.
 #include "interceptor.h"
 
 #include "boundary.h"
@@ -25,24 +26,24 @@ struct Interceptor {
   PyObject_HEAD
   vectorcallfunc vectorcall;
   PyObject* handler;
-  uint64_t id;  // never used again, so that decisions can name it without keeping it alive
+  uint64_t id;  // unique for ever, so that decisions refer to an interceptor without keeping it alive
 };
 
-// What an interceptor decided about a code object; `cache` is a weak reference, or null for "run as usual". Below a
-// `quiet` one nothing is intercepted.
+// What an interceptor decided about a code object: a weak reference to its cache, or null to run it as usual. Below a
+// frame of a `quiet` code object nothing is intercepted.
 struct Decision {
   uint64_t id;
   Object cache;
   bool quiet;
 };
 
-// What answers a frame: `cache`, or none.
+// How a frame is answered: by `cache`, or, if it is null, by running it as usual.
 struct Answer {
   Object cache;
   bool quiet;
 };
 
-// All that is known of a code object; kept in its `co_extra`, dies with it.
+// All decisions about a code object. They are kept in its `co_extra` and freed with it.
 struct Decisions {
   uint64_t generation;
   bool never;
@@ -51,18 +52,18 @@ struct Decisions {
 
 struct ThreadState {
   Interceptor* active = nullptr;               // owned
-  PyCodeObject* spared = nullptr;              // the next frame, if of this code, runs as usual
-  _PyInterpreterFrame* passed_on = nullptr;    // frame that was last handed to `previous`
+  PyCodeObject* spared = nullptr;              // if the next frame is of this code, it runs as usual
+  _PyInterpreterFrame* passed_on = nullptr;    // the frame that was last given to `previous`
 };
 
 PyTypeObject* interceptor_type = nullptr;
-PyObject* call_bound = nullptr;  // the name of the method
+PyObject* call_bound = nullptr;  // the name of the method, interned
 thread_local ThreadState current;
 Py_ssize_t extra_index = -1;
 uint64_t next_id = 1, generation = 1;
 Py_ssize_t active_threads = 0;
-_PyFrameEvalFunction previous = nullptr;  // whom we pass frames on to; null until we are installed
-bool linked = false;                      // whether we are in the chain of evaluation functions
+_PyFrameEvalFunction previous = nullptr;  // the evaluation function before ours; null until ours is installed
+bool linked = false;                      // whether ours is installed, perhaps below another one
 
 constexpr int not_plain = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
 constexpr int plain_function = CO_OPTIMIZED | CO_NEWLOCALS;
@@ -80,7 +81,8 @@ void install(PyInterpreterState* interpreter) {
 }
 
 void uninstall(PyInterpreterState* interpreter) {
-  if (_PyInterpreterState_GetEvalFrameFunc(interpreter) != our_evaluation) return;  // another one is above us and knows us
+  // Another function that was installed later calls ours: leave both.
+  if (_PyInterpreterState_GetEvalFrameFunc(interpreter) != our_evaluation) return;
   _PyInterpreterState_SetEvalFrameFunc(interpreter, previous);
   linked = false;
 }
@@ -137,7 +139,7 @@ Decisions* decisions_of(PyObject* code) {
   return fresh;
 }
 
-// What the handler says, remembered for the next time.
+// Calls the handler, and remembers its answer.
 Answer ask(Interceptor* interceptor, PyObject* code) {
   Active none(nullptr);
   Object cache(PyObject_CallOneArg(interceptor->handler, code));
@@ -146,7 +148,7 @@ Answer ask(Interceptor* interceptor, PyObject* code) {
   if (quiet || cache.get() == Py_None) cache = Object();
   Object weak(cache ? PyWeakref_NewRef(cache.get(), nullptr) : nullptr);
   if (cache && !weak) return {};
-  Decisions* decisions = decisions_of(code);  // the handler may have made us forget them
+  Decisions* decisions = decisions_of(code);  // read again: the handler may have called forget_decisions
   if (!decisions || decisions->never) return {};
   auto& rows = decisions->rows;
   auto outdated = [=](const Decision& row) { return row.id == interceptor->id; };
@@ -155,7 +157,7 @@ Answer ask(Interceptor* interceptor, PyObject* code) {
   return {std::move(cache), quiet};
 }
 
-// What answers frames of `code`; no cache without an error: they run as usual.
+// How frames of `code` are answered. Null with a Python error if the handler raised one.
 Answer find_answer(Interceptor* interceptor, PyObject* code) {
   Decisions* decisions = decisions_of(code);
   if (!decisions || decisions->never) return {};
@@ -285,18 +287,19 @@ PyMethodDef methods[] = {
 };
 
 PyMemberDef members[] = {
-    {"handler", T_OBJECT, offsetof(Interceptor, handler), READONLY, "asked once for each code object"},
+    {"handler", T_OBJECT, offsetof(Interceptor, handler), READONLY, "called once for each code object"},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Interceptor, vectorcall), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 
 const char documentation[] =
     "Interceptor(handler)\n--\n\n"
-    "`interceptor(function, *args, **kwargs)` makes the call; of every frame that starts meanwhile, the function's\n"
-    "own included, `handler(code)` says once what answers it: None, and it runs as usual; False, and all below it does\n"
-    "too; or a cache, and `cache.call_bound(function, *values)` with the parameters' values in co_varnames order is its result.\n"
+    "`interceptor(function, *args, **kwargs)` makes the call and intercepts every frame that starts meanwhile, the\n"
+    "function's own included. `handler(code)` is called once for each code object. If it returns None, frames of the\n"
+    "code run as usual; if False, so do all frames below them; if a cache, `cache.call_bound(function, *values)`, with\n"
+    "the parameters' values in co_varnames order, is the result of the frame.\n"
     "Nothing is intercepted while a handler or a cache runs. Caches are held weakly: when one is gone, the handler\n"
-    "is asked again.";
+    "is called again.";
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(documentation)},
@@ -317,7 +320,7 @@ PyMethodDef functions[] = {
     {"exchange_interceptor", method<exchange_interceptor>(), METH_O,
      "exchange_interceptor(new) -> old: the one active in this thread, or None"},
     {"never_intercept", method<never_intercept>(), METH_O, "never_intercept(code): its frames always run as usual"},
-    {"forget_decisions", method<forget_decisions>(), METH_NOARGS, "forget_decisions(): ask the handlers anew"},
+    {"forget_decisions", method<forget_decisions>(), METH_NOARGS, "forget_decisions(): call the handlers again for every code object"},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,4 +1,4 @@
-// What each test asks of one value: the rows of CHECKS in tracer/guards/checks.py that concern one, natively.
+// The tests of the value of one node; tracer/guards/checks.py defines what they mean.
 #include "constants.h"
 #include "evaluation.h"
 

@@ -1,5 +1,5 @@
-// What each kind of step gives: ACCESSORS of tracer/guards/source.py, natively.
-// No step trusts its base to be of the kind it expects.
+// The value of each kind of access; ACCESSORS of tracer/guards/source.py defines it.
+// A base may be of any type: every case tests it first.
 #include "evaluation.h"
 
 #include <structmember.h>
@@ -16,7 +16,7 @@ PyTypeObject* deque_type() {
 }
 
 PyObject* instance_dict(PyObject* base) {
-  static PyObject* nothing = PyDict_New();  // of instances that have no attributes yet
+  static PyObject* nothing = PyDict_New();  // the dict of instances that have no attributes yet
   if (PyType_Check(base)) return nullptr;
   PyObject** slot = _PyObject_GetDictPtr(base);
   if (!slot) return nullptr;
@@ -61,7 +61,7 @@ PyObject* known_field(PyObject* base, Field field) {
   return nullptr;
 }
 
-// If the attribute is kept in the instance itself (as by `__slots__`), `node` learns where.
+// Notes in `node` where an attribute is kept in the instance itself, as `__slots__` are.
 void learn_slot(const Node& node, PyTypeObject* type) {
   if (type->tp_getattro != PyObject_GenericGetAttr || !PyUnicode_Check(node.key)) return;
   PyObject* descriptor = _PyType_Lookup(type, node.key);
@@ -115,7 +115,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::object: {
       if (!node.index) return node.key;
       PyObject* target = PyWeakref_GET_OBJECT(node.key);
-      // Kept for the run of the guards: what a later one calls may be the end of its last other reference.
+      // Kept until the evaluation ends: code that a later guard calls may drop the last other reference.
       return target == Py_None ? nullptr : keep(Py_NewRef(target));
     }
     case Access::module: return PyDict_GetItemWithError(PyImport_GetModuleDict(), node.key);
@@ -139,9 +139,11 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;
     case Access::index: return sequence_item(base, node.index);
     case Access::key: return nth_key(base, node.index);
-    case Access::deque_item:
+    case Access::deque_item: {
       if (!deque_type() || !PyObject_TypeCheck(base, deque_type())) return nullptr;
-      return keep(deque_type()->tp_as_sequence->sq_item(base, node.index < 0 ? node.index + stored_length(base) : node.index));
+      Py_ssize_t index = node.index < 0 ? node.index + stored_length(base) : node.index;
+      return keep(deque_type()->tp_as_sequence->sq_item(base, index));
+    }
     case Access::length: {
       Py_ssize_t length = stored_length(base);
       return length < 0 ? nullptr : keep(PyLong_FromSsize_t(length));

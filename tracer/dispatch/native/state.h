@@ -1,5 +1,5 @@
-// torch's settings on this thread, compared with those a capture was made under.
-// The Python side is `tracer/guards/state.py`.
+// Compares torch's settings on this thread with those under which a capture was made; tracer/guards/state.py defines
+// them.
 #pragma once
 
 #include <memory>

@@ -43,7 +43,7 @@ PyObject* go_on(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 PyMethodDef functions[] = {
     {"go_on", method<go_on>(), METH_FASTCALL,
-     "go_on(callable, *args) -> Step: what a program returns to have the call made when its own frames are gone"},
+     "go_on(callable, *args) -> Step: a program returns it to have the call made when its own frames are gone"},
     {nullptr, nullptr, 0, nullptr},
 };
 

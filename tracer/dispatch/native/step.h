@@ -1,4 +1,5 @@
-// `Step`: what is left to do of a call, returned to the dispatcher instead of being done on top of the frames before it.
+// `Step`: the call with which a program goes on. It returns the step to the dispatcher, which makes the call when the
+// frames of the program are gone.
 #pragma once
 
 #include "common.h"

@@ -1,5 +1,5 @@
-// Tensor checks. The plain comparison goes field by field; the first tensor to pass it leaves a copy
-// of its metadata bytes, and a tensor with the same bytes needs no second look.
+// Tensor checks. The full comparison goes field by field. The first tensor to pass it leaves a copy of its metadata
+// bytes; a tensor with the same bytes passes at once.
 #include "tensors.h"
 
 #include <c10/core/TensorImpl.h>
@@ -125,7 +125,7 @@ class MetadataCheck final : public TensorCheck {
   bool matches_slowly(c10::TensorImpl* impl) {
     try {
       if (!fields_match(impl)) return false;
-    } catch (const c10::Error&) {  // what has no sizes is not what was captured
+    } catch (const c10::Error&) {  // a tensor without sizes is not like the captured one
       return false;
     }
     if (!expected_.any_skipped && expected_.dims.size() <= most_inline_dims && Layout::is_one_run(impl)) {
@@ -170,7 +170,7 @@ bool read_bool(PyObject* meta, const char* name, bool* result) {
   return static_cast<bool>(value);
 }
 
-// The ints of the sequence `values` into one member of every dim; what is not an int (a symbol) is skipped.
+// Passes the ints of the sequence `values` to `set`; an item that is no int (a symbol) is marked as skipped.
 template <typename Set>
 bool read_numbers(PyObject* values, size_t count, Set set) {
   Object sequence(PySequence_Fast(values, "sizes and strides are sequences"));
@@ -255,7 +255,7 @@ std::unique_ptr<TensorCheck> TensorCheck::make(PyObject* facts) {
 }
 
 bool tensors_hold(const TensorRecord* records, size_t count) {
-  constexpr size_t far = 16, near = 8, next = 4;  // how far ahead each link of the chain is fetched
+  constexpr size_t far = 16, near = 8, next = 4;  // how many records ahead each pointer is prefetched
   for (size_t i = 0; i < count; ++i) {
     if (i + far < count) __builtin_prefetch(records[i + far].tensor);
     if (i + near < count) {

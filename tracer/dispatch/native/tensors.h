@@ -1,5 +1,5 @@
-// Comparing a tensor with what a capture expects of it, directly on its TensorImpl.
-// Knows nothing of guards, sources or how the tensor was reached.
+// Compares a tensor with the facts that a capture relied on, directly on its TensorImpl. Nothing here knows about
+// guards, sources or how the tensor was reached.
 #pragma once
 
 #include <cstddef>
@@ -23,14 +23,14 @@ struct TensorRecord {
   uint32_t node;
 };
 
-// True if every tensor still passes its check; they are known to be alive. Errors count as false.
+// True if every tensor passes its check. All of them must be alive. A Python error counts as a failed check.
 bool tensors_hold(const TensorRecord* records, size_t count);
 
 // A size, stride or the storage offset of a tensor. False if `value` is no tensor or has no such dimension.
 enum class TensorNumber { size, stride, storage_offset };
 bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t* result);
 
-// False with a Python error set if this build of torch lays out its tensor objects otherwise.
+// False with a Python error if this build of torch has another layout of tensor objects.
 bool check_tensor_layout();
 
 }  // namespace bytegraph
