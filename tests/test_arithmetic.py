@@ -12,7 +12,7 @@ import torch
 from passes.infer.assessment.assess import tally
 from passes.infer.search.learn import learn
 from passes.infer.study import Plan, study
-from passes.infer.validity.in_distribution import of_ordinary, ordinary
+from passes.infer.validity.in_distribution import limited_to_ordinary, ordinary
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
 
@@ -150,7 +150,7 @@ def test_ordinary_numbers_are_those_of_lists_too(tmp_path):
     recorded = [call for call in calls if min(*call.arguments["sizes"], call.arguments["more"], 0) == 0]
     assert ordinary(recorded, calls) == recorded and len(recorded) == 6
     (found,) = learn("test_arithmetic::shaped", "aten", recorded)
-    guards = [case.guard for case in of_ordinary(found.rule, recorded).form]
+    guards = [case.guard for case in limited_to_ordinary(found.rule, recorded).form]
     assert guards[:2] == ["any_negative(sizes)", "more < 0"]
 
 

@@ -9,7 +9,7 @@ import torch
 from passes.infer.assessment.assess import tally
 from passes.infer.search.learn import learn
 from passes.infer.study import Plan, study
-from passes.infer.validity.withdraw import abstaining
+from passes.infer.validity.withdraw import withdrawn_where_wrong
 from passes.infer.worker import Laboratory
 from passes.record import Corpus, record
 from passes.rules.generate import compiled
@@ -165,7 +165,7 @@ def test_a_rule_abstains_where_it_is_wrong(tmp_path):
     (found,) = learn("aten::sgn", "aten", calls)
     rule = replace(found.rule, outputs=(replace(found.rule.outputs[0], stride=always("contiguous(shape)")),))
     refuted = tally("aten::sgn", [rule], calls)
-    careful = tally("aten::sgn", [abstaining(rule, calls)], calls)
+    careful = tally("aten::sgn", [withdrawn_where_wrong(rule, calls)], calls)
     assert refuted.wrong and refuted.exact
     assert careful.wrong == 0 and careful.exact == refuted.exact
 

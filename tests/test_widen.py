@@ -9,7 +9,7 @@ import torch
 from passes.infer.assessment.assess import tally
 from passes.infer.study import Plan, study
 from passes.infer.validity.widen import widened
-from passes.infer.validity.withdraw import cautious
+from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import Laboratory
 from passes.record.calls import Call
 from passes.rules.rule import Domain, Rule
@@ -94,7 +94,7 @@ def test_a_rule_that_was_wrong_about_calls_held_out_says_less(tmp_path):
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (2, 3, 4), (6, 2), (3, 2, 2)]))
     before = tally("aten::relu", [wrong], calls)
     assert before.wrong
-    after = tally("aten::relu", [cautious(wrong, calls, calls)], calls)
+    after = tally("aten::relu", [withdrawn_widely(wrong, calls, calls)], calls)
     assert not after.wrong and after.exact == before.exact
     right = rule("aten::relu", level="aten", requires_grad="False")
-    assert cautious(right, calls, calls) is right
+    assert withdrawn_widely(right, calls, calls) is right

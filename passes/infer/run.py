@@ -1,7 +1,7 @@
-"""An inference run: which operators of some corpora are to be studied, the study of one, and what is kept of it.
+"""Inference runs: which operators of some corpora are to be studied, the study of one, and what is kept of it.
 
-A task is one operator at one level; it is studied with what Job says and nothing else, so that it does not
-matter which process of which machine does it, or after what. Knows nothing of how tasks are handed out.
+A task is one operator at one level. Its result depends on the task and the StudyJob alone, so that any process on any
+machine may do it, in any order. Knows nothing of how tasks are handed out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from passes.infer.study import Plan, study
 from passes.infer.trials.runner import CrashLog, TrialRunner
 from passes.infer.validity.preconditions import with_preconditions
 from passes.infer.validity.widen import widened
-from passes.infer.validity.withdraw import cautious
+from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import LaboratoryError
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, Failure, call_of
@@ -33,7 +33,7 @@ from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError
 from passes.rules.book import path_of, write_rules, write_title
 from passes.rules.rule import VERSION, from_json, to_json
 
-MOST_ROWS: Final = 12_000  # of one operator of one corpus that are read
+MOST_ROWS: Final = 12_000  # rows that are read of one operator of one corpus
 LOG: Final = "studies.jsonl"  # in the folder of a book: how each operator was studied
 SIGNATURE: Final = f"md5(to_json([{', '.join(f'to_json({name})::varchar' for name in INPUT_NAMES)}])::varchar)"
 OUTCOME: Final = f"to_json([{', '.join(f'to_json({name})::varchar' for name in OUTCOME_NAMES)}])::varchar"
@@ -44,9 +44,9 @@ SUMMED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StudyJob:
-    """What holds for every task: how hard to look (see Plan), and the share of signatures that are `held_out`.
+    """What holds for every task of a run: how hard to look (see Plan), and the share of signatures `held_out`.
 
-    `modules` are imported before trials are made: those that register operators.
+    `modules`, which register operators, are imported before trials are made.
     """
 
     corpora: tuple[str, ...]
@@ -62,7 +62,7 @@ class StudyJob:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One operator to study: how many rows the corpora have of it, and a hash of them and of what Job says."""
+    """One operator to study: how many rows the corpora have of it, and a hash of these rows and of the job."""
 
     op: str
     level: str
@@ -72,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the rules make of calls that they were not fitted to; those that are wrong are made to say less then."""
+    """How rules predict calls that they were not fitted to; a rule that mispredicts some is then withdrawn there."""
 
     exact: int = 0
     wrong: int = 0
@@ -83,7 +83,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """How a study went; `failure` says in words why there is none. `rules` are as JSON has them."""
+    """The result of one task: rules as JSON has them, and what finding them took; or why the study failed."""
 
     op: str
     level: str
@@ -104,20 +104,23 @@ class StudyReport:
         return self.failure is None and all(from_json(rule).is_unknown for rule in self.rules)
 
 
-def report_from(found: Mapping[str, Any]) -> StudyReport:
-    """The report that `asdict` told, from JSON."""
-    known = {each.name: found[each.name] for each in fields(StudyReport) if each.name in found}
-    held_out = HeldOut(**known.pop("held_out", {}))
-    rules, crashes = tuple(known.pop("rules", ())), tuple(known.pop("crashes", ()))
-    return StudyReport(**known, rules=rules, crashes=crashes, held_out=held_out)
+def report_from(data: Mapping[str, Any]) -> StudyReport:
+    """The report that `asdict` made the JSON of; facts that it lacks have their defaults."""
+    facts = {each.name: data[each.name] for each in fields(StudyReport) if each.name in data}
+    held_out = HeldOut(**facts.pop("held_out", {}))
+    rules, crashes = tuple(facts.pop("rules", ())), tuple(facts.pop("crashes", ()))
+    return StudyReport(**facts, rules=rules, crashes=crashes, held_out=held_out)
 
 
-# Engine: gives the reports of tasks, in the order in which they end, made by so many processes at a time.
+# Engine: studies tasks in so many processes at a time, and gives their reports in the order in which they end.
 Engine = Callable[[StudyJob, Sequence[Task], int], Iterator[StudyReport]]
 
 
 def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) -> list[Task]:
-    """The operators of the corpora whose names match, with or without the namespace; those with most calls first."""
+    """The operators of the corpora whose names match a pattern, with or without namespace; the most rows first.
+
+    `pattern` is a shell pattern, or several with commas between them. Raises CorpusError if none matches.
+    """
     rows: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[int]] = {}
     for folder in job.corpora:
@@ -126,14 +129,14 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
     conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
-    found = [
+    tasks = [
         Task(op, level, count, _digest([*conditions, sum(sums[op, level])])) for (op, level), count in rows.items()
     ]
-    if not found:
+    if not tasks:
         raise CorpusError(
             f"no operator in {', '.join(job.corpora)} is called {pattern!r} at level {' or '.join(levels)}"
         )
-    return sorted(found, key=lambda task: (-task.rows, task.op, task.level))
+    return sorted(tasks, key=lambda task: (-task.rows, task.op, task.level))
 
 
 def _matches(op: str, pattern: str) -> bool:
@@ -148,9 +151,9 @@ def _digest(facts: Iterable[object]) -> str:
 def calls_of(
     corpora: Sequence[str], op: str, level: str, held_out: float = 0.0, most: int = MOST_ROWS
 ) -> tuple[list[Call], list[Call]]:
-    """The calls of one operator to fit to, and those held out; in an order that their contents decide.
+    """The calls of one operator to learn from, and those held out, in an order that only their contents decide.
 
-    Of each corpus at most so many, chosen by their digests.
+    Of each corpus at most `most`, chosen by their digests.
     """
     rows: dict[str, Row] = {}
     for folder in corpora:
@@ -165,16 +168,16 @@ def calls_of(
 
 
 def _rows(folder: str, op: str, level: str, most: int) -> list[Row]:
-    """Rows with different inputs, each with a digest of them; those with the first digests if there are more."""
-    found: dict[str, Row] = {}
+    """Rows with different inputs, each with a digest of them as `signature`; at most `most`, by their digests."""
+    by_signature: dict[str, Row] = {}
     table = _tables(folder).get(op)
     for row in [] if table is None else table.to_pylist():
         if row["level"] == level:
             row["signature"] = hashlib.md5(_text(row, INPUT_NAMES), usedforsecurity=False).hexdigest()
-            known = found.get(row["signature"])
-            if known is None or _text(row, OUTCOME_NAMES) < _text(known, OUTCOME_NAMES):
-                found[row["signature"]] = row
-    return [row for _, row in sorted(found.items())[:most]]
+            other = by_signature.get(row["signature"])
+            if other is None or _text(row, OUTCOME_NAMES) < _text(other, OUTCOME_NAMES):
+                by_signature[row["signature"]] = row
+    return [row for _, row in sorted(by_signature.items())[:most]]
 
 
 def _text(row: Row, names: Sequence[str]) -> bytes:
@@ -183,12 +186,12 @@ def _text(row: Row, names: Sequence[str]) -> bytes:
 
 @lru_cache(maxsize=4)
 def _tables(folder: str) -> Mapping[str, Any]:
-    """A corpus by operator, read once: a process studies many, and their rows are few bytes each."""
+    """A corpus by operator, kept in memory: a process studies many operators, and rows are few bytes each."""
     return Corpus(folder).by_operator()
 
 
 def _call(row: Row) -> Call | None:
-    """The call that a row tells of; None if a nested tensor takes part."""
+    """The call in a row; None if it has a nested tensor, which has no meta."""
     try:
         return call_of(row)
     except ValueError:
@@ -204,32 +207,34 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
     log = CrashLog(laboratory)
     fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
     try:
-        found = study(task.op, task.level, fit, log, job.plan())
+        result = study(task.op, task.level, fit, log, job.plan())
         rules = [
             with_preconditions(rule, fit, log, job.trials // 2, job.seed)
             if not rule.is_unknown and any(isinstance(call.outcome, Failure) for call in fit)
             else rule
-            for rule in found.rules
+            for rule in result.rules
         ]
         rules = widened(rules, fit, log, job.trials, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
         return StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
-    seen = tally(task.op, rules, held)
-    if seen.wrong:
-        rules = [cautious(rule, held, [*fit, *held]) for rule in rules]
+    predicted = tally(task.op, rules, held)
+    if predicted.wrong:
+        rules = [withdrawn_widely(rule, held, [*fit, *held]) for rule in rules]
     return StudyReport(
         task.op,
         task.level,
         task.hash,
         rules=tuple(map(to_json, rules)),
-        calls=found.calls,
-        trials=found.trials,
-        refuted=found.refuted,
+        calls=result.calls,
+        trials=result.trials,
+        refuted=result.refuted,
         crashes=tuple(f"{crash.reason}: {crash.variant.arguments}" for crash in log.crashes),
-        clean=found.clean,
-        terms=found.terms,
+        clean=result.clean,
+        terms=result.terms,
         seconds=round(time.perf_counter() - started, 3),
-        held_out=HeldOut(seen.exact, seen.wrong, seen.unknown, seen.data_dependent, dict(seen.differences)),
+        held_out=HeldOut(
+            predicted.exact, predicted.wrong, predicted.unknown, predicted.data_dependent, dict(predicted.differences)
+        ),
     )
 
 
@@ -239,24 +244,24 @@ def read_log(folder: Path) -> dict[tuple[str, str], StudyReport]:
     lines = path.read_text().splitlines() if path.is_file() else []
     reports = [
         report_from(json.loads(line) | {"rules": ()}) for line in lines if line.endswith("}")
-    ]  # one that was cut has no end
+    ]  # a line that was cut short has no end
     return {(report.level, report.op): report for report in reports}
 
 
 def to_do(folder: Path, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks whose rules are not in the book yet, as they would be found today."""
+    """The tasks whose rules a book does not have yet, or has from other calls or another job."""
     done = read_log(folder)
     return [task for task in tasks if not _is_done(folder, task, done.get((task.level, task.op)))]
 
 
 def imperfect(folder: Path, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks that a book was not made of, or whose rules in it were refuted, or do not tell what was held out."""
-    known = read_log(folder)
+    """The operators to study again: missing from the book, refuted, or wrong or silent on held-out calls."""
+    log = read_log(folder)
 
     def is_perfect(report: StudyReport | None) -> bool:
         return report is not None and report.clean and not (report.held_out.wrong or report.held_out.unknown)
 
-    return [task for task in tasks if not is_perfect(known.get((task.level, task.op)))]
+    return [task for task in tasks if not is_perfect(log.get((task.level, task.op)))]
 
 
 def _is_done(folder: Path, task: Task, report: StudyReport | None) -> bool:
@@ -266,9 +271,9 @@ def _is_done(folder: Path, task: Task, report: StudyReport | None) -> bool:
 
 
 def infer(folder: Path, job: StudyJob, tasks: Sequence[Task], engine: Engine, jobs: int) -> Iterator[StudyReport]:
-    """Study the tasks and write what is learned into a book as it comes; gives the report of each.
+    """Study the tasks and write the rules into the book in `folder` as they come; gives the report of each.
 
-    The rules of an operator whose study failed are removed: they were learned of other calls.
+    Earlier rules of an operator whose study failed are removed: they were learned from other calls.
     """
     write_title(folder, torch=torch.__version__, device="cpu", machine=platform.machine(), seed=job.seed)
     with (folder / LOG).open("a") as log:

@@ -1,7 +1,7 @@
-"""A desk: a process at which operators are studied one by one, and which is ended when it hangs.
+"""Study processes: a process that studies one operator after another, and that is killed when it hangs.
 
-What is asked and answered are lines of JSON. The process is the first of a group of its own, which its
-laboratory is of too: ending it ends all that it started. Knows nothing of which tasks there are.
+Tasks and reports are lines of JSON. The process leads a process group, which its laboratory belongs to: killing the
+group leaves nothing behind. Knows nothing of which tasks there are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from passes.infer.run import StudyJob, StudyReport, Task, report_from, study_tas
 from passes.infer.worker import Laboratory
 
 READ: Final = 1 << 16
-# One thread each: as many desks as there are processors are at work.
+# One thread each: there are as many study processes as processors.
 ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Seconds of the clock after which a study is taken to hang, and reported as a failure. A study's work is counted, and
 # its laboratory ends trials that hang: this is the net below both.
@@ -32,7 +32,7 @@ HANGING: Final = 3600.0
 
 
 class StudyProcess:
-    """One process. `give` it a task, wait until `fileno` is readable, `take` the report; or `end` it."""
+    """One process: `give` it a task, wait until `fileno` is readable, `take` the report; `end` it at last."""
 
     def __init__(self, job: StudyJob) -> None:
         environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -66,9 +66,9 @@ class StudyProcess:
         return self._started + HANGING - time.monotonic()
 
     def take(self) -> StudyReport | None:
-        """What has come of the task so far, without waiting: None while it is not done.
+        """The report of the task, or None while there is none; does not wait.
 
-        A process that has ended, or hangs, is reported, and is of no use any more.
+        A process that has ended, or hangs, is reported as a failure, and is not usable any more.
         """
         assert self.task is not None
         if select.select([self], [], [], 0)[0]:
@@ -90,7 +90,7 @@ class StudyProcess:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End the process and all that it started."""
+        """Kill the process and all that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -105,7 +105,7 @@ class StudyProcess:
 
     def _write(self, message: object) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended, as is seen next
+        with suppress(BrokenPipeError):  # it has ended, which `take` reports
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
 
 
@@ -114,30 +114,30 @@ def _ending(status: int) -> str:
 
 
 def serve() -> None:
-    """Do the tasks that come, until there are no more. What an operator prints goes to stderr."""
+    """Study the tasks that arrive on stdin until it closes. What an operator prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     torch.set_num_threads(1)
     job = _job(sys.stdin.readline())
-    with Laboratory(job.modules) as laboratory, suppress(BrokenPipeError):  # nobody is there to be told any more
+    with Laboratory(job.modules) as laboratory, suppress(BrokenPipeError):  # the asking process has ended
         for line in sys.stdin:
-            answers.write(json.dumps(asdict(_done(job, Task(**json.loads(line)), laboratory))) + "\n")
+            answers.write(json.dumps(asdict(_report(job, Task(**json.loads(line)), laboratory))) + "\n")
             answers.flush()
 
 
 def _job(line: str) -> StudyJob:
-    found = json.loads(line)
-    return StudyJob(**found | {name: tuple(found[name]) for name in ("corpora", "modules")})
+    facts = json.loads(line)
+    return StudyJob(**facts | {name: tuple(facts[name]) for name in ("corpora", "modules")})
 
 
-def _done(job: StudyJob, task: Task, laboratory: Laboratory) -> StudyReport:
-    with _Caught() as caught:
+def _report(job: StudyJob, task: Task, laboratory: Laboratory) -> StudyReport:
+    with _StudyFailure() as failure:
         return study_task(job, task, laboratory)
-    return StudyReport(task.op, task.level, task.hash, failure=caught.words)
+    return StudyReport(task.op, task.level, task.hash, failure=failure.words)
 
 
-class _Caught:
-    """Keeps in words what the study of one operator raises, so that it costs no other one."""
+class _StudyFailure:
+    """Turns an exception of one study into words, so that the other studies go on."""
 
     words = ""
 

@@ -1,4 +1,4 @@
-"""Assessment: what rules say of recorded calls, compared with what came of them."""
+"""Assessment: the outcomes that rules predict for recorded calls, compared with the recorded ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ FACTS_RECORDED: Final = ("shape", "stride", "dtype", "storage_offset", "device",
 
 @dataclass(slots=True)
 class PredictionTally:
-    """Calls of one operator by what a rule said: exactly what happened, something else, or nothing."""
+    """How rules predicted calls of one operator: exactly, wrongly, or not at all.
+
+    `unknown` calls got no prediction though they could have; `data_dependent` ones none could predict. `examples` are
+    calls with their predictions: mispredicted ones first, then some without (None).
+    """
 
     op: str
     exact: int = 0
@@ -42,7 +46,7 @@ class PredictionTally:
 
 
 class Answers:
-    """Rules by their parameters. Several for the same ones are those of synonyms: the first that answers is heard."""
+    """Rules by their lists of parameters. Of several for one list (rules of synonyms) the first that answers counts."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_parameters: dict[tuple[str, ...], list[Answerer]] = defaultdict(list)
@@ -50,11 +54,12 @@ class Answers:
             self._by_parameters[rule.parameters].append(Answerer(rule))
 
     def depends_on_values(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a rule leaves calls alone because what they give depends on the values in tensors."""
+        """Whether a rule gives no answer for such arguments since the outcome depends on the values in tensors."""
         rules = [answerer.rule for answerer in self._by_parameters.get(tuple(arguments), ())]
         return any(rule.provenance.dependent and any(case.answer == UNKNOWN for case in rule.form) for rule in rules)
 
     def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
+        """The predicted outcome, or None if no rule answers. Raises PredictedError where a rule predicts an exception."""
         for answerer in self._by_parameters.get(tuple(arguments), ()):
             outcome = answerer.answer(arguments)
             if outcome is not None:
@@ -63,35 +68,35 @@ class Answers:
 
 
 def tally(op: str, rules: Sequence[Rule], calls: Iterable[Call], examples: int = 3) -> PredictionTally:
-    """What the rules of `op` make of `calls`; those that failed are not counted."""
-    found = PredictionTally(op)
+    """How the rules of `op` predict `calls`, with up to `examples` examples. Calls that failed are not counted."""
+    result = PredictionTally(op)
     answers = Answers(rules)
     for call in calls:
         if isinstance(call.outcome, Failure):
             continue
         try:
-            said = answers.answer(call.arguments)
+            prediction = answers.answer(call.arguments)
         except PredictedError as refusal:
-            found.wrong += 1
-            found.differences[f"refused: {refusal.error}"] += 1
+            result.wrong += 1
+            result.differences[f"refused: {refusal.error}"] += 1
             continue
-        if said is None:
+        if prediction is None:
             if has_numbers(call.outcome.result) or answers.depends_on_values(call.arguments):
-                found.data_dependent += 1
+                result.data_dependent += 1
             else:
-                found.unknown += 1
-                if not found.wrong and len(found.examples) < examples:
-                    found.examples.append((call, None))
+                result.unknown += 1
+                if not result.wrong and len(result.examples) < examples:
+                    result.examples.append((call, None))
             continue
-        difference = difference_of(said, call)
+        difference = difference_of(prediction, call)
         if difference is None:
-            found.exact += 1
+            result.exact += 1
         else:
-            found.wrong += 1
-            found.differences[difference] += 1
-            if len(found.examples) < 2 * examples:
-                found.examples.insert(0, (call, said))
-    return found
+            result.wrong += 1
+            result.differences[difference] += 1
+            if len(result.examples) < 2 * examples:
+                result.examples.insert(0, (call, prediction))
+    return result
 
 
 def has_numbers(result: Any) -> bool:
@@ -99,19 +104,19 @@ def has_numbers(result: Any) -> bool:
     return isinstance(result, NumberOf) or any(isinstance(leaf, NumberOf) for leaf in leaves(result))
 
 
-def difference_of(said: Outcome, call: Call) -> str | None:
-    """The first fact in which a prediction differs from what was recorded; None if it is exact."""
+def difference_of(prediction: Outcome, call: Call) -> str | None:
+    """The first fact in which a prediction differs from the recorded outcome; None if it is exact."""
     actual = call.outcome
     assert isinstance(actual, Outcome)
-    ours, theirs = leaves(said.result), leaves(actual.result)
-    if len(ours) != len(theirs):
+    predicted_leaves, recorded_leaves = leaves(prediction.result), leaves(actual.result)
+    if len(predicted_leaves) != len(recorded_leaves):
         return "form"
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other in zip(predicted_leaves, recorded_leaves, strict=True):
         if difference := _different(one, other, call):
             return difference
-    if {call.shares[index] for index in said.mutated} != {call.shares[index] for index in actual.mutated}:
+    if {call.shares[index] for index in prediction.mutated} != {call.shares[index] for index in actual.mutated}:
         return "written"
-    for index, meta in said.mutated.items():
+    for index, meta in prediction.mutated.items():
         if index in actual.mutated and (difference := facts_differ(meta, actual.mutated[index], call.level)):
             return f"written {difference}"
     return None
@@ -132,15 +137,16 @@ def _different(one: Any, other: Any, call: Call) -> str | None:
 
 
 def _is_one(left: int, right: int, call: Call) -> bool:
-    """Whether two tensors given are one, as far as was recorded."""
+    """Whether two tensors among the arguments are the same one, as far as was recorded."""
     if left == right:
         return True
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
     return call.shares[left] == call.shares[right] and metas[left] is metas[right]
 
 
-def facts_differ(ours: TensorMeta, theirs: TensorMeta, level: str) -> str | None:
-    if level == "function" and theirs.requires_grad and not ours.requires_grad:
+def facts_differ(predicted: TensorMeta, recorded: TensorMeta, level: str) -> str | None:
+    """The first fact in which a predicted meta differs from the recorded one; None if they agree."""
+    if level == "function" and recorded.requires_grad and not predicted.requires_grad:
         return "requires_grad"  # the contrary is seen under no_grad too, which is not recorded
-    difference = meta_difference(theirs, ours, FACTS_RECORDED)
+    difference = meta_difference(recorded, predicted, FACTS_RECORDED)
     return difference.kind if difference else None

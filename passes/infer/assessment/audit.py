@@ -1,6 +1,6 @@
-"""Audit: what the inferred rule, FakeTensor and the meta device say of calls, beside what the real operator gave.
+"""Audits: the learned rule, FakeTensor and the meta device compared with what the real operator returned.
 
-Where torch's own kernels for tensors without data are wrong, a script that imports only torch shows it.
+Where torch's own kernels for tensors without data are wrong, a script that imports only torch reproduces it.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from passes.rules.rule import Rule
 MODES: Final = Modes(grad=False)
 RULE, FAKE, META = "the rule", "FakeTensor", "the meta device"
 REFUSED: Final = "refused"
-UNSEEN: Final = "written"  # which arguments were written to: kernels without data write nothing, and are not to
+UNSEEN: Final = "written"  # which arguments were written to: kernels without data rightly write nothing
 SECONDS: Final = 120.0  # after which a reproducer is taken to hang
-# Values with which a reproducer's tensors are filled, until one shows the difference.
+# Values for the tensors of a reproducer, tried in turn until one reproduces the difference.
 VALUES: Final = ("torch.ones", "torch.zeros")
 Say = Callable[[Call], Outcome | None]
 
 
 @dataclass(slots=True)
 class Witness:
-    """One who says what calls give, and how that compares with what they gave."""
+    """One predictor of outcomes, and how its predictions compare with the real ones."""
 
     name: str
     exact: int = 0
@@ -60,13 +60,13 @@ class Witness:
     silent: int = 0
     differences: Counter[str] = field(default_factory=Counter[str])
     example: Call | None = None
-    said: str = ""
+    prediction: str = ""
     matters: bool = False  # whether a difference is more than strides of sizes 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The witnesses' statements on the calls of one operator."""
+    """How each witness predicts the calls of one operator."""
 
     op: str
     level: str
@@ -87,14 +87,14 @@ def audit(
     trials: int = 0,
     seed: int = 0,
 ) -> Audit:
-    """Question all witnesses on recorded calls, and on as many trials as asked for. Raises UnknownOperator."""
+    """Ask all witnesses about recorded calls, and about `trials` new ones. Raises UnknownOperator."""
     resolve(op, level)
-    made = list(calls)
+    all_calls = list(calls)
     plain = [call for call in calls if not isinstance(call.outcome, Failure)]
     if laboratory is not None and trials and plain:
         drawn = list(variants(plain, random.Random(f"{seed} {level} {op}"), trials))
-        made += [seen for seen in laboratory.observe_all(op, level, drawn) if isinstance(seen, Call)]
-    usable = sorted(filter(is_usable, made), key=_size)
+        all_calls += [seen for seen in laboratory.observe_all(op, level, drawn) if isinstance(seen, Call)]
+    usable = sorted(filter(is_usable, all_calls), key=_size)
     by_name: dict[str, Say] = {
         RULE: _says_rule(Answers(rules)),
         FAKE: fake_says(),
@@ -104,7 +104,7 @@ def audit(
 
 
 def is_usable(call: Call) -> bool:
-    """Calls that gave tensors, of tensors that share nothing: the stand-ins do not."""
+    """Whether a call returned tensors and its arguments share no memory, as stand-ins never do."""
     if isinstance(call.outcome, Failure) or has_numbers(call.outcome.result):
         return False
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
@@ -113,41 +113,47 @@ def is_usable(call: Call) -> bool:
 
 
 def _size(call: Call) -> tuple[int, int]:
-    """Empty tensors last, then small ones first."""
+    """A sort key: small calls first, those with empty tensors last."""
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
     counts = [int(meta.element_count) for meta in metas]
     return (int(0 in counts), sum(counts))
 
 
 def questioned(name: str, say: Say, calls: Sequence[Call]) -> Witness:
-    """What a witness says of every call, compared with what was seen; keeps the first example of what matters most."""
-    found = Witness(name)
+    """A witness asked about every call; it keeps the first example of the difference that matters most."""
+    witness = Witness(name)
     best = -1
     for call in calls:
         try:
-            said = say(call)
+            prediction = say(call)
         except (OpError, PredictedError) as error:
-            difference, told, matters = REFUSED, str(error).partition("\n")[0], True
+            difference, prediction_text, matters = REFUSED, str(error).partition("\n")[0], True
         else:
-            if said is None:
-                found.silent += 1
+            if prediction is None:
+                witness.silent += 1
                 continue
-            difference, told, matters = difference_of(said, call), value_words(said.result), _matters(said, call)
+            difference, prediction_text, matters = (
+                difference_of(prediction, call),
+                value_words(prediction.result),
+                _matters(prediction, call),
+            )
         if difference is None or (name != RULE and difference == UNSEEN):
-            found.exact += 1
+            witness.exact += 1
             continue
-        found.wrong += 1
-        found.differences[difference] += 1
+        witness.wrong += 1
+        witness.differences[difference] += 1
         rank = int(matters) + int(matters and difference != REFUSED)
         if rank > best:
-            best, found.example, found.said, found.matters = rank, call, told, matters
-    return found
+            best, witness.example, witness.prediction, witness.matters = rank, call, prediction_text, matters
+    return witness
 
 
-def _matters(said: Outcome, call: Call) -> bool:
+def _matters(prediction: Outcome, call: Call) -> bool:
     """Whether outcomes differ in more than the strides of dimensions of size 1, or of empty tensors."""
     assert isinstance(call.outcome, Outcome)
-    return difference_of(_without_idle_strides(said), _with(call, _without_idle_strides(call.outcome))) is not None
+    return (
+        difference_of(_without_idle_strides(prediction), _with(call, _without_idle_strides(call.outcome))) is not None
+    )
 
 
 def _with(call: Call, outcome: Outcome) -> Call:
@@ -172,13 +178,13 @@ def _says_rule(answers: Answers) -> Say:
 
 
 def fake_says() -> Say:
-    """What FakeTensor says of calls."""
+    """A predictor that asks FakeTensor."""
     stand_ins = FakeStandIns()
     return lambda call: _says_torch(stand_ins, call)
 
 
 def _says_torch(stand_ins: StandIns, call: Call) -> Outcome | None:
-    """What torch's kernels for tensors without data give; None where they cannot know. May raise OpError."""
+    """What torch's kernels for tensors without data return; None where they cannot know. May raise OpError."""
     args, kwargs = positional(resolve(call.op, call.level), call.arguments)
     detached = [_detached(argument) for argument in args]
     keywords = tuple((name, _detached(value)) for name, value in kwargs.items())
@@ -193,32 +199,32 @@ def _says_torch(stand_ins: StandIns, call: Call) -> Outcome | None:
 
 
 def _detached(argument: Argument) -> Argument:
-    """An argument without gradients, which are above what is compared."""
+    """An argument that requires no gradient: kernels below autograd are compared."""
     if isinstance(argument, TensorMeta):
         return argument.replace(requires_grad=False)
     return rebuilt(argument, TensorMeta, _detached) if isinstance(argument, tuple | ListArg) else argument
 
 
-def audit_text(found: Audit) -> Iterator[str]:
-    """One operator for people: what it gave, and what each witness said."""
-    wrong = [witness for witness in found.witnesses.values() if witness.wrong]
+def audit_text(result: Audit) -> Iterator[str]:
+    """The lines for one operator: the counts of each witness, and an example for each that was wrong."""
+    wrong = [witness for witness in result.witnesses.values() if witness.wrong]
     if not wrong:
         return
-    yield f"{found.op}: {found.calls:,} calls"
-    for witness in found.witnesses.values():
+    yield f"{result.op}: {result.calls:,} calls"
+    for witness in result.witnesses.values():
         kinds = ", ".join(f"{name} {count}" for name, count in witness.differences.most_common())
         counts = f"exact {witness.exact:6,}   wrong {witness.wrong:5,}   silent {witness.silent:5,}"
         yield f"    {witness.name:16}{counts}{f': {kinds}' if kinds else ''}"
     for witness in wrong:
         assert witness.example is not None
         yield f"    {call_text(witness.example)}"
-        yield f"    {witness.name} says {witness.said}{'' if witness.matters else ' (sizes 0 and 1 only)'}"
+        yield f"    {witness.name} says {witness.prediction}{'' if witness.matters else ' (sizes 0 and 1 only)'}"
 
 
 REPRODUCER: Final = '''"""{op}: what FakeTensor says of a call is not what the operator gives ({kinds}).
 
 {call}
-FakeTensor says {said}.
+FakeTensor says {prediction}.
 Seen with torch {torch}. Raises AssertionError as long as it is so.
 """
 
@@ -261,9 +267,9 @@ assert said == real, f"FakeTensor says {{said[0]}}, the operator gives {{real[0]
 '''
 
 
-def reproducer(found: Audit, values: str = VALUES[0]) -> str:
-    """A script that imports only torch, and asserts what does not hold: that FakeTensor is right."""
-    witness = found.witnesses[FAKE]
+def reproducer(result: Audit, values: str = VALUES[0]) -> str:
+    """A script that imports only torch, and whose assertion that FakeTensor is right fails."""
+    witness = result.witnesses[FAKE]
     call = witness.example
     assert call is not None
     args, kwargs = positional(resolve(call.op, call.level), call.arguments)
@@ -286,7 +292,7 @@ def reproducer(found: Audit, values: str = VALUES[0]) -> str:
         op=call.op,
         kinds=", ".join(witness.differences),
         call=call_text(call),
-        said=witness.said,
+        prediction=witness.prediction,
         torch=torch.__version__,
         values=values,
         target=f"{namespace}.{packet}.{overload or 'default'}",
@@ -298,17 +304,17 @@ def reproducer(found: Audit, values: str = VALUES[0]) -> str:
     )
 
 
-def shown(found: Audit) -> str | None:
-    """A reproducer that was run and did raise its AssertionError; None if none does, whatever its tensors hold.
+def shown(result: Audit) -> str | None:
+    """A reproducer that was run and failed as it should; None if none does, whatever values its tensors have.
 
     Raises subprocess.TimeoutExpired if one hangs: nothing is known of the operator then.
     """
-    if "::" not in found.op:
+    if "::" not in result.op:
         return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reproducer.py"
         for values in VALUES:
-            text = reproducer(found, values)
+            text = reproducer(result, values)
             path.write_text(text)
             ended = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=SECONDS)
             if ended.returncode != 0 and "AssertionError: FakeTensor says" in ended.stderr:
@@ -316,8 +322,8 @@ def shown(found: Audit) -> str | None:
     return None
 
 
-def file_name(found: Audit) -> str:
-    return found.op.replace("::", "_").replace(".", "_") + ".py"
+def file_name(result: Audit) -> str:
+    return result.op.replace("::", "_").replace(".", "_") + ".py"
 
 
 __all__ = ["Audit", "UnknownOperator", "audit", "audit_text", "file_name", "reproducer", "shown"]

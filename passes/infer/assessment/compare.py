@@ -1,6 +1,6 @@
-"""Comparing rules: two books with each other, and one with recorded calls, operator by operator and family by family.
+"""Comparisons of rulebooks: two with each other, and one with recorded calls, by operator and by family.
 
-The family of an operator is read off its rule: what it gives, and which primitives tell its shape and layout.
+The family of an operator follows from its rule: from what is returned, and from the primitives for shape and layout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from passes.rules.language import PRIMITIVES
 from passes.rules.rule import Cases, Domain, Rule
 
 UNKNOWN_FAMILY: Final = "unknown"
-# A family, and the primitives of which one is used by the rules of its operators; the first that fits.
+# Families, and primitives of which the rules of their operators use one. The first family that fits counts.
 BY_PRIMITIVE: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("windows", frozenset(name for name, each in PRIMITIVES.items() if each.function.__module__.endswith(".windows"))),
     ("indexing", frozenset(("indexed",))),
@@ -36,18 +36,18 @@ DOMAIN_WORDS: Final = tuple(each.name for each in fields(Domain))
 
 
 def family(rules: Sequence[Rule]) -> str:
-    """What kind of operator the rules tell of."""
-    known = [rule for rule in rules if not rule.is_unknown]
-    if not known:
+    """The family of the operator that these rules are of."""
+    answering = [rule for rule in rules if not rule.is_unknown]
+    if not answering:
         return UNKNOWN_FAMILY
-    aliases = {case.answer.partition(" ")[0] for rule in known for output in rule.outputs for case in output.alias}
+    aliases = {case.answer.partition(" ")[0] for rule in answering for output in rule.outputs for case in output.alias}
     if "view" in aliases:
         return "view"
-    used = {word for rule in known for word in _words(rule)}
+    used = {word for rule in answering for word in _words(rule)}
     for name, primitives in BY_PRIMITIVE:
         if used & primitives:
             return name
-    if all("tensor" not in kinds and "list" not in kinds for rule in known for kinds in rule.domain.kinds.values()):
+    if all("tensor" not in kinds and "list" not in kinds for rule in answering for kinds in rule.domain.kinds.values()):
         return "factory"
     return "in place" if aliases == {"same"} else "other"
 
@@ -60,9 +60,10 @@ def _words(rule: Rule) -> Iterator[str]:
 
 @dataclass(slots=True)
 class RuleCheck:
-    """Calls of one operator, or of all operators of a family, by what the rules said of them.
+    """How rules predicted the calls of one operator, or of all operators of a family.
 
-    `refused` calls failed as a rule said; other calls that failed are not counted: nothing is said of them.
+    `perfect` counts operators without a wrong or missing prediction. `refused` calls failed as a rule predicted; other
+    calls that failed are not counted, for rules do not predict them.
     """
 
     name: str
@@ -80,7 +81,7 @@ class RuleCheck:
 
     @property
     def answered(self) -> float:
-        """The share of calls answered, data-dependent ones apart; 1 where there are none."""
+        """Share of calls with a prediction, data-dependent ones left out; 1 where there are no calls."""
         calls = self.exact + self.wrong + self.unknown
         return (self.exact + self.wrong) / calls if calls else 1.0
 
@@ -89,14 +90,18 @@ SUMS: Final = ("operators", "perfect", "exact", "wrong", "unknown", "data_depend
 
 
 def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) -> RuleCheck:
-    """What the rules of an operator make of its calls in some corpora, as captures ask them: of its synonyms, too."""
+    """How a book predicts the calls of an operator in some corpora, asking rules as captures do: of synonyms too."""
     rules = list(_rules_for(book, op, level))
     calls, _ = calls_of(corpora, op, level)
-    found = tally(op, rules, calls)
-    perfect = int(not found.wrong and not found.unknown and found.exact > 0)
-    examples = [f"{call_text(call)}; the rule: {said}" for call, said in found.examples if said is not None]
-    counts = (found.exact, found.wrong, found.unknown, found.data_dependent, _refused(rules, calls))
-    return RuleCheck(op, level, family(rules), 1, perfect, *counts, found.differences, examples)
+    result = tally(op, rules, calls)
+    perfect = int(not result.wrong and not result.unknown and result.exact > 0)
+    examples = [
+        f"{call_text(call)}; the rule predicts {prediction}"
+        for call, prediction in result.examples
+        if prediction is not None
+    ]
+    counts = (result.exact, result.wrong, result.unknown, result.data_dependent, _refused(rules, calls))
+    return RuleCheck(op, level, family(rules), 1, perfect, *counts, result.differences, examples)
 
 
 def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
@@ -113,7 +118,7 @@ def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
 
 
 def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:
-    """How many calls failed with the exception that a rule said."""
+    """How many calls failed with the exception that a rule predicted."""
     if not any(rule.raises for rule in rules):
         return 0
     answers = Answers(rules)
@@ -128,7 +133,7 @@ def _refused(rules: Sequence[Rule], calls: Iterable[Call]) -> int:
 
 
 def by_family(operators: Iterable[RuleCheck]) -> list[RuleCheck]:
-    """The sums of each family at each level, and of all; those with most operators first."""
+    """Sums for each family at each level, and for all of a level; families with most operators first."""
     sums: dict[tuple[str, str], RuleCheck] = {}
     for each in operators:
         for key in ((each.level, each.family), (each.level, "all")):
@@ -141,7 +146,7 @@ def by_family(operators: Iterable[RuleCheck]) -> list[RuleCheck]:
 
 @dataclass(frozen=True, slots=True)
 class RuleDifference:
-    """One thing in which two books differ: `what` of the rule of `op`, as each of them has it."""
+    """One difference between two books: `what` about the rule of `op`, as each of them has it."""
 
     op: str
     level: str
@@ -151,36 +156,36 @@ class RuleDifference:
 
 
 def differences(left: Rulebook, right: Rulebook) -> Iterator[RuleDifference]:
-    """What one book says otherwise than the other: operators, cases, domains. Evidence alone is no difference."""
-    ours, theirs = set(left.operators()), set(right.operators())
-    for level, op in sorted(ours | theirs):
-        if (level, op) not in theirs:
+    """Operators, cases and domains in which two books differ. Other evidence for the same rule is no difference."""
+    left_operators, right_operators = set(left.operators()), set(right.operators())
+    for level, op in sorted(left_operators | right_operators):
+        if (level, op) not in right_operators:
             yield RuleDifference(op, level, "operator", "there", "")
-        elif (level, op) not in ours:
+        elif (level, op) not in left_operators:
             yield RuleDifference(op, level, "operator", "", "there")
         else:
             yield from _of_rules(op, level, left.rules(op, level), right.rules(op, level))
 
 
 def _of_rules(op: str, level: str, left: Sequence[Rule], right: Sequence[Rule]) -> Iterator[RuleDifference]:
-    ours, theirs = ({rule.parameters: rule for rule in rules} for rules in (left, right))
-    for parameters in dict.fromkeys((*ours, *theirs)):
-        one, other = _told(ours.get(parameters)), _told(theirs.get(parameters))
-        where = f"({', '.join(parameters)}) " if len(ours) > 1 or len(theirs) > 1 else ""
+    left_operators, right_operators = ({rule.parameters: rule for rule in rules} for rules in (left, right))
+    for parameters in dict.fromkeys((*left_operators, *right_operators)):
+        one, other = _facts(left_operators.get(parameters)), _facts(right_operators.get(parameters))
+        where = f"({', '.join(parameters)}) " if len(left_operators) > 1 or len(right_operators) > 1 else ""
         for what in dict.fromkeys((*one, *other)):
             if one.get(what, "") != other.get(what, ""):
                 yield RuleDifference(op, level, where + what, one.get(what, ""), other.get(what, ""))
 
 
-def _told(rule: Rule | None) -> Mapping[str, str]:
-    """What a rule says, each thing as text."""
+def _facts(rule: Rule | None) -> Mapping[str, str]:
+    """The cases and the domain of a rule, each part as text."""
     if rule is None:
         return {}
-    found = {what: _cases(cases) for what, cases in rule.decisions() if cases}
+    result = {what: _cases(cases) for what, cases in rule.decisions() if cases}
     for word in DOMAIN_WORDS:
         for name, values in getattr(rule.domain, word).items():
-            found[f"{word} of {name}"] = ", ".join(map(str, values))
-    return found
+            result[f"{word} of {name}"] = ", ".join(map(str, values))
+    return result
 
 
 def _cases(cases: Cases) -> str:

@@ -1,6 +1,6 @@
-"""Merging two books: of each operator the rules that do better on recorded calls.
+"""Merging two rulebooks, keeping the better rules for each operator.
 
-Another seed, or another version of the learner, finds other rules for some operators, better or worse ones.
+Another seed, or another version of the learner, finds other rules for some operators: better or worse ones.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from passes.rules.book import Rulebook, read_title, write_rules, write_title
 from passes.rules.rule import UNKNOWN, Rule
 
 LEFT, RIGHT, NEITHER = "left", "right", "neither"
-PRICE_OF_CASE: Final = 2  # calls that it has to explain
-PRICE_OF_SILENCE: Final = 0.1
+PRICE_OF_CASE: Final = 2  # calls that a further case has to predict to be worth it
+PRICE_OF_SILENCE: Final = 0.1  # of a case without an answer
 TITLE_FACTS: Final = ("torch", "device", "machine", "seed")
 
 
 @dataclass(frozen=True, slots=True)
 class MergeChoice:
-    """Which book's rules were taken for an operator, and how many recorded calls these answer exactly, or not."""
+    """Which book the rules of an operator were taken from, and how many recorded calls these predict, or do not."""
 
     op: str
     level: str
@@ -40,11 +40,12 @@ class MergeChoice:
 def merge(
     left: Rulebook, right: Rulebook, corpora: Sequence[str], folder: str | os.PathLike[str]
 ) -> Iterator[MergeChoice]:
-    """Write a book with the rules of `left` or `right` for each operator: those that are exact on more calls.
+    """Write a rulebook into `folder` with the rules of `left` or `right` for each operator; gives each choice.
 
-    A case more has to be worth it, after the principle of minimum description length. Rules that are wrong about a
-    call are left out, and such as tell a constant shape of very few calls. Those of `left` are taken where both do
-    alike, and where they say nothing because results depend on values: more exact answers are more accidents then.
+    The rules that predict more recorded calls exactly are taken, where each case costs something (the principle of
+    minimum description length). Rules that mispredict a call are left out, and constant shapes learned from very few
+    calls. Those of `left` are taken where both are equal, and where they give no answer since results depend on values:
+    there, more exact predictions are more accidents.
     """
     title = read_title(left.folder)
     write_title(Path(folder), **{fact: title[fact] for fact in TITLE_FACTS if fact in title})
@@ -57,21 +58,21 @@ def merge(
 
 
 def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Call]) -> tuple[MergeChoice, list[Rule]]:
-    best, kept, most = MergeChoice(op, level, NEITHER), list[Rule](), -math.inf
+    best, best_rules, most = MergeChoice(op, level, NEITHER), list[Rule](), -math.inf
     few = sum(not isinstance(call.outcome, Failure) for call in calls) < FEWEST
     for name, rules in zip((LEFT, RIGHT), books, strict=True):
         if few and any(map(has_constant_shape, rules)):
             continue
-        found = tally(op, rules, calls)
-        worth = found.exact - _price(rules)
-        if rules and not found.wrong and worth > most:
-            best, kept, most = MergeChoice(op, level, name, found.exact, found.unknown), rules, worth
-        if kept and all(rule.is_unknown and rule.provenance.dependent for rule in kept):
+        predicted = tally(op, rules, calls)
+        worth = predicted.exact - _price(rules)
+        if rules and not predicted.wrong and worth > most:
+            best, best_rules, most = MergeChoice(op, level, name, predicted.exact, predicted.unknown), rules, worth
+        if best_rules and all(rule.is_unknown and rule.provenance.dependent for rule in best_rules):
             break
-    return best, kept
+    return best, best_rules
 
 
 def _price(rules: Sequence[Rule]) -> float:
-    """What the cases of rules cost; one that says where nothing is known costs mostly the answers that it withholds."""
+    """What the cases of rules cost. A case without an answer costs little itself: what it prevents counts."""
     guarded = [case for rule in rules for _, cases in rule.decisions() for case in cases if case.guard]
     return sum(PRICE_OF_SILENCE if case.answer == UNKNOWN else PRICE_OF_CASE for case in guarded)

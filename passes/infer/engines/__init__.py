@@ -1,6 +1,6 @@
 """Engines: how the tasks of an inference run are handed out, to processes here or to a cluster's.
 
-All of them do the same work: `at_desk` of local.py, or what it is made of.
+All of them do the same work: `study_here` of local.py, or what it is made of.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine that needs nothing installed: so many desks, on this machine."""
+"""The engine that needs nothing installed: study processes on this machine."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from passes.infer.study_process import StudyProcess
 
 
 def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport]:
-    """Reports in the order in which tasks end. One that kills its desk, or hangs, is reported as failed."""
+    """Reports in the order in which tasks end. One that kills its process, or hangs, is reported as failed."""
     waiting = deque(tasks)
     with ExitStack() as at_the_end:
-        desks = [at_the_end.enter_context(StudyProcess(job)) for _ in range(min(jobs, len(tasks)))]
-        while busy := _given(desks, waiting):
-            left = min(desk.left() for desk in busy)
+        processes = [at_the_end.enter_context(StudyProcess(job)) for _ in range(min(jobs, len(tasks)))]
+        while busy := _busy(processes, waiting):
+            left = min(process.left() for process in busy)
             select.select(busy, [], [], max(0.0, left))
-            for desk in busy:
-                report = desk.take()
+            for process in busy:
+                report = process.take()
                 if report is None:
                     continue
-                if not desk.is_usable:
-                    desk.end()
-                    desks[desks.index(desk)] = at_the_end.enter_context(StudyProcess(job))
+                if not process.is_usable:
+                    process.end()
+                    processes[processes.index(process)] = at_the_end.enter_context(StudyProcess(job))
                 yield report
 
 
-def _given(desks: Sequence[StudyProcess], waiting: deque[Task]) -> list[StudyProcess]:
-    """The desks that are at work, after those that were not got what is waiting."""
-    for desk in desks:
-        if desk.task is None and waiting:
-            desk.give(waiting.popleft())
-    return [desk for desk in desks if desk.task is not None]
+def _busy(processes: Sequence[StudyProcess], waiting: deque[Task]) -> list[StudyProcess]:
+    """The processes at work, once the idle ones were given what is waiting."""
+    for process in processes:
+        if process.task is None and waiting:
+            process.give(waiting.popleft())
+    return [process for process in processes if process.task is not None]
 
 
 @lru_cache(maxsize=1)
-def _desk(job: StudyJob) -> list[StudyProcess]:
-    """The desk of this process, in a list so that it can be replaced."""
+def _kept_process(job: StudyJob) -> list[StudyProcess]:
+    """The study process that this process keeps, in a list so that it can be replaced."""
     return [StudyProcess(job)]
 
 
-def at_desk(job: StudyJob, task: Task) -> StudyReport:
-    """Study one operator at a desk that this process keeps: what the processes of a cluster do."""
-    kept = _desk(job)
-    desk = kept[0]
-    desk.give(task)
-    report = desk.take()
+def study_here(job: StudyJob, task: Task) -> StudyReport:
+    """Study one operator in a study process that this process keeps: what the processes of a cluster do."""
+    kept = _kept_process(job)
+    process = kept[0]
+    process.give(task)
+    report = process.take()
     while report is None:
-        select.select([desk], [], [], max(0.0, desk.left()))
-        report = desk.take()
-    if not desk.is_usable:
-        desk.end()
+        select.select([process], [], [], max(0.0, process.left()))
+        report = process.take()
+    if not process.is_usable:
+        process.end()
         kept[0] = StudyProcess(job)
     return report

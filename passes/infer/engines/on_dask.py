@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from passes.infer.engines.local import at_desk
+from passes.infer.engines.local import study_here
 from passes.infer.run import StudyJob, StudyReport, Task
 from passes.rules.language import RuleError
 
@@ -21,8 +21,10 @@ def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     here = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.Client(address) if address else distributed.Client(**here) as client:
-        of = {client.submit(at_desk, job, task, priority=-place, pure=False): task for place, task in enumerate(tasks)}
-        for future in distributed.as_completed(of):
+        tasks_by_future = {
+            client.submit(study_here, job, task, priority=-place, pure=False): task for place, task in enumerate(tasks)
+        }
+        for future in distributed.as_completed(tasks_by_future):
             error = future.exception()  # of a worker that was killed, or of dask
-            task = of[future]
+            task = tasks_by_future[future]
             yield future.result() if error is None else StudyReport(task.op, task.level, task.hash, failure=repr(error))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
-from passes.infer.engines.local import at_desk
+from passes.infer.engines.local import study_here
 from passes.infer.run import StudyJob, StudyReport, Task
 from passes.rules.language import RuleError
 
@@ -20,12 +20,12 @@ def run(job: StudyJob, tasks: Sequence[Task], jobs: int) -> Iterator[StudyReport
         raise RuleError("the engine ray needs its package: pip install 'bytegraph[ray]'") from error
     here = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": jobs, "include_dashboard": False}
     with ray.init(log_to_driver=False, **here):
-        study = ray.remote(num_cpus=1, max_retries=0)(at_desk)
-        of = {study.remote(job, task): task for task in tasks}
-        running = list(of)
+        study = ray.remote(num_cpus=1, max_retries=0)(study_here)
+        tasks_by_reference = {study.remote(job, task): task for task in tasks}
+        running = list(tasks_by_reference)
         while running:
             (done,), running = ray.wait(running, num_returns=1)
-            task = of[done]
+            task = tasks_by_reference[done]
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:  # of a worker that was killed, or of ray

@@ -1,9 +1,9 @@
-"""Arithmetic: sizes as small formulas over sizes and numbers given, for shapes that no primitive tells.
+"""Arithmetic: integer formulas over arguments and sizes that have a wanted value on every row.
 
 In the manner of NeuRI (Liu et al., "NeuRI: Diversifying DNN Generation via Inductive Rule Inference", 2023):
-formulas of one and two operands are enumerated, one for each different column of values. A longer one is met in the
-middle: what is left of the target when one operation on it is undone is looked up among these. Columns are rows of
-matrices, so that an operation is tried on all formulas at once.
+formulas of one and two operands are enumerated, one for each different column of values. Longer ones are met in the
+middle: one operation is undone on the target, and the rest is looked up among these. Columns are rows of matrices,
+so that an operation is tried on all formulas at once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FEWEST_SIZES: Final = 4  # with so many different results: it would explain fewe
 
 
 class Operand(NamedTuple):
-    """A number given, or a constant, with its values."""
+    """An integer among the arguments, or a constant, with its values."""
 
     text: str
     values: Matrix
@@ -53,10 +53,10 @@ class Operand(NamedTuple):
 
 
 class Formulas:
-    """The formulas over the integers of a sample on some of its rows, by their values."""
+    """All formulas over the integers of a sample, by their values on some rows."""
 
     def __init__(self, terms: Terms, rows: Sequence[int], more: Iterable[Term] = ()) -> None:
-        """`more` are integers beside those that all formulas may use."""
+        """`more` are further integers for the formulas, beside the quantities of the sample."""
         self._rows = rows
         self._alike: dict[bytes, list[str]] = {}
         self._known: dict[bytes, Found | None] = {}  # long ones
@@ -69,7 +69,7 @@ class Formulas:
         self._varies = (self._first != self._first[:, :1]).any(1)
 
     def _distinct(self, terms: Terms, more: Iterable[Term]) -> list[Operand]:
-        """The simplest of operands with the same values, and constants."""
+        """The operands: the simplest of those with the same values, and constants."""
         found: dict[bytes, Operand] = {}
         offered = [(each.text, each.values, each.cost) for each in more]
         for text, values, cost in (*offered, *quantities(terms)):
@@ -110,11 +110,11 @@ class Formulas:
         return every[kept], {key: place for place, key in enumerate(best)}
 
     def alike(self, target: Sequence[Any]) -> Sequence[str]:
-        """All integers given that have these values on the rows."""
+        """The texts of all integers with these values on the rows."""
         return self._alike.get(np.array(target, np.int64).tobytes(), ())
 
     def find(self, target: Sequence[Any], deep: bool = False) -> Found | None:
-        """The simplest formula with these values on the rows; one of more than three operands only if `deep`."""
+        """The simplest formula with these values on the rows, or None; of more than three operands only if `deep`."""
         wanted = np.array(target, np.int64)
         found = self._short(wanted)
         if found is None and deep and len(wanted) >= FEWEST_ROWS and len(set(target)) >= FEWEST_SIZES:
@@ -138,7 +138,7 @@ class Formulas:
         return known if known is not None else min(self._undone(wanted, self._one_or_two), key=_price, default=None)
 
     def _undone(self, wanted: Matrix, find: Callable[[Matrix], Found | None]) -> Iterator[Found]:
-        """Formulas whose last operation has a single operand on its right, or on its left of a division."""
+        """Formulas whose last operation has a single operand on its right (or, of a division, on its left)."""
         for leaf in self._leaves:
             for form, needed in _needed(wanted, leaf.values):
                 other = find(needed)
@@ -268,7 +268,7 @@ _BOUNDS: Final = (
 
 
 def _needed(wanted: Matrix, leaf: Matrix) -> Iterator[tuple[str, Matrix]]:
-    """How a result may have come of an operand and of something else, and what else."""
+    """Operations on an operand and an unknown that give the result, with the values of the unknown."""
     yield "{} + {}", wanted - leaf
     yield "{} - {}", wanted + leaf
     if leaf.all() and not (wanted % leaf).any():

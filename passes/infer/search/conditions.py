@@ -1,7 +1,7 @@
 """Conditions: the questions that may tell the cases of a rule apart, asked of every row of a sample.
 
-The vocabulary is small on purpose: flags, kinds, ranks, sizes 0 and 1, types and layouts, but no other sizes, so
-that what separates a few rows by accident is not at hand.
+The vocabulary is small on purpose: flags, kinds, ranks, sizes 0 and 1, dtypes and layouts, but no other sizes.
+Otherwise some condition would separate any few rows by accident.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_RANKS_OF_OUTPUTS: Final = 7
 MOST_FLAGS: Final = 4  # of a list of flags
 EDGES: Final = (0, 1, -1, 2)
 
-# Questions about one tensor `t`, and what each costs.
+# Questions about one tensor `t`, and what each costs: the more, the less likely it is to be the reason of a case.
 ABOUT_TENSORS: Final[tuple[tuple[str, float], ...]] = (
     ("is_empty({t})", 1.0),
     ("is_contiguous({t})", 1.2),
@@ -62,9 +62,9 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition: `holds` are the rows where it is true, `defined` those where it can be asked.
+    """What may select the rows of a case: `holds` are the rows where it is true, `defined` those where it has a value.
 
-    `others` are texts of conditions that all rows answer alike.
+    `others` are texts of conditions with the same value on all rows.
     """
 
     text: str
@@ -79,7 +79,7 @@ class Condition:
 
 
 def conjunction(left: Condition, right: Condition, defined: int) -> Condition:
-    """Both, asked of rows where both are defined."""
+    """Both conditions; `defined` are the rows where both have a value."""
     text = " and ".join(f"({each.text})" if " or " in each.text else each.text for each in (left, right))
     return Condition(text, left.holds & right.holds, defined, left.cost + right.cost)
 
@@ -101,18 +101,19 @@ def _negation(text: str) -> str:
 
 
 def conditions_of(sample: CallSample, shapes: Sequence[Any] | None = None) -> list[Condition]:
-    """Every guard that some rows answer otherwise than others, and its negation.
+    """Every condition that holds on some rows of a sample and not on others, and its negation.
 
-    `shapes` are those of the output, where they are known already.
+    `shapes` are those of the output, where they are known. Conditions that select the same rows become one: the
+    cheapest, which keeps the texts of some others.
     """
-    found: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
+    by_rows: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
     for text, cost, flags in _asked(sample, shapes):
         defined = bits(flag is not MISSING for flag in flags)
         holds = bits(flag is not MISSING and flag for flag in flags)
         if holds not in (0, defined):
-            found[holds, defined].append((cost, text))
+            by_rows[holds, defined].append((cost, text))
     conditions: list[Condition] = []
-    for (holds, defined), alike in found.items():
+    for (holds, defined), alike in by_rows.items():
         (cost, text), *rest = sorted(alike, key=lambda pair: pair[0])
         condition = Condition(text, holds, defined, cost, tuple(other for _, other in rest[:MOST_OTHERS]))
         conditions += [condition, condition.negated()]

@@ -1,7 +1,7 @@
-"""Decision lists: ordered guarded cases that explain every row, or say of some that nothing is known.
+"""Decision lists: ordered cases of a condition and an answer, which explain every row or leave some unanswered.
 
-After Rivest, "Learning Decision Lists" (1987): each case takes rows that its guard picks and one candidate
-explains all of; the guard is chosen so that the rest is explained best. Knows nothing of tensors.
+After Rivest, "Learning Decision Lists" (1987): each case takes rows that its condition selects and one candidate
+explains; the condition is chosen so that the other rows are explained best. Knows nothing of tensors.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from passes.infer.search.conditions import Condition, conjunction
 from passes.rules.rule import UNKNOWN, Case, Cases
 
 MOST_CASES: Final = 14
-FEW_CASES: Final = 6  # of a list that gives nothing up, where there is one
+FEW_CASES: Final = 6  # of a list without an unanswered case, which is preferred where there is one
 COST_OF_UNKNOWN: Final = 6.0
-BEARABLE: Final = 0.06  # share of rows that may be left unexplained, or given up, for a short list
+BEARABLE: Final = 0.06  # share of rows that may stay unexplained or unanswered, for a short list
 MOST_CANDIDATES: Final = 60
 MOST_GUARDS: Final = 400
-WORTH_A_PAIR: Final = 1.5  # times as much has to be left unexplained by one guard as by two
-MOST_ALTERNATIVES: Final = 4  # guards that pick the same rows as a chosen one, and are told apart from it by trials
-PAIRED: Final = 40  # guards that are tried two at a time
-ENOUGH_FOR_TWO: Final = 4  # rows that the best candidate fails to explain
+WORTH_A_PAIR: Final = 1.5  # two conditions are worth it if one alone leaves so many times as much unexplained
+MOST_ALTERNATIVES: Final = 4  # conditions that select the same rows as the chosen one: trials discriminate them
+PAIRED: Final = 40  # conditions that are also tried two at a time
+ENOUGH_FOR_TWO: Final = 4  # rows that the best candidate fails to explain, for a pair to be no accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,16 @@ class AnswerCandidate:
 
 
 def decide(candidates: Sequence[AnswerCandidate], conditions: Sequence[Condition], rows: int) -> Cases:
-    """Cases for `rows`. The last one is always unguarded; its answer may be UNKNOWN."""
+    """Cases for `rows`, a set of rows as bits. The last case has no condition; its answer may be UNKNOWN.
+
+    A short list that answers every row is preferred. Otherwise rows that no candidate explains get cases of their own,
+    whose answer is UNKNOWN.
+    """
     pool = _distinct(candidates, rows)
     if not pool:
         return (Case("", UNKNOWN),)
     covered = functools.reduce(operator.or_, (each.explains for each in pool))
-    if rows & ~covered:  # what nothing explains is to be told apart too
+    if rows & ~covered:  # rows that nothing explains need a case too
         pool.append(AnswerCandidate(UNKNOWN, rows & ~covered, COST_OF_UNKNOWN))
     else:
         short = _listed(pool, conditions, rows, FEW_CASES, False)
@@ -56,7 +60,7 @@ def decide(candidates: Sequence[AnswerCandidate], conditions: Sequence[Condition
 def _listed(
     pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], rows: int, most: int, may_give_up: bool
 ) -> tuple[Case, ...]:
-    """At most so many guarded cases, and a last one."""
+    """At most `most` cases with a condition, and a last one without."""
     cases: list[Case] = []
     remaining = rows
     while remaining:
@@ -73,7 +77,7 @@ def _listed(
 
 
 def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> Iterator[Cases]:
-    """The cases with another guard, or one of two, in the place of one: on `rows` it picks the same."""
+    """The cases with one condition (or one of two) replaced by another that selects the same of `rows`."""
     by_text = {condition.text: condition for condition in conditions}
     remaining = rows
     for number, case in enumerate(cases):
@@ -90,8 +94,8 @@ def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> It
         texts = [text for condition in sorted(found, key=_cost) for text in (condition.text, *condition.others)]
         if len(parts) == 2:
             texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
-        told = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
-        for text in [text for text in dict.fromkeys(texts) if text not in told][:MOST_ALTERNATIVES]:
+        listed = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
+        for text in [text for text in dict.fromkeys(texts) if text not in listed][:MOST_ALTERNATIVES]:
             yield (*cases[:number], Case(text, case.answer), *cases[number + 1 :])
         remaining &= ~picked
 
@@ -101,7 +105,7 @@ def _cost(condition: Condition) -> tuple[float, str]:
 
 
 def _parts(text: str, by_text: Mapping[str, Condition]) -> list[Condition]:
-    """The one or two guards that a case has."""
+    """The one or two conditions that a case has."""
     if text in by_text:
         return [by_text[text]]
     halves = [(text[: at.start()], text[at.end() :]) for at in re.finditer(" and ", text)]
@@ -109,21 +113,25 @@ def _parts(text: str, by_text: Mapping[str, Condition]) -> list[Condition]:
 
 
 def _distinct(candidates: Sequence[AnswerCandidate], rows: int) -> list[AnswerCandidate]:
-    """The simplest candidate for each set of rows explained, those that explain most or cost least first."""
+    """The simplest candidate for each set of explained rows; at most MOST_CANDIDATES, cheapest first."""
     best: dict[int, AnswerCandidate] = {}
     for candidate in candidates:
         explained = candidate.explains & rows
         if explained and (explained not in best or candidate.cost < best[explained].cost):
             best[explained] = candidate
-    found = sorted(best.values(), key=lambda each: (-(each.explains & rows).bit_count(), each.cost, each.text))
-    kept = found[:MOST_CANDIDATES]
-    return sorted(kept, key=lambda each: (each.cost, each.text))
+    ranked = sorted(best.values(), key=lambda each: (-(each.explains & rows).bit_count(), each.cost, each.text))
+    return sorted(ranked[:MOST_CANDIDATES], key=lambda each: (each.cost, each.text))
 
 
 def _step(
     pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int, may_give_up: bool
 ) -> tuple[Condition, str] | None:
-    """The next case: one after which one candidate explains the rest, or loses little; else what explains most."""
+    """The next case: its condition and its answer.
+
+    Preferred are, in this order: one condition after which a single candidate explains the rest; two conditions that do
+    so; leaving few rows unanswered; leaving few rows unexplained; else what leaves least unexplained. One condition is
+    preferred to two, for two select an accident more easily.
+    """
     usable = _usable(conditions, remaining)
     single, left = _best(pool, usable, remaining)
     if single is not None and left == 0:
@@ -132,18 +140,18 @@ def _step(
     double, left_by_two = _best(pool, pairs, remaining, ENOUGH_FOR_TWO)
     if double is not None and left_by_two == 0:
         return double
-    given_up, lost = _given_up(pool, usable, pairs, remaining) if may_give_up else (None, 0)
-    if given_up is not None and lost <= BEARABLE * remaining.bit_count():
-        return given_up
+    unanswered, lost = _unanswered(pool, usable, pairs, remaining) if may_give_up else (None, 0)
+    if unanswered is not None and lost <= BEARABLE * remaining.bit_count():
+        return unanswered
     if single is not None and left <= BEARABLE * remaining.bit_count():
         return single
     if single is not None and double is not None and left <= WORTH_A_PAIR * left_by_two:
         return single
-    return double or single or given_up
+    return double or single or unanswered
 
 
 def _usable(conditions: Sequence[Condition], remaining: int) -> list[Condition]:
-    """Guards that can be asked of all remaining rows and split them, the simplest of those that split alike."""
+    """Conditions defined for all remaining rows that split them; of those that split alike the cheapest."""
     best: dict[int, Condition] = {}
     for condition in conditions:
         picked = condition.holds & remaining
@@ -157,9 +165,9 @@ def _usable(conditions: Sequence[Condition], remaining: int) -> list[Condition]:
 def _best(
     pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int, few_unknown: int = 0
 ) -> tuple[tuple[Condition, str] | None, int]:
-    """The guard whose rows one candidate explains and after which least is left unexplained, and how much that is.
+    """The condition whose rows one candidate explains and after which least stays unexplained, and how much that is.
 
-    Guards that pick less than `few_unknown` rows, of which nothing is known, are passed over.
+    Conditions for fewer than `few_unknown` rows that nothing explains are passed over.
     """
     found: tuple[tuple[float, ...], Condition, str] | None = None
     for condition in conditions:
@@ -177,7 +185,7 @@ def _best(
 
 
 def _pairs(pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int) -> Sequence[Condition]:
-    """Conjunctions of two guards, of those that separate best."""
+    """Conjunctions of two of the conditions that separate best."""
     ranked = sorted(conditions, key=lambda condition: _impurity(pool, condition, remaining))[:PAIRED]
     pairs: dict[int, Condition] = {}
     for left, right in itertools.combinations(ranked, 2):
@@ -189,19 +197,19 @@ def _pairs(pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], rem
 
 
 def _impurity(pool: Sequence[AnswerCandidate], condition: Condition, remaining: int) -> int:
-    """Rows that stay unexplained when each side of a guard gets its best candidate."""
+    """Rows that stay unexplained when each side of a condition gets its best candidate."""
     inside, outside = remaining & condition.holds, remaining & ~condition.holds
     best_inside = max((inside & each.explains).bit_count() for each in pool)
     best_outside = max((outside & each.explains).bit_count() for each in pool)
     return inside.bit_count() - best_inside + outside.bit_count() - best_outside
 
 
-def _given_up(
+def _unanswered(
     pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], pairs: Sequence[Condition], remaining: int
 ) -> tuple[tuple[Condition, str] | None, int]:
-    """A guard that holds wherever the best candidate fails, where nothing is known then; and how much that loses.
+    """A condition that holds wherever the best candidate fails, for an unanswered case, and how many answers it costs.
 
-    Where that is in a few rows only, two guards that pick just these would be an accident of the sample.
+    If those rows are few, a pair of conditions that selects just these would be an accident of the sample.
     """
     best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
     failing = remaining & ~best.explains

@@ -1,4 +1,4 @@
-"""Expressions of rules given as text, evaluated on the rows of a sample."""
+"""Evaluation of expressions of the rule language, given as text, on the rows of a sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from passes.rules.rule import UNKNOWN, Cases
 
 
 class Evaluated(Sequence[Any]):
-    """Values of an expression given as text, computed when they are looked at."""
+    """The values of an expression given as text, each computed when it is read."""
 
     def __init__(self, text: str, sample: CallSample) -> None:
         self._code = compile(text, "<formula>", "eval")
@@ -25,7 +25,7 @@ class Evaluated(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         names = {name: values[index] for name, values in self._columns}
         try:
-            return eval(self._code, FUNCTIONS, names)  # made of the terms of this module
+            return eval(self._code, FUNCTIONS, names)  # the text was built from terms, not read from a file
         except NO_VALUE:
             return MISSING
 
@@ -34,7 +34,7 @@ FUNCTIONS: Final[dict[str, Any]] = {**CONSTANTS, **{name: each.function for name
 
 
 def answers(cases: Cases, sample: CallSample) -> list[Any]:
-    """What cases answer on every row, MISSING where they do not."""
+    """The answers of cases on every row, MISSING where they give none."""
     found: list[Any] = [MISSING] * sample.size
     rest = list(range(sample.size))
     for case in cases:

@@ -1,4 +1,4 @@
-"""Shapes found as arithmetic: what no primitive tells, as sizes of arguments and formulas over them.
+"""Formula shapes: shapes that no primitive gives, put together of sizes of arguments and integer formulas.
 
 Knows nothing of the other questions about an output.
 """
@@ -21,7 +21,7 @@ MOST_GROUPS: Final = 8
 
 
 def joined_shapes(terms: Terms, answers: Sequence[Any]) -> Iterator[Term]:
-    """A whole shape followed by what is left of another after a reduction, as quantiles have."""
+    """A whole shape followed by another one reduced, as quantiles have it."""
     for shape in [term for term in terms.of("Ints") if term.text.endswith(".shape")]:
         parts = zip(shape.values, answers, strict=True)
         if all(MISSING in (head, whole) or whole[: len(head)] == tuple(head) for head, whole in parts):
@@ -31,10 +31,11 @@ def joined_shapes(terms: Terms, answers: Sequence[Any]) -> Iterator[Term]:
 
 
 def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
-    """Shapes made of the first sizes of another one and of formulas: `first(x.shape, -1) + (n, m // 2)`.
+    """Shapes made of the first sizes of an argument and of formulas: `first(x.shape, -1) + (n, m // 2)`.
 
-    Or of another one with one size replaced. They are searched on all rows, on those of results with elements, on
-    those of each rank, and on those where the flags are alike and the same arguments are missing.
+    Or of a whole shape with one size replaced. They are searched on all rows, on rows whose result has elements, on
+    rows of each rank, and on rows with equal flags and the same arguments missing: a formula may hold on one of these
+    parts only.
     """
     seen: set[tuple[int, ...]] = set()
     for group, deep in _groups(terms, answers, rows):
@@ -46,7 +47,7 @@ def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) ->
 
 
 def _spread(terms: Terms, rows: Sequence[int]) -> tuple[int, ...]:
-    """At most so many of the rows: of all that the numbers given may be some, since formulas are made of these."""
+    """At most MOST_ROWS of the rows; some for each combination of integer arguments, which formulas are made of."""
     numbers = [values for _, values in terms.sample.columns() if all(type(values[row]) is int for row in rows)]
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row in rows:
@@ -57,7 +58,7 @@ def _spread(terms: Terms, rows: Sequence[int]) -> tuple[int, ...]:
 
 
 def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[tuple[list[int], bool]]:
-    """All rows, and parts of them that may have one formula; and whether a long one is to be looked for."""
+    """All rows, then parts of them that may have one formula; and whether to look for long formulas."""
     columns = dict(terms.sample.columns())
     flags = [values for values in columns.values() if all(isinstance(values[row], bool | str) for row in rows[:1])]
     missing = [values for values in columns.values() if any(values[row] is None for row in rows)]
@@ -69,7 +70,7 @@ def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterat
         return tuple(values[row] for values in flags), tuple(values[row] is None for values in missing)
 
     def empty(row: int) -> Any:
-        return 0 in answers[row]  # a size of 0 does not tell what it was divided by
+        return 0 in answers[row]  # a size of 0 does not show what it was divided by
 
     keys: tuple[tuple[Callable[[int], Any], bool], ...] = (
         (lambda row: None, True),
@@ -86,7 +87,7 @@ def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterat
 
 
 def _with_another_size(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
-    """A shape with the size along an argument's dimension made of the sizes that tensors have there."""
+    """A shape whose size along a dimension argument is a formula of the sizes that tensors have there."""
     shapes = [shape for shape in terms.of("Ints") if shape.text.endswith(".shape")]
     for dim in terms.of("Int"):
         if not dim.text.isidentifier():
@@ -159,7 +160,7 @@ def _suffixed(
 
 
 def _spellings(found: list[str], alike: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Sizes as they were found, and without using an integer twice where others were always equal to it."""
+    """The sizes as they were found; then without repeating an integer where another one always equals it."""
     yield f"({', '.join(found)}{',' if len(found) == 1 else ''})"
     other = list(found)
     for index, text in enumerate(found):

@@ -22,10 +22,10 @@ from passes.infer.search.sample import MISSING, Term, rows_of
 from passes.infer.search.terms import Terms
 from passes.rules.language import CONSTANT_NAMES, PRIMITIVES, written
 
-PROBES: Final = 40
-FEW: Final = 8
-MOST_PARTIAL: Final = 50  # terms of one stage that explain some rows
-MOST_ALIKE: Final = 3  # of them that explain the same probes
+PROBES: Final = 40  # rows that every term is tested on
+FEW: Final = 8  # of the probes, tested first: most terms fail here
+MOST_PARTIAL: Final = 50  # terms of one stage that are kept though they explain some rows only
+MOST_ALIKE: Final = 3  # of these, that explain the same probes
 
 SHAPES: Final = tuple(
     name
@@ -55,12 +55,12 @@ class AnswerTest:
         step = max(1, len(order) // PROBES)
         self.probes = order[::step][: PROBES + 8]
         self._first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
-        if order and all(repr(answers[row]) != repr(answers[order[-1]]) for row in self._first):  # one that is rare
+        if order and all(repr(answers[row]) != repr(answers[order[-1]]) for row in self._first):  # a rare answer
             self._first = [*self._first, order[-1]]
             self.probes = [*dict.fromkeys((*self.probes, order[-1]))]
 
     def hits(self, term: Term) -> int:
-        """The probes on which the term gives the answer, as bits; none after a first look at a few of them."""
+        """The probes on which the term gives the answer, as bits; none if it fails on the first few."""
         return self._agreeing(term, self.probes) if self._agreeing(term, self._first) else 0
 
     def explained(self, term: Term) -> int:
@@ -143,7 +143,7 @@ def _cost(term: Term) -> float:
 
 
 def fact(term: Term, name: str, kind: str) -> Term:
-    """`term.shape` and the like, for terms that are strided."""
+    """A fact such as `term.shape` of a strided term, as a term."""
     values = _Fact(term.values, name)
     return Term(f"{term.text}.{name}", kind, values, term.cost + 0.3)
 
@@ -163,7 +163,7 @@ class _Fact(Sequence[Any]):
 
 
 def constants(test: AnswerTest, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
-    """The answers that occur most, as constants."""
+    """The most common answers, as constants."""
     counted = Counter(test.answers[row] for row in range(len(test.answers)) if test.rows >> row & 1)
     for answer, _ in counted.most_common(most):
         yield Term(written(answer), "", [answer] * len(test.answers), cost)
@@ -259,11 +259,11 @@ def _special_layouts(terms: Terms, test: AnswerTest, shape: Term, tensors: Seque
 
 
 def iterated(terms: Terms, shape: Term) -> Iterator[Term]:
-    """What TensorIterator makes of some operands, as they are or copied into the type they have together."""
+    """The strides that TensorIterator gives to operands, as they are or copied into their common dtype."""
     for tail in terms.tails("Operand"):
         yield from _iterated(terms, shape, tail, tail)
     pair = [operand for operand in terms.of("Operand") if terms.called("Tensor", operand.text) is not None]
-    if len(pair) == 2:  # the other way round, or with something that was computed of one of them
+    if len(pair) == 2:  # in the other order, or with a copy of one of them
         first, second = pair
         tensors = (terms.called("Tensor", operand.text) for operand in pair)
         of_first, of_second = (terms.application(PRIMITIVES["mapped"], (each,)) for each in tensors if each is not None)
@@ -279,7 +279,7 @@ def _iterated(terms: Terms, shape: Term, tail: Sequence[Term], typed: Sequence[T
 
 
 def _laid_out_as(terms: Terms, shape: Term, view: Term) -> Iterator[Term]:
-    """Layouts that follow a view that is never returned."""
+    """Layouts that copy the layout of a view which is not returned itself."""
     yield terms.application(PRIMITIVES["preserved"], (view,))
     yield terms.application(PRIMITIVES["iterated"], (shape, view))
     yield terms.application(PRIMITIVES["suggested"], (shape, view))
@@ -300,7 +300,7 @@ def _of_lists(terms: Terms, shape: Term) -> Iterator[Term]:
 
 
 def permutations(terms: Terms, test: AnswerTest, shape: Term) -> Iterator[Term]:
-    """Dense layouts in the orders in which outputs were seen, as they are and counted from the last dimension."""
+    """Dense layouts in the dimension orders that outputs had."""
     seen: Counter[tuple[int, ...]] = Counter()
     for row in test.probes:
         stride, sizes = test.answers[row], shape.values[row]
@@ -363,7 +363,7 @@ def grad_stages(terms: Terms, test: AnswerTest, operands: Sequence[Term]) -> Ite
 
 
 def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
-    """A lazy bit: always or never set, as on a tensor given, or the contrary."""
+    """Terms for a lazy bit (conj, neg): never or always set, as on an argument, or the opposite."""
     size = terms.sample.size
     yield Term("False", "Bool", [False] * size, 0.3)
     yield Term("True", "Bool", [True] * size, 0.4)

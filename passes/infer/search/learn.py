@@ -1,7 +1,7 @@
 """Learning: from the recorded calls of one operator to its rules.
 
-One rule for each list of parameters that the operator was seen with. Every question about the result is
-decided by itself; what no cases explain stays unknown. Knows nothing of trials, files or other operators.
+There is one rule for each list of parameters that the operator was called with. Every question about the result is
+decided on its own; what no cases explain stays unanswered. Knows nothing of trials, files or other operators.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from passes.record.calls import Call
 from passes.rules.answer import places_of
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, Provenance, Rule, always, identifier
 
-FEWEST: Final = 3  # calls below which nothing is claimed
-MOST_OF_DEPENDENT: Final = 4  # cases of a form that depends on values: more are an accident of those that were tried
-MOST_ROWS: Final = 400  # that are fitted; the others are compared with the rule afterwards
+FEWEST: Final = 3  # successful calls that a rule needs
+MOST_OF_DEPENDENT: Final = 4  # cases of a form that depends on values: more are an accident of the values tried
+MOST_ROWS: Final = 400  # calls that are fitted; a study compares the others with the rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class LearnedRule:
     tried: int
 
 
-def learn(op: str, level: str, calls: Sequence[Call], must: Sequence[Call] = ()) -> list[LearnedRule]:
-    """The rules that explain `calls`, one for each list of parameters.
+def learn(op: str, level: str, calls: Sequence[Call], required: Sequence[Call] = ()) -> list[LearnedRule]:
+    """The rules that explain `calls`, one for each list of parameters; the lists with most calls first.
 
-    Of many calls a part is fitted that has one of each kind; those in `must` are in it.
+    Of many calls a part is fitted that has one of each kind, and all of `required`.
     """
-    needed = {id(call) for call in must}
+    needed = {id(call) for call in required}
     groups: dict[tuple[str, ...], list[Call]] = defaultdict(list)
     for call in calls:
         if is_plain(call):
@@ -108,7 +108,7 @@ def _rivals(rule: Rule) -> Iterator[Rule]:
 
 
 def _rival_outputs(output: Output) -> Iterator[Output]:
-    """By turns of each question, so that none is told apart from its rivals last."""
+    """Alternatives for all questions by turns, so that the trials left for each are about as many."""
     rows = itertools.zip_longest(*([(question, cases) for cases in found] for question, found in output.rivals.items()))
     for row in rows:
         for pair in row:
@@ -117,7 +117,7 @@ def _rival_outputs(output: Output) -> Iterator[Output]:
 
 
 class Learner:
-    """The questions about one operator's calls, and what answers them."""
+    """All questions about the calls of one operator with one list of parameters."""
 
     def __init__(self, parameters: Sequence[str], found: Sequence[Observation], level: str) -> None:
         self.found = found
@@ -126,7 +126,7 @@ class Learner:
         self.sample = sample_of(parameters, [each.call for each in found])
         self._searched: list[Terms] = []
         self.terms = self._terms_of(self.sample)
-        self.optional = False  # whether a place of the result may have None instead of a tensor
+        self.optional = False  # whether the result may have None in the place of a tensor
         self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
         self.found_before: dict[tuple[Any, ...], list[AnswerCandidate]] = {}
         self._conditions: list[Condition] | None = None
@@ -148,7 +148,7 @@ class Learner:
         return self._searched[-1]
 
     def form(self) -> tuple[Cases, bool]:
-        """Cases for what is returned, and whether it is many outputs of one kind."""
+        """Cases for the structure of the result, and whether it is a list of many similar outputs."""
         forms = [each.form for each in self.found]
         lists = [form for form in forms if form.startswith(("[tensor", "(tensor", "[]", "()"))]
         lengths = {form.count("tensor") for form in forms}
@@ -185,7 +185,7 @@ class Learner:
         )
 
     def outputs(self) -> list[Output]:
-        """One for each place of the result; a place without tensors has no cases."""
+        """An output for each place of the result; one without tensors has no cases."""
         places = max((len(each.outputs) for each in self.found), default=0)
         return [self._output(place) for place in range(places)]
 
@@ -201,7 +201,7 @@ class Learner:
         return asked.answer([self.found[row].outputs[place] for row in rows], [self.found[row].call for row in rows])
 
     def many_outputs(self) -> list[Output]:
-        """The output that all elements of the result are like."""
+        """The one output that describes all elements of a list."""
         pairs = [
             (each.call, number, output)
             for each in self.found
@@ -226,7 +226,7 @@ class Learner:
         return self._views
 
     def writes(self) -> Mapping[str, Output]:
-        """The parameters that were written to, as they are afterwards."""
+        """The parameters that were written to, as they are after the call."""
         found: dict[str, Output] = {}
         for name in self.parameters:
             rows, numbers, afters = self._written(name)
@@ -239,9 +239,10 @@ class Learner:
         return found
 
     def _written(self, name: str) -> tuple[list[int], list[int | None], list[TensorMeta | None]]:
-        """Rows where the parameter holds tensors, their number in a list, and the metas after a write (or None).
+        """Rows where the parameter holds tensors, the number of each in its list, and its meta after a write (or None).
 
-        Where its memory is another argument's too, it is not known which of them was written to.
+        Rows where it shares memory with another argument are left out if possible: which of the two was written to is
+        unknown there.
         """
         alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name, self._starts[row][name])]
         rows: list[int] = []
@@ -265,7 +266,7 @@ class Learner:
 
 
 def _shares(call: Call, name: str, start: int) -> bool:
-    """Whether memory of the tensors in an argument, numbers `start` and on, is that of another one too."""
+    """Whether an argument, whose tensors have the numbers from `start` on, shares memory with another argument."""
     value = call.arguments[name]
     count = len(value) if isinstance(value, tuple) else 1
     own = call.shares[start : start + count]

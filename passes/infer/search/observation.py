@@ -1,6 +1,6 @@
-"""Observations: recorded calls as learning sees them, and what is read off them without any search.
+"""Observations: recorded calls as the search sees them, and facts about them that need no search.
 
-Knows nothing of hypotheses, rules' cases or trials.
+Knows nothing of hypotheses, cases or trials.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Structure = Any
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A call as learning sees it: values of its parameters, the tensors in and out, and the result's form."""
+    """A call with the form of its result and its outputs, place by place."""
 
     call: Call
     form: str
-    places: str  # the form as if there were a tensor in the place of every None
+    places: str  # the form with a tensor in the place of every None
     outputs: tuple[Any, ...]  # New, Same or None, by place in the result
 
 
@@ -50,6 +50,7 @@ def is_plain_meta(meta: TensorMeta) -> bool:
 
 
 def observed(call: Call) -> Observation | None:
+    """The observation of a call that succeeded; None for a call that failed."""
     if isinstance(call.outcome, Failure):
         return None
     outputs: list[Any] = []
@@ -74,7 +75,7 @@ def _form(result: Structure, outputs: list[Any], filled: bool = False) -> str:
 
 
 def spread(found: Sequence[Observation], most: int) -> list[Observation]:
-    """At most so many, the rarest kinds of calls first so that none is lost."""
+    """At most `most` of them, the rarest kinds of calls first, so that no kind is lost."""
     if len(found) <= most:
         return list(found)
     kinds: dict[Any, list[Observation]] = defaultdict(list)
@@ -108,7 +109,7 @@ def hash_of(calls: Sequence[Call]) -> str:
 
 
 def layouts_of(found: Sequence[Observation]) -> set[str]:
-    """Which layouts the tensors had."""
+    """The names of the layouts that tensors among the arguments had."""
     said: set[str] = set()
     tests = (
         ("contiguous", layouts.is_contiguous),
@@ -126,13 +127,13 @@ def layouts_of(found: Sequence[Observation]) -> set[str]:
 
 
 def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
-    """The calls with just these parameters that a rule can be about and that succeeded."""
+    """The successful plain calls with these parameters: those that a rule can predict."""
     own = (call for call in calls if tuple(call.arguments) == tuple(parameters))
     return [call for call in own if not isinstance(call.outcome, Failure) and is_plain(call)]
 
 
 def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
-    """What was seen of each parameter."""
+    """The domain of some calls: ranks, dtypes, kinds and words of each parameter."""
     ranks: dict[str, set[int]] = defaultdict(set)
     dtypes: dict[str, set[str]] = defaultdict(set)
     kinds: dict[str, set[str]] = defaultdict(set)
@@ -170,15 +171,16 @@ def sort_of(value: Any) -> str:
 
 
 def sample_of(parameters: Sequence[str], calls: Sequence[Call], numbers: Sequence[int] | None = None) -> CallSample:
+    """The calls as a sample; `numbers` are the places of the outputs asked about, if they are in lists."""
     columns = {name: [call.arguments[name] for call in calls] for name in parameters}
     tried = bits(call.location == TRIAL_LOCATION for call in calls)
     return CallSample(columns, len(calls), {} if numbers is None else {"i": list(numbers)}, tried)
 
 
 def aliases_of(output: New | Same | None, call: Call, number: int | None = None) -> set[str]:
-    """The words that tell what an output shares memory with; several where arguments share memory.
+    """What an output shares memory with, in the words of rules; several where arguments share memory.
 
-    `number` is that of the output among many alike.
+    `number` is the place of the output in a list of similar ones.
     """
     if output is None:
         return {"none"}

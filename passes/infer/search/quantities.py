@@ -1,4 +1,4 @@
-"""Quantities: the integers that formulas are made of. Numbers and sizes given, how many there are, and their sums."""
+"""Quantities: the integers that formulas are made of: numbers and sizes among the arguments, their counts and sums."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from passes.infer.search.terms import Terms
 from passes.rules.language import PRIMITIVES
 
 PLACES: Final = (-1, 0, 1, -2, 2, -3, 3)
-MOST_SCALED: Final = 12  # sizes that are multiplied with each fraction given
+MOST_SCALED: Final = 12  # sizes that are multiplied with each fraction among the arguments
 
 Quantity = tuple[str, Sequence[Any], float]  # text, values and cost
 
 
 def quantities(terms: Terms) -> Iterator[Quantity]:
+    """Text, values and cost of every quantity of a sample."""
     for term in terms.of("Int"):
         if _is_given(term):
             yield term.text, term.values, 1.0
@@ -38,7 +39,7 @@ def quantities(terms: Terms) -> Iterator[Quantity]:
 
 
 def _scaled(terms: Terms) -> Iterator[Quantity]:
-    """Sizes times fractions that are given."""
+    """Sizes times fractions among the arguments, as scale factors are."""
     sizes = [size for term in terms.of("Ints") if term.text.endswith(".shape") for size in _sizes_of(term)]
     for factor in terms.of("Number"):
         if factor.text.isidentifier() and any(type(value) is float for value in factor.values):

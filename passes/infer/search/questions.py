@@ -1,6 +1,7 @@
-"""Questions: what is asked about one output, and the cases that answer, for the rows of a sample.
+"""Questions: what a rule has to answer about one output, and the cases that answer it on the rows of a sample.
 
-Knows nothing of how rows came to be, or of the other outputs.
+Memory comes first, as only an output that shares memory can have the strides of a view; then the shape, which the
+conditions of all later questions may mention; then strides, dtype, offset and flags. Knows nothing of other outputs.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from passes.record.calls import Call
 from passes.rules.language import PRIMITIVES
 from passes.rules.rule import UNKNOWN, Case, Cases, Output, always
 
-MOST_RIVALS: Final = 5  # answers to one question that explain all rows, beside the chosen one
-MOST_VIEWS: Final = 24  # that have the shape of an output, and may tell its strides
+MOST_RIVALS: Final = 5  # answers to one question, beside the chosen one, that explain all rows as well
+MOST_VIEWS: Final = 24  # views with the shape of an output, from which its strides may follow
 
 
 class Shared(Protocol):
-    """What several outputs with the same rows need be computed for once."""
+    """What outputs with the same rows have in common, and compute once."""
 
     found_before: dict[tuple[Any, ...], list[AnswerCandidate]]
 
@@ -39,7 +40,7 @@ class Shared(Protocol):
 
 
 def views_of(terms: Terms) -> list[Term]:
-    """What every view primitive makes of the tensors."""
+    """Every application of a view primitive to the tensors."""
     return list(_views(terms))
 
 
@@ -75,7 +76,7 @@ class Questions:
         return self._shared.views() if self._shared is not None else views_of(self.terms)
 
     def answer(self, outputs: Sequence[New | Same | None], calls: Sequence[Call]) -> Output:
-        """The cases of a returned tensor, or of None in its place."""
+        """The cases of one returned tensor (or of None in its place), for its outputs in all calls."""
         numbers = self.sample.extra.get("i", [None] * len(calls))
         aliases = [aliases_of(*each) for each in zip(outputs, calls, numbers, strict=True)]
         choices = sorted({word for words in aliases for word in words})
@@ -95,7 +96,7 @@ class Questions:
         found = replace(found, rivals={**found.rivals, **rivals})
         if len(alias) == 1 or all(owner is None for owner in sharing):
             return found
-        shapes = answers(found.shape, self.sample)  # whether a view is possible depends on its shape
+        shapes = answers(found.shape, self.sample)  # whether the output can be a view depends on its shape
         conditions = conditions_of(self.sample, shapes)
         by_shape = decide(candidates, conditions, everything)
         if _doubt(alias) <= _doubt(by_shape):
@@ -104,7 +105,10 @@ class Questions:
         return replace(found, alias=by_shape, rivals={**found.rivals, **rivals})
 
     def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
-        """The cases of a tensor that may have been written to, `name`; most keep all but their values."""
+        """The cases of the parameter `name` after the call: its metas if it was written to, else None.
+
+        Most writes change nothing but values.
+        """
         words = ["kept" if meta is None else "new" for meta in metas]
         candidates = [AnswerCandidate(word, bits(each == word for each in words), 1.0) for word in sorted(set(words))]
         alias = decide(candidates, self.conditions, self.sample.everything)
@@ -171,7 +175,10 @@ class Questions:
     def _offset(
         self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _LazyConditions
     ) -> tuple[Cases, tuple[Cases, ...]]:
-        """Where in its memory an output begins, and rivals; memory of its own (`own` rows) begins with it, mostly."""
+        """The cases for where in its memory an output begins, and rivals.
+
+        `own` are the rows where it has memory of its own, which mostly begins with it.
+        """
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
         fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
         asked = rows & ~own if fresh else rows
@@ -185,7 +192,7 @@ class Questions:
         return (*first, *offset), tuple((Case("is_new", "0"), *cases) for cases in rivals)
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
-        """Whether a lazy bit of the output is set: never (no cases), or as it is on an argument, or the contrary."""
+        """The cases for a lazy bit of the output: none if it is never set."""
         found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
         if not any(answer is True for answer in found):
             return ()
@@ -196,7 +203,7 @@ class Questions:
         return hypotheses.search(self.terms, test, stages)
 
     def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[AnswerCandidate]]) -> list[AnswerCandidate]:
-        """What was found for an output with the same answers on the same rows, or what is found now."""
+        """The candidates found before for the same answers on the same rows, or those that `search` finds."""
         if key not in self._found:
             self._found[key] = search()
         return self._found[key]
@@ -220,7 +227,7 @@ class Questions:
         asking = PRIMITIVES["any_requires_grad"].function
         asked = bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
         unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
-        rows = rows & ~unclear or rows  # without a gradient, though an argument has one: perhaps under no_grad
+        rows = rows & ~unclear or rows  # no gradient, though an argument has one: perhaps recorded under no_grad
         test = AnswerTest(needs, rows)
         return decide(self._search(test, hypotheses.grad_stages(self.terms, test, whole)), self.conditions, rows)
 
@@ -228,7 +235,7 @@ class Questions:
 def _rivals(
     cases: Cases, candidates: Sequence[AnswerCandidate], conditions: _LazyConditions | Sequence[Condition], rows: int
 ) -> tuple[Cases, ...]:
-    """Other answers that explain as much: the next simplest candidates, or the same ones behind other guards."""
+    """Other cases that explain as much: the next simplest candidates, or the same ones under other conditions."""
     if len(cases) > 1:
         known = conditions.value if isinstance(conditions, _LazyConditions) else conditions
         return tuple(alternatives(cases, known, rows))[:MOST_RIVALS]
@@ -237,7 +244,7 @@ def _rivals(
 
 
 def _explaining(views: Sequence[Term], test: AnswerTest) -> list[Term]:
-    """Views that mostly have the shape of the output where it was looked at: those that always do, simplest first."""
+    """Views that have the shape of the output on most probes; those that always have it first, then simple ones."""
     hits = ((view, test.hits(hypotheses.fact(view, "shape", "Ints")).bit_count()) for view in views)
     found = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]
     return [view for view, _ in sorted(found, key=lambda pair: (pair[1], pair[0].cost))[:MOST_VIEWS]]
@@ -257,7 +264,7 @@ def _is_kept(meta: TensorMeta, old: TensorMeta) -> bool:
 
 
 class _LazyConditions:
-    """Guards computed once somebody asks."""
+    """Conditions, computed when first read."""
 
     def __init__(self, make: Callable[[], list[Condition]]) -> None:
         self._make = make
@@ -271,7 +278,7 @@ class _LazyConditions:
 
 
 class _LazyTerms(Sequence[Term]):
-    """Terms computed once somebody looks."""
+    """Terms, computed when first read."""
 
     def __init__(self, make: Callable[[], list[Term]]) -> None:
         self._make = make

@@ -1,7 +1,7 @@
 """Samples: calls of one operator as columns of values, and terms as columns computed from them.
 
-A row is a call, or one of many like outputs of a call (then `i` is its number). Sets of rows are bits of an
-int. Knows nothing of what is searched for.
+A row is a call, or one of many similar outputs of a call (then the column `i` has its number). A set of rows is an int
+with a bit for each. Knows nothing of what is searched for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from passes.rules.rule import identifier
 
 
 class _MissingValue:
-    """What a term is on a row where it has no value. Unlike all, itself too."""
+    """What a term has on a row where it has no value."""
 
     __slots__ = ()
 
@@ -29,7 +29,7 @@ TRIAL_LOCATION: Final = "trial"  # the location of calls that were made as trial
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An expression of the language with its values on all rows. `cost` grows with what there is to read."""
+    """An expression of the rule language with its values on all rows; `cost` grows with its length."""
 
     text: str
     type: str
@@ -39,25 +39,25 @@ class Term:
 
 @dataclass(slots=True)
 class CallSample:
-    """Rows of calls by parameter. `parameters` are the names as the corpus has them."""
+    """Calls as columns of values, by parameter. `parameters` have the names of the corpus."""
 
     parameters: Mapping[str, Sequence[Any]]
     size: int
     extra: dict[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])  # `i`
-    tried: int = 0  # rows of trials, which are made with gradients enabled; of others that is not known
+    tried: int = 0  # rows of trials: gradients were enabled there; whether they were for recorded calls is unknown
 
     @property
     def everything(self) -> int:
         return (1 << self.size) - 1
 
     def columns(self) -> list[tuple[str, Sequence[Any]]]:
-        """The name that expressions use, and the values, of every parameter."""
-        found = [(identifier(name), values) for name, values in self.parameters.items()]
-        return found + list(self.extra.items())
+        """Name (as expressions use it) and values of every column."""
+        parameters = [(identifier(name), values) for name, values in self.parameters.items()]
+        return parameters + list(self.extra.items())
 
 
 def computed(function: Callable[..., Any], columns: Sequence[Sequence[Any]], size: int) -> list[Any]:
-    """`function` of the columns' values, row by row; MISSING where one is, or where it has no value."""
+    """`function` applied to the columns row by row; MISSING where an argument is, or where it has no value."""
     if not columns:
         return [function()] * size
     result: list[Any] = []
@@ -73,13 +73,13 @@ def computed(function: Callable[..., Any], columns: Sequence[Sequence[Any]], siz
 
 
 def bits(flags: Iterable[Any]) -> int:
-    """The rows where a flag is true."""
+    """The set of rows where a flag is true."""
     text = "".join("1" if flag else "0" for flag in flags)
     return int(text[::-1] or "0", 2)
 
 
 def rows_of(mask: int) -> list[int]:
-    """The numbers of the rows in a set, ascending."""
+    """The numbers of the rows in a set, in ascending order."""
     return [index for index, digit in enumerate(reversed(bin(mask)[2:])) if digit == "1"]
 
 

@@ -1,7 +1,8 @@
 """Terms: the expressions that may answer a question, enumerated by type from small to large.
 
-Bottom-up: a term's values on all rows come from those of its parts, so that none is computed twice; terms with
-equal values on all rows are one, the simplest. The types of the primitives keep the number small.
+The enumeration is bottom-up: the values of a term come from those of its parts, so that none is computed twice. Of
+terms with equal values on all rows only the first, which is the simplest, is kept. The types of primitives keep their
+number small.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ CONSTANTS: Final[dict[str, tuple[tuple[Any, float], ...]]] = {
     "Ints": (((), 1.0),),
     "IntOrInts": ((0, 0.5), (1, 0.5)),
 }
-MOST_ELEMENTS: Final = 3  # of a list, that are terms of their own
-GIVEN: Final = frozenset(("Int", "Ints", "None"))  # kinds of what may be a size, a dimension, several or none
+MOST_ELEMENTS: Final = 3  # of a list: the first ones are terms
+GIVEN: Final = frozenset(("Int", "Ints", "None"))  # kinds of sizes or dimensions: one, several or none
 FACT_TYPES: Final = {"shape": "Ints", "stride": "Strides", "dtype": "Dtype", "storage_offset": "Offset"}
-MOST_OPERANDS: Final = 5  # subsets of so many operands are tried, of more only all of them
-MOST_COMBINATIONS: Final = 6000  # of arguments for one primitive
-MOST_REMEMBERED: Final = 1 << 18  # values of one primitive
+MOST_OPERANDS: Final = 5  # of which all subsets are tried; of more operands few
+MOST_COMBINATIONS: Final = 6000  # of terms as the arguments of one primitive
+MOST_REMEMBERED: Final = 1 << 18  # results of one primitive
 MIN_PREFIX: Final = 3  # parameter names match on this many letters: `pad` is a padding
 COUNTED_BY_TYPE: Final = ("Operand", "Number")  # types whose equal values may mean different things
 
@@ -172,7 +173,7 @@ class Terms:
                 self.operands.append(Term(text, "Operand", tensors, cost))
 
     def add(self, term: Term) -> bool:
-        """Keep a term unless one like it is there already."""
+        """Keep a term unless one of its type has the same values; true if it is kept."""
         if all(value is MISSING for value in term.values):
             return False
         key = tuple(value if value.__class__ is not list else tuple(value) for value in term.values)
@@ -187,7 +188,7 @@ class Terms:
         return True
 
     def of(self, kind: str) -> list[Term]:
-        """Terms that can stand where `kind` is asked for, constants too."""
+        """Terms that may stand where a primitive takes `kind`, constants among them."""
         if kind == "Operand":
             return self.operands
         found = list(self._by_type[kind])
@@ -204,11 +205,11 @@ class Terms:
         return found
 
     def called(self, kind: str, text: str) -> Term | None:
-        """The term of a type that is written so."""
+        """The term of a type with this text, or None."""
         return next((term for term in self.of(kind) if term.text == text), None)
 
     def applications(self, names: Iterable[str]) -> Iterator[Term]:
-        """Every application of the primitives `names` to terms there are."""
+        """Every application of the primitives `names` to terms."""
         for name in names:
             yield from self.apply(PRIMITIVES[name])
 
@@ -235,7 +236,7 @@ class Terms:
         return Term(text, primitive.gives, values, 1.0 + sum(part.cost for part in parts))
 
     def tails(self, kind: str) -> Iterator[tuple[Term, ...]]:
-        """All the operands, each subset of two or more of a few, and each one alone."""
+        """All operands, then the subsets of few of them, large ones first."""
         pool = self.of(kind)
         if not pool:
             return
@@ -250,12 +251,12 @@ class Terms:
 
 @cache
 def _remembering(primitive: Primitive) -> Callable[..., Any]:
-    """The primitive's function, MISSING where it has no value; what it gave before is not computed again.
+    """The primitive's function with a memo; MISSING where it has no value.
 
-    In one study nine of ten applications are to values of an earlier round or of another term. Not where numbers
-    count by their type: 1 and 1.0 are one key.
+    Nine of ten applications in a study are to arguments of an earlier round or of another term. There is no memo where
+    1 and 1.0 mean different things, as they are equal keys.
     """
-    known: dict[tuple[Any, ...], Any] = {}
+    memo: dict[tuple[Any, ...], Any] = {}
 
     def computed(*values: Any) -> Any:
         try:
@@ -265,18 +266,18 @@ def _remembering(primitive: Primitive) -> Callable[..., Any]:
 
     def remembered(*values: Any) -> Any:
         try:
-            return known[values]
+            return memo[values]
         except KeyError:
-            if len(known) >= MOST_REMEMBERED:
-                known.clear()
-            found = known[values] = computed(*values)
-            return found
+            if len(memo) >= MOST_REMEMBERED:
+                memo.clear()
+            result = memo[values] = computed(*values)
+            return result
 
     return computed if any(kind.removeprefix("*") in COUNTED_BY_TYPE for kind in primitive.takes) else remembered
 
 
 class LazyValues(Sequence[Any]):
-    """Values of an application, computed row by row when they are looked at."""
+    """The values of an application, each computed when it is first read."""
 
     __slots__ = ("_columns", "_function", "_known", "_size")
 
@@ -317,7 +318,7 @@ def _names(primitive: Primitive) -> list[str]:
 
 
 def _called(name: str, pool: list[Term]) -> list[Term]:
-    """The terms whose names begin like that of the parameter they are for, or it like them; all if there are none."""
+    """The terms whose name is a prefix of the parameter's, or the other way round; all terms if there are none."""
     return [term for term in pool if _begins_like(term.text.split(".")[0], name)] or pool
 
 
@@ -340,6 +341,6 @@ def _names_nothing(text: str) -> bool:
 
 
 def _repeats(parts: Sequence[Term]) -> bool:
-    """Whether an argument that is no tensor is used twice: such terms say nothing new."""
+    """Whether an argument that is not a tensor is used twice, which yields nothing new."""
     texts = [part.text for part in parts if part.type not in ("Tensor", "Strided") and not _is_constant(part)]
     return len(texts) != len(set(texts))

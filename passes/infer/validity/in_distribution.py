@@ -1,7 +1,7 @@
-"""Ordinary calls: those like the recorded ones; and rules that speak of no others.
+"""Calls in distribution: those like the recorded ones, and rules that answer for no others.
 
-For operators that no short rule describes wherever they can be called: what Python makes of a negative start of a
-slice, say, is no part of what its author meant a crop to be. Knows nothing of how rules are found.
+For operators that no short rule describes wherever they can be called. What Python makes of the negative start of a
+slice, say, is no part of what the author of a crop meant. Knows nothing of how rules are found.
 """
 
 from __future__ import annotations
@@ -19,45 +19,48 @@ from passes.rules.rule import UNKNOWN, Case, Rule, identifier
 
 
 def ordinary(recorded: Sequence[Call], calls: Iterable[Call]) -> list[Call]:
-    """The `calls` that have no rank, type or kind of argument that the recorded ones have not, nor negative numbers."""
+    """Those of `calls` whose ranks, dtypes and kinds of arguments were recorded, and whose numbers are not negative.
+
+    A parameter that was recorded with a negative number may have one.
+    """
     parameters = {tuple(call.arguments) for call in recorded if not isinstance(call.outcome, Failure)}
     domains = {each: domain_of(each, answered(each, recorded)) for each in parameters}
     natural = {each: list(_natural(each, answered(each, recorded))) for each in parameters}
-    found: list[Call] = []
+    similar: list[Call] = []
     for call in calls:
-        own = tuple(call.arguments)
-        if own in domains and all(_are_natural(call.arguments[name]) for name in natural[own]):
-            found += [] if any(novelties_in(call, own, domains[own])) else [call]
-    return found
+        same = tuple(call.arguments)
+        if same in domains and all(_are_natural(call.arguments[name]) for name in natural[same]):
+            similar += [] if any(novelties_in(call, same, domains[same])) else [call]
+    return similar
 
 
-def of_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
-    """The rule without an answer for negative numbers where none was recorded."""
-    own = answered(rule.parameters, recorded)
-    told: list[Case] = []
-    for name in _natural(rule.parameters, own):
-        values = [call.arguments[name] for call in own]
+def limited_to_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
+    """The rule, without an answer for negative numbers of parameters that were never recorded with one."""
+    same = answered(rule.parameters, recorded)
+    silent: list[Case] = []
+    for name in _natural(rule.parameters, same):
+        values = [call.arguments[name] for call in same]
         condition = "any_negative({})" if any(isinstance(value, tuple) for value in values) else "{} < 0"
-        told.append(Case(condition.format(identifier(name)), UNKNOWN))
-    return replace(rule, form=(*told, *rule.form))
+        silent.append(Case(condition.format(identifier(name)), UNKNOWN))
+    return replace(rule, form=(*silent, *rule.form))
 
 
-def where_varied(rule: Rule, calls: Iterable[Call]) -> Rule:
-    """The rule without an answer for other numbers where all `calls`, the trials among them, have one only.
+def limited_to_variation(rule: Rule, calls: Iterable[Call]) -> Rule:
+    """The rule, without an answer for other numbers where all `calls` (trials among them) have the same.
 
-    What another kernel size does to a shape, say, nothing has shown then.
+    If every call had the same kernel size, nothing shows what another one does to the shape.
     """
-    own = answered(rule.parameters, calls)
-    told: list[Case] = []
+    same = answered(rule.parameters, calls)
+    silent: list[Case] = []
     for name in rule.parameters:
-        values = {call.arguments[name] for call in own if _is_number(call.arguments[name])}
-        if len(values) == 1 and all(_is_number(call.arguments[name]) for call in own):
-            told.append(Case(f"{identifier(name)} != {written(*values)}", UNKNOWN))
-    return replace(rule, form=(*told, *rule.form))
+        values = {call.arguments[name] for call in same if _is_number(call.arguments[name])}
+        if len(values) == 1 and all(_is_number(call.arguments[name]) for call in same):
+            silent.append(Case(f"{identifier(name)} != {written(*values)}", UNKNOWN))
+    return replace(rule, form=(*silent, *rule.form))
 
 
 def has_constant_shape(rule: Rule) -> bool:
-    """Whether it tells the sizes of a tensor as numbers, whatever is given."""
+    """Whether the rule gives some tensor a shape of constants, whatever the arguments."""
     shapes = (case.answer for output in (*rule.outputs, *rule.writes.values()) for case in output.shape)
     return any(re.fullmatch(r"\((\d+, ?)+(\d+)?\)", shape) for shape in shapes)
 
@@ -67,7 +70,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _natural(parameters: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:
-    """The parameters that were always given integers, or lists of them, none of them negative."""
+    """The parameters that always were integers, or always lists of integers, none of them negative."""
     for name in parameters:
         kinds = {isinstance(call.arguments[name], tuple) for call in calls}
         if len(kinds) == 1 and all(_are_natural(call.arguments[name]) for call in calls):

@@ -1,4 +1,4 @@
-"""What a call has that no call before it had: a rank, a dtype, a kind of argument or a word."""
+"""Novelties: what a call has that a domain lacks: a rank, a dtype, a kind of argument or a word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TABLES: Final = ("ranks", "dtypes", "kinds", "choices")
 
 
 class Novelty(NamedTuple):
-    """One thing that a call has and a domain has not: `value` in its table of what was seen of a parameter."""
+    """One `value` of a parameter that a table of a domain (ranks, dtypes, kinds, choices) lacks."""
 
     table: str
     parameter: str
@@ -21,9 +21,9 @@ class Novelty(NamedTuple):
 
 
 def novelties_in(call: Call, parameters: Sequence[str], domain: Domain) -> Iterator[Novelty]:
-    """What is outside of a domain in a call."""
+    """Everything about a call that is outside of a domain."""
     seen = domain_of(parameters, [call])
     for table in TABLES:
-        known = getattr(domain, table)
+        values_seen = getattr(domain, table)
         for name, values in getattr(seen, table).items():
-            yield from (Novelty(table, name, value) for value in values if value not in known.get(name, ()))
+            yield from (Novelty(table, name, value) for value in values if value not in values_seen.get(name, ()))

@@ -1,7 +1,7 @@
-"""Preconditions: which calls an operator refuses, as guarded cases with the exception that it raises.
+"""Preconditions: which calls an operator refuses, as cases of a condition and the exception raised.
 
-Over the same guards as everything else. A case is kept only if no call that worked, recorded or tried, falls
-under it: what is not surely refused is not said to be.
+The conditions are those of all cases. A precondition is kept only if no call that succeeded, recorded or tried, falls
+under it: a rule must never refuse what the operator accepts.
 """
 
 from __future__ import annotations
@@ -26,42 +26,47 @@ from passes.rules.answer import Answerer
 from passes.rules.generate import PredictedError
 from passes.rules.rule import Case, Cases, Rule, always
 
-LEAST: Final = 4  # calls that a case must refuse, of those it is found in and of those it is checked on
-CHANCE: Final = 1e-4  # that as many calls as a case refuses all fail for other reasons, at most
-# What of guards tells of single sizes and of layout: no operator refuses those, but what has them may fail by accident.
+LEAST: Final = 4  # calls that a case must refuse, both among those it is found in and among those it is checked on
+CHANCE: Final = 1e-4  # the highest probability that all calls under a case failed for other reasons
+# Conditions about single sizes and layouts. Operators do not refuse these; calls that have them may fail by accident.
 ACCIDENTAL: Final = re.compile(r"\.shape\[|storage_offset|stride|contiguous|dense|channels_last|repeats|requires_grad")
 MOST_CASES: Final = 6
-MOST_CALLS: Final = 1500  # that cases are found in
-MOST_BASES: Final = 300  # calls that trials are made from
+MOST_CALLS: Final = 1500  # calls that cases are found in
+MOST_BASES: Final = 300  # calls that trials are derived from
 
 
 def with_preconditions(
     rule: Rule, calls: Sequence[Call], laboratory: TrialRunner, trials: int = 200, seed: int = 0
 ) -> Rule:
-    """The rule, saying too which calls are refused, as far as recorded failures and trials tell.
+    """The rule with preconditions, as far as recorded failures and trials show them.
 
-    Half of the trials find cases, the other half check them. Calls outside of the rule's domain stay unknown.
+    Cases are found in one half of the trials and checked on the other. The rule says nothing about calls outside of
+    its domain, as before.
     """
     draw = random.Random(f"{seed} preconditions {rule.op}")
-    own = [call for call in calls if _is_usable(rule, call)]
-    bases = own if len(own) <= MOST_BASES else draw.sample(own, MOST_BASES)
+    usable_calls = [call for call in calls if _is_usable(rule, call)]
+    bases = usable_calls if len(usable_calls) <= MOST_BASES else draw.sample(usable_calls, MOST_BASES)
     drawn = list(variants(bases, draw, trials))
     seen = laboratory.observe_all(rule.op, rule.level, drawn) if drawn else []
-    made = [call for call in seen if isinstance(call, Call) and _is_usable(rule, call)]
-    fresh, checking = made[::2], made[1::2]
-    known = list({identity(CallVariant(call.arguments, call.shares)): call for call in [*fresh, *own]}.values())
-    usable = [call for call in known if _is_inside(rule, call)][:MOST_CALLS]
-    cases = _found(rule, usable)
-    return replace(rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*own, *fresh])))
+    results = [call for call in seen if isinstance(call, Call) and _is_usable(rule, call)]
+    fresh, checking = results[::2], results[1::2]
+    distinct = list(
+        {identity(CallVariant(call.arguments, call.shares)): call for call in [*fresh, *usable_calls]}.values()
+    )
+    usable = [call for call in distinct if _is_inside(rule, call)][:MOST_CALLS]
+    cases = _cases(rule, usable)
+    return replace(
+        rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*usable_calls, *fresh]))
+    )
 
 
 def _is_usable(rule: Rule, call: Call) -> bool:
-    """Whether a call was made, and with the rule's parameters: torch may name those of a trial otherwise."""
+    """Whether a call was made, with the rule's parameters: torch may give those of a trial other names."""
     return tuple(call.arguments) == rule.parameters and is_plain(call) and is_made(call)
 
 
 def _is_inside(rule: Rule, call: Call) -> bool:
-    """Whether a call is in the rule's domain: one that refuses everything refuses it."""
+    """Whether a call is in the rule's domain: then the same rule refuses it when it refuses everything."""
     try:
         Answerer(replace(rule, raises=always("Exception"))).answer(call.arguments)
     except PredictedError:
@@ -69,8 +74,8 @@ def _is_inside(rule: Rule, call: Call) -> bool:
     return False
 
 
-def _found(rule: Rule, calls: Sequence[Call]) -> Cases:
-    """Cases that refuse calls of one error each and no call that worked; those that refuse most first."""
+def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
+    """Cases that each refuse calls with one error, and no call that succeeded; those that refuse most first."""
     errors = [call.outcome.error if isinstance(call.outcome, Failure) else None for call in calls]
     if len([error for error in errors if error]) < LEAST:
         return ()
@@ -82,21 +87,24 @@ def _found(rule: Rule, calls: Sequence[Call]) -> Cases:
     cases: list[Case] = []
     open_rows = dict(rows)
     while len(cases) < MOST_CASES:
-        found = [
+        choices = [
             (condition, error)
             for error, failing in open_rows.items()
             for condition in _pure(conditions, everything, rows[error], failing)
         ]
-        if not found:
+        if not choices:
             break
-        condition, error = min(found, key=lambda pair: _rank(pair[0], open_rows[pair[1]]))
+        condition, error = min(choices, key=lambda pair: _rank(pair[0], open_rows[pair[1]]))
         cases.append(Case(condition.text, error))
         open_rows[error] &= ~condition.holds
     return tuple(cases)
 
 
 def _pure(conditions: Sequence[Condition], everything: int, failing: int, left: int) -> list[Condition]:
-    """Guards that can be asked of all, under which all fails with this error, and enough that no case refuses yet."""
+    """Conditions defined for all rows that select failures with this error only, enough of which no case refuses yet.
+
+    `failing` are all rows with the error, `left` those that no case refuses yet.
+    """
     pure = (
         condition
         for condition in conditions
@@ -109,27 +117,27 @@ def _rank(condition: Condition, left: int) -> tuple[float, float, str]:
     return -(condition.holds & left).bit_count(), condition.cost, condition.text
 
 
-def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], known: Sequence[Call]) -> bool:
-    """Whether new calls are refused as the case says, no call that worked is, and no answer is lost.
+def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], distinct: Sequence[Call]) -> bool:
+    """Whether a case is right about new calls too: it refuses no call that succeeded, and hides no answer.
 
-    And whether it refuses more than calls that fail as often as these do would by accident.
+    It must refuse enough calls that their failing together is no accident, given how often calls fail at all.
     """
-    inside = [call for call in (*checking, *known) if _is_inside(rule, call)]
+    inside = [call for call in (*checking, *distinct) if _is_inside(rule, call)]
     failed = sum(isinstance(call.outcome, Failure) for call in inside)
     if failed in (0, len(inside)):
         return False
     refusing, silent = Answerer(replace(rule, raises=(case,))), Answerer(replace(rule, raises=()))
-    anew = frozenset(map(id, checking))
+    fresh_ids = frozenset(map(id, checking))
     right: list[Call] = []
     for call in inside:
         try:
-            said = refusing.answer(call.arguments)
+            prediction = refusing.answer(call.arguments)
         except PredictedError:
             if not isinstance(call.outcome, Failure):
                 return False
             right += [call] if call.outcome.error == case.answer else []
         else:
-            if said is None and silent.answer(call.arguments) is not None:
-                return False  # the guard cannot be asked of this call, and hides the answer
+            if prediction is None and silent.answer(call.arguments) is not None:
+                return False  # the condition is not defined for this call, and so hides the answer
     by_accident = math.log(CHANCE) / math.log(failed / len(inside))
-    return len(right) >= by_accident and sum(id(call) in anew for call in right) >= LEAST
+    return len(right) >= by_accident and sum(id(call) in fresh_ids for call in right) >= LEAST

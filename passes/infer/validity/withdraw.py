@@ -1,7 +1,7 @@
-"""Abstention: where a rule was refuted and none better was found, it is made to say nothing there.
+"""Withdrawal: a rule that mispredicts calls gives no answer any more for these and for calls like them.
 
-The calls that it gets wrong are told apart from the others by guards, and what these pick is answered no more.
-Knows nothing of how rules are found, or of trials.
+Conditions tell the mispredicted calls from the others; where one holds, the rule answers nothing. Knows nothing of how
+rules are found, or of trials.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from passes.record.calls import Call
 from passes.rules.rule import UNKNOWN, Case, Rule, identifier
 
 MOST_CALLS: Final = 600
-PAIRED: Final = 40  # guards that are tried two at a time
-EXACT, BROAD = 1.3, 3.0  # how much a guard is preferred that picks many wrong calls, to one that picks no others
-FEW: Final = 4  # wrong calls that say little of where more of them are
+PAIRED: Final = 40  # conditions that are also tried two at a time
+EXACT, BROAD = 1.3, 3.0  # how much it counts that a condition selects many wrong calls, beside selecting few others
+FEW: Final = 4  # wrong calls: too few to show where more of them are
 
 
-def abstaining(rule: Rule, calls: Sequence[Call], breadth: float = EXACT) -> Rule:
-    """The rule without an answer where it is wrong about `calls`, and where guards do not tell those from others."""
-    own = [call for call in calls if tuple(call.arguments) == rule.parameters]
-    found = tally(rule.op, [rule], own, examples=len(own))
-    wrong = {id(call) for call, said in found.examples if said is not None}
-    silent = {id(call) for call, said in found.examples if said is None}
-    right = [call for call in own if id(call) not in wrong | silent]
-    looked_at = [call for call in own if id(call) in wrong][:MOST_CALLS] + right[:MOST_CALLS]
+def withdrawn_where_wrong(rule: Rule, calls: Sequence[Call], breadth: float = EXACT) -> Rule:
+    """The rule, without an answer where it mispredicts one of `calls`, or where no condition tells those from others.
+
+    `breadth` (EXACT or BROAD) says how wide a region around them is given up.
+    """
+    same = [call for call in calls if tuple(call.arguments) == rule.parameters]
+    predicted = tally(rule.op, [rule], same, examples=len(same))
+    wrong = {id(call) for call, said in predicted.examples if said is not None}
+    silent = {id(call) for call, said in predicted.examples if said is None}
+    right = [call for call in same if id(call) not in wrong | silent]
+    looked_at = [call for call in same if id(call) in wrong][:MOST_CALLS] + right[:MOST_CALLS]
     flags = [id(call) in wrong for call in looked_at]
     if not any(flags):
         return rule
@@ -39,32 +42,32 @@ def abstaining(rule: Rule, calls: Sequence[Call], breadth: float = EXACT) -> Rul
     return replace(rule, form=(*(Case(condition.text, UNKNOWN) for condition in conditions), *rule.form))
 
 
-def cautious(rule: Rule, held_out: Sequence[Call], calls: Sequence[Call]) -> Rule:
-    """The rule after it was wrong about calls that it was not fitted to: there may be others that are like them.
+def withdrawn_widely(rule: Rule, held_out: Sequence[Call], calls: Sequence[Call]) -> Rule:
+    """The rule after it mispredicted held-out calls, to which others may be alike.
 
-    It says nothing in a wide part of its domain where those are. Where they are few it is kept for row-major
-    tensors. About none of `calls` it is wrong then. One that was never wrong stays as it is.
+    It is withdrawn for a wide region around those calls; where they are few, for all tensors that are not contiguous.
+    It mispredicts none of `calls` then. A rule that mispredicted nothing stays as it is.
     """
     wrong = tally(rule.op, [rule], held_out).wrong
     if not wrong:
         return rule
     if wrong > FEW:
-        return abstaining(rule, calls, BROAD)
+        return withdrawn_where_wrong(rule, calls, BROAD)
     tensors = [identifier(name) for name in rule.domain.ranks]
-    told = [Case(f"is_tensor({name}) and not is_contiguous({name})", UNKNOWN) for name in tensors]
-    return abstaining(replace(rule, form=(*told, *rule.form)), calls)
+    silent_cases = [Case(f"is_tensor({name}) and not is_contiguous({name})", UNKNOWN) for name in tensors]
+    return withdrawn_where_wrong(replace(rule, form=(*silent_cases, *rule.form)), calls)
 
 
 def _covering(conditions: Sequence[Condition], wrong: int, size: int, breadth: float) -> list[Condition]:
-    """Guards that hold wherever a rule is wrong, and seldom elsewhere: a greedy set cover.
+    """Conditions that hold wherever a rule is wrong, and seldom elsewhere: a greedy set cover.
 
-    One that always holds ends it, where nothing tells the last of the wrong calls apart.
+    A condition that always holds ends the cover where nothing tells the last of the wrong calls apart.
     """
     everywhere = (1 << size) - 1
     total = [condition for condition in conditions if condition.defined == everywhere]
     ranked = sorted(total, key=lambda condition: -_worth(condition.holds, wrong, breadth))[:PAIRED]
     pool = [*total, *(conjunction(*pair, everywhere) for pair in itertools.combinations(ranked, 2))]
-    found: list[Condition] = []
+    cover: list[Condition] = []
     while wrong:
         best = max(
             pool,
@@ -72,13 +75,13 @@ def _covering(conditions: Sequence[Condition], wrong: int, size: int, breadth: f
             default=None,
         )
         if best is None or not best.holds & wrong:
-            return [*found, Condition("True", everywhere, everywhere, 0.0)]
-        found.append(best)
+            return [*cover, Condition("True", everywhere, everywhere, 0.0)]
+        cover.append(best)
         wrong &= ~best.holds
-    return found
+    return cover
 
 
 def _worth(holds: int, wrong: int, breadth: float) -> float:
-    """Wrong calls that a guard picks, for each call that it picks; more for those that pick many."""
+    """Share of wrong calls among those that a condition selects, weighted by how many it selects."""
     hit = (holds & wrong).bit_count()
     return hit**breadth / (1 + holds.bit_count())
