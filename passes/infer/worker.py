@@ -1,8 +1,8 @@
-"""The laboratory: trials in another process, so that an operator that crashes or hangs costs one trial.
+"""The laboratory: trials in another process, so that an operator that crashes or hangs costs one trial only.
 
-A keeper process, started once, forks a runner for every batch; a runner that dies is replaced by one that
-goes on after the trial that killed it. Requests and answers are lines of JSON in the corpus's own forms,
-answers with the number of their trial. Knows nothing of what the trials are for.
+A keeper process, started once, forks a runner for every batch; a runner that dies is replaced by one that goes on after
+the trial that killed it. Requests and answers are lines of JSON in the forms of a corpus, answers with the number of
+their trial. Knows nothing of what the trials are for.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from passes.record.calls import Call
 from passes.record.schema import OUTCOME_NAMES
 
 MOST_MEMORY: Final = 512 << 20  # bytes of address space that a runner may take beyond what it starts with
-FLUSHED: Final = 1 << 16  # bytes of answers that are kept until they are sent
+FLUSHED: Final = 1 << 16  # bytes of answers that are sent together
 PROGRESS: Final = struct.Struct("qq")  # in memory that keeper and runner share: the trial that runs, answers sent
 TRIAL_SECONDS: Final = 2.0  # of the processor, after which a trial is taken to hang and ended
 TIMEOUT: Final = "timeout"
 GIVEN_UP: Final = "given up after many crashes"
 GARBLED: Final = "its answer is garbled"  # an operator that writes beyond its tensors may write into a text
 MOST_CRASHES: Final = 40  # of one request, each of which costs a process
-PATIENCE: Final = 8  # seconds by the clock for each of the processor's: other processes may be running
-ANSWERED: Final = (*INPUT_FACTS, *OUTCOME_NAMES)  # what is sent back, in this order
+PATIENCE: Final = 8  # seconds of the clock for each of the processor's, as other processes may be running
+ANSWERED: Final = (*INPUT_FACTS, *OUTCOME_NAMES)  # the parts of an answer, in this order
 
 Crashes = dict[int, str]
 
@@ -63,11 +63,11 @@ class LaboratoryError(RuntimeError):
 
 
 class Laboratory:
-    """Runs trials in another process, which is started when it is entered.
+    """Runs trials in another process, which starts when the laboratory is entered and ends when it is left.
 
-    `modules` are imported there first: those that register operators. With `forked` the process is a copy of
-    this one, which knows all operators of this one already; the only way for those of a script or a notebook,
-    and safe as long as no other thread of it is using torch.
+    `modules`, which register operators, are imported there first. With `forked` the process is a copy of this one and
+    has all its operators: the only way for operators of a script or a notebook, and safe as long as no other thread
+    of this process uses torch.
     """
 
     def __init__(self, modules: Sequence[str] = (), forked: bool = False) -> None:
@@ -92,13 +92,14 @@ class Laboratory:
         seconds: float = TRIAL_SECONDS,
         fill: str | None = None,
     ) -> list[Call | Crash]:
-        """What `observe` gives for every variant, or the Crash that it ends in; `seconds` of the CPU bound a trial.
+        """The call that each variant is, as `observe` gives it, or the Crash that it ends in.
 
-        `fill` is as in `observe`. Raises UnknownOperator if the process has none of this name, and
-        LaboratoryError if it was killed; then it is another one that answers next time.
+        A trial is taken to hang after `seconds` of the processor. `fill` is as in `observe`. Raises UnknownOperator if
+        the process has no operator of this name, and LaboratoryError if the keeper was killed; another one answers the
+        next request.
         """
         if self._keeper is None:
-            raise LaboratoryError("a laboratory is open inside of a `with` only")
+            raise LaboratoryError("a laboratory must be entered first: `with Laboratory() as laboratory:`")
         texts = [(*texts_of(variant.arguments), variant.shares) for variant in variants]
         request = {"op": op, "level": level, "seconds": seconds, "fill": fill, "variants": texts}
         try:
@@ -148,15 +149,15 @@ class Keeper:
         return [answers.get(number, {"crash": GARBLED}) for number in range(expected)]
 
     def close(self) -> None:
-        """End the process: it ends when nobody can ask any more."""
+        """End the process, by closing what it reads from."""
         for end in (self._requests, self._answers):
-            with suppress(BrokenPipeError):  # it has ended already, and what was to be sent is lost
+            with suppress(BrokenPipeError):  # it has ended already
                 end.close()
         os.waitpid(self._pid, 0)
 
 
 def _read(line: bytes) -> tuple[int, Any]:
-    """The number of a trial and its answer; -1 for what cannot be read."""
+    """The number of a trial and its answer; -1 for a line that cannot be read."""
     number, _, text = line.partition(b" ")
     try:
         return int(number), json.loads(text)
@@ -165,7 +166,7 @@ def _read(line: bytes) -> tuple[int, Any]:
 
 
 def _spawn_keeper(modules: Sequence[str]) -> Keeper:
-    """A new process of Python, which finds modules where this one does."""
+    """A keeper in a new Python process, which finds modules where this one does."""
     command = [sys.executable, "-m", "passes.infer.worker", *modules]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     pipe = subprocess.PIPE
@@ -175,7 +176,7 @@ def _spawn_keeper(modules: Sequence[str]) -> Keeper:
 
 
 def _fork_keeper(modules: Sequence[str]) -> Keeper:
-    """A copy of this process."""
+    """A keeper in a copy of this process."""
     (asked, ask), (answered, answer) = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -188,7 +189,7 @@ def _fork_keeper(modules: Sequence[str]) -> Keeper:
 
 
 def _ending(work: Callable[[], None]) -> NoReturn:
-    """End a forked process with its work, without what the original process does at its own end."""
+    """End a forked process after its work, without the exit handlers of the original process."""
     status = 1
     try:
         work()
@@ -200,7 +201,7 @@ def _ending(work: Callable[[], None]) -> NoReturn:
 
 
 def keep(requests: IO[bytes], answers: int, modules: Sequence[str]) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until their stream closes."""
     for module in modules:
         import_module(module)
     torch.set_num_threads(1)
@@ -211,7 +212,7 @@ def keep(requests: IO[bytes], answers: int, modules: Sequence[str]) -> None:
 
 
 def _warm_up() -> None:
-    """Do what a process does once (torch imports much at the first call of some kinds), so that no runner has to."""
+    """Make what a process makes once (torch imports much at some first calls), so that no runner has to."""
     with conditions():
         fill_pools(SEED)
     meta = TensorMeta((2, 2), (2, 1))
@@ -220,7 +221,7 @@ def _warm_up() -> None:
 
 
 def _answer(request: dict[str, Any], answers: int) -> None:
-    """Make all the trials of a request, whatever they do to the processes that make them."""
+    """Run all trials of a request, whatever they do to the processes that run them."""
     try:
         target = resolve(request["op"], request["level"])
     except UnknownOperator as error:
@@ -249,10 +250,9 @@ def _answer(request: dict[str, Any], answers: int) -> None:
 
 
 def blamed(running: int, first: int, crashes: Mapping[int, str]) -> int | None:
-    """The trial that ended a process: the one that ran, or if that is known to, and was left out, the last before it.
+    """The trial to blame for a crash: the running one, or, if it was blamed already, the latest earlier one.
 
-    That may have written where it should not, and what came after it fell into that. None if all from `first` on are
-    known to.
+    That one may have spoilt memory that a later trial used. None if all trials from `first` on were blamed already.
     """
     return next((number for number in range(running, first - 1, -1) if number not in crashes), None)
 
@@ -267,7 +267,7 @@ def _reason(status: int) -> str:
 def _run(
     target: Target, request: Mapping[str, Any], first: int, crashes: Crashes, progress: mmap.mmap, answers: int
 ) -> None:
-    """Make the trials from number `first` on and send their answers. May be killed by any of them."""
+    """Run the trials from number `first` on and send their answers. Any of them may kill this process."""
     for limit in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(limit, signal.SIG_DFL)
     _limit_memory()
@@ -294,21 +294,21 @@ def _run(
 
 
 def _trial(target: Target, level: str, variant: Sequence[Any], fill: str | None) -> Any:
-    arguments, given, shares = variant
+    arguments, tensors, shares = variant
     try:
-        found = observed(target, level, arguments_from((arguments, given)), shares, fill)
+        answer = observed(target, level, arguments_from((arguments, tensors)), shares, fill)
     except NotMaterialised as error:
         return {"refused": type(error).__name__, "message": str(error)}
-    return [found[name] for name in ANSWERED]
+    return [answer[name] for name in ANSWERED]
 
 
 def _line(number: int, answer: Any) -> bytes:
-    """The answer to trial `number` as it is sent."""
+    """The line that answers trial `number`."""
     return b"%d %s\n" % (number, json.dumps(answer, separators=(",", ":")).encode())
 
 
 def _limit_memory() -> None:
-    """Let large results fail to be allocated rather than exhaust the machine."""
+    """Make large allocations fail instead of exhausting the machine."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MOST_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))

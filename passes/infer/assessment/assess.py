@@ -54,12 +54,12 @@ class Answers:
             self._by_parameters[rule.parameters].append(Answerer(rule))
 
     def depends_on_values(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether a rule gives no answer for such arguments since the outcome depends on the values in tensors."""
+        """Whether a rule gives no answer for such arguments, as the outcome depends on the values in tensors."""
         rules = [answerer.rule for answerer in self._by_parameters.get(tuple(arguments), ())]
         return any(rule.provenance.dependent and any(case.answer == UNKNOWN for case in rule.form) for rule in rules)
 
     def answer(self, arguments: Mapping[str, Any]) -> Outcome | None:
-        """The predicted outcome, or None if no rule answers. Raises PredictedError where a rule predicts an exception."""
+        """The predicted outcome, or None if no rule answers. Raises PredictedError where a rule predicts one."""
         for answerer in self._by_parameters.get(tuple(arguments), ()):
             outcome = answerer.answer(arguments)
             if outcome is not None:

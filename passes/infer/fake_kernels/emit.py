@@ -42,7 +42,7 @@ COUNT: Final = "how_many"
 def fake_kernels(rules: Iterable[Rule]) -> str:
     """A file that registers the fake kernels of the operators that the rules are of.
 
-    Raises RuleError for a rule that knows nothing, or tells of what a fake kernel cannot do.
+    Raises RuleError for a rule without answers, or one that predicts what a fake kernel cannot do.
     """
     kernels = [_kernel(rule) for rule in rules]
     inlined = Inlined()
@@ -61,7 +61,7 @@ def fake_kernels(rules: Iterable[Rule]) -> str:
 
 
 def _binds(line: str) -> set[str]:
-    """The names that an import gives."""
+    """The names that an import binds."""
     return set(WORD.findall(line.rpartition("import ")[2]))
 
 
@@ -71,7 +71,7 @@ def _import_order(line: str) -> tuple[bool, bool, bool, str]:
 
 def _kernel(rule: Rule) -> str:
     if rule.is_unknown:
-        raise RuleError(f"nothing is known of {rule.op}: its result depends on data, or no rule explains its calls")
+        raise RuleError(f"no rule predicts {rule.op}: its result depends on data, or its calls were not explained")
     if len(rule.outputs) == 0 and not rule.writes:
         raise RuleError(f"{rule.op} returns no tensor")
     name = identifier(rule.op.partition("::")[2].replace(".", "_"))
@@ -152,12 +152,12 @@ class _Body:
         return f'{known}("{self.rule.op} refuses such arguments")'
 
     def _require_kept(self, name: str, output: Output) -> None:
-        """Nothing but values may be written: a fake kernel cannot say that sizes change."""
+        """Raise RuleError if a write changes more than values: a fake kernel cannot express that."""
         own = identifier(name)
         for question in KEPT_BY_WRITING:
             for case in getattr(output, question):
                 if case.answer not in (f"{own}.{question}", f"{own}[i].{question}", UNKNOWN):
-                    raise RuleError(f"{self.rule.op} changes the {question} of {name}, which a fake kernel cannot say")
+                    raise RuleError(f"{self.rule.op} changes the {question} of {name}, which a fake kernel cannot do")
 
     def _many(self) -> Iterator[str]:
         counts = [Case(self._text(case.guard, ""), self._text(count_text(case.answer), "")) for case in self.rule.form]
@@ -170,7 +170,7 @@ class _Body:
         yield "return results"
 
     def _output(self, output: Output, suffix: str) -> tuple[list[str], str]:
-        """Lines, and the expression of what is returned."""
+        """The statements for one output, and the expression that returns it."""
         aliases = {case.answer for case in output.alias}
         made = {alias for alias in aliases if alias == "new" or alias.startswith("view ")}
         lines: list[str] = []
@@ -203,7 +203,7 @@ class _Body:
         return UNKNOWN if kind in (UNKNOWN, KEPT) else f"Made({shape}, {stride}, {dtype})"
 
     def _text(self, text: str, suffix: str) -> str:
-        """An expression with the own shape and torch's constants under their names, and no primitive hidden."""
+        """An expression of the rule in the terms of the file: variables, torch's constants, primitives not shadowed."""
         if text == UNKNOWN:
             return text
         text = CALLED.sub(lambda f: f"_{f[1]}(" if f[1] in self.names and f[1] in PRIMITIVES else f[0], text)
@@ -220,7 +220,7 @@ def _undefined(name: str) -> str:
 
 @dataclass
 class Inlined:
-    """Definitions copied from the modules of primitives, each after those that it needs."""
+    """Definitions copied from the modules of primitives, each after the definitions that it needs."""
 
     definitions: list[str] = field(default_factory=list[str])
     imports: set[str] = field(default_factory=set[str])
@@ -230,7 +230,7 @@ class Inlined:
         self.need(PRIMITIVES[name].function.__module__, name)
 
     def need(self, module: str, name: str) -> None:
-        """Copy what a module calls `name`, unless it is there. Raises RuleError if it is there as something else."""
+        """Copy the definition of `name` in a module, once. Raises RuleError if another module defined it otherwise."""
         if hasattr(prelude, name) and not name.startswith("_") and _home(module, name) is not None:
             return
         known = _definitions(module)
@@ -244,7 +244,7 @@ class Inlined:
         text = _source(node, known.text)
         if name in self.copied:
             if self.copied[name] != text:
-                raise RuleError(f"{name} of {module} has the name of something else: one of them needs another one")
+                raise RuleError(f"{name} of {module} has the same name as another definition: rename one of them")
             return
         self.copied[name] = text
         for needed in _free_names(node):
@@ -255,7 +255,7 @@ class Inlined:
 
 @dataclass(frozen=True)
 class Definitions:
-    """What a module has at its top: definitions, names from our own modules, and names from others."""
+    """The top level of a module: definitions, names from modules of passes, and names from other modules."""
 
     text: str
     nodes: Mapping[str, ast.stmt]
@@ -289,7 +289,7 @@ def _definitions(module: str) -> Definitions:
 
 
 def _home(module: str, name: str) -> str | None:
-    """The module in which what `module` calls `name` is defined, if it is one of those that the prelude stands for."""
+    """The module that `module` imports `name` from, if the prelude stands for it."""
     source = _definitions(module).imported.get(name, ("", ""))[0]
     return source if source in STOOD_FOR else None
 
@@ -306,7 +306,7 @@ def _undecorated(node: ast.AST) -> ast.AST:
 
 
 def _source(node: ast.stmt, text: str) -> str:
-    """The definition as it is written, without the decorator that registers it."""
+    """The source of a definition, without the decorator that registers it as a primitive."""
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
     kept = [line for line in lines if not line.strip().startswith("from passes")]
     return "\n".join(kept)
@@ -314,7 +314,7 @@ def _source(node: ast.stmt, text: str) -> str:
 
 @lru_cache
 def _prelude() -> tuple[frozenset[str], str]:
-    """The imports of the prelude, and the rest."""
+    """The imports of the prelude, and the rest of its text."""
     text = inspect.getsource(prelude)
     body = [node for node in ast.parse(text).body if not isinstance(node, ast.Expr)]
     imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -324,7 +324,7 @@ def _prelude() -> tuple[frozenset[str], str]:
 
 
 def registered(source: str, op: str) -> ModuleType:
-    """The source of fake kernels run as a module of its own, which registers them."""
+    """Run the source of fake kernels as a new module, which registers them; the module is returned."""
     module = ModuleType(f"fake_kernel_of_{op.replace('::', '_').replace('.', '_')}")
     sys.modules[module.__name__] = module
     linecache.cache[f"<{module.__name__}>"] = len(source), None, source.splitlines(True), f"<{module.__name__}>"
@@ -333,7 +333,7 @@ def registered(source: str, op: str) -> ModuleType:
 
 
 def of_schema(rules: Sequence[Rule], op: str) -> Rule:
-    """The rule over the parameters that an operator's schema has. Raises RuleError if there is none."""
+    """The rule for the parameters of an operator's schema. Raises RuleError if there is none."""
     wanted = tuple(argument.name for argument in resolve(op, "aten")._schema.arguments)  # type: ignore[attr-defined]
     for rule in rules:
         if rule.parameters == wanted:

@@ -1,4 +1,4 @@
-"""`fake_kernel`: the fake kernel that a custom operator lacks, inferred from recorded calls of it."""
+"""`fake_kernel`: learns the fake kernel that a custom operator lacks from recorded calls, and registers it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LEAST = 0.5  # share of the recorded calls that must be explained
 
 
 def fake_kernel(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().trials, seed: int = 0) -> str:
-    """Infer what the operator `op` ("mylib::op") gives from its calls in `corpus`, and register it as its fake kernel.
+    """Learn a fake kernel for the operator `op` ("mylib::op") from its calls in `corpus`, and register it.
 
-    The operator needs a kernel for the CPU only, on which the rule is tried in a copy of this process. Returns
-    the source of what was registered with torch.library.register_fake, fit to be kept in a file. Where it is
-    asked for what was not verified it raises an error that says so. Raises RuleError if no rule explains the
-    calls (a result that depends on data), or there are none.
+    The operator needs no more than a CPU kernel, which the rule is tried on in a copy of this process. Returns the
+    source of the fake kernel, fit to be kept in a file. The fake kernel raises OutsideDomain for arguments that it was
+    not verified for. Raises RuleError if there are no calls, or no rule explains them (their results may depend on
+    data).
     """
     source = fake_kernels([inferred(op, corpus, trials=trials, seed=seed)])
     registered(source, op)
@@ -33,24 +33,24 @@ def fake_kernel(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan()
 
 
 def inferred(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().trials, seed: int = 0) -> Rule:
-    """The rule of a custom operator of this process. Raises RuleError if there is none."""
+    """The rule of a custom operator of this process, learned from its calls. Raises RuleError if there is none."""
     resolve(op, LEVEL)
     calls = _recorded(os.fspath(corpus), op)
     if all(isinstance(call.outcome, Failure) for call in calls):
         raise RuleError(f"{os.fspath(corpus)} has no call of {op} that succeeded: record some first")
     with Laboratory(forked=True) as laboratory:
-        found = study(op, LEVEL, calls, laboratory, Plan(trials=trials, seed=seed))
-    rule = of_schema(found.rules, op)
+        result = study(op, LEVEL, calls, laboratory, Plan(trials=trials, seed=seed))
+    rule = of_schema(result.rules, op)
     explained = tally(op, [rule], calls)
     total = explained.calls + explained.data_dependent
     if explained.exact < LEAST * total:
-        told = f"the rule explains {explained.exact} of {total} calls of {op}"
-        raise RuleError(f"{told}: does its result depend on data?")
+        words = f"the rule explains {explained.exact} of {total} calls of {op}"
+        raise RuleError(f"{words}: does its result depend on data?")
     return rule
 
 
 def _recorded(corpus: str, op: str) -> list[Call]:
-    """The calls of the operator; where only the functions of a program were recorded, those that it was called by."""
+    """The calls of the operator; if only functions were recorded, the calls of the function that is the operator."""
     calls, _ = calls_of((corpus,), op, LEVEL)
     if calls:
         return calls

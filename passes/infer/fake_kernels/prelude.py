@@ -1,4 +1,4 @@
-"""What fake kernels written by emit.py are made of: their domain, and the way from tensors to facts and back.
+"""The beginning of every file of fake kernels: domains of arguments, and the way from tensors to facts and back.
 
 The text of this file, below its imports, is copied into every file of fake kernels; it imports nothing but torch.
 """
@@ -15,7 +15,7 @@ import torch
 
 
 class OutsideDomain(RuntimeError):
-    """Nothing is known of the operator for such arguments: its rule was inferred from others."""
+    """The fake kernel was not verified for such arguments: its rule was learned from others."""
 
 
 class Undefined(Exception):
@@ -35,7 +35,7 @@ class Wrapped:
 
 @dataclass(frozen=True, eq=False)
 class TensorMeta:
-    """What formulas read of a tensor, and the tensor."""
+    """A tensor and the facts about it that formulas read."""
 
     tensor: torch.Tensor
     shape: tuple[Any, ...]
@@ -46,12 +46,12 @@ class TensorMeta:
     is_conj: bool
     is_neg: bool
     symbolic: bool
-    contiguous: bool | None = None  # it is worked out where it is asked
+    contiguous: bool | None = None  # computed when first read
 
 
 @dataclass(frozen=True)
 class Made:
-    """A tensor to be made, in new memory or in that of `base`."""
+    """The facts of a result, in new memory or in that of `base`."""
 
     shape: tuple[Any, ...]
     stride: tuple[Any, ...]
@@ -62,7 +62,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Domain:
-    """For which values of one parameter a rule was verified; ranks and types are those of tensors."""
+    """The values of one parameter that a rule was verified for; ranks and dtypes are those of tensors."""
 
     kinds: tuple[str, ...]
     ranks: tuple[int, ...] = ()
@@ -91,7 +91,7 @@ class Domain:
 
 
 def kind_of(value: Any) -> str:
-    """What an argument is, as domains name it."""
+    """The kind of an argument, as domains name it."""
     if isinstance(value, bool | torch.SymBool):
         return "bool"
     if isinstance(value, torch.SymInt):
@@ -110,7 +110,7 @@ def undefined(why: str = "") -> NoReturn:
 
 
 def described(value: Any) -> Any:
-    """An argument with the facts of tensors in their place."""
+    """An argument with facts in the place of tensors."""
     if isinstance(value, list | tuple):
         return ListArg(map(described, value))
     if not isinstance(value, torch.Tensor):
@@ -121,7 +121,7 @@ def described(value: Any) -> Any:
 
 
 def made(value: Any, device: torch.device) -> Any:
-    """A result with tensors in the place of what is known of them."""
+    """A result with tensors in the place of facts."""
     if isinstance(value, TensorMeta):
         return value.tensor
     if isinstance(value, Made):
@@ -140,7 +140,7 @@ def words(value: Any) -> str:
 
 
 def within(op: str, domain: dict[str, Domain]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The fake kernel that a rule about facts is. Raises OutsideDomain where the rule says nothing."""
+    """Make a fake kernel of a rule about facts. It raises OutsideDomain for arguments that the rule does not answer."""
 
     def kernel_of(rule: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(rule)
@@ -154,12 +154,14 @@ def within(op: str, domain: dict[str, Domain]) -> Callable[[Callable[..., Any]],
             devices = [part.tensor.device for part in tensors if isinstance(part, TensorMeta)]
             for name, value in named.items():
                 if not domain[name].has(value):
-                    raise OutsideDomain(f"{op}: nothing is known for {name}={words(value)}, only for {domain[name]}")
+                    raise OutsideDomain(
+                        f"{op}: this fake kernel was not verified for {name}={words(value)}, only for {domain[name]}"
+                    )
             try:
                 result = rule(**named)
             except (Undefined, AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-                told = ", ".join(f"{name}={words(value)}" for name, value in named.items())
-                raise OutsideDomain(f"{op}: nothing is known of a call with {told}") from error
+                arguments = ", ".join(f"{name}={words(value)}" for name, value in named.items())
+                raise OutsideDomain(f"{op}: this fake kernel was not verified for a call with {arguments}") from error
             return made(result, devices[0] if devices else torch.device("cpu"))
 
         return kernel

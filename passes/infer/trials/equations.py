@@ -24,7 +24,7 @@ MOST_LABELS: Final = 4  # of one tensor
 
 
 def with_another_output(equation: str, draw: Draw) -> str | None:
-    """The same with other labels in the result: in another order, without some of them, or left to be implied."""
+    """The equation with another result: its labels in another order, without one of them, or implied."""
     left, _, right = equation.partition("->")
     try:
         labels = labels_of(right)
@@ -37,12 +37,12 @@ def with_another_output(equation: str, draw: Draw) -> str | None:
 
 
 def with_other_tensors(metas: Sequence[TensorMeta], draw: Draw) -> tuple[str, list[TensorMeta]]:
-    """Another equation, and tensors of sizes that it allows; each is else like one of `metas`."""
+    """Another equation, and tensors that fit it; apart from shape and strides each is like one of `metas`."""
     sizes = {label: draw.choice(SIZES) for label in LETTERS}
     more = [draw.choice(SIZES) for _ in range(2)]  # sizes that the ellipsis stands for
     letters = draw.sample(LETTERS, draw.randint(1, 5))
     sides: list[list[str]] = []
-    made: list[TensorMeta] = []
+    tensors: list[TensorMeta] = []
     for _ in range(draw.choice((1, 2, 2, 2, 3))):
         labels = [draw.choice(letters) for _ in range(draw.randint(1, MOST_LABELS))]
         if draw.random() < OFTEN:  # else a label may be there twice: a diagonal
@@ -53,11 +53,11 @@ def with_other_tensors(metas: Sequence[TensorMeta], draw: Draw) -> tuple[str, li
             shape[place:place] = more[draw.randint(0, len(more)) :]
             labels.insert(place, ELLIPSIS)
         sides.append(labels)
-        made.append(_shaped(draw.choice(metas), tuple(shape), draw))
+        tensors.append(_shaped(draw.choice(metas), tuple(shape), draw))
     left = ",".join("".join(labels) for labels in sides)
-    known = sorted({label for labels in sides for label in labels})
-    right = draw.sample(known, draw.randint(0, len(known)))
-    return (left if draw.random() < RARELY else f"{left}->{''.join(right)}"), made
+    all_labels = sorted({label for labels in sides for label in labels})
+    right = draw.sample(all_labels, draw.randint(0, len(all_labels)))
+    return (left if draw.random() < RARELY else f"{left}->{''.join(right)}"), tensors
 
 
 def _shaped(meta: TensorMeta, shape: tuple[int, ...], draw: Draw) -> TensorMeta:

@@ -1,7 +1,7 @@
-"""Live arguments for a call that is known by metas only: real CPU tensors laid out exactly as asked.
+"""Inputs: real CPU tensors, laid out exactly as metas say, as the arguments of a trial.
 
-Values are random but harmless: floats between 0 and 1, integers that are valid indices of the smallest
-dimension. Knows nothing of operators.
+Their values are random but harmless: floats between 0 and 1, integers that are valid indices of the smallest dimension.
+Knows nothing of operators.
 """
 
 from __future__ import annotations
@@ -18,20 +18,17 @@ from passes.record.values import Opaque
 
 MOST_BYTES: Final = 64 << 20  # of all tensors of a call
 POOL: Final = 1 << 14  # random values that are made once for each dtype
-STEP: Final = 97  # values of the pool by which the values of a call's tensors are apart
+STEP: Final = 97  # distance in the pool between the values of a call's tensors
 LOWEST, HIGHEST = 0.05, 0.95  # of random floats: probabilities, and fit for logarithms, roots and divisions
-# What integers are: 0 and 1 mixed are indices, and ones may be divided by; which one suits is the operator's secret.
+# The values of integers. Zeros and ones mixed are valid indices, ones valid divisors; which suits, the operator knows.
 FILLS: Final = ("mixed", "ones", "zeros", "identity", "nothing", "many")
-EXTREMES: Final = (
-    "ones",
-    "nothing",
-    "many",
-)  # that tell whether an outcome depends on values; in all of `nothing` zeros
-MANY: Final = 11  # what integers are that may be counts or lengths
+# Fills that show whether an outcome depends on values. In `nothing` all values are zeros, those of floats too.
+EXTREMES: Final = ("ones", "nothing", "many")
+MANY: Final = 11  # the value of integers in the fill `many`: a large count or length
 
 
 class NotMaterialised(ValueError):
-    """A call whose arguments cannot be made: other devices, layouts, or objects of which only the type is known."""
+    """A call whose arguments cannot be made: other devices or layouts, or objects of which only the type is known."""
 
 
 class TooLarge(NotMaterialised):
@@ -39,7 +36,7 @@ class TooLarge(NotMaterialised):
 
 
 def opaque(type_name: str) -> Any:
-    """An object of a type of which nothing else was recorded. Raises NotMaterialised unless it is a generator."""
+    """An object of which only the type was recorded: a generator. Raises NotMaterialised for any other type."""
     if type_name != "torch._C.Generator":
         raise NotMaterialised(f"of an argument only the type {type_name} is known")
     return torch.Generator().manual_seed(0)
@@ -65,9 +62,9 @@ def tensors_for(
 ) -> list[torch.Tensor]:
     """A tensor for each of `metas`.
 
-    Tensors that share memory (see Call.shares) are views of one, and the same tensor where their metas are
-    equal. The same seed of `generator` and the same `fill` give the same values. What requires grad is a leaf
-    or else comes out of some operator. Raises NotMaterialised or TooLarge.
+    Tensors that share memory (see Call.shares) are views of one, or one tensor where their metas are equal. Equal seeds
+    of `generator` and equal fills give equal values. Tensors that require gradients are leaves if `as_leaves`, else the
+    results of an operator. Raises NotMaterialised or TooLarge.
     """
     tensors = _make_tensors(metas, shares, generator, fill)
     return tensors if as_leaves else [_computed(tensor) if tensor.requires_grad else tensor for tensor in tensors]
@@ -103,28 +100,28 @@ def _make_tensors(
     metas: Sequence[TensorMeta], shares: Sequence[int], generator: torch.Generator, fill: str
 ) -> list[torch.Tensor]:
     if len(metas) != len(shares):
-        raise ValueError(f"{len(metas)} tensors, but it is told of {len(shares)} which memory they share")
+        raise ValueError(f"{len(metas)} tensors, but `shares` has {len(shares)} entries")
     bytes_of = [
         max(extent(meta), int(meta.storage_offset + meta.element_count)) * meta.dtype.itemsize for meta in metas
     ]
     if sum(bytes_of) > MOST_BYTES:
         raise TooLarge(f"the tensors take {sum(bytes_of):,} bytes, more than {MOST_BYTES:,}")
     seed, highest = generator.initial_seed(), index_bound(metas)
-    made: list[torch.Tensor] = []
+    tensors: list[torch.Tensor] = []
     memories: dict[int, torch.Tensor] = {}
     for index, (meta, owner) in enumerate(zip(metas, shares, strict=True)):
         sharing = [i for i, other in enumerate(shares) if other == owner]
         same = next((i for i in sharing if i < index and metas[i] is meta), None)
         if same is not None:
-            made.append(made[same])
+            tensors.append(tensors[same])
             continue
         if owner not in memories:
             size = max(bytes_of[i] for i in sharing)
             memories[owner] = _memory(meta.dtype, size, fill, highest, seed, STEP * index)
-        made.append(_laid_out(memories[owner], meta, len(sharing) > 1))
+        tensors.append(_laid_out(memories[owner], meta, len(sharing) > 1))
         if fill == "identity":
-            _make_identity(made[-1])
-    return made
+            _make_identity(tensors[-1])
+    return tensors
 
 
 def extent(meta: TensorMeta) -> int:
@@ -146,7 +143,7 @@ def index_bound(metas: Sequence[TensorMeta]) -> int:
 
 @lru_cache(maxsize=256)
 def _pool(dtype: torch.dtype, fill: str, highest: int, seed: int) -> torch.Tensor:
-    """POOL random values, made once. Raises NotMaterialised for a dtype that nothing converts to."""
+    """POOL random values of a dtype. Raises NotMaterialised for a dtype that nothing converts to."""
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.rand(POOL, generator=generator, dtype=torch.float64)
     if fill == "nothing":
@@ -174,9 +171,9 @@ def fill_pools(seed: int) -> None:
 
 
 def _memory(dtype: torch.dtype, size: int, fill: str, highest: int, seed: int, start: int) -> torch.Tensor:
-    """A new flat tensor of at least `size` bytes, whose values begin with number `start` of the pool."""
-    asked = fill == "nothing" or not (dtype.is_floating_point or dtype.is_complex)
-    pool = _pool(dtype, fill, highest, seed) if asked else _pool(dtype, FILLS[0], 0, seed)
+    """A new flat tensor of at least `size` bytes, with the values of the pool from number `start` on."""
+    by_fill = fill == "nothing" or not (dtype.is_floating_point or dtype.is_complex)
+    pool = _pool(dtype, fill, highest, seed) if by_fill else _pool(dtype, FILLS[0], 0, seed)
     count = -(-size // dtype.itemsize)
     start %= POOL // 2
     if count <= POOL - start:
@@ -185,7 +182,7 @@ def _memory(dtype: torch.dtype, size: int, fill: str, highest: int, seed: int, s
 
 
 def _laid_out(memory: torch.Tensor, meta: TensorMeta, shared: bool) -> torch.Tensor:
-    """A tensor with all the facts of `meta` in `memory`; counted as one with others there if it is shared."""
+    """A tensor with all facts of `meta` in `memory`; if `shared`, a view, so that all share one version counter."""
     if shared:
         tensor = _strided(_of_dtype(memory, meta.dtype), meta)
     else:
@@ -195,7 +192,7 @@ def _laid_out(memory: torch.Tensor, meta: TensorMeta, shared: bool) -> torch.Ten
 
 
 def _strided(memory: torch.Tensor, meta: TensorMeta) -> torch.Tensor:
-    assert meta.stride is not None  # `extent` has seen to it
+    assert meta.stride is not None  # `extent` raised otherwise
     tensor = memory.as_strided(meta.shape, meta.stride, meta.storage_offset)
     if meta.is_conj:
         tensor = torch._C._VariableFunctions._conj(tensor)  # type: ignore[attr-defined]
@@ -203,7 +200,7 @@ def _strided(memory: torch.Tensor, meta: TensorMeta) -> torch.Tensor:
 
 
 def _of_dtype(memory: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The same memory, as whole elements of `dtype` as fit in."""
+    """The same memory as elements of `dtype`, as many as fit."""
     if memory.dtype is dtype:
         return memory
     in_bytes = memory.view(torch.uint8)

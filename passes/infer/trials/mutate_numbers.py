@@ -1,4 +1,4 @@
-"""Mutations of what is no tensor: numbers, flags, lists, words, and arguments of another call."""
+"""Mutations of arguments that are not tensors: numbers, flags, lists, words; and exchange between calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NUMBERS: Final = (True, False, 0, 1, 2, 3, -1, 0.5, 1.0, 2.5, 1j)
 
 
 def change_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """A number in the place of a tensor, or where any number may be, by one of another type."""
+    """Another number, maybe of another type, for one that stands in the place of a tensor or of any number."""
 
     def fits(value: Argument) -> bool:
         return type(value) in (Wrapped, float, complex)
@@ -71,7 +71,7 @@ def negate_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVar
 
 
 def multiply(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """One integer, and with it a size by as much or by the square: groups, blocks and factors divide sizes."""
+    """One integer times a factor, and a size times the same or its square: groups, blocks and factors divide sizes."""
     metas = metas_of(variant.arguments)
     places = [(i, dim) for i, meta in enumerate(metas) for dim in range(meta.rank)]
     if not places:
@@ -157,14 +157,14 @@ def cross_constant(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> Cal
 
 
 def change_output(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """An equation with another right side."""
+    """The equation with another right side."""
     found = _equation_in(variant)
     changed = None if found is None else equations.with_another_output(str(variant.arguments[found[0]]), draw)
     return None if found is None or changed is None else with_argument(variant, found[0], changed)
 
 
 def change_equation(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """Another equation, and other tensors in the list that it is for."""
+    """Another equation, and tensors that fit it."""
     found = _equation_in(variant)
     if found is None:
         return None
@@ -173,7 +173,7 @@ def change_equation(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> Ca
 
 
 def _equation_in(variant: CallVariant) -> tuple[str, str] | None:
-    """The names of an equation among the arguments, and of the list of tensors that it is for."""
+    """The names of the argument that is an equation, and of the list of tensors that it is about."""
     words = [name for name, value in variant.arguments.items() if is_equation(value)]
     lists = [
         name
@@ -184,7 +184,7 @@ def _equation_in(variant: CallVariant) -> tuple[str, str] | None:
 
 
 def change_type(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """A dtype among the arguments, by any other."""
+    """Another dtype for a dtype argument."""
     names = [
         name
         for name, found in seen.values.items()

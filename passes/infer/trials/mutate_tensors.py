@@ -22,7 +22,7 @@ LAYOUT_NAMES: Final = tuple(LAYOUTS)
 
 
 def rename_size(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """One size by another wherever it occurs, in shapes and among the integers of more than one."""
+    """Another number for one size, wherever it occurs: in all shapes, and mostly among the integers too."""
     sizes = [size for meta in metas_of(variant.arguments) for size in meta.shape]
     if not sizes:
         return None
@@ -38,7 +38,7 @@ def rename_size(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVa
 
 
 def scale_sizes(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """All sizes but 0 and 1 larger by the same, and with them the integers that are such sizes."""
+    """All sizes above 1 larger by the same number, and with them the integers that equal such a size."""
     sizes = {size for meta in metas_of(variant.arguments) for size in meta.shape if size > 1}
     if not sizes:
         return None
@@ -53,7 +53,7 @@ def scale_sizes(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVa
 
 
 def change_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
-    """One size of a tensor."""
+    """Another number for one size of a tensor."""
     if not meta.shape:
         return None
     dim = draw.randrange(meta.rank)
@@ -61,7 +61,7 @@ def change_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 
 def to_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
-    """A size of 1, to be broadcast."""
+    """A size of 1 in one dimension, which broadcasts."""
     if not meta.shape:
         return None
     dim = draw.randrange(-meta.rank, 0) + meta.rank
@@ -69,7 +69,7 @@ def to_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 
 def odd_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
-    """A size of 1 whose stride is not what it would be by itself."""
+    """A size of 1 with an unusual stride."""
     made = to_one(meta, draw)
     return None if made is None else in_layout(made, "odd strides of size 1", draw)
 
@@ -90,7 +90,7 @@ def change_dtype(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 
 def exchange_dtype(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """Every tensor of one dtype, and the dtype itself among the arguments, by another: signatures stay whole."""
+    """Another dtype for every tensor of one dtype, and for that dtype among the arguments: equal dtypes stay equal."""
     metas = metas_of(variant.arguments)
     if not metas:
         return None
@@ -154,7 +154,7 @@ def flip_bits(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVari
 
 
 def unshare(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """Memory of its own for every tensor; or the same tensor twice, where two have equal metas."""
+    """No shared memory; or, if none was shared, one tensor in all places that have equal metas."""
     own = tuple(range(len(variant.shares)))
     if variant.shares != own:
         return variant._replace(shares=own)

@@ -1,7 +1,7 @@
-"""One trial: an operator run on new inputs, and what came of it, told as the recorder tells it.
+"""One trial: an operator run on new inputs, with the outcome described as the recorder does.
 
-Overloads run as a dispatch mode sees them, below autograd; functions as a program calls them. Runs in the
-process that asks: what may crash or hang belongs into a Laboratory (worker.py).
+Overloads run below autograd, as a dispatch mode sees them; functions run as a program calls them. The trial runs in
+this process: operators that may crash or hang belong into a Laboratory (passes/infer/worker.py).
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from passes.record.table import CallTable, Numbering, RecordedInputs, Watch
 NO_MEMORY: Final = "DefaultCPUAllocator"  # what torch says when an allocation fails
 KEY: Final = b"trial"  # of the only call in a table
 INPUT_FACTS: Final = ("arguments", "given", "given_storage")
-# Errors that no choice of values avoids.
+# Exceptions and words of messages that are about types: no choice of values avoids such an error.
 ABOUT_TYPES: Final = ("TypeError", "NotImplementedError")
-SAID_OF_TYPES: Final = ("not implemented for", "dtype", "scalar type", "data type", "the same type", "Float")
+ABOUT_TYPES_IN_MESSAGES: Final = ("not implemented for", "dtype", "scalar type", "data type", "the same type", "Float")
 
 Answer = dict[str, Any]  # columns of a corpus: INPUT_FACTS, empty if they are as asked, and OUTCOME_NAMES
 SEED: Final = 0
-# Names of failures that are not the operator's: the trial was not made.
+# Failures that are not the operator's: its inputs could not be made.
 NOT_MADE: Final = ("TooLarge", "NotMaterialised")
 
 
 @dataclass(frozen=True, slots=True)
 class InputChoice:
-    """How inputs are made: with what integers and matrices (inputs.FILLS), and as leaves of autograd or not."""
+    """How the inputs of a trial are made: their values (inputs.FILLS), and whether they are leaves of autograd."""
 
     fill: str = FILLS[0]
     leaves: bool = True
@@ -58,9 +58,9 @@ def observe(
 ) -> Call:
     """Run the operator on new tensors with the metas in `named` that share memory as `shares` says (see Call).
 
-    An error that another choice of values avoids is not told: a call that fails does so for its metas. With
-    `fill` (inputs.FILLS) only this choice is tried. What the operator raises becomes a Failure; so does, with
-    an error named in NOT_MADE, what cannot be tried. Raises resolve.UnknownOperator.
+    An exception that other values avoid is not reported, so that a call that fails does so because of its metas. With
+    `fill` (one of inputs.FILLS) no other values are tried. An exception of the operator becomes a Failure; so do inputs
+    that cannot be made, with an error named in NOT_MADE. Raises resolve.UnknownOperator.
     """
     target = resolve(op, level)
     try:
@@ -73,7 +73,7 @@ def observe(
 
 @contextmanager
 def conditions() -> Iterator[None]:
-    """No warnings, gradients enabled, and random numbers as if nothing had drawn any."""
+    """The conditions of all trials: no warnings, gradients enabled, and the random state put back at the end."""
     state = torch.get_rng_state()
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
@@ -91,7 +91,7 @@ def observed(
     fill: str | None = None,
     seed: int = SEED,
 ) -> Answer:
-    """As `observe`, under conditions that hold already; in a form that can be sent. Raises NotMaterialised."""
+    """As `observe`, inside `conditions`; the answer is columns of a corpus. Raises NotMaterialised."""
     first = _attempt(target, level, named, shares, InputChoice(fill or FILLS[0]), seed)
     if first["error"] is None or fill is not None:
         return first
@@ -105,7 +105,7 @@ def observed(
 def call_from(
     op: str, level: str, named: Mapping[str, Argument], shares: Sequence[int], answer: Mapping[str, Any]
 ) -> Call:
-    """The call that was observed. Its arguments are those asked for, unless torch's names for them are others."""
+    """The call of a trial from its answer, which has arguments only if torch names them otherwise than `named`."""
     row = {"op": op, "level": level, "torch": torch.__version__, "location": TRIAL_LOCATION, "count": 1, **answer}
     call = call_of(row)
     return call if answer["arguments"] else replace(call, arguments=named, shares=tuple(shares))
@@ -114,21 +114,21 @@ def call_from(
 def not_made(
     op: str, level: str, named: Mapping[str, Argument], shares: Sequence[int], error: str, message: str
 ) -> Call:
-    """The call that could not be tried, with an error of NOT_MADE."""
+    """A call whose inputs could not be made, as a Failure with an error of NOT_MADE."""
     return Call(op, level, named, tuple(shares), Failure(error, message), torch.__version__, TRIAL_LOCATION, 1)
 
 
 def is_made(call: Call) -> bool:
-    """Whether the trial was made, rather than refused because of its inputs."""
+    """Whether the operator ran: its inputs could be made."""
     return not (isinstance(call.outcome, Failure) and call.outcome.error in NOT_MADE)
 
 
 def _others(metas: Sequence[TensorMeta], level: str, failed: Answer) -> Iterator[InputChoice]:
-    """What else to try after a failure that may be due to values, or to a leaf that is written to."""
+    """Other inputs to try after a failure that may be due to values, or to a write to a leaf."""
     message = failed["message"]
     if level == "function" and "a leaf Variable that requires grad" in message:
         yield InputChoice(leaves=False)
-    elif failed["error"] not in ABOUT_TYPES and not any(words in message for words in SAID_OF_TYPES):
+    elif failed["error"] not in ABOUT_TYPES and not any(words in message for words in ABOUT_TYPES_IN_MESSAGES):
         if not all(meta.dtype.is_floating_point or meta.dtype.is_complex for meta in metas):
             yield InputChoice("ones")
             yield InputChoice("zeros")
@@ -153,15 +153,15 @@ def _attempt(
     watch = Watch(tensors)
     torch.default_generator.manual_seed(seed)
     result = None
-    with _Caught() as caught, GUARDS[level]():
+    with _OperatorFailure() as failure, DISPATCH[level]():
         result = target(*args, **kwargs)
-    if caught.error is None:
+    if failure.error is None:
         inputs.writes = watch.written(declared)
         outcome = table.returned(inputs, KEY, numbering, result)
-    elif NO_MEMORY in str(caught.error):
-        raise TooLarge(str(caught.error))
+    elif NO_MEMORY in str(failure.error):
+        raise TooLarge(str(failure.error))
     else:
-        outcome = table.raised(inputs, KEY, caught.error)
+        outcome = table.raised(inputs, KEY, failure.error)
     facts = {name: getattr(inputs, name) for name in INPUT_FACTS}
     return facts | {name: getattr(outcome, name) for name in OUTCOME_NAMES}
 
@@ -180,7 +180,7 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _declared(target: Target, live: Mapping[str, Any]) -> frozenset[int]:
-    """The numbers of the tensors that the schema says are written to."""
+    """The numbers of the tensors that are written to, according to the schema."""
     names = written_by_schema(target)
     if not names:
         return frozenset()
@@ -193,12 +193,12 @@ def _declared(target: Target, live: Mapping[str, Any]) -> frozenset[int]:
     return frozenset(found)
 
 
-class _Caught:
-    """Keeps what an operator raises, whatever kind of Exception it is."""
+class _OperatorFailure:
+    """Keeps the exception that an operator raises."""
 
     error: Exception | None = None
 
-    def __enter__(self) -> _Caught:
+    def __enter__(self) -> _OperatorFailure:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> bool:
@@ -212,28 +212,28 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def _below_autograd() -> AbstractContextManager[object]:
-    """Dispatch as it is inside of a dispatch mode: past autograd, autocast and the kernels that track views."""
+    """Dispatch as inside a dispatch mode: below autograd, autocast and the tracking of views."""
     return torch._C._ForceDispatchKeyGuard(*_keys_in_a_mode())  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1)
 def _keys_in_a_mode() -> tuple[Any, Any]:
-    """The dispatch keys that a thread includes and excludes while a dispatch mode handles a call."""
-    found: list[tuple[Any, Any]] = []
+    """The dispatch keys that are included and excluded while a dispatch mode handles a call."""
+    keys_seen: list[tuple[Any, Any]] = []
 
-    class Looking(TorchDispatchMode):
+    class KeyReader(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             keys = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()  # type: ignore[attr-defined]
-            found.append(keys)
+            keys_seen.append(keys)
             return func(*args, **(kwargs or {}))
 
     one = torch.ones(())
-    with Looking():
+    with KeyReader():
         torch.neg(one)
-    return found[0]
+    return keys_seen[0]
 
 
-GUARDS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
+DISPATCH: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
     "aten": _below_autograd,
     "function": nullcontext,
 }

@@ -1,6 +1,6 @@
-"""Mutations that leave what was seen of an operator: another rank, a number for a tensor, a number of another type.
+"""Mutations out of distribution: another rank, a number for a tensor, a number of another type.
 
-They show how far what was learned holds beyond the recorded calls. Knows nothing of rules.
+Their trials show how far a rule holds beyond the recorded calls. Knows nothing of rules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAKES_NUMBERS: Final = ("number", "float")  # types of schemas
 
 
 def lift(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """A leading dimension for every tensor that has one, and for every list of integers with one for each dimension."""
+    """A further leading dimension for every tensor, and an entry for every list with one integer per dimension."""
     metas = metas_of(variant.arguments)
     ranks = {meta.rank for meta in metas if meta.rank}
     if not ranks or max(ranks) >= HIGHEST:
@@ -39,7 +39,7 @@ def lift(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant |
 
 
 def number_for_tensor(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """A number in the place of a tensor, or a tensor without dimensions in that of a number; never of the first."""
+    """A number in the place of a tensor, or a 0-dim tensor in that of such a number; not for the first argument."""
     names = [name for name, type_ in list(seen.types.items())[1:] if type_ == "Tensor" and name in variant.arguments]
     if not names:
         return None

@@ -1,7 +1,7 @@
-"""Layouts in terms of metas: where the elements of a tensor of some shape may lie.
+"""Layouts as strides: the ways in which the elements of a tensor may lie in memory.
 
-Every layout gives strides and an offset for a shape, or None where it would be nothing special. Knows
-nothing of operators or values.
+A layout gives strides and an offset for a shape, or None if such a shape has no layout of that kind. Knows nothing of
+operators or values.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def in_layout(meta: TensorMeta, layout: str, draw: Draw) -> TensorMeta | None:
 
 
 def reshaped(meta: TensorMeta, sizes: Sequence[Size]) -> TensorMeta:
-    """A tensor of another shape in the same kind of layout: order of dimensions, gaps and expansion are kept.
+    """The tensor with another shape in the same kind of layout: the order of dimensions, gaps and expansion stay.
 
-    Row-major if the rank changes.
+    It is row-major if the rank changes.
     """
     shape = whole(sizes)
     if len(shape) != meta.rank or meta.stride is None:

@@ -1,6 +1,6 @@
-"""Arguments and metas as the corpus's JSON text: the way back from what values.py reads.
+"""Arguments and metas as the JSON text of corpora: the inverse of what passes/record/values.py reads.
 
-Knows nothing of operators or processes. Reading the text again executes nothing.
+Knows nothing of operators or processes. Reading the text executes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, rebui
 from passes.record.values import LAYOUTS, NumberOf, Opaque, TensorAt, dumps, tensor_meta, value_from, value_json
 
 Texts = tuple[list[tuple[str, str]], list[str]]
-# The name that values.py has for a fact of a tensor, how it is written, and the value that is left out.
+# The name of a tensor's fact in passes/record/values.py, how to read it of a meta, and the value that is left out.
 FACTS: Final[tuple[tuple[str, Callable[[TensorMeta], Any], Any], ...]] = (
     ("storage_offset", lambda meta: meta.storage_offset, 0),
     ("device", lambda meta: str(meta.device), "cpu"),
@@ -37,7 +37,7 @@ def texts_of(named: Mapping[str, Argument]) -> Texts:
 
 
 def arguments_from(texts: Texts) -> dict[str, Argument]:
-    """What `texts_of` wrote."""
+    """The arguments that `texts_of` wrote."""
     arguments, given = texts
     metas = [tensor_meta(text) for text in given]
     return {name: rebuilt(value_from(text), TensorAt, lambda at: metas[at.index]) for name, text in arguments}

@@ -17,19 +17,19 @@ from passes.operators.outcome import New, Outcome, rebuilt
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 
-FIRST: Final = 8  # trials of other values that are made before the others: kernels may not check what they index
-DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome of a call that depends on the values in tensors
+FIRST: Final = 8  # trials with other values that are made first: kernels that do not check indices crash in these
+DEPENDENT: Final = Outcome(NumberOf("values"), {})  # the outcome given to calls that depend on values
 
 
 class ValueDependence:
-    """Which calls give another outcome when only the values in their tensors are others."""
+    """Finds the calls of one operator whose outcome changes with the values in their tensors, and counts them."""
 
     def __init__(self, op: str, level: str, laboratory: TrialRunner | None) -> None:
         self._op, self._level, self._laboratory = op, level, laboratory
         self.count = 0
 
     def dependent(self, calls: Sequence[Call]) -> list[Call]:
-        """Those of `calls` whose outcome depends on values, with an outcome that says so."""
+        """Those of `calls` whose outcome depends on values, with DEPENDENT as their outcome."""
         if self._laboratory is None:
             return []
         outcomes = {identity_of(call): {repr(call.outcome)} for call in calls}
@@ -46,7 +46,7 @@ class ValueDependence:
         return found
 
     def _filled(self, chosen: Sequence[CallVariant], fill: str) -> list[Call | Crash]:
-        """The trials with this choice of values; of an operator that ends its process at some of them, only those."""
+        """The trials with these values; only the first few if one of those crashes."""
         assert self._laboratory is not None
         seen = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
         if any(isinstance(each, Crash) for each in seen):
@@ -54,7 +54,10 @@ class ValueDependence:
         return seen + self._laboratory.observe_all(self._op, self._level, chosen[FIRST:], fill=fill)
 
     def marked(self, calls: list[Call]) -> list[Call]:
-        """`calls` with those that depend on values marked, if any call of the operator ever did."""
+        """`calls`, where those that depend on values have DEPENDENT as their outcome.
+
+        They are looked for only if a call of the operator depended on values before.
+        """
         if not self.count:
             return calls
         good = [call for call in calls if not isinstance(call.outcome, Failure)]
@@ -67,7 +70,7 @@ def identity_of(call: Call) -> object:
 
 
 def _without_flags(call: Call) -> str:
-    """An outcome as text, without what is not recorded of results at every level."""
+    """An outcome as text, without the flags of autograd, which are not recorded at every level."""
     outcome = call.outcome
     if isinstance(outcome, Failure):
         return repr(outcome)

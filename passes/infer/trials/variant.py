@@ -1,6 +1,6 @@
-"""Inputs to try, and how they are taken apart and put together with one thing changed.
+"""Variants: inputs for a trial, and how they are taken apart and put together with one thing changed.
 
-Knows nothing of which changes there are.
+Which changes there are is listed in variants.py.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DTYPES: Final = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.bool),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
 )
-MOST_ELEMENTS: Final = 10_000  # of a tensor of a variant, if the call that it is made from has no larger one
+MOST_ELEMENTS: Final = 10_000  # of a tensor of a variant, unless a recorded one is larger
 
 
 class CallVariant(NamedTuple):
-    """Inputs to try: arguments by name, and for each tensor the first one that it shares memory with."""
+    """Inputs for a trial: arguments by name, and for each tensor the first one that it shares memory with."""
 
     arguments: Mapping[str, Argument]
     shares: tuple[int, ...]
@@ -36,7 +36,7 @@ class CallVariant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArgumentFacts:
-    """What the recorded calls have in common: all values of each argument, its type, and which may be None."""
+    """Facts about the arguments of recorded calls: all values of each, its type, and which may be None."""
 
     values: Mapping[str, Sequence[Argument]]
     optional: frozenset[str]
@@ -50,6 +50,7 @@ Mutation = Callable[[CallVariant, ArgumentFacts, Draw], CallVariant | None]
 
 
 def argument_facts(calls: Sequence[Call]) -> ArgumentFacts:
+    """The facts about calls of one operator at one level; there must be a call."""
     values: dict[str, dict[Any, Argument]] = {}
     for call in calls:
         for name, value in call.arguments.items():
@@ -80,7 +81,7 @@ def _optional(known: Sequence[Parameter]) -> frozenset[str]:
 
 
 def identity(variant: CallVariant) -> Any:
-    """What tells variants apart."""
+    """A hashable key: equal for equal inputs."""
     return tuple((name, key_of(value)) for name, value in variant.arguments.items()), variant.shares
 
 
@@ -94,6 +95,7 @@ def key_of(value: Argument) -> Any:
 
 
 def is_small(variant: CallVariant, seen: ArgumentFacts) -> bool:
+    """Whether no tensor has more elements, or takes more memory, than MOST_ELEMENTS or the largest recorded one."""
     most = max(MOST_ELEMENTS, seen.largest)
     return all(
         meta.stride is not None
@@ -103,7 +105,7 @@ def is_small(variant: CallVariant, seen: ArgumentFacts) -> bool:
 
 
 def each(value: Argument, change: Callable[[Argument], Argument]) -> Argument:
-    """`value` with `change` made to every part of it that is no container."""
+    """`value` with every part that is not a container replaced by `change(part)`."""
     if isinstance(value, tuple):
         parts = [each(part, change) for part in value]
         return SliceArg(*parts) if type(value) is SliceArg else type(value)(parts)
@@ -111,7 +113,7 @@ def each(value: Argument, change: Callable[[Argument], Argument]) -> Argument:
 
 
 def with_metas(variant: CallVariant, metas: Sequence[TensorMeta]) -> CallVariant:
-    """The same with other metas, one for each."""
+    """The same inputs with other metas, one for each tensor."""
     rest = iter(metas)
 
     def change(leaf: Argument) -> Argument:
@@ -121,7 +123,7 @@ def with_metas(variant: CallVariant, metas: Sequence[TensorMeta]) -> CallVariant
 
 
 def with_argument(variant: CallVariant, name: str, value: Argument) -> CallVariant:
-    """The same with another argument; memory is shared no more if that changes the number of tensors."""
+    """The same inputs with another argument. If that changes the number of tensors, they share no memory."""
     arguments = {**variant.arguments, name: value}
     count = len(metas_of(arguments))
     shares = variant.shares if count == len(variant.shares) else tuple(range(count))
@@ -147,6 +149,7 @@ def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: 
 
 
 def ints_in(variant: CallVariant) -> list[int]:
+    """All integers among the arguments, those in lists too."""
     found: list[int] = []
 
     def look(leaf: Argument) -> Argument:
@@ -160,5 +163,5 @@ def ints_in(variant: CallVariant) -> list[int]:
 
 
 def with_grad(mutation: Mutation) -> Mutation:
-    """Only where it is recorded whether a result requires gradients."""
+    """The mutation at the level of functions only, where it is recorded whether results require gradients."""
     return lambda variant, seen, draw: mutation(variant, seen, draw) if seen.level == "function" else None

@@ -1,7 +1,7 @@
-"""New inputs for an operator, made from recorded calls by mutation: inside and at the edge of what was seen.
+"""New inputs for an operator, made by mutation from recorded calls: in and around what was recorded.
 
-Nothing here knows what an operator means. Mutations are rows of MUTATIONS; each takes a call apart and puts
-it together with one thing changed, or declines.
+Nothing here knows what an operator means. Mutations are rows of MUTATIONS: each changes one thing about a call, or
+declines.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from passes.infer.trials.variant import (
 from passes.record.calls import Call
 
 MUTATIONS_AT_ONCE: Final = (1, 1, 1, 2, 2, 3)
-PATIENCE: Final = 200  # mutations in a row that give nothing new before the variants are at their end
+PATIENCE: Final = 200  # mutations in a row without a new variant, after which there are no more
 
 
 MUTATIONS: Final[dict[str, Mutation]] = {
@@ -109,38 +109,38 @@ EQUATIONS: Final[dict[str, Mutation]] = {
 def variants(
     calls: Sequence[Call], generator: Draw, budget: int, mutations: Mapping[str, Mutation] | None = None
 ) -> Iterator[CallVariant]:
-    """At most `budget` different variants of calls of one operator at one level; none that was recorded.
+    """At most `budget` different variants of calls of one operator at one level; none of them was recorded.
 
-    By these mutations, or by MUTATIONS. Any beginning of them is of all kinds. Equal calls and an equal state of
-    `generator` give equal variants.
+    They are made by `mutations`, by default those of MUTATIONS, in turns: the first few are of all kinds already. Equal
+    calls and an equal state of `generator` give equal variants.
     """
     if not calls:
         return
     seen = argument_facts(calls)
     bases = [CallVariant(dict(call.arguments), call.shares) for call in calls]
-    known = {identity(base) for base in bases}
+    identities = {identity(base) for base in bases}
     kinds = list((mutations_for(seen) if mutations is None else mutations).values())
-    made = idle = 0
-    while made < budget and idle < PATIENCE:
+    count = idle = 0
+    while count < budget and idle < PATIENCE:
         generator.shuffle(kinds)
         for kind in kinds:
             variant = _mutated(generator.choice(bases), kind, kinds, seen, generator)
             key = None if variant is None else identity(variant)
-            if variant is None or key in known or not is_small(variant, seen):
+            if variant is None or key in identities or not is_small(variant, seen):
                 idle += 1
                 continue
-            known.add(key)
+            identities.add(key)
             idle = 0
-            made += 1
+            count += 1
             yield variant
-            if made == budget:
+            if count == budget:
                 return
 
 
 def _mutated(
     base: CallVariant, kind: Mutation, kinds: Sequence[Mutation], seen: ArgumentFacts, draw: Draw
 ) -> CallVariant | None:
-    """`base` changed by a mutation of this kind, and sometimes by others besides."""
+    """`base` changed by this mutation, and sometimes by others too."""
     variant = kind(base, seen, draw)
     for _ in range(draw.choice(MUTATIONS_AT_ONCE) - 1):
         if variant is not None:
@@ -149,7 +149,7 @@ def _mutated(
 
 
 def mutations_for(seen: ArgumentFacts) -> Mapping[str, Mutation]:
-    """All kinds of mutations that calls like these allow."""
+    """The mutations for such calls: those of equations too, if there is an equation among the arguments."""
     if any(is_equation(value) for values in seen.values.values() for value in values):
         return {**MUTATIONS, **EQUATIONS}
     return MUTATIONS
