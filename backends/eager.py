@@ -54,7 +54,7 @@ def compile_graph(
     `attributes` are the objects that get_attr and call_module nodes name. `origin` tells, when a node has
     raised, which line of the user's it came from. The source is the function's attribute `source`.
     """
-    writer = Writer(attributes or {})
+    writer = SourceWriter(attributes or {})
     lines, nodes = [], []
     for node, dying in with_last_uses(graph):
         if node.op in ("placeholder", "get_attr"):
@@ -99,7 +99,7 @@ def add_origin(error: Exception, node: Node, origin: Origin) -> None:
         error.add_note(f"raised by {node.name}, captured from\n{where}")
 
 
-class Writer:
+class SourceWriter:
     """Writes nodes as lines of Python, one each, and collects what their names stand for.
 
     `p0` are parameters, `v0` slots for intermediates, names with an underscore before them globals.

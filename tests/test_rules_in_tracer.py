@@ -52,7 +52,7 @@ def test_rules_are_asked_before_anything_is_run(use):
 def test_explain_tells_which_operators_had_no_rule(use):
     use(RELU)
     numbers = tracer.explain(program, X).numbers
-    assert "by rules    1  of 3 operators" in numbers
+    assert "predicted by rules    1  of 3 operators" in numbers
     assert "1 x torch.Tensor.t: no rule" in numbers
 
 

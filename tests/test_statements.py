@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tracer import capture, graph_break
-from tracer.output.program import Program
+from tracer.output.program import ResidualProgram
 from tracer.values.rebuilding import Fragment, fragment, listed, tuple_of
 
 
@@ -101,8 +101,8 @@ PROGRAMS[sizes] = lambda: (torch.ones(4, 2), torch.ones(2))
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_names_of_every_statement(program, monkeypatch):
     programs = []
-    compile = Program.compile
-    monkeypatch.setattr(Program, "compile", lambda self, graph: programs.append(self) or compile(self, graph))
+    compile = ResidualProgram.compile
+    monkeypatch.setattr(ResidualProgram, "compile", lambda self, graph: programs.append(self) or compile(self, graph))
     capture(program, dynamic=program is sizes)(*PROGRAMS[program]())
     assert programs
     for made in programs:

@@ -1,7 +1,6 @@
 """The public functions: `capture` and its companions.
 
-Everything is thin here: choices become Options, callables are taken apart into functions, and the
-engine does the rest.
+This layer is thin: it turns arguments into Options and callables into functions, and the engine does the rest.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Captured(CapturedFunction):
 
 
 class CapturedCallable:
-    """A captured object that is no function: calls go through the capture, all else to the object."""
+    """A captured object that is not a function: its calls are captured, everything else goes to the object."""
 
     def __init__(self, target: Any, captured: Callable[..., Any]) -> None:
         object.__setattr__(self, "__wrapped__", target)
@@ -74,8 +73,8 @@ class CapturedCallable:
         return f"<captured {self.__wrapped__!r}>"
 
 
-class Donating(CapturedCallable):
-    """A captured function whose callers give some of its arguments away."""
+class DonatingFunction(CapturedCallable):
+    """A captured function whose callers donate some of its arguments."""
 
     def __init__(self, captured: Captured, donated: Donation) -> None:
         super().__init__(captured.__wrapped__, captured)
@@ -139,16 +138,16 @@ def capture(
     `fn` is a function, method, staticmethod, classmethod, nn.Module or any callable; without it a
     decorator is returned. `backend` is a name or `backend(graph_module, example_inputs) -> callable`,
     torch.compile's contract. With `fullgraph` a graph break raises GraphBreakError. `dynamic` says
-    whether sizes are symbols (None: once they have been seen to change). Beyond `recompile_limit`
+    whether sizes are symbols (None: from the second capture on that sees a size change). Beyond `recompile_limit`
     entries the original runs. `strict` checks every guard verdict twice, and every rule against its operator.
 
-    `options` are the backend's own, for a callable as keyword arguments (or as one mapping, where it has a
-    parameter `options`); `mode` is the one of them that torch.compile takes by that name.
+    `options` go to the backend: a callable gets them as keyword arguments, or as one mapping if it has a parameter
+    `options`. `mode` is shorthand for the option of that name, as in torch.compile.
 
-    `donate` names parameters whose tensors `fn` may overwrite: operators then run in place where nobody can
-    tell (`donate=()`: on dead intermediates only), and in strict mode what was donated is NaN after the call.
-    `allocate(meta) -> tensor` gives the memory for what a graph returns, a TensorMeta saying what it must be.
-    `passes` rewrite each graph before the backend gets it (passes.rewrite.rules has STANDARD and FROZEN).
+    `donate` names parameters whose tensors `fn` may overwrite: operators then run in place where no result depends
+    on it (`donate=()`: on dead intermediates only), and in strict mode donated tensors hold NaN after the call.
+    `allocate(meta) -> tensor` gives memory for each output of a graph; the TensorMeta says what the tensor must be.
+    `passes` rewrite each graph before the backend compiles it (passes.rewrite.rules has STANDARD and FROZEN).
 
     Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
     """
@@ -176,11 +175,11 @@ def capture(
 
 
 _ENGINES: dict[Any, Any] = {}
-OWN_CAPTURE: Final = "_bytegraph_capture"  # the attribute of a captured module's class
+CAPTURE_ATTRIBUTE: Final = "_bytegraph_capture"  # the attribute of a captured module's class
 
 
 def _engine(options: Options) -> Engine:
-    """One engine for equal options, so that a function defined again in a loop finds its captures."""
+    """The engine for these options. Equal options share one, so that a function defined in a loop is captured once."""
     key = (
         options.backend,
         options.fullgraph,
@@ -198,7 +197,7 @@ def _engine(options: Options) -> Engine:
 
 
 def _hashable(value: Any) -> Any:
-    """An option's value, or one in its place that is equal for equal values."""
+    """A hashable value that is equal for equal values of an option."""
     if isinstance(value, Mapping):
         return frozenset((name, _hashable(part)) for name, part in value.items())
     if isinstance(value, list | tuple):
@@ -233,14 +232,16 @@ def _captured(engine: Engine, fn: Any) -> Any:
     return _captured_function(engine, caller, engine.cache_for(caller.__code__))  # pyright: ignore
 
 
-def _captured_function(engine: Engine, fn: types.FunctionType, cache: Any, module: Any = None) -> Captured | Donating:
+def _captured_function(
+    engine: Engine, fn: types.FunctionType, cache: Any, module: Any = None
+) -> Captured | DonatingFunction:
     """A function whose calls are captured. With `module`, it only calls that, and its parameters are the module's."""
     names, strict = engine.options.donate, engine.options.strict
     if not names:
         return Captured(fn, cache)
     donated = donation(fn, names, strict) if module is None else module_donation(module, names, strict)
     engine.donated[id(fn.__code__)] = (fn.__code__, donated.sources)
-    return Donating(Captured(fn, cache), donated)
+    return DonatingFunction(Captured(fn, cache), donated)
 
 
 def _captured_class(engine: Engine, cls: type) -> type:
@@ -254,7 +255,7 @@ def _captured_class(engine: Engine, cls: type) -> type:
 
 
 def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module:
-    """The same module under a class of its own whose call is captured; it shares everything with the original."""
+    """A module whose call is captured. It has a class of its own and shares its attributes with the original."""
     if "__wrapped__" in vars(type(module)):  # captured already
         wrapped: Any = module.__wrapped__
         return _captured_module(engine, wrapped)
@@ -272,7 +273,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__call__": call,
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
-        OWN_CAPTURE: inner,
+        CAPTURE_ATTRIBUTE: inner,
         "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
         "entries": property(lambda self: _module_entries(engine, inner, original)),
         "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
@@ -286,7 +287,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
 
 
 def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Module]) -> list[Entry]:
-    """Captures of the module's call as a whole, and, where it was left to its frames, of its `forward`."""
+    """The captures of the module's call as a whole and, where that was not possible, those of its `forward`."""
     cache = engine.caches.get(id(getattr(cls.forward, "__code__", None)))
     inner = [] if cache is None else cache.entries
     return [entry for entry in captured.entries if not entry.skipped] + inner
@@ -301,7 +302,7 @@ def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 
 def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
-    """A function that calls a module: named after its class, placed at its `forward`, with a code object of its own."""
+    """A function that calls a module: it has the name of the class, the place of `forward` and its own code object."""
     code = _module_call.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
     forward = getattr(cls.forward, "__code__", None)
     if isinstance(forward, types.CodeType):
@@ -310,7 +311,7 @@ def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
 
 
 def disable(fn: Any) -> Any:
-    """`fn` for captured programs to call natively: neither it nor what it calls is captured. A decorator too."""
+    """`fn` as a function that is never captured, and neither is what it calls. Also a decorator."""
     if isinstance(fn, types.MethodType):
         return types.MethodType(disable(fn.__func__), fn.__self__)
 
@@ -328,11 +329,11 @@ def disable(fn: Any) -> Any:
 
 
 def graph_break(msg: str = "") -> None:
-    """End the graph here; does nothing outside of a capture."""
+    """Break the graph here, with `msg` in the report; does nothing in a function that is not captured."""
 
 
 def is_capturing() -> bool:
-    """True in a captured program and while it is traced, False in a program that runs as it was written."""
+    """True in a captured program and while it is traced, False in a program that runs without capture."""
     return _is_tracing()
 
 
@@ -342,7 +343,7 @@ def _wrap_captured(context: Any, obj: Captured, source: Any) -> Any:
     return context.wrap(obj.__wrapped__, constant(obj).child("getattr", "__wrapped__"))
 
 
-WRAPPERS[Captured] = WRAPPERS[Donating] = _wrap_captured
+WRAPPERS[Captured] = WRAPPERS[DonatingFunction] = _wrap_captured
 
 
 @lookaside(graph_break)
@@ -370,15 +371,15 @@ def reset() -> None:
 
 def counters() -> Counters:
     """Totals since the last reset: graphs, ops, breaks by reason, captures, hits, misses, bugs."""
-    found = LOG.counters()
-    found.hits = hit_count() - _hits_before_reset
-    return found
+    totals = LOG.counters()
+    totals.hits = hit_count() - _hits_before_reset
+    return totals
 
 
 def _inner(fn: Any) -> Captured | None:
-    """The captured function that calls of a captured callable go through, a module's or a method's too."""
+    """The captured function behind a captured callable, such as a module or a method; None for other callables."""
     if isinstance(fn, torch.nn.Module):
-        return vars(type(fn)).get(OWN_CAPTURE)
+        return vars(type(fn)).get(CAPTURE_ATTRIBUTE)
     if isinstance(fn, types.MethodType):
         return _inner(fn.__func__)
     if isinstance(fn, CapturedCallable):
@@ -387,10 +388,10 @@ def _inner(fn: Any) -> Captured | None:
 
 
 def explain(fn: Any, *args: Any, **kwargs: Any) -> Explanation:
-    """Capture `fn`, call it once with these arguments, and say what was done and why.
+    """Capture `fn`, call it once with these arguments, and explain what was captured and why.
 
-    `fn` itself stays as it is; its side effects happen, once. Of a function that is captured already, the
-    captures made before are told as well.
+    `fn` itself is not changed; its side effects happen once. For a function that is captured already, the explanation
+    covers its earlier captures as well.
     """
     inner = _inner(fn)
     engine = Engine(Options()) if inner is None else engine_of(inner.frame_cache)

@@ -1,6 +1,6 @@
-"""Where a graph ended before its frame did: the fact, and how it is told, as a compiler would.
+"""Graph breaks: why and where a graph ended before its frame did, printed the way a compiler reports an error.
 
-Nothing here knows how a trace is stopped or what runs behind a break.
+Nothing here knows how a trace is stopped or what runs after a break.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tracer.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where and why. `location` and `positions` are the captured frame's; `inside` is the frame it called, if any."""
+    """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called."""
 
     reason: Reason
     detail: str
@@ -33,7 +33,7 @@ class Break:
 
     @property
     def message(self) -> str:
-        """Reason, place, the user's line with a caret, explanation and hint."""
+        """The reason, the place, the user's line with carets, an explanation and a hint."""
         location, inside = self.location, self.inside
         lines = [f"graph break: {self.reason.id}", f"  {_place(location)}", *self._pointed_line()]
         if inside is not None and (inside.file, inside.line) != (location.file, location.line):

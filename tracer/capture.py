@@ -4,7 +4,7 @@
             ► broke at step n ► attempt up to n ► program that runs the instruction natively
             ► nothing to gain             ► program that runs the original
 
-What comes before (a guard miss) and after (a cache entry) is not known here.
+This module knows nothing of caches: neither of the miss that led to a capture nor of what becomes of the entry.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from tracer.interpret.loop import run_root
 from tracer.interpret.trace import Trace
 from tracer.options import Options
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
-from tracer.output.memory_options import NO_INTENTS, Intents
-from tracer.output.program import GRAPH, Program, breaking, returning
+from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
+from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
 from tracer.reasons import (
     COROUTINE,
     ESCAPING_GENERATOR,
@@ -72,12 +72,12 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A frame to be captured: the function called and its bound locals, in the order of its parameters.
+class CaptureRequest:
+    """A frame to capture: the function called and its bound locals, in the order of its parameters.
 
-    A `transparent` frame, which only calls another, is captured whole or left to that other. The backend
-    `replays` if its callables do what graphs say, call by call; it `probes` if operators without a fake kernel are
-    to be run on made-up numbers.
+    A `transparent` frame, which only calls another, is captured whole or left to that other. `replays` says that the
+    backend's callables make the calls of a graph one by one, `probes` that operators without a fake kernel are run on
+    made-up numbers.
     `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
     tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals. `why` says how
     the call differed from each entry that there is.
@@ -91,13 +91,13 @@ class Request:
     run_original: Callable[..., Any]
     shapes: Callable[[], Shapes]
     transparent: bool = False
-    intents: Intents = NO_INTENTS
+    memory: MemoryOptions = NO_MEMORY_OPTIONS
     replays: bool = False
     probes: bool = False
     why: Sequence[str] = ()
 
 
-def capture_frame(request: Request) -> tuple[Entry, FirstRun | None]:
+def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
     """Capture one frame: its entry for the cache, and what checks predictions in its first call, if any is unproven.
 
     A break is part of the entry; what a backend raises passes through.
@@ -116,7 +116,7 @@ def capture_frame(request: Request) -> tuple[Entry, FirstRun | None]:
             trace.close()
 
 
-def _capture(request: Request, code: Code, traces: list[Trace]) -> tuple[Entry, FirstRun | None]:
+def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[Entry, FirstRun | None]:
     """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
     if code.suspends:
@@ -124,7 +124,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> tuple[Entry, 
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is not None:
-        refute(trace.predictions)  # a break that came of a wrong rule would stay
+        refute(trace.predictions)  # a break that a wrong rule caused would be cached
     else:
         try:
             with watch.stage("output"):
@@ -150,7 +150,7 @@ def _capture(request: Request, code: Code, traces: list[Trace]) -> tuple[Entry, 
 
 
 def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
-    """Break where the value that cannot be rebuilt was made (or, not knowing, where the frame stands)."""
+    """A break at the instruction that made the value; where that is unknown, at the instruction the frame is at."""
     reason = ESCAPING_OBJECT if error.birth is None else ESCAPING_GENERATOR
     at = step if error.birth is None else error.birth
     return _break_at(frame.code, reason, error.what, frame.op.index), at
@@ -162,7 +162,7 @@ def _break_at(code: Code, reason: Reason, detail: str, index: int, inside: Locat
 
 
 def _attempt(
-    request: Request, code: Code, stop_at: int | None, traces: list[Trace]
+    request: CaptureRequest, code: Code, stop_at: int | None, traces: list[Trace]
 ) -> tuple[Trace, Frame, Break | None, int]:
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
     trace = Trace(MACHINE, request.shapes(), request.options)
@@ -198,24 +198,24 @@ def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: S
 
 
 def _finish(
-    request: Request, code: Code, trace: Trace, program: Program, broke: Break | None, watch: Stopwatch
+    request: CaptureRequest, code: Code, trace: Trace, program: ResidualProgram, broke: Break | None, watch: Stopwatch
 ) -> tuple[Entry, FirstRun | None]:
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
     compiled = call = memory = first_run = None
-    watched = request.replays and not request.intents  # other backends are handed metas that were made sure of
+    watched = request.replays and not request.memory  # other backends receive verified metadata only
     refute(unrun(trace.predictions, trace.graph.graph) if watched else trace.predictions)
     if program.calls_graph:
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
             builder = trace.graph
-            if request.intents:
+            if request.memory:
                 from tracer.output.memory import rewrite
 
-                builder, example_inputs, memory = rewrite(request.intents, trace, program, example_inputs)
+                builder, example_inputs, memory = rewrite(request.memory, trace, program, example_inputs)
             compiled = call = request.compile_graph(builder, example_inputs, shape_env, code.qualname)
             if memory is not None:
                 call = memory.guarded(compiled)
-    if trace.shapes is not None:  # after the backend, which may have assumed more of the sizes
+    if trace.shapes is not None:  # after the backend, which may have made further assumptions about sizes
         trace.shapes.finish(trace.guard)
     with watch.stage("compile"):
         if watched and call is not None and any(unproven(node) is not None for node in trace.graph.graph.nodes):
@@ -223,8 +223,8 @@ def _finish(
         function = program.compile(call if first_run is None else first_run.graph)
         if first_run is not None:
             first_run.stand_before(function)  # pyright: ignore[reportArgumentType]
-    if call is compiled and isinstance(call, Settling):
-        call.settles(partial(_replace_graph, weakref.ref(function)))
+    if call is compiled and isinstance(call, Replaceable):
+        call.on_replacement(partial(_replace_graph, weakref.ref(function)))
     if broke is not None:
         called = request.function
         trace.guard(function_source(called.__code__).child("globals"), "same object", called.__globals__)
@@ -245,23 +245,23 @@ def _finish(
 
 
 @runtime_checkable
-class Settling(Protocol):
-    """A graph's callable that calls `install(other)` when another is to take its place for good."""
+class Replaceable(Protocol):
+    """A graph's callable that will give its place to another one, by calling `install(other)` once."""
 
-    def settles(self, install: Callable[[Callable[..., Any]], None]) -> None: ...
+    def on_replacement(self, install: Callable[[Callable[..., Any]], None]) -> None: ...
 
 
 def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None:
-    """Let a residual program call another graph from now on."""
+    """Make a residual program call another callable for its graph from now on."""
     function = program()
     if function is not None:
         function.__globals__[GRAPH] = graph
 
 
 def _skip(
-    request: Request, code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False
+    request: CaptureRequest, code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False
 ) -> tuple[Entry, None]:
-    """An entry that runs the original: guarded by all that led to the decision."""
+    """An entry that runs the original function, under guards on everything that led to that decision."""
     entry = Entry(
         GuardList(trace.guards),
         [],

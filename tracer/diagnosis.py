@@ -1,4 +1,4 @@
-"""`diagnose`: a training step is captured with a backend that measures, run on batches, and judged."""
+"""`diagnose`: captures a training step with a backend that measures, runs it on batches, and looks for faults."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _differentiate(result: Any, measurement: Measurement) -> None:
-    """Send gradients through what the step returned, without adding to any `grad`."""
+    """Compute gradients of what the step returned, without adding to any `grad`."""
     loss = _loss(result)
     parameters = [tensor for tensor in measurement.parameters.values() if tensor.requires_grad]
     if loss is not None and parameters:

@@ -1,6 +1,6 @@
 """Donated arguments: what `capture(donate=("x",))` checks at a call of the captured function.
 
-Which parameters may be overwritten is told by name, when the function is captured. Knows nothing of graphs.
+The names of the parameters are given when the function is captured. Knows nothing of graphs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import Parameter
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from tracer.guards.source import Source, argument
 
 @dataclass(frozen=True, slots=True)
 class Donation:
-    """The parameters of one function that its callers give away: `positions` are those given by position.
+    """The parameters of one function that its callers donate.
 
-    `sources` are their access paths in the function's frame.
+    `positions` holds the names of those that may be passed by position; `sources` are the access paths of all of them
+    in the function's frame.
     """
 
     names: tuple[str, ...]
@@ -29,18 +31,18 @@ class Donation:
     strict: bool
 
     def run(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The call; in strict mode what was donated is unusable afterwards.
+        """Make the call; in strict mode donated tensors are unusable afterwards.
 
-        Raises ValueError when the memory of a donated tensor comes a second time among the arguments.
+        Raises ValueError when another argument has the memory of a donated tensor.
         """
-        given = [(self.positions.get(index, f"argument {index + 1}"), value) for index, value in enumerate(args)]
-        tensors = [(name, tensor) for name, value in (*given, *kwargs.items()) for tensor in tensors_in(value)]
+        arguments = [(self.positions.get(index, f"argument {index + 1}"), value) for index, value in enumerate(args)]
+        tensors = [(name, tensor) for name, value in (*arguments, *kwargs.items()) for tensor in tensors_in(value)]
         donated = [(name, tensor) for name, tensor in tensors if name in self.names]
         if donated and len(tensors) > 1:
             _check_once(tensors, donated)
         if not (self.strict and donated):
             return call(*args, **kwargs)
-        # Autograd keeps inputs themselves, and would see what becomes of them; of hooks it keeps what they return.
+        # Autograd saves the inputs themselves, which are poisoned below; with a hook it saves what the hook returns.
         with torch.autograd.graph.saved_tensors_hooks(torch.Tensor.detach, torch.Tensor.detach):
             result = call(*args, **kwargs)
         for _, tensor in donated:
@@ -49,7 +51,7 @@ class Donation:
 
 
 def donation(function: types.FunctionType, names: tuple[str, ...], strict: bool) -> Donation:
-    """What is donated of a function. Raises ValueError that lists the parameters there are."""
+    """The donated parameters of a function. Raises ValueError, listing its parameters, for an unknown name."""
     code = function.__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     _check_names(names, parameters, function.__qualname__)
@@ -58,11 +60,13 @@ def donation(function: types.FunctionType, names: tuple[str, ...], strict: bool)
 
 
 def module_donation(module: torch.nn.Module, names: tuple[str, ...], strict: bool) -> Donation:
-    """What is donated of a module's call: parameters of its `forward`, which its frame has in `args` and `kwargs`."""
+    """The donated parameters of a module's `forward`, found in `args` and `kwargs` of its caller's frame."""
     _, *parameters = inspect.signature(type(module).forward).parameters.values()
-    named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    _check_names(names, tuple(one.name for one in named), f"{type(module).__qualname__}.forward")
-    by_position = [one.name for one in named if one.kind is not one.KEYWORD_ONLY]
+    named = [
+        parameter for parameter in parameters if parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    _check_names(names, tuple(parameter.name for parameter in named), f"{type(module).__qualname__}.forward")
+    by_position = [parameter.name for parameter in named if parameter.kind is not Parameter.KEYWORD_ONLY]
     places = {index: name for index, name in enumerate(by_position) if name in names}
     sources = [argument("args").child("index", index) for index in places]
     sources += [argument("kwargs").child("item", name) for name in names]
@@ -72,8 +76,8 @@ def module_donation(module: torch.nn.Module, names: tuple[str, ...], strict: boo
 def _check_names(names: tuple[str, ...], parameters: tuple[str, ...], function: str) -> None:
     unknown = [name for name in names if name not in parameters]
     if unknown:
-        told = ", ".join(map(repr, unknown))
-        raise ValueError(f"donate: {function} has no parameter {told}; it has {', '.join(parameters) or 'none'}")
+        listed = ", ".join(map(repr, unknown))
+        raise ValueError(f"donate: {function} has no parameter {listed}; it has {', '.join(parameters) or 'none'}")
 
 
 def _check_once(tensors: list[tuple[str, torch.Tensor]], donated: list[tuple[str, torch.Tensor]]) -> None:
@@ -87,9 +91,9 @@ def _check_once(tensors: list[tuple[str, torch.Tensor]], donated: list[tuple[str
 
 
 def poison(tensor: torch.Tensor) -> None:
-    """Make a tensor unusable: NaN, or the largest integer, in memory of its own.
+    """Make a tensor unusable: fill it with NaN or the largest integer, in new memory.
 
-    What it held before may be a result's by now, so that is left alone.
+    Its old memory may belong to a result by now, so that stays as it is.
     """
     with torch.no_grad(), torch.inference_mode(tensor.is_inference()):
         ruined = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
@@ -111,5 +115,5 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
 
 
 def address(tensor: torch.Tensor) -> int:
-    """Where the memory of a tensor begins; 0 where it has none."""
+    """The address at which the memory of a tensor begins; 0 for a tensor without memory."""
     return tensor.untyped_storage().data_ptr()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from backends.tiered.program import Status, TieredProgram
+from backends.tiered.program import TieredProgram, TierStatus
 from tracer._native import NativeEntry
 from tracer.code.resume import original_place
 from tracer.graph import show
@@ -128,7 +128,7 @@ class Entry(NativeEntry):
         return None if self.transparent else self.end
 
     @property
-    def tier(self) -> Status | None:
+    def tier(self) -> TierStatus | None:
         """How far the `tiered` backend has come: `state`, `reason`, `seconds`; None with other backends."""
         return self.compiled.status if isinstance(self.compiled, TieredProgram) else None
 

@@ -1,4 +1,4 @@
-"""Structured events: what the tracer did, as facts that logs, reports and counters are made from.
+"""Structured events: the facts from which logs, reports and counters are made.
 
 Events are rare (captures, breaks, misses; never a cache hit), so emitting may take a lock. Nothing
 here knows what an event means beyond the table KINDS, and nothing is printed unless someone subscribes.
@@ -16,14 +16,14 @@ KINDS: dict[str, str] = {
     "capture": "a frame was captured (code, file, line, why, entries)",
     "graph": "a graph was handed to the backend (code, ops, inputs, outputs)",
     "break": "a graph ended before its frame did (reason, detail, code, file, line)",
-    "restart": "a trace was thrown away and run again (code, until)",
+    "restart": "a trace was discarded and the frame traced again (code, until)",
     "miss": "no cached entry fits a call (code, guard, words)",
-    "skip": "a frame runs as it was written (code, why)",
+    "skip": "a frame is not captured: its original function runs (code, why)",
     "recompile limit": "a code object has as many entries as it may have (code, limit)",
-    "bug": "bytegraph made a mistake and the original function ran instead (code, error)",
+    "bug": "an internal error occurred and the original function ran instead (code, error)",
     "stage": "time spent in one stage of a capture (code, stage, seconds)",
-    "rewrite": "passes went over a graph (code, calls before and after, fired)",
-    "tier": "a graph's program moved on towards a compiled one (code, state, reason, seconds)",
+    "rewrite": "passes rewrote a graph (code, calls before and after, fired)",
+    "tier": "a graph of the tiered backend changed its state (code, state, reason, seconds)",
     "quarantine": "a rule predicted wrongly and is no longer used (rule, found)",
 }
 
@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the last reset. Hits are counted natively, by whoever owns the caches, and added there."""
+    """Totals since the last reset. `hits` are counted by the native caches; tracer.counters() fills them in."""
 
     graphs: int = 0
     ops: int = 0
@@ -92,7 +92,7 @@ Subscriber = Callable[[Event], None]
 
 
 class EventLog:
-    """The last events, the counters made from all of them, and those who want to hear of each."""
+    """The latest events, counters over all of them, and the subscribers that are called with each."""
 
     def __init__(self, size: int = RING_SIZE) -> None:
         self._lock = threading.RLock()
@@ -111,7 +111,7 @@ class EventLog:
             subscriber(event)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call `subscriber` with every later event; the function returned ends that."""
+        """Call `subscriber` with every later event, until the function that is returned is called."""
         with self._lock:
             self._subscribers.append(subscriber)
 
@@ -123,7 +123,7 @@ class EventLog:
         return unsubscribe
 
     def recent(self, kind: str | None = None) -> list[Event]:
-        """The last events, oldest first, of one kind or of all."""
+        """The latest events of one kind, or of all kinds, oldest first."""
         with self._lock:
             return [event for event in self._ring if kind is None or event.kind == kind]
 
@@ -149,7 +149,7 @@ def json_lines(stream: TextIO) -> Subscriber:
 
 
 LOG = EventLog()
-"""The process's log: captures happen on any thread, and people ask about all of them at once."""
+"""The log of the process: frames are captured on any thread, and people ask about all of them at once."""
 
 
 def emit(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What the user of `capture` chose, as one frozen object that is passed in.
+"""The options of `capture`, as one frozen object that is passed in.
 
 Nothing here knows of backends or captures; a name is resolved to a backend elsewhere. The only
 process-wide choice, whether an internal error propagates, is read from the environment once.
@@ -24,7 +24,7 @@ class Options:
     says whether sizes are symbols (None: from the second capture on); `recompile_limit` is the number of
     entries one code object may have; `strict` checks every guard verdict against the slow evaluator;
     `backend_options` are handed to the backend. `donate` names parameters whose tensors may be overwritten
-    (None: nothing is overwritten, not even what is dead); `allocate` gives the memory for graphs' outputs.
+    (None: no tensor is overwritten, not even a dead one); `allocate` gives the memory for graphs' outputs.
     """
 
     backend: Backend = "eager"

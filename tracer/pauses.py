@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """Collect no garbage meanwhile: collections in between are wasted."""
+    """Switch the garbage collector off inside the `with` block."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What a person sees of captures: entries, dumps, and explanations that end with numbers."""
+"""What a person sees of captures: dumps, and explanations that end with numbers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _bytecode(code: CodeType, entries: list[Entry]) -> str:
 def _each(tell: Callable[[Entry], str]) -> Callable[[CodeType, list[Entry]], str]:
     """A dump of every entry, under a heading when there are several."""
 
-    def told(code: CodeType, entries: list[Entry]) -> str:
+    def text_of(code: CodeType, entries: list[Entry]) -> str:
         heading = "# entry {}: {}\n" if len(entries) > 1 else ""
         return "\n".join(f"{heading.format(i, entry.why)}{tell(entry).rstrip()}\n" for i, entry in enumerate(entries))
 
-    return told
+    return text_of
 
 
 KINDS: dict[str, Callable[[CodeType, list[Entry]], str]] = {
@@ -64,7 +64,7 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
 
 
 class Explanation:
-    """What `explain` found: counts, breaks, guards, recompiles and times; prints itself."""
+    """The result of `explain`: counts, breaks, guards, recompiles and times. `str` of it is for people to read."""
 
     def __init__(self, entries: list[Entry], events: list[Event], result: Any) -> None:
         self.result = result
@@ -91,7 +91,7 @@ class Explanation:
 
     @property
     def numbers(self) -> str:
-        """A line for each count, with what it is made of."""
+        """A line for each count, with its details."""
         graphs = [str(entry.ops) for entry in self.entries if entry.ops]
         reuses = [entry.memory.reuse for entry in self.entries if entry.memory and entry.memory.reuse]
         overwrites = [done for reuse in reuses for done in reuse.overwrites]
@@ -100,14 +100,14 @@ class Explanation:
         counts: list[tuple[str, int, list[str]]] = [
             ("graphs", self.graphs, []),
             ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
-            *([] if EVALUATOR.book is None else [("by rules", self.ops_by_rules, self._without_rule())]),
+            *([] if EVALUATOR.book is None else [("predicted by rules", self.ops_by_rules, self._without_rule())]),
             ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{entry.place}: {entry.why}" for entry in self.entries]),
             ("hits", self.hits, []),
             *([("tiers", len(tiers), tiers)] if tiers else []),
             *([("in place", len(overwrites), [f"{saved:,} bytes saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
-            *([("mistakes of bytegraph", len(self.bugs), self.bugs)] if self.bugs else []),
+            *([("internal errors", len(self.bugs), self.bugs)] if self.bugs else []),
         ]
         width = max(len(name) for name, _, _ in counts)
         below = "\n" + " " * (width + 7)
@@ -117,21 +117,21 @@ class Explanation:
 
     @property
     def predictions(self) -> list[Prediction]:
-        """What was said of each operator in the graphs, and by whom."""
+        """The prediction of each operator's result in the graphs."""
         nodes = (node for entry in self.entries for node in entry.graph.nodes)
         return [prediction for node in nodes if (prediction := prediction_of(node)) is not None]
 
     @property
     def ops_by_rules(self) -> int:
-        """How many operators in the graphs were evaluated by rules."""
+        """The number of operators in the graphs whose results were predicted by rules."""
         return sum(prediction.outcome.trial is None for prediction in self.predictions)
 
     def _without_rule(self) -> list[str]:
-        """How many operators there are, then those that had to be tried, with how often and why no rule told."""
-        trials = Counter(trial for said in self.predictions if (trial := said.outcome.trial) is not None)
+        """The number of operators, then the operators that no rule predicted, with how often and why."""
+        trials = Counter(trial for each in self.predictions if (trial := each.outcome.trial) is not None)
         heading = [f"of {len(self.predictions)} operators"] if self.predictions else []
         return heading + [
-            f"{times} x {trial.operator}: {trial.reason}{', fake tensors asked' if trial.fake else ''}"
+            f"{times} x {trial.operator}: {trial.reason}{', evaluated with fake tensors' if trial.fake else ''}"
             for trial, times in trials.most_common()
         ]
 

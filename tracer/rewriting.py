@@ -22,7 +22,7 @@ from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.pipeline import Pass, Pipeline, RewriteReport, copied
 from passes.rewrite.rule import RewriteRule, RewriteRules
 from passes.rewrite.rules import STANDARD
-from tracer.capture import Request, capture_frame
+from tracer.capture import CaptureRequest, capture_frame
 from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.check import check_graph
@@ -49,7 +49,7 @@ def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Grap
         found.append((builder, examples))
         return refuse
 
-    request = Request(
+    request = CaptureRequest(
         function=_call,
         locals=(function, dict(arguments)),
         options=Options(),

@@ -32,7 +32,7 @@ def crosscheck(
 
     `candidate` is "eager" (torch's own operators, one by one: custom ones too; on `device`, in `dtype`), or a
     backend, by name or as `backend(graph_module, example_inputs) -> callable`. The
-    `settings` are the fields of check.Settings: `layouts`, `operators`, `gradients`, `most`, `shrink`,
+    `settings` are the fields of check.CrosscheckSettings: `layouts`, `operators`, `gradients`, `most`, `shrink`,
     `verify`, `folder`, `progress`. Raises BadOptions for what it does not take; what the graph itself
     raises passes through. A difference is in the report, not raised.
     """

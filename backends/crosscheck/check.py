@@ -41,7 +41,7 @@ REPEATS: Final = 1  # how often an operator that is called alike again and again
 
 
 @dataclass(frozen=True)
-class Settings:
+class CrosscheckSettings:
     """How much is checked. `operators`: one by one (None: unless the candidate compiles). `most`: findings to stop at.
 
     `layouts`: the sweep over layouts, `out=`, in place and threads. `gradients`: of a compiled graph too, if its
@@ -60,21 +60,21 @@ class Settings:
 
 
 OWN: Final = ("candidate", "candidate_options", "device", "dtype", "report", "check_gradients")
-SETTINGS: Final = tuple(Settings.__dataclass_fields__)
+SETTINGS: Final = tuple(CrosscheckSettings.__dataclass_fields__)
 
 
-def settings_of(given: Mapping[str, Any]) -> Settings:
+def settings_of(given: Mapping[str, Any]) -> CrosscheckSettings:
     """How much is to be checked. Raises BadOptions for names that are none of the settings."""
     unknown = [name for name in given if name not in SETTINGS]
     if unknown:
         raise BadOptions(
             f"crosscheck has no option {', '.join(map(repr, unknown))}; its options: {', '.join((*OWN, *SETTINGS))}"
         )
-    return Settings(**given)
+    return CrosscheckSettings(**given)
 
 
 def check(
-    module: GraphModule, inputs: Sequence[Any], candidate: CompilerCandidate, settings: Settings
+    module: GraphModule, inputs: Sequence[Any], candidate: CompilerCandidate, settings: CrosscheckSettings
 ) -> CrosscheckReport:
     """Check the candidate on this graph with these inputs, which stay as they are; so do random numbers and modes.
 
@@ -112,7 +112,7 @@ def _check_operators(
     module: GraphModule,
     inputs: Sequence[Any],
     candidate: CompilerCandidate,
-    settings: Settings,
+    settings: CrosscheckSettings,
     report: CrosscheckReport,
 ) -> None:
     seen: dict[Any, int] = {}
@@ -151,7 +151,7 @@ def _check_operators(
         report.findings.extend([] if found is None else [found])
 
 
-def _stale(module: GraphModule, inputs: Sequence[Any], settings: Settings) -> CrosscheckFinding | None:
+def _stale(module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings) -> CrosscheckFinding | None:
     """The first operator that makes something of memory which the graph itself took and did not fill.
 
     Looked for only where an output of the graph hangs on such memory: what is taken may be filled later.
@@ -203,7 +203,7 @@ def _check_whole(
     module: GraphModule,
     inputs: Sequence[Any],
     candidate: CompilerCandidate,
-    settings: Settings,
+    settings: CrosscheckSettings,
     report: CrosscheckReport,
 ) -> None:
     call = ConcreteCall(module, tuple(snapshot(list(inputs))), name="graph")
@@ -237,7 +237,7 @@ def _located(
     candidate: CompilerCandidate,
     variation: Variation,
     found: CrosscheckDifference,
-    settings: Settings,
+    settings: CrosscheckSettings,
     whole: CrosscheckTrial,
 ) -> CrosscheckFinding:
     """The finding at the first operator that shows it."""
@@ -265,7 +265,7 @@ def _finding(
     variation: Variation,
     difference: CrosscheckDifference,
     name: str,
-    settings: Settings,
+    settings: CrosscheckSettings,
     node: Node | None = None,
     chosen: Sequence[Node] = (),
 ) -> CrosscheckFinding:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, is_plain
-from backends.crosscheck.reference import TRIALS, Reference, distance, observations
+from backends.crosscheck.reference import TRIALS, ReferenceRun, distance, observations
 from backends.crosscheck.tolerance import ROUNDINGS, unit_roundoff
 from passes.operators.difference import tensor_difference
 
@@ -47,7 +47,7 @@ def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
 
 
 def values(
-    found_call: ConcreteCall, found: ConcreteOutcome, right: Reference, near: ConcreteOutcome | None = None
+    found_call: ConcreteCall, found: ConcreteOutcome, right: ReferenceRun, near: ConcreteOutcome | None = None
 ) -> CrosscheckDifference | None:
     """The first tensor whose values are not right. `near` is another answer that is as good as the exact one."""
     seen = observations(found_call, found)
@@ -67,7 +67,7 @@ def values(
 
 
 def _values(
-    index: int, tensor: Tensor, right: Reference, other: Tensor | None, what: str
+    index: int, tensor: Tensor, right: ReferenceRun, other: Tensor | None, what: str
 ) -> CrosscheckDifference | None:
     exact = right.exact[index]
     assert exact is not None

@@ -14,7 +14,7 @@ from backends.crosscheck.calls import ConcreteCall, distinct
 
 
 @dataclass(frozen=True)
-class Backward:
+class CallAndBackward:
     """Runs `target` and then backward, from fixed random gradients to the tensors `wanted` (places in Call.tensors).
 
     Gives the gradients; None when nothing that the target gives depends on them.
@@ -52,4 +52,4 @@ def cotangent(output: Tensor) -> Tensor:
 def with_gradients(call: ConcreteCall) -> ConcreteCall:
     """The call of `call` and of its gradients for the tensors that require them."""
     wanted = tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
-    return replace(call, target=Backward(call.target, wanted))
+    return replace(call, target=CallAndBackward(call.target, wanted))

@@ -18,14 +18,14 @@ from torch.utils._pytree import tree_leaves
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, attempt, is_plain, wider
 from backends.crosscheck.operators import FRESH, ORDERS, READS_STORAGE, UNINITIALISED, name_of, readings
 from backends.crosscheck.tolerance import bound, perturbed, reduction_length, unit_roundoff
-from backends.crosscheck.walk import Filling
+from backends.crosscheck.walk import FillingInterpreter
 
 TRIALS: Final = 8  # perturbations before a difference is believed
 NUDGE: Final = 2.0**-40  # relative; tells equal integers apart and no others
 
 
 @dataclass
-class Reference:
+class ReferenceRun:
     """The exact values of each observed tensor, and how far they move under perturbations (as many as asked for).
 
     `outcome` is what the call did in its own dtype and layout. `exact` holds None for what is not a tensor.
@@ -75,12 +75,12 @@ class Reference:
                     self._spreads[index] = torch.maximum(spread, distance(exact, found))
 
 
-def reference(call: ConcreteCall, seed: Tensor) -> Reference:
+def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
     """The reference of `call`. Its `outcome` has an error when the call itself raises."""
     own = call.copied()
     outcome = attempt(own, seed=seed)
     if outcome.error is not None:
-        return Reference(call, seed, outcome, [], False, 1, [])
+        return ReferenceRun(call, seed, outcome, [], False, 1, [])
     wide = not outcome.drew and any(wider(tensor.dtype) is not tensor.dtype for tensor in call.tensors)
     best, exact = call, outcome
     if wide:
@@ -94,7 +94,7 @@ def reference(call: ConcreteCall, seed: Tensor) -> Reference:
         best, exact = own, outcome
     length = reduction_length(call, outcome.outputs)
     values = observations(best, exact)
-    return Reference(call, seed, outcome, values, wide, length, _undefined(call, seed))
+    return ReferenceRun(call, seed, outcome, values, wide, length, _undefined(call, seed))
 
 
 def _same(dtype: torch.dtype) -> torch.dtype:
@@ -174,4 +174,4 @@ def _undefined(call: ConcreteCall, seed: Tensor) -> list[Tensor | None]:
 
 
 def _filled(call: ConcreteCall, poison: bool) -> Any:
-    return Filling(call.target, poison).run(*call.args)
+    return FillingInterpreter(call.target, poison).run(*call.args)

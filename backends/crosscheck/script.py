@@ -238,8 +238,8 @@ def function(name: str, call: ConcreteCall) -> str:
     text = call_text(
         "call_method" if isinstance(call.target, str) else "call_function",
         call.target,
-        tree_map(lambda leaf: Text(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.args),
-        tree_map(lambda leaf: Text(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.kwargs),
+        tree_map(lambda leaf: ScriptText(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.args),
+        tree_map(lambda leaf: ScriptText(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.kwargs),
     )
     return f"def {name}({', '.join(names.values())}):\n    return {text}\n"
 
@@ -247,14 +247,14 @@ def function(name: str, call: ConcreteCall) -> str:
 def graph_function(name: str, module: GraphModule) -> str:
     """The graph, a line for each call."""
     lines: list[str] = []
-    texts: dict[Any, Text] = {}
+    texts: dict[Any, ScriptText] = {}
 
     def written(value: Any) -> Any:
         return map_arg(value, lambda used: texts[used])
 
     parameters = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     for node in module.graph.nodes:
-        texts[node] = Text(node.name)
+        texts[node] = ScriptText(node.name)
         if node.op == "output":
             lines.append(f"return {text_of(tuple(written(node.args[0])))}")
         elif node.op in ("call_function", "call_method"):
@@ -284,7 +284,7 @@ def gradient_function(call: ConcreteCall) -> str:
         """)
 
 
-class Text(str):
+class ScriptText(str):
     """A piece of a program, to be taken as it is."""
 
     __slots__ = ()
@@ -311,7 +311,7 @@ def call_text(op: str, target: Any, args: Any, kwargs: Any) -> str:
 
 def text_of(value: Any) -> str:
     """A constant, or a structure of constants and texts. Raises CannotWrite."""
-    if isinstance(value, Text):
+    if isinstance(value, ScriptText):
         return str(value)
     if isinstance(value, torch.Size):
         return text_of(tuple(value))

@@ -20,7 +20,7 @@ from torch.fx import GraphModule
 
 from backends.crosscheck.calls import ConcreteCall
 from backends.crosscheck.candidates import CompilerCandidate
-from backends.crosscheck.gradients import Backward
+from backends.crosscheck.gradients import CallAndBackward
 
 
 def definitions(call: ConcreteCall, candidate: CompilerCandidate) -> str:
@@ -36,7 +36,7 @@ def definitions(call: ConcreteCall, candidate: CompilerCandidate) -> str:
 
 
 def _targets(call: ConcreteCall) -> Iterator[Any]:
-    target = call.target.target if isinstance(call.target, Backward) else call.target
+    target = call.target.target if isinstance(call.target, CallAndBackward) else call.target
     if isinstance(target, GraphModule):
         yield from (node.target for node in target.graph.nodes if node.op == "call_function")
     else:

@@ -26,7 +26,7 @@ from backends.crosscheck.gradients import with_gradients
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
 from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
-from backends.crosscheck.reference import Reference, reference, shares_memory
+from backends.crosscheck.reference import ReferenceRun, reference, shares_memory
 from passes.meta import meta_of
 from passes.operators.difference import strides_that_matter
 from passes.operators.stand_ins import FakeStandIns
@@ -70,7 +70,7 @@ class CrosscheckTrial:
     remark: str | None = None
 
     @cached_property
-    def right(self) -> Reference:
+    def right(self) -> ReferenceRun:
         return reference(self.call, self.seed)
 
     @cached_property
@@ -89,7 +89,7 @@ class CrosscheckTrial:
             return EXAMINATIONS[variation.kind](self, variation.layout)
 
     def beside(
-        self, call: ConcreteCall, outcome: ConcreteOutcome, right: Reference | None = None
+        self, call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun | None = None
     ) -> CrosscheckDifference | None:
         """A run of the candidate beside what is right."""
         right = right or self.right

@@ -139,7 +139,7 @@ def fill_fresh(call: ConcreteCall, result: Any, poison: bool) -> None:
         result.detach().fill_(poison_value(result.dtype) if poison else 0)
 
 
-class Filling(Interpreter):
+class FillingInterpreter(Interpreter):
     """Runs a graph with the memory that it takes unfilled filled."""
 
     def __init__(self, module: GraphModule, poison: bool) -> None:

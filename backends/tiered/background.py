@@ -33,11 +33,11 @@ PATIENCE: Final = 2.0
 """Seconds that the end of the process waits for the thread to stop."""
 
 
-class Stopped(BaseException):
+class ProcessEnds(BaseException):
     """Raised in the thread when the process ends."""
 
 
-class Background:
+class BackgroundQueue:
     """A queue of things to do, done one after the other by a thread that lives while there are any."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Background:
         try:
             while work := self._next():
                 work()
-        except Stopped:
+        except ProcessEnds:
             pass
         finally:
             sys.settrace(None)
@@ -105,12 +105,12 @@ class Background:
         if now - self._awake < SLICE:
             return
         if self._stopping:
-            raise Stopped
+            raise ProcessEnds
         busy = now - self.last_call < QUIET_AFTER and not self._hurried
         share = BUSY_SHARE if busy else IDLE_SHARE
         time.sleep(SLICE * (1 - share) / share)
         self._awake = time.perf_counter()
 
 
-BACKGROUND: Final = Background()
+BACKGROUND: Final = BackgroundQueue()
 atexit.register(BACKGROUND.stop)

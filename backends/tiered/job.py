@@ -29,14 +29,14 @@ EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CompilerSurroundings:
     """What a compiler reads from the thread that it runs on."""
 
     modes: Modes
     threads: int
 
     @classmethod
-    def current(cls) -> Surroundings:
+    def current(cls) -> CompilerSurroundings:
         return cls(current_modes(), torch.get_num_threads())
 
     @contextmanager
@@ -56,7 +56,7 @@ class CompileJob:
     """`rows` is the graph as JSON, None when it cannot be said in it; then `handover` makes the module."""
 
     handover: Handover
-    surroundings: Surroundings
+    surroundings: CompilerSurroundings
     parameters: Sequence[bool]
     inputs: Sequence[Callable[[], Any]]
     rows: Any = None
@@ -74,7 +74,7 @@ class CompileJob:
             refused = str(error)
         return cls(
             handover=replace(handover, example_inputs=()),
-            surroundings=Surroundings.current(),
+            surroundings=CompilerSurroundings.current(),
             parameters=[isinstance(value, torch.nn.Parameter) for value in handover.example_inputs],
             inputs=list(map(_reference, handover.example_inputs, handover.metas)),
             rows=rows,
@@ -166,7 +166,7 @@ def read_job(data: Mapping[str, Any]) -> CompileJob:
     """The job that `written` wrote, in another process."""
     metas = [read_value(meta, {}) for meta in data["metas"]]
     handover = Handover(Graph(), {}, (), metas, _no_module, lambda node: None)
-    surroundings = Surroundings(Modes(*read_value(data["modes"], {})), data["threads"])
+    surroundings = CompilerSurroundings(Modes(*read_value(data["modes"], {})), data["threads"])
     return CompileJob(handover, surroundings, data["parameters"], [], data["graph"])
 
 

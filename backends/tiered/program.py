@@ -34,7 +34,7 @@ TRAINING_ROUNDS: Final = 3
 
 
 @dataclass(slots=True)
-class Status:
+class TierStatus:
     """Where a graph stands. `seconds` has `compile` (in the background), `check` (of a caller's time), and the
     medians of a call, `eager` and `compiled`; `reason` says why it was refused."""
 
@@ -50,13 +50,13 @@ class Status:
 class TieredProgram:
     """Called like the eager program. `status` tells how things are.
 
-    `install(program)`, given to `settles`, is called once with the program that stays, so that nothing
+    `install(program)`, given to `on_replacement`, is called once with the program that stays, so that nothing
     of this is left in the way.
     """
 
     def __init__(self, eager: Program, label: str, tell: Listener) -> None:
         self.eager = eager
-        self.status = Status()
+        self.status = TierStatus()
         self._label = label
         self._tell = tell
         self._step: Callable[..., Any] | None = None
@@ -77,7 +77,7 @@ class TieredProgram:
         finally:
             self._turn.release()
 
-    def settles(self, install: Callable[[Program], None]) -> None:
+    def on_replacement(self, install: Callable[[Program], None]) -> None:
         self._install = install
 
     # From the background -------------------------------------------------------------------------

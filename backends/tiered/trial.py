@@ -35,7 +35,7 @@ FLOOR: Final = 0.1
 COPIED: Final = (torch.Tensor, torch.nn.Parameter)
 
 
-class Uncopied(Exception):
+class InputNotCopied(Exception):
     """An input of which no copy can be made: the programs cannot be compared on it."""
 
 
@@ -61,7 +61,7 @@ class TierComparison:
 
 
 def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierComparison:
-    """Run both on copies of the inputs. Raises Uncopied, and what a program raises."""
+    """Run both on copies of the inputs. Raises InputNotCopied, and what a program raises."""
     with same_randomness() as again:
         expected = run_on_copies(eager, inputs)
         again()
@@ -84,7 +84,7 @@ def same_randomness() -> Iterator[Callable[[], None]]:
 
 
 def run_on_copies(program: Program, inputs: Sequence[Any]) -> TierRun:
-    """Run a program forward, and backward from every output that has a gradient. Raises Uncopied."""
+    """Run a program forward, and backward from every output that has a gradient. Raises InputNotCopied."""
     leaves, copies = copied(inputs)
     begun = time.perf_counter()
     outputs = program(*copies)
@@ -112,7 +112,7 @@ def copied(inputs: Sequence[Any]) -> tuple[list[torch.Tensor], list[Any]]:
             copies.append(value)
             continue
         if type(value) not in COPIED or value.layout is not torch.strided:
-            raise Uncopied(f"an input is a {type(value).__name__} of layout {value.layout}")
+            raise InputNotCopied(f"an input is a {type(value).__name__} of layout {value.layout}")
         leaf = _copy(value, storages)
         leaves.append(leaf)
         copies.append(leaf if value.is_leaf else leaf.clone(memory_format=torch.preserve_format))

@@ -1,4 +1,4 @@
-"""What happens on a guard miss: capture the frame, keep the entry, run it; and what follows a break.
+"""The engine: on a guard miss it captures the frame, caches the entry and runs it; it also continues after a break.
 
 One Engine serves all code objects that are captured with the same options: the captured functions
 themselves, their continuations, and the frames that residual code calls.
@@ -23,7 +23,7 @@ from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
 from passes.node_meta import META, origin, result_meta
 from tracer._native import go_on
-from tracer.capture import Request, capture_frame
+from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
@@ -33,7 +33,7 @@ from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
 from tracer.options import Options
-from tracer.output.memory_options import Intents
+from tracer.output.memory_options import MemoryOptions
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 from tracer.values.shapes import History, NotExpressible, Shapes
@@ -60,9 +60,9 @@ class Engine:
         self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
         """Caches in use, in the order of their first capture."""
         self.transparent: weakref.WeakSet[FrameCache] = weakref.WeakSet()
-        """Caches of frames of ours around the user's: captured whole or not at all."""
+        """Caches of bytegraph's own frames around a module: captured whole or not at all."""
         self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
-        """By the identity of their code: the functions that callers donate to, and the paths donated."""
+        """The code object and the donated access paths of each function that callers donate to, by the code's id."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -76,7 +76,7 @@ class Engine:
         return cache
 
     def new_cache(self, code: types.CodeType) -> FrameCache:
-        """A cache that lives as long as somebody holds it."""
+        """A cache that the engine does not keep: it lives as long as its captured function."""
         return frame_cache(
             code,
             self.on_miss,
@@ -143,7 +143,7 @@ class Engine:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
-        request = Request(
+        request = CaptureRequest(
             function=function,
             locals=values,
             options=self.options,
@@ -152,7 +152,7 @@ class Engine:
             run_original=self.run_original,
             shapes=lambda: Shapes(history, self.options.dynamic),
             transparent=cache in self.transparent,
-            intents=self.intents(code),
+            memory=self.memory_options(code),
             replays=self.backend is EAGER,
             probes=self.backend.probes,
             why=why,
@@ -164,7 +164,7 @@ class Engine:
                 entry, first_run = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
-        except Exception as error:  # the one place where an error of ours is kept from the user
+        except Exception as error:  # the one place that hides an internal error from the user
             if self.options.raise_bugs:
                 raise
             emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
@@ -177,12 +177,12 @@ class Engine:
             first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY
 
-    def intents(self, code: types.CodeType) -> Intents:
-        """What holds for the memory of a frame: what is donated is donated to the function captured, not to others."""
+    def memory_options(self, code: types.CodeType) -> MemoryOptions:
+        """The memory options of a frame. Arguments are donated to the captured function, not to those that it calls."""
         if self.options.donate is None:
-            return Intents(None, self.options.allocate)
+            return MemoryOptions(None, self.options.allocate)
         donor, sources = self.donated.get(id(code), (None, ()))
-        return Intents(sources if donor is code else (), self.options.allocate)
+        return MemoryOptions(sources if donor is code else (), self.options.allocate)
 
     def _report(self, entry: Entry, code: types.CodeType, why: list[str], seconds: float) -> None:
         """Emit the events of a capture."""
@@ -203,7 +203,7 @@ class Engine:
     def compile_graph(
         self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str
     ) -> Callable[..., Any]:
-        """What the backend makes of a graph. An error of a backend surfaces as itself, with the graph dumped."""
+        """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph."""
         metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
         handover = Handover(
             graph=builder.graph,
@@ -233,19 +233,19 @@ class Engine:
             error.add_note(f"raised by the backend {self.backend.name!r}; the graph it was given is in {file.name}")
             raise BackendFailed(error) from error
 
-    # Behind a break ------------------------------------------------------------------------------
+    # After a break -------------------------------------------------------------------------------
 
     def make_branch(self, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> Branch:
         return Branch(self, code, offset, layout, globals)
 
     def run_original(self, function: types.FunctionType, *values: Any) -> Any:
-        """Run a frame as it was written; the frames that it calls are captured on their own."""
+        """Run the original function of a frame; the frames that it calls are captured on their own."""
         args, kwargs = unbind(decode(function.__code__), values)
         return self.intercept.run_original(function, *args, **kwargs)
 
 
 def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
-    """Make a call again whose entry was found wrong; the frame is captured anew."""
+    """Remove an entry that a wrong prediction went into, and repeat its call, which captures the frame again."""
     cache.remove(entry)
     return cache.call_bound(function, *values)
 
@@ -255,7 +255,7 @@ def _tell(kind: str, details: Mapping[str, Any]) -> None:
 
 
 class BackendFailed(Exception):
-    """Carries a backend's own error past the place where errors of ours are caught."""
+    """Carries a backend's own error past the handler of internal errors."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -263,9 +263,9 @@ class BackendFailed(Exception):
 
 
 class Branch:
-    """Runs the instruction that broke natively, then goes on in the continuation of where it led.
+    """Runs the instruction that broke natively, then calls the continuation of the instruction that follows it.
 
-    Called, it only says so: the dispatcher takes the step when the frame that broke is gone.
+    Calling a branch only returns the step to take: the dispatcher takes it when the frame that broke is gone.
     """
 
     def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ class Branch:
         self.original, _ = original_place(code.native, offset)
         native = trampoline(code.native, offset, layout, partial(self._resume_at, engine, globals))
         never_capture(native)
-        self.functions = Functions(native, globals, code.name)
+        self.functions = FunctionMaker(native, globals, code.name)
 
     def _resume_at(self, engine: Engine, globals: dict[str, Any], offset: int, layout: Layout) -> Continuation:
         return Continuation(engine, self.original, offset, layout, globals)
@@ -283,7 +283,7 @@ class Branch:
 
 
 class Continuation:
-    """The rest of a function behind an instruction: a code object of its own, captured in its turn."""
+    """The rest of a function after an instruction, as a code object of its own that is captured like any other."""
 
     def __init__(
         self, engine: Engine, original: types.CodeType, offset: int, layout: Layout, globals: dict[str, Any]
@@ -291,14 +291,14 @@ class Continuation:
         native = continuation(original, offset, layout)
         never_capture(native)
         self.cache = engine.cache_for(native)
-        self.functions = Functions(native, globals, original.co_name)
+        self.functions = FunctionMaker(native, globals, original.co_name)
 
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
         return go_on(self.cache, self.functions.over(cells), *slots)
 
 
-class Functions:
-    """The functions of one code object: one for each closure, the same one every time where there is none."""
+class FunctionMaker:
+    """Makes functions of one code object: one for each closure, or a single one for code without free variables."""
 
     def __init__(self, code: types.CodeType, globals: dict[str, Any], name: str) -> None:
         self.code = code

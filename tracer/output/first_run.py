@@ -1,9 +1,9 @@
-"""The first run of a residual program: what rules predicted of its graph is compared with what comes.
+"""The first run of a residual program: compares what rules predicted of its graph with what the operators return.
 
-A backend that replays the graph is stood in for by a run that looks at every call. If a rule was wrong it is
-quarantined, the entry removed, and the call made anew, which captures the frame again. Afterwards the program is as
-if nothing had been here: later calls pay nothing. Of what a compiler makes of a graph nothing can be seen inside:
-for those, and for calls that are in no graph, the operators themselves are asked before (`refute`).
+For a backend that replays the graph, the first run is interpreted and every call is compared. If a rule was wrong, it
+is quarantined, the entry is removed and the call is made again, which captures the frame anew. Afterwards the program
+is restored, so that later calls cost nothing extra. The calls inside a compiled graph cannot be observed: for
+compilers, and for calls that are in no graph, the operators are run before compilation (`refute`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Recapture = Callable[[], Any]
 
 
 class FirstRun:
-    """Stands before a residual program and its graph until both have run once.
+    """Takes the places of a residual program and of its graph until both have run once.
 
-    `call` is what the backend made of the graph, and does what the graph says, call by call.
+    `call` is the backend's callable for the graph, which makes the graph's calls one by one.
     """
 
     def __init__(self, builder: GraphBuilder, call: Callable[..., Any]) -> None:
@@ -46,18 +46,18 @@ class FirstRun:
         self.recapture: Recapture | None = None
 
     def stand_before(self, function: FunctionType) -> None:
-        """Let the next call of a residual program, compiled with `self.graph` for its graph, come here first."""
+        """Send the next call of a residual program, compiled with `self.graph` for its graph, to `program`."""
         self.function = function
         self.code = function.__code__
         function.__globals__[HOOK] = self.program
         function.__code__ = _through_hook.__code__
 
     def expect(self, recapture: Recapture) -> None:
-        """This thread is about to make the first call; `recapture` makes it anew, without the entry."""
+        """Announce that this thread makes the first call next; `recapture` repeats that call without the entry."""
         self.thread, self.recapture = threading.get_ident(), recapture
 
     def program(self, *inputs: Any) -> Any:
-        """The residual program, the first time."""
+        """The first call of the residual program."""
         function, recapture = self.function, self.recapture
         function.__code__ = self.code
         self.recapture = None
@@ -67,20 +67,20 @@ class FirstRun:
         try:
             return function(*inputs)
         except Mispredicted:
-            pass  # and is as it was before: another capture, without that rule, makes the call
+            pass  # state is rolled back; recapture without that rule and call again
         finally:
             self._leave()
         return recapture()
 
     def _leave(self) -> None:
-        """Put the backend's callable in the place of this one, unless it has been replaced already."""
+        """Give the program the backend's callable for its graph, unless it has been given another already."""
         namespace = self.function.__globals__
         namespace.pop(HOOK, None)
         if getattr(namespace.get(GRAPH), "__self__", None) is self:
             namespace[GRAPH] = self.call
 
     def graph(self, *inputs: Any) -> Any:
-        """The graph, the first time: a run that compares."""
+        """The first call of the graph: it is interpreted, and every result compared with its prediction."""
         if self.thread != threading.get_ident():
             return self.call(*inputs)
         self.thread = None
@@ -91,7 +91,7 @@ class FirstRun:
         graph, attributes = self.builder.graph, self.builder.attributes
         run = CheckedRun(graph, attributes, prediction_of, EVALUATOR.is_proven, failed)
         try:
-            with no_collections():  # else it is here that what the capture left is looked through
+            with no_collections():  # otherwise the capture's garbage would be collected inside this timed run
                 outputs = run.run(inputs)
         except Mispredicted as error:
             quarantine(error.prediction, error.words)
@@ -104,21 +104,21 @@ class FirstRun:
 
 
 def unproven(node: Node) -> Prediction | None:
-    """What a rule said of a call, if no real call was seen to agree with it so far."""
+    """The prediction of a rule for a call, if no real call has confirmed it yet; else None."""
     prediction = prediction_of(node)
     return None if prediction is None or EVALUATOR.is_proven(prediction.outcome) else prediction
 
 
 def unrun(predictions: Iterable[Prediction], graph: Graph) -> list[Prediction]:
-    """Those that no node of the graph stands for any more: the program only wanted a shape, say."""
+    """The predictions whose node is no longer in the graph, because the program only used a shape, for example."""
     run = {id(prediction_of(node)) for node in graph.nodes}
     return [prediction for prediction in predictions if id(prediction) not in run]
 
 
 def refute(predictions: Iterable[Prediction | None]) -> None:
-    """Ask the operators themselves about predictions that no run will show to be right.
+    """Run the operators behind predictions that no run of the graph will confirm, and compare.
 
-    Raises Mispredicted for the first that is wrong, when its rule has been quarantined.
+    Raises Mispredicted for the first wrong one, after quarantining its rule.
     """
     for prediction in predictions:
         if prediction is None or EVALUATOR.is_proven(prediction.outcome):

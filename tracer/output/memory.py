@@ -1,7 +1,7 @@
-"""What is made of a frame's intents: the graph rewritten, and the checks around its program. Imported when wanted.
+"""Applies `donate` and `allocate`: rewrites a frame's graph and adds checks to its calls. Imported when needed.
 
-The graph that the backend gets is rewritten by passes/reuse; around its program stand
-the checks that can only be made at a call. The graph that people see stays as it was captured.
+passes/reuse rewrites the graph that the backend compiles; checks that can only be made at a call wrap the compiled
+graph. The graph that people see stays as it was captured.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from passes.reuse.allocation import Allocation, allocate_outputs, run_with
 from passes.reuse.plan import Overwrite, Reuse, reuse
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.tensor_ops import EVALUATOR
-from tracer.output.memory_options import Intents
+from tracer.output.memory_options import MemoryOptions
 
 if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.interpret.trace import Trace
-    from tracer.output.program import Program
+    from tracer.output.program import ResidualProgram
 
 HANDED_ON = "the program hands it on when the graph has run"
 VIEW = "it is a view of another tensor"
@@ -32,21 +32,21 @@ VIEW = "it is a view of another tensor"
 
 @dataclass(frozen=True, slots=True)
 class MemoryReport:
-    """What was done to a graph: its rewritten form, what is overwritten, and where outputs are put."""
+    """The rewritten graph, which tensors it overwrites, and which outputs it writes into memory that it is given."""
 
     graph: Graph
     reuse: Reuse | None
     allocation: Allocation | None
-    intents: Intents
+    options: MemoryOptions
 
     def __str__(self) -> str:
         return "\n".join(str(part) for part in (self.reuse, self.allocation) if part is not None)
 
     def guarded(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
-        """`compiled` with the checks and the memory that each call needs."""
+        """`compiled`, given memory for its outputs, and with checks of the inputs that it overwrites."""
         call = compiled
-        if self.allocation is not None and self.intents.allocate is not None:
-            call = run_with(self.allocation, self.intents.allocate, call)
+        if self.allocation is not None and self.options.allocate is not None:
+            call = run_with(self.allocation, self.options.allocate, call)
         if self.reuse is not None:
             inputs = [node for node in self.graph.find_nodes(op="placeholder") if SOURCE in node.meta]
             taken = {name for name, fate in self.reuse.donated.items() if isinstance(fate, Overwrite)}
@@ -57,24 +57,27 @@ class MemoryReport:
 
 
 def rewrite(
-    intents: Intents, trace: Trace, program: Program, examples: list[Any]
+    options: MemoryOptions, trace: Trace, program: ResidualProgram, examples: list[Any]
 ) -> tuple[GraphBuilder, list[Any], MemoryReport]:
     """The builder of the graph that the backend is to compile, its example inputs, and what was done."""
     graph, allocation, overwritten = trace.graph.graph, None, None
-    if intents.allocate is not None:
+    if options.allocate is not None:
         graph, allocation = allocate_outputs(graph, EVALUATOR)
-        # A backend that runs its examples runs them on memory that nobody else has.
+        # Give example inputs their own memory: some backends execute them.
         examples = [*examples, *(_example(provision.meta) for provision in allocation.written)]
-    if intents.donated is not None:
-        donated, refused = _donated(intents.donated, trace, program)
+    if options.donated is not None:
+        donated, refused = _donated(options.donated, trace, program)
         graph, overwritten = reuse(graph, EVALUATOR, donated, refused)
     builder = GraphBuilder()
     builder.graph, builder.attributes = graph, trace.graph.attributes
-    return builder, examples, MemoryReport(graph, overwritten, allocation, intents)
+    return builder, examples, MemoryReport(graph, overwritten, allocation, options)
 
 
 def _watched(call: Callable[..., Any], texts: Mapping[int, str], donated: Collection[int]) -> Callable[..., Any]:
-    """`call`, which overwrites the inputs at `donated`; `texts` are the inputs that have memory."""
+    """`call`, which overwrites the inputs at `donated`, with a check that no other input shares their memory.
+
+    `texts` holds the access path of every input that has memory, by its position.
+    """
 
     def watched(*inputs: Any) -> Any:
         for index in donated:
@@ -90,7 +93,7 @@ def _watched(call: Callable[..., Any], texts: Mapping[int, str], donated: Collec
     return watched
 
 
-def _donated(sources: tuple[Source, ...], trace: Trace, program: Program) -> tuple[list[str], dict[str, str]]:
+def _donated(sources: tuple[Source, ...], trace: Trace, program: ResidualProgram) -> tuple[list[str], dict[str, str]]:
     """Names of the graph's inputs that may be overwritten, and of those that may not, with the reason."""
     donated: list[str] = []
     refused: dict[str, str] = {}
@@ -99,7 +102,7 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: Program) -> tup
         path = _steps(source)
         if node not in program.graph_inputs or not isinstance(example, torch.Tensor) or not {*path} & {*sources}:
             continue
-        # The call of the graph is one mention of the input; whatever holds the input is mentioned by what is kept.
+        # The call of the graph mentions the input once; a second mention, of it or of what holds it, is a later use.
         if sum(program.mentions(names[step]) for step in path if step in names) > 1:
             refused[node.name] = HANDED_ON
         elif example._base is not None:
@@ -112,7 +115,7 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: Program) -> tup
 
 
 def _steps(source: Source) -> list[Source]:
-    """A path and every path it goes on from."""
+    """A path and every path that leads to it."""
     path = [source]
     while path[-1].base is not None:
         path.append(path[-1].base)
@@ -129,7 +132,7 @@ def _storage_span(tensor: torch.Tensor) -> tuple[int, int]:
 
 
 def _private(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy with the same strides: of a view only the copy is overwritten."""
+    """A copy with the same strides, to be overwritten in place of a view."""
     copied = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
     return copied.copy_(tensor)
 

@@ -1,4 +1,4 @@
-"""What the user allows and provides for the memory of a frame's graph. What is made of it: tracer/output/memory.py."""
+"""What `donate` and `allocate` allow for the memory of one frame's graph; tracer/output/memory.py acts on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Intents:
-    """The choices for one frame: paths whose tensors may be overwritten (None: nothing is to be), and `allocate`."""
+class MemoryOptions:
+    """For one frame: the access paths whose tensors may be overwritten (None: no tensor may be), and `allocate`."""
 
     donated: tuple[Source, ...] | None = None
     allocate: Allocate | None = None
@@ -21,4 +21,4 @@ class Intents:
         return self.donated is not None or self.allocate is not None
 
 
-NO_INTENTS = Intents()
+NO_MEMORY_OPTIONS = MemoryOptions()

@@ -1,7 +1,7 @@
 """Statements that write back what the traced program changed, in the order of first change.
 
-Each object gets its final state with as few writes as tell it; nothing that could call user code is
-used, because the traced program has already been through its `__setattr__` and `__setitem__`.
+Each object is brought to its final state with as few writes as possible. No statement calls user code, because the
+traced program has already been through its `__setattr__` and `__setitem__`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def emit_mutations(emitter: ProgramEmitter, effects: EffectLog) -> None:
-    """Every change of `effects`, as statements. Raises Unrebuildable."""
+    """Emit every change in `effects`. Raises Unrebuildable."""
     for value in list(effects.changed.values()):
         _remark(emitter, effects, value)
         for kind, write in WRITERS:
@@ -49,7 +49,7 @@ def _remark(emitter: ProgramEmitter, effects: EffectLog, value: Any, name: str |
 
 
 def guard_aliases(trace: Trace) -> None:
-    """Guard that what was changed is not reached by another path too, which this trace took for another object."""
+    """Guard that no object that was changed is also reached by a path that this trace took for another object."""
     for value in trace.effects.changed.values():
         if isinstance(value, ObjectValue):
             for other in trace.known.values():
@@ -137,7 +137,7 @@ def _dict(emitter: ProgramEmitter, value: DictValue) -> None:
 
 
 def _table(emitter: ProgramEmitter, name: Fragment, base: Fragment, value: DictValue) -> None:
-    """Make the dict `name` hold what `value` does."""
+    """Emit the writes that make the dict `name` equal to `value`, in items and order."""
     before, items = value.before, value.items
     surviving = [key for key in before if key in items]
     if list(items)[: len(surviving)] == surviving:

@@ -47,7 +47,7 @@ _numbers = count()
 
 
 @dataclass(slots=True)
-class Program:
+class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
     `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has.
@@ -77,8 +77,8 @@ class Program:
         return namespace[self.name]
 
 
-def returning(trace: Trace, code: Code, result: Item) -> Program:
-    """The program of a frame captured whole. Raises Unrebuildable."""
+def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
+    """The program of a frame that was captured to its end. Raises Unrebuildable."""
     emitter = ProgramEmitter()
     _reserve(emitter, trace, code)
     value = emitter.expression(result)
@@ -88,7 +88,9 @@ def returning(trace: Trace, code: Code, result: Item) -> Program:
     return _assemble(emitter, trace, code)
 
 
-def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout, dict[str, Any]], Any]) -> Program:
+def breaking(
+    trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout, dict[str, Any]], Any]
+) -> ResidualProgram:
     """The program of a frame up to the instruction at which it breaks, then that instruction natively.
 
     `make_branch(code, offset, layout, globals)` gives a callable that takes the frame's cells as a tuple,
@@ -109,7 +111,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
         if name in live or (code is not original and _ends_visibly(trace, item)):
             names.append(name)
             arguments.append(emitter.expression(item))
-    # The closure of a continuation has every cell of the original; cells of its own hold the same.
+    # A continuation closes over every cell of the original; its own cell variables are the same cells.
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
@@ -137,7 +139,7 @@ def _ends_visibly(trace: Trace, item: Item) -> bool:
 
 
 def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str], list[Fragment]]:
-    """Kinds of the stack's slots, and expressions for those that are handed over."""
+    """The kind of each slot of the stack, and expressions for the slots that are passed to the branch."""
     expected = kinds_at(frame.code.native, offset)
     kinds: list[str] = []
     arguments: list[Fragment] = []
@@ -161,7 +163,7 @@ def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str
 
 
 def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
-    """Names that a program always has. Raises Unrebuildable where CPython would still have something to run."""
+    """Reserve the names that every program uses. Raises Unrebuildable where CPython would still run a `finally`."""
     for generator in trace.generators:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
@@ -173,10 +175,10 @@ def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
 
 
 def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: list[Fragment]) -> Statement:
-    """The call of the graph; when an operator raises, modes that the graph has set are put back.
+    """The call of the graph. When an operator raises, the modes that the graph has set are restored.
 
-    Where the program had a handler around an operator, its own code is to decide what happens then: if
-    the graph wrote and drew nothing, the original is run from its beginning.
+    Where the user's program had an exception handler around an operator, its own code must decide what happens: if the
+    graph wrote nothing and drew no random number, the original function is run from its beginning.
     """
     text = filled(f"{GRAPH}(", [argument.text for argument in arguments], ")", indent=4)
     reads = [name for argument in arguments for name in argument.reads]
@@ -209,7 +211,7 @@ def _is_repeatable(node: Node) -> bool:
     return node.target is operator.getitem or is_repeatable(target, node.args, tuple(node.kwargs.items()))
 
 
-def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> Program:
+def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProgram:
     outputs = emitter.outputs
     trace.graph.output([value.node for value in outputs if value.node is not None])
     trace.graph.prune()
@@ -221,7 +223,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> Program:
         statements = [_graph_call(emitter, trace, code, list(map(emitter.parameter, taken))), *statements]
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]
-    return Program(
+    return ResidualProgram(
         name=emitter.fresh(f"{code.name.strip('<>')}_program").text,
         inputs=inputs,
         parameters=[emitter.parameters[source].text for source in inputs],
