@@ -168,6 +168,18 @@ def test_one_file_knows_the_frame_hook():
     assert set(knowing) <= {EVAL_FRAME}
 
 
+def test_a_class_name_stands_for_one_class():
+    """The source that is pasted into emitted fake kernels has names of its own."""
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        if path.name != "prelude.py":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(f"{module}, line {node.lineno}")
+    repeated = {name: where for name, where in places.items() if len(where) > 1}
+    assert not repeated, repeated
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file(path: Path):
     """A paragraph at the top, no blanket `except`, not too long."""

@@ -23,7 +23,7 @@ from tracer.interpret.construct import class_refusal, is_allocated
 from tracer.interpret.deciders import Decider, deciders_for, decision
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.interpreter import MACHINE
-from tracer.interpret.policy import Lookaside, Operator, Polyfill, Pure, Refused, Row, refusing_row, row_of
+from tracer.interpret.policy import Lookaside, Operator, PolicyRow, Polyfill, Pure, Refused, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, UNSUPPORTED_CALL, Reason
 from tracer.values.base import Value
@@ -151,7 +151,7 @@ BY_ROW: Final[frozenset[Decider]] = frozenset(
 """Deciders that take a callable because of its row."""
 
 
-def _words(row: Row) -> str:
+def _words(row: PolicyRow) -> str:
     """A row in a sentence."""
     scope = f" (the row is about {row.scope})" if isinstance(row, Pure | Operator | Refused) and row.scope else ""
     match row:

@@ -27,14 +27,14 @@ from tracer.values.base import NUMPY_SCALARS
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Row:
+class PolicyRow:
     """What is done with a callable. `file` is the name of the module that registered it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
 
 
-class Lookaside(Row):
+class Lookaside(PolicyRow):
     """`handler(trace, *args, **kwargs)` runs instead; its arguments are realised first, unless `lazy`."""
 
     def __init__(self, file: str, handler: Callable[..., Any], lazy: bool = False) -> None:
@@ -43,7 +43,7 @@ class Lookaside(Row):
         self.lazy = lazy
 
 
-class Polyfill(Row):
+class Polyfill(PolicyRow):
     """`body` is interpreted instead. A `pure` original is run by CPython when its arguments are constants.
 
     `returns_items`: the result of the original is, or holds, one of its arguments or their items.
@@ -56,7 +56,7 @@ class Polyfill(Row):
         self.returns_items = returns_items
 
 
-class Pure(Row):
+class Pure(PolicyRow):
     """CPython runs it on constants. `scope` says which callables the row is about, if it is about several."""
 
     def __init__(self, file: str, scope: str = "") -> None:
@@ -64,7 +64,7 @@ class Pure(Row):
         self.scope = scope
 
 
-class Operator(Row):
+class Operator(PolicyRow):
     """A call is a node of the graph."""
 
     def __init__(self, file: str, scope: str = "") -> None:
@@ -72,7 +72,7 @@ class Operator(Row):
         self.scope = scope
 
 
-class Refused(Row):
+class Refused(PolicyRow):
     """A call breaks the graph for `reason`."""
 
     def __init__(self, file: str, reason: Reason, scope: str = "") -> None:
@@ -81,11 +81,11 @@ class Refused(Row):
         self.scope = scope
 
 
-class Interpreted(Row):
+class Interpreted(PolicyRow):
     """Interpreted (a class: instantiated) like any other, although the row of its module refuses it."""
 
 
-ROWS: dict[Any, Row] = {}
+ROWS: dict[Any, PolicyRow] = {}
 """By callable."""
 
 NAMED: dict[tuple[str, str], Lookaside] = {}
@@ -106,7 +106,7 @@ def _registering() -> str:
     return sys._getframe(2).f_globals["__name__"]
 
 
-def _register(row: Row, callables: tuple[Any, ...]) -> None:
+def _register(row: PolicyRow, callables: tuple[Any, ...]) -> None:
     for function in callables:
         earlier = ROWS.get(function)
         assert earlier is None, f"{function} has rows in {earlier.file} and {row.file}"
@@ -231,7 +231,7 @@ def _register_module(name: str, row: Pure | Operator | Refused) -> None:
 # What the deciders ask -------------------------------------------------------------------------------
 
 
-def row_of(function: Any) -> Row | None:
+def row_of(function: Any) -> PolicyRow | None:
     """The row of a callable: its own, that of its class, or that of its module. None if it has none."""
     row = ROWS.get(function)
     if row is not None:
@@ -257,7 +257,7 @@ def _numpy_row(cls: type) -> Pure | None:
     return Pure(__name__, "numbers of numpy") if issubclass(cls, NUMPY_SCALARS) else None
 
 
-def _row_of_class(cls: type) -> Row | None:
+def _row_of_class(cls: type) -> PolicyRow | None:
     if issubclass(cls, enum.Enum) and cls.__members__:
         return Pure(__name__, "enumerations, whose call looks a member up")
     return _numpy_row(cls)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tracer.interpret.library.shared import Absent
+from tracer.interpret.library.shared import NotGiven
 from tracer.interpret.policy import (
     lookaside,
     polyfill,
@@ -50,12 +50,12 @@ def _update_wrapper(trace: Trace, wrapper: Item, wrapped: Item, *args: Item, **k
 
 
 @polyfill(functools.reduce)
-def reduce(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initial: Any = Absent, /) -> Any:
+def reduce(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initial: Any = NotGiven, /) -> Any:
     if not hasattr(type(iterable), "__iter__") and not hasattr(type(iterable), "__getitem__"):
         raise TypeError("reduce() arg 2 must support iteration")
     iterator = iter(iterable)
-    result = next(iterator, Absent) if initial is Absent else initial
-    if result is Absent:
+    result = next(iterator, NotGiven) if initial is NotGiven else initial
+    if result is NotGiven:
         raise TypeError("reduce() of empty iterable with no initial value")
     for item in iterator:
         result = function(result, item)

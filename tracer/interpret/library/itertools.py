@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tracer.interpret.library.shared import Absent, same
+from tracer.interpret.library.shared import NotGiven, same
 from tracer.interpret.policy import polyfill
 
 # Endless ---------------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ def zip_to_the_last(iterators: list[Any], fill: Any) -> Iterator[Any]:
         items = []
         for position in range(len(iterators)):
             iterator = iterators[position]
-            item = Absent if iterator is Absent else next(iterator, Absent)
-            if item is Absent:
-                if iterator is not Absent:
-                    iterators[position] = Absent
+            item = NotGiven if iterator is NotGiven else next(iterator, NotGiven)
+            if item is NotGiven:
+                if iterator is not NotGiven:
+                    iterators[position] = NotGiven
                     active -= 1
                     if active == 0:
                         return
@@ -108,8 +108,8 @@ def compress(data: Iterable[Any], selectors: Iterable[Any]) -> Iterator[Any]:
 
 def compress_over(data: Iterator[Any], selectors: Iterator[Any]) -> Iterator[Any]:
     for item in data:
-        selector = next(selectors, Absent)
-        if selector is Absent:
+        selector = next(selectors, NotGiven)
+        if selector is NotGiven:
             return
         if selector:
             yield item
@@ -123,7 +123,7 @@ def tee(iterable: Iterable[Any], n: Any = 2, /) -> tuple[Iterator[Any], ...]:
     if number == 0:
         return ()
     iterator = iter(iterable)
-    link: list[Any] = [Absent, None]
+    link: list[Any] = [NotGiven, None]
     return tuple([tee_over(iterator, link) for _ in range(number)])
 
 
@@ -131,10 +131,10 @@ def tee_over(iterator: Iterator[Any], link: list[Any]) -> Iterator[Any]:
     """One of the iterators: walks a chain of [item, next link] that whoever comes first makes longer."""
     while True:
         if link[1] is None:
-            item = next(iterator, Absent)
-            if item is Absent:
+            item = next(iterator, NotGiven)
+            if item is NotGiven:
                 return
-            link[0], link[1] = item, [Absent, None]
+            link[0], link[1] = item, [NotGiven, None]
         item, link = link
         yield item
 
@@ -149,8 +149,8 @@ def accumulate(iterable: Iterable[Any], func: Any = None, *, initial: Any = None
 
 def accumulate_over(iterator: Iterator[Any], function: Any, total: Any) -> Iterator[Any]:
     if total is None:
-        total = next(iterator, Absent)
-        if total is Absent:
+        total = next(iterator, NotGiven)
+        if total is NotGiven:
             return
     yield total
     for item in iterator:
@@ -221,8 +221,8 @@ def pairwise(iterable: Iterable[Any], /) -> Iterator[Any]:
 
 
 def pairs_over(iterator: Iterator[Any]) -> Iterator[Any]:
-    previous = next(iterator, Absent)
-    if previous is Absent:
+    previous = next(iterator, NotGiven)
+    if previous is NotGiven:
         return
     for item in iterator:
         yield previous, item
@@ -260,13 +260,13 @@ def islice_over(iterator: Iterator[Any], following: int, stop: int | None, step:
     position = 0
     while True:
         while position < following:
-            if next(iterator, Absent) is Absent:
+            if next(iterator, NotGiven) is NotGiven:
                 return
             position += 1
         if stop is not None and position >= stop:
             return
-        item = next(iterator, Absent)
-        if item is Absent:
+        item = next(iterator, NotGiven)
+        if item is NotGiven:
             return
         position += 1
         following += step
@@ -282,7 +282,7 @@ def groupby(iterable: Iterable[Any], key: Callable[[Any], Any] | None = None) ->
 
 def groups_over(iterator: Iterator[Any], key: Callable[[Any], Any] | None) -> Iterator[Any]:
     """`state` is shared with the groups: [current key, current item, number of the current group]."""
-    state: list[Any] = [Absent, Absent, 0]
+    state: list[Any] = [NotGiven, NotGiven, 0]
     if not groupby_step(iterator, key, state):
         return
     while True:
@@ -295,8 +295,8 @@ def groups_over(iterator: Iterator[Any], key: Callable[[Any], Any] | None) -> It
 
 
 def groupby_step(iterator: Iterator[Any], key: Callable[[Any], Any] | None, state: list[Any]) -> bool:
-    item = next(iterator, Absent)
-    if item is Absent:
+    item = next(iterator, NotGiven)
+    if item is NotGiven:
         return False
     state[0], state[1] = item if key is None else key(item), item
     return True
@@ -306,11 +306,11 @@ def one_group(
     iterator: Iterator[Any], key: Callable[[Any], Any] | None, state: list[Any], target: Any, number: int
 ) -> Iterator[Any]:
     while state[2] == number:
-        if state[1] is Absent and not groupby_step(iterator, key, state):
+        if state[1] is NotGiven and not groupby_step(iterator, key, state):
             return
         if not same(target, state[0]):
             return
-        item, state[1] = state[1], Absent
+        item, state[1] = state[1], NotGiven
         yield item
 
 

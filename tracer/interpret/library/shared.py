@@ -9,7 +9,7 @@ from typing import Any
 from tracer.interpret.policy import protocol
 
 
-class Absent:
+class NotGiven:
     """Stands for an argument not given and an item not there. A class, because classes are themselves in a trace."""
 
 

@@ -9,7 +9,7 @@ import operator
 from collections import deque
 from typing import Any
 
-from tracer.interpret.library.shared import Absent, same
+from tracer.interpret.library.shared import NotGiven, same
 from tracer.interpret.policy import polyfill
 
 
@@ -21,8 +21,8 @@ def equal_sequences(kind: Any, self: Any, other: Any) -> Any:
         return False
     lefts, rights = kind.__iter__(self), kind.__iter__(other)
     while True:
-        left, right = next(lefts, Absent), next(rights, Absent)
-        if left is Absent or right is Absent:
+        left, right = next(lefts, NotGiven), next(rights, NotGiven)
+        if left is NotGiven or right is NotGiven:
             return left is right
         if not same(left, right):
             return False
@@ -39,8 +39,8 @@ def order_sequences(kind: Any, operation: Any, self: Any, other: Any) -> Any:
         return NotImplemented
     lefts, rights = kind.__iter__(self), kind.__iter__(other)
     while True:
-        left, right = next(lefts, Absent), next(rights, Absent)
-        if left is Absent or right is Absent:
+        left, right = next(lefts, NotGiven), next(rights, NotGiven)
+        if left is NotGiven or right is NotGiven:
             return operation(kind.__len__(self), kind.__len__(other))
         if not same(left, right):
             result = operation(left, right)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracer.interpret.call import call
-from tracer.interpret.library.shared import Absent
+from tracer.interpret.library.shared import NotGiven
 from tracer.interpret.policy import (
     lookaside,
     polyfill,
@@ -137,12 +137,12 @@ for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, rever
 
 
 @polyfill(min, pure=True, returns_items=True)
-def min_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = Absent) -> Any:
+def min_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = NotGiven) -> Any:
     return extreme("min", operator.lt, items, key, default)
 
 
 @polyfill(max, pure=True, returns_items=True)
-def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = Absent) -> Any:
+def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = NotGiven) -> Any:
     return extreme("max", operator.gt, items, key, default)
 
 
@@ -151,14 +151,14 @@ def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any],
     if len(items) == 0:
         raise TypeError(f"{name} expected at least 1 argument, got 0")
     if len(items) > 1:
-        if default is not Absent:
+        if default is not NotGiven:
             raise TypeError(f"Cannot specify a default for {name}() with multiple positional arguments")
         candidates = iter(items)
     else:
         candidates = iter(items[0])
-    best = next(candidates, Absent)
-    if best is Absent:
-        if default is Absent:
+    best = next(candidates, NotGiven)
+    if best is NotGiven:
+        if default is NotGiven:
             raise ValueError(f"{name}() arg is an empty sequence")
         return default
     if key is None:
