@@ -101,12 +101,12 @@ def check(
             if call and fresh:
                 worlds = [_world(args, keywords, make, original) for _ in range(2)]
             expected = _run(plain_callee, worlds[0], surroundings, gradients)
-            found = _run(captured, worlds[1], surroundings, gradients)
-            wrong = differences(expected, found, f"call {call + 1}")
+            observed = _run(captured, worlds[1], surroundings, gradients)
+            wrong = differences(expected, observed, f"call {call + 1}")
             if wrong:
-                raise AssertionError("can be told apart:\n  " + "\n  ".join(wrong)) from found.exception
+                raise AssertionError("can be told apart:\n  " + "\n  ".join(wrong)) from observed.exception
             assert not is_capturing(), "a capture is still going on after the call"
-            outcomes.append(found)
+            outcomes.append(observed)
             if first is None:
                 first = counters()
     finally:

@@ -2,7 +2,7 @@
 
 A test that costs more than LIMIT is to be marked `slow`: `make quick` leaves it out. The last lines of a run name the
 tests that cost more and are not marked. `pytest --costs FILE` writes what every test cost, the dearest first; with it
-the last lines also name the tests that are marked and cost less than half of LIMIT.
+the last lines also name the tests that are marked and cost less than half of LIMIT, all their parameters together.
 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """
@@ -60,7 +60,12 @@ class Ledger:
         if self.file is None:
             return
         self.file.write_text("".join(f"{cost:.3f} {test}\n" for cost, test, _ in costs))
-        cheap = [f"{cost:6.1f} s  {test}" for cost, test, marked in costs if cost < LIMIT / 2 and marked]
+        totals: dict[str, float] = {}
+        for cost, test, marked in costs:
+            if marked:
+                name = test.partition("[")[0]
+                totals[name] = totals.get(name, 0.0) + cost
+        cheap = [f"{cost:6.1f} s  {name}" for name, cost in totals.items() if cost < LIMIT / 2]
         if cheap:
             terminalreporter.section(f"marked slow, under {LIMIT / 2} s of CPU")
             terminalreporter.write_line("\n".join(cheap))

@@ -37,11 +37,11 @@ def evaluate(target: Any, *args: Any, **kwargs: Any) -> Outcome:
 
 def observe(target: Any, *args: Any, **kwargs: Any) -> Outcome:
     """What the real call returns, and which arguments it changes (writes are not seen in inference mode)."""
-    given: list[tuple[TensorMeta, torch.Tensor]] = []
+    tensors: list[tuple[TensorMeta, torch.Tensor]] = []
 
     def note(argument: Any) -> None:
         if isinstance(argument, torch.Tensor):
-            given.append((meta_of(argument), argument))
+            tensors.append((meta_of(argument), argument))
         elif isinstance(argument, dict):
             note(tuple(argument.values()))
         elif isinstance(argument, list | tuple):
@@ -49,12 +49,12 @@ def observe(target: Any, *args: Any, **kwargs: Any) -> Outcome:
                 note(part)
 
     note((args, kwargs))
-    versions = [None if tensor.is_inference() else tensor._version for _, tensor in given]
+    versions = [None if tensor.is_inference() else tensor._version for _, tensor in tensors]
     if isinstance(target, tuple):
         result = getattr(args[0], target[1])(*args[1:], **kwargs)
     else:
         result = target(*args, **kwargs)
-    findings = Findings(REAL, given)
+    findings = Findings(REAL, tensors)
     return Outcome(findings.describe(result), findings.mutated(versions))
 
 

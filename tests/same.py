@@ -97,15 +97,15 @@ class Comparison:
         if type(left) in (tuple, frozenset) and not left and not right:
             return False
         self._alive += (left, right)
-        known, partner = self._pairs.get(id(left)), self._partners.get(id(right))
-        if known is None and partner is None:
+        counterpart, partner = self._pairs.get(id(left)), self._partners.get(id(right))
+        if counterpart is None and partner is None:
             self._pairs[id(left)] = id(right)
             self._partners[id(right)] = id(left)
             return True
         if type(left) in (tuple, frozenset, torch.Size):
-            return known != id(right)  # immutable: whether two equal ones are one object is not promised
-        if known != id(right) or partner != id(left):
-            self.differ(path, "aliasing", "met before" if known else "new", "met before" if partner else "new")
+            return counterpart != id(right)  # immutable: whether two equal ones are one object is not promised
+        if counterpart != id(right) or partner != id(left):
+            self.differ(path, "aliasing", "met before" if counterpart else "new", "met before" if partner else "new")
         return False
 
     def _contents(self, left: Any, right: Any, path: str) -> None:

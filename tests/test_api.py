@@ -33,7 +33,7 @@ def test_decorator_with_and_without_parentheses():
         assert torch.equal(captured(torch.ones(2)), torch.full((2,), 3.0))
 
 
-def test_captured_function_keeps_its_face():
+def test_captured_function_keeps_name_doc_and_signature():
     captured = capture(example)
     assert captured.__name__ == "example" and captured.__doc__ == "Scale and shift."
     assert captured.__wrapped__ is example and captured.__module__ == __name__

@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be found."""
+"""The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be edge."""
 
 import ast
 from pathlib import Path
@@ -63,8 +63,8 @@ def layer_of(module: str) -> int:
     return max(fitting)[1]
 
 
-IMPORTS = [found for path in sources() for found in imports_of(path)]
-OWN = [found for found in IMPORTS if found.target.split(".")[0] in PACKAGES]
+IMPORTS = [edge for path in sources() for edge in imports_of(path)]
+INTERNAL = [edge for edge in IMPORTS if edge.target.split(".")[0] in PACKAGES]
 
 
 def is_inside(module: str, names: tuple[str, ...]) -> bool:
@@ -77,20 +77,20 @@ def is_lazy(target: str) -> bool:
     return is_inside(target, LAZY)
 
 
-def where(found: Import) -> str:
-    return f"{MODULES[found.module].relative_to(ROOT)}:{found.line} imports {found.target}"
+def where(edge: Import) -> str:
+    return f"{MODULES[edge.module].relative_to(ROOT)}:{edge.line} imports {edge.target}"
 
 
 def test_imports_go_to_lower_layers():
-    wrong = [where(found) for found in OWN if layer_of(found.target) > layer_of(found.module)]
+    wrong = [where(edge) for edge in INTERNAL if layer_of(edge.target) > layer_of(edge.module)]
     assert not wrong, "\n".join(wrong)
 
 
 def test_packages_keep_apart():
     wrong = [
-        where(found)
-        for found in OWN
-        if found.target.split(".")[0] in NEVER_IMPORTED_BY.get(found.module.split(".")[0], ())
+        where(edge)
+        for edge in INTERNAL
+        if edge.target.split(".")[0] in NEVER_IMPORTED_BY.get(edge.module.split(".")[0], ())
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -99,9 +99,9 @@ def test_rules_at_run_time_and_graph_passes_know_nothing_of_recorder_or_learner(
     """Whoever evaluates a rule or rewrites a graph never has to read how calls are recorded and rules are learned."""
     without_them = tuple(f"passes.{name}" for name in ("meta", "errors", "operators", "rules", *GRAPH_PASSES))
     wrong = [
-        where(found)
-        for found in OWN
-        if is_inside(found.module, without_them) and is_inside(found.target, RECORDER_AND_LEARNER)
+        where(edge)
+        for edge in INTERNAL
+        if is_inside(edge.module, without_them) and is_inside(edge.target, RECORDER_AND_LEARNER)
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -109,9 +109,9 @@ def test_rules_at_run_time_and_graph_passes_know_nothing_of_recorder_or_learner(
 def test_recorder_and_learner_know_nothing_of_graph_passes():
     passes = tuple(f"passes.{name}" for name in GRAPH_PASSES)
     wrong = [
-        where(found)
-        for found in OWN
-        if is_inside(found.module, RECORDER_AND_LEARNER) and is_inside(found.target, passes)
+        where(edge)
+        for edge in INTERNAL
+        if is_inside(edge.module, RECORDER_AND_LEARNER) and is_inside(edge.target, passes)
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -119,9 +119,9 @@ def test_recorder_and_learner_know_nothing_of_graph_passes():
 def test_no_cycles():
     """Imports for type checkers count: a circle of annotations is a circle for the reader."""
     needs: dict[str, set[str]] = {module: set() for module in MODULES}
-    for found in OWN:
-        if found.target in MODULES and found.target != found.module:
-            needs[found.module].add(found.target)
+    for edge in INTERNAL:
+        if edge.target in MODULES and edge.target != edge.module:
+            needs[edge.module].add(edge.target)
     finished: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:
@@ -136,20 +136,18 @@ def test_no_cycles():
 
 
 def test_no_imports_inside_functions():
-    wrong = [where(found) for found in IMPORTS if found.in_function and not is_lazy(found.target)]
+    wrong = [where(edge) for edge in IMPORTS if edge.in_function and not is_lazy(edge.target)]
     assert not wrong, "\n".join(wrong)
 
 
 def test_heavy_packages_are_imported_when_needed_only():
-    wrong = [
-        where(found) for found in IMPORTS if is_lazy(found.target) and not found.in_function and not found.for_types
-    ]
+    wrong = [where(edge) for edge in IMPORTS if is_lazy(edge.target) and not edge.in_function and not edge.for_types]
     assert not wrong, "\n".join(wrong)
 
 
 def test_nothing_is_pickled():
     wrong = [
-        where(found) for found in IMPORTS if found.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
+        where(edge) for edge in IMPORTS if edge.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -164,8 +162,8 @@ def test_version_tests_are_where_they_belong():
 
 
 def test_one_file_knows_the_frame_hook():
-    knowing = [str(path.relative_to(ROOT)) for path in sources() if "eval_frame" in path.read_text()]
-    assert set(knowing) <= {EVAL_FRAME}
+    files = [str(path.relative_to(ROOT)) for path in sources() if "eval_frame" in path.read_text()]
+    assert set(files) <= {EVAL_FRAME}
 
 
 def test_a_class_name_stands_for_one_class():

@@ -25,11 +25,11 @@ def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def programs() -> list[types.CodeType]:
-    found: list[types.CodeType] = []
+    operands: list[types.CodeType] = []
     for module in (resume_programs, dis, types, operator):
         with open(str(module.__file__), encoding="utf-8") as file:
-            found += nested_codes(compile(file.read(), str(module.__file__), "exec"))
-    return found
+            operands += nested_codes(compile(file.read(), str(module.__file__), "exec"))
+    return operands
 
 
 def ops(function) -> list[tuple[str, object]]:
@@ -82,8 +82,8 @@ def test_operators_are_functions():
         a = a @ b - (a**b)
         return a < b, a is not b, a in b, not a, -a, f"{a!r:>3}", f"{b}"
 
-    found = [operand for name, operand in ops(program) if callable(operand) or name == "FORMAT_VALUE"]
-    assert found == [
+    operands = [operand for name, operand in ops(program) if callable(operand) or name == "FORMAT_VALUE"]
+    assert operands == [
         operator.iadd,
         operator.matmul,
         operator.pow,

@@ -24,22 +24,22 @@ def reassembled(code, instructions=None):
 
 def test_round_trip():
     for code in programs():
-        made = reassembled(code)
-        assert made.co_code == code.co_code
-        assert list(made.co_positions()) == list(code.co_positions())
-        assert native_exception_table(made) == native_exception_table(code)
+        rebuilt = reassembled(code)
+        assert rebuilt.co_code == code.co_code
+        assert list(rebuilt.co_positions()) == list(code.co_positions())
+        assert native_exception_table(rebuilt) == native_exception_table(code)
 
 
 def test_padding_lengthens_jumps():
     def program(n):
-        found = []
+        quotients = []
         for i in range(n):
             try:
                 if i % 2:
-                    found.append(i // (i - 3))
+                    quotients.append(i // (i - 3))
             except ZeroDivisionError:
-                found.append("zero")
-        return found
+                quotients.append("zero")
+        return quotients
 
     instructions, _ = disassemble(program.__code__)
     for padding in (100, 300, 70_000):
@@ -48,8 +48,8 @@ def test_padding_lengthens_jumps():
             padded.append(each)
             if each.name == "FOR_ITER":
                 padded += [Instruction("NOP") for _ in range(padding)]
-        made = reassembled(program.__code__, padded)
-        program_padded = type(program)(made, {"range": range, "ZeroDivisionError": ZeroDivisionError})
+        rebuilt = reassembled(program.__code__, padded)
+        program_padded = type(program)(rebuilt, {"range": range, "ZeroDivisionError": ZeroDivisionError})
         assert program_padded(6) == program(6)
 
 

@@ -43,7 +43,7 @@ def script(tmp_path):
     return str(path)
 
 
-def test_explain_runs_the_script_and_says_what_was_done(script, capsys):
+def test_explain_runs_the_script_and_reports_its_captures(script, capsys):
     before = sys.argv, sys.path[:]
     assert main(["explain", script, "--flag", "1"]) == 2
     printed = capsys.readouterr().out
@@ -62,14 +62,14 @@ def test_explain_in_full_shows_graphs_and_guards(script, capsys):
 def test_explain_as_json(script, capsys):
     assert main(["explain", "--json", script]) == 0
     captured = capsys.readouterr()
-    told = json.loads(captured.out)
+    report = json.loads(captured.out)
     assert "arguments:" in captured.err
-    assert told["graphs"] == 4 and told["recompiles"] and told["seconds"]["trace"] > 0
-    assert told["captures"][0]["break"]["reason"] == "data-dependent-jump"
-    assert told["captures"][0]["ops"] == 4 and told["captures"][0]["why"] == "first call"
+    assert report["graphs"] == 4 and report["recompiles"] and report["seconds"]["trace"] > 0
+    assert report["captures"][0]["break"]["reason"] == "data-dependent-jump"
+    assert report["captures"][0]["ops"] == 4 and report["captures"][0]["why"] == "first call"
 
 
-def test_explain_tells_of_one_run_only(script, capsys):
+def test_explain_reports_one_run_only(script, capsys):
     for _ in range(2):
         main(["explain", "--json", f"{script}:free"])
         assert json.loads(capsys.readouterr().out)["graphs"] == 1
@@ -102,7 +102,7 @@ def test_several_graphs_are_numbered(script, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words, said",
+    "words, message",
     [
         (["explain", "{script}:nothing"], "has no function 'nothing'; it has broken, free, step"),
         (["explain", "{folder}/none.py"], "no script"),
@@ -111,14 +111,14 @@ def test_several_graphs_are_numbered(script, tmp_path, capsys):
         (["bench", "nonsense"], "there is no measurement 'nonsense'; there are"),
     ],
 )
-def test_mistakes_are_told_in_one_line(script, tmp_path, capsys, words, said):
+def test_mistakes_of_the_user_are_reported_in_one_line(script, tmp_path, capsys, words, message):
     (tmp_path / "empty.py").write_text("x = 1\n")
     assert main([word.format(script=script, folder=tmp_path) for word in words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and said in told and told.count("\n") == 1
+    report = capsys.readouterr().err
+    assert report.startswith("error: ") and message in report and report.count("\n") == 1
 
 
-def test_an_error_of_the_program_is_its_own(script):
+def test_errors_of_the_program_propagate(script):
     with pytest.raises(KeyError, match="from the program"):
         main(["explain", f"{script}:broken"])
 
@@ -128,13 +128,13 @@ def test_bench_lists_measurements(capsys):
     assert "first capture" in json.loads(capsys.readouterr().out)
 
 
-def test_bench_measures_what_is_named(monkeypatch):
+def test_bench_measures_the_named_subjects(monkeypatch):
     import benchmarks.__main__ as benchmarks
 
-    asked = []
-    monkeypatch.setattr(benchmarks, "main", lambda words: asked.append(words) or 0)
+    calls = []
+    monkeypatch.setattr(benchmarks, "main", lambda words: calls.append(words) or 0)
     assert main(["bench", "--quick", "import", "replay"]) == 0
-    assert asked == [["--quick", "--only", "import"], ["--quick", "--only", "replay"]]
+    assert calls == [["--quick", "--only", "import"], ["--quick", "--only", "replay"]]
 
 
 def test_bench_without_the_repository(monkeypatch, capsys):

@@ -83,26 +83,26 @@ def interpret(program: Program) -> Verdict:
 
     for call in program.calls:
         plain = observe(program.function, program, call)
-        found = observe(run(program.function) if halves is None else second_half, program, call)
-        if isinstance(found.error, GraphBreak):
-            breaks.append(found.error.reason.id)
+        interpreted = observe(run(program.function) if halves is None else second_half, program, call)
+        if isinstance(interpreted.error, GraphBreak):
+            breaks.append(interpreted.error.reason.id)
             continue
-        differs = difference_in_answers(plain, found)
+        differs = difference_of_results(plain, interpreted)
         if differs:
             differences.append(f"{call}: {differs}")
     return Verdict(tuple(differences), tuple(breaks))
 
 
-def difference_in_answers(plain: Observation, found: Observation) -> str | None:
+def difference_of_results(plain: Observation, interpreted: Observation) -> str | None:
     """`run` leaves arguments as they were and rebuilds its result: aliases and mutations are for capture to keep."""
-    if (plain.error is None) is not (found.error is None):
-        return f"plain ended in {plain.error!r}, interpreted in {found.error!r}"
+    if (plain.error is None) is not (interpreted.error is None):
+        return f"plain ended in {plain.error!r}, interpreted in {interpreted.error!r}"
     comparison = Comparison(aliases=False)
-    if plain.error is not None and found.error is not None:
-        if not comparison.same_type(type(plain.error), type(found.error)):
-            return f"plain ended in {plain.error!r}, interpreted in {found.error!r}"
-        return comparison.difference(plain.error.args, found.error.args, "error.args")
-    return comparison.difference(plain.result, found.result, "result")
+    if plain.error is not None and interpreted.error is not None:
+        if not comparison.same_type(type(plain.error), type(interpreted.error)):
+            return f"plain ended in {plain.error!r}, interpreted in {interpreted.error!r}"
+        return comparison.difference(plain.error.args, interpreted.error.args, "error.args")
+    return comparison.difference(plain.result, interpreted.result, "result")
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=NAMES)

@@ -49,8 +49,8 @@ def test_captured(program: Program, pin):
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             plain = observe(program.function, program, call)
-            found = observe(capture(program.function) if halves is None else second_half, program, call)
-        assert difference(plain, found) is None
+            observed = observe(capture(program.function) if halves is None else second_half, program, call)
+        assert difference(plain, observed) is None
         assert counters().tracer_bugs == 0
         totals.update(captures=counters().captures, graphs=counters().graphs, **counters().breaks)
     pin(dict(+totals), {"captures": len(program.calls)})

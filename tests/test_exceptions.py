@@ -191,8 +191,8 @@ def test_operator_error_names_the_line_of_the_user():
     captured(torch.ones(3), torch.tensor([0]))
     with pytest.raises(IndexError) as caught:
         captured(torch.ones(3), torch.tensor([9]))
-    told = "".join(traceback.format_exception(caught.value))
-    assert "test_exceptions.py" in told and "the line that fails" in told
+    text = "".join(traceback.format_exception(caught.value))
+    assert "test_exceptions.py" in text and "the line that fails" in text
 
 
 def test_assertion_with_a_message():
@@ -212,9 +212,9 @@ def test_wrong_arguments_raise_the_original_error():
     for args, kwargs in (((), {}), ((1, 2), {"scale": 1}), ((1,), {"scale": 1, "other": 2})):
         with pytest.raises(TypeError) as expected:
             program(*args, **kwargs)
-        with pytest.raises(TypeError) as found:
+        with pytest.raises(TypeError) as raised:
             captured(*args, **kwargs)
-        assert str(found.value) == str(expected.value)
+        assert str(raised.value) == str(expected.value)
 
 
 def test_exception_on_both_sides_of_a_break():

@@ -226,9 +226,9 @@ def test_writes_are_seen_in_inference_mode(case):
     if name_of(case) == "requires_grad_":
         pytest.skip("does not write in inference mode")
     with torch.inference_mode():
-        own = [argument.clone() if isinstance(argument, torch.Tensor) else argument for argument in args]
-        assert evaluate(*own, **kwargs).mutated
-        assert not evaluate(torch.add, own[1] if isinstance(own[1], torch.Tensor) else tensor(2), 1).mutated
+        copies = [argument.clone() if isinstance(argument, torch.Tensor) else argument for argument in args]
+        assert evaluate(*copies, **kwargs).mutated
+        assert not evaluate(torch.add, copies[1] if isinstance(copies[1], torch.Tensor) else tensor(2), 1).mutated
 
 
 def test_running_statistics_are_written():
@@ -306,7 +306,7 @@ def test_wrong_arguments_raise_what_the_real_call_raises(case):
     ],
     ids=name_of,
 )
-def test_what_depends_on_values_is_refused(case):
+def test_data_dependent_calls_are_refused(case):
     with pytest.raises(DataDependent):
         evaluate(*case)
 
@@ -376,10 +376,10 @@ def test_warnings_are_left_to_the_real_call():
 
 
 def test_rules_are_asked_first_and_once():
-    asked = []
+    targets = []
 
     def rule(target, args, kwargs, modes):
-        asked.append(target)
+        targets.append(target)
         return Outcome(New(meta_of(torch.ones(7))), {}) if target is torch.mul else None
 
     evaluator = Evaluator([rule])
@@ -387,7 +387,7 @@ def test_rules_are_asked_first_and_once():
     for _ in range(2):
         assert evaluator.evaluate(torch.mul, (x, 2)).result.meta.shape == (7,)
         assert evaluator.evaluate(torch.add, (x, 2)).result.meta.shape == (2,)
-    assert asked == [torch.mul, torch.add]
+    assert targets == [torch.mul, torch.add]
 
 
 def test_large_tensors_take_no_memory():

@@ -1,17 +1,20 @@
 """The Evaluator against the real operators, on torch's own samples for every operator it tests.
 
-This is what passes/operators/catalogue.py rests on: an operator belongs in its tables only while this passes.
+This is what passes/operators/catalogue.py rests on: an operator belongs in its tables only while this passes. The calls
+that the Evaluator refuses are counted in tests/pins/test_fake_operators.json.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 
 import pytest
 import torch
+from torch.testing._internal import common_methods_invocations as opinfo
+from torch.testing._internal.common_utils import set_rng_seed
 
 from passes.operators.outcome import DataDependent, OpError, Unsupported
 from tests.evaluation import evaluate, listed, observe, plain
-
-opinfo = pytest.importorskip("torch.testing._internal.common_methods_invocations")
+from tests.pins import read
 
 SAMPLES = 2
 DTYPES = (torch.float32, torch.int64, torch.complex64)
@@ -32,6 +35,10 @@ KNOWN_DIFFERENCES = {
     "randn_like",
     "randint_like",
 }
+MODES = [
+    pytest.param(nullcontext, id="plain"),
+    pytest.param(lambda: torch.autocast("cpu", torch.bfloat16), id="autocast", marks=pytest.mark.slow),
+]
 SKIPPED = ("jiterator", "sparse.", "_scaled_mm", "torch.ops.aten._")
 
 
@@ -48,13 +55,14 @@ def copied(argument):
 
 
 def samples(op):
+    """Up to three of torch's samples of an operator for each dtype."""
     for dtype in DTYPES:
         if dtype not in op.dtypes:
             continue
         for requires_grad in (False, True) if dtype is torch.float32 and op.supports_autograd else (False,):
-            # Seeding torch for each sample would take most of the time: each test seeds it once.
-            found = list(op.sample_inputs("cpu", dtype, requires_grad=requires_grad, set_seed=False))
-            yield from found[:: max(1, len(found) // SAMPLES)]
+            # Seeding torch for each sample would take most of the time: the fixture seeds it once.
+            everything = list(op.sample_inputs("cpu", dtype, requires_grad=requires_grad, set_seed=False))
+            yield from everything[:: max(1, len(everything) // SAMPLES)]
 
 
 def attempt(function, *args, **kwargs):
@@ -70,11 +78,17 @@ def comparisons():
             yield pytest.param(op, id=f"{op.name}-{op.variant_test_name}".rstrip("-"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("op", comparisons())
-@pytest.mark.parametrize("mode", [nullcontext, lambda: torch.autocast("cpu", torch.bfloat16)])
-def test_operator(op, mode):
-    for sample in samples(op):
+@pytest.fixture(scope="module", params=comparisons())
+def operator(request):
+    """An operator and its samples, which take half of a test's time: its modes are tested one after the other."""
+    set_rng_seed(0)
+    return request.param, list(samples(request.param))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_operator(operator, mode, pin):
+    op, refusals = operator[0], Counter()
+    for sample in operator[1]:
         for target in targets(op):
             args, kwargs = (copied(sample.input), *copied(sample.args)), sample.kwargs
             if target is op.inplace_variant and isinstance(args[0], torch.Tensor):
@@ -82,6 +96,7 @@ def test_operator(op, mode):
             with mode():
                 evaluated = attempt(evaluate, target, *args, **kwargs)
                 if isinstance(evaluated, DataDependent | Unsupported):
+                    refusals[type(evaluated).__name__] += 1
                     continue
                 observed = attempt(observe, target, *args, **kwargs)
             if isinstance(observed, Unsupported):
@@ -93,3 +108,9 @@ def test_operator(op, mode):
             (result, written), (real_result, really_written) = plain(evaluated), plain(observed)
             assert listed(result) == listed(real_result), f"{args} {kwargs}"
             assert really_written.items() <= written.items(), f"{args} {kwargs}"
+    pin(dict(refusals), {})
+
+
+def test_refusals_are_pinned_for_operators_that_exist():
+    names = {f"{operator.id}-{mode.id}" for mode in MODES for operator in comparisons()}
+    assert set(read("test_fake_operators")) <= names

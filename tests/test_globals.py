@@ -48,7 +48,7 @@ def test_builtin_shadowed_by_a_global(monkeypatch):
     torch.testing.assert_close(captured(torch.ones(2)), torch.full((2,), 11.0))
 
 
-def test_global_tensor_is_read_anew(monkeypatch):
+def test_global_tensor_is_read_at_each_call(monkeypatch):
     captured = capture(lambda x: x + WEIGHT, strict=True)
     torch.testing.assert_close(captured(torch.ones(2)), torch.full((2,), 2.0))
     monkeypatch.setitem(globals(), "WEIGHT", torch.full((2,), 5.0))
@@ -116,7 +116,7 @@ def test_absence_of_a_global_is_guarded(monkeypatch):
             return x - 1, str(error)
 
     captured = capture(program, strict=True)
-    plain, found = program(torch.ones(2)), captured(torch.ones(2))
-    assert found[1] == plain[1]
+    plain, observed = program(torch.ones(2)), captured(torch.ones(2))
+    assert observed[1] == plain[1]
     monkeypatch.setitem(globals(), "NOT_THERE_YET", 2)
     torch.testing.assert_close(captured(torch.ones(2)), torch.full((2,), 3.0))

@@ -14,13 +14,13 @@ def called_with_two_then_one(program):
 
 
 def test_is_of_two_arguments_is_guarded():
-    plain, found = called_with_two_then_one(lambda a, b: (a is b, a is not b))
-    assert found == plain == [(False, True), (True, False)]
+    plain, observed = called_with_two_then_one(lambda a, b: (a is b, a is not b))
+    assert observed == plain == [(False, True), (True, False)]
 
 
 def test_keys_from_outside_are_guarded_to_be_different():
-    plain, found = called_with_two_then_one(lambda a, b: (len({a: 1, b: 2}), len({a, b})))
-    assert found == plain == [(2, 2), (1, 1)]
+    plain, observed = called_with_two_then_one(lambda a, b: (len({a: 1, b: 2}), len({a, b})))
+    assert observed == plain == [(2, 2), (1, 1)]
 
 
 def test_instances_as_keys():
@@ -56,7 +56,7 @@ def test_storage_offset_and_leaf_are_guarded_when_asked():
     assert captured(leaf * 1)[:3] == (0, 1, False)
 
 
-def test_numbers_and_tensors_leave_strange_operands_to_them():
+def test_numbers_and_tensors_defer_to_operands_of_other_types():
     class Strange:
         def __radd__(self, other):
             return "reflected"

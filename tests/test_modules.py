@@ -98,7 +98,7 @@ def test_batch_norm_in_training():
     one_graph(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU(inplace=True)).train(), torch.randn(4, 3))
 
 
-def test_parameter_exchanged():
+def test_parameter_replaced():
     model = Mlp()
     captured = capture(model.eval(), strict=True)
     x = torch.randn(3, 16)
@@ -120,7 +120,7 @@ def test_parameters_updated_in_place_need_no_new_capture():
     assert counters().captures == 1
 
 
-def test_submodule_exchanged():
+def test_submodule_replaced():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     captured = capture(model, strict=True)
     x = torch.randn(3, 2)
@@ -233,7 +233,7 @@ def test_module_is_callable_with_keywords_only():
     one_graph(Mlp().eval(), keywords={"x": torch.randn(3, 16)})
 
 
-def test_getattr_falls_back_to_the_users():
+def test_getattr_of_the_user_is_the_fallback():
     class Dynamic(nn.Module):
         def __init__(self):
             super().__init__()
@@ -294,9 +294,9 @@ def test_captured_forward_in_a_class():
 
 @pytest.mark.parametrize("name", ["fc1", "fc2"])
 def test_guard_names_the_parameter_as_a_person_would(name):
-    told = str(explain(Mlp().eval(), torch.randn(3, 16)))
-    assert f"self.{name}.weight" in told
-    assert "_parameters" not in told and "_modules" not in told
+    text = str(explain(Mlp().eval(), torch.randn(3, 16)))
+    assert f"self.{name}.weight" in text
+    assert "_parameters" not in text and "_modules" not in text
 
 
 def test_a_module_is_made_after_torch_compile_was_used():

@@ -95,14 +95,14 @@ def test_outputs_are_stripped(name):
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_is_read_in_ten_minutes(name):
+def test_takes_ten_minutes_to_read(name):
     cells = nbformat.read(path_of(name), as_version=4).cells
     words = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
     lines = sum(bool(line.strip()) for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines())
     assert words / WORDS_A_MINUTE + lines / LINES_A_MINUTE <= MINUTES
 
 
-def test_stripping_takes_outputs_away():
+def test_stripping_removes_outputs():
     text = path_of("1_the_life_of_one_call").read_text()
     notebook = nbformat.reads(text, as_version=4)
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
@@ -114,11 +114,11 @@ def test_stripping_takes_outputs_away():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
-def test_runs(name, tmp_path):
+def test_runs_and_shows_its_outputs(name, tmp_path):
     notebook = nbformat.read(path_of(name), as_version=4)
-    own = {"IPYTHONDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {"IPYTHONDIR": str(tmp_path), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     place = {"metadata": {"path": str(FOLDER.parent)}}
-    NotebookClient(notebook, timeout=SECONDS, resources=place).execute(env={**os.environ, **own})
+    NotebookClient(notebook, timeout=SECONDS, resources=place).execute(env={**os.environ, **environment})
     seen = shown(notebook)
     missing = [part for part in SHOWN[name] if part not in seen]
     assert not missing, f"{missing} is not in\n{seen}"

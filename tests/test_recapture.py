@@ -46,8 +46,8 @@ def test_change_that_matters_is_noticed(change):
     captured = capture(read_config, strict=True)
     captured(config, x)
     change(config)
-    expected, found = read_config(config, x), captured(config, x)
-    assert torch.equal(expected, found) and expected.dtype is found.dtype
+    expected, observed = read_config(config, x), captured(config, x)
+    assert torch.equal(expected, observed) and expected.dtype is observed.dtype
     assert counters().captures == 2
 
 
@@ -104,8 +104,12 @@ def test_dynamic_sizes_in_branches_and_views():
     captured = capture(program, strict=True)
     for rows in (3, 5, 6, 9, 12, 8, 2):
         x = torch.randn(rows, 4)
-        expected, found = program(x), captured(x)
-        assert all(map(torch.equal, expected[:2], found[:2])) and expected[2] == found[2] and type(found[2]) is int
+        expected, observed = program(x), captured(x)
+        assert (
+            all(map(torch.equal, expected[:2], observed[:2]))
+            and expected[2] == observed[2]
+            and type(observed[2]) is int
+        )
     assert counters().captures <= 4
 
 
@@ -157,11 +161,11 @@ def test_explanation_names_the_guard_that_failed():
     captured(config, torch.ones(2))
     config.scale = 5
     captured(config, torch.ones(2))
-    told = str(explain(captured, config, torch.ones(2)))
-    assert "config.scale" in told
+    text = str(explain(captured, config, torch.ones(2)))
+    assert "config.scale" in text
 
 
-def test_program_that_changes_what_it_reads_settles():
+def test_a_program_that_changes_what_it_reads_needs_few_captures():
     config = Config()
 
     def program(x):
@@ -190,7 +194,7 @@ def test_threads_share_one_capture():
     for thread in threads:
         thread.join()
     assert not errors
-    assert len(results) == 160 and all(found == (value + 1) * 2 * 3 for value, found in results)
+    assert len(results) == 160 and all(observed == (value + 1) * 2 * 3 for value, observed in results)
     assert counters().captures == 1
 
 
@@ -217,7 +221,7 @@ def test_capture_next_to_torch_compile():
     torch.compiler.reset()
 
 
-def test_log_that_only_grows_is_not_looked_at():
+def test_a_list_that_only_grows_is_not_guarded():
     log: list[torch.Tensor] = []
 
     def program(x):
@@ -244,7 +248,7 @@ def test_counter_becomes_a_symbol():
     assert counters().captures == 3
 
 
-def test_captures_that_never_serve_a_second_call_come_to_an_end():
+def test_captures_stop_when_none_serves_a_second_call():
     """A function known by its identity, and a new one with every call: each entry dies before it is hit."""
 
     def program(x, function):

@@ -170,14 +170,14 @@ def test_every_state_can_be_continued(function, arguments):
     stride = STRIDES.get(function.__name__, 1)
     reached: set[int] = set()
     while True:
-        own = copy.deepcopy(arguments)
+        copies = copy.deepcopy(arguments)
         try:
-            state = nth(function, own, count)
+            state = nth(function, copies, count)
         except Exception:  # noqa: BLE001 - the program raises before that many steps
             break
         if isinstance(state, State):
             reached.add(state.offset)
-        assert outcome(function, lambda: run_from(function, state), own) == expected, state
+        assert outcome(function, lambda: run_from(function, state), copies) == expected, state
         if isinstance(state, Returned):
             break
         count += stride
@@ -187,12 +187,12 @@ def test_every_state_can_be_continued(function, arguments):
 
 @each_program
 def test_stepping_to_the_end_equals_running(function, arguments):
-    plain, own = copy.deepcopy(arguments), copy.deepcopy(arguments)
+    plain, copies = copy.deepcopy(arguments), copy.deepcopy(arguments)
     expected = outcome(function, lambda: function(*plain), plain)
 
     def run():
-        for state in states(function, own):
+        for state in states(function, copies):
             if isinstance(state, Returned):
                 return state.value
 
-    assert outcome(function, run, own) == expected
+    assert outcome(function, run, copies) == expected

@@ -56,11 +56,11 @@ def layouts(code: types.CodeType) -> Iterator[tuple[Op, Layout]]:
             yield op, Layout(tuple(NULL if kind == METHOD else kind for kind in kinds), plain)
 
 
-def assert_well_formed(made: types.CodeType) -> Code:
+def assert_well_formed(rebuilt: types.CodeType) -> Code:
     """Stacks agree wherever paths meet, never too deep or too shallow, and all slots exist."""
-    decoded = decode(made)
+    decoded = decode(rebuilt)
     depths = [len(kinds) for kinds in stack_kinds(decoded) if kinds is not None]
-    assert max(depths) <= made.co_stacksize
+    assert max(depths) <= rebuilt.co_stacksize
     for op in decoded.ops:
         assert op.opcode.operand != "slot" or 0 <= op.arg < len(decoded.slot_names)
     return decoded
@@ -71,14 +71,14 @@ def test_every_continuation_is_well_formed_and_enters_where_it_should():
     count = 0
     for code in all_functions():
         for op, layout in list(layouts(code))[::5]:
-            made = continuation(code, op.offset, layout)
-            decoded = assert_well_formed(made)
+            rebuilt = continuation(code, op.offset, layout)
+            decoded = assert_well_formed(rebuilt)
             entry = next(each for each in decoded.ops if each.name == "JUMP").operand
             entered = decoded.ops[entry]
             assert (entered.name, entered.line, entered.positions) == (op.name, op.line, op.positions)
-            assert original_place(made, entered.offset) == (code, op.offset)
-            assert made.co_freevars == code.co_cellvars + code.co_freevars
-            assert made.co_varnames[: len(layout.parameters)] == layout.parameters or not layout.parameters
+            assert original_place(rebuilt, entered.offset) == (code, op.offset)
+            assert rebuilt.co_freevars == code.co_cellvars + code.co_freevars
+            assert rebuilt.co_varnames[: len(layout.parameters)] == layout.parameters or not layout.parameters
             count += 1
     assert count > 2000
 
@@ -89,10 +89,10 @@ def test_every_trampoline_is_well_formed():
     for code in all_functions():
         reached: dict[int, Layout] = {}
         for op, layout in list(layouts(code))[::7]:
-            made = trampoline(
+            rebuilt = trampoline(
                 code, op.offset, layout, lambda offset, after: reached.setdefault(offset, after) and print
             )
-            assert_well_formed(made)
+            assert_well_formed(rebuilt)
             count += 1
         for offset, layout in reached.items():
             continuation(code, offset, layout)
@@ -111,12 +111,12 @@ APPENDING = Layout(("value", "null", "value", "value"), ("log", "n"))
 
 
 def test_the_same_place_gives_the_same_code_object_while_in_use():
-    made = continuation(loop.__code__, AT_APPEND.offset, APPENDING)
-    assert continuation(loop.__code__, AT_APPEND.offset, Layout(APPENDING.stack, APPENDING.locals)) is made
+    rebuilt = continuation(loop.__code__, AT_APPEND.offset, APPENDING)
+    assert continuation(loop.__code__, AT_APPEND.offset, Layout(APPENDING.stack, APPENDING.locals)) is rebuilt
     other = continuation(loop.__code__, AT_APPEND.offset, Layout(("value", "value", "value", "value"), ("log", "n")))
-    assert other is not made
-    known = origin(made)
-    assert known is not None and known.code is loop.__code__ and known.layout == APPENDING
+    assert other is not rebuilt
+    provenance = origin(rebuilt)
+    assert provenance is not None and provenance.code is loop.__code__ and provenance.layout == APPENDING
     assert origin(loop.__code__) is None
 
 
@@ -136,11 +136,11 @@ def test_a_continuation_of_a_continuation_is_one_of_the_original():
 
 def test_code_objects_are_not_kept():
     code = loop.__code__.replace()
-    made = continuation(code, AT_APPEND.offset, APPENDING)
-    known = origin(made)
-    assert known is not None
-    gone = weakref.ref(code), weakref.ref(made)
-    del code, made, known
+    rebuilt = continuation(code, AT_APPEND.offset, APPENDING)
+    provenance = origin(rebuilt)
+    assert provenance is not None
+    gone = weakref.ref(code), weakref.ref(rebuilt)
+    del code, rebuilt, provenance
     gc.collect()
     assert [each() for each in gone] == [None, None]
 
@@ -174,8 +174,8 @@ def test_code_that_cannot_be_entered():
 def run_trampoline(
     function: Callable[..., Any], op: Op, layout: Layout, target: Callable[..., Any], *values: Any
 ) -> Any:
-    made = trampoline(function.__code__, op.offset, layout, lambda offset, after: target)
-    return make_function(made, function.__globals__, function.__name__, function.__closure__ or ())(*values)
+    rebuilt = trampoline(function.__code__, op.offset, layout, lambda offset, after: target)
+    return make_function(rebuilt, function.__globals__, function.__name__, function.__closure__ or ())(*values)
 
 
 def guarded(log):
@@ -216,7 +216,7 @@ def holder(a, b):
     return b
 
 
-def test_the_trampoline_lets_go_of_what_it_passes():
+def test_the_trampoline_holds_no_reference_to_what_it_passes():
     code = decode(holder.__code__)
     call = op_named(code, "CALL", 1)
     seen: list[Any] = []
@@ -226,8 +226,8 @@ def test_the_trampoline_lets_go_of_what_it_passes():
         del b
         seen.append(gone())
 
-    made = trampoline(holder.__code__, call.offset, Layout((NULL, VALUE, VALUE), ("b",)), lambda *place: target)
-    function = make_function(made, {}, "holder", ())
+    rebuilt = trampoline(holder.__code__, call.offset, Layout((NULL, VALUE, VALUE), ("b",)), lambda *place: target)
+    function = make_function(rebuilt, {}, "holder", ())
     function(lambda a: a, 1, Weakly())
     assert seen == [None]
 
@@ -252,8 +252,8 @@ def test_a_comprehension_can_be_entered():
     code = next(each for each in nested_codes(source) if each.co_name == "<listcomp>")
     decoded = decode(code)
     append = op_named(decoded, "LIST_APPEND")
-    made = continuation(code, append.offset, Layout(("value",) * 4, ("i",)))
-    found = make_function(made, {}, "comprehension", [types.CellType(10)])([], iter([1, 2]), iter([5]), 7, 1)
+    rebuilt = continuation(code, append.offset, Layout(("value",) * 4, ("i",)))
+    found = make_function(rebuilt, {}, "comprehension", [types.CellType(10)])([], iter([1, 2]), iter([5]), 7, 1)
     assert found == [7, 15, 11, 20, 21, 30][:2] + found[2:] and found[0] == 7
 
 
@@ -263,8 +263,8 @@ def test_names_of_the_user_may_look_like_ours():
 
     call = op_named(decode(program.__code__), "CALL", 1)
     layout = Layout(("value", "null", "value", "value"), ("_stack_1", "_stack_0"))
-    made = continuation(program.__code__, call.offset, layout)
-    assert make_function(made, {}, "program", ())(1, len, (3, 4, 5), 2, 9) == [1, 3, 2]
+    rebuilt = continuation(program.__code__, call.offset, layout)
+    assert make_function(rebuilt, {}, "program", ())(1, len, (3, 4, 5), 2, 9) == [1, 3, 2]
     seen: list[Any] = []
     run_trampoline(program, call, layout, lambda *values: seen.append(values), 1, len, (3, 4, 5), 2, 9)
     assert seen == [((), 1, 3, 2, 9)]

@@ -51,7 +51,7 @@ def test_modes_are_put_back():
     assert torch.is_grad_enabled()
 
 
-def test_effects_before_the_error_are_not_made_twice():
+def test_effects_before_the_error_are_not_repeated():
     class Meter:
         def __init__(self):
             self.count = 0

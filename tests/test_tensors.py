@@ -229,8 +229,8 @@ def test_every_fact_of_a_tensor_is_guarded(other):
 
     captured = capture(program, strict=True)
     for value in (torch.ones(3, 4), other[1], torch.ones(3, 4)):
-        expected, found = program(value), captured(value)
-        assert expected[0] == found[0]
+        expected, observed = program(value), captured(value)
+        assert expected[0] == observed[0]
 
 
 def test_subclass_with_its_own_behaviour():
@@ -310,7 +310,7 @@ def test_attention():
     one_graph(program, *(torch.randn(1, 2, 4, 8) for _ in range(3)))
 
 
-def test_functions_that_ask_torch_s_own_modules():
+def test_functions_that_call_modules_of_torch():
     def program(x):
         shape = torch.broadcast_shapes(x.shape, (3, 1, 1))
         chained = torch.einsum("ij,jk,kl->il", x, x, x)

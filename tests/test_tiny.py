@@ -97,6 +97,6 @@ def test_nested_function_called_after_a_break_is_captured():
 
 
 def test_explanation_reads_well():
-    told = str(explain(Mlp(), torch.randn(2, 16)))
+    text = str(explain(Mlp(), torch.randn(2, 16)))
     for words in ("graphs", "f32[2, 16]", "self.fc.weight", "test_tiny.py"):
-        assert words in told
+        assert words in text

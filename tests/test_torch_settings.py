@@ -106,7 +106,7 @@ def test_cond_with_a_known_predicate():
 
 def test_new_of_a_tensor():
     def program(x):
-        made = x.new(x.shape), x.new([1, 2]), x.new(2, 3)
-        return [(tensor.shape, tensor.dtype) for tensor in made]
+        tensors = x.new(x.shape), x.new([1, 2]), x.new(2, 3)
+        return [(tensor.shape, tensor.dtype) for tensor in tensors]
 
     check(program, torch.ones(2, 2, dtype=torch.float64), breaks=[])

@@ -46,11 +46,11 @@ def check(name: str, tell, tensor: torch.Tensor, sizes, dims) -> None:
         with pytest.raises((Undefined, IndexError)):
             tell(meta_of(tensor), sizes, dims)
         return
-    told = tell(meta_of(tensor), sizes, dims)
-    assert told[:3] == (tuple(result.shape), result.stride(), result.storage_offset())
-    assert told.dtype is result.dtype
+    prediction = tell(meta_of(tensor), sizes, dims)
+    assert prediction[:3] == (tuple(result.shape), result.stride(), result.storage_offset())
+    assert prediction.dtype is result.dtype
     if name == "ihfftn":
-        assert told.is_conj == result.is_conj()
+        assert prediction.is_conj == result.is_conj()
 
 
 @pytest.mark.parametrize("name", ONE_DIMENSION)

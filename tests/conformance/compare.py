@@ -53,9 +53,9 @@ def difference(left: Observation, right: Observation) -> str | None:
     """First difference in words, None when there is none; aliasing is tracked across the whole observation."""
     comparison = Comparison()
     for name in ("error", "result", "arguments", "keywords", "watched"):
-        found = comparison.difference(getattr(left, name), getattr(right, name), name)
-        if found:
-            return found
+        mismatch = comparison.difference(getattr(left, name), getattr(right, name), name)
+        if mismatch:
+            return mismatch
     return None
 
 
@@ -137,22 +137,24 @@ class Comparison:
         if len(lefts) != len(rights):
             return f"{path}: lengths {len(lefts)} and {len(rights)}: {lefts!r} and {rights!r}"
         for index, pair in enumerate(zip(lefts, rights, strict=True)):
-            found = self.difference(*pair, f"{path}[{index}]")
-            if found:
-                return found
+            mismatch = self.difference(*pair, f"{path}[{index}]")
+            if mismatch:
+                return mismatch
         return None
 
     def mapping(self, left: Any, right: Any, path: str) -> str | None:
         """Keys in order and values as they are stored, whatever a subclass overrides."""
         kind: Any = next(base for base in (OrderedDict, dict, types.MappingProxyType) if isinstance(left, base))
         keys, other_keys = [*kind.keys(left)], [*kind.keys(right)]
-        found = self.each(keys, other_keys, f"{path} keys")
-        if found:
-            return found
+        mismatch = self.each(keys, other_keys, f"{path} keys")
+        if mismatch:
+            return mismatch
         for key, other_key in zip(keys, other_keys, strict=True):
-            found = self.difference(kind.__getitem__(left, key), kind.__getitem__(right, other_key), f"{path}[{key!r}]")
-            if found:
-                return found
+            mismatch = self.difference(
+                kind.__getitem__(left, key), kind.__getitem__(right, other_key), f"{path}[{key!r}]"
+            )
+            if mismatch:
+                return mismatch
         return None
 
     def sets(self, left: Set[Any], right: Set[Any], path: str) -> str | None:
@@ -163,13 +165,13 @@ class Comparison:
 
     def exceptions(self, left: BaseException, right: BaseException, path: str) -> str | None:
         for name in ("args", "__cause__", "__context__", "__suppress_context__"):
-            found = self.difference(getattr(left, name), getattr(right, name), f"{path}.{name}")
-            if found:
-                return found
+            mismatch = self.difference(getattr(left, name), getattr(right, name), f"{path}.{name}")
+            if mismatch:
+                return mismatch
         if isinstance(left, BaseExceptionGroup):
-            found = self.each(left.exceptions, right.exceptions, f"{path}.exceptions")  # type: ignore[attr-defined]
-            if found:
-                return found
+            mismatch = self.each(left.exceptions, right.exceptions, f"{path}.exceptions")  # type: ignore[attr-defined]
+            if mismatch:
+                return mismatch
         return self.state(left, right, path)
 
     def functions(self, left: types.FunctionType, right: types.FunctionType, path: str) -> str | None:
@@ -182,9 +184,9 @@ class Comparison:
             "__closure__",
             "__doc__",
         ):
-            found = self.difference(getattr(left, name), getattr(right, name), f"{path}.{name}")
-            if found:
-                return found
+            mismatch = self.difference(getattr(left, name), getattr(right, name), f"{path}.{name}")
+            if mismatch:
+                return mismatch
         return self.state(left, right, path)
 
     def cells(self, left: types.CellType, right: types.CellType, path: str) -> str | None:
@@ -207,9 +209,9 @@ class Comparison:
         """Attributes in `__dict__` (their order too) and in slots."""
         mine, other = getattr(left, "__dict__", None), getattr(right, "__dict__", None)
         if isinstance(mine, dict) and isinstance(other, dict):
-            found = self.mapping(mine, other, f"{path}.__dict__")
-            if found:
-                return found
+            mismatch = self.mapping(mine, other, f"{path}.__dict__")
+            if mismatch:
+                return mismatch
         names = self.slots(left)
         if names != self.slots(right):
             return f"{path}: slots {names} and {self.slots(right)}"

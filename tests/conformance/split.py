@@ -44,9 +44,9 @@ def split(program: Program) -> Callable[..., Callable[[], Any]] | None:
     function.body = [*prepared, inner, ast.Return(ast.Name(REST, ast.Load()))]
     ast.fix_missing_locations(tree)
     code = compile(tree, inspect.getfile(program.function), "exec")
-    made: dict[str, Any] = {}
-    exec(code, vars(sys.modules[program.function.__module__]), made)
-    return made[function.name]
+    namespace: dict[str, Any] = {}
+    exec(code, vars(sys.modules[program.function.__module__]), namespace)
+    return namespace[function.name]
 
 
 def bound_names(statements: list[ast.stmt]) -> set[str]:
