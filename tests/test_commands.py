@@ -49,7 +49,7 @@ def test_explain_runs_the_script_and_reports_its_captures(script, capsys):
     printed = capsys.readouterr().out
     assert "arguments: --flag 1" in printed
     assert printed.count("graph break: data-dependent-jump") == 1 and "if y.sum() > 3:" in printed
-    assert "breaks      2" in printed and "x: rank is 2, captured with 1" in printed and "trace" in printed
+    assert "breaks                2" in printed and "x: rank is 2, captured with 1" in printed and "trace" in printed
     assert (sys.argv, sys.path) == before
 
 
