@@ -93,10 +93,27 @@ def _strings(tree: ast.AST) -> set[str]:
 
 
 def _imported_on_demand(path: Path) -> Iterator[tuple[str, str]]:
-    """The strings in a module's own `__getattr__`, in pairs: names of attributes, modules that they come from."""
-    for node in parsed(path).body:
+    """Pairs of an attribute's name and the module that it comes from, in a module's own `__getattr__`.
+
+    They are strings in that function, or rows of a table of the module that the function names.
+    """
+    body = parsed(path).body
+    for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
             yield from itertools.permutations(_strings(node), 2)
+            names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+            for table in body:
+                if isinstance(table, ast.Assign) and names & {ast.unparse(target) for target in table.targets}:
+                    yield from _rows(table.value)
+
+
+def _rows(table: ast.expr) -> Iterator[tuple[str, str]]:
+    """The rows of a dictionary that is written out, those in which a string leads to a string."""
+    if isinstance(table, ast.Dict):
+        for key, value in zip(table.keys, table.values, strict=True):
+            match key, value:
+                case ast.Constant(value=str(name)), ast.Constant(value=str(module)):
+                    yield name, module
 
 
 def _with_packages(module: str) -> Iterator[str]:
