@@ -79,7 +79,7 @@ def test_examples(equation, shapes, shape, stride):
 
 
 @pytest.mark.parametrize("equation", ["ij->iij", "ij->k", "i->i", "ij,jk->ik", "i1->i", "i..j->i", "......ij->ij", ""])
-def test_what_einsum_refuses_is_not_told(equation):
+def test_equations_that_einsum_refuses_have_no_shape(equation):
     with pytest.raises(RuntimeError):
         torch.einsum(equation, torch.zeros(2, 3))
     with pytest.raises(Undefined):

@@ -17,20 +17,20 @@ def condition(text: str, chosen) -> Condition:
     return Condition(text, rows(chosen), EVERYTHING, 1.0)
 
 
-def test_two_guards_are_not_borne_out_by_one_row():
+def test_one_row_does_not_justify_two_conditions():
     answer = AnswerCandidate("x.shape", EVERYTHING & ~rows({7}), 1.0)
     conditions = [condition("flag", {5, 6, 7}), condition("is_empty(x)", {7, 8, 9, 10})]
     assert decide([answer], conditions, EVERYTHING) == (Case("flag", UNKNOWN), Case("", "x.shape"))
 
 
-def test_two_guards_are_borne_out_by_many_rows():
+def test_many_rows_justify_two_conditions():
     failing = set(range(0, 40, 2))
     answer = AnswerCandidate("x.shape", EVERYTHING & ~rows(failing), 1.0)
     conditions = [condition("flag", range(40)), condition("even", range(0, ROWS, 2))]
     assert decide([answer], conditions, EVERYTHING) == (Case("even and flag", UNKNOWN), Case("", "x.shape"))
 
 
-def test_another_answer_needs_no_more_than_one_guard():
+def test_one_condition_separates_another_answer():
     some = rows(range(40))
     answers = [AnswerCandidate("x.shape", EVERYTHING & ~some, 1.0), AnswerCandidate("y.shape", some, 1.5)]
     assert decide(answers, [condition("flag", range(40))], EVERYTHING) == (Case("flag", "y.shape"), Case("", "x.shape"))

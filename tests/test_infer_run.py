@@ -67,7 +67,7 @@ def files(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_book_answers_for_calls_that_were_never_recorded(book: Path):
+def test_a_rulebook_predicts_calls_that_were_never_recorded(book: Path):
     (rule,) = Rulebook(book).rules("aten::sum.dim_IntList", "aten")
     meta = TensorMeta((6, 9), (1, 6))
     outcome = Answerer(rule).answer({"self": meta, "dim": (1,), "keepdim": True, "dtype": None})
@@ -76,7 +76,7 @@ def test_a_book_answers_for_calls_that_were_never_recorded(book: Path):
 
 
 @pytest.mark.slow
-def test_a_run_is_resumed_and_gives_the_same_again(corpus: Path, book: Path, tmp_path: Path):
+def test_a_resumed_run_gives_the_same_rulebook(corpus: Path, book: Path, tmp_path: Path):
     before = files(book)
     kept = command("infer", corpus, "-o", book, "--ops", "relu,sum.dim_IntList", "--trials", TRIALS, "--json")
     assert (json.loads(kept.stdout)["kept"], json.loads(kept.stdout)["studies"]) == (2, [])
@@ -90,7 +90,7 @@ def test_a_run_is_resumed_and_gives_the_same_again(corpus: Path, book: Path, tmp
     )
 
 
-def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
+def test_other_calls_or_another_seed_change_the_hash_of_a_task(corpus: Path, tmp_path: Path):
     with record(tmp_path / "more"):
         torch.relu(torch.rand(11, 13))
     job = StudyJob((str(corpus),))
@@ -103,7 +103,7 @@ def test_other_calls_make_an_operator_due_again(corpus: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_only_what_another_book_is_not_right_about_is_studied_again(corpus: Path, book: Path, tmp_path: Path):
+def test_imperfect_in_studies_only_operators_that_a_book_got_wrong(corpus: Path, book: Path, tmp_path: Path):
     tasks = tasks_of(StudyJob((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
     assert imperfect(book, tasks) == [] and imperfect(tmp_path, tasks) == tasks
     log = [json.loads(line) for line in (book / "studies.jsonl").read_text().splitlines()]
@@ -116,7 +116,7 @@ def test_only_what_another_book_is_not_right_about_is_studied_again(corpus: Path
     assert [study["op"] for study in json.loads(ended.stdout)["studies"]] == ["aten::sum.dim_IntList"]
 
 
-def test_calls_held_out_are_others_than_those_fitted_to(corpus: Path):
+def test_held_out_calls_are_not_learned_from(corpus: Path):
     fit, held = calls_of([str(corpus)], "aten::relu", "aten", held_out=0.3)
     everything, none = calls_of([str(corpus)], "aten::relu", "aten")
     assert not none and held and len(fit) + len(held) == len(everything) == len(set(map(repr, everything)))
@@ -146,7 +146,7 @@ def finished(one: study_process.StudyProcess) -> Any:
 
 
 @pytest.mark.slow
-def test_an_operator_whose_library_is_not_there_is_named(tmp_path: Path):
+def test_an_operator_of_a_missing_library_is_reported_by_name(tmp_path: Path):
     library = torch.library.Library("test_infer_run", "DEF")
     library.define("unshipped(Tensor x) -> Tensor")
     library.impl("unshipped", lambda x: x + 1, "CPU")
@@ -184,7 +184,7 @@ def test_preconditions_are_learned_from_failures(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
-def test_a_cluster_gives_the_same_book(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
+def test_a_cluster_gives_the_same_rulebook(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
     pytest.importorskip(package)
     job = StudyJob((str(corpus),), trials=TRIALS)
     tasks = [task for name in ("relu", "sum.dim_IntList") for task in tasks_of(job, name, ("aten",))]
@@ -194,7 +194,7 @@ def test_a_cluster_gives_the_same_book(engine: str, package: str, corpus: Path, 
     assert files(tmp_path) == files(book)
 
 
-def test_what_cannot_be_done_is_said(corpus: Path, tmp_path: Path):
+def test_a_missing_corpus_or_operator_is_an_error(corpus: Path, tmp_path: Path):
     assert command("infer", tmp_path / "nothing", "-o", tmp_path / "book").exit_code != 0
     ended = command("infer", corpus, "-o", tmp_path / "book", "--ops", "no_such")
     assert "no_such" in str(ended.exception) and not (tmp_path / "book").exists()

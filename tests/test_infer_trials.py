@@ -83,7 +83,7 @@ def test_recorded_calls_are_reproduced(calls):
     assert {call.level for call in calls} == {"aten", "function"} and len(calls) > 120
 
 
-def test_the_laboratory_gives_what_observe_gives(calls, laboratory):
+def test_the_laboratory_returns_the_calls_that_observe_returns(calls, laboratory):
     for op, level in sorted({(call.op, call.level) for call in calls}):
         own = [CallVariant(call.arguments, call.shares) for call in calls if (call.op, call.level) == (op, level)]
         assert laboratory.observe_all(op, level, own) == [observe(op, level, *variant) for variant in own]
@@ -151,7 +151,7 @@ def test_positional_is_the_inverse_of_named_arguments(target, args, kwargs):
         TensorMeta((4,), (1,), torch.float8_e4m3fn),
     ],
 )
-def test_tensors_are_laid_out_exactly_as_asked(meta):
+def test_tensors_have_exactly_the_metas_asked_for(meta):
     made = materialise({"x": meta}, (0,), generator())["x"]
     assert meta_of(made) is meta
     assert not made._is_view()
@@ -210,7 +210,7 @@ def test_values_are_harmless_and_repeatable():
         (TensorMeta((2,), (1,), torch.quint8), "NotMaterialised"),
     ],
 )
-def test_what_cannot_be_made_is_refused(meta, error, laboratory):
+def test_inputs_that_cannot_be_made_are_refused(meta, error, laboratory):
     with pytest.raises({"TooLarge": TooLarge, "NotMaterialised": NotMaterialised}[error]):
         materialise({"self": meta}, (0,), generator())
     call = observe("aten::neg", "aten", {"self": meta}, (0,))
@@ -218,7 +218,7 @@ def test_what_cannot_be_made_is_refused(meta, error, laboratory):
     assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": meta}, (0,))]) == [call]
 
 
-def test_results_too_large_are_no_failures_of_the_operator(laboratory):
+def test_a_result_too_large_is_not_a_failure_of_the_operator(laboratory):
     huge = CallVariant({"self": TensorMeta((1,), (1,)), "repeats": ListArg((1 << 34,))}, (0,))
     (call,) = laboratory.observe_all("aten::repeat", "aten", [huge])
     assert call.outcome.error == "TooLarge"
@@ -284,7 +284,7 @@ def test_variants_are_new_different_and_repeatable(calls):
     )
 
 
-def test_a_beginning_of_the_variants_is_diverse(calls):
+def test_the_first_variants_are_of_all_kinds(calls):
     metas = [
         meta
         for variant in variants(of(calls, "aten::add.Tensor"), random.Random(0), 200)
@@ -391,7 +391,7 @@ def test_a_crash_costs_one_trial(dangerous):
         assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
-def test_a_trial_that_was_left_out_is_not_blamed_again():
+def test_a_skipped_trial_is_not_blamed_again():
     """Memory that a trial before it spoilt ends the process there: blaming it for ever would never end."""
     assert blamed(5, 2, {}) == 5
     assert blamed(5, 2, {5: "SIGSEGV", 4: "SIGABRT"}) == 3
@@ -399,7 +399,7 @@ def test_a_trial_that_was_left_out_is_not_blamed_again():
 
 
 @pytest.mark.slow
-def test_an_answer_that_is_garbled_costs_its_trial(dangerous):
+def test_a_garbled_answer_costs_one_trial(dangerous):
     hows = ["well", "garble", "well", "well", "garble"]
     with Laboratory([dangerous]) as laboratory:
         found = laboratory.observe_all("trials_danger::op", "aten", [danger(how) for how in hows])
@@ -408,7 +408,7 @@ def test_an_answer_that_is_garbled_costs_its_trial(dangerous):
         assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
-def test_a_forked_laboratory_knows_the_operators_of_this_process():
+def test_a_forked_laboratory_has_the_operators_of_this_process():
     with torch.library._scoped_library("trials_here", "DEF") as library:
         library.define("op(Tensor x) -> Tensor")
         library.impl("op", lambda x: x.t().contiguous(), "CPU")

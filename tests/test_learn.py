@@ -80,7 +80,7 @@ def test_write_in_place(tmp_path):
     assert set(rule.writes) == {"self"}
 
 
-def test_flags_become_guards(tmp_path):
+def test_flags_become_conditions(tmp_path):
     def program():
         for tensor in tensors():
             if tensor.dim() > 1 and tensor.is_floating_point():
@@ -123,7 +123,7 @@ def test_a_view_where_its_shape_allows_one(tmp_path):
     assert output.storage_offset[0].guard == "is_new"
 
 
-def test_writes_through_shared_memory_are_of_one_argument(tmp_path):
+def test_a_write_to_shared_memory_is_attributed_to_one_argument(tmp_path):
     def program():
         for tensor in tensors():
             tensor.add_(tensor.new_ones(tensor.shape[-1:]))
@@ -145,7 +145,7 @@ def test_formulas_divide_by_products(tmp_path):
     assert "self.shape[-2] // count(kernel_size)" in shape
 
 
-def test_one_size_of_a_shape_is_made_of_the_sizes_there(tmp_path):
+def test_one_size_of_a_shape_is_a_formula_of_sizes_in_that_dimension(tmp_path):
     library = torch.library.Library("test_learn", "DEF")
     library.define("stretched(Tensor x, int dim, int by) -> Tensor")
     library.impl("stretched", lambda x, dim, by: x.repeat_interleave(by, dim), "CPU")
@@ -160,7 +160,7 @@ def test_one_size_of_a_shape_is_made_of_the_sizes_there(tmp_path):
     assert shape == "with_size(x.shape, dim, by * size_at(x.shape, dim))"
 
 
-def test_a_rule_abstains_where_it_is_wrong(tmp_path):
+def test_a_rule_is_withdrawn_where_it_mispredicts(tmp_path):
     calls = calls_of(tmp_path / "all", lambda: [tensor.sgn() for tensor in tensors()], "aten::sgn")
     (found,) = learn("aten::sgn", "aten", calls)
     rule = replace(found.rule, outputs=(replace(found.rule.outputs[0], stride=always("contiguous(shape)")),))
@@ -184,7 +184,7 @@ def test_data_dependent_operators_are_unknown(tmp_path):
 
 
 @pytest.mark.slow
-def test_trials_refute_what_the_calls_do_not(tmp_path):
+def test_trials_refute_a_rule_that_all_calls_agree_with(tmp_path):
     """Recorded calls are all contiguous: only trials tell that the order of dimensions is kept."""
 
     def program():
@@ -219,7 +219,7 @@ def test_trials_find_the_factors_of_sizes(tmp_path):
     assert (told.exact, told.wrong) == (3, 0)
 
 
-def test_a_rule_is_its_json(tmp_path):
+def test_a_rule_survives_json(tmp_path):
     def program():
         for tensor in tensors():
             tensor.transpose(0, -1)
@@ -231,7 +231,7 @@ def test_a_rule_is_its_json(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["__import__('os')", "self.__class__", "(lambda: 1)()", "open('x')", "self.shape["])
-def test_rules_hold_nothing_but_the_language(tmp_path, text):
+def test_learned_rules_use_the_rule_language_only(tmp_path, text):
     rule = to_json(learned(tmp_path, lambda: [tensor.transpose(0, -1) for tensor in tensors()], "aten::transpose.int"))
     rule["outputs"][0]["shape"] = [["", text]]
     with pytest.raises(RuleError):

@@ -38,7 +38,7 @@ def test_facts_of_tensors(tmp_path):
     assert call.outcome.result == New(meta(1, 2, stride=(1, 4), **facts), alias_of=0)
 
 
-def test_numbers_are_told_apart(tmp_path):
+def test_numbers_of_different_types_are_different(tmp_path):
     x = torch.ones(2)
     calls = recorded(tmp_path, lambda: (x + 1, x + 1.0, x + True, x + 1))
     counts = {type(call.arguments["other"].number): call.count for call in calls}
@@ -100,7 +100,7 @@ def test_equal_calls_are_counted_and_different_outcomes_kept(tmp_path):
     assert sizes == {(2, 1): 1, (1, 1): 2}
 
 
-def test_first_sight_is_located(tmp_path):
+def test_the_first_call_gives_the_location(tmp_path):
     x = torch.ones(2)
     (call,) = recorded(tmp_path, lambda: nn.functional.relu(x))
     file, _, line = call.location.rpartition(":")
@@ -238,7 +238,7 @@ def test_custom_operator_without_a_schema_of_aliases(tmp_path):
     assert call.outcome.result == ListArg([New(meta(2)), New(meta(2))])
 
 
-def test_results_are_what_they_were(tmp_path):
+def test_results_are_the_same_as_without_a_recorder(tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
     x = torch.randn(2, 3, 8, 8)
 
@@ -260,7 +260,7 @@ def test_unknown_levels_are_refused(tmp_path):
         Recorder(tmp_path, levels=["jit"])
 
 
-def test_facts_tell_calls_apart():
+def test_calls_with_different_facts_have_different_keys():
     x, y = torch.ones(2, 3), torch.ones(2, 3)
     view = x[:]
     different = [

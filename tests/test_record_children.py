@@ -44,7 +44,7 @@ def sizes(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("flags", "seen"), [([], ["[2]", "[3]", "[4]"]), (["--no-children"], ["[4]"])])
-def test_processes_started_anew(tmp_path, flags, seen):
+def test_new_processes_record_themselves(tmp_path, flags, seen):
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("__name__ = 'theirs'\n")

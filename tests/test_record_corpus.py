@@ -107,7 +107,7 @@ def test_groups_of_a_file_in_several_row_groups(tmp_path):
     assert all(set(table["op"].to_pylist()) == {op} for op, table in groups.items())
 
 
-def test_sql_knows_tensors_and_arguments(tmp_path):
+def test_sql_reads_tensors_and_arguments(tmp_path):
     recorded(tmp_path, lambda: torch.ones(8)[2:].view(2, 3).T.sum(1, keepdim=True))
     facts = "tensor(given[1])"
     wanted = ", ".join(f"{facts}.{name}" for name in ("size", "stride", "storage_offset", "dtype", "device"))
@@ -130,7 +130,7 @@ def test_calls_as_text(tmp_path):
     assert "-> (f32[2] stride (1,), f32[2] stride (1,))" in call_text(only(calls, "aten::std_mean.correction"))
 
 
-def test_commands_ask_a_corpus(corpora, tmp_path, command):
+def test_commands_show_merge_and_compare_corpora(corpora, tmp_path, command):
     a, b = corpora
     status, out, _ = command("corpus", "stat", a, "--json")
     assert status == 0 and json.loads(out)["calls"] == 6 and json.loads(out)["most_called"][0]["op"] == "aten::ones"
@@ -148,12 +148,12 @@ def test_commands_ask_a_corpus(corpora, tmp_path, command):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("corpus", "stat", "nowhere"), "nowhere is no folder"),
-        (("corpus", "show", "{a}", "conv"), "no operator in {a} is called 'conv' or like it"),
+        (("corpus", "show", "{a}", "conv"), "no operator in {a} has 'conv' in its name"),
         (("corpus", "sql", "{a}", "selec"), "syntax error"),
-        (("record", "opinfo", "-o", "{new}", "--dtype", "f31"), "no dtype 'f31'; there are"),
+        (("record", "opinfo", "-o", "{new}", "--dtype", "f31"), "there is no dtype 'f31'; choose from"),
         (("record", "opinfo", "-o", "{new}", "--part", "2/2"), "is not I/N"),
         (("record", "models", "-o", "{new}", "--zoo", "no.zoo"), "no zoo 'no.zoo'"),
         (("record", "-o", "{new}", "nothing.py"), "no script 'nothing.py': for a module say -m"),
@@ -162,11 +162,11 @@ def test_commands_ask_a_corpus(corpora, tmp_path, command):
         (("corpus", "split", "{a}", "-o", "{new}", "{file}"), "cannot make the folder {file}"),
     ],
 )
-def test_errors_say_what_to_do(corpora, tmp_path, command, words, said):
+def test_errors_say_what_to_do(corpora, tmp_path, command, words, message):
     names = {"a": corpora[0], "new": tmp_path / "new", "file": tmp_path / "file"}
     names["file"].touch()
     status, _, errors = command(*(str(word).format(**names) for word in words))
-    assert status == 2 and said.format(**names) in errors and "Traceback" not in errors
+    assert status == 2 and message.format(**names) in errors and "Traceback" not in errors
 
 
 def test_record_runs_a_script_as_python_would(tmp_path, command):
@@ -189,7 +189,7 @@ def test_record_runs_a_module(tmp_path, command, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_traceback_of_a_program_is_its_own(tmp_path):
+def test_the_traceback_of_a_program_has_its_own_frames_only(tmp_path):
     (tmp_path / "s.py").write_text("def f():\n    raise LookupError('mine')\n\n\nf()\n")
     words = [sys.executable, "-m", "tracer", "record", "-o", str(tmp_path / "c"), str(tmp_path / "s.py")]
     ended = subprocess.run(words, capture_output=True, text=True)

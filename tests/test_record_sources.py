@@ -100,7 +100,7 @@ def test_usage(tmp_path):
         usage.titles("nope")
 
 
-def test_every_use_is_of_something():
+def test_every_use_records_a_call():
     """No expression is an error whatever it is asked of."""
     for name in usage.titles():
         for text in usage.USAGE[name].split("; "):
@@ -125,7 +125,7 @@ def test_models(tmp_path):
     assert corpus.sql("select count(*) from calls where location like '%models_torch.py:%'")[1] > [(5,)]
 
 
-def test_models_of_the_zoo_are_all_there():
+def test_all_models_of_the_zoo_can_be_chosen():
     assert set(models.chosen(models.zoo_called("tests.models"))) == {
         name for names in zoo.NAMES.values() for name in names
     }

@@ -91,7 +91,7 @@ def test_by_model_holds_out_whole_models(models):
     assert arguments(again) == arguments(held)
 
 
-def test_a_call_made_elsewhere_too_is_of_no_model(models):
+def test_a_call_that_was_also_made_elsewhere_is_not_held_out_with_a_model(models):
     recorded(models, lambda: [torch.ones(size) for size in range(1, 11)])
     merge([Corpus(models)], models)
     assert len(split(Corpus(models), "model", 0.2)[1]) == 0

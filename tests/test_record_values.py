@@ -68,7 +68,7 @@ def test_tensors_survive(tensor):
     assert tensor_meta(tensor_text(tensor)) == meta_of(tensor)
 
 
-def test_usual_facts_are_not_said():
+def test_usual_facts_are_left_out():
     assert json.loads(tensor_text(torch.ones(2, 16))) == {"dtype": "f32", "size": [2, 16], "stride": [16, 1]}
     assert json.loads(tensor_text(torch.tensor([[1, 2]]), most_integers=2))["values"] == [1, 2]
     assert "values" not in json.loads(tensor_text(torch.tensor([1.0]), most_integers=2))

@@ -90,7 +90,7 @@ def test_jobs_of_the_command_line(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_jobs_find_what_one_process_finds(tmp_path, capsys):
+def test_several_processes_record_the_same_calls_as_one(tmp_path, capsys):
     for jobs in ("0", "1"):
         words = ["record", "opinfo", "--ops", "cumsum", "--dtype", "f32", "--samples", "2", "--jobs", jobs]
         assert application.main([*words, "-o", str(tmp_path / jobs)]) == 0

@@ -122,7 +122,7 @@ def test_two_outputs_a_write_and_cases_without_an_answer():
     ]
 
 
-def test_families_are_read_off_the_rules():
+def test_the_family_of_an_operator_follows_from_its_rules():
     assert [family([rule]) for rule in (SUM, SPLIT, NONZERO, DIVIDED)] == [
         "reduction",
         "view",
@@ -167,7 +167,7 @@ def test_show_finds_operators_by_parts_of_their_names(tmp_path: Path):
     assert isinstance(missing.exception, RuleError) and "no_such" in str(missing.exception)
 
 
-def test_check_counts_what_is_exact_and_fails_where_a_rule_is_wrong(tmp_path: Path, corpus: Path):
+def test_check_counts_exact_predictions_and_fails_on_a_wrong_one(tmp_path: Path, corpus: Path):
     book = book_of(tmp_path / "book", SUM, SPLIT, NONZERO)
     words = ("rules", "check", book, corpus, "--level", "aten", "--ops", "sum.dim_IntList,nonzero,unbind.int", "--json")
     checked = command(*words)
@@ -180,7 +180,7 @@ def test_check_counts_what_is_exact_and_fails_where_a_rule_is_wrong(tmp_path: Pa
     assert checked.exit_code == 1 and "aten::sum.dim_IntList: 4 of 4 wrong, in shape 4" in checked.output
 
 
-def test_check_asks_synonyms_where_a_rule_is_silent(tmp_path: Path):
+def test_check_asks_synonyms_where_a_rule_gives_no_answer(tmp_path: Path):
     tensor = torch.rand(2, 3)
     with record(tmp_path / "corpus", levels=["function"]):
         tensor.relu()
@@ -205,7 +205,7 @@ def test_coverage_names_what_is_unknown(tmp_path: Path, corpus: Path):
     assert rows["reduction"]["answered"] == "100.00%" and rows["all"]["answered"] == "80.00%"
 
 
-def test_diff_tells_cases_domains_and_operators_apart(tmp_path: Path):
+def test_diff_lists_differences_in_cases_domains_and_operators(tmp_path: Path):
     left = book_of(tmp_path / "left", SUM, SPLIT)
     other = replace(
         SUM,

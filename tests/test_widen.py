@@ -43,7 +43,7 @@ def learned(op: str, calls: list[Call], laboratory: Laboratory) -> list[Rule]:
 
 
 @pytest.mark.slow
-def test_ranks_dtypes_and_numbers_that_trials_confirm(tmp_path, laboratory):
+def test_confirmed_ranks_dtypes_and_numbers_join_the_domain(tmp_path, laboratory):
     def program() -> None:
         for size in ((2, 3), (4, 1), (3, 5), (2, 3, 4), (7,)):
             torch.rand(size).mul_(torch.rand(size[-1:]))
@@ -68,7 +68,7 @@ def _seen(rule: Rule) -> Domain:
     return Domain(dict.fromkeys(tensors, (1, 2, 3)), dict.fromkeys(tensors, ("f32",)), kinds)
 
 
-def test_what_a_trial_denies_is_not_claimed(tmp_path, laboratory):
+def test_a_contradicted_novelty_stays_outside_of_the_domain(tmp_path, laboratory):
     """A rule that says row-major of every result is right about matrices as they were recorded, not about others."""
     wrong = replace(
         rule("aten::relu", level="aten", stride="contiguous(self.shape)", requires_grad="False"), domain=TWO
@@ -81,7 +81,7 @@ def test_what_a_trial_denies_is_not_claimed(tmp_path, laboratory):
     assert {"f64", "bf16"} <= {*widest.domain.dtypes["self"]}
 
 
-def test_ranks_are_claimed_without_gaps(tmp_path, laboratory):
+def test_the_ranks_of_a_domain_have_no_gaps(tmp_path, laboratory):
     right = replace(rule("aten::relu", level="aten", **RIGHT), domain=TWO)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (3, 3)]))
     (widest,) = widened([right], calls, laboratory, TRIALS)
@@ -89,7 +89,7 @@ def test_ranks_are_claimed_without_gaps(tmp_path, laboratory):
     assert [*ranks] == [*range(min(ranks), max(ranks) + 1)] and len(ranks) > 2
 
 
-def test_a_rule_that_was_wrong_about_calls_held_out_says_less(tmp_path):
+def test_a_rule_that_mispredicts_held_out_calls_is_withdrawn_there(tmp_path):
     wrong = rule("aten::relu", level="aten", **ROW_MAJOR)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (2, 3, 4), (6, 2), (3, 2, 2)]))
     before = tally("aten::relu", [wrong], calls)

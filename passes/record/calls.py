@@ -1,6 +1,6 @@
-"""Calls: rows of a corpus in the forms of passes/operators/outcome.py, for programs, and as text, for people.
+"""Recorded calls: rows of a corpus as objects (in the forms of passes/operators/outcome.py), and in words.
 
-For the few rows that are looked at one by one; what concerns all rows is asked through corpus.py.
+They are for rows that are looked at one by one; questions about all rows are asked through corpus.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from passes.record.values import NumberOf, Opaque, TensorAt, tensor_meta, value_
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a call raised: the exception's type by name, and its message."""
+    """The exception that a call raised: the name of its type, and its message."""
 
     error: str
     message: str
@@ -25,10 +25,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One row: `arguments` by name with TensorMeta for tensors, and what came of it.
+    """One recorded call: `arguments` by name with a TensorMeta for each tensor, and the outcome.
 
-    Tensor arguments are counted from 0, left to right, as in Outcome. `shares` has for each of them the
-    first one that it shares memory with (itself, mostly).
+    Tensors among the arguments are numbered from 0, left to right, as in Outcome. `shares` has for each of them the
+    number of the first one that it shares memory with (its own, mostly). `count` calls were equal to this one.
     """
 
     op: str
@@ -42,7 +42,7 @@ class Call:
 
 
 def call_of(row: Row) -> Call:
-    """The call that a row tells of. Raises ValueError for nested tensors, which have no metas."""
+    """The call in a row. Raises ValueError for nested tensors, which have no metas."""
     given = [tensor_meta(text) for text in row["given"]]
     arguments = {name: _with_tensors(value_from(text), given) for name, text in dict(row["arguments"]).items()}
     storage = row["given_storage"]
@@ -64,7 +64,7 @@ def _outcome_of(row: Row) -> Outcome:
 
 
 def _with_tensors(value: Argument, tensors: Sequence[Any]) -> Argument:
-    """`value` with the tensors in the place of their numbers."""
+    """`value` with tensors in the place of their numbers."""
     kind = type(value)
     if kind is TensorAt:
         return tensors[value.index]
@@ -90,14 +90,14 @@ def call_text(call: Call) -> str:
 
 
 def meta_words(meta: TensorMeta) -> str:
-    """What is known of a tensor, without what is usual."""
-    said = [meta.text]
+    """The facts of a meta in words, without usual ones such as the device cpu."""
+    words = [meta.text]
     if meta.device.type != "cpu":
-        said.append(str(meta.device))
+        words.append(str(meta.device))
     if meta.storage_offset != 0:
-        said.append(f"offset {meta.storage_offset}")
-    said += [fact.removeprefix("is_") for fact in ("requires_grad", "is_conj", "is_neg") if getattr(meta, fact)]
-    return " ".join(said)
+        words.append(f"offset {meta.storage_offset}")
+    words += [fact.removeprefix("is_") for fact in ("requires_grad", "is_conj", "is_neg") if getattr(meta, fact)]
+    return " ".join(words)
 
 
 def value_words(value: Argument) -> str:

@@ -1,8 +1,8 @@
-"""Children: Python processes that a recorded program starts anew record themselves, one shard each.
+"""Child processes: Python processes that a recorded program starts record their own calls, into one shard each.
 
-They learn of it from their environment: hook/sitecustomize.py is on their PYTHONPATH, and a variable says what
-to record where. Not reached are those started with another environment, or told to ignore it (`python -I`).
-Forked processes need none of this, see recorder.py.
+The environment makes them do so: hook/sitecustomize.py is on their PYTHONPATH, and a variable holds the settings of the
+recorder. Processes started with another environment, or told to ignore it (`python -I`), are not reached. Forked
+processes need none of this, see recorder.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOOK: Final = str(Path(__file__).parent / "hook")
 
 @contextmanager
 def recorded_children(recorder: Recorder) -> Iterator[None]:
-    """Have the processes started inside record what `recorder` does, into its folder."""
+    """Make processes that are started inside record as `recorder` does, into its folder."""
     before = {name: os.environ.get(name) for name in (VARIABLE, "PYTHONPATH")}
     searched = [HOOK, before["PYTHONPATH"]] if before["PYTHONPATH"] else [HOOK]
     os.environ |= {VARIABLE: json.dumps(recorder.settings), "PYTHONPATH": os.pathsep.join(searched)}

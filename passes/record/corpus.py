@@ -1,6 +1,6 @@
-"""Corpora: what can be asked of recorded calls, and how several become one.
+"""Corpora: questions about recorded calls, and merging and comparing corpora.
 
-Everything that concerns all rows is done by duckdb or pyarrow, never row by row in Python.
+Whatever concerns all rows is done by duckdb or pyarrow, never row by row in Python.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DEFAULT_MEMORY: Final = 256 << 20
 
 
-# Where equal calls come from: all the models that made them, unless one was made elsewhere, which is told then.
+# The location of calls that are merged: all models that made them, or another location if one is known.
 MERGED_LOCATION: Final = (
     "coalesce(min(location) filter (not starts_with(location, 'model ')), "
     f"'model ' || array_to_string(list_sort(list_distinct(flatten(list({MODELS_IN_SQL})))), '{MODEL_SEPARATOR}') "
@@ -48,7 +48,7 @@ MERGED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Figures of a corpus. `calls` counts raw calls, `signatures` rows without repetition, `bytes` files."""
+    """Numbers of a corpus. `calls` counts every call that was made, `signatures` different ones; `bytes` is on disk."""
 
     files: int
     bytes: int
@@ -67,7 +67,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class CorpusDifference:
-    """How two corpora differ in one operator: signatures in one only, and those with another outcome."""
+    """How two corpora differ in one operator: signatures in one of them only, and signatures with another outcome."""
 
     op: str
     level: str
@@ -78,7 +78,10 @@ class CorpusDifference:
 
 
 class Corpus:
-    """The recorded calls in one folder. Raises CorpusError where there are none that can be read."""
+    """The recorded calls in one folder. Raises CorpusError if it has none, or none that can be read.
+
+    `memory` bounds, in bytes, what duckdb keeps in memory.
+    """
 
     def __init__(self, folder: str | os.PathLike[str], memory: int = DEFAULT_MEMORY) -> None:
         self.folder = Path(folder)
@@ -87,22 +90,23 @@ class Corpus:
 
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """duckdb with the view `calls`, and `tensor(text)` that gives the facts of a tensor as a struct."""
-        found = connect(self._memory)
-        _add_view(found, "calls", self.files)
-        return found
+        """A duckdb connection with the view `calls`, and with `tensor(text)`: the facts of a tensor as a struct."""
+        connection = connect(self._memory)
+        _add_view(connection, "calls", self.files)
+        return connection
 
     def sql(self, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names of the columns and rows that a query gives. Raises CorpusError with duckdb's words if it is wrong."""
+        """The column names and the rows of a query. Raises CorpusError with duckdb's message if it is wrong."""
         import duckdb
 
         try:
-            found = self.connection.execute(query)
+            cursor = self.connection.execute(query)
         except duckdb.Error as error:
             raise CorpusError(str(error)) from error
-        return [column[0] for column in found.description or ()], found.fetchall()
+        return [column[0] for column in cursor.description or ()], cursor.fetchall()
 
     def statistics(self) -> Statistics:
+        """The numbers of this corpus."""
         (row,) = self.sql(
             "select count(*), sum(count)::bigint, count(distinct op), count(*) filter (error is not null), "
             "list_sort(list(distinct level)), list_sort(list(distinct torch)) from calls"
@@ -121,23 +125,23 @@ class Corpus:
         )
 
     def operators(self) -> list[tuple[str, str, int, int]]:
-        """Every operator with its level, its rows and its calls; the most called first."""
+        """Operator, level, rows and calls of every operator; the most called first."""
         query = "select op, level, count(*), sum(count)::bigint from calls group by all order by 4 desc, 1, 2"
         return [tuple(row) for row in self.sql(query)[1]]  # type: ignore[misc]
 
     def load(self, op: str | None = None, columns: Sequence[str] = NAMES) -> pyarrow.Table:
-        """All rows, or those of one operator, as a table of pyarrow."""
+        """All rows, or those of one operator, as a pyarrow table."""
         return storage.read(self.files, columns, op)
 
     def by_operator(self, columns: Sequence[str] = NAMES) -> dict[str, pyarrow.Table]:
-        """All rows grouped by operator; files are sorted by it, so that groups are slices, not copies."""
+        """All rows by operator. Files are sorted by operator, so that each group is made of slices, not of copies."""
         import pyarrow as pa
         import pyarrow.compute as compute
 
         slices: dict[str, list[pyarrow.Table]] = {}
         for file in self.files:
             table = storage.read([file], columns)
-            first = start = 0  # rows of the chunk, and of the operator
+            first = start = 0  # the first row of the chunk, and of the operator
             for chunk in table["op"].chunks:
                 runs = compute.call_function("run_end_encode", [chunk.dictionary_decode()])
                 for op, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
@@ -147,35 +151,35 @@ class Corpus:
         return {op: pa.concat_tables(tables) for op, tables in slices.items()}
 
     def calls(self, op: str | None = None, most: int | None = None) -> Iterator[Call]:
-        """Rows as Call objects, the most frequent first."""
+        """Calls, all or of one operator; the most frequent first, at most `most`."""
         rows = self.load(op).sort_by([("count", "descending")])
         for row in rows.slice(0, most).to_pylist():
             yield call_of(row)
 
     def matching(self, pattern: str) -> list[str]:
-        """The operators whose names contain `pattern`; only the one that is called so, if there is one."""
+        """The operators whose names contain `pattern`; if one has exactly this name, only that one."""
         names = sorted({op for op, *_ in self.operators()})
         return [pattern] if pattern in names else [name for name in names if pattern in name]
 
 
 def connect(memory: int) -> duckdb.DuckDBPyConnection:
-    """An empty database in memory, of about `memory` bytes and with spilling to disk beyond."""
+    """An empty database in memory, which spills to disk beyond about `memory` bytes."""
     try:
         import duckdb
     except ImportError as error:
-        raise CorpusError("asking a corpus needs duckdb: pip install 'bytegraph[rules]'") from error
-    found = duckdb.connect()
-    found.execute(f"set memory_limit = '{memory}B'; set preserve_insertion_order = false; set threads = 2")
+        raise CorpusError("queries on a corpus need duckdb: pip install 'bytegraph[rules]'") from error
+    connection = duckdb.connect()
+    connection.execute(f"set memory_limit = '{memory}B'; set preserve_insertion_order = false; set threads = 2")
     form = ", ".join(f'"{name}": {_json_form(kind)}' for name, (kind, _) in TENSOR_FACTS.items())
     facts = ", ".join(
         f'"{name}" := {_field(name)}' if usual is None else f'"{name}" := coalesce({_field(name)}, {usual})'
         for name, (_, usual) in TENSOR_FACTS.items()
     )
-    found.execute(
+    connection.execute(
         f"create macro tensor(text) as list_transform([from_json(text, '{{{form}}}')], lambda facts: "
         f"struct_pack({facts}))[1]"
     )
-    return found
+    return connection
 
 
 def _json_form(kind: str) -> str:
@@ -210,7 +214,7 @@ def require_no_corpus(folder: Path) -> None:
 
 
 def merge_files(files: Sequence[Path], path: Path, memory: int = DEFAULT_MEMORY) -> Path:
-    """Write one file with the calls of `files`, equal ones counted together; those in the same folder go."""
+    """Write one file with the calls of `files`, equal ones counted together; `files` in the same folder are removed."""
     storage.make_folder(path.parent)
     connection = connect(memory)
     spilled = str(path.parent.resolve() / ".merging").replace("'", "''")
@@ -225,14 +229,14 @@ def merge_files(files: Sequence[Path], path: Path, memory: int = DEFAULT_MEMORY)
 
 
 def write_query(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
-    """Write the rows that a query gives to a file of a corpus, sorted as they are to be. Returns how many."""
+    """Write the rows of a query to a file of a corpus, sorted. Returns the number of rows."""
     reader = connection.sql(f"from ({query}) order by {_listed(KEY_NAMES)}").to_arrow_reader(storage.ROWS_IN_GROUP)
     schema = storage.arrow_schema()
     return storage.write(path, (storage.as_schema(batch, schema) for batch in reader))
 
 
 def difference(left: Corpus, right: Corpus) -> list[CorpusDifference]:
-    """Operators with calls that one corpus lacks or that gave something else; those that differ most first."""
+    """Operators with calls that one corpus lacks, or that have another outcome; the most different first."""
     connection = connect(DEFAULT_MEMORY)
     _add_view(connection, "left_calls", left.files)
     _add_view(connection, "right_calls", right.files)

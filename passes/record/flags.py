@@ -1,4 +1,4 @@
-"""Flags: which tensors' elements a user wants recorded, one by one. Knows nothing of records."""
+"""Flags: single tensors whose elements a user wants recorded. Knows nothing of records."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _flagged: Final[dict[int, weakref.ref[torch.Tensor]]] = {}
 
 
 def flag(tensor: torch.Tensor) -> torch.Tensor:
-    """Have recorders keep the elements of this tensor wherever a call is given it, or returns it.
+    """Make recorders keep the elements of this tensor wherever a call takes or returns it; the tensor is returned.
 
-    Only this object counts: not its views, copies or conversions. Gives the tensor back. Raises CorpusError
-    if it is not an integer (or truth) tensor on the CPU of at most MOST_FLAGGED elements: other data is
-    never recorded.
+    Only this object counts, not its views, copies or conversions. Raises CorpusError if it is not an integer (or bool)
+    tensor on the CPU of at most MOST_FLAGGED elements: other data is never recorded.
     """
     if not holds_integers(tensor) or tensor.numel() > MOST_FLAGGED:
         raise CorpusError(
@@ -34,11 +33,12 @@ def flag(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def is_flagged(tensor: torch.Tensor) -> bool:
+    """Whether the elements of this tensor are to be recorded."""
     return id(tensor) in _flagged
 
 
 def flagged_elements(*values: Any) -> bytes:
-    """Bytes that are equal for values whose flagged tensors are at the same places and have equal elements."""
+    """A key: equal bytes for values that have flagged tensors in the same places with equal elements."""
     if not _flagged:
         return b""
     tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]

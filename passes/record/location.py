@@ -1,4 +1,4 @@
-"""Where in the user's code a call comes from. Knows nothing of calls."""
+"""The line of the user's code that makes a call. Knows nothing of calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 import torch
 
 OURS: Final = tuple(f"{Path(module_file).parent}/" for module_file in (__file__, torch.__file__))
-SOURCES: Final = f"{OURS[0]}sources/"  # of calls, as users are
+SOURCES: Final = f"{OURS[0]}sources/"  # these make calls, as users do
 
 
 def user_location() -> str:
@@ -26,7 +26,7 @@ def user_location() -> str:
 
 
 def in_model(name: str) -> Callable[[], str]:
-    """What says, beside the line, which model a call is of; corpora are split by it."""
+    """A location function that names a model beside the line; corpora can be split by model."""
     return lambda: f"model {name} at {user_location()}"
 
 

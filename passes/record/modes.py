@@ -1,8 +1,8 @@
-"""The two modes under which calls are seen: overloads of ATen, and functions at the C boundary.
+"""The two torch modes that see calls: of ATen overloads, and of functions at the C boundary.
 
-The dispatch mode sees what reaches the dispatcher, backward passes included. The function mode sees
-what the tracer puts into graphs: Python functions of torch are run through, down to the C functions that
-they call. Knows nothing of records: `see(level, target, args, kwargs)` makes the call and notes it.
+The dispatch mode sees what reaches the dispatcher, backward passes included. The function mode sees what the tracer
+puts into graphs: it runs through Python functions of torch down to the C functions that they call. Knows nothing of
+records: `see(level, target, args, kwargs)` makes the call and records it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 See = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
-# Functions whose arguments or results are data, or that tell about a tensor instead of computing with it.
+# Functions whose arguments or results are data, or that ask about a tensor instead of computing with it.
 NOT_SEEN: Final = frozenset(
     [
         "tensor",
@@ -80,20 +80,20 @@ SEEN_PROPERTIES: Final = frozenset(("T", "mT", "H", "mH", "real", "imag", "data"
 
 
 class AtenMode(TorchDispatchMode):
-    """Shows every call of an ATen overload on plain tensors."""
+    """Passes every call of an ATen overload on plain tensors to `see`."""
 
     def __init__(self, see: See) -> None:
         super().__init__()
         self._see = see
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if types:  # fake tensors and other subclasses, which are not what the kernels see
+        if types:  # fake tensors and other subclasses: kernels do not get these
             return func(*args, **(kwargs or {}))
         return self._see("aten", func, args, kwargs)
 
 
 class FunctionMode(TorchFunctionMode):
-    """Shows every call of a function at the C boundary."""
+    """Passes every call of a function at the C boundary to `see`."""
 
     def __init__(self, see: See) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class FunctionMode(TorchFunctionMode):
 
 @lru_cache(maxsize=1 << 14)
 def is_seen(target: Callable[..., Any]) -> bool:
-    """Whether calls of `target` are noted: it is written in C, and computes with tensors."""
+    """Whether calls of `target` are recorded: it is written in C, and computes with tensors."""
     if isinstance(target, torch._ops.OpOverload):
         return target.namespace != "aten"  # those are what AtenMode calls
     name = getattr(target, "__name__", "")
@@ -128,18 +128,22 @@ def is_seen(target: Callable[..., Any]) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def run_through(target: Callable[..., Any]) -> Callable[..., Any] | None:
-    """A Python function of torch without its question whether modes want to see it; None for other callables."""
+    """A copy of a Python function of torch that does not ask modes to handle it; None for other callables."""
     if not isinstance(target, FunctionType):
         return None
     copy = FunctionType(
-        target.__code__, _Unasked.of(target.__globals__), target.__name__, target.__defaults__, target.__closure__
+        target.__code__,
+        _UnhandledGlobals.of(target.__globals__),
+        target.__name__,
+        target.__defaults__,
+        target.__closure__,
     )
     copy.__kwdefaults__ = target.__kwdefaults__
     return copy
 
 
-class _Unasked:
-    """Copies of modules' globals in which `has_torch_function` and its kin answer False."""
+class _UnhandledGlobals:
+    """Copies of modules' globals in which `has_torch_function` and its variants answer False."""
 
     _copies: Final[dict[int, dict[str, Any]]] = {}
 

@@ -1,7 +1,4 @@
-"""Running somebody's program under a recorder, as `python` would have run it.
-
-Knows nothing of command lines beyond what follows `python`: a script or `-m module`, and its arguments.
-"""
+"""Programs run under a recorder, as `python` would have run them: a script or `-m module`, with arguments."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from passes.record.schema import CorpusError
 
 
 def run_program(recorder: Recorder, words: Sequence[str], children: bool = True) -> int:
-    """Run `script.py args...` or `-m module args...`, recording; returns the status that it exits with.
+    """Run `script.py args...` or `-m module args...` under a recorder, and return its exit status.
 
-    Python processes that it starts record themselves too, if `children`. Exceptions of the program propagate.
-    Raises CorpusError if `words` names no program.
+    If `children`, Python processes that it starts record their calls too. Exceptions of the program propagate. Raises
+    CorpusError if `words` names no program.
     """
     program = program_of(words)
     starting = recorded_children(recorder) if children else nullcontext()
@@ -30,7 +27,7 @@ def run_program(recorder: Recorder, words: Sequence[str], children: bool = True)
 
 
 def program_of(words: Sequence[str]) -> Callable[[], int]:
-    """The program that `script.py args...` or `-m module args...` means, to be run: it returns its exit status.
+    """A function that runs the program `script.py args...` or `-m module args...` and returns its exit status.
 
     Raises CorpusError if `words` names no program.
     """
@@ -58,7 +55,7 @@ def program_of(words: Sequence[str]) -> Callable[[], int]:
 
 @contextmanager
 def as_if_started(arguments: Sequence[str], first_path: str) -> Iterator[None]:
-    """`sys.argv` and `sys.path` as the program expects them."""
+    """`sys.argv` and `sys.path` as the program expects them, put back at the end."""
     before = sys.argv, sys.path[:]
     sys.argv, sys.path[:0] = list(arguments), [first_path]
     try:
@@ -68,7 +65,7 @@ def as_if_started(arguments: Sequence[str], first_path: str) -> Iterator[None]:
 
 
 def _status(code: str | int | None) -> int:
-    """What a process that calls `sys.exit(code)` exits with."""
+    """The exit status of a process that calls `sys.exit(code)`."""
     if isinstance(code, str):
         print(code, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""The recorder: what `with record("corpus"):` does to a program, and the shard it leaves behind.
+"""The recorder: what happens to calls inside `with record("corpus"):`, and the shard that is written.
 
-Every call is made as it would have been; a call that was seen before costs two looks into dictionaries.
-Only calls of the thread that entered the context are seen (backward passes on the CPU run in it).
+Every call is made as it would be without a recorder. A call like an earlier one costs two dictionary look-ups. Only
+calls of the thread that entered the context are seen; backward passes on the CPU run in it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ MODES: Final[dict[str, Callable[[Any], Any]]] = {"aten": AtenMode, "function": F
 class Recorder:
     """Records calls into files of `folder`, one shard per process; a spill makes one more part of it.
 
-    `levels` says which calls are seen (see schema.LEVELS); `memory` bounds, in bytes, what is kept until it
-    is spilled; integer tensors of at most `most_integers` elements are recorded with their elements.
-    Enter it as often as needed, then `close` it.
+    `levels` are the levels at which calls are recorded (see schema.LEVELS). Calls are kept in memory, up to `memory`
+    bytes, then spilled to a file. Integer tensors of at most `most_integers` elements are recorded with their elements.
+    A recorder may be entered several times; `close` it at the end.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Recorder:
         }
         self.levels = tuple(levels)
         self.memory = memory
-        self.place: Callable[[], str] = user_location  # where a call comes from, in words
+        self.place: Callable[[], str] = user_location  # gives the location of a call
         self._most_integers = most_integers
         self._table = CallTable(most_integers)
         self._inputs = self._table.inputs
@@ -84,13 +84,13 @@ class Recorder:
         self._entered.pop().close()
 
     def close(self) -> None:
-        """Write what is left in memory, and no longer wait for signals."""
+        """Write the calls that are still in memory, and stop handling SIGTERM."""
         self.spill()
         if self._awaits_termination():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def spill(self) -> None:
-        """Write all that is in memory to a new file, and forget it."""
+        """Move all calls from memory to a new file."""
         self._spilling = threading.get_ident()
         try:
             self._spill()
@@ -111,21 +111,21 @@ class Recorder:
 
     @property
     def has_unwritten(self) -> bool:
-        """Whether there are calls in memory that no file has."""
+        """Whether calls are in memory that were not written yet."""
         return bool(self._inputs)
 
     def start_anew(self) -> None:
-        """Forget what the process that this one was forked from has seen: it writes that itself."""
+        """Forget the calls of the process that this one was forked from, which writes them itself."""
         self._table.clear()
         self._new_shard()
 
     def _close_at_exit(self) -> None:
-        """Let a process that multiprocessing forked write its shard when it ends, or its pool ends it."""
+        """Make a process that multiprocessing forked write its shard when it, or its pool, ends."""
         multiprocessing.util.Finalize(self, self.close, exitpriority=0)
         self.close_when_terminated()
 
     def close_when_terminated(self) -> None:
-        """Write what is left when the process gets SIGTERM, unless the program itself sees to that signal."""
+        """Write what is in memory when the process gets SIGTERM, unless the program handles that signal itself."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._terminated)
 
@@ -134,10 +134,10 @@ class Recorder:
         return main and signal.getsignal(signal.SIGTERM) == self._terminated
 
     def _terminated(self, number: int, _: object) -> None:
-        """Write what is left and end; afterwards, if the signal came while this thread was writing.
+        """Write what is in memory and end; if the signal came while this thread was writing, do so afterwards.
 
-        To mask the signal then would not do: the kernel gives it to a thread of some library, and Python runs
-        this here all the same.
+        Masking the signal meanwhile would not help: the kernel delivers it to a thread of some library, and Python runs
+        this handler here all the same.
         """
         if self._spilling == threading.get_ident():
             self._postponed = number
@@ -173,8 +173,8 @@ class Recorder:
 
     def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes | None:
         kept = type(result).__name__ if type(result) in NUMBERS else result
-        found = facts_of(self._most_integers, target, args, kwargs, kept)
-        return None if found is None else found + flagged_elements(args, kwargs, kept)
+        facts = facts_of(self._most_integers, target, args, kwargs, kept)
+        return None if facts is None else facts + flagged_elements(args, kwargs, kept)
 
     def _see_new(
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -209,7 +209,7 @@ class Recorder:
         kwargs: Mapping[str, Any],
         result: Any,
     ) -> RecordedOutcome:
-        """A new outcome of calls with known inputs: it depends on data, or the table was spilled meanwhile."""
+        """Record another outcome for known inputs: it depends on data, or the table was spilled meanwhile."""
         self._make_room()
         with torch._C.DisableTorchFunction():
             self._table.resume(before, inputs)
@@ -224,7 +224,7 @@ class Recorder:
         outcome.count += 1
 
     def _make_room(self) -> None:
-        """Spill if the memory is used up, before something is added."""
+        """Spill if the memory is used up."""
         if self._table.bytes > self.memory // 2:  # writing takes as much again
             self.spill()
 
@@ -247,7 +247,7 @@ def record(
     memory: int = DEFAULT_MEMORY,
     most_integers: int = 0,
 ) -> Iterator[Recorder]:
-    """Record the calls made inside into a corpus; see Recorder for what the options mean."""
+    """Record the calls made inside into the corpus in `folder`; the options are those of Recorder."""
     recorder = Recorder(folder, levels, memory, most_integers)
     try:
         with recorder:

@@ -1,12 +1,11 @@
-"""The schema of a corpus: what the columns of its Parquet files hold, and its version.
+"""The schema of a corpus: the columns of its Parquet files, and its version.
 
-A corpus is a folder of files `calls-*.parquet`. A row is one call with all that was ever the same about it:
-`count` calls were alike. Tensors and other values are JSON text (passes/record/values.py), because a
-dictionary-encoded column of text holds each of the few that differ once. Only names of columns and types
-are known here; Parquet is written in storage.py.
+A corpus is a folder of files `calls-*.parquet`. A row stands for `count` equal calls. Tensors and other values are
+JSON text (passes/record/values.py): a dictionary-encoded column of text holds each of the few different ones once.
+Parquet is written in storage.py.
 
-What a record cannot tell: at the level `aten` the mode sees calls below autograd, so that a result there never
-requires grad and `requires_grad` is that of the arguments only; at the level `function` it is right for both.
+At the level `aten` calls are seen below autograd, so that a result there never requires a gradient, and `requires_grad`
+is right for arguments only. At the level `function` it is right for both.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-VERSION: Final = 1  # of the columns and of the JSON in them; raised with every change that old readers misread
+VERSION: Final = 1  # of the columns and their JSON; raised with every change that old readers would misread
 VERSION_KEY: Final = b"bytegraph_corpus_version"  # in the metadata of every file
 FILE_PREFIX: Final = "calls-"
 
@@ -79,10 +78,10 @@ OUTCOME_NAMES: Final = (
     "error",
     "message",
 )
-KEY_NAMES: Final = (*INPUT_NAMES, *OUTCOME_NAMES, "torch")  # what tells two rows apart; the others are about the row
+KEY_NAMES: Final = (*INPUT_NAMES, *OUTCOME_NAMES, "torch")  # equal in equal calls; the other columns are about a row
 ORDER: Final = ("op", "level", "arguments", "given")  # rows of a file are sorted by these
 
-# What `tensor(text)` gives in SQL for a tensor's JSON: the facts, with the usual ones filled in.
+# What `tensor(text)` is in SQL for a tensor's JSON: the type of each fact, and its value if the JSON has none.
 TENSOR_FACTS: Final[dict[str, tuple[str, str | None]]] = {
     "dtype": ("VARCHAR", None),
     "size": ("BIGINT[]", None),
@@ -97,7 +96,7 @@ TENSOR_FACTS: Final[dict[str, tuple[str, str | None]]] = {
     "values": ("BIGINT[]", None),
 }
 
-# How `location` names the models that made a call, and what reads the names and the rest in SQL.
+# How `location` names the models that made a call, and the SQL that reads the names and the rest.
 MODEL_SEPARATOR: Final = ","
 MODELS_IN_SQL: Final = (
     "case when starts_with(location, 'model ') "
@@ -111,4 +110,4 @@ Row = dict[str, Any]
 
 
 class CorpusError(ValueError):
-    """A corpus that cannot be read or written as asked; says which file and why."""
+    """A corpus cannot be read or written; the message says which file, and why."""

@@ -1,8 +1,7 @@
-"""Splits: which calls rules are fitted to, and which are held out to see how they do on calls never seen.
+"""Splits of a corpus: calls that rules are learned from, and calls held out to see how rules predict new ones.
 
-The same corpus is always split alike, on any machine: what decides is a digest of the call or of a name, never
-a random number or the order of rows. Equal calls are counted together first, so that each is on one side only.
-All of it is SQL.
+Equal corpora are split alike on any machine: a digest of the call or of a name decides, never a random number or the
+order of rows. Equal calls are counted together first, so that each is on one side only. All of it is SQL.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ LARGEST_SIZE: Final = (
 
 
 def split(corpus: Corpus, by: str = "signature", share: float = DEFAULT_SHARE) -> tuple[pyarrow.Table, pyarrow.Table]:
-    """The rows of a corpus to fit to, and those held out: about `share` of the signatures, sizes or models.
+    """The rows of a corpus to learn from, and those held out: about `share` of the signatures, sizes or models.
 
     `signature`: by a digest of operator and arguments. `size`: of each operator the calls whose largest size of a
     tensor is above the quantile that leaves `share`, so that rules must reach beyond what they were fitted to.
@@ -99,7 +98,7 @@ def _texts(names: tuple[str, ...]) -> str:
 
 
 def _fraction(text: str) -> str:
-    """A number from 0 to 1 that only the text decides."""
+    """A number from 0 to 1 that depends on the text alone."""
     return f"('0x' || md5({text})[:8])::bigint / {1 << 32}"
 
 

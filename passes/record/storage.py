@@ -1,6 +1,6 @@
-"""Parquet: rows to files that appear whole or not at all, and back.
+"""Parquet files of a corpus: written whole or not at all, and read.
 
-Knows nothing of how calls are seen or what is asked of a corpus.
+Knows nothing of how calls are seen, or of questions about a corpus.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 COMPRESSION: Final = {"compression": "zstd", "compression_level": 12}
-# Text that is not in a column's dictionary is written in full, so the dictionaries may be large.
+# Text that does not fit into a column's dictionary is written in full, so dictionaries may be large.
 DICTIONARY_LIMIT: Final = 64 << 20
 ROWS_IN_GROUP: Final = 1 << 18
 # How Parquet names the text in a column of each type.
@@ -31,7 +31,7 @@ TEXT_PATHS: Final = [path.format(column.name) for column in COLUMNS for path in 
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a corpus, unless it is there. Raises CorpusError if it cannot be."""
+    """Make the folder of a corpus, if there is none. Raises CorpusError if it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -39,7 +39,7 @@ def make_folder(folder: Path) -> None:
 
 
 def require_pyarrow() -> None:
-    """Raise CorpusError, saying what to install, unless pyarrow is there."""
+    """Raise CorpusError, saying what to install, if pyarrow is missing."""
     try:
         import pyarrow.parquet  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:
@@ -61,18 +61,18 @@ def arrow_schema() -> pyarrow.Schema:
 
 
 def table_of(rows: Iterable[tuple[RecordedInputs, RecordedOutcome]], torch_version: str) -> pyarrow.Table:
-    """Rows of a recorder's table, sorted."""
+    """The rows of a recorder's table as a sorted pyarrow table."""
     import pyarrow as pa
 
-    found = sorted(rows, key=lambda row: (row[0].op, row[0].level, row[0].arguments, row[0].given))
+    ordered = sorted(rows, key=lambda row: (row[0].op, row[0].level, row[0].arguments, row[0].given))
     columns: dict[str, Any] = {}
     for name in NAMES:
         if name == "torch":
-            columns[name] = [torch_version] * len(found)
+            columns[name] = [torch_version] * len(ordered)
         elif name in RecordedInputs.__slots__:
-            columns[name] = [getattr(inputs, name) for inputs, _ in found]
+            columns[name] = [getattr(inputs, name) for inputs, _ in ordered]
         else:
-            columns[name] = [getattr(outcome, name) for _, outcome in found]
+            columns[name] = [getattr(outcome, name) for _, outcome in ordered]
     return pa.table(columns, schema=arrow_schema())
 
 
@@ -107,7 +107,7 @@ def as_schema(batch: pyarrow.RecordBatch, schema: pyarrow.Schema) -> pyarrow.Rec
 
 @contextmanager
 def appearing_whole(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there at the end becomes `path` at once, and nothing does if writing fails."""
+    """A temporary path to write to, which becomes `path` at the end, or is removed if writing fails."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         yield unfinished
@@ -138,7 +138,7 @@ def rows_in(files: Iterable[Path]) -> int:
 
 
 def check(file: Path) -> None:
-    """Raise CorpusError unless `file` is of the version of the schema that is known here."""
+    """Raise CorpusError unless `file` has this version of the schema."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -149,14 +149,14 @@ def check(file: Path) -> None:
         raise CorpusError(f"{file} is no Parquet file: {error}") from error
     version = metadata.get(VERSION_KEY)
     if version is None or not version.isdigit() or int(version) != VERSION:
-        found = "no version" if version is None else f"version {version.decode(errors='replace')}"
-        raise CorpusError(f"{file} has {found} of the corpus schema; this program reads version {VERSION}")
+        words = "no version" if version is None else f"version {version.decode(errors='replace')}"
+        raise CorpusError(f"{file} has {words} of the corpus schema; this program reads version {VERSION}")
 
 
 def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None = None) -> pyarrow.Table:
-    """The rows of some files, of one operator if `op` is given.
+    """The rows of some files, or those of one operator, as a pyarrow table.
 
-    All text is dictionary-encoded, inside of lists and maps too: each different value is there once a chunk.
+    All text is dictionary-encoded, inside lists and maps too: a chunk holds each different value once.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet

@@ -1,7 +1,7 @@
-"""The table: every different call once, with a count, in bounded memory.
+"""The table of a recorder: every different call once, with a count, in bounded memory.
 
-A call is looked up by the bytes that facts_of makes of it. Knows nothing of modes (who calls) or files
-(`rows` hands over what is to be written). Not for several threads at a time, counts apart.
+A call is looked up by the bytes that `facts_of` makes of it. Knows nothing of modes or files. A table is for one
+thread at a time, except for counts.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from passes.record.flags import MOST_FLAGGED, is_flagged
 from passes.record.schema import Indices, Texts
 from passes.record.values import NumberOf, tensor_text, value_text
 
-MOST_BYTES_COMPARED: Final = 1 << 20  # memory of larger tensors is not looked at for writes that no one declared
+MOST_BYTES_COMPARED: Final = 1 << 20  # larger tensors are not compared to detect undeclared writes
 OVERHEAD: Final = 600  # bytes of objects per record, beside keys and texts (measured with tracemalloc)
 
 
 @dataclass(slots=True)
 class RecordedOutcome:
-    """What calls with equal inputs gave, and how many did."""
+    """One outcome of calls with equal inputs, as columns of a corpus, and how many calls had it."""
 
     written: tuple[str | None, ...]
     result: str | None
@@ -40,7 +40,7 @@ class RecordedOutcome:
 
 @dataclass(slots=True)
 class RecordedInputs:
-    """Calls of one operator with equal arguments."""
+    """Calls of one operator with equal arguments, as columns of a corpus, and their outcomes."""
 
     op: str
     level: str
@@ -54,7 +54,7 @@ class RecordedInputs:
 
 
 class Numbering:
-    """Tensors in the order in which they are seen, with numbers for equal objects and shared memory."""
+    """Numbers tensors in the order in which they are added, and the memories that they share."""
 
     def __init__(self) -> None:
         self.tensors: list[torch.Tensor] = []
@@ -65,31 +65,32 @@ class Numbering:
         return len(self.tensors) - 1
 
     def same(self, tensors: Sequence[torch.Tensor]) -> Indices:
-        """For each tensor the number of the first one seen that is the same object; -1 for a new one."""
-        known = {id(tensor): index for index, tensor in reversed(list(enumerate(self.tensors)))}
-        return tuple(known.get(id(tensor), -1) for tensor in tensors)
+        """For each tensor the number of the first added one that is the same object; -1 if none is."""
+        numbers = {id(tensor): index for index, tensor in reversed(list(enumerate(self.tensors)))}
+        return tuple(numbers.get(id(tensor), -1) for tensor in tensors)
 
     def storage(self, tensors: Sequence[torch.Tensor]) -> Indices:
         return tuple(self._memories.setdefault(_memory(tensor), len(self._memories)) for tensor in tensors)
 
 
 def _memory(tensor: torch.Tensor) -> Any:
-    """What identifies the memory of a tensor: itself where it has no single storage."""
+    """A key for the memory of a tensor; the tensor itself if it has no single storage."""
     strided = tensor.layout is torch.strided and not tensor.is_nested
     return tensor.untyped_storage()._cdata if strided else ("object", id(tensor))
 
 
 class Watch:
-    """Sees which of the tensors given to a call were written to, declared or not."""
+    """Detects which tensors a call writes to, declared or not."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._tensors = tensors
         self._before = [(_version(tensor), _checksum(tensor)) for tensor in tensors]
 
     def written(self, declared: frozenset[int]) -> frozenset[int]:
-        """The numbers of those declared to be, of those whose version rose, and of others with other bytes now.
+        """The numbers of the declared tensors, of those whose version rose, and of others whose bytes changed.
 
-        Of tensors that share memory the bytes tell nothing apart: they count only if nothing else tells.
+        Changed bytes do not show which of several tensors that share memory was written to: they count only for memory
+        that no declaration or version accounts for.
         """
         found = set(declared)
         found.update(i for i, tensor in enumerate(self._tensors) if _version(tensor) != self._before[i][0])
@@ -105,7 +106,7 @@ def _version(tensor: torch.Tensor) -> int | None:
 
 
 def _checksum(tensor: torch.Tensor) -> int | None:
-    """Of the memory of a tensor; None where there is none on the CPU, or a lot."""
+    """A checksum of the memory of a tensor; None if it is not on the CPU, or large."""
     if tensor.layout is not torch.strided or tensor.is_nested or tensor.device.type != "cpu":
         return None
     memory = tensor.untyped_storage()
@@ -116,7 +117,7 @@ def _checksum(tensor: torch.Tensor) -> int | None:
 
 
 class CallTable:
-    """All different calls since the last spill. `bytes` estimates the memory that they take."""
+    """All different calls since the last spill. `bytes` is an estimate of the memory that they take."""
 
     def __init__(self, most_integers: int = 0) -> None:
         self.most_integers = most_integers
@@ -124,14 +125,14 @@ class CallTable:
         self.bytes = 0
 
     def clear(self) -> None:
-        """Forget all calls. Calls that are being made meanwhile come back with `resume`."""
+        """Forget all calls. A call that is still running is added again by `resume`."""
         for inputs in self.inputs.values():
             inputs.outcomes = {}
         self.inputs.clear()
         self.bytes = 0
 
     def resume(self, key: bytes, inputs: RecordedInputs) -> None:
-        """Know `inputs` again if the table was cleared between a call's start and its end."""
+        """Add `inputs` again if the table was cleared since its call began."""
         self.inputs.setdefault(key, inputs)
 
     def rows(self) -> Iterator[tuple[RecordedInputs, RecordedOutcome]]:
@@ -142,7 +143,7 @@ class CallTable:
     def open(
         self, key: bytes, level: str, target: Callable[..., Any], args: Any, kwargs: Any, location: str
     ) -> tuple[RecordedInputs, Numbering, frozenset[int]]:
-        """The inputs of a call about to be made, described unless known; its tensors; those declared to be written."""
+        """The inputs of a call about to be made, its tensors, and the numbers of those declared to be written to."""
         numbering = Numbering()
         named = named_arguments(target, args, kwargs)
         declared: set[int] = set()
@@ -173,7 +174,7 @@ class CallTable:
         return inputs, numbering, frozenset(declared)
 
     def returned(self, inputs: RecordedInputs, key: bytes, numbering: Numbering, result: Any) -> RecordedOutcome:
-        """The outcome, seen for the first time, of a call that gave `result`; inputs.writes must be known."""
+        """Add the outcome of a call that returned `result`; `inputs.writes` must be set."""
         given, writes = numbering.tensors, inputs.writes or frozenset()
         outputs = Numbering()
         text = value_text(NumberOf(type(result).__name__) if isinstance(result, NUMBERS) else result, outputs.add)
@@ -189,7 +190,7 @@ class CallTable:
         return self._add(inputs, key, outcome, (text, *outcome.returned))
 
     def raised(self, inputs: RecordedInputs, key: bytes, error: Exception) -> RecordedOutcome:
-        """The outcome, seen for the first time, of a call that raised `error`."""
+        """Add the outcome of a call that raised `error`."""
         kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         message = str(error)

@@ -1,7 +1,7 @@
-"""Values as JSON text: constants, containers and the facts of tensors, and back again.
+"""Values as JSON text: constants, containers and the facts of tensors, written and read.
 
-Text, because few different values occur in many calls: a dictionary-encoded column holds each once.
-Knows nothing of operators, calls or files. Reading executes nothing.
+Many calls share few different values, and a dictionary-encoded column of text holds each of these once. Knows nothing
+of operators, calls or files. Reading executes nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class NumberOf:
-    """A number that was returned, of which only the type was recorded: it is data."""
+    """A number that was returned. It is data, so only its type was recorded."""
 
     type_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class TensorAt:
-    """The tensor number `index` among those given or returned, in an argument or a result."""
+    """The place of tensor number `index`, of the arguments or of the result."""
 
     index: int
 
@@ -64,10 +64,10 @@ dumps: Final[Callable[[Json], str]] = json.JSONEncoder(separators=(",", ":"), al
 
 
 def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
-    """The facts of a tensor as a JSON object; with the elements of an integer one of at most `most_integers`.
+    """The facts of a tensor as JSON, with the elements if it has at most `most_integers` integers.
 
-    `{"dtype":"f32","size":[2,16],"stride":[16,1]}`: whatever else a tensor has is left out where it is as
-    usual (see OPTIONAL_FACTS), and the stride of one that has none.
+    `{"dtype":"f32","size":[2,16],"stride":[16,1]}`: other facts are left out if they have their usual value (see
+    OPTIONAL_FACTS), and so are strides of layouts that have none.
     """
     facts: dict[str, Json] = {"dtype": DTYPES[tensor.dtype]}
     if not tensor.is_nested:
@@ -75,9 +75,9 @@ def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
         if tensor.layout is torch.strided:
             facts["stride"] = list(tensor.stride())
     for name, read, usual in OPTIONAL_FACTS:
-        found = read(tensor)
-        if found != usual:
-            facts[name] = found
+        fact = read(tensor)
+        if fact != usual:
+            facts[name] = fact
     if 0 < tensor.numel() <= most_integers and holds_integers(tensor):
         facts["values"] = leaves(tensor.tolist())
     return dumps(facts)
@@ -91,7 +91,7 @@ def holds_integers(tensor: torch.Tensor) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def tensor_meta(text: str) -> TensorMeta:
-    """The meta that `tensor_text` wrote. Whether the tensor was a leaf is not recorded: it counts as one.
+    """The meta that `tensor_text` wrote. Whether a tensor is a leaf is not recorded; it counts as one.
 
     Raises ValueError for a nested tensor, which has no sizes.
     """
@@ -119,7 +119,7 @@ def _sequence_json(values: Sequence[Any], index_of: Callable[[torch.Tensor], int
     return [value_json(value, index_of) for value in values]
 
 
-# How a value of each type is written. What is no JSON by itself becomes an object with one key, its kind.
+# How a value of each type is written. A value that JSON lacks becomes an object with one key: its kind.
 WRITERS: Final[dict[type, Callable[[Any, Callable[[torch.Tensor], int]], Json]]] = {
     NoneType: lambda value, index_of: None,
     bool: lambda value, index_of: value,
@@ -172,7 +172,7 @@ def value_text(value: Any, index_of: Callable[[torch.Tensor], int]) -> str:
 
 
 def value_of(json_value: Json) -> Argument:
-    """What `value_json` wrote, in the forms of passes/operators/outcome.py, with TensorAt in the place of tensors."""
+    """The value that `value_json` wrote, in the forms of passes/operators/outcome.py, with TensorAt for tensors."""
     if isinstance(json_value, list):
         return ListArg(map(value_of, json_value))
     if isinstance(json_value, dict):

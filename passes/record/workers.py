@@ -1,7 +1,7 @@
-"""Worker processes: tasks handed out one by one, each recorded into the shard of the process that does it.
+"""Worker processes that record: tasks are handed out one by one, and each is recorded into its process's shard.
 
-A worker that dies, by a kernel's segmentation fault say, takes one task with it: those that it had done but
-not yet written are done again by another. Knows nothing of what the tasks are.
+A worker that dies, of a segmentation fault in a kernel say, costs one task: those that it had done but not written are
+done again by another worker. Knows nothing of what the tasks are.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from passes.record.schema import CorpusError
 
 MakeRecorder = Callable[[], Recorder]
 Do = Callable[[str], None]
-Start = Callable[[Recorder], Do]  # given a recorder, gives what does a task under it
+Start = Callable[[Recorder], Do]  # makes the function that does a task under a recorder
 
-# Nothing of the parent's threads, locks and loaded libraries is in a process started anew.
+# A new process has none of the parent's threads, locks and loaded libraries.
 PROCESSES: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedTask:
-    """A task that is over: done, or what came of it in words."""
+    """A task that is over; `failure` says in words how it failed."""
 
     name: str
     failure: str | None = None
@@ -40,7 +40,7 @@ class FinishedTask:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says: the task just done, the tasks that its death would undo, whether it was its last word."""
+    """A message of a worker: the task just done, the tasks that its death would undo, and whether it ends now."""
 
     done: str | None = None
     unwritten: tuple[str, ...] = ()
@@ -110,13 +110,13 @@ def _started(make_recorder: MakeRecorder, start: Start, jobs: int) -> RecordingW
 
 
 def _with_news(workers: Sequence[RecordingWorker]) -> list[RecordingWorker]:
-    """Those that have said something, or died."""
+    """The workers that have sent a message, or died."""
     ready = wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in ready]
 
 
 def _received(worker: RecordingWorker) -> WorkerReport | None:
-    """What a worker says; None if it is no more."""
+    """The message of a worker; None if it has died."""
     try:
         return worker.connection.recv()
     except (EOFError, ConnectionResetError):
@@ -124,12 +124,12 @@ def _received(worker: RecordingWorker) -> WorkerReport | None:
 
 
 def _send(connection: Connection, message: object) -> None:
-    with suppress(BrokenPipeError):  # the other side has just died, as is seen next
+    with suppress(BrokenPipeError):  # the other side has just died, which the next receive reports
         connection.send(message)
 
 
 def _finished_by_death(worker: RecordingWorker) -> FinishedTask | None:
-    """The task that a process ended in the middle of, if it did."""
+    """The task that a process died in the middle of, as a failure; None if it was in none."""
     worker.process.join()
     worker.connection.close()
     status = worker.process.exitcode or 0
@@ -142,7 +142,7 @@ def _finished_by_death(worker: RecordingWorker) -> FinishedTask | None:
 
 
 def _work(connection: Connection, make_recorder: MakeRecorder, start: Start, threads: int) -> None:
-    """What a worker does: one task after the other, until there is none."""
+    """The main function of a worker: one task after the other, until there is none."""
     torch.set_num_threads(threads)
     recorder = make_recorder()
     do = start(recorder)
@@ -157,7 +157,7 @@ def _work(connection: Connection, make_recorder: MakeRecorder, start: Start, thr
             if recorder.has_unwritten:
                 unwritten.append(task)
             _send(connection, WorkerReport(task, tuple(unwritten)))
-    except EOFError:  # the parent is no more
+    except EOFError:  # the parent has ended
         pass
     finally:
         recorder.close()

@@ -1,4 +1,4 @@
-"""`audit`: where torch's own kernels for tensors without data are wrong, with a script that shows each."""
+"""`audit`: finds where torch's own kernels for tensors without data are wrong, and writes scripts that show it."""
 
 from __future__ import annotations
 
@@ -20,55 +20,58 @@ from passes.rules.book import Rulebook
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
 from tracer.commands.rules import DEFAULT_BOOK, BookOption
 
-MOST_CALLS = 600  # of one operator that are looked at
+MOST_CALLS = 600  # recorded calls of one operator
 APART = ("name", "example")  # of a witness's fields: the key, and what JSON has as text
 
 
 def audit_operators(
-    ops: Annotated[str, typer.Argument(help="Operators: 'add*', several with commas.")] = "*",
-    corpora: Annotated[list[Path] | None, typer.Option("--corpus", help="Recorded calls; repeatable.")] = None,
+    ops: Annotated[str, typer.Argument(help="Pattern for operators, such as 'add*'; several with commas.")] = "*",
+    corpora: Annotated[list[Path] | None, typer.Option("--corpus", help="Folder of a corpus; repeatable.")] = None,
     book: BookOption = DEFAULT_BOOK,
-    trials: Annotated[int, typer.Option("--trials", help="New calls for each operator.", min=0)] = 100,
-    calls: Annotated[int, typer.Option("--calls", help="Recorded calls of each operator.", min=1)] = MOST_CALLS,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    trials: Annotated[int, typer.Option("--trials", help="New calls of each operator.", min=0)] = 100,
+    calls: Annotated[
+        int, typer.Option("--calls", help="Recorded calls of each operator, at most.", min=1)
+    ] = MOST_CALLS,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the new calls.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for scripts, each run to be sure.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for scripts that reproduce wrong predictions; each is run first."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the rules, FakeTensor and the meta device of calls, and compare with what the operators gave."""
+    """Compare what rules, FakeTensor and the meta device predict with what the operators return."""
     if not corpora:
         raise typer.BadParameter("name at least one corpus: `record opinfo -o DIR` makes one", param_hint="--corpus")
     folders = tuple(map(str, corpora))
     tasks = tasks_of(StudyJob(folders), ops, ("aten",))
     rules = Rulebook(book)
-    found: list[Audit] = []
+    audits: list[Audit] = []
     scripts: dict[str, Path] = {}
-    for _ in with_progress(_audited(tasks, folders, rules, calls, trials, seed, found), len(tasks), "auditing"):
+    for _ in with_progress(_audited(tasks, folders, rules, calls, trials, seed, audits), len(tasks), "auditing"):
         pass
     if output is not None:
-        scripts = _write(output, [each for each in found if each.is_torch_wrong])
+        scripts = _write(output, [each for each in audits if each.is_torch_wrong])
     if as_json:
-        print_json([_facts(each) | {"script": scripts.get(each.op)} for each in found])
+        print_json([_facts(each) | {"script": scripts.get(each.op)} for each in audits])
         return
-    for each in found:
+    for each in audits:
         for line in audit_text(each):
             typer.echo(line)
         if each.op in scripts:
             typer.echo(f"    shown by {scripts[each.op]}")
-    _summary(found)
+    _summary(audits)
 
 
 def _audited(
-    tasks: list[Task], folders: tuple[str, ...], book: Rulebook, most: int, trials: int, seed: int, found: list[Audit]
+    tasks: list[Task], folders: tuple[str, ...], book: Rulebook, most: int, trials: int, seed: int, audits: list[Audit]
 ) -> Iterator[str]:
-    """The name of each operator when it was audited; the audit is put into `found`."""
+    """The name of each operator when it was audited; the audit is added to `audits`."""
     with ExitStack() as at_the_end:
         laboratory = at_the_end.enter_context(Laboratory()) if trials else None
         for task in tasks:
             calls, _ = calls_of(folders, task.op, task.level, most=most)
             try:
-                found.append(
+                audits.append(
                     audit(task.op, task.level, book.rules(task.op, task.level), calls, laboratory, trials, seed)
                 )
             except UnknownOperator as error:
@@ -77,7 +80,7 @@ def _audited(
 
 
 def _write(folder: Path, audits: list[Audit]) -> dict[str, Path]:
-    """Write a script for each operator that one shows to be wrong."""
+    """Write a script for each operator that FakeTensor predicts wrongly, if one reproduces that."""
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}
     names = (each.op for each in audits)
@@ -109,17 +112,17 @@ def _summary(audits: list[Audit]) -> None:
                 sum("stride" in witness.differences for witness in wrong),
             )
         )
-    headings = ("who", "exact", "wrong", "silent", "ops wrong", "that matter", "in strides")
+    headings = ("predicted by", "exact", "wrong", "silent", "ops wrong", "that matter", "in strides")
     print_table(f"{len(audits)} operators", headings, rows)
 
 
-def _facts(found: Audit) -> dict[str, Any]:
+def _facts(result: Audit) -> dict[str, Any]:
     return {
-        "op": found.op,
-        "calls": found.calls,
+        "op": result.op,
+        "calls": result.calls,
         "witnesses": {
             name: {each.name: getattr(witness, each.name) for each in fields(witness) if each.name not in APART}
             | {"example": None if witness.example is None else call_text(witness.example)}
-            for name, witness in found.witnesses.items()
+            for name, witness in result.witnesses.items()
         },
     }

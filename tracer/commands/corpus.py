@@ -1,4 +1,4 @@
-"""`corpus`: what was recorded, in figures, call by call, by SQL, and several corpora made one or compared."""
+"""`corpus`: shows recorded calls in numbers, one by one or by SQL; merges, splits and compares corpora."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from passes.record.schema import COLUMNS, TENSOR_FACTS, VERSION, CorpusError
 from passes.record.split import DEFAULT_SHARE, SPLITS, write_split
 from tracer.commands.printing import JsonOption, print_json, print_table
 
-application = typer.Typer(no_args_is_help=True, help="Ask a corpus, or make one of several.")
+application = typer.Typer(no_args_is_help=True, help="Look into a corpus; merge, split or compare corpora.")
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
 
 
 @application.command()
 def stat(
-    folder: FolderArgument, most: Annotated[int, typer.Option("--most")] = 20, as_json: JsonOption = False
+    folder: FolderArgument,
+    most: Annotated[int, typer.Option("--most", help="Operators that are listed.")] = 20,
+    as_json: JsonOption = False,
 ) -> None:
-    """Figures: calls, signatures, operators, errors, bytes per call; and the operators called most."""
+    """Numbers of calls, signatures, operators, errors, bytes per call; and the operators called most."""
     corpus = Corpus(folder)
-    found, operators = corpus.statistics(), corpus.operators()
-    facts = asdict(found) | {"bytes_per_call": round(found.bytes_per_call, 3)}
+    operators = corpus.operators()
+    statistics = corpus.statistics()
+    facts = asdict(statistics) | {"bytes_per_call": round(statistics.bytes_per_call, 3)}
     headings = ("op", "level", "rows", "calls")
     if as_json:
         print_json(facts | {"most_called": [dict(zip(headings, row, strict=True)) for row in operators[:most]]})
@@ -44,7 +47,7 @@ def stat(
 @application.command()
 def show(
     folder: FolderArgument,
-    op: Annotated[str, typer.Argument(help="An operator, or a part of the names of several.")],
+    op: Annotated[str, typer.Argument(help="An operator, or a part of the names of several operators.")],
     most: Annotated[int, typer.Option("--most", help="Rows per operator.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,7 +55,7 @@ def show(
     corpus = Corpus(folder)
     names = corpus.matching(op)
     if not names:
-        raise CorpusError(f"no operator in {folder} is called {op!r} or like it; see `corpus stat {folder}`")
+        raise CorpusError(f"no operator in {folder} has {op!r} in its name; see `corpus stat {folder}`")
     if as_json:
         rows = [row for name in names for row in islice(corpus.load(name).to_pylist(), most)]
         print_json([row | {"arguments": dict(row["arguments"])} for row in rows])
@@ -64,7 +67,7 @@ def show(
 
 @application.command()
 def sql(folder: FolderArgument, query: str, as_json: JsonOption = False) -> None:
-    """Ask the table `calls` in SQL. `tensor(given[1]).size` reads a tensor's facts; see `corpus schema`."""
+    """Query the table `calls` in SQL. `tensor(given[1]).size` reads the facts of a tensor; see `corpus schema`."""
     names, rows = Corpus(folder).sql(query)
     if as_json:
         print_json([dict(zip(names, row, strict=True)) for row in rows])
@@ -76,31 +79,34 @@ def sql(folder: FolderArgument, query: str, as_json: JsonOption = False) -> None
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Corpora; the target may be among them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the merged corpus.")],
-    memory: Annotated[int, typer.Option("--memory", help="MiB that merging may take.", min=64)] = 256,
+    memory: Annotated[int, typer.Option("--memory", help="MiB of memory for merging.", min=64)] = 256,
     as_json: JsonOption = False,
 ) -> None:
-    """Make one file of several corpora (or of one in many parts); equal calls are counted together."""
+    """Merge several corpora (or the parts of one) into one file; equal calls are counted together."""
     from rich.console import Console
 
     corpora = [Corpus(source) for source in sources]
     with Console(stderr=True).status(f"merging {sum(len(corpus.files) for corpus in corpora)} files ..."):
         path = merge_corpora(corpora, output, memory << 20)
-    found = Corpus(output).statistics()
+    merged = Corpus(output).statistics()
     if as_json:
-        print_json({"file": path, "rows": found.rows, "calls": found.calls, "bytes": found.bytes})
+        print_json({"file": path, "rows": merged.rows, "calls": merged.calls, "bytes": merged.bytes})
     else:
-        typer.echo(f"{path}: {found.rows:,} different calls of {found.calls:,}, {found.bytes:,} bytes", err=True)
+        typer.echo(f"{path}: {merged.rows:,} different calls of {merged.calls:,}, {merged.bytes:,} bytes", err=True)
 
 
 @application.command()
 def split(
     folder: FolderArgument,
-    output: Annotated[tuple[Path, Path], typer.Option("-o", "--output", help="Folders to fit to, and held out.")],
+    output: Annotated[
+        tuple[Path, Path],
+        typer.Option("-o", "--output", help="Folder of the calls to learn from, and folder of those held out."),
+    ],
     by: Annotated[str, typer.Option("--by", help=f"What is held out: {', '.join(SPLITS)}.")] = "signature",
-    share: Annotated[float, typer.Option("--share", help="The share that is held out.")] = DEFAULT_SHARE,
+    share: Annotated[float, typer.Option("--share", help="Share of the calls that is held out.")] = DEFAULT_SHARE,
     as_json: JsonOption = False,
 ) -> None:
-    """Split a corpus in two: what rules are fitted to, and what they are tried on; the same rows every time."""
+    """Split a corpus into calls to learn from and calls held out; equal corpora are split alike."""
     rows = write_split(Corpus(folder), by, share, *output)
     if as_json:
         print_json([{"folder": path, "rows": count} for path, count in zip(output, rows, strict=True)])
@@ -110,21 +116,21 @@ def split(
 
 @application.command()
 def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
-    """Operators whose calls are in one corpus only, or gave something else. Exits with 1 if there are any."""
-    found = difference(Corpus(left), Corpus(right))
+    """List operators with calls in one corpus only, or with other outcomes. Exits with 1 if there are any."""
+    differences = difference(Corpus(left), Corpus(right))
     if as_json:
-        print_json([asdict(row) for row in found])
-    elif found:
-        rows = ((r.op, r.level, r.only_left, r.only_right, r.changed, r.same) for r in found)
+        print_json([asdict(row) for row in differences])
+    elif differences:
+        rows = ((r.op, r.level, r.only_left, r.only_right, r.changed, r.same) for r in differences)
         print_table("signatures", ("op", "level", "only left", "only right", "other outcome", "same"), rows)
     else:
         typer.echo("no difference", err=True)
-    raise typer.Exit(1 if found else 0)
+    raise typer.Exit(1 if differences else 0)
 
 
 @application.command()
 def schema(as_json: JsonOption = False) -> None:
-    """The columns of a corpus, and what `tensor(text)` gives in SQL."""
+    """List the columns of a corpus, and the facts that `tensor(text)` reads in SQL."""
     if as_json:
         print_json({"version": VERSION, "columns": [asdict(column) for column in COLUMNS], "tensor": TENSOR_FACTS})
         return
@@ -134,4 +140,4 @@ def schema(as_json: JsonOption = False) -> None:
         ((c.name, c.type, c.meaning) for c in COLUMNS),
     )
     rows = ((name, kind, usual or "") for name, (kind, usual) in TENSOR_FACTS.items())
-    print_table("tensor(text)", ("fact", "type", "when not said"), rows)
+    print_table("tensor(text)", ("fact", "type", "if absent"), rows)

@@ -1,4 +1,4 @@
-"""`infer`: from a corpus to a rulebook, operator by operator, on this machine or by way of a cluster."""
+"""`infer`: learns a rulebook from corpora, operator by operator, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -27,32 +27,49 @@ JOBS = usual_jobs()
 
 
 def infer_rules(
-    corpora: Annotated[list[Path], typer.Argument(help="Corpora, taken together.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the rulebook; what is done is kept.")],
+    corpora: Annotated[list[Path], typer.Argument(help="Folders of the corpora, taken together.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Folder of the rulebook; rules already learned from the same calls are kept."
+        ),
+    ],
     ops: Annotated[str, typer.Option("--ops", help="Operators: 'add*', 'aten::sum.*', several with commas.")] = "*",
-    level: Annotated[str, typer.Option("--level", help=f"{', '.join(LEVELS)} or {BOTH}.")] = BOTH,
-    jobs: Annotated[int, typer.Option("--jobs", help="Processes at work at a time.", min=1)] = JOBS,
-    engine: Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")] = "local",
-    trials: Annotated[int, typer.Option("--trials", help="Trials in each round.", min=1)] = USUAL.trials,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    level: Annotated[
+        str, typer.Option("--level", help=f"Level of the recorded calls: {', '.join(LEVELS)} or {BOTH}.")
+    ] = BOTH,
+    jobs: Annotated[int, typer.Option("--jobs", help="Number of studies at a time.", min=1)] = JOBS,
+    engine: Annotated[
+        str, typer.Option("--engine", help=f"What hands out the studies: {', '.join(ENGINES)}.")
+    ] = "local",
+    trials: Annotated[int, typer.Option("--trials", help="Trials in each round of a study.", min=1)] = USUAL.trials,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices.")] = 0,
     terms: Annotated[
-        int, typer.Option("--terms", help="Expressions tried for an operator before its last round.", min=1)
+        int, typer.Option("--terms", help="Expressions that a study compares with calls before its last round.", min=1)
     ] = USUAL.terms,
-    held_out: Annotated[float, typer.Option("--held-out", help="Share of signatures to check on.", min=0, max=1)] = 0.0,
-    modules: Annotated[list[str] | None, typer.Option("--import", help="Module that registers operators.")] = None,
+    held_out: Annotated[
+        float, typer.Option("--held-out", help="Share of signatures kept to check the rules on.", min=0, max=1)
+    ] = 0.0,
+    modules: Annotated[
+        list[str] | None, typer.Option("--import", help="Module that registers operators; repeatable.")
+    ] = None,
     emit_fake: Annotated[
         Path | None, typer.Option("--emit-fake", help="Write fake kernels of custom operators into this Python file.")
     ] = None,
     imperfect_in: Annotated[
         Path | None,
-        typer.Option("--imperfect-in", help="Only operators whose rules in this book are not right about everything."),
+        typer.Option(
+            "--imperfect-in", help="Study only operators that this book lacks, or predicts wrongly or not at all."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Study operators again whose calls have not changed.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn rules from recorded calls, try to refute them on the real operators, and write them into a rulebook.
+    """Learn rules from recorded calls, try to refute them on the real operators, and write a rulebook.
 
-    A run that was stopped goes on where it was. Exits with 1 if an operator could not be studied.
+    A run that was stopped continues where it stopped. Exits with 1 if a study failed.
     """
     job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()))
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
@@ -75,7 +92,7 @@ def infer_rules(
 
 
 def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...]) -> None:
-    """Write the fake kernels of the operators that are not torch's own. Raises RuleError if none can be written."""
+    """Write the fake kernels of custom operators into a file. Raises RuleError if none can be written."""
     for module in modules:
         import_module(module)
     book = Rulebook(folder)
@@ -91,21 +108,21 @@ def _emit(file: Path, folder: Path, tasks: list[Task], modules: tuple[str, ...])
         else:
             usable.append(rule)
     if not usable:
-        raise RuleError("no fake kernel was written: no custom operator was learned that one can be made for")
+        raise RuleError("no fake kernel was written: no rule of a custom operator allows one")
     file.write_text(fake_kernels(usable))
     typer.echo(f"{file}: fake kernels of {', '.join(rule.op for rule in usable)}", err=True)
 
 
-def _one_of(choices: tuple[str, ...], found: str, option: str) -> str:
-    if found not in choices:
-        raise typer.BadParameter(f"{found!r} is none of {', '.join(choices)}", param_hint=option)
-    return found
+def _one_of(choices: tuple[str, ...], choice: str, option: str) -> str:
+    if choice not in choices:
+        raise typer.BadParameter(f"{choice!r} is none of {', '.join(choices)}", param_hint=option)
+    return choice
 
 
 def _named(
     folder: Path, job: StudyJob, tasks: list[Task], run: Engine, jobs: int, reports: list[StudyReport]
 ) -> Iterator[str]:
-    """The name of each operator as its study ends; the report is put into `reports`."""
+    """The name of each operator as its study ends; its report is added to `reports`."""
     for report in infer(folder, job, tasks, run, jobs):
         reports.append(report)
         yield report.op
@@ -130,7 +147,7 @@ def _show(folder: Path, kept: int, reports: list[StudyReport], held_out: float) 
     known = [report for report in reports if report.failure is None and not report.is_unknown]
     exact, wrong = (sum(getattr(each.held_out, name) for each in reports) for name in ("exact", "wrong"))
     words = [
-        f"{folder}: {len(known)} of {len(reports)} operators understood, {kept} kept as they were",
+        f"{folder}: {len(known)} of {len(reports)} operators have rules, {kept} were not studied again",
         f"{sum(each.calls for each in reports):,} calls fitted, {sum(each.trials for each in reports):,} trials, "
         f"{sum(each.refuted for each in reports):,} of which refuted a rule",
         *([f"held out: {exact:,} exact, {wrong:,} wrong"] if held_out else []),

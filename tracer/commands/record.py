@@ -1,4 +1,4 @@
-"""`record`: the calls of a program, of torch's database of operators, or of models, into a corpus."""
+"""`record`: records the calls of a program, of torch's operator database, of everyday code or of models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RUN = "run"
 
 
 class ProgramGroup(TyperGroup):
-    """A group in which words that name no command are those of the command `run`."""
+    """A command group in which a first word that is not a command belongs to the command `run`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
@@ -43,26 +43,31 @@ application = typer.Typer(
 )
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the corpus.")]
-LevelOption = Annotated[list[str], typer.Option("--level", help=f"What is seen; repeatable: {', '.join(LEVELS)}.")]
+LevelOption = Annotated[
+    list[str], typer.Option("--level", help=f"Level at which calls are recorded; repeatable: {', '.join(LEVELS)}.")
+]
 MemoryOption = Annotated[
-    int, typer.Option("--memory", help="MiB that each process keeps before it writes a part.", min=1)
+    int, typer.Option("--memory", help="MiB of calls that each process keeps in memory before it writes a file.", min=1)
 ]
 IntegersOption = Annotated[
-    int, typer.Option("--integers", help="Record the elements of integer tensors of up to so many.", min=0)
+    int, typer.Option("--integers", help="Record the elements of integer tensors with at most this many.", min=0)
 ]
 ChildrenOption = Annotated[
-    bool, typer.Option("--children/--no-children", help="Record Python processes that the program starts too.")
+    bool, typer.Option("--children/--no-children", help="Also record Python processes that the program starts.")
 ]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", help="So many worker processes, whose crashes lose one item each; 0: none.", min=0)
+    int,
+    typer.Option(
+        "--jobs", help="Number of worker processes; a crash then costs one task. 0 records in this process.", min=0
+    ),
 ]
-BackwardOption = Annotated[bool, typer.Option("--backward/--no-backward", help="Record backward passes too.")]
+BackwardOption = Annotated[bool, typer.Option("--backward/--no-backward", help="Also record backward passes.")]
 ATEN = ["aten"]
 
 
 @contextmanager
 def reported(folder: Path, as_json: bool) -> Iterator[list[str]]:
-    """Say at the end what was written into the folder by all processes, and what failed: the words put in."""
+    """Report at the end how many rows all processes wrote, and the failures that the caller put into the list."""
     failures: list[str] = []
     before, started = set(folder.glob(f"{FILE_PREFIX}*")), time.perf_counter()
     try:
@@ -85,7 +90,7 @@ def record_all(
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Do the tasks, here or in workers, with a bar; then make one file of all that they wrote.
+    """Do the tasks, here or in workers, with a progress bar; then merge the files that they wrote.
 
     Exits with 1 if a task killed its worker.
     """
@@ -94,8 +99,10 @@ def record_all(
     before = set(folder.glob(f"{FILE_PREFIX}*"))
     with reported(folder, as_json) as failures:
         try:
-            steps = in_workers(make_recorder, start, tasks, jobs) if jobs else in_this_process(recorder, start, tasks)
-            for _ in with_progress(names_of(steps, failures), len(tasks), "recording"):
+            finished = (
+                in_workers(make_recorder, start, tasks, jobs) if jobs else in_this_process(recorder, start, tasks)
+            )
+            for _ in with_progress(names_of(finished, failures), len(tasks), "recording"):
                 pass
         finally:
             recorder.close()
@@ -105,18 +112,18 @@ def record_all(
     raise typer.Exit(1 if failures else 0)
 
 
-def names_of(steps: Iterable[FinishedTask], failures: list[str]) -> Iterator[str]:
-    """The names of the steps; what failed is put into `failures`."""
-    for step in steps:
-        if step.failure:
-            failures.append(f"{step.name}: {step.failure}")
-        yield step.name
+def names_of(tasks: Iterable[FinishedTask], failures: list[str]) -> Iterator[str]:
+    """The names of finished tasks; failures are added to `failures` in words."""
+    for task in tasks:
+        if task.failure:
+            failures.append(f"{task.name}: {task.failure}")
+        yield task.name
 
 
 @application.command(
     RUN,
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
-    short_help="A script, or -m and a module (`run` may be left out).",
+    short_help="Record a script, or -m and a module (`run` may be left out).",
 )
 def run(
     program: Annotated[list[str], typer.Argument(help="script.py args..., or -- -m module args...")],
@@ -140,25 +147,36 @@ def run(
 @application.command()
 def opinfo(
     output: OutputOption,
-    ops: Annotated[str, typer.Option("--ops", help="Pattern of operators' names, such as '*conv*'.")] = "*",
-    dtype: Annotated[list[str], typer.Option("--dtype", help="Such as f32; repeatable. All usual ones if none.")] = [],  # noqa: B006
-    layout: Annotated[list[str], typer.Option("--layout", help="Such as transposed; repeatable.")] = [],  # noqa: B006
-    samples: Annotated[int | None, typer.Option("--samples", help="At most so many per operator and dtype.")] = None,
-    part: Annotated[str, typer.Option("--part", help="I/N: every N-th operator from I on, to share the work.")] = "0/1",
+    ops: Annotated[str, typer.Option("--ops", help="Pattern for operator names, such as '*conv*'.")] = "*",
+    dtype: Annotated[
+        list[str], typer.Option("--dtype", help="A dtype such as f32; repeatable. Default: the usual ones.")
+    ] = [],  # noqa: B006
+    layout: Annotated[
+        list[str], typer.Option("--layout", help="A layout such as transposed; repeatable. Default: all.")
+    ] = [],  # noqa: B006
+    samples: Annotated[
+        int | None, typer.Option("--samples", help="At most this many samples per operator and dtype.")
+    ] = None,
+    part: Annotated[
+        str,
+        typer.Option("--part", help="I/N: every N-th operator from number I on, to share the work between machines."),
+    ] = "0/1",
     backward: BackwardOption = True,
-    errors: Annotated[bool, typer.Option("--errors/--no-errors", help="Record inputs that are errors too.")] = True,
+    errors: Annotated[
+        bool, typer.Option("--errors/--no-errors", help="Also record inputs that the operator refuses.")
+    ] = True,
     jobs: JobsOption = 0,
     level: LevelOption = ATEN,
     memory: MemoryOption = 256,
     integers: IntegersOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Record torch's own database of operators: samples in several layouts and dtypes, backward, errors."""
+    """Record the operators of torch's own database: samples in several layouts and dtypes, backward, errors."""
     index, parts = part_of(part)
     plan = operators.OpInfoPlan(
         pattern=ops,
-        dtypes=[known("dtype", name, DTYPE_BY_NAME) for name in dtype] or operators.DTYPES,
-        layouts=[known("layout", name, {key: key for key in operators.LAYOUTS}) for name in layout]
+        dtypes=[entry_called("dtype", name, DTYPE_BY_NAME) for name in dtype] or operators.DTYPES,
+        layouts=[entry_called("layout", name, {key: key for key in operators.LAYOUTS}) for name in layout]
         or tuple(operators.LAYOUTS),
         backward=backward,
         errors=errors,
@@ -173,7 +191,7 @@ def opinfo(
 @application.command("models")
 def record_models(
     output: OutputOption,
-    names: Annotated[str, typer.Option("--names", help="Pattern of models' names, such as 'gpt*'.")] = "*",
+    names: Annotated[str, typer.Option("--names", help="Pattern for model names, such as 'gpt*'.")] = "*",
     zoo: Annotated[str, typer.Option("--zoo", help="Module with NAMES and build(name).")] = models.DEFAULT_ZOO,
     backward: BackwardOption = True,
     jobs: JobsOption = 0,
@@ -191,28 +209,28 @@ def record_models(
 @application.command("usage")
 def record_usage(
     output: OutputOption,
-    names: Annotated[str, typer.Option("--names", help="Pattern of uses' names, such as 'first'.")] = "*",
+    names: Annotated[str, typer.Option("--names", help="Pattern for names of uses, such as 'first'.")] = "*",
     jobs: JobsOption = 0,
     level: LevelOption = ATEN,
     memory: MemoryOption = 256,
     integers: IntegersOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Record ordinary code that torch's database of operators has no sample of: `x[None]`, `x.data`, `2**x`."""
+    """Record everyday expressions that torch's operator database has no sample of: `x[None]`, `x.data`, `2**x`."""
     make_recorder = partial(Recorder, output, level, memory << 20, integers)
     record_all(make_recorder, usage.start, usage.titles(names), jobs, as_json)
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """`1/4` as numbers. Raises CorpusError if it is not that."""
+    """`1/4` as two numbers. Raises CorpusError if the text is not of this form."""
     first, slash, last = text.partition("/")
     if not (slash and first.isdigit() and last.isdigit() and int(first) < int(last)):
         raise CorpusError(f"--part {text!r} is not I/N with I from 0 to N - 1")
     return int(first), int(last)
 
 
-def known(what: str, name: str, table: dict[str, Any]) -> Any:
-    """The entry called `name`. Raises CorpusError listing what there is."""
+def entry_called(what: str, name: str, table: dict[str, Any]) -> Any:
+    """The entry of a table with this name. Raises CorpusError listing the names if there is none."""
     if name not in table:
-        raise CorpusError(f"no {what} {name!r}; there are {', '.join(sorted(table))}")
+        raise CorpusError(f"there is no {what} {name!r}; choose from {', '.join(sorted(table))}")
     return table[name]

@@ -1,4 +1,4 @@
-"""`rules`: what a rulebook says of operators, how many it knows, and how it compares with others and with calls."""
+"""`rules`: shows the rules of a rulebook, its coverage, and how it compares with other books and recorded calls."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from passes.rules.show import rule_text
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
 
 DEFAULT_BOOK: Final = SHIPPED / "torch-2.13-cpu"
-HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # where words are too long for a column
-BookOption = Annotated[Path, typer.Option("--book", help="Folder of the rulebook; the shipped one if not said.")]
+HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # shorter headings for columns
+BookOption = Annotated[Path, typer.Option("--book", help="Folder of the rulebook; default: the shipped one.")]
 OpsOption = Annotated[str, typer.Option("--ops", help="Operators: 'add*', several with commas.")]
 
-application = typer.Typer(no_args_is_help=True, help="Read rules, compare them, check them.")
+application = typer.Typer(no_args_is_help=True, help="Show, compare, check and merge rules.")
 
 
 @application.command()
 def show(
-    op: Annotated[str, typer.Argument(help="An operator, a pattern, or a part of the names of several.")],
+    op: Annotated[str, typer.Argument(help="An operator, a pattern, or a part of the names of several operators.")],
     book: BookOption = DEFAULT_BOOK,
-    source: Annotated[bool, typer.Option("--source", help="Show the code that is run instead.")] = False,
+    source: Annotated[bool, typer.Option("--source", help="Show the compiled code instead.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The rules of an operator, each as a function with its evidence."""
+    """Show the rules of an operator, each as a function with its evidence."""
     rules = [rule for level, name in _matching(Rulebook(book), op) for rule in Rulebook(book).rules(name, level)]
     if as_json:
         print_json([to_json(rule) for rule in rules])
@@ -46,8 +46,8 @@ def show(
 
 
 def _matching(book: Rulebook, wanted: str) -> list[tuple[str, str]]:
-    """The operators that are called so; else those of all overloads; else those whose names have this part."""
-    known = book.operators()
+    """Operators with this name; if there are none all overloads, else all whose names contain it."""
+    operators = book.operators()
     tests = (
         lambda op: op == wanted or op.partition("::")[2] == wanted,
         lambda op: fnmatchcase(op, wanted) or op.rpartition("::")[2].partition(".")[0] == wanted,
@@ -55,9 +55,9 @@ def _matching(book: Rulebook, wanted: str) -> list[tuple[str, str]]:
         lambda op: wanted in op,
     )
     for test in tests:
-        if found := [(level, op) for level, op in known if test(op)]:
-            return found
-    raise RuleError(f"no operator of {book.folder} is called {wanted!r} or like it; see `rules coverage`")
+        if matches := [(level, op) for level, op in operators if test(op)]:
+            return matches
+    raise RuleError(f"no operator of {book.folder} has {wanted!r} in its name; see `rules coverage`")
 
 
 def _source(rule: Rule) -> str:
@@ -67,19 +67,21 @@ def _source(rule: Rule) -> str:
 @application.command()
 def coverage(
     book: BookOption = DEFAULT_BOOK,
-    corpora: Annotated[list[Path] | None, typer.Option("--corpus", help="Count the calls of this corpus.")] = None,
+    corpora: Annotated[
+        list[Path] | None, typer.Option("--corpus", help="Also count the calls of this corpus; repeatable.")
+    ] = None,
     ops: OpsOption = "*",
     as_json: JsonOption = False,
 ) -> None:
-    """How many operators, and calls of a corpus, the rules answer, by family; and what is not known, and why."""
-    found = Rulebook(book)
+    """Count the operators, and the calls of a corpus, that rules predict, by family; list the others, and why."""
+    rulebook = Rulebook(book)
     if corpora:
-        checked = list(_checked(found, corpora, ops, None))
+        checked = list(_checked(rulebook, corpora, ops, None))
         unknown = [(each.level, each.name, _why_of(each)) for each in checked if each.answered < 1 or not each.exact]
         rows = [_counts(each) for each in by_family(checked)]
     else:
-        operators = [(level, op, family(found.rules(op, level))) for level, op in found.operators()]
-        log = read_log(found.folder)
+        operators = [(level, op, family(rulebook.rules(op, level))) for level, op in rulebook.operators()]
+        log = read_log(rulebook.folder)
         unknown = [(level, op, _why(log.get((level, op)))) for level, op, kind in operators if kind == UNKNOWN_FAMILY]
         unknown += [(*key, report.failure) for key, report in sorted(log.items()) if report.failure is not None]
         counted = Counter((level, kind) for level, _, kind in operators)
@@ -92,7 +94,7 @@ def coverage(
         )
         return
     _print_by_level(rows)
-    print_table(f"{len(unknown)} not known, or in part", ("level", "op", "why"), unknown)
+    print_table(f"{len(unknown)} operators not predicted, or not always", ("level", "op", "why"), unknown)
 
 
 def _print_by_level(rows: list[dict[str, Any]]) -> None:
@@ -103,7 +105,9 @@ def _print_by_level(rows: list[dict[str, Any]]) -> None:
 
 
 def _why(report: Any) -> str:
-    return "depends on data, or no rule explains it" if report is None or report.clean else "refuted to the end"
+    return (
+        "depends on data, or no rule explains it" if report is None or report.clean else "refuted until the last round"
+    )
 
 
 def _why_of(each: RuleCheck) -> str:
@@ -131,11 +135,11 @@ def _check(book: Rulebook, folders: tuple[str, ...], task: Task) -> RuleCheck:
 
 @application.command()
 def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
-    """What two rulebooks say differently. Exits with 1 if there is anything."""
-    found = list(differences(Rulebook(left), Rulebook(right)))
+    """List the differences between two rulebooks. Exits with 1 if there are any."""
+    rows = list(differences(Rulebook(left), Rulebook(right)))
     if as_json:
-        print_json([asdict(each) for each in found])
-    for each in [] if as_json else found:
+        print_json([asdict(each) for each in rows])
+    for each in [] if as_json else rows:
         if each.what == "operator":
             typer.echo(f"{'-' if each.left else '+'} {each.op}")
             continue
@@ -143,20 +147,20 @@ def diff(left: Path, right: Path, as_json: JsonOption = False) -> None:
         for sign, text in (("-", each.left), ("+", each.right)):
             if text:
                 typer.echo(f"    {sign} {text}")
-    if not found:
+    if not rows:
         typer.echo("no difference", err=True)
-    raise typer.Exit(1 if found else 0)
+    raise typer.Exit(1 if rows else 0)
 
 
 @application.command()
 def check(
     book: Annotated[Path, typer.Argument(help="Folder of the rulebook.")],
-    corpora: Annotated[list[Path], typer.Argument(help="Corpora with the calls to check on.")],
+    corpora: Annotated[list[Path], typer.Argument(help="Folders of the corpora to check on.")],
     ops: OpsOption = "*",
-    level: Annotated[str | None, typer.Option("--level", help="Only what was recorded at this level.")] = None,
+    level: Annotated[str | None, typer.Option("--level", help="Check only calls recorded at this level.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what the rules say with what was recorded, by family. Exits with 1 if anything is wrong."""
+    """Compare predictions of rules with recorded calls, by family. Exits with 1 if any prediction is wrong."""
     checked = list(_checked(Rulebook(book), corpora, ops, level))
     wrong = [each for each in checked if each.wrong]
     families = by_family(checked)
@@ -166,21 +170,21 @@ def check(
     else:
         _print_by_level([_counts(each) for each in families])
         for each in wrong:
-            said = ", ".join(f"{name} {count}" for name, count in each.differences.items())
-            typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {said}", err=True)
+            facts = ", ".join(f"{name} {count}" for name, count in each.differences.items())
+            typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {facts}", err=True)
             typer.echo(f"    {each.examples[0]}" if each.examples else "", err=True)
     raise typer.Exit(1 if wrong else 0)
 
 
 @application.command()
 def merge(
-    left: Annotated[Path, typer.Argument(help="Folder of a rulebook; its rules are taken where both do alike.")],
-    right: Annotated[Path, typer.Argument(help="Folder of another, learned with another seed for example.")],
-    corpora: Annotated[list[Path], typer.Argument(help="Corpora with the calls that tell which rules are better.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the book to write.")],
+    left: Annotated[Path, typer.Argument(help="Folder of a rulebook, preferred where both are equal.")],
+    right: Annotated[Path, typer.Argument(help="Folder of another rulebook, learned with another seed for example.")],
+    corpora: Annotated[list[Path], typer.Argument(help="Folders of the corpora that decide which rules are better.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the rulebook to write.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Write a book that has, of each operator, the better rules of two: those exact on more calls and never wrong."""
+    """Merge two rulebooks, keeping the better rules for each operator: exact on more calls and never wrong."""
     books = Rulebook(left), Rulebook(right)
     choices: list[MergeChoice] = []
 

@@ -1,7 +1,7 @@
-"""Layouts: the same tensor laid out in memory in other ways, to see what an operator makes of each.
+"""Layouts of recorded inputs: the same tensor laid out in memory in several ways.
 
-Every variant has the values of the original, `expanded` apart, and requires grad if it does. Knows
-nothing of operators.
+Every copy has the values of the original, except in the layout `expanded`, and requires a gradient if the original
+does. Knows nothing of operators.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def transposed(tensor: Tensor) -> Tensor:
 
 
 def permuted(tensor: Tensor) -> Tensor:
-    """The last dimension first in memory: channels-last, as it were, for any rank."""
+    """The last dimension first in memory: as channels-last, but for any rank."""
     return tensor.movedim(-1, 0).contiguous().movedim(0, -1)
 
 
@@ -66,9 +66,9 @@ LAYOUTS: Final[dict[str, tuple[Callable[[Tensor], Tensor], Callable[[int], bool]
 
 
 def laid_out(value: Any, layout: str) -> tuple[Any, bool]:
-    """`value` with new tensors of this layout wherever they can have it, and whether any is other than before.
+    """`value` with copies of its tensors, in this layout where they can have it; and whether it changed any of them.
 
-    Tensors are copied in any case, so that a call may write to them.
+    Tensors that cannot have the layout are copied too, so that a call may write to them.
     """
     if isinstance(value, Tensor):
         return _tensor(value, layout)

@@ -1,8 +1,8 @@
-"""`record models`: the calls of real models, forward in both modes and backward.
+"""`record models`: the calls of real models, forward in evaluation and training mode, and backward.
 
-The models come from a zoo: a module with NAMES (family to names) and `build(name)`, which gives a module,
-positional and keyword arguments. The project's own is tests/models.py. Every model's calls are written when
-it is done, apart from those of others, so that its rows say which model they are of (see split.py).
+The models come from a zoo: a module with NAMES (names by family) and `build(name)`, which returns a module, positional
+and keyword arguments. The project's own is tests/models.py. The calls of each model are written before the next model
+runs, so that its rows name the model (see split.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def chosen(zoo: Zoo, pattern: str = "*") -> list[str]:
 
 
 def start(zoo_name: str, backward: bool, recorder: Recorder) -> Callable[[str], None]:
-    """What runs the model of a name, and writes its calls."""
+    """The function that runs the model with a name, and writes its calls."""
     zoo = zoo_called(zoo_name)
 
     def do(name: str) -> None:
@@ -78,19 +78,19 @@ def run(recorder: Recorder, zoo_name: str = DEFAULT_ZOO, pattern: str = "*", bac
 def run_model(
     recorder: Recorder, model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], backward: bool
 ) -> None:
-    """One model: without gradients in the mode for evaluation, then with them in the mode for training."""
+    """Run one model: in evaluation mode without gradients, then (if `backward`) in training mode with them."""
     with torch.no_grad(), recorder:
-        _attempt(model.eval(), args, kwargs)
+        _result(model.eval(), args, kwargs)
     if not backward:
         return
     with recorder:
-        result = _attempt(model.train(), args, kwargs)
+        result = _result(model.train(), args, kwargs)
         loss = _loss(result)
         if loss is not None:
             loss.backward()
 
 
-def _attempt(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _result(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     try:
         return model(*args, **kwargs)
     except OPERATOR_ERRORS:
@@ -98,7 +98,7 @@ def _attempt(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, A
 
 
 def _loss(result: Any) -> torch.Tensor | None:
-    """The sum of all floating-point tensors of a result that gradients can flow from."""
+    """The sum of all floating-point tensors of a result that require gradients."""
     parts = [tensor.sum() for tensor in _tensors(result) if tensor.requires_grad and tensor.is_floating_point()]
     return torch.stack([part.float() for part in parts]).sum() if parts else None
 

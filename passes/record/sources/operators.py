@@ -1,8 +1,8 @@
 """`record opinfo`: every operator of torch's own database, on its samples, in several layouts and dtypes.
 
-Forward, backward, in place, and on the inputs that the database says are errors. What is indexed is assigned to
-as well: the database has no samples of that. Samples are made
-outside of the recording; torch's database seeds their random numbers itself. Knows nothing of files.
+Each is run forward, backward, in place, and on inputs that the database lists as errors. Samples of indexing are also
+used for assignment, which the database has no samples of. Samples are made while nothing is recorded; the database
+seeds their random numbers itself. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
 from passes.record.sources.layouts import LAYOUTS, laid_out
 
-MAIN_DTYPE: Final = torch.float32  # in this one all layouts are tried, in the others the first
+MAIN_DTYPE: Final = torch.float32  # in which all layouts are tried; in other dtypes only the first
 DTYPES: Final = (
     torch.float32,
     torch.int64,
@@ -54,7 +54,7 @@ class OpInfoPlan:
 
 
 def chosen(plan: OpInfoPlan) -> list[Any]:
-    """The OpInfos that the plan takes. Raises CorpusError if there are none."""
+    """The OpInfos of the plan. Raises CorpusError if there are none."""
     from torch.testing._internal.common_methods_invocations import op_db
 
     found = [info for info in op_db if fnmatch.fnmatch(_title(info), plan.pattern)]
@@ -64,7 +64,7 @@ def chosen(plan: OpInfoPlan) -> list[Any]:
 
 
 def titles(plan: OpInfoPlan) -> list[str]:
-    """The names of the operators that the plan takes; no two are equal."""
+    """The different names of the operators of the plan."""
     return [_title(info) for info in chosen(plan)]
 
 
@@ -73,7 +73,7 @@ def _title(info: Any) -> str:
 
 
 def start(plan: OpInfoPlan, recorder: Recorder) -> Callable[[str], None]:
-    """What makes all calls of the operator of a name."""
+    """The function that makes all calls of the operator with a name."""
     infos = {_title(info): info for info in chosen(plan)}
 
     def do(title: str) -> None:
@@ -114,7 +114,7 @@ def _samples(info: Any, dtype: torch.dtype, requires_grad: bool, most: int | Non
 
 
 def _made(make: Callable[[], Any]) -> Iterator[Any]:
-    """What the database makes, as far as it gets: some of its generators fail for some dtypes."""
+    """The samples of the database, up to the first failure: some of its generators fail for some dtypes."""
     try:
         yield from make()
     except OPERATOR_ERRORS:
@@ -140,7 +140,7 @@ def run_sample(recorder: Recorder, info: Any, sample: Any, layout: str, backward
 
 
 def _assign(recorder: Recorder, sample: Any, layout: str, value: torch.Tensor) -> None:
-    """Assign to the elements that a sample picks: what was picked, and one number for all."""
+    """Assign to the elements that a sample selects: the selected values, and one number for all."""
     for assigned in (value, value.new_ones(()), 1):
         again = _arranged(sample, layout)
         again.input.requires_grad_(False)
@@ -149,7 +149,7 @@ def _assign(recorder: Recorder, sample: Any, layout: str, value: torch.Tensor) -
 
 
 def _arranged(sample: Any, layout: str) -> Any:
-    """A copy of a sample with its tensors in this layout; None if none of them would be other than it was."""
+    """A copy of a sample with its tensors in this layout; None if that changes none of them."""
     from torch.testing._internal.opinfo.core import SampleInput
 
     (first, args, kwargs), changed = laid_out((sample.input, tuple(sample.args), dict(sample.kwargs)), layout)
@@ -174,7 +174,7 @@ def _forward(recorder: Recorder, operator: Callable[..., Any], sample: Any) -> A
 
 
 def _backward(recorder: Recorder, info: Any, sample: Any, result: Any) -> None:
-    """Gradients of all that requires them, from contiguous gradients and from expanded ones."""
+    """Compute all gradients, from contiguous incoming gradients and from expanded ones."""
     if result is None:
         return
     outputs = [

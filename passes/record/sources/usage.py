@@ -1,7 +1,7 @@
-"""A source of calls: ordinary code that torch's database of operators has no sample of.
+"""`record usage`: everyday expressions that torch's operator database has no sample of, such as `x[None]` or `2**x`.
 
-What a program says with `x.data`, `x[None]` or `2**x`; every expression of USAGE is tried on tensors of several shapes,
-types and layouts. What an expression cannot be asked is an error, and recorded as one.
+Every expression of USAGE is evaluated on tensors of several shapes, dtypes and layouts. One that fails is recorded as
+a failure.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ USAGE: Final[dict[str, str]] = {
 
 
 def titles(pattern: str = "*") -> list[str]:
-    """The names of the uses that match. Raises CorpusError if there are none."""
-    found = [name for name in USAGE if fnmatch(name, pattern)]
-    if not found:
+    """The names of the uses that match a pattern. Raises CorpusError if there are none."""
+    names = [name for name in USAGE if fnmatch(name, pattern)]
+    if not names:
         raise CorpusError(f"no use of tensors matches {pattern!r}; try 'first' or '*d'")
-    return found
+    return names
 
 
 def start(recorder: Recorder) -> Callable[[str], None]:
-    """What makes all calls of the use of a name."""
+    """The function that makes all calls of the use with a name."""
 
     def do(name: str) -> None:
         recorder.place = lambda: f"usage {name}"
@@ -105,24 +105,24 @@ def start(recorder: Recorder) -> Callable[[str], None]:
 
 
 def run_expression(recorder: Recorder, expression: CodeType, x: torch.Tensor, y: torch.Tensor) -> None:
-    """One expression of copies of two tensors; it may write to them."""
+    """Evaluate one expression on copies of two tensors, which it may write to."""
     copies = {"x": _copied(x), "y": _copied(y)}
     with recorder:
         try:
-            eval(expression, {"torch": torch, "F": F}, copies)  # of the table above
+            eval(expression, {"torch": torch, "F": F}, copies)  # an expression of the table above
         except OPERATOR_ERRORS:
             return
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    """The same in other memory, strides and offset too."""
+    """A copy in other memory with the same strides and offset."""
     memory = tensor.detach().as_strided((tensor.untyped_storage().nbytes() // tensor.element_size(),), (1,), 0).clone()
     copy = memory.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
     return copy.requires_grad_(tensor.requires_grad)
 
 
 def tensors() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """What expressions are tried on: two tensors of each shape, type and layout; some of the first need gradients."""
+    """The tensors that expressions are evaluated on: pairs of each shape, dtype and layout; some require gradients."""
     for dtype in DTYPES:
         for shape in SHAPES:
             for layout in LAYOUTS if dtype is torch.float32 else ("contiguous", "transposed"):
