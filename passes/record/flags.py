@@ -42,5 +42,5 @@ def flagged_elements(*values: Any) -> bytes:
     if not _flagged:
         return b""
     tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
-    found = [(index, tensor.tolist()) for index, tensor in enumerate(tensors) if is_flagged(tensor)]
-    return repr(found).encode() if found else b""
+    elements = [(index, tensor.tolist()) for index, tensor in enumerate(tensors) if is_flagged(tensor)]
+    return repr(elements).encode() if elements else b""

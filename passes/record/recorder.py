@@ -172,9 +172,9 @@ class Recorder:
         return result
 
     def _facts_after(self, target: object, args: object, kwargs: object, result: object) -> bytes | None:
-        kept = type(result).__name__ if type(result) in NUMBERS else result
-        facts = facts_of(self._most_integers, target, args, kwargs, kept)
-        return None if facts is None else facts + flagged_elements(args, kwargs, kept)
+        recorded = type(result).__name__ if type(result) in NUMBERS else result
+        facts = facts_of(self._most_integers, target, args, kwargs, recorded)
+        return None if facts is None else facts + flagged_elements(args, kwargs, recorded)
 
     def _see_new(
         self, before: bytes, level: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]

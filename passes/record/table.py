@@ -92,13 +92,13 @@ class Watch:
         Changed bytes do not show which of several tensors that share memory was written to: they count only for memory
         that no declaration or version accounts for.
         """
-        found = set(declared)
-        found.update(i for i, tensor in enumerate(self._tensors) if _version(tensor) != self._before[i][0])
-        memories = {_memory(self._tensors[index]) for index in found}
+        numbers = set(declared)
+        numbers.update(i for i, tensor in enumerate(self._tensors) if _version(tensor) != self._before[i][0])
+        memories = {_memory(self._tensors[index]) for index in numbers}
         for index, tensor in enumerate(self._tensors):
             if _memory(tensor) not in memories and _checksum(tensor) != self._before[index][1]:
-                found.add(index)
-        return frozenset(found)
+                numbers.add(index)
+        return frozenset(numbers)
 
 
 def _version(tensor: torch.Tensor) -> int | None:

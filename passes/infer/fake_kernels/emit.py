@@ -88,9 +88,9 @@ def _kernel(rule: Rule) -> str:
 
 
 def _signature(rule: Rule) -> Iterator[str]:
-    known = parameters(resolve(rule.op, rule.level), rule.parameters)
+    declared = parameters(resolve(rule.op, rule.level), rule.parameters)
     keyword_only = False
-    for parameter in known:
+    for parameter in declared:
         if parameter.by_keyword and not keyword_only:
             keyword_only = True
             yield "*"
@@ -106,8 +106,8 @@ def _domain(rule: Rule, name: str) -> Iterator[str]:
             facts |= {"ranks": list(map(str, ranks)), "dtypes": _types(domain.dtypes.get(parameter, ()))}
         if choices := sorted(choices_of(rule, parameter)):
             facts["choices"] = _quoted(choices)
-        said = ", ".join(f"{fact}=({', '.join(words)},)" for fact, words in facts.items())
-        line = f'{INDENT}"{identifier(parameter)}": Domain({said}),'
+        words_of_facts = ", ".join(f"{fact}=({', '.join(words)},)" for fact, words in facts.items())
+        line = f'{INDENT}"{identifier(parameter)}": Domain({words_of_facts}),'
         yield from textwrap.wrap(line, WIDTH, subsequent_indent=3 * INDENT, break_long_words=False)
     yield "}"
 
@@ -148,15 +148,15 @@ class _Body:
             yield f"{condition}{'undefined()' if form == UNKNOWN else f'return {form}'}"
 
     def _error(self, name: str) -> str:
-        known = name if name in vars(sys.modules["builtins"]) else "RuntimeError"
-        return f'{known}("{self.rule.op} refuses such arguments")'
+        kind = name if name in vars(sys.modules["builtins"]) else "RuntimeError"
+        return f'{kind}("{self.rule.op} refuses such arguments")'
 
     def _require_kept(self, name: str, output: Output) -> None:
         """Raise RuleError if a write changes more than values: a fake kernel cannot express that."""
-        own = identifier(name)
+        parameter = identifier(name)
         for question in KEPT_BY_WRITING:
             for case in getattr(output, question):
-                if case.answer not in (f"{own}.{question}", f"{own}[i].{question}", UNKNOWN):
+                if case.answer not in (f"{parameter}.{question}", f"{parameter}[i].{question}", UNKNOWN):
                     raise RuleError(f"{self.rule.op} changes the {question} of {name}, which a fake kernel cannot do")
 
     def _many(self) -> Iterator[str]:
@@ -172,19 +172,19 @@ class _Body:
     def _output(self, output: Output, suffix: str) -> tuple[list[str], str]:
         """The statements for one output, and the expression that returns it."""
         aliases = {case.answer for case in output.alias}
-        made = {alias for alias in aliases if alias == "new" or alias.startswith("view ")}
+        created = {alias for alias in aliases if alias == "new" or alias.startswith("view ")}
         lines: list[str] = []
-        if made:
+        if created:
             for question in FACTS:
                 cases = [
                     Case(self._text(case.guard, suffix), self._text(case.answer, suffix))
                     for case in getattr(output, question)
                 ]
-                if question != "storage_offset" or made != {"new"}:
+                if question != "storage_offset" or created != {"new"}:
                     lines += decision(self._variable(question, suffix), cases, _undefined)
-                if question == "shape" and len(made) > 1:
-                    asked = [Case(self._text(c.guard, suffix), str(c.answer == "new")) for c in output.alias]
-                    lines += decision("is_new", asked, _undefined)
+                if question == "shape" and len(created) > 1:
+                    is_new_cases = [Case(self._text(c.guard, suffix), str(c.answer == "new")) for c in output.alias]
+                    lines += decision("is_new", is_new_cases, _undefined)
         cases = [Case(self._text(c.guard, suffix), self._memory(c.answer, suffix)) for c in output.alias]
         if len(cases) == 1 and cases[0].answer != UNKNOWN:
             return lines, cases[0].answer
@@ -233,15 +233,15 @@ class Inlined:
         """Copy the definition of `name` in a module, once. Raises RuleError if another module defined it otherwise."""
         if hasattr(prelude, name) and not name.startswith("_") and _home(module, name) is not None:
             return
-        known = _definitions(module)
-        if name not in known.nodes:
-            if name in known.imported:
-                self.need(*known.imported[name])
-            elif name in known.external:
-                self.imports.add(known.external[name])
+        definitions = _definitions(module)
+        if name not in definitions.nodes:
+            if name in definitions.imported:
+                self.need(*definitions.imported[name])
+            elif name in definitions.external:
+                self.imports.add(definitions.external[name])
             return
-        node = known.nodes[name]
-        text = _source(node, known.text)
+        node = definitions.nodes[name]
+        text = _source(node, definitions.text)
         if name in self.copied:
             if self.copied[name] != text:
                 raise RuleError(f"{name} of {module} has the same name as another definition: rename one of them")
@@ -295,8 +295,8 @@ def _home(module: str, name: str) -> str | None:
 
 
 def _free_names(node: ast.AST) -> Iterable[str]:
-    found = (inner.id for inner in ast.walk(_undecorated(node)) if isinstance(inner, ast.Name))
-    return dict.fromkeys(found)
+    names = (inner.id for inner in ast.walk(_undecorated(node)) if isinstance(inner, ast.Name))
+    return dict.fromkeys(names)
 
 
 def _undecorated(node: ast.AST) -> ast.AST:
@@ -308,8 +308,8 @@ def _undecorated(node: ast.AST) -> ast.AST:
 def _source(node: ast.stmt, text: str) -> str:
     """The source of a definition, without the decorator that registers it as a primitive."""
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
-    kept = [line for line in lines if not line.strip().startswith("from passes")]
-    return "\n".join(kept)
+    without_imports = [line for line in lines if not line.strip().startswith("from passes")]
+    return "\n".join(without_imports)
 
 
 @lru_cache
@@ -334,8 +334,8 @@ def registered(source: str, op: str) -> ModuleType:
 
 def of_schema(rules: Sequence[Rule], op: str) -> Rule:
     """The rule for the parameters of an operator's schema. Raises RuleError if there is none."""
-    wanted = tuple(argument.name for argument in resolve(op, "aten")._schema.arguments)  # type: ignore[attr-defined]
+    names = tuple(argument.name for argument in resolve(op, "aten")._schema.arguments)  # type: ignore[attr-defined]
     for rule in rules:
-        if rule.parameters == wanted:
+        if rule.parameters == names:
             return rule
-    raise RuleError(f"no rule of {op} is over its parameters {', '.join(wanted)}: were calls of it recorded?")
+    raise RuleError(f"no rule of {op} is over its parameters {', '.join(names)}: were calls of it recorded?")

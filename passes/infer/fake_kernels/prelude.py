@@ -83,11 +83,11 @@ class Domain:
         return min(self.ranks) <= len(meta.shape) <= max(self.ranks) and meta.dtype in self.dtypes
 
     def __str__(self) -> str:
-        said = " or ".join(self.kinds)
+        words = " or ".join(self.kinds)
         if self.ranks:
             dtypes = ", ".join(str(dtype).removeprefix("torch.") for dtype in self.dtypes)
-            said += f" of {min(self.ranks)} to {max(self.ranks)} dimensions and type {dtypes}"
-        return said + (f", one of {', '.join(self.choices)}" if self.choices else "")
+            words += f" of {min(self.ranks)} to {max(self.ranks)} dimensions and type {dtypes}"
+        return words + (f", one of {', '.join(self.choices)}" if self.choices else "")
 
 
 def kind_of(value: Any) -> str:

@@ -19,7 +19,7 @@ from passes.infer.search.sample import Term
 from passes.infer.search.terms import Terms
 
 Matrix = np.ndarray[Any, np.dtype[np.int64]]
-Found = tuple[str, float]  # a formula and its cost
+Formula = tuple[str, float]  # a formula and its cost
 
 CEILING: Final = "-(-{} // {})"
 OPERATIONS: Final[tuple[tuple[str, Callable[[Matrix, Matrix], Matrix], float], ...]] = (
@@ -59,7 +59,7 @@ class Formulas:
         """`more` are further integers for the formulas, beside the quantities of the sample."""
         self._rows = rows
         self._alike: dict[bytes, list[str]] = {}
-        self._known: dict[bytes, Found | None] = {}  # long ones
+        self._long_formulas: dict[bytes, Formula | None] = {}  # long ones
         self._leaves = self._distinct(terms, more)
         self._texts = [("{}", leaf.text, "") for leaf in self._leaves]
         self._costs = [leaf.cost for leaf in self._leaves]
@@ -70,20 +70,20 @@ class Formulas:
 
     def _distinct(self, terms: Terms, more: Iterable[Term]) -> list[Operand]:
         """The operands: the simplest of those with the same values, and constants."""
-        found: dict[bytes, Operand] = {}
+        operands: dict[bytes, Operand] = {}
         offered = [(each.text, each.values, each.cost) for each in more]
         for text, values, cost in (*offered, *quantities(terms)):
-            own = [values[row] for row in self._rows]
-            if all(type(value) is int and abs(value) < LARGEST for value in own):
-                column = np.array(own, np.int64)
+            numbers = [values[row] for row in self._rows]
+            if all(type(value) is int and abs(value) < LARGEST for value in numbers):
+                column = np.array(numbers, np.int64)
                 key = column.tobytes()
-                if key not in found or cost < found[key].cost:
-                    found[key] = Operand(text, column, cost)
+                if key not in operands or cost < operands[key].cost:
+                    operands[key] = Operand(text, column, cost)
                 self._alike.setdefault(key, []).append(text)
         for constant in CONSTANTS:
             column = np.full(len(self._rows), constant, np.int64)
-            found.setdefault(column.tobytes(), Operand(str(constant), column, 0.8))
-        return sorted(found.values(), key=lambda operand: operand.cost)[:MOST_LEAVES]
+            operands.setdefault(column.tobytes(), Operand(str(constant), column, 0.8))
+        return sorted(operands.values(), key=lambda operand: operand.cost)[:MOST_LEAVES]
 
     def _combined(self, leaves: Matrix) -> tuple[Matrix, dict[bytes, int]]:
         """The values of all formulas of one or two operands, and where each column is; the simplest of equal ones."""
@@ -104,73 +104,73 @@ class Formulas:
         best: dict[bytes, int] = {}
         for number in np.argsort(np.array(self._costs), kind="stable").tolist():
             best.setdefault(every[number].tobytes(), number)
-        kept = list(best.values())
-        self._texts = [self._texts[number] for number in kept]
-        self._costs = [self._costs[number] for number in kept]
-        return every[kept], {key: place for place, key in enumerate(best)}
+        places = list(best.values())
+        self._texts = [self._texts[number] for number in places]
+        self._costs = [self._costs[number] for number in places]
+        return every[places], {key: place for place, key in enumerate(best)}
 
     def alike(self, target: Sequence[Any]) -> Sequence[str]:
         """The texts of all integers with these values on the rows."""
         return self._alike.get(np.array(target, np.int64).tobytes(), ())
 
-    def find(self, target: Sequence[Any], deep: bool = False) -> Found | None:
+    def find(self, target: Sequence[Any], deep: bool = False) -> Formula | None:
         """The simplest formula with these values on the rows, or None; of more than three operands only if `deep`."""
-        wanted = np.array(target, np.int64)
-        found = self._short(wanted)
-        if found is None and deep and len(wanted) >= FEWEST_ROWS and len(set(target)) >= FEWEST_SIZES:
-            key = wanted.tobytes()
-            if key not in self._known:
-                self._known[key] = min(self._long(wanted), key=_price, default=None)
-            return self._known[key]
-        return found
+        column = np.array(target, np.int64)
+        formula = self._short(column)
+        if formula is None and deep and len(column) >= FEWEST_ROWS and len(set(target)) >= FEWEST_SIZES:
+            key = column.tobytes()
+            if key not in self._long_formulas:
+                self._long_formulas[key] = min(self._long(column), key=_price, default=None)
+            return self._long_formulas[key]
+        return formula
 
-    def _written(self, number: int) -> Found:
+    def _written(self, number: int) -> Formula:
         form, one, other = self._texts[number]
         return form.format(bracketed(one), bracketed(other)) if other else one, self._costs[number]
 
-    def _one_or_two(self, wanted: Matrix) -> Found | None:
-        number = self._index.get(wanted.tobytes())
+    def _one_or_two(self, target: Matrix) -> Formula | None:
+        number = self._index.get(target.tobytes())
         return None if number is None else self._written(number)
 
-    def _short(self, wanted: Matrix) -> Found | None:
+    def _short(self, target: Matrix) -> Formula | None:
         """A formula of at most three operands."""
-        known = self._one_or_two(wanted)
-        return known if known is not None else min(self._undone(wanted, self._one_or_two), key=_price, default=None)
+        formula = self._one_or_two(target)
+        return formula if formula is not None else min(self._undone(target, self._one_or_two), key=_price, default=None)
 
-    def _undone(self, wanted: Matrix, find: Callable[[Matrix], Found | None]) -> Iterator[Found]:
+    def _undone(self, target: Matrix, find: Callable[[Matrix], Formula | None]) -> Iterator[Formula]:
         """Formulas whose last operation has a single operand on its right (or, of a division, on its left)."""
         for leaf in self._leaves:
-            for form, needed in _needed(wanted, leaf.values):
+            for form, needed in _needed(target, leaf.values):
                 other = find(needed)
                 if other is not None:
                     yield form.format(bracketed(other[0]), bracketed(leaf.text)), leaf.cost + other[1] + 0.5
 
-    def _long(self, wanted: Matrix) -> Iterator[Found]:
+    def _long(self, target: Matrix) -> Iterator[Formula]:
         """Formulas of four operands or more, constants among them."""
-        yield from self._without_product(wanted)
-        yield from self._products(wanted)
-        yield from self._undone(wanted, self._short)
+        yield from self._without_product(target)
+        yield from self._products(target)
+        yield from self._undone(target, self._short)
         for leaf in self._leaves[:MOST_DIFFERENCES]:
-            for text, cost in self._quotients(wanted - leaf.values):
+            for text, cost in self._quotients(target - leaf.values):
                 yield f"{bracketed(text)} + {leaf.text}", cost + leaf.cost + 0.5
-        twice = min((*self._products(2 * wanted), *_all_of(self._short(2 * wanted))), key=_price, default=None)
+        twice = min((*self._products(2 * target), *_all_of(self._short(2 * target))), key=_price, default=None)
         if twice is not None:
             yield f"{bracketed(twice[0])} // 2", twice[1] + 1.2
-        roots = np.sqrt(np.maximum(wanted, 0)).round().astype(np.int64)
-        if (roots * roots == wanted).all():
+        roots = np.sqrt(np.maximum(target, 0)).round().astype(np.int64)
+        if (roots * roots == target).all():
             root = min((*_all_of(self._short(roots)), *self._without_product(roots)), key=_price, default=None)
             if root is not None:
                 yield f"{bracketed(root[0])} * {bracketed(root[0])}", 2 * root[1]
 
-    def _without_product(self, wanted: Matrix) -> Iterator[Found]:
-        yield from self._quotients(wanted)
-        yield from self._multiples(wanted)
-        yield from self._parts(wanted)
-        yield from self._bounded(wanted)
+    def _without_product(self, target: Matrix) -> Iterator[Formula]:
+        yield from self._quotients(target)
+        yield from self._multiples(target)
+        yield from self._parts(target)
+        yield from self._bounded(target)
 
-    def _quotients(self, wanted: Matrix) -> Iterator[Found]:
+    def _quotients(self, target: Matrix) -> Iterator[Formula]:
         """A formula of two operands divided by another operand, rounded down or up."""
-        few = wanted[self._few]
+        few = target[self._few]
         for leaf in self._leaves:
             divisor = leaf.values
             if not (divisor > 0).all() or leaf.text == "1":
@@ -181,34 +181,34 @@ class Formulas:
                 for number in np.flatnonzero(near.all(1)).tolist():
                     column = self._all[number]
                     whole = column // divisor if form != CEILING else -(-column // divisor)
-                    if (whole == wanted).all():
+                    if (whole == target).all():
                         text, cost = self._written(number)
                         yield form.format(bracketed(text), bracketed(leaf.text)), cost + leaf.cost + 0.5
                         break  # they are sorted by cost
 
-    def _multiples(self, wanted: Matrix) -> Iterator[Found]:
+    def _multiples(self, target: Matrix) -> Iterator[Formula]:
         """A formula of two operands times a small number, and another number added."""
-        few = wanted[self._few]
+        few = target[self._few]
         for factor in (1, *FACTORS):
             rest = few - factor * self._first
             fits = (rest == rest[:, :1]).all(1) & self._varies
             for number in np.flatnonzero(fits).tolist():
-                added = wanted - factor * self._all[number]
+                added = target - factor * self._all[number]
                 if (added == added[0]).all():
                     text, cost = self._written(number)
                     text = text if factor == 1 else f"{bracketed(text)} * {factor}"
                     yield _plus(text, int(added[0])), cost + 1.2 + abs(int(added[0])) / 8
                     break
 
-    def _parts(self, wanted: Matrix) -> Iterator[Found]:
+    def _parts(self, target: Matrix) -> Iterator[Formula]:
         """A formula of two operands, with a number added that rounds, divided by another number."""
-        few = wanted[self._few]
+        few = target[self._few]
         for divisor in DIVISORS:
             least = (divisor * few - self._first).max(1)
             most = (divisor * few + divisor - 1 - self._first).min(1)
             for number in np.flatnonzero((least <= most) & self._varies).tolist():
-                low = int((divisor * wanted - self._all[number]).max())
-                high = int((divisor * wanted + divisor - 1 - self._all[number]).min())
+                low = int((divisor * target - self._all[number]).max())
+                high = int((divisor * target + divisor - 1 - self._all[number]).min())
                 added = next((each for each in (0, divisor - 1) if low <= each <= high), low if low == high else None)
                 if added is not None and abs(added) <= 2 * divisor:
                     text, cost = self._written(number)
@@ -216,36 +216,36 @@ class Formulas:
                     yield f"{bracketed(sum_)} // {divisor}", cost + 1.6 + (added not in (0, divisor - 1))
                     break
 
-    def _bounded(self, wanted: Matrix) -> Iterator[Found]:
+    def _bounded(self, target: Matrix) -> Iterator[Formula]:
         """A formula of two operands, or another operand where that is smaller, or larger; nothing less than 0."""
         for leaf in self._leaves:
             for bound in _BOUNDS:
-                near = bound.fits(self._first, leaf.values[self._few], wanted[self._few])
+                near = bound.fits(self._first, leaf.values[self._few], target[self._few])
                 for number in np.flatnonzero(near & self._varies).tolist():
-                    if bound.fits(self._all[number : number + 1], leaf.values, wanted).all():
+                    if bound.fits(self._all[number : number + 1], leaf.values, target).all():
                         text, cost = self._written(number)
                         yield bound.form.format(text, leaf.text), cost + leaf.cost + bound.cost
                         break
 
-    def _products(self, wanted: Matrix) -> Iterator[Found]:
+    def _products(self, target: Matrix) -> Iterator[Formula]:
         """A formula of two operands times another one of two, or times a quotient."""
-        if not wanted.all():
+        if not target.all():
             return
-        few = wanted[self._few]
+        few = target[self._few]
         divides = (self._first > 0).all(1) & self._varies
         places = np.flatnonzero(divides)
         places = places[(few % self._first[places] == 0).all(1)]
         factors = [
-            place for place in places.tolist() if self._all[place].all() and not (wanted % self._all[place]).any()
+            place for place in places.tolist() if self._all[place].all() and not (target % self._all[place]).any()
         ]
         for number, place in enumerate(factors):
-            cofactor = wanted // self._all[place]
-            found = self._short(cofactor)
-            if found is None and number < MOST_DIVISORS:
-                found = min(self._without_product(cofactor), key=_price, default=None)
-            if found is not None:
+            cofactor = target // self._all[place]
+            formula = self._short(cofactor)
+            if formula is None and number < MOST_DIVISORS:
+                formula = min(self._without_product(cofactor), key=_price, default=None)
+            if formula is not None:
                 text, cost = self._written(place)
-                yield f"{_factor(text)} * {_factor(found[0])}", cost + found[1] + 0.5
+                yield f"{_factor(text)} * {_factor(formula[0])}", cost + formula[1] + 0.5
 
 
 class _Bound(NamedTuple):
@@ -255,9 +255,9 @@ class _Bound(NamedTuple):
     apply: Callable[[Matrix, Matrix], Matrix]
     cost: float
 
-    def fits(self, columns: Matrix, leaf: Matrix, wanted: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def fits(self, columns: Matrix, leaf: Matrix, target: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which of the columns give what is wanted on all rows."""
-        return (self.apply(columns, leaf) == wanted).all(1)
+        return (self.apply(columns, leaf) == target).all(1)
 
 
 _BOUNDS: Final = (
@@ -267,22 +267,22 @@ _BOUNDS: Final = (
 )
 
 
-def _needed(wanted: Matrix, leaf: Matrix) -> Iterator[tuple[str, Matrix]]:
+def _needed(target: Matrix, leaf: Matrix) -> Iterator[tuple[str, Matrix]]:
     """Operations on an operand and an unknown that give the result, with the values of the unknown."""
-    yield "{} + {}", wanted - leaf
-    yield "{} - {}", wanted + leaf
-    if leaf.all() and not (wanted % leaf).any():
-        yield "{} * {}", wanted // leaf
-    if wanted.all() and leaf.all() and not (leaf % wanted).any():
-        yield "{1} // {0}", leaf // wanted
+    yield "{} + {}", target - leaf
+    yield "{} - {}", target + leaf
+    if leaf.all() and not (target % leaf).any():
+        yield "{} * {}", target // leaf
+    if target.all() and leaf.all() and not (leaf % target).any():
+        yield "{1} // {0}", leaf // target
 
 
-def _all_of(found: Found | None) -> tuple[Found, ...]:
-    return () if found is None else (found,)
+def _all_of(formula: Formula | None) -> tuple[Formula, ...]:
+    return () if formula is None else (formula,)
 
 
-def _price(found: Found) -> tuple[float, str]:
-    return found[1], found[0]
+def _price(formula: Formula) -> tuple[float, str]:
+    return formula[1], formula[0]
 
 
 def _plus(text: str, number: int) -> str:

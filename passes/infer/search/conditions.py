@@ -233,12 +233,12 @@ def _about_tensor(name: str, values: Sequence[Any]) -> Iterator[Asked]:
             yield f"{prefix}{name}.{fact}{place} == {wanted}", cost + extra, flags
 
 
-def _is_at(value: Any, fact: str, index: int, wanted: int) -> Any:
+def _is_at(value: Any, fact: str, index: int, number: int) -> Any:
     """Whether the shape or the strides of a tensor have this number at a place; MISSING if they have no such place."""
     if not isinstance(value, TensorMeta):
         return False
     numbers = getattr(value, fact)
-    return numbers[index] == wanted if numbers is not None and -len(numbers) <= index < len(numbers) else MISSING
+    return numbers[index] == number if numbers is not None and -len(numbers) <= index < len(numbers) else MISSING
 
 
 def _flags(ask: Any, values: Sequence[Any]) -> list[Any]:
@@ -361,8 +361,8 @@ def _only(kind: str, ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: ask(value) if kind_of(value) == kind else MISSING
 
 
-def _is(wanted: Any) -> Callable[[Any], bool]:
-    return lambda value: value == wanted
+def _is(other: Any) -> Callable[[Any], bool]:
+    return lambda value: value == other
 
 
 def _has_number(column: _Column) -> bool:

@@ -86,12 +86,12 @@ def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> It
             return
         picked = functools.reduce(operator.and_, (part.holds for part in parts), remaining)
         usable = [condition for condition in conditions if not remaining & ~condition.defined]
-        found = [condition for condition in usable if condition.holds & remaining == picked]
+        equivalent = [condition for condition in usable if condition.holds & remaining == picked]
         if len(parts) == 2:
-            for kept in parts:
-                other = (condition for condition in usable if condition.holds & kept.holds & remaining == picked)
-                found += [conjunction(kept, condition, rows) for condition in other]
-        texts = [text for condition in sorted(found, key=_cost) for text in (condition.text, *condition.others)]
+            for unchanged in parts:
+                other = (condition for condition in usable if condition.holds & unchanged.holds & remaining == picked)
+                equivalent += [conjunction(unchanged, condition, rows) for condition in other]
+        texts = [text for condition in sorted(equivalent, key=_cost) for text in (condition.text, *condition.others)]
         if len(parts) == 2:
             texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
         listed = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
@@ -169,7 +169,7 @@ def _best(
 
     Conditions for fewer than `few_unknown` rows that nothing explains are passed over.
     """
-    found: tuple[tuple[float, ...], Condition, str] | None = None
+    best: tuple[tuple[float, ...], Condition, str] | None = None
     for condition in conditions:
         picked = condition.holds & remaining
         answer = next((each for each in pool if not picked & ~each.explains), None)
@@ -179,9 +179,9 @@ def _best(
         explained = max((left & each.explains).bit_count() for each in pool)
         unexplained = left.bit_count() - explained
         score = (unexplained, condition.cost + answer.cost / 4, -picked.bit_count())
-        if found is None or score < found[0]:
-            found = score, condition, answer.text
-    return (None, 0) if found is None else (found[1:], int(found[0][0]))
+        if best is None or score < best[0]:
+            best = score, condition, answer.text
+    return (None, 0) if best is None else (best[1:], int(best[0][0]))
 
 
 def _pairs(pool: Sequence[AnswerCandidate], conditions: Sequence[Condition], remaining: int) -> Sequence[Condition]:
@@ -213,10 +213,10 @@ def _unanswered(
     """
     best = max(pool, key=lambda each: (remaining & each.explains).bit_count())
     failing = remaining & ~best.explains
-    asked = conditions if failing.bit_count() < ENOUGH_FOR_TWO else [*conditions, *pairs]
-    covering = [condition for condition in asked if not failing & ~condition.holds]
+    choices = conditions if failing.bit_count() < ENOUGH_FOR_TWO else [*conditions, *pairs]
+    covering = [condition for condition in choices if not failing & ~condition.holds]
     if not covering or best.text == UNKNOWN:
         return None, 0
     condition = min(covering, key=lambda each: ((each.holds & remaining).bit_count(), each.cost))
-    known = functools.reduce(operator.or_, (each.explains for each in pool if each.text != UNKNOWN))
-    return (condition, UNKNOWN), (condition.holds & remaining & known).bit_count()
+    explained = functools.reduce(operator.or_, (each.explains for each in pool if each.text != UNKNOWN))
+    return (condition, UNKNOWN), (condition.holds & remaining & explained).bit_count()

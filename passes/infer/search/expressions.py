@@ -35,13 +35,13 @@ FUNCTIONS: Final[dict[str, Any]] = {**CONSTANTS, **{name: each.function for name
 
 def answers(cases: Cases, sample: CallSample) -> list[Any]:
     """The answers of cases on every row, MISSING where they give none."""
-    found: list[Any] = [MISSING] * sample.size
+    values: list[Any] = [MISSING] * sample.size
     rest = list(range(sample.size))
     for case in cases:
         holds = Evaluated(case.guard or "True", sample)
         if case.answer != UNKNOWN:
             answer = Evaluated(case.answer, sample)
             for row in rest:
-                found[row] = answer[row] if holds[row] is True else MISSING
+                values[row] = answer[row] if holds[row] is True else MISSING
         rest = [row for row in rest if holds[row] is False]
-    return found
+    return values

@@ -37,11 +37,11 @@ def formula_shapes(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) ->
     rows of each rank, and on rows with equal flags and the same arguments missing: a formula may hold on one of these
     parts only.
     """
-    seen: set[tuple[int, ...]] = set()
+    searched: set[tuple[int, ...]] = set()
     for group, deep in _groups(terms, answers, rows):
         chosen = _spread(terms, group)
-        if len(chosen) > 1 and chosen not in seen:
-            seen.add(chosen)
+        if len(chosen) > 1 and chosen not in searched:
+            searched.add(chosen)
             yield from _suffixed(terms, answers, chosen, Formulas(terms, chosen), deep)
             yield from _with_another_size(terms, answers, chosen)
 
@@ -80,10 +80,10 @@ def _groups(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterat
         (lambda row: (rank(row), flagged(row)), False),
     )
     for key, deep in keys:
-        found: dict[Any, list[int]] = {}
+        parts: dict[Any, list[int]] = {}
         for row in rows:
-            found.setdefault(key(row), []).append(row)
-        yield from ((group, deep) for group in list(found.values())[:MOST_GROUPS])
+            parts.setdefault(key(row), []).append(row)
+        yield from ((group, deep) for group in list(parts.values())[:MOST_GROUPS])
 
 
 def _with_another_size(terms: Terms, answers: Sequence[Any], rows: Sequence[int]) -> Iterator[Term]:
@@ -94,11 +94,11 @@ def _with_another_size(terms: Terms, answers: Sequence[Any], rows: Sequence[int]
             continue
         there = {shape.text: terms.application(PRIMITIVES["size_at"], (shape, dim)) for shape in shapes}
         for shape in shapes:
-            wanted = [_only_change(shape.values[row], answers[row], dim.values[row]) for row in rows]
-            found = None if None in wanted else Formulas(terms, rows, there.values()).find(wanted)
-            if found is not None:
-                text = f"with_size({shape.text}, {dim.text}, {found[0]})"
-                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + dim.cost + found[1])
+            sizes = [_only_change(shape.values[row], answers[row], dim.values[row]) for row in rows]
+            formula = None if None in sizes else Formulas(terms, rows, there.values()).find(sizes)
+            if formula is not None:
+                text = f"with_size({shape.text}, {dim.text}, {formula[0]})"
+                yield Term(text, "Ints", Evaluated(text, terms.sample), shape.cost + dim.cost + formula[1])
 
 
 def _only_change(shape: Any, answer: Sequence[int], dim: Any) -> int | None:
@@ -150,23 +150,25 @@ def _suffixed(
         if any(answers[row][: len(head)] != tuple(head) for head, row in zip(heads, rows, strict=True)):
             continue
         columns = [[each[index] for each in rest] for index in range(length)]
-        found = list(itertools.takewhile(bool, (formulas.find(column, deep) for column in columns)))
-        if len(found) < length:
+        size_formulas = list(itertools.takewhile(bool, (formulas.find(column, deep) for column in columns)))
+        if len(size_formulas) < length:
             continue
-        price = cost + sum(each[1] for each in found if each)
-        for sizes in _spellings([each[0] for each in found if each], [formulas.alike(column) for column in columns]):
+        price = cost + sum(each[1] for each in size_formulas if each)
+        for sizes in _spellings(
+            [each[0] for each in size_formulas if each], [formulas.alike(column) for column in columns]
+        ):
             expression = f"{text} + {sizes}" if text else sizes
             yield Term(expression, "Ints", Evaluated(expression, terms.sample), price + 0.1 * _repeated(sizes))
 
 
-def _spellings(found: list[str], alike: Sequence[Sequence[str]]) -> Iterator[str]:
+def _spellings(formulas: list[str], alike: Sequence[Sequence[str]]) -> Iterator[str]:
     """The sizes as they were found; then without repeating an integer where another one always equals it."""
-    yield f"({', '.join(found)}{',' if len(found) == 1 else ''})"
-    other = list(found)
-    for index, text in enumerate(found):
-        if text in found[:index]:
+    yield f"({', '.join(formulas)}{',' if len(formulas) == 1 else ''})"
+    other = list(formulas)
+    for index, text in enumerate(formulas):
+        if text in formulas[:index]:
             other[index] = next((each for each in alike[index] if each not in other), text)
-    if other != found:
+    if other != formulas:
         yield f"({', '.join(other)})"
 
 

@@ -50,8 +50,8 @@ class AnswerTest:
     def __init__(self, answers: Sequence[Any], rows: int) -> None:
         self.answers = answers
         self.rows = rows
-        self._asked = rows_of(rows)
-        order = sorted(self._asked, key=lambda row: repr(answers[row]))
+        self._rows = rows_of(rows)
+        order = sorted(self._rows, key=lambda row: repr(answers[row]))
         step = max(1, len(order) // PROBES)
         self.probes = order[::step][: PROBES + 8]
         self._first = self.probes[:: max(1, len(self.probes) // FEW)][:FEW]
@@ -65,7 +65,7 @@ class AnswerTest:
 
     def explained(self, term: Term) -> int:
         """The rows on which the term gives the answer."""
-        return self._agreeing(term, self._asked)
+        return self._agreeing(term, self._rows)
 
     @property
     def is_varied(self) -> bool:
@@ -73,12 +73,12 @@ class AnswerTest:
         return len({self.answers[row] for row in self.probes}) > 1
 
     def _agreeing(self, term: Term, rows: Sequence[int]) -> int:
-        values, answers, found = term.values, self.answers, 0
+        values, answers, agreeing = term.values, self.answers, 0
         for row in rows:
             value = values[row]
             if value is not MISSING and (value is answers[row] or value == answers[row]):
-                found |= 1 << row
-        return found
+                agreeing |= 1 << row
+        return agreeing
 
 
 class Ends(Enum):
@@ -158,8 +158,8 @@ class _Fact(Sequence[Any]):
         return len(self._values)
 
     def __getitem__(self, index: Any) -> Any:
-        found = self._values[index]
-        return MISSING if found is MISSING else getattr(found, self._name)
+        value = self._values[index]
+        return MISSING if value is MISSING else getattr(value, self._name)
 
 
 def constants(test: AnswerTest, most: int = 6, cost: float = 2.0) -> Iterator[Term]:
@@ -229,13 +229,13 @@ def _special_layouts(terms: Terms, test: AnswerTest, shape: Term, tensors: Seque
     def applied(name: str, *parts: Sequence[Term]) -> Iterator[Term]:
         return (terms.application(PRIMITIVES[name], (shape, *each)) for each in parts)
 
-    own = [fact(each, "stride", "Strides") for each in tensors]
-    parts = [terms.application(PRIMITIVES["laid_out"], (shape, each)) for each in own]
+    strides = [fact(each, "stride", "Strides") for each in tensors]
+    parts = [terms.application(PRIMITIVES["laid_out"], (shape, each)) for each in strides]
     neighbours = [(left, right) for n, left in enumerate(tensors) for right in tensors[n + 1 : n + 3]]
     plain = [each for each in terms.of("Ints") if "." not in each.text]
     families: tuple[tuple[Iterable[Term], float], ...] = (
         # contiguous copies that keep strides which already fit
-        ((term for each in (*own, *iterated(terms, shape)) for term in applied("compact", (each,))), 0.0),
+        ((term for each in (*strides, *iterated(terms, shape)) for term in applied("compact", (each,))), 0.0),
         # a part of an argument, laid out as the argument is
         ((term for part in parts for term in _laid_out_as(terms, shape, part)), 0.5),
         # the memory format that an argument suggests, or either of two: convolutions, pooling
@@ -301,15 +301,15 @@ def _of_lists(terms: Terms, shape: Term) -> Iterator[Term]:
 
 def permutations(terms: Terms, test: AnswerTest, shape: Term) -> Iterator[Term]:
     """Dense layouts in the dimension orders that outputs had."""
-    seen: Counter[tuple[int, ...]] = Counter()
+    orders: Counter[tuple[int, ...]] = Counter()
     for row in test.probes:
         stride, sizes = test.answers[row], shape.values[row]
         if stride is MISSING or sizes is MISSING or len(stride) < 2 or any(size < 2 for size in sizes):
             continue
         order = tuple(sorted(range(len(stride)), key=lambda dim: -stride[dim]))
         if order != tuple(range(len(order))):
-            seen[order] += 1
-    for order, _ in seen.most_common(8):
+            orders[order] += 1
+    for order, _ in orders.most_common(8):
         constant = Term(written(order), "Permutation", [order] * len(test.answers), 1.0)
         yield terms.application(PRIMITIVES["permuted"], (shape, constant))
 
@@ -368,9 +368,9 @@ def flag_terms(terms: Terms, flag: str) -> Iterator[Term]:
     yield Term("False", "Bool", [False] * size, 0.3)
     yield Term("True", "Bool", [True] * size, 0.4)
     for each in terms.of("Tensor"):
-        own = fact(each, flag, "Bool")
-        yield own
-        yield Term(f"not {own.text}", "Bool", [v if v is MISSING else not v for v in own.values], own.cost + 0.2)
+        bit = fact(each, flag, "Bool")
+        yield bit
+        yield Term(f"not {bit.text}", "Bool", [v if v is MISSING else not v for v in bit.values], bit.cost + 0.2)
     yield from (fact(product, flag, "Bool") for product in terms.applications(PRODUCTS))
 
 

@@ -63,9 +63,9 @@ def learn(op: str, level: str, calls: Sequence[Call], required: Sequence[Call] =
         if is_plain(call):
             groups[tuple(call.arguments)].append(call)
     return [
-        found
-        for parameters, own in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-        if (found := _learned(op, level, parameters, own, needed)) is not None
+        learned
+        for parameters, same in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+        if (learned := _learned(op, level, parameters, same, needed)) is not None
     ]
 
 
@@ -109,7 +109,9 @@ def _rivals(rule: Rule) -> Iterator[Rule]:
 
 def _rival_outputs(output: Output) -> Iterator[Output]:
     """Alternatives for all questions by turns, so that the trials left for each are about as many."""
-    rows = itertools.zip_longest(*([(question, cases) for cases in found] for question, found in output.rivals.items()))
+    rows = itertools.zip_longest(
+        *([(question, cases) for cases in rivals] for question, rivals in output.rivals.items())
+    )
     for row in rows:
         for pair in row:
             if pair is not None:
@@ -119,16 +121,16 @@ def _rival_outputs(output: Output) -> Iterator[Output]:
 class Learner:
     """All questions about the calls of one operator with one list of parameters."""
 
-    def __init__(self, parameters: Sequence[str], found: Sequence[Observation], level: str) -> None:
-        self.found = found
+    def __init__(self, parameters: Sequence[str], observations: Sequence[Observation], level: str) -> None:
+        self.observations = observations
         self.parameters = parameters
         self.level = level
-        self.sample = sample_of(parameters, [each.call for each in found])
+        self.sample = sample_of(parameters, [each.call for each in observations])
         self._searched: list[Terms] = []
         self.terms = self._terms_of(self.sample)
         self.optional = False  # whether the result may have None in the place of a tensor
-        self._starts = [places_of(each.call.arguments) for each in found]  # numbers of the first tensors
-        self.found_before: dict[tuple[Any, ...], list[AnswerCandidate]] = {}
+        self._starts = [places_of(each.call.arguments) for each in observations]  # numbers of the first tensors
+        self.candidates_found: dict[tuple[Any, ...], list[AnswerCandidate]] = {}
         self._conditions: list[Condition] | None = None
         self._views: list[Term] | None = None
 
@@ -149,29 +151,34 @@ class Learner:
 
     def form(self) -> tuple[Cases, bool]:
         """Cases for the structure of the result, and whether it is a list of many similar outputs."""
-        forms = [each.form for each in self.found]
+        forms = [each.form for each in self.observations]
         lists = [form for form in forms if form.startswith(("[tensor", "(tensor", "[]", "()"))]
         lengths = {form.count("tensor") for form in forms}
         uniform = len(lists) == len(forms) and all("None" not in form and "((" not in form for form in forms)
         if uniform and (len(lengths) > 1 or forms[0].startswith("[")) and UNKNOWN not in "".join(forms):
             return self._many(forms), True
-        known = [form if UNKNOWN not in form else UNKNOWN for form in forms]
+        shown_forms = [form if UNKNOWN not in form else UNKNOWN for form in forms]
         everything = self.sample.everything
-        choices = sorted(set(known) - {UNKNOWN})
+        choices = sorted(set(shown_forms) - {UNKNOWN})
         candidates = [
-            AnswerCandidate(form, bits(each == form for each in known), 1.0 + len(form) / 50) for form in choices[:12]
+            AnswerCandidate(form, bits(each == form for each in shown_forms), 1.0 + len(form) / 50)
+            for form in choices[:12]
         ]
-        if UNKNOWN in known:
-            candidates.append(AnswerCandidate(UNKNOWN, bits(each == UNKNOWN for each in known), 2.0))
-        if all(form == UNKNOWN for form in known):
+        if UNKNOWN in shown_forms:
+            candidates.append(AnswerCandidate(UNKNOWN, bits(each == UNKNOWN for each in shown_forms), 2.0))
+        if all(form == UNKNOWN for form in shown_forms):
             return always(UNKNOWN), False
         if len(candidates) == 1 and candidates[0].explains == everything:
             return always(candidates[0].text), False
-        if len(choices) > 1 and len({each.places for each in self.found}) == 1 and self.found[0].places != "tensor_0":
+        if (
+            len(choices) > 1
+            and len({each.places for each in self.observations}) == 1
+            and self.observations[0].places != "tensor_0"
+        ):
             self.optional = True
-            return always(self.found[0].places), False
+            return always(self.observations[0].places), False
         cases = decide(candidates, self.conditions, everything)
-        return always(UNKNOWN) if UNKNOWN in known and len(cases) > MOST_OF_DEPENDENT else cases, False
+        return always(UNKNOWN) if UNKNOWN in shown_forms and len(cases) > MOST_OF_DEPENDENT else cases, False
 
     def _many(self, forms: Sequence[str]) -> Cases:
         lengths = [form.count("tensor") for form in forms]
@@ -186,25 +193,27 @@ class Learner:
 
     def outputs(self) -> list[Output]:
         """An output for each place of the result; one without tensors has no cases."""
-        places = max((len(each.outputs) for each in self.found), default=0)
+        places = max((len(each.outputs) for each in self.observations), default=0)
         return [self._output(place) for place in range(places)]
 
     def _output(self, place: int) -> Output:
         rows = [
             number
-            for number, each in enumerate(self.found)
+            for number, each in enumerate(self.observations)
             if len(each.outputs) > place and (self.optional or isinstance(each.outputs[place], New | Same))
         ]
         if not rows:
             return Output(())
-        asked = self._part(rows)
-        return asked.answer([self.found[row].outputs[place] for row in rows], [self.found[row].call for row in rows])
+        questions = self._part(rows)
+        return questions.answer(
+            [self.observations[row].outputs[place] for row in rows], [self.observations[row].call for row in rows]
+        )
 
     def many_outputs(self) -> list[Output]:
         """The one output that describes all elements of a list."""
         pairs = [
             (each.call, number, output)
-            for each in self.found
+            for each in self.observations
             for number, output in _sampled(each.outputs)
             if isinstance(output, New | Same)
         ]
@@ -215,9 +224,9 @@ class Learner:
         return [questions.answer([output for *_, output in pairs], [call for call, *_ in pairs])]
 
     def _part(self, rows: Sequence[int]) -> Questions:
-        if len(rows) == len(self.found):
+        if len(rows) == len(self.observations):
             return Questions(self.sample, self.terms, self.level, self)
-        sample = sample_of(self.parameters, [self.found[row].call for row in rows])
+        sample = sample_of(self.parameters, [self.observations[row].call for row in rows])
         return Questions(sample, self._terms_of(sample), self.level)
 
     def views(self) -> list[Term]:
@@ -227,16 +236,16 @@ class Learner:
 
     def writes(self) -> Mapping[str, Output]:
         """The parameters that were written to, as they are after the call."""
-        found: dict[str, Output] = {}
+        observations: dict[str, Output] = {}
         for name in self.parameters:
             rows, numbers, afters = self._written(name)
             if any(after is not None for after in afters):
-                calls = [self.found[row].call for row in rows]
+                calls = [self.observations[row].call for row in rows]
                 many = any(number is not None for number in numbers)
                 sample = sample_of(self.parameters, calls, [number or 0 for number in numbers] if many else None)
                 questions = Questions(sample, self._terms_of(sample), self.level)
-                found[name] = questions.after(afters, f"{identifier(name)}[i]" if many else identifier(name))
-        return found
+                observations[name] = questions.after(afters, f"{identifier(name)}[i]" if many else identifier(name))
+        return observations
 
     def _written(self, name: str) -> tuple[list[int], list[int | None], list[TensorMeta | None]]:
         """Rows where the parameter holds tensors, the number of each in its list, and its meta after a write (or None).
@@ -244,12 +253,14 @@ class Learner:
         Rows where it shares memory with another argument are left out if possible: which of the two was written to is
         unknown there.
         """
-        alone = [row for row, each in enumerate(self.found) if not _shares(each.call, name, self._starts[row][name])]
+        alone = [
+            row for row, each in enumerate(self.observations) if not _shares(each.call, name, self._starts[row][name])
+        ]
         rows: list[int] = []
         numbers: list[int | None] = []
         afters: list[TensorMeta | None] = []
-        for row in alone or range(len(self.found)):
-            each = self.found[row]
+        for row in alone or range(len(self.observations)):
+            each = self.observations[row]
             value = each.call.arguments[name]
             start = self._starts[row][name]
             mutated = each.call.outcome.mutated  # type: ignore[union-attr]
@@ -269,8 +280,8 @@ def _shares(call: Call, name: str, start: int) -> bool:
     """Whether an argument, whose tensors have the numbers from `start` on, shares memory with another argument."""
     value = call.arguments[name]
     count = len(value) if isinstance(value, tuple) else 1
-    own = call.shares[start : start + count]
-    return any(memory in own for memory in (*call.shares[:start], *call.shares[start + count :]))
+    memories = call.shares[start : start + count]
+    return any(memory in memories for memory in (*call.shares[:start], *call.shares[start + count :]))
 
 
 def _sampled(parts: Sequence[Any]) -> list[tuple[int, Any]]:

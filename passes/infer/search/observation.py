@@ -74,21 +74,21 @@ def _form(result: Structure, outputs: list[Any], filled: bool = False) -> str:
     return f"tensor_{len(outputs) - 1}" if filled else "None"
 
 
-def spread(found: Sequence[Observation], most: int) -> list[Observation]:
+def spread(observations: Sequence[Observation], most: int) -> list[Observation]:
     """At most `most` of them, the rarest kinds of calls first, so that no kind is lost."""
-    if len(found) <= most:
-        return list(found)
+    if len(observations) <= most:
+        return list(observations)
     kinds: dict[Any, list[Observation]] = defaultdict(list)
-    for each in found:
+    for each in observations:
         kinds[_kind(each)].append(each)
     queues = sorted(kinds.values(), key=len)
-    kept: list[Observation] = []
-    while len(kept) < most:
+    selected: list[Observation] = []
+    while len(selected) < most:
         for queue in queues:
-            if queue and len(kept) < most:
-                kept.append(queue.pop(len(queue) // 2))
+            if queue and len(selected) < most:
+                selected.append(queue.pop(len(queue) // 2))
         queues = [queue for queue in queues if queue]
-    return kept
+    return selected
 
 
 def _kind(each: Observation) -> Any:
@@ -108,28 +108,28 @@ def hash_of(calls: Sequence[Call]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def layouts_of(found: Sequence[Observation]) -> set[str]:
+def layouts_of(observations: Sequence[Observation]) -> set[str]:
     """The names of the layouts that tensors among the arguments had."""
-    said: set[str] = set()
+    names: set[str] = set()
     tests = (
         ("contiguous", layouts.is_contiguous),
         ("channels-last", layouts.like_channels_last),
         ("expanded", questions.repeats),
         ("dense", layouts.is_dense),
     )
-    for each in found:
+    for each in observations:
         for meta in leaves(tuple(each.call.arguments.values())):
             if isinstance(meta, TensorMeta):
-                said.add(next((word for word, test in tests if test(meta)), "strided"))
+                names.add(next((word for word, test in tests if test(meta)), "strided"))
                 if meta.storage_offset:
-                    said.add("offset")
-    return said
+                    names.add("offset")
+    return names
 
 
 def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
     """The successful plain calls with these parameters: those that a rule can predict."""
-    own = (call for call in calls if tuple(call.arguments) == tuple(parameters))
-    return [call for call in own if not isinstance(call.outcome, Failure) and is_plain(call)]
+    same = (call for call in calls if tuple(call.arguments) == tuple(parameters))
+    return [call for call in same if not isinstance(call.outcome, Failure) and is_plain(call)]
 
 
 def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:

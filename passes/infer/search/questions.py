@@ -31,7 +31,7 @@ MOST_VIEWS: Final = 24  # views with the shape of an output, from which its stri
 class Shared(Protocol):
     """What outputs with the same rows have in common, and compute once."""
 
-    found_before: dict[tuple[Any, ...], list[AnswerCandidate]]
+    candidates_found: dict[tuple[Any, ...], list[AnswerCandidate]]
 
     @property
     def conditions(self) -> list[Condition]: ...
@@ -62,7 +62,7 @@ class Questions:
     def __init__(self, sample: CallSample, terms: Terms, level: str, shared: Shared | None = None) -> None:
         self.sample, self.terms, self._shared, self._level = sample, terms, shared, level
         self._own_guards: list[Condition] | None = None
-        self._found = shared.found_before if shared is not None else {}
+        self._candidates = shared.candidates_found if shared is not None else {}
 
     @property
     def conditions(self) -> list[Condition]:
@@ -92,17 +92,17 @@ class Questions:
             return Output(alias, rivals=rivals)
         metas = [output.meta if isinstance(output, New) else None for output in outputs]
         sharing = [output.alias_of if isinstance(output, New) else None for output in outputs]
-        found = self._facts(alias, metas, rows, sharing, False)
-        found = replace(found, rivals={**found.rivals, **rivals})
+        output_cases = self._facts(alias, metas, rows, sharing, False)
+        output_cases = replace(output_cases, rivals={**output_cases.rivals, **rivals})
         if len(alias) == 1 or all(owner is None for owner in sharing):
-            return found
-        shapes = answers(found.shape, self.sample)  # whether the output can be a view depends on its shape
+            return output_cases
+        shapes = answers(output_cases.shape, self.sample)  # whether the output can be a view depends on its shape
         conditions = conditions_of(self.sample, shapes)
         by_shape = decide(candidates, conditions, everything)
         if _doubt(alias) <= _doubt(by_shape):
-            return found
+            return output_cases
         rivals["alias"] = tuple(alternatives(by_shape, conditions, everything))[:MOST_RIVALS]
-        return replace(found, alias=by_shape, rivals={**found.rivals, **rivals})
+        return replace(output_cases, alias=by_shape, rivals={**output_cases.rivals, **rivals})
 
     def after(self, metas: Sequence[TensorMeta | None], name: str) -> Output:
         """The cases of the parameter `name` after the call: its metas if it was written to, else None.
@@ -136,23 +136,25 @@ class Questions:
         shape_test = AnswerTest(shapes, rows)
         views = self.views() if shared else []
         conditions = self.conditions
-        shape_found = self._remembered(
+        shape_candidates = self._remembered(
             ("shape", *shapes),
             lambda: self._search(
                 shape_test, hypotheses.shape_stages(self.terms, shape_test, views or _LazyTerms(self.views))
             ),
         )
-        shape = decide(shape_found, conditions, rows)
-        rivals = {"shape": _rivals(shape, shape_found, conditions, rows)}
+        shape = decide(shape_candidates, conditions, rows)
+        rivals = {"shape": _rivals(shape, shape_candidates, conditions, rows)}
         strides = [MISSING if meta is None else meta.stride for meta in metas]
         stride_test = AnswerTest(strides, rows)
-        own = bits(owner is None for owner in sharing) & rows
-        if own in (0, rows):
-            more = _LazyConditions(lambda: conditions_of(self.sample, shapes))
+        unshared = bits(owner is None for owner in sharing) & rows
+        if unshared in (0, rows):
+            conditions_of_output = _LazyConditions(lambda: conditions_of(self.sample, shapes))
         else:
-            is_new = Condition("is_new", own, rows, 0.3)
-            more = _LazyConditions(lambda: [is_new, is_new.negated(), *conditions_of(self.sample, shapes)])
-        stride_found = self._remembered(
+            is_new = Condition("is_new", unshared, rows, 0.3)
+            conditions_of_output = _LazyConditions(
+                lambda: [is_new, is_new.negated(), *conditions_of(self.sample, shapes)]
+            )
+        stride_candidates = self._remembered(
             ("stride", shared, *shapes, *strides),
             lambda: self._search(
                 stride_test,
@@ -161,31 +163,36 @@ class Questions:
                 ),
             ),
         )
-        stride = self._decided(stride_found, more, rows)
-        rivals["stride"] = _rivals(stride, stride_found, more, rows)
+        stride = self._decided(stride_candidates, conditions_of_output, rows)
+        rivals["stride"] = _rivals(stride, stride_candidates, conditions_of_output, rows)
         dtypes = [MISSING if meta is None else meta.dtype for meta in metas]
         dtype_test = AnswerTest(dtypes, rows)
-        dtype_found = self._search(dtype_test, hypotheses.dtype_stages(self.terms, dtype_test))
-        dtype = self._decided(dtype_found, more, rows)
-        rivals["dtype"] = _rivals(dtype, dtype_found, more, rows)
-        offset, rivals["storage_offset"] = self._offset(metas, rows, own, views, more)
+        dtype_candidates = self._search(dtype_test, hypotheses.dtype_stages(self.terms, dtype_test))
+        dtype = self._decided(dtype_candidates, conditions_of_output, rows)
+        rivals["dtype"] = _rivals(dtype, dtype_candidates, conditions_of_output, rows)
+        offset, rivals["storage_offset"] = self._offset(metas, rows, unshared, views, conditions_of_output)
         flags = {} if written else {flag: self._flag(flag, metas, rows) for flag in ("is_conj", "is_neg")}
         return Output(alias, shape, stride, offset, dtype, self._grad(metas, rows), **flags, rivals=rivals)
 
     def _offset(
-        self, metas: Sequence[TensorMeta | None], rows: int, own: int, views: Sequence[Term], more: _LazyConditions
+        self,
+        metas: Sequence[TensorMeta | None],
+        rows: int,
+        unshared: int,
+        views: Sequence[Term],
+        conditions_of_output: _LazyConditions,
     ) -> tuple[Cases, tuple[Cases, ...]]:
         """The cases for where in its memory an output begins, and rivals.
 
         `own` are the rows where it has memory of its own, which mostly begins with it.
         """
         offsets = [MISSING if meta is None else meta.storage_offset for meta in metas]
-        fresh = own not in (0, rows) and all(not offsets[row] for row in rows_of(own))
-        asked = rows & ~own if fresh else rows
-        test = AnswerTest(offsets, asked)
-        found = self._search(test, hypotheses.offset_stages(self.terms, test, views))
-        offset = self._decided(found, more, asked)
-        rivals = _rivals(offset, found, more, asked)
+        fresh = unshared not in (0, rows) and all(not offsets[row] for row in rows_of(unshared))
+        asked_rows = rows & ~unshared if fresh else rows
+        test = AnswerTest(offsets, asked_rows)
+        candidates = self._search(test, hypotheses.offset_stages(self.terms, test, views))
+        offset = self._decided(candidates, conditions_of_output, asked_rows)
+        rivals = _rivals(offset, candidates, conditions_of_output, asked_rows)
         if not fresh:
             return offset, rivals
         first = () if offset == always("0") else (Case("is_new", "0"),)
@@ -193,10 +200,10 @@ class Questions:
 
     def _flag(self, flag: str, metas: Sequence[TensorMeta | None], rows: int) -> Cases:
         """The cases for a lazy bit of the output: none if it is never set."""
-        found = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
-        if not any(answer is True for answer in found):
+        flags = [MISSING if meta is None else getattr(meta, flag) for meta in metas]
+        if not any(answer is True for answer in flags):
             return ()
-        candidates = self._search(AnswerTest(found, rows), [Stage(hypotheses.flag_terms(self.terms, flag))])
+        candidates = self._search(AnswerTest(flags, rows), [Stage(hypotheses.flag_terms(self.terms, flag))])
         return decide(candidates, self.conditions, rows)
 
     def _search(self, test: AnswerTest, stages: Iterable[Stage]) -> list[AnswerCandidate]:
@@ -204,9 +211,9 @@ class Questions:
 
     def _remembered(self, key: tuple[Any, ...], search: Callable[[], list[AnswerCandidate]]) -> list[AnswerCandidate]:
         """The candidates found before for the same answers on the same rows, or those that `search` finds."""
-        if key not in self._found:
-            self._found[key] = search()
-        return self._found[key]
+        if key not in self._candidates:
+            self._candidates[key] = search()
+        return self._candidates[key]
 
     def _decided(self, candidates: Sequence[AnswerCandidate], conditions: _LazyConditions, rows: int) -> Cases:
         total = [each for each in candidates if not rows & ~each.explains]
@@ -225,8 +232,10 @@ class Questions:
             for term in operands
         ]
         asking = PRIMITIVES["any_requires_grad"].function
-        asked = bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
-        unclear = asked & ~bits(need is True for need in needs) & ~self.sample.tried
+        possible = (
+            bits(asking(*values) for values in zip(*(term.values for term in whole), strict=True)) if whole else 0
+        )
+        unclear = possible & ~bits(need is True for need in needs) & ~self.sample.tried
         rows = rows & ~unclear or rows  # no gradient, though an argument has one: perhaps recorded under no_grad
         test = AnswerTest(needs, rows)
         return decide(self._search(test, hypotheses.grad_stages(self.terms, test, whole)), self.conditions, rows)
@@ -237,8 +246,8 @@ def _rivals(
 ) -> tuple[Cases, ...]:
     """Other cases that explain as much: the next simplest candidates, or the same ones under other conditions."""
     if len(cases) > 1:
-        known = conditions.value if isinstance(conditions, _LazyConditions) else conditions
-        return tuple(alternatives(cases, known, rows))[:MOST_RIVALS]
+        all_conditions = conditions.value if isinstance(conditions, _LazyConditions) else conditions
+        return tuple(alternatives(cases, all_conditions, rows))[:MOST_RIVALS]
     total = sorted((each for each in candidates if not rows & ~each.explains), key=lambda each: (each.cost, each.text))
     return tuple(always(each.text) for each in total[1 : 1 + MOST_RIVALS])
 
@@ -246,8 +255,8 @@ def _rivals(
 def _explaining(views: Sequence[Term], test: AnswerTest) -> list[Term]:
     """Views that have the shape of the output on most probes; those that always have it first, then simple ones."""
     hits = ((view, test.hits(hypotheses.fact(view, "shape", "Ints")).bit_count()) for view in views)
-    found = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]
-    return [view for view, _ in sorted(found, key=lambda pair: (pair[1], pair[0].cost))[:MOST_VIEWS]]
+    views_with_shape = [(view, count < len(test.probes)) for view, count in hits if count > len(test.probes) / 2]
+    return [view for view, _ in sorted(views_with_shape, key=lambda pair: (pair[1], pair[0].cost))[:MOST_VIEWS]]
 
 
 def _doubt(cases: Cases) -> tuple[bool, int]:

@@ -191,18 +191,18 @@ class Terms:
         """Terms that may stand where a primitive takes `kind`, constants among them."""
         if kind == "Operand":
             return self.operands
-        found = list(self._by_type[kind])
-        found += [term for name, kinds in SUBTYPES.items() if kind in kinds for term in self._by_type[name]]
+        terms = list(self._by_type[kind])
+        terms += [term for name, kinds in SUBTYPES.items() if kind in kinds for term in self._by_type[name]]
         if kind == "Int?":
-            found += [term for term in self._by_type["Int"] if "[" in term.text]
-        texts = {term.text for term in found}
+            terms += [term for term in self._by_type["Int"] if "[" in term.text]
+        texts = {term.text for term in terms}
         for value, cost in CONSTANTS.get(kind, ()):
             text = written(value)
             if text not in texts:
-                found.append(Term(text, kind, [value] * self.sample.size, cost))
+                terms.append(Term(text, kind, [value] * self.sample.size, cost))
         if kind == "Dims":
-            found += [Term(text, kind, [value] * self.sample.size, 0.9) for text, value in _DIMS if text not in texts]
-        return found
+            terms += [Term(text, kind, [value] * self.sample.size, 0.9) for text, value in _DIMS if text not in texts]
+        return terms
 
     def called(self, kind: str, text: str) -> Term | None:
         """The term of a type with this text, or None."""
@@ -283,17 +283,17 @@ class LazyValues(Sequence[Any]):
 
     def __init__(self, function: Callable[..., Any], columns: list[Sequence[Any]], size: int) -> None:
         self._function, self._columns, self._size = function, columns, size
-        self._known: dict[int, Any] = {}
+        self._memo: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
         try:
-            return self._known[index]
+            return self._memo[index]
         except KeyError:
-            found = self._known[index] = self._computed(index)
-            return found
+            value = self._memo[index] = self._computed(index)
+            return value
 
     def _computed(self, index: int) -> Any:
         if index >= self._size:

@@ -32,8 +32,8 @@ def with_another_output(equation: str, draw: Draw) -> str | None:
         return None
     if draw.random() < RARELY:
         return left
-    kept = draw.sample(labels, len(labels))
-    return f"{left}->{''.join(kept if draw.random() < OFTEN else kept[1:])}"
+    shuffled = draw.sample(labels, len(labels))
+    return f"{left}->{''.join(shuffled if draw.random() < OFTEN else shuffled[1:])}"
 
 
 def with_other_tensors(metas: Sequence[TensorMeta], draw: Draw) -> tuple[str, list[TensorMeta]]:

@@ -27,7 +27,7 @@ from passes.operators.outcome import Argument, ListArg, Wrapped
 NUMBERS: Final = (True, False, 0, 1, 2, 3, -1, 0.5, 1.0, 2.5, 1j)
 
 
-def change_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def change_number(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another number, maybe of another type, for one that stands in the place of a tensor or of any number."""
 
     def fits(value: Argument) -> bool:
@@ -41,7 +41,7 @@ def change_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> Call
     return with_argument(variant, name, Wrapped(number) if type(variant.arguments[name]) is Wrapped else number)
 
 
-def flip_flag(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def flip_flag(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     names = [name for name, value in variant.arguments.items() if type(value) is bool]
     if not names:
         return None
@@ -49,28 +49,28 @@ def flip_flag(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVari
     return with_argument(variant, name, not variant.arguments[name])
 
 
-def give_none(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    names = [n for n, value in variant.arguments.items() if n in seen.optional and value is not None]
+def give_none(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
+    names = [n for n, value in variant.arguments.items() if n in facts.optional and value is not None]
     return with_argument(variant, draw.choice(names), None) if names else None
 
 
-def step_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def step_int(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """One integer, alone or in a list, a little larger or smaller."""
     return _one_int(variant, draw, lambda number: number + draw.choice((-1, 1, -2, 2)))
 
 
-def edge_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def edge_int(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     return _one_int(variant, draw, lambda number: draw.choice((0, 1, -1, 2, 3)))
 
 
-def negate_int(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def negate_int(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A dimension counted from the other end."""
     ranks = [meta.rank for meta in metas_of(variant.arguments)] or [0]
     rank = draw.choice(ranks)
     return _one_int(variant, draw, lambda number: number - rank if number >= 0 else number + rank)
 
 
-def multiply(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def multiply(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """One integer times a factor, and a size times the same or its square: groups, blocks and factors divide sizes."""
     metas = metas_of(variant.arguments)
     places = [(i, dim) for i, meta in enumerate(metas) for dim in range(meta.rank)]
@@ -80,8 +80,8 @@ def multiply(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVaria
     factor, power = draw.choice((2, 3)), draw.choice((1, 2))
     shape = metas[chosen].shape
     larger = reshaped(metas[chosen], (*shape[:dim], shape[dim] * factor**power, *shape[dim + 1 :]))
-    made = _one_int(variant, draw, lambda number: number * factor)
-    return None if made is None else with_metas(made, [*metas[:chosen], larger, *metas[chosen + 1 :]])
+    multiplied = _one_int(variant, draw, lambda number: number * factor)
+    return None if multiplied is None else with_metas(multiplied, [*metas[:chosen], larger, *metas[chosen + 1 :]])
 
 
 def _one_int(variant: CallVariant, draw: Draw, change: Callable[[int], int]) -> CallVariant | None:
@@ -122,7 +122,7 @@ def _reversed(items: list[Any], draw: Draw) -> list[Any]:
     return items[::-1]
 
 
-def change_list(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def change_list(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A list shortened, emptied, permuted or lengthened; one of integers with a -1 somewhere."""
     names = [name for name, value in variant.arguments.items() if type(value) is ListArg]
     if not names:
@@ -134,42 +134,42 @@ def change_list(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVa
     return with_argument(variant, name, ListArg(draw.choice(changes)(items, draw)))
 
 
-def cross(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def cross(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """An argument of another call."""
-    names = [name for name in variant.arguments if len(seen.values.get(name, ())) > 1]
+    names = [name for name in variant.arguments if len(facts.values.get(name, ())) > 1]
     if not names:
         return None
     name = draw.choice(names)
-    return with_argument(variant, name, draw.choice(seen.values[name]))
+    return with_argument(variant, name, draw.choice(facts.values[name]))
 
 
-def cross_constant(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def cross_constant(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """As `cross`, for what holds no tensors: strings, dtypes, memory formats, numbers."""
     names = [
         name
         for name, value in variant.arguments.items()
-        if not metas_of({name: value}) and len(seen.values.get(name, ())) > 1
+        if not metas_of({name: value}) and len(facts.values.get(name, ())) > 1
     ]
     if not names:
         return None
     name = draw.choice(names)
-    return with_argument(variant, name, draw.choice(seen.values[name]))
+    return with_argument(variant, name, draw.choice(facts.values[name]))
 
 
-def change_output(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def change_output(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """The equation with another right side."""
-    found = _equation_in(variant)
-    changed = None if found is None else equations.with_another_output(str(variant.arguments[found[0]]), draw)
-    return None if found is None or changed is None else with_argument(variant, found[0], changed)
+    names = _equation_in(variant)
+    changed = None if names is None else equations.with_another_output(str(variant.arguments[names[0]]), draw)
+    return None if names is None or changed is None else with_argument(variant, names[0], changed)
 
 
-def change_equation(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def change_equation(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another equation, and tensors that fit it."""
-    found = _equation_in(variant)
-    if found is None:
+    names = _equation_in(variant)
+    if names is None:
         return None
     equation, operands = equations.with_other_tensors(metas_of(variant.arguments), draw)
-    return with_argument(with_argument(variant, found[0], equation), found[1], ListArg(operands))
+    return with_argument(with_argument(variant, names[0], equation), names[1], ListArg(operands))
 
 
 def _equation_in(variant: CallVariant) -> tuple[str, str] | None:
@@ -183,11 +183,11 @@ def _equation_in(variant: CallVariant) -> tuple[str, str] | None:
     return (words[0], lists[0]) if words and lists else None
 
 
-def change_type(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def change_type(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another dtype for a dtype argument."""
     names = [
         name
-        for name, found in seen.values.items()
-        if name in variant.arguments and any(type(value) is torch.dtype for value in found)
+        for name, values in facts.values.items()
+        if name in variant.arguments and any(type(value) is torch.dtype for value in values)
     ]
     return with_argument(variant, draw.choice(names), draw.choice(DTYPES)) if names else None

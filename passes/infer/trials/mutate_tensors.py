@@ -21,7 +21,7 @@ SIZES: Final = (0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 16)
 LAYOUT_NAMES: Final = tuple(LAYOUTS)
 
 
-def rename_size(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def rename_size(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another number for one size, wherever it occurs: in all shapes, and mostly among the integers too."""
     sizes = [size for meta in metas_of(variant.arguments) for size in meta.shape]
     if not sizes:
@@ -37,7 +37,7 @@ def rename_size(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVa
     return CallVariant({name: each(value, change) for name, value in variant.arguments.items()}, variant.shares)
 
 
-def scale_sizes(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def scale_sizes(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """All sizes above 1 larger by the same number, and with them the integers that equal such a size."""
     sizes = {size for meta in metas_of(variant.arguments) for size in meta.shape if size > 1}
     if not sizes:
@@ -70,8 +70,8 @@ def to_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 def odd_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
     """A size of 1 with an unusual stride."""
-    made = to_one(meta, draw)
-    return None if made is None else in_layout(made, "odd strides of size 1", draw)
+    narrow = to_one(meta, draw)
+    return None if narrow is None else in_layout(narrow, "odd strides of size 1", draw)
 
 
 def change_layout(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
@@ -89,7 +89,7 @@ def change_dtype(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
     )
 
 
-def exchange_dtype(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def exchange_dtype(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """Another dtype for every tensor of one dtype, and for that dtype among the arguments: equal dtypes stay equal."""
     metas = metas_of(variant.arguments)
     if not metas:
@@ -140,9 +140,9 @@ def flip_grad(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
     return meta.replace(requires_grad=not meta.requires_grad)
 
 
-def flip_bits(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def flip_bits(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """The conjugate bit of a complex tensor, or the negative bit."""
-    if not seen.flags:
+    if not facts.flags:
         return None
 
     def change(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
@@ -150,15 +150,15 @@ def flip_bits(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVari
             return meta.replace(is_conj=not meta.is_conj)
         return meta.replace(is_neg=not meta.is_neg) if meta.dtype.is_floating_point else None
 
-    return on_metas(change)(variant, seen, draw)
+    return on_metas(change)(variant, facts, draw)
 
 
-def unshare(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def unshare(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """No shared memory; or, if none was shared, one tensor in all places that have equal metas."""
-    own = tuple(range(len(variant.shares)))
-    if variant.shares != own:
-        return variant._replace(shares=own)
+    unshared = tuple(range(len(variant.shares)))
+    if variant.shares != unshared:
+        return variant._replace(shares=unshared)
     metas = metas_of(variant.arguments)
     first = {meta: i for i, meta in reversed(list(enumerate(metas)))}
     shares = tuple(first[meta] for meta in metas)
-    return variant._replace(shares=shares) if shares != own else None
+    return variant._replace(shares=shares) if shares != unshared else None

@@ -184,13 +184,13 @@ def _declared(target: Target, live: Mapping[str, Any]) -> frozenset[int]:
     names = written_by_schema(target)
     if not names:
         return frozenset()
-    found: list[int] = []
+    numbers: list[int] = []
     count = 0
     for name, value in live.items():
         tensors = sum(isinstance(leaf, torch.Tensor) for leaf in leaves(value))
-        found += range(count, count + tensors) if name in names else ()
+        numbers += range(count, count + tensors) if name in names else ()
         count += tensors
-    return frozenset(found)
+    return frozenset(numbers)
 
 
 class _OperatorFailure:

@@ -20,7 +20,7 @@ HIGHEST: Final = 6  # rank
 TAKES_NUMBERS: Final = ("number", "float")  # types of schemas
 
 
-def lift(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def lift(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A further leading dimension for every tensor, and an entry for every list with one integer per dimension."""
     metas = metas_of(variant.arguments)
     ranks = {meta.rank for meta in metas if meta.rank}
@@ -38,9 +38,9 @@ def lift(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant |
     return CallVariant({name: change(value) for name, value in variant.arguments.items()}, variant.shares)
 
 
-def number_for_tensor(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def number_for_tensor(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A number in the place of a tensor, or a 0-dim tensor in that of such a number; not for the first argument."""
-    names = [name for name, type_ in list(seen.types.items())[1:] if type_ == "Tensor" and name in variant.arguments]
+    names = [name for name, type_ in list(facts.types.items())[1:] if type_ == "Tensor" and name in variant.arguments]
     if not names:
         return None
     name = draw.choice(names)
@@ -50,13 +50,13 @@ def number_for_tensor(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> 
     return None if like is None else with_argument(variant, name, reshaped(like, ()))
 
 
-def another_number(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def another_number(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A number of any type where the schema takes numbers."""
-    names = [name for name, type_ in seen.types.items() if type_ in TAKES_NUMBERS and name in variant.arguments]
+    names = [name for name, type_ in facts.types.items() if type_ in TAKES_NUMBERS and name in variant.arguments]
     return with_argument(variant, draw.choice(names), draw.choice(NUMBERS)) if names else None
 
 
-def longer_list(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+def longer_list(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
     """A list of tensors with one more, which is like the last."""
     names = [
         name

@@ -37,11 +37,11 @@ class CrashLog:
         fill: str | None = None,
     ) -> list[Call | Crash]:
         """What the runner observes; see Laboratory.observe_all."""
-        seen = self.runner.observe_all(op, level, variants, seconds, fill)
-        self.crashes += [each for each in seen if isinstance(each, Crash)]
-        return seen
+        results = self.runner.observe_all(op, level, variants, seconds, fill)
+        self.crashes += [each for each in results if isinstance(each, Crash)]
+        return results
 
 
-def trials_made(seen: Sequence[Call | Crash]) -> list[Call]:
+def trials_made(results: Sequence[Call | Crash]) -> list[Call]:
     """The trials that ran to an end: neither crashed nor refused for their inputs."""
-    return [each for each in seen if isinstance(each, Call) and is_plain(each) and is_made(each)]
+    return [each for each in results if isinstance(each, Call) and is_plain(each) and is_made(each)]

@@ -22,8 +22,12 @@ OFFSET: Final = 3
 
 def in_layout(meta: TensorMeta, layout: str, draw: Draw) -> TensorMeta | None:
     """The same tensor in one of LAYOUTS; None if its shape cannot have it."""
-    found = LAYOUTS[layout](whole(meta.shape), draw)
-    return None if found is None else meta.replace(stride=found[0], storage_offset=found[1])
+    strides_and_offset = LAYOUTS[layout](whole(meta.shape), draw)
+    return (
+        None
+        if strides_and_offset is None
+        else meta.replace(stride=strides_and_offset[0], storage_offset=strides_and_offset[1])
+    )
 
 
 def reshaped(meta: TensorMeta, sizes: Sequence[Size]) -> TensorMeta:
@@ -38,8 +42,8 @@ def reshaped(meta: TensorMeta, sizes: Sequence[Size]) -> TensorMeta:
     order = sorted(range(meta.rank), key=lambda dim: (-before[dim], dim))
     steps = [stride for stride, size in zip(before, meta.shape, strict=True) if stride and size > 1]
     strides = dense(tuple(size if before[dim] else 1 for dim, size in enumerate(shape)), order, min(steps, default=1))
-    kept = tuple(stride if before[dim] else 0 for dim, stride in enumerate(strides))
-    return meta.replace(shape=shape, stride=kept)
+    expanded_strides = tuple(stride if before[dim] else 0 for dim, stride in enumerate(strides))
+    return meta.replace(shape=shape, stride=expanded_strides)
 
 
 def whole(sizes: Sequence[Size]) -> Shape:

@@ -27,19 +27,19 @@ FACTS: Final[tuple[tuple[str, Callable[[TensorMeta], Any], Any], ...]] = (
 
 def texts_of(named: Mapping[str, Argument]) -> Texts:
     """The columns `arguments` and `given` of a call with these arguments."""
-    given: list[str] = []
+    tensors: list[str] = []
 
     def index_of(meta: TensorMeta) -> int:
-        given.append(meta_text(meta))
-        return len(given) - 1
+        tensors.append(meta_text(meta))
+        return len(tensors) - 1
 
-    return [(name, argument_text(value, index_of)) for name, value in named.items()], given
+    return [(name, argument_text(value, index_of)) for name, value in named.items()], tensors
 
 
 def arguments_from(texts: Texts) -> dict[str, Argument]:
     """The arguments that `texts_of` wrote."""
-    arguments, given = texts
-    metas = [tensor_meta(text) for text in given]
+    arguments, tensors = texts
+    metas = [tensor_meta(text) for text in tensors]
     return {name: rebuilt(value_from(text), TensorAt, lambda at: metas[at.index]) for name, text in arguments}
 
 
@@ -49,8 +49,8 @@ def meta_text(meta: TensorMeta) -> str:
     facts: dict[str, Any] = {"dtype": DTYPES[meta.dtype], "size": list(meta.shape)}
     if meta.stride is not None:
         facts["stride"] = list(meta.stride)
-    found = ((name, read(meta), usual) for name, read, usual in FACTS)
-    return dumps(facts | {name: value for name, value, usual in found if value != usual})
+    optional = ((name, read(meta), usual) for name, read, usual in FACTS)
+    return dumps(facts | {name: value for name, value, usual in optional if value != usual})
 
 
 def argument_text(value: Argument, index_of: Callable[[TensorMeta], int]) -> str:

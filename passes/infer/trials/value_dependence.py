@@ -41,17 +41,17 @@ class ValueDependence:
         for call in calls:
             outcomes[identity_of(call)].discard(repr(call.outcome))
             outcomes[identity_of(call)].add(_without_flags(call))
-        found = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[identity_of(call)]) > 1]
-        self.count += len(found)
-        return found
+        marked = [replace(call, outcome=DEPENDENT) for call in calls if len(outcomes[identity_of(call)]) > 1]
+        self.count += len(marked)
+        return marked
 
     def _filled(self, chosen: Sequence[CallVariant], fill: str) -> list[Call | Crash]:
         """The trials with these values; only the first few if one of those crashes."""
         assert self._laboratory is not None
-        seen = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
-        if any(isinstance(each, Crash) for each in seen):
-            return seen
-        return seen + self._laboratory.observe_all(self._op, self._level, chosen[FIRST:], fill=fill)
+        results = self._laboratory.observe_all(self._op, self._level, chosen[:FIRST], fill=fill)
+        if any(isinstance(each, Crash) for each in results):
+            return results
+        return results + self._laboratory.observe_all(self._op, self._level, chosen[FIRST:], fill=fill)
 
     def marked(self, calls: list[Call]) -> list[Call]:
         """`calls`, where those that depend on values have DEPENDENT as their outcome.

@@ -57,11 +57,11 @@ def argument_facts(calls: Sequence[Call]) -> ArgumentFacts:
             values.setdefault(name, {}).setdefault(key_of(value), value)
     metas = [meta for call in calls for meta in metas_of(call.arguments)]
     first = calls[0]
-    known = _parameters(first)
+    declared = _parameters(first)
     return ArgumentFacts(
-        values={name: list(found.values()) for name, found in values.items()},
-        optional=_optional(known) | {name for name, found in values.items() if key_of(None) in found},
-        types={parameter.name: parameter.type for parameter in known},
+        values={name: list(by_key.values()) for name, by_key in values.items()},
+        optional=_optional(declared) | {name for name, by_key in values.items() if key_of(None) in by_key},
+        types={parameter.name: parameter.type for parameter in declared},
         level=first.level,
         flags=first.level == "function" or any(meta.is_conj or meta.is_neg for meta in metas),
         largest=max((int(meta.element_count) for meta in metas), default=0),
@@ -75,9 +75,9 @@ def _parameters(call: Call) -> Sequence[Parameter]:
         return ()
 
 
-def _optional(known: Sequence[Parameter]) -> frozenset[str]:
+def _optional(declared: Sequence[Parameter]) -> frozenset[str]:
     """Arguments that the schema lets be None."""
-    return frozenset(parameter.name for parameter in known if parameter.is_optional)
+    return frozenset(parameter.name for parameter in declared if parameter.is_optional)
 
 
 def identity(variant: CallVariant) -> Any:
@@ -94,9 +94,9 @@ def key_of(value: Argument) -> Any:
     return type(value), repr(value) if type(value) in (float, complex) else value
 
 
-def is_small(variant: CallVariant, seen: ArgumentFacts) -> bool:
+def is_small(variant: CallVariant, facts: ArgumentFacts) -> bool:
     """Whether no tensor has more elements, or takes more memory, than MOST_ELEMENTS or the largest recorded one."""
-    most = max(MOST_ELEMENTS, seen.largest)
+    most = max(MOST_ELEMENTS, facts.largest)
     return all(
         meta.stride is not None
         and max(meta.element_count, 1 + sum((n - 1) * s for n, s in zip(meta.shape, meta.stride, strict=True))) <= most
@@ -133,7 +133,7 @@ def with_argument(variant: CallVariant, name: str, value: Argument) -> CallVaria
 def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: bool | None = None) -> Mutation:
     """A mutation of one tensor, or of all of them alike (`together`), or of either."""
 
-    def mutate(variant: CallVariant, seen: ArgumentFacts, draw: Draw) -> CallVariant | None:
+    def mutate(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
         metas = metas_of(variant.arguments)
         if not metas:
             return None
@@ -150,18 +150,18 @@ def on_metas(change: Callable[[TensorMeta, Draw], TensorMeta | None], together: 
 
 def ints_in(variant: CallVariant) -> list[int]:
     """All integers among the arguments, those in lists too."""
-    found: list[int] = []
+    integers: list[int] = []
 
     def look(leaf: Argument) -> Argument:
         if type(leaf) is int:
-            found.append(leaf)
+            integers.append(leaf)
         return leaf
 
     for value in variant.arguments.values():
         each(value, look)
-    return found
+    return integers
 
 
 def with_grad(mutation: Mutation) -> Mutation:
     """The mutation at the level of functions only, where it is recorded whether results require gradients."""
-    return lambda variant, seen, draw: mutation(variant, seen, draw) if seen.level == "function" else None
+    return lambda variant, facts, draw: mutation(variant, facts, draw) if facts.level == "function" else None

@@ -71,7 +71,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "size one of odd stride": on_metas(odd_one),
     "layout": on_metas(change_layout, together=False),
     "layout of all": on_metas(change_layout, together=True),
-    "layouts": lambda variant, seen, draw: with_metas(
+    "layouts": lambda variant, facts, draw: with_metas(
         variant, [change_layout(meta, draw) or meta for meta in metas_of(variant.arguments)]
     ),
     "dtype": on_metas(change_dtype, together=False),
@@ -116,17 +116,17 @@ def variants(
     """
     if not calls:
         return
-    seen = argument_facts(calls)
+    facts = argument_facts(calls)
     bases = [CallVariant(dict(call.arguments), call.shares) for call in calls]
     identities = {identity(base) for base in bases}
-    kinds = list((mutations_for(seen) if mutations is None else mutations).values())
+    kinds = list((mutations_for(facts) if mutations is None else mutations).values())
     count = idle = 0
     while count < budget and idle < PATIENCE:
         generator.shuffle(kinds)
         for kind in kinds:
-            variant = _mutated(generator.choice(bases), kind, kinds, seen, generator)
+            variant = _mutated(generator.choice(bases), kind, kinds, facts, generator)
             key = None if variant is None else identity(variant)
-            if variant is None or key in identities or not is_small(variant, seen):
+            if variant is None or key in identities or not is_small(variant, facts):
                 idle += 1
                 continue
             identities.add(key)
@@ -138,18 +138,18 @@ def variants(
 
 
 def _mutated(
-    base: CallVariant, kind: Mutation, kinds: Sequence[Mutation], seen: ArgumentFacts, draw: Draw
+    base: CallVariant, kind: Mutation, kinds: Sequence[Mutation], facts: ArgumentFacts, draw: Draw
 ) -> CallVariant | None:
     """`base` changed by this mutation, and sometimes by others too."""
-    variant = kind(base, seen, draw)
+    variant = kind(base, facts, draw)
     for _ in range(draw.choice(MUTATIONS_AT_ONCE) - 1):
         if variant is not None:
-            variant = draw.choice(kinds)(variant, seen, draw) or variant
+            variant = draw.choice(kinds)(variant, facts, draw) or variant
     return variant
 
 
-def mutations_for(seen: ArgumentFacts) -> Mapping[str, Mutation]:
+def mutations_for(facts: ArgumentFacts) -> Mapping[str, Mutation]:
     """The mutations for such calls: those of equations too, if there is an equation among the arguments."""
-    if any(is_equation(value) for values in seen.values.values() for value in values):
+    if any(is_equation(value) for values in facts.values.values() for value in values):
         return {**MUTATIONS, **EQUATIONS}
     return MUTATIONS

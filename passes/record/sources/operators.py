@@ -57,10 +57,10 @@ def chosen(plan: OpInfoPlan) -> list[Any]:
     """The OpInfos of the plan. Raises CorpusError if there are none."""
     from torch.testing._internal.common_methods_invocations import op_db
 
-    found = [info for info in op_db if fnmatch.fnmatch(_title(info), plan.pattern)]
-    if not found:
+    infos = [info for info in op_db if fnmatch.fnmatch(_title(info), plan.pattern)]
+    if not infos:
         raise CorpusError(f"no operator of torch's database matches {plan.pattern!r}; try 'add*' or '*conv*'")
-    return found[plan.part :: plan.parts]
+    return infos[plan.part :: plan.parts]
 
 
 def titles(plan: OpInfoPlan) -> list[str]:
