@@ -1,8 +1,7 @@
-"""What torch's AOTAutograd must be told of a captured graph, and the backend `aot_eager`.
+"""What torch's AOTAutograd needs to know about a captured graph, and the backend `aot_eager`.
 
-TorchDynamo hands its knowledge over beside the graph: which fake tensor mode to use, which symbol each
-size is, which inputs are parameters. `tracing` does the same for our graphs, so that every backend
-that was written for torch.compile finds what it expects.
+TorchDynamo passes more than a graph: the fake tensor mode to use, the symbol of each size, and which inputs are
+parameters. `tracing` provides the same for graphs of bytegraph, so that every backend written for torch.compile works.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, t
 
 
 def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
-    """The program that `backend` makes of a graph. What the backend raises passes through.
+    """Compile a graph with `backend`. Exceptions of the backend pass through.
 
-    Raises NeedsStaticSizes for graphs with varying sizes whose inputs overlap in memory.
+    Raises NeedsStaticSizes for a graph with varying sizes whose inputs overlap in memory.
     """
     if backend.compile_graph is not None:
         return backend.compile_graph(handover)
@@ -37,7 +36,7 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
 
 
 def _refuse_overlaps(handover: Handover) -> None:
-    """AOTAutograd cannot follow inputs of varying sizes into the memory that they share. Raises NeedsStaticSizes."""
+    """Raise NeedsStaticSizes if inputs share memory: with varying sizes, AOTAutograd cannot follow that."""
     if handover.shape_env is None:
         return
     tensors = [value for value in handover.example_inputs if isinstance(value, torch.Tensor)]
@@ -47,11 +46,11 @@ def _refuse_overlaps(handover: Handover) -> None:
 
 
 def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
-    """`compile(module, inputs)`, and modes that the graph sets are set where its program returns.
+    """`compile(module, inputs)`, for a program that also sets the modes that the graph leaves set.
 
-    A graph that ends in a break may leave gradients off or autocast on, and the one that follows puts them
-    back. AOTAutograd traces what is computed under a mode, not the mode that is left; and where gradients
-    are off at first it takes them to be off throughout.
+    A graph that ends in a break may leave gradients off or autocast on, and the next graph restores them. AOTAutograd
+    traces what is computed under a mode, but not which mode is left set; and if gradients are off at the start of a
+    graph, it takes them to be off throughout.
     """
     setters = [node for node in module.graph.nodes if node.target in MODE_SETTERS]
     if not setters:
@@ -82,7 +81,9 @@ def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> 
 
 @contextmanager
 def unchanged_randomness() -> Iterator[None]:
-    """Compilers draw numbers; the program must not notice."""
+    """Restore the state of the random number generator on exit: compilers draw numbers, which the program must not
+    notice.
+    """
     python, native = random.getstate(), torch.get_rng_state()
     try:
         yield
@@ -93,7 +94,7 @@ def unchanged_randomness() -> Iterator[None]:
 
 @contextmanager
 def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Iterator[None]:
-    """Inside, AOTAutograd knows of `module` and its `inputs` what it knows of a graph of TorchDynamo's.
+    """A context in which AOTAutograd knows about `module` and `inputs` what it knows about a graph of TorchDynamo.
 
     After `torch._dynamo.output_graph.OutputGraph.compile_and_call_fx_graph`.
     """
@@ -126,7 +127,7 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
 
 
 def _symbols_of(value: torch.Tensor, meta: Any, source: Any, shape_env: Any) -> Any:
-    """Which expression of `shape_env` each size and stride of an input is; those that are numbers stay numbers."""
+    """The expression over `shape_env` of each size and stride of an input; those that are numbers stay numbers."""
     import sympy
     from torch._dynamo.source import AttrSource, TensorProperty, TensorPropertySource
 
@@ -151,7 +152,7 @@ def _symbols_of(value: torch.Tensor, meta: Any, source: Any, shape_env: Any) -> 
 def _context(
     rank: int, source: Any, varies: bool = False, below: Any = None, known: dict[int, dict[str, Any]] | None = None
 ) -> Any:
-    """How to make an input fake: each size a number, or, where it `varies`, what is `known` at its place."""
+    """How to make an input fake: each size is a number or, if it `varies`, the expression that `known` has for it."""
     from torch.fx.experimental.symbolic_shapes import DimDynamic, StatefulSymbolicContext
 
     return StatefulSymbolicContext(
@@ -166,7 +167,7 @@ def _context(
 
 
 def aot_eager(options: Mapping[str, Any]) -> Backend:
-    """AOTAutograd's forward and backward graphs, run operator by operator. Takes no options."""
+    """Run AOTAutograd's forward and backward graphs operator by operator. Takes no options."""
     if options:
         raise BadOptions(f"the backend 'aot_eager' has no options; given are {', '.join(map(repr, options))}")
     return Backend("aot_eager", _compile_aot_eager, takes_fakes=True)

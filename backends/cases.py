@@ -1,10 +1,10 @@
-"""Cases: a graph with its inputs and what it gave, on disk, to be replayed under another torch or backend.
+"""Cases: a graph, its inputs and its results on disk, to be replayed under another version of torch or another backend.
 
-    case.json           version, torch, the graph, constants, what is expected of each call
+    case.json           version, torch, the graph, constants, the expected result of each call
     tensors.safetensors the memory of every tensor
 
-Nothing on disk is executed: operators are names, looked up among torch's (crosscheck/targets.py), constants
-are JSON with a tag for what JSON lacks, tensors are bytes. Knows nothing of how a graph was captured.
+Nothing on disk is executed: operators are names that are looked up among torch's (crosscheck/targets.py), constants are
+JSON with a tag for what JSON lacks, tensors are bytes. Knows nothing of how a graph was captured.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ NAMED_TYPES: Final[dict[str, Any]] = {
 
 
 class CaseError(ValueError):
-    """A folder that is no case, or a graph that cannot be stored as one."""
+    """A folder that is not a case, or a graph that cannot be stored as one."""
 
 
 @dataclass(frozen=True)
 class CaseDifference:
-    """One call that gives something else than it gave when the case was saved."""
+    """One call whose result differs from the one that was saved."""
 
     node: str
     operator: str
@@ -64,7 +64,7 @@ class CaseDifference:
 
 @dataclass
 class CaseReport:
-    """What a replay found: differences call by call, in order, and of the whole graph's outputs under a compiler."""
+    """The result of a replay: differences of single calls, in order, and of the graph's outputs under a compiler."""
 
     saved_with: str
     replayed_with: str
@@ -76,6 +76,7 @@ class CaseReport:
 
     @property
     def ok(self) -> bool:
+        """Whether no call and no output differs."""
         return not self.differences
 
     def __str__(self) -> str:
@@ -85,7 +86,7 @@ class CaseReport:
         return "\n".join([head + figures, *map(str, self.differences), *(f"note: {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as data that JSON can hold."""
         return asdict(self) | {"ok": self.ok}
 
 
@@ -93,11 +94,11 @@ class CaseReport:
 
 
 def save_case(captured: Any, inputs: Sequence[Any], folder: str | Path) -> Path:
-    """Store a graph, its inputs and what each of its calls gives, and return the folder.
+    """Store a graph, its inputs and the result of each of its calls; return the folder.
 
-    `captured` is a GraphModule, with the graph's inputs, or a captured function, with its arguments: it is
-    called once, on copies, if it was not captured yet, and must be one graph. Neither inputs nor random
-    numbers are changed. Raises CaseError for what cannot be stored, before anything is written; ImportError
+    `captured` is a GraphModule, with the graph's inputs, or a captured function, with its arguments. A function that
+    was not captured for such arguments yet is called once, on copies; its call must be one graph. Inputs and random
+    numbers are not changed. Raises CaseError, before anything is written, for what cannot be stored; ImportError
     without safetensors.
     """
     from safetensors.torch import save_file
@@ -147,7 +148,7 @@ def _attributes(module: GraphModule) -> dict[str, Any]:
 
 
 def _expected(call: ConcreteCall, seed: Tensor, store: _Store) -> dict[str, Any]:
-    """What a call is given, its tensors apart since they may share memory, and what it gives."""
+    """The arguments of a call, its tensors listed together because they may share memory, and its result."""
     places = {id(tensor): {"given": index} for index, tensor in enumerate(call.tensors)}
     row = {
         "tensors": store.values(call.tensors),
@@ -176,13 +177,13 @@ def _node_row(node: Node, store: _Store) -> dict[str, Any]:
 
 
 class _Store:
-    """Values as JSON; the memory of tensors beside it, shared where they share it."""
+    """Writes values as JSON and the memory of their tensors beside it; shared memory is written once."""
 
     def __init__(self) -> None:
         self.memory: dict[str, Tensor] = {}
 
     def values(self, values: Sequence[Any]) -> list[Any]:
-        """Values whose tensors may share memory with each other."""
+        """Write several values whose tensors may share memory with each other."""
         tensors = [value for value in values if isinstance(value, Tensor)]
         flats: dict[Any, str] = {}
         rows = []
@@ -205,7 +206,7 @@ class _Store:
         return self.values([tensor])[0]
 
     def _add(self, flat: Tensor) -> str:
-        """The name of a memory: what is stored already, a parameter above all, is not stored again."""
+        """The name of a piece of memory. Memory that is stored already, such as a parameter's, is not stored again."""
         flat = flat.cpu()
         name = hashlib.sha256(bytes(flat.view(torch.uint8).numpy())).hexdigest()[:32] + f" {flat.dtype}"
         self.memory[name] = flat
@@ -222,7 +223,7 @@ class _Store:
         }
 
     def value(self, value: Any, places: Mapping[int, Any] = NOWHERE) -> Any:
-        """`places` has what to write for tensors that are stored elsewhere. Raises CaseError for what has no form."""
+        """A value as JSON; `places` holds what to write for tensors that are stored elsewhere. Raises CaseError."""
         if id(value) in places:
             return places[id(value)]
         if isinstance(value, Node):
@@ -262,7 +263,7 @@ class _Store:
 
 @dataclass
 class StoredCase:
-    """A case as it was read: a graph and its inputs, and for each call what it was given and gave."""
+    """A case as it was read: a graph, its inputs, and the arguments and the result of each call."""
 
     torch: str
     module: GraphModule
@@ -273,7 +274,7 @@ class StoredCase:
 
 
 def load_case(folder: str | Path) -> StoredCase:
-    """Read a case. Raises CaseError that says what is wrong with the folder; ImportError without safetensors."""
+    """Read a case. Raises CaseError saying what is wrong with the folder; ImportError without safetensors."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -289,9 +290,11 @@ def load_case(folder: str | Path) -> StoredCase:
     except CaseError:
         raise
     except OSError as error:
-        raise CaseError(f"{path} is no case: {error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
+        raise CaseError(
+            f"{path} is not a case: {error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CaseError(f"{path / GRAPH} is no JSON: {error}") from error
+        raise CaseError(f"{path / GRAPH} is not JSON: {error}") from error
     except SafetensorError as error:
         raise CaseError(f"{path / TENSORS} is damaged: {error}") from error
     except (*REFUSALS,) as error:
@@ -317,7 +320,7 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         elif op not in ("placeholder", "get_attr", "output"):
             raise CaseError(f"a node is a {op!r}")
         if target is getattr and args[1] not in ATTRIBUTES:
-            raise CaseError(f"a graph reads the attribute {args[1]!r}, which is none of a tensor's")
+            raise CaseError(f"a graph reads the attribute {args[1]!r}, which tensors do not have")
         node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
         node.meta[STACK_TRACE] = row.get("line")
         expected = case["expected"].get(name)
@@ -341,7 +344,7 @@ def _missing(*args: Any, **kwargs: Any) -> Any:
 
 
 class _Reader:
-    """JSON as values. `nodes` are those read so far, by name; `given` the tensors that a call is given."""
+    """Reads values from JSON. `nodes` are the nodes read so far, by name; `given` the tensors of a call's arguments."""
 
     def __init__(self, memory: Mapping[str, Tensor]) -> None:
         self.memory = memory
@@ -349,7 +352,7 @@ class _Reader:
         self.given: Sequence[Any] = ()
 
     def together(self, rows: Sequence[Any]) -> list[Any]:
-        """Values whose tensors share memory where they did."""
+        """Read values whose tensors share memory where the stored ones did."""
         fresh = {row["tensor"]: self.memory[row["tensor"]].clone() for row in rows if _is_tensor(row)}
         return [self._tensor(row, fresh[row["tensor"]]) if _is_tensor(row) else self.value(row) for row in rows]
 
@@ -410,10 +413,10 @@ def replay_case(
     backend: str | Callable[..., Any] = "eager",
     options: Mapping[str, Any] = NO_OPTIONS,
 ) -> CaseReport:
-    """Run a case under this torch and `backend`, and compare every call with what it gave when it was saved.
+    """Run a case under this version of torch and `backend`, and compare every call with its stored result.
 
-    Each call gets the arguments that it had then; a difference is what is further from float64 than rounding
-    explains and is not what it was. Raises CaseError, and what looking up the backend raises.
+    Each call gets the stored arguments. A result differs if it is neither within rounding of a float64 reference nor
+    equal to the stored one. Raises CaseError, and what looking up the backend raises.
     """
     candidate = candidate_of(backend, options, None, None, look_up)
     case = load_case(folder)
@@ -429,7 +432,7 @@ def replay_case(
 
 
 def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: CompilerCandidate) -> tuple[str, str] | None:
-    """How a call differs from what it gave: the kind, and figures."""
+    """How the result of a call differs from the stored one: the kind of difference, and figures."""
     own = call.copied()
     outcome = attempt(own, candidate.run, expected["random"])
     if outcome.error is not None or expected["error"] is not None:
@@ -458,7 +461,7 @@ def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: Compil
 
 
 def _with_nothing(parts: Sequence[Any], expected: Sequence[Any]) -> list[Any]:
-    """What a compiled call gives, and None where that is expected: compilers leave it out."""
+    """The results of a compiled call, with None where None is expected: compilers leave it out."""
     rest = iter(parts)
     placed = [None if part is None else next(rest, None) for part in expected]
     return [*placed, *rest]

@@ -1,8 +1,8 @@
 """Eager replay: a graph as one flat Python function.
 
-Inputs are positional parameters, constants are globals of the function, intermediates live in numbered
-slots and are dropped at their last use. When an operator raises, its exception leaves as it came, with a
-note that names the user's line. Nothing here knows how the graph was made.
+Inputs are positional parameters, constants are globals of the function, and intermediates live in numbered slots that
+are cleared at their last use. When an operator raises, its exception passes through, with a note that names the user's
+line. Nothing here knows how the graph was made.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def compile_graph_module(module: GraphModule, example_inputs: list[torch.Tensor]
 def compile_graph(
     graph: Graph, attributes: Mapping[str, Any] | None = None, origin: Origin = stack_trace_of, name: str = "graph"
 ) -> Program:
-    """The program of `graph`: a Python function that takes its inputs positionally and returns a tuple.
+    """The program of `graph`: a Python function that takes the inputs positionally and returns a tuple.
 
-    `attributes` are the objects that get_attr and call_module nodes name. `origin` tells, when a node has
-    raised, which line of the user's it came from. The source is the function's attribute `source`.
+    `attributes` are the objects that get_attr and call_module nodes name. `origin(node)` gives the user's line of a
+    node that has raised. The source is the function's attribute `source`.
     """
     writer = SourceWriter(attributes or {})
     lines, nodes = [], []
@@ -72,7 +72,7 @@ def compile_graph(
 
 
 def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
-    """Each node with the nodes whose values it is the last to use."""
+    """Each node with the nodes whose values are used by it for the last time."""
     seen: set[Node] = set()
     found = []
     for node in reversed(graph.nodes):
@@ -84,7 +84,7 @@ def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
 
 
 def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:
-    """What adds to an exception the user's line of the node that raised it."""
+    """A function that adds to an exception the user's line of the node that raised it."""
 
     def note(error: Exception) -> None:
         assert error.__traceback__ is not None
@@ -100,9 +100,9 @@ def add_origin(error: Exception, node: Node, origin: Origin) -> None:
 
 
 class SourceWriter:
-    """Writes nodes as lines of Python, one each, and collects what their names stand for.
+    """Writes each node as a line of Python, and collects the objects that its names stand for.
 
-    `p0` are parameters, `v0` slots for intermediates, names with an underscore before them globals.
+    `p0` are parameters, `v0` slots for intermediates, and names that begin with an underscore are globals.
     """
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
@@ -115,7 +115,7 @@ class SourceWriter:
         self._bound: dict[int, str] = {}
 
     def place(self, node: Node) -> None:
-        """Give a place to an input or an attribute, which no line makes."""
+        """Name an input or an attribute, which needs no line of its own."""
         if node.op == "placeholder":
             self._places[node] = f"p{len(self.parameters)}"
             self.parameters.append(self._places[node])
@@ -189,7 +189,7 @@ class SourceWriter:
         return f"{self.bind(kind)}({parts})"
 
     def bind(self, value: Any) -> str:
-        """The global name that stands for `value`."""
+        """The name of a global that holds `value`."""
         name = self._bound.get(id(value))
         if name is None:
             hint = getattr(value, "__name__", type(value).__name__)
@@ -200,7 +200,7 @@ class SourceWriter:
 
 
 def holds_node(argument: Any) -> bool:
-    """Whether a node is somewhere in a nested argument."""
+    """Whether a nested argument contains a node."""
     if isinstance(argument, tuple | list):
         return any(map(holds_node, argument))
     if isinstance(argument, dict):

@@ -1,7 +1,8 @@
-"""Gradients checked against slopes: f(x + h) - f(x - h) beside 2 <g, h>, for random directions and many step sizes.
+"""Checks gradients against slopes: compares f(x + h) - f(x - h) with 2 <g, h>, for random directions and many step
+sizes.
 
-One number is compared per direction, however many inputs there are, so that whole models can be checked:
-torch.autograd.gradcheck's fast mode has the idea. Where the whole is wrong, each operator is asked by itself.
+One number is compared per direction, however many inputs there are, so that whole models can be checked; the idea is
+that of the fast mode of torch.autograd.gradcheck. If a model fails, each of its operators is checked by itself.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SLOPE: Final = Variation("slope")
 
 
 class GradientError(AssertionError):
-    """A gradient is not the slope. `report` is the GradientReport."""
+    """A gradient is not the slope of its function. `report` is the GradientReport."""
 
     def __init__(self, report: GradientReport) -> None:
         super().__init__(str(report))
@@ -44,7 +45,7 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True)
 class GradientFinding:
-    """One operator whose gradient is wrong, with the user's line, and a script that shows it (as in Finding)."""
+    """One operator whose gradient is wrong, with the user's line and a script, as in CrosscheckFinding."""
 
     node: str
     operator: str
@@ -67,9 +68,9 @@ class GradientFinding:
 
 @dataclass
 class GradientReport:
-    """The slopes of the whole, one per direction; where one is wrong, the operators that are.
+    """The slopes of the whole function, one per direction; if one is wrong, the operators whose gradients are wrong.
 
-    `differentiable` is False where no output depends on an input in a way that autograd follows: nothing is checked.
+    `differentiable` is False if no output depends on an input in a way that autograd follows: then nothing is checked.
     """
 
     evaluated: str = "torch.float64"
@@ -80,6 +81,7 @@ class GradientReport:
 
     @property
     def ok(self) -> bool:
+        """Whether every slope agrees with its gradient."""
         return all(slope.ok for slope in self.slopes)
 
     def __str__(self) -> str:
@@ -93,7 +95,7 @@ class GradientReport:
         return "\n".join([head, *whole, *map(str, self.findings), *unknown])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as data that JSON can hold."""
         return asdict(self) | {"ok": self.ok}
 
 
@@ -108,12 +110,12 @@ def check_gradients(
     verify: bool = True,
     folder: str | Path | None = None,
 ) -> GradientReport:
-    """Whether the gradients of a function, a module or a graph at `inputs` are its slopes.
+    """Check that the gradients of a function, a module or a graph at `inputs` are its slopes.
 
-    Varied are the inputs that require gradients (all floating ones where none does) and a module's parameters;
-    neither they nor random numbers are changed. Of a wrong whole, each operator is checked by itself; up to
-    `most` are reported, each shrunk for `shrink` seconds to a script in `folder`. Raises TypeError for what is
-    not callable, and what the function itself raises.
+    The inputs that require gradients are varied (all floating ones if none does), and so are a module's parameters;
+    neither they nor random numbers are changed. If the whole is wrong, each operator is checked by itself. Up to `most`
+    of them are reported; each is shrunk, for `shrink` seconds, to a script in `folder`. Raises TypeError for an object
+    that is not callable, and what the function itself raises.
     """
     if not callable(fn_or_graph):
         raise TypeError(f"gradients can be checked of a function, a module or a graph, not of {fn_or_graph!r}")
@@ -138,7 +140,7 @@ def check_gradients(
 
 
 def _calls(fn_or_graph: Callable[..., Any], inputs: Sequence[Any]) -> Iterator[tuple[ConcreteCall, Tensor]]:
-    """Each operator with its real arguments: of a graph its nodes, of a function what it calls."""
+    """Each operator call with its real arguments: a graph's nodes, or the torch functions that a function calls."""
     if isinstance(fn_or_graph, GraphModule):
         yield from ((step.call, step.seed) for step in steps(fn_or_graph, inputs))
         return
@@ -164,7 +166,7 @@ class _Collector(TorchFunctionMode):
 
 
 def _line() -> str | None:
-    """The innermost line that is neither torch's nor ours."""
+    """The innermost line that belongs neither to torch nor to bytegraph."""
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(NOT_THE_USERS):
         frame = frame.f_back
@@ -183,7 +185,7 @@ def _operator(
     verify: bool,
     folder: str | Path | None,
 ) -> GradientFinding | None:
-    """The finding for one operator; None where its gradient is right, or it has none."""
+    """The finding for one operator; None if its gradient is right or it has none."""
 
     def wrong(call: ConcreteCall) -> Slope | None:
         try:

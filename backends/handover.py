@@ -1,4 +1,4 @@
-"""A captured graph on its way to a backend, and what a backend is. Knows of no backend in particular."""
+"""What a backend is, and the form in which it receives a captured graph. Knows of no backend in particular."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class BadOptions(ValueError):
-    """An option that a backend does not have, or a value that it does not take."""
+    """An option that a backend does not have, or a value that it does not accept."""
 
 
 class NeedsStaticSizes(Exception):
-    """A backend cannot compile this graph for sizes that vary: whoever handed it over may do so with numbers."""
+    """A backend cannot compile this graph for varying sizes; the frame may be captured again with numbers as sizes."""
 
 
 def ignore(what: str, details: Mapping[str, Any]) -> None:
@@ -32,14 +32,13 @@ def ignore(what: str, details: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A graph, and all that a backend may want to know of it.
+    """A graph, and everything that a backend may need to know about it.
 
-    `example_inputs` are those of the call that was captured: tensors, and a torch.SymInt of `shape_env`
-    where a size varies; `metas` has a TensorMeta for each tensor among them. `module()` makes the
-    graph a module of its own, with torch's metas on its nodes, for the backend to change as it likes.
-    `meta_of(node)` is what a node stands for: a TensorMeta, or a structure with TensorMetas in it.
-    `tell(what, details)` hears of what happens after the backend has returned. Whoever compiles later and
-    in another thread does so inside `exclusive()`, since torch's tracing is seen by captures.
+    `example_inputs` are those of the captured call: tensors, and a torch.SymInt of `shape_env` for a size that varies;
+    `metas` has a TensorMeta for each tensor among them. `module()` makes a new module of the graph, with torch's metas
+    on its nodes, which the backend may change. `meta_of(node)` is what a node stands for: a TensorMeta, or a structure
+    with TensorMetas in it. `tell(kind, details)` reports events that happen after the backend has returned. A backend
+    that compiles later, in another thread, does so inside `exclusive()`, because captures see torch's tracing state.
     """
 
     graph: Graph
@@ -57,11 +56,11 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A way to run graphs. `compile` is torch.compile's contract, called inside `aot.tracing`.
+    """A way to run graphs. `compile` has torch.compile's contract, and is called inside `aot.tracing`.
 
-    `compile_graph`, where there is one, takes the Handover instead and does all else by itself.
-    `takes_fakes` says that example inputs need no data. `probes` asks for operators without a fake kernel, which
-    end a graph else: captures run them on made-up numbers to see what they return.
+    `compile_graph`, if there is one, takes the Handover instead and does everything else by itself. `takes_fakes` says
+    that example inputs need no data. `probes` says that operators without a fake kernel, which would end a graph, are
+    run on made-up numbers during capture to see what they return.
     """
 
     name: str

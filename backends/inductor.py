@@ -1,6 +1,6 @@
-"""The backend `inductor`: torch's compiler, given our graphs as torch.compile gives it TorchDynamo's.
+"""The backend `inductor`: torch's compiler, called with captured graphs the way torch.compile calls it.
 
-Options are Inductor's settings by name, and `mode`, a name for several of them at once.
+Options are Inductor's settings by name, and `mode`, which stands for several settings at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from backends.handover import Backend, BadOptions
 
 
 def inductor(options: Mapping[str, Any]) -> Backend:
-    """Torch's own compiler, with its settings as options, for inference and training.
+    """torch's own compiler, with its settings as options, for inference and training.
 
-    Raises BadOptions naming every setting that Inductor does not have, with names that come close, and
-    settings of another type. Without options, torch's compiler is imported at the first compilation only.
+    Raises BadOptions naming every option that is not one of Inductor's settings, with similar names, and options of the
+    wrong type. Without options, torch's compiler is imported at the first compilation only.
     """
     settings = _settings(options) if options else {}
 
@@ -31,7 +31,7 @@ def inductor(options: Mapping[str, Any]) -> Backend:
 
 
 def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Inductor's settings for `options`: those that the mode stands for, then the others over them."""
+    """Inductor's settings for `options`: those that the mode stands for, overridden by the others."""
     from torch._inductor import config, list_mode_options
 
     chosen = {name.replace("-", "_"): value for name, value in options.items()}

@@ -1,7 +1,8 @@
 """The graph that a captured function runs, with the graph's own inputs.
 
-Knows of captures only that they have `entries`, that an entry has a program, and that a program calls its
-graph by the name `graph`. The graph does not run: a program has done nothing yet when it calls it.
+All that is known of captures is that they have `entries`, that an entry has a `function`, and that the function calls
+its graph by the global name `graph`. The graph does not run, and a residual program has no effects before it calls its
+graph.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from backends.crosscheck.walk import undisturbed
 
 
 class _Reached(BaseException):
-    """Ends the call of a captured function where its graph would run."""
+    """Ends the call of a captured function at the point where its graph would run."""
 
 
 def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]]:
-    """The graph and its inputs, parameters among them, of the call `captured(*args)`.
+    """The graph and its inputs, parameters included, of the call `captured(*args)`.
 
-    A function that was not captured for such arguments yet is called once, on copies of them. Raises
-    TypeError for what is not captured, ValueError for a call that is not one whole graph.
+    A function that was not captured for such arguments yet is called once, on copies of them. Raises TypeError for an
+    object that is not captured, ValueError for a call that is not one whole graph.
     """
     if not hasattr(captured, "entries"):
         raise TypeError(f"expected a captured function or a GraphModule, not a {type(captured).__name__}")
@@ -40,7 +41,7 @@ def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, lis
 
 
 def _reached(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]] | None:
-    """What the call reaches first among the entries that there are; None if none of them fits."""
+    """The graph module and inputs that the call reaches first among the existing entries; None if no entry fits it."""
     reached: list[tuple[Any, list[Any]]] = []
     entries = [entry for entry in captured.entries if entry.graph_module is not None]
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""Backends by name: ours and those registered here, then installed ones, then torch.compile's own.
+"""Backends by name: bytegraph's own and registered ones first, then installed ones, then those of torch.compile.
 
-Installed packages offer backends as entry points of the group `torch_dynamo_backends`, as they do for
-torch.compile; they are imported when one of them is asked for.
+Installed packages offer backends as entry points of the group `torch_dynamo_backends`, as they do for torch.compile;
+they are imported when one of them is looked up.
 """
 
 from __future__ import annotations
@@ -37,21 +37,23 @@ EAGER: Final = Backend("eager", compile_graph_module, _replay)
 
 
 def _eager(options: Mapping[str, Any]) -> Backend:
-    """The operators as they were written, one after the other, from one flat function. Takes no options."""
+    """Run the operators one after the other, from one flat function. Takes no options."""
     if options:
         raise BadOptions(f"the backend 'eager' has no options; given are {', '.join(map(repr, options))}")
     return EAGER
 
 
 def _tiered(options: Mapping[str, Any]) -> Backend:
-    """Eager first, then what the option `compiler` makes ("inductor" unless told), if that is right and faster."""
+    """Run eagerly first, then by the `compiler` ("inductor" by default) once its result is shown to be right and
+    faster.
+    """
     from backends.tiered.backend import tiered  # with threads, processes and statistics
 
     return tiered(options, look_up)
 
 
 def _crosscheck(options: Mapping[str, Any]) -> Backend:
-    """Eager, after the first call of each graph was checked: the option `candidate` beside a float64 reference."""
+    """Run eagerly, after the first call of each graph is compared: the option `candidate` with a float64 reference."""
     from backends.crosscheck.backend import crosscheck_backend  # with all that it needs
 
     return crosscheck_backend(options, look_up)
@@ -74,10 +76,10 @@ def register_backend(backend: str | None = None, *, name: str | None = None) -> 
 
 
 def register_backend(backend: Any = None, *, name: str | None = None) -> Any:
-    """Give `backend(graph_module, example_inputs, **options) -> callable` a name that `capture` takes.
+    """Give `backend(graph_module, example_inputs, **options) -> callable` a name that `capture` accepts.
 
-    A decorator, with the name or without: then the function's own is used. Gives the function back.
-    Raises ValueError for a name that is taken by another backend, TypeError for what is no callable.
+    Also a decorator, with or without a name; without one, the name of the function is used. Returns the function.
+    Raises ValueError for a name that another backend has, TypeError for an object that is not callable.
     """
     if isinstance(backend, str):
         return functools.partial(register_backend, name=backend)
@@ -96,13 +98,15 @@ def register_backend(backend: Any = None, *, name: str | None = None) -> Any:
 
 
 def list_backends() -> list[str]:
-    """Every name that `look_up` knows: ours, those registered, installed ones, torch's; each group in order."""
+    """Every name that `look_up` accepts: bytegraph's own and registered backends, installed ones, torch's; sorted by
+    group.
+    """
     names = [*OURS, *sorted(_REGISTERED), *sorted(_installed()), *_torch_names()]
     return list(dict.fromkeys(names))
 
 
 def describe(name: str) -> tuple[str, str | None]:
-    """Where a backend comes from, and what its documentation says. Raises UnknownBackend."""
+    """Where a backend comes from, and its documentation. Raises UnknownBackend."""
     if name in OURS:
         return "bytegraph", OURS[name].__doc__
     found = _by_name(name)
@@ -111,11 +115,11 @@ def describe(name: str) -> tuple[str, str | None]:
 
 
 def look_up(backend: str | Compiler | Backend, options: Mapping[str, Any] = NO_OPTIONS) -> Backend:
-    """The backend that a name or a callable means, with `options` for it.
+    """The backend for a name or a callable, with its `options` bound.
 
-    A callable gets its options as keyword arguments, or, like torch.compile's, as one mapping where it
-    has a parameter called `options`. Raises UnknownBackend, a ValueError that lists the known names,
-    BadOptions for options that the backend is known not to take, and TypeError for other objects.
+    A callable gets its options as keyword arguments or, as in torch.compile, as one mapping if it has a parameter
+    called `options`. Raises UnknownBackend, a ValueError that lists the known names, BadOptions for options that the
+    backend does not have, and TypeError for other objects.
     """
     if isinstance(backend, Backend):
         return backend
@@ -129,7 +133,9 @@ def look_up(backend: str | Compiler | Backend, options: Mapping[str, Any] = NO_O
 
 
 def _wrapped(compiler: Compiler, options: Mapping[str, Any]) -> Backend:
-    """A callable as a backend, its options bound. Raises BadOptions when its signature has no place for one."""
+    """A callable as a backend, with its options bound. Raises BadOptions when its signature does not accept one of
+    them.
+    """
     name = getattr(compiler, "__name__", type(compiler).__name__)
     if not options:
         return Backend(name, compiler)
@@ -153,7 +159,7 @@ def _wrapped(compiler: Compiler, options: Mapping[str, Any]) -> Backend:
 
 
 def _by_name(name: str) -> Compiler:
-    """A registered, installed or torch's backend. Raises UnknownBackend."""
+    """A registered, installed or torch backend. Raises UnknownBackend."""
     if name in _REGISTERED:
         return _REGISTERED[name]
     installed = _installed().get(name)

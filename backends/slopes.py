@@ -1,10 +1,10 @@
-"""Slopes: the difference quotients of a call in random directions, beside what its gradients say.
+"""Slopes: the difference quotients of a call in random directions, compared with its gradients.
 
-The error of a difference quotient falls with the step while the curvature dominates it and rises again when
-rounding does (Press et al., "Numerical Recipes", 5.7); the best step is not known beforehand, so all are tried,
-and two neighbours must agree with the gradient: one alone might by chance. Evaluated in float64 where that is
-possible, whatever dtype is checked. Where a function has a kink exactly at the point asked about (a ReLU given
-zeros), no gradient is the slope: a point nearby tells, then.
+The error of a difference quotient falls with the step as long as the curvature dominates it, and rises again when
+rounding does (Press et al., "Numerical Recipes", 5.7). The best step is not known in advance, so all are tried, and two
+neighbouring steps must agree with the gradient: a single one might agree by chance. Calls are evaluated in float64
+where that is possible, whatever dtype is checked. Where a function has a kink exactly at the given point (a ReLU of
+zeros), no gradient is the slope, and a point nearby decides.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Move = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Slope:
-    """One direction: <g, h>, the difference quotient nearest to it, and the relative error at each step.
+    """The result for one direction: <g, h>, the difference quotient nearest to it, and the relative error at each step.
 
-    `own` is <g, h> of the gradient in the dtype that was given, where the evaluation was in another one; it may be
-    off by `own_allowed`.
+    If the call was evaluated in another dtype than the one given, `own` is <g, h> of the gradient in the given dtype;
+    it may be off by `own_allowed`.
     """
 
     gradient: float
@@ -56,16 +56,18 @@ class Slope:
 
     @property
     def ok(self) -> bool:
+        """Whether the gradient is the slope, in the dtype of the evaluation and in the one given."""
         return self._agrees and (self.own is None or abs(self.own - self.gradient) <= self.own_allowed)
 
     @property
     def _agrees(self) -> bool:
-        """Whether two steps that are next to each other give the gradient."""
+        """Whether two neighbouring steps agree with the gradient."""
         good = [error <= self.allowed for error in self.errors.values()]
         return any(left and right for left, right in pairwise(good))
 
     @property
     def words(self) -> str:
+        """The numbers that differ, for people."""
         if self._agrees and not self.ok:
             return f"<g, h> is {self.own:.6g} in the dtype given, and {self.gradient:.6g} in float64"
         step, error = min(self.errors.items(), key=lambda item: item[1])
@@ -73,7 +75,9 @@ class Slope:
 
 
 def slopes_of(call: ConcreteCall, directions: int, seed: int, state: Tensor) -> tuple[list[Slope], torch.dtype]:
-    """The slopes of a call in random directions, and the dtype they were evaluated in; none where nothing depends."""
+    """The slopes of a call in random directions, and the dtype they were evaluated in; none if nothing depends on the
+    inputs.
+    """
     slopes, dtype = _slopes(call, directions, seed, state, _stay)
     if all(slope.ok for slope in slopes):
         return slopes, dtype
@@ -89,7 +93,7 @@ def slopes_of(call: ConcreteCall, directions: int, seed: int, state: Tensor) -> 
 def _slopes(
     call: ConcreteCall, directions: int, seed: int, state: Tensor, move: Move
 ) -> tuple[list[Slope], torch.dtype]:
-    """The slopes where `move` brings the leaves."""
+    """The slopes at the point to which `move` brings the leaves."""
     subject = _Subject(call, state, True, move)
     try:
         subject.gradients()
@@ -117,9 +121,9 @@ def _rounded(move: Move, unit: float, seed: int, leaf: Tensor) -> Tensor:
 
 
 class _Subject:
-    """A call on copies: its value, a fixed random combination of its outputs, as a function of its leaves.
+    """A call on copies of its arguments, as a function from its leaves to a fixed random combination of its outputs.
 
-    In the reference's dtype if `wide`, where `move` brings the leaves.
+    Evaluated in the reference's dtype if `wide`, at the point to which `move` brings the leaves.
     """
 
     def __init__(self, call: ConcreteCall, state: Tensor, wide: bool, move: Move) -> None:
@@ -155,7 +159,9 @@ class _Subject:
     def value(
         self, moves: Sequence[Tensor] | None = None, gradients: bool = False
     ) -> tuple[Tensor | None, list[Tensor]]:
-        """The value after each leaf has moved, a float64 sum of all that depends on them; and the leaves used."""
+        """The value after each leaf has moved, as a float64 sum over all outputs that depend on a leaf; and the leaves
+        used.
+        """
         moved = [place + (0 if moves is None else moves[index]) for index, place in enumerate(self.places)]
         used = [leaf.requires_grad_(gradients) for leaf in moved]
         # Clones: the call may write to what it is given.
@@ -173,7 +179,7 @@ class _Subject:
         return (torch.stack(terms).sum() if terms else None), used
 
     def gradients(self) -> list[Tensor] | None:
-        """Of the value, by leaf; None where it depends on none of them."""
+        """The gradients of the value by leaf; None if it depends on no leaf."""
         if not self._done:
             with torch.enable_grad():
                 value, leaves = self.value(gradients=True)
@@ -219,13 +225,13 @@ def _slope(subject: _Subject, own: _Subject | None, others: Sequence[_Subject], 
 
 
 def _spread(others: Sequence[_Subject], direction: Sequence[Tensor], expected: float) -> float:
-    """How far <g, h> moves when the inputs are rounded otherwise."""
+    """How far <g, h> moves when the inputs are rounded in other ways."""
     gradients = [other.gradients() for other in others]
     return max((abs(_along(found, direction)[0] - expected) for found in gradients if found is not None), default=0.0)
 
 
 def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:
-    """Random, as large as the leaf is, so that a step is relative."""
+    """A random direction as large as the leaf, so that a step is relative."""
     noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
     if leaf.is_complex():
         noise = torch.complex(noise, torch.randn(leaf.shape, generator=generator, dtype=torch.float64))
@@ -234,7 +240,7 @@ def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _along(gradients: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[float, float]:
-    """<g, h>, and how large it would be if its terms did not cancel: the root of the sum of their squares."""
+    """<g, h>, and its size if its terms did not cancel: the root of the sum of their squares."""
     pairs = zip(gradients, direction, strict=True)
     terms = [(part.conj() * along).real.to(torch.float64).flatten().cpu() for part, along in pairs]
     flat = torch.cat(terms) if terms else torch.zeros(1, dtype=torch.float64)

@@ -135,8 +135,8 @@ DAMAGE = {
     "no tensors": (lambda case: (case / "tensors.safetensors").unlink(), "tensors.safetensors"),
     "no graph": (lambda case: (case / "case.json").unlink(), "case.json"),
     "tensors cut": (spoil("tensors.safetensors", lambda data: data[:40]), "damaged"),
-    "graph cut": (spoil("case.json", lambda data: data[:100]), "no JSON"),
-    "not text": (spoil("case.json", lambda data: b"\xff\xfe\x00"), "no JSON"),
+    "graph cut": (spoil("case.json", lambda data: data[:100]), "not JSON"),
+    "not text": (spoil("case.json", lambda data: b"\xff\xfe\x00"), "not JSON"),
     "a list": (spoil("case.json", lambda data: b"[]"), "version"),
     "version": (edit(lambda case: case.update(version=99)), "version is 99"),
     "field": (edit(lambda case: case.pop("inputs")), "inputs"),
@@ -207,7 +207,7 @@ def test_names_lead_back():
 def test_what_cannot_be_stored_writes_nothing(tmp_path):
     graph = Graph()
     graph.output((graph.call_function(planted.wrong_fusion, (graph.placeholder("x"), None)),))
-    with pytest.raises(CaseError, match="no operator of torch"):
+    with pytest.raises(CaseError, match="not an operator of torch"):
         save_case(GraphModule({}, graph), [X], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 

@@ -86,7 +86,7 @@ def test_a_case(tmp_path, capsys):
         (["{script}:nothing"], "no function 'nothing'; it has capture, captures_nothing, loss, right, wrong"),
         (["{script}:captures_nothing"], "ran no captured graph"),
         (["{script}:loss", "--candidate", "nonsense"], "nonsense"),
-        (["--case", "nowhere"], "nowhere is no case"),
+        (["--case", "nowhere"], "nowhere is not a case"),
     ],
     ids=["nothing", "file", "function", "graph", "candidate", "case"],
 )

@@ -67,7 +67,7 @@ def test_an_idle_donated_input_takes_the_result_of_a_product():
 
 
 REFUSALS = {
-    "returned": (lambda x: (x, x + 1), "hands it on"),
+    "returned": (lambda x: (x, x + 1), "uses it after the graph"),
     "a view returned": (lambda x: (x[0], x + 1), "returned"),
     "another shape": (lambda x: x.sum(0), "no later result has its shape"),
     "another dtype": (lambda x: x.double(), "no later result has its shape"),

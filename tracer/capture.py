@@ -64,6 +64,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Any:
+        """Add the time that the `with` block takes to the stage `name`."""
         begun = time.perf_counter()
         try:
             yield
@@ -248,7 +249,9 @@ def _finish(
 class Replaceable(Protocol):
     """A graph's callable that will give its place to another one, by calling `install(other)` once."""
 
-    def on_replacement(self, install: Callable[[Callable[..., Any]], None]) -> None: ...
+    def on_replacement(self, install: Callable[[Callable[..., Any]], None]) -> None:
+        """Have `install` called once, with the callable that takes this one's place."""
+        ...
 
 
 def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None:

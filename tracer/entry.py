@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FIRST: Final = "first call"
 NO_GRAPH: Final = "# no tensor operation was captured\n"
-NO_PROGRAM: Final = "# the original runs, as it was written\n"
+NO_PROGRAM: Final = "# the original function runs\n"
 
 _numbers = count()
 
@@ -54,7 +54,7 @@ class Entry(NativeEntry):
     `program` is the source text of the function, `ops` the number of operators in the graph, `seconds` the time spent
     in each stage of the capture, and `compiled` what the backend made of the graph. `end` is the break that ended the
     capture before the frame returned; a `transparent` frame, which only calls another, was then left to that other.
-    `skipped` says that the frame runs as it was written, `restarts` how many traces were thrown away, and `memory` what
+    `skipped` says that the original function runs, `restarts` how many traces were discarded, and `memory` what
     `donate` and `allocate` did to the graph. Entries are numbered in the order of capture.
     """
 
@@ -107,7 +107,7 @@ class Entry(NativeEntry):
         self.skipped = skipped
         self.transparent = transparent
         self.why = "; ".join(why) or FIRST
-        """Why it was captured: `first call`, or how the call differed from the entries that were there."""
+        """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}
         self.restarts = 0
         self.number = next(_numbers)

@@ -19,7 +19,7 @@ KINDS: dict[str, str] = {
     "restart": "a trace was discarded and the frame traced again (code, until)",
     "miss": "no cached entry fits a call (code, guard, words)",
     "skip": "a frame is not captured: its original function runs (code, why)",
-    "recompile limit": "a code object has as many entries as it may have (code, limit)",
+    "recompile limit": "a code object has reached its limit of entries (code, limit)",
     "bug": "an internal error occurred and the original function ran instead (code, error)",
     "stage": "time spent in one stage of a capture (code, stage, seconds)",
     "rewrite": "passes rewrote a graph (code, calls before and after, fired)",
@@ -101,6 +101,7 @@ class EventLog:
         self._subscribers: list[Subscriber] = []
 
     def emit(self, event: Event) -> None:
+        """Add an event, count it, and call every subscriber with it."""
         with self._lock:
             self._ring.append(event)
             count = _COUNTING.get(event.kind)

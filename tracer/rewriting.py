@@ -62,12 +62,12 @@ def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Grap
     if entry.broke is not None:
         raise RuleError(f"{_place(function)}: {NO_BREAK}\n{entry.broke.message}")
     if not found:
-        raise RuleError(f"{_place(function)}: there is no tensor operation in it")
+        raise RuleError(f"{_place(function)}: it has no tensor operation")
     builder, examples = found[0]
     names = {id(value): name for name, value in arguments.items()}
     for node, example in zip(builder.inputs, examples, strict=True):
         if id(example) not in names:
-            raise RuleError(f"{_place(function)}: it uses a tensor that is no argument, {node.meta[SOURCE]}")
+            raise RuleError(f"{_place(function)}: it uses a tensor that is not an argument: {node.meta[SOURCE]}")
         node.target = names[id(example)]
     return builder.graph
 
@@ -157,6 +157,7 @@ class Rewriting(Backend):
 
     @property
     def reports(self) -> list[RewriteReport]:
+        """One report for each graph, in the order of compilation."""
         return self.pipeline.reports
 
     def __call__(self, module: GraphModule, example_inputs: list[Any]) -> Callable[..., Any]:

@@ -1,13 +1,13 @@
-"""Crosscheck: a candidate beside a reference, operator by operator, on a person's own graph and inputs.
+"""Crosscheck: compares a candidate with a reference, operator by operator, on a user's own graph and inputs.
 
-    api, backend                 ways in: a graph and its inputs; the backend `crosscheck`
-    check                        a graph to a report
+    api, backend                 entry points: a graph and its inputs; the backend `crosscheck`
+    check                        from a graph to a report
     calls ► layouts, poison      copies of a call: other strides, gaps and fresh memory poisoned
-    reference, tolerance         what is right, in float64, and how far a result may be from it
+    reference, tolerance         the right result, in float64, and how far a result may be from it
     candidates                   what is checked: torch's operators, a device, a dtype, a compiler
     compare ► sweep              one call through every variation
-    walk ► bisection ► shrink    a graph's calls; the first that goes wrong; the smallest that still does
-    sources, script, report      what a person gets
+    walk ► bisection ► shrink    a graph's calls; the first that goes wrong; the smallest call that still does
+    sources, script, report      what the user gets
 
 Nothing here knows how a graph was captured.
 """

@@ -1,4 +1,4 @@
-"""`crosscheck`: the check of one graph, for those who have a graph and its inputs."""
+"""`crosscheck`: the check of one graph with its inputs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def crosscheck(
     dtype: torch.dtype | None = None,
     **settings: Any,
 ) -> CrosscheckReport:
-    """Run `candidate` beside a reference on this graph with these inputs, none of which it changes.
+    """Compare `candidate` with a reference on this graph and these inputs, none of which are changed.
 
-    `candidate` is "eager" (torch's own operators, one by one: custom ones too; on `device`, in `dtype`), or a
-    backend, by name or as `backend(graph_module, example_inputs) -> callable`. The
-    `settings` are the fields of check.CrosscheckSettings: `layouts`, `operators`, `gradients`, `most`, `shrink`,
-    `verify`, `folder`, `progress`. Raises BadOptions for what it does not take; what the graph itself
-    raises passes through. A difference is in the report, not raised.
+    `candidate` is "eager" (torch's own operators, one by one, custom ones included; on `device`, in `dtype`), or a
+    backend, by name or as `backend(graph_module, example_inputs) -> callable`. The `settings` are the fields of
+    check.CrosscheckSettings: `layouts`, `operators`, `gradients`, `most`, `shrink`, `verify`, `folder`, `progress`.
+    Raises BadOptions for other settings; exceptions of the graph itself pass through. Differences are in the report,
+    not raised.
     """
     chosen = candidate_of(candidate, candidate_options, device, dtype, look_up)
     return check(graph_module, inputs, chosen, settings_of(settings))

@@ -1,4 +1,4 @@
-"""The backend `crosscheck`: eager replay of each graph, which is checked when it is first called."""
+"""The backend `crosscheck`: eager replay of each graph, which is checked before its first call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from backends.handover import NO_OPTIONS, Backend, Handover
 
 
 def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
-    """Eager replay of each graph; its first call is checked first, on copies of the real inputs.
+    """Eager replay of each graph; before the first call, the graph is checked on copies of the real inputs.
 
-    Options are the arguments of `crosscheck`, and `check_gradients`: True for the directional check too, False for
-    none; None (unless told) makes it where inputs require gradients, and only minds an operator whose gradient is
-    not its slope, since programs may mean theirs to be otherwise (`x + (y - x).detach()`). `report` is a callable
-    that gets each Report (and GradientReport) instead of Divergence (GradientError) being raised. Raises BadOptions.
+    Options are the arguments of `crosscheck`, and `check_gradients`: True makes the directional check of gradients too,
+    False makes none; None, the default, makes it if inputs require gradients, and reports only operators whose
+    gradients are not their slopes, because a program may intend its own to differ (`x + (y - x).detach()`). `report` is
+    a callable that receives each CrosscheckReport (and GradientReport) instead of Divergence (GradientError) being
+    raised. Raises BadOptions.
     """
     given = dict(options)
     own = {name: given.pop(name) for name in OWN if name in given}
@@ -67,7 +68,7 @@ def _are_differentiated(inputs: Sequence[Any]) -> bool:
 
 
 def _judge(report: Any, tell: Callable[[Any], object] | None, error: Callable[[Any], Exception]) -> None:
-    """Hand a report over, or raise it if something is wrong."""
+    """Pass a report to the callable, or raise it if it contains a difference."""
     if tell is not None:
         tell(report)
     elif not report.ok:

@@ -1,7 +1,7 @@
-"""Bisection: the first operator of a graph that a compiler gets wrong, and the fewest that it takes to see it.
+"""Bisection: the first operator of a graph that a compiler gets wrong, and the fewest operators that show it.
 
-A compiler's answer for a beginning of the graph is examined, half the rest at a time. Then operators are
-taken away from the front, and from in between, as long as what is left still goes wrong.
+The compiler's result for a prefix of the graph is examined, halving the remaining range each time. Then operators are
+removed from the front, and from the middle, as long as what is left still goes wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Wrong = Callable[[ConcreteCall, Tensor], bool]
 
 
 def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int | None:
-    """How many calls the shortest beginning has that goes wrong, found by halving; None if no beginning does."""
+    """The number of calls in the shortest prefix that goes wrong, found by halving; None if no prefix does."""
     nodes = calls_of(module.graph)
     if not _goes_wrong(module, inputs, nodes, wrong):
         return None
@@ -35,7 +35,9 @@ def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int
 
 
 def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, seconds: float) -> list[Node]:
-    """Few of the first `end` calls, the last among them, that go wrong together. Tries for so many `seconds`."""
+    """A small subset of the first `end` calls, the last one included, that goes wrong. Searches for that many
+    `seconds`.
+    """
     nodes = calls_of(module.graph)[:end]
     chosen = nodes
     size, deadline = 1, time.monotonic() + seconds

@@ -1,7 +1,7 @@
 """Calls: an operator, a graph or a module with concrete arguments, and copies of them.
 
-A copy shares nothing with the original, and its tensors share memory with each other as the originals
-did. Everything the checks do, they do to copies. Nothing here knows what is compared.
+A copy shares nothing with the original, and its tensors share memory with each other as the originals do. All checks
+work on copies. Nothing here knows what is compared.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ WIDER: Final = {
 
 @dataclass(frozen=True)
 class ConcreteCall:
-    """What is called, with which arguments. `target` is a callable, a method's name, a module or a graph.
+    """A call with its arguments. `target` is a callable, the name of a method, a module or a graph.
 
-    `line` is the user's line that made it, as a traceback shows it; `name` the node's.
+    `line` is the user's line that made the call, as a traceback shows it; `name` is the name of its node.
     """
 
     target: Any
@@ -53,7 +53,7 @@ class ConcreteCall:
 
     @property
     def title(self) -> str:
-        """What is called, as the user knows it."""
+        """The name of the target as the user knows it."""
         if isinstance(self.target, GraphModule):
             return self.name or "graph"
         if isinstance(self.target, str):
@@ -70,7 +70,7 @@ class ConcreteCall:
         return distinct(tree_leaves((self.args, self.kwargs)))
 
     def run(self) -> Any:
-        """What the call gives; it may write to its arguments."""
+        """Make the call, which may write to its arguments, and return its result."""
         if isinstance(self.target, str):
             return getattr(self.args[0], self.target)(*self.args[1:], **self.kwargs)
         if isinstance(self.target, GraphModule):
@@ -78,7 +78,7 @@ class ConcreteCall:
         return self.target(*self.args, **self.kwargs)
 
     def mapped(self, convert: Convert) -> ConcreteCall:
-        """The same call on other tensors; one that occurs twice is converted once."""
+        """The same call on other tensors; a tensor that occurs twice is converted once."""
         memo: dict[int, Tensor] = {}
 
         def once(leaf: Any) -> Any:
@@ -92,7 +92,7 @@ class ConcreteCall:
         return replace(self, args=args, kwargs=kwargs)
 
     def copied(self, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> ConcreteCall:
-        """The call on copies of its tensors, laid out and aliased as they are, in the dtypes that `dtype` gives."""
+        """The call on copies of its tensors, with the same layout and aliasing, in the dtypes that `dtype` gives."""
         copies = alias_preserving(self.tensors, dtype)
         call = replace(self.mapped(lambda tensor: copies[id(tensor)]), target=_copied_target(self.target, dtype))
         if dtype is not wider or isinstance(call.target, GraphModule):
@@ -103,7 +103,7 @@ class ConcreteCall:
 
 
 def _copied_target(target: Any, dtype: Callable[[torch.dtype], torch.dtype]) -> Any:
-    """Modules with state of their own are copied: running them may change it."""
+    """The target; a module with state is copied, because running it may change it."""
     if isinstance(target, GraphModule):
         holds = any(node.op in ("get_attr", "call_module") for node in target.graph.nodes)
         return widened(target, dtype) if holds or dtype is wider else target
@@ -111,7 +111,7 @@ def _copied_target(target: Any, dtype: Callable[[torch.dtype], torch.dtype]) -> 
 
 
 def copied_module(module: torch.nn.Module, dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype) -> Any:
-    """A module with parameters and buffers of its own, in the dtypes that `dtype` gives."""
+    """A module with its own parameters and buffers, in the dtypes that `dtype` gives."""
     target = copy.deepcopy(module)
     for tensor in (*target.parameters(), *target.buffers()):
         tensor.data = tensor.data.to(dtype(tensor.dtype))
@@ -119,7 +119,7 @@ def copied_module(module: torch.nn.Module, dtype: Callable[[torch.dtype], torch.
 
 
 def wider(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of the reference: float64 or complex128 for what is less precise, and what it was for the rest."""
+    """The dtype of the reference: float64 or complex128 for less precise dtypes; others stay as they are."""
     return WIDER.get(dtype, dtype)
 
 
@@ -128,7 +128,7 @@ def _wider_constant(leaf: Any) -> Any:
 
 
 class Widening(TorchFunctionMode):
-    """While it is entered, calls that name a narrow dtype, as casts inside of models do, are given the reference's."""
+    """A mode in which calls that name a narrow dtype, such as casts inside a model, get the reference's dtype."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         cast = CASTS.get(getattr(func, "__name__", ""))
@@ -139,7 +139,9 @@ class Widening(TorchFunctionMode):
 
 
 def widened(module: GraphModule, dtype: Callable[[torch.dtype], torch.dtype]) -> GraphModule:
-    """The graph with copies of what it holds; if `dtype` is `wider`, with float64 for every narrower dtype it names."""
+    """The graph with copies of what it holds; if `dtype` is `wider`, with float64 for every narrower dtype that it
+    names.
+    """
     graph = Graph()
     places: dict[Node, Node] = {}
     held: dict[str, Any] = {}
@@ -163,7 +165,7 @@ def distinct(leaves: Iterable[Any]) -> list[Tensor]:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether the tensor is elements at strides in a storage, and nothing else."""
+    """Whether the tensor consists of elements at strides in a storage, and of nothing else."""
     return (
         type(tensor) in (Tensor, torch.nn.Parameter)
         and tensor.layout is torch.strided
@@ -173,7 +175,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def span(tensor: Tensor) -> tuple[int, int]:
-    """The first element of its storage that a tensor uses, and the one after the last."""
+    """The index of the first element of its storage that a tensor uses, and the index after the last."""
     first = int(tensor.storage_offset())
     if tensor.numel() == 0:
         return first, first
@@ -185,9 +187,10 @@ def span(tensor: Tensor) -> tuple[int, int]:
 def alias_preserving(
     tensors: list[Tensor], dtype: Callable[[torch.dtype], torch.dtype] = lambda dtype: dtype
 ) -> dict[int, Tensor]:
-    """Copies by the id of the tensor copied. Those that shared a storage share one, at the same offsets.
+    """Copies, by the id of the original tensor. Tensors that share a storage get copies that share one, at the same
+    offsets.
 
-    Where one storage is read as several dtypes and those change, each tensor is copied on its own.
+    If one storage is read as several dtypes and the dtypes change, each tensor is copied by itself.
     """
     groups: dict[Any, list[Tensor]] = {}
     for tensor in tensors:
@@ -213,7 +216,7 @@ def _alone(tensor: Tensor, dtype: Callable[[torch.dtype], torch.dtype]) -> Tenso
 
 
 class ConcreteOutcome(NamedTuple):
-    """What a call did: its result, its tensor arguments afterwards, whether it drew random numbers; or its error."""
+    """A call's outcome: its result, its tensor arguments afterwards, whether it drew random numbers, or its error."""
 
     result: Any
     arguments: list[Tensor]
@@ -222,14 +225,14 @@ class ConcreteOutcome(NamedTuple):
 
     @property
     def outputs(self) -> list[Any]:
-        """The parts of the result in order: tensors, numbers, whatever it holds."""
+        """The parts of the result in order: tensors, numbers and other objects."""
         return tree_leaves(self.result)
 
 
 def attempt(
     call: ConcreteCall, run: Callable[[ConcreteCall], Any] = ConcreteCall.run, seed: Tensor | None = None
 ) -> ConcreteOutcome:
-    """Run the call as it is: no copy is made. `seed` is the state of the random numbers to begin with."""
+    """Run the call without copying. `seed` is the state of the random number generator to begin with."""
     with random_state(seed) as before:
         try:
             result, error = run(call), None
@@ -241,7 +244,7 @@ def attempt(
 
 @contextmanager
 def random_state(state: Tensor | None) -> Any:
-    """Run with this state of the random numbers (None: the current one), and put back the one before."""
+    """A context with this state of the random numbers (None: the current one); the state before it is restored."""
     outside = torch.get_rng_state()
     before = outside if state is None else state
     torch.set_rng_state(before)
@@ -252,7 +255,7 @@ def random_state(state: Tensor | None) -> Any:
 
 
 def single(call: ConcreteCall, result: Any) -> tuple[GraphModule, list[Tensor]]:
-    """A graph of the one call, its tensors as inputs and the parts of `result`, what the call gives, as outputs."""
+    """A graph of this one call: its tensors are inputs, the parts of its `result` are outputs."""
     if isinstance(call.target, GraphModule):
         return call.target, list(call.args)
     graph = Graph()

@@ -1,6 +1,6 @@
-"""Candidates: what is checked. Torch's own operators, on another device or in another dtype perhaps; or a compiler.
+"""Candidates: what is checked. Torch's own operators, possibly on another device or in another dtype; or a compiler.
 
-A candidate runs calls. It may write to a call's arguments, as the call itself would.
+A candidate runs calls, and may write to the arguments of a call, as the call itself would.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 
 @dataclass(frozen=True)
 class CompilerCandidate:
-    """Torch's own operators, on `device` (None: where the tensors are) and in `dtype` (None: as they are).
+    """Torch's own operators, on `device` (None: where the tensors are) and in `dtype` (None: unchanged).
 
-    `compiler`, when set, is given graphs, of one operator or of many; `source` is how a person named it.
+    `compiler`, if set, compiles graphs of one operator or of many; `source` is the name that the user gave.
     """
 
     name: str = "eager"
@@ -39,10 +39,11 @@ class CompilerCandidate:
 
     @property
     def compiles(self) -> bool:
+        """Whether graphs are compiled as a whole."""
         return self.compiler is not None
 
     def run(self, call: ConcreteCall) -> Any:
-        """What the candidate makes of the call, on the device of the call's own tensors."""
+        """The candidate's result for the call, on the device of the call's own tensors."""
         if self.device is None:
             return self._run(call)
         homes = call.tensors
@@ -65,7 +66,7 @@ class CompilerCandidate:
         return self.compile(module, inputs)(*inputs)
 
     def compile(self, module: GraphModule, inputs: list[Any]) -> Any:
-        """What the compiler makes of a graph."""
+        """Compile a graph."""
         assert self.compiler is not None
         graph = Graph()
         graph.output(graph.graph_copy(module.graph, {}))
@@ -83,7 +84,7 @@ class CompilerCandidate:
 
 
 def _brought_home(result: Any, homes: dict[int, Tensor]) -> Any:
-    """The result on the device of the arguments; an argument that is returned is the argument."""
+    """The result on the device of the arguments; an argument that is returned stays the argument."""
 
     def home(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
@@ -100,7 +101,7 @@ def candidate_of(
     dtype: torch.dtype | None,
     look_up: LookUp,
 ) -> CompilerCandidate:
-    """What is to be checked. Raises BadOptions, and what looking a name up raises."""
+    """The candidate for a name or a callable. Raises BadOptions, and what looking up a backend raises."""
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise BadOptions(f"dtype must be a floating dtype, not {dtype!r}")
     place = None if device is None else torch.device(device)

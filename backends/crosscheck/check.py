@@ -1,7 +1,7 @@
-"""The check itself: a graph, its inputs and a candidate to a CrosscheckReport.
+"""The check itself: from a graph, its inputs and a candidate to a CrosscheckReport.
 
-Torch's operators are checked one by one, as the graph calls them. A compiler is given the whole graph;
-where that goes wrong, bisection says which operator does. What is found is shrunk and written as a script.
+Torch's operators are checked one by one, as the graph calls them. A compiler compiles the whole graph; if the result is
+wrong, bisection finds the operator that causes it. Each finding is shrunk and written as a script.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ REPEATS: Final = 1  # how often an operator that is called alike again and again
 
 @dataclass(frozen=True)
 class CrosscheckSettings:
-    """How much is checked. `operators`: one by one (None: unless the candidate compiles). `most`: findings to stop at.
+    """How much is checked. `operators`: one by one (None: unless the candidate compiles). `most`: stop at so many
+    findings.
 
-    `layouts`: the sweep over layouts, `out=`, in place and threads. `gradients`: of a compiled graph too, if its
-    inputs require them. `shrink`: seconds to spend on making a finding small; 0 leaves it as it is, without a script.
-    `verify`: run each script. `folder`: where scripts go (None: temporary files).
+    `layouts`: the sweep over layouts, `out=`, in place and threads. `gradients`: those of a compiled graph too, if its
+    inputs require them. `shrink`: seconds to spend on shrinking a finding; 0 leaves it as it is, without a script.
+    `verify`: run each script. `folder`: the folder for scripts (None: temporary files).
     """
 
     layouts: bool = True
@@ -64,7 +65,7 @@ SETTINGS: Final = tuple(CrosscheckSettings.__dataclass_fields__)
 
 
 def settings_of(given: Mapping[str, Any]) -> CrosscheckSettings:
-    """How much is to be checked. Raises BadOptions for names that are none of the settings."""
+    """The settings. Raises BadOptions for names that are not settings."""
     unknown = [name for name in given if name not in SETTINGS]
     if unknown:
         raise BadOptions(
@@ -76,7 +77,7 @@ def settings_of(given: Mapping[str, Any]) -> CrosscheckSettings:
 def check(
     module: GraphModule, inputs: Sequence[Any], candidate: CompilerCandidate, settings: CrosscheckSettings
 ) -> CrosscheckReport:
-    """Check the candidate on this graph with these inputs, which stay as they are; so do random numbers and modes.
+    """Check the candidate on this graph with these inputs, which are not changed; neither are random numbers or modes.
 
     Errors that the graph raises by itself pass through.
     """
@@ -152,9 +153,9 @@ def _check_operators(
 
 
 def _stale(module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings) -> CrosscheckFinding | None:
-    """The first operator that makes something of memory which the graph itself took and did not fill.
+    """The first operator whose result depends on memory that the graph allocated and did not fill.
 
-    Looked for only where an output of the graph hangs on such memory: what is taken may be filled later.
+    Searched for only if an output of the graph depends on such memory, because it may be filled later.
     """
     call = ConcreteCall(module, tuple(snapshot(list(inputs))), name="graph")
     undefined = reference(call, torch.get_rng_state()).undefined
@@ -180,7 +181,7 @@ def _shares(part: Any, arguments: Sequence[Tensor]) -> bool:
 
 
 def _is_checkable(call: ConcreteCall) -> bool:
-    """Whether there is a tensor to compare. Accesses of attributes and of parts compute nothing."""
+    """Whether the call has a tensor to compare. Reading attributes or parts computes nothing."""
     return call.target is not getattr
 
 
@@ -240,7 +241,7 @@ def _located(
     settings: CrosscheckSettings,
     whole: CrosscheckTrial,
 ) -> CrosscheckFinding:
-    """The finding at the first operator that shows it."""
+    """The finding at the first operator that shows the difference."""
 
     def wrong(call: ConcreteCall, seed: Tensor) -> bool:
         return CrosscheckTrial(call, candidate, seed).examine(variation) is not None
@@ -269,7 +270,7 @@ def _finding(
     node: Node | None = None,
     chosen: Sequence[Node] = (),
 ) -> CrosscheckFinding:
-    """The finding with its script, shrunk."""
+    """The finding, shrunk, with its script."""
     name_of_operator = trial.call.title if node is None else _title(node)
     line = trial.call.line if node is None else stack_trace_of(node)
     operators = [_title(one) for one in chosen] or [name_of_operator]
@@ -289,7 +290,7 @@ def _finding(
 def _small(
     trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference, seconds: float
 ) -> tuple[CrosscheckTrial, Variation, CrosscheckDifference]:
-    """The difference on the smallest call found."""
+    """The difference on the smallest call that shows it."""
 
     def shows(call: ConcreteCall, variation: Variation) -> bool:
         try:

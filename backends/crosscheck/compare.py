@@ -1,4 +1,4 @@
-"""Comparison: what a candidate did beside what is right, as the first difference in words.
+"""Comparison of a candidate's outcome with the right one: the first difference, in words.
 
 Nothing here runs anything.
 """
@@ -23,10 +23,10 @@ REORDERED = 64  # roundings by which two runs may differ that add up in another 
 
 @dataclass(frozen=True, slots=True)
 class CrosscheckDifference:
-    """One difference. `kind` is what was found, `what` which tensor has it, `detail` figures for a person.
+    """One difference. `kind` says what differs, `what` names the tensor, `detail` has figures for people.
 
-    `index` tells which observation it is, `place` which element of it, flat; `error` and `allowed` are
-    those of that element, 0 where no figures apply.
+    `index` is the number of the observation, `place` the flat index of the element; `error` and `allowed` are those of
+    that element, 0 where no figures apply.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class CrosscheckDifference:
 
 
 def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
-    """Which observation is meant: an output, or an argument as it is after the call."""
+    """The words for an observation: an output, or an argument as it is after the call."""
     count = len(observations(call, outcome)) - len(outcome.arguments)
     if index >= count:
         return f"argument tensor {index - count} after the call"
@@ -49,7 +49,7 @@ def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
 def values(
     found_call: ConcreteCall, found: ConcreteOutcome, right: ReferenceRun, near: ConcreteOutcome | None = None
 ) -> CrosscheckDifference | None:
-    """The first tensor whose values are not right. `near` is another answer that is as good as the exact one."""
+    """The first tensor whose values are wrong. `near` is another answer that counts as right as the exact one."""
     seen = observations(found_call, found)
     others = observations(right.call, near) if near is not None else [None] * len(seen)
     for index, (exact, tensor) in enumerate(zip(right.exact, seen, strict=False)):
@@ -100,10 +100,10 @@ def _values(
 
 
 def _own_error(away: Tensor) -> float:
-    """What the other answer's own distance from the exact one says of rounding: some times its root mean square.
+    """The allowance for rounding that follows from the other answer's own error: some times its root mean square.
 
-    torch's benchmarks judge compilers so (`same` in torch._dynamo.utils). It tells of gradients that are exactly
-    0, like a bias's before batch norm, whose errors hang on what cancels and not on what is left.
+    torch's benchmarks judge compilers this way (`same` in torch._dynamo.utils). It covers gradients that are exactly 0,
+    such as a bias's before batch norm, whose errors depend on what cancels and not on what is left.
     """
     finite = away[away.isfinite()]
     return ROUNDINGS * float(finite.square().mean().sqrt()) if finite.numel() else 0.0
@@ -122,7 +122,7 @@ def metas(
     expected: ConcreteOutcome,
     aliases: bool = True,
 ) -> CrosscheckDifference | None:
-    """The first output whose shape, dtype, strides or (if `aliases`) aliasing is not that of the plain call."""
+    """The first output whose shape, dtype, strides or (if `aliases`) aliasing differs from that of the plain call."""
     for index, (got, wanted) in enumerate(zip(found.outputs, expected.outputs, strict=False)):
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
@@ -155,7 +155,7 @@ def _aliases(tensor: Tensor, inputs: Sequence[Tensor]) -> list[int]:
 def bitwise(
     call: ConcreteCall, first: ConcreteOutcome, again: ConcreteCall, second: ConcreteOutcome
 ) -> CrosscheckDifference | None:
-    """The first tensor that is not the same to the bit."""
+    """The first tensor that is not identical bit by bit."""
     pairs = zip(observations(call, first), observations(again, second), strict=False)
     for index, (one, other) in enumerate(pairs):
         if one is None or other is None:
@@ -172,7 +172,7 @@ def bitwise(
 
 
 def _noise(tensor: Tensor) -> float:
-    """How far two runs of one call may be apart when only the order of its roundings differs."""
+    """How far two runs of one call may differ when only the order of their roundings differs."""
     finite = tensor.abs()[tensor.isfinite()]
     return REORDERED * unit_roundoff(tensor.dtype) * float(finite.max()) if finite.numel() else 0.0
 
@@ -180,7 +180,7 @@ def _noise(tensor: Tensor) -> float:
 def stale(
     call: ConcreteCall, plain: ConcreteOutcome, again: ConcreteCall, poisoned: ConcreteOutcome
 ) -> CrosscheckDifference | None:
-    """The first tensor that has NaN, or for integers anything else, only where fresh memory is poisoned."""
+    """The first tensor that has NaN (for integers, any other value) only if fresh memory is poisoned."""
     pairs = zip(observations(call, plain), observations(again, poisoned), strict=False)
     for index, (one, other) in enumerate(pairs):
         if one is None or other is None or one.shape != other.shape:
@@ -188,9 +188,7 @@ def stale(
         floating = one.is_floating_point() or one.is_complex()
         touched = other.isnan() & ~one.isnan() if floating else one != other
         if bool(touched.any()):
-            detail = (
-                f"{int(touched.sum()):,} of {touched.numel():,} elements come from memory that nothing was written to"
-            )
+            detail = f"{int(touched.sum()):,} of {touched.numel():,} elements come from memory that was never written"
             return CrosscheckDifference("uninitialised", label(index, call, plain), detail)
     return None
 

@@ -1,4 +1,4 @@
-"""A call and its gradients as one call, so that gradients are compared like any other result."""
+"""A call together with its gradients as one call, so that gradients are compared like any other result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from backends.crosscheck.calls import ConcreteCall, distinct
 
 @dataclass(frozen=True)
 class CallAndBackward:
-    """Runs `target` and then backward, from fixed random gradients to the tensors `wanted` (places in Call.tensors).
+    """Runs `target` and then backward, from fixed random gradients to the tensors `wanted` (indices in
+    ConcreteCall.tensors).
 
-    Gives the gradients; None when nothing that the target gives depends on them.
+    Returns the gradients; None when no part of the target's result depends on those tensors.
     """
 
     target: Any
@@ -27,6 +28,7 @@ class CallAndBackward:
         return self.run(ConcreteCall(self, args, kwargs), ConcreteCall.run)
 
     def run(self, call: ConcreteCall, run: Callable[[ConcreteCall], Any]) -> Any:
+        """Run the call by `run`, then backward; return the gradients of the tensors that are wanted."""
         with torch.enable_grad():
             given = call.tensors
             leaves = [
@@ -50,6 +52,6 @@ def cotangent(output: Tensor) -> Tensor:
 
 
 def with_gradients(call: ConcreteCall) -> ConcreteCall:
-    """The call of `call` and of its gradients for the tensors that require them."""
+    """`call` together with its gradients for the tensors that require them, as one call."""
     wanted = tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
     return replace(call, target=CallAndBackward(call.target, wanted))

@@ -1,7 +1,7 @@
 """Layouts with poison: the same values at other strides, in memory whose other elements are poisoned.
 
-A read of a gap gives NaN (or the largest integer), and a write to one can be seen afterwards. A layout
-is a function from a shape to strides and an offset, None where the shape cannot have it.
+Reading a gap gives NaN (or the largest integer), and writing to one can be detected afterwards. A layout is a function
+from a shape to strides and an offset; it returns None for a shape that cannot have it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def dense(shape: Sequence[int], order: Sequence[int] | None = None) -> Shape:
 
 
 def contiguous(shape: Shape) -> Placement | None:
+    """Strides without gaps, the last dimension fastest."""
     return dense(shape), 0
 
 
@@ -59,12 +60,12 @@ def offset(shape: Shape) -> Placement | None:
 
 
 def expanded(shape: Shape) -> Placement | None:
-    """The first part of the first dimension again and again: the values are others than before."""
+    """The first part of the first dimension, repeated: the values differ from the original's."""
     return ((0, *dense(shape)[1:]), 0) if shape and shape[0] > 1 else None
 
 
 def channels_last(shape: Shape) -> Placement | None:
-    """The second dimension fastest, as convolutions like it."""
+    """The second dimension varies fastest, which convolutions prefer."""
     order = (0, *range(2, len(shape)), 1)
     return (dense(shape, order), 0) if len(shape) in (4, 5) else None
 
@@ -89,11 +90,12 @@ def poison_value(dtype: torch.dtype) -> Any:
 
 
 def can_be_laid_out(tensor: Tensor) -> bool:
+    """Whether the tensor can be copied to another layout: it is plain, and has 1 to LIMIT elements."""
     return is_plain(tensor) and 0 < tensor.numel() <= LIMIT and tensor.element_size() * 8 >= 8
 
 
 def placed(values: Tensor, strides: Shape, offset: int) -> Tensor:
-    """`values` at these strides in poisoned memory; where a stride is 0, the first of them."""
+    """`values` at these strides in poisoned memory; along a stride of 0, the first of them."""
     size = offset + 1 + sum((size - 1) * stride for size, stride in zip(values.shape, strides, strict=True))
     memory = torch.full((size + OFFSET,), poison_value(values.dtype), dtype=values.dtype, device=values.device)
     distinct = [
@@ -105,7 +107,7 @@ def placed(values: Tensor, strides: Shape, offset: int) -> Tensor:
 
 
 def laid_out(tensor: Tensor, layout: str) -> Tensor | None:
-    """A copy in the layout; None where it cannot have it, or has it already."""
+    """A copy in the layout; None if the tensor cannot have the layout, or has it already."""
     placement = LAYOUTS[layout](tuple(tensor.shape)) if can_be_laid_out(tensor) else None
     if placement is None or (placement == (tensor.stride(), tensor.storage_offset()) and layout != "contiguous"):
         return None
@@ -113,7 +115,7 @@ def laid_out(tensor: Tensor, layout: str) -> Tensor | None:
 
 
 def gaps(tensor: Tensor) -> Tensor:
-    """The elements of the memory around and between those of a tensor that `placed` made, one after the other."""
+    """The elements of the memory around and between those of a tensor that `placed` made, in order."""
     memory = torch.as_strided(tensor.detach(), (tensor.untyped_storage().nbytes() // tensor.element_size(),), (1,), 0)
     used = torch.zeros(memory.shape, dtype=torch.bool)
     used.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).fill_(True)
@@ -121,7 +123,7 @@ def gaps(tensor: Tensor) -> Tensor:
 
 
 def gaps_written(tensor: Tensor) -> int:
-    """How many elements outside of a tensor that `placed` made have been written to."""
+    """The number of elements outside a tensor that `placed` made which have been written to."""
     found = gaps(tensor)
     poison = poison_value(tensor.dtype)
     intact = found.isnan() if poison != poison else found == poison

@@ -1,7 +1,7 @@
-"""What is known of operators by name: whose result is open, and what of it is not.
+"""What the checks know about operators by name: whose result is not determined, and which part of it is.
 
-Few rows: what can be measured (conditioning, ties, random numbers) is measured. Every row is here because
-torch's own operator, on torch's own samples, would otherwise be called wrong (tests/test_crosscheck_operators.py).
+There are few rows, because conditioning, ties and random numbers are measured. Every row is here because torch's own
+operator, on torch's own samples, would otherwise be reported (tests/test_crosscheck_operators.py).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def name_of(call: ConcreteCall) -> str:
 
 
 def is_torchs(call: ConcreteCall) -> bool:
-    """Whether the operator is torch's own, not one that somebody registered or wrote."""
+    """Whether the operator is torch's own, not one that was registered or written by others."""
     if isinstance(call.target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         return str(call.target).split(".")[0] in ("aten", "prims", "prim")
     if isinstance(call.target, str):
@@ -70,7 +70,7 @@ def _scaled(vectors: Tensor, values: Tensor) -> Tensor:
 
 
 def _svd(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
-    """Singular values, and what the three factors multiply to."""
+    """Singular values, and the product of the three factors."""
     if len(parts) != 3:
         return parts
     u, values, v = parts
@@ -80,13 +80,13 @@ def _svd(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
 
 
 def _gives_adjoint(call: ConcreteCall) -> bool:
-    """linalg.svd gives V^H where torch.svd gives V."""
+    """Whether the operator returns V^H, as linalg.svd does, or V, as torch.svd does."""
     name = getattr(call.target, "__name__", call.target)
     return str(name).startswith("linalg_svd")
 
 
 def _eigh(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
-    """Eigenvalues, and what the vectors and they multiply to."""
+    """Eigenvalues, and the product that the vectors and they form."""
     if len(parts) != 2:
         return parts
     values, vectors = parts
@@ -107,7 +107,7 @@ def _eig(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
 
 
 def _qr(call: ConcreteCall, parts: list[Any]) -> Sequence[Any]:
-    """What the factors multiply to; the size of R's elements when there is only R."""
+    """The product of the factors; the size of R's elements when only R is returned."""
     q, r = parts
     return (q @ r,) if q.numel() else (r.abs(),)
 
@@ -125,6 +125,6 @@ UP_TO_A_CHOICE: Final[dict[str, Reading]] = {
 
 
 def readings(call: ConcreteCall, outputs: list[Any]) -> list[Any]:
-    """What of a call's outputs can be compared."""
+    """The parts of a call's outputs that can be compared."""
     reading = UP_TO_A_CHOICE.get(name_of(call))
     return list(reading(call, outputs)) if reading and outputs else outputs

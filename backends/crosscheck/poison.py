@@ -1,7 +1,7 @@
-"""Poisoned memory: what torch allocates without filling it holds NaN or the largest integer.
+"""Poisoned memory: memory that torch allocates without filling it holds NaN or the largest integer.
 
-By torch's own switch (torch.utils.deterministic.fill_uninitialized_memory, which acts in deterministic
-mode). Kernels that need no filled memory compute the same in it.
+Uses torch's own switch (torch.utils.deterministic.fill_uninitialized_memory, which acts in deterministic mode). Kernels
+that need no filled memory compute the same results in it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.utils.deterministic
 
 @contextmanager
 def poisoned_memory() -> Iterator[None]:
-    """While it lasts, `torch.empty` and its like give poisoned tensors."""
+    """A context in which `torch.empty` and similar operators return poisoned tensors."""
     enabled, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -35,7 +35,7 @@ def poisoned_memory() -> Iterator[None]:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """While it lasts, operators run on this many threads."""
+    """A context in which operators run on this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

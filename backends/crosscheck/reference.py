@@ -1,7 +1,7 @@
-"""What is right: the call in float64 on contiguous copies, and by how much it may be missed.
+"""The right result: the call in float64 on contiguous copies, and how far a result may be from it.
 
-Where a call does not take float64, or draws random numbers (which differ by dtype), the reference is the
-call itself on contiguous copies. Nothing here knows of candidates.
+For a call that does not accept float64, or draws random numbers (which differ by dtype), the reference is the call
+itself on contiguous copies. Nothing here knows of candidates.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ NUDGE: Final = 2.0**-40  # relative; tells equal integers apart and no others
 
 @dataclass
 class ReferenceRun:
-    """The exact values of each observed tensor, and how far they move under perturbations (as many as asked for).
+    """The exact values of each observed tensor, and how far they move under as many perturbations as are asked for.
 
-    `outcome` is what the call did in its own dtype and layout. `exact` holds None for what is not a tensor.
+    `outcome` is that of the call in its own dtype and layout. `exact` holds None for observations that are not tensors.
     """
 
     call: ConcreteCall
@@ -43,7 +43,9 @@ class ReferenceRun:
     _trials: int = 0
 
     def tolerance(self, index: int, dtype: torch.dtype, trials: int) -> Tensor:
-        """What observation `index`, found in `dtype`, may differ by; of integers, whether it is open (infinite)."""
+        """The allowed error of observation `index` in `dtype`; for integers, infinite where the value is not
+        determined.
+        """
         self._perturb(trials)
         exact, spread = self.exact[index], self._spreads[index]
         assert exact is not None and spread is not None
@@ -102,7 +104,7 @@ def _same(dtype: torch.dtype) -> torch.dtype:
 
 
 def canonical(call: ConcreteCall) -> ConcreteCall:
-    """The call with each tensor contiguous in memory of its own, if its meaning does not hang on the memory."""
+    """The call with each tensor contiguous in its own memory, unless its meaning depends on the memory."""
     if name_of(call) in READS_STORAGE or shares_memory(call.tensors):
         return call
     return call.mapped(lambda tensor: tensor.contiguous().clone() if is_plain(tensor) else tensor)
@@ -117,7 +119,7 @@ def shares_memory(tensors: list[Tensor]) -> bool:
 def observations(call: ConcreteCall, outcome: ConcreteOutcome) -> list[Tensor | None]:
     """What can be compared of a call: its outputs, then its tensor arguments as they are afterwards.
 
-    Numbers among the outputs count as tensors; None stands for other objects, and for what is undefined.
+    Numbers among the outputs count as tensors; None stands for other objects, and for undefined values.
     """
     outputs = [_tensor(leaf) for leaf in tree_leaves(readings(call, outcome.outputs))]
     if name_of(call) in UNINITIALISED:
@@ -157,7 +159,7 @@ def _imaginary(tensor: Tensor) -> Tensor:
 
 
 def _undefined(call: ConcreteCall, seed: Tensor) -> list[Tensor | None]:
-    """For a graph: where its observations hang on uninitialised memory, so that there is nothing to compare."""
+    """For a graph: where its observations depend on uninitialised memory, so that there is nothing to compare."""
     target = call.target
     if not isinstance(target, GraphModule) or not any(
         name_of(ConcreteCall(n.target, ())) in FRESH for n in target.graph.nodes

@@ -1,4 +1,4 @@
-"""Reports: what was checked, and what was found, for people and as JSON."""
+"""Reports of what was checked and which differences were found, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPT_SECONDS = 300.0  # a script that is not done by then is not verified
 
 
 class Divergence(AssertionError):
-    """A candidate computes something else than the reference. `report` is the CrosscheckReport."""
+    """A candidate computes something other than the reference. `report` is the CrosscheckReport."""
 
     def __init__(self, report: CrosscheckReport) -> None:
         super().__init__(str(report))
@@ -28,8 +28,8 @@ class Divergence(AssertionError):
 class CrosscheckFinding:
     """One operator that goes wrong: which, how, the user's line, and a script that shows it.
 
-    `operators` are the operators of the smallest graph found that shows it. `fails` says whether the script,
-    run by itself, ended with an error; None when it was not run, or not written (`why` says why not).
+    `operators` are the operators of the smallest graph that shows it. `fails` says whether the script, run by itself,
+    ended with an error; None when it was not run, or not written (`why` says why not).
     """
 
     node: str
@@ -63,8 +63,8 @@ class CrosscheckFinding:
 class CrosscheckReport:
     """What a check covered: calls of the graph, calls compared, variations tried; findings; what was left out.
 
-    `latent` is what does not make this graph's values wrong: bugs of torch's own operators in calls that it does
-    not make (other layouts, `out=`), and outputs of a compiler at other strides than the plain graph's.
+    `latent` holds findings that do not affect the values of this graph: bugs of torch's own operators in calls that the
+    graph does not make (other layouts, `out=`), and outputs of a compiler whose strides differ from the plain graph's.
     """
 
     candidate: str
@@ -78,6 +78,7 @@ class CrosscheckReport:
 
     @property
     def ok(self) -> bool:
+        """Whether there is no finding."""
         return not self.findings
 
     @property
@@ -92,7 +93,7 @@ class CrosscheckReport:
         return "\n".join([head, *map(str, self.findings), *latent, *(f"note: {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """The report as data that JSON can hold."""
         found: dict[str, Any] = asdict(self) | {"ok": self.ok}
         for name in ("findings", "latent"):
             for finding, plain in zip(getattr(self, name), found[name], strict=True):
@@ -113,7 +114,7 @@ def write(text: str, name: str, folder: str | Path | None) -> Path:
 
 
 def fails(path: Path) -> bool | None:
-    """Whether the script ends with an error, in a process of its own, with nothing of ours to import."""
+    """Whether the script ends with an error in a process of its own that cannot import bytegraph."""
     try:
         done = subprocess.run(
             [sys.executable, "-I", str(path)], capture_output=True, timeout=SCRIPT_SECONDS, check=False

@@ -1,7 +1,7 @@
-"""Standalone scripts: one difference as a program that imports only torch, and fails as long as it is there.
+"""Standalone scripts: one difference as a program that imports only torch, and fails as long as the difference exists.
 
-Custom operators and compilers that are written in Python are copied into it, with what they need of their
-module and nothing else; operators from C++ are loaded from their library.
+Custom operators and compilers written in Python are copied into the script, with what they need of their module and
+nothing else; operators from C++ are loaded from their library.
 """
 
 from __future__ import annotations
@@ -149,11 +149,11 @@ PREPARATIONS: Final = {"threads": "torch.set_num_threads(1 if torch.get_num_thre
 
 
 class CannotWrite(ValueError):
-    """A call that has no text: it takes an object that cannot be written down."""
+    """A call that cannot be written as text, because it takes an object that has no source text."""
 
 
 def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference) -> str:
-    """The program. Raises CannotWrite, UnknownTarget."""
+    """The text of the script. Raises CannotWrite, UnknownTarget."""
     call, varied = trial.call, _varied(trial, variation)
     index, place = difference.index, difference.place
     program = function("program", varied)
@@ -226,7 +226,7 @@ def _candidate_text(trial: CrosscheckTrial, program: str) -> str:
         return f"torch.compile({program}, backend={candidate.source!r}, fullgraph=True)"
     name = getattr(candidate.source, "__name__", None)
     if name is None:
-        raise CannotWrite(f"the candidate {candidate.name} is no function that could be copied into a script")
+        raise CannotWrite(f"the candidate {candidate.name} is not a function that can be copied into a script")
     return f"(lambda *values: {name}(torch.fx.symbolic_trace({program}), list(values))(*values))"
 
 
@@ -245,7 +245,7 @@ def function(name: str, call: ConcreteCall) -> str:
 
 
 def graph_function(name: str, module: GraphModule) -> str:
-    """The graph, a line for each call."""
+    """The graph as a function, with a line for each call."""
     lines: list[str] = []
     texts: dict[Any, ScriptText] = {}
 
@@ -266,7 +266,7 @@ def graph_function(name: str, module: GraphModule) -> str:
 
 
 def gradient_function(call: ConcreteCall) -> str:
-    """What turns a program into one that gives the gradients of its inputs."""
+    """The source of a function that turns a program into one that returns the gradients of its inputs."""
     wanted = [index for index, tensor in enumerate(call.tensors) if tensor.requires_grad]
     return textwrap.dedent(f"""\
         def gradients(program, wanted={tuple(wanted)}):
@@ -285,13 +285,13 @@ def gradient_function(call: ConcreteCall) -> str:
 
 
 class ScriptText(str):
-    """A piece of a program, to be taken as it is."""
+    """A piece of source text, which is written into the script as it is."""
 
     __slots__ = ()
 
 
 def call_text(op: str, target: Any, args: Any, kwargs: Any) -> str:
-    """One call, on texts and constants. Raises CannotWrite, UnknownTarget."""
+    """One call on texts and constants, as source. Raises CannotWrite, UnknownTarget."""
     words = [*map(text_of, args), *(f"{name}={text_of(value)}" for name, value in kwargs.items())]
     if op == "call_method":
         return f"{words[0]}.{target}({', '.join(words[1:])})"
@@ -310,7 +310,7 @@ def call_text(op: str, target: Any, args: Any, kwargs: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A constant, or a structure of constants and texts. Raises CannotWrite."""
+    """The source of a constant, or of a structure of constants and texts. Raises CannotWrite."""
     if isinstance(value, ScriptText):
         return str(value)
     if isinstance(value, torch.Size):
@@ -334,7 +334,7 @@ def text_of(value: Any) -> str:
 
 
 def input_lines(call: ConcreteCall) -> str:
-    """The body of a function that makes the call's tensors, with the memory that they are in."""
+    """The body of a function that makes the call's tensors, with the memory that they view."""
     values: Sequence[Any] = call.args if isinstance(call.target, GraphModule) else call.tensors
     lines: list[str] = []
     memories: dict[Any, str] = {}
@@ -344,7 +344,7 @@ def input_lines(call: ConcreteCall) -> str:
             names.append(text_of(value))
             continue
         if not is_plain(value):
-            raise CannotWrite("a tensor that is no plain memory with strides")
+            raise CannotWrite("a tensor that is not plain memory with strides")
         key = value.untyped_storage()._cdata, value.dtype
         if key not in memories:
             memories[key] = f"memory_{len(memories)}"
@@ -358,7 +358,7 @@ def input_lines(call: ConcreteCall) -> str:
 
 
 def _begin(value: Tensor, values: Sequence[Any]) -> int:
-    """The first element of the storage that is written down: all of it where it is small, for its gaps count."""
+    """The first element of the storage that is written out: all of it if it is small, because its gaps matter."""
     return 0 if value.untyped_storage().nbytes() <= 1 << 16 else min(span(one)[0] for one in _together(value, values))
 
 

@@ -27,7 +27,7 @@ Shows = Callable[[ConcreteCall, Variation], bool]
 def shrunk(
     call: ConcreteCall, variation: Variation, shows: Shows, seconds: float = 30.0
 ) -> tuple[ConcreteCall, Variation]:
-    """A call as small as it gets in this time, and the simplest variation, that still show the difference."""
+    """The smallest call found in this time, and the simplest variation, that still show the difference."""
     end = time.monotonic() + seconds
     progress = True
     while progress and time.monotonic() < end:
@@ -51,7 +51,7 @@ def shrunk(
 
 
 def _smaller(call: ConcreteCall) -> Iterator[ConcreteCall]:
-    """The call with every dimension of some size made smaller: everywhere at once, as sizes belong together."""
+    """Calls with every dimension of one size made smaller, everywhere at once, because equal sizes belong together."""
     sizes = sorted({size for tensor in call.tensors for size in tensor.shape if size > 1}, reverse=True)
     for size in sizes:
         for new in sorted({1, 2, 3, size // 2}):
@@ -62,7 +62,7 @@ def _smaller(call: ConcreteCall) -> Iterator[ConcreteCall]:
 
 
 def _narrowed(tensor: Tensor, size: int, new: int) -> Tensor:
-    """Every dimension of length `size` cut to `new`. Dense tensors stay dense."""
+    """The call with every dimension of length `size` cut to `new`. Dense tensors stay dense."""
     if not is_plain(tensor):
         return tensor
     index = tuple(slice(new) if length == size else slice(None) for length in tensor.shape)
@@ -71,7 +71,7 @@ def _narrowed(tensor: Tensor, size: int, new: int) -> Tensor:
 
 
 def _with_numbers(call: ConcreteCall, size: int, new: int) -> ConcreteCall:
-    """The call with `new` for every argument that is the number `size`."""
+    """The call with `new` for every argument that equals the number `size`."""
 
     def other(leaf: Any) -> Any:
         return new if type(leaf) is int and leaf == size else leaf
@@ -112,7 +112,7 @@ def _contiguous(tensor: Tensor) -> Tensor | None:
 
 
 def _ramp(tensor: Tensor) -> Tensor | None:
-    """1, 2, 3 ...: exact in every dtype while it is short."""
+    """1, 2, 3 ...: exact in every dtype as long as it is short."""
     if not tensor.is_floating_point() or tensor.numel() > 64:
         return None
     ramp = torch.arange(1, tensor.numel() + 1, dtype=tensor.dtype, device=tensor.device)

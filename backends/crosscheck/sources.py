@@ -1,7 +1,7 @@
-"""Sources: the part of a Python module that an operator or a compiler needs, as text to be put into a script.
+"""Sources: the part of a Python module that an operator or a compiler needs, as text for a script.
 
-A module's top level is read as a list of statements; those that define a name, register something with it,
-or define what these use, are kept in their order. Nothing is run.
+The top level of a module is read as a list of statements; those that define a name, register something with it, or
+define what these use, are kept in order. Nothing is run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backends.crosscheck.gradients import CallAndBackward
 
 
 def definitions(call: ConcreteCall, candidate: CompilerCandidate) -> str:
-    """What a script has to define before it can make the call with the candidate: source text, perhaps none."""
+    """The source text that a script needs before it can make the call with the candidate; may be empty."""
     roots: dict[ModuleType, set[str]] = {}
     loose: list[str] = []
     for target in _targets(call):
@@ -44,7 +44,7 @@ def _targets(call: ConcreteCall) -> Iterator[Any]:
 
 
 def _add(target: Any, roots: dict[ModuleType, set[str]], loose: list[str]) -> None:
-    """Note where `target` is defined, if that is Python outside of torch."""
+    """Record where `target` is defined, if that is Python outside of torch."""
     if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
         _add_operator(target, roots, loose)
         return
@@ -108,7 +108,7 @@ def slice_of(module: ModuleType, names: Iterable[str]) -> str:
 
 
 def _typed(module: ModuleType) -> str:
-    """What was typed into a notebook or IPython so far, where a module without a file is; "" elsewhere."""
+    """Everything typed into a notebook or IPython so far, for a module without a file; otherwise ""."""
     cells: Iterable[str] = vars(module).get("In", ())
     return "\n".join(cell for cell in dict.fromkeys(cells) if _is_python(cell))
 
@@ -128,7 +128,7 @@ def _text(statement: ast.stmt, lines: list[str]) -> str:
 
 
 def _imports_torch(statement: ast.stmt) -> bool:
-    """`import torch`, which a script has, and what only type checkers or the future need."""
+    """Whether a statement is `import torch`, which a script has already, or only serves type checkers or __future__."""
     if isinstance(statement, ast.Import):
         return all(alias.name == "torch" and alias.asname is None for alias in statement.names)
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"

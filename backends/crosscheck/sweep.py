@@ -1,9 +1,9 @@
-"""The sweep: everything one call is put through, as a table of variations.
+"""The sweep: all the ways in which one call is run, as a table of variations.
 
     poison ► repeat ► values ► threads ► layouts of the inputs ► layouts of `out=` ► layouts of `self` in place
 
-Each row runs the candidate on copies and gives a CrosscheckDifference or nothing. A row that a call cannot have
-(no such layout, no `out=`) gives nothing, and so does an error that a layout meets: refusing is no wrong answer.
+Each row runs the candidate on copies and returns a CrosscheckDifference or None. A row that does not apply to a call
+(no such layout, no `out=`) returns None, and so does a layout that the operator rejects: rejecting is no wrong answer.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Variation(NamedTuple):
 
     @property
     def words(self) -> str:
+        """The variation as part of a sentence."""
         return WORDS[self.kind].format(layout=self.layout)
 
 
@@ -59,9 +60,9 @@ WORDS: Final = {
 
 @dataclass
 class CrosscheckTrial:
-    """A call, a candidate, and what is known of them so far. `seed` is the state of the random numbers.
+    """A call, a candidate, and what is known about them so far. `seed` is the state of the random numbers.
 
-    `remark` is something to be told that is no difference.
+    `remark` is a message that is not a difference.
     """
 
     call: ConcreteCall
@@ -71,18 +72,20 @@ class CrosscheckTrial:
 
     @cached_property
     def right(self) -> ReferenceRun:
+        """The reference of the call."""
         return reference(self.call, self.seed)
 
     @cached_property
     def plain(self) -> tuple[ConcreteCall, ConcreteOutcome]:
-        """The candidate's run on the call as it is: its arguments afterwards, and what it gave."""
+        """The candidate's run on the unchanged call: its arguments afterwards, and its outcome."""
         return self.run(self.call.copied())
 
     def run(self, call: ConcreteCall) -> tuple[ConcreteCall, ConcreteOutcome]:
+        """Run the candidate on a call; return the call, whose arguments it may have changed, and the outcome."""
         return call, attempt(call, self.candidate.run, self.seed)
 
     def examine(self, variation: Variation) -> CrosscheckDifference | None:
-        """The first difference that this variation shows; None too where the call itself raises."""
+        """The first difference that this variation shows; None also if the call itself raises."""
         with torch.no_grad():
             if self.right.outcome.error is not None:
                 return None
@@ -91,7 +94,7 @@ class CrosscheckTrial:
     def beside(
         self, call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun | None = None
     ) -> CrosscheckDifference | None:
-        """A run of the candidate beside what is right."""
+        """The difference between a run of the candidate and the right result."""
         right = right or self.right
         near = right.outcome if isinstance(self.call.target, GraphModule) else None
         return compare.values(call, outcome, right, near)
@@ -107,7 +110,7 @@ def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
 
 
 def _hangs_on_nothing(trial: CrosscheckTrial) -> bool:
-    """Whether the call's results hang on memory that nothing was written to, by its own fault."""
+    """Whether the call itself makes its results depend on memory that nothing was written to."""
     return any(mask is not None and bool(mask.any()) for mask in trial.right.undefined)
 
 
@@ -122,7 +125,7 @@ def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
             continue
         if found.error > found.allowed:
             return found
-        trial.remark = f"{found.what} is not the same to the bit when it is run again; it is right within rounding"
+        trial.remark = f"{found.what} is not identical bit by bit when it is run again; it is right within rounding"
     return None
 
 
@@ -144,7 +147,7 @@ def _values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
 
 
 def _as_predicted(call: ConcreteCall, outcome: ConcreteOutcome) -> bool:
-    """Whether the strides are those of torch's own fake tensors, which compilers go by: kernels may give others."""
+    """Whether the strides are those of torch's own fake tensors, which compilers follow: kernels may return others."""
     stand_ins = FakeStandIns()
     stand_ins._mode.allow_non_fake_inputs = True  # constants that the graph holds
     fakes = call.mapped(lambda tensor: stand_ins.make(meta_of(tensor.detach())))
@@ -169,7 +172,7 @@ def _threads(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
 
 
 def relaid(call: ConcreteCall, layout: str) -> tuple[ConcreteCall, list[Tensor]] | None:
-    """A copy of the call with its tensors in the layout, and those it was possible for; None where there are none."""
+    """A copy of the call with its tensors in the layout, and the tensors that have it; None if none can."""
     changed: list[Tensor] = []
 
     def change(tensor: Tensor) -> Tensor:
@@ -210,14 +213,14 @@ def _around(written: int, tensor: Tensor) -> str:
 
 
 def _refused(error: Exception) -> CrosscheckDifference | None:
-    """An index that leaves its tensor has been read from a gap; other errors are refusals."""
+    """A difference for an index that was read from a gap; other errors mean that the layout is rejected."""
     if isinstance(error, IndexError):
         return CrosscheckDifference("values", "an index", f"read outside of its tensor: {compare.error_words(error)}")
     return None
 
 
 def call_with_out(trial: CrosscheckTrial, layout: str) -> tuple[ConcreteCall, list[Tensor]] | None:
-    """The call with poisoned tensors of this layout to write to, and those; None where it has no `out=`."""
+    """The call with poisoned tensors of this layout to write to, and those tensors; None if it has no `out=`."""
     call, outputs = trial.call, trial.right.outcome.outputs
     if not outputs or not all(isinstance(part, Tensor) and is_plain(part) for part in outputs):
         return None
@@ -236,7 +239,7 @@ def call_with_out(trial: CrosscheckTrial, layout: str) -> tuple[ConcreteCall, li
 
 
 def _with_out(target: Any, buffers: list[Tensor]) -> tuple[Any, dict[str, Any]]:
-    """What to call instead of `target`, and with which keywords, for it to write to the buffers."""
+    """The target and the keywords of a call that writes the result of `target` to the buffers."""
     packet = target.overloadpacket if isinstance(target, torch._ops.OpOverload) else target
     if isinstance(packet, torch._ops.OpOverloadPacket):
         if "out" not in packet.overloads():
@@ -271,7 +274,7 @@ def _out(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
 
 
 def call_in_place(trial: CrosscheckTrial, layout: str) -> ConcreteCall | None:
-    """`x.add_(y)` for `torch.add(x, y)`, on an x in this layout; None where there is no such method."""
+    """`x.add_(y)` for `torch.add(x, y)`, on an x in this layout; None if there is no such method."""
     call, result = trial.call, trial.right.outcome.result
     name = call.target if isinstance(call.target, str) else _bare_name(call.target)
     if (
@@ -309,7 +312,7 @@ def _in_place(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | Non
 
 
 def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    """The gradients of the candidate beside those of the call in float64."""
+    """Compare the gradients of the candidate with those of the call in float64."""
     with torch.enable_grad():
         call = with_gradients(trial.call)
         right = reference(call, trial.seed)
@@ -343,7 +346,7 @@ THOROUGH: Final = (
 
 
 def sweep(trial: CrosscheckTrial, thorough: bool) -> Iterator[tuple[Variation, CrosscheckDifference]]:
-    """Every difference that a variation of the call shows; the cheap ones are tried first."""
+    """Every difference that a variation of the call shows; cheap variations are tried first."""
     for variation in (*PLAIN, *(THOROUGH if thorough else ())):
         difference = trial.examine(variation)
         if difference is not None:

@@ -1,7 +1,7 @@
 """Names of operators: a text for each callable that a graph may call, and the callable for a text.
 
-A text is looked up among torch's operators and Python's operators, and nowhere else: it imports nothing,
-and functions that read files, or run what they are given, are not among them.
+A text is looked up among torch's operators and Python's operators, and nowhere else: the look-up imports nothing, and
+functions that read files, or run what they are given, are not among them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from passes.operators.modes import enter_inference, leave_inference
 
 
 class UnknownTarget(ValueError):
-    """A name that means no operator, or a callable that has no name."""
+    """A name that is not an operator's, or a callable that has no name."""
 
 
 BUILTINS: Final = "abs bool complex divmod float getattr int len max min pow round slice sum tuple list"
@@ -103,10 +103,10 @@ def _methods() -> frozenset[str]:
 
 
 def target_name(op: str, target: Any) -> str:
-    """The text for what a node calls. Raises UnknownTarget."""
+    """The text for the target of a node. Raises UnknownTarget."""
     if op == "call_method":
         if target not in _methods():
-            raise UnknownTarget(f"Tensor.{target} is no method of a tensor that a graph may call")
+            raise UnknownTarget(f"Tensor.{target} is not a tensor method that a graph may call")
         return str(target)
     if isinstance(target, torch._ops.OpOverload):
         return f"torch.ops.{target}"
@@ -115,26 +115,26 @@ def target_name(op: str, target: Any) -> str:
     name = _names().get(id(target))
     if name is None:
         shown = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', target)}"
-        raise UnknownTarget(f"{shown} is no operator of torch: it cannot be named in a file")
+        raise UnknownTarget(f"{shown} is not an operator of torch: it cannot be named in a file")
     return name
 
 
 def target_of(op: str, name: str) -> Any:
-    """What a text means. Raises UnknownTarget for what is no operator."""
+    """The operator for a text. Raises UnknownTarget for any other text."""
     if op == "call_method":
         if name not in _methods():
-            raise UnknownTarget(f"Tensor.{name} is no method of a tensor that a graph may call")
+            raise UnknownTarget(f"Tensor.{name} is not a tensor method that a graph may call")
         return name
     if name.startswith("torch.ops."):
         return _operator(name)
     found = _functions().get(name)
     if found is None:
-        raise UnknownTarget(f"{name!r} names no operator of torch {torch.__version__}")
+        raise UnknownTarget(f"{name!r} is not the name of an operator of torch {torch.__version__}")
     return found
 
 
 def _operator(name: str) -> Any:
-    """`torch.ops.aten.add.Tensor` or `torch.ops.aten.add`, if it is registered and reads no file."""
+    """The operator for `torch.ops.aten.add.Tensor` or `torch.ops.aten.add`, if it is registered and reads no file."""
     namespace, _, rest = name.removeprefix("torch.ops.").partition(".")
     packet_name, _, overload = rest.partition(".")
     schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{packet_name}")
@@ -145,5 +145,5 @@ def _operator(name: str) -> Any:
         raise UnknownTarget(f"{name!r} is not an operator on tensors")
     packet = getattr(getattr(torch.ops, namespace), packet_name)
     if overload and overload not in packet.overloads():
-        raise UnknownTarget(f"{name!r}: the operator has the overloads {', '.join(packet.overloads())}")
+        raise UnknownTarget(f"{name!r}: the operator has only the overloads {', '.join(packet.overloads())}")
     return getattr(packet, overload) if overload else packet

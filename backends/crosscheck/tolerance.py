@@ -32,9 +32,11 @@ def unit_roundoff(dtype: torch.dtype) -> float:
 
 
 def reduction_length(call: ConcreteCall, outputs: list[Any]) -> int:
-    """How many terms one element of the result may be made from, at most (for graphs: of any of its operators).
+    """The largest number of terms that one element of the result may be made from (for graphs, in any of its
+    operators).
 
-    1 for what torch tags as pointwise; else the longest dimension, or what is lost from input to output.
+    1 for what torch tags as pointwise; else the longest dimension, or the ratio of input to output elements if that is
+    larger.
     """
     if is_pointwise(call.target):
         return 1
@@ -59,7 +61,9 @@ def is_pointwise(target: Any) -> bool:
 
 
 def bound(exact: Tensor, spread: Tensor, dtype: torch.dtype, length: int) -> Tensor:
-    """What `found`, of this dtype, may differ from `exact` by, element by element; infinite where that is open."""
+    """How far `found`, of this dtype, may be from `exact`, element by element; infinite where the value is not
+    determined.
+    """
     unit = unit_roundoff(dtype)
     finite = spread.isfinite()
     typical = spread[finite].square().mean().sqrt() if bool(finite.any()) else spread.new_zeros(())
@@ -69,7 +73,7 @@ def bound(exact: Tensor, spread: Tensor, dtype: torch.dtype, length: int) -> Ten
 
 
 def perturbed(tensor: Tensor, unit: float, generator: torch.Generator) -> Tensor:
-    """A tensor of the reference's precision, each element moved by at most `unit`, relatively."""
+    """A tensor of the reference's precision with each element moved by a relative error of at most `unit`."""
     if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
         return tensor
     noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit)

@@ -1,7 +1,7 @@
 """The walk: a graph run node by node on copies of its inputs, and the calls that it makes on the way.
 
-Every operator gets what the plain run of the graph gives it, so that errors of those before it do not
-count. Parts of the graph can be taken out as calls of their own. Nothing is compared here.
+Every operator gets the arguments that the plain run of the graph computes, so that errors of earlier operators do not
+count. Parts of the graph can be cut out as calls of their own. Nothing is compared here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from passes.operators.modes import current_modes, restore
 
 @dataclass(frozen=True)
 class GraphStep:
-    """One call of the graph: on copies made before it ran, and the random numbers that it began with."""
+    """One call of the graph: on copies made before it ran, with the random state that it began with."""
 
     node: Node
     call: ConcreteCall
@@ -36,12 +36,13 @@ class GraphStep:
 
 
 def calls_of(graph: Graph) -> list[Node]:
+    """The nodes of a graph that call something."""
     return [node for node in graph.nodes if node.op.startswith("call_")]
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Random numbers, and what a graph sets of torch's modes, are put back at the end."""
+    """A context that restores random numbers, and the modes of torch that a graph sets, on exit."""
     modes, state = current_modes(), torch.get_rng_state()
     try:
         yield
@@ -62,7 +63,7 @@ def copied_inputs(inputs: Sequence[Any]) -> list[Any]:
 
 
 def snapshot(values: Any) -> Any:
-    """A structure with copies of its tensors, which share memory as they do, and say whether they require gradients."""
+    """A structure with copies of its tensors, which share memory and require gradients as the originals do."""
     tensors = distinct(tree_leaves(values))
     copies = alias_preserving(tensors)
     for tensor in tensors:
@@ -72,7 +73,7 @@ def snapshot(values: Any) -> Any:
 
 
 class PlainRun:
-    """A plain run of a graph, as far as one asks. `values` are those of the nodes that are still to be used."""
+    """A plain run of a graph, as far as it is advanced. `values` are those of the nodes that are still to be used."""
 
     def __init__(self, module: GraphModule, inputs: Sequence[Any]) -> None:
         self.module = module
@@ -91,7 +92,7 @@ class PlainRun:
             self.values[node] = self._attributes[name]
 
     def call(self, node: Node) -> ConcreteCall:
-        """The call that a node means, on the values themselves."""
+        """The call of a node, on the values themselves."""
         args, kwargs = map_arg((node.args, dict(node.kwargs)), lambda used: self.values[used])
         args, kwargs = _plain(args), _plain(kwargs)
         target: Any = node.target
@@ -115,7 +116,7 @@ def _plain(structure: Any) -> Any:
 def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) -> Iterator[GraphStep]:
     """Every call of the graph with its real arguments, in order. Errors of the graph itself pass through.
 
-    `fill` says what memory that the graph takes unfilled holds: zeros, or, if True, poison.
+    `fill` says what memory that the graph allocates without filling it holds: zeros or, if True, poison.
     """
     run = PlainRun(module, inputs)
     for node, dying in with_last_uses(module.graph):
@@ -134,13 +135,13 @@ def steps(module: GraphModule, inputs: Sequence[Any], fill: bool | None = None) 
 
 
 def fill_fresh(call: ConcreteCall, result: Any, poison: bool) -> None:
-    """Fill what a call like `torch.empty` gave with poison, or with zeros."""
+    """Fill the result of a call like `torch.empty` with poison, or with zeros."""
     if name_of(call) in FRESH and isinstance(result, Tensor) and is_plain(result):
         result.detach().fill_(poison_value(result.dtype) if poison else 0)
 
 
 class FillingInterpreter(Interpreter):
-    """Runs a graph with the memory that it takes unfilled filled."""
+    """Runs a graph, filling the memory that it allocates without filling it."""
 
     def __init__(self, module: GraphModule, poison: bool) -> None:
         super().__init__(module, garbage_collect_values=False)
@@ -160,10 +161,10 @@ def _snapshot_of(call: ConcreteCall) -> ConcreteCall:
 
 
 def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -> tuple[ConcreteCall, Tensor]:
-    """The nodes `chosen` as a graph of their own, called on what the plain run of the whole gives them.
+    """The nodes `chosen` as a graph of their own, called on the values that the plain run of the whole graph computes.
 
-    Gives with it the random numbers that the first of them begins with. What existed before the first of
-    them is copied together, so that it shares memory as it did; what came later, on its own.
+    Also returns the random state that the first of them begins with. Values that existed before the first of them are
+    copied together, so that they share memory as they did; later values are copied one by one.
     """
     run = PlainRun(module, inputs)
     chosen = set(chosen)
@@ -192,7 +193,7 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
 def cut_out(
     graph: Graph, chosen: Collection[Node], inputs: Sequence[Node], values: dict[Node, Any]
 ) -> tuple[Graph, list[Node]]:
-    """A graph of the nodes `chosen`, and the nodes outside that are its inputs, in order."""
+    """A graph of the nodes `chosen`, and its inputs: the nodes outside it that they use, in order."""
     new = Graph()
     places = {node: new.placeholder(node.name) for node in inputs}
     for node in graph.nodes:

@@ -1,6 +1,12 @@
-"""The backend `tiered`: eager at once, and compiled later if that is right and faster. The answer to cold starts.
+"""The backend `tiered`: runs eagerly at once, and compiled later if that is right and faster. Avoids slow cold starts.
 
-The compiler works in another process where the graph can be sent there (`worker.py`), else in a thread
-that gives way to callers (`background.py`); what it makes is checked and timed on real calls
-(`program.py`, `trial.py`) before it takes eager's place. `backend.py` puts the parts together.
+attempt      a block of code that may raise anything
+backend      the factory of the backend: puts the parts together
+background   the thread that compiles while it gives way to callers
+job          one compilation: a graph, its inputs' metas, torch's modes
+program      the state of one graph, from eager to compiled
+quiet        tracing in one thread without changing what others run
+transport    graphs as JSON, for another process
+trial        compares a compiled program with the eager one
+worker       the process that compiles
 """

@@ -1,4 +1,4 @@
-"""Running what may fail in any way: somebody else's compiler, and the programs it makes."""
+"""Runs code that may fail in any way: a compiler written by others, and the programs it makes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Self
 
 
 class GuardedAttempt:
-    """`with Attempt() as attempt:` ends the block where it raises; `words` then says what was raised.
+    """`with GuardedAttempt() as attempt:` ends the block if it raises; `attempt.words` then describes the exception.
 
-    What is no Exception (KeyboardInterrupt, SystemExit) passes through.
+    Exceptions that are no `Exception` (KeyboardInterrupt, SystemExit) pass through.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The factory of the backend `tiered`: what is compiled for one graph, by whom, and what becomes of it.
+"""The factory of the backend `tiered`: decides where one graph is compiled, and what happens to the result.
 
 Knows nothing of how compiled programs are compared with eager ones.
 """
@@ -30,9 +30,10 @@ SENT: Final = "inductor"
 
 
 def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
-    """Eager first, then what the option `compiler` makes (a name or a callable, "inductor" unless told).
+    """Run eagerly first, then by the option `compiler` (a name or a callable, "inductor" by default).
 
-    All other options are the compiler's. Raises what looking it up raises, BadOptions for itself.
+    All other options go to the compiler. Raises BadOptions if the compiler is `tiered` itself, and what looking it up
+    raises.
     """
     rest = dict(options)
     name = rest.pop("compiler", "inductor")
@@ -52,7 +53,7 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
 
 
 def load_compilers() -> None:
-    """Import what compiling needs, for which nobody need be kept from anything."""
+    """Import the modules that compiling needs, which does not require exclusive access to torch."""
     import torch._dynamo.backends.debugging as debugging
     import torch._functorch.aot_autograd as aot_autograd
     import torch._inductor.compile_fx as compile_fx
@@ -61,7 +62,7 @@ def load_compilers() -> None:
 
 
 class _Compilation:
-    """What the background does for one graph. It knows the program weakly: a graph nobody calls is not compiled."""
+    """The background work for one graph. It refers to the program weakly: an unreachable graph is not compiled."""
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
-"""A thread that works without being noticed: it takes the interpreter for a moment, then leaves it to others.
+"""A background thread that does not slow down its process: it takes the interpreter briefly, then yields it to others.
 
-Two threads of Python share one interpreter lock, which one that never waits gives up every five
-milliseconds only. A caller that runs tensor operators gives it up at each of them, and would wait so
-long each time. So the thread here stops by itself, at the next call of a function after each slice, and
-sleeps for a multiple of it; longer while callers are busy. What it runs is not known here.
+Python threads share one interpreter lock, and a thread that never blocks gives it up only every five milliseconds. A
+caller that runs tensor operators gives it up at each of them, and would wait that long each time. So this thread pauses
+at the next function call after each slice of work, and sleeps for a multiple of the slice; longer while callers are
+busy. Knows nothing of the work that it runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ProcessEnds(BaseException):
 
 
 class BackgroundQueue:
-    """A queue of things to do, done one after the other by a thread that lives while there are any."""
+    """A queue of work, done in order by a thread that lives as long as the queue is not empty."""
 
     def __init__(self) -> None:
         self.last_call = 0.0
@@ -51,6 +51,7 @@ class BackgroundQueue:
         self._hurried = False
 
     def add(self, work: Callable[[], None]) -> None:
+        """Append work to the queue, and start the thread if it is not running."""
         with self._lock:
             self._queue.append(work)
             if self._thread is None and not self._stopping:
@@ -58,7 +59,7 @@ class BackgroundQueue:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Drop what is to be done, and end the thread at its next call of a function."""
+        """Drop the queued work, and end the thread at its next function call."""
         with self._lock:
             self._stopping = True
             self._queue.clear()
@@ -67,7 +68,7 @@ class BackgroundQueue:
             thread.join(PATIENCE)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is nothing left to do; False when that takes longer."""
+        """Wait until the queue is empty; False if that takes longer than the timeout."""
         thread = self._thread
         if thread is not None:
             thread.join(seconds)
@@ -75,7 +76,7 @@ class BackgroundQueue:
 
     @contextmanager
     def hurrying(self) -> Iterator[None]:
-        """In the thread: what runs inside keeps others from something, and takes the larger share of the time."""
+        """In the thread: work in this block holds a lock that others need, and gets the larger share of the time."""
         self._hurried = True
         try:
             yield
@@ -100,7 +101,7 @@ class BackgroundQueue:
             return None
 
     def _give_way(self, frame: Any, event: str, argument: Any) -> None:
-        """Called at every call of a function in the thread; that it gives nothing back spares its lines."""
+        """The trace function of the thread, called at every function call; returning None avoids line events."""
         now = time.perf_counter()
         if now - self._awake < SLICE:
             return

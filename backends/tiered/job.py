@@ -1,7 +1,7 @@
-"""One compilation: a graph, what its inputs look like, and under which state of torch it runs.
+"""One compilation: a graph, the metas of its inputs, and the state of torch under which it runs.
 
-A job holds no tensor, so that it keeps no model alive; a compiler that wants example inputs with data
-gets those that still live. It can be written as JSON for another process. Nothing here runs in the background.
+A job holds no tensor, so that it keeps no model alive; a compiler that needs example inputs with data gets those that
+are still alive. A job can be written as JSON for another process. Nothing here runs in the background.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
 
 @dataclass(frozen=True, slots=True)
 class CompilerSurroundings:
-    """What a compiler reads from the thread that it runs on."""
+    """The state of the thread that a compiler reads."""
 
     modes: Modes
     threads: int
 
     @classmethod
     def current(cls) -> CompilerSurroundings:
+        """The state of this thread."""
         return cls(current_modes(), torch.get_num_threads())
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Raises ValueError where a setting of the whole process has changed."""
+        """A context with this state. Raises ValueError if a setting of the whole process has changed."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
@@ -53,7 +54,7 @@ class CompilerSurroundings:
 
 @dataclass(frozen=True, slots=True)
 class CompileJob:
-    """`rows` is the graph as JSON, None when it cannot be said in it; then `handover` makes the module."""
+    """`rows` is the graph as JSON, None when JSON cannot represent it; then `handover` makes the module."""
 
     handover: Handover
     surroundings: CompilerSurroundings
@@ -64,7 +65,7 @@ class CompileJob:
 
     @classmethod
     def of(cls, handover: Handover) -> CompileJob:
-        """The job of compiling a graph, as things are on this thread."""
+        """The job of compiling a graph under the current state of this thread."""
         rows, refused = None, ""
         try:
             if handover.shape_env is not None:
@@ -82,7 +83,7 @@ class CompileJob:
         )
 
     def written(self, options: Mapping[str, Any]) -> dict[str, Any] | None:
-        """As JSON, with the options of the compiler; None when JSON cannot say it."""
+        """The job as JSON, with the options of the compiler; None when JSON cannot represent it."""
         try:
             return self.rows and {
                 "graph": self.rows,
@@ -96,7 +97,7 @@ class CompileJob:
             return None
 
     def module(self) -> GraphModule:
-        """The graph as a module; read from JSON where it can be, so that it is the same one in every process."""
+        """The graph as a module; read from JSON if possible, so that it is the same in every process."""
         if self.rows is None:
             return self.handover.module()
         module, makers = read_graph(self.rows, META), FakeStandIns()
@@ -106,7 +107,7 @@ class CompileJob:
         return module
 
     def example_inputs(self, fake: bool) -> list[Any]:
-        """Stand-ins made of the metas, or the inputs of the captured call, zeros for those that are freed."""
+        """Fake tensors made from the metas, or the inputs of the captured call, with zeros for those that are gone."""
         if not fake:
             return [reference() for reference in self.inputs]
         from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -117,9 +118,9 @@ class CompileJob:
         ]
 
     def compile(self, backend: Backend) -> tuple[Callable[..., Any], Callable[..., bool] | None]:
-        """What `backend` makes of the graph, and for which inputs, where it narrowed sizes that vary.
+        """Compile the graph with `backend`; also a test of the sizes it was compiled for, if the backend narrowed them.
 
-        What it raises passes through; ValueError, where a mode of the process has changed, is ours.
+        Exceptions of the backend pass through. Raises ValueError if a mode of the process has changed.
         """
         shape_env = self.handover.shape_env
         known = 0 if shape_env is None else len(shape_env.guards)
@@ -139,10 +140,10 @@ class CompileJob:
 
 
 def with_strides(compiled: Callable[..., Any], metas: Sequence[Any]) -> Callable[..., Any]:
-    """A compiled program whose outputs have the strides of the graph's, copied where theirs are others.
+    """A compiled program whose outputs have the strides of the graph's outputs; those with other strides are copied.
 
-    Inductor's may be: decompositions lay out what is joined with an empty tensor otherwise than torch does, as
-    caches of keys and values are at their first call. Only where sizes and strides are numbers.
+    Inductor's may differ: its decompositions lay out a concatenation with an empty tensor otherwise than torch does, as
+    in the first call of a key-value cache. Applies only where sizes and strides are numbers.
     """
     wanted = [
         (index, meta.shape, meta.stride)
@@ -175,7 +176,7 @@ def _no_module() -> GraphModule:
 
 
 def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., bool]:
-    """Whether inputs have sizes for which the guards that follow the `known` ones hold."""
+    """Whether inputs have sizes for which the guards added after the `known` ones hold."""
     sizes = [
         (place, dimension, size)
         for place, meta in enumerate(metas)
@@ -194,7 +195,7 @@ def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., boo
 
 
 def _reference(value: Any, meta: Any) -> Callable[[], Any]:
-    """What gives an input for as long as it lives, then one like it."""
+    """A function that returns an input as long as it is alive, then a tensor like it."""
     if not isinstance(value, torch.Tensor):
         return lambda: value
     weak, parameter = weakref.ref(value), isinstance(value, torch.nn.Parameter)
@@ -207,7 +208,7 @@ def _reference(value: Any, meta: Any) -> Callable[[], Any]:
 
 
 def _numbers(meta: TensorMeta) -> TensorMeta:
-    """A meta with the numbers that its symbols had."""
+    """A meta in which each symbol is replaced by the number it had."""
     if not meta.symbolic:
         return meta
     values = {name: getattr(meta, name) for name in ("shape", "stride", "storage_offset")}

@@ -1,10 +1,10 @@
 """The program of a tiered graph: eager at once, compiled when that has been shown to be right and faster.
 
     compiling ─► checking ─► timing ─► compiled
-        └───────────┴──────────┴─────► refused: why            (eager goes on running)
+        └───────────┴──────────┴─────► refused: why            (eager keeps running)
 
-States change in the caller's thread, between two calls, except that the compiler's answer arrives from
-the background. Nothing here knows how a graph is compiled.
+States change in the caller's thread, between two calls; only the compiler's result arrives from the background. Nothing
+here knows how a graph is compiled.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ TRAINING_ROUNDS: Final = 3
 
 @dataclass(slots=True)
 class TierStatus:
-    """Where a graph stands. `seconds` has `compile` (in the background), `check` (of a caller's time), and the
-    medians of a call, `eager` and `compiled`; `reason` says why it was refused."""
+    """The state of a graph. `reason` says why its compiled program was refused.
+
+    `seconds` has `compile` (in the background), `check` (in the caller's thread), and the median times of a call,
+    `eager` and `compiled`.
+    """
 
     state: State = "eager"
     reason: str = ""
@@ -48,10 +51,10 @@ class TierStatus:
 
 
 class TieredProgram:
-    """Called like the eager program. `status` tells how things are.
+    """Called like the eager program. `status` says how far it has come.
 
-    `install(program)`, given to `on_replacement`, is called once with the program that stays, so that nothing
-    of this is left in the way.
+    The function given to `on_replacement` is called once, with the program that stays, so that later calls pass nothing
+    of this class.
     """
 
     def __init__(self, eager: Program, label: str, tell: Listener) -> None:
@@ -78,17 +81,19 @@ class TieredProgram:
             self._turn.release()
 
     def on_replacement(self, install: Callable[[Program], None]) -> None:
+        """Have `install` called once, with the program that stays."""
         self._install = install
 
     # From the background -------------------------------------------------------------------------
 
     def compiling(self) -> None:
+        """Note that the compiler has begun."""
         self._move("compiling")
 
     def offer(self, compiled: Program, seconds: float, fits: Callable[..., bool] | None = None) -> None:
-        """The compiler's answer: to be checked in the calls that follow.
+        """Take the compiler's result, which the calls that follow check.
 
-        `fits(*inputs)`, where there is one, says whether it was compiled for sizes like these.
+        `fits(*inputs)`, if there is one, says whether the program was compiled for sizes like these.
         """
         self.status.seconds["compile"] = seconds
         self._compiled, self._fits = compiled, fits
@@ -96,13 +101,13 @@ class TieredProgram:
         self._step = TieredProgram._check
 
     def refuse(self, reason: str) -> None:
-        """Eager stays."""
+        """Keep the eager program."""
         self._settle("refused", self.eager, reason)
 
     # In the caller's thread ----------------------------------------------------------------------
 
     def _check(self, *inputs: Any) -> Any:
-        """Compare the programs on copies of these inputs, then answer eagerly."""
+        """Compare the programs on copies of these inputs, then answer with the eager one."""
         if self._fits is not None and not self._fits(*inputs):
             return self.eager(*inputs)
         begun, found = time.perf_counter(), None
@@ -114,7 +119,7 @@ class TieredProgram:
         if found is None:
             self.refuse(f"it could not be checked: {attempt.words}")
         elif found.difference:
-            self.refuse(f"it computes something else: {found.difference}")
+            self.refuse(f"its results differ: {found.difference}")
         elif self._checks == CHECKS and not found.trained:
             self._move("timing")
             self._step = TieredProgram._time
@@ -127,7 +132,7 @@ class TieredProgram:
         return self.eager(*inputs)
 
     def _time(self, *inputs: Any) -> Any:
-        """Answer with either program by turns, and note the time."""
+        """Answer with either program by turns, and record the time."""
         if self._fits is not None and not self._fits(*inputs):
             return self.eager(*inputs)
         eager, compiled = (len(times) for times in self._times.values())
@@ -152,7 +157,7 @@ class TieredProgram:
             self._settle("refused", self.eager, "it is no faster")
 
     def _either(self) -> Program:
-        """The compiled program for the sizes that it fits, the eager one for others."""
+        """A program that calls the compiled program for sizes that fit it, and the eager one for others."""
         compiled, eager, fits = self._compiled, self.eager, self._fits
         assert fits is not None
 

@@ -1,8 +1,8 @@
-"""Tracing in one thread without changing what others run.
+"""Tracing in one thread without changing what other threads run.
 
-While torch.fx traces, `torch.nn.Module.__call__` is another function, for every thread: models that run
-elsewhere meanwhile fail in it. Our graphs call no module that would have to be seen, so a thread that
-compiles them does without. Only this file knows how torch.fx changes classes.
+While torch.fx traces, it replaces `torch.nn.Module.__call__` for every thread, and models that run elsewhere meanwhile
+fail in it. Captured graphs call no module that tracing would have to see, so a thread that compiles them leaves the
+class alone. Only this file knows how torch.fx changes classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.fx import _symbolic_trace as theirs
 
 
 class _Patcher(theirs._Patcher):
-    """Changes anything but `torch.nn.Module`."""
+    """A patcher that changes anything but `torch.nn.Module`."""
 
     def patch_method(self, cls: type, name: str, new_fn: Callable[..., Any], deduplicate: bool = True) -> None:
         if cls is not torch.nn.Module:
@@ -26,7 +26,7 @@ class _Patcher(theirs._Patcher):
 
 @contextmanager
 def modules_untouched() -> Iterator[None]:
-    """Inside, graphs that this thread traces leave `torch.nn.Module` as it is; other threads trace as ever."""
+    """A context in which tracing in this thread leaves `torch.nn.Module` alone; other threads trace as usual."""
     thread, original = threading.get_ident(), theirs._new_patcher
 
     def new_patcher() -> AbstractContextManager[theirs._Patcher]:

@@ -1,8 +1,7 @@
-"""Graphs as JSON, for another process to compile: nodes by name, operators by where they are found.
+"""Graphs as JSON, for another process to compile: nodes by name, operators by their dotted names.
 
-What has no place there (tensors that the graph holds, sizes that vary, objects of the user's) is
-refused with Unsendable. Reading runs nothing but imports of the operators' modules. Knows nothing of
-processes or compilers.
+What JSON cannot represent (tensors that the graph holds, sizes that vary, objects of the user's) is refused with
+Unsendable. Reading runs nothing but imports of the operators' modules. Knows nothing of processes or compilers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ NAMED: Final = (torch.dtype, torch.layout, torch.memory_format)
 
 
 class Unsendable(ValueError):
-    """Something in a graph that JSON cannot say."""
+    """A part of a graph that JSON cannot represent."""
 
 
 def write_value(value: Any) -> Any:
@@ -53,7 +52,7 @@ def write_value(value: Any) -> Any:
 
 
 def _parts(value: Any) -> tuple[str, Sequence[Any]]:
-    """The tag of a value, and what it is made of."""
+    """The tag of a value, and its parts."""
     kind = type(value)
     if isinstance(value, NAMED):
         return "torch", [str(value).removeprefix("torch.")]
@@ -75,7 +74,7 @@ def _parts(value: Any) -> tuple[str, Sequence[Any]]:
 
 
 def read_value(data: Any, nodes: Mapping[str, Node]) -> Any:
-    """What `write_value` wrote, with the nodes of another graph."""
+    """The value that `write_value` wrote, with the nodes of another graph."""
     if isinstance(data, list):
         return [read_value(part, nodes) for part in data]
     if not isinstance(data, dict):
@@ -87,7 +86,7 @@ def read_value(data: Any, nodes: Mapping[str, Node]) -> Any:
 
 
 def write_graph(graph: Graph, metas: Callable[[Node], Any]) -> list[dict[str, Any]]:
-    """The nodes of a graph, each with what `metas` says of it where JSON can say it. Raises Unsendable."""
+    """The nodes of a graph, each with its meta where JSON can represent it. Raises Unsendable."""
     rows = []
     for node in graph.nodes:
         if node.op in ("get_attr", "call_module"):
@@ -114,7 +113,7 @@ def read_graph(rows: Sequence[Mapping[str, Any]], meta_name: str) -> GraphModule
 
 
 def write_target(target: Any) -> str:
-    """The dotted name under which an operator is found. Raises Unsendable when that finds something else."""
+    """The dotted name of an operator. Raises Unsendable when that name leads to another object."""
     if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
         name = f"torch.ops.{target}"
     else:

@@ -1,8 +1,8 @@
-"""Does a compiled program do what the eager one does? Both run on copies of a call's inputs, and are compared.
+"""Compares a compiled program with the eager one: both run on copies of a call's inputs.
 
-Compared are outputs (values, dtypes, strides, what shares memory with what), the inputs after the call,
-the state of the random generator, and gradients. The caller's tensors, gradients and random numbers
-stay as they are. Tolerances are for reordered sums, relative to the largest number of a tensor.
+Compared are outputs (values, dtypes, strides, shared memory), the inputs after the call, the state of the random
+generator, and gradients. The caller's tensors, gradients and random numbers stay as they are. Tolerances allow for
+reordered sums, and are relative to the largest number of a tensor.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ COPIED: Final = (torch.Tensor, torch.nn.Parameter)
 
 
 class InputNotCopied(Exception):
-    """An input of which no copy can be made: the programs cannot be compared on it."""
+    """An input that cannot be copied, so that the programs cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class TierRun:
-    """What one program made of its copies, and the seconds it took, backward included."""
+    """The copies, outputs and gradients of one program's run, and the seconds it took, backward included."""
 
     inputs: list[Any]
     outputs: Sequence[Any]
@@ -52,7 +52,7 @@ class TierRun:
 
 @dataclass(frozen=True, slots=True)
 class TierComparison:
-    """How the programs differ, in words ("" for not at all), whether gradients flow, and the seconds each took."""
+    """How the programs differ, in words ("" if they do not), whether gradients flow, and the seconds each took."""
 
     difference: str
     trained: bool
@@ -61,7 +61,7 @@ class TierComparison:
 
 
 def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierComparison:
-    """Run both on copies of the inputs. Raises InputNotCopied, and what a program raises."""
+    """Run both programs on copies of the inputs. Raises InputNotCopied, and what a program raises."""
     with same_randomness() as again:
         expected = run_on_copies(eager, inputs)
         again()
@@ -71,7 +71,7 @@ def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierCom
 
 @contextmanager
 def same_randomness() -> Iterator[Callable[[], None]]:
-    """The random state is put back at the end, and whenever what this gives is called."""
+    """A context that restores the random state on exit, and whenever the function that it yields is called."""
     state = torch.get_rng_state()
 
     def again() -> None:
@@ -98,7 +98,7 @@ def run_on_copies(program: Program, inputs: Sequence[Any]) -> TierRun:
 
 
 def _cotangent(root: torch.Tensor) -> torch.Tensor:
-    """Numbers of either sign: under equal ones the gradients of much that normalises would be zero."""
+    """Random gradients of both signs: under equal ones, the gradients of many normalising operators would be zero."""
     steps = torch.arange(root.numel(), device=root.device, dtype=torch.float32)
     return torch.cos(steps).to(root.dtype).reshape(root.shape)
 
@@ -185,7 +185,7 @@ FACTS: Final = ("shape", "dtype", "device", "strides", "requires_grad")
 
 
 def _sharing(run: TierRun) -> list[int]:
-    """For each output the first tensor, of the inputs and then the outputs, whose memory it is in."""
+    """For each output, the first tensor, among the inputs and then the outputs, with which it shares memory."""
     tensors = [value for value in (*run.inputs, *run.outputs) if isinstance(value, torch.Tensor)]
     first: dict[int, int] = {}
     return [first.setdefault(tensor.untyped_storage()._cdata, place) for place, tensor in enumerate(tensors)]

@@ -1,10 +1,10 @@
-"""Compiling in another process, so that this one's threads can go on: it fills Inductor's caches on disk.
+"""Compiling in another process, so that the threads of this one go on: the worker fills Inductor's caches on disk.
 
     python -m backends.tiered.worker        reads jobs, a line of JSON each, and answers each with a line
 
-Inductor keeps what it compiles in a folder, found by what went into it. A job that a worker has done is
-done again here in a small part of the time, without running Python for long. One worker serves a
-process; it is started for the first job, runs at a low priority, and ends with its input.
+Inductor stores compiled code in a folder, under a key made from everything that went into it. A job that the worker has
+done takes a small part of the time when it is repeated here. One worker serves a process; it is started for the first
+job, runs at a low priority, and ends when its input ends.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class WorkerFailed(RuntimeError):
 
 
 class CompileWorker:
-    """The process at the other end. One job at a time."""
+    """The handle of the worker process, which does one job at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def compile(self, job: Mapping[str, Any]) -> float:
-        """Have a job compiled: seconds it took there. Raises WorkerFailed."""
+        """Send a job, wait for the answer, and return the seconds it took there. Raises WorkerFailed."""
         with self._lock:
             process = self._process
             if process is None or process.poll() is not None:
@@ -61,7 +61,7 @@ class CompileWorker:
         return answer["seconds"]
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, even in the middle of a job."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.kill()

@@ -95,6 +95,7 @@ class Engine:
         return {cache: (cache.hits, cache.misses) for cache in self.living}
 
     def forget(self) -> None:
+        """Drop every capture of this engine."""
         for cache in self.living:
             cache.clear()
         self.living.clear()
@@ -127,6 +128,7 @@ class Engine:
             _CAPTURING.release()
 
     def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
+        """Report a miss of a cache that has reached its limit of entries."""
         code = cache.code
         details = {"code": code.co_qualname, "limit": self.options.recompile_limit}
         emit(Event("recompile limit", {**details, "why": self._misses(cache, function, values)}))
@@ -230,12 +232,13 @@ class Engine:
                 "w", prefix=f"bytegraph_{self.backend.name}_", suffix=".py", delete=False
             ) as file:
                 file.write(runnable_source(builder.graph))
-            error.add_note(f"raised by the backend {self.backend.name!r}; the graph it was given is in {file.name}")
+            error.add_note(f"raised by the backend {self.backend.name!r}; the graph is in {file.name}")
             raise BackendFailed(error) from error
 
     # After a break -------------------------------------------------------------------------------
 
     def make_branch(self, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> Branch:
+        """What a residual program calls to run the instruction that broke; see tracer.output.program.breaking."""
         return Branch(self, code, offset, layout, globals)
 
     def run_original(self, function: types.FunctionType, *values: Any) -> Any:
@@ -307,6 +310,7 @@ class FunctionMaker:
         self.plain = None if code.co_freevars else make_function(code, globals, name, ())
 
     def over(self, cells: tuple[types.CellType, ...]) -> types.FunctionType:
+        """The function whose closure has these cells."""
         return self.plain or make_function(self.code, self.globals, self.name, cells)
 
 

@@ -137,6 +137,7 @@ class GraphBuilder:
 
     @property
     def inputs(self) -> list[Node]:
+        """The placeholders, in the order of the program's arguments."""
         return list(self.graph.find_nodes(op="placeholder"))
 
     @property

@@ -74,7 +74,7 @@ class ProgramEmitter:
         self.shapes: Shapes | None = None
         self._constant_names: dict[int, Fragment] = {}
         self._waiting: list[Callable[[], None] | None] = []
-        """Not empty while something is built: what fills the containers that contain themselves."""
+        """Functions that fill the containers that contain themselves; not empty while something is built."""
         self._filled: set[int] = set()
 
     # Names ---------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracer.interpret.trace import Trace
     from tracer.output.program import ResidualProgram
 
-HANDED_ON = "the program hands it on when the graph has run"
+USED_AFTERWARDS = "the program uses it after the graph has run"
 VIEW = "it is a view of another tensor"
 
 
@@ -104,7 +104,7 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: ResidualProgram
             continue
         # The call of the graph mentions the input once; a second mention, of it or of what holds it, is a later use.
         if sum(program.mentions(names[step]) for step in path if step in names) > 1:
-            refused[node.name] = HANDED_ON
+            refused[node.name] = USED_AFTERWARDS
         elif example._base is not None:
             refused[node.name] = VIEW
         elif example.requires_grad and trace.first_modes.grad:
