@@ -279,7 +279,7 @@ def _remembering(primitive: Primitive) -> Callable[..., Any]:
 class LazyValues(Sequence[Any]):
     """The values of an application, each computed when it is first read."""
 
-    __slots__ = ("_columns", "_function", "_known", "_size")
+    __slots__ = ("_columns", "_function", "_memo", "_size")
 
     def __init__(self, function: Callable[..., Any], columns: list[Sequence[Any]], size: int) -> None:
         self._function, self._columns, self._size = function, columns, size
