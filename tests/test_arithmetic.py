@@ -150,8 +150,8 @@ def test_negative_numbers_in_lists_are_not_ordinary(tmp_path):
     recorded = [call for call in calls if min(*call.arguments["sizes"], call.arguments["more"], 0) == 0]
     assert ordinary(recorded, calls) == recorded and len(recorded) == 6
     (found,) = learn("test_arithmetic::shaped", "aten", recorded)
-    guards = [case.guard for case in limited_to_ordinary(found.rule, recorded).form]
-    assert guards[:2] == ["any_negative(sizes)", "more < 0"]
+    conditions = [case.condition for case in limited_to_ordinary(found.rule, recorded).form]
+    assert conditions[:2] == ["any_negative(sizes)", "more < 0"]
 
 
 FIXED = """

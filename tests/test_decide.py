@@ -1,4 +1,4 @@
-"""Decision lists: which guards are chosen for rows that the simplest answer does not explain."""
+"""Decision lists: which conditions are chosen for rows that the simplest answer does not explain."""
 
 from passes.infer.search.conditions import Condition
 from passes.infer.search.decide import AnswerCandidate, decide

@@ -41,7 +41,7 @@ def tensors():
 
 def the_answer(cases) -> str:
     (case,) = cases
-    assert not case.guard
+    assert not case.condition
     return case.answer
 
 
@@ -88,7 +88,7 @@ def test_flags_become_conditions(tmp_path):
                     torch.linalg.svd(tensor, full_matrices=full)
 
     rule = learned(tmp_path, program, "aten::_linalg_svd")
-    assert "full_matrices" in {case.guard.removeprefix("not ") for case in rule.outputs[0].shape}
+    assert "full_matrices" in {case.condition.removeprefix("not ") for case in rule.outputs[0].shape}
 
 
 def test_lists_of_outputs(tmp_path):
@@ -119,8 +119,8 @@ def test_a_view_where_its_shape_allows_one(tmp_path):
     assert tally("torch.flatten", [found.rule], calls).exact == len(calls)
     (output,) = found.rule.outputs
     assert {case.answer for case in output.alias} == {"same self", "view self", "new"}
-    assert any("is_viewable(self, shape)" in case.guard for case in output.alias)
-    assert output.storage_offset[0].guard == "is_new"
+    assert any("is_viewable(self, shape)" in case.condition for case in output.alias)
+    assert output.storage_offset[0].condition == "is_new"
 
 
 def test_a_write_to_shared_memory_is_attributed_to_one_argument(tmp_path):

@@ -234,11 +234,13 @@ def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
     silent = replace(SUM, form=always(UNKNOWN))
     knowing = replace(silent, provenance=replace(SUM.provenance, dependent=3))  # results depend on values
-    guarded = replace(SUM, form=(*(Case(f"rank(self.shape) == {rank}", "tensor_0") for rank in range(4)), *SUM.form))
+    conditional = replace(
+        SUM, form=(*(Case(f"rank(self.shape) == {rank}", "tensor_0") for rank in range(4)), *SUM.form)
+    )
     hushed = replace(SUM, form=(Case("rank(self.shape) == 7", UNKNOWN), *SUM.form))  # as right, and says less
     pairs = (
         *((silent, SUM, SUM), (SUM, wrong, SUM), (wrong, silent, silent)),
-        *((knowing, SUM, knowing), (guarded, SUM, SUM)),
+        *((knowing, SUM, knowing), (conditional, SUM, SUM)),
         (hushed, SUM, SUM),
     )
     for number, (left, right, taken) in enumerate(pairs):

@@ -28,7 +28,7 @@ from passes.rules.rule import Cases, Output, Rule, identifier
 from passes.rules.syntax import Block, assign, constant, name
 
 Evaluation = Callable[..., Outcome | None]
-Translation = Callable[[str], ast.expr]  # of a case's guard or answer
+Translation = Callable[[str], ast.expr]  # of a case's condition or answer
 
 assert primitives
 # The variable that holds the answer to each question about an output; parameters may be called like the questions.
@@ -109,19 +109,23 @@ class _Compiler:
     def _raising(self) -> Block:
         return [
             syntax.when(
-                self._python(case.guard) if case.guard else constant(True),
+                self._python(case.condition) if case.condition else constant(True),
                 [ast.Raise(syntax.call("_Refused", constant(case.answer)), None, **syntax.HERE)],
             )
             for case in self.rule.raises
         ]
 
-    def _decision(self, variable: str, cases: Cases, answer: Translation, guard: Translation | None = None) -> Block:
-        """Statements that give `variable` the first answer whose guard holds, or leave the rule."""
+    def _decision(
+        self, variable: str, cases: Cases, answer: Translation, condition: Translation | None = None
+    ) -> Block:
+        """Statements that give `variable` the first answer whose condition holds, or leave the rule."""
         statements: Block = [syntax.give(constant(None))]
         for case in reversed(cases):
             known = case.answer != UNKNOWN
             found: Block = [assign(variable, answer(case.answer)) if known else syntax.give(constant(None))]
-            statements = found if not case.guard else [syntax.when((guard or answer)(case.guard), found, statements)]
+            statements = (
+                found if not case.condition else [syntax.when((condition or answer)(case.condition), found, statements)]
+            )
         return statements
 
     def _written(self) -> Block:
@@ -187,9 +191,9 @@ class _Compiler:
         """
         memories = {case.answer: memory_of(case.answer) for case in output.alias if case.answer != UNKNOWN}
         made = [text for text, memory in sorted(memories.items()) if memory.kind in ("new", "view")]
-        by_shape = any("shape" in _names(case.guard) for case in output.alias)
+        by_shape = any("shape" in _names(case.condition) for case in output.alias)
         statements = self._decision(LOCALS["shape"], output.shape, self._python) if by_shape else []
-        asked = any("is_new" in _names(case.guard) for _, cases in output.questions() for case in cases)
+        asked = any("is_new" in _names(case.condition) for _, cases in output.questions() for case in cases)
         if asked or not _is_certain(output.alias):
             statements += self._decision("_alias", output.alias, constant, self._python)
         several = len({case.answer for case in output.alias}) > 1
@@ -272,7 +276,7 @@ class _Compiler:
 
 def _is_certain(cases: Cases) -> bool:
     """Whether there is one answer, whatever the arguments are."""
-    return len(cases) == 1 and not cases[0].guard and cases[0].answer != UNKNOWN
+    return len(cases) == 1 and not cases[0].condition and cases[0].answer != UNKNOWN
 
 
 def _names(text: str) -> frozenset[str]:
@@ -329,7 +333,7 @@ def _shared_place(output: Output) -> ast.expr | None:
     """The call of which several facts are asked, as of `view(self, size)`: it is made once."""
     places: list[ast.expr] = []
     for question, cases in output.questions():
-        if question == "alias" or not cases or cases[0].guard or cases[0].answer == UNKNOWN:
+        if question == "alias" or not cases or cases[0].condition or cases[0].answer == UNKNOWN:
             continue
         tree = parsed(cases[0].answer).tree
         if isinstance(tree, ast.Attribute) and tree.attr == question and isinstance(tree.value, ast.Call):

@@ -1,6 +1,6 @@
 """Rule: what is known of one operator, as data that JSON can hold.
 
-Every question about the result has an ordered list of guarded cases of its own; the first whose guard holds
+Every question about the result has an ordered list of cases with a condition of its own; the first whose condition holds
 answers. A case without an answer says that nothing is known there. Nothing here evaluates a rule.
 """
 
@@ -22,9 +22,9 @@ EVERYWHERE: Final = frozenset(("i", "shape", "is_new", "grad_mode"))  # names be
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`answer` holds where `guard` does ("" for always). Both are expressions; some answers are plain words."""
+    """`answer` holds where `condition` does ("" for always). Both are expressions; some answers are plain words."""
 
-    guard: str
+    condition: str
     answer: str
 
 
@@ -130,7 +130,7 @@ class Rule:
 
 
 def to_json(rule: Rule) -> dict[str, Any]:
-    """A rule as JSON can hold it; cases as [guard, answer]. Of words that it takes apart none are named."""
+    """A rule as JSON can hold it; cases as [condition, answer]. Of words that it takes apart none are named."""
     bound = {name: found for name, found in rule.domain.choices.items() if not reads(rule, name)}
     domain = replace(rule.domain, choices=bound)
     return {
@@ -150,7 +150,7 @@ def to_json(rule: Rule) -> dict[str, Any]:
 
 
 def _cases_json(cases: Cases) -> list[list[str]]:
-    return [[case.guard, case.answer] for case in cases]
+    return [[case.condition, case.answer] for case in cases]
 
 
 def _output_json(output: Output) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _text(stored: Any) -> str:
 
 
 def _cases(stored: list[list[Any]]) -> Cases:
-    return tuple(Case(_text(guard), _text(answer)) for guard, answer in stored)
+    return tuple(Case(_text(condition), _text(answer)) for condition, answer in stored)
 
 
 def _output(stored: dict[str, Any]) -> Output:
@@ -228,8 +228,8 @@ def validate(rule: Rule) -> None:
     for question, cases in rule.decisions():
         for case in cases:
             try:
-                if case.guard:
-                    check(case.guard, allowed)
+                if case.condition:
+                    check(case.condition, allowed)
                 _check_answer(rule, question.rpartition(" ")[2], case.answer, allowed)
             except RuleError as error:
                 raise RuleError(f"rule of {rule.op}, {question}: {error}") from error
@@ -263,7 +263,7 @@ def reads(rule: Rule, parameter: str) -> bool:
         text
         for question, cases in rule.decisions()
         for case in cases
-        for text in (case.guard, "" if question.rpartition(" ")[2] in WORDS else case.answer)
+        for text in (case.condition, "" if question.rpartition(" ")[2] in WORDS else case.answer)
         if text
     ]
     name = identifier(parameter)

@@ -69,7 +69,7 @@ def _known_parameters(rule: Rule) -> Mapping[str, Parameter]:
 
 def _body(rule: Rule) -> Iterator[str]:
     for case in rule.raises:
-        yield f"if {case.guard}: raise {case.answer}"
+        yield f"if {case.condition}: raise {case.answer}"
     for name, output in rule.writes.items():
         yield from _written(rule, name, output)
     if any(isinstance(form_of(case.answer), Many) for case in rule.form):
@@ -82,14 +82,14 @@ def _body(rule: Rule) -> Iterator[str]:
         lines, result = _output(rule, output, "" if single else f"_{number}", texts)
         yield from lines
         made.append(result)
-    forms = [Case(case.guard, structure_text(case.answer, made)) for case in rule.form]
+    forms = [Case(case.condition, structure_text(case.answer, made)) for case in rule.form]
     if len(forms) > 1 or not single or made[0] not in ("", "new") or forms[0].answer != made[0]:
         yield from _returned(forms)
 
 
 def _many(rule: Rule) -> Iterator[str]:
     """A list of as many outputs as an expression says, alike but for the number `i`."""
-    yield from decision("count", [Case(case.guard, count_text(case.answer)) for case in rule.form])
+    yield from decision("count", [Case(case.condition, count_text(case.answer)) for case in rule.form])
     yield "for i in range(count):"
     lines, result = _output(rule, rule.outputs[0], "", {})
     for line in [*lines, f"yield {result}"]:
@@ -110,7 +110,7 @@ def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
     if not changed:
         yield f"write({own})" + ("   # not always" if kept else "")
     for question, cases in changed:
-        yield from decision(f"{own}.{question}", [Case(c.guard, _as_own(c.answer, f"{own}.shape")) for c in cases])
+        yield from decision(f"{own}.{question}", [Case(c.condition, _as_own(c.answer, f"{own}.shape")) for c in cases])
 
 
 def _as_own(text: str, shape: str) -> str:
@@ -135,7 +135,7 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
         if not cases or _is_usual(rule, question, cases):
             continue
         variable = f"{question}{suffix}"
-        told = [Case(_as_own(c.guard, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
+        told = [Case(_as_own(c.condition, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
         text = "\n".join(decision("", told))
         if text in texts:
             lines.append(f"{variable} = {texts[text]}")
@@ -146,7 +146,7 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
     usual = not suffix and variables[:2] == ["shape", "stride"]
     if aliases == {"new"}:
         return lines, "new" if usual else f"new({', '.join(variables)})"
-    memory = [Case(_as_own(c.guard, f"shape{suffix}"), _memory(c.answer, variables)) for c in output.alias]
+    memory = [Case(_as_own(c.condition, f"shape{suffix}"), _memory(c.answer, variables)) for c in output.alias]
     if len(memory) == 1:
         return lines, memory[0].answer
     return [*lines, *decision(f"result{suffix}", memory)], f"result{suffix}"
@@ -212,28 +212,28 @@ def _part_text(part: Part, tensors: Sequence[str]) -> str:
 
 def _returned(forms: Sequence[Case]) -> Iterator[str]:
     for case in forms:
-        yield f"if {case.guard}: return {case.answer}" if case.guard else f"return {case.answer}"
+        yield f"if {case.condition}: return {case.answer}" if case.condition else f"return {case.answer}"
 
 
 def decision(name: str, cases: Sequence[Case], unknown: Callable[[str], str] = "{} = unknown".format) -> Iterator[str]:
-    """Statements that give `name` the first answer whose guard holds: one, if that is short."""
+    """Statements that give `name` the first answer whose condition holds: one, if that is short."""
     known = [case for case in cases if case.answer != UNKNOWN]
     if len(cases) == 1 and known:
         yield f"{name} = {cases[0].answer}"
         return
-    short = " else ".join(f"{case.answer} if {case.guard}" if case.guard else case.answer for case in cases)
-    if len(known) == len(cases) == 2 and not cases[-1].guard and len(name) + len(short) < WIDTH:
+    short = " else ".join(f"{case.answer} if {case.condition}" if case.condition else case.answer for case in cases)
+    if len(known) == len(cases) == 2 and not cases[-1].condition and len(name) + len(short) < WIDTH:
         yield f"{name} = {short}"
         return
     for number, case in enumerate(cases):
-        head = f"{'if' if number == 0 else 'elif'} {case.guard}:" if case.guard else "else:"
+        head = f"{'if' if number == 0 else 'elif'} {case.condition}:" if case.condition else "else:"
         statement = unknown(name) if case.answer == UNKNOWN else f"{name} = {case.answer}"
-        if not case.guard and number == 0:
+        if not case.condition and number == 0:
             yield statement
         elif len(head) + len(statement) < WIDTH:
             yield f"{head} {statement}"
         else:
             yield head
             yield INDENT + statement
-    if cases and cases[-1].guard:
+    if cases and cases[-1].condition:
         yield f"else: {unknown(name)}"

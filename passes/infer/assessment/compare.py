@@ -189,4 +189,4 @@ def _facts(rule: Rule | None) -> Mapping[str, str]:
 
 
 def _cases(cases: Cases) -> str:
-    return "; ".join(f"{case.answer} if {case.guard}" if case.guard else case.answer for case in cases)
+    return "; ".join(f"{case.answer} if {case.condition}" if case.condition else case.answer for case in cases)

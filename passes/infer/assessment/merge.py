@@ -74,5 +74,5 @@ def _chosen(op: str, level: str, books: Sequence[list[Rule]], calls: Sequence[Ca
 
 def _price(rules: Sequence[Rule]) -> float:
     """What the cases of rules cost. A case without an answer costs little itself: what it prevents counts."""
-    guarded = [case for rule in rules for _, cases in rule.decisions() for case in cases if case.guard]
-    return sum(PRICE_OF_SILENCE if case.answer == UNKNOWN else PRICE_OF_CASE for case in guarded)
+    conditional = [case for rule in rules for _, cases in rule.decisions() for case in cases if case.condition]
+    return sum(PRICE_OF_SILENCE if case.answer == UNKNOWN else PRICE_OF_CASE for case in conditional)

@@ -130,7 +130,7 @@ class _Body:
     def lines(self) -> Iterator[str]:
         rule = self.rule
         for case in rule.raises:
-            yield f"if {self._text(case.guard, '') or True}: raise {self._error(case.answer)}"
+            yield f"if {self._text(case.condition, '') or True}: raise {self._error(case.answer)}"
         for name, output in rule.writes.items():
             self._require_kept(name, output)
         if any(isinstance(form_of(case.answer), Many) for case in rule.form):
@@ -143,7 +143,7 @@ class _Body:
             yield from lines
             texts.append(text)
         for case in rule.form:
-            condition = f"if {self._text(case.guard, '')}: " if case.guard else ""
+            condition = f"if {self._text(case.condition, '')}: " if case.condition else ""
             form = structure_text(case.answer, texts)
             yield f"{condition}{'undefined()' if form == UNKNOWN else f'return {form}'}"
 
@@ -160,7 +160,9 @@ class _Body:
                     raise RuleError(f"{self.rule.op} changes the {question} of {name}, which a fake kernel cannot do")
 
     def _many(self) -> Iterator[str]:
-        counts = [Case(self._text(case.guard, ""), self._text(count_text(case.answer), "")) for case in self.rule.form]
+        counts = [
+            Case(self._text(case.condition, ""), self._text(count_text(case.answer), "")) for case in self.rule.form
+        ]
         yield from decision(COUNT, counts, _undefined)
         yield "results = []"
         yield f"for i in range({COUNT}):"
@@ -177,15 +179,15 @@ class _Body:
         if created:
             for question in FACTS:
                 cases = [
-                    Case(self._text(case.guard, suffix), self._text(case.answer, suffix))
+                    Case(self._text(case.condition, suffix), self._text(case.answer, suffix))
                     for case in getattr(output, question)
                 ]
                 if question != "storage_offset" or created != {"new"}:
                     lines += decision(self._variable(question, suffix), cases, _undefined)
                 if question == "shape" and len(created) > 1:
-                    is_new_cases = [Case(self._text(c.guard, suffix), str(c.answer == "new")) for c in output.alias]
+                    is_new_cases = [Case(self._text(c.condition, suffix), str(c.answer == "new")) for c in output.alias]
                     lines += decision("is_new", is_new_cases, _undefined)
-        cases = [Case(self._text(c.guard, suffix), self._memory(c.answer, suffix)) for c in output.alias]
+        cases = [Case(self._text(c.condition, suffix), self._memory(c.answer, suffix)) for c in output.alias]
         if len(cases) == 1 and cases[0].answer != UNKNOWN:
             return lines, cases[0].answer
         return [*lines, *decision(f"result{suffix}", cases, _undefined)], f"result{suffix}"

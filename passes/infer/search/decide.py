@@ -81,7 +81,7 @@ def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> It
     by_text = {condition.text: condition for condition in conditions}
     remaining = rows
     for number, case in enumerate(cases):
-        parts = _parts(case.guard, by_text)
+        parts = _parts(case.condition, by_text)
         if not parts:
             return
         picked = functools.reduce(operator.and_, (part.holds for part in parts), remaining)
@@ -94,7 +94,7 @@ def alternatives(cases: Cases, conditions: Sequence[Condition], rows: int) -> It
         texts = [text for condition in sorted(equivalent, key=_cost) for text in (condition.text, *condition.others)]
         if len(parts) == 2:
             texts += [f"{one.text} and {other}" for one, two in (parts, parts[::-1]) for other in two.others]
-        listed = {case.guard: None, " and ".join(part.text for part in parts[::-1]): None}
+        listed = {case.condition: None, " and ".join(part.text for part in parts[::-1]): None}
         for text in [text for text in dict.fromkeys(texts) if text not in listed][:MOST_ALTERNATIVES]:
             yield (*cases[:number], Case(text, case.answer), *cases[number + 1 :])
         remaining &= ~picked

@@ -38,7 +38,7 @@ def answers(cases: Cases, sample: CallSample) -> list[Any]:
     values: list[Any] = [MISSING] * sample.size
     rest = list(range(sample.size))
     for case in cases:
-        holds = Evaluated(case.guard or "True", sample)
+        holds = Evaluated(case.condition or "True", sample)
         if case.answer != UNKNOWN:
             answer = Evaluated(case.answer, sample)
             for row in rest:

@@ -187,7 +187,7 @@ class Learner:
         cases = decide(candidates, self.conditions, self.sample.everything)
         opening = "[each]" if forms[0].startswith("[") else "(each)"
         return tuple(
-            Case(case.guard, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")
+            Case(case.condition, case.answer if case.answer == UNKNOWN else f"{opening} * {bracketed(case.answer)}")
             for case in cases
         )
 

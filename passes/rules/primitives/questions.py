@@ -1,4 +1,4 @@
-"""Questions: what guards ask of arguments beyond comparisons."""
+"""Questions: what conditions ask of arguments beyond comparisons."""
 
 from __future__ import annotations
 
