@@ -9,11 +9,14 @@ import pytest
 import torch
 
 import tracer
+from passes.operators.evaluate import Evaluator
 from passes.operators.verify import CheckedRun
 from passes.rules.language import RuleError
 from passes.rules.rule import always, from_json, to_json
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
+from tracer import report
 from tracer.events import LOG
+from tracer.interpret import evaluator
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.reasons import TracerBug
 
@@ -54,6 +57,38 @@ def test_explain_tells_which_operators_had_no_rule(use):
     numbers = tracer.explain(program, X).numbers
     assert "predicted by rules    1  of 3 operators" in numbers
     assert "1 x torch.Tensor.t: no rule" in numbers
+
+
+def test_a_file_of_rules_that_cannot_be_read_is_reported_with_its_place_and_the_operator_is_tried(use):
+    folder = use(RELU, NEG)
+    file = folder / "function" / "torch.relu.json"
+    file.write_text(file.read_text().replace("self.shape", "self.shape + wide"))
+    explanation = tracer.explain(program, X)
+    words = f"{file}: rule of torch.relu, result 0 shape: 'self.shape + wide', column 14: nothing is called 'wide'"
+    assert f"1 x torch.relu: its rules were refused: {words}" in explanation.numbers
+    assert explanation.captures == 1 and not explanation.bugs
+    (event,) = LOG.recent("rules refused")
+    assert event.details["why"].startswith(words)
+    tracer.explain(program, X + 1)
+    assert len(LOG.recent("rules refused")) == 1
+
+
+def test_a_folder_without_a_book_is_refused_when_it_is_named():
+    before = EVALUATOR.book
+    with pytest.raises(RuleError, match="nowhere is no rulebook: it has no book.json"):
+        tracer.use_rulebook("nowhere")
+    assert EVALUATOR.book is before
+
+
+def test_a_folder_without_a_book_that_the_environment_names_is_reported(monkeypatch):
+    """It is opened at the first capture, which evaluates operators without rules then."""
+    monkeypatch.setenv("BYTEGRAPH_RULES", "nowhere")
+    monkeypatch.setattr(evaluator, "EVALUATOR", Evaluator(open_book=evaluator._book_at_start))
+    monkeypatch.setattr(report, "EVALUATOR", evaluator.EVALUATOR)
+    assert evaluator.EVALUATOR.book is None
+    (event,) = LOG.recent("rules refused")
+    assert event.details["why"].startswith("BYTEGRAPH_RULES: nowhere is no rulebook")
+    assert "rulebook refused    1  nowhere is no rulebook" in report.Explanation([], [], None).numbers
 
 
 @pytest.mark.parametrize("strict", [False, True])

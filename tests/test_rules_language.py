@@ -11,7 +11,7 @@ from passes.rules import syntax
 from passes.rules.book import SHIPPED, read_rules
 from passes.rules.grammar import Many, MemoryAnswer, Part, form_of, memory_of
 from passes.rules.language import check, parsed
-from passes.rules.rule import identifier
+from passes.rules.rule import from_json, identifier, to_json
 
 NEG = SHIPPED / "torch-2.13-cpu" / "aten" / "aten" / "neg.json"
 CODE = "__import__('pathlib').Path('MARK').write_text('written')"
@@ -79,33 +79,75 @@ def test_names_of_the_compiled_function_are_no_names_of_parameters():
     ]
 
 
+SHAPE = {"alias": [["", "new"]], "shape": [["", "self.shape"]]}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "words"),
     [
-        ("form", [["", f"(tensor_0, {CODE})[0]"]]),
-        ("form", [["", f"[each] * {CODE}"]]),
-        ("form", [["", f"None\n{CODE}"]]),
-        ("form", [["", "tensor_1"]]),
-        ("raises", [["1 == 1", f"x') or {CODE} or ('"]]),
-        ("writes", {f"self if {CODE} else self": {"alias": [["", "new"]]}}),
-        ("outputs", [{"alias": [["", f"same self[{CODE}]"]]}]),
-        ("outputs", [{"alias": [["", "same other"]]}]),
-        ("outputs", [{"alias": [["", "new"]], "shape": [["", CODE]]}]),
-        ("outputs", [{"alias": [["", "new"]], "shape": [["", 7]]}]),
-        ("parameters", ["self", f"x={CODE}"]),
-        ("parameters", ["self", "self"]),
-        ("parameters", ["self", 1]),
-        ("domain", {"ranks": {"self": 3}}),
-        ("op", ["aten::neg"]),
+        ("form", [["", f"(tensor_0, {CODE})[0]"]], "form: "),
+        ("form", [["", f"[each] * {CODE}"]], "form: .*is no primitive"),
+        ("form", [["", f"None\n{CODE}"]], "form: .*is no form of a result"),
+        ("form", [["", "tensor_1"]], "form: 'tensor_1' has more tensors than the rule has outputs"),
+        ("form", ["tensor_0"], "form: 'tensor_0' is not a case, which is a list of two strings"),
+        ("raises", [["1 == 1", f"x') or {CODE} or ('"]], "raises: .*is no name of an exception"),
+        ("writes", {f"self if {CODE} else self": SHAPE}, "writes: no parameter is called .*; there are self$"),
+        ("outputs", [{"alias": [["", f"same self[{CODE}]"]]}], "result 0 alias: .*whose memory"),
+        (
+            "outputs",
+            [{"alias": [["", "same other"]]}],
+            "alias: 'same other': no parameter is called 'other'; there are",
+        ),
+        ("outputs", [SHAPE | {"shape": [["", CODE]]}], "result 0 shape: .*column 1: .*is no primitive"),
+        (
+            "outputs",
+            [SHAPE | {"shape": [["", "rank(size)"]]}],
+            "shape: 'rank.size.', column 6: nothing is called 'size'",
+        ),
+        ("outputs", [SHAPE | {"shape": [["", 7]]}], r"outputs: shape: \['', 7\] is not a case"),
+        ("outputs", [SHAPE | {"colour": []}], "outputs: there is no field 'colour'; the fields are alias, shape, "),
+        ("outputs", {}, "outputs: {} is not a list"),
+        ("parameters", ["self", f"x={CODE}"], "parameters: .*is not a name"),
+        ("parameters", ["self", "self"], "parameters: 'self' and 'self' are both written 'self' in expressions"),
+        ("parameters", ["self", "_x", "argument_x"], "'_x' and 'argument_x' are both written 'argument_x'"),
+        ("parameters", ["self", 1], "parameters: 1 is not a string"),
+        ("domain", {"ranks": {"self": 3}}, "domain: 3 is not a list"),
+        ("domain", {"ranks": {"other": [3]}}, "ranks: no parameter is called 'other'; there are self"),
+        ("domain", {"sizes": {}}, "domain: there is no field 'sizes'; the fields are ranks, "),
+        ("provenance", {"author": "me"}, "provenance: there is no field 'author'; the fields are corpus, "),
+        ("version", 7, "version 7, this program reads 1"),
+        ("op", ["aten::neg"], "a rule is an object with `op`"),
     ],
 )
-def test_a_book_executes_nothing_and_its_file_is_named(field: str, value: object, tmp_path: Path):
+def test_a_book_executes_nothing_and_names_the_file_and_the_field(field, value, words, tmp_path: Path):
     mark, file = tmp_path / "mark", tmp_path / "neg.json"
     text = json.dumps([neg() | {field: value}]).replace("MARK", str(mark))
     file.write_text(text)
-    with pytest.raises(RuleError) as caught:
+    with pytest.raises(RuleError, match=words) as caught:
         read_rules(file)
-    assert str(file) in str(caught.value) and not mark.exists()
+    assert str(caught.value).startswith(f"{file}: ") and not mark.exists()
+
+
+def test_a_missing_field_is_named(tmp_path: Path):
+    file = tmp_path / "neg.json"
+    file.write_text(json.dumps([{name: part for name, part in neg().items() if name != "form"}]))
+    with pytest.raises(RuleError, match="rule of aten::neg: the field 'form' is missing"):
+        read_rules(file)
+
+
+@pytest.mark.parametrize("parameter", ["_dim", "from", "i", "0"])
+def test_a_parameter_has_one_spelling_in_expressions_and_the_refusal_of_another_names_it(parameter: str):
+    stored = neg() | {"parameters": ["self", parameter], "writes": {parameter: {"alias": [["", "kept"]]}}}
+    stored["outputs"][0]["shape"] = [["", f"with_size(self.shape, {identifier(parameter)}, 1)"]]
+    assert to_json(from_json(stored)) == stored
+    if parameter in ("_dim", "i"):  # the others are a keyword and a number
+        stored["outputs"][0]["dtype"] = [[f"{parameter} == 1", "self.dtype"]]
+    if parameter == "_dim":
+        with pytest.raises(RuleError, match="dtype.*column 1: the parameter '_dim' is written 'argument_dim'"):
+            from_json(stored)
+    stored["parameters"][1] = identifier(parameter)
+    with pytest.raises(RuleError, match=f"no parameter is called '{parameter}'; there are self, "):
+        from_json(stored)
 
 
 def test_trees_are_rewritten_without_being_changed():

@@ -25,6 +25,7 @@ KINDS: dict[str, str] = {
     "rewrite": "passes rewrote a graph (code, calls before and after, fired)",
     "tier": "a graph of the tiered backend changed its state (code, state, reason, seconds)",
     "quarantine": "a rule predicted wrongly and is no longer used (rule, found)",
+    "rules refused": "a rulebook, or a file of it, cannot be read: operators are evaluated by trials (why)",
 }
 
 RING_SIZE = 4096

@@ -101,6 +101,7 @@ class Explanation:
             ("graphs", self.graphs, []),
             ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
             *([] if EVALUATOR.book is None else [("predicted by rules", self.ops_by_rules, self._without_rule())]),
+            *([("rulebook refused", 1, [EVALUATOR.book_refusal])] if EVALUATOR.book_refusal else []),
             ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{entry.place}: {entry.why}" for entry in self.entries]),
             ("hits", self.hits, []),

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import torch
 
+from passes.errors import RuleError
 from passes.meta import CPU, TensorMeta
 from passes.operators.argument_only import fact, may_be_fact, tensor_of_numbers
 from passes.operators.catalogue import (
@@ -61,6 +62,7 @@ CONTAINER_TYPES: Final = frozenset(CONTAINERS)
 # Types of targets that are torch's or Python's own, and of names: what is known of one stays true.
 LASTING: Final = frozenset((type(torch.add), type(torch.Tensor.add), torch._ops.OpOverload, tuple))
 DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
+NO_BOOK: Final = "no rulebook is used"
 AFFORDABLE: Final = 1 << 22  # elements of real stand-ins for a trial that nobody waits for
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for outcomes with its symbols in them
@@ -94,8 +96,8 @@ class EvaluationCounts:
 class Evaluator:
     """Evaluates calls on metas, with a memo of its own. One is meant to serve a whole process.
 
-    `rules` are functions; the rulebook, if there is one, is asked after them. `book` may be replaced;
-    `open_book` gives it when it is first needed.
+    `rules` are functions; the rulebook, if there is one, is asked after them. `book` may be replaced; `open_book` gives
+    it when it is first needed, or raises a RuleError, whose words `book_refusal` then has: no rule predicts anything.
     """
 
     def __init__(
@@ -113,18 +115,24 @@ class Evaluator:
         self._proven: dict[int, Outcome] = {}
         self._tellable: dict[Target, bool] = {}
         self._fake: FakeStandIns | None = None
+        self.book_refusal = ""
 
     @property
     def book(self) -> Book | None:
+        """The rulebook that is asked, if there is one; it is opened here when it is first needed."""
         if self._open_book is not None:
             opening, self._open_book = self._open_book, None
-            self._book = opening()
+            try:
+                self._book = opening()
+            except RuleError as error:
+                self.book_refusal = str(error)
         return self._book
 
     @book.setter
     def book(self, book: Book | None) -> None:
         """Ask another rulebook from now on; what was found with the one before is forgotten."""
         self._book, self._open_book = book, None
+        self.book_refusal = ""
         self.forget()
 
     def evaluate(self, target: Target, args: Arguments, kwargs: Keywords = (), modes: Modes = Modes()) -> Outcome:  # noqa: B008
@@ -282,7 +290,7 @@ class Evaluator:
         """Why a call has to be tried."""
         if self._book is None:
             name = target[1] if type(target) is tuple else getattr(target, "__name__", type(target).__name__)
-            return Trial(name, "no rulebook is used", fake)
+            return Trial(name, NO_BOOK, fake)
         found = self._book.why_not(target, args, kwargs, modes)
         return Trial(found.op, found.reason, fake)
 

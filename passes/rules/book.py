@@ -82,12 +82,18 @@ class Route:
 
 
 class Rulebook:
-    """The rules in a folder. Raises RuleError where there are none, or of another version."""
+    """The rules in a folder. Raises RuleError where there are none, or of another version.
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    A file of rules that cannot be read raises a RuleError when a rule of it is first asked for. With `on_refusal`, that
+    is called with the words of the error instead, once a file, and the book gives no answers for the operator.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], on_refusal: Callable[[str], object] | None = None) -> None:
         self.folder = Path(folder)
         self.title = read_title(self.folder)
         self.quarantined: list[Quarantined] = []
+        self._on_refusal = on_refusal
+        self._refused: dict[tuple[str, str], str] = {}
         self._answerers: dict[tuple[str, str], dict[tuple[str, ...], Answerer]] = {}
         # By the types of a call's arguments; where those do not tell all of its kind, by what else does.
         self._routes: dict[Any, tuple[Route, ...] | dict[Any, tuple[Route, ...]]] = {}
@@ -191,6 +197,8 @@ class Rulebook:
         if routes := self._routes_of(target, args, kwargs):
             route = routes[0]
             return Unanswered(op, route.answerer.why_not(route.values(args, kwargs), route.places, modes.grad))
+        if found is not None and (words := self._refused.get((found.level, found.op))):
+            return Unanswered(op, f"its rules were refused: {words}")
         if found is not None and self._of((found.level, found.op)):
             return Unanswered(op, f"no rule for ({', '.join(found.parameters)})")
         return Unanswered(op, "no rule")
@@ -198,10 +206,20 @@ class Rulebook:
     def _of(self, name: tuple[str, str]) -> dict[tuple[str, ...], Answerer]:
         found = self._answerers.get(name)
         if found is None:
-            level, op = name
-            rules = [rule for rule in self.rules(op, level) if not rule.is_unknown]
+            rules = [rule for rule in self._readable_rules(name) if not rule.is_unknown]
             found = self._answerers[name] = {rule.parameters: Answerer(rule) for rule in rules}
         return found
+
+    def _readable_rules(self, name: tuple[str, str]) -> list[Rule]:
+        level, op = name
+        try:
+            return self.rules(op, level)
+        except RuleError as error:
+            if self._on_refusal is None:
+                raise
+            self._refused[name] = str(error)
+            self._on_refusal(str(error))
+            return []
 
     def quarantine(
         self, target: Target, reason: str, args: Arguments = (), kwargs: Keywords = ()

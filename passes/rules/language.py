@@ -4,8 +4,8 @@
                | (expression, ...) | expression + - * // % expression | comparison | not, and, or
     fact       = shape | stride | storage_offset | dtype
 
-A name is a parameter of the operator, `shape` (the output's, where the rest of it is told), `is_new` (whether it
-has memory of its own), `i` (the number of an output among many alike) or `grad_mode`. A primitive is a Python
+A name is a parameter of the operator, `shape` (the output's own, in the answers to the other questions), `is_new`
+(whether it has memory of its own), `i` (the number of an output among many alike) or `grad_mode`. A primitive is a Python
 function registered here with the types of what it takes and gives; the types lead the search of passes/infer.
 Rules come from files, so their text is checked against this grammar before Python compiles it: reading one
 executes nothing.
@@ -14,7 +14,7 @@ executes nothing.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -42,6 +42,7 @@ SUBTYPES: Final = {
 }
 
 
+NO_SPELLINGS: Final[Mapping[str, str]] = {}
 READ: Final = "Equation"  # the type of words that primitives take apart: an expression holds for any of them
 
 
@@ -100,13 +101,18 @@ class ParsedExpression:
     names: frozenset[str]
 
 
-def check(text: str, names: frozenset[str]) -> None:
-    """Raise RuleError, naming what is wrong and where, unless `text` is an expression of the language over `names`."""
+def check(text: str, names: frozenset[str], spellings: Mapping[str, str] = NO_SPELLINGS) -> None:
+    """Raise RuleError, naming what is wrong and where, unless `text` is an expression of the language over `names`.
+
+    `spellings` has the parameters that expressions write in another way than the operator does, with that way.
+    """
     expression = parsed(text)
     if unknown := expression.names - names:
         first = min(unknown)
         nodes = (node for node in ast.walk(expression.tree) if isinstance(node, ast.Name) and node.id == first)
-        raise _error(text, next(nodes), f"nothing is called {first!r}")
+        if first in spellings:
+            raise _error(text, next(nodes), f"the parameter {first!r} is written {spellings[first]!r} in expressions")
+        raise _error(text, next(nodes), f"nothing is called {first!r}; the names are {', '.join(sorted(names))}")
 
 
 @lru_cache(maxsize=1 << 12)  # rules say the same of many operators

@@ -1,6 +1,6 @@
 """Rule: what is known of one operator, as data that JSON can hold.
 
-Every question about the result has an ordered list of cases with a condition of its own; the first whose condition holds
+Every question about the result has an ordered list of cases, each with a condition; the first whose condition holds
 answers. A case without an answer says that nothing is known there. Nothing here evaluates a rule.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -92,6 +92,10 @@ class Provenance:
     layouts: tuple[str, ...] = ()
 
 
+DOMAIN_FIELDS: Final = tuple(each.name for each in fields(Domain))
+PROVENANCE_FIELDS: Final = tuple(each.name for each in fields(Provenance))
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """All that is known of `op` at `level`, over its named `parameters`.
@@ -118,7 +122,7 @@ class Rule:
         return all(case.answer == UNKNOWN for case in self.form)
 
     def decisions(self) -> Iterator[tuple[str, Cases]]:
-        """Every list of cases, with what it answers."""
+        """Every list of cases, with the question that it answers."""
         yield "raises", self.raises
         yield "form", self.form
         for number, output in enumerate(self.outputs):
@@ -142,10 +146,8 @@ def to_json(rule: Rule) -> dict[str, Any]:
         "form": _cases_json(rule.form),
         "outputs": [_output_json(output) for output in rule.outputs],
         "writes": {name: _output_json(output) for name, output in rule.writes.items()},
-        "domain": {question.name: _plain(getattr(domain, question.name)) for question in fields(Domain)},
-        "provenance": {
-            question.name: _plain(getattr(rule.provenance, question.name)) for question in fields(Provenance)
-        },
+        "domain": {name: _plain(getattr(domain, name)) for name in DOMAIN_FIELDS},
+        "provenance": {name: _plain(getattr(rule.provenance, name)) for name in PROVENANCE_FIELDS},
     }
 
 
@@ -172,44 +174,85 @@ def from_json(stored: Any) -> Rule:
         raise RuleError("a rule is an object with `op`, `level`, `parameters`, `form`, ...")
     if stored.get("version") != VERSION:
         raise RuleError(f"rule of {stored['op']}: version {stored.get('version')}, this program reads {VERSION}")
-    try:
-        rule = Rule(
-            op=stored["op"],
-            level=_text(stored["level"]),
-            parameters=tuple(map(_text, stored["parameters"])),
-            raises=_cases(stored["raises"]),
-            form=_cases(stored["form"]),
-            outputs=tuple(map(_output, stored["outputs"])),
-            writes={name: _output(output) for name, output in stored["writes"].items()},
-            domain=Domain(**{name: _tuples(part) for name, part in stored["domain"].items()}),
-            provenance=Provenance(**{name: _frozen(part) for name, part in stored["provenance"].items()}),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RuleError(f"rule of {stored['op']}: {type(error).__name__}: {error}") from error
+    op = stored["op"]
+
+    def part(field: str, read: Callable[[Any], Any]) -> Any:
+        if field not in stored:
+            raise RuleError(f"rule of {op}: the field {field!r} is missing")
+        try:
+            return read(stored[field])
+        except RuleError as error:
+            raise RuleError(f"rule of {op}, {field}: {error}") from error
+
+    rule = Rule(
+        op=op,
+        level=part("level", _text),
+        parameters=part("parameters", lambda names: tuple(map(_text, _list(names)))),
+        raises=part("raises", _cases),
+        form=part("form", _cases),
+        outputs=part("outputs", lambda outputs: tuple(map(_output, _list(outputs)))),
+        writes=part("writes", lambda outputs: {name: _output(each) for name, each in _object(outputs).items()}),
+        domain=part("domain", _domain),
+        provenance=part("provenance", _provenance),
+    )
     validate(rule)
     return rule
 
 
 def _text(stored: Any) -> str:
     if not isinstance(stored, str):
-        raise TypeError(f"{stored!r} is no text")
+        raise RuleError(f"{stored!r} is not a string")
     return stored
 
 
-def _cases(stored: list[list[Any]]) -> Cases:
-    return tuple(Case(_text(condition), _text(answer)) for condition, answer in stored)
+def _list(stored: Any) -> list[Any]:
+    if not isinstance(stored, list):
+        raise RuleError(f"{stored!r} is not a list")
+    return stored
 
 
-def _output(stored: dict[str, Any]) -> Output:
-    unknown = stored.keys() - set(QUESTIONS)
-    if unknown:
-        raise RuleError(f"an output has no {sorted(unknown)}; it has {QUESTIONS}")
-    alias, shape, stride, offset, dtype, grad, conj, neg = (_cases(stored.get(question, [])) for question in QUESTIONS)
+def _object(stored: Any) -> dict[str, Any]:
+    if not isinstance(stored, dict):
+        raise RuleError(f"{stored!r} is not an object")
+    return stored
+
+
+def _cases(stored: Any) -> Cases:
+    for case in _list(stored):
+        if not isinstance(case, list) or [type(text) for text in case] != [str, str]:
+            raise RuleError(f"{case!r} is not a case, which is a list of two strings: the condition and the answer")
+    return tuple(Case(condition, answer) for condition, answer in stored)
+
+
+def _output(stored: Any) -> Output:
+    answers: dict[str, Cases] = {}
+    for question, cases in _known_fields(QUESTIONS, stored).items():
+        try:
+            answers[question] = _cases(cases)
+        except RuleError as error:
+            raise RuleError(f"{question}: {error}") from error
+    alias, shape, stride, offset, dtype, grad, conj, neg = (answers.get(question, ()) for question in QUESTIONS)
     return Output(alias, shape, stride, offset, dtype, grad, conj, neg)
 
 
-def _tuples(stored: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(map(_frozen, part)) for name, part in stored.items()}
+def _known_fields(names: Collection[str], stored: Any) -> dict[str, Any]:
+    """An object as it is. Raises RuleError if it has a field that is not among `names`."""
+    for name in _object(stored):
+        if name not in names:
+            raise RuleError(f"there is no field {name!r}; the fields are {', '.join(names)}")
+    return stored
+
+
+def _domain(stored: Any) -> Domain:
+    return Domain(**{name: _lists_by_name(part) for name, part in _known_fields(DOMAIN_FIELDS, stored).items()})
+
+
+def _provenance(stored: Any) -> Provenance:
+    return Provenance(**{name: _frozen(part) for name, part in _known_fields(PROVENANCE_FIELDS, stored).items()})
+
+
+def _lists_by_name(stored: Any) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(map(_frozen, _list(values))) for name, values in _object(stored).items()}
 
 
 def _frozen(value: Any) -> Any:
@@ -218,24 +261,40 @@ def _frozen(value: Any) -> Any:
 
 def validate(rule: Rule) -> None:
     """Raise RuleError, naming the field and what is wrong there, unless all of a rule is of its language."""
-    names = [identifier(parameter) for parameter in rule.parameters]
-    for name in names:
-        if not name.isidentifier():
-            raise RuleError(f"rule of {rule.op}, parameters: {name!r} is no name")
-    if len(set(names)) < len(names) or not rule.writes.keys() <= set(rule.parameters):
-        raise RuleError(f"rule of {rule.op}: parameters are named once, and writes are to some of them")
-    allowed = EVERYWHERE.union(names)
+    spellings = {parameter: identifier(parameter) for parameter in rule.parameters}
+    _check_names(rule, spellings)
+    names = EVERYWHERE.union(spellings.values())
     for question, cases in rule.decisions():
         for case in cases:
             try:
                 if case.condition:
-                    check(case.condition, allowed)
-                _check_answer(rule, question.rpartition(" ")[2], case.answer, allowed)
+                    check(case.condition, names, spellings)
+                _check_answer(rule, question.rpartition(" ")[2], case.answer, names, spellings)
             except RuleError as error:
                 raise RuleError(f"rule of {rule.op}, {question}: {error}") from error
 
 
-def _check_answer(rule: Rule, question: str, answer: str, names: frozenset[str]) -> None:
+def _check_names(rule: Rule, spellings: Mapping[str, str]) -> None:
+    """Raise RuleError unless every parameter is named once, and only parameters are written to or have a domain."""
+    owners: dict[str, str] = {}
+    for parameter in rule.parameters:
+        name = spellings[parameter]
+        if not name.isidentifier():
+            raise RuleError(f"rule of {rule.op}, parameters: {name!r} is not a name")
+        if name in owners:
+            clash = f"{owners[name]!r} and {parameter!r} are both written {name!r} in expressions"
+            raise RuleError(f"rule of {rule.op}, parameters: {clash}")
+        owners[name] = parameter
+    domain = rule.domain
+    parts = {"writes": rule.writes, "ranks": domain.ranks, "dtypes": domain.dtypes, "kinds": domain.kinds}
+    for part, by_name in {**parts, "choices": domain.choices}.items():
+        if not by_name.keys() <= spellings.keys():
+            unknown, *_ = by_name.keys() - spellings.keys()
+            words = f"no parameter is called {unknown!r}; there are {', '.join(rule.parameters)}"
+            raise RuleError(f"rule of {rule.op}, {part}: {words}")
+
+
+def _check_answer(rule: Rule, question: str, answer: str, names: frozenset[str], spellings: Mapping[str, str]) -> None:
     """Raise RuleError for an answer that is none to this question."""
     if question == "raises":
         if not all(part.isidentifier() for part in answer.split(".")):
@@ -245,16 +304,17 @@ def _check_answer(rule: Rule, question: str, answer: str, names: frozenset[str])
     elif question == "alias":
         parameter = memory_of(answer).parameter
         if parameter and parameter not in rule.parameters:
-            raise RuleError(f"{answer!r}: no parameter is called {parameter!r}")
+            choices = ", ".join(rule.parameters)
+            raise RuleError(f"{answer!r}: no parameter is called {parameter!r}; there are {choices}")
     elif question == "form":
         form = form_of(answer)
         tensors = [0] if isinstance(form, Many) else list(form.tensors()) if form else []
         if max(tensors, default=-1) >= len(rule.outputs):
             raise RuleError(f"{answer!r} has more tensors than the rule has outputs")
         if isinstance(form, Many):
-            check(form.count, names)
+            check(form.count, names, spellings)
     else:
-        check(answer, names)
+        check(answer, names, spellings)
 
 
 def reads(rule: Rule, parameter: str) -> bool:
