@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from tracer.interpret.constants import computed
@@ -31,7 +31,7 @@ from tracer.values.base import (
     realise,
     type_of,
 )
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_of
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
@@ -46,6 +46,7 @@ from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.special_methods import call_stored
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
@@ -131,7 +132,7 @@ def call_getter(trace: Trace, getter: Any, args: Args, kwargs: Kwargs) -> Item:
 def call_special_method(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """`__call__` of the class of a real object."""
     method = class_attribute(trace, type(function), "__call__")
-    return trace.machine.call(trace, method, [function, *args], kwargs)
+    return call_stored(trace, method, function, "__call__", args, kwargs)
 
 
 def call_object(trace: Trace, function: Value, args: Args, kwargs: Kwargs) -> Item:
@@ -139,9 +140,9 @@ def call_object(trace: Trace, function: Value, args: Args, kwargs: Kwargs) -> It
     method = class_attribute(trace, function.cls, "__call__")
     if method is MISSING:
         throw(trace, TypeError, f"'{function.cls.__name__}' object is not callable")
-    if type(method) is types.FunctionType or (isinstance(method, Hashable) and isinstance(row_of(method), Lookaside)):
-        return trace.machine.call(trace, method, [function, *args], kwargs)
-    trace.stop(UNSUPPORTED_CALL, f"a {function.cls.__module__}.{function.cls.__qualname__} object")
+    if class_of(method) in METHOD_DESCRIPTORS and not isinstance(row_of(method), Lookaside):
+        trace.stop(UNSUPPORTED_CALL, f"a {function.cls.__module__}.{function.cls.__qualname__} object")
+    return call_stored(trace, method, function, "__call__", args, kwargs)
 
 
 # Lookasides ------------------------------------------------------------------------------------------

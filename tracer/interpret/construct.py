@@ -16,8 +16,8 @@ from tracer.interpret.constants import computed
 from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
-from tracer.values.base import type_of
-from tracer.values.class_attributes import HEAP_TYPE, class_attribute
+from tracer.values.base import realise, type_of
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, class_of
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -27,8 +27,9 @@ from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import bind
-from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.attributes import bind, get_attribute
+from tracer.values.protocols.iteration import listed, unpack
+from tracer.values.protocols.special_methods import call_stored
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -57,21 +58,22 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     refusal = class_refusal(cls)
     if refusal is not None:
         trace.stop(*refusal)
-    new = class_attribute(trace, cls, "__new__")
-    function = new.__func__ if isinstance(new, staticmethod) else new
-    if type(function) is types.FunctionType:
-        instance = trace.machine.call(trace, function, [cls, *args], kwargs)
+    new: Any = class_attribute(trace, cls, "__new__")
+    owner: Any = new.__self__ if type(new) is types.BuiltinFunctionType else None
+    if owner is not None and issubclass(cls, owner):
+        instance = allocate(trace, cls, new, args, kwargs)
     else:
-        instance = allocate(trace, cls, function, args, kwargs)
-    if cls in type_of(trace, instance).__mro__:
-        init = class_attribute(trace, cls, "__init__")
-        if type(init) is types.FunctionType:
-            result = trace.machine.call(trace, init, [instance, *args], kwargs)
+        instance = realise(trace, trace.machine.call(trace, get_attribute(trace, cls, "__new__"), [cls, *args], kwargs))
+    made = type_of(trace, instance)
+    if cls in made.__mro__:
+        init = class_attribute(trace, made, "__init__")
+        if class_of(init) not in METHOD_DESCRIPTORS:
+            result = realise(trace, call_stored(trace, init, instance, "__init__", args, kwargs))
             if result is not None:
                 throw(trace, TypeError, f"__init__() should return None, not '{type_of(trace, result).__name__}'")
         elif init is not object.__init__:
             _initialise(trace, instance, init, args, kwargs)
-        elif (args or kwargs) and function is object.__new__:
+        elif (args or kwargs) and new is object.__new__:
             throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
     return instance
 
@@ -128,7 +130,7 @@ def _new_exception(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
 
 
 def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    items = unpack(trace, args[0]) if args else []
+    items = listed(trace, args[0]) if args else []
     return make_tuple(items) if cls is tuple else TupleValue(cls, items)
 
 
@@ -178,7 +180,7 @@ def list_init(trace: Trace, instance: ListValue, iterable: Item = (), maxlen: It
     """list.__init__ and deque.__init__."""
     if issubclass(instance.cls, deque):
         instance.maxlen = concrete(trace, maxlen)
-    items = unpack(trace, iterable)
+    items = unpack(trace, iterable) if issubclass(instance.cls, deque) else listed(trace, iterable)
     payload = instance.change(trace)
     payload[:] = items[-instance.maxlen :] if instance.maxlen else ([] if instance.maxlen == 0 else items)
 

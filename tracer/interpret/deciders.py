@@ -23,6 +23,7 @@ from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.values.base import NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
+from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
@@ -239,9 +240,9 @@ def wrapped_function(function: Any) -> Action | None:
 
 @takes(object)
 def python_call_method(function: Any) -> Action | None:
-    """Real objects whose class has a `__call__` written in Python: that is called."""
+    """Real objects whose class has a `__call__` that is not C's: that is called."""
     method = inspect.getattr_static(type(function), "__call__", None)
-    return actions.call_special_method if type(method) is types.FunctionType else None
+    return None if type(method) in METHOD_DESCRIPTORS else actions.call_special_method
 
 
 @takes(object)

@@ -27,6 +27,7 @@ from tracer.interpret.policy import Lookaside, Operator, PolicyRow, Polyfill, Pu
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, UNSUPPORTED_CALL, Reason
 from tracer.values.base import Value
+from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.item import Item
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -139,7 +140,7 @@ def _reason(decider: Decider, action: Any, function: Any) -> tuple[str, str]:
 def _has_python_call(function: Any) -> bool:
     """Whether the class of an object says in Python, or in a row, what a call of the object does."""
     method = inspect.getattr_static(type(function), "__call__")
-    return isinstance(method, types.FunctionType) or isinstance(row_of(method), Lookaside)
+    return type(method) not in METHOD_DESCRIPTORS or isinstance(row_of(method), Lookaside)
 
 
 BY_ROW: Final[frozenset[Decider]] = frozenset(

@@ -9,6 +9,7 @@ from tracer.interpret.call import call
 from tracer.interpret.policy import PROTOCOLS
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.values.machine import Machine
+from tracer.values.protocols.attributes import bind
 
 REGISTERED = (handlers, library)
 """Imported for what they register."""
@@ -18,6 +19,7 @@ class Interpreter:
     """Implements `tracer.values.machine.Machine`."""
 
     call = staticmethod(call)
+    bind = staticmethod(bind)
     tensor_op = staticmethod(tensor_op)
 
     @staticmethod

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import constant
-from tracer.values.base import MISSING, Value
+from tracer.values.base import MISSING, PYTHON_TYPES, Value
 from tracer.values.context import Context
 from tracer.values.item import Item
 
@@ -54,14 +54,20 @@ def own_class_attribute(context: Context, cls: type, name: str) -> Item:
     return stored
 
 
+def class_of_item(item: Item) -> type:
+    """The class on which the special methods of an item are looked up."""
+    return item.cls if isinstance(item, Value) else type(item)
+
+
 def special(context: Context, item: Item, name: str) -> Item:
     """The special method `name` of the item's class, unbound; MISSING when it has none."""
-    return class_attribute(context, item.cls if isinstance(item, Value) else type(item), name)
+    return class_attribute(context, class_of_item(item), name)
 
 
 def class_name(item: Item) -> str:
     """The name of the item's class, as messages show it."""
-    return (item.cls if isinstance(item, Value) else type(item)).__name__
+    cls = class_of_item(item)
+    return PYTHON_TYPES.get(cls, cls).__name__
 
 
 def class_of(stored: Any) -> type:

@@ -6,17 +6,17 @@ The kinds of iterators have files of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import FunctionType
 from typing import Any
 
 from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.base import MISSING, Lazy, Missing, Value
-from tracer.values.class_attributes import class_name, special
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_name, class_of, special
 from tracer.values.context import Context
 from tracer.values.exceptions import arguments_of
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_parts
+from tracer.values.protocols.special_methods import bind_special
 from tracer.values.raising import Raised, throw
 from tracer.values.rebuilding import Emitter, Fragment, fragment, literal
 
@@ -53,9 +53,9 @@ def next_by_method(context: Context, iterator: Item) -> Item:
     method = special(context, iterator, "__next__")
     if method is MISSING:
         throw(context, TypeError, f"'{class_name(iterator)}' object is not an iterator")
-    if type(method) is not FunctionType:
+    if class_of(method) in METHOD_DESCRIPTORS:
         context.stop(UNSUPPORTED_ITERATOR, class_name(iterator))
-    return call_until_stop(context, method, [iterator])
+    return call_until_stop(context, bind_special(context, method, iterator, "__next__"), [])
 
 
 def call_until_stop(context: Context, method: Item, args: Sequence[Item]) -> Item:

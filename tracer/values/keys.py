@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import enum
 import sys
-import types
 from typing import Any
 
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, PYTHON_TYPES, Lazy, Value
-from tracer.values.class_attributes import class_attribute
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_of
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
 from tracer.values.functions import NestedFunction
@@ -23,6 +22,7 @@ from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.operators import equal
+from tracer.values.protocols.special_methods import call_stored
 from tracer.values.protocols.truth import tell_apart
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
@@ -81,7 +81,7 @@ def as_key(context: Context, item: Item) -> Item:
     if (
         not isinstance(item, ObjectValue)
         or isinstance(item, (TupleValue, SetValue))
-        or (type(method) is not types.FunctionType)
+        or class_of(method) in METHOD_DESCRIPTORS
     ):
         context.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} with a hash of its own as a key")
     return _hashed(context, item, method)
@@ -101,7 +101,7 @@ def _known_by_identity(context: Context, item: Value) -> Value:
 
 def _hashed(context: Context, item: ObjectValue, method: Item) -> Item:
     """A key with a hash of its own: payloads take it for the first equal one of the trace."""
-    number = concrete(context, context.machine.call(context, method, [item]))
+    number = concrete(context, call_stored(context, method, item, "__hash__"))
     if not isinstance(number, int):
         throw(context, TypeError, "__hash__ method should return an integer")
     number = int(number) if -sys.maxsize <= number <= sys.maxsize else hash(number)

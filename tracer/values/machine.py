@@ -15,6 +15,10 @@ class Machine(Protocol):
         """`function(*args, **kwargs)` in the traced program."""
         ...
 
+    def bind(self, context: Any, stored: Any, item: Any, cls: Any, name: str, /) -> Any:
+        """What the class attribute `stored` gives when looked up on `item`: its `__get__`, in the traced program."""
+        ...
+
     def tensor_op(self, context: Any, target: Any, args: Any, kwargs: Any = ..., /) -> Any:
         """The items that an operator returns: a node of the graph, or facts that follow from metas."""
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from tracer.guards.source import Source
+from tracer.guards.source import Source, stored_length
 from tracer.values.base import MISSING, UNREAD, Lazy
 from tracer.values.context import Context
 from tracer.values.item import Item
@@ -29,10 +30,10 @@ class SequenceValue(ObjectValue):
     def open(self, context: Context) -> list[Item]:
         """The payload, some items perhaps UNREAD; guards the length."""
         if not self.complete and not self.items:
-            real: Any = self.object
             assert self.source is not None
-            context.guard(self.source, "length", len(real))
-            self.items = [UNREAD] * len(real)
+            size = stored_length(self.object)
+            context.guard(self.source, "length", size)
+            self.items = [UNREAD] * (size or 0)
         return self.items
 
     def read(self, context: Context, index: int) -> Item:
@@ -41,8 +42,7 @@ class SequenceValue(ObjectValue):
         item = items[index]
         if item is UNREAD:
             assert self.source is not None
-            real: Any = self.object
-            item = items[index] = Lazy(real[index], self.source.child(self.step, index))
+            item = items[index] = Lazy(stored_item(self.object, index), self.source.child(self.step, index))
         return item
 
     def all(self, context: Context) -> list[Item]:
@@ -52,6 +52,12 @@ class SequenceValue(ObjectValue):
                 self.read(context, index)
             self.complete = True
         return self.items
+
+
+def stored_item(sequence: object, index: int) -> Any:
+    """The item that a sequence stores at `index`, whatever `__getitem__` of a subclass says."""
+    kind: Any = next(kind for kind in (list, tuple, deque) if isinstance(sequence, kind))
+    return kind.__getitem__(sequence, index)
 
 
 def sequence_parts(value: SequenceValue) -> list[Item]:

@@ -18,7 +18,7 @@ from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
-from tracer.values.protocols.iteration import iterate, unpack
+from tracer.values.protocols.iteration import iterate, listed, unpack
 from tracer.values.protocols.length import length
 from tracer.values.raising import Raised, throw
 from tracer.values.sets import SetValue
@@ -92,7 +92,7 @@ def map_add(frame: Frame, op: Op) -> None:
 def list_extend(frame: Frame, op: Op) -> None:
     iterable = frame.pop()
     try:
-        items = unpack(frame.trace, iterable)
+        items = listed(frame.trace, iterable)
     except Raised as raised:
         if raised.value.cls is TypeError and not is_iterable(frame, iterable):
             throw(frame.trace, TypeError, f"Value after * must be an iterable, not {class_name(iterable)}")

@@ -11,7 +11,7 @@ from tracer.reasons import COROUTINE, TOO_LONG
 from tracer.values.base import Value
 from tracer.values.item import Item
 from tracer.values.iterators import END, call_until_stop, next_item
-from tracer.values.protocols.attributes import special_method
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.truth import is_same, truth
 
@@ -141,8 +141,7 @@ def send(frame: Frame, op: Op) -> None:
 
 def _send_by_method(trace: Trace, receiver: Value, item: Item) -> Item:
     """`receiver.send(item)` for an iterator of the program's own: what it yields, or END."""
-    method = special_method(trace, receiver, receiver.cls, "send")
-    return call_until_stop(trace, method, [item])
+    return call_until_stop(trace, get_attribute(trace, receiver, "send"), [item])
 
 
 @handles(

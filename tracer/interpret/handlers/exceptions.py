@@ -8,9 +8,12 @@ from tracer.interpret.frame import ExcInfoEntry, Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
 from tracer.reasons import EXCEPTION_STATE
+from tracer.values.base import MISSING
+from tracer.values.class_attributes import class_name, special
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
-from tracer.values.protocols.attributes import get_attribute, special_method
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.special_methods import bind_special
 from tracer.values.raising import Raised, chain, make_exception, throw
 
 
@@ -85,12 +88,16 @@ def exception_group(frame: Frame, op: Op) -> None:
 def before_with(frame: Frame, op: Op) -> None:
     trace = frame.trace
     manager = pop_value(frame)
-    cls = manager.cls if not isinstance(manager, type) and hasattr(manager, "cls") else type(manager)
-    enter = special_method(trace, manager, cls, "__enter__")
-    leave = special_method(trace, manager, cls, "__exit__")
-    if enter is None or leave is None:
-        detail = "" if enter is None else " (missed __exit__ method)"
-        throw(trace, TypeError, f"'{cls.__name__}' object does not support the context manager protocol{detail}")
+    enter, leave = special(trace, manager, "__enter__"), special(trace, manager, "__exit__")
+    if enter is MISSING or leave is MISSING:
+        detail = "" if enter is MISSING else " (missed __exit__ method)"
+        throw(
+            trace,
+            TypeError,
+            f"'{class_name(manager)}' object does not support the context manager protocol{detail}",
+        )
+    enter = bind_special(trace, enter, manager, "__enter__")
+    leave = bind_special(trace, leave, manager, "__exit__")
     result = call(trace, enter, [])
     frame.push(leave)
     frame.push(result)

@@ -1,4 +1,4 @@
-"""math: all of its functions are pure; those that apply to any number have Python equivalents."""
+"""math: all of its functions are pure; those that apply to any number ask its special methods."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from tracer.interpret.call import call
+from tracer.interpret.constants import computed
 from tracer.interpret.policy import (
+    lookaside,
     polyfill,
     pure_module,
 )
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Value
+from tracer.values.class_attributes import class_name
+from tracer.values.item import Item
+from tracer.values.protocols.special_methods import call_special, is_of_program
+from tracer.values.raising import throw
 
 pure_module("math")
 
@@ -22,21 +31,21 @@ def product_of(iterable: Iterable[Any], /, *, start: Any = 1) -> Any:
     return total
 
 
-@polyfill(math.floor, pure=True)
-def floor(number: Any, /) -> Any:
-    method = getattr(type(number), "__floor__", None)
-    return (float(number) // 1).__int__() if method is None else method(number)
+def _rounding(function: Any, name: str) -> Any:
+    """math.floor, math.ceil and math.trunc: by the special method, else what they make of the float."""
+
+    def run(trace: Trace, number: Item) -> Item:
+        if not isinstance(number, Value) and not is_of_program(trace, number, name):
+            return computed(trace, function, [number], {})
+        result = call_special(trace, number, name)
+        if result is not MISSING:
+            return result
+        if function is math.trunc:
+            throw(trace, TypeError, f"type {class_name(number)} doesn't define __trunc__ method")
+        return computed(trace, function, [call(trace, float, [number])], {})
+
+    return run
 
 
-@polyfill(math.ceil, pure=True)
-def ceil(number: Any, /) -> Any:
-    method = getattr(type(number), "__ceil__", None)
-    return -(-float(number) // 1).__int__() if method is None else method(number)
-
-
-@polyfill(math.trunc, pure=True)
-def trunc(number: Any, /) -> Any:
-    method = getattr(type(number), "__trunc__", None)
-    if method is None:
-        raise TypeError(f"type {type(number).__name__} doesn't define __trunc__ method")
-    return method(number)
+for _function, _name in ((math.floor, "__floor__"), (math.ceil, "__ceil__"), (math.trunc, "__trunc__")):
+    lookaside(_function)(_rounding(_function, _name))

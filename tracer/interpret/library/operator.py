@@ -13,14 +13,14 @@ from tracer.interpret.policy import (
     polyfill,
 )
 from tracer.interpret.trace import Trace
-from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.base import MISSING
-from tracer.values.class_attributes import class_name, special
+from tracer.values.base import MISSING, type_of
+from tracer.values.class_attributes import class_name
 from tracer.values.item import Item
 from tracer.values.protocols.items import contains, get_item, set_item
-from tracer.values.protocols.length import index_of, length
+from tracer.values.protocols.length import index_of, length_hint
 from tracer.values.protocols.operators import BINARY, COMPARE, UNARY, binary, compare, unary
 from tracer.values.protocols.truth import is_same, truth
+from tracer.values.raising import throw
 
 
 def _two_sided(protocol: Any, function: Any) -> Any:
@@ -50,9 +50,9 @@ lookaside(operator.index)(index_of)
 
 @lookaside(operator.length_hint)
 def _length_hint(trace: Trace, item: Item, default: Item = 0) -> Item:
-    if special(trace, item, "__len__") is MISSING:
-        trace.stop(UNSUPPORTED_CALL, f"operator.length_hint of a {class_name(item)}")
-    return length(trace, item)
+    if type_of(trace, default) is not int:
+        throw(trace, TypeError, f"'{class_name(default)}' object cannot be interpreted as an integer")
+    return length_hint(trace, item, default)
 
 
 polyfill(operator.call)(lambda function, /, *args, **kwargs: function(*args, **kwargs))

@@ -13,6 +13,7 @@ import threading
 import types
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -44,6 +45,7 @@ from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
+from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
@@ -54,6 +56,9 @@ INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 
 ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 """Classes whose instances keep their attributes where only their own C code finds them."""
+
+IMMUTABLE_TYPE = 1 << 8
+"""Py_TPFLAGS_IMMUTABLETYPE: classes whose attributes cannot be set, among them some heap types of C."""
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
@@ -86,17 +91,16 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         return from_host(context, host(context, getattr, value.object, name))
     if issubclass(value.cls, ELSEWHERE):
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
-    hook = class_attribute(context, value.cls, "__getattribute__")
-    if type(hook) is types.FunctionType:
-        return _hooked_attribute(context, value, name, hook)
+    if is_of_program(context, value, "__getattribute__"):
+        return _hooked_attribute(context, value, name)
     attribute = generic_attribute(context, value, name)
     return attribute if attribute is not MISSING else _missing_attribute(context, value, name)
 
 
-def _hooked_attribute(context: Context, value: ObjectValue, name: str, hook: Item) -> Item:
+def _hooked_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """By the class's `__getattribute__`, then its `__getattr__`."""
     try:
-        return context.machine.call(context, hook, [value, name])
+        return call_special(context, value, "__getattribute__", name)
     except Raised as raised:
         if (
             not issubclass(raised.value.cls, AttributeError)
@@ -119,7 +123,7 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
                 if entry is not MISSING:
                     return entry.realise(context) if type(entry) is Lazy else entry
         return MISSING
-    return context.machine.call(context, hook, [value, name])
+    return call_stored(context, hook, value, "__getattr__", [name])
 
 
 def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
@@ -141,7 +145,7 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 def _is_data_descriptor(context: Context, stored: Item) -> bool:
     """Whether `stored` has a say before the instance's dictionary when it is read."""
     kind = class_of(stored)
-    if kind is property or kind in SLOT_DESCRIPTORS:
+    if issubclass(kind, property) or kind in SLOT_DESCRIPTORS:
         return True
     if kind in METHOD_DESCRIPTORS:
         return False
@@ -156,35 +160,72 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
     kind = class_of(stored)
     if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
         return stored if value is None else BoundMethod(stored, value)
-    if kind is property:
-        if value is None:
-            return stored
-        if stored.fget is None:
-            throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
-        return context.machine.call(context, stored.fget, [value])
-    if kind is staticmethod:
-        return stored.__func__
-    if kind is classmethod:
-        return BoundMethod(stored.__func__, cls)
-    if kind is types.ClassMethodDescriptorType:
-        return getattr(cls, name) if is_builtin_class(cls) else BoundMethod(stored, cls)
-    if kind is INSTANCE_METHOD:
-        return stored.__func__ if value is None else BoundMethod(stored.__func__, value)
-    if kind in SLOT_DESCRIPTORS:
-        return stored if value is None else _slot_attribute(context, value, name, stored)
-    if kind is functools._lru_cache_wrapper:
-        return stored if value is None else BoundMethod(stored, value)
-    if kind is functools.cached_property:
-        return stored if value is None else _cached_property(context, stored, value)
+    binder = BINDERS.get(kind)
+    if binder is not None:
+        return binder(context, stored, value, cls, name)
     getter = class_attribute(context, kind, "__get__")
+    binder = BINDERS_BY_GETTER.get(getter) if class_of(getter) in METHOD_DESCRIPTORS else None
+    if binder is not None:
+        return binder(context, stored, value, cls, name)
     wrapped = stored if isinstance(stored, Value) else _plain_class_attribute(context, stored, holder or cls, name)
-    return wrapped if getter is MISSING else context.machine.call(context, getter, [wrapped, value, cls])
+    return wrapped if getter is MISSING else call_stored(context, getter, wrapped, "__get__", [value, cls])
 
 
-def special_method(context: Context, item: Item, cls: type, name: str) -> Item:
-    """`cls.name` bound to its instance `item`; None when there is none."""
-    stored = class_attribute(context, cls, name)
-    return None if stored is MISSING else bind(context, stored, item, cls, name)
+def _bind_property(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
+    if value is None:
+        return stored
+    if stored.fget is None:
+        throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no getter")
+    return context.machine.call(context, _part(context, stored, "fget"), [value])
+
+
+def _bind_class_method(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
+    """What is wrapped is bound to the class by its own `__get__`, if it has one."""
+    inner = _part(context, stored, "__func__")
+    kind = class_of(inner)
+    if kind is types.FunctionType or kind in METHOD_DESCRIPTORS or not hasattr(kind, "__get__"):
+        return BoundMethod(inner, cls)
+    return bind(context, inner, cls, cls, name)
+
+
+def _bind_class_method_of_c(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
+    return getattr(cls, name) if is_builtin_class(cls) else BoundMethod(stored, cls)
+
+
+def _bind_instance_method(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
+    return stored.__func__ if value is None else BoundMethod(stored.__func__, value)
+
+
+def _bind_slot(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
+    return stored if value is None else _slot_attribute(context, value, name, stored)
+
+
+def _part(context: Context, stored: Any, name: str) -> Item:
+    """What a property, classmethod or staticmethod known by identity holds; that cannot change."""
+    part = getattr(stored, name)
+    return part if type(part) is types.FunctionType else context.wrap(part, constant(stored).child("getattr", name))
+
+
+BINDERS: dict[type, Callable[[Context, Any, Any, type, str], Item]] = {
+    property: _bind_property,
+    staticmethod: lambda context, stored, value, cls, name: _part(context, stored, "__func__"),
+    classmethod: _bind_class_method,
+    types.ClassMethodDescriptorType: _bind_class_method_of_c,
+    INSTANCE_METHOD: _bind_instance_method,
+    **dict.fromkeys(SLOT_DESCRIPTORS, _bind_slot),
+    functools._lru_cache_wrapper: lambda context, stored, value, cls, name: (
+        stored if value is None else BoundMethod(stored, value)
+    ),
+    functools.cached_property: lambda context, stored, value, cls, name: (
+        stored if value is None else _cached_property(context, stored, value)
+    ),
+}
+"""By class of a descriptor: its `__get__(value, cls)`; None as `value` means that it is looked up on the class."""
+
+BINDERS_BY_GETTER: dict[Item, Callable[[Context, Any, Any, type, str], Item]] = {
+    kind.__get__: BINDERS[kind] for kind in (property, staticmethod, classmethod)
+}
+"""The same, by the `__get__` that subclasses inherit."""
 
 
 def _plain_class_attribute(context: Context, stored: Item, cls: type, name: str) -> Item:
@@ -287,6 +328,9 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
 def _method_attribute(context: Context, value: BoundMethod, name: str) -> Item:
     if name in ("__func__", "__self__", "__class__"):
         return {"__func__": value.function, "__self__": value.instance, "__class__": value.cls}[name]
+    stored = class_attribute(context, value.cls, name)
+    if class_of(stored) in METHOD_DESCRIPTORS:
+        return BoundMethod(stored, value)
     return get_attribute(context, value.function, name)
 
 
@@ -388,8 +432,8 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
         and type(meta_stored) is not types.FunctionType
         and _is_data_descriptor(context, meta_stored)
     ):
-        if type(meta_stored) is property:
-            return context.machine.call(context, meta_stored.fget, [cls])
+        if class_of(meta_stored) not in SLOT_DESCRIPTORS:
+            return bind(context, meta_stored, cls, meta, name)
         if name == "__class__":
             return meta
         return context.wrap(host(context, getattr, cls, name), constant(cls).child("getattr", name))
@@ -401,8 +445,8 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
     if meta_stored is not MISSING:
         return bind(context, meta_stored, cls, meta, name)
     hook = class_attribute(context, meta, "__getattr__")
-    if hook is not MISSING and type(hook) is types.FunctionType and not issubclass(meta, enum.EnumMeta):
-        return context.machine.call(context, hook, [cls, name])
+    if hook is not MISSING and not issubclass(meta, enum.EnumMeta):
+        return call_stored(context, hook, cls, "__getattr__", [name])
     if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
         return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
     text = name if issubclass(meta, enum.EnumMeta) else f"type object '{cls.__name__}' has no attribute '{name}'"
@@ -415,14 +459,13 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
 def set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
     """`target.name = item`; MISSING as item deletes."""
     target = target.realise(context) if type(target) is Lazy else target
-    if not isinstance(target, Value):
-        _set_raw_attribute(context, target, name, item)
-        return
-    hook = class_attribute(context, target.cls, "__delattr__" if item is MISSING else "__setattr__")
-    if type(hook) is types.FunctionType:
-        context.machine.call(context, hook, [target, name] if item is MISSING else [target, name, item])
-    else:
+    hook = "__delattr__" if item is MISSING else "__setattr__"
+    if is_of_program(context, target, hook):
+        call_special(context, target, hook, *([name] if item is MISSING else [name, item]))
+    elif isinstance(target, Value):
         generic_set_attribute(context, target, name, item)
+    else:
+        _set_raw_attribute(context, target, name, item)
 
 
 def generic_set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
@@ -440,12 +483,8 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
     stored: Any = class_attribute(context, target.cls, name)
     if stored is not MISSING:
         kind = class_of(stored)
-        if kind is property:
-            accessor = stored.fdel if item is MISSING else stored.fset
-            if accessor is None:
-                verb = "deleter" if item is MISSING else "setter"
-                throw(context, AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
-            context.machine.call(context, accessor, [target] if item is MISSING else [target, item])
+        if issubclass(kind, property) and getattr(kind, "__set__", None) is property.__set__:
+            _set_property(context, target, name, item, stored)
             return
         if kind in SLOT_DESCRIPTORS:
             _set_slot(context, target, name, item, stored)
@@ -453,13 +492,22 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         setter = class_attribute(context, kind, "__delete__" if item is MISSING else "__set__")
         if setter is not MISSING:
             wrapped = _plain_class_attribute(context, stored, target.cls, name)
-            context.machine.call(context, setter, [wrapped, target] if item is MISSING else [wrapped, target, item])
+            hook = "__delete__" if item is MISSING else "__set__"
+            call_stored(context, setter, wrapped, hook, [target] if item is MISSING else [target, item])
             return
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
     if item is MISSING and target.instance_attribute(context, name) is MISSING:
         throw(context, AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
     target.write(context, name, item)
+
+
+def _set_property(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
+    accessor = "fdel" if item is MISSING else "fset"
+    if getattr(stored, accessor) is None:
+        verb = "deleter" if item is MISSING else "setter"
+        throw(context, AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
+    context.machine.call(context, _part(context, stored, accessor), [target] if item is MISSING else [target, item])
 
 
 def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
@@ -478,10 +526,7 @@ def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stor
 
 
 def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
-    hook = class_attribute(context, type(target), "__delattr__" if item is MISSING else "__setattr__")
-    if type(hook) is types.FunctionType:
-        context.machine.call(context, hook, [target, name] if item is MISSING else [target, name, item])
-    elif isinstance(target, type) and is_builtin_class(target):
+    if isinstance(target, type) and target.__flags__ & IMMUTABLE_TYPE:
         throw(context, TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
         _refuse_attribute(context, target, type(target), name)

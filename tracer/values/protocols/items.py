@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections import deque
-from types import FunctionType
 from typing import Any
 
 from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
-from tracer.values.class_attributes import class_name, special
+from tracer.values.class_attributes import class_attribute, class_name, class_of, special
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -18,6 +18,7 @@ from tracer.values.lists import ListValue
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import equal
+from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
@@ -37,29 +38,49 @@ def get_item(context: Context, container: Item, key: Item) -> Item:
             return sequence_item(context, container, key)
     elif kind is TensorValue:
         return context.machine.tensor_op(context, operator.getitem, (container, key))
-    elif not isinstance(container, Value):
-        if isinstance(container, type) and type(special(context, container, "__getitem__")) is FunctionType:
-            return context.machine.call(context, special(context, container, "__getitem__"), [container, key])
-        if type(key) is TensorValue and isinstance(container, (tuple, str, range)):
-            context.stop(DATA_DEPENDENT_INDEX, key.meta.text)
-        if isinstance(container, type):
-            return _class_item(context, container, key)
-        return host(context, operator.getitem, container, _raw_key(context, container, key))
-    method = special(context, container, "__getitem__")
-    if method is MISSING:
+    if not isinstance(container, Value) and not is_of_program(context, container, "__getitem__"):
+        return (
+            _class_item(context, container, key) if isinstance(container, type) else _raw_item(context, container, key)
+        )
+    answer = call_special(context, container, "__getitem__", key)
+    if answer is MISSING:
         throw(context, TypeError, f"'{class_name(container)}' object is not subscriptable")
-    return context.machine.call(context, method, [container, key])
+    return answer
+
+
+def _raw_item(context: Context, container: Any, key: Item) -> Item:
+    """Of a string, a raw tuple, a special form of typing: by CPython itself."""
+    if type(key) is TensorValue and isinstance(container, (tuple, str, range)):
+        context.stop(DATA_DEPENDENT_INDEX, key.meta.text)
+    key = _raw_key(context, container, key)
+    if isinstance(key, Value):
+        context.stop(UNSUPPORTED_OPERATION, f"{class_name(container)}[{key!r}]")
+    return host(context, operator.getitem, container, key)
 
 
 def _raw_key(context: Context, container: Any, key: Item) -> Any:
     """The key for an item of a string, a raw tuple and the like."""
     if type(key) is slice:
         return slice(*(slice_bound(context, bound) for bound in (key.start, key.stop, key.step)))
-    return index_of(context, key) if special(context, key, "__index__") is not MISSING else key
+    is_number = isinstance(container, (tuple, str, bytes, range)) and special(context, key, "__index__") is not MISSING
+    return _position(context, key) if is_number else key
+
+
+def _position(context: Context, key: Item) -> Any:
+    """A key as a position in a sequence, which C keeps in 64 bits."""
+    position = index_of(context, key)
+    if type(position) is int and not -sys.maxsize - 1 <= position <= sys.maxsize:
+        throw(context, IndexError, f"cannot fit '{class_name(key)}' into an index-sized integer")
+    return position
 
 
 def _class_item(context: Context, cls: type, key: Item) -> Item:
-    """`Generic[T]`, `list[int]`: what the class makes of it, by CPython itself."""
+    """`Generic[T]`, `list[int]`: by the `__class_getitem__` of the program, or of CPython itself."""
+    stored = class_attribute(context, cls, "__class_getitem__")
+    if class_of(stored) is classmethod and stored.__func__.__module__ != "typing":
+        return context.machine.call(
+            context, context.machine.bind(context, stored, None, cls, "__class_getitem__"), [key]
+        )
     if isinstance(key, Value):
         context.stop(UNSUPPORTED_OPERATION, f"{cls.__name__}[{key!r}]")
     return host(context, operator.getitem, cls, key)
@@ -93,7 +114,7 @@ def subscript(context: Context, container: SequenceValue, key: Item) -> Any:
         if kind != "deque":
             message = f"{kind} indices must be integers or slices, not {class_name(key)}"
         throw(context, TypeError, message)
-    return index_of(context, key)
+    return _position(context, key)
 
 
 def slice_bound(context: Context, bound: Item) -> Any:
@@ -115,11 +136,10 @@ def set_item(context: Context, container: Item, key: Item, item: Item) -> None:
         context.machine.tensor_op(context, operator.setitem, (container, key, item))
         return
     name = "__delitem__" if item is MISSING else "__setitem__"
-    method = special(context, container, name)
-    if method is MISSING:
+    args = [key] if item is MISSING else [key, item]
+    if call_special(context, container, name, *args) is MISSING:
         what = "deletion" if item is MISSING else "assignment"
         throw(context, TypeError, f"'{class_name(container)}' object does not support item {what}")
-    context.machine.call(context, method, [container, key] if item is MISSING else [container, key, item])
 
 
 def contains(context: Context, container: Item, item: Item) -> bool:
@@ -129,9 +149,9 @@ def contains(context: Context, container: Item, item: Item) -> bool:
     method = special(context, container, "__contains__")
     if method is None:
         throw(context, TypeError, f"'{class_name(container)}' object is not a container")
-    if isinstance(container, (Value, frozenset)) or type(method) is FunctionType:
+    if isinstance(container, (Value, frozenset)) or is_of_program(context, container, "__contains__"):
         if method is not MISSING:
-            return truth(context, context.machine.call(context, method, [container, item]))
+            return truth(context, call_stored(context, method, container, "__contains__", [item]))
     elif not isinstance(item, Value):
         return host(context, operator.contains, container, item)
     elif isinstance(container, str):

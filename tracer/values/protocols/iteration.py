@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from types import FunctionType
+import enum
+import types
 from typing import Any
 
-from tracer.values.base import MISSING, Lazy, Value, realise
-from tracer.values.class_attributes import class_name, special
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
+from tracer.values.class_attributes import class_name, class_of_item, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -15,6 +16,8 @@ from tracer.values.item import Item
 from tracer.values.items_iterators import ItemsIterator
 from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
+from tracer.values.protocols.length import length_hint
+from tracer.values.protocols.special_methods import call_stored, is_native, is_of_program
 from tracer.values.raising import throw
 from tracer.values.sequence_iterators import SequenceIterator
 from tracer.values.sequences import SequenceValue
@@ -29,22 +32,31 @@ def iterate(context: Context, item: Item) -> Item:
     kind = type(item)
     if kind is Lazy:
         return iterate(context, item.realise(context))
-    if not isinstance(item, Value):
-        if isinstance(item, type):
-            return _iterate_class(context, item)
-        iterator = host(context, iter, item)
-        return ItemsIterator(context, type(iterator), list(iterator) if not isinstance(item, range) else item)
     if isinstance(item, IteratorValue):
         return item
-    method = special(context, item, "__iter__")
-    if type(method) is FunctionType:
-        return _checked_iterator(context, context.machine.call(context, method, [item]))
+    if kind not in LITERALS and kind is not tuple:
+        method = special(context, item, "__iter__")
+        if method is None:
+            throw(context, TypeError, f"'{class_name(item)}' object is not iterable")
+        if method is not MISSING and not is_native(method, class_of_item(item), "__iter__"):
+            if isinstance(item, enum.EnumMeta):
+                members: Any = item
+                return ItemsIterator(context, types.GeneratorType, list(members))
+            return _checked_iterator(context, call_stored(context, method, item, "__iter__"))
+        if isinstance(item, Value):
+            return _iterate_value(context, item, method)
+    iterator = host(context, iter, item)
+    return ItemsIterator(context, type(iterator), list(iterator) if not isinstance(item, range) else item)
+
+
+def _iterate_value(context: Context, item: Value, method: Item) -> Item:
+    """By an `__iter__` written in C, or by `__getitem__`."""
     builtin = builtin_iterator(context, item)
     if builtin is not None:
         return builtin
-    if method is not MISSING and method is not None:
+    if method is not MISSING:
         return _checked_iterator(context, context.machine.call(context, method, [item]))
-    if method is MISSING and special(context, item, "__getitem__") is not MISSING:
+    if special(context, item, "__getitem__") is not MISSING:
         return context.machine.call(context, context.machine.polyfill("iterate by index"), [item])
     throw(context, TypeError, f"'{class_name(item)}' object is not iterable")
 
@@ -71,16 +83,6 @@ def builtin_iterator(context: Context, item: Item) -> IteratorValue | None:
     return None
 
 
-def _iterate_class(context: Context, cls: type) -> Item:
-    method = special(context, cls, "__iter__")
-    if method is MISSING:
-        throw(context, TypeError, f"'{type(cls).__name__}' object is not iterable")
-    if hasattr(cls, "__members__"):
-        members: Any = cls
-        return ItemsIterator(context, type(iter([])), list(members))
-    return context.machine.call(context, method, [cls])
-
-
 def unpack(context: Context, iterable: Item) -> list[Item]:
     """All items of an iterable, as a host list of its own."""
     kind = type(iterable)
@@ -95,3 +97,15 @@ def unpack(context: Context, iterable: Item) -> list[Item]:
     while (item := next_item(context, iterator)) is not END:
         items.append(item)
     return items
+
+
+def listed(context: Context, iterable: Item) -> list[Item]:
+    """What `list(iterable)` holds. CPython asks for a length hint first, and lets its errors out."""
+    iterable = realise(context, iterable)
+    kind = type(iterable)
+    if kind is tuple or kind in LITERALS or (kind in (ListValue, TupleValue) and iterable.cls in (list, tuple)):
+        return unpack(context, iterable)
+    iterator = iterate(context, iterable)
+    if any(is_of_program(context, iterable, name) for name in ("__len__", "__length_hint__")):
+        length_hint(context, iterable, 8)
+    return unpack(context, iterator)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import sys
-from types import FunctionType
 from typing import Any
 
 import torch
 
-from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
-from tracer.values.base import MISSING, Lazy, Value, realise
+from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION, WARNING
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.raising import throw
+from tracer.values.protocols.special_methods import call_special, is_of_program
+from tracer.values.raising import Raised, throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
@@ -28,12 +27,11 @@ def length(context: Context, item: Item) -> Item:
     kind = type(item)
     if kind is Lazy:
         return length(context, item.realise(context))
-    if not isinstance(item, Value):
+    if kind in LITERALS or kind is tuple:
         return host(context, len, item)
-    method = special(context, item, "__len__")
-    if type(method) is FunctionType:
-        return _sensible_length(context, context.machine.call(context, method, [item]))
-    return builtin_length(context, item)
+    if is_of_program(context, item, "__len__"):
+        return _sensible_length(context, call_special(context, item, "__len__"))
+    return builtin_length(context, item) if isinstance(item, Value) else host(context, len, item)
 
 
 def _sensible_length(context: Context, answer: Item) -> Item:
@@ -74,9 +72,44 @@ def index_of(context: Context, item: Item) -> Any:
     item = item.realise(context) if type(item) is Lazy else item
     if type(item) is TensorValue:
         context.stop(DATA_DEPENDENT_INDEX, item.meta.text)
-    if isinstance(item, (int, torch.SymInt)) and not isinstance(item, enum.Enum):
+    if type(item) is int or isinstance(item, torch.SymInt):
         return item
-    method = special(context, item, "__index__")
-    if method is MISSING:
+    if isinstance(item, int):
+        return int.__index__(item)
+    answer = call_special(context, item, "__index__")
+    if answer is MISSING:
         throw(context, TypeError, f"'{class_name(item)}' object cannot be interpreted as an integer")
-    return realise(context, context.machine.call(context, method, [item]))
+    answer = realise(context, answer)
+    if type_of(context, answer) is int:
+        return answer
+    if not issubclass(type_of(context, answer), int):
+        throw(context, TypeError, f"__index__ returned non-int (type {class_name(answer)})")
+    context.stop(WARNING, f"__index__ returned non-int (type {class_name(answer)})")
+
+
+def length_hint(context: Context, item: Item, default: Any) -> Any:
+    """`operator.length_hint(item, default)`, as whatever makes a list asks it."""
+    item = realise(context, item)
+    if special(context, item, "__len__") not in (MISSING, None):
+        try:
+            return length(context, item)
+        except Raised as raised:
+            if not issubclass(raised.value.cls, TypeError):
+                raise
+    try:
+        hint = call_special(context, item, "__length_hint__")
+    except Raised as raised:
+        if not issubclass(raised.value.cls, TypeError):
+            raise
+        return default
+    if hint is MISSING or hint is NotImplemented:
+        return default
+    hint = realise(context, hint)
+    if not issubclass(type_of(context, hint), int):
+        throw(context, TypeError, f"__length_hint__ must be an integer, not {class_name(hint)}")
+    size = index_of(context, hint)
+    if size < 0:
+        throw(context, ValueError, "__length_hint__() should return >= 0")
+    if size > sys.maxsize:
+        throw(context, OverflowError, "Python int too large to convert to C ssize_t")
+    return size

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from types import FunctionType
+from types import WrapperDescriptorType
 from typing import Any
 
 import torch
 
 from passes import python_operators
-from passes.python_operators import IN_PLACE, UnaryOperator
+from passes.python_operators import IN_PLACE, BinaryOperator, UnaryOperator
 from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Lazy, Value
-from tracer.values.class_attributes import class_attribute, class_name, special
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name, class_of, class_of_item
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
+from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
@@ -58,12 +59,10 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
         symbol = SYMBOLS_IN_MESSAGES.get(row.symbol, row.symbol)
     else:
         symbol = row.in_place_symbol
-        method = special(context, left, row.in_place_method)
-        if method is not MISSING:
-            result = context.machine.call(context, method, [left, right])
-            if result is not NotImplemented:
-                return result
-    result = _dispatch(context, left, right, row.method, row.reflected)
+        result = _in_place(context, left, right, row)
+        if result is not NotImplemented:
+            return result
+    result = two_sided(context, left, right, row.method, row.reflected)
     if result is NotImplemented:
         throw(
             context,
@@ -73,27 +72,40 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
     return result
 
 
+def _in_place(context: Context, left: Item, right: Item, row: BinaryOperator) -> Item:
+    """`left.__iadd__(right)`; as it is the last to be asked by sequences, the `__radd__` of a number comes first."""
+    left_cls, right_cls = class_of_item(left), class_of_item(right)
+    method = class_attribute(context, left_cls, row.in_place_method)
+    reflected = class_attribute(context, right_cls, row.reflected) if right_cls is not left_cls else MISSING
+    if _asks_right_first(method, reflected):
+        result = call_stored(context, reflected, right, row.reflected, [left])
+        if result is not NotImplemented:
+            return result
+    if method is MISSING:
+        return NotImplemented
+    return call_stored(context, method, left, row.in_place_method, [right])
+
+
 def _tensor_operand(kind: type) -> bool:
     return kind is TensorValue or kind in LITERALS or issubclass(kind, NUMPY_SCALARS)
 
 
-def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
+def two_sided(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
     """The two-sided protocol of a binary operator; NotImplemented when neither side knows."""
-    left_cls = left.cls if isinstance(left, Value) else type(left)
-    right_cls = right.cls if isinstance(right, Value) else type(right)
+    left_cls, right_cls = class_of_item(left), class_of_item(right)
     attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
     if right_cls is left_cls:
         if name != reflected:
             del attempts[1]
     elif (
-        issubclass(right_cls, left_cls)
+        left_cls in right_cls.__mro__
         and (class_attribute(context, right_cls, reflected) is not class_attribute(context, left_cls, reflected))
     ) or _asks_right_first(class_attribute(context, left_cls, name), class_attribute(context, right_cls, reflected)):
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = class_attribute(context, cls, method_name)
-        if method is not MISSING and not _declines(item, cls, other):
-            result = context.machine.call(context, method, [item, other])
+        if method is not MISSING and not _declines(item, method, other):
+            result = call_stored(context, method, item, method_name, [other])
             if result is not NotImplemented:
                 return result
     if name == "__add__" and issubclass(left_cls, (list, tuple)):
@@ -105,13 +117,13 @@ def _dispatch(context: Context, left: Item, right: Item, name: str, reflected: s
     return NotImplemented
 
 
-def _declines(item: Item, cls: type, other: Item) -> bool:
+def _declines(item: Item, method: Item, other: Item) -> bool:
     """Whether the operators of a number or tensor are known to give NotImplemented for `other`."""
     if not isinstance(other, ObjectValue) or issubclass(other.cls, (*NUMBERS, torch.Tensor)):
         return False
     if type(item) is TensorValue:
         return not any(hasattr(other.cls, name) for name in TAKEN_BY_TENSORS)
-    return cls in NUMBERS
+    return class_of(method) is WrapperDescriptorType and method.__objclass__ in NUMBERS
 
 
 NUMBERS: tuple[type, ...] = (int, float, complex, bool)
@@ -123,11 +135,16 @@ TAKEN_BY_TENSORS = ("__torch_function__", "__array__", "__array_interface__", "_
 
 def _asks_right_first(method: Item, reflected: Item) -> bool:
     """Sequences concatenate and repeat by slots that CPython tries after the `__radd__` or `__rmul__` of a number."""
-    return type(reflected) is FunctionType and method in SEQUENCE_METHODS
+    if reflected is MISSING or class_of(reflected) in METHOD_DESCRIPTORS:
+        return False
+    return class_of(method) in METHOD_DESCRIPTORS and method in SEQUENCE_METHODS
 
 
 SEQUENCE_METHODS = frozenset(
-    getattr(cls, name) for cls in (list, tuple, deque, str, bytes) for name in ("__add__", "__mul__")
+    getattr(cls, name)
+    for cls in (list, tuple, deque, str, bytes)
+    for name in ("__add__", "__mul__", "__iadd__", "__imul__")
+    if hasattr(cls, name)
 )
 """Methods that stand for those slots."""
 
@@ -173,12 +190,14 @@ def equal(context: Context, left: Item, right: Item) -> bool:
 
 
 def _compares_in_c(context: Context, item: Any) -> bool:
-    return type(class_attribute(context, type(item), "__eq__")) is not FunctionType
+    return not is_of_program(context, item, "__eq__")
 
 
-def _knows_nothing_of(cls: type, other: Item) -> bool:
-    """Whether comparing an instance of the literal class `cls` with `other` gives NotImplemented."""
-    return cls in SELF_CENTRED and isinstance(other, Value) and not issubclass(other.cls, (*SELF_CENTRED, torch.Tensor))
+def _knows_nothing_of(method: Item, other: Item) -> bool:
+    """Whether the comparison of a literal is known to give NotImplemented for `other`."""
+    if class_of(method) is not WrapperDescriptorType or method.__objclass__ not in SELF_CENTRED:
+        return False
+    return isinstance(other, Value) and not issubclass(other.cls, (*SELF_CENTRED, torch.Tensor))
 
 
 SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torch.dtype)
@@ -186,24 +205,22 @@ SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torc
 
 
 def _compare_methods(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
-    left_cls = left.cls if isinstance(left, Value) else type(left)
-    right_cls = right.cls if isinstance(right, Value) else type(right)
+    left_cls, right_cls = class_of_item(left), class_of_item(right)
     attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
-    if left_cls is not right_cls and issubclass(right_cls, left_cls):
+    if left_cls is not right_cls and left_cls in right_cls.__mro__:
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = class_attribute(context, cls, method_name)
-        if method is MISSING or method is None or _knows_nothing_of(cls, other):
+        if method is MISSING or _knows_nothing_of(method, other):
             continue
         if method_name == "__ne__" and method is object.__ne__:
-            equal = class_attribute(context, cls, "__eq__")
-            result = context.machine.call(context, equal, [item, other])
+            result = call_special(context, item, "__eq__", other)
             if result is not NotImplemented:
                 if type(result) is TensorValue:
                     return context.machine.tensor_op(context, operator.not_, (result,))
                 return not truth(context, result)
             continue
-        result = context.machine.call(context, method, [item, other])
+        result = call_stored(context, method, item, method_name, [other])
         if result is not NotImplemented:
             return result
     return NotImplemented
@@ -221,11 +238,11 @@ def unary(context: Context, function: Any, item: Item) -> Item:
     if kind is Lazy:
         return unary(context, function, item.realise(context))
     symbol, _, name = UNARY[function]
-    method = special(context, item, name)
-    if method is MISSING:
+    result = call_special(context, item, name)
+    if result is MISSING:
         throw(
             context,
             TypeError,
             f"bad operand type for {'unary ' if len(symbol) == 1 else ''}{symbol}: '{class_name(item)}'",
         )
-    return context.machine.call(context, method, [item])
+    return result

@@ -7,7 +7,7 @@ from types import FunctionType
 from tracer.reasons import DATA_DEPENDENT_JUMP
 from tracer.values.base import LITERALS, MISSING, Lazy, Value, type_of
 from tracer.values.cells import CellValue
-from tracer.values.class_attributes import class_name, special
+from tracer.values.class_attributes import class_name, class_of_item, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -16,6 +16,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.length import length
+from tracer.values.protocols.special_methods import call_stored, is_native
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
@@ -33,20 +34,25 @@ def truth(context: Context, item: Item) -> bool:
         return truth(context, item.realise(context))
     if kind is TensorValue:
         context.stop(DATA_DEPENDENT_JUMP, item.meta.text)
-    if not isinstance(item, Value):
-        return True if isinstance(item, type) else host(context, bool, item)
+    if kind is type or kind is FunctionType:
+        return True
     method = special(context, item, "__bool__")
-    if method is not MISSING:
-        answer = context.machine.call(context, method, [item])
-        if type(method) is FunctionType and not issubclass(type_of(context, answer), bool):
-            throw(context, TypeError, f"__bool__ should return bool, returned {class_name(answer)}")
-        return truth(context, answer)
-    if (
-        isinstance(item, (SequenceValue, DictValue, SetValue, DictView))
-        or special(context, item, "__len__") is not MISSING
-    ):
-        return length(context, item) != 0
-    return True
+    if method is MISSING:
+        if isinstance(item, (SequenceValue, DictValue, SetValue, DictView)) or (
+            special(context, item, "__len__") is not MISSING
+        ):
+            return length(context, item) != 0
+        return True
+    if is_native(method, class_of_item(item), "__bool__"):
+        return (
+            host(context, bool, item)
+            if not isinstance(item, Value)
+            else truth(context, context.machine.call(context, method, [item]))
+        )
+    answer = call_stored(context, method, item, "__bool__")
+    if not issubclass(type_of(context, answer), bool):
+        throw(context, TypeError, f"__bool__ should return bool, returned {class_name(answer)}")
+    return truth(context, answer)
 
 
 def is_same(context: Context, left: Item, right: Item) -> bool:

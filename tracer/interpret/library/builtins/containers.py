@@ -14,7 +14,7 @@ from tracer.values.base import Value, realise
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
-from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.iteration import listed
 from tracer.values.protocols.length import length
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -27,7 +27,7 @@ lookaside(len)(length)
 
 @lookaside(list)
 def _list(trace: Trace, iterable: Item = ()) -> Item:
-    return ListValue(list, unpack(trace, iterable))
+    return ListValue(list, listed(trace, iterable))
 
 
 @lookaside(tuple)
@@ -35,7 +35,7 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
     iterable = realise(trace, iterable)
     if type(iterable) is TupleValue and iterable.cls is tuple:
         return iterable
-    return make_tuple(unpack(trace, iterable))
+    return make_tuple(listed(trace, iterable))
 
 
 @lookaside(set)

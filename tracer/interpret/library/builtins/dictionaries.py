@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import types
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +21,7 @@ from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
 from tracer.values.protocols.iteration import builtin_iterator, unpack
 from tracer.values.protocols.length import builtin_length
+from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 from tracer.values.tuples import make_tuple
@@ -43,10 +43,10 @@ def _getitem(trace: Trace, mapping: DictValue, key: Item) -> Item:
     item = mapping.lookup(trace, key)
     if item is not MISSING:
         return item
-    missing = special(trace, mapping, "__missing__")
-    if missing is not MISSING:
-        return call(trace, missing, [mapping, key])
-    throw(trace, KeyError, key)
+    answer = MISSING if mapping.cls is dict else call_special(trace, mapping, "__missing__", key)
+    if answer is MISSING:
+        throw(trace, KeyError, key)
+    return answer
 
 
 @lookaside(dict.__setitem__, lazy=True)
@@ -118,10 +118,9 @@ def dict_update(trace: Trace, mapping: DictValue, other: Item = (), **kwargs: It
     """dict.update; for OrderedDict the class's own `__setitem__` is used."""
     other = realise(trace, other)
     pairs = _pairs(trace, other)
-    setter = special(trace, mapping, "__setitem__")
-    if type(setter) is types.FunctionType and issubclass(mapping.cls, OrderedDict):
+    if issubclass(mapping.cls, OrderedDict) and is_of_program(trace, mapping, "__setitem__"):
         for key, item in [*pairs, *kwargs.items()]:
-            call(trace, setter, [mapping, key, item])
+            call_special(trace, mapping, "__setitem__", key, item)
     else:
         items = mapping.change(trace)
         for key, item in pairs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from tracer.values.lists import ListValue
 from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
 from tracer.values.protocols.iteration import iterate, unpack
 from tracer.values.protocols.operators import binary
+from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.sequence_iterators import ReversedIterator
@@ -73,9 +73,10 @@ def _filter(trace: Trace, function: Item, iterable: Item) -> Item:
 @lookaside(reversed)
 def _reversed(trace: Trace, sequence: Item) -> Item:
     sequence = realise(trace, sequence)
-    method = special(trace, sequence, "__reversed__")
-    if type(method) is types.FunctionType:
-        return call(trace, method, [sequence])
+    if special(trace, sequence, "__reversed__") is None:
+        throw(trace, TypeError, f"'{class_name(sequence)}' object is not reversible")
+    if is_of_program(trace, sequence, "__reversed__"):
+        return call_special(trace, sequence, "__reversed__")
     if not isinstance(sequence, Value):
         return ItemsIterator(trace, reversed, list(host(trace, reversed, sequence)))
     if isinstance(sequence, (ListValue, TupleValue)):
@@ -176,10 +177,7 @@ def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any],
 
 def reversed_items(sequence: Any, /) -> Any:
     kind = type(sequence)
-    method = getattr(kind, "__reversed__", None)
-    if method is not None:
-        return method(sequence)
-    if hasattr(kind, "__reversed__") or not hasattr(kind, "__getitem__") or issubclass(kind, dict):
+    if not hasattr(kind, "__getitem__") or issubclass(kind, dict):
         raise TypeError(f"'{kind.__name__}' object is not reversible")
     return reverse_by_index(sequence, len(sequence) - 1)
 

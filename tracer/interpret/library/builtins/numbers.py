@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import operator
-import types
+from collections.abc import Mapping
 from typing import Any
 
-from tracer.interpret.call import call
+import torch
+
+from tracer.interpret.call import NO_KEYWORDS
 from tracer.interpret.constants import computed
 from tracer.interpret.policy import (
     immutable,
     lookaside,
-    polyfill,
     pure,
 )
 from tracer.interpret.trace import Trace
-from tracer.reasons import DATA_TO_PYTHON
-from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Value, realise
-from tracer.values.class_attributes import special
+from tracer.reasons import DATA_TO_PYTHON, WARNING
+from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Value, realise, type_of
+from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.protocols.operators import binary
+from tracer.values.objects import ObjectValue
+from tracer.values.protocols.length import index_of
+from tracer.values.protocols.operators import binary, two_sided, unary
+from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.protocols.truth import truth
+from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import make_tuple
 
@@ -36,75 +41,115 @@ def _divmod(trace: Trace, left: Item, right: Item) -> Item:
         return host(trace, divmod, left, right)
     if isinstance(left, TensorValue) or isinstance(right, TensorValue):
         return make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
-    return call(trace, divide, [left, right])
+    result = two_sided(trace, left, right, "__divmod__", "__rdivmod__")
+    if result is NotImplemented:
+        kinds = f"'{class_name(left)}' and '{class_name(right)}'"
+        throw(trace, TypeError, f"unsupported operand type(s) for divmod(): {kinds}")
+    return result
 
 
 lookaside(bool)(lambda trace, item=False: truth(trace, item))
 
 
 @lookaside(pow)
-def _pow(trace: Trace, base: Item, exponent: Item, modulus: Item = None) -> Item:
-    if modulus is None:
-        return binary(trace, operator.pow, base, exponent)
-    base = realise(trace, base)
-    method = special(trace, base, "__pow__")
-    if type(method) is types.FunctionType:
-        return call(trace, method, [base, exponent, modulus])
-    return computed(trace, pow, [base, exponent, modulus], {})
+def _pow(trace: Trace, base: Item, exp: Item, mod: Item = None) -> Item:
+    if mod is None:
+        return binary(trace, operator.pow, base, exp)
+    if not is_of_program(trace, base, "__pow__"):
+        return computed(trace, pow, [base, exp, mod], {})
+    result = call_special(trace, base, "__pow__", exp, mod)
+    if result is NotImplemented:
+        kinds = ", ".join(f"'{class_name(item)}'" for item in (base, exp, mod))
+        throw(trace, TypeError, f"unsupported operand type(s) for ** or pow(): {kinds}")
+    return result
 
 
-def _number(kind: Any, method: str) -> Any:
-    def convert(trace: Trace, *args: Item) -> Item:
-        item = realise(trace, args[0]) if args else MISSING
-        if PYTHON_TYPES.get(type(item)) is kind:
-            return item
-        if isinstance(item, TensorValue):
-            trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
-        if isinstance(item, Value):
-            for name in (method, "__index__"):
-                function = special(trace, item, name)
-                if function is not MISSING:
-                    return call(trace, function, [item])
-        return host(trace, kind, *(concrete(trace, arg) for arg in args))
-
-    return convert
+def _number_by(trace: Trace, item: Item, kind: Any, method: str) -> Item:
+    """A number of exactly `kind` by the special method of that name; MISSING when there is none."""
+    answer = call_special(trace, item, method)
+    if answer is MISSING:
+        return MISSING
+    answer = realise(trace, answer)
+    cls = PYTHON_TYPES.get(type(answer)) or type_of(trace, answer)
+    if cls is kind:
+        return answer
+    if issubclass(cls, kind):
+        trace.stop(WARNING, f"{method} returned an instance of {cls.__name__}")
+    words = {int: f"{method} returned non-int", float: f"{class_name(item)}.{method} returned non-float"}
+    throw(trace, TypeError, f"{words.get(kind, f'{method} returned non-complex')} (type {cls.__name__})")
 
 
-for _kind, _name in ((int, "__int__"), (float, "__float__"), (complex, "__complex__")):
-    lookaside(_kind)(_number(_kind, _name))
+def _real_number(trace: Trace, item: Item, kind: Any) -> Item:
+    """What CPython takes an argument of int, float or complex for: itself, or the number that its class makes of it."""
+    item = realise(trace, item)
+    if isinstance(item, TensorValue):
+        trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
+    if not isinstance(item, Value) and not is_of_program(trace, item, METHODS[kind]):
+        return item
+    number = _number_by(trace, item, kind, METHODS[kind])
+    if number is MISSING and kind is complex:
+        number = _number_by(trace, item, float, "__float__")
+    if number is MISSING and special(trace, item, "__index__") is not MISSING:
+        number = index_of(trace, item)
+    if number is MISSING and kind is int and special(trace, item, "__trunc__") is not MISSING:
+        trace.stop(WARNING, f"int() of a {class_name(item)} by its __trunc__")
+    return item if number is MISSING else number
 
 
-@polyfill(round, pure=True)
-def round_number(number: Any, ndigits: Any = None) -> Any:
-    kind = type(number)
-    method = getattr(kind, "__round__", None)
-    if method is None:
-        raise TypeError(f"type {kind.__name__} doesn't define __round__ method")
-    return method(number) if ndigits is None else method(number, ndigits)
+METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__complex__"}
+"""The special method by which an object becomes a number."""
 
 
-def divide(left: Any, right: Any, /) -> Any:
-    kind, other = type(left), type(right)
-    forward, backward = getattr(kind, "__divmod__", None), getattr(other, "__rdivmod__", None)
-    goes_first = kind is not other and issubclass(other, kind) and backward is not getattr(kind, "__rdivmod__", None)
-    if goes_first and backward is not None:
-        result = backward(right, left)
-        if result is not NotImplemented:
-            return result
-    if forward is not None:
-        result = forward(left, right)
-        if result is not NotImplemented:
-            return result
-    if backward is not None and not goes_first and kind is not other:
-        result = backward(right, left)
-        if result is not NotImplemented:
-            return result
-    raise TypeError(f"unsupported operand type(s) for divmod(): '{kind.__name__}' and '{other.__name__}'")
+@lookaside(int)
+def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    if len(args) == 1 and not kwargs:
+        item = _real_number(trace, args[0], int)
+        return item if type(item) in (int, torch.SymInt) else _refusing_values(trace, int, [item])
+    base = {name: index_of(trace, item) for name, item in kwargs.items() if name == "base"}
+    rest = [index_of(trace, item) for item in args[1:]]
+    return host(trace, int, *(concrete(trace, item) for item in args[:1]), *rest, **{**kwargs, **base})
 
 
-@polyfill(abs, pure=True)
-def absolute(number: Any, /) -> Any:
-    method = getattr(type(number), "__abs__", None)
-    if method is None:
-        raise TypeError(f"bad operand type for abs(): '{type(number).__name__}'")
-    return method(number)
+@lookaside(float)
+def _float(trace: Trace, *args: Item) -> Item:
+    items = [_real_number(trace, item, float) for item in args]
+    return items[0] if items and type(items[0]) is torch.SymFloat else _refusing_values(trace, float, items)
+
+
+@lookaside(complex)
+def _complex(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    """Only the real part may have a `__complex__`."""
+    items = [_real_number(trace, item, float if position else complex) for position, item in enumerate(args)]
+    named = {name: _real_number(trace, item, float if name == "imag" else complex) for name, item in kwargs.items()}
+    return _refusing_values(trace, complex, items, named)
+
+
+def _refusing_values(trace: Trace, kind: Any, items: list[Item], named: Mapping[str, Item] = NO_KEYWORDS) -> Item:
+    """`kind(*items)` by CPython; its TypeError for an object that is no number."""
+    for item in (*items, *named.values()):
+        if type(item) is ObjectValue:
+            what = {
+                int: "int() argument must be a string, a bytes-like object or a real number",
+                float: "float() argument must be a string or a real number",
+                complex: "complex() first argument must be a string or a number",
+            }[kind]
+            throw(trace, TypeError, f"{what}, not '{class_name(item)}'")
+    real = {name: concrete(trace, item) for name, item in named.items()}
+    return host(trace, kind, *(concrete(trace, item) for item in items), **real)
+
+
+@lookaside(round)
+def _round(trace: Trace, number: Item, ndigits: Item = None) -> Item:
+    if not isinstance(number, Value) and not is_of_program(trace, number, "__round__"):
+        return computed(trace, round, [number, ndigits], {})
+    result = call_special(trace, number, "__round__", *([] if ndigits is None else [ndigits]))
+    if result is MISSING:
+        throw(trace, TypeError, f"type {class_name(number)} doesn't define __round__ method")
+    return result
+
+
+@lookaside(abs)
+def _abs(trace: Trace, number: Item) -> Item:
+    if isinstance(number, TensorValue):
+        return call_special(trace, number, "__abs__")
+    return unary(trace, operator.abs, number)

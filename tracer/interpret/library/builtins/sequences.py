@@ -18,7 +18,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
 from tracer.values.protocols.items import sequence_item, subscript
-from tracer.values.protocols.iteration import builtin_iterator, unpack
+from tracer.values.protocols.iteration import builtin_iterator, listed, unpack
 from tracer.values.protocols.length import builtin_length, index_of
 from tracer.values.raising import Raised, throw
 from tracer.values.sequence_iterators import ReversedIterator
@@ -57,7 +57,8 @@ def sequence_append(trace: Trace, sequence: ListValue, item: Item) -> None:
 
 @lookaside(list.extend)
 def sequence_extend(trace: Trace, sequence: ListValue, iterable: Item) -> None:
-    for item in unpack(trace, iterable):
+    items = unpack(trace, iterable) if issubclass(sequence.cls, deque) else listed(trace, iterable)
+    for item in items:
         sequence_append(trace, sequence, item)
 
 
@@ -141,7 +142,7 @@ def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
     kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
     if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
         return NotImplemented
-    items = [*left.all(trace), *unpack(trace, right)]
+    items = [*left.all(trace), *sequence_opened(trace, right).all(trace)]
     return make_tuple(items) if kind is tuple else ListValue(kind, items)
 
 
@@ -173,7 +174,7 @@ def sequence_reversed(trace: Trace, sequence: ListValue) -> Item:
 
 @lookaside(tuple.__new__)
 def _new_tuple(trace: Trace, cls: Any, iterable: Item = ()) -> Item:
-    items = unpack(trace, iterable)
+    items = listed(trace, iterable)
     return make_tuple(items) if cls is tuple else TupleValue(cls, items)
 
 

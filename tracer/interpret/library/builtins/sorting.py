@@ -83,6 +83,6 @@ def insertion_sort(keys: list[Any], order: list[int]) -> None:
 
 @polyfill(sorted, pure=True, returns_items=True)
 def sorted_list(iterable: Iterable[Any], /, *, key: Callable[[Any], Any] | None = None, reverse: Any = False) -> Any:
-    items = [*iter(iterable)]
+    items = list(iterable)
     sort_items(items, key, reverse)
     return items

@@ -13,7 +13,7 @@ from typing import Any
 from tracer.interpret.policy import helper, immutable, polyfill, pure
 
 immutable(str, bytes)
-pure(bytes, str.maketrans, bytes.maketrans)
+pure(str.maketrans, bytes.maketrans)
 
 DIRECTIVES = re.compile(
     r"([^%]*)"  # text
@@ -25,9 +25,10 @@ DIRECTIVES = re.compile(
 
 @polyfill(str.join, pure=True)
 def join(self: str, iterable: Iterable[Any], /) -> str:
-    if not hasattr(type(iterable), "__iter__") and not hasattr(type(iterable), "__getitem__"):
+    kind = type(iterable)
+    if getattr(kind, "__iter__", None) is None and (hasattr(kind, "__iter__") or not hasattr(kind, "__getitem__")):
         raise TypeError("can only join an iterable")
-    items = [*iterable]
+    items = [*iter(iterable)]
     for position, item in enumerate(items):
         if not isinstance(item, str):
             raise TypeError(f"sequence item {position}: expected str instance, {type(item).__name__} found")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import types
-
 import torch
 
 from tracer.interpret.call import call
+from tracer.interpret.constants import computed
 from tracer.interpret.policy import Polyfill, lookaside, pure, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_OPERATION
-from tracer.values.base import PYTHON_TYPES, Value, realise
+from tracer.values.base import PYTHON_TYPES, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.exceptions import ExceptionValue
@@ -18,6 +17,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
 
@@ -41,9 +41,9 @@ def _text(trace: Trace, item: Item, name: str) -> Item:
     if isinstance(item, TensorValue):
         trace.stop(DATA_TO_PYTHON, "the text of a tensor")
     method = special(trace, item, name)
-    if type(method) is types.FunctionType and not _is_library(method):
-        text = realise(trace, call(trace, method, [item]))
-        if not isinstance(text, str):
+    if is_of_program(trace, item, name) and not _is_library(method):
+        text = realise(trace, call_stored(trace, method, item, name))
+        if not issubclass(type_of(trace, text), str):
             throw(trace, TypeError, f"{name} returned non-string (type {class_name(text)})")
         return text
     if name == "__str__" and method is object.__str__:
@@ -62,8 +62,8 @@ TEXT_FROM_FIELDS = (OSError, SyntaxError, UnicodeError, ImportError, BaseExcepti
 """Exceptions whose text depends on more than their arguments."""
 
 
-def _is_library(method: types.FunctionType) -> bool:
-    return method.__module__ == "enum"
+def _is_library(method: Item) -> bool:
+    return getattr(method, "__module__", None) == "enum"
 
 
 def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
@@ -83,14 +83,25 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     item, spec = realise(trace, item), realise(trace, spec)
     if type(item) in PYTHON_TYPES or type(item) is torch.Size:
         item = concrete(trace, item)
-    if not isinstance(item, Value) and type(special(trace, item, "__format__")) is not types.FunctionType:
-        return host(trace, format, concrete(trace, item), concrete(trace, spec))
-    method = special(trace, item, "__format__")
-    if type(method) is types.FunctionType:
-        text = realise(trace, call(trace, method, [item, spec]))
-        if not isinstance(text, str):
+    if is_of_program(trace, item, "__format__"):
+        text = realise(trace, call_special(trace, item, "__format__", spec))
+        if not issubclass(type_of(trace, text), str):
             throw(trace, TypeError, f"__format__ must return a str, not {class_name(text)}")
         return text
+    if not isinstance(item, Value):
+        return host(trace, format, concrete(trace, item), concrete(trace, spec))
     if spec == "":
         return call(trace, str, [item])
+    if special(trace, item, "__format__") is object.__format__ and isinstance(spec, str):
+        throw(trace, TypeError, f"unsupported format string passed to {class_name(item)}.__format__")
     trace.stop(UNSUPPORTED_OPERATION, f"a format of a {class_name(item)}")
+
+
+@lookaside(bytes)
+def _bytes(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+    if len(args) == 1 and not kwargs and is_of_program(trace, args[0], "__bytes__"):
+        result = realise(trace, call_special(trace, args[0], "__bytes__"))
+        if not issubclass(type_of(trace, result), bytes):
+            throw(trace, TypeError, f"__bytes__ returned non-bytes (type {class_name(result)})")
+        return result
+    return computed(trace, bytes, args, kwargs)
