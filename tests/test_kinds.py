@@ -12,7 +12,7 @@ import torch
 from tracer.guards.source import constant
 from tracer.interpret.interpreter import MACHINE
 from tracer.interpret.trace import Trace
-from tracer.values.base import LITERALS, PYTHON_TYPES, Value
+from tracer.values.base import LITERALS, SYMBOLS, Value
 from tracer.values.concrete import concrete
 from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import BORN, KINDS, WRAPPERS, Kind, Wraps, kind_of, register
@@ -33,7 +33,7 @@ def test_class_of_values_is_registered(cls: type):
     assert cls in KINDS
 
 
-@pytest.mark.parametrize("cls", [tuple, slice, torch.Size, object, *PYTHON_TYPES])
+@pytest.mark.parametrize("cls", [tuple, slice, torch.Size, object, *SYMBOLS])
 def test_class_of_raw_objects_is_registered(cls: type):
     assert cls in KINDS
 

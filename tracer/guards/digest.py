@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
+from tracer.guards.words import shown
 
 DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
@@ -169,7 +170,7 @@ _PARTS: dict[str, Callable[[Guard], str]] = {
     "length": lambda guard: f"length {guard.expected}",
     "keys": lambda guard: f"keys {', '.join(map(repr, guard.expected))}" if guard.expected else "empty",
     "no hooks": lambda guard: "no hooks",
-    "absent": lambda guard: f"without {guard.expected!r}",
+    "absent": lambda guard: f"without {shown(guard.expected)}",
     "same object": lambda guard: f"still {expected_words(guard)}",
 }
 

@@ -14,6 +14,7 @@ from tracer.guards.checks import CHECKS, Expression, TensorFacts, tensor_differe
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source
 from tracer.guards.state import State, read_state
+from tracer.guards.words import shown
 
 UNREACHABLE = (LookupError, AttributeError, TypeError, ValueError)
 
@@ -74,7 +75,7 @@ def _name(target: Any) -> str:
     if isinstance(target, type):
         return target.__qualname__
     name = getattr(target, "__qualname__", None) if callable(target) else None
-    text = name if isinstance(name, str) else f"{target!r}" if _is_short(target) else type(target).__qualname__
+    text = name if isinstance(name, str) else shown(target) if _is_short(target) else type(target).__qualname__
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -94,7 +95,7 @@ def expected_words(guard: Guard) -> str:
         case Expression() | State() | Source():
             return expected.text
         case _:
-            return repr(expected)
+            return shown(expected)
 
 
 def guard_words(guard: Guard) -> str:
@@ -118,10 +119,10 @@ def failure_words(guard: Guard, value: Any, call: CallFrame) -> str:
             name = next(name for name in now._fields if getattr(now, name) != getattr(expected, name))
             return f"torch's setting {name} is {getattr(now, name)}, captured with {getattr(expected, name)}"
         case "expression":
-            values = ", ".join(f"{source.text} = {call.resolve(source)}" for source in expected.sources)
+            values = ", ".join(f"{source.text} = {shown(call.resolve(source))}" for source in expected.sources)
             return f"{expected.text} does not hold for {values}"
         case "equal":
-            return f"{text} is {_name(value)}, captured with {expected!r}"
+            return f"{text} is {_name(value)}, captured with {shown(expected)}"
         case "same object":
             return f"{text} is no longer {expected_words(guard)}"
         case _:

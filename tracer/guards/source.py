@@ -17,6 +17,8 @@ from types import CodeType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary, ref
 
+from tracer.guards.words import shown
+
 
 class Strong:
     """A reference to an object that has no weak references. Called, like a weak reference, it gives the object."""
@@ -221,11 +223,11 @@ def _item_text(source: Source) -> str:
     assert source.base is not None
     base = source.base.text
     if not _is_namespace(source.base):
-        return f"{base}[{source.key!r}]"
+        return f"{base}[{shown(source.key)}]"
     if _is_namespace(source):
         return base
     if not isinstance(source.key, str):
-        return f"{base}[{source.key!r}]"
+        return f"{base}[{shown(source.key)}]"
     if not source.key.isidentifier():
         return f"{base}[{source.key}]"
     return f"{base}.{source.key}" if base else source.key

@@ -24,14 +24,15 @@ from tracer.values.base import (
     LITERALS,
     MISSING,
     NUMPY_SCALARS,
-    PYTHON_TYPES,
+    SYMBOLS,
     Lazy,
     Value,
+    class_of,
     known_lazies,
     realise,
     type_of,
 )
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
@@ -231,7 +232,7 @@ def _needs_polyfill(trace: Trace, row: Polyfill, args: Args, kwargs: Kwargs) -> 
 
 
 def _has_symbols(item: Item) -> bool:
-    return any(type(part) in PYTHON_TYPES for part in (item if isinstance(item, tuple) else (item,)))
+    return any(type(part) in SYMBOLS for part in (item if isinstance(item, tuple) else (item,)))
 
 
 def compute_marked(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
@@ -306,7 +307,7 @@ def refuse_class(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> NoRetur
 
 def refuse_uncallable(trace: Trace, function: Item, args: Args, kwargs: Kwargs) -> NoReturn:
     """CPython's TypeError, in the program."""
-    throw(trace, TypeError, f"'{type(function).__name__}' object is not callable")
+    throw(trace, TypeError, f"'{class_name(function)}' object is not callable")
 
 
 def refuse_unknown(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:

@@ -16,8 +16,8 @@ from tracer.interpret.constants import computed
 from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
-from tracer.values.base import realise, type_of
-from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, class_of
+from tracer.values.base import class_of, realise, type_of
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue

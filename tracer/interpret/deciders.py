@@ -22,7 +22,7 @@ from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
-from tracer.values.base import NUMPY_FUNCTIONS, PYTHON_TYPES, Lazy, Value
+from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.item import Item
@@ -133,8 +133,7 @@ def method_of_a_constant(method: types.BuiltinFunctionType) -> Action | None:
     owner = method.__self__
     if owner is None or method in ROWS:
         return None
-    is_immutable = type(owner) in PYTHON_TYPES or (type(owner) in IMMUTABLE and not isinstance(owner, type))
-    return actions.call_unbound if is_immutable else None
+    return actions.call_unbound if type(owner) in IMMUTABLE and not isinstance(owner, type) else None
 
 
 @takes(types.ClassMethodDescriptorType)

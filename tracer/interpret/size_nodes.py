@@ -15,9 +15,7 @@ from tracer.values.shapes import NotExpressible
 
 
 def size_node(trace: Trace, size: Any) -> Any:
-    """The graph's node for a symbol; a symbolic float or bool becomes the number that it is now."""
-    if not isinstance(size, torch.SymInt):
-        return size.node.guard_float("", 0) if isinstance(size, torch.SymFloat) else bool(size)
+    """The graph's node for a symbol."""
     return _expression_node(trace, size.node.expr)
 
 

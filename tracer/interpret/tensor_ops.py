@@ -34,11 +34,13 @@ from tracer.reasons import (
     OPERATOR_ERROR,
     UNSUPPORTED_CALL,
 )
+from tracer.values.base import SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
 from tracer.values.kinds import kind_of
 from tracer.values.lists import ListValue
+from tracer.values.shapes import as_python
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -205,7 +207,7 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
         if kind is list:
             return ListValue(list, items)
         return make_tuple(items) if kind is tuple else TupleValue(kind, items)
-    return result
+    return result if kind in SYMBOLS else as_python(result)
 
 
 def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, TensorMeta]) -> None:

@@ -12,12 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from tracer.guards.words import is_written_out
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.rebuilding import Fragment, Unrebuildable
-from tracer.values.shapes import as_python, python_text
+from tracer.values.shapes import python_text
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from tracer.values.item import Item
     from tracer.values.shapes import Shapes
 
-PLAIN = frozenset({type(None), bool, int, str, bytes, type(Ellipsis)})
+PLAIN = frozenset({type(None), bool, str, bytes, type(Ellipsis)})
 """Constants whose repr is an expression for them."""
 
 COMMENT_COLUMN = 54
@@ -97,7 +96,8 @@ class ProgramEmitter:
         return name
 
     def constant(self, obj: Any, wish: str = "") -> Fragment:
-        if type(obj) in PLAIN or (type(obj) is float and math.isfinite(obj)):
+        kind = type(obj)
+        if kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj)):
             return Fragment(repr(obj))
         name = self._constant_names.get(id(obj))
         if name is None:
@@ -164,8 +164,6 @@ class ProgramEmitter:
         return built
 
     def symbol(self, size: Any) -> Fragment:
-        if not isinstance(size, torch.SymInt):
-            return Fragment(repr(as_python(size)))
         assert self.shapes is not None
         sources, reads = self.shapes.sources, list[str]()
 

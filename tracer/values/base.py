@@ -40,9 +40,6 @@ LITERALS: frozenset[type] = frozenset(
         torch.memory_format,
         torch.qscheme,
         torch.Size,
-        torch.SymInt,
-        torch.SymFloat,
-        torch.SymBool,
         range,
         types.CodeType,
     }
@@ -50,8 +47,8 @@ LITERALS: frozenset[type] = frozenset(
 """Types whose instances are immutable, compare by value and are guarded by equality."""
 
 
-PYTHON_TYPES: dict[type, type] = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}
-"""What a program takes a symbol to be."""
+SYMBOLS: dict[type, type] = {torch.SymInt: int}
+"""Types of raw objects that stand for a number which varies, to what the program takes them for."""
 
 
 numpy: Any = import_module("numpy") if find_spec("numpy") else None
@@ -143,10 +140,15 @@ def realise(context: Context, item: Item) -> Item:
     return item.realise(context) if type(item) is Lazy else item
 
 
+def class_of(item: Item) -> type:
+    """The class of an item that has been looked at, as the program sees it."""
+    return item.cls if isinstance(item, Value) else SYMBOLS.get(type(item)) or type(item)
+
+
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
-        return PYTHON_TYPES.get(type(item)) or type(item)
+        return class_of(item)
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
         context.guard(item.source, "type", item.cls)
     return item.cls

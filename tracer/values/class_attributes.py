@@ -10,7 +10,7 @@ from typing import Any
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import constant
-from tracer.values.base import MISSING, PYTHON_TYPES, Value
+from tracer.values.base import MISSING, class_of
 from tracer.values.context import Context
 from tracer.values.item import Item
 
@@ -54,25 +54,14 @@ def own_class_attribute(context: Context, cls: type, name: str) -> Item:
     return stored
 
 
-def class_of_item(item: Item) -> type:
-    """The class on which the special methods of an item are looked up."""
-    return item.cls if isinstance(item, Value) else type(item)
-
-
 def special(context: Context, item: Item, name: str) -> Item:
     """The special method `name` of the item's class, unbound; MISSING when it has none."""
-    return class_attribute(context, class_of_item(item), name)
+    return class_attribute(context, class_of(item), name)
 
 
 def class_name(item: Item) -> str:
     """The name of the item's class, as messages show it."""
-    cls = class_of_item(item)
-    return PYTHON_TYPES.get(cls, cls).__name__
-
-
-def class_of(stored: Any) -> type:
-    """The class of a class attribute: a raw descriptor, or one made in the trace."""
-    return stored.cls if isinstance(stored, Value) else type(stored)
+    return class_of(item).__name__
 
 
 def is_builtin_class(cls: type) -> bool:

@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from tracer.guards.source import constant, kept
-from tracer.values.base import HOST_OBJECTS, LITERALS, NUMPY_SCALARS
+from tracer.values.base import HOST_OBJECTS, LITERALS, NUMPY_SCALARS, SYMBOLS
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.identities import IDENTITY_TYPES
@@ -22,7 +22,7 @@ from tracer.values.wrap import wrap
 def from_host(context: Context, obj: Any) -> Item:
     """The item for an object that a pure function has just made."""
     cls = type(obj)
-    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(obj, (type, *NUMPY_SCALARS)):
+    if cls in LITERALS or cls in SYMBOLS or cls in IDENTITY_TYPES or isinstance(obj, (type, *NUMPY_SCALARS)):
         return obj
     if cls is tuple:
         return make_tuple([from_host(context, part) for part in obj])

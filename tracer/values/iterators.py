@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tracer.reasons import UNSUPPORTED_ITERATOR
-from tracer.values.base import MISSING, Lazy, Missing, Value
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_name, class_of, special
+from tracer.values.base import MISSING, Lazy, Missing, Value, class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_name, special
 from tracer.values.context import Context
 from tracer.values.exceptions import arguments_of
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument

@@ -9,10 +9,12 @@ import enum
 import sys
 from typing import Any
 
+import torch
+
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, PYTHON_TYPES, Lazy, Value
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_of
+from tracer.values.base import LITERALS, SYMBOLS, Lazy, Value, class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
 from tracer.values.functions import NestedFunction
@@ -31,6 +33,9 @@ from tracer.values.tuples import TupleValue, is_constant_tuple, make_tuple
 
 BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
+
+WITH_SYMBOLS = frozenset({*SYMBOLS, tuple, torch.Size})
+"""Types of raw objects that are, or may hold, symbols: a key is the number that a symbol stands for."""
 
 KEY_LIMIT = 64
 """Objects from outside that a trace puts into dicts and sets: each is guarded to be none of the others."""
@@ -55,7 +60,7 @@ def as_key(context: Context, item: Item) -> Item:
     if type(item) is Lazy:
         item = item.realise(context)
     if not isinstance(item, Value):
-        item = concrete(context, item) if type(item) in PYTHON_TYPES or type(item) is tuple else item
+        item = concrete(context, item) if type(item) in WITH_SYMBOLS else item
         host(context, hash, item)
         return item
     if type(item) is NestedFunction:

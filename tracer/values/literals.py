@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.values.base import LITERALS, NUMPY_SCALARS, PYTHON_TYPES
+from tracer.values.base import LITERALS, NUMPY_SCALARS
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
@@ -44,4 +44,4 @@ LITERAL = Kind(
     graph_argument=as_it_is,
     rebuild=by_name,
 )
-register(LITERAL, *(LITERALS - {torch.Size, *PYTHON_TYPES}))
+register(LITERAL, *(LITERALS - {torch.Size}))

@@ -6,7 +6,7 @@ import types
 from typing import Any
 
 from tracer.guards.source import Source
-from tracer.values.base import Value
+from tracer.values.base import Value, class_of
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
 from tracer.values.identities import identity
@@ -67,8 +67,7 @@ def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
     if isinstance(value.function, types.ClassMethodDescriptorType):
         return fragment("{}.__get__(None, {})", function, instance)
     # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
-    cls = value.instance.cls if isinstance(value.instance, Value) else type(value.instance)
-    return fragment("{}.__get__({}, {})", function, instance, named_class(emitter, cls))
+    return fragment("{}.__get__({}, {})", function, instance, named_class(emitter, class_of(value.instance)))
 
 
 register(

@@ -166,11 +166,23 @@ class NotExpressible(Exception):
     """What the algebra assumed cannot be checked by the native guard program: capture without symbols."""
 
 
-def as_python(size: Any) -> Any:
-    """A symbol as the number it stands for now; the trace depends on it from here on."""
-    if isinstance(size, torch.SymInt):
-        return int(size)
-    return float(size) if isinstance(size, torch.SymFloat) else bool(size)
+def as_python(item: Any) -> Any:
+    """A raw object, a symbol as the number it stands for now: the trace depends on that from here on."""
+    number = _NUMBERS.get(type(item))
+    return item if number is None else number(item)
+
+
+_NUMBERS: dict[type, Callable[[Any], Any]] = {
+    torch.SymInt: int,
+    torch.SymFloat: lambda symbol: symbol.node.guard_float("", 0),
+    torch.SymBool: bool,
+}
+"""Type of a symbol to what reads its number, and has the algebra note a guard."""
+
+
+def hint_of(size: Any) -> int:
+    """The number that a size stands for now, without depending on it."""
+    return size.node.hint if isinstance(size, torch.SymInt) else size
 
 
 def _is_attribute(source: Source) -> bool:
@@ -241,7 +253,7 @@ def postfix(expression: Any, sources: dict[Any, Source], places: list[Source]) -
         if source not in places:
             places.append(source)
         return [("load", places.index(source))]
-    if expression.is_Integer:
+    if expression.is_Integer and abs(int(expression)) < 1 << 63:
         return [("constant", int(expression))]
     if kind in ("BooleanTrue", "BooleanFalse"):
         return [("constant", int(kind == "BooleanTrue"))]
@@ -269,8 +281,8 @@ def python_text(expression: Any, name_of: Any) -> str:
         return name_of(expression)
     if expression.is_Integer:
         return str(int(expression))
-    if not expression.args:
-        return str(expression)
+    if kind in ("BooleanTrue", "BooleanFalse"):
+        return str(kind == "BooleanTrue")
     parts = [python_text(part, name_of) for part in expression.args]
     if kind in ("Min", "Max"):
         return f"{kind.lower()}({', '.join(parts)})"

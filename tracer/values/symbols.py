@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracer.values.base import PYTHON_TYPES
+from tracer.values.base import SYMBOLS
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.kinds import BORN, Kind, no_parts, register
@@ -29,5 +29,5 @@ def _rebuild(emitter: Emitter, item: Any) -> Fragment:
 
 register(
     Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_graph_argument, rebuild=_rebuild),
-    *PYTHON_TYPES,
+    *SYMBOLS,
 )

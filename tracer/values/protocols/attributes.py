@@ -22,13 +22,12 @@ from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.attribute_dicts import AttributeDict
-from tracer.values.base import HOST_OBJECTS, MISSING, UNREAD, Lazy, Value
+from tracer.values.base import HOST_OBJECTS, MISSING, SYMBOLS, UNREAD, Lazy, Value, class_of
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import (
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
-    class_of,
     is_builtin,
     is_builtin_class,
     own_class_attribute,
@@ -367,12 +366,26 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
         return _enum_attribute(context, obj, name)
     if isinstance(obj, slice):
         return getattr(obj, name)
+    if type(obj) in SYMBOLS:
+        return _symbol_attribute(context, obj, name)
     return _literal_attribute(context, obj, name)
+
+
+def _symbol_attribute(context: Context, symbol: Any, name: str) -> Item:
+    """Of the number that a symbol stands for: of its attributes only those that are the number itself vary."""
+    stored = class_attribute(context, class_of(symbol), name)
+    if stored is MISSING:
+        throw(context, AttributeError, f"'int' object has no attribute '{name}'", name=name, obj=symbol)
+    if type(stored) in METHOD_DESCRIPTORS:
+        return BoundMethod(stored, symbol)
+    if name in ("real", "numerator"):
+        return symbol
+    return from_host(context, host(context, getattr, class_of(symbol)(), name))
 
 
 def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
     """Of a constant, or of a C-level object known by identity: nothing in it can change."""
-    if type(obj).__module__ not in ("builtins", "torch") and not isinstance(obj, (tuple, torch.SymInt, torch.SymFloat)):
+    if type(obj).__module__ not in ("builtins", "torch") and not isinstance(obj, tuple):
         stored = class_attribute(context, type(obj), name)
         if type(stored) in (types.FunctionType, property):
             return bind(context, stored, obj, type(obj), name)
@@ -529,7 +542,7 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
     if isinstance(target, type) and target.__flags__ & IMMUTABLE_TYPE:
         throw(context, TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
-        _refuse_attribute(context, target, type(target), name)
+        _refuse_attribute(context, target, class_of(target), name)
     elif name.startswith("__") or class_attribute(context, type(target), name) is not MISSING:
         context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
     else:

@@ -8,8 +8,8 @@ from collections import deque
 from typing import Any
 
 from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
-from tracer.values.class_attributes import class_attribute, class_name, class_of, special
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, class_of, realise
+from tracer.values.class_attributes import class_attribute, class_name, special
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item

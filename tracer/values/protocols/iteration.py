@@ -6,8 +6,8 @@ import enum
 import types
 from typing import Any
 
-from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise
-from tracer.values.class_attributes import class_name, class_of_item, special
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, class_of, realise
+from tracer.values.class_attributes import class_name, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -38,7 +38,7 @@ def iterate(context: Context, item: Item) -> Item:
         method = special(context, item, "__iter__")
         if method is None:
             throw(context, TypeError, f"'{class_name(item)}' object is not iterable")
-        if method is not MISSING and not is_native(method, class_of_item(item), "__iter__"):
+        if method is not MISSING and not is_native(method, class_of(item), "__iter__"):
             if isinstance(item, enum.EnumMeta):
                 members: Any = item
                 return ItemsIterator(context, types.GeneratorType, list(members))

@@ -15,13 +15,14 @@ import torch
 
 from passes import python_operators
 from passes.python_operators import IN_PLACE, BinaryOperator, UnaryOperator
-from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, Lazy, Value
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name, class_of, class_of_item
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, SYMBOLS, Lazy, Value, class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
+from tracer.values.protocols.symbolic import symbolic
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
@@ -29,6 +30,9 @@ from tracer.values.tensors import TensorValue
 BINARY = {row.function: row for row in python_operators.BINARY}
 COMPARE = {row.function: row for row in python_operators.COMPARISONS}
 UNARY = {row.function: row for row in (*python_operators.UNARY, UnaryOperator("abs()", operator.abs, "__abs__"))}
+
+RAW = LITERALS | SYMBOLS.keys()
+"""Types of operands that hold nothing but themselves."""
 
 SYMBOLS_IN_MESSAGES = {"**": "** or pow()"}
 """What CPython's messages say instead of a symbol."""
@@ -39,6 +43,8 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
     left_kind, right_kind = type(left), type(right)
     if left_kind in LITERALS and right_kind in LITERALS:
         return host(context, function, left, right)
+    if (left_kind in SYMBOLS and right_kind in RAW) or (right_kind in SYMBOLS and left_kind in RAW):
+        return symbolic(context, function, left, right)
     if left_kind is TensorValue or right_kind is TensorValue:
         if left_kind is Lazy:
             return binary(context, function, left.realise(context), right)
@@ -74,7 +80,7 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
 
 def _in_place(context: Context, left: Item, right: Item, row: BinaryOperator) -> Item:
     """`left.__iadd__(right)`; as it is the last to be asked by sequences, the `__radd__` of a number comes first."""
-    left_cls, right_cls = class_of_item(left), class_of_item(right)
+    left_cls, right_cls = class_of(left), class_of(right)
     method = class_attribute(context, left_cls, row.in_place_method)
     reflected = class_attribute(context, right_cls, row.reflected) if right_cls is not left_cls else MISSING
     if _asks_right_first(method, reflected):
@@ -87,12 +93,12 @@ def _in_place(context: Context, left: Item, right: Item, row: BinaryOperator) ->
 
 
 def _tensor_operand(kind: type) -> bool:
-    return kind is TensorValue or kind in LITERALS or issubclass(kind, NUMPY_SCALARS)
+    return kind is TensorValue or kind in RAW or issubclass(kind, NUMPY_SCALARS)
 
 
 def two_sided(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
     """The two-sided protocol of a binary operator; NotImplemented when neither side knows."""
-    left_cls, right_cls = class_of_item(left), class_of_item(right)
+    left_cls, right_cls = class_of(left), class_of(right)
     attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
     if right_cls is left_cls:
         if name != reflected:
@@ -154,6 +160,8 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
     left_kind, right_kind = type(left), type(right)
     if left_kind in LITERALS and right_kind in LITERALS:
         return host(context, function, left, right)
+    if (left_kind in SYMBOLS and right_kind in RAW) or (right_kind in SYMBOLS and left_kind in RAW):
+        return symbolic(context, function, left, right)
     if left_kind is Lazy:
         return compare(context, function, left.realise(context), right)
     if right_kind is Lazy:
@@ -205,7 +213,7 @@ SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torc
 
 
 def _compare_methods(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
-    left_cls, right_cls = class_of_item(left), class_of_item(right)
+    left_cls, right_cls = class_of(left), class_of(right)
     attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
     if left_cls is not right_cls and left_cls in right_cls.__mro__:
         attempts.reverse()
@@ -233,6 +241,8 @@ def unary(context: Context, function: Any, item: Item) -> Item:
     kind = type(item)
     if kind in LITERALS:
         return host(context, function, item)
+    if kind in SYMBOLS:
+        return symbolic(context, function, item)
     if kind is TensorValue:
         return context.machine.tensor_op(context, function, (item,))
     if kind is Lazy:

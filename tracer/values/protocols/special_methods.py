@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 
-from tracer.values.base import LITERALS, MISSING, Value
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_of, class_of_item
+from tracer.values.base import LITERALS, MISSING, Value, class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
 from tracer.values.context import Context
 from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
@@ -21,7 +21,7 @@ NO_KEYWORDS: Mapping[str, Item] = {}
 
 def call_special(context: Context, item: Item, name: str, *args: Item) -> Item:
     """`type(item).name(item, *args)` with the method bound as CPython binds it; MISSING when the class has none."""
-    stored = class_attribute(context, class_of_item(item), name)
+    stored = class_attribute(context, class_of(item), name)
     return MISSING if stored is MISSING else call_stored(context, stored, item, name, args)
 
 
@@ -42,7 +42,7 @@ def call_stored(
 
 def bind_special(context: Context, stored: Item, item: Item, name: str) -> Item:
     """The callable that a special method, found before, is for `item`."""
-    return context.machine.bind(context, stored, item, class_of_item(item), name)
+    return context.machine.bind(context, stored, item, class_of(item), name)
 
 
 def is_native(stored: Item, cls: type, name: str) -> bool:
@@ -54,7 +54,7 @@ def is_native(stored: Item, cls: type, name: str) -> bool:
 
 def is_of_program(context: Context, item: Item, name: str) -> bool:
     """Whether the class of `item` has a special method that is neither C's own nor, say, a special form's of typing."""
-    cls = class_of_item(item)
+    cls = class_of(item)
     if not isinstance(item, Value) and (cls in LITERALS or cls in IDENTITY_TYPES):
         return False
     stored = class_attribute(context, cls, name)

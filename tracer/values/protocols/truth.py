@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import FunctionType
 
 from tracer.reasons import DATA_DEPENDENT_JUMP
-from tracer.values.base import LITERALS, MISSING, Lazy, Value, type_of
+from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
-from tracer.values.class_attributes import class_name, class_of_item, special
+from tracer.values.class_attributes import class_name, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -20,6 +20,7 @@ from tracer.values.protocols.special_methods import call_stored, is_native
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
+from tracer.values.shapes import as_python
 from tracer.values.tensors import TensorValue
 
 
@@ -30,6 +31,8 @@ def truth(context: Context, item: Item) -> bool:
         return item
     if kind in LITERALS:
         return bool(item)
+    if kind in SYMBOLS:
+        return bool(item != 0)
     if kind is Lazy:
         return truth(context, item.realise(context))
     if kind is TensorValue:
@@ -43,7 +46,7 @@ def truth(context: Context, item: Item) -> bool:
         ):
             return length(context, item) != 0
         return True
-    if is_native(method, class_of_item(item), "__bool__"):
+    if is_native(method, class_of(item), "__bool__"):
         return (
             host(context, bool, item)
             if not isinstance(item, Value)
@@ -73,6 +76,8 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
         tell_apart(context, left, right)
     if isinstance(left, Value) or isinstance(right, Value):
         return left is right or _same_object(context, left, right)
+    if (type(left) in SYMBOLS or type(right) in SYMBOLS) and class_of(left) is class_of(right):
+        return left is right or as_python(left) is as_python(right)
     return left is right
 
 

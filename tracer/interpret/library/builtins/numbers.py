@@ -6,8 +6,6 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from tracer.interpret.call import NO_KEYWORDS
 from tracer.interpret.constants import computed
 from tracer.interpret.policy import (
@@ -17,7 +15,7 @@ from tracer.interpret.policy import (
 )
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, WARNING
-from tracer.values.base import LITERALS, MISSING, PYTHON_TYPES, Value, realise, type_of
+from tracer.values.base import LITERALS, MISSING, SYMBOLS, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.host import host
@@ -39,7 +37,7 @@ pure(bin, hex, oct)
 def _divmod(trace: Trace, left: Item, right: Item) -> Item:
     if type(left) in LITERALS and type(right) in LITERALS:
         return host(trace, divmod, left, right)
-    if isinstance(left, TensorValue) or isinstance(right, TensorValue):
+    if any(isinstance(item, TensorValue) or type(item) in SYMBOLS for item in (left, right)):
         return make_tuple((binary(trace, operator.floordiv, left, right), binary(trace, operator.mod, left, right)))
     result = two_sided(trace, left, right, "__divmod__", "__rdivmod__")
     if result is NotImplemented:
@@ -70,7 +68,7 @@ def _number_by(trace: Trace, item: Item, kind: Any, method: str) -> Item:
     if answer is MISSING:
         return MISSING
     answer = realise(trace, answer)
-    cls = PYTHON_TYPES.get(type(answer)) or type_of(trace, answer)
+    cls = type_of(trace, answer)
     if cls is kind:
         return answer
     if issubclass(cls, kind):
@@ -104,7 +102,7 @@ METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__compl
 def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     if len(args) == 1 and not kwargs:
         item = _real_number(trace, args[0], int)
-        return item if type(item) in (int, torch.SymInt) else _refusing_values(trace, int, [item])
+        return item if type(item) is int or type(item) in SYMBOLS else _refusing_values(trace, int, [item])
     base = {name: index_of(trace, item) for name, item in kwargs.items() if name == "base"}
     rest = [index_of(trace, item) for item in args[1:]]
     return host(trace, int, *(concrete(trace, item) for item in args[:1]), *rest, **{**kwargs, **base})
@@ -113,7 +111,7 @@ def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
 @lookaside(float)
 def _float(trace: Trace, *args: Item) -> Item:
     items = [_real_number(trace, item, float) for item in args]
-    return items[0] if items and type(items[0]) is torch.SymFloat else _refusing_values(trace, float, items)
+    return _refusing_values(trace, float, items)
 
 
 @lookaside(complex)

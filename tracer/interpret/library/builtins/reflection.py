@@ -14,7 +14,7 @@ from tracer.interpret.library.torch.tensor import LEGACY_TENSORS
 from tracer.interpret.policy import immutable, lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise, type_of
+from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, realise, type_of
 from tracer.values.class_attributes import class_attribute, class_name, special
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -113,7 +113,7 @@ def _id(trace: Trace, item: Item) -> Item:
     if isinstance(item, ObjectValue) and item.object is not MISSING and item.source is not None:
         trace.guard(item.source, "same object", item.object)
         return id(item.object)
-    if not isinstance(item, Value) and type(item) not in LITERALS:
+    if not isinstance(item, Value) and type(item) not in LITERALS and type(item) not in SYMBOLS:
         return id(item)
     trace.stop(TENSOR_IDENTITY, f"id() of a {class_name(item)}")
 

@@ -12,7 +12,7 @@ from tracer.interpret.construct import list_init
 from tracer.interpret.library.shared import same, slice_index
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, Value, realise
+from tracer.values.base import MISSING, Value, class_of, realise
 from tracer.values.class_attributes import class_name, special
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -140,7 +140,7 @@ def sequence_delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
 def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
     left, right = sequence_opened(trace, left), realise(trace, right)
     kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
-    if not issubclass(right.cls if isinstance(right, Value) else type(right), kind):
+    if not issubclass(class_of(right), kind):
         return NotImplemented
     items = [*left.all(trace), *sequence_opened(trace, right).all(trace)]
     return make_tuple(items) if kind is tuple else ListValue(kind, items)

@@ -15,7 +15,7 @@ from tracer.interpret.construct import elements, set_init
 from tracer.interpret.policy import lookaside
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
-from tracer.values.base import Value, realise
+from tracer.values.base import Value, class_of, realise
 from tracer.values.dict_views import VIEW_TYPES
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -36,7 +36,7 @@ lookaside(set.__iter__, frozenset.__iter__)(
 
 
 def _is_set_like(item: Item) -> bool:
-    return issubclass(item.cls if isinstance(item, Value) else type(item), (set, frozenset, KEYS, ITEMS))
+    return issubclass(class_of(item), (set, frozenset, KEYS, ITEMS))
 
 
 def as_item(result: Any) -> Item:
@@ -128,7 +128,7 @@ def _reflected_of_sets(function: Callable[..., Any]) -> Callable[..., Item]:
 
     def run(trace: Trace, right: Item, left: Item) -> Item:
         left = realise(trace, left)
-        if not issubclass(left.cls if isinstance(left, Value) else type(left), (set, frozenset)):
+        if not issubclass(class_of(left), (set, frozenset)):
             return NotImplemented
         return as_item(host(trace, function, elements(trace, left), elements(trace, right)))
 
@@ -204,7 +204,7 @@ for _name in ("update", "intersection_update", "difference_update", "symmetric_d
 def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
     def run(trace: Trace, target: SetValue, other: Item) -> Item:
         other = realise(trace, other)
-        if not issubclass(other.cls if isinstance(other, Value) else type(other), (set, frozenset)):
+        if not issubclass(class_of(other), (set, frozenset)):
             return NotImplemented
         payload = target.change(trace)
         host(trace, function, payload, elements(trace, other))

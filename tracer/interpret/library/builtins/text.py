@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
 from tracer.interpret.call import call
 from tracer.interpret.constants import computed
 from tracer.interpret.policy import Polyfill, lookaside, pure, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_OPERATION
-from tracer.values.base import PYTHON_TYPES, Value, realise, type_of
+from tracer.values.base import Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.exceptions import ExceptionValue
@@ -81,8 +79,6 @@ def _exception_text(trace: Trace, item: ExceptionValue, name: str) -> Item:
 @lookaside(format)
 def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
     item, spec = realise(trace, item), realise(trace, spec)
-    if type(item) in PYTHON_TYPES or type(item) is torch.Size:
-        item = concrete(trace, item)
     if is_of_program(trace, item, "__format__"):
         text = realise(trace, call_special(trace, item, "__format__", spec))
         if not issubclass(type_of(trace, text), str):

@@ -25,7 +25,6 @@ from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.truth import truth
 
 immutable(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme)
-immutable(torch.SymInt, torch.SymFloat, torch.SymBool)
 pure(torch.device, torch.dtype, torch.finfo, torch.iinfo, torch.layout, torch.memory_format)
 pure(
     *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch.broadcast_shapes),

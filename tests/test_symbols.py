@@ -1,0 +1,226 @@
+"""A size or an int that has become symbolic is an int to the program: nothing of torch's symbols shows.
+
+Each program is called with several ints, plainly and captured, by history (the second int makes a symbol) and with
+`dynamic=True`; results are compared with their types.
+"""
+
+import copy
+import decimal
+import fractions
+import json
+import math
+import numbers
+import operator
+import pickle
+
+import numpy
+import pytest
+import torch
+
+from tests.same import differences
+from tracer import capture, counters, reset
+
+INTS = (3, 4, 6, 1, 0, -2, 40)
+
+
+class Doubled:
+    """Meets a symbol in its reflected methods."""
+
+    def __radd__(self, other):
+        return type(other), other * 2
+
+    def __eq__(self, other):
+        return type(other) is int and other > 2
+
+    def __hash__(self):
+        return 7
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except Exception as error:
+        return type(error), str(error)
+
+
+PROGRAMS = {
+    "class": lambda x, n: (n.__class__ is int, type(n), isinstance(n, int), isinstance(n, torch.SymInt)),
+    "abstract": lambda x, n: (isinstance(n, numbers.Integral), issubclass(type(n), numbers.Number), callable(n)),
+    "foreign": lambda x, n: (hasattr(n, "node"), hasattr(n, "__sym_max__"), getattr(n, "node", "none")),
+    "missing": lambda x, n: n.node,
+    "missing call": lambda x, n: n.sin(),
+    "set": lambda x, n: setattr(n, "node", 1),
+    "names": lambda x, n: dir(n) == dir(3),
+    "parts": lambda x, n: (n.real, n.imag, n.numerator, n.denominator, n.__doc__ == int.__doc__),
+    "int": lambda x, n: (
+        n.__int__(),
+        n.__index__(),
+        n.__float__(),
+        n.__bool__(),
+        n.__trunc__(),
+        int(n),
+        int(n, base=10),
+    ),
+    "conversions": lambda x, n: (int(n), float(n), complex(n), bool(n), complex(n) == n, str(n), repr(n), ascii(n)),
+    "methods": lambda x, n: (n.bit_length(), n.bit_count(), n.conjugate(), n.as_integer_ratio(), n.__hash__()),
+    "bytes": lambda x, n: (n.to_bytes(2, "big", signed=True), int.to_bytes(n, 4, "little", signed=True), bytes([n])),
+    "class method": lambda x, n: n.from_bytes(b"ab", "big") + n,
+    "dunders": lambda x, n: (n.__add__(1), n.__pow__(2), n.__format__("d"), n.__rsub__(10), n.__eq__(3), n.__lt__(9)),
+    "dunders of others": lambda x, n: (n.__add__(1.5), n.__eq__("a"), (5).__sub__(n), (2.5).__mul__(n), n.__and__(1)),
+    "unbound": lambda x, n: (int.__mul__(n, 2), int.__neg__(n), float.__add__(1.0, n), object.__repr__ is not None),
+    "identity": lambda x, n: (n is True, n is None, n is n, n is not False),
+    "bools": lambda x, n: (n == True, n + True, n * False, True - n, n < True, n != False, n & True),  # noqa: E712
+    "floats": lambda x, n: (n == 3.0, n < 3.5, n <= 3.5, n > 3.5, n >= 3.5, n == 2.5, n != 2.5, 3.5 < n, 3.0 >= n),
+    "extreme floats": lambda x, n: (n < math.inf, n == math.nan, n != math.nan, n > -math.inf, n < 1e30, n == 1e300),
+    "other kinds": lambda x, n: (n == "3", n != None, n == (3,), n == 3j, n == 3 + 0j, n == b"", n == ...),  # noqa: E711
+    "unordered": lambda x, n: n < "a",
+    "unordered complex": lambda x, n: n < 3j,
+    "derived floats": lambda x, n: (n / 2, n * 0.5, n + 1.5, -n / 3, (n / 2) * 3, n / 2 > 1, math.sqrt(abs(n))),
+    "zero division": lambda x, n: (outcome(lambda: 10 // n), outcome(lambda: 10 % n), outcome(lambda: 1 / n)),
+    "quotients": lambda x, n: (
+        n // 2,
+        n % 2,
+        n // -3,
+        n % -3,
+        -n // 2,
+        divmod(n, 4),
+        divmod(-7, n or 1),
+        divmod(n, 2.0),
+    ),
+    "shifts": lambda x, n: (n << 70, n >> 1, n << 1, (n << 70) >> 69, outcome(lambda: 1 << n)),
+    "powers": lambda x, n: (n**2, n**100, 2 ** abs(n), n**0, n**0.5, outcome(lambda: n**-1), pow(n, 3), (-n) ** 3),
+    "modular powers": lambda x, n: (outcome(lambda: pow(n, -1, 7)), pow(base=n, exp=2, mod=5), pow(3, abs(n), mod=7)),
+    "bits": lambda x, n: (n & 6, n | 8, n ^ 5, ~n, 6 & n, n & n),
+    "signs": lambda x, n: (+n, -n, abs(n), abs(-n), not n, round(n), round(n, -1), math.floor(n), math.ceil(n)),
+    "large": lambda x, n: (n + 2**70, n * 2**62, n - 2**63, n < 2**63, n == 2**64, n**8 * 10**12, 2**70 > n),
+    "grown": lambda x, n: [n := n * n for _ in range(6)],
+    "formats": lambda x, n: (f"{n} {n!r} {n:05d} {n:x}", format(n, "b"), "%d %s %05.1f" % (n, n, n), "{:>4}".format(n)),
+    "text": lambda x, n: ("ab" * n, n * "c", b"x" * n, [0] * n, n * (1, 2), "abc"[n:], str(n).zfill(3), chr(65 + n)),
+    "hash": lambda x, n: (hash(n), hash((n, 1)), hash(x.new_zeros(abs(n), 2).shape)),
+    "keys": lambda x, n: (n in {3, 4}, {n: 1}, {3: "a", 4: "b"}.get(n), {n, 3, 3.0}, n in {3.0: 1}, {(n, 1): 2}),
+    "members": lambda x, n: (
+        n in [1, 3],
+        n in (4,),
+        [1, 3, 4].count(n),
+        outcome(lambda: [4, 3].index(n)),
+        n in range(5),
+    ),
+    "shapes as keys": lambda x, n: ({x.new_zeros(abs(n)).shape: 1}, x.new_zeros(abs(n)).shape in {(3,), (4,)}),
+    "ranges": lambda x, n: (range(n), list(range(n, 9, 3)), range(9)[n:], len(range(abs(n))), [*enumerate("ab", n)]),
+    "math": lambda x, n: (
+        math.gcd(n, 6),
+        math.factorial(abs(n)),
+        math.log2(abs(n) + 1),
+        math.isqrt(abs(n)),
+        math.pi * n,
+    ),
+    "more math": lambda x, n: (
+        math.comb(9, abs(n)),
+        math.prod([n, 2]),
+        math.isclose(n, 3),
+        math.fsum([n, 0.5]),
+        math.hypot(n, 4),
+    ),
+    "sums": lambda x, n: (
+        sum([n, 1]),
+        sum([n], 0.5),
+        min(n, 3),
+        max(n, 3.5),
+        sorted([n, 3, 1]),
+        max([1, n], key=lambda i: -i),
+    ),
+    "fractions": lambda x, n: (fractions.Fraction(n, 7), fractions.Fraction(1, 3) + n, n * fractions.Fraction(1, 2)),
+    "decimals": lambda x, n: (decimal.Decimal(n), decimal.Decimal("1.5") * n, n + decimal.Decimal(2)),
+    "copies": lambda x, n: (copy.copy(n), copy.deepcopy([n]), pickle.loads(pickle.dumps(n)), json.dumps({"n": n})),
+    "numpy": lambda x, n: (
+        [(type(number), number.item()) for number in (n + numpy.int64(2), numpy.float32(1.5) * n, -numpy.int64(n))],
+        *(
+            x * numpy.int64(n),
+            bool(x.new_zeros(abs(n)).shape[0] + numpy.int64(1) == 4),
+            numpy.arange(abs(n)).sum().item(),
+        ),
+    ),
+    "operators": lambda x, n: (
+        operator.add(n, 1),
+        operator.index(n),
+        operator.truediv(n, 4),
+        operator.mod(n, 3),
+        operator.neg(n),
+    ),
+    "in place": lambda x, n: [
+        n := operator.iadd(n, 2),
+        operator.imul(n, 3),
+        operator.ilshift(n, 1),
+        operator.ifloordiv(n, 2),
+    ],
+    "reflected": lambda x, n: (n + Doubled(), n == Doubled(), Doubled() == n, outcome(lambda: n - Doubled())),
+    "types": lambda x, n: (
+        outcome(lambda: n + "a"),
+        outcome(lambda: n[0]),
+        outcome(lambda: n()),
+        outcome(lambda: len(n)),
+    ),
+    "more types": lambda x, n: (
+        outcome(lambda: [*n]),
+        outcome(lambda: 1 in n),
+        outcome(lambda: "a" + n),
+        outcome(lambda: n @ n),
+    ),
+    "match": lambda x, n: matched(n),
+    "branches": lambda x, n: ("many" if n > 3 else "few", n or 9, n and 8, [i for i in range(5) if i < n]),
+    "tensors": lambda x, n: (x + n, x * (n == 3), x * (n / 2), x - (n > 3), x.new_full((2,), n), torch.tensor([n, 1])),
+    "sizes": lambda x, n: (
+        x.new_zeros(abs(n), 3).numel() / 2,
+        x.new_zeros(n * n).shape[0] ** 3,
+        x.expand(abs(n), -1).nbytes,
+    ),
+}
+
+
+def matched(n):
+    match n:
+        case 3:
+            return "three"
+        case int(real=4):
+            return "four"
+        case bool() | float():
+            return "odd"
+        case int():
+            return "int"
+
+
+def results(function, ints):
+    return [outcome(function, torch.ones(1), n) for n in ints]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_symbol_is_an_int(name, dynamic):
+    program = PROGRAMS[name]
+
+    def with_tensor(x, n):
+        y = x + n
+        return program(x, n), y
+
+    reset()
+    captured = capture(with_tensor, dynamic=dynamic, strict=True, recompile_limit=len(INTS) + 1)
+    assert not differences(results(with_tensor, INTS), results(captured, INTS))
+    assert not differences(results(with_tensor, INTS[::-1]), results(captured, INTS[::-1]))
+    assert counters().tracer_bugs == 0
+
+
+def test_int_of_thousands_of_digits():
+    def program(n, table):
+        return n % 1000, n + 1, table[n], (n, 2**20000)
+
+    captured = capture(program, strict=True)
+    for n in (1, 10**5000, 10**6000 + 1):
+        assert captured(n, {n: 3}) == program(n, {n: 3})
+    assert counters().tracer_bugs == 0
+
+
+def test_floats_compared_with_a_size_leave_it_symbolic():
+    captured = capture(lambda x: x * (1 if 2.5 < x.shape[0] < math.inf and x.shape[0] != 7.5 else 2), strict=True)
+    for rows in (3, 4, 5, 6):
+        assert captured(torch.ones(rows)).tolist() == [1.0] * rows
+    assert counters().captures == 2

@@ -1,0 +1,89 @@
+"""Arithmetic with symbolic sizes, which the program takes for ints.
+
+What the algebra computes as Python computes with ints stays symbolic: sums, products, small powers, and quotients and
+remainders by what is not zero. A comparison is answered with a guard. For everything else the symbol becomes the int
+that it stands for, and its value a guard; CPython then computes with that.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+
+from passes.python_operators import IN_PLACE
+from tracer.values.base import SYMBOLS
+from tracer.values.context import Context
+from tracer.values.host import host
+from tracer.values.item import Item
+from tracer.values.shapes import hint_of
+
+LARGEST: Final = 1 << 62
+"""Beyond this the algebra, whose ints have 64 bits, is not used: guards could not check what it assumes."""
+
+LARGEST_EXPONENT: Final = 8
+"""Guards compute a power by repeated multiplication."""
+
+
+def symbolic(context: Context, function: Callable[..., Any], *operands: Item) -> Item:
+    """`function(*operands)` for an operator of Python; the operands are literals, one of them at least a symbol."""
+    row = IN_PLACE.get(function)
+    function = row.function if row is not None else function
+    if function in COMPARISONS:
+        return _comparison(context, function, operands[0], operands[1])
+    if all(map(_is_whole, operands)) and _is_algebraic(function, operands):
+        result = function(*(operand + 0 if type(operand) is bool else operand for operand in operands))
+        if abs(hint_of(result)) < LARGEST:
+            return result
+    return host(context, function, *operands)
+
+
+def _is_whole(operand: Item) -> bool:
+    return type(operand) is torch.SymInt or (type(operand) in (int, bool) and abs(operand) < LARGEST)
+
+
+def _is_algebraic(function: Callable[..., Any], operands: tuple[Item, ...]) -> bool:
+    """Whether the algebra means by an operator what Python means by it, for these operands; may add a guard."""
+    if function in (operator.add, operator.sub, operator.mul, operator.neg, operator.pos):
+        return True
+    if function in (operator.floordiv, operator.mod):
+        return bool(operands[1] != 0)
+    if function is operator.abs:
+        return bool(operands[0] >= 0)
+    return function is operator.pow and type(operands[1]) is int and 1 <= operands[1] <= LARGEST_EXPONENT
+
+
+COMPARISONS: Final[dict[Callable[..., Any], tuple[Callable[..., Any], Callable[[float], float]]]] = {
+    operator.eq: (operator.eq, float),
+    operator.ne: (operator.ne, float),
+    operator.lt: (operator.gt, math.ceil),
+    operator.le: (operator.ge, math.floor),
+    operator.gt: (operator.lt, math.floor),
+    operator.ge: (operator.le, math.ceil),
+}
+"""Comparison to the one that answers the same with the operands exchanged, and to the rounding of a finite float on
+the right that does not change the answer for any int on the left."""
+
+
+def _comparison(context: Context, function: Callable[..., Any], left: Item, right: Item) -> bool:
+    """A comparison: its answer now, which is guarded where it hangs on the value of a symbol."""
+    if type(left) not in SYMBOLS:
+        function, left, right = COMPARISONS[function][0], right, left
+    if type(right) is float and math.isfinite(right):
+        rounded = COMPARISONS[function][1](right)
+        right = int(rounded) if rounded == int(rounded) else right
+    if _is_whole(right):
+        return bool(function(left, right + 0))
+    if _orders_all_ints(right):
+        return host(context, function, 0, right)
+    return host(context, function, left, right)
+
+
+def _orders_all_ints(operand: Item) -> bool:
+    """Whether comparing any int with `operand` gives the same: it is no number, no finite one, or between ints."""
+    if type(operand) is float:
+        return not math.isfinite(operand) or operand != int(operand)
+    return type(operand) not in (int, complex)
