@@ -49,6 +49,24 @@ def test_common_subexpressions():
     assert report.counts["common subexpressions"] == 2 and report.calls == (5, 3)
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: (1 / (x * 0.0), 1 / (x * -0.0)),
+        lambda x: torch.atan2(x.mul(-0.0), -x) - torch.atan2(x.mul(0.0), -x),
+        lambda x: (x.new_full((2,), 0.0).reciprocal(), x.new_full((2,), -0.0).reciprocal()),
+        lambda x: 1 / (x * 0.0 - -0.0) + 1 / (-x * 0.0 - -0.0),
+        lambda x: (x.clamp(min=0.0) * 1, x.clamp(min=-0.0) * True, x.to(torch.int64) * 1, x.to(torch.int64) * 1.0),
+    ],
+)
+@pytest.mark.parametrize("passes", [STANDARD, FROZEN], ids=["standard", "frozen"])
+def test_zeros_of_two_signs_are_two_constants(program, passes):
+    x = torch.ones(2)
+    results = tracer.capture(program, passes=passes)(x)
+    for one, other in zip(tensors(program(x)), tensors(results), strict=True):
+        assert torch.equal(one, other) and one.dtype == other.dtype
+
+
 def second_after_write(x):
     y = x.clone()
     first = y + 1
@@ -299,6 +317,48 @@ def test_linears_of_one_input_are_merged_and_prepared_once():
         torch.testing.assert_close(captured(x), model(x))
         other = Projections()
         torch.testing.assert_close(tracer.capture(other, backend=backend)(x), other(x))
+
+
+class Normed(nn.Module):
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(3, 4, 3)
+        self.norm = norm
+
+    def forward(self, x):
+        return self.norm(self.convolution(x))
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda: nn.BatchNorm1d(4),
+        lambda: nn.BatchNorm1d(4, affine=False),
+        lambda: nn.InstanceNorm1d(4, affine=True, track_running_stats=True),
+    ],
+    ids=["batch norm", "without weights", "instance norm"],
+)
+def test_statistics_that_training_changed_are_seen(norm):
+    model, x = Normed(norm()).eval(), torch.randn(5, 3, 9) * 3 + 1
+    captured = tracer.capture(model, passes=FROZEN)
+    with torch.no_grad():
+        for _ in range(3):
+            torch.testing.assert_close(captured(x), model(x), rtol=1e-4, atol=1e-4)
+            model.train()(x)
+            model.eval()
+
+
+@pytest.mark.parametrize("options", [{"fused": True}, {"foreach": True}, {"foreach": False}], ids=str)
+def test_weights_that_an_optimizer_changed_are_seen(options):
+    model, x = Normed(nn.BatchNorm1d(4)).eval(), torch.randn(5, 3, 9)
+    captured = tracer.capture(model, passes=FROZEN)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1, **options)
+    for _ in range(3):
+        with torch.no_grad():
+            torch.testing.assert_close(captured(x), model(x), rtol=1e-4, atol=1e-4)
+        model.train()(x).sum().backward()
+        optimizer.step()
+        model.eval()
 
 
 def test_parameters_are_not_prepared_where_gradients_flow():

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import CPU, TensorMeta
-from passes.operators.modes import Modes
+from passes.operators.modes import Modes, sets_modes
 from passes.operators.outcome import Arguments, Keywords, ListArg, Target, leaves
 
 Answer = Callable[[TensorMeta], Any]
@@ -54,6 +54,8 @@ def may_be_fact(target: Target) -> bool:
     """Whether some calls are answered here."""
     if type(target) is tuple:
         return target[0] == "method" and target[1] in ANSWERS
+    if sets_modes(target):
+        return True
     return target is torch.tensor or target in FUNCTIONS
 
 
@@ -90,7 +92,9 @@ def _shape_of(data: Any) -> tuple[int, ...] | None:
 
 
 def fact(target: Target, args: Arguments) -> tuple[Any] | None:
-    """What a call tells of a strided tensor, in a tuple of one; None for other calls."""
+    """What a call tells of a strided tensor, or returns that sets a mode, in a tuple of one; None for other calls."""
+    if type(target) is not tuple and sets_modes(target):
+        return (None,)
     if not args or type(args[0]) is not TensorMeta or args[0].stride is None:
         return None
     name = target[1] if type(target) is tuple and target[0] == "method" else FUNCTIONS.get(target)

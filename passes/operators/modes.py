@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -47,6 +47,30 @@ class _Guards(threading.local):
 _guards = _Guards()
 
 
+SETTERS: Final = frozenset(
+    (
+        torch._C._set_grad_enabled,
+        torch.set_autocast_enabled,
+        torch.set_autocast_dtype,
+        torch.set_autocast_cache_enabled,
+        torch.autocast_increment_nesting,
+        torch.autocast_decrement_nesting,
+        torch.clear_autocast_cache,
+        torch._C._set_sdp_use_flash,
+        torch._C._set_sdp_use_math,
+        torch._C._set_sdp_use_mem_efficient,
+        torch._C._set_sdp_use_cudnn,
+        torch._C._set_sdp_use_overrideable,
+    )
+)
+"""Functions of a graph that change modes. To ask what they return must not run them."""
+
+
+def sets_modes(target: object) -> bool:
+    """Whether calling a target changes the modes that later calls run under."""
+    return target in SETTERS or target is enter_inference or target is leave_inference
+
+
 def enter_inference(enabled: bool) -> None:
     """What `with torch.inference_mode(enabled)` does at its beginning, as a call of a graph."""
     guard = torch._C._InferenceMode(enabled)
@@ -74,12 +98,15 @@ def restore(modes: Modes) -> None:
 def entered(modes: Modes) -> Iterator[None]:
     """Run under `modes`, whatever this thread's are, unseen by its autocast cache and hooks on saved tensors.
 
-    Raises ValueError when a mode of the whole process differs: changing it would be seen by other threads.
+    What the evaluation itself changes of them is put back, also when it raises. Raises ValueError when a mode of the
+    whole process differs: changing it would be seen by other threads.
     """
     current = current_modes()
     if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
         raise ValueError(f"modes of the process cannot be changed for an evaluation: wanted {modes}, are {current}")
+    cached, depth = torch.is_autocast_cache_enabled(), len(_guards.entered)
     with ExitStack() as stack:
+        stack.callback(_put_back, current, cached, depth)
         if current.inference != modes.inference:
             stack.enter_context(torch.inference_mode(modes.inference))
         if torch.is_grad_enabled() != modes.grad:
@@ -91,6 +118,24 @@ def entered(modes: Modes) -> Iterator[None]:
         if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:  # type: ignore[attr-defined]
             stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_itself, _itself))
         yield
+
+
+def _put_back(modes: Modes, cached: bool, depth: int) -> None:
+    """Undo what an evaluation did to the modes: an operator that sets one may be among what is evaluated."""
+    while len(_guards.entered) > depth:
+        leave_inference()
+    if torch.is_grad_enabled() != modes.grad:
+        torch._C._set_grad_enabled(modes.grad)
+    if torch.is_autocast_enabled("cpu") != modes.autocast:
+        torch.set_autocast_enabled("cpu", modes.autocast)
+    if torch.get_autocast_dtype("cpu") != modes.autocast_dtype:
+        torch.set_autocast_dtype("cpu", modes.autocast_dtype)
+    if torch.is_autocast_cache_enabled() != cached:
+        torch.set_autocast_cache_enabled(cached)
+    if torch.get_default_dtype() != modes.default_dtype:
+        torch.set_default_dtype(modes.default_dtype)
+    if torch.are_deterministic_algorithms_enabled() != modes.deterministic:
+        torch.use_deterministic_algorithms(modes.deterministic)
 
 
 def _itself(saved: Any) -> Any:

@@ -190,10 +190,15 @@ def _opened(value: Any, numbers: Mapping[Node, Any], constants: Mapping[str, Any
 
 
 def same_constant(one: Any, other: Any) -> bool:
-    """Whether two constants mean the same: 2 and 2.0 do, True and 1 do not; the last digits of floats may differ."""
+    """Whether two constants mean the same: 2 and 2.0 do, True and 1 or 0.0 and -0.0 do not.
+
+    The last digits of floats may differ.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
+        if one == other == 0:
+            return math.copysign(1, one) == math.copysign(1, other)
         return one == other or math.isclose(one, other, rel_tol=1e-9)
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(same_constant, one, other))

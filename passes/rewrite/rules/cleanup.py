@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import struct
 from collections.abc import Hashable
 from typing import Any, Final
 
@@ -87,13 +88,15 @@ def _value_number(draft: Draft, node: Node, versions: dict[int, int]) -> Hashabl
 
 
 def _comparable(value: Any) -> Any:
-    """A value with its type, so that 1 and 1.0 are two things; containers by their parts."""
+    """A value with its type and bits, so that 1 and 1.0, 0.0 and -0.0 are two things; containers by their parts."""
     if isinstance(value, dict):
         return tuple(sorted((key, _comparable(part)) for key, part in value.items()))
     if isinstance(value, tuple | list):
         return (type(value), *map(_comparable, value))
     if isinstance(value, slice):
         return (slice, *map(_comparable, (value.start, value.stop, value.step)))
+    if isinstance(value, float | complex):
+        return (type(value), struct.pack("dd", value.real, value.imag))
     return value if isinstance(value, Node | TensorMeta) else (type(value), value)
 
 

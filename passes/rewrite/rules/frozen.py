@@ -2,7 +2,9 @@
 
 Parameters are inputs of our graphs. What depends on nothing else becomes one call that remembers its
 results, and makes them anew when a parameter is another tensor, has other memory, or was written to by an
-operator. A write through `.data` or NumPy is not seen: whoever asks for this pass promises none.
+operator. Batch norm writes to its statistics without counting it, so vectors that are not trained are compared
+by their contents. A write to anything else through `.data` or NumPy is not seen: whoever asks for this pass
+promises none.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ from passes.rewrite.pipeline import GraphPass
 from passes.rewrite.rules.cleanup import repeatable, run_call
 
 REAL: Final = (torch.Tensor, torch.nn.Parameter)
+LONGEST_STATISTIC: Final = 1 << 16
+"""Elements up to which a vector's contents are compared at each call. No batch norm has more channels."""
+
+_Likeness = tuple[torch.device, torch.dtype]
 
 
 class Prepared:
@@ -34,23 +40,41 @@ class Prepared:
         self._inputs = [node.name for node in inputs]
         self._results = [node.name for node in results]
         self._known: list[tuple[weakref.ref[torch.Tensor], int, int]] = []
+        self._contents: dict[_Likeness, torch.Tensor] = {}
         self._made: tuple[torch.Tensor, ...] = ()
 
     def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if self._known and all(map(_is_known, self._known, tensors)):
+        if self._known and all(map(_is_known, self._known, tensors)) and self._has_contents(tensors):
             return self._made
         made = self._compute(tensors)
         real = all(type(tensor) in REAL and not tensor.is_inference() for tensor in tensors)
         if real and not any(result.requires_grad for result in made):
             self._known = [(weakref.ref(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
+            self._contents = _contents(tensors)
             self._made = made
         return made
+
+    def _has_contents(self, tensors: Sequence[torch.Tensor]) -> bool:
+        """Whether the tensors that may be written to unseen hold what they held, bit for bit."""
+        if not self._contents:
+            return True
+        contents = _contents(tensors)
+        return all(torch.equal(before, contents[kind]) for kind, before in self._contents.items())
 
     def _compute(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         values: dict[str, Any] = dict(zip(self._inputs, tensors, strict=True))
         for step in self._steps:
             values[step.name] = step.run(values)
         return tuple(values[name] for name in self._results)
+
+
+def _contents(tensors: Sequence[torch.Tensor]) -> dict[_Likeness, torch.Tensor]:
+    """The bytes of the tensors that may be written to unseen, one copy for all of a device."""
+    parts: dict[_Likeness, list[torch.Tensor]] = {}
+    for tensor in tensors:
+        if tensor.dim() <= 1 and not tensor.requires_grad and tensor.numel() <= LONGEST_STATISTIC:
+            parts.setdefault((tensor.device, tensor.dtype), []).append(tensor.reshape(-1))
+    return {kind: torch.cat(vectors).view(torch.uint8) for kind, vectors in parts.items()}
 
 
 def _is_known(known: tuple[weakref.ref[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:

@@ -6,6 +6,7 @@ passed is that tensor, whichever operators it is made of.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, Final
 
@@ -88,7 +89,9 @@ def _is_neutral(form: Form, meta: TensorMeta) -> bool:
     number = form.arguments.get("exponent" if form.operator == "pow" else "other")
     neutral = 0 if form.operator == "add" and not meta.dtype.is_floating_point else NEUTRAL.get(form.operator)
     source: Any = form.arguments.get("self")
-    if neutral is None or isinstance(number, bool | Node) or not isinstance(number, int | float) or number != neutral:
+    if neutral is None or isinstance(number, bool | Node) or not isinstance(number, int | float):
+        return False
+    if number != neutral or math.copysign(1, number) < 0:  # subtracting -0.0 makes 0.0 of -0.0
         return False
     given = result_meta(source) if isinstance(source, Node) else None
     return isinstance(given, TensorMeta) and _same_tensor(given, meta) and form.arguments.get("rounding_mode") is None
