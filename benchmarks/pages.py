@@ -193,6 +193,9 @@ def written(page: str) -> str:
 
 
 def write(*pages: str) -> None:
-    """Write the printed parts of these pages again."""
+    """Write the printed parts of these pages again. Raises ValueError for a page that names this checkout's folder."""
     for page in pages:
-        (ROOT / page).write_text(written(page))
+        text = written(page)
+        if str(ROOT) in text:
+            raise ValueError(f"{page} would name {ROOT}, a folder of this machine")
+        (ROOT / page).write_text(text)

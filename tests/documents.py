@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.printed import portable
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if not path.name.startswith("."))
 GUIDES = [ROOT / "docs" / "debugging.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
@@ -95,12 +97,15 @@ def printed_by(programs: list[Block], folder: Path) -> Iterator[str]:
 
 
 def with_outputs(text: str, outputs: list[str]) -> str:
-    """A page whose text blocks after Python blocks show these outputs, one for each Python block."""
+    """A page whose text blocks after Python blocks show these outputs, one for each Python block.
+
+    Raises ValueError for an output that names the folder of this checkout.
+    """
     lines = text.splitlines()
     for block, output in reversed(list(zip(programs(text), outputs, strict=True))):
         if block.next is not None and block.next.language == "text":
             first = block.next.line
-            lines[first : first + len(block.next.text.splitlines())] = output.rstrip().splitlines()
+            lines[first : first + len(block.next.text.splitlines())] = portable(output).rstrip().splitlines()
     return "\n".join(lines) + "\n"
 
 

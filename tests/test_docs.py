@@ -23,6 +23,7 @@ import sys
 import pytest
 
 from benchmarks.pages import PAGES as PARTS
+from benchmarks.pages import write
 from tests.command_lines import problem
 from tests.documents import GUIDES, PAGES, ROOT, agrees, blocks, programs, prose, with_outputs
 from tests.printed import normalized
@@ -59,6 +60,38 @@ def test_programs_of_a_guide_print_what_it_shows(path, tmp_path, request):
     for block, output in zip(programs(path.read_text()), outputs, strict=True):
         if block.next is not None and block.next.language == "text":
             assert_shown(f"{name_of(path)}:{block.next.line}", block.next.text, output)
+
+
+def test_no_text_of_the_tree_names_the_folder_of_this_checkout():
+    written = [*PAGES, *(ROOT / "tests" / "snapshots").iterdir(), *(ROOT / "tests" / "pins").iterdir()]
+    wrong = [name_of(path) for path in written if str(ROOT) in path.read_text()]
+    assert not wrong
+
+
+def test_outputs_are_written_with_the_files_of_the_checkout_named_from_its_root():
+    page = "```python\nprint()\n```\n```text\nold\n```\n"
+    assert with_outputs(page, [f"{ROOT}/tracer/api.py:1\n"]) == page.replace("old", "tracer/api.py:1")
+    with pytest.raises(ValueError, match="path of this checkout"):
+        with_outputs(page, [f"the folder {ROOT}\n"])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [(f"{ROOT}/README.md, 3 ms\n", "README.md, <time>\n"), (f"in {ROOT}", None)]
+)
+def test_printed_text_is_compared_without_the_folder_of_this_checkout(text, shown):
+    if shown is None:
+        with pytest.raises(ValueError, match="path of this checkout would be written"):
+            normalized(text)
+    else:
+        assert normalized(text) == shown
+
+
+def test_a_page_that_would_name_the_folder_of_this_checkout_is_not_written(monkeypatch):
+    monkeypatch.setitem(PARTS, "README.md", {"example": lambda page: f"{ROOT}\n"})
+    before = (ROOT / "README.md").read_text()
+    with pytest.raises(ValueError, match=r"README.md would name .* a folder of this machine"):
+        write("README.md")
+    assert (ROOT / "README.md").read_text() == before
 
 
 def consoles():

@@ -5,8 +5,8 @@
     fact       = shape | stride | storage_offset | dtype
 
 A name is a parameter of the operator, `shape` (the output's own, in the answers to the other questions), `is_new`
-(whether it has memory of its own), `i` (the number of an output among many alike) or `grad_mode`. A primitive is a Python
-function registered here with the types of what it takes and gives; the types lead the search of passes/infer.
+(whether it has memory of its own), `i` (the number of an output among many alike) or `grad_mode`. A primitive is a
+Python function registered here with the types of what it takes and gives; the types lead the search of passes/infer.
 Rules come from files, so their text is checked against this grammar before Python compiles it: reading one
 executes nothing.
 """
