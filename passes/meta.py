@@ -154,10 +154,12 @@ class TensorMeta:
 
     @property
     def rank(self) -> int:
+        """The number of dimensions."""
         return len(self.shape)
 
     @property
     def element_count(self) -> Size:
+        """The number of elements: the product of the sizes, symbols among them."""
         return math.prod(self.shape)
 
     @property

@@ -44,13 +44,16 @@ class Line(Protocol):
     """A line of the user's program."""
 
     @property
-    def file(self) -> str: ...
+    def file(self) -> str:
+        """The path of the file."""
 
     @property
-    def line(self) -> int: ...
+    def line(self) -> int:
+        """The number of the line in it."""
 
     @property
-    def function(self) -> str: ...
+    def function(self) -> str:
+        """The qualified name of the function."""
 
 
 def result_meta(node: Node) -> Any:

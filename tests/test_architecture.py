@@ -1,6 +1,8 @@
 """The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be edge."""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -171,11 +173,59 @@ def test_a_class_name_stands_for_one_class():
     places: dict[str, list[str]] = {}
     for module, path in MODULES.items():
         if path.name != "prelude.py":
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(f"{module}, line {node.lineno}")
     repeated = {name: where for name, where in places.items() if len(where) > 1}
     assert not repeated, repeated
+
+
+# Decorators that name the opcode or the C function that the decorated one stands for.
+STANDS_FOR = ("handles", "polyfill", "lookaside")
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+CLASSES = {node.name: node for path in sources() for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)}
+
+
+def decorators(node: Definition) -> set[str]:
+    """The last part of each decorator's name: `setter` for `@shape.setter`, `handles` for `@handles("POP_TOP")`."""
+    names = (ast.unparse(decorator).partition("(")[0] for decorator in node.decorator_list)
+    return {name.rpartition(".")[2] for name in names}
+
+
+def is_documented_above(owner: ast.ClassDef, method: str) -> bool:
+    """Whether a class from which `owner` inherits says what its method of this name does."""
+    parents = (CLASSES.get(ast.unparse(base).partition("[")[0].rpartition(".")[2]) for base in owner.bases)
+    return any(
+        any(
+            isinstance(node, ast.FunctionDef) and node.name == method and ast.get_docstring(node)
+            for node in parent.body
+        )
+        or is_documented_above(parent, method)
+        for parent in parents
+        if parent is not None
+    )
+
+
+def undocumented(body: list[ast.stmt], owner: ast.ClassDef | None = None) -> Iterator[str]:
+    """The public functions, classes and methods in a body that say nothing, or nothing but their own name."""
+    for node in body:
+        if not isinstance(node, Definition) or node.name.startswith("_"):
+            continue
+        text = ast.get_docstring(node) or ""
+        place = f"line {node.lineno}: {node.name}"
+        is_exempt = decorators(node) & {*STANDS_FOR, "overload", "setter"}
+        if not text and not is_exempt and not (owner and is_documented_above(owner, node.name)):
+            yield place
+        if text and set(re.findall(r"[a-z]+", text.lower())) <= {*node.name.lower().split("_"), "a", "an", "the", "of"}:
+            yield f"{place} ({text})"
+        if isinstance(node, ast.ClassDef):
+            yield from undocumented(node.body, node)
+
+
+def test_public_definitions_say_what_they_are():
+    """A method that a base class documents may leave it at that."""
+    missing = [f"{path.relative_to(ROOT)}, {words}" for path in sources() for words in undocumented(parsed(path).body)]
+    assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -148,6 +148,7 @@ class FillingInterpreter(Interpreter):
         self.poison = poison
 
     def run_node(self, n: Node) -> Any:
+        """Run one node, and fill the unused elements of new memory with poison."""
         result = super().run_node(n)
         if n.op.startswith("call_"):
             fill_fresh(ConcreteCall(n.target, ()), result, self.poison)

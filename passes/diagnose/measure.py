@@ -199,6 +199,7 @@ class Probe(Interpreter):
         self.depths = {node: depth for depth, node in enumerate(module.graph.nodes)}
 
     def run_node(self, n: Node) -> Any:
+        """Run one node, and measure the inputs of activations, the parameters and the results."""
         activation = n.op.startswith("call_") and _operator(n) in ACTIVATIONS
         inputs = [self.env[used] for used in n.all_input_nodes] if activation else []
         given = [value.detach().clone() for value in inputs if isinstance(value, torch.Tensor)]  # in place, maybe

@@ -57,6 +57,7 @@ class StudyJob:
     modules: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
+        """The counted work that a study of this job may do."""
         return Plan(trials=self.trials, seed=self.seed, terms=self.terms)
 
 
@@ -101,6 +102,7 @@ class StudyReport:
 
     @property
     def is_unknown(self) -> bool:
+        """Whether the study ended well without a rule that answers anything."""
         return self.failure is None and all(from_json(rule).is_unknown for rule in self.rules)
 
 

@@ -53,10 +53,12 @@ class StudyProcess:
         self.end()
 
     def fileno(self) -> int:
+        """The file descriptor on which the process answers, for `select`."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
     def give(self, task: Task) -> None:
+        """Hand a task to the process, and start its clock."""
         self.task = task
         self._started = time.monotonic()
         self._write(asdict(task))
@@ -87,6 +89,7 @@ class StudyProcess:
 
     @property
     def is_usable(self) -> bool:
+        """Whether the process is still alive."""
         return self._process.poll() is None
 
     def end(self) -> None:

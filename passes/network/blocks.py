@@ -24,6 +24,7 @@ class Blocks:
 
     @property
     def count(self) -> int:
+        """How often the block occurs."""
         return len(self.occurrences)
 
 

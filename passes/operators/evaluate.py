@@ -71,18 +71,26 @@ SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for
 class Book(Protocol):
     """A rulebook: answers as a RuleFunction does, and says why it does not."""
 
-    def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None: ...
-    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> NoAnswer: ...
-    def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None: ...
+    def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
+        """The outcome of a call, or None where the book says nothing about it."""
+
+    def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> NoAnswer:
+        """The operator of a call, and why `answer` gives None for it."""
+
+    def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None:
+        """Answer no more calls of an operator, for this reason; None if there was no rule for it."""
 
 
 class NoAnswer(Protocol):
     """Why a book gave no answer: the operator as it calls it, and a few words."""
 
     @property
-    def op(self) -> str: ...
+    def op(self) -> str:
+        """The operator, as the book calls it."""
+
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """Why there is no answer, in a few words."""
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ class Parameter:
 
     @property
     def is_optional(self) -> bool:
+        """Whether None may be given for it."""
         return self.type.startswith("Optional[")
 
 

@@ -99,6 +99,7 @@ class RealStandIns(StandIns):
 
     @contextmanager
     def active(self) -> Iterator[None]:
+        """While operators run on these stand-ins: one thread, as they are tiny."""
         threads = torch.get_num_threads()  # of the calling thread only, as is what is set here
         torch.set_num_threads(1)
         try:
@@ -121,6 +122,7 @@ class FakeStandIns(StandIns):
 
     @contextmanager
     def active(self) -> Iterator[None]:
+        """While operators run on these stand-ins: under the fake mode, without torch's log of errors."""
         quiet = torch_log.disabled
         torch_log.disabled = True  # an operator that raises is our answer, not an error to be logged
         try:

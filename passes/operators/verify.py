@@ -33,6 +33,7 @@ class Prediction:
 
     @property
     def given(self) -> list[TensorMeta]:
+        """The metas of the call's tensor arguments, in their order."""
         return [leaf for leaf in leaves((self.args, self.kwargs)) if type(leaf) is TensorMeta]
 
 

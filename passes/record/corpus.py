@@ -62,6 +62,7 @@ class Statistics:
 
     @property
     def bytes_per_call(self) -> float:
+        """Bytes on disk for each distinct call; 0 for an empty corpus."""
         return self.bytes / self.calls if self.calls else 0.0
 
 

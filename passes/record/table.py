@@ -61,6 +61,7 @@ class Numbering:
         self._memories: dict[Any, int] = {}
 
     def add(self, tensor: torch.Tensor) -> int:
+        """Keep a tensor, and give its number."""
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
@@ -70,6 +71,7 @@ class Numbering:
         return tuple(numbers.get(id(tensor), -1) for tensor in tensors)
 
     def storage(self, tensors: Sequence[torch.Tensor]) -> Indices:
+        """For each tensor the number of its memory: equal numbers share memory."""
         return tuple(self._memories.setdefault(_memory(tensor), len(self._memories)) for tensor in tensors)
 
 
@@ -136,6 +138,7 @@ class CallTable:
         self.inputs.setdefault(key, inputs)
 
     def rows(self) -> Iterator[tuple[RecordedInputs, RecordedOutcome]]:
+        """Every distinct pair of inputs and outcome in the table."""
         for inputs in self.inputs.values():
             for outcome in inputs.outcomes.values():
                 yield inputs, outcome

@@ -168,6 +168,7 @@ def value_json(value: Any, index_of: Callable[[torch.Tensor], int]) -> Json:
 
 
 def value_text(value: Any, index_of: Callable[[torch.Tensor], int]) -> str:
+    """An argument as the text that a corpus stores; tensors are written as their numbers."""
     return dumps(value_json(value, index_of))
 
 

@@ -86,6 +86,7 @@ class Draft:
 
     @cached_property
     def memory(self) -> Memory:
+        """Which nodes of the graph share memory; computed once."""
         return Memory(self.graph, self.evaluator)
 
     @cached_property

@@ -31,6 +31,7 @@ class Answerer:
 
     @property
     def source(self) -> str:
+        """The source of the function that is run for the rule."""
         return self._code().source
 
     def _code(self) -> Compiled:

@@ -145,6 +145,7 @@ def name_of(target: Target, args: Arguments = ()) -> tuple[str, str] | None:
 
 
 def name_of_function(function: Function) -> tuple[str, str]:
+    """The level and name under which calls of a function are recorded."""
     level = LEVEL_OF_OVERLOADS if isinstance(function, torch._ops.OpOverload) else LEVEL_OF_FUNCTIONS
     return level, operator_name(function)
 

@@ -284,6 +284,7 @@ def target_text(target: Target) -> str:
 
 
 def path_of(folder: Path, op: str, level: str) -> Path:
+    """The file of an operator's rules in a book."""
     return folder / level / (op.replace("::", "/") + ".json")
 
 
@@ -319,6 +320,7 @@ def _json(path: Path) -> Any:
 
 
 def write_title(folder: Path, **facts: Any) -> None:
+    """Write `book.json`: the version, and what the book was made from."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / TITLE, {"version": VERSION, **facts})
 

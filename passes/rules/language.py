@@ -61,6 +61,7 @@ class Primitive:
 
     @property
     def variadic(self) -> bool:
+        """Whether the last parameter takes any number of arguments."""
         return bool(self.takes) and self.takes[-1].startswith("*")
 
 
@@ -81,6 +82,7 @@ def primitive(signature: str) -> Callable[[Function], Function]:
 
 
 def undefined(why: str = "") -> NoReturn:
+    """Raise Undefined: an expression has no value for these arguments."""
     raise Undefined(why)
 
 

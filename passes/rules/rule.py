@@ -33,6 +33,7 @@ WORDS: Final = ("alias", "raises", "form")  # questions whose answers are no exp
 
 
 def always(answer: str) -> Cases:
+    """The cases of a question with one answer."""
     return (Case("", answer),)
 
 
@@ -60,6 +61,7 @@ class Output:
     rivals: Mapping[str, tuple[Cases, ...]] = field(default_factory=dict[str, tuple[Cases, ...]], compare=False)
 
     def questions(self) -> Iterator[tuple[str, Cases]]:
+        """Every question about the output, with its cases."""
         for question in QUESTIONS:
             yield question, getattr(self, question)
 

@@ -18,42 +18,52 @@ Block = list[ast.stmt]
 
 
 def name(identifier: str) -> ast.expr:
+    """The expression `identifier`."""
     return ast.Name(identifier, LOAD, **HERE)
 
 
 def constant(value: Any) -> ast.expr:
+    """The expression of a constant."""
     return ast.Constant(value, **HERE)
 
 
 def attribute(of: ast.expr, fact: str) -> ast.expr:
+    """The expression `of.fact`."""
     return ast.Attribute(of, fact, LOAD, **HERE)
 
 
 def item(of: ast.expr, key: ast.expr) -> ast.expr:
+    """The expression `of[key]`."""
     return ast.Subscript(of, key, LOAD, **HERE)
 
 
 def call(function: str, *arguments: ast.expr) -> ast.expr:
+    """The expression `function(*arguments)`."""
     return ast.Call(name(function), list(arguments), [], **HERE)
 
 
 def sum_of(left: ast.expr, right: ast.expr) -> ast.expr:
+    """The expression `left + right`."""
     return ast.BinOp(left, ast.Add(), right, **HERE)
 
 
 def compared(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> ast.expr:
+    """The comparison of two expressions."""
     return ast.Compare(left, [operator], [right], **HERE)
 
 
 def is_none(value: ast.expr) -> ast.expr:
+    """The expression `value is None`."""
     return compared(value, ast.Is(), constant(None))
 
 
 def is_not_none(value: ast.expr) -> ast.expr:
+    """The expression `value is not None`."""
     return compared(value, ast.IsNot(), constant(None))
 
 
 def negated(value: ast.expr) -> ast.expr:
+    """The expression `not value`."""
     return ast.UnaryOp(ast.Not(), value, **HERE)
 
 
@@ -74,31 +84,37 @@ def _joined(operator: ast.boolop, values: Sequence[ast.expr], of_none: bool) -> 
 
 
 def choice(test: ast.expr, then: ast.expr, otherwise: ast.expr) -> ast.expr:
+    """The expression `then if test else otherwise`."""
     return ast.IfExp(test, then, otherwise, **HERE)
 
 
 def dictionary() -> ast.expr:
-    """`{}`"""
+    """The expression `{}`, an empty dictionary."""
     return ast.Dict([], [], **HERE)
 
 
 def assign(variable: str, value: ast.expr) -> ast.stmt:
+    """The statement `variable = value`."""
     return ast.Assign([ast.Name(variable, STORE, **HERE)], value, **HERE)
 
 
 def assign_item(of: str, key: ast.expr, value: ast.expr) -> ast.stmt:
+    """The statement `of[key] = value`."""
     return ast.Assign([ast.Subscript(name(of), key, STORE, **HERE)], value, **HERE)
 
 
 def give(value: ast.expr) -> ast.stmt:
+    """The statement `return value`."""
     return ast.Return(value, **HERE)
 
 
 def when(test: ast.expr, then: Block, otherwise: Iterable[ast.stmt] = ()) -> ast.stmt:
+    """The statement `if test:`, with an `else:` if there is anything for it."""
     return ast.If(test, then, list(otherwise), **HERE)
 
 
 def repeat(variable: str, over: ast.expr, body: Block) -> ast.stmt:
+    """The statement `for variable in over:`."""
     return ast.For(ast.Name(variable, STORE, **HERE), over, body, [], **HERE)
 
 

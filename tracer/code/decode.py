@@ -96,6 +96,7 @@ class Op:
 
     @property
     def positions(self) -> Position:
+        """Where the instruction stands in the source: lines and columns."""
         return self.code.position(self)
 
     @property
@@ -188,6 +189,7 @@ class Code:
         return self.argument_count + self.keyword_only_count + self.has_varargs + self.has_varkeywords
 
     def position(self, op: Op) -> Position:
+        """Where an instruction stands in the source; the table is read once."""
         if self._positions is None:
             self._positions = [Position(*row) for row in self.native.co_positions()]
         return self._positions[op.offset // UNIT]

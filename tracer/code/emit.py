@@ -39,9 +39,11 @@ class Instruction:
 
     @property
     def name(self) -> str:
+        """The name of CPython's opcode."""
         return dis.opname[self.number]
 
     def rename(self, name: str) -> None:
+        """Make it another opcode of CPython's, by name."""
         self.number = dis.opmap[name]
 
     def copy(self) -> Instruction:
@@ -159,6 +161,7 @@ def prefixes(argument: int) -> int:
 
 
 def encode(instructions: Sequence[Instruction], widths: Sequence[int]) -> bytes:
+    """The bytes of instructions, each of its width in code units: prefixes, the instruction, its caches."""
     raw = bytearray()
     for instruction, width in zip(instructions, widths, strict=True):
         caches = CACHES[instruction.number]
@@ -230,6 +233,7 @@ def spans(instructions: Iterable[Instruction], widths: Iterable[int]) -> Iterabl
 
 
 def location_row(location: Positions, units: int, previous_line: int) -> bytes:
+    """One entry of a code object's `co_linetable`, for 1 to 8 code units (CPython's Objects/locations.md)."""
     line, end_line, column, end_column = location
     if line is None:
         return bytes((0x80 | NO_LOCATION << 3 | units - 1,))
@@ -255,4 +259,5 @@ def little_endian_number(value: int) -> bytes:
 
 
 def signed_number(value: int) -> bytes:
+    """A signed number as the table of locations has it: the sign is the lowest bit."""
     return little_endian_number(-value << 1 | 1 if value < 0 else value << 1)

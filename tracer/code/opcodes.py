@@ -35,6 +35,7 @@ class Opcode:
 
     @property
     def jumps(self) -> bool:
+        """Whether the operand is the target of a jump."""
         return self.operand == "jump"
 
     def effect(self, argument: int, jump: bool = False) -> tuple[int, int]:
@@ -50,22 +51,27 @@ class Opcode:
 
 
 def same(count: int) -> int:
+    """As many items as the operand says."""
     return count
 
 
 def one_more(count: int) -> int:
+    """One item more than the operand says."""
     return count + 1
 
 
 def both(count: int) -> int:
+    """Two items for each that the operand counts, such as keys and values."""
     return 2 * count
 
 
 def flag(argument: int) -> int:
+    """One item if the lowest bit of the operand is set."""
     return argument & 1
 
 
 def unpacked(argument: int) -> int:
+    """What UNPACK_EX pushes: the items before the star, those behind it, and the list between."""
     return (argument & 0xFF) + (argument >> 8) + 1
 
 

@@ -293,12 +293,15 @@ class Assembly:
 
     @property
     def free(self) -> tuple[str, ...]:
+        """Names of cells and free variables of the original, all of which are free here."""
         return self.code.cell_names + self.code.free_names
 
     def cell_slot(self, index: int) -> int:
+        """The slot of a cell of the original."""
         return len(self.variables) + index
 
     def free_slot(self, index: int) -> int:
+        """The slot of a free variable of the original."""
         return len(self.variables) + len(self.code.cell_names) + index
 
     def renumber(self) -> None:
@@ -320,6 +323,7 @@ class Assembly:
         return self.body[self.index_of_unit[offset // UNIT]]
 
     def between(self, start: int, end: int) -> list[Instruction]:
+        """The instructions of the body between two offsets in bytes."""
         last = end // UNIT
         stop = self.index_of_unit[last] if last < len(self.index_of_unit) else len(self.body)
         return self.body[self.index_of_unit[start // UNIT] : stop]
@@ -347,6 +351,7 @@ class Assembly:
         return [(units[index], instruction) for index, instruction in enumerate(self.body)]
 
     def constant(self, value: object) -> int:
+        """Add a constant, and give its index."""
         self.constants.append(value)
         return len(self.constants) - 1
 
@@ -392,6 +397,7 @@ class Assembly:
             make(Instruction("POP_TOP"))
 
     def place_first_argument(self) -> None:
+        """Emit what moves the first argument to where the body (and `super()`) looks for it."""
         if self.first is None or self.parameters[0] == self.first:
             return
         make = self.prologue.append
@@ -463,6 +469,7 @@ class Assembly:
             make(Instruction("POP_EXCEPT"))
 
     def call_constant(self, function: object, null_is_there: bool = False) -> None:
+        """Emit a call of a function without arguments, which is a constant."""
         make = self.tail.append
         if not null_is_there:
             make(Instruction("PUSH_NULL"))
@@ -471,6 +478,7 @@ class Assembly:
         make(Instruction("CALL", 0))
 
     def finish(self) -> CodeType:
+        """The code object: prologue, body and tail, with their tables."""
         instructions = [*self.prologue, *self.body, *self.tail]
         if self.to_new is not None:
             place(instructions)

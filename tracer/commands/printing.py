@@ -12,6 +12,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def print_json(value: Any) -> None:
+    """Print a result for programs; what JSON cannot hold is written as its `str`."""
     print(json.dumps(value, indent=2, default=str))
 
 
@@ -31,6 +32,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any
 
 
 def cell(value: Any) -> str:
+    """A value as a table shows it: thousands separated, floats in three digits, nothing for None."""
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value).lower()
     if isinstance(value, int):

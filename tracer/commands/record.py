@@ -30,6 +30,7 @@ class ProgramGroup(TyperGroup):
     """A command group in which a first word that is not a command belongs to the command `run`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the first word that is no command for a program to run."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = [RUN, *args]
         return super().parse_args(ctx, args)

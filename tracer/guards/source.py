@@ -68,6 +68,7 @@ class Source:
 
     @property
     def root(self) -> Source:
+        """The source from which the access path starts."""
         source = self
         while source.base is not None:
             source = source.base

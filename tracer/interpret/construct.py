@@ -50,7 +50,7 @@ def construct(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    """type.__call__."""
+    """`type.__call__`: make an instance, as CPython does when a class is called."""
     if issubclass(cls, enum.Enum) and not cls.__members__:
         trace.stop(CLASS_DEFINITION, f"{cls.__name__}() creates an enumeration")
     if isinstance(row_of(cls), (Lookaside, Pure, Polyfill)):

@@ -40,6 +40,7 @@ class GeneratorValue(IteratorValue):
         return self.send(context, None)
 
     def member(self, context: Trace, name: str) -> Item:  # type: ignore[override]
+        """An attribute of the generator object, such as `gi_frame`."""
         code = self.frame.code.native
         members = {
             "__name__": code.co_name,
@@ -174,7 +175,7 @@ def generator_throw(
 
 
 def generator_close(trace: Trace, generator: GeneratorValue) -> None:
-    """`generator.close()`."""
+    """`generator.close()`: raise GeneratorExit where the generator stopped."""
     generator.close(trace)
 
 

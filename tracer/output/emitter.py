@@ -79,6 +79,7 @@ class ProgramEmitter:
     # Names ---------------------------------------------------------------------------------------
 
     def fresh(self, wish: str) -> Fragment:
+        """A name that the program does not use yet, as close to the wished one as can be."""
         stem = _NOT_IN_NAMES.sub("_", wish).strip("_") or "value"
         if stem[0].isdigit() or keyword.iskeyword(stem):
             stem = f"value_{stem}"
@@ -90,12 +91,14 @@ class ProgramEmitter:
         return Fragment(name, (name,))
 
     def parameter(self, source: Source) -> Fragment:
+        """The parameter of the program that is given the object at a source."""
         name = self.parameters.get(source)
         if name is None:
             name = self.parameters[source] = self.fresh(source.text)
         return name
 
     def constant(self, obj: Any, wish: str = "") -> Fragment:
+        """A literal, or the name of a constant that the program is given."""
         kind = type(obj)
         if kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj)):
             return Fragment(repr(obj))
@@ -107,6 +110,7 @@ class ProgramEmitter:
         return name
 
     def output(self, value: TensorValue) -> Fragment:
+        """The name of a tensor that the graph returns, which it is made to return."""
         name = self.built.get(id(value))
         if name is None or name is _UNFINISHED:
             assert value.node is not None
@@ -117,19 +121,23 @@ class ProgramEmitter:
     # Statements ----------------------------------------------------------------------------------
 
     def assign(self, wish: str, value: Fragment) -> Fragment:
+        """Write the assignment of a value to a fresh name, and give the name."""
         name = self.fresh(wish)
         self.statements.append(Statement(f"{name.text} = {value.text}", value.reads, name.reads))
         return name
 
     def assign_to(self, name: Fragment, value: Fragment) -> None:
+        """Write the assignment of a value to a name."""
         self.statements.append(Statement(f"{name.text} = {value.text}", value.reads, name.reads, self.remark))
 
     def say(self, statement: Fragment, comment: str = "") -> None:
+        """Write a statement, with a comment."""
         self.statements.append(Statement(statement.text, statement.reads, (), comment or self.remark))
 
     # Values --------------------------------------------------------------------------------------
 
     def expression(self, item: Item) -> Fragment:
+        """The expression for an item; what must be built once is built before, and named."""
         kind = kind_of(item)
         if not isinstance(item, Value) or type(item) is Lazy:
             return kind.rebuild(self, item)
@@ -141,12 +149,15 @@ class ProgramEmitter:
         return self.parameter(item.source) if item.source is not None else self._build(kind, item)
 
     def bind(self, item: Item, name: Fragment) -> None:
+        """Use a name for an item from now on."""
         self.built[id(item)] = name
 
     def later(self, fill: Callable[[], None]) -> None:
+        """Run `fill` when the object that is being built exists, for objects that contain themselves."""
         self._waiting.append(fill)
 
     def first_time(self, item: Item) -> bool:
+        """Whether an item is asked about for the first time."""
         new = id(item) not in self._filled
         self._filled.add(id(item))
         return new
@@ -164,6 +175,7 @@ class ProgramEmitter:
         return built
 
     def symbol(self, size: Any) -> Fragment:
+        """The expression for a size, in which symbols are read from tensors at the call."""
         assert self.shapes is not None
         sources, reads = self.shapes.sources, list[str]()
 

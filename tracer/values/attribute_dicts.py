@@ -45,6 +45,7 @@ class AttributeDict(DictValue):
         return self.items
 
     def change(self, context: Context) -> dict[Item, Item]:
+        """The items, open for a change of the whole dictionary, which the effect log then writes back."""
         items = self.all(context)
         self.owner.rewritten = True
         context.effects.record(self.owner)

@@ -55,6 +55,7 @@ class ListValue(SequenceValue):
 
     @property
     def step(self) -> str:
+        """The access by which a source reaches an item."""
         return "deque item" if issubclass(self.cls, deque) else "index"
 
     def change(self, context: Context) -> list[Item]:

@@ -38,10 +38,12 @@ class PredictionTally:
 
     @property
     def answered(self) -> int:
+        """The number of calls that the rules predict, rightly or wrongly."""
         return self.exact + self.wrong
 
     @property
     def calls(self) -> int:
+        """The number of calls compared, those without an answer among them."""
         return self.exact + self.wrong + self.unknown
 
 

@@ -75,6 +75,7 @@ class Audit:
 
     @property
     def is_torch_wrong(self) -> bool:
+        """Whether torch's fake kernel was wrong about a call."""
         return self.witnesses[FAKE].wrong > 0
 
 
@@ -323,6 +324,7 @@ def shown(result: Audit) -> str | None:
 
 
 def file_name(result: Audit) -> str:
+    """The name of the file for the script of one operator: `aten_sum_dim_IntList.py`."""
     return result.op.replace("::", "_").replace(".", "_") + ".py"
 
 

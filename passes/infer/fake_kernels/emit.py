@@ -229,6 +229,7 @@ class Inlined:
     copied: dict[str, str] = field(default_factory=dict[str, str])
 
     def need_primitive(self, name: str) -> None:
+        """Note that the emitted source uses this primitive, so that its definition is pasted."""
         self.need(PRIMITIVES[name].function.__module__, name)
 
     def need(self, module: str, name: str) -> None:

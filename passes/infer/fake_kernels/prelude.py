@@ -70,6 +70,7 @@ class Domain:
     choices: tuple[str, ...] = ()
 
     def has(self, value: Any) -> bool:
+        """Whether an argument lies in the domain: its kind, and for a tensor its rank and dtype."""
         if isinstance(value, TensorMeta):
             return "tensor" in self.kinds and self._has_tensor(value)
         kind = kind_of(value)
@@ -106,6 +107,7 @@ def kind_of(value: Any) -> str:
 
 
 def undefined(why: str = "") -> NoReturn:
+    """Raise Undefined: an expression has no value for these arguments."""
     raise Undefined(why)
 
 
@@ -134,6 +136,7 @@ def made(value: Any, device: torch.device) -> Any:
 
 
 def words(value: Any) -> str:
+    """An argument as an error names it: `float32[2, 3]`, `(1, 2)`."""
     if isinstance(value, TensorMeta):
         return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
     return f"({', '.join(map(words, value))})" if isinstance(value, tuple) else repr(value)

@@ -74,6 +74,7 @@ class Condition:
     others: tuple[str, ...] = ()
 
     def negated(self) -> Condition:
+        """The opposite condition, defined on the same rows and slightly dearer."""
         others = tuple(map(_negation, self.others))
         return Condition(_negation(self.text), self.defined & ~self.holds, self.defined, self.cost + 0.1, others)
 

@@ -136,6 +136,7 @@ class Learner:
 
     @property
     def conditions(self) -> list[Condition]:
+        """The conditions that may tell the cases of this sample apart; computed once."""
         if self._conditions is None:
             self._conditions = conditions_of(self.sample)
         return self._conditions
@@ -230,6 +231,7 @@ class Learner:
         return Questions(sample, self._terms_of(sample), self.level)
 
     def views(self) -> list[Term]:
+        """The terms that are views of arguments; computed once."""
         if self._views is None:
             self._views = views_of(self.terms)
         return self._views

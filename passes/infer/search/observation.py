@@ -46,6 +46,7 @@ def is_plain(call: Call) -> bool:
 
 
 def is_plain_meta(meta: TensorMeta) -> bool:
+    """Whether rules can speak of a tensor: strided, on the CPU, and not made in inference mode."""
     return meta.stride is not None and meta.device == CPU and not meta.is_inference
 
 
@@ -99,6 +100,7 @@ def _kind(each: Observation) -> Any:
 
 
 def is_row_major(meta: TensorMeta) -> bool:
+    """Whether a tensor has the strides that a new contiguous tensor of its shape has."""
     return meta.stride == layouts.contiguous(meta.shape)
 
 

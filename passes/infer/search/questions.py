@@ -34,9 +34,11 @@ class Shared(Protocol):
     candidates_found: dict[tuple[Any, ...], list[AnswerCandidate]]
 
     @property
-    def conditions(self) -> list[Condition]: ...
+    def conditions(self) -> list[Condition]:
+        """The conditions of the whole sample."""
 
-    def views(self) -> list[Term]: ...
+    def views(self) -> list[Term]:
+        """The terms that are views of arguments."""
 
 
 def views_of(terms: Terms) -> list[Term]:
@@ -66,6 +68,7 @@ class Questions:
 
     @property
     def conditions(self) -> list[Condition]:
+        """The conditions that answers may hang on: those of the whole sample, or of this one."""
         if self._shared is not None:
             return self._shared.conditions
         if self._own_guards is None:
@@ -73,6 +76,7 @@ class Questions:
         return self._own_guards
 
     def views(self) -> list[Term]:
+        """The terms that are views of arguments: those of the whole sample, or of this one."""
         return self._shared.views() if self._shared is not None else views_of(self.terms)
 
     def answer(self, outputs: Sequence[New | Same | None], calls: Sequence[Call]) -> Output:

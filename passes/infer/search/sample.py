@@ -48,6 +48,7 @@ class CallSample:
 
     @property
     def everything(self) -> int:
+        """The set of all rows, as the bits of an integer."""
         return (1 << self.size) - 1
 
     def columns(self) -> list[tuple[str, Sequence[Any]]]:

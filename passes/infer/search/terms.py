@@ -214,6 +214,7 @@ class Terms:
             yield from self.apply(PRIMITIVES[name])
 
     def apply(self, primitive: Primitive) -> Iterator[Term]:
+        """Every application of a primitive to terms of the types it takes, within MOST_COMBINATIONS."""
         fixed = primitive.takes[:-1] if primitive.variadic else primitive.takes
         pools = [self.of(kind) for kind in fixed]
         tails = list(self.tails(primitive.takes[-1][1:])) if primitive.variadic else [()]
@@ -231,6 +232,7 @@ class Terms:
                 yield self.application(primitive, parts)
 
     def application(self, primitive: Primitive, parts: Sequence[Term]) -> Term:
+        """The term of a primitive applied to these terms; its values are computed when they are read."""
         values = LazyValues(_remembering(primitive), [part.values for part in parts], self.sample.size)
         text = f"{primitive.name}({', '.join(part.text for part in parts)})"
         return Term(text, primitive.gives, values, 1.0 + sum(part.cost for part in parts))

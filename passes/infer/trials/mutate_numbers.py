@@ -42,6 +42,7 @@ def change_number(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> Cal
 
 
 def flip_flag(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
+    """A boolean argument, negated. None if there is none."""
     names = [name for name, value in variant.arguments.items() if type(value) is bool]
     if not names:
         return None
@@ -50,6 +51,7 @@ def flip_flag(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVar
 
 
 def give_none(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
+    """None for an argument that may be left out. None as the result if there is no such argument."""
     names = [n for n, value in variant.arguments.items() if n in facts.optional and value is not None]
     return with_argument(variant, draw.choice(names), None) if names else None
 
@@ -60,6 +62,7 @@ def step_int(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVari
 
 
 def edge_int(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
+    """One of the integers where behaviour tends to change (0, 1, -1, 2, 3) in the place of another."""
     return _one_int(variant, draw, lambda number: draw.choice((0, 1, -1, 2, 3)))
 
 

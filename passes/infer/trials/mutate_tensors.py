@@ -75,10 +75,12 @@ def odd_one(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 
 def change_layout(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The same sizes in a memory layout drawn from LAYOUT_NAMES."""
     return in_layout(meta, draw.choice(LAYOUT_NAMES), draw)
 
 
 def change_dtype(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The same tensor with a dtype drawn from DTYPES, without the flags that the dtype cannot have."""
     dtype = draw.choice(DTYPES)
     differentiable = dtype.is_floating_point or dtype.is_complex
     return meta.replace(
@@ -111,18 +113,22 @@ def exchange_dtype(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> Ca
 
 
 def to_scalar(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """A tensor without dimensions. None if it has none already."""
     return reshaped(meta, ()) if meta.shape else None
 
 
 def drop_leading(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The tensor without its first dimension. None if it has no dimension."""
     return reshaped(meta, meta.shape[1:]) if meta.shape else None
 
 
 def add_leading(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The tensor with a new first dimension of size 1 to 3. None from rank 6 on."""
     return reshaped(meta, (draw.choice((1, 2, 3)), *meta.shape)) if meta.rank < 6 else None
 
 
 def drop_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The tensor without one of its dimensions, drawn. None if it has no dimension."""
     if not meta.shape:
         return None
     dim = draw.randrange(meta.rank)
@@ -130,11 +136,13 @@ def drop_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
 
 
 def add_dim(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The tensor with a new dimension of size 1 to 3 at a place that is drawn. None from rank 6 on."""
     dim = draw.randrange(meta.rank + 1)
     return reshaped(meta, (*meta.shape[:dim], draw.choice((1, 2, 3)), *meta.shape[dim:])) if meta.rank < 6 else None
 
 
 def flip_grad(meta: TensorMeta, draw: Draw) -> TensorMeta | None:
+    """The tensor with `requires_grad` negated. None for a dtype without gradients."""
     if not (meta.dtype.is_floating_point or meta.dtype.is_complex):
         return None
     return meta.replace(requires_grad=not meta.requires_grad)

@@ -18,7 +18,8 @@ class TrialRunner(Protocol):
 
     def observe_all(
         self, op: str, level: str, variants: Sequence[CallVariant], seconds: float = ..., fill: str | None = ...
-    ) -> list[Call | Crash]: ...
+    ) -> list[Call | Crash]:
+        """Run an operator on every variant: a call for each, or the crash that it ended in."""
 
 
 @dataclass(slots=True)

@@ -61,10 +61,12 @@ def dense(shape: Shape, order: Sequence[int], step: int = 1) -> Strides:
 
 
 def row_major(shape: Shape, draw: Draw) -> tuple[Strides, int]:
+    """Strides of a contiguous tensor, and offset 0."""
     return dense(shape, range(len(shape))), 0
 
 
 def column_major(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
+    """Strides with the first dimension innermost, and offset 0. None below two dimensions."""
     return (dense(shape, range(len(shape))[::-1]), 0) if len(shape) > 1 else None
 
 
@@ -75,6 +77,7 @@ def matrices_transposed(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
 
 
 def permuted(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
+    """Dense strides with the dimensions in a drawn order, and offset 0. None below two dimensions."""
     order = draw.sample(range(len(shape)), len(shape))
     return (dense(shape, order), 0) if len(shape) > 1 else None
 
@@ -86,6 +89,7 @@ def channels_last(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
 
 
 def offset(shape: Shape, draw: Draw) -> tuple[Strides, int]:
+    """Strides of a contiguous tensor that begins OFFSET elements into its memory."""
     return row_major(shape, draw)[0], OFFSET
 
 
@@ -112,6 +116,7 @@ def expanded(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
 
 
 def expanded_wholly(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
+    """Stride 0 in every dimension: all elements are one. None without dimensions."""
     return ((0,) * len(shape), 0) if shape else None
 
 
@@ -157,6 +162,7 @@ def odd_empty(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
 
 
 def any_strides(shape: Shape, draw: Draw) -> tuple[Strides, int] | None:
+    """Strides drawn one by one, so that elements may overlap or leave gaps. None without dimensions."""
     return (tuple(draw.choice((0, 1, 2, 3, 5, 8, 12)) for _ in shape), 0) if shape else None
 
 

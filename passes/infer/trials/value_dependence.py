@@ -66,6 +66,7 @@ class ValueDependence:
 
 
 def identity_of(call: Call) -> object:
+    """What makes two calls the same for this study: arguments and shared memory, without the outcome."""
     return identity(CallVariant(call.arguments, call.shares))
 
 

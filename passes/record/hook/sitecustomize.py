@@ -23,6 +23,7 @@ class BehindTorch:
     """A finder on sys.meta_path that has the process recorded as soon as torch is imported."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Let the import of torch go its way, and start recording when its module has been executed."""
         if name != "torch":
             return None
         sys.meta_path.remove(self)  # type: ignore[arg-type]
@@ -39,6 +40,7 @@ class BehindTorch:
 
 
 def record_this_process() -> None:
+    """Record the operator calls of this process into the corpus that the environment names."""
     if importlib.util.find_spec("passes") is None:
         sys.path.append(str(ROOT))
     importlib.import_module("passes.record.children").record_this_process()

@@ -17,6 +17,7 @@ OFFSET: Final = 3  # elements before the first in the `offset` layout
 
 
 def contiguous(tensor: Tensor) -> Tensor:
+    """The tensor as it is."""
     return tensor
 
 
@@ -43,6 +44,7 @@ def expanded(tensor: Tensor) -> Tensor:
 
 
 def channels_last(tensor: Tensor) -> Tensor:
+    """The tensor in the channels-last memory format of its rank (4 or 5)."""
     return tensor.contiguous(memory_format=MEMORY_FORMATS[tensor.dim()])
 
 

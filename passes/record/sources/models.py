@@ -28,7 +28,8 @@ class Zoo(Protocol):
 
     NAMES: Mapping[str, Sequence[str]]
 
-    def build(self, name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]: ...
+    def build(self, name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
+        """A model by name, with the arguments and keyword arguments of one call."""
 
 
 def zoo_called(name: str) -> Zoo:

@@ -77,6 +77,7 @@ def fused_attention(
     shown: Tensor | None = None,
     value: float = 0.0,
 ) -> Tensor:
+    """The replacement: torch's fused attention with the mask that the spelling computes."""
     if hidden is not None and mask is not None:
         mask = torch.where(hidden, value, mask)
     elif hidden is not None:

@@ -34,26 +34,32 @@ def _last_dimension(match: Match) -> str:
 
 
 def rms_norm_weighted(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    """Root mean square normalization by `rsqrt`, with a weight in front."""
     return weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps))
 
 
 def rms_norm_bare(x: Tensor, eps: Any) -> Tensor:
+    """Root mean square normalization by `rsqrt`, without a weight."""
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
 
 def rms_norm_weighted_root(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    """Root mean square normalization as a division by the root, with a weight behind."""
     return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
 def rms_norm_bare_root(x: Tensor, eps: Any) -> Tensor:
+    """Root mean square normalization as a division by the root, without a weight."""
     return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
 
 def rms_norm_factor_first(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    """Root mean square normalization with the factor of weight and root computed first."""
     return x * (torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight)
 
 
 def rms_norm(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
+    """The replacement: torch's operator over the last dimension."""
     return torch.rms_norm(x, (x.shape[-1],), weight, eps)
 
 
@@ -68,11 +74,13 @@ RMS_NORM: Final = RewriteRule(
 
 
 def rms_norm_in_float(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    """Llama's spelling: computed in float32, rounded to bfloat16, then weighted."""
     wide = x.to(torch.float32)
     return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(torch.bfloat16)
 
 
 def rms_norm_in_float_late(x: Tensor, weight: Tensor, eps: Any) -> Tensor:
+    """Gemma's spelling: computed and weighted in float32, then rounded to bfloat16."""
     wide = x.float()
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps) * weight.float()).to(torch.bfloat16)
 
@@ -88,14 +96,17 @@ HALF_RMS_NORM: Final = RewriteRule(
 
 
 def scaled_normalize_weighted(x: Tensor, weight: Tensor, scale: Any) -> Tensor:
+    """Normalization to a length, with a scale and a weight."""
     return functional.normalize(x, dim=-1) * scale * weight
 
 
 def scaled_normalize(x: Tensor, scale: Any) -> Tensor:
+    """Normalization to a length, with a scale."""
     return functional.normalize(x, dim=-1) * scale
 
 
 def rms_norm_of_length(x: Tensor, scale: float, weight: Tensor | None = None) -> Tensor:
+    """The replacement of `functional.normalize`; its `eps` is the bound 1e-12 of the length, squared and rescaled."""
     return torch.rms_norm(x, (x.shape[-1],), weight, (1e-12 / scale) ** 2)
 
 
@@ -122,56 +133,67 @@ NORMALIZE: Final = RewriteRule(
 
 
 def layer_norm_by_squares(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of centred squares, with weight and bias."""
     centred = x - x.mean(-1, keepdim=True)
     return centred / torch.sqrt(centred.pow(2).mean(-1, keepdim=True) + eps) * weight + bias
 
 
 def layer_norm_by_squares_apart(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of squares, the centred values computed twice; weight and bias."""
     mean = x.mean(-1, keepdim=True)
     return (x - mean) / torch.sqrt((x - mean).pow(2).mean(-1, keepdim=True) + eps) * weight + bias
 
 
 def layer_norm_by_squares_inverse(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of centred squares, multiplied by `rsqrt`; weight and bias."""
     centred = x - x.mean(-1, keepdim=True)
     return centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + eps) * weight + bias
 
 
 def layer_norm_by_variance(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    """The variance by `var`, divided by its root; weight and bias."""
     mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
     return (x - mean) / torch.sqrt(variance + eps) * weight + bias
 
 
 def layer_norm_by_variance_inverse(x: Tensor, weight: Tensor, bias: Tensor, eps: Any) -> Tensor:
+    """The variance by `var`, multiplied by `rsqrt`; weight and bias."""
     mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
     return (x - mean) * torch.rsqrt(variance + eps) * weight + bias
 
 
 def layer_norm_by_squares_bare(x: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of centred squares, without weight and bias."""
     centred = x - x.mean(-1, keepdim=True)
     return centred / torch.sqrt(centred.pow(2).mean(-1, keepdim=True) + eps)
 
 
 def layer_norm_by_squares_apart_bare(x: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of squares, the centred values computed twice; no weight and bias."""
     mean = x.mean(-1, keepdim=True)
     return (x - mean) / torch.sqrt((x - mean).pow(2).mean(-1, keepdim=True) + eps)
 
 
 def layer_norm_by_squares_inverse_bare(x: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of centred squares, multiplied by `rsqrt`; no weight and bias."""
     centred = x - x.mean(-1, keepdim=True)
     return centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + eps)
 
 
 def layer_norm_by_variance_bare(x: Tensor, eps: Any) -> Tensor:
+    """The variance by `var`, divided by its root; no weight and bias."""
     mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
     return (x - mean) / torch.sqrt(variance + eps)
 
 
 def layer_norm_by_variance_inverse_bare(x: Tensor, eps: Any) -> Tensor:
+    """The variance by `var`, multiplied by `rsqrt`; no weight and bias."""
     mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
     return (x - mean) * torch.rsqrt(variance + eps)
 
 
 def layer_norm(x: Tensor, eps: float, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """The replacement: torch's operator over the last dimension."""
     return torch.layer_norm(x, (x.shape[-1],), weight, bias, eps)
 
 

@@ -56,6 +56,7 @@ def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
 
 
 def iterated_over(shape: Sequence[Any], operands: Sequence[Any]) -> Ints:
+    """Strides of a new result of `shape` as TensorIterator gives them to elementwise operators on `operands`."""
     if _plainly_contiguous(shape, operands):
         return contiguous(shape)
     numbers = False
@@ -204,4 +205,5 @@ class Copy(NamedTuple):
 
 
 def laid_out_like(tensor: Any) -> Copy:
+    """A tensor of the same sizes as torch's `clone` and `to` lay it out."""
     return Copy(tensor.shape, preserved(tensor))

@@ -13,16 +13,19 @@ from passes.rules.language import primitive
 
 @primitive("Any -> Bool")
 def is_tensor(value: Any) -> bool:
+    """Whether an argument is a tensor."""
     return isinstance(value, TensorMeta)
 
 
 @primitive("Any -> Bool")
 def is_none(value: Any) -> bool:
+    """Whether an argument is None."""
     return value is None
 
 
 @primitive("Any -> Bool")
 def is_sequence(value: Any) -> bool:
+    """Whether an argument is a tuple or a list."""
     return isinstance(value, tuple)
 
 
@@ -35,6 +38,7 @@ def is_integer(value: Any) -> bool:
 
 @primitive("Any -> Bool")
 def is_float(value: Any) -> bool:
+    """Whether an argument is a Python float."""
     value = value.number if isinstance(value, Wrapped) else value
     return isinstance(value, float)
 
@@ -65,6 +69,7 @@ def any_requires_grad(*operands: Any) -> bool:
 
 @primitive("Any -> Bool")
 def is_complex_number(value: Any) -> bool:
+    """Whether an argument is a Python complex number."""
     value = value.number if isinstance(value, Wrapped) else value
     return isinstance(value, complex)
 
@@ -79,11 +84,13 @@ def alike(tensors: Any) -> bool:
 
 @primitive("Ints -> Bool")
 def any_positive(numbers: Any) -> bool:
+    """Whether one of the numbers is greater than 0."""
     return any(number > 0 for number in numbers)
 
 
 @primitive("Ints -> Bool")
 def any_negative(numbers: Any) -> bool:
+    """Whether one of the numbers is less than 0."""
     return any(number < 0 for number in numbers)
 
 

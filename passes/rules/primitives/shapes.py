@@ -58,6 +58,7 @@ def reduced_or_all(shape: Sequence[Any], dims: Any, keepdim: Any) -> Ints:
 
 @primitive("Ints, Int -> Ints")
 def without(shape: Sequence[Any], dim: Any) -> Ints:
+    """Sizes without those of one dimension, counted from the end if negative."""
     dim = wrapped(dim, len(shape))
     return (*shape[:dim], *shape[dim + 1 :])
 
@@ -133,6 +134,7 @@ def flattened(shape: Sequence[Any], start: Any, end: Any) -> Ints:
 
 @primitive("Ints, Int, Ints -> Ints")
 def unflattened(shape: Sequence[Any], dim: Any, sizes: Sequence[Any]) -> Ints:
+    """Sizes with several in the place of one dimension; one of the new ones may be -1."""
     dim = wrapped(dim, len(shape))
     return (*shape[:dim], *literal((shape[dim],), sizes), *shape[dim + 1 :])
 
@@ -168,6 +170,7 @@ def stacked(tensors: Sequence[Any], dim: Any) -> Ints:
 
 @primitive("Tensors -> Tensors")
 def at_least_1d(tensors: Sequence[Any]) -> tuple[Any, ...]:
+    """Tensors, with one dimension of size 1 for those that have none."""
     return tuple(tensor if tensor.shape else tensor.replace(shape=(1,), stride=(1,)) for tensor in tensors)
 
 
@@ -247,6 +250,7 @@ def singletons(shape: Sequence[Any]) -> Ints:
 
 @primitive("Ints, Ints -> Ints")
 def reordered(shape: Sequence[Any], dims: Sequence[Any]) -> Ints:
+    """Sizes in the order of `dims`, a permutation. Undefined for anything else."""
     return tuple([shape[dim] for dim in permutation(dims, len(shape))])
 
 
@@ -258,6 +262,7 @@ def count(shape: Sequence[Any]) -> Any:
 
 @primitive("Ints -> Int")
 def rank(shape: Sequence[Any]) -> int:
+    """The number of dimensions."""
     return len(shape)
 
 
@@ -283,11 +288,13 @@ def sizes_at(tensors: Sequence[Any], dim: Any) -> Ints:
 
 @primitive("Numbers -> Int")
 def total(numbers: Sequence[Any]) -> Any:
+    """The sum of numbers."""
     return sum(numbers)
 
 
 @primitive("Numbers -> Int")
 def largest(numbers: Sequence[Any]) -> Any:
+    """The greatest of numbers."""
     return max(numbers)
 
 
@@ -299,11 +306,13 @@ def scaled_size(size: Any, factor: Any) -> Any:
 
 @primitive("Int, Int -> Int")
 def smaller(left: Any, right: Any) -> Any:
+    """The smaller of two numbers."""
     return left if left < right else right
 
 
 @primitive("Int, Int -> Int")
 def larger(left: Any, right: Any) -> Any:
+    """The larger of two numbers."""
     return left if left > right else right
 
 

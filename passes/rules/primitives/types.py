@@ -83,6 +83,7 @@ def _combined(higher: torch.dtype | None, lower: torch.dtype | None) -> Any:
 
 
 def dtype_of_number(operand: Any) -> torch.dtype:
+    """The dtype of a tensor made of a Python number: bool, int64, the default dtype, or its complex type."""
     number = operand.number if isinstance(operand, Wrapped) else operand
     if isinstance(number, bool | torch.SymBool):
         return torch.bool
@@ -119,11 +120,13 @@ def summed(dtype: torch.dtype) -> torch.dtype:
 
 @primitive("Dtype -> Dtype")
 def real(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of the real part: float32 for complex64; others are as they are."""
     return TO_REAL.get(dtype, dtype)
 
 
 @primitive("Dtype -> Dtype")
 def as_complex_type(dtype: torch.dtype) -> torch.dtype:
+    """The complex dtype of a real floating one. Undefined for integers."""
     return dtype if dtype.is_complex else TO_COMPLEX.get(dtype) or undefined("no float")
 
 
@@ -135,11 +138,13 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 @primitive("Dtype -> Bool")
 def is_floating(dtype: torch.dtype) -> bool:
+    """Whether a dtype is a real floating one."""
     return dtype.is_floating_point
 
 
 @primitive("Dtype -> Bool")
 def is_complex(dtype: torch.dtype) -> bool:
+    """Whether a dtype is complex."""
     return dtype.is_complex
 
 
@@ -157,6 +162,7 @@ def is_small(dtype: torch.dtype) -> bool:
 
 @primitive("-> Dtype")
 def default_dtype() -> torch.dtype:
+    """The process's default dtype."""
     return torch.get_default_dtype()
 
 

@@ -51,6 +51,7 @@ def laid_out(shape: Sequence[Any], strides: Sequence[Any]) -> Strided:
 
 @primitive("Strided, Ints -> Strided")
 def permute(tensor: Any, dims: Sequence[Any]) -> Strided:
+    """The view `tensor.permute(dims)`. Undefined if `dims` is no permutation."""
     shape, stride = tensor.shape, tensor.stride
     order = permutation(dims, len(shape))
     return Strided(tuple([shape[dim] for dim in order]), tuple([stride[dim] for dim in order]), tensor.storage_offset)
@@ -58,6 +59,7 @@ def permute(tensor: Any, dims: Sequence[Any]) -> Strided:
 
 @primitive("Strided, Int, Int -> Strided")
 def transpose(tensor: Any, dim0: Any, dim1: Any) -> Strided:
+    """The view `tensor.transpose(dim0, dim1)`."""
     rank = len(tensor.shape)
     left = dim0 if type(dim0) is int and 0 <= dim0 < rank else wrapped(dim0, rank)
     right = dim1 if type(dim1) is int and 0 <= dim1 < rank else wrapped(dim1, rank)
@@ -71,11 +73,13 @@ def transpose(tensor: Any, dim0: Any, dim1: Any) -> Strided:
 
 @primitive("Strided -> Strided")
 def reversed_dims(tensor: Any) -> Strided:
+    """The view with all dimensions in reversed order, as `tensor.T` has them."""
     return Strided(tuple(tensor.shape[::-1]), tuple(tensor.stride[::-1]), tensor.storage_offset)
 
 
 @primitive("Strided, Dims, Dims -> Strided")
 def movedim(tensor: Any, source: Any, destination: Any) -> Strided:
+    """The view `tensor.movedim(source, destination)`. Undefined for repeated dimensions."""
     rank = len(tensor.shape)
     sources = [wrapped(dim, rank) for dim in ((source,) if isinstance(source, int) else source)]
     places = [wrapped(dim, rank) for dim in ((destination,) if isinstance(destination, int) else destination)]
@@ -92,6 +96,7 @@ def movedim(tensor: Any, source: Any, destination: Any) -> Strided:
 
 @primitive("Strided, Int -> Strided")
 def unsqueeze(tensor: Any, dim: Any) -> Strided:
+    """The view `tensor.unsqueeze(dim)`; the stride of the new dimension is that of torch."""
     shape, stride = tensor.shape, tensor.stride
     dim = wrapped(dim, len(shape) + 1)
     step = shape[dim] * stride[dim] if dim < len(shape) else 1
@@ -117,6 +122,7 @@ def squeeze_all(tensor: Any) -> Strided:
 
 @primitive("Strided, Int, Int -> Strided")
 def select(tensor: Any, dim: Any, index: Any) -> Strided:
+    """The view `tensor.select(dim, index)`. Undefined for a scalar or an index out of range."""
     if not tensor.shape:
         undefined("nothing to select from")
     dim = wrapped(dim, len(tensor.shape))
@@ -164,6 +170,7 @@ def _with(tensor: Any, dim: int, size: Any, step: Any, moved: Any) -> Strided:
 
 @primitive("Strided, Int, Int, Int -> Strided")
 def narrow(tensor: Any, dim: Any, start: Any, length: Any) -> Strided:
+    """The view `tensor.narrow(dim, start, length)`. Undefined out of range."""
     if not tensor.shape:
         undefined("cannot be narrowed")
     dim = wrapped(dim, len(tensor.shape))
@@ -175,6 +182,7 @@ def narrow(tensor: Any, dim: Any, start: Any, length: Any) -> Strided:
 
 @primitive("Strided, Ints -> Strided")
 def expand(tensor: Any, sizes: Sequence[Any]) -> Strided:
+    """The view `tensor.expand(sizes)`: stride 0 where a size 1 or a new dimension is repeated."""
     shape = expanded(tensor.shape, sizes)
     if not tensor.shape:
         return Strided(shape, (0,) * len(shape), tensor.storage_offset)
@@ -240,6 +248,7 @@ def view_if_any(tensor: Any, sizes: Sequence[Any]) -> Strided | None:
 
 @primitive("Strided, Int, Int -> Strided")
 def flatten(tensor: Any, start: Any, end: Any) -> Strided:
+    """The view `tensor.flatten(start, end)`. Undefined where torch would copy."""
     if not tensor.shape:
         return view(tensor, (1,))
     rank = len(tensor.shape)
@@ -252,6 +261,7 @@ def flatten(tensor: Any, start: Any, end: Any) -> Strided:
 
 @primitive("Strided, Int, Ints -> Strided")
 def unflatten(tensor: Any, dim: Any, sizes: Sequence[Any]) -> Strided:
+    """The view `tensor.unflatten(dim, sizes)`; one size may be -1."""
     dim = wrapped(dim, len(tensor.shape))
     if not tensor.shape:
         undefined("nothing to unflatten")
@@ -261,6 +271,7 @@ def unflatten(tensor: Any, dim: Any, sizes: Sequence[Any]) -> Strided:
 
 @primitive("Strided, Int, Int, Int -> Strided")
 def diagonal(tensor: Any, offset: Any, dim1: Any, dim2: Any) -> Strided:
+    """The view `tensor.diagonal(offset, dim1, dim2)`."""
     rank = len(tensor.shape)
     first, second = wrapped(dim1, rank), wrapped(dim2, rank)
     if first == second or rank < 2:
@@ -283,6 +294,7 @@ def diagonal(tensor: Any, offset: Any, dim1: Any, dim2: Any) -> Strided:
 
 @primitive("Strided, Int, Int, Int -> Strided")
 def unfold(tensor: Any, dim: Any, size: Any, step: Any) -> Strided:
+    """The view `tensor.unfold(dim, size, step)`: windows of `size` elements, `step` apart."""
     rank = len(tensor.shape)
     dim = wrapped(dim, rank)
     if not rank:

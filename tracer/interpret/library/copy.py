@@ -57,6 +57,7 @@ def _deepcopy(trace: Trace, item: Item, memo: Item = None, *rest: Item) -> Item:
 
 
 def deep_copy(trace: Trace, item: Item, copies: Copies) -> Item:
+    """`copy.deepcopy` of an item; `copies` has what was copied before, by identity."""
     item = realise(trace, item)
     if not isinstance(item, Value):
         return item if _is_atomic(item) else interpret_function(trace, copy.deepcopy, [item], {})

@@ -9,11 +9,13 @@ from tracer.interpret.policy import polyfill
 
 
 def require_list(heap: Any, where: str) -> None:
+    """Raise the TypeError of heapq unless `heap` is a list."""
     if not isinstance(heap, list):
         raise TypeError(f"{where} must be list, not {type(heap).__name__}")
 
 
 def sift_towards_root(heap: list[Any], start: int, position: int) -> None:
+    """Move the item at `position` up until its parent is not greater."""
     item = heap[position]
     while position > start:
         parent = (position - 1) >> 1
@@ -25,6 +27,7 @@ def sift_towards_root(heap: list[Any], start: int, position: int) -> None:
 
 
 def sift_towards_leaves(heap: list[Any], position: int) -> None:
+    """Move the item at `position` to a leaf along the smaller children, then up to its place."""
     end, start, item = len(heap), position, heap[position]
     child = 2 * position + 1
     while child < end:

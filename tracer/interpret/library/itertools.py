@@ -24,6 +24,7 @@ def count(start: Any = 0, step: Any = 1) -> Iterator[Any]:
 
 
 def count_from(number: Any, step: Any) -> Iterator[Any]:
+    """What `count` yields."""
     while True:
         yield number
         number = number + step
@@ -35,6 +36,7 @@ def cycle(iterable: Iterable[Any], /) -> Iterator[Any]:
 
 
 def cycle_over(iterator: Iterator[Any]) -> Iterator[Any]:
+    """What `cycle` yields."""
     seen = []
     for item in iterator:
         seen.append(item)
@@ -50,6 +52,7 @@ def repeat(object: Any, times: Any = None) -> Iterator[Any]:
 
 
 def repeat_upto(item: Any, times: int | None) -> Iterator[Any]:
+    """What `repeat` yields; without end if `times` is None."""
     while times is None or times > 0:
         yield item
         if times is not None:
@@ -70,6 +73,7 @@ def chain_from_iterable(iterables: Iterable[Iterable[Any]], /) -> Iterator[Any]:
 
 
 def chain_over(iterables: Iterator[Iterable[Any]]) -> Iterator[Any]:
+    """What `chain` yields."""
     for iterable in iterables:
         for item in iterable:  # noqa: UP028  `yield from` would forward send and throw
             yield item
@@ -84,6 +88,7 @@ def zip_longest(*iterables: Iterable[Any], fillvalue: Any = None) -> Iterator[An
 
 
 def zip_to_the_last(iterators: list[Any], fill: Any) -> Iterator[Any]:
+    """What `zip_longest` yields."""
     active = len(iterators)
     while active:
         items = []
@@ -107,6 +112,7 @@ def compress(data: Iterable[Any], selectors: Iterable[Any]) -> Iterator[Any]:
 
 
 def compress_over(data: Iterator[Any], selectors: Iterator[Any]) -> Iterator[Any]:
+    """What `compress` yields."""
     for item in data:
         selector = next(selectors, NotGiven)
         if selector is NotGiven:
@@ -148,6 +154,7 @@ def accumulate(iterable: Iterable[Any], func: Any = None, *, initial: Any = None
 
 
 def accumulate_over(iterator: Iterator[Any], function: Any, total: Any) -> Iterator[Any]:
+    """What `accumulate` yields."""
     if total is None:
         total = next(iterator, NotGiven)
         if total is NotGiven:
@@ -167,6 +174,7 @@ def starmap(function: Callable[..., Any], iterable: Iterable[Any], /) -> Iterato
 
 
 def starmap_over(function: Callable[..., Any], iterator: Iterator[Any]) -> Iterator[Any]:
+    """What `starmap` yields."""
     for items in iterator:
         arguments = tuple(items)
         try:
@@ -182,6 +190,7 @@ def takewhile(predicate: Callable[[Any], Any], iterable: Iterable[Any], /) -> It
 
 
 def take_over(predicate: Callable[[Any], Any], iterator: Iterator[Any]) -> Iterator[Any]:
+    """What `takewhile` yields."""
     for item in iterator:
         try:
             answer = predicate(item)
@@ -198,6 +207,7 @@ def dropwhile(predicate: Callable[[Any], Any], iterable: Iterable[Any], /) -> It
 
 
 def drop_over(predicate: Callable[[Any], Any], iterator: Iterator[Any]) -> Iterator[Any]:
+    """What `dropwhile` yields."""
     for item in iterator:
         try:
             answer = predicate(item)
@@ -221,6 +231,7 @@ def pairwise(iterable: Iterable[Any], /) -> Iterator[Any]:
 
 
 def pairs_over(iterator: Iterator[Any]) -> Iterator[Any]:
+    """What `pairwise` yields."""
     previous = next(iterator, NotGiven)
     if previous is NotGiven:
         return
@@ -250,6 +261,7 @@ def islice_number(bound: Any) -> int:
 
 
 def islice_stop(bound: Any) -> int | None:
+    """The second bound of `islice` as an integer or None. Raises the ValueError of `islice`."""
     stop = None if bound is None else islice_number(bound)
     if stop == -1:
         raise ValueError("Stop argument for islice() must be None or an integer: 0 <= x <= sys.maxsize.")
@@ -257,6 +269,7 @@ def islice_stop(bound: Any) -> int | None:
 
 
 def islice_over(iterator: Iterator[Any], following: int, stop: int | None, step: int) -> Iterator[Any]:
+    """What `islice` yields."""
     position = 0
     while True:
         while position < following:
@@ -295,6 +308,7 @@ def groups_over(iterator: Iterator[Any], key: Callable[[Any], Any] | None) -> It
 
 
 def groupby_step(iterator: Iterator[Any], key: Callable[[Any], Any] | None, state: list[Any]) -> bool:
+    """Read the next item and its key into `state`; False at the end."""
     item = next(iterator, NotGiven)
     if item is NotGiven:
         return False
@@ -305,6 +319,7 @@ def groupby_step(iterator: Iterator[Any], key: Callable[[Any], Any] | None, stat
 def one_group(
     iterator: Iterator[Any], key: Callable[[Any], Any] | None, state: list[Any], target: Any, number: int
 ) -> Iterator[Any]:
+    """The items of group `number`, until the key changes or the next group is asked for."""
     while state[2] == number:
         if state[1] is NotGiven and not groupby_step(iterator, key, state):
             return
@@ -327,6 +342,7 @@ def product(*iterables: Iterable[Any], repeat: Any = 1) -> Iterator[Any]:
 
 
 def product_over(pools: list[tuple[Any, ...]]) -> Iterator[Any]:
+    """What `product` yields."""
     for pool in pools:
         if not pool:
             return
@@ -353,6 +369,7 @@ def combinations(iterable: Iterable[Any], r: Any) -> Iterator[Any]:
 
 
 def combinations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
+    """What `combinations` yields."""
     size = len(pool)
     indices = [*range(length)]
     while length <= size:
@@ -376,6 +393,7 @@ def combinations_with_replacement(iterable: Iterable[Any], r: Any) -> Iterator[A
 
 
 def replacements_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
+    """What `combinations_with_replacement` yields."""
     size = len(pool)
     if not size and length:
         return
@@ -402,6 +420,7 @@ def permutations(iterable: Iterable[Any], r: Any = None) -> Iterator[Any]:
 
 
 def permutations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
+    """What `permutations` yields."""
     size = len(pool)
     if length > size:
         return

@@ -93,6 +93,7 @@ def position_of(a: Any, b: Any, /) -> int:
 
 
 def require_iterable(a: Any) -> None:
+    """Raise the TypeError of `operator` unless `a` can be iterated over."""
     if not hasattr(type(a), "__iter__") and not hasattr(type(a), "__getitem__"):
         raise TypeError(f"argument of type '{type(a).__name__}' is not iterable")
 

@@ -29,6 +29,7 @@ def equal_sequences(kind: Any, self: Any, other: Any) -> Any:
 
 
 def unequal_sequences(kind: Any, self: Any, other: Any) -> Any:
+    """The opposite of `equal_sequences`, NotImplemented apart."""
     result = equal_sequences(kind, self, other)
     return result if result is NotImplemented else not result
 

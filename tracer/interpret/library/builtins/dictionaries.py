@@ -180,6 +180,8 @@ def dict_items(trace: Trace, mapping: DictValue) -> Item:
 
 
 def from_keys(cls: type) -> Any:
+    """The lookaside of `fromkeys` of one exact dictionary type."""
+
     def run(trace: Trace, iterable: Item, value: Item = None) -> Item:
         return DictValue(cls, dict.fromkeys([trace.key(item) for item in unpack(trace, iterable)], value))
 

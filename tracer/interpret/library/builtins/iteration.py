@@ -176,6 +176,7 @@ def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any],
 
 
 def reversed_items(sequence: Any, /) -> Any:
+    """`reversed` of an object that is no sequence of the tracer's own."""
     kind = type(sequence)
     if not hasattr(kind, "__getitem__") or issubclass(kind, dict):
         raise TypeError(f"'{kind.__name__}' object is not reversible")
@@ -183,6 +184,7 @@ def reversed_items(sequence: Any, /) -> Any:
 
 
 def reverse_by_index(sequence: Any, index: int) -> Iterator[Any]:
+    """The items of a sequence from `index` down, read by their index."""
     while index >= 0:
         try:
             item = sequence[index]
@@ -200,6 +202,7 @@ def iterate_until(function: Any, sentinel: Any) -> Iterator[Any]:
 
 
 def call_until(function: Callable[[], Any], sentinel: Any) -> Iterator[Any]:
+    """What `iter(function, sentinel)` yields."""
     while True:
         try:
             item = function()

@@ -23,28 +23,34 @@ def represent(item: Any, active: Active) -> str:
 
 
 def join(items: Iterable[Any], active: Active) -> str:
+    """The representations of items, separated by commas."""
     return ", ".join([represent(item, active) for item in items])
 
 
 def pairs(item: Any, active: Active) -> str:
+    """The keys and values of a dictionary as its representation lists them."""
     return ", ".join(
         [f"{represent(key, active)}: {represent(dict.__getitem__(item, key), active)}" for key in dict.__iter__(item)]
     )
 
 
 def represent_list(item: Any, active: Active) -> str:
+    """`list.__repr__`."""
     return f"[{join(list.__iter__(item), active)}]"
 
 
 def represent_tuple(item: Any, active: Active) -> str:
+    """`tuple.__repr__`."""
     return f"({join(tuple.__iter__(item), active)}{',' if tuple.__len__(item) == 1 else ''})"
 
 
 def represent_dict(item: Any, active: Active) -> str:
+    """`dict.__repr__`."""
     return f"{{{pairs(item, active)}}}"
 
 
 def represent_set(item: Any, active: Active) -> str:
+    """`set.__repr__` and `frozenset.__repr__`."""
     name = type(item).__name__
     if not len(item):
         return f"{name}()"
@@ -53,16 +59,19 @@ def represent_set(item: Any, active: Active) -> str:
 
 
 def represent_deque(item: Any, active: Active) -> str:
+    """`deque.__repr__`."""
     limit = "" if item.maxlen is None else f", maxlen={item.maxlen}"
     return f"{type(item).__name__}([{join(deque.__iter__(item), active)}]{limit})"
 
 
 def represent_ordered(item: Any, active: Active) -> str:
+    """`OrderedDict.__repr__`."""
     name = type(item).__name__
     return f"{name}([{join(item.items(), active)}])" if len(item) else f"{name}()"
 
 
 def represent_defaultdict(item: Any, active: Active) -> str:
+    """`defaultdict.__repr__`."""
     return f"{type(item).__name__}({represent(item.default_factory, active)}, {represent_dict(item, active)})"
 
 

@@ -39,6 +39,7 @@ def sequence_iterator(trace: Trace, sequence: Item) -> Item:
 
 
 def sequence_opened(trace: Trace, sequence: Item) -> SequenceValue:
+    """The value of a list or a tuple, a raw tuple among them."""
     sequence = realise(trace, sequence)
     return TupleValue(type(sequence), sequence) if isinstance(sequence, tuple) else sequence
 

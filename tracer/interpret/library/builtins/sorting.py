@@ -42,6 +42,7 @@ def merge_sort(keys: list[Any], order: list[int]) -> None:
 
 
 def merge(keys: list[Any], left: list[int], right: list[int]) -> list[int]:
+    """Merge two sorted runs of indices by their keys; of equal keys the left run's come first."""
     merged = []
     i = j = 0
     while i < len(left) and j < len(right):

@@ -100,6 +100,7 @@ def fill(template: str, args: tuple[Any, ...] | None, named: Any, numbering: lis
 
 
 def field_value(field: str, args: tuple[Any, ...] | None, named: Any, numbering: list[int | None]) -> Any:
+    """The value of a replacement field such as `0.name[key]`."""
     first, steps, wrong = parse_field(field)
     if first == "" or isinstance(first, int):
         first = field_number(first, numbering)
@@ -118,6 +119,7 @@ def field_value(field: str, args: tuple[Any, ...] | None, named: Any, numbering:
 
 
 def field_number(number: Any, numbering: list[int | None]) -> int:
+    """The index of a positional field, numbered by hand or automatically, never both."""
     automatic = number == ""
     following = numbering[0]
     if automatic and following == -1:
@@ -133,6 +135,7 @@ def field_number(number: Any, numbering: list[int | None]) -> int:
 
 
 def convert(value: Any, conversion: str | None) -> Any:
+    """A value after the conversion of its field: `!s`, `!r`, `!a`, or none."""
     if conversion is None:
         return value
     if conversion == "s":
@@ -185,12 +188,14 @@ def percent(self: str, values: Any, /) -> str:
 
 
 def take(arguments: list[Any], used: int) -> Any:
+    """The next argument of a `%` template."""
     if used >= len(arguments):
         raise TypeError("not enough arguments for format string")
     return arguments[used]
 
 
 def take_number(arguments: list[Any], used: int) -> int:
+    """The next argument of a `%` template, for a `*` in it: an integer."""
     number = take(arguments, used)
     if not isinstance(number, int):
         raise TypeError("* wants int")
