@@ -25,7 +25,7 @@ NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/nati
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo tiny quick affected test lint bench pages rulebook format clean
+.PHONY: demo tiny quick affected test cpython fuzz lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp
@@ -44,6 +44,14 @@ affected: .venv/test.stamp
 
 test: .venv/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+# CPython's own tests, each plain and captured: all modules in an hour, ARGS=--sample for the fixed sample of .ci/run.
+cpython: .venv/test.stamp
+	$(BIN)/python -m tests.cpython --jobs $(JOBS) $(ARGS)
+
+# Random programs, plain and captured: 2,000, or ARGS="--programs 100000 --seed 1000" for more and others.
+fuzz: .venv/test.stamp
+	$(BIN)/python -m tests.fuzz --jobs $(JOBS) $(ARGS)
 
 # The tests of the C++ code, with extensions that AddressSanitizer and UBSan watch, in a copy of the tree.
 native-asan: .venv/test.stamp

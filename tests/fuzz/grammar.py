@@ -1,0 +1,352 @@
+"""A Hypothesis strategy that writes programs, their arguments and the changes between their calls.
+
+Statements come from tables of templates. In a template `@T` is an expression for a tensor, `@N` for a number, `@A` for
+anything, `@V` the name of a local that holds a tensor, `@new` a new local for one, and `@B` a block of statements. The
+simplest rows of a table come first, since Hypothesis shrinks towards them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.fuzz.program import Program
+
+NUMBERS = (
+    "1", "0", "n", "2", "-1", "scale", "len(items)", "box.count", "config['scale']", "net.calls", "x.shape[0]",
+    "x.dim()",
+    "x.numel()", "len(box)", "Box.made", "cached(2)[0]", "sum(deque)", "n + 1", "n * 2", "-n", "n // 2", "n ** 2",
+    "int(n)",
+    "max(n, 2)", "len(log)", "y.size(-1)", "Base.factor", "counts['a']", "hash(n)", "bool(n)", "abs(n)", "float(n)",
+    "noisy.anything", "(n, 3)[0]", "extra[0] if extra else 4", "Point(n, 2).right", "next(iter((n, 5)))",
+    "min(map(abs, (n, -3)))", "round(1.5)", "divmod(n, 3)[1]", "x.stride(0)", "n if n == True else 6", "len(str(n))",
+)  # fmt: skip
+
+TENSORS = (
+    "x", "y", "@V", "@T + @T", "@T * @N", "@T - 1", "@T.relu()", "@T.t()", "@T[0]", "@T.clone()", "@T.detach()",
+    "@T.sum()", "@T.view(-1)", "@T.reshape(2, 2)", "@T.contiguous()", "@T[:, 0]", "@T.mean(0)", "torch.sin(@T)",
+    "torch.cat([@T, @T])", "torch.stack([@T, @T])", "torch.where(@T > 0, @T, @N)", "torch.rand(2, 2) + @T",
+    "torch.zeros_like(@T)", "torch.full((2, 2), @N) + @T", "@T.float()", "@T.to(torch.float64)", "@T.expand(2, 2)",
+    "@T.unsqueeze(0)", "@T.squeeze()", "@T @ @T", "@T.max()", "@T.max(0).values", "@T.chunk(2)[-1]",
+    "@T.T", "@T.flip(0)", "@T.cumsum(0)", "@T.clamp(0, @N)", "@T.masked_fill(@T > 0, @N)",
+    "box.value", "box.double", "box.scaled(@T)", "box(@T)", "Box.of(@T).value", "Box.helper(@T)", "(box + @T).value",
+    "box[0]", "sum(box)", "noisy.value", "Noisy(@T).value", "slotted.value", "record.value", "items[0]", "items[-1]",
+    "shared", "helper(@T)", "helper(@T, plus=@N)", "helper(@T, @N)", "counter(@T)", "net(@T)", "net.linear(@T)",
+    "net.seen", "net.linear.weight", "make_counter(@N)(@T)", "next(numbers(@T))", "sum(numbers(@T))",
+    "functools.partial(helper, by=@N)(@T)", "functools.reduce(torch.add, [@T, @T])", "[@T for _ in range(2)][1]",
+    "{'k': @T}['k']", "(lambda value, by=@N: value * by)(@T)", "max([@T.sum(), @T.sum()], key=float)",
+    "torch.ones(2, 2, requires_grad=True) * @T", "torch.nn.functional.dropout(@T, 0.5)", "@T.new_zeros(2, 2)",
+    "dataclasses.replace(record, value=@T).value", "next(delegating(@T))", "@T.data", "@T.as_strided((2,), (1,))",
+    "list(numbers(@T, 2))[-1]", "sorted([@T.sum(), @T.max()])[0]", "torch.nn.Parameter(@T)", "@T.select(0, 0)",
+    "getattr(box, 'value')", "box.__dict__['value']", "vars(box)['value']", "(n and @T)", "(@T if n > 1 else @T)",
+    "torch.arange(4.0).view(2, 2)", "torch.linalg.inv(@T)", "torch.randn(2, 2)", "@T.detach().requires_grad_()",
+)  # fmt: skip
+
+ANYTHING = (
+    "n", "@T", "[@T, @T]", "(@T, @N)", "{'a': @T}", "extra", "box", "str(n)", "f'{n} {scale}'", "x.shape",
+    "Box(@T)", "Noisy(@T, @N)", "Point(@T, @N)", "Record(@T)", "numbers(@T)", "lambda: @T", "@T.tolist()",
+    "helper", "range(n)", "set([n, @N])", "list(map(str, (n, 1)))", "type(n).__name__", "x.dtype", "@T.is_contiguous()",
+    "@T.requires_grad", "@T is x", "@T.item()", "cached(n)", "sorted(config)", "repr(deque)", "dict(config, n=n)",
+    "list(zip((n, 2), names))", "[*extra, n]", "box == Box(@T, n)", "isinstance(n, int)", "n == @N", "weakref.ref(box)",
+    "getattr(box, 'absent', None)", "functools.partial(helper, @T)", "box.scaled", "make_counter(n)", "net",
+    "iter(items)",
+    "slice(n, None)", "@T.grad", "@T._version", "hash(box) == hash(box)", "torch.is_grad_enabled()", "n.__class__",
+    "list(itertools.accumulate((n, 2, 3)))", "collections.OrderedDict(a=n)", "frozenset(names)", "bytes([3])",
+    "@T.equal(@T)", "math.sqrt(abs(n))", "any(v > 1 for v in (n, 0))", "@T.data_ptr() == x.data_ptr()",
+)  # fmt: skip
+
+SIMPLE = (
+    "@new = @T", "x.add_(@N)", "@V.mul_(@T)", "@V[0] = @N", "@V += @T", "box.count += 1", "box.value = @T",
+    "items.append(@T)", "config['scale'] = @N", "config['t'] = @T", "log.append(@A)", "net.calls += @N", "pass",
+    "box.extra = @A", "record.value = @T", "record.tags.append(@N)", "slotted.value = @T", "deque.append(@N)",
+    "counts['a'] += @N", "scale = @N", "items[0] = @T", "items.pop()", "del box.value", "net.flag = not n",
+    "@V.zero_()", "@V.t_()", "@V.requires_grad_()", "@V.requires_grad = True", "@V.grad = None", "@V.copy_(@T)",
+    "@V[@V > 0] = @N", "@V.data = @T", "@V = @V.detach()", "box.double = @T", "box = Box(@T, @N)", "extra.append(n)",
+    "noisy = Noisy(@T, @N)", "Box.factor = @N", "helper.__defaults__ = (@N,)", "net.seen.fill_(@N)", "torch.rand(1)",
+    "@new = noisy.missing", "assert n, 'no number'", "n += 1", "n = @N", "torch.manual_seed(@N)", "items.extend([@T])",
+    "@new, *rest = box", "@new = next(iter(box))", "config.update(shift=@N)", "config.pop('shift', None)", "extra = @A",
+    "@V.out_of_reach = @N", "shared = @T", "del @V", "names_left = [*names]", "(@V, @new) = (@T, @T)",
+    "box.items = [@T]; box.items[0] = @T", "held = Noisy(@T); del held", "@new = @T; items.append(@new[0])",
+    "torch.set_grad_enabled(n > 1)", "net.linear.weight.requires_grad_(n == 2)",
+    "@new = torch.empty(2, 2); @new.fill_(1)",
+    "print", "g = numbers(@T); next(g); @new = g.send(@N)", "g = numbers(@T); next(g); g.close()",
+    "g = numbers(@T); @new = next(g); del g", "net.linear.bias.data.add_(@N)", "with torch.no_grad(): @V.add_(@N)",
+)  # fmt: skip
+
+BLOCKS = """\
+if @N > 1:
+    @B
+else:
+    @B
+
+for i in range(2):
+    @B
+
+with torch.no_grad():
+    @B
+
+try:
+    @B
+finally:
+    @B
+
+try:
+    @B
+except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+    log.append(type(error).__name__)
+    @B
+
+try:
+    @B
+except Exception:
+    @B
+else:
+    @B
+
+with box:
+    @B
+
+with logged('a') as name:
+    @B
+
+with box as held, torch.enable_grad():
+    @B
+
+for value in numbers(@T):
+    log.append('turn')
+    @B
+    break
+
+for value in box:
+    @B
+
+while n < 3:
+    n += 1
+    @B
+
+def inner(value, by=@N):
+    nonlocal x
+    @B
+    return value * by
+x = inner(@T)
+
+if @T.sum() > @N:
+    @B
+
+if @T is @T:
+    @B
+else:
+    @B
+
+for key, value in config.items():
+    log.append(key)
+    @B
+
+with contextlib.suppress(Exception):
+    @B
+    raise KeyError(@N)
+
+try:
+    @B
+    raise ValueError(@N)
+except ValueError as error:
+    log.append(error)
+
+with torch.autocast('cpu', dtype=torch.bfloat16):
+    @B
+
+class Local(Base):
+    kept = @N
+    def get(self):
+        return @T * self.kept
+local = Local().get()
+@B
+
+match n:
+    case 2:
+        @B
+    case int():
+        @B
+    case _:
+        pass
+""".split("\n\n")
+
+RESULTS = (
+    "return @T", "return @V", "return @T, @A", "return @A", "return [@V, @V]", "return x, y", "return box, @T",
+    "return {'t': @T, 'n': @N}", "return [@T for _ in range(n)]", "raise ValueError(@A)", "return None",
+    "return @V.view(-1), @V", "return lambda: @V", "return numbers(@T)", "return Point(@T, @T)",
+)  # fmt: skip
+
+ARGUMENTS = (
+    "[torch.ones(2, 2), torch.full((2, 2), 0.25), 2, [1]]",
+    "[torch.arange(4.0).view(2, 2), torch.ones(2, 2, requires_grad=True), 3, []]",
+    "[torch.ones(2, 2).t(), torch.zeros(2, 2, dtype=torch.float64), 1, {'a': 1}]",
+    "(lambda t: [t, t, 2, [t]])(torch.arange(4.0).view(2, 2))",
+    "(lambda t: [t[:2], t[1:], 2, [1]])(torch.arange(6.0).view(3, 2))",
+    "[torch.ones(2, 2), shared, 2, [shared]]",
+    "[box.value, net.seen, 2, box]",
+    "[torch.arange(4).view(2, 2), torch.ones(2, 2) > 0, 2, None]",
+    "[torch.ones(2, 2), torch.ones(2), 2.0, (1, 2)]",
+    "[torch.ones(2, 2), torch.ones(1, 2), True, 'text']",
+    "[torch.ones(2, 2), torch.nn.Parameter(torch.ones(2, 2)), 0, [torch.ones(1)]]",
+)
+
+CHANGES = (
+    "pass",
+    "args[1] = args[0]",
+    "args[1] = args[0][:]",
+    "args[0], args[1] = args[1], args[0]",
+    "args[0] = args[0].detach().clone()",
+    "args[2] += 1",
+    "args[2] = True",
+    "args[2] = 2.0",
+    "args[2] = False",
+    "args[0] = torch.ones(3, 3)\nargs[1] = torch.ones(3, 3)",
+    "args[0] = torch.ones(4, 2)",
+    "args[0] = args[0].detach().double()",
+    "args[0] = args[0].detach().t()",
+    "args[0] = torch.ones(2, 2, requires_grad=True)",
+    "args[1] = args[0].t()",
+    "args[0] = shared\nargs[1] = shared",
+    "args[0] = box.value",
+    "args[1] = items[0]",
+    "args[3] = [args[0]]",
+    "args[3] = None",
+    "args[0] = torch.ones(2, 2)\nargs[1] = torch.ones(2, 2)",
+    "base = torch.arange(8.0)\nargs[0] = base[:4].view(2, 2)\nargs[1] = base[2:6].view(2, 2)",
+    "args[0] = torch.ones(1, 1)",
+    "args[0] = torch.empty(0, 2)",
+    "torch.set_grad_enabled(False)",
+    "torch.set_grad_enabled(True)",
+    "scale = 5",
+    "scale = 2.5",
+    "config['scale'] = 7",
+    "del config['shift']",
+    "config['on'] = False",
+    "box.count = 4",
+    "box.value = torch.full((2, 2), 3.0)",
+    "box.value = net.seen",
+    "box = Noisy(torch.ones(2, 2), 5)",
+    "Box.factor = 6",
+    "Base.factor = 9",
+    "Box.scaled = lambda self, value: value - 1",
+    "Base.scaled = lambda self, value: value - 2",
+    "Box.double = 4",
+    "Box.__call__ = lambda self, value: value * 5",
+    "Box.__getattr__ = lambda self, name: 11",
+    "Noisy.count = property(lambda self: 13)",
+    "box.scaled = lambda value: value + 9",
+    "helper = other",
+    "helper.__defaults__ = (8,)",
+    "helper.__kwdefaults__ = {'plus': 4}",
+    "helper.__code__ = other.__code__",
+    "counter.__closure__[0].cell_contents = 20",
+    "counter = make_counter(1)",
+    "items.append(torch.zeros(2, 2))",
+    "items[0] = args[0]",
+    "items.clear()",
+    "shared = args[0]",
+    "shared = torch.zeros(2, 2)",
+    "net.train()",
+    "net.flag = False",
+    "net.calls = 50",
+    "net.seen = net.linear.weight.data",
+    "net.seen = torch.ones(2, 2)",
+    "net.linear = torch.nn.Linear(2, 2, bias=False)",
+    "net.linear.weight.requires_grad_(False)",
+    "net.register_forward_hook(double_hook)",
+    "net.linear.register_forward_hook(double_hook)",
+    "net.forward = lambda value: value + 100",
+    "Net.forward = lambda self, value: value - 100",
+    "net.linear.weight = torch.nn.Parameter(torch.ones(2, 2))",
+    "net = Net()",
+    "record = Record(torch.zeros(2, 2), 3)",
+    "slotted = Slotted(torch.zeros(2, 2))",
+    "deque.appendleft(9)",
+    "counts['a'] = 3",
+    "cached.cache_clear()",
+    "cached(2).append(4)",
+    "len = lambda value: 42",
+    "numbers = delegating",
+    "log.clear()",
+    "noisy = None",
+    "names = ('third',)",
+    "torch.manual_seed(5)",
+)
+
+_HOLE = re.compile(r"@(T|N|A|V|B|new)\b")
+
+
+class Writer:
+    """Fills templates from draws, and keeps the names of the locals that hold tensors."""
+
+    def __init__(self, draw: Callable[[Any], Any]) -> None:
+        self.draw = draw
+        self.tensors = ["x", "y"]
+        self.fresh: list[str] = []
+
+    def fill(self, template: str, depth: int) -> str:
+        """The template with its holes filled by expressions of at most this depth."""
+
+        def hole(match: re.Match[str]) -> str:
+            kind = match[1]
+            if kind == "V":
+                return self.draw(st.sampled_from(self.tensors))
+            if kind == "new":
+                if not self.fresh:
+                    self.fresh.append(f"t{len(self.tensors)}")
+                return self.fresh[0]
+            if kind == "B":
+                line = template[template.rfind("\n", 0, match.start()) + 1 : match.start()]
+                return self.block(depth - 1).replace("\n", "\n" + line)
+            return self.expression(kind, depth - 1)
+
+        return _HOLE.sub(hole, template)
+
+    def expression(self, kind: str, depth: int) -> str:
+        """An expression for a tensor, a number or anything."""
+        table = {"T": TENSORS, "N": NUMBERS, "A": ANYTHING}[kind]
+        simple = {"T": 3, "N": 9, "A": 1}[kind]
+        return self.fill(self.draw(st.sampled_from(table if depth > 0 else table[:simple])), depth)
+
+    def statement(self, depth: int) -> str:
+        """A simple or a compound statement."""
+        table = BLOCKS if depth > 0 and self.draw(st.integers(0, 3)) == 3 else SIMPLE
+        text = self.fill(self.draw(st.sampled_from(table)), 2 if table is SIMPLE else depth)
+        self.tensors += self.fresh
+        self.fresh.clear()
+        return text
+
+    def block(self, depth: int) -> str:
+        """One or two statements."""
+        return "\n".join(self.statement(depth) for _ in range(self.draw(st.integers(1, 2))))
+
+
+def compiles(source: str) -> bool:
+    """Whether the source is a program: a local that is global elsewhere, say, is none."""
+    try:
+        compile(source, "<program>", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+@st.composite
+def programs(draw: Callable[[Any], Any]) -> Program:
+    """Programs with their arguments and changes."""
+    writer = Writer(draw)
+    statements: list[str] = []
+    while len(statements) < 6 and draw(st.integers(0, 3)):  # a draw for each, so that shrinking can leave one out
+        statements.append(writer.statement(2))
+    statements.append(writer.fill(draw(st.sampled_from(RESULTS)), 2))
+    return Program(
+        "\n".join(statements),
+        draw(st.sampled_from(ARGUMENTS)),
+        tuple(draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=3))),
+        draw(st.sampled_from(("eager", "aot_eager", "forward"))),
+        draw(st.sampled_from((None, False, True))),
+        draw(st.booleans()),
+    )

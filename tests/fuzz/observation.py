@@ -1,0 +1,131 @@
+"""What can be observed of a state, as lines of text that are equal for two runs that cannot be told apart.
+
+Objects and memory are numbered in the order in which the walk meets them, so that aliasing shows without an address.
+Tensors are shown bit for bit, with everything their metadata says; instances with their attributes, whoever their class
+is. Knows nothing of programs or captures.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import re
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from tests.same import bits, cell_contents
+
+_ATOMS = (int, str, bytes, bool, type(None), type(...), torch.dtype, torch.device, range, slice, torch.Size)
+_CODE = (types.BuiltinFunctionType, types.ModuleType, types.CodeType, type, types.MethodDescriptorType)
+_MARKS_OF_TORCH = ("_dynamo_propagated_dynamic_indices",)
+"""Attributes that torch's own ahead-of-time compiler leaves on the tensors that a graph returns."""
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+def text_of(value: Any) -> str:
+    """`str` of a value without addresses."""
+    return _ADDRESS.sub("0x..", str(value))
+
+
+class Observation:
+    """One walk over a state. `autograd` says whether the names of gradient functions are compared."""
+
+    def __init__(self, autograd: bool = True) -> None:
+        self.autograd = autograd
+        self.numbers: dict[int, int] = {}
+        self.memory: dict[int, int] = {}
+        self.alive: list[Any] = []
+
+    def lines(self, value: Any, path: str) -> Iterator[str]:
+        """The lines for a value and for all that is reached from it."""
+        if isinstance(value, float | complex):
+            yield f"{path}: {type(value).__name__} {value!r}"
+        elif type(value) in _ATOMS:
+            yield f"{path}: {type(value).__name__} {text_of(repr(value))}"
+        elif isinstance(value, _CODE):
+            yield f"{path}: {getattr(value, '__qualname__', text_of(value))}"
+        elif type(value) is tuple and all(type(item) in _ATOMS for item in value):
+            yield f"{path}: tuple {text_of(repr(value))}"  # a constant: CPython, too, may use one object for two
+        elif id(value) in self.numbers:
+            yield f"{path}: the same as #{self.numbers[id(value)]}"
+        else:
+            number = self.numbers[id(value)] = len(self.numbers)
+            self.alive.append(value)
+            yield f"{path}: #{number} {type(value).__module__}.{type(value).__qualname__}"
+            yield from self.contents(value, path)
+
+    def contents(self, value: Any, path: str) -> Iterator[str]:
+        """The lines for what an object holds."""
+        if isinstance(value, torch.Tensor):
+            yield from self.tensor(value, path)
+            return
+        if isinstance(value, dict):
+            yield f"{path} keys: {[text_of(repr(key)) for key in dict.keys(value)]}"
+            for key, item in dict.items(value):
+                yield from self.lines(item, f"{path}[{text_of(repr(key))}]")
+        elif isinstance(value, list | tuple | collections.deque):
+            for index, item in enumerate(value):
+                yield from self.lines(item, f"{path}[{index}]")
+        elif isinstance(value, set | frozenset):
+            yield f"{path}: {sorted(map(text_of, map(repr, value)))}"
+        elif isinstance(value, types.FunctionType):
+            yield f"{path}: {value.__qualname__} {value.__code__.co_code.hex()[:32]}"
+            for name in ("__defaults__", "__kwdefaults__", "__closure__"):
+                yield from self.lines(getattr(value, name), f"{path}.{name}")
+        elif isinstance(value, types.CellType):
+            yield from self.lines(cell_contents(value), f"{path}.cell_contents")
+        elif isinstance(value, types.MethodType):
+            yield from self.lines(value.__func__, f"{path}.__func__")
+            yield from self.lines(value.__self__, f"{path}.__self__")
+        elif isinstance(value, BaseException):
+            yield from self.exception(value, path)
+        elif isinstance(value, types.GeneratorType):
+            frame = value.gi_frame
+            yield f"{path}: {value.__qualname__} {'finished' if frame is None else 'suspended'}"
+            if frame is not None:
+                yield from self.lines(frame.f_locals, f"{path}.gi_frame.f_locals")
+        elif isinstance(value, functools.partial):
+            yield from self.lines((value.func, value.args, value.keywords), f"{path} partial")
+        yield from self.attributes(value, path)
+
+    def attributes(self, value: Any, path: str) -> Iterator[str]:
+        """The lines for an object's dictionary, in its order, and its slots."""
+        for kind in type(value).__mro__:
+            for name in vars(kind).get("__slots__", ()):
+                if not name.startswith("__") and isinstance(vars(kind).get(name), types.MemberDescriptorType):
+                    yield from self.lines(getattr(value, name, "no value"), f"{path}.{name}")
+        attributes = None if isinstance(value, torch.Tensor) else getattr(value, "__dict__", None)
+        if isinstance(attributes, dict):
+            for name, item in list(attributes.items()):
+                yield from self.lines(item, f"{path}.{name}")
+
+    def exception(self, error: BaseException, path: str) -> Iterator[str]:
+        """The lines for an exception: arguments, notes and chain."""
+        yield f"{path}: {text_of(error)!r}"
+        for index, argument in enumerate(error.args):
+            if not isinstance(argument, str):  # text is shown above, without addresses
+                yield from self.lines(argument, f"{path}.args[{index}]")
+        for name in ("__cause__", "__context__", "__suppress_context__", "__notes__"):
+            yield from self.lines(getattr(error, name, None), f"{path}.{name}")
+
+    def tensor(self, tensor: torch.Tensor, path: str) -> Iterator[str]:
+        """The lines for a tensor: metadata, memory, autograd state, elements, gradient."""
+        facts = [tuple(tensor.shape), tensor.dtype, str(tensor.device), tensor.layout]
+        if tensor.layout is torch.strided:
+            facts += [tensor.stride(), tensor.storage_offset()]
+            storage = tensor.untyped_storage()
+            if storage.nbytes():
+                facts.append(f"memory {self.memory.setdefault(storage.data_ptr(), len(self.memory))}")
+        facts += [f"requires_grad={tensor.requires_grad}", f"leaf={tensor.is_leaf}", f"conj={tensor.is_conj()}"]
+        facts += [f"inference={tensor.is_inference()}", f"retains={tensor.retains_grad}"]
+        if self.autograd:
+            facts += [type(tensor.grad_fn).__name__, f"view={tensor._is_view()}"]
+        yield f"{path}: {' '.join(map(str, facts))}"
+        yield f"{path}: {bits(tensor).tolist() if tensor.numel() <= 64 else hash(tuple(bits(tensor).tolist()))}"
+        if tensor.is_leaf:
+            yield from self.lines(tensor.grad, f"{path}.grad")
+        attributes = {name: value for name, value in vars(tensor).items() if name not in _MARKS_OF_TORCH}
+        yield from self.lines(attributes, f"{path}.__dict__")
