@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from tracer.interpret.constants import computed
+from tracer.interpret.constants import computed, describe
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
@@ -39,7 +39,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
 from tracer.values.functions import NestedFunction
-from tracer.values.host import host
+from tracer.values.host import host, host_numpy
 from tracer.values.item import Item
 from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
@@ -189,10 +189,10 @@ def compute(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """The result that CPython computes from constants; a break where an argument is none."""
     try:
         return computed(trace, function, args, kwargs)
-    except NotConcrete:
+    except NotConcrete as error:
         if type(function) in METHOD_DESCRIPTORS and not args:
             throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
-        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
+        trace.stop(UNSUPPORTED_CALL, str(error) or f"{describe(function)} of a traced value")
 
 
 def compute_or_interpret(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
@@ -252,7 +252,7 @@ def compute_with_numpy(trace: Trace, function: Any, args: Args, kwargs: Kwargs) 
         real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
     except NotConcrete:
         trace.stop(SKIPPED_FUNCTION, describe(function))
-    result = host(trace, function, *real_args, **real_kwargs)
+    result = host_numpy(trace, function, *real_args, **real_kwargs)
     if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
         trace.stop(SKIPPED_FUNCTION, describe(function))
     return result
@@ -330,13 +330,6 @@ def class_method_of(method: Any) -> Any:
             descriptor = base.__dict__[method.__name__]
             return descriptor if type(descriptor) is types.ClassMethodDescriptorType and descriptor in ROWS else None
     return None
-
-
-def describe(function: Any) -> str:
-    """The name of a callable in the detail of a break: builtins without their module."""
-    module = getattr(function, "__module__", None) or getattr(getattr(function, "__objclass__", None), "__module__", "")
-    name = getattr(function, "__qualname__", None) or repr(function)
-    return f"{module}.{name}" if module and module != "builtins" else name
 
 
 def full_name(function: Any) -> str:

@@ -1,24 +1,165 @@
-"""Results that CPython computes while tracing, because all that they depend on is constant."""
+"""Results that CPython computes while tracing, because all that they depend on is constant.
+
+A function is left to CPython because a row calls it pure, but no row is believed about its result: only what cannot
+change and has no identity of its own is a constant of the program. Containers are values of the trace, which the
+residual program builds; other immutable objects are made again by a recipe; whatever is left (iterators, buffers,
+objects with a state) each run must make itself, so that the graph breaks.
+"""
 
 from __future__ import annotations
 
 import enum
+import functools
+import re
+import types
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from tracer.interpret.policy import EXCEPTIONS
 from tracer.interpret.trace import Trace
+from tracer.values.base import LITERALS, NUMPY_SCALARS
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS
 from tracer.values.concrete import concrete
 from tracer.values.from_host import from_host
-from tracer.values.host import host
+from tracer.values.host import host, host_numpy
 from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
+from tracer.values.recipes import MADE_ANEW, Recipe
+
+CONSTANTS: Final[tuple[Any, ...]] = (
+    *(str, int, float, complex, bytes, type, enum.Enum, types.ModuleType, slice, re.Pattern),
+    *(types.GenericAlias, types.UnionType, types.FunctionType, types.BuiltinFunctionType, types.MethodWrapperType),
+    *NUMPY_SCALARS,
+)
+"""Beside the literals: classes whose instances, those of subclasses included, are one and the same in every run."""
+
+CALLBACKS: Final[tuple[Any, ...]] = (
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType),
+    *(types.MethodWrapperType, functools.partial, functools._lru_cache_wrapper),
+)
+"""Callables that a C function calls when it is given one: what they do belongs to the program, not to the trace."""
+
+PROGRAMMABLE: Final = frozenset(
+    {
+        *(
+            "__str__",
+            "__repr__",
+            "__format__",
+            "__hash__",
+            "__eq__",
+            "__lt__",
+            "__le__",
+            "__gt__",
+            "__ge__",
+            "__bool__",
+        ),
+        *("__index__", "__int__", "__float__", "__complex__", "__len__", "__iter__", "__getitem__", "__bytes__"),
+    }
+)
+"""Special methods that a C function may call on what it is given."""
+
+LOOKS_ONLY: Final = frozenset((object.__repr__, object.__str__, object.__hash__, object.__format__, issubclass))
+"""Functions that take any object and call none of these."""
+
+NUMBERS: Final = frozenset((bool, int, float, complex))
+"""Classes whose methods look at the type of their other arguments only."""
+
+
+class MadeByEachCall(NotConcrete):
+    """What a call gives, or does beside it, cannot be kept from the trace: the message says what."""
 
 
 def computed(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     """`function(*args, **kwargs)`, run by CPython. What it raises is raised in the program.
 
-    Raises NotConcrete where an argument holds what only the trace knows.
+    Raises NotConcrete where an argument holds what only the trace knows, or is a function that would be called, and
+    MadeByEachCall where the result is no constant.
     """
-    real_args = [concrete(trace, arg) for arg in args]
-    real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
-    result = host(trace, function, *real_args, **real_kwargs)
+    is_method = type(function) in METHOD_DESCRIPTORS  # which knows its first argument itself
+    real_args = [
+        concrete(trace, arg) if is_method and not place else _real(trace, function, arg)
+        for place, arg in enumerate(args)
+    ]
+    real_kwargs = {name: _real(trace, function, arg) for name, arg in kwargs.items()}
+    if isinstance(function, enum.EnumType) and _looks_further(function, *real_args):
+        raise MadeByEachCall(f"{describe(function)}._missing_")
+    reason = EXCEPTIONS.get(function)
+    impurity = reason(*real_args, **real_kwargs) if reason is not None else ""
+    if impurity:
+        raise MadeByEachCall(f"{describe(function)} {impurity}")
+    owner = getattr(function, "__objclass__", function)
+    run = host_numpy if isinstance(owner, type) and issubclass(owner, NUMPY_SCALARS) else host
+    result = run(trace, function, *real_args, **real_kwargs)
+    note_recipes(trace, result, function, real_args, real_kwargs)
     return result if isinstance(result, enum.Enum) else from_host(trace, result)
+
+
+def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:
+    """Whether an enumeration asks a `_missing_` of the program for the member of a value."""
+    if cls._missing_.__func__.__module__ == "enum":
+        return False
+    return all(member.value != value and member is not value for member in cls.__members__.values())
+
+
+def _real(trace: Trace, function: Any, item: Item) -> Any:
+    real = concrete(trace, item)
+    looks_only = function in LOOKS_ONLY or getattr(function, "__objclass__", None) in NUMBERS
+    if not looks_only and _calls_back(real):
+        raise NotConcrete
+    return real
+
+
+def _calls_back(real: Any) -> bool:
+    """Whether a C function that is given an object may call code of the program, which is to be traced."""
+    cls = type(real)
+    if cls in LITERALS or isinstance(real, CALLBACKS):
+        return cls not in LITERALS
+    if cls in (tuple, list):
+        return any(map(_calls_back, real))
+    return _is_programmed(cls)
+
+
+@functools.cache
+def _is_programmed(cls: type) -> bool:
+    """Whether a class has special methods that are not C's, nor the enum module's."""
+    return any(
+        name in owner.__dict__ and type(owner.__dict__[name]) not in (*METHOD_DESCRIPTORS, type(None))
+        for owner in cls.__mro__
+        if owner.__flags__ & HEAP_TYPE and owner.__module__ != "enum"
+        for name in PROGRAMMABLE
+    )
+
+
+def note_recipes(
+    trace: Trace, result: Any, function: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
+) -> None:
+    """Note how an object that a pure function has just made is made again. Raises MadeByEachCall."""
+    if isinstance(result, MADE_ANEW) and all(map(_never_changes, (*args, *kwargs.values()))):
+        trace.recipes[id(result)] = Recipe(result, function, args, kwargs)
+    elif not _is_remade(result):
+        raise MadeByEachCall(f"{describe(function)}, of which each call makes a new {type(result).__name__}")
+
+
+def _never_changes(real: Any) -> bool:
+    """Whether an argument may be given again: nothing can have written to it."""
+    if type(real) is tuple:
+        return all(map(_never_changes, real))
+    return type(real) in LITERALS or isinstance(real, (*CONSTANTS, *MADE_ANEW))
+
+
+def _is_remade(result: Any) -> bool:
+    """Whether a result is a constant, or a container of such, which the residual program builds anew."""
+    cls = type(result)
+    if cls in LITERALS or isinstance(result, CONSTANTS):
+        return not isinstance(result, types.BuiltinFunctionType) or _is_remade(result.__self__)
+    if cls in (dict, OrderedDict, types.MappingProxyType):
+        return all(map(_is_remade, result)) and all(map(_is_remade, result.values()))
+    return (cls in (list, deque, set, frozenset) or isinstance(result, tuple)) and all(map(_is_remade, result))
+
+
+def describe(function: Any) -> str:
+    """The name of a callable in the detail of a break: builtins without their module."""
+    module = getattr(function, "__module__", None) or getattr(getattr(function, "__objclass__", None), "__module__", "")
+    name = getattr(function, "__qualname__", None) or repr(function)
+    return f"{module}.{name}" if module and module != "builtins" else name

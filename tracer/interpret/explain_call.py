@@ -18,7 +18,8 @@ import torch
 
 from tracer.guards.source import constant
 from tracer.interpret import deciders
-from tracer.interpret.actions import class_method_of, describe
+from tracer.interpret.actions import class_method_of
+from tracer.interpret.constants import describe
 from tracer.interpret.construct import class_refusal, is_allocated
 from tracer.interpret.deciders import Decider, deciders_for, decision
 from tracer.interpret.functions import interpret_function

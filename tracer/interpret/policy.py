@@ -97,6 +97,9 @@ MODULES: dict[str, Pure | Operator | Refused] = {}
 IMMUTABLE: dict[type, Pure] = {}
 """By class: all C methods of its instances without a row of their own."""
 
+EXCEPTIONS: dict[Any, Callable[..., str]] = {}
+"""By pure callable: says of a call why it is not pure after all, such as by its codec or locale; "" if it is."""
+
 PROTOCOLS: dict[str, Callable[..., Any]] = {}
 """By name: Python functions that stand for what CPython does in C without there being a function for it."""
 
@@ -173,6 +176,21 @@ def pure(*callables: Any) -> None:
     _register(Pure(_registering()), callables)
 
 
+def unless(*callables: Any) -> Callable[[Function], Function]:
+    """Ask the decorated function, given the real arguments, whether a call of one of these pure `callables` is pure.
+
+    It returns "", or in a few words what else the result depends on or what else the call does.
+    """
+
+    def register(reason: Function) -> Function:
+        for function in callables:
+            assert function not in EXCEPTIONS, f"{function} has two exceptions"
+            EXCEPTIONS[function] = reason
+        return reason
+
+    return register
+
+
 def helper(function: Function) -> Function:
     """A function of a polyfill that is to be run, not interpreted: its arguments and results are constants."""
     _register(Pure(_registering()), (function,))
@@ -240,17 +258,12 @@ def row_of(function: Any) -> PolicyRow | None:
     if kind is types.FunctionType:
         return NAMED.get((function.__module__, function.__qualname__)) or refusing_row(function.__module__)
     if issubclass(kind, types.BuiltinFunctionType):
-        if type(function.__self__) is type:
-            return CLASS_METHODS
         return MODULES.get(function.__module__) or refusing_row(function.__module__)
     if kind in (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType):
         return IMMUTABLE.get(function.__objclass__) or _numpy_row(function.__objclass__)
     if isinstance(function, type):
         return _row_of_class(function)
     return refusing_row(getattr(function, "__module__", None))
-
-
-CLASS_METHODS = Pure(__name__, "C methods called on a class")
 
 
 def _numpy_row(cls: type) -> Pure | None:

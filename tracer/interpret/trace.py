@@ -22,6 +22,7 @@ from tracer.values.base import Value
 from tracer.values.item import Item
 from tracer.values.machine import Machine
 from tracer.values.objects import ObjectValue
+from tracer.values.recipes import Recipe
 from tracer.values.shapes import Shapes
 from tracer.values.tensors import TensorValue
 
@@ -79,6 +80,7 @@ class Trace:
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: list[Value] = []
         self.opened: set[int] = set()
+        self.recipes: dict[int, Recipe] = {}
         self.shapes = shapes
         self._locations: dict[tuple[int, int | None], Location] = {}
 

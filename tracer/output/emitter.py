@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from tracer.guards.words import is_written_out
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
-from tracer.values.rebuilding import Fragment, Unrebuildable
+from tracer.values.objects import ObjectValue
+from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
 from tracer.values.shapes import python_text
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tracer.guards.source import Source
     from tracer.values.item import Item
+    from tracer.values.recipes import Recipe
     from tracer.values.shapes import Shapes
 
 PLAIN = frozenset({type(None), bool, str, bytes, type(Ellipsis)})
@@ -62,7 +64,8 @@ class ProgramEmitter:
     `remark` is the comment of the next statements. `built` holds the expression of every value that has one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recipes: Mapping[int, Recipe]) -> None:
+        self.recipes = recipes
         self.statements: list[Statement] = []
         self.remark = ""
         self.parameters: dict[Source, Fragment] = {}
@@ -103,11 +106,22 @@ class ProgramEmitter:
         if kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj)):
             return Fragment(repr(obj))
         name = self._constant_names.get(id(obj))
+        if name is None and id(obj) in self.recipes:
+            name = self._constant_names[id(obj)] = self._made_again(self.recipes[id(obj)])
         if name is None:
             name = self.fresh(wish or getattr(obj, "__name__", None) or f"{type(obj).__name__}_constant")
             self._constant_names[id(obj)] = name
             self.constants[name.text] = obj
         return name
+
+    def _made_again(self, recipe: Recipe) -> Fragment:
+        """The object of a recipe."""
+        if recipe.source is not None:
+            return self.parameter(recipe.source)
+        args = list(map(self.constant, recipe.args))
+        named = [fragment(f"{name}={{}}", self.constant(arg)) for name, arg in recipe.kwargs.items()]
+        call = fragment("{}({})", self.constant(recipe.function), listed([*args, *named]))
+        return self.assign(type(recipe.object).__name__, call)
 
     def output(self, value: TensorValue) -> Fragment:
         """The name of a tensor that the graph returns, which it is made to return."""
@@ -146,7 +160,11 @@ class ProgramEmitter:
             if name is _UNFINISHED:
                 raise Unrebuildable(f"a {item.cls.__name__} that contains itself")
             return name
-        return self.parameter(item.source) if item.source is not None else self._build(kind, item)
+        if item.source is None:
+            return self._build(kind, item)
+        if self.recipes and isinstance(item, ObjectValue) and id(item.object) in self.recipes:
+            return self.constant(item.object)
+        return self.parameter(item.source)
 
     def bind(self, item: Item, name: Fragment) -> None:
         """Use a name for an item from now on."""

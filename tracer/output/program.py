@@ -79,7 +79,7 @@ class ResidualProgram:
 
 def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     """The program of a frame that was captured to its end. Raises Unrebuildable."""
-    emitter = ProgramEmitter()
+    emitter = ProgramEmitter(trace.recipes)
     _reserve(emitter, trace, code)
     value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
@@ -98,7 +98,7 @@ def breaking(
     """
     code = frame.code
     op = frame.ops[frame.index]
-    emitter = ProgramEmitter()
+    emitter = ProgramEmitter(trace.recipes)
     _reserve(emitter, trace, code)
     kinds, arguments = _stack(emitter, frame, op.offset)
     names: list[str] = []

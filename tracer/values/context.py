@@ -12,6 +12,7 @@ from tracer.guards.source import Source
 from tracer.reasons import Reason
 from tracer.values.item import Item
 from tracer.values.machine import Machine
+from tracer.values.recipes import Recipe
 from tracer.values.shapes import Shapes
 
 
@@ -33,6 +34,8 @@ class Context(Protocol):
     """Keys with a `__hash__` of their own, by their hash."""
     opened: set[int]
     """Containers that are being made real, by their identity."""
+    recipes: dict[int, Recipe]
+    """How immutable objects that differ from call to call are made again, by the identity of the object."""
     handled: Item
     """The exception that the program is handling, None when there is none."""
     stop_value: Item

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracer.reasons import GraphBreak
+from tracer.reasons import WARNING, GraphBreak
+from tracer.values.base import numpy
 from tracer.values.context import Context
 from tracer.values.exceptions import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.from_host import from_host
@@ -21,6 +22,17 @@ def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: A
         raise
     except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)
         raise Raised(chain(context, born_exception(context, error))) from None
+
+
+def host_numpy(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`host` for a function of numpy; a break where numpy would warn, since each run must do that itself."""
+    try:
+        with numpy.errstate(all="raise"):
+            return host(context, function, *args, **kwargs)
+    except Raised as raised:
+        if raised.value.cls is not FloatingPointError:
+            raise
+    context.stop(WARNING, f"numpy.{function.__name__}")
 
 
 def born_exception(context: Context, error: BaseException) -> ExceptionValue:

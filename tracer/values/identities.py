@@ -18,6 +18,7 @@ from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_parts, register
 from tracer.values.literals import as_it_is, by_name, itself
+from tracer.values.recipes import Recipe
 from tracer.values.tuples import TUPLE_FIELD
 
 IDENTITY_TYPES: tuple[Any, ...] = (
@@ -61,10 +62,38 @@ def identity(context: Context, obj: Any, source: Source) -> Item:
     return obj
 
 
+def _pattern(context: Context, obj: re.Pattern[Any], source: Source) -> Item:
+    """A pattern: one that comes with the call is known by what it was compiled from, as each call may bring another."""
+    if source.root.accessor != "argument":
+        return identity(context, obj, source)
+    return _equal_object(context, obj, source, ("pattern", "flags"))
+
+
+def _match(context: Context, obj: re.Match[Any], source: Source) -> Item:
+    """The match of a pattern, known by its pattern, its text and its spans."""
+    if type(obj.string) not in (str, bytes):
+        return identity(context, obj, source)
+    _pattern(context, obj.re, source.child("getattr", "re"))
+    return _equal_object(context, obj, source, ("string", "regs", "pos", "endpos", "lastindex"))
+
+
+def _equal_object(context: Context, obj: Any, source: Source, names: tuple[str, ...]) -> Item:
+    """An immutable object for which any other of equal attributes may stand in another call."""
+    context.guard(source, "type", type(obj))
+    for name in names:
+        context.guard(source.child("getattr", name), "equal", getattr(obj, name))
+    context.recipes[id(obj)] = Recipe(obj, source=source)
+    return obj
+
+
 register(
     Kind(
         wraps=Wraps(
-            exactly=dict.fromkeys((*(cls for cls in IDENTITY_TYPES if cls is not types.FunctionType), type), identity),
+            exactly={
+                **dict.fromkeys((*(cls for cls in IDENTITY_TYPES if cls is not types.FunctionType), type), identity),
+                re.Pattern: _pattern,
+                re.Match: _match,
+            },
             subclasses=dict.fromkeys((type, enum.Enum, types.ModuleType, *NUMPY_FUNCTIONS), identity),
         ),
         parts=no_parts,

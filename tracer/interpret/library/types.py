@@ -23,6 +23,14 @@ from tracer.values.protocols.attributes import generic_set_attribute, get_attrib
 immutable(types.GenericAlias, types.CodeType)
 
 
+@lookaside(types.GenericAlias.__call__)
+def _call_alias(trace: Trace, alias: Any, *args: Item, **kwargs: Item) -> Item:
+    """An instance of the class; one with a dictionary remembers the alias in it."""
+    if alias.__origin__.__dictoffset__:
+        trace.stop(UNSUPPORTED_CALL, f"an instance of {alias!r}")
+    return call(trace, alias.__origin__, args, kwargs)
+
+
 @lookaside(types.ModuleType.__getattribute__)
 def _module_attribute(trace: Trace, module: Item, name: Item) -> Item:
     return get_attribute(trace, module, name)

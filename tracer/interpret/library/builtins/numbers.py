@@ -30,7 +30,8 @@ from tracer.values.tensors import TensorValue
 from tracer.values.tuples import make_tuple
 
 immutable(type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))
-pure(bin, hex, oct)
+pure(bin, hex, oct, int.from_bytes, float.fromhex)
+pure(int.__new__, float.__new__, complex.__new__, bool.__new__)
 
 
 @lookaside(divmod)

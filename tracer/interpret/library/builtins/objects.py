@@ -84,7 +84,7 @@ def _ne(trace: Trace, left: Item, right: Item) -> Item:
 for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
     lookaside(getattr(object, _name))(lambda trace, left, right: NotImplemented)
 
-for _base in (list, dict, set):
+for _base in (list, dict, set, frozenset):
     _function = _base.__new__
 
     def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:

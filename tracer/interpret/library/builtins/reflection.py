@@ -11,7 +11,7 @@ import torch
 from tracer.interpret.call import call
 from tracer.interpret.construct import type_call
 from tracer.interpret.library.torch.tensor import LEGACY_TENSORS
-from tracer.interpret.policy import immutable, lookaside, pure, refuse
+from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, realise, type_of
@@ -29,8 +29,7 @@ from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
 
-immutable(type)
-pure(issubclass)
+pure(issubclass, type.__repr__, type.__or__, type.__ror__, type.__instancecheck__, type.__subclasscheck__)
 refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
 
 

@@ -6,14 +6,48 @@ The template is always a real string; each piece is the `str`, `repr` or `format
 from __future__ import annotations
 
 import _string  # type: ignore[import-not-found]
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tracer.interpret.policy import helper, immutable, polyfill, pure
+from tracer.interpret.policy import helper, immutable, polyfill, pure, unless
 
 immutable(str, bytes)
-pure(str.maketrans, bytes.maketrans)
+pure(bytes.fromhex, str.maketrans, bytes.maketrans, str.__new__, bytes.__new__)
+
+ERROR_HANDLERS = frozenset(
+    {
+        *("strict", "ignore", "replace", "xmlcharrefreplace", "backslashreplace", "namereplace"),
+        *("surrogateescape", "surrogatepass"),
+    }
+)
+"""What the codecs of Python itself do on an error; others are the program's."""
+
+
+@unless(str.encode, bytes.decode, bytes)
+def asks_codecs(text: Any = b"", encoding: Any = "utf-8", errors: Any = "strict") -> str:
+    """Why encoding or decoding a text runs code of the program, or "": a codec or error handler that it registered."""
+    if not (isinstance(encoding, str) and isinstance(errors, str)):
+        return ""
+    if errors not in ERROR_HANDLERS:
+        return f"calls the error handler {errors!r}"
+    try:
+        codec = codecs.lookup(encoding)
+    except LookupError:
+        return f"asks for the codec {encoding!r}"
+    encode: Any = codec.encode
+    module = getattr(encode, "__module__", None) or type(encode.__self__).__module__
+    return "" if module.partition(".")[0] in ("encodings", "_codecs", "codecs") else f"calls the codec {encoding!r}"
+
+
+@unless(str.format, str.format_map, int.__format__, float.__format__, complex.__format__, format)
+def asks_the_locale(*args: Any, **kwargs: Any) -> str:
+    """Why formatting asks the locale, or "": the specification "n" is somewhere."""
+    words = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, str)]
+    is_local = any(word.endswith("n") or "n}" in word for word in words)
+    return "depends on the locale" if is_local else ""
+
 
 DIRECTIVES = re.compile(
     r"([^%]*)"  # text

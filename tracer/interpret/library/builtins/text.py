@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tracer.interpret.call import call
 from tracer.interpret.constants import computed
+from tracer.interpret.library.builtins.strings import asks_codecs, asks_the_locale
 from tracer.interpret.policy import Polyfill, lookaside, pure, row_of
 from tracer.interpret.trace import Trace
-from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_OPERATION
+from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
 from tracer.values.base import Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
@@ -25,7 +26,11 @@ pure(ascii, chr, ord)
 @lookaside(str)
 def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     if len(args) != 1 or kwargs:
-        return host(trace, str, *(concrete(trace, arg) for arg in args))
+        given = [concrete(trace, arg) for arg in args]
+        impurity = asks_codecs(*given) if given else ""
+        if impurity:
+            trace.stop(UNSUPPORTED_CALL, f"str() {impurity}")
+        return host(trace, str, *given)
     return _text(trace, realise(trace, args[0]), "__str__")
 
 
@@ -85,7 +90,10 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
             throw(trace, TypeError, f"__format__ must return a str, not {class_name(text)}")
         return text
     if not isinstance(item, Value):
-        return host(trace, format, concrete(trace, item), concrete(trace, spec))
+        item, spec = concrete(trace, item), concrete(trace, spec)
+        if isinstance(item, (int, float, complex)) and asks_the_locale(spec):
+            trace.stop(UNSUPPORTED_CALL, "a format depends on the locale")
+        return host(trace, format, item, spec)
     if spec == "":
         return call(trace, str, [item])
     if special(trace, item, "__format__") is object.__format__ and isinstance(spec, str):

@@ -1,0 +1,232 @@
+"""What CPython computes while tracing is a constant only if it never changes; everything else each run makes anew."""
+
+import codecs
+import datetime
+import enum
+import fractions
+import itertools
+import operator
+import re
+import string
+import struct
+import textwrap
+
+import numpy
+import pytest
+import torch
+
+from tests.check import check, one_graph
+from tracer import capture, reset
+
+LETTERS = re.compile("[a-z].")
+LOCAL = re.compile(rb"\w+", re.LOCALE)
+
+
+class Number(int):
+    def __new__(cls, value):
+        made.append(value)
+        return super().__new__(cls, value)
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+    def __str__(self):
+        made.append(self.name)
+        return "red"
+
+
+class Lenient(enum.Enum):
+    ONLY = 1
+
+    @classmethod
+    def _missing_(cls, value):
+        made.append(value)
+        return cls.ONLY
+
+
+class Base:
+    pass
+
+
+class Derived(Base):
+    pass
+
+
+made = []
+
+
+def upper(match):
+    made.append(match.group())
+    return match.group().upper()
+
+
+ITERATORS = {
+    "finditer": lambda: [match.group() for match in LETTERS.finditer("abac")],
+    "re.finditer": lambda: [match.span() for match in re.finditer("a", "abac")],
+    "scanner": lambda: LETTERS.scanner("abac").search().group(),
+    "iter_unpack": lambda: list(struct.iter_unpack("<h", b"abcd")),
+    "from_iterable": lambda: list(itertools.chain.from_iterable(["ab", "cd"])),
+    "formatter_parser": lambda: list(string.Formatter().parse("a{b}c")),
+    "co_lines": lambda: list(upper.__code__.co_lines())[0][0],
+}
+
+
+@pytest.mark.parametrize("name", ITERATORS)
+def test_iterator_is_made_by_each_run(name):
+    check(ITERATORS[name], calls=3)
+
+
+CALLBACKS = {
+    "function of sub": lambda: (LETTERS.sub(upper, "abac"), list(made)),
+    "format of a member": lambda: ("{}".format(Colour.RED), "%s" % (Colour.RED,), list(made)),  # noqa: UP031, UP032
+    "missing member": lambda: (Lenient(7), Lenient(1), list(made)),
+    "classmethod of a subclass": lambda: (Number.from_bytes(b"ab", "big"), list(made)),
+    "error handler": lambda: ("äb".encode("ascii", "counting"), bytes("ä", "ascii", "counting"), list(made)),
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_code_of_the_program_that_c_calls_runs_in_each_run(name):
+    def question_mark(error):
+        made.append(error.start)
+        return "?", error.end
+
+    codecs.register_error("counting", question_mark)
+    made.clear()
+    check(CALLBACKS[name], calls=3)
+
+
+CLASS_METHODS = {
+    "maketrans": lambda: "abc".translate(str.maketrans({"a": "x"})),
+    "maketrans of bytes": lambda: b"abc".translate(bytes.maketrans(b"a", b"b")),
+    "from_bytes": lambda: int.from_bytes(b"ab", "big"),
+    "fromhex": lambda: (bytes.fromhex("0a"), float.fromhex("0x1p3")),
+    "fromkeys": lambda: dict.fromkeys("ab", 1),
+}
+
+
+@pytest.mark.parametrize("name", CLASS_METHODS)
+def test_method_of_a_c_class_with_a_row_is_constant(name):
+    one_graph(lambda x: (x + 1, CLASS_METHODS[name]()), torch.ones(2))
+
+
+def test_containers_of_a_pure_method_are_made_by_each_run():
+    captured = capture(lambda: str.maketrans({"a": "x"}))
+    captured()["b"] = "y"
+    assert captured() == {ord("a"): "x"}
+
+
+UNREGISTERED = {
+    "subclasses": lambda: Base.__subclasses__() == [Derived],
+    "mro": lambda: Base.mro()[0] is Base,
+    "new class": lambda: type("New", (), {}).__name__,
+    "fromtimestamp": lambda: datetime.datetime.fromtimestamp(0),
+    "strptime": lambda: datetime.datetime.strptime("2020", "%Y"),
+}
+
+
+@pytest.mark.parametrize("name", UNREGISTERED)
+def test_method_of_a_c_class_without_a_row_breaks(name):
+    assert "unsupported-call" in check(UNREGISTERED[name], recaptures=None).first.breaks
+
+
+def test_subclass_defined_between_calls_is_seen():
+    class Parent:
+        pass
+
+    captured = capture(lambda: len(Parent.__subclasses__()))
+    counts = [captured()]
+
+    class Child(Parent):
+        pass
+
+    assert [*counts, captured()] == [0, 1]
+    assert Child
+
+
+def test_clock_of_a_class_moves():
+    captured = capture(lambda: (datetime.datetime.now(), datetime.datetime.utcnow(), datetime.date.today()))
+    first, second = captured(), captured()
+    assert first[0] < second[0] and first[1] < second[1]
+
+
+IMMUTABLE = {
+    "match": lambda: LETTERS.match("ab"),
+    "fraction": lambda: fractions.Fraction(1, 3),
+    "date": lambda: datetime.date(2020, 1, 2),
+    "timedelta": lambda: datetime.timedelta(1),
+    "itemgetter": lambda: operator.itemgetter(1),
+}
+
+
+@pytest.mark.parametrize("name", IMMUTABLE)
+def test_immutable_object_is_made_by_each_run(name):
+    reset()
+    captured = capture(lambda x: (x + 1, made_object := IMMUTABLE[name](), made_object))
+    results = [captured(torch.ones(2)) for _ in range(3)]
+    plain = IMMUTABLE[name]()
+    for _, result, again in results:
+        assert type(result) is type(plain) and result is again
+        assert str(result) == str(plain) or name == "itemgetter"
+    assert len({id(result) for _, result, _ in results}) == 3
+
+
+def test_match_is_read_while_tracing_and_crosses_a_break():
+    def program(x, text):
+        match = LETTERS.match(text)
+        print(match.group())
+        return x + len(match.group()), match.span(), match[0], match.re, [match]
+
+    def compared(x, text):
+        *values, matches = program(x, text)
+        return *values, matches[0].regs, matches[0].string
+
+    check(compared, torch.ones(2), "abac", breaks=["printing", "printing"], calls=4)
+
+
+def test_match_with_another_text_is_another_match():
+    captured = capture(lambda match: match.group())
+    assert [captured(LETTERS.match(text)) for text in ("ab", "ab", "cd")] == ["ab", "ab", "cd"]
+
+
+def test_what_prints_while_it_computes_prints_in_each_run():
+    def program():
+        return re.compile("a|b", re.DEBUG).pattern
+
+    check(program, calls=3, recaptures=None)
+
+
+def test_warning_of_numpy_is_issued_by_each_run():
+    def program():
+        return float(numpy.float64(1) / numpy.float64(0)), float(numpy.divide(1.0, 0.0))
+
+    check(program, calls=3)
+
+
+def test_what_depends_on_the_locale_breaks():
+    def program(text):
+        return f"{1234567:n}", "{:n}".format(5), LOCAL.findall(text)  # noqa: UP032
+
+    check(program, b"a b")
+
+
+def test_what_can_be_imported_is_asked_by_each_run(tmp_path, monkeypatch):
+    import importlib.util
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    captured = capture(lambda: importlib.util.find_spec("made_between_calls") is not None)
+    before = captured()
+    (tmp_path / "made_between_calls.py").write_text("")
+    importlib.invalidate_caches()
+    assert [before, captured()] == [False, True]
+
+
+def test_ordinary_text_processing_is_one_graph():
+    def program(x, name):
+        stem, number = re.match(r"([a-z]+)(\d+)", name).groups()
+        words = re.split(r"\W", "a,b c"), re.sub("a", "b", name), re.findall("[a-z]", name)
+        packed = struct.unpack("<h", struct.pack("<h", 5))
+        return x * int(number), stem, words, packed, textwrap.dedent("  a"), "{:>4}".format(stem), "ä".encode()
+
+    one_graph(program, torch.ones(2), "layer12")
