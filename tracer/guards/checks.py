@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from passes.meta import TensorMeta, meta_of
+from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
 from tracer.guards.state import State, read_state
 
@@ -246,6 +247,11 @@ def _is_state(_value: None, expected: State, _: GuardedCall) -> bool:
     return read_state(threads=expected.threads is not None) == expected
 
 
+def _has_aliasing(_value: None, expected: Aliasing, call: GuardedCall) -> bool:
+    tensors = [call.resolve(source) for source in expected.sources]
+    return any_written_overlap(tensors, expected.written) == expected.overlapping
+
+
 class Check(NamedTuple):
     """One kind of check.
 
@@ -278,5 +284,6 @@ CHECKS: dict[str, Check] = {
     "no hooks": Check(9, "no hook is registered on {source} or for all modules", _has_no_hooks),
     "set items": Check(10, "{source} has the members {expected}", _has_members),
     "expression": Check(11, "{expected}", _expression_holds, keyed=True),
+    "aliasing": Check(13, "{expected}", _has_aliasing, keyed=True),
     "state": Check(12, "torch's settings are {expected}", _is_state),
 }
