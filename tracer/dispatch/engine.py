@@ -203,13 +203,9 @@ class Engine:
     # Graphs --------------------------------------------------------------------------------------
 
     def compile_graph(
-        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str, replay: bool
+        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str
     ) -> Callable[..., Any]:
-        """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph.
-
-        With `replay` the graph is replayed as it is: no compiler is right for every way in which inputs may overlap.
-        """
-        backend = EAGER if replay else self.backend
+        """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph."""
         metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
         handover = Handover(
             graph=builder.graph,
@@ -228,15 +224,15 @@ class Engine:
             exclusive=lambda: _CAPTURING,
         )
         try:
-            return compile_with(backend, handover)
+            return compile_with(self.backend, handover)
         except NeedsStaticSizes:
             raise
         except Exception as error:
             with tempfile.NamedTemporaryFile(
-                "w", prefix=f"bytegraph_{backend.name}_", suffix=".py", delete=False
+                "w", prefix=f"bytegraph_{self.backend.name}_", suffix=".py", delete=False
             ) as file:
                 file.write(runnable_source(builder.graph))
-            error.add_note(f"raised by the backend {backend.name!r}; the graph is in {file.name}")
+            error.add_note(f"raised by the backend {self.backend.name!r}; the graph is in {file.name}")
             raise BackendFailed(error) from error
 
     # After a break -------------------------------------------------------------------------------

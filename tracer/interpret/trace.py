@@ -5,9 +5,7 @@ The graph, the guards and the effect log grow here and nowhere else. What acts o
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn, Protocol
-
-import torch
+from typing import Any, NoReturn, Protocol
 
 from passes.operators.modes import Modes, current_modes
 from passes.operators.verify import Prediction
@@ -49,20 +47,8 @@ class Running(Protocol):
         ...
 
 
-class InputWrite(NamedTuple):
-    """An input that the graph writes to, the line that does it first, and whether a write changes the tensor's meta."""
-
-    value: TensorValue
-    line: Location | None
-    redefines: bool
-
-
 class Trace:
-    """Implements `tracer.values.context.Context`, which describes the fields that values use.
-
-    `operands_overlap` says that an operator wrote to a tensor while it read another view of the same memory: what it
-    does then is known to its kernel alone.
-    """
+    """Implements `tracer.values.context.Context`, which describes the fields that values use."""
 
     def __init__(self, machine: Machine, shapes: Shapes | None = None, options: Options = DEFAULTS) -> None:
         self.machine = machine
@@ -73,9 +59,6 @@ class Trace:
         self.effects = EffectLog(lambda: self.location)
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
-        self.written: dict[Source, InputWrite] = {}
-        self.operands_overlap = False
-        self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
         self.protected = False

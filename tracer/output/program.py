@@ -28,7 +28,6 @@ from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import ProgramEmitter, Statement
-from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.values.base import MISSING, Value, type_of
 from tracer.values.base import NULL as NULL_ITEM
@@ -51,8 +50,7 @@ _numbers = count()
 class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
-    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
-    `must_replay` says that a tensor which is written to may overlap another, so that the graph is not compiled.
+    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has.
     """
 
     name: str
@@ -62,7 +60,6 @@ class ResidualProgram:
     statements: list[Statement]
     graph_inputs: set[Any]
     calls_graph: bool
-    must_replay: bool = False
     source: str = ""
 
     def mentions(self, name: str) -> int:
@@ -234,5 +231,4 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
-        must_replay=calls and (guard_overlaps(trace, used) or trace.operands_overlap),
     )
