@@ -13,6 +13,7 @@ import torch
 
 from passes.meta import meta_of
 from tests.guard_models import module_entry_parts
+from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, Expression, equal_constants, tensor_facts
 from tracer.guards.explain import CallFrame, first_failure, guard_words
 from tracer.guards.guard_set import GuardSet
@@ -172,6 +173,7 @@ def test_every_check_has_words():
         "same as": argument("y"),
         "not same as": argument("y"),
         "expression": Expression((), (("constant", 1),), "1"),
+        "aliasing": Aliasing((x, argument("y")), 1, False),
         "state": read_state(),
     }
     guards = GuardSet()

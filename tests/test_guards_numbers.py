@@ -24,6 +24,7 @@ from passes.meta import meta_of
 from tests.guard_probe import Other, Point, Probe, identity, probe
 from tracer._native import NUMBERS
 from tracer.dispatch.cache import Entry, frame_cache
+from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, OPERATIONS, Check, Expression, Operation, tensor_facts
 from tracer.guards.explain import CallFrame
 from tracer.guards.source import ACCESSORS, Accessor, Source, argument, constant, function, module
@@ -59,7 +60,7 @@ def refused(rows: list[tuple[Any, ...]]) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("number", [0, 2, 13, 14, 77, 255, 256, -1])
+@pytest.mark.parametrize("number", [0, 2, 14, 15, 77, 255, 256, -1])
 def test_check_without_native_code_is_refused(monkeypatch, number):
     monkeypatch.setitem(CHECKS, "positive", Check(number, "{source} is positive", lambda value, *_: value > 0))
     message = refused([(X, "positive", None)])
@@ -253,6 +254,13 @@ EVERY_CHECK: dict[str, tuple[Source | None, Any, list[Any], list[Any]]] = {
     "no hooks": (X, None, [Hooked()], [hooked(), Point(), 1]),
     "set items": (X, frozenset({1, "a"}), [{1, "a"}], [{1}, {True, "a"}, [1, "a"]]),
     "expression": (None, Expression((X,), (("load", 0), ("constant", 3), (">", 0))), [4], [3, True, "a", 2**70]),
+    "aliasing": (
+        None,
+        Aliasing((X.child("index", 0), X.child("index", 1)), 1, False),
+        [list(torch.zeros(2, 2)), [torch.ones(2), torch.ones(2)], [torch.ones(0), torch.ones(0)]],
+        [[TENSOR, TENSOR], [TENSOR, TENSOR[1:]], [TENSOR.t(), TENSOR.detach()[0]], [TENSOR], [TENSOR, 1], 1]
+        + [[TENSOR, TENSOR.to_sparse()], [torch.ones(0)] * 2, [torch.ones(1, device="meta")] * 2],
+    ),
     "state": (None, read_state(), [1], []),
 }
 """For each check: where it is asked, what it expects, arguments that pass and arguments that do not."""

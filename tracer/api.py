@@ -15,8 +15,8 @@ import torch
 from passes.meta import TensorMeta
 from tracer._native import hit_count
 from tracer.dispatch.cache import CapturedFunction
+from tracer.dispatch.capturing import is_capturing as _is_tracing
 from tracer.dispatch.engine import Engine, engine_of, engines
-from tracer.dispatch.engine import is_capturing as _is_tracing
 from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry

@@ -79,15 +79,16 @@ class CaptureRequest:
     A `transparent` frame, which only calls another, is captured whole or left to that other. `replays` says that the
     backend's callables make the calls of a graph one by one, `probes` that operators without a fake kernel are run on
     made-up numbers.
-    `compile_graph(builder, inputs, shape_env, label)` makes the graph's callable; `make_branch` is described at
-    tracer.output.program.breaking; `run_original` is a callable that takes the function and its locals. `why` says how
-    the call differed from each entry that there is.
+    `compile_graph(builder, inputs, shape_env, label, replay)` makes the graph's callable, which makes its calls one by
+    one if `replay` is true; `make_branch` is described at tracer.output.program.breaking; `run_original` is a
+    callable that takes the function and its locals. `why` says how the call differed from each entry that there is.
+    `depth` is how deeply the program may nest calls.
     """
 
     function: Any  # a types.FunctionType: declared as one, it would be taken for a method
     locals: Sequence[Any]
     options: Options
-    compile_graph: Callable[[Any, list[Any], Any, str], Callable[..., Any]]
+    compile_graph: Callable[[Any, list[Any], Any, str, bool], Callable[..., Any]]
     make_branch: BranchMaker
     run_original: Callable[..., Any]
     shapes: Callable[[], Shapes]
@@ -96,6 +97,7 @@ class CaptureRequest:
     replays: bool = False
     probes: bool = False
     why: Sequence[str] = ()
+    depth: int = 1000
 
 
 def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
@@ -170,6 +172,7 @@ def _attempt(
     traces.append(trace)
     trace.run_original = request.run_original
     trace.probes = request.probes
+    trace.depth = request.depth
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
@@ -209,11 +212,13 @@ def _finish(
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
             builder = trace.graph
-            if request.memory:
+            if request.memory and not program.must_replay:
                 from tracer.output.memory import rewrite
 
                 builder, example_inputs, memory = rewrite(request.memory, trace, program, example_inputs)
-            compiled = call = request.compile_graph(builder, example_inputs, shape_env, code.qualname)
+            compiled = call = request.compile_graph(
+                builder, example_inputs, shape_env, code.qualname, program.must_replay
+            )
             if memory is not None:
                 call = memory.guarded(compiled)
     if trace.shapes is not None:  # after the backend, which may have made further assumptions about sizes

@@ -5,6 +5,7 @@ here knows what an event means beyond the table KINDS, and nothing is printed un
 """
 
 import json
+import os
 import threading
 import time
 from collections import Counter, deque
@@ -101,6 +102,10 @@ class EventLog:
         self._counters = Counters()
         self._subscribers: list[Subscriber] = []
 
+    def renew_lock(self) -> None:
+        """In a forked process, forget who held the lock: no other thread is left that would release it."""
+        self._lock = threading.RLock()
+
     def emit(self, event: Event) -> None:
         """Add an event, count it, and call every subscriber with it."""
         with self._lock:
@@ -151,6 +156,7 @@ def json_lines(stream: TextIO) -> Subscriber:
 
 
 LOG = EventLog()
+os.register_at_fork(after_in_child=LOG.renew_lock)
 """The log of the process: frames are captured on any thread, and people ask about all of them at once."""
 
 

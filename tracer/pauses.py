@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_pausing: set[int] = set()
+"""Threads whose pause switched the collector off."""
 
 
 @contextmanager
 def no_collections() -> Iterator[None]:
     """Switch the garbage collector off inside the `with` block."""
-    collecting = gc.isenabled()
-    gc.disable()
+    thread = threading.get_ident()
+    pauses = gc.isenabled()
+    if pauses:
+        _pausing.add(thread)
+        gc.disable()
     try:
         yield
     finally:
-        if collecting:
+        if pauses:
+            _pausing.discard(thread)
             gc.enable()
+
+
+def _after_fork() -> None:
+    """In a forked process, end the pauses of the threads that it does not have."""
+    others = _pausing - {threading.get_ident()}
+    _pausing.difference_update(others)
+    if others:
+        gc.enable()
+
+
+os.register_at_fork(after_in_child=_after_fork)

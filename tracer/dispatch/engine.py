@@ -7,7 +7,6 @@ themselves, their continuations, and the frames that residual code calls.
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 import types
 import weakref
@@ -27,6 +26,15 @@ from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
+from tracer.dispatch.capturing import (
+    Interruption,
+    begin_capture,
+    capture_lock,
+    deep_recursion,
+    end_capture,
+    frames_left,
+    signals_interrupt,
+)
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.events import Event, emit
 from tracer.graph.builder import GraphBuilder
@@ -37,16 +45,6 @@ from tracer.output.memory_options import MemoryOptions
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 from tracer.values.shapes import History, NotExpressible, Shapes
-
-_CAPTURING = threading.RLock()
-"""Held by the thread that captures; the others run the original meanwhile."""
-
-_capturing_threads: set[int] = set()
-
-
-def is_capturing() -> bool:
-    """Whether this thread is tracing right now (inside a captured program the answer is True as well)."""
-    return threading.get_ident() in _capturing_threads
 
 
 class Engine:
@@ -111,21 +109,19 @@ class Engine:
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
             emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
             return RUN_ORIGINAL
-        if not _CAPTURING.acquire(blocking=False):
+        if not begin_capture():
             return RUN_ORIGINAL
-        identity = threading.get_ident()
-        if identity in _capturing_threads:
-            _CAPTURING.release()
-            return RUN_ORIGINAL
-        _capturing_threads.add(identity)
         before = exchange_interceptor(None)
+        depth = frames_left()
         try:
-            with no_collections():
-                return self._capture(cache, function, values)
+            with no_collections(), deep_recursion(), signals_interrupt():
+                return self._capture(cache, function, values, depth)
+        except Interruption as interruption:
+            error = interruption.error
         finally:
             exchange_interceptor(before)
-            _capturing_threads.discard(identity)
-            _CAPTURING.release()
+            end_capture()
+        raise error  # out here, so that the interruption is not its context
 
     def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
         """Report a miss of a cache that has reached its limit of entries."""
@@ -137,7 +133,7 @@ class Engine:
         """Why each entry did not fit, in words."""
         return [words for _, _, words in explain_misses(cache, function, values)]
 
-    def _capture(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
+    def _capture(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...], depth: int) -> Any:
         code = cache.code
         began = time.perf_counter()
         why = self._misses(cache, function, values) if cache.entries else []
@@ -158,6 +154,7 @@ class Engine:
             replays=self.backend is EAGER,
             probes=self.backend.probes,
             why=why,
+            depth=depth,
         )
         try:
             try:
@@ -167,7 +164,7 @@ class Engine:
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
         except Exception as error:  # the one place that hides an internal error from the user
-            if self.options.raise_bugs:
+            if self.options.raise_bugs or self.options.fullgraph:
                 raise
             emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
             return RUN_ORIGINAL
@@ -203,9 +200,13 @@ class Engine:
     # Graphs --------------------------------------------------------------------------------------
 
     def compile_graph(
-        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str
+        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str, replay: bool
     ) -> Callable[..., Any]:
-        """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph."""
+        """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph.
+
+        With `replay` the graph is replayed as it is: no compiler is right for every way in which inputs may overlap.
+        """
+        backend = EAGER if replay else self.backend
         metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
         handover = Handover(
             graph=builder.graph,
@@ -221,18 +222,18 @@ class Engine:
             shape_env=shape_env,
             label=label,
             tell=_tell,
-            exclusive=lambda: _CAPTURING,
+            exclusive=capture_lock,
         )
         try:
-            return compile_with(self.backend, handover)
+            return compile_with(backend, handover)
         except NeedsStaticSizes:
             raise
         except Exception as error:
             with tempfile.NamedTemporaryFile(
-                "w", prefix=f"bytegraph_{self.backend.name}_", suffix=".py", delete=False
+                "w", prefix=f"bytegraph_{backend.name}_", suffix=".py", delete=False
             ) as file:
                 file.write(runnable_source(builder.graph))
-            error.add_note(f"raised by the backend {self.backend.name!r}; the graph is in {file.name}")
+            error.add_note(f"raised by the backend {backend.name!r}; the graph is in {file.name}")
             raise BackendFailed(error) from error
 
     # After a break -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from passes.meta import TensorMeta, meta_of
+from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
 from tracer.guards.state import State, read_state
 
@@ -128,25 +129,22 @@ _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
     set: same_members,
     slice: lambda a, b: _same_elements((a.start, a.stop, a.step), (b.start, b.stop, b.step)),
     range: lambda a, b: (a.start, a.stop, a.step) == (b.start, b.stop, b.step),
-    int: int.__eq__,
-    str: str.__eq__,
-    bytes: bytes.__eq__,
-    **dict.fromkeys((bool, type(None), type(Ellipsis), torch.device), lambda a, b: bool(a == b)),
+    **dict.fromkeys((int, bool, str, bytes, type(None), type(Ellipsis), torch.device), lambda a, b: bool(a == b)),
 }
 
 
 def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
-    """How to compare what instances of a subclass hold as instances of the base; their attributes are not compared."""
+    """How to compare instances of a subclass that hold no more than those of the base, such as numpy's float64."""
     if cls.__module__ == "numpy":
         return lambda a, b: a.tobytes() == b.tobytes()
-    return next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
+    return None if cls.__dictoffset__ else next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
 
 
 def equal_constants(value: object, expected: object) -> bool:
     """Whether both have the same type and value, so that no program can tell them apart.
 
     NaN equals NaN, -0.0 differs from 0.0, and 1 from True; members of containers are compared in the same way. An
-    object that is no constant equals only itself. Of an instance of a subclass only the constant in it is compared.
+    object that is no constant equals only itself.
     """
     if value is expected:
         return True
@@ -249,6 +247,11 @@ def _is_state(_value: None, expected: State, _: GuardedCall) -> bool:
     return read_state(threads=expected.threads is not None) == expected
 
 
+def _has_aliasing(_value: None, expected: Aliasing, call: GuardedCall) -> bool:
+    tensors = [call.resolve(source) for source in expected.sources]
+    return any_written_overlap(tensors, expected.written) == expected.overlapping
+
+
 class Check(NamedTuple):
     """One kind of check.
 
@@ -281,5 +284,6 @@ CHECKS: dict[str, Check] = {
     "no hooks": Check(9, "no hook is registered on {source} or for all modules", _has_no_hooks),
     "set items": Check(10, "{source} has the members {expected}", _has_members),
     "expression": Check(11, "{expected}", _expression_holds, keyed=True),
+    "aliasing": Check(13, "{expected}", _has_aliasing, keyed=True),
     "state": Check(12, "torch's settings are {expected}", _is_state),
 }

@@ -23,6 +23,9 @@ from tracer.guards.words import shown
 DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
 
+_FACTS_OF_MANY: Final = {"expression": "sizes", "aliasing": "memory"}
+"""What the checks are about that have no source of their own."""
+
 FEW: Final = 2
 """An object with no more parts than this has a row for each part."""
 
@@ -58,7 +61,7 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
         else:
             data.setdefault(anchor, []).append(guard)
     rows = [row for anchor, group in data.items() for row in _object_rows(anchor, group)]
-    rows += [Row("sizes", guard_words(guard), _line(guard)) for guard in values]
+    rows += [Row(_FACTS_OF_MANY[guard.check], guard_words(guard), _line(guard)) for guard in values]
     rows += [Row(home, _code_words(group), _line(group[0])) for home, group in sorted(code.items())]
     return rows + settings
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, Expression, TensorFacts, tensor_differences
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source
@@ -92,7 +93,7 @@ def expected_words(guard: Guard) -> str:
     match expected:
         case TensorFacts():
             return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"
-        case Expression() | State() | Source():
+        case Expression() | State() | Source() | Aliasing():
             return expected.text
         case _:
             return shown(expected)
@@ -121,6 +122,8 @@ def failure_words(guard: Guard, value: Any, call: CallFrame) -> str:
         case "expression":
             values = ", ".join(f"{source.text} = {shown(call.resolve(source))}" for source in expected.sources)
             return f"{expected.text} does not hold for {values}"
+        case "aliasing":
+            return f"it does not hold that {expected.text}"
         case "equal":
             return f"{text} is {_name(value)}, captured with {shown(expected)}"
         case "same object":

@@ -23,6 +23,7 @@ class Frame:
         "caller",
         "closure",
         "code",
+        "depth",
         "function",
         "globals",
         "globals_source",
@@ -56,8 +57,8 @@ class Frame:
         self.slots = slots
         self.globals = globals
         self.globals_source = globals_source
+        self.called_from(caller)
         self.closure = closure
-        self.caller = caller
         self.function = function
         self.result: Item = None
         self.yielded = False
@@ -65,6 +66,11 @@ class Frame:
         self.library_of: Running | None = None
         if caller is not None and not is_user_file(code.filename):
             self.library_of = caller.user
+
+    def called_from(self, caller: Running | None) -> None:
+        """Note the frame below this one, which is another each time a generator is resumed."""
+        self.caller = caller
+        self.depth = 0 if caller is None else caller.depth + (self.globals_source is not None)  # polyfills do not count
 
     @property
     def op(self) -> Op:

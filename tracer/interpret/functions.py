@@ -12,7 +12,7 @@ from tracer.interpret.frame import Frame
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.loop import run
 from tracer.interpret.trace import Trace
-from tracer.reasons import COROUTINE, RECURSION
+from tracer.reasons import COROUTINE
 from tracer.values.base import LITERALS
 from tracer.values.cells import CellValue
 from tracer.values.functions import FunctionValue, NestedFunction
@@ -109,7 +109,4 @@ def enter(
         if not code.co_flags & CO_GENERATOR:
             trace.stop(COROUTINE, code.co_qualname)
         return GeneratorValue(trace, frame)
-    try:
-        return run(frame)
-    except RecursionError:
-        trace.stop(RECURSION, code.co_qualname)
+    return run(frame)

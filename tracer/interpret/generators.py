@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import builtins
 import types
+from collections.abc import Callable
 
 from tracer.interpret.frame import Frame
 from tracer.interpret.loop import run, unwind
 from tracer.interpret.trace import Trace
-from tracer.values.base import UNREAD, realise, type_of
+from tracer.values.base import MISSING, UNREAD, realise, type_of
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
-from tracer.values.iterators import END, IteratorValue, iterator_kind
+from tracer.values.iterators import END, IteratorValue, call_until_stop, iterator_kind
 from tracer.values.kinds import register
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
-from tracer.values.raising import Raised, make_exception, new_exception, throw, throw_from
+from tracer.values.raising import Raised, chain, make_exception, new_exception, throw, throw_from
 from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable
 
 
 class GeneratorValue(IteratorValue):
-    """`returned` is what the generator returned, once it has ended."""
+    """`returned` is what the generator returned, once it has ended.
 
-    __slots__ = ("ended", "frame", "returned", "running", "started")
+    `handling` is the exception that it handles itself while it is suspended, as CPython keeps one for each generator.
+    """
+
+    __slots__ = ("ended", "frame", "handling", "returned", "running", "started")
 
     def __init__(self, trace: Trace, frame: Frame) -> None:
         super().__init__(trace, types.GeneratorType)
@@ -29,12 +34,20 @@ class GeneratorValue(IteratorValue):
         self.started = False
         self.ended = False
         self.running = False
+        self.handling: Item = None
         self.returned: Item = None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it waits at a yield."""
+        return self.started and not self.ended and not self.running
 
     @property
     def left_in_handler(self) -> bool:
         """Whether it waits inside a try or with block, which runs to its end when CPython drops the generator."""
-        return self.started and not self.ended and _does_more_when_closed(self.frame)
+        if not self.started or self.ended:
+            return False
+        return not isinstance(self.delegate, IteratorValue | None) or _does_more_when_closed(self.frame)
 
     def next(self, context: Trace) -> Item:  # type: ignore[override]
         return self.send(context, None)
@@ -43,19 +56,20 @@ class GeneratorValue(IteratorValue):
         """An attribute of the generator object, such as `gi_frame`."""
         code = self.frame.code.native
         members = {
-            "__name__": code.co_name,
-            "__qualname__": code.co_qualname,
             "gi_code": code,
             "gi_running": self.running,
+            "gi_suspended": self.suspended,
+            "gi_yieldfrom": self.delegate,
         }
+        if name in ("__name__", "__qualname__"):
+            return get_attribute(context, self.frame.function, name)
         if name == "gi_frame" and self.ended:
             return None
         return members.get(name, UNREAD)
 
     def send(self, trace: Trace, item: Item) -> Item:
         """Resume with `item` as the value of the yield; the next yielded item, or END."""
-        if self.running:
-            throw(trace, ValueError, "generator already executing")
+        self._refuse_while_running(trace)
         if self.ended:
             self.returned = None
             return END
@@ -63,43 +77,35 @@ class GeneratorValue(IteratorValue):
             self.frame.push(item)
         elif item is not None:
             throw(trace, TypeError, "can't send non-None value to a just-started generator")
-        return self._run(trace)
+        return self._resume(trace, None)
 
-    def throw(self, trace: Trace, raised: Raised) -> Item:
-        """Raise inside the generator, where it is suspended."""
-        if self.ended or not self.started:
-            self.ended = True
-            raise raised
-        inner = self._delegate()
-        if inner is not None:
-            try:
-                item = inner.throw(trace, raised)
-            except Raised as again:
-                self.frame.pop()
-                return self._unwind(trace, again)
-            if item is not END:
-                return item
-            self.frame.pop()
-            self.frame.push(inner.returned)
-            self.frame.index = self.frame.ops[self.frame.ops[self.frame.index].operand].operand
-            return self._run(trace)
-        return self._unwind(trace, raised)
-
-    def _unwind(self, trace: Trace, raised: Raised) -> Item:
-        try:
-            unwind(self.frame, raised)
-        except Raised:
-            self.ended = True
-            raise
-        return self._run(trace)
+    def throw(self, trace: Trace, kind: Item, item: Item, traceback: Item) -> Item:
+        """Raise inside the generator, where it is suspended, what `throw(kind, item, traceback)` stands for."""
+        delegate = self.delegate
+        if delegate is None:
+            return self._raise(trace, thrown(trace, kind, item))
+        if _means_exit(kind):
+            error = self._close_delegate(trace, delegate)
+            return self._raise(trace, error or thrown(trace, kind, item))
+        if isinstance(delegate, GeneratorValue):
+            return self._delegated(trace, lambda: delegate.throw(trace, kind, item, traceback))
+        method = optional_attribute(trace, delegate, "throw")
+        if method is MISSING:
+            return self._raise(trace, thrown(trace, kind, item))
+        args = [kind, item, traceback]
+        while args[-1] is None:
+            args.pop()
+        return self._delegated(trace, lambda: call_until_stop(trace, method, args))
 
     def close(self, trace: Trace) -> None:
         """Raise GeneratorExit inside, which must end the generator."""
         if self.ended or not self.started:
             self.ended = True
             return
+        delegate = self.delegate
+        error = None if delegate is None else self._close_delegate(trace, delegate)
         try:
-            item = self.throw(trace, Raised(new_exception(GeneratorExit)))
+            item = self._raise(trace, error or Raised(new_exception(GeneratorExit)))
         except Raised as raised:
             if not issubclass(raised.value.cls, (GeneratorExit, StopIteration)):
                 raise
@@ -107,28 +113,82 @@ class GeneratorValue(IteratorValue):
         if item is not END:
             throw(trace, RuntimeError, "generator ignored GeneratorExit")
 
-    def _delegate(self) -> GeneratorValue | None:
-        """The generator that a `yield from` is waiting for."""
+    @property
+    def delegate(self) -> Item:
+        """The iterator that a `yield from` waits for; None at any other instruction."""
+        if not self.suspended:
+            return None
         op = self.frame.ops[self.frame.index]
-        if op.name == "JUMP" and self.frame.ops[op.operand].name == "SEND":
-            receiver = self.frame.stack[-1]
-            return receiver if isinstance(receiver, GeneratorValue) else None
+        return self.frame.stack[-1] if op.name == "JUMP" and self.frame.ops[op.operand].name == "SEND" else None
+
+    def _delegated(self, trace: Trace, step: Callable[[], Item]) -> Item:
+        """Go on after a `step` of the delegate: with what it yields, with what it returned, or with what it raises."""
+        delegate = self.delegate
+        self.running = True
+        try:
+            item = step()
+        except Raised as raised:
+            self.frame.pop()
+            return self._resume(trace, raised)
+        finally:
+            self.running = False
+        if item is not END:
+            return item
+        if isinstance(delegate, GeneratorValue):
+            result = delegate.returned
+        else:
+            result, trace.stop_value = trace.stop_value, None
+        self.frame.pop()
+        self.frame.push(result)
+        self.frame.index = self.frame.ops[self.frame.ops[self.frame.index].operand].operand
+        return self._resume(trace, None)
+
+    def _close_delegate(self, trace: Trace, delegate: Item) -> Raised | None:
+        """Close what a `yield from` waits for; the exception that this raises."""
+        self.running = True
+        try:
+            if isinstance(delegate, GeneratorValue):
+                delegate.close(trace)
+            elif (method := optional_attribute(trace, delegate, "close")) is not MISSING:
+                trace.machine.call(trace, method, [])
+        except Raised as raised:
+            return raised
+        finally:
+            self.running = False
         return None
 
-    def _run(self, trace: Trace) -> Item:
+    def _raise(self, trace: Trace, raised: Raised) -> Item:
+        self._refuse_while_running(trace)
+        if self.ended or not self.started:
+            self.ended = True
+            raise raised
+        return self._resume(trace, raised)
+
+    def _refuse_while_running(self, trace: Trace) -> None:
+        if self.running:
+            throw(trace, ValueError, "generator already executing")
+
+    def _resume(self, trace: Trace, raised: Raised | None) -> Item:
+        """Run up to the next yield, from where the generator is suspended or from the handler of an exception there."""
         if not self.started:
             trace.generators.append(self)
         self.started = self.running = True
-        self.frame.caller = trace.frame
+        self.frame.called_from(trace.frame)
+        trace.handling.append(self.handling)
         try:
+            if raised is not None:
+                if self.handling is not None:
+                    chain(trace, raised.value)
+                unwind(self.frame, raised)
             item = run(self.frame)
-        except Raised as raised:
+        except Raised as escaped:
             self.ended = True
-            if issubclass(raised.value.cls, StopIteration):
-                throw_from(RuntimeError, "generator raised StopIteration", raised.value)
+            if issubclass(escaped.value.cls, StopIteration):
+                throw_from(RuntimeError, "generator raised StopIteration", escaped.value)
             raise
         finally:
             self.running = False
+            self.handling = trace.handling.pop()
         if self.frame.yielded:
             return item
         self.ended = True
@@ -143,6 +203,41 @@ def _rebuild(emitter: Emitter, value: GeneratorValue) -> Fragment:
 register(iterator_kind(_rebuild), GeneratorValue)
 
 
+def optional_attribute(trace: Trace, item: Item, name: str) -> Item:
+    """`item.name`, MISSING when there is none."""
+    try:
+        return get_attribute(trace, item, name)
+    except Raised as raised:
+        if not issubclass(raised.value.cls, AttributeError):
+            raise
+        return MISSING
+
+
+def _means_exit(kind: Item) -> bool:
+    """Whether `throw(kind)` raises GeneratorExit, which closes what a `yield from` waits for."""
+    cls = kind.cls if isinstance(kind, ExceptionValue) else kind
+    return isinstance(cls, type) and issubclass(cls, GeneratorExit)
+
+
+def thrown(trace: Trace, kind: Item, item: Item) -> Raised:
+    """The exception that `throw(kind, item)` raises inside a generator."""
+    if isinstance(kind, ExceptionValue):
+        if item is not None:
+            throw(trace, TypeError, "instance exception may not have a separate value")
+    elif not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        name = type_of(trace, kind).__name__
+        throw(trace, TypeError, f"exceptions must be classes or instances deriving from BaseException, not {name}")
+    elif isinstance(item, ExceptionValue) and issubclass(item.cls, kind):
+        kind = item
+    elif item is not None:
+        args = unpack(trace, item) if type_of(trace, item) is tuple else [item]
+        try:
+            kind = trace.machine.call(trace, kind, args)
+        except Raised as raised:
+            return raised
+    return Raised(make_exception(trace, kind))
+
+
 def generator_send(trace: Trace, generator: GeneratorValue, item: Item = None) -> Item:
     """`generator.send(item)`: raises StopIteration at the end, as the method does."""
     result = generator.send(trace, item)
@@ -155,20 +250,7 @@ def generator_throw(
     trace: Trace, generator: GeneratorValue, kind: Item, item: Item = None, traceback: Item = None
 ) -> Item:
     """`generator.throw(kind, item, traceback)`: raises StopIteration at the end, as the method does."""
-    kind, item = realise(trace, kind), realise(trace, item)
-    if not isinstance(kind, type) and item is not None:
-        throw(trace, TypeError, "instance exception may not have a separate value")
-    if isinstance(kind, type) and item is not None:
-        if not isinstance(item, ExceptionValue) or not issubclass(item.cls, kind):
-            item = trace.machine.call(trace, kind, unpack(trace, item) if type_of(trace, item) is tuple else [item])
-        kind = item
-    if not isinstance(kind, ExceptionValue) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        throw(
-            trace,
-            TypeError,
-            f"exceptions must be classes or instances deriving from BaseException, not {type_of(trace, kind).__name__}",
-        )
-    result = generator.throw(trace, Raised(make_exception(trace, kind)))
+    result = generator.throw(trace, realise(trace, kind), realise(trace, item), traceback)
     if result is END:
         _raise_stop(trace, generator)
     return result
@@ -176,6 +258,7 @@ def generator_throw(
 
 def generator_close(trace: Trace, generator: GeneratorValue) -> None:
     """`generator.close()`: raise GeneratorExit where the generator stopped."""
+    generator._refuse_while_running(trace)
     generator.close(trace)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.frame import Frame
 from tracer.interpret.registry import HANDLERS
-from tracer.reasons import UNSUPPORTED_OPCODE, GraphBreak
+from tracer.reasons import RECURSION, UNSUPPORTED_OPCODE, GraphBreak
 from tracer.values.base import MISSING
 from tracer.values.item import Item
 from tracer.values.raising import Raised
@@ -25,10 +25,11 @@ def run(frame: Frame) -> Item:
     """Run until the frame returns (its value) or yields (`frame.yielded` is set)."""
     trace = frame.trace
     ops = frame.ops
+    if frame.depth >= trace.depth:
+        trace.stop(RECURSION, frame.code.qualname)
     if ops[0].run is None:
         bind(frame.code)
     caller = trace.frame
-    handled = trace.handled
     trace.frame = frame
     frame.yielded = False
     try:
@@ -46,7 +47,6 @@ def run(frame: Frame) -> Item:
         raise
     finally:
         trace.frame = caller
-        trace.handled = handled
 
 
 def run_root(frame: Frame, stop_at: int | None) -> bool:

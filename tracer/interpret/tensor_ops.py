@@ -23,13 +23,15 @@ from passes.operators.outcome import (
     Unsupported,
 )
 from passes.operators.verify import Prediction
+from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
 from tracer.interpret.size_nodes import size_node
-from tracer.interpret.trace import Trace
+from tracer.interpret.trace import InputWrite, Trace
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
+    GRADIENT_STATE,
     NO_FAKE_KERNEL,
     OPERATOR_ERROR,
     UNSUPPORTED_CALL,
@@ -210,12 +212,42 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
     return result if kind in SYMBOLS else as_python(result)
 
 
+def note_write(trace: Trace, base: TensorValue, redefines: bool) -> None:
+    """The storage of `base` was written to; note it if that is an input's."""
+    source = base.source
+    if source is not None:
+        earlier = trace.written.get(source)
+        if earlier is None:
+            trace.written[source] = InputWrite(base, trace.location, redefines)
+        elif redefines:
+            trace.written[source] = earlier._replace(redefines=True)
+
+
 def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, TensorMeta]) -> None:
     """An operator wrote to some of its arguments."""
     for index, meta in mutated.items():
         value = tensors[index]
         before, value.meta = value.meta, meta
+        note_write(trace, value.base, meta is not before)
+        if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
+            trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
-            for view in trace.views.get(id(value.base), ()):
-                if not view.meta.requires_grad and view.meta.dtype.is_floating_point:
-                    view.meta = view.meta.replace(requires_grad=True, is_leaf=False)
+            spread_gradient(trace, value.base)
+
+
+def spread_gradient(trace: Trace, base: TensorValue) -> None:
+    """The storage of `base` requires gradients from now on: so do its views.
+
+    Breaks where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
+    """
+    for view in trace.views.get(id(base), ()):
+        if not view.meta.requires_grad and view.meta.dtype.is_floating_point:
+            view.meta = view.meta.replace(requires_grad=True, is_leaf=False)
+    if base.source is None:
+        return
+    real: Any = base.object
+    known = [value for value in trace.known.values() if isinstance(value, TensorValue) and value is not base]
+    others: list[Any] = [value.object for value in known if value.touched]
+    if any(any_written_overlap([real, other], 1) for other in others):
+        trace.stop(GRADIENT_STATE, f"{base.source.text}, which shares memory with another input, requires grad")
+    trace.requiring.append(real)

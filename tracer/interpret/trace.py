@@ -5,7 +5,10 @@ The graph, the guards and the effect log grow here and nowhere else. What acts o
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol
+import sys
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+import torch
 
 from passes.operators.modes import Modes, current_modes
 from passes.operators.verify import Prediction
@@ -35,6 +38,7 @@ class Running(Protocol):
     index: int
     slots: list[Item]
     protected: bool
+    depth: int
 
     @property
     def user(self) -> Running:
@@ -47,8 +51,20 @@ class Running(Protocol):
         ...
 
 
+class InputWrite(NamedTuple):
+    """An input that the graph writes to, the line that does it first, and whether a write changes the tensor's meta."""
+
+    value: TensorValue
+    line: Location | None
+    redefines: bool
+
+
 class Trace:
-    """Implements `tracer.values.context.Context`, which describes the fields that values use."""
+    """Implements `tracer.values.context.Context`, which describes the fields that values use.
+
+    `operands_overlap` says that an operator wrote to a tensor while it read another view of the same memory: what it
+    does then is known to its kernel alone.
+    """
 
     def __init__(self, machine: Machine, shapes: Shapes | None = None, options: Options = DEFAULTS) -> None:
         self.machine = machine
@@ -59,16 +75,20 @@ class Trace:
         self.effects = EffectLog(lambda: self.location)
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
+        self.written: dict[Source, InputWrite] = {}
+        self.operands_overlap = False
+        self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
         self.protected = False
         self.probes = False
         self.run_original: Any = None
         self.frame: Running | None = None
-        self.handled: Item = None
+        self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
         self.step = 0
         self.loops = 0
+        self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
         self.autocast_depth = 0
         self.settings: dict[Any, Item] = {}
@@ -103,6 +123,11 @@ class Trace:
         if location is None:
             location = self._locations[place] = Location(frame.code, line or 0)
         return location
+
+    @property
+    def handled(self) -> Item:
+        """The exception that the program handles: that of the innermost generator that handles one itself."""
+        return next((exception for exception in reversed(self.handling) if exception is not None), None)
 
     def guard(self, source: Source | None, check: str, expected: object = None) -> None:
         """Assume a fact about what `source` leads to, for the sake of the line that runs now."""

@@ -28,6 +28,7 @@ from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
 from tracer.output.emitter import ProgramEmitter, Statement
+from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.values.base import MISSING, Value, type_of
 from tracer.values.base import NULL as NULL_ITEM
@@ -50,7 +51,8 @@ _numbers = count()
 class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
-    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has.
+    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
+    `must_replay` says that a tensor which is written to may overlap another, so that the graph is not compiled.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ResidualProgram:
     statements: list[Statement]
     graph_inputs: set[Any]
     calls_graph: bool
+    must_replay: bool = False
     source: str = ""
 
     def mentions(self, name: str) -> int:
@@ -231,4 +234,5 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
+        must_replay=calls and (guard_overlaps(trace, used) or trace.operands_overlap),
     )

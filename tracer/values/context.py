@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, Protocol
 
+import torch
+
 from tracer.effects.log import EffectLog
 from tracer.guards.source import Source
 from tracer.reasons import Reason
@@ -36,10 +38,15 @@ class Context(Protocol):
     """Containers that are being made real, by their identity."""
     recipes: dict[int, Recipe]
     """How immutable objects that differ from call to call are made again, by the identity of the object."""
-    handled: Item
-    """The exception that the program is handling, None when there is none."""
+    requiring: list[torch.Tensor]
+    """Inputs that require gradients only since a write of the program."""
     stop_value: Item
     """What the iterator that ended last returned."""
+
+    @property
+    def handled(self) -> Item:
+        """The exception that the program is handling, None when there is none."""
+        ...
 
     @property
     def step(self) -> int:

@@ -21,7 +21,7 @@ class BoundMethod(Value):
     __slots__ = ("function", "instance")
 
     def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
-        self.cls = BOUND_TYPES.get(type(function), types.MethodType)
+        self.cls = types.MethodType
         self.source = source
         self.function = function
         self.instance = instance
@@ -31,14 +31,6 @@ class BoundMethod(Value):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BoundMethod) and self.function is other.function and self.instance is other.instance
-
-
-BOUND_TYPES: dict[type, type] = {
-    types.MethodDescriptorType: types.BuiltinFunctionType,
-    types.ClassMethodDescriptorType: types.BuiltinFunctionType,
-    types.WrapperDescriptorType: types.MethodWrapperType,
-}
-"""By class of a descriptor written in C: the class of what binding it gives."""
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:
@@ -70,7 +62,7 @@ def _constant(context: Context, value: BoundMethod, instances: bool) -> Any:
 
 def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
     function, instance = emitter.expression(value.function), emitter.expression(value.instance)
-    if value.cls is types.MethodType:
+    if isinstance(value.function, (types.FunctionType, Value)):
         return fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
     if isinstance(value.function, types.ClassMethodDescriptorType):
         return fragment("{}.__get__(None, {})", function, instance)
@@ -81,10 +73,7 @@ def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
 register(
     Kind(
         wraps=Wraps(
-            exactly={
-                types.MethodType: _wrap,
-                **dict.fromkeys((types.BuiltinFunctionType, types.MethodWrapperType), _wrap_builtin),
-            },
+            exactly={types.MethodType: _wrap, types.BuiltinFunctionType: _wrap_builtin},
             subclasses={types.BuiltinFunctionType: _wrap_builtin},
         ),
         parts=_parts,

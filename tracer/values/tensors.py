@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta, meta_of
+from tracer.guards.aliasing import any_written_overlap
 from tracer.guards.checks import tensor_facts
 from tracer.guards.source import Source
 from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_LAYOUT, TENSOR_STORAGE, TENSOR_SUBCLASS
@@ -93,6 +94,8 @@ class TensorValue(ObjectValue):
             assert self.source is not None
             dynamic: tuple[int, ...] = ()
             real: Any = self.object
+            if any(any_written_overlap([tensor, real], 1) for tensor in context.requiring):
+                context.stop(GRADIENT_STATE, f"{self.source.text} shares memory with an input that now requires grad")
             if context.shapes is not None:
                 self.meta, dynamic = context.shapes.symbolise(context.guard, self.source, real, self.meta)
             context.guard(self.source, "tensor", tensor_facts(real, self.meta, dynamic))

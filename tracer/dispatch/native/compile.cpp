@@ -223,6 +223,7 @@ class Compiler {
       case Check::no_hooks: return add_hook_tests(source);
       case Check::expression: return add_condition(expected);
       case Check::state: return add_state(expected);
+      case Check::aliasing: return add_aliasing(expected);
     }
     return false;  // not reached: every check has its case
   }
@@ -362,6 +363,23 @@ class Compiler {
       return false;
     }
     program_.conditions_.push_back(std::move(condition));
+    return true;
+  }
+
+  bool add_aliasing(PyObject* expected) {
+    Object sources(PySequence_Tuple(Object(PyObject_GetAttrString(expected, "sources")).get()));
+    Object written(sources ? PyObject_GetAttrString(expected, "written") : nullptr);
+    Object overlapping(written ? PyObject_GetAttrString(expected, "overlapping") : nullptr);
+    if (!overlapping) return false;
+    Aliasing aliasing;
+    aliasing.written = PyLong_AsSize_t(written.get());
+    aliasing.overlapping = overlapping.get() == Py_True;
+    if (PyErr_Occurred()) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(sources.get()); ++i) {
+      aliasing.nodes.push_back(node_of(PyTuple_GET_ITEM(sources.get(), i)));
+      if (aliasing.nodes.back() == none) return false;
+    }
+    program_.aliasings_.push_back(std::move(aliasing));
     return true;
   }
 

@@ -9,6 +9,7 @@
 #include "boundary.h"
 #include "interceptor.h"
 #include "small_array.h"
+#include "stack.h"
 #include "step.h"
 
 namespace bytegraph {
@@ -32,6 +33,8 @@ struct Dispatch {
   PyObject* const* args = nullptr;
   Py_ssize_t count = 0;
   PyObject* keywords = nullptr;
+  PyObject** handed_over = nullptr;  // what owns `locals`, given up as soon as the original's frame has its references
+  bool* is_original = nullptr;       // set in place of running the original function, if its caller does that
 
   Object locals_tuple() const {
     size_t size = cache->signature->size();
@@ -41,12 +44,16 @@ struct Dispatch {
   }
 
   PyObject* run_original() const {
+    if (is_original) {
+      *is_original = true;
+      return nullptr;
+    }
     if (!is_bound) return call_original(cache->interceptor, function, args, count, keywords);
     std::vector<PyObject*> unbound;
     Object names;
     if (!cache->signature->unbind(locals, unbound, names)) return nullptr;
     size_t positional = unbound.size() - PyTuple_GET_SIZE(names.get());
-    return call_original(cache->interceptor, function, unbound.data(), positional, names.get());
+    return call_original(cache->interceptor, function, unbound.data(), positional, names.get(), handed_over);
   }
 };
 
@@ -167,19 +174,33 @@ PyObject* dispatch_bound(const Dispatch& call) {
   return verdict == Verdict::fails ? miss(call) : result;
 }
 
-PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count);
+// `handed_over` as in Dispatch.
+PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject** handed_over) {
+  FrameCache* cache = as_cache(self);
+  if (count != static_cast<Py_ssize_t>(cache->signature->size()) + 1) {
+    return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
+                        cache->signature->size());
+  }
+  return dispatch_bound(
+      {.cache = cache, .function = args[0], .locals = args + 1, .is_bound = true, .handed_over = handed_over});
+}
 
 // The result of a call whose program may have returned a step: after a graph break these are the native instruction and
 // then the continuation. They run here one after the other, so that a loop that breaks in every iteration needs no more
-// stack than the loop itself.
+// stack than the loop itself. A step owns what the program handed over; frames of the original function take it from
+// there, so that an object dies when the function drops it.
 PyObject* finish(PyObject* result) {
   while (result && Py_TYPE(result) == step_type) {
     Object step(result);
-    PyObject *callable = reinterpret_cast<Step*>(result)->callable, *args = reinterpret_cast<Step*>(result)->args;
+    PyObject *callable = reinterpret_cast<Step*>(result)->callable, **args = &reinterpret_cast<Step*>(result)->args;
+    PyObject* const* items = &PyTuple_GET_ITEM(*args, 0);
+    Py_ssize_t count = PyTuple_GET_SIZE(*args);
     if (Py_TYPE(callable) == frame_cache_type) {
-      result = call_bound_once(callable, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args));
+      result = call_bound_once(callable, items, count, args);
+    } else if (is_interceptor(callable) && count > 0) {
+      result = call_original(callable, items[0], items + 1, count - 1, nullptr, args);
     } else {
-      result = PyObject_Call(callable, args, nullptr);
+      result = PyObject_Call(callable, *args, nullptr);
     }
   }
   return result;
@@ -196,17 +217,8 @@ PyObject* vectorcall(PyObject* self, PyObject* const* args, size_t count, PyObje
   return dispatch(as_cache(self), args[0], args + 1, passed - 1, keywords);
 }
 
-PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  FrameCache* cache = as_cache(self);
-  if (count != static_cast<Py_ssize_t>(cache->signature->size()) + 1) {
-    return PyErr_Format(PyExc_TypeError, "call_bound takes the function and its %zu parameters' values",
-                        cache->signature->size());
-  }
-  return dispatch_bound({.cache = cache, .function = args[0], .locals = args + 1, .is_bound = true});
-}
-
 PyObject* call_bound(PyObject* self, PyObject* const* args, Py_ssize_t count) {
-  return finish(call_bound_once(self, args, count));
+  return finish(call_bound_once(self, args, count, nullptr));
 }
 
 PyObject* add(PyObject* self, PyObject* object) {
@@ -397,13 +409,31 @@ PyMethodDef functions[] = {
 }  // namespace
 
 PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords) {
-  std::vector<Object> owned;
-  SmallArray<PyObject*, 32> locals(cache->signature->size());
-  Py_ssize_t passed = PyVectorcall_NARGS(count);
-  Fit fit = cache->signature->bind(function, args, passed, keywords, locals.data(), owned);
-  if (fit == Fit::error) return nullptr;
-  Dispatch call{cache, function, locals.data(), false, args, passed, keywords};
-  return fit == Fit::yes ? finish(dispatch_bound(call)) : call.run_original();
+  if (has_less_stack_than(16)) {
+    PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded while calling a captured function");
+    return nullptr;
+  }
+  PyObject* result;
+  {
+    std::vector<Object> owned;
+    SmallArray<PyObject*, 32> locals(cache->signature->size());
+    Py_ssize_t passed = PyVectorcall_NARGS(count);
+    Fit fit = cache->signature->bind(function, args, passed, keywords, locals.data(), owned);
+    if (fit == Fit::error) return nullptr;
+    Dispatch call{cache, function, locals.data(), false, args, passed, keywords};
+    if (fit == Fit::no) return call.run_original();
+    result = dispatch_bound(call);
+  }
+  return finish(result);
+}
+
+PyObject* answer_frame(FrameCache* cache, PyObject* function, PyObject** locals, bool* is_original) {
+  PyObject* result = dispatch_bound(
+      {.cache = cache, .function = function, .locals = locals, .is_bound = true, .is_original = is_original});
+  if (result && Py_TYPE(result) == step_type) {
+    for (size_t i = 0; i < cache->signature->size(); ++i) Py_CLEAR(locals[i]);
+  }
+  return finish(result);
 }
 
 bool add_frame_cache_type(PyObject* module) {

@@ -32,4 +32,8 @@ bool add_frame_cache_type(PyObject* module);
 // `function(*args, **keywords)` through the cache; arguments as in the vectorcall protocol.
 PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args, size_t count, PyObject* keywords);
 
+// The result of a frame of `function` that is about to run, with these parameters; or null with `*is_original` set, if
+// the frame itself is to run. What the frame owns is given up when the program goes on in frames of its own.
+PyObject* answer_frame(FrameCache* cache, PyObject* function, PyObject** locals, bool* is_original);
+
 }  // namespace bytegraph

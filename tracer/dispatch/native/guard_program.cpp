@@ -84,7 +84,19 @@ Verdict GuardProgram::comparisons_hold(Evaluation& evaluation) {
     };
     if (!expression_holds(condition.program, load)) return Verdict::fails;
   }
+  for (const Aliasing& aliasing : aliasings_) {
+    if (!aliasing_holds(evaluation, aliasing)) return Verdict::fails;
+  }
   return Verdict::holds;
+}
+
+bool GuardProgram::aliasing_holds(Evaluation& evaluation, const Aliasing& aliasing) const {
+  SmallArray<MemorySpan, 64> spans(aliasing.nodes.size());
+  for (size_t i = 0; i < aliasing.nodes.size(); ++i) {
+    spans[i].written = i < aliasing.written;
+    if (!memory_span(evaluation.value(aliasing.nodes[i]), &spans[i])) return false;
+  }
+  return any_written_overlap(spans.data(), aliasing.nodes.size()) == aliasing.overlapping;
 }
 
 size_t GuardProgram::binding_count() const {

@@ -75,6 +75,13 @@ struct Condition {
   std::vector<uint32_t> nodes;
 };
 
+// Of these tensors, the first `written` are written to: whether one of those shares memory with another of them.
+struct Aliasing {
+  std::vector<uint32_t> nodes;
+  size_t written;
+  bool overlapping;
+};
+
 struct Call {
   PyObject* function;
   PyObject* const* locals;
@@ -119,6 +126,7 @@ class GuardProgram {
   bool replace_leaf(Evaluation& evaluation, Binding& binding, uint32_t index, PyObject* value);
   Verdict tests_hold(const Node& node, PyObject* value, bool tensors) const;
   Verdict comparisons_hold(Evaluation& evaluation);
+  bool aliasing_holds(Evaluation& evaluation, const Aliasing& aliasing) const;
 
   Object rows_, inputs_;  // keep alive everything the nodes and tests borrow
   std::vector<Node> nodes_;
@@ -128,6 +136,7 @@ class GuardProgram {
   std::vector<Place> input_places_;
   std::vector<Comparison> comparisons_;
   std::vector<Condition> conditions_;
+  std::vector<Aliasing> aliasings_;
   std::vector<std::unique_ptr<TensorCheck>> tensor_checks_;
   std::vector<std::unique_ptr<StateCheck>> states_;
   bool checks_global_hooks_ = false;

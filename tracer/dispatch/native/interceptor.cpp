@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "frame_cache.h"
 #include "small_array.h"
+#include "stack.h"
 
 #define Py_BUILD_CORE
 #include <internal/pycore_frame.h>
@@ -53,6 +55,7 @@ struct Decisions {
 struct ThreadState {
   Interceptor* active = nullptr;               // owned
   PyCodeObject* spared = nullptr;              // if the next frame is of this code, it runs as usual
+  PyObject** handed_over = nullptr;            // what owns the arguments of that frame, until it runs
   _PyInterpreterFrame* passed_on = nullptr;    // the frame that was last given to `previous`
 };
 
@@ -170,17 +173,32 @@ Answer find_answer(Interceptor* interceptor, PyObject* code) {
   return ask(interceptor, code);
 }
 
-// `cache.call_bound(function, *parameters)` with no interceptor active; the frame keeps its references.
-PyObject* answer(PyObject* cache, _PyInterpreterFrame* frame) {
-  PyCodeObject* code = frame->f_code;
-  size_t count = code->co_argcount + code->co_kwonlyargcount + ((code->co_flags & CO_VARARGS) != 0) +
-                 ((code->co_flags & CO_VARKEYWORDS) != 0);
+// The parameters of a frame that is about to run.
+size_t parameter_count(const PyCodeObject* code) {
+  return code->co_argcount + code->co_kwonlyargcount + ((code->co_flags & CO_VARARGS) != 0) +
+         ((code->co_flags & CO_VARKEYWORDS) != 0);
+}
+
+// The cache's answer for a frame, with no interceptor active. Null with `*is_original` set if the frame is to run.
+PyObject* answer(PyObject* cache, _PyInterpreterFrame* frame, bool* is_original) {
+  Active none(nullptr);
+  auto* function = reinterpret_cast<PyObject*>(frame->f_func);
+  if (Py_TYPE(cache) == frame_cache_type) {
+    return answer_frame(reinterpret_cast<FrameCache*>(cache), function, frame->localsplus, is_original);
+  }
+  size_t count = parameter_count(frame->f_code);
   SmallArray<PyObject*, 18> values(count + 2);
   values[0] = cache;
-  values[1] = reinterpret_cast<PyObject*>(frame->f_func);
+  values[1] = function;
   std::copy(frame->localsplus, frame->localsplus + count, values.data() + 2);
-  Active none(nullptr);
   return PyObject_VectorcallMethod(call_bound, values.data(), count + 2, nullptr);
+}
+
+// Runs a frame as usual; `interceptor` (null or None: none) is active for the frames that it starts.
+PyObject* run_below(PyObject* interceptor, PyThreadState* thread, _PyInterpreterFrame* frame) {
+  bool none = !interceptor || interceptor == Py_None;
+  Active active(none ? nullptr : reinterpret_cast<Interceptor*>(interceptor));
+  return run_as_usual(thread, frame, 0);
 }
 
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
@@ -190,14 +208,21 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
       (code->co_flags & plain_function) != plain_function) {
     return run_as_usual(thread, frame, throwing);
   }
-  if (std::exchange(current.spared, nullptr) == code) return run_as_usual(thread, frame, throwing);
-  Answer decided = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
-  if (decided.cache) return answer(decided.cache.get(), frame);
-  if (PyErr_Occurred()) return nullptr;
-  if (decided.quiet) {
-    Active none(nullptr);
+  PyObject** handed_over = std::exchange(current.handed_over, nullptr);
+  if (std::exchange(current.spared, nullptr) == code) {
+    if (handed_over) Py_CLEAR(*handed_over);
     return run_as_usual(thread, frame, throwing);
   }
+  if (has_less_stack_than(4)) return run_below(nullptr, thread, frame);  // frames that are not intercepted take none
+  Answer decided = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
+  if (decided.cache) {
+    bool is_original = false;
+    PyObject* result = answer(decided.cache.get(), frame, &is_original);
+    if (!is_original) return result;
+    return run_below(reinterpret_cast<FrameCache*>(decided.cache.get())->interceptor, thread, frame);
+  }
+  if (PyErr_Occurred()) return nullptr;
+  if (decided.quiet) return run_below(nullptr, thread, frame);
   return run_as_usual(thread, frame, throwing);
 }
 
@@ -329,15 +354,18 @@ PyMethodDef functions[] = {
 bool is_interceptor(PyObject* object) { return Py_IS_TYPE(object, interceptor_type); }
 
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
-                        PyObject* keywords) {
+                        PyObject* keywords, PyObject** handed_over) {
   bool none = !interceptor || interceptor == Py_None;
   Active active(none ? nullptr : as_interceptor(interceptor));
   PyCodeObject* spared = std::exchange(current.spared, nullptr);
+  PyObject** before = std::exchange(current.handed_over, nullptr);
   if (!none && PyFunction_Check(function)) {
     current.spared = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function));
+    current.handed_over = handed_over;
   }
   PyObject* result = PyObject_Vectorcall(function, args, PyVectorcall_NARGS(count), keywords);
   current.spared = spared;
+  current.handed_over = before;
   return result;
 }
 

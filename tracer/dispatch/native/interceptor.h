@@ -12,7 +12,8 @@ bool add_interceptor_type(PyObject* module);
 bool is_interceptor(PyObject* object);
 
 // `function(*args, **keywords)` with `interceptor` (null or None: none) active for every frame but the function's own.
+// The reference at `handed_over`, if any, owns the arguments; it is cleared when that frame has references of its own.
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
-                        PyObject* keywords);
+                        PyObject* keywords, PyObject** handed_over = nullptr);
 
 }  // namespace bytegraph

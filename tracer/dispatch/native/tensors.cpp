@@ -7,6 +7,7 @@
 #include <torch/csrc/Device.h>
 #include <torch/csrc/Dtype.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <vector>
@@ -288,6 +289,41 @@ bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t*
   } catch (const c10::Error&) {
     return false;
   }
+}
+
+bool memory_span(PyObject* value, MemorySpan* span) {
+  if (!tensor_base() || !PyObject_TypeCheck(value, tensor_base())) return false;
+  c10::TensorImpl* impl = impl_of(value);
+  try {
+    if (impl->layout() != c10::kStrided || !impl->has_storage() || impl->has_symbolic_sizes_strides()) return false;
+    c10::StorageImpl* storage = impl->unsafe_storage().unsafeGetStorageImpl();
+    auto data = reinterpret_cast<uintptr_t>(storage->data());
+    if (!data || impl->numel() == 0) {
+      span->begin = reinterpret_cast<uintptr_t>(storage);
+      span->end = span->begin + 1;
+      return true;
+    }
+    auto sizes = impl->sizes(), strides = impl->strides();
+    int64_t last = 0;
+    for (size_t i = 0; i < sizes.size(); ++i) last += (sizes[i] - 1) * strides[i];
+    size_t width = impl->itemsize();
+    span->begin = data + impl->storage_offset() * width;
+    span->end = span->begin + (last + 1) * width;
+    return true;
+  } catch (const c10::Error&) {
+    return false;
+  }
+}
+
+bool any_written_overlap(MemorySpan* spans, size_t count) {
+  std::sort(spans, spans + count, [](const MemorySpan& a, const MemorySpan& b) { return a.begin < b.begin; });
+  uintptr_t end = 0, written_end = 0;  // of the spans, and of the written spans, that begin before
+  for (size_t i = 0; i < count; ++i) {
+    if (spans[i].begin < (spans[i].written ? end : written_end)) return true;
+    end = std::max(end, spans[i].end);
+    if (spans[i].written) written_end = std::max(written_end, spans[i].end);
+  }
+  return false;
 }
 
 bool check_tensor_layout() {

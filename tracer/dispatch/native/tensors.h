@@ -30,6 +30,19 @@ bool tensors_hold(const TensorRecord* records, size_t count);
 enum class TensorNumber { size, stride, storage_offset };
 bool tensor_number(PyObject* value, TensorNumber which, Py_ssize_t dim, int64_t* result);
 
+// The addresses in which the elements of a tensor lie: from `begin` up to `end`. A tensor without elements, or without
+// data, is where its storage is: `memory_span` in tracer/guards/aliasing.py defines it.
+struct MemorySpan {
+  uintptr_t begin, end;
+  bool written;
+};
+
+// False if `value` is no tensor or has no storage. Leaves `written` as it is.
+bool memory_span(PyObject* value, MemorySpan* span);
+
+// Whether a written span shares memory with another one. Sorts the spans.
+bool any_written_overlap(MemorySpan* spans, size_t count);
+
 // False with a Python error if this build of torch has another layout of tensor objects.
 bool check_tensor_layout();
 

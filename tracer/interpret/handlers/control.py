@@ -6,10 +6,8 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.registry import handles
-from tracer.interpret.trace import Trace
 from tracer.reasons import COROUTINE, TOO_LONG
-from tracer.values.base import Value
-from tracer.values.item import Item
+from tracer.values.base import realise
 from tracer.values.iterators import END, call_until_stop, next_item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import iterate
@@ -125,23 +123,19 @@ def send(frame: Frame, op: Op) -> None:
     if isinstance(receiver, GeneratorValue):
         item = receiver.send(frame.trace, sent)
         result = receiver.returned
-    elif sent is None or not isinstance(receiver, Value):
-        item, result = next_item(frame.trace, receiver), frame.trace.stop_value
-        frame.trace.stop_value = None
     else:
-        item = _send_by_method(frame.trace, receiver, sent)
-        result = frame.trace.stop_value
+        trace = frame.trace
+        if realise(trace, sent) is None:
+            item = next_item(trace, receiver)
+        else:
+            item = call_until_stop(trace, get_attribute(trace, receiver, "send"), [sent])
+        result, trace.stop_value = trace.stop_value, None
     if item is END:
         frame.stack.pop()
         frame.push(result)
         frame.index = op.operand
     else:
         frame.push(item)
-
-
-def _send_by_method(trace: Trace, receiver: Value, item: Item) -> Item:
-    """`receiver.send(item)` for an iterator of the program's own: what it yields, or END."""
-    return call_until_stop(trace, get_attribute(trace, receiver, "send"), [item])
 
 
 @handles(

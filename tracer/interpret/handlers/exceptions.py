@@ -49,14 +49,15 @@ def _cause(trace: Trace, cause: Item) -> Item:
 @handles("PUSH_EXC_INFO")
 def push_exc_info(frame: Frame, op: Op) -> None:
     exception = pop_value(frame)
-    frame.push(ExcInfoEntry(frame.trace.handled, exception))
+    handling = frame.trace.handling
+    frame.push(ExcInfoEntry(handling[-1], exception))
     frame.push(exception)
-    frame.trace.handled = exception
+    handling[-1] = exception
 
 
 @handles("POP_EXCEPT")
 def pop_except(frame: Frame, op: Op) -> None:
-    frame.trace.handled = frame.pop().before
+    frame.trace.handling[-1] = frame.pop().before
 
 
 @handles("RERAISE")

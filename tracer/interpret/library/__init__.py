@@ -19,7 +19,6 @@ One difference is left: an iterator through which an exception has passed is fin
 """
 
 from tracer.interpret.library import (
-    abc,
     bisect,
     builtins,
     collections,
@@ -39,13 +38,11 @@ from tracer.interpret.library import (
     textwrap,
     torch,
     types,
-    typing,
     weakref,
     whole_modules,
 )
 
 __all__ = [
-    "abc",
     "bisect",
     "builtins",
     "collections",
@@ -65,7 +62,6 @@ __all__ = [
     "textwrap",
     "torch",
     "types",
-    "typing",
     "weakref",
     "whole_modules",
 ]

@@ -131,6 +131,7 @@ def _same_tensor(trace: Trace, value: TensorValue) -> TensorValue:
     node = tensor_ops.node_of(trace, value)
     same = TensorValue(value.cls, node, value.meta, value.source, value.object)
     same.touched = True
+    same.viewed = value.viewed
     same.attributes.update(value.attributes)
     same.fields = dict(value.fields) if value.fields else None
     return same
