@@ -129,22 +129,25 @@ _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
     set: same_members,
     slice: lambda a, b: _same_elements((a.start, a.stop, a.step), (b.start, b.stop, b.step)),
     range: lambda a, b: (a.start, a.stop, a.step) == (b.start, b.stop, b.step),
-    **dict.fromkeys((int, bool, str, bytes, type(None), type(Ellipsis), torch.device), lambda a, b: bool(a == b)),
+    int: int.__eq__,
+    str: str.__eq__,
+    bytes: bytes.__eq__,
+    **dict.fromkeys((bool, type(None), type(Ellipsis), torch.device), lambda a, b: bool(a == b)),
 }
 
 
 def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
-    """How to compare instances of a subclass that hold no more than those of the base, such as numpy's float64."""
+    """How to compare what instances of a subclass hold as instances of the base; their attributes are not compared."""
     if cls.__module__ == "numpy":
         return lambda a, b: a.tobytes() == b.tobytes()
-    return None if cls.__dictoffset__ else next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
+    return next((_EQUALITY[base] for base in cls.__mro__ if base in _EQUALITY), None)
 
 
 def equal_constants(value: object, expected: object) -> bool:
     """Whether both have the same type and value, so that no program can tell them apart.
 
     NaN equals NaN, -0.0 differs from 0.0, and 1 from True; members of containers are compared in the same way. An
-    object that is no constant equals only itself.
+    object that is no constant equals only itself. Of an instance of a subclass only the constant in it is compared.
     """
     if value is expected:
         return True

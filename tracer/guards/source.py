@@ -139,7 +139,7 @@ def _stored_item(mapping: Any, key: Any) -> Any:
 
 
 def _stored_index(sequence: Any, index: int) -> Any:
-    kind: Any = list if isinstance(sequence, list) else tuple
+    kind: Any = list if issubclass(type(sequence), list) else tuple
     return kind.__getitem__(sequence, index)
 
 
@@ -157,7 +157,7 @@ _SIZED: tuple[Any, ...] = (dict, list, tuple, set, frozenset, deque, str)
 
 def stored_length(container: object) -> int | None:
     """The number of items that `container` stores, whatever `__len__` of a subclass says; None for other objects."""
-    return next((kind.__len__(container) for kind in _SIZED if isinstance(container, kind)), None)
+    return next((kind.__len__(container) for kind in _SIZED if issubclass(type(container), kind)), None)
 
 
 def _length(container: object) -> int:

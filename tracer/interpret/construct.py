@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from tracer.interpret.constants import computed
 from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
@@ -26,6 +25,7 @@ from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
+from tracer.values.literal_objects import PLAIN, LiteralObject, literal_base
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import bind, get_attribute
 from tracer.values.protocols.iteration import listed, unpack
@@ -135,11 +135,10 @@ def _new_tuple(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    """An instance of a subclass of int, str, float...: immutable, so that CPython can create it."""
-    try:
-        return computed(trace, cls, args, kwargs)
-    except NotConcrete:
-        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} of a traced value")
+    """An instance of int, float, complex, str or bytes, or of a subclass: what the literal type itself makes of it."""
+    base = literal_base(cls)
+    item = trace.machine.call(trace, base, args, kwargs)
+    return item if cls is base else LiteralObject(cls, PLAIN[base](concrete(trace, item)))
 
 
 def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
@@ -154,9 +153,7 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (set, lambda trace, cls, args, kwargs: SetValue(cls)),
     (frozenset, _new_frozenset),
     (tuple, _new_tuple),
-    (str, _new_literal),
-    (int, _new_literal),
-    (float, _new_literal),
+    *((base, _new_literal) for base in PLAIN),
     (typing.Generic, lambda trace, cls, args, kwargs: ObjectValue(cls)),
     (types.SimpleNamespace, lambda trace, cls, args, kwargs: ObjectValue(cls)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import types
 from collections import OrderedDict, deque
 from typing import Any
@@ -13,6 +14,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
+from tracer.values.literal_objects import PLAIN, LiteralObject, literal_base
 from tracer.values.methods import BoundMethod
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -22,7 +24,7 @@ from tracer.values.wrap import wrap
 def from_host(context: Context, obj: Any) -> Item:
     """The item for an object that a pure function has just made."""
     cls = type(obj)
-    if cls in LITERALS or cls in SYMBOLS or cls in IDENTITY_TYPES or isinstance(obj, (type, *NUMPY_SCALARS)):
+    if cls in LITERALS or cls in SYMBOLS or cls in IDENTITY_TYPES or issubclass(cls, (type, *NUMPY_SCALARS)):
         return obj
     if cls is tuple:
         return make_tuple([from_host(context, part) for part in obj])
@@ -42,10 +44,13 @@ def from_host(context: Context, obj: Any) -> Item:
         return DictValue(
             cls, {context.key(from_host(context, key)): from_host(context, part) for key, part in obj.items()}
         )
-    if isinstance(obj, tuple):
+    if issubclass(cls, tuple):
         return TupleValue(cls, [from_host(context, part) for part in obj])
-    if isinstance(obj, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
+    if issubclass(cls, (types.BuiltinFunctionType, types.MethodWrapperType, slice)):
         return obj
     if cls is types.MethodType:
         return BoundMethod(from_host(context, obj.__func__), from_host(context, obj.__self__))
-    return wrap(context, obj, kept(obj) if isinstance(obj, HOST_OBJECTS) else constant(obj))
+    base = literal_base(cls)
+    if base is not None and not issubclass(cls, enum.Enum) and not getattr(obj, "__dict__", None):
+        return LiteralObject(cls, PLAIN[base](obj))
+    return wrap(context, obj, kept(obj) if base is not None or issubclass(cls, HOST_OBJECTS) else constant(obj))

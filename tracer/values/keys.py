@@ -21,6 +21,7 @@ from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
+from tracer.values.literal_objects import PLAIN, LiteralObject
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.operators import equal
@@ -34,6 +35,9 @@ from tracer.values.tuples import TupleValue, is_constant_tuple, make_tuple
 BUILTIN_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in (object, tuple, frozenset))
 """(`__hash__`, `__eq__`) of classes whose values in payloads hash and compare as the program would."""
 
+LITERAL_HASHES = tuple((cls.__hash__, cls.__eq__) for cls in PLAIN)
+"""The same, of the classes that LiteralObject stands for subclasses of."""
+
 WITH_SYMBOLS = frozenset({*SYMBOLS, tuple, torch.Size})
 """Types of raw objects that are, or may hold, symbols: a key is the number that a symbol stands for."""
 
@@ -44,11 +48,11 @@ KEY_LIMIT = 64
 def wrap_key(context: Context, key: Any, source: Source | None) -> Item:
     """A dict key or set element: raw, or the value it stands for."""
     cls = type(key)
-    if cls in LITERALS or cls in IDENTITY_TYPES or isinstance(key, type):
+    if cls in LITERALS or cls in IDENTITY_TYPES or issubclass(cls, type):
         return key
     if cls is tuple and is_constant_tuple(key):
         return key
-    if isinstance(key, enum.Enum):
+    if issubclass(cls, enum.Enum):
         return key
     if source is None:
         context.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
@@ -81,7 +85,10 @@ def as_key(context: Context, item: Item) -> Item:
     method = class_attribute(context, item.cls, "__hash__")
     if method is None:
         throw(context, TypeError, f"unhashable type: '{item.cls.__name__}'")
-    if (method, class_attribute(context, item.cls, "__eq__")) in BUILTIN_HASHES:
+    hashes_and_compares = method, class_attribute(context, item.cls, "__eq__")
+    if isinstance(item, LiteralObject) and hashes_and_compares in LITERAL_HASHES:
+        return item
+    if hashes_and_compares in BUILTIN_HASHES:
         return _known_by_identity(context, item)
     if (
         not isinstance(item, ObjectValue)

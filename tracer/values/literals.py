@@ -1,6 +1,6 @@
 """Literals: immutable constants, compared by value and guarded by equality.
 
-Instances of subclasses of int, str and the like count as literals, too.
+Scalars of numpy count as literals, too. Instances of other subclasses of int, str and the like do not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def by_name(emitter: Emitter, item: Any) -> Fragment:
 
 
 LITERAL = Kind(
-    wraps=Wraps(subclasses=dict.fromkeys((str, int, float, bytes, *NUMPY_SCALARS), _constant)),
+    wraps=Wraps(subclasses=dict.fromkeys(NUMPY_SCALARS, _constant)),
     parts=no_parts,
     constant=itself,
     graph_argument=as_it_is,

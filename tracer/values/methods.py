@@ -21,7 +21,7 @@ class BoundMethod(Value):
     __slots__ = ("function", "instance")
 
     def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
-        self.cls = types.MethodType
+        self.cls = BOUND_TYPES.get(type(function), types.MethodType)
         self.source = source
         self.function = function
         self.instance = instance
@@ -31,6 +31,14 @@ class BoundMethod(Value):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BoundMethod) and self.function is other.function and self.instance is other.instance
+
+
+BOUND_TYPES: dict[type, type] = {
+    types.MethodDescriptorType: types.BuiltinFunctionType,
+    types.ClassMethodDescriptorType: types.BuiltinFunctionType,
+    types.WrapperDescriptorType: types.MethodWrapperType,
+}
+"""By class of a descriptor written in C: the class of what binding it gives."""
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:
@@ -62,7 +70,7 @@ def _constant(context: Context, value: BoundMethod, instances: bool) -> Any:
 
 def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
     function, instance = emitter.expression(value.function), emitter.expression(value.instance)
-    if isinstance(value.function, (types.FunctionType, Value)):
+    if value.cls is types.MethodType:
         return fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
     if isinstance(value.function, types.ClassMethodDescriptorType):
         return fragment("{}.__get__(None, {})", function, instance)
@@ -73,7 +81,10 @@ def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
 register(
     Kind(
         wraps=Wraps(
-            exactly={types.MethodType: _wrap, types.BuiltinFunctionType: _wrap_builtin},
+            exactly={
+                types.MethodType: _wrap,
+                **dict.fromkeys((types.BuiltinFunctionType, types.MethodWrapperType), _wrap_builtin),
+            },
             subclasses={types.BuiltinFunctionType: _wrap_builtin},
         ),
         parts=_parts,

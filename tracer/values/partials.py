@@ -10,7 +10,7 @@ from tracer.values.base import MISSING
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_graph_argument, register, remember
-from tracer.values.objects import ObjectValue, object_constant, object_parts
+from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
 from tracer.values.rebuilding import Emitter, Fragment, fragment, listed, named_class, pairs_of
 
 
@@ -53,7 +53,11 @@ def _rebuild(emitter: Emitter, value: PartialValue) -> Fragment:
     arguments = [emitter.expression(value.function), *(emitter.expression(part) for part in value.arguments)]
     if value.keywords:
         arguments.append(fragment("**{{{}}}", pairs_of(emitter, value.keywords)))
-    return emitter.assign("partial", fragment("{}({})", named_class(emitter, functools.partial), listed(arguments)))
+    partial = named_class(emitter, functools.partial)
+    if value.cls is functools.partial and not has_state_of_its_own(value):
+        return emitter.assign("partial", fragment("{}({})", partial, listed(arguments)))
+    new = fragment("{}.__new__({}, {})", partial, named_class(emitter, value.cls), listed(arguments))
+    return build_instance(emitter, value, new)
 
 
 register(

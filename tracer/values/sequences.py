@@ -56,7 +56,7 @@ class SequenceValue(ObjectValue):
 
 def stored_item(sequence: object, index: int) -> Any:
     """The item that a sequence stores at `index`, whatever `__getitem__` of a subclass says."""
-    kind: Any = next(kind for kind in (list, tuple, deque) if isinstance(sequence, kind))
+    kind: Any = next(kind for kind in (list, tuple, deque) if issubclass(type(sequence), kind))
     return kind.__getitem__(sequence, index)
 
 

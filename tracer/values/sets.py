@@ -14,7 +14,7 @@ from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
-from tracer.values.objects import ObjectValue, has_state_of_its_own, object_constant, object_parts
+from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
 
 
@@ -111,9 +111,17 @@ def _graph_argument(arguments: GraphArguments, value: SetValue) -> GraphArgument
 
 
 def _rebuild(emitter: Emitter, value: SetValue) -> Fragment:
-    return emitter.assign(
-        "members", fragment("{}([{}])", named_class(emitter, value.cls), items_of(emitter, value.items))
-    )
+    cls, members = named_class(emitter, value.cls), items_of(emitter, value.items)
+    if value.cls is set or value.cls is frozenset:
+        return emitter.assign("members", fragment("{}([{}])", cls, members))
+    if issubclass(value.cls, frozenset):
+        return build_instance(
+            emitter, value, fragment("{}.__new__({}, [{}])", named_class(emitter, frozenset), cls, members)
+        )
+    base = named_class(emitter, set)
+    name = build_instance(emitter, value, fragment("{}.__new__({})", base, cls))
+    emitter.say(fragment("{}.update({}, [{}])", base, name, members))
+    return name
 
 
 register(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.values.base import LITERALS
+from tracer.values.base import LITERALS, NUMPY_SCALARS
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import SUBCLASS_WRAPPERS, WRAPPERS, Wrapper
@@ -36,7 +36,7 @@ def wrap(context: Context, obj: Any, source: Source) -> Item:
     return wrapper(context, obj, source)
 
 
-FIRST: tuple[type, ...] = (torch.nn.Module, type, enum.Enum)
+FIRST: tuple[type, ...] = (torch.nn.Module, type, enum.Enum, *NUMPY_SCALARS)
 """Bases that decide how an instance is wrapped, whatever else its class is a subclass of."""
 
 

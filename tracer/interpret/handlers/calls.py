@@ -11,12 +11,13 @@ from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
-from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_OPCODE
+from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_CALL, UNSUPPORTED_OPCODE
 from tracer.values.base import NULL
 from tracer.values.class_attributes import class_name
 from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import Raised, throw
@@ -54,6 +55,8 @@ def call_function_ex(frame: Frame, op: Op) -> None:
         complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
         throw(frame.trace, TypeError, f"{callee_name(frame, callee)} {complaint}")
     args = unpack(frame.trace, iterable)
+    if any(isinstance(name, LiteralObject) for name in kwargs):
+        frame.trace.stop(UNSUPPORTED_CALL, "an argument is named by an instance of a subclass of str")
     frame.push(call(frame.trace, callee, args, dict(kwargs)))
 
 

@@ -19,6 +19,7 @@ One difference is left: an iterator through which an exception has passed is fin
 """
 
 from tracer.interpret.library import (
+    abc,
     bisect,
     builtins,
     collections,
@@ -38,11 +39,13 @@ from tracer.interpret.library import (
     textwrap,
     torch,
     types,
+    typing,
     weakref,
     whole_modules,
 )
 
 __all__ = [
+    "abc",
     "bisect",
     "builtins",
     "collections",
@@ -62,6 +65,7 @@ __all__ = [
     "textwrap",
     "torch",
     "types",
+    "typing",
     "weakref",
     "whole_modules",
 ]

@@ -1,4 +1,4 @@
-"""functools: partial objects, wraps, reduce and cmp_to_key."""
+"""functools: partial objects, reduce and cmp_to_key."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from tracer.interpret.policy import (
     polyfill,
 )
 from tracer.interpret.trace import Trace
-from tracer.reasons import (
-    UNSUPPORTED_MUTATION,
-)
 from tracer.values.base import realise
-from tracer.values.class_attributes import class_name
-from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.partials import PartialValue
-from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
 
 
 @lookaside(functools.partial, lazy=True)
@@ -31,22 +25,6 @@ def _partial(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
         kwargs = {**function.keywords, **kwargs}
         function = function.function
     return PartialValue(functools.partial, function, list(args), dict(kwargs))
-
-
-@lookaside(functools.wraps)
-def _wraps(trace: Trace, wrapped: Item, *args: Item, **kwargs: Item) -> Item:
-    return PartialValue(functools.partial, functools.update_wrapper, [], {"wrapped": wrapped, **kwargs})
-
-
-@lookaside(functools.update_wrapper)
-def _update_wrapper(trace: Trace, wrapper: Item, wrapped: Item, *args: Item, **kwargs: Item) -> Item:
-    wrapper = realise(trace, wrapper)
-    if not isinstance(wrapper, FunctionValue):
-        trace.stop(UNSUPPORTED_MUTATION, f"functools.update_wrapper on a {class_name(wrapper)}")
-    for name in functools.WRAPPER_ASSIGNMENTS:
-        generic_set_attribute(trace, wrapper, name, get_attribute(trace, wrapped, name))
-    generic_set_attribute(trace, wrapper, "__wrapped__", wrapped)
-    return wrapper
 
 
 @polyfill(functools.reduce)

@@ -15,10 +15,15 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import (
     UNSUPPORTED_CALL,
 )
+from tracer.values.base import realise
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_of
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
+from tracer.values.protocols.operators import equal
+from tracer.values.protocols.truth import is_same
+from tracer.values.raising import throw
 
 immutable(types.GenericAlias, types.CodeType)
 
@@ -59,7 +64,39 @@ def _bind(trace: Trace, function: Item, instance: Item, owner: Item = None) -> I
 
 @lookaside(types.MethodType)
 def _method(trace: Trace, function: Item, instance: Item) -> Item:
-    return _bind(trace, function, instance)
+    function = realise(trace, function)
+    if not call(trace, callable, [function]):
+        throw(trace, TypeError, "first argument must be callable")
+    if realise(trace, instance) is None:
+        throw(trace, TypeError, "instance must not be None")
+    if class_of(function) in METHOD_DESCRIPTORS:
+        trace.stop(UNSUPPORTED_CALL, f"types.MethodType of {function!r}")
+    return BoundMethod(function, instance)
+
+
+def _equal_methods(trace: Trace, left: Item, right: Item) -> Any:
+    """Whether two bound methods have equal functions and one instance; NotImplemented for anything else."""
+    left, right = realise(trace, left), realise(trace, right)
+    if not isinstance(left, BoundMethod) or not isinstance(right, BoundMethod) or left.cls is not right.cls:
+        return NotImplemented
+    return is_same(trace, left.instance, right.instance) and equal(trace, left.function, right.function)
+
+
+def _unequal_methods(trace: Trace, left: Item, right: Item) -> Any:
+    answer = _equal_methods(trace, left, right)
+    return answer if answer is NotImplemented else not answer
+
+
+for _kind in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
+    lookaside(_kind.__eq__)(_equal_methods)
+    lookaside(_kind.__ne__)(_unequal_methods)
+
+
+for _kind in (
+    *(types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType),
+    *(types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType),
+):
+    lookaside(_kind.__call__)(lambda trace, function, *args, **kwargs: call(trace, function, args, kwargs))
 
 
 lookaside(types.GeneratorType.__iter__)(lambda trace, iterator: iterator)

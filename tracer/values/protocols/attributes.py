@@ -39,6 +39,7 @@ from tracer.values.from_host import from_host
 from tracer.values.functions import FunctionValue
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
@@ -86,7 +87,7 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
-    if value.object is not MISSING and isinstance(value.object, HOST_OBJECTS):
+    if value.object is not MISSING and issubclass(value.cls, HOST_OBJECTS):
         return from_host(context, host(context, getattr, value.object, name))
     if issubclass(value.cls, ELSEWHERE):
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
@@ -252,6 +253,8 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         item = special(context, value)
         if item is not MISSING:
             return item
+    if isinstance(value, LiteralObject) and is_builtin(descriptor):
+        return host(context, getattr, value.payload, name)
     if isinstance(value, TupleValue) and name in (names := getattr(value.cls, "__match_args__", ())):
         return value.read(context, names.index(name))
     if isinstance(value, ObjectValue):
@@ -295,7 +298,7 @@ def _dictionary(context: Context, value: Value) -> Item:
 
 
 def _doc(context: Context, value: Value) -> Item:
-    return value.cls.__doc__
+    return MISSING if isinstance(value, ObjectValue) else value.cls.__doc__
 
 
 SPECIAL_ATTRIBUTES: dict[str, Any] = {
@@ -325,11 +328,29 @@ def _super_attribute(context: Context, value: SuperValue, name: str) -> Item:
 
 
 def _method_attribute(context: Context, value: BoundMethod, name: str) -> Item:
-    if name in ("__func__", "__self__", "__class__"):
-        return {"__func__": value.function, "__self__": value.instance, "__class__": value.cls}[name]
+    if name in ("__self__", "__class__"):
+        return value.instance if name == "__self__" else value.cls
+    if value.cls is not types.MethodType and name != "__doc__":
+        return _method_of_c_attribute(context, value, name)
+    if name == "__func__":
+        return value.function
     stored = class_attribute(context, value.cls, name)
     if class_of(stored) in METHOD_DESCRIPTORS:
         return BoundMethod(stored, value)
+    return get_attribute(context, value.function, name)
+
+
+def _method_of_c_attribute(context: Context, value: BoundMethod, name: str) -> Item:
+    stored = class_attribute(context, value.cls, name)
+    if stored is MISSING:
+        return MISSING
+    if class_of(stored) in METHOD_DESCRIPTORS:
+        return BoundMethod(stored, value)
+    if name == "__module__":
+        return None
+    if name == "__qualname__":
+        cls = value.instance if isinstance(value.instance, type) else class_of(value.instance)
+        return f"{cls.__qualname__}.{value.function.__name__}"
     return get_attribute(context, value.function, name)
 
 
@@ -540,7 +561,7 @@ def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stor
 
 def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> None:
     if isinstance(target, type) and target.__flags__ & IMMUTABLE_TYPE:
-        throw(context, TypeError, f"cannot set '{name}' attribute of immutable type '{target.__name__}'")
+        host(context, setattr, target, name, None)  # CPython refuses it, in its own words
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
         _refuse_attribute(context, target, class_of(target), name)
     elif name.startswith("__") or class_attribute(context, type(target), name) is not MISSING:

@@ -15,6 +15,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
+from tracer.values.literal_objects import LiteralObject, plain
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import equal
@@ -42,6 +43,8 @@ def get_item(context: Context, container: Item, key: Item) -> Item:
         return (
             _class_item(context, container, key) if isinstance(container, type) else _raw_item(context, container, key)
         )
+    if isinstance(container, LiteralObject) and not is_of_program(context, container, "__getitem__"):
+        return get_item(context, container.payload, key)
     answer = call_special(context, container, "__getitem__", key)
     if answer is MISSING:
         throw(context, TypeError, f"'{class_name(container)}' object is not subscriptable")
@@ -146,6 +149,8 @@ def contains(context: Context, container: Item, item: Item) -> bool:
     """`item in container`."""
     container = container.realise(context) if type(container) is Lazy else container
     item = item.realise(context) if type(item) is Lazy else item
+    if isinstance(container, (str, bytes)):
+        item = plain(item)
     method = special(context, container, "__contains__")
     if method is None:
         throw(context, TypeError, f"'{class_name(container)}' object is not a container")

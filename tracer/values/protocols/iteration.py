@@ -16,6 +16,7 @@ from tracer.values.item import Item
 from tracer.values.items_iterators import ItemsIterator
 from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.protocols.length import length_hint
 from tracer.values.protocols.special_methods import call_stored, is_native, is_of_program
 from tracer.values.raising import throw
@@ -51,6 +52,8 @@ def iterate(context: Context, item: Item) -> Item:
 
 def _iterate_value(context: Context, item: Value, method: Item) -> Item:
     """By an `__iter__` written in C, or by `__getitem__`."""
+    if isinstance(item, LiteralObject):
+        return iterate(context, item.payload)
     builtin = builtin_iterator(context, item)
     if builtin is not None:
         return builtin

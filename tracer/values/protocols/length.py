@@ -13,6 +13,7 @@ from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.literal_objects import LiteralObject, plain
 from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.sequences import SequenceValue
@@ -46,6 +47,8 @@ def builtin_length(context: Context, item: Item) -> Item:
     """What the C-level `__len__` of a builtin container answers."""
     if isinstance(item, SequenceValue):
         return len(item.open(context))
+    if isinstance(item, LiteralObject):
+        return host(context, len, item.payload)
     if isinstance(item, DictView):
         item = item.dictionary
     if isinstance(item, (DictValue, SetValue)):
@@ -67,7 +70,7 @@ def builtin_length(context: Context, item: Item) -> Item:
 
 def index_of(context: Context, item: Item) -> Any:
     """`operator.index(item)`."""
-    item = item.realise(context) if type(item) is Lazy else item
+    item = plain(realise(context, item))
     if type(item) is TensorValue:
         context.stop(DATA_DEPENDENT_INDEX, item.meta.text)
     if type(item) is int or type(item) in SYMBOLS:

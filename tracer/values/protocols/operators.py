@@ -125,10 +125,12 @@ def two_sided(context: Context, left: Item, right: Item, name: str, reflected: s
 
 def _declines(item: Item, method: Item, other: Item) -> bool:
     """Whether the operators of a number or tensor are known to give NotImplemented for `other`."""
-    if not isinstance(other, ObjectValue) or issubclass(other.cls, (*NUMBERS, torch.Tensor)):
+    if not isinstance(other, ObjectValue) or issubclass(other.cls, NUMBERS):
         return False
     if type(item) is TensorValue:
-        return not any(hasattr(other.cls, name) for name in TAKEN_BY_TENSORS)
+        return not issubclass(other.cls, torch.Tensor) and not any(
+            hasattr(other.cls, name) for name in TAKEN_BY_TENSORS
+        )
     return class_of(method) is WrapperDescriptorType and method.__objclass__ in NUMBERS
 
 
@@ -208,7 +210,7 @@ def _knows_nothing_of(method: Item, other: Item) -> bool:
     return isinstance(other, Value) and not issubclass(other.cls, (*SELF_CENTRED, torch.Tensor))
 
 
-SELF_CENTRED: tuple[type, ...] = (str, int, float, bool, type(None), range, torch.dtype)
+SELF_CENTRED: tuple[type, ...] = (str, bytes, int, float, complex, bool, type(None), range, torch.dtype)
 """Classes that can be compared with one another at most."""
 
 

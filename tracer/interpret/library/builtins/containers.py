@@ -12,10 +12,12 @@ from tracer.interpret.policy import (
 from tracer.interpret.trace import Trace
 from tracer.values.base import Value, realise
 from tracer.values.dicts import DictValue
+from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
+from tracer.values.protocols.items import slice_bound
 from tracer.values.protocols.iteration import listed
-from tracer.values.protocols.length import length
+from tracer.values.protocols.length import index_of, length
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -54,6 +56,12 @@ def _dict(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     result = DictValue(dict)
     call(trace, dict.update, [result, *args], kwargs)
     return result
+
+
+@lookaside(slice.indices)
+def _indices(trace: Trace, item: slice, length: Item) -> Item:
+    bounds = [slice_bound(trace, bound) for bound in (item.start, item.stop, item.step)]
+    return host(trace, slice.indices, slice(*bounds), index_of(trace, length))
 
 
 @lookaside(slice)

@@ -30,8 +30,15 @@ from tracer.values.tensors import TensorValue
 from tracer.values.tuples import make_tuple
 
 immutable(type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented))
-pure(bin, hex, oct, int.from_bytes, float.fromhex)
-pure(int.__new__, float.__new__, complex.__new__, bool.__new__)
+pure(int.from_bytes, float.fromhex, bool.__new__)
+
+
+def _of_an_index(function: Any) -> Any:
+    return lambda trace, item: host(trace, function, concrete(trace, index_of(trace, item)))
+
+
+for _function in (bin, hex, oct, chr):
+    lookaside(_function)(_of_an_index(_function))
 
 
 @lookaside(divmod)

@@ -13,6 +13,7 @@ from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
 from tracer.values.base import MISSING, Value, realise, type_of
 from tracer.values.class_attributes import class_attribute, class_name
 from tracer.values.item import Item
+from tracer.values.literal_objects import PLAIN
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import generic_attribute, generic_set_attribute
 from tracer.values.protocols.truth import is_same, truth
@@ -84,7 +85,7 @@ def _ne(trace: Trace, left: Item, right: Item) -> Item:
 for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
     lookaside(getattr(object, _name))(lambda trace, left, right: NotImplemented)
 
-for _base in (list, dict, set, frozenset):
+for _base in (list, dict, set, frozenset, *PLAIN):
     _function = _base.__new__
 
     def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import types
 import typing
 from typing import Any
 
 import torch
 
-from tracer.interpret.call import call
 from tracer.interpret.construct import type_call
-from tracer.interpret.library.torch.tensor import LEGACY_TENSORS
 from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
@@ -21,15 +20,18 @@ from tracer.values.item import Item
 from tracer.values.iterators import (
     END,
 )
+from tracer.values.literal_objects import LiteralObject, plain
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import Raised, throw
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
 
-pure(issubclass, type.__repr__, type.__or__, type.__ror__, type.__instancecheck__, type.__subclasscheck__)
+pure(type.__repr__, type.__or__, type.__ror__, type.__subclasscheck__)
 refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
 
 
@@ -43,56 +45,87 @@ def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
 @lookaside(isinstance, lazy=True)
 def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
     item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
-    classes = _classes(trace, classes)
+    return _is_instance(trace, item, realise(trace, classes))
+
+
+def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
+    """PyObject_IsInstance: of one of a tuple, or by the `__instancecheck__` of the class of `candidate`."""
     cls = type_of(trace, item)
-    return any(_is_instance(trace, item, cls, candidate) for candidate in _flat(classes))
-
-
-def _classes(trace: Trace, classes: Item) -> Any:
-    """The second argument of isinstance (classes, unions, nested tuples of them) as real objects."""
-    classes = realise(trace, classes)
-    if isinstance(classes, TupleValue):
-        return tuple(_classes(trace, part) for part in classes.all(trace))
-    if isinstance(classes, Value):
-        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {classes.cls.__name__}")
-    return classes
-
-
-def _flat(classes: Any) -> list[Any]:
-    if isinstance(classes, tuple):
-        return [each for part in classes for each in _flat(part)]
-    return _flat(typing.get_args(classes)) if isinstance(classes, types.UnionType) else [classes]
-
-
-def _is_instance(trace: Trace, item: Item, cls: type, candidate: Any) -> bool:
-    """`isinstance(item, candidate)` of one class: by the `__instancecheck__` of its metaclass, if that has one."""
     if cls is candidate:
         return True
-    if candidate in LEGACY_TENSORS:
-        return isinstance(item, TensorValue) and cls is torch.Tensor and LEGACY_TENSORS[candidate] is item.meta.dtype
+    if isinstance(candidate, (tuple, TupleValue)):
+        return any(_is_instance(trace, item, realise(trace, part)) for part in unpack(trace, candidate))
+    if type(candidate) is types.UnionType:
+        return any(_is_instance(trace, item, part) for part in typing.get_args(candidate))
+    if type(candidate) is TENSOR_TYPE:
+        return isinstance(item, TensorValue) and _is_legacy_tensor(trace, item, candidate)
+    if isinstance(candidate, Value):
+        answer = call_special(trace, candidate, "__instancecheck__", item)
+        if answer is MISSING:
+            trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {candidate.cls.__name__}")
+        return truth(trace, answer)
     if not isinstance(candidate, type):
         host(trace, isinstance, None, candidate)
         return host(trace, issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         return False
-    check = type(candidate).__instancecheck__
-    if type(check) is types.FunctionType and check.__module__ not in HOST_CHECKS:
-        return truth(
-            trace, call(trace, class_attribute(trace, type(candidate), "__instancecheck__"), [candidate, item])
-        )
-    try:
-        if host(trace, issubclass, cls, candidate):
-            return True
-    except Raised:
-        trace.stop(UNSUPPORTED_OPERATION, f"isinstance with the protocol {candidate.__name__}")
-    if not any("__class__" in owner.__dict__ for owner in cls.__mro__[:-1]):
+    check = class_attribute(trace, type(candidate), "__instancecheck__")
+    if check is type.__instancecheck__ or check is abc.ABCMeta.__instancecheck__:
+        return instance_check(trace, candidate, item)
+    return truth(trace, call_stored(trace, check, candidate, "__instancecheck__", [item]))
+
+
+def _is_legacy_tensor(trace: Trace, item: TensorValue, candidate: Any) -> bool:
+    """Whether a tensor is of torch.FloatTensor or the like: asked of an empty one of its type, device and layout."""
+    item.touch(trace)
+    meta = item.meta
+    empty = (0, 0) if meta.layout in COMPRESSED else (0,)
+    return isinstance(torch.empty(empty, dtype=meta.dtype, device=meta.device, layout=meta.layout), candidate)
+
+
+TENSOR_TYPE: Any = type(torch.FloatTensor)
+COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
+
+@lookaside(type.__instancecheck__)
+def instance_check(trace: Trace, candidate: Item, item: Item) -> bool:
+    """Whether the class of `item`, or what its `__class__` says, is a subclass of `candidate`."""
+    cls = type_of(trace, item)
+    if _is_subclass(trace, cls, candidate):
+        return True
+    is_its_own = not any("__class__" in owner.__dict__ for owner in cls.__mro__[:-1])
+    if is_its_own and not is_of_program(trace, item, "__getattribute__"):
         return False
-    claimed = get_attribute(trace, item, "__class__")
-    return isinstance(claimed, type) and host(trace, issubclass, claimed, candidate)
+    claimed = _getattr(trace, item, "__class__", cls)
+    return isinstance(claimed, type) and claimed is not cls and _is_subclass(trace, claimed, candidate)
 
 
-HOST_CHECKS = frozenset({"abc", "typing", "torch.nn.parameter"})
-"""Modules whose `__instancecheck__` only calls `issubclass` on the class of the instance."""
+@lookaside(issubclass)
+def _issubclass(trace: Trace, cls: Item, candidate: Item) -> bool:
+    """PyObject_IsSubclass: of one of a tuple, or by the `__subclasscheck__` of the class of `candidate`."""
+    if isinstance(candidate, (tuple, TupleValue)):
+        return any(_issubclass(trace, cls, realise(trace, part)) for part in unpack(trace, candidate))
+    if type(candidate) is types.UnionType:
+        return any(_issubclass(trace, cls, part) for part in typing.get_args(candidate))
+    check = special(trace, candidate, "__subclasscheck__")
+    is_type = isinstance(candidate, type)
+    if isinstance(candidate, Value) or (is_type and check not in SUBCLASS_CHECKS):
+        if check is MISSING:
+            trace.stop(UNSUPPORTED_OPERATION, f"issubclass with a {class_name(candidate)}")
+        return truth(trace, call_stored(trace, check, candidate, "__subclasscheck__", [cls]))
+    if isinstance(cls, Value):
+        trace.stop(UNSUPPORTED_OPERATION, f"issubclass of a {class_name(cls)}")
+    return host(trace, issubclass, cls, candidate)
+
+
+def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
+    """What `type.__instancecheck__` and `ABCMeta.__instancecheck__` ask."""
+    if isinstance(candidate, abc.ABCMeta):
+        return _issubclass(trace, cls, candidate)
+    return candidate in cls.__mro__
+
+
+SUBCLASS_CHECKS = (type.__subclasscheck__, abc.ABCMeta.__subclasscheck__)
 
 
 @lookaside(type.__call__)
@@ -122,15 +155,15 @@ def _hash(trace: Trace, item: Item) -> Item:
     key = trace.key(item)
     if not isinstance(key, Value):
         return hash(key)
-    if isinstance(key, ObjectValue) and key.hash is not None:
-        return key.hash
+    if isinstance(key, LiteralObject) or (isinstance(key, ObjectValue) and key.hash is not None):
+        return hash(key)
     if isinstance(key, TupleValue) and not any(isinstance(part, Value) for part in key.items):
         return hash(key)
     trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(key)}")
 
 
 def _attribute_name(trace: Trace, name: Item) -> str:
-    name = realise(trace, name)
+    name = plain(realise(trace, name))
     if not isinstance(name, str):
         throw(trace, TypeError, f"attribute name must be string, not '{class_name(name)}'")
     return name
@@ -156,12 +189,12 @@ def _hasattr(trace: Trace, item: Item, name: Item) -> bool:
 
 @lookaside(setattr, lazy=True)
 def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
-    set_attribute(trace, item, realise(trace, name), value)
+    set_attribute(trace, item, _attribute_name(trace, name), value)
 
 
 @lookaside(delattr)
 def _delattr(trace: Trace, item: Item, name: Item) -> None:
-    set_attribute(trace, item, realise(trace, name), MISSING)
+    set_attribute(trace, item, _attribute_name(trace, name), MISSING)
 
 
 @lookaside(vars)
@@ -171,20 +204,37 @@ def _vars(trace: Trace, item: Item) -> Item:
 
 @lookaside(super)
 def _super(trace: Trace, *args: Item) -> Item:
-    if args:
-        start, instance = (realise(trace, arg) for arg in args)
-    else:
-        frame = trace.frame
-        assert frame is not None
-        start = frame.slots[frame.code.slot_names.index("__class__")].read(trace)
-        instance = frame.slots[0]
-        if 0 in frame.code.cell_slots:
-            instance = instance.read(trace)
-        instance = realise(trace, instance)
-    owner = instance if isinstance(instance, type) and issubclass(instance, start) else type_of(trace, instance)
-    if not issubclass(owner, start):
-        throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
+    if len(args) > 2:
+        throw(trace, TypeError, f"super() expected at most 2 arguments, got {len(args)}")
+    start, instance = args if len(args) == 2 else (*args, None) if args else _arguments_of_super(trace)
+    start, instance = realise(trace, start), realise(trace, instance)
+    if not isinstance(start, type):
+        throw(trace, TypeError, f"super() argument 1 must be a type, not {class_name(start)}")
+    if instance is None:
+        trace.stop(UNSUPPORTED_CALL, "super() of one argument")
+    if isinstance(instance, type) and start in instance.__mro__:
+        return SuperValue(start, instance, instance)
+    owner = type_of(trace, instance)
+    if start not in owner.__mro__:
+        owner = _getattr(trace, instance, "__class__", owner)
+        if not isinstance(owner, type) or start not in owner.__mro__:
+            throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
     return SuperValue(start, instance, owner)
+
+
+def _arguments_of_super(trace: Trace) -> tuple[Item, Item]:
+    """What `super()` takes from the function that calls it."""
+    frame = trace.frame
+    assert frame is not None
+    names = frame.code.slot_names
+    if not frame.code.argument_count:
+        throw(trace, RuntimeError, "super(): no arguments")
+    if "__class__" in names and frame.slots:
+        start = frame.slots[names.index("__class__")].read(trace)
+        instance = frame.slots[0].read(trace) if 0 in frame.code.cell_slots else frame.slots[0]
+        if start is not MISSING and instance is not MISSING:
+            return start, instance
+    trace.stop(UNSUPPORTED_CALL, "super() of no method's first argument")
 
 
 @lookaside(object)

@@ -14,7 +14,7 @@ from typing import Any
 from tracer.interpret.policy import helper, immutable, polyfill, pure, unless
 
 immutable(str, bytes)
-pure(bytes.fromhex, str.maketrans, bytes.maketrans, str.__new__, bytes.__new__)
+pure(bytes.fromhex, str.maketrans, bytes.maketrans)
 
 ERROR_HANDLERS = frozenset(
     {

@@ -8,30 +8,44 @@ from tracer.interpret.library.builtins.strings import asks_codecs, asks_the_loca
 from tracer.interpret.policy import Polyfill, lookaside, pure, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, UNSUPPORTED_CALL, UNSUPPORTED_OPERATION
-from tracer.values.base import Value, realise, type_of
+from tracer.values.base import LITERALS, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import throw
 from tracer.values.tensors import TensorValue
 
-pure(ascii, chr, ord)
+pure(ord)
+
+
+@lookaside(ascii)
+def _ascii(trace: Trace, item: Item) -> Item:
+    return host(trace, ascii, item) if type(item) in LITERALS else _escaped(trace, _text(trace, item, "__repr__"))
+
+
+def _escaped(trace: Trace, text: Item) -> str:
+    return concrete(trace, text).encode("ascii", "backslashreplace").decode("ascii")
 
 
 @lookaside(str)
 def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
-    if len(args) != 1 or kwargs:
-        given = [concrete(trace, arg) for arg in args]
-        impurity = asks_codecs(*given) if given else ""
-        if impurity:
-            trace.stop(UNSUPPORTED_CALL, f"str() {impurity}")
-        return host(trace, str, *given)
-    return _text(trace, realise(trace, args[0]), "__str__")
+    if len(args) == 1 and not kwargs:
+        return _text(trace, args[0], "__str__")
+    if not args and tuple(kwargs) == ("object",):
+        return _text(trace, kwargs["object"], "__str__")
+    given = [concrete(trace, arg) for arg in args]
+    named = {name: concrete(trace, arg) for name, arg in kwargs.items()}
+    options = {name: value for name, value in named.items() if name != "object"}
+    impurity = asks_codecs(b"", *given[1:], **options) if given[1:] or options else ""
+    if impurity:
+        trace.stop(UNSUPPORTED_CALL, f"str() {impurity}")
+    return host(trace, str, *given, **named)
 
 
 @lookaside(repr)
@@ -89,7 +103,7 @@ def _format(trace: Trace, item: Item, spec: Item = "") -> Item:
         if not issubclass(type_of(trace, text), str):
             throw(trace, TypeError, f"__format__ must return a str, not {class_name(text)}")
         return text
-    if not isinstance(item, Value):
+    if not isinstance(item, Value) or (isinstance(item, LiteralObject) and spec != ""):
         item, spec = concrete(trace, item), concrete(trace, spec)
         if isinstance(item, (int, float, complex)) and asks_the_locale(spec):
             trace.stop(UNSUPPORTED_CALL, "a format depends on the locale")

@@ -1,0 +1,181 @@
+"""Bound methods, `__call__` of callables, functools.wraps and super(), as values that programs look at."""
+
+import functools
+import types
+
+import pytest
+import torch
+
+from tests.check import check, one_graph
+from tracer import capture, graph_break
+
+
+class Holder:
+    """Has methods of all kinds."""
+
+    def plain(self, extra=1):
+        """What it does."""
+        return extra
+
+    @classmethod
+    def of_the_class(cls):
+        return cls.__name__
+
+
+def test_a_callable_is_called_by_its_call_method():
+    def program(x):
+        def add(item):
+            return item + 1
+
+        holder = Holder()
+        functions = add.__call__, add.__call__.__call__, holder.plain.__call__, len.__call__
+        answers = "text".upper.__call__(), type.__call__(int, "4"), str.join.__call__(",", ["a", "b"])
+        return functions[0](x), functions[1](x), functions[2](3), functions[3]([1]), answers
+
+    one_graph(program, torch.ones(2))
+
+
+def test_attributes_of_bound_methods():
+    def program(x):
+        holder, items = Holder(), [1]
+        method, append = holder.plain, items.append
+        bound = types.MethodType(Holder.plain, holder)
+        facts = method.__name__, method.__doc__, method.__self__ is holder, method.__func__ is Holder.plain
+        others = append.__name__, append.__qualname__, type(append).__name__, type(method).__name__, append.__self__
+        return x + 1, facts, others, bound == method, method.__defaults__, holder.of_the_class.__self__ is Holder
+
+    one_graph(program, torch.ones(2))
+
+
+def test_a_builtin_function_as_a_method_crosses_a_break():
+    def program(x):
+        sized, appended = types.MethodType(len, [1, 2]), [3].append
+        graph_break()
+        appended(4)
+        return x * sized(), appended.__self__
+
+    check(program, torch.ones(2), graphs=1, breaks=["explicit"])
+
+
+@pytest.mark.parametrize("function, instance", [(1, 2), (len, None)])
+def test_what_cannot_be_bound(function, instance):
+    def program(x):
+        try:
+            types.MethodType(function, instance)
+        except TypeError as error:
+            return x + 1, str(error)
+
+    one_graph(program, torch.ones(2))
+
+
+def test_wraps_copies_what_it_is_told():
+    def program(x):
+        def inner(item: int) -> str:
+            """Inner."""
+            return item
+
+        inner.level = [3]
+
+        @functools.wraps(inner)
+        def outer(item):
+            return inner(item) + 1
+
+        @functools.wraps(inner, assigned=("__name__",), updated=())
+        def bare(item):
+            return item
+
+        facts = outer.__name__, outer.__doc__, outer.level is inner.level, outer.__wrapped__ is inner, vars(outer)
+        return outer(x), facts[:4], sorted(facts[4]), outer.__annotations__, bare.__name__, hasattr(bare, "level")
+
+    one_graph(program, torch.ones(2))
+
+
+def test_wraps_of_an_object():
+    class Callable:
+        def __call__(self, item):
+            return item + 1
+
+    def program(x):
+        def inner():
+            """Inner."""
+
+        outer = functools.update_wrapper(Callable(), inner)
+        return outer(x), outer.__name__, outer.__doc__, sorted(vars(outer))
+
+    one_graph(program, torch.ones(2))
+
+
+def test_a_subclass_of_partial_keeps_its_class_and_attributes():
+    class Named(functools.partial):
+        pass
+
+    def program(x):
+        named = Named(torch.add, x)
+        named.title = "sum"
+        return named
+
+    captured = capture(program, backend="eager")
+    for _ in range(2):
+        result = captured(torch.ones(2))
+        assert type(result) is Named and result.title == "sum" and result(1).tolist() == [2, 2]
+
+
+def test_a_subclass_of_set_keeps_its_attributes_and_is_not_initialised_again():
+    class Members(set):
+        def __init__(self, members, title):
+            super().__init__(members)
+            self.title = title
+
+    class Frozen(frozenset):
+        pass
+
+    def program(x):
+        members, frozen = Members([1, 2], "two"), Frozen([3])
+        frozen.title = "one"
+        return x + 1, members, frozen
+
+    captured = capture(program, backend="eager")
+    for _ in range(2):
+        _, members, frozen = captured(torch.ones(2))
+        assert type(members) is Members and members == {1, 2} and vars(members) == {"title": "two"}
+        assert type(frozen) is Frozen and frozen == {3} and vars(frozen) == {"title": "one"}
+
+
+def test_arguments_of_super():
+    class Base:
+        def name(self):
+            return "base"
+
+    class Derived(Base):
+        def name(self):
+            return super().name() + " derived"
+
+        def nested(self):
+            return (lambda: super(Derived, self).name())()
+
+    def program(x):
+        messages = []
+        for arguments in ((int, int, int), (1, 2), (int, "text"), (list, Derived)):
+            try:
+                super(*arguments)
+            except TypeError as error:
+                messages.append(str(error))
+        derived = Derived()
+        return x + 1, messages, derived.name(), derived.nested(), super(Derived, derived).name()
+
+    one_graph(program, torch.ones(2))
+
+
+def test_attributes_of_immutable_classes_cannot_be_set():
+    import re
+
+    def program(x):
+        messages = []
+        for cls in (re.Match, int, type, torch.dtype):
+            try:
+                cls.attribute = 1
+            except TypeError as error:
+                messages.append(str(error))
+        return x + 1, messages
+
+    one_graph(program, torch.ones(2))

@@ -1,0 +1,171 @@
+"""isinstance and issubclass: of classes that answer themselves, abstract classes, protocols, unions, tensor types."""
+
+import abc
+import collections.abc
+import numbers
+import typing
+
+import pytest
+import torch
+
+from tests.check import check, one_graph
+from tracer import capture, counters
+
+
+class Duck(abc.ABC):
+    """Says itself what its subclasses are."""
+
+    @classmethod
+    def __subclasshook__(cls, candidate):
+        return True if hasattr(candidate, "quack") else NotImplemented
+
+
+class Quacking:
+    """Derives from nothing."""
+
+    def quack(self):
+        return "quack"
+
+
+class Registering(abc.ABC):
+    """Has a virtual subclass."""
+
+
+@Registering.register
+class Registered:
+    """A virtual subclass."""
+
+
+class Checking(type):
+    """Answers in Python."""
+
+    def __instancecheck__(cls, item):
+        return item == 3
+
+    def __subclasscheck__(cls, candidate):
+        if candidate is bool:
+            raise KeyError("bool")
+        return candidate is str
+
+
+class Checked(metaclass=Checking):
+    """Has no instances."""
+
+
+class CheckedByAnObject:
+    """An object that isinstance and issubclass ask."""
+
+    def __instancecheck__(self, item):
+        return item == 3
+
+    def __subclasscheck__(self, candidate):
+        return candidate is str
+
+
+@typing.runtime_checkable
+class HasSize(typing.Protocol):
+    """A protocol of an attribute."""
+
+    size: int
+
+
+@typing.runtime_checkable
+class Quacks(typing.Protocol):
+    """A protocol of a method."""
+
+    def quack(self): ...
+
+
+class Claiming:
+    """Says that it is a dict."""
+
+    @property
+    def __class__(self):
+        return dict
+
+
+class Hooked:
+    """Says that it is a str."""
+
+    def __getattribute__(self, name):
+        return str if name == "__class__" else object.__getattribute__(self, name)
+
+
+def _sized(cls):
+    item = cls()
+    item.size = 4
+    return item
+
+
+CANDIDATES = (
+    *(Duck, Registering, Checked, HasSize, Quacks, CheckedByAnObject(), int, dict, str, object, type, numbers.Number),
+    *(collections.abc.Sized, collections.abc.Hashable, (int, (str, list)), int | str, typing.Sequence, ()),
+)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: getattr(candidate, "__name__", str(candidate)))
+def test_isinstance(candidate):
+    def program(x):
+        items = [
+            *(Quacking(), _sized(Quacking), Registered(), Claiming(), Hooked(), 3, 3.5, "text", [], int, len, x),
+            *(_sized(Registered), True, None, (1,)),
+        ]
+        return x + 1, [isinstance(item, candidate) for item in items]
+
+    check(program, torch.ones(2), graphs=1, recaptures=None)  # a copy of a union is another object
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: getattr(candidate, "__name__", str(candidate)))
+def test_issubclass(candidate):
+    def program(x):
+        answers = []
+        for cls in (Quacking, Registered, Claiming, int, str, bool, list, 5):
+            try:
+                answers.append(issubclass(cls, candidate))
+            except (TypeError, KeyError) as error:
+                answers.append((type(error).__name__, str(error)))
+        return x + 1, answers
+
+    check(program, torch.ones(2), graphs=1, recaptures=None)
+
+
+def test_a_class_attribute_that_raises_reaches_the_program():
+    class Raising:
+        @property
+        def __class__(self):
+            raise RuntimeError("asked")
+
+    def program(x, item):
+        try:
+            return x, isinstance(item, bool)
+        except RuntimeError as error:
+            return x + 1, str(error)
+
+    item = Raising()
+    captured = capture(program, backend="eager")
+    before = counters().tracer_bugs
+    for _ in range(2):
+        assert captured(torch.ones(1), item)[1] == "asked"
+    assert counters().tracer_bugs == before
+
+
+LEGACY = (
+    *(torch.FloatTensor, torch.DoubleTensor, torch.HalfTensor, torch.BFloat16Tensor, torch.LongTensor, torch.IntTensor),
+    *(torch.ByteTensor, torch.BoolTensor, torch.CharTensor, torch.ShortTensor, torch.cuda.FloatTensor, torch.Tensor),
+)
+
+
+def test_legacy_tensor_types():
+    def program(x, parameter):
+        tensors = [x, x.double(), x.half(), x.bfloat16(), x.long(), x > 0, x.to("meta"), x.to(torch.uint8), parameter]
+        return x + 1, [[isinstance(tensor, kind) for kind in LEGACY] for tensor in tensors], isinstance(3, LEGACY[0])
+
+    one_graph(program, torch.ones(2), torch.nn.Parameter(torch.ones(2)))
+
+
+def test_legacy_type_of_a_sparse_tensor():
+    def program(x):
+        sparse = x.to_sparse()
+        return isinstance(sparse, torch.sparse.FloatTensor), isinstance(sparse, torch.FloatTensor)
+
+    check(program, torch.eye(2))
