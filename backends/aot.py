@@ -132,27 +132,27 @@ def _symbols_of(value: torch.Tensor, meta: Any, source: Any, shape_env: Any) -> 
     from torch._dynamo.source import AttrSource, TensorProperty, TensorPropertySource
 
     rank = value.dim() if value.layout is torch.strided else len(value.shape)
-    known = {}
+    hints = {}
     if meta.symbolic:
         properties = {
             TensorPropertySource(source, TensorProperty.STORAGE_OFFSET): meta.storage_offset,
             **{TensorPropertySource(source, TensorProperty.SIZE, d): size for d, size in enumerate(meta.shape)},
             **{TensorPropertySource(source, TensorProperty.STRIDE, d): step for d, step in enumerate(meta.stride)},
         }
-        known = {
-            place.name: found.node.expr if isinstance(found, torch.SymInt) else sympy.Integer(found)
-            for place, found in properties.items()
+        hints = {
+            place.name: size.node.expr if isinstance(size, torch.SymInt) else sympy.Integer(size)
+            for place, size in properties.items()
         }
     base = value._base
     # Of the tensor that an input is a view of, nothing varies: only the view itself is in the graph.
     below = None if base is None else _context(base.dim(), AttrSource(source, "_base"))
-    return _context(rank, source, meta.symbolic, below, {id(shape_env): known})
+    return _context(rank, source, meta.symbolic, below, {id(shape_env): hints})
 
 
 def _context(
-    rank: int, source: Any, varies: bool = False, below: Any = None, known: dict[int, dict[str, Any]] | None = None
+    rank: int, source: Any, varies: bool = False, below: Any = None, hints: dict[int, dict[str, Any]] | None = None
 ) -> Any:
-    """How to make an input fake: each size is a number or, if it `varies`, the expression that `known` has for it."""
+    """How to make an input fake: each size is a number or, if it `varies`, the expression that `hints` has for it."""
     from torch.fx.experimental.symbolic_shapes import DimDynamic, StatefulSymbolicContext
 
     return StatefulSymbolicContext(
@@ -162,7 +162,7 @@ def _context(
         constraint_strides=[None] * rank,
         view_base_context=below,
         tensor_source=source,
-        shape_env_to_source_to_symbol_cache=known or {},
+        shape_env_to_source_to_symbol_cache=hints or {},
     )
 
 

@@ -284,8 +284,8 @@ def load_case(folder: str | Path) -> StoredCase:
         memory = load_file(path / TENSORS)
         case = json.loads(text)
         if not isinstance(case, dict) or case.get("version") != VERSION:
-            found = case.get("version") if isinstance(case, dict) else type(case).__name__
-            raise CaseError(f"{path}: the version is {found!r}, this reads {VERSION}")
+            version = case.get("version") if isinstance(case, dict) else type(case).__name__
+            raise CaseError(f"{path}: the version is {version!r}, this reads {VERSION}")
         return _read(case, _Reader(memory))
     except CaseError:
         raise
@@ -326,8 +326,8 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         expected = case["expected"].get(name)
         if expected is not None and name not in unknown:
             reader.given = reader.together(expected["tensors"])
-            given, keywords = reader.value(expected["args"])
-            call = ConcreteCall(target, tuple(given), keywords, row.get("line"), name)
+            positional, keywords = reader.value(expected["args"])
+            call = ConcreteCall(target, tuple(positional), keywords, row.get("line"), name)
             plain = {"random": reader.value(expected["random"]), "error": expected.get("error")}
             if plain["error"] is None:
                 plain |= {"result": reader.value(expected["result"]), "after": reader.together(expected["after"])}
@@ -381,10 +381,10 @@ def _is_tensor(row: Any) -> bool:
 
 def _torch_constant(kind: type) -> Callable[[_Reader, Any], Any]:
     def read(reader: _Reader, name: Any) -> Any:
-        found = getattr(torch, name, None)
-        if not isinstance(found, kind):
+        value = getattr(torch, name, None)
+        if not isinstance(value, kind):
             raise CaseError(f"torch.{name} is no {kind.__name__}")
-        return found
+        return value
 
     return read
 
@@ -433,8 +433,8 @@ def replay_case(
 
 def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: CompilerCandidate) -> tuple[str, str] | None:
     """How the result of a call differs from the stored one: the kind of difference, and figures."""
-    own = call.copied()
-    outcome = attempt(own, candidate.run, expected["random"])
+    copy = call.copied()
+    outcome = attempt(copy, candidate.run, expected["random"])
     if outcome.error is not None or expected["error"] is not None:
         now = None if outcome.error is None else type(outcome.error).__name__
         if now == expected["error"]:
@@ -446,7 +446,7 @@ def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: Compil
         outcome = outcome._replace(result=_with_nothing(outcome.outputs, then.outputs))
     if len(tree_leaves(then.result)) != len(outcome.outputs):
         return "outputs", f"{len(outcome.outputs)} parts, {len(tree_leaves(then.result))} then"
-    difference = metas(own, outcome, call, then._replace(arguments=call.tensors), aliases=False)
+    difference = metas(copy, outcome, call, then._replace(arguments=call.tensors), aliases=False)
     if difference is None:
         right = reference(call, expected["random"])
         if right.outcome.error is not None:
@@ -456,7 +456,7 @@ def _replayed(call: ConcreteCall, expected: Mapping[str, Any], candidate: Compil
             right.exact = [
                 part if isinstance(part, Tensor) else None for part in (*tree_leaves(then.result), *then.arguments)
             ]
-        difference = values(own, outcome, right, then)
+        difference = values(copy, outcome, right, then)
     return None if difference is None else (difference.kind, f"{difference.what}: {difference.detail}")
 
 

@@ -74,13 +74,13 @@ def compile_graph(
 def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
     """Each node with the nodes whose values are used by it for the last time."""
     seen: set[Node] = set()
-    found = []
+    pairs = []
     for node in reversed(graph.nodes):
         dying = [used for used in node.all_input_nodes if used not in seen]
         seen.update(dying)
-        found.append((node, dying))
-    found.reverse()
-    return found
+        pairs.append((node, dying))
+    pairs.reverse()
+    return pairs
 
 
 def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:

@@ -127,9 +127,9 @@ def check_gradients(
         report.slopes, report.evaluated, report.differentiable = slopes, str(dtype), bool(slopes)
         if not report.ok:
             for step_call, state in _calls(fn_or_graph, inputs):
-                found = _operator(step_call, state, directions, seed, shrink, verify, folder)
-                if found is not None:
-                    report.findings.append(found)
+                difference = _operator(step_call, state, directions, seed, shrink, verify, folder)
+                if difference is not None:
+                    report.findings.append(difference)
                     if len(report.findings) >= most:
                         break
     report.seconds = time.monotonic() - begun
@@ -189,10 +189,10 @@ def _operator(
 
     def wrong(call: ConcreteCall) -> Slope | None:
         try:
-            found, _ = slopes_of(call, directions, seed, state)
+            slopes, _ = slopes_of(call, directions, seed, state)
         except REFUSALS:
             return None
-        return next((slope for slope in found if not slope.ok), None)
+        return next((slope for slope in slopes if not slope.ok), None)
 
     call = call.mapped(lambda tensor: tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex()))
     slope = wrong(call)

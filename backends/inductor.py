@@ -38,9 +38,9 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
     mode = chosen.pop("mode", None)
     if mode is not None and mode not in (modes := list_mode_options()):
         raise BadOptions(f"mode must be one of {', '.join(modes)}, not {mode!r}")
-    known = config.get_config_copy()
-    if unknown := [name for name in chosen if name not in known]:
-        raise BadOptions("; ".join(_unknown(name, [*known, "mode"]) for name in unknown))
+    settings = config.get_config_copy()
+    if unknown := [name for name in chosen if name not in settings]:
+        raise BadOptions("; ".join(_unknown(name, [*settings, "mode"]) for name in unknown))
     for name, value in chosen.items():
         kind = config.get_type(name)  # type: ignore[attr-defined]
         if isinstance(kind, type) and not isinstance(value, kind):
@@ -48,7 +48,7 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**({} if mode is None else list_mode_options(mode)), **chosen}
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; it has {len(known)}, none like it"
+def _unknown(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; it has {len(names)}, none like it"
     return f"inductor has no option {name!r}{hint}"

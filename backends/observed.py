@@ -31,13 +31,13 @@ def observed_graph(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, lis
     if not hasattr(captured, "entries"):
         raise TypeError(f"expected a captured function or a GraphModule, not a {type(captured).__name__}")
     with undisturbed():
-        found = _reached(captured, args)
-        if found is None:
+        node = _reached(captured, args)
+        if node is None:
             captured(*_copied(args))
-            found = _reached(captured, args)
-    if found is None:
+            node = _reached(captured, args)
+    if node is None:
         raise ValueError(f"the call of {captured!r} runs no graph, or is captured anew each time")
-    return found
+    return node
 
 
 def _reached(captured: Any, args: Sequence[Any]) -> tuple[GraphModule, list[Any]] | None:

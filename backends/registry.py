@@ -109,9 +109,9 @@ def describe(name: str) -> tuple[str, str | None]:
     """Where a backend comes from, and its documentation. Raises UnknownBackend."""
     if name in OURS:
         return "bytegraph", OURS[name].__doc__
-    found = _by_name(name)
+    backend = _by_name(name)
     origins = {"registered here": _REGISTERED, "an installed package": _installed()}
-    return next((origin for origin, names in origins.items() if name in names), "torch"), found.__doc__
+    return next((origin for origin, names in origins.items() if name in names), "torch"), backend.__doc__
 
 
 def look_up(backend: str | Compiler | Backend, options: Mapping[str, Any] = NO_OPTIONS) -> Backend:
@@ -166,10 +166,10 @@ def _by_name(name: str) -> Compiler:
     if installed is not None:
         return installed.load()
     if name not in _torch_names():
-        known = list_backends()
-        close = difflib.get_close_matches(name, known, n=1)
+        names = list_backends()
+        close = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UnknownBackend(f"no backend is called {name!r}; known are {', '.join(known)}{hint}")
+        raise UnknownBackend(f"no backend is called {name!r}; known are {', '.join(names)}{hint}")
     import torch._dynamo.backends.registry as theirs  # imports sympy, and much else
 
     return theirs.lookup_backend(name)

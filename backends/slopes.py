@@ -101,11 +101,13 @@ def _slopes(
         subject = _Subject(call, state, False, move)
     if subject.gradients() is None:
         return [], subject.dtype
-    own, others = None, list[_Subject]()
+    candidate, others = None, list[_Subject]()
     if subject.dtype is torch.float64 and any(tensor.dtype is not torch.float64 for tensor in subject.original):
-        own = _Subject(call, state, False, move)
-        others = [_Subject(call, state, True, partial(_rounded, move, own.unit, index)) for index in range(TRIALS)]
-    return [_slope(subject, own, others, seed + index) for index in range(directions)], subject.dtype
+        candidate = _Subject(call, state, False, move)
+        others = [
+            _Subject(call, state, True, partial(_rounded, move, candidate.unit, index)) for index in range(TRIALS)
+        ]
+    return [_slope(subject, candidate, others, seed + index) for index in range(directions)], subject.dtype
 
 
 def _stay(leaf: Tensor) -> Tensor:
@@ -165,9 +167,9 @@ class _Subject:
         moved = [place + (0 if moves is None else moves[index]) for index, place in enumerate(self.places)]
         used = [leaf.requires_grad_(gradients) for leaf in moved]
         # Clones: the call may write to what it is given.
-        given = {id(leaf): value.clone() for leaf, value in zip(self.inputs, used, strict=False)}
+        clones = {id(leaf): value.clone() for leaf, value in zip(self.inputs, used, strict=False)}
         parameters = {name: leaf.clone() for name, leaf in zip(self.names, used[len(self.inputs) :], strict=True)}
-        call = self.call.mapped(lambda tensor: given[id(tensor)] if id(tensor) in given else tensor.clone())
+        call = self.call.mapped(lambda tensor: clones[id(tensor)] if id(tensor) in clones else tensor.clone())
         casts = Widening() if self.wide else nullcontext()
         with random_state(self.state), torch.set_grad_enabled(gradients), casts:
             result = torch.func.functional_call(call.target, parameters, call.args) if parameters else call.run()
@@ -184,8 +186,8 @@ class _Subject:
             with torch.enable_grad():
                 value, leaves = self.value(gradients=True)
                 if leaves and value is not None and value.requires_grad:
-                    found: Any = torch.autograd.grad(value, leaves, allow_unused=True)
-                    zipped = zip(leaves, found, strict=True)
+                    gradients: Any = torch.autograd.grad(value, leaves, allow_unused=True)
+                    zipped = zip(leaves, gradients, strict=True)
                     self._found = [torch.zeros_like(leaf) if part is None else part.detach() for leaf, part in zipped]
             self._done = True
         return self._found
@@ -198,7 +200,7 @@ def _combined(part: Tensor, index: int) -> Tensor:
     return (wide * weights).sum()
 
 
-def _slope(subject: _Subject, own: _Subject | None, others: Sequence[_Subject], seed: int) -> Slope:
+def _slope(subject: _Subject, second: _Subject | None, others: Sequence[_Subject], seed: int) -> Slope:
     generator = torch.Generator().manual_seed(seed)
     direction = [_direction(leaf, generator) for leaf in subject.leaves]
     gradients = subject.gradients()
@@ -215,19 +217,22 @@ def _slope(subject: _Subject, own: _Subject | None, others: Sequence[_Subject], 
     errors = {step: _relative(quotient, expected, size) for step, quotient in quotients.items()}
     best = min(errors, key=lambda step: errors[step])
     slope = Slope(expected, quotients[best], errors, allowed)
-    found = None if own is None else own.gradients()
-    if own is None or found is None:
+    derivatives = None if second is None else second.gradients()
+    if second is None or derivatives is None:
         return slope
-    lowered = [part.to(leaf.dtype) for part, leaf in zip(direction, own.leaves, strict=True)]
-    narrow, _ = _along(found, lowered)
-    rounding = max(64 * own.unit, NARROW) * max(abs(expected), size)
+    lowered = [part.to(leaf.dtype) for part, leaf in zip(direction, second.leaves, strict=True)]
+    narrow, _ = _along(derivatives, lowered)
+    rounding = max(64 * second.unit, NARROW) * max(abs(expected), size)
     return replace(slope, own=narrow, own_allowed=rounding + MARGIN * _spread(others, direction, expected))
 
 
 def _spread(others: Sequence[_Subject], direction: Sequence[Tensor], expected: float) -> float:
     """How far <g, h> moves when the inputs are rounded in other ways."""
     gradients = [other.gradients() for other in others]
-    return max((abs(_along(found, direction)[0] - expected) for found in gradients if found is not None), default=0.0)
+    return max(
+        (abs(_along(each, direction)[0] - expected) for each in gradients if each is not None),
+        default=0.0,
+    )
 
 
 def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:

@@ -150,11 +150,11 @@ def partition(module: GraphModule) -> tuple[GraphModule, GraphModule]:
 
 def _views(module: GraphModule, fakes: list[Any]) -> set[int]:
     """The positions of the outputs that are inputs, or share memory with what they were made of."""
-    given = set(map(id, fakes))
+    argument_ids = set(map(id, fakes))
     with torch.no_grad():
         outputs = Interpreter(module).run(*fakes)
     tensors = [(index, value) for index, value in enumerate(outputs) if isinstance(value, torch.Tensor)]
-    return {index for index, value in tensors if value._is_view() or id(value) in given}
+    return {index for index, value in tensors if value._is_view() or id(value) in argument_ids}
 
 
 # Tracing -----------------------------------------------------------------------------------------------
@@ -357,8 +357,8 @@ def _copy_plainly(graph: Graph, node: Node, value: Node) -> None:
     with graph.inserting_before(node):
         moved = graph.call_function(aten._to_copy.default, (value,), {"dtype": wanted.dtype})
         shaped = graph.call_function(aten.expand.default, (moved, list(wanted.shape)))
-        for made in (moved, shaped):
-            made.meta = dict(node.meta)
+        for copied in (moved, shaped):
+            copied.meta = dict(node.meta)
     node.target, node.args, node.kwargs = aten.clone.default, (shaped,), {"memory_format": torch.contiguous_format}
 
 

@@ -180,13 +180,13 @@ class TensorMeta:
     @property
     def words(self) -> str:
         """`text` with all that differs from a plain tensor: `f32[4] stride (1,) cpu, requires grad`."""
-        said = [f"{self.text} {self.device}", "requires grad" if self.requires_grad else "no grad"]
+        parts = [f"{self.text} {self.device}", "requires grad" if self.requires_grad else "no grad"]
         if not self.is_leaf:
-            said.append("not a leaf")
+            parts.append("not a leaf")
         if self.storage_offset != 0:
-            said.append(f"offset {self.storage_offset}")
-        said += [word for fact, word in FLAG_WORDS.items() if getattr(self, fact)]
-        return ", ".join(said)
+            parts.append(f"offset {self.storage_offset}")
+        parts += [word for fact, word in FLAG_WORDS.items() if getattr(self, fact)]
+        return ", ".join(parts)
 
     def __repr__(self) -> str:
         return f"<TensorMeta {self.words}>"

@@ -46,14 +46,17 @@ class Line(Protocol):
     @property
     def file(self) -> str:
         """The path of the file."""
+        ...
 
     @property
     def line(self) -> int:
         """The number of the line in it."""
+        ...
 
     @property
     def function(self) -> str:
         """The qualified name of the function."""
+        ...
 
 
 def result_meta(node: Node) -> Any:

@@ -77,10 +77,10 @@ def propagate(
     user's line and the rule. Raises CannotPropagate for calls that depend on data, and ValueError for another
     number of inputs.
     """
-    found = graph.graph if isinstance(graph, GraphModule) else graph
-    owner = graph if isinstance(graph, GraphModule) else found.owning_module
+    body = graph.graph if isinstance(graph, GraphModule) else graph
+    owner = graph if isinstance(graph, GraphModule) else body.owning_module
     run = _Propagation(evaluator or Evaluator(), owner, attributes or {}, check)
-    return run.run(found, [meta_of(meta) if isinstance(meta, torch.Tensor) else meta for meta in input_metas])
+    return run.run(body, [meta_of(meta) if isinstance(meta, torch.Tensor) else meta for meta in input_metas])
 
 
 class _Propagation:
@@ -129,8 +129,8 @@ class _Propagation:
         module = self._object(str(node.target))
         graph = module.graph if isinstance(module, GraphModule) else _Inlining().trace(module)
         inner = _Propagation(self.evaluator, module, {}, check=False)
-        found = inner.run(graph, [current[part] if isinstance(part, Node) else part for part in node.args])
-        return found[graph.output_node()]
+        result = inner.run(graph, [current[part] if isinstance(part, Node) else part for part in node.args])
+        return result[graph.output_node()]
 
     def _said_by(self, node: Node, trial: Trial | None) -> str:
         if trial is not None:
@@ -171,9 +171,9 @@ def derive(
     kwargs = tuple((name, argument_of(part, current)) for name, part in node.kwargs.items())
     target: Target = ("method", node.target) if node.op == "call_method" else node.target
     outcome = evaluator.evaluate(target, args, kwargs, modes)
-    given = [leaf for leaf in leaves((args, kwargs)) if _is_meta(leaf)]
+    metas = [leaf for leaf in leaves((args, kwargs)) if _is_meta(leaf)]
     changed = {owners[index]: meta for index, meta in outcome.mutated.items()}
-    return outcome.metas(given), changed, outcome.trial
+    return outcome.metas(metas), changed, outcome.trial
 
 
 def argument_of(value: Any, current: Mapping[Node, Any]) -> Argument:
@@ -222,8 +222,8 @@ def _compare(node: Node, derived: Any, by: str, written: bool) -> None:
         difference = f"{len(left)} values, not {len(right)}"
     else:
         pairs = [pair for pair in zip(left, right, strict=True) if all(map(_is_meta, pair))]
-        found = next(filter(None, (meta_difference(*pair, facts) for pair in pairs)), None)
-        difference = found.words if found else ""
+        mismatch = next(filter(None, (meta_difference(*pair, facts) for pair in pairs)), None)
+        difference = mismatch.words if mismatch else ""
     if difference:
         raise Contradiction(node, derived, noted, difference, by)
 

@@ -228,6 +228,31 @@ def test_public_definitions_say_what_they_are():
     assert not missing, "\n".join(missing)
 
 
+# Participles that hide what a variable holds; CONTRIBUTING.md asks for a noun (`layouts`, `difference`).
+PARTICIPLES = ("found", "known", "given", "made", "own", "told", "said")
+
+
+def bound_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The parameters and local variables in a module, with their lines; fields of classes are none of them."""
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    fields = {id(each.target) for body in bodies for each in body if isinstance(each, ast.AnnAssign)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+            yield node.id, node.lineno
+
+
+def test_variables_are_named_by_nouns():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in sources()
+        for name, line in bound_names(parsed(path))
+        if name in PARTICIPLES
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file(path: Path):
     """A paragraph at the top, no blanket `except`, not too long."""

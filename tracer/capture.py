@@ -189,16 +189,17 @@ def _attempt(
 
 def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: Sequence[Any]) -> Frame:
     """The frame of the captured function itself: its arguments are lazy, reached by their names."""
-    own = function_source(function.__code__)
+    function_root = function_source(function.__code__)
     slots: list[Item] = [MISSING] * len(code.slot_names)
     for index, value in enumerate(locals):
         slots[index] = Lazy(value, argument(code.local_names[index]))
     closure = tuple(
-        CellValue(source=own.child("cell", index), obj=cell) for index, cell in enumerate(function.__closure__ or ())
+        CellValue(source=function_root.child("cell", index), obj=cell)
+        for index, cell in enumerate(function.__closure__ or ())
     )
     for cell in closure:
         trace.known[id(cell.object)] = cell
-    return Frame(trace, code, slots, function.__globals__, own.child("globals"), closure, None, function)
+    return Frame(trace, code, slots, function.__globals__, function_root.child("globals"), closure, None, function)
 
 
 def _finish(

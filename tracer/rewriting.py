@@ -40,13 +40,13 @@ def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Grap
 
     Raises RuleError for a function that breaks, or whose result is more than a tensor or a tuple of them.
     """
-    found: list[tuple[GraphBuilder, list[Any]]] = []
+    captured: list[tuple[GraphBuilder, list[Any]]] = []
 
     def refuse(*details: Any) -> Any:
         raise RuleError(f"{_place(function)}: {NO_BREAK}")
 
     def keep(builder: GraphBuilder, examples: list[Any], *details: Any) -> Callable[..., Any]:
-        found.append((builder, examples))
+        captured.append((builder, examples))
         return refuse
 
     request = CaptureRequest(
@@ -61,9 +61,9 @@ def graph_of(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Grap
     entry, _ = capture_frame(request)
     if entry.broke is not None:
         raise RuleError(f"{_place(function)}: {NO_BREAK}\n{entry.broke.message}")
-    if not found:
+    if not captured:
         raise RuleError(f"{_place(function)}: it has no tensor operation")
-    builder, examples = found[0]
+    builder, examples = captured[0]
     names = {id(value): name for name, value in arguments.items()}
     for node, example in zip(builder.inputs, examples, strict=True):
         if id(example) not in names:
@@ -96,9 +96,9 @@ def rewrite_rule(
 
     def decorate(function: Callable[..., Any]) -> RewriteRule:
         name = details.pop("name", function.__name__)
-        made = RewriteRule(name, (function,), replacement, example, **details)
-        RULES.spellings(made)
-        return made
+        rule = RewriteRule(name, (function,), replacement, example, **details)
+        RULES.spellings(rule)
+        return rule
 
     return decorate
 
@@ -118,9 +118,9 @@ def pipeline(passes: Sequence[Pass] = STANDARD) -> Pipeline:
     for step in passes:
         if not hasattr(step, "name"):
             raise TypeError(f"a pass is a RewriteRule or a GraphPass, not {step!r}")
-    made = Pipeline(tuple(passes), RULES, EVALUATOR, _fault, graph_source)
-    made.prepare()
-    return made
+    result = Pipeline(tuple(passes), RULES, EVALUATOR, _fault, graph_source)
+    result.prepare()
+    return result
 
 
 def _fault(graph: Graph, evaluator: Evaluator) -> str:
@@ -189,7 +189,7 @@ def rewriting(
 
 def _module(graph: Graph, attributes: Mapping[str, Any], shape_env: Any) -> GraphModule:
     """A module of its own for a backend, with torch's metas on its nodes."""
-    own = copied(graph)
-    fill_stack_traces(own)
-    fill_torch_metas(own, shape_env)
-    return GraphModule(dict(attributes), own)
+    copy = copied(graph)
+    fill_stack_traces(copy)
+    fill_torch_metas(copy, shape_env)
+    return GraphModule(dict(attributes), copy)

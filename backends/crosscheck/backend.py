@@ -25,17 +25,17 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     a callable that receives each CrosscheckReport (and GradientReport) instead of Divergence (GradientError) being
     raised. Raises BadOptions.
     """
-    given = dict(options)
-    own = {name: given.pop(name) for name in OWN if name in given}
-    settings = settings_of(given)
+    others = dict(options)
+    own_options = {name: others.pop(name) for name in OWN if name in others}
+    settings = settings_of(others)
     candidate = candidate_of(
-        own.get("candidate", "eager"),
-        own.get("candidate_options", NO_OPTIONS),
-        own.get("device"),
-        own.get("dtype"),
+        own_options.get("candidate", "eager"),
+        own_options.get("candidate_options", NO_OPTIONS),
+        own_options.get("device"),
+        own_options.get("dtype"),
         look_up,
     )
-    tell, asked = own.get("report"), own.get("check_gradients")
+    tell, asked = own_options.get("report"), own_options.get("check_gradients")
 
     def checked(program: Callable[..., Any], module: Callable[[], GraphModule]) -> Callable[..., Any]:
         waiting = [module]

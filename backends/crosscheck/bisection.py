@@ -24,14 +24,14 @@ def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int
     nodes = calls_of(module.graph)
     if not _goes_wrong(module, inputs, nodes, wrong):
         return None
-    right, known = 0, len(nodes)
-    while known - right > 1:
-        middle = (right + known) // 2
+    right, last_wrong = 0, len(nodes)
+    while last_wrong - right > 1:
+        middle = (right + last_wrong) // 2
         if _goes_wrong(module, inputs, nodes[:middle], wrong):
-            known = middle
+            last_wrong = middle
         else:
             right = middle
-    return known
+    return last_wrong
 
 
 def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, seconds: float) -> list[Node]:

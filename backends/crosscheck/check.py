@@ -64,14 +64,14 @@ OWN: Final = ("candidate", "candidate_options", "device", "dtype", "report", "ch
 SETTINGS: Final = tuple(CrosscheckSettings.__dataclass_fields__)
 
 
-def settings_of(given: Mapping[str, Any]) -> CrosscheckSettings:
+def settings_of(options: Mapping[str, Any]) -> CrosscheckSettings:
     """The settings. Raises BadOptions for names that are not settings."""
-    unknown = [name for name in given if name not in SETTINGS]
+    unknown = [name for name in options if name not in SETTINGS]
     if unknown:
         raise BadOptions(
             f"crosscheck has no option {', '.join(map(repr, unknown))}; its options: {', '.join((*OWN, *SETTINGS))}"
         )
-    return CrosscheckSettings(**given)
+    return CrosscheckSettings(**options)
 
 
 def check(
@@ -129,7 +129,7 @@ def _check_operators(
         report.variations += len(PLAIN) + (len(THOROUGH) if thorough else 0)
         trial = CrosscheckTrial(step.call, candidate, step.seed)
         try:
-            found = next(sweep(trial, thorough), None)
+            difference = next(sweep(trial, thorough), None)
         except REFUSALS as error:
             report.notes.append(f"{step.node.name} ({step.call.title}) was not compared: {error_words(error)}")
             continue
@@ -139,17 +139,17 @@ def _check_operators(
             )
         if trial.remark:
             report.notes.append(f"{step.node.name} ({step.call.title}): {trial.remark}")
-        if found is None:
+        if difference is None:
             continue
-        if found[0] not in PLAIN and candidate.device is None and not candidate.compiles and is_torchs(step.call):
-            report.latent.append(_finding(trial, *found, step.node.name, replace(settings, shrink=0.0)))
+        if difference[0] not in PLAIN and candidate.device is None and not candidate.compiles and is_torchs(step.call):
+            report.latent.append(_finding(trial, *difference, step.node.name, replace(settings, shrink=0.0)))
             continue
-        report.findings.append(_finding(trial, *found, step.node.name, settings))
+        report.findings.append(_finding(trial, *difference, step.node.name, settings))
         if len(report.findings) >= settings.most:
             return
     if any(name_of(ConcreteCall(node.target, ())) in UNINITIALISED for node in calls_of(module.graph)):
-        found = _stale(module, inputs, settings)
-        report.findings.extend([] if found is None else [found])
+        difference = _stale(module, inputs, settings)
+        report.findings.extend([] if difference is None else [difference])
 
 
 def _stale(module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings) -> CrosscheckFinding | None:
@@ -168,11 +168,11 @@ def _stale(module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSetti
     for before, (step, after) in zip(plain, poisoned, strict=False):
         if name_of(step.call) in UNINITIALISED or step.call.target is operator.setitem or after.error is not None:
             continue
-        found = stale(step.call, before._replace(arguments=[]), step.call, after._replace(arguments=[]))
+        difference = stale(step.call, before._replace(arguments=[]), step.call, after._replace(arguments=[]))
         views = any(_shares(part, after.arguments) for part in after.outputs)
-        if found is not None and not views:
+        if difference is not None and not views:
             trial = CrosscheckTrial(step.call, CompilerCandidate(), step.seed)
-            return _finding(trial, Variation("poison"), found, step.node.name, replace(settings, shrink=0.0))
+            return _finding(trial, Variation("poison"), difference, step.node.name, replace(settings, shrink=0.0))
     return None
 
 
@@ -220,14 +220,14 @@ def _check_whole(
             settings.progress(done, len(variations), f"whole graph {variation.words}")
         report.variations += 1
         try:
-            found = trial.examine(variation)
+            difference = trial.examine(variation)
         except REFUSALS as error:
             report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
             continue
-        if found is not None and found.kind == "strides":  # and the values are right
-            report.latent.append(_finding(trial, variation, found, "graph", replace(settings, shrink=0.0)))
-        elif found is not None:
-            report.findings.append(_located(module, inputs, candidate, variation, found, settings, trial))
+        if difference is not None and difference.kind == "strides":  # and the values are right
+            report.latent.append(_finding(trial, variation, difference, "graph", replace(settings, shrink=0.0)))
+        elif difference is not None:
+            report.findings.append(_located(module, inputs, candidate, variation, difference, settings, trial))
             if len(report.findings) >= settings.most:
                 return
 
@@ -237,7 +237,7 @@ def _located(
     inputs: Sequence[Any],
     candidate: CompilerCandidate,
     variation: Variation,
-    found: CrosscheckDifference,
+    difference: CrosscheckDifference,
     settings: CrosscheckSettings,
     whole: CrosscheckTrial,
 ) -> CrosscheckFinding:
@@ -248,13 +248,13 @@ def _located(
 
     end = first_wrong(module, inputs, wrong)
     if end is None:
-        return _finding(whole, variation, found, "graph", settings)
+        return _finding(whole, variation, difference, "graph", settings)
     node = calls_of(module.graph)[end - 1]
     chosen = fewest(module, inputs, end, wrong, settings.shrink)
     with undisturbed():
         call, seed = part(module, inputs, chosen)
     trial = CrosscheckTrial(call, candidate, seed)
-    again = trial.examine(variation) or found
+    again = trial.examine(variation) or difference
     return _finding(trial, variation, again, node.name, settings, node, chosen)
 
 
@@ -294,10 +294,10 @@ def _small(
 
     def shows(call: ConcreteCall, variation: Variation) -> bool:
         try:
-            found = CrosscheckTrial(call, trial.candidate, trial.seed).examine(variation)
+            again = CrosscheckTrial(call, trial.candidate, trial.seed).examine(variation)
         except REFUSALS:
             return False
-        return found is not None and found.kind == difference.kind
+        return again is not None and again.kind == difference.kind
 
     call, variation = shrunk(trial.call, variation, shows, seconds)
     small = CrosscheckTrial(call, trial.candidate, trial.seed)

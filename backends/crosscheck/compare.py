@@ -47,15 +47,15 @@ def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
 
 
 def values(
-    found_call: ConcreteCall, found: ConcreteOutcome, right: ReferenceRun, near: ConcreteOutcome | None = None
+    found_call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun, near: ConcreteOutcome | None = None
 ) -> CrosscheckDifference | None:
     """The first tensor whose values are wrong. `near` is another answer that counts as right as the exact one."""
-    seen = observations(found_call, found)
+    seen = observations(found_call, outcome)
     others = observations(right.call, near) if near is not None else [None] * len(seen)
     for index, (exact, tensor) in enumerate(zip(right.exact, seen, strict=False)):
         if exact is None or tensor is None:
             continue
-        what = label(index, found_call, found)
+        what = label(index, found_call, outcome)
         if tensor.shape != exact.shape:
             return CrosscheckDifference(
                 "shape", what, f"{list(tensor.shape)} instead of {list(exact.shape)}", index=index
@@ -117,30 +117,30 @@ def _overflowing(exact: Tensor, dtype: torch.dtype) -> Tensor:
 
 def metas(
     found_call: ConcreteCall,
-    found: ConcreteOutcome,
-    own: ConcreteCall,
+    outcome: ConcreteOutcome,
+    reference_call: ConcreteCall,
     expected: ConcreteOutcome,
     aliases: bool = True,
 ) -> CrosscheckDifference | None:
     """The first output whose shape, dtype, strides or (if `aliases`) aliasing differs from that of the plain call."""
-    for index, (got, wanted) in enumerate(zip(found.outputs, expected.outputs, strict=False)):
+    for index, (got, wanted) in enumerate(zip(outcome.outputs, expected.outputs, strict=False)):
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
-        what = label(index, found_call, found)
+        what = label(index, found_call, outcome)
         facts = ("shape", "dtype", "strides") if is_plain(got) and is_plain(wanted) else ("shape", "dtype")
         if difference := tensor_difference(wanted, got, facts):
             ours, theirs = difference.actual, difference.expected
             if difference.kind == "strides":  # all of them, for a person
                 ours, theirs = got.stride(), wanted.stride()
             return CrosscheckDifference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
-        ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, own.tensors)
+        ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, reference_call.tensors)
         if aliases and ours != theirs:
             return CrosscheckDifference(
                 "aliasing", what, f"shares memory with inputs {ours} instead of {theirs}", index=index
             )
-    if len(found.outputs) != len(expected.outputs):
+    if len(outcome.outputs) != len(expected.outputs):
         return CrosscheckDifference(
-            "outputs", "the result", f"{len(found.outputs)} parts instead of {len(expected.outputs)}"
+            "outputs", "the result", f"{len(outcome.outputs)} parts instead of {len(expected.outputs)}"
         )
     return None
 

@@ -30,19 +30,19 @@ class CallAndBackward:
     def run(self, call: ConcreteCall, run: Callable[[ConcreteCall], Any]) -> Any:
         """Run the call by `run`, then backward; return the gradients of the tensors that are wanted."""
         with torch.enable_grad():
-            given = call.tensors
+            tensors = call.tensors
             leaves = [
-                tensor.detach().clone().requires_grad_(index in self.wanted) for index, tensor in enumerate(given)
+                tensor.detach().clone().requires_grad_(index in self.wanted) for index, tensor in enumerate(tensors)
             ]
             # Not the leaves themselves: the call may write to what it is given.
-            inputs = {id(tensor): leaf.clone() for tensor, leaf in zip(given, leaves, strict=True)}
+            inputs = {id(tensor): leaf.clone() for tensor, leaf in zip(tensors, leaves, strict=True)}
             result = run(replace(call, target=self.target).mapped(lambda tensor: inputs[id(tensor)]))
             outputs = [part for part in distinct(tree_leaves(result)) if part.requires_grad]
             if not outputs:
                 return None
             wanted = [leaves[index] for index in self.wanted]
-            found: Any = torch.autograd.grad(outputs, wanted, list(map(cotangent, outputs)), allow_unused=True)
-        return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(wanted, found, strict=True)]
+            gradients: Any = torch.autograd.grad(outputs, wanted, list(map(cotangent, outputs)), allow_unused=True)
+        return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(wanted, gradients, strict=True)]
 
 
 def cotangent(output: Tensor) -> Tensor:

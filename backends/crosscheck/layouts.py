@@ -124,9 +124,9 @@ def gaps(tensor: Tensor) -> Tensor:
 
 def gaps_written(tensor: Tensor) -> int:
     """The number of elements outside a tensor that `placed` made which have been written to."""
-    found = gaps(tensor)
+    elements = gaps(tensor)
     poison = poison_value(tensor.dtype)
-    intact = found.isnan() if poison != poison else found == poison
+    intact = elements.isnan() if poison != poison else elements == poison
     return int((~intact).sum())
 
 

@@ -71,16 +71,16 @@ class ReferenceRun:
             outcome = attempt(moved, seed=self.seed)
             if outcome.error is not None:
                 continue
-            for index, (exact, found) in enumerate(zip(self.exact, observations(moved, outcome), strict=False)):
+            for index, (exact, value) in enumerate(zip(self.exact, observations(moved, outcome), strict=False)):
                 spread = self._spreads[index]
-                if exact is not None and found is not None and spread is not None:
-                    self._spreads[index] = torch.maximum(spread, distance(exact, found))
+                if exact is not None and value is not None and spread is not None:
+                    self._spreads[index] = torch.maximum(spread, distance(exact, value))
 
 
 def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
     """The reference of `call`. Its `outcome` has an error when the call itself raises."""
-    own = call.copied()
-    outcome = attempt(own, seed=seed)
+    copy = call.copied()
+    outcome = attempt(copy, seed=seed)
     if outcome.error is not None:
         return ReferenceRun(call, seed, outcome, [], False, 1, [])
     wide = not outcome.drew and any(wider(tensor.dtype) is not tensor.dtype for tensor in call.tensors)
@@ -93,7 +93,7 @@ def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
         best = canonical(call.copied())
         exact = attempt(best, seed=seed)
     if exact.error is not None or outcome.drew:
-        best, exact = own, outcome
+        best, exact = copy, outcome
     length = reduction_length(call, outcome.outputs)
     values = observations(best, exact)
     return ReferenceRun(call, seed, outcome, values, wide, length, _undefined(call, seed))
@@ -167,8 +167,8 @@ def _undefined(call: ConcreteCall, seed: Tensor) -> list[Tensor | None]:
         return []
     runs = []
     for poison in (False, True):
-        own = call.copied()
-        runs.append(observations(own, attempt(own, partial(_filled, poison=poison), seed)))
+        copy = call.copied()
+        runs.append(observations(copy, attempt(copy, partial(_filled, poison=poison), seed)))
     return [
         None if a is None or b is None or a.shape != b.shape else distance(a, b) > 0
         for a, b in zip(*runs, strict=False)

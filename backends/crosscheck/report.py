@@ -94,11 +94,11 @@ class CrosscheckReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as data that JSON can hold."""
-        found: dict[str, Any] = asdict(self) | {"ok": self.ok}
+        facts: dict[str, Any] = asdict(self) | {"ok": self.ok}
         for name in ("findings", "latent"):
-            for finding, plain in zip(getattr(self, name), found[name], strict=True):
+            for finding, plain in zip(getattr(self, name), facts[name], strict=True):
                 plain["variation"] = finding.variation._asdict()
-        return found
+        return facts
 
 
 def write(text: str, name: str, folder: str | Path | None) -> Path:

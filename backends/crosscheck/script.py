@@ -166,9 +166,9 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
     run = _candidate_text(trial, "program")
     count = len(call.tensors) if varied.target is not call.target else len(varied.tensors)
     widened = difference.kind in ("values", "gradient") and trial.right.wide
-    given = "inputs()" if count == len(varied.tensors) else f"inputs()[:{count}]"
+    inputs = "inputs()" if count == len(varied.tensors) else f"inputs()[:{count}]"
     contiguous = "[value.contiguous().clone() for value in {}]" if variation.kind == "layout" else "{}"
-    arguments = ("[wide(value) for value in {}]" if widened else contiguous).format(given)
+    arguments = ("[wide(value) for value in {}]" if widened else contiguous).format(inputs)
     fact = FACTS.get(difference.kind, "{}")
     parts = {
         "expected": EXPECTED.format(

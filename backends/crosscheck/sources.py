@@ -149,10 +149,10 @@ def _mentioned_at_top(statement: ast.stmt) -> set[str]:
     """Names that a registration uses: in a bare call, or in a decorator."""
     if isinstance(statement, ast.Expr):
         return _used(statement)
-    found: set[str] = set()
+    names: set[str] = set()
     for decorator in getattr(statement, "decorator_list", []):
-        found |= _used(decorator)
-    return found
+        names |= _used(decorator)
+    return names
 
 
 def _used(node: ast.AST) -> set[str]:

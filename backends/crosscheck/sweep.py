@@ -120,12 +120,14 @@ def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
         return None
     for _again in range(AGAIN):
         again = trial.run(trial.call.copied())
-        found = compare.bitwise(call, outcome, *again)
-        if found is None:
+        difference = compare.bitwise(call, outcome, *again)
+        if difference is None:
             continue
-        if found.error > found.allowed:
-            return found
-        trial.remark = f"{found.what} is not identical bit by bit when it is run again; it is right within rounding"
+        if difference.error > difference.allowed:
+            return difference
+        trial.remark = (
+            f"{difference.what} is not identical bit by bit when it is run again; it is right within rounding"
+        )
     return None
 
 
@@ -133,16 +135,18 @@ def _values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None:
         return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
-    own = trial.call.copied()
+    copy = trial.call.copied()
     if trial.candidate.compiles:
-        expected = attempt(own, seed=trial.seed)
-        found = compare.metas(call, outcome, own, expected)
-        if found is not None and found.kind == "strides" and _as_predicted(trial.call, outcome):
-            trial.remark = f"{found.what} has the strides that torch predicts, {found.detail} that its kernel gives"
-        elif found is not None and found.kind == "strides":
-            return trial.beside(call, outcome) or found
-        elif found is not None:
-            return found
+        expected = attempt(copy, seed=trial.seed)
+        difference = compare.metas(call, outcome, copy, expected)
+        if difference is not None and difference.kind == "strides" and _as_predicted(trial.call, outcome):
+            trial.remark = (
+                f"{difference.what} has the strides that torch predicts, {difference.detail} that its kernel gives"
+            )
+        elif difference is not None and difference.kind == "strides":
+            return trial.beside(call, outcome) or difference
+        elif difference is not None:
+            return difference
     return trial.beside(call, outcome)
 
 
@@ -290,11 +294,11 @@ def call_in_place(trial: CrosscheckTrial, layout: str) -> ConcreteCall | None:
     first = call.args[0]
     if (first.shape, first.dtype) != (result.shape, result.dtype) or shares_memory(call.tensors):
         return None
-    own = call.copied()
-    buffer = laid_out(own.args[0], layout)
-    if buffer is None or any(part is own.args[0] for part in (*own.args[1:], *own.kwargs.values())):
+    copy = call.copied()
+    buffer = laid_out(copy.args[0], layout)
+    if buffer is None or any(part is copy.args[0] for part in (*copy.args[1:], *copy.kwargs.values())):
         return None
-    return replace(own, target=f"{name}_", args=(buffer, *own.args[1:]))
+    return replace(copy, target=f"{name}_", args=(buffer, *copy.args[1:]))
 
 
 def _in_place(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | None:
@@ -318,12 +322,12 @@ def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
         right = reference(call, trial.seed)
         if right.outcome.error is not None or right.outcome.result is None:
             return None
-        own = call.copied()
-        outcome = attempt(own, lambda call: call.target.run(call, trial.candidate.run), trial.seed)
+        copy = call.copied()
+        outcome = attempt(copy, lambda call: call.target.run(call, trial.candidate.run), trial.seed)
     if outcome.error is not None:
         return CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
-    found = compare.values(own, outcome, right, right.outcome)
-    return None if found is None else replace(found, kind="gradient")
+    difference = compare.values(copy, outcome, right, right.outcome)
+    return None if difference is None else replace(difference, kind="gradient")
 
 
 EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDifference | None]]] = {

@@ -60,30 +60,30 @@ ATTRIBUTES: Final = frozenset(READABLE.split())
 @cache
 def _functions() -> dict[str, Any]:
     """Every function of torch's own namespaces that is an operator, by its name."""
-    found: dict[str, Any] = dict(NAMED)
+    functions: dict[str, Any] = dict(NAMED)
     for name in NAMESPACES:
         for attribute, value in vars(_namespace(name)).items():
             builtin = type(value) is type(len) and (name != "torch" or hasattr(VARIABLE, attribute))
             if builtin and attribute not in FORBIDDEN:
-                found[f"{name}.{attribute}"] = value
+                functions[f"{name}.{attribute}"] = value
     for attribute in dir(VARIABLE):  # what a few of torch's Python functions stand before
         value = getattr(VARIABLE, attribute)
         if type(value) is type(len) and attribute not in FORBIDDEN and not attribute.startswith("_"):
-            found.setdefault(f"torch._VF.{attribute}", value)
+            functions.setdefault(f"torch._VF.{attribute}", value)
     overridable = torch.overrides.get_overridable_functions()
     for owner, prefix in ((torch, "torch"), (torch.functional, "torch.functional"), (torch.nn.functional, FUNCTIONAL)):
         for value in overridable[owner]:
             attribute = getattr(value, "__name__", "")
             if getattr(owner, attribute, None) is value and attribute not in FORBIDDEN:
-                found.setdefault(f"{prefix}.{attribute}", value)
-    return found
+                functions.setdefault(f"{prefix}.{attribute}", value)
+    return functions
 
 
 def _namespace(name: str) -> Any:
-    found: Any = torch
+    namespace: Any = torch
     for step in name.split(".")[1:]:
-        found = getattr(found, step)
-    return found
+        namespace = getattr(namespace, step)
+    return namespace
 
 
 @cache
@@ -127,10 +127,10 @@ def target_of(op: str, name: str) -> Any:
         return name
     if name.startswith("torch.ops."):
         return _operator(name)
-    found = _functions().get(name)
-    if found is None:
+    target = _functions().get(name)
+    if target is None:
         raise UnknownTarget(f"{name!r} is not the name of an operator of torch {torch.__version__}")
-    return found
+    return target
 
 
 def _operator(name: str) -> Any:

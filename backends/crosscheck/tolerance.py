@@ -41,9 +41,9 @@ def reduction_length(call: ConcreteCall, outputs: list[Any]) -> int:
     if is_pointwise(call.target):
         return 1
     inputs = call.tensors
-    found = [tensor.numel() for tensor in distinct(outputs)]
+    counts = [tensor.numel() for tensor in distinct(outputs)]
     longest = max((size for tensor in inputs for size in tensor.shape), default=1)
-    lost = max((tensor.numel() for tensor in inputs), default=1) // max(1, min(found, default=1))
+    lost = max((tensor.numel() for tensor in inputs), default=1) // max(1, min(counts, default=1))
     depth = len(call.target.graph.nodes) if isinstance(call.target, GraphModule) else 1
     return max(longest, lost, 1) * depth
 

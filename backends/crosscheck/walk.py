@@ -176,8 +176,8 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
         run.place(node)
         if node in chosen and seed is None:
             seed = torch.get_rng_state()
-            known = [used for used in outside if used in run.values]
-            taken.update(zip(known, snapshot([run.values[used] for used in known]), strict=True))
+            available = [used for used in outside if used in run.values]
+            taken.update(zip(available, snapshot([run.values[used] for used in available]), strict=True))
         if node.op.startswith("call_"):
             run.values[node] = run.call(node).run()
             if node in outside and node not in taken and seed is not None:

@@ -123,7 +123,7 @@ class CompileJob:
         Exceptions of the backend pass through. Raises ValueError if a mode of the process has changed.
         """
         shape_env = self.handover.shape_env
-        known = 0 if shape_env is None else len(shape_env.guards)
+        guard_count = 0 if shape_env is None else len(shape_env.guards)
         from torch._functorch import config
 
         with ExitStack() as stack:
@@ -132,11 +132,11 @@ class CompileJob:
             module, inputs = self.module(), self.example_inputs(backend.takes_fakes)
             stack.enter_context(tracing(self.handover, module, inputs))
             compiled = keeping_modes(backend.compile, module, inputs)
-        narrowed = shape_env is not None and len(shape_env.guards) > known
+        narrowed = shape_env is not None and len(shape_env.guards) > guard_count
         ends = self.handover.graph.find_nodes(op="output")  # none in a worker, which only fills the cache
-        given = [node for end in ends for node in end.args[0]]
-        compiled = with_strides(compiled, [self.handover.meta_of(n) if isinstance(n, Node) else None for n in given])
-        return compiled, _fits(shape_env, known, self.handover.metas) if narrowed else None
+        results = [node for end in ends for node in end.args[0]]
+        compiled = with_strides(compiled, [self.handover.meta_of(n) if isinstance(n, Node) else None for n in results])
+        return compiled, _fits(shape_env, guard_count, self.handover.metas) if narrowed else None
 
 
 def with_strides(compiled: Callable[..., Any], metas: Sequence[Any]) -> Callable[..., Any]:
@@ -154,10 +154,10 @@ def with_strides(compiled: Callable[..., Any], metas: Sequence[Any]) -> Callable
     def run(*inputs: Any) -> Any:
         outputs = compiled(*inputs)
         for index, shape, stride in wanted:
-            given = outputs[index] if index < len(outputs) else None
-            if isinstance(given, torch.Tensor) and given.shape == shape and given.stride() != stride:
+            value = outputs[index] if index < len(outputs) else None
+            if isinstance(value, torch.Tensor) and value.shape == shape and value.stride() != stride:
                 outputs = list(outputs)
-                outputs[index] = torch.empty_strided(shape, stride, dtype=given.dtype, device=given.device).copy_(given)
+                outputs[index] = torch.empty_strided(shape, stride, dtype=value.dtype, device=value.device).copy_(value)
         return outputs
 
     return run if wanted else compiled
@@ -175,8 +175,8 @@ def _no_module() -> GraphModule:
     raise AssertionError("a job that was read has its graph in JSON")
 
 
-def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., bool]:
-    """Whether inputs have sizes for which the guards added after the `known` ones hold."""
+def _fits(shape_env: Any, guard_count: int, metas: Sequence[Any]) -> Callable[..., bool]:
+    """Whether inputs have sizes for which the guards after the first `guard_count` hold."""
     sizes = [
         (place, dimension, size)
         for place, meta in enumerate(metas)
@@ -184,7 +184,7 @@ def _fits(shape_env: Any, known: int, metas: Sequence[Any]) -> Callable[..., boo
         if isinstance(size, torch.SymInt) and size.node.expr.is_symbol
     ]
     text = shape_env.produce_guards_expression(
-        placeholders=[size for _, _, size in sizes], guards=shape_env.guards[known:]
+        placeholders=[size for _, _, size in sizes], guards=shape_env.guards[guard_count:]
     )
 
     def fits(*inputs: Any) -> bool:
@@ -220,5 +220,5 @@ def _numbers(meta: TensorMeta) -> TensorMeta:
 def _made(makers: StandIns, meta: Any, parameter: bool) -> Any:
     if not isinstance(meta, TensorMeta):
         return meta
-    made = makers.make(meta)
-    return torch.nn.Parameter(made, meta.requires_grad) if parameter else made
+    tensor = makers.make(meta)
+    return torch.nn.Parameter(tensor, meta.requires_grad) if parameter else tensor

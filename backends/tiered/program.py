@@ -110,21 +110,21 @@ class TieredProgram:
         """Compare the programs on copies of these inputs, then answer with the eager one."""
         if self._fits is not None and not self._fits(*inputs):
             return self.eager(*inputs)
-        begun, found = time.perf_counter(), None
+        begun, comparison = time.perf_counter(), None
         with GuardedAttempt() as attempt:
-            found = compare(self.eager, self._compiled, inputs)
+            comparison = compare(self.eager, self._compiled, inputs)
         spent = time.perf_counter() - begun
         self.status.seconds["check"] = self.status.seconds.get("check", 0.0) + spent
         self._checks += 1
-        if found is None:
+        if comparison is None:
             self.refuse(f"it could not be checked: {attempt.words}")
-        elif found.difference:
-            self.refuse(f"its results differ: {found.difference}")
-        elif self._checks == CHECKS and not found.trained:
+        elif comparison.difference:
+            self.refuse(f"its results differ: {comparison.difference}")
+        elif self._checks == CHECKS and not comparison.trained:
             self._move("timing")
             self._step = TieredProgram._time
         elif self._checks > CHECKS:
-            self._note(eager=found.eager, compiled=found.compiled)
+            self._note(eager=comparison.eager, compiled=comparison.compiled)
             if self._checks == CHECKS + TRAINING_ROUNDS:
                 self._decide()
         elif self._checks == CHECKS:

@@ -122,10 +122,10 @@ def write_target(target: Any) -> str:
         except (RuntimeError, AttributeError, AssertionError) as error:
             raise Unsendable(f"{target!r}: {error}") from None
     try:
-        found = read_target(name)
+        value = read_target(name)
     except (ImportError, AttributeError):
-        found = None
-    if found is not target:
+        value = None
+    if value is not target:
         raise Unsendable(f"{target!r}, which is not found as {name}")
     return name
 
@@ -135,10 +135,10 @@ def read_target(name: str) -> Any:
     words = name.split(".")
     for length in range(len(words) - 1, 0, -1):
         try:
-            found: Any = importlib.import_module(".".join(words[:length]))
+            target: Any = importlib.import_module(".".join(words[:length]))
         except ModuleNotFoundError:
             continue
         for word in words[length:]:
-            found = getattr(found, word)
-        return found
+            target = getattr(target, word)
+        return target
     raise ImportError(f"no module begins {name!r}")

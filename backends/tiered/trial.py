@@ -65,8 +65,8 @@ def compare(eager: Program, compiled: Program, inputs: Sequence[Any]) -> TierCom
     with same_randomness() as again:
         expected = run_on_copies(eager, inputs)
         again()
-        found = run_on_copies(compiled, inputs)
-    return TierComparison(difference(expected, found), bool(expected.gradients), expected.seconds, found.seconds)
+        run = run_on_copies(compiled, inputs)
+    return TierComparison(difference(expected, run), bool(expected.gradients), expected.seconds, run.seconds)
 
 
 @contextmanager
@@ -136,23 +136,23 @@ def _copy(value: torch.Tensor, storages: dict[int, Any]) -> torch.Tensor:
     return copy.requires_grad_(value.requires_grad)
 
 
-def difference(expected: TierRun, found: TierRun) -> str:
+def difference(expected: TierRun, actual: TierRun) -> str:
     """The first thing in which two runs differ, in words; "" when they do not."""
-    if len(expected.outputs) != len(found.outputs):
-        return f"{len(found.outputs)} outputs instead of {len(expected.outputs)}"
+    if len(expected.outputs) != len(actual.outputs):
+        return f"{len(actual.outputs)} outputs instead of {len(expected.outputs)}"
     kinds = (
-        ("output", expected.outputs, found.outputs),
-        ("input", expected.inputs, found.inputs),
-        ("gradient", expected.gradients, found.gradients),
+        ("output", expected.outputs, actual.outputs),
+        ("input", expected.inputs, actual.inputs),
+        ("gradient", expected.gradients, actual.gradients),
     )
-    for kind, wanted, given in kinds:
+    for kind, wanted, actual_values in kinds:
         floor = FLOOR * max((_largest(value) for value in wanted), default=0.0)
-        for place, (left, right) in enumerate(zip(wanted, given, strict=True)):
+        for place, (left, right) in enumerate(zip(wanted, actual_values, strict=True)):
             if words := _difference(left, right, floor):
                 return f"{kind} {place}: {words}"
-    if _sharing(expected) != _sharing(found):
+    if _sharing(expected) != _sharing(actual):
         return "outputs share memory with other tensors than they should"
-    if not torch.equal(expected.random_state, found.random_state):
+    if not torch.equal(expected.random_state, actual.random_state):
         return "another number of random numbers was drawn"
     return ""
 
@@ -164,12 +164,12 @@ def _largest(value: Any) -> float:
     return float(value.detach().abs().nan_to_num(0, 0, 0).max())
 
 
-def _difference(wanted: Any, given: Any, floor: float) -> str:
-    if not isinstance(wanted, torch.Tensor) or not isinstance(given, torch.Tensor):
-        return "" if type(wanted) is type(given) and wanted == given else f"{given!r} instead of {wanted!r}"
-    if found := tensor_difference(wanted, given, FACTS):
-        return found.words
-    left, right = wanted.detach(), given.detach()
+def _difference(wanted: Any, actual: Any, floor: float) -> str:
+    if not isinstance(wanted, torch.Tensor) or not isinstance(actual, torch.Tensor):
+        return "" if type(wanted) is type(actual) and wanted == actual else f"{actual!r} instead of {wanted!r}"
+    if mismatch := tensor_difference(wanted, actual, FACTS):
+        return mismatch.words
+    left, right = wanted.detach(), actual.detach()
     tolerance = TOLERANCE.get(left.dtype)
     if tolerance is None or left.numel() == 0:
         return "" if torch.equal(left, right) else "other values"

@@ -66,8 +66,8 @@ TRENDS: Final = {
 
 def find(records: Iterable[Record], bounds: Bounds) -> list[TrainingFinding]:
     """Every fault among the records, those of units first, then gradients."""
-    known = list(records)
-    return [*_units(known, bounds), *_gradients(known, bounds), *_trends(known, bounds)]
+    operators = list(records)
+    return [*_units(operators, bounds), *_gradients(operators, bounds), *_trends(operators, bounds)]
 
 
 def _units(records: Sequence[Record], bounds: Bounds) -> Iterator[TrainingFinding]:

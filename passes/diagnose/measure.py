@@ -33,14 +33,14 @@ class Activation:
     peak: float = 1.0
 
 
-def _moved(given: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
+def _moved(before: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     """Derivative of operators that give their input back or a constant instead."""
-    return (given == result).float()
+    return (before == result).float()
 
 
-SIGMOID: Final = Activation(SATURATED, lambda given, result: result * (1 - result), 0.25)
-TANH: Final = Activation(SATURATED, lambda given, result: 1 - result * result)
-RELU: Final = Activation(DEAD, lambda given, result: (result > 0).float())
+SIGMOID: Final = Activation(SATURATED, lambda value, result: result * (1 - result), 0.25)
+TANH: Final = Activation(SATURATED, lambda value, result: 1 - result * result)
+RELU: Final = Activation(DEAD, lambda value, result: (result > 0).float())
 CLAMP: Final = Activation(CUT, _moved)
 ACTIVATIONS: Final = {
     **dict.fromkeys(("sigmoid", "sigmoid_", "expit", "special_expit"), SIGMOID),
@@ -75,8 +75,8 @@ class Record:
     @property
     def title(self) -> str:
         """The name, with the weights of a layer or the operator of an activation: `linear_2 (self.fc.weight)`."""
-        told = ", ".join(self.weights) or (self.operator if self.fault else "")
-        return f"{self.name} ({told})" if told and told != self.name else self.name
+        names = ", ".join(self.weights) or (self.operator if self.fault else "")
+        return f"{self.name} ({names})" if names and names != self.name else self.name
 
     @property
     def share(self) -> float:
@@ -170,18 +170,18 @@ class Measurement:
         self._handles.append(tensor.register_hook(partial(self._gradient, key)))
 
     def _activation(
-        self, record: Record, activation: Activation, node: Node, given: torch.Tensor, result: torch.Tensor
+        self, record: Record, activation: Activation, node: Node, value: torch.Tensor, result: torch.Tensor
     ) -> None:
         with torch.no_grad():
-            low = activation.derivative(given.detach(), result.detach()) < self.bound * activation.peak
+            low = activation.derivative(value.detach(), result.detach()) < self.bound * activation.peak
             record.fault = activation.fault
             record.units += low.numel()
             record.low += int(low.sum())
             axis = _feature_axis(node, result.dim())
             others = [dim for dim in range(low.dim()) if dim != axis]
             alive = (~low).any(dim=others) if others else ~low
-            known = record.alive
-            record.alive = alive if known is None or known.shape != alive.shape else known | alive
+            earlier = record.alive
+            record.alive = alive if earlier is None or earlier.shape != alive.shape else earlier | alive
 
     def _gradient(self, key: tuple[int, str], gradient: torch.Tensor) -> None:
         self._batch[key] = self._batch.get(key, 0.0) + float(gradient.detach().double().square().sum())
@@ -202,12 +202,12 @@ class Probe(Interpreter):
         """Run one node, and measure the inputs of activations, the parameters and the results."""
         activation = n.op.startswith("call_") and _operator(n) in ACTIVATIONS
         inputs = [self.env[used] for used in n.all_input_nodes] if activation else []
-        given = [value.detach().clone() for value in inputs if isinstance(value, torch.Tensor)]  # in place, maybe
+        copies = [value.detach().clone() for value in inputs if isinstance(value, torch.Tensor)]  # in place, maybe
         result = super().run_node(n)
         if n.op == "placeholder" and isinstance(result, torch.Tensor) and result.requires_grad and result.is_leaf:
             self.to.parameter(self.number, n, result)
         elif n.op.startswith("call_"):
-            record = self.to.value(self.number, n, self.depths[n], given, result)
+            record = self.to.value(self.number, n, self.depths[n], copies, result)
             if record is not None:
                 record.weights = self.weights.get(n, ())
         return result
@@ -226,10 +226,10 @@ def _weights(module: GraphModule) -> dict[Node, tuple[str, ...]]:
             if isinstance(value, torch.Tensor) and value.requires_grad:
                 parameters[node] = (_title(node),)
         elif node.op.startswith("call_") and node.all_input_nodes:
-            made = [used for used in node.all_input_nodes if used in parameters]
-            if len(made) == len(node.all_input_nodes):
-                parameters[node] = tuple(name for used in made for name in parameters[used])
-            elif matrices := [used for used in made if _rank(used) > 1]:
+            weights = [used for used in node.all_input_nodes if used in parameters]
+            if len(weights) == len(node.all_input_nodes):
+                parameters[node] = tuple(name for used in weights for name in parameters[used])
+            elif matrices := [used for used in weights if _rank(used) > 1]:
                 layers[node] = tuple(name for used in matrices for name in parameters[used])
     return layers
 
@@ -241,7 +241,7 @@ def _rank(node: Node) -> int:
 
 def _feature_axis(node: Node, rank: int) -> int:
     """The dimension that counts features: the second behind a convolution, the last elsewhere."""
-    return 1 if rank > 2 and any("conv" in _operator(found) for found in _chain(node)) else rank - 1
+    return 1 if rank > 2 and any("conv" in _operator(each) for each in _chain(node)) else rank - 1
 
 
 def _chain(node: Node, length: int = 6) -> Iterator[Node]:
@@ -265,8 +265,8 @@ def _title(node: Node) -> str:
 
 def line_of(node: Node) -> str:
     """The user's line of a node: `mlp.py:12 in forward   return F.relu(self.fc(x))`."""
-    found = re.search(r'File "(.*)", line (\d+), in (\S+)\n\s*(.*)', stack_trace_of(node) or "")
-    if found is None:
+    match = re.search(r'File "(.*)", line (\d+), in (\S+)\n\s*(.*)', stack_trace_of(node) or "")
+    if match is None:
         return ""
-    file, line, function, text = found.groups()
+    file, line, function, text = match.groups()
     return f"{os.path.basename(file)}:{line} in {function}   {text}".rstrip()

@@ -68,17 +68,17 @@ def _likeness(node: Node) -> Hashable:
 
 def _runs(labels: list[int], length: int) -> list[tuple[int, int]]:
     """Where calls are like those `length` further on, for at least as long: (first call, how many)."""
-    found, run = [], 0
+    runs, run = [], 0
     for position in range(len(labels) - length):
         if labels[position] == labels[position + length]:
             run += 1
             continue
         if run >= length:
-            found.append((position - run, run))
+            runs.append((position - run, run))
         run = 0
     if run >= length:
-        found.append((len(labels) - length - run, run))
-    return found
+        runs.append((len(labels) - length - run, run))
+    return runs
 
 
 def _flow(block: list[Node]) -> list[list[tuple[str, int]]]:

@@ -34,8 +34,8 @@ def cost(module: GraphModule) -> Cost:
     """
     flops = moved = calls = 0
     for node in module.graph.nodes:
-        made = [value for value in _values(fake_value(node)) if isinstance(value, torch.Tensor)]
-        if node.op != "call_function" or not made or _is_view(node):
+        results = [value for value in _values(fake_value(node)) if isinstance(value, torch.Tensor)]
+        if node.op != "call_function" or not results or _is_view(node):
             continue
         calls += 1
         packet = getattr(node.target, "overloadpacket", None)
@@ -43,9 +43,9 @@ def cost(module: GraphModule) -> Cost:
             args, kwargs = map_arg((node.args, node.kwargs), lambda used: used.meta[FAKE_VALUE])
             flops += flop_registry[packet](*args, **kwargs, out_val=node.meta[FAKE_VALUE])
         else:
-            flops += sum(value.numel() for value in made)
+            flops += sum(value.numel() for value in results)
         read = [value for used in node.all_input_nodes for value in _values(fake_value(used))]
-        moved += sum(v.numel() * v.element_size() for v in (*read, *made) if isinstance(v, torch.Tensor))
+        moved += sum(v.numel() * v.element_size() for v in (*read, *results) if isinstance(v, torch.Tensor))
     return Cost(flops, moved, calls)
 
 

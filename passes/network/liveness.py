@@ -49,9 +49,9 @@ def lifetimes(graph: Graph, evaluator: Evaluator) -> list[Lifetime]:
 
 def peak_memory(graph: Graph, evaluator: Evaluator, inputs: bool = False) -> Peak:
     """The peak of a graph that frees memory after its last use; `inputs` are counted only when asked for."""
-    found = [lifetime for lifetime in lifetimes(graph, evaluator) if inputs or not lifetime.given]
+    counted = [lifetime for lifetime in lifetimes(graph, evaluator) if inputs or not lifetime.given]
     changes = [0] * (len(graph.nodes) + 1)
-    for lifetime in found:
+    for lifetime in counted:
         changes[lifetime.born] += lifetime.bytes
         changes[lifetime.last + 1] -= lifetime.bytes
     level, highest, position = 0, 0, 0
@@ -60,5 +60,5 @@ def peak_memory(graph: Graph, evaluator: Evaluator, inputs: bool = False) -> Pea
         if level > highest:
             highest, position = level, step
     names = [node.name for node in graph.nodes]
-    alive = [lifetime for lifetime in found if lifetime.born <= position <= lifetime.last]
+    alive = [lifetime for lifetime in counted if lifetime.born <= position <= lifetime.last]
     return Peak(highest, names[position], tuple(sorted(alive, key=lambda lifetime: -lifetime.bytes)))

@@ -65,10 +65,12 @@ def dominators(network: networkx.DiGraph[str], after: bool = False) -> dict[str,
     flow.add_edges_from(
         (START, name) for name in network if network.nodes[name]["kind"] in kinds or not flow.pred[name]
     )
-    found = networkx.immediate_dominators(flow, START)
+    dominator_of = networkx.immediate_dominators(flow, START)
     calls = {name for name in network if network.nodes[name]["kind"] == "call"}
     return {
-        name: found[name] if found.get(name) in calls else "" for name in network if name in calls and name in found
+        name: dominator_of[name] if dominator_of.get(name) in calls else ""
+        for name in network
+        if name in calls and name in dominator_of
     }
 
 

@@ -61,18 +61,18 @@ def may_be_fact(target: Target) -> bool:
 
 def tensor_of_numbers(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> TensorMeta | None:
     """What `torch.tensor` makes of nested lists of numbers; None for other calls, and for what it may refuse."""
-    given = dict(kwargs)
-    if target is not torch.tensor or len(args) != 1 or not given.keys() <= {"dtype", "device", "requires_grad"}:
+    keywords = dict(kwargs)
+    if target is not torch.tensor or len(args) != 1 or not keywords.keys() <= {"dtype", "device", "requires_grad"}:
         return None
     shape = _shape_of(args[0])
-    device = given.get("device")
+    device = keywords.get("device")
     if shape is None or device not in (None, "cpu", CPU):
         return None
-    dtype = given.get("dtype")
+    dtype = keywords.get("dtype")
     if dtype is None:
         kind = max((KINDS[type(number)] for number in leaves((args[0],))), default=2)
         dtype = (torch.bool, torch.int64, modes.default_dtype)[kind]
-    grad = bool(given.get("requires_grad"))
+    grad = bool(keywords.get("requires_grad"))
     if grad and not dtype.is_floating_point:
         return None
     strides = [math.prod(max(size, 1) for size in shape[dim + 1 :]) for dim in range(len(shape))]

@@ -228,9 +228,9 @@ def _targets(names: str) -> Iterator[Target]:
         yield "method", name
         yield "attribute", name
         yield f"aten::{name}"
-        for found in (owner.get(name) for owner in NAMESPACES):
-            if callable(found):
-                yield found
+        for target in (owner.get(name) for owner in NAMESPACES):
+            if callable(target):
+                yield target
 
 
 FAMILY_OF: Final[dict[Target, Family]] = {
@@ -292,13 +292,13 @@ def _declared_written(target: Any, args: Arguments, kwargs: Keywords) -> set[int
         for index, argument in enumerate(overload._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 marked |= {argument.name} if argument.kwarg_only else {argument.name, index}
-    found: set[int] = set()
+    written: set[int] = set()
     count = 0
     for place, value in (*enumerate(args), *kwargs):
         tensors = sum(type(leaf) is TensorMeta for leaf in leaves((value,)))
-        found |= set(range(count, count + tensors)) if place in marked else set()
+        written |= set(range(count, count + tensors)) if place in marked else set()
         count += tensors
-    return found
+    return written
 
 
 def reshapes(target: Target) -> bool:

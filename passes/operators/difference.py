@@ -56,18 +56,20 @@ def outcome_difference(
         memories = [_memory_words(tensor, owner) for tensor in (left, right)]
         if memories[0] != memories[1]:
             return OutcomeDifference(MEMORY, memories[0], memories[1], "the result")
-        found = (
+        difference = (
             meta_difference(left.meta, right.meta, facts) if isinstance(left, New) and isinstance(right, New) else None
         )
-        if found:
-            return found
+        if difference:
+            return difference
     written = {owner(index) for index in expected.mutated}
     for index, meta in actual.mutated.items():
         argument = f"argument {index}"
         if owner(index) not in written:
             return OutcomeDifference(WRITTEN, "left alone", "written to", argument)
-        if index in expected.mutated and (found := meta_difference(expected.mutated[index], meta, facts)):
-            return OutcomeDifference(found.kind, found.expected, found.actual, f"{argument} after the call")
+        if index in expected.mutated and (difference := meta_difference(expected.mutated[index], meta, facts)):
+            return OutcomeDifference(
+                difference.kind, difference.expected, difference.actual, f"{argument} after the call"
+            )
     return None
 
 

@@ -73,12 +73,15 @@ class Book(Protocol):
 
     def answer(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
         """The outcome of a call, or None where the book says nothing about it."""
+        ...
 
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> NoAnswer:
         """The operator of a call, and why `answer` gives None for it."""
+        ...
 
     def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None:
         """Answer no more calls of an operator, for this reason; None if there was no rule for it."""
+        ...
 
 
 class NoAnswer(Protocol):
@@ -87,10 +90,12 @@ class NoAnswer(Protocol):
     @property
     def op(self) -> str:
         """The operator, as the book calls it."""
+        ...
 
     @property
     def reason(self) -> str:
         """Why there is no answer, in a few words."""
+        ...
 
 
 @dataclass(slots=True)
@@ -121,7 +126,7 @@ class Evaluator:
         self._open_book = open_book
         self._known: dict[tuple[Any, ...], Outcome] = {}
         self._proven: dict[int, Outcome] = {}
-        self._tellable: dict[Target, bool] = {}
+        self._knowable: dict[Target, bool] = {}
         self._fake: FakeStandIns | None = None
         self.book_refusal = ""
 
@@ -179,8 +184,8 @@ class Evaluator:
             raise NoFakeKernel(str(target)) from error
         if outcome_difference(outcome, again):
             raise NoFakeKernel(str(target))
-        found = self._completed(target, args, kwargs, modes, outcome)
-        return replace(found, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
+        completed = self._completed(target, args, kwargs, modes, outcome)
+        return replace(completed, trial=Trial(str(target), "no fake kernel: run on made-up numbers", False))
 
     def tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> tuple[Outcome, bool]:
         """What running the operator tells, whatever rules say, and whether it ran on real tensors. Not remembered.
@@ -203,7 +208,7 @@ class Evaluator:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
         self._known.clear()
         self._proven.clear()
-        self._tellable.clear()
+        self._knowable.clear()
         self._fake = None
 
     def is_proven(self, outcome: Outcome) -> bool:
@@ -219,28 +224,31 @@ class Evaluator:
         """Ask the book no more about an operator, because one outcome was wrong, and forget all that it told."""
         if self._book is None:
             return None
-        found = self._book.quarantine(target, reason, args, kwargs)
+        quarantined = self._book.quarantine(target, reason, args, kwargs)
         self.on_quarantine(target, args, reason)
         self._known = {key: outcome for key, outcome in self._known.items() if outcome.trial is not None}
         self._proven.clear()
-        return found
+        return quarantined
 
     def _remembered_derivation(
         self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
     ) -> Outcome:
-        known = self._known if shape_env is None else shape_env.__dict__.setdefault(SYMBOLIC_TABLE, {})
+        outcomes = self._known if shape_env is None else shape_env.__dict__.setdefault(SYMBOLIC_TABLE, {})
         key = (target, modes, *_hashable((args, kwargs)), kinds(args), kinds(kwargs) if kwargs else ())
         try:
-            outcome = known.get(key)
+            outcome = outcomes.get(key)
         except TypeError as error:
             raise Unsupported(f"an argument of {target!r} cannot be hashed: {error}") from error
         if outcome is None:
-            outcome = known[key] = self._derive(target, args, kwargs, modes, shape_env)
+            outcome = outcomes[key] = self._derive(target, args, kwargs, modes, shape_env)
         return outcome
 
     def _derive(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        if self._may_be_told(target) and (found := _told(target, args, kwargs, modes)) is not None:
-            return found
+        if (
+            self._may_be_known_without_rules(target)
+            and (certain := _known_without_rules(target, args, kwargs, modes)) is not None
+        ):
+            return certain
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
@@ -248,14 +256,14 @@ class Evaluator:
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
 
-    def _may_be_told(self, target: Target) -> bool:
+    def _may_be_known_without_rules(self, target: Target) -> bool:
         """Whether some calls are known without a rule or a trial; asked once of what is there as long as torch is."""
         if type(target) not in LASTING:
             return True
-        found = self._tellable.get(target)
-        if found is None:
-            found = self._tellable[target] = may_be_fact(target) or may_tell_by_name(target)
-        return found
+        answer = self._knowable.get(target)
+        if answer is None:
+            answer = self._knowable[target] = may_be_fact(target) or may_tell_by_name(target)
+        return answer
 
     def _ruled(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
         """What the rules say."""
@@ -299,8 +307,8 @@ class Evaluator:
         if self._book is None:
             name = target[1] if type(target) is tuple else getattr(target, "__name__", type(target).__name__)
             return Trial(name, NO_BOOK, fake)
-        found = self._book.why_not(target, args, kwargs, modes)
-        return Trial(found.op, found.reason, fake)
+        refusal = self._book.why_not(target, args, kwargs, modes)
+        return Trial(refusal.op, refusal.reason, fake)
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
         """The outcome of a trial, with the reason why no rule told it."""
@@ -352,14 +360,14 @@ class Evaluator:
         return self._fake
 
 
-def _told(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
+def _known_without_rules(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
     """What the arguments and the name tell by themselves. Raises what `Evaluator.evaluate` does."""
-    if told := device_fact(target, args):
-        return Outcome(told(args[0]), {})
+    if fact_of := device_fact(target, args):
+        return Outcome(fact_of(args[0]), {})
     if not kwargs and (answer := fact(target, args)) is not None:
         return Outcome(answer[0], {})
-    if (made := tensor_of_numbers(target, args, kwargs, modes)) is not None:
-        return Outcome(New(made), {})
+    if (meta := tensor_of_numbers(target, args, kwargs, modes)) is not None:
+        return Outcome(New(meta), {})
     if is_unknown_attribute(target, args):
         raise Unsupported(f"attribute {args[1]!r} of a tensor")
     if reads_values(target, args, kwargs):
@@ -380,16 +388,16 @@ def kinds(arguments: Sequence[Any]) -> tuple[Any, ...]:
 
     Containers are opened in the order in which they are met, and each one's length is told before its types.
     """
-    found: list[Any] = []
+    types: list[Any] = []
     containers = [arguments]
     for container in containers:  # it grows
-        found.append(len(container))
+        types.append(len(container))
         for part in container:
             kind = type(part)
-            found.append(kind)
+            types.append(kind)
             if kind in CONTAINER_TYPES:
                 containers.append(part)
-    return tuple(found)
+    return tuple(types)
 
 
 def shape_env_of(arguments: Iterable[Any]) -> Any:
@@ -400,8 +408,8 @@ def shape_env_of(arguments: Iterable[Any]) -> Any:
             if argument.symbolic:
                 return shape_env_of((*argument.shape, *(argument.stride or ()), argument.storage_offset))
         elif kind in CONTAINER_TYPES:
-            if (found := shape_env_of(argument)) is not None:
-                return found
+            if (shape_env := shape_env_of(argument)) is not None:
+                return shape_env
         elif isinstance(argument, SYMBOLIC):
             return argument.node.shape_env
     return None

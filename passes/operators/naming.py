@@ -90,10 +90,10 @@ def named_arguments(target: Callable[..., Any], args: Sequence[Any], kwargs: Map
 
 def chosen_schema(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, int]:
     """The schema that a call follows (None if there is none), and which way its sizes are read (0: as given)."""
-    for way, given in enumerate((args, *_sizes_in_a_list(args))):
+    for way, positional in enumerate((args, *_sizes_in_a_list(args))):
         for strict in (True, False):
             for schema in schemas_of(target):
-                if fits(schema, given, kwargs, strict):
+                if fits(schema, positional, kwargs, strict):
                     return schema, way
     return None, 0
 
@@ -132,8 +132,8 @@ def _schemas_by_name(target: Callable[..., Any]) -> Sequence[Any]:
     if name == "__get__":
         return ()
     for qualified in (_find_builtin(target), f"aten::{SPECIAL_METHODS.get(name, name)}", f"aten::{name.strip('_')}"):
-        found = torch._C._jit_get_schemas_for_operator(qualified) if qualified else ()
-        if fitting := [schema for schema in found if "Tensor" in str(schema) and "Dict(" not in str(schema)]:
+        schemas = torch._C._jit_get_schemas_for_operator(qualified) if qualified else ()
+        if fitting := [schema for schema in schemas if "Tensor" in str(schema) and "Dict(" not in str(schema)]:
             return fitting
     return ()
 
@@ -145,13 +145,13 @@ def fits(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any], strict: bo
     positional = [parameter for parameter in parameters if not parameter.kwarg_only]
     if len(args) > len(positional):
         return False
-    given = {parameter.name: value for parameter, value in zip(positional, args, strict=False)}
-    if kwargs.keys() & given.keys() or not kwargs.keys() <= {parameter.name for parameter in parameters}:
+    by_name = {parameter.name: value for parameter, value in zip(positional, args, strict=False)}
+    if kwargs.keys() & by_name.keys() or not kwargs.keys() <= {parameter.name for parameter in parameters}:
         return False
-    given.update(kwargs)
+    by_name.update(kwargs)
     return all(
-        takes(str(parameter.type), given[parameter.name], strict)
-        if parameter.name in given
+        takes(str(parameter.type), by_name[parameter.name], strict)
+        if parameter.name in by_name
         else parameter.has_default_value()
         for parameter in parameters
     )
@@ -161,8 +161,8 @@ def in_schema_names(schema: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]
     """Keyword arguments by the schema's names for them: `axis` is `dim`, and `input` mostly `self`."""
     if PARAMETERS.keys().isdisjoint(kwargs):
         return kwargs
-    known = {parameter.name for parameter in schema.arguments}
-    return {name if name in known else PARAMETERS.get(name, name): value for name, value in kwargs.items()}
+    names = {parameter.name for parameter in schema.arguments}
+    return {name if name in names else PARAMETERS.get(name, name): value for name, value in kwargs.items()}
 
 
 def takes(kind: str, value: Any, strict: bool) -> bool:

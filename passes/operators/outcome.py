@@ -88,11 +88,11 @@ class Outcome:
     mutated: Mapping[int, TensorMeta]
     trial: Trial | None = field(default=None, compare=False)
 
-    def metas(self, given: Sequence[TensorMeta]) -> Any:
-        """`result` with a TensorMeta in the place of every tensor, for `given` metas of the tensor arguments."""
+    def metas(self, arguments: Sequence[TensorMeta]) -> Any:
+        """`result` with a TensorMeta in the place of every tensor, for these metas of the tensor `arguments`."""
 
         def meta(tensor: New | Same) -> TensorMeta:
-            return tensor.meta if isinstance(tensor, New) else self.mutated.get(tensor.index, given[tensor.index])
+            return tensor.meta if isinstance(tensor, New) else self.mutated.get(tensor.index, arguments[tensor.index])
 
         return rebuilt(self.result, (New, Same), meta)
 
@@ -123,13 +123,13 @@ def leaves(structure: Any) -> list[Any]:
         structure = tuple(structure.values())
     if not isinstance(structure, NESTED):
         return [structure]
-    found: list[Any] = []
+    parts: list[Any] = []
     for part in structure:
         if isinstance(part, NESTED):
-            found += leaves(part)
+            parts += leaves(part)
         else:
-            found.append(part)
-    return found
+            parts.append(part)
+    return parts
 
 
 # What operators raise to refuse a call. Anything else is an error of somebody else's.

@@ -52,9 +52,9 @@ def resolve(op: str, level: str) -> Target:
 
     Raises UnknownOperator if there is none: the library that registers it may not be imported.
     """
-    for found in (_overload(op),) if "::" in op else _functions(op):
-        if found is not None and operator_name(found) == op:
-            return found
+    for target in (_overload(op),) if "::" in op else _functions(op):
+        if target is not None and operator_name(target) == op:
+            return target
     where = "is its library imported?" if "::" in op else "it is no function that can be found by its name"
     raise UnknownOperator(f"no operator {op!r} at the level {level!r}: {where}")
 
@@ -72,10 +72,10 @@ def _overload(op: str) -> Target | None:
 def _functions(op: str) -> Iterator[Target | None]:
     """`torch.Tensor.add_`, `torch._C._nn.linear`, the getter of a property, or what a Python function hides."""
     root, *names = op.split(".")
-    found: Any = ROOTS.get(root)
+    target: Any = ROOTS.get(root)
     for name in names:
-        found = getattr(found, name, None)
-    yield found.__get__ if inspect.isgetsetdescriptor(found) or isinstance(found, property) else found
+        target = getattr(target, name, None)
+    yield target.__get__ if inspect.isgetsetdescriptor(target) or isinstance(target, property) else target
     yield getattr(torch._C._VariableFunctions, names[-1], None) if names else None  # type: ignore[attr-defined]
 
 
@@ -92,8 +92,8 @@ def parameters(target: Target, names: tuple[str, ...]) -> tuple[Parameter, ...]:
     signature = _signature(target)
     if signature is not None and set(names) <= set(signature.parameters):
         return tuple(
-            Parameter(name, by_keyword=found.kind is inspect.Parameter.KEYWORD_ONLY, kind=found.kind)
-            for name, found in ((name, signature.parameters[name]) for name in names)
+            Parameter(name, by_keyword=declared.kind is inspect.Parameter.KEYWORD_ONLY, kind=declared.kind)
+            for name, declared in ((name, signature.parameters[name]) for name in names)
         )
     unnamed = getattr(target, "__name__", "") == "__get__"
     return tuple(Parameter(name, by_keyword=not (unnamed or name.isdecimal())) for name in names)
@@ -119,15 +119,15 @@ def positional(target: Target, named: Mapping[str, Any]) -> tuple[tuple[Any, ...
     the schema has as default anyway, nor a None at the end: their Python bindings do not take all that the
     schema has. They do get other defaults, which need not be those of the binding.
     """
-    known = parameters(target, tuple(named))
+    declared = parameters(target, tuple(named))
     values = [_unwrapped(value) for value in named.values()]
     takes_all = isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket)
     if not takes_all:
-        while values and values[-1] is None and known[-1].default is None:
-            known, values = known[:-1], values[:-1]
+        while values and values[-1] is None and declared[-1].default is None:
+            declared, values = declared[:-1], values[:-1]
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for parameter, value in zip(known, values, strict=True):
+    for parameter, value in zip(declared, values, strict=True):
         if parameter.kind in VARIADIC:
             _spread(parameter, value, args, kwargs)
         elif not parameter.by_keyword:

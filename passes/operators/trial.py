@@ -81,11 +81,11 @@ def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywor
 
     Raises OpError, DataDependent or Unsupported.
     """
-    given: list[tuple[TensorMeta, torch.Tensor]] = []
+    arguments: list[tuple[TensorMeta, torch.Tensor]] = []
 
     def stand_in(meta: TensorMeta) -> torch.Tensor:
         tensor = stand_ins.make(meta)
-        given.append((meta, tensor))
+        arguments.append((meta, tensor))
         return tensor
 
     try:
@@ -93,12 +93,12 @@ def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywor
         keywords = {name: materialise(argument, stand_in) for name, argument in kwargs}
     except UNSUPPORTED_ERRORS as error:
         raise Unsupported(str(error)) from error
-    versions = [_version(tensor) for _, tensor in given]
+    versions = [_version(tensor) for _, tensor in arguments]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the real call will say it
         result = _call(stand_ins, target, positional, keywords, modes)
-    found = Findings(stand_ins, given)
-    return Outcome(found.describe(result), found.mutated(versions))
+    findings = Findings(stand_ins, arguments)
+    return Outcome(findings.describe(result), findings.mutated(versions))
 
 
 def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
@@ -151,11 +151,11 @@ def materialise(argument: Argument, stand_in: Callable[[TensorMeta], Any]) -> An
 class Findings:
     """What a trial shows of the tensors it was given and of those it returned."""
 
-    def __init__(self, stand_ins: StandIns, given: Sequence[tuple[TensorMeta, torch.Tensor]]) -> None:
+    def __init__(self, stand_ins: StandIns, arguments: Sequence[tuple[TensorMeta, torch.Tensor]]) -> None:
         self._stand_ins = stand_ins
-        self._given = given
-        self._index = {id(tensor): index for index, (_, tensor) in reversed(list(enumerate(given)))}
-        self._owners = {_storage(tensor): index for index, (_, tensor) in reversed(list(enumerate(given)))}
+        self._given = arguments
+        self._index = {id(tensor): index for index, (_, tensor) in reversed(list(enumerate(arguments)))}
+        self._owners = {_storage(tensor): index for index, (_, tensor) in reversed(list(enumerate(arguments)))}
 
     def mutated(self, versions: Sequence[int | None]) -> dict[int, TensorMeta]:
         """The meta now of every tensor given that was written to, or whose facts changed."""

@@ -103,10 +103,10 @@ class CheckedRun:
         prediction = self.prediction(node)
         look = None
         if prediction is not None and (prediction.outcome.mutated or not self._is_settled(prediction.outcome)):
-            given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-            self._save(given, prediction.outcome.mutated)
+            tensors = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+            self._save(tensors, prediction.outcome.mutated)
             if not self._is_settled(prediction.outcome):
-                look = _Look.at(prediction, given)
+                look = _Look.at(prediction, tensors)
         try:
             if node.op == "call_method":
                 values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
@@ -127,15 +127,19 @@ class CheckedRun:
     def _is_settled(self, outcome: Outcome) -> bool:
         return self.mistake is not None or id(outcome) in self._right or self.proven(outcome)
 
-    def _save(self, given: Sequence[torch.Tensor], written: Iterable[int]) -> None:
+    def _save(self, tensors: Sequence[torch.Tensor], written: Iterable[int]) -> None:
         """Keep what a call is about to overwrite in tensors from outside, whoever told that it does."""
         for index in written:
-            if index >= len(given) or not _has_memory(given[index]) or _memory_of(given[index]) not in self._outside:
+            if (
+                index >= len(tensors)
+                or not _has_memory(tensors[index])
+                or _memory_of(tensors[index]) not in self._outside
+            ):
                 continue
-            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
                 self._undoable = False
-            storage = given[index].untyped_storage()
-            self._saved.setdefault(_memory_of(given[index]), (storage, storage.clone()))
+            storage = tensors[index].untyped_storage()
+            self._saved.setdefault(_memory_of(tensors[index]), (storage, storage.clone()))
 
     def _undo(self, random: torch.Tensor) -> None:
         for storage, before in self._saved.values():
@@ -153,26 +157,26 @@ class _Look:
     owners: list[int]
 
     @staticmethod
-    def at(prediction: Prediction, given: Sequence[torch.Tensor]) -> _Look | None:
+    def at(prediction: Prediction, tensors: Sequence[torch.Tensor]) -> _Look | None:
         """None where the tensors are not those that the prediction is about: an earlier one was wrong."""
         try:
-            metas = [meta_of(tensor) for tensor in given]
+            metas = [meta_of(tensor) for tensor in tensors]
         except NotImplementedError:
             return None
         expected = prediction.given
         if len(expected) != len(metas) or any(map(meta_difference, expected, metas)):
             return None
-        memories = [_memory_of(tensor) if _has_memory(tensor) else id(tensor) for tensor in given]
-        versions = [None if tensor.is_inference() else tensor._version for tensor in given]
-        findings = Findings(REAL, list(zip(metas, given, strict=True)))
+        memories = [_memory_of(tensor) if _has_memory(tensor) else id(tensor) for tensor in tensors]
+        versions = [None if tensor.is_inference() else tensor._version for tensor in tensors]
+        findings = Findings(REAL, list(zip(metas, tensors, strict=True)))
         return _Look(prediction, findings, versions, [memories.index(memory) for memory in memories])
 
     def compare(self, result: Any) -> str:
         try:
-            found = Outcome(self.findings.describe(result), self.findings.mutated(self.versions))
+            outcome = Outcome(self.findings.describe(result), self.findings.mutated(self.versions))
         except Unsupported:
             return ""
-        difference = outcome_difference(self.prediction.outcome, found, owner=self.owners.__getitem__)
+        difference = outcome_difference(self.prediction.outcome, outcome, owner=self.owners.__getitem__)
         return difference.words if difference else ""
 
 

@@ -43,8 +43,8 @@ class Call:
 
 def call_of(row: Row) -> Call:
     """The call in a row. Raises ValueError for nested tensors, which have no metas."""
-    given = [tensor_meta(text) for text in row["given"]]
-    arguments = {name: _with_tensors(value_from(text), given) for name, text in dict(row["arguments"]).items()}
+    metas = [tensor_meta(text) for text in row["given"]]
+    arguments = {name: _with_tensors(value_from(text), metas) for name, text in dict(row["arguments"]).items()}
     storage = row["given_storage"]
     shares = tuple(storage.index(number) for number in storage)
     outcome = Failure(row["error"], row["message"]) if row["error"] is not None else _outcome_of(row)

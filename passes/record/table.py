@@ -160,29 +160,29 @@ class CallTable:
         inputs = self.inputs.get(key)
         if inputs is None:
             tensors = numbering.tensors
-            given = tuple(map(self._text, tensors))
+            metas = tuple(map(self._text, tensors))
             inputs = RecordedInputs(
                 operator_name(target),
                 level,
                 tuple(texts),
-                given,
+                metas,
                 numbering.storage(tensors),
                 numbering.same(tensors),
                 location,
             )
             self.inputs[key] = inputs
-            self.bytes += OVERHEAD + len(key) + sum(map(_size, given)) + sum(_size(text) for _, text in texts)
+            self.bytes += OVERHEAD + len(key) + sum(map(_size, metas)) + sum(_size(text) for _, text in texts)
         else:
             numbering.storage(numbering.tensors)
         return inputs, numbering, frozenset(declared)
 
     def returned(self, inputs: RecordedInputs, key: bytes, numbering: Numbering, result: Any) -> RecordedOutcome:
         """Add the outcome of a call that returned `result`; `inputs.writes` must be set."""
-        given, writes = numbering.tensors, inputs.writes or frozenset()
+        tensors, writes = numbering.tensors, inputs.writes or frozenset()
         outputs = Numbering()
         text = value_text(NumberOf(type(result).__name__) if isinstance(result, NUMBERS) else result, outputs.add)
         outcome = RecordedOutcome(
-            written=tuple(self._text(tensor) if i in writes else None for i, tensor in enumerate(given)),
+            written=tuple(self._text(tensor) if i in writes else None for i, tensor in enumerate(tensors)),
             result=sys.intern(text),
             returned=tuple(map(self._text, outputs.tensors)),
             returned_storage=numbering.storage(outputs.tensors),

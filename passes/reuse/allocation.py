@@ -90,7 +90,7 @@ def _manner(memory: Memory, node: Node, place: Place, others: Sequence[Node]) ->
         return LEFT, "it is an input or a view of one"
     if storage.pinned:
         return LEFT, storage.pinned
-    if any(found.storage == place.storage for found in memory.of(others)):
+    if any(other.storage == place.storage for other in memory.of(others)):
         return LEFT, "it shares memory with another output"
     if place.meta.layout is not torch.strided or overlaps(place.meta):
         return LEFT, "several of its elements share one place in memory"
@@ -135,11 +135,11 @@ def provide(allocate: Allocate, meta: TensorMeta, where: str) -> torch.Tensor:
     tensor = allocate(meta)
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"allocate must give a tensor for {where}, {meta.text}, not {type(tensor).__name__}")
-    found = meta_of(tensor)
-    wrong = [fact for fact in CHECKED if getattr(found, fact) != getattr(meta, fact)]
+    actual = meta_of(tensor)
+    wrong = [fact for fact in CHECKED if getattr(actual, fact) != getattr(meta, fact)]
     if wrong:
         raise ValueError(
-            f"allocate must give {meta.words} for {where}, not {found.words}: it differs in {', '.join(wrong)}"
+            f"allocate must give {meta.words} for {where}, not {actual.words}: it differs in {', '.join(wrong)}"
         )
     return tensor
 

@@ -31,28 +31,28 @@ def agree(plain: GraphCall, variant: GraphCall, written: int, order: list[int]) 
     if any(meta.device != CPU or meta.stride is None for meta in metas) or sum(map(byte_count, metas)) > LIMIT:
         return None
     verdicts = [_agree(plain, variant, written, order, fill) for fill in FILLS]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    return all(known) if known else None
+    certain = [verdict for verdict in verdicts if verdict is not None]
+    return all(certain) if certain else None
 
 
 def _agree(plain: GraphCall, variant: GraphCall, written: int, order: list[int], fill: Any) -> bool | None:
     with random_numbers_put_back():
         data = [_filled(concrete(meta), fill) for meta in plain.metas]
         metas = enumerate(variant.metas)
-        given = [_copy(data[i]) if (i := order[n]) < len(data) else _filled(concrete(meta), fill) for n, meta in metas]
+        inputs = [_copy(data[i]) if (i := order[n]) < len(data) else _filled(concrete(meta), fill) for n, meta in metas]
     with random_numbers_put_back(), entered(plain.modes):
         try:
             expected = _run(plain, iter(map(_copy, data)))
         except OPERATOR_ERRORS:
             return None
-    target = given[written]
+    target = inputs[written]
     place = target.data_ptr()
     with random_numbers_put_back(), entered(plain.modes):
         try:
-            found = _run(variant, iter(given))
+            outcome = _run(variant, iter(inputs))
         except OPERATOR_ERRORS:
             return False
-    return found is target and found.data_ptr() == place and _same_bits(expected.detach(), found.detach())
+    return outcome is target and outcome.data_ptr() == place and _same_bits(expected.detach(), outcome.detach())
 
 
 def _run(call: GraphCall, tensors: Iterator[Any]) -> Any:

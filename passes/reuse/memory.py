@@ -75,8 +75,8 @@ class Memory:
 
     def place(self, node: Node) -> Place | None:
         """Where the one tensor that `node` stands for is; None when it stands for something else."""
-        found = self.places[node]
-        return found if isinstance(found, Place) else None
+        place = self.places[node]
+        return place if isinstance(place, Place) else None
 
     def argument(self, call: GraphCall, index: int) -> Place:
         """Where a tensor argument of a call is."""
@@ -110,11 +110,11 @@ class Memory:
 
     def _placed(self, node: Node) -> Any:
         if node.op == "placeholder":
-            return rebuilt(result_meta(node), TensorMeta, lambda meta: self._new(node, meta, given=True))
+            return rebuilt(result_meta(node), TensorMeta, lambda meta: self._new(node, meta, is_input=True))
         if node.op == "output" or (node.op == "get_attr" and META not in node.meta):
             return None
         if node.op == "get_attr":
-            return rebuilt(node.meta[META], TensorMeta, lambda meta: self._new(node, meta, "a constant", given=True))
+            return rebuilt(node.meta[META], TensorMeta, lambda meta: self._new(node, meta, "a constant", is_input=True))
         if node.target is operator.getitem and isinstance(self.places[node.args[0]], tuple | list):  # type: ignore[index]
             return self.places[node.args[0]][node.args[1]]  # type: ignore[index]
         return self._called(node)
@@ -129,14 +129,14 @@ class Memory:
                 outcome = None
         if outcome is None:
             return self._unknown(node, call)
-        given = call.metas
+        input_metas = call.metas
 
         def place(leaf: New | Same) -> Place:
             if isinstance(leaf, New) and leaf.alias_of is None:
                 return self._new(node, leaf.meta)
             shared = self.argument(call, leaf.index if isinstance(leaf, Same) else leaf.alias_of or 0)
             if isinstance(leaf, Same):
-                return Place(outcome.mutated.get(leaf.index, given[leaf.index]), shared.storage, shared.view)
+                return Place(outcome.mutated.get(leaf.index, input_metas[leaf.index]), shared.storage, shared.view)
             return Place(leaf.meta, shared.storage, True)
 
         return rebuilt(outcome.result, (New, Same), place)
@@ -148,9 +148,9 @@ class Memory:
             self.storages[self.argument(call, index).storage].pinned = why
         return rebuilt(result_meta(node), TensorMeta, lambda meta: self._new(node, meta, why))
 
-    def _new(self, node: Node, meta: TensorMeta, pinned: str = "", given: bool = False) -> Place:
+    def _new(self, node: Node, meta: TensorMeta, pinned: str = "", is_input: bool = False) -> Place:
         step = self.step[node]
-        self.storages.append(Storage(node, step, byte_count(meta), step, pinned, given=given))
+        self.storages.append(Storage(node, step, byte_count(meta), step, pinned, given=is_input))
         return Place(meta, len(self.storages) - 1)
 
 

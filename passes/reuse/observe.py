@@ -72,10 +72,10 @@ class Watcher:
         args, kwargs = concrete(call.args), concrete(call.kwargs)
         key = (call.target, args, kwargs, call.modes, kinds(args), kinds(kwargs))
         try:
-            known = key in self._known
+            is_known = key in self._known
         except TypeError:  # an argument that cannot be hashed
             return self._first(call, args, kwargs)
-        if not known:
+        if not is_known:
             self._known[key] = self._first(call, args, kwargs)
         return self._known[key]
 
@@ -90,12 +90,12 @@ class Watcher:
 
 
 def _run(stand_ins: StandIns, call: GraphCall, args: Any, kwargs: Any) -> Observed | None:
-    given: list[torch.Tensor] = []
+    tensors: list[torch.Tensor] = []
     saved: list[torch.Tensor] = []
 
     def stand_in(meta: TensorMeta) -> torch.Tensor:
-        given.append(stand_ins.make(meta))
-        return given[-1]
+        tensors.append(stand_ins.make(meta))
+        return tensors[-1]
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         saved.append(tensor)
@@ -104,33 +104,40 @@ def _run(stand_ins: StandIns, call: GraphCall, args: Any, kwargs: Any) -> Observ
     try:
         positional = [materialise(argument, stand_in) for argument in args]
         keywords = {name: materialise(argument, stand_in) for name, argument in kwargs}
-        steps = _Steps(given)
-        with _heard() as said, entered(call.modes), random_numbers_put_back(), _saving(keep), stand_ins.active(), steps:
+        steps = _Steps(tensors)
+        with (
+            _heard() as warned,
+            entered(call.modes),
+            random_numbers_put_back(),
+            _saving(keep),
+            stand_ins.active(),
+            steps,
+        ):
             if type(call.target) is tuple:
                 result = getattr(positional[0], call.target[1])(*positional[1:], **keywords)
             else:
                 result = call.target(*positional, **keywords)
     except REFUSALS:
         return None
-    owners = [_storage(tensor) for tensor in given]
+    owners = [_storage(tensor) for tensor in tensors]
     kept = {_storage(tensor) for tensor in saved}
     single = result if isinstance(result, torch.Tensor) else None
     return Observed(
         steps=tuple(steps.found),
         saved=frozenset(index for index, owner in enumerate(owners) if owner in kept),
         saves_result=single is not None and _storage(single) in kept,
-        returned=next((index for index, tensor in enumerate(given) if tensor is single), None),
+        returned=next((index for index, tensor in enumerate(tensors) if tensor is single), None),
         result=None if single is None else _meta(single, stand_ins),
-        warnings=frozenset(str(warning.message) for warning in said),
+        warnings=frozenset(str(warning.message) for warning in warned),
     )
 
 
 @contextmanager
 def _heard() -> Iterator[list[warnings.WarningMessage]]:
     """Keep warnings from the user: the real call will say them."""
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        yield said
+        yield warned
 
 
 @contextmanager
@@ -143,10 +150,10 @@ def _saving(keep: Any) -> Iterator[None]:
 class _Steps(TorchDispatchMode):
     """Writes down every aten operator that runs."""
 
-    def __init__(self, given: list[torch.Tensor]) -> None:
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
         super().__init__()
         self.found: list[OverloadCall] = []
-        self._given = given
+        self._given = tensors
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = kwargs or {}

@@ -197,9 +197,9 @@ class Planner:
     def _sharing(self, storage: int) -> Iterator[Storage]:
         """Every storage that lives in the same memory."""
         home = self._home(storage)
-        for number, found in enumerate(self.memory.storages):
+        for number, each in enumerate(self.memory.storages):
             if self._home(number) == home:
-                yield found
+                yield each
 
     def _is_last_use(self, operand: Place, node: Node) -> bool:
         step = self.memory.step[node]
@@ -210,9 +210,9 @@ class Planner:
         home = self._home(operand.storage)
         owner = self.memory.storages[home]
         name = owner.maker.name
-        if pinned := next((found.pinned for found in self._sharing(home) if found.pinned), ""):
+        if pinned := next((each.pinned for each in self._sharing(home) if each.pinned), ""):
             return pinned
-        if any(found.escapes for found in self._sharing(home)):
+        if any(each.escapes for each in self._sharing(home)):
             return f"the memory of {name} is returned"
         if overlaps(operand.meta):
             return "several of its elements share one place in memory"
@@ -286,7 +286,7 @@ class Planner:
             name, place = node.name, self.memory.place(node)
             if name in self.fates or name not in {*self.donated, *self.refused}:
                 continue
-            reasons = [found.why for found in self.refusals if found.over == name]
+            reasons = [refusal.why for refusal in self.refusals if refusal.over == name]
             self.fates[name] = RejectedReuse(None, name, self.refused.get(name) or self._fate(place, reasons))
 
     def _fate(self, place: Place | None, reasons: list[str]) -> str:

@@ -76,23 +76,23 @@ class WritingVariants:
         self, call: GraphCall, seen: Observed, candidate: WritingVariant, over: int, buffer: TensorMeta
     ) -> bool:
         """Whether the candidate does what the call did, and gives back the tensor written to."""
-        given = [*call.metas, buffer]
+        metas = [*call.metas, buffer]
 
         def meta(argument: Any) -> Any:
-            return given[argument.index or 0] if isinstance(argument, Argued) else argument
+            return metas[argument.index or 0] if isinstance(argument, Argued) else argument
 
         order = [leaf.index or 0 for leaf in leaves((candidate.args, candidate.kwargs)) if isinstance(leaf, Argued)]
         args = tuple(_changed(argument, meta) for argument in candidate.args)
         kwargs = tuple((name, _changed(argument, meta)) for name, argument in candidate.kwargs)
         variant = GraphCall(candidate.target, args, kwargs, call.modes, ())
-        found = self.watcher.watch(variant)
-        if found is None or found.returned is None or found.result != seen.result:
+        behaviour = self.watcher.watch(variant)
+        if behaviour is None or behaviour.returned is None or behaviour.result != seen.result:
             return False
-        if not found.warnings <= seen.warnings:  # of an output that had to be resized, say
+        if not behaviour.warnings <= seen.warnings:  # of an output that had to be resized, say
             return False
-        if order[found.returned] != over or not _alike(seen.steps, found.steps, order):
+        if order[behaviour.returned] != over or not _alike(seen.steps, behaviour.steps, order):
             return False
-        verdict = self._tried(call, variant, found.returned, order)
+        verdict = self._tried(call, variant, behaviour.returned, order)
         return over < len(call.tensors) if verdict is None else verdict
 
     def _tried(self, call: GraphCall, variant: GraphCall, written: int, order: list[int]) -> bool | None:
@@ -100,10 +100,10 @@ class WritingVariants:
         key = (call.target, call.modes, variant.target, *map(concrete, (call.args, call.kwargs, variant.args)), written)
         kind = (*key, *map(kinds, (call.args, call.kwargs, variant.args)), tuple(order))
         try:
-            known = kind in self._verdicts
+            is_known = kind in self._verdicts
         except TypeError:  # an argument that cannot be hashed
             return agree(call, variant, written, order)
-        if not known:
+        if not is_known:
             self._verdicts[kind] = agree(call, variant, written, order)
         return self._verdicts[kind]
 
@@ -115,7 +115,7 @@ def _in_place(call: GraphCall, seen: Observed, over: int) -> Iterator[WritingVar
         name = f"{_name(call.target)}_"
         if hasattr(torch.Tensor, name):
             yield WritingVariant(("method", name), args, kwargs)
-        yield from (WritingVariant(found, args, kwargs) for found in _functions(name))
+        yield from (WritingVariant(function, args, kwargs) for function in _functions(name))
     for step in _single(seen):
         if not (step.args and step.args[0] == Argued(over)):
             continue
@@ -135,8 +135,8 @@ def _onto(call: GraphCall, seen: Observed, buffer: Argued, *, pointwise: bool) -
         return
     args, kwargs = _numbered(call)
     if all(name != "out" for name, _ in kwargs):
-        own = [] if type(call.target) is tuple else [call.target]
-        for target in (*own, *_functions(_name(call.target))):
+        targets = [] if type(call.target) is tuple else [call.target]
+        for target in (*targets, *_functions(_name(call.target))):
             yield WritingVariant(target, args, (*kwargs, ("out", buffer)))
     for step in steps:
         for overload in _overloads(step.overload.overloadpacket):
@@ -169,7 +169,7 @@ def _alike(before: tuple[OverloadCall, ...], after: tuple[OverloadCall, ...], or
 
 def _computes(step: OverloadCall) -> bool:
     returns = step.overload._schema.returns
-    return not (returns and all(found.alias_info is not None and not found.alias_info.is_write for found in returns))
+    return not (returns and all(result.alias_info is not None and not result.alias_info.is_write for result in returns))
 
 
 def _form(overload: torch._ops.OpOverload) -> tuple[str, list[tuple[str, str]]]:
@@ -182,11 +182,11 @@ def _form(overload: torch._ops.OpOverload) -> tuple[str, list[tuple[str, str]]]:
 def _named(step: OverloadCall, order: Sequence[Any]) -> dict[str, Any]:
     """The arguments of a step by name, those left out that are their default or where the result goes."""
     arguments = step.overload._schema.arguments
-    given = {argument.name: value for argument, value in zip(arguments, step.args, strict=False)} | dict(step.kwargs)
+    by_name = {argument.name: value for argument, value in zip(arguments, step.args, strict=False)} | dict(step.kwargs)
     defaults = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
     named = {}
     for argument in arguments:
-        value = given.get(argument.name, defaults.get(argument.name))
+        value = by_name.get(argument.name, defaults.get(argument.name))
         if not argument.is_out and not (argument.name in defaults and defaults[argument.name] == value):
             named[argument.name] = [_numbered_leaf(leaf, order) for leaf in leaves(value)]
     return named

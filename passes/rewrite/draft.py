@@ -123,13 +123,13 @@ class Draft:
 
     def escapes(self, storage: int) -> bool:
         """Whether a storage is seen from outside: given, returned, or kept by somebody."""
-        found = self.memory.storages[storage]
-        return found.escapes or found.given or bool(found.pinned)
+        place = self.memory.storages[storage]
+        return place.escapes or place.given or bool(place.pinned)
 
     def meta(self, node: Node) -> TensorMeta | None:
         """The meta of a node that stands for one tensor."""
-        found = result_meta(node)
-        return found if isinstance(found, TensorMeta) else None
+        meta = result_meta(node)
+        return meta if isinstance(meta, TensorMeta) else None
 
     def outcome(self, node: Node) -> Outcome:
         """What the call of a node gives. Raises OpError, DataDependent or Unsupported."""
@@ -271,13 +271,13 @@ class Draft:
         restore_layout: bool,
     ) -> None:
         """Build, exchange the outputs, and derive again what follows from them; undone when it raises CannotReplace."""
-        made = list(build())
+        new_nodes = list(build())
         if restore_layout:
-            made = [self._laid_out(new, old, last) for new, old in zip(made, outputs, strict=True)]
-        places = [self._place(old, new, nodes) for old, new in zip(outputs, made, strict=True)]
+            new_nodes = [self._laid_out(new, old, last) for new, old in zip(new_nodes, outputs, strict=True)]
+        places = [self._place(old, new, nodes) for old, new in zip(outputs, new_nodes, strict=True)]
         undo: list[Callable[[], None]] = []
         try:
-            for old, new, place in zip(outputs, made, places, strict=True):
+            for old, new, place in zip(outputs, new_nodes, places, strict=True):
                 users = [user for user in old.users if user not in nodes]
                 for user in users:
                     undo.append(partial(_give_back, user, user.args, user.kwargs))
@@ -289,7 +289,7 @@ class Draft:
             for step in reversed(undo):
                 step()
             raise
-        for new in made:
+        for new in new_nodes:
             for user in new.users:
                 self.index.add(user)
 
@@ -386,11 +386,11 @@ def _give_back(node: Node, args: Any, kwargs: Any) -> None:
 
 def _between(first: Node, end: Node) -> list[Node]:
     """The nodes after `first` and before `end`."""
-    found, node = [], first.next
+    between, node = [], first.next
     while node is not end:
-        found.append(node)
+        between.append(node)
         node = node.next
-    return found
+    return between
 
 
 def _but_layout(leaf: Any) -> Any:

@@ -87,9 +87,9 @@ def form_of(node: Node, exact: bool = False) -> Form | None:
     else:
         _count_dimensions_from_the_last(name, bound)
     for simplify in SIMPLIFICATIONS["always"] + (() if exact else SIMPLIFICATIONS["inexact"]):
-        found = simplify(name, bound)
-        if found is not None:
-            name, bound = found
+        simplified = simplify(name, bound)
+        if simplified is not None:
+            name, bound = simplified
     return Form(name, bound)
 
 
@@ -135,8 +135,8 @@ def _function_name(target: Any) -> str:
         return qualified.removeprefix("aten::")
     name = getattr(target, "__name__", type(target).__name__)
     module = getattr(target, "__module__", None) or ""
-    known = module.partition(".")[0] in ("", "torch", "_operator", "operator", "builtins")
-    return name if known else f"{module}.{name}"
+    is_torch = module.partition(".")[0] in ("", "torch", "_operator", "operator", "builtins")
+    return name if is_torch else f"{module}.{name}"
 
 
 @functools.cache
@@ -165,9 +165,9 @@ def _bound(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
     schemas = _schemas(name)
     for positional in _groupings(args) if schemas else ():
         for parameters in schemas:
-            found = _bind(parameters, positional, kwargs)
-            if found is not None:
-                return found
+            arguments = _bind(parameters, positional, kwargs)
+            if arguments is not None:
+                return arguments
     return None
 
 
@@ -184,13 +184,13 @@ def _bind(
     if len(args) > len(parameters):
         return None
     names = {name for name, *_ in parameters}
-    given = {key if key in names else PARAMETERS.get(key, key): value for key, value in kwargs.items()}
-    if not given.keys() <= names:
+    keywords = {key if key in names else PARAMETERS.get(key, key): value for key, value in kwargs.items()}
+    if not keywords.keys() <= names:
         return None
     bound: dict[str, Any] = {}
     for position, (name, kind, size, default) in enumerate(parameters):
-        value = args[position] if position < len(args) else given.get(name, default)
-        if value is MISSING or not _fits(value, kind) or (position < len(args) and name in given):
+        value = args[position] if position < len(args) else keywords.get(name, default)
+        if value is MISSING or not _fits(value, kind) or (position < len(args) and name in keywords):
             return None
         bound[name] = _plain(value, kind, size)
     return bound
@@ -236,7 +236,7 @@ def rank_of(value: Any) -> int | None:
 
 def _count_dimensions_from_the_last(name: str, bound: dict[str, Any]) -> None:
     tensors = (part for _, value in bound.items() for part in (value if isinstance(value, tuple) else (value,)))
-    rank = next((found for part in tensors if (found := rank_of(part)) is not None), None)
+    rank = next((count for part in tensors if (count := rank_of(part)) is not None), None)
     if not rank:
         return
     rank += name in DIMENSION_MAKERS
@@ -327,7 +327,7 @@ def commutes(form: Form) -> bool:
 
 def slots_of(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What the arguments hold, nested parts one by one, each with its place."""
-    found: list[tuple[str, Any]] = []
+    slots: list[tuple[str, Any]] = []
 
     def visit(slot: str, value: Any) -> None:
         if isinstance(value, tuple | list):
@@ -340,8 +340,8 @@ def slots_of(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
             for key, part in value.items():
                 visit(f"{slot}.{key}", part)
         else:
-            found.append((slot, value))
+            slots.append((slot, value))
 
     for slot, value in arguments.items():
         visit(slot, value)
-    return found
+    return slots

@@ -41,14 +41,14 @@ class Match:
 
     def meta(self, name: str) -> TensorMeta | None:
         """The meta of an input by name; None when the pattern has no such input, or it stands for no tensor."""
-        found = result_meta(self.inputs[name]) if name in self.inputs else None
-        return found if isinstance(found, TensorMeta) else None
+        meta = result_meta(self.inputs[name]) if name in self.inputs else None
+        return meta if isinstance(meta, TensorMeta) else None
 
     @property
     def result(self) -> TensorMeta | None:
         """The meta of the first output."""
-        found = result_meta(self.outputs[0])
-        return found if isinstance(found, TensorMeta) else None
+        meta = result_meta(self.outputs[0])
+        return meta if isinstance(meta, TensorMeta) else None
 
 
 class Index:
@@ -129,14 +129,14 @@ class Finder:
         values = dict(slots_of(form.arguments))
         for slot, value in slots_of(wanted.arguments):
             places = OPERANDS if swapped and slot in OPERANDS else (slot,)
-            found = [values[place] for place in places if place in values]
+            present = [values[place] for place in places if place in values]
             if isinstance(value, Result):
-                if not any(isinstance(part, Node) and self._may_fit(index, value.index, part) for part in found):
+                if not any(isinstance(part, Node) and self._may_fit(index, value.index, part) for part in present):
                     return False
             elif isinstance(value, Input):
-                if not any(isinstance(part, Node) for part in found):
+                if not any(isinstance(part, Node) for part in present):
                     return False
-            elif not isinstance(value, Open) and not any(same_constant(part, value) for part in found):
+            elif not isinstance(value, Open) and not any(same_constant(part, value) for part in present):
                 return False
         return True
 
@@ -146,12 +146,12 @@ class Finder:
         matcher = networkx.algorithms.isomorphism.DiGraphMatcher(
             self._neighbourhood(index, start, radius),
             self.network,
-            node_match=lambda found, wanted: wanted["operator"] in (found["operator"], GIVEN),
-            edge_match=lambda found, wanted: wanted["slots"] <= found["slots"],
+            node_match=lambda graph_node, pattern_node: pattern_node["operator"] in (graph_node["operator"], GIVEN),
+            edge_match=lambda graph_node, pattern_node: pattern_node["slots"] <= graph_node["slots"],
         )
         seen: set[tuple[Node, ...]] = set()
         for mapping in matcher.subgraph_monomorphisms_iter():
-            places = {wanted: found for found, wanted in mapping.items()}
+            places = {pattern_node: graph_node for graph_node, pattern_node in mapping.items()}
             nodes = tuple(places[number] for number in range(len(self.pattern)))
             if nodes[anchor] is start and nodes not in seen and all(node in index.forms for node in nodes):
                 seen.add(nodes)
@@ -187,25 +187,25 @@ class Finder:
     def _bind(self, index: Index, nodes: tuple[Node, ...]) -> Match | None:
         """What the inputs and open constants stand for; None when they would have to be two things."""
 
-        def bound(number: int, known: dict[Input | Open, Any]) -> dict[Input | Open, Any] | None:
+        def bound(number: int, binding: dict[Input | Open, Any]) -> dict[Input | Open, Any] | None:
             if number == len(nodes):
-                return known
+                return binding
             form, wanted = index.forms[nodes[number]], self.pattern.calls[number]
             for arguments in _orders(wanted):
-                attempt = dict(known)
+                attempt = dict(binding)
                 if form.arguments.keys() == arguments.keys() and all(
                     _unify(arguments[key], form.arguments[key], nodes, attempt) for key in arguments
                 ):
-                    found = bound(number + 1, attempt)
-                    if found is not None:
-                        return found
+                    complete = bound(number + 1, attempt)
+                    if complete is not None:
+                        return complete
             return None
 
-        known = bound(0, {})
-        if known is None:
+        binding = bound(0, {})
+        if binding is None:
             return None
-        inputs = {key.name: value for key, value in known.items() if isinstance(key, Input)}
-        constants = {key.name: value for key, value in known.items() if isinstance(key, Open)}
+        inputs = {key.name: value for key, value in binding.items() if isinstance(key, Input)}
+        constants = {key.name: value for key, value in binding.items() if isinstance(key, Open)}
         return Match(self.pattern, nodes, inputs, constants)
 
 
@@ -216,18 +216,18 @@ def _orders(call: Form) -> Iterator[Mapping[str, Any]]:
         yield {**call.arguments, "self": call.arguments["other"], "other": call.arguments["self"]}
 
 
-def _unify(wanted: Any, found: Any, nodes: tuple[Node, ...], known: dict[Input | Open, Any]) -> bool:
+def _unify(wanted: Any, value: Any, nodes: tuple[Node, ...], binding: dict[Input | Open, Any]) -> bool:
     if isinstance(wanted, Result):
-        return found is nodes[wanted.index]
+        return value is nodes[wanted.index]
     if isinstance(wanted, Input):
-        return isinstance(found, Node) and known.setdefault(wanted, found) is found
+        return isinstance(value, Node) and binding.setdefault(wanted, value) is value
     if isinstance(wanted, Open):
-        return not _holds_node(found) and same_constant(known.setdefault(wanted, found), found)
-    if isinstance(wanted, tuple) and isinstance(found, tuple):
-        return len(wanted) == len(found) and all(
-            _unify(one, other, nodes, known) for one, other in zip(wanted, found, strict=True)
+        return not _holds_node(value) and same_constant(binding.setdefault(wanted, value), value)
+    if isinstance(wanted, tuple) and isinstance(value, tuple):
+        return len(wanted) == len(value) and all(
+            _unify(one, other, nodes, binding) for one, other in zip(wanted, value, strict=True)
         )
-    return not isinstance(found, Node) and same_constant(wanted, found)
+    return not isinstance(value, Node) and same_constant(wanted, value)
 
 
 def _holds_node(value: Any) -> bool:

@@ -138,13 +138,13 @@ def pattern_of(function: Callable[..., Any], graph: Graph, constants: Mapping[st
     results = [numbers[output] for output in outputs]  # type: ignore[union-attr]
     if not results or not all(isinstance(result, Result) for result in results):
         raise RuleError(f"{where}: what a pattern gives must be results of operators")
-    found = Pattern(function.__name__, code.co_filename, code.co_firstlineno, *_used(calls, results))
-    missing = [name for name in constants if name not in found.constants]
+    pattern = Pattern(function.__name__, code.co_filename, code.co_firstlineno, *_used(calls, results))
+    missing = [name for name in constants if name not in pattern.constants]
     if missing:
         raise RuleError(
             f"{where}: the constant {missing[0]}={constants[missing[0]]!r} does not occur in the captured graph"
         )
-    return found
+    return pattern
 
 
 def _used(calls: list[Form], results: Sequence[Any]) -> tuple[tuple[Form, ...], tuple[int, ...]]:

@@ -145,9 +145,9 @@ class Pipeline:
 
 def copied(graph: Graph) -> Graph:
     """The same nodes under the same names, in a graph of their own."""
-    copy, known = Graph(), dict[Node, Node]()
+    copy, copies = Graph(), dict[Node, Node]()
     for node in graph.nodes:
-        known[node] = new = copy.node_copy(node, known.__getitem__)
+        copies[node] = new = copy.node_copy(node, copies.__getitem__)
         if node.op == "placeholder":
             new.target = node.target
     return copy

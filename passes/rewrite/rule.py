@@ -108,12 +108,12 @@ class RewriteRules:
 
         Raises RuleError when a function cannot be captured whole, or does not go with the example.
         """
-        found = self._spellings.get(rule)
-        if found is None:
-            found = [self._spelling(rule, function) for function in rule.patterns]
-            found.sort(key=lambda spelling: -len(spelling.pattern))
-            self._spellings[rule] = found
-        return found
+        spellings = self._spellings.get(rule)
+        if spellings is None:
+            spellings = [self._spelling(rule, function) for function in rule.patterns]
+            spellings.sort(key=lambda spelling: -len(spelling.pattern))
+            self._spellings[rule] = spellings
+        return spellings
 
     def check(self, rule: RewriteRule) -> int:
         """Check every spelling of a rule on random inputs; gives the number of comparisons. Raises RuleError."""
@@ -170,17 +170,17 @@ class RewriteRules:
         graph = self._whole(where, function, tensors)
         pattern = pattern_of(function, graph, constants)
         spelling = Spelling(rule, function, pattern, Finder(pattern), example)
-        known = {*pattern.inputs, *pattern.constants}
+        names = {*pattern.inputs, *pattern.constants}
         for name, parameter in inspect.signature(rule.replacement).parameters.items():
-            if name not in known and parameter.default is inspect.Parameter.empty:
+            if name not in names and parameter.default is inspect.Parameter.empty:
                 raise RuleError(f"{where}: the replacement takes {name}, which the pattern has no use of")
-        given = {name: value for name, value in tensors.items() if name in known}
-        _same_outputs(where, _output_metas(graph), self._results(rule, given))
+        inputs = {name: value for name, value in tensors.items() if name in names}
+        _same_outputs(where, _output_metas(graph), self._results(rule, inputs))
         return spelling
 
-    def _results(self, rule: RewriteRule, given: Mapping[str, Any]) -> list[Any]:
+    def _results(self, rule: RewriteRule, by_name: Mapping[str, Any]) -> list[Any]:
         """The metas of what a rule's replacement gives for its example."""
-        arguments = accepted(rule.replacement, given)
+        arguments = accepted(rule.replacement, by_name)
         key = (rule, tuple(arguments))
         graph = self._replacements.get(key)
         if graph is None:
@@ -195,24 +195,26 @@ class RewriteRules:
         metas = {name: meta for name in match.inputs if (meta := match.meta(name)) is not None}
         if any(isinstance(value, SYMBOLS) for value in match.constants.values()):
             raise CannotReplace("a constant of it is a symbol")
-        found = self._captured(spelling.rule, {name: concrete(meta) for name, meta in metas.items()}, match.constants)
+        replacement = self._captured(
+            spelling.rule, {name: concrete(meta) for name, meta in metas.items()}, match.constants
+        )
         if any(meta.symbolic for meta in metas.values()):
             larger = {name: enlarged(meta) for name, meta in metas.items()}
             other = self._captured(spelling.rule, larger, match.constants)
-            if [node.format_node() for node in found.nodes] != [node.format_node() for node in other.nodes]:
+            if [node.format_node() for node in replacement.nodes] != [node.format_node() for node in other.nodes]:
                 raise CannotReplace("the replacement depends on a size that is a symbol")
-        return found
+        return replacement
 
     def _captured(self, rule: RewriteRule, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any]) -> Graph:
         """A rule's replacement for tensors of these metas; captured once."""
         plain = tuple((name, type(value), value) for name, value in constants.items())
         key = (rule, tuple(metas.items()), plain)
-        found = self._replacements.get(key)
-        if found is None:
+        replacement = self._replacements.get(key)
+        if replacement is None:
             inputs = {name: _stand_in(meta) for name, meta in metas.items()}
-            found = self._traced(rule.name, rule.replacement, accepted(rule.replacement, {**inputs, **constants}))
-            self._replacements[key] = found
-        return found
+            replacement = self._traced(rule.name, rule.replacement, accepted(rule.replacement, {**inputs, **constants}))
+            self._replacements[key] = replacement
+        return replacement
 
     def _whole(self, where: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Graph:
         """A function of an example, captured with all that it gives."""
@@ -258,16 +260,16 @@ def _stand_in(meta: TensorMeta) -> torch.Tensor:
 
 def _copied(graph: Graph, match: Match, draft: Draft) -> list[Node]:
     """A captured replacement made in a draft, on the inputs of a match."""
-    last, known = max(match.nodes), dict[Node, Node]()
+    last, copies = max(match.nodes), dict[Node, Node]()
     for node in graph.nodes:
         if node.op == "placeholder":
-            known[node] = match.inputs[str(node.target)]
+            copies[node] = match.inputs[str(node.target)]
         elif node.op == "output":
-            return [known[output] for output in node.args[0]]  # type: ignore[union-attr, index]
+            return [copies[output] for output in node.args[0]]  # type: ignore[union-attr, index]
         else:
             target = ("method", node.target) if node.op == "call_method" else node.target
-            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), known.__getitem__)  # type: ignore[misc]
-            known[node] = draft.call(target, args, kwargs, last)  # type: ignore[arg-type]
+            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), copies.__getitem__)  # type: ignore[misc]
+            copies[node] = draft.call(target, args, kwargs, last)  # type: ignore[arg-type]
     raise AssertionError("a captured graph ends with an output")
 
 

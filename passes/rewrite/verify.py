@@ -92,9 +92,9 @@ def check_spelling(
             }
             case = f"{where}: with {str(dtype).removeprefix('torch.')} inputs, {layout}"
             with torch.enable_grad(), torch.random.fork_rng(devices=()):
-                expected = _run(lambda given: pattern(**given), arguments, trained)
-                found = _run(replacement, arguments, trained)
-            _compare(case, expected, found, TOLERANCES.get(dtype, 1e-4) * tolerance, gradients)
+                expected = _run(lambda inputs: pattern(**inputs), arguments, trained)
+                result = _run(replacement, arguments, trained)
+            _compare(case, expected, result, TOLERANCES.get(dtype, 1e-4) * tolerance, gradients)
             count += 1
     return count
 
@@ -104,22 +104,22 @@ Run = tuple[list[torch.Tensor], dict[str, torch.Tensor]]
 
 def _run(function: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, Any], trained: set[str]) -> Run:
     """What a function gives, and the gradients of a weighted sum of it with respect to its tensors."""
-    given = {
+    inputs = {
         name: value.detach().requires_grad_(name in trained and value.dtype.is_floating_point)
         if isinstance(value, torch.Tensor)
         else value
         for name, value in arguments.items()
     }
-    versions = {name: value._version for name, value in given.items() if isinstance(value, torch.Tensor)}
-    results = list(_tensors(function(given)))
-    if any(given[name]._version != version for name, version in versions.items()):
+    versions = {name: value._version for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+    results = list(_tensors(function(inputs)))
+    if any(inputs[name]._version != version for name, version in versions.items()):
         raise RuleError("a pattern or its replacement writes to an argument")
     total = sum(
         (result.double() * torch.linspace(0.5, 1.5, result.numel(), dtype=torch.float64).view(result.shape)).sum()
         for result in results
         if result.requires_grad
     )
-    leaves = {name: value for name, value in given.items() if isinstance(value, torch.Tensor) and value.requires_grad}
+    leaves = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor) and value.requires_grad}
     if not isinstance(total, torch.Tensor) or not leaves:
         return results, {}
     gradients: Any = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
@@ -144,21 +144,21 @@ def _tensors(results: Any) -> Iterator[torch.Tensor]:
         raise RuleError(f"a pattern gives tensors, not {type(results).__name__}")
 
 
-def _compare(case: str, expected: Run, found: Run, tolerance: float, gradients: bool) -> None:
-    if len(expected[0]) != len(found[0]):
-        raise RuleError(f"{case}: the pattern gives {len(expected[0])} tensors, the replacement {len(found[0])}")
-    for index, (one, other) in enumerate(zip(expected[0], found[0], strict=True)):
+def _compare(case: str, expected: Run, result: Run, tolerance: float, gradients: bool) -> None:
+    if len(expected[0]) != len(result[0]):
+        raise RuleError(f"{case}: the pattern gives {len(expected[0])} tensors, the replacement {len(result[0])}")
+    for index, (one, other) in enumerate(zip(expected[0], result[0], strict=True)):
         if (one.shape, one.dtype) != (other.shape, other.dtype):
-            given, made = f"{one.dtype}{list(one.shape)}", f"{other.dtype}{list(other.shape)}"
-            raise RuleError(f"{case}: result {index} is {given}, of the replacement {made}")
+            left, right = f"{one.dtype}{list(one.shape)}", f"{other.dtype}{list(other.shape)}"
+            raise RuleError(f"{case}: result {index} is {left}, of the replacement {right}")
         _close(f"{case}: result {index}", one, other, tolerance)
     for name, gradient in expected[1].items():
-        if gradients and name in found[1]:
-            _close(f"{case}: the gradient of {name}", gradient, found[1][name], tolerance * 10)
+        if gradients and name in result[1]:
+            _close(f"{case}: the gradient of {name}", gradient, result[1][name], tolerance * 10)
 
 
-def _close(what: str, expected: torch.Tensor, found: torch.Tensor, tolerance: float) -> None:
-    one, other = expected.detach().double(), found.detach().double()
+def _close(what: str, expected: torch.Tensor, result: torch.Tensor, tolerance: float) -> None:
+    one, other = expected.detach().double(), result.detach().double()
     scale = one.abs().max().clamp(min=1.0) if one.numel() else torch.ones(())
     if not torch.allclose(one, other, rtol=tolerance, atol=float(tolerance * scale), equal_nan=True):
         difference = (one - other).abs().max().item()

@@ -126,8 +126,8 @@ def called(target: Target, args: Arguments) -> tuple[Function | None, Arguments]
     if isinstance(target, tuple):
         return (getattr(TENSOR, target[1], None) if target[0] == "method" else None), args
     if target is getattr and len(args) == 2:
-        found = vars(torch._C.TensorBase).get(args[1])
-        return getattr(found, "__get__", None), args[:1]
+        descriptor = vars(torch._C.TensorBase).get(args[1])
+        return getattr(descriptor, "__get__", None), args[:1]
     pair = OPERATORS.get(target)
     if pair is None:
         return target, args
@@ -155,12 +155,12 @@ def bindings(target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Bind
 
     All calls whose arguments have the same types, nested ones included, are bound alike.
     """
-    function, given = called(target, args)
+    function, arguments = called(target, args)
     if function is None:
         return
-    swapped = given is not args and len(given) == len(args)
-    for other in (function, *equivalents(function, given)):
-        yield _binding(other, given, kwargs, swapped)
+    swapped = arguments is not args and len(arguments) == len(args)
+    for other in (function, *equivalents(function, arguments)):
+        yield _binding(other, arguments, kwargs, swapped)
 
 
 def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
@@ -179,16 +179,16 @@ def equivalents(function: Function, args: Arguments = ()) -> Iterator[Function]:
     other_name = "to" if name == "type" else canonical(name).removeprefix("special_")
     for owner in OWNERS:
         for each in dict.fromkeys((other_name, name)):
-            found = getattr(owner, each, None)
-            if found is not None and found is not function and _takes_self_first(found):
-                yield found
+            other = getattr(owner, each, None)
+            if other is not None and other is not function and _takes_self_first(other):
+                yield other
 
 
 def _of_property(descriptor: Any) -> Iterator[Function]:
     """The function of one tensor that is called as a property of tensors is: torch.real for Tensor.real."""
-    found = getattr(torch._C._VariableFunctions, getattr(descriptor, "__name__", ""), None)  # type: ignore[attr-defined]
-    if found is not None and any([each.name for each in schema.arguments] == ["self"] for schema in schemas_of(found)):
-        yield found
+    other = getattr(torch._C._VariableFunctions, getattr(descriptor, "__name__", ""), None)  # type: ignore[attr-defined]
+    if other is not None and any([each.name for each in schema.arguments] == ["self"] for schema in schemas_of(other)):
+        yield other
 
 
 def _takes_self_first(function: Function) -> bool:
@@ -239,13 +239,13 @@ def _compiled(
     """A function that does what `naming.bound_to_schema` does, for calls whose arguments have these types."""
     names = [name for name, _ in kwargs]
     starts = [start for start in (1, 0) if len(args) > start + 1 and all(type(size) in SIZES for size in args[start:])]
-    given = starts[way - 1] if way else len(args)
+    count = starts[way - 1] if way else len(args)
     defaults: list[Any] = []
     parts: list[str] = []
     for index, parameter in enumerate(schema.arguments):
-        if way and index == given:
-            parts.append(f"L(a[{given}:])")
-        elif index < given:
+        if way and index == count:
+            parts.append(f"L(a[{count}:])")
+        elif index < count:
             place = len(args) - 1 - index if swapped else index
             parts.append(_in_form(parameter, args[index], f"a[{place}]"))
         elif parameter.name in names:

@@ -50,8 +50,8 @@ TRUEDIV, ITRUEDIV = operator.truediv, operator.itruediv
 def _named_result(target: Target, kwargs: Keywords) -> type | None:
     """The named tuple that a function returns: `torch.max` its own, `torch.linalg.svd` that called linalg_svd."""
     name = target[1] if isinstance(target, tuple) else getattr(target, "__name__", "")
-    given = any(keyword == "out" and value is not None for keyword, value in kwargs)
-    return RETURN_TYPES.get(f"{name}_out" if given else name)
+    has_out = any(keyword == "out" and value is not None for keyword, value in kwargs)
+    return RETURN_TYPES.get(f"{name}_out" if has_out else name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ class Rulebook:
 
     def operators(self) -> list[tuple[str, str]]:
         """(level, name) of all operators that have rules, in order."""
-        found: list[tuple[str, str]] = []
+        names: list[tuple[str, str]] = []
         for path in sorted(self.folder.glob("*/**/*.json")):
             level, *parts = path.relative_to(self.folder).with_suffix("").parts
-            found.append((level, "::".join(parts)))
-        return found
+            names.append((level, "::".join(parts)))
+        return names
 
     def __iter__(self) -> Iterator[Rule]:
         for level, op in self.operators():
@@ -153,28 +153,28 @@ class Rulebook:
     def _routes_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
         types = types_of_call(target, args, kwargs)
         try:
-            found = self._routes[types]
+            by_types = self._routes[types]
         except KeyError:
             if not is_told_by_types(target, args, kwargs):
-                found = self._routes[types] = {}
+                by_types = self._routes[types] = {}
             else:
-                found = self._routes[types] = tuple(self._found_routes(target, args, kwargs))
+                by_types = self._routes[types] = tuple(self._found_routes(target, args, kwargs))
         except TypeError:  # a target that cannot be hashed
             return ()
-        if isinstance(found, tuple):
-            return found
+        if isinstance(by_types, tuple):
+            return by_types
         held = held_kinds(target, args, kwargs)
-        routes = found.get(held)
+        routes = by_types.get(held)
         if routes is None:
-            routes = found[held] = tuple(self._found_routes(target, args, kwargs))
+            routes = by_types[held] = tuple(self._found_routes(target, args, kwargs))
         return routes
 
     def _bindings_of(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Binding, ...]:
         key = types_of_call(target, args, kwargs), held_kinds(target, args, kwargs)
-        found = self._bound.get(key)
-        if found is None:
-            found = self._bound[key] = tuple(bindings(target, args, kwargs))
-        return found
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self._bound[key] = tuple(bindings(target, args, kwargs))
+        return bound
 
     def _found_routes(self, target: Target, args: Arguments, kwargs: Keywords) -> Iterator[Route]:
         for binding in self._bindings_of(target, args, kwargs):
@@ -186,10 +186,10 @@ class Rulebook:
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:
         """The operator that a call is of, and why `answer` gives None, in a few words."""
         try:
-            found = next(iter(self._bindings_of(target, args, kwargs)), None)
+            binding = next(iter(self._bindings_of(target, args, kwargs)), None)
         except TypeError:  # it cannot be hashed
-            found = None
-        op = target_text(target) if found is None else found.op
+            binding = None
+        op = target_text(target) if binding is None else binding.op
         if words := _beyond_rules(modes):
             return Unanswered(op, words)
         if any(each.op == op for each in self.quarantined):
@@ -197,18 +197,18 @@ class Rulebook:
         if routes := self._routes_of(target, args, kwargs):
             route = routes[0]
             return Unanswered(op, route.answerer.why_not(route.values(args, kwargs), route.places, modes.grad))
-        if found is not None and (words := self._refused.get((found.level, found.op))):
+        if binding is not None and (words := self._refused.get((binding.level, binding.op))):
             return Unanswered(op, f"its rules were refused: {words}")
-        if found is not None and self._of((found.level, found.op)):
-            return Unanswered(op, f"no rule for ({', '.join(found.parameters)})")
+        if binding is not None and self._of((binding.level, binding.op)):
+            return Unanswered(op, f"no rule for ({', '.join(binding.parameters)})")
         return Unanswered(op, "no rule")
 
     def _of(self, name: tuple[str, str]) -> dict[tuple[str, ...], Answerer]:
-        found = self._answerers.get(name)
-        if found is None:
+        answerers = self._answerers.get(name)
+        if answerers is None:
             rules = [rule for rule in self._readable_rules(name) if not rule.is_unknown]
-            found = self._answerers[name] = {rule.parameters: Answerer(rule) for rule in rules}
-        return found
+            answerers = self._answerers[name] = {rule.parameters: Answerer(rule) for rule in rules}
+        return answerers
 
     def _readable_rules(self, name: tuple[str, str]) -> list[Rule]:
         level, op = name
@@ -228,8 +228,8 @@ class Rulebook:
 
         With the arguments of the call that showed it, those are meant that could have answered it.
         """
-        found = [(binding.level, binding.op) for binding in bindings(target, args, kwargs)] if args else []
-        names = [name for name in found or [name_of(target)] if name is not None and self._of(name)]
+        asked = [(binding.level, binding.op) for binding in bindings(target, args, kwargs)] if args else []
+        names = [name for name in asked or [name_of(target)] if name is not None and self._of(name)]
         for name in names:
             self._answerers[name] = {}
             self.quarantined.append(Quarantined(name[1], name[0], reason))
@@ -248,8 +248,8 @@ def _in_inference(
     answer: Callable[..., Outcome | None], target: Target, args: Arguments, kwargs: Keywords, modes: Modes
 ) -> Outcome | None:
     """A call in inference mode, or on tensors made there: new tensors are of that kind, views are as their base is."""
-    given = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-    if modes.grad and not modes.inference and any(meta.requires_grad for meta in given):
+    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    if modes.grad and not modes.inference and any(meta.requires_grad for meta in metas):
         return None
     plain = modes._replace(grad=False, inference=False)
     outcome = answer(target, _ordinary(args), _ordinary(kwargs), plain)
@@ -257,13 +257,13 @@ def _in_inference(
         return None
 
     def made(new: New) -> New:
-        inference = modes.inference if new.alias_of is None else given[new.alias_of].is_inference
+        inference = modes.inference if new.alias_of is None else metas[new.alias_of].is_inference
         return New(new.meta.replace(is_inference=inference), new.alias_of)
 
     mutated = {
         index: meta.replace(is_inference=old.is_inference, requires_grad=old.requires_grad, is_leaf=old.is_leaf)
         for index, meta in outcome.mutated.items()
-        if (old := given[index])
+        if (old := metas[index])
     }
     return Outcome(rebuilt(outcome.result, New, made), mutated)
 
@@ -295,10 +295,10 @@ def read_title(folder: Path) -> Mapping[str, Any]:
         raise RuleError(
             f"{folder} is no rulebook: it has no {TITLE}; `python -m tracer infer CORPUS -o BOOK` makes one"
         )
-    found = _json(path)
-    if not isinstance(found, dict) or found.get("version") != VERSION:
+    title = _json(path)
+    if not isinstance(title, dict) or title.get("version") != VERSION:
         raise RuleError(f"{path} is of another version; this program reads version {VERSION}")
-    return found
+    return title
 
 
 def read_rules(path: Path) -> list[Rule]:

@@ -113,8 +113,8 @@ def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:
 
 def choices_of(rule: Rule, parameter: str) -> frozenset[str]:
     """The words and the like to which a parameter is bound; none: to nothing."""
-    found = frozenset(rule.domain.choices.get(parameter, ()))
-    return frozenset() if found and reads(rule, parameter) else found
+    choices = frozenset(rule.domain.choices.get(parameter, ()))
+    return frozenset() if choices and reads(rule, parameter) else choices
 
 
 def _exact_types(rule: Rule, parameter: str) -> frozenset[type]:

@@ -121,10 +121,12 @@ class _Compiler:
         """Statements that give `variable` the first answer whose condition holds, or leave the rule."""
         statements: Block = [syntax.give(constant(None))]
         for case in reversed(cases):
-            known = case.answer != UNKNOWN
-            found: Block = [assign(variable, answer(case.answer)) if known else syntax.give(constant(None))]
+            is_known = case.answer != UNKNOWN
+            answered: Block = [assign(variable, answer(case.answer)) if is_known else syntax.give(constant(None))]
             statements = (
-                found if not case.condition else [syntax.when((condition or answer)(case.condition), found, statements)]
+                answered
+                if not case.condition
+                else [syntax.when((condition or answer)(case.condition), answered, statements)]
             )
         return statements
 
@@ -190,7 +192,7 @@ class _Compiler:
         `old` is the argument written to, whose flags stay.
         """
         memories = {case.answer: memory_of(case.answer) for case in output.alias if case.answer != UNKNOWN}
-        made = [text for text, memory in sorted(memories.items()) if memory.kind in ("new", "view")]
+        fresh = [text for text, memory in sorted(memories.items()) if memory.kind in ("new", "view")]
         by_shape = any("shape" in _names(case.condition) for case in output.alias)
         statements = self._decision(LOCALS["shape"], output.shape, self._python) if by_shape else []
         asked = any("is_new" in _names(case.condition) for _, cases in output.questions() for case in cases)
@@ -198,19 +200,19 @@ class _Compiler:
             statements += self._decision("_alias", output.alias, constant, self._python)
         several = len({case.answer for case in output.alias}) > 1
         for text, memory in sorted(memories.items()):
-            if text not in made:
-                given = assign(variable, _same(memory))
-                statements.append(syntax.when(_alias_is(text), [given]) if several else given)
-        if not made:
+            if text not in fresh:
+                argument = assign(variable, _same(memory))
+                statements.append(syntax.when(_alias_is(text), [argument]) if several else argument)
+        if not fresh:
             return statements
-        facts = self._facts(output, made, old, by_shape, asked)
-        facts += self._meta(variable, output, made, old, memories)
-        if len(made) == len(memories):
+        facts = self._facts(output, fresh, old, by_shape, asked)
+        facts += self._meta(variable, output, fresh, old, memories)
+        if len(fresh) == len(memories):
             return statements + facts
-        choices = ast.Tuple([constant(text) for text in made], syntax.LOAD, **syntax.HERE)
+        choices = ast.Tuple([constant(text) for text in fresh], syntax.LOAD, **syntax.HERE)
         return [*statements, syntax.when(syntax.compared(name("_alias"), ast.In(), choices), facts)]
 
-    def _facts(self, output: Output, made: Sequence[str], old: Any, by_shape: bool, asked: bool) -> Block:
+    def _facts(self, output: Output, fresh: Sequence[str], old: Any, by_shape: bool, asked: bool) -> Block:
         """Statements that give each fact of an output its variable."""
         statements: Block = []
         if asked:
@@ -219,10 +221,10 @@ class _Compiler:
         if place is not None:
             statements.append(assign("_place", in_python(place, self.kinds)))
         tracked: ast.expr | None = None
-        if old is None and made != ["new"]:
+        if old is None and fresh != ["new"]:
             # A view of a tensor that requires gradients does so without grad mode, and has no history then.
             tracked = constant(True)
-            if "new" in made:
+            if "new" in fresh:
                 different = syntax.compared(name("_alias"), ast.NotEq(), constant("new"))
                 statements.append(assign("_tracked", syntax.any_of(name(GRAD_MODE), different)))
                 tracked = name("_tracked")
@@ -245,7 +247,7 @@ class _Compiler:
         self,
         variable: str,
         output: Output,
-        made: Sequence[str],
+        fresh: Sequence[str],
         old: ast.expr | None,
         memories: dict[str, MemoryAnswer],
     ) -> Block:
@@ -260,17 +262,17 @@ class _Compiler:
             flags = [syntax.attribute(old, flag) for flag in FLAGS]
             keep = syntax.when(syntax.negated(name(GRAD_MODE)), [assign(LOCALS["requires_grad"], kept)])
             return [keep, assign(variable, syntax.call("_meta", *facts, leaf, *flags))]
-        leaf = syntax.negated(grad if made == ["new"] else syntax.all_of(grad, name(GRAD_MODE)))
+        leaf = syntax.negated(grad if fresh == ["new"] else syntax.all_of(grad, name(GRAD_MODE)))
         flags = [name(local) if getattr(output, flag) else None for flag, local in FLAGS.items()]
         statements: Block = []
-        for text in reversed(made):
+        for text in reversed(fresh):
             more = [None if text == "new" else _tensor_number(memories[text]), *flags]
             while more and more[-1] is None:  # it is the default then
                 more.pop()
             defaults = (None, False, False)
-            given = [constant(default) if part is None else part for part, default in zip(more, defaults, strict=False)]
-            tensor = assign(variable, syntax.call("_made", *facts, leaf, *given))
-            statements = [tensor] if len(made) == 1 else [syntax.when(_alias_is(text), [tensor], statements)]
+            parts = [constant(default) if part is None else part for part, default in zip(more, defaults, strict=False)]
+            tensor = assign(variable, syntax.call("_made", *facts, leaf, *parts))
+            statements = [tensor] if len(fresh) == 1 else [syntax.when(_alias_is(text), [tensor], statements)]
         return statements
 
 

@@ -32,8 +32,8 @@ def made(
     except KeyError:
         if len(_known) >= MOST_KNOWN:
             _known.clear()
-        found = _known[facts] = _new(facts)
-        return found
+        meta = _known[facts] = _new(facts)
+        return meta
     except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
         return _new(facts)
 

@@ -88,11 +88,11 @@ def undefined(why: str = "") -> NoReturn:
 
 # What rules may name besides parameters and primitives: torch's types.
 CONSTANTS: Final[dict[str, Any]] = {
-    name: found
-    for name, found in vars(torch).items()
-    if isinstance(found, torch.dtype | torch.memory_format | torch.layout)
+    name: value
+    for name, value in vars(torch).items()
+    if isinstance(value, torch.dtype | torch.memory_format | torch.layout)
 }
-CONSTANT_NAMES: Final = {found: name for name, found in sorted(CONSTANTS.items(), key=lambda pair: -len(pair[0]))}
+CONSTANT_NAMES: Final = {value: name for name, value in sorted(CONSTANTS.items(), key=lambda pair: -len(pair[0]))}
 
 
 @dataclass(frozen=True, slots=True)

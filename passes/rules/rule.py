@@ -137,7 +137,7 @@ class Rule:
 
 def to_json(rule: Rule) -> dict[str, Any]:
     """A rule as JSON can hold it; cases as [condition, answer]. Of words that it takes apart none are named."""
-    bound = {name: found for name, found in rule.domain.choices.items() if not reads(rule, name)}
+    bound = {name: choices for name, choices in rule.domain.choices.items() if not reads(rule, name)}
     domain = replace(rule.domain, choices=bound)
     return {
         "version": VERSION,

@@ -32,14 +32,14 @@ def rule_text(rule: Rule) -> str:
 
 
 def _evidence(rule: Rule) -> str:
-    found = rule.provenance
+    provenance = rule.provenance
     ranks = sorted({rank for seen in rule.domain.ranks.values() for rank in seen})
-    said = [f"{found.calls:,} calls fitted", f"{found.trials:,} falsification trials clean"]
-    if found.refuted:
-        said[1] = f"{found.trials:,} falsification trials, {found.refuted:,} counterexamples learned from"
+    facts = [f"{provenance.calls:,} calls fitted", f"{provenance.trials:,} falsification trials clean"]
+    if provenance.refuted:
+        facts[1] = f"{provenance.trials:,} falsification trials, {provenance.refuted:,} counterexamples learned from"
     if ranks:
-        said.append(f"ranks {ranks[0]}-{ranks[-1]}" if len(ranks) > 1 else f"rank {ranks[0]}")
-    return f"# {rule.op}   {', '.join(said)}"
+        facts.append(f"ranks {ranks[0]}-{ranks[-1]}" if len(ranks) > 1 else f"rank {ranks[0]}")
+    return f"# {rule.op}   {', '.join(facts)}"
 
 
 def _name(op: str) -> str:
@@ -49,10 +49,10 @@ def _name(op: str) -> str:
 
 def _signature(rule: Rule) -> Iterator[str]:
     """The parameters with the defaults that their schema has, if there is one."""
-    known = _known_parameters(rule)
+    declared = _known_parameters(rule)
     keyword_only = False
     for name in rule.parameters:
-        parameter = known.get(name, Parameter(name))
+        parameter = declared.get(name, Parameter(name))
         if parameter.by_keyword and not keyword_only and not name.isdecimal():
             keyword_only = True
             yield "*"
@@ -77,13 +77,13 @@ def _body(rule: Rule) -> Iterator[str]:
         return
     texts: dict[str, str] = {}
     single = len(rule.outputs) == 1
-    made: list[str] = []
+    results: list[str] = []
     for number, output in enumerate(rule.outputs):
         lines, result = _output(rule, output, "" if single else f"_{number}", texts)
         yield from lines
-        made.append(result)
-    forms = [Case(case.condition, structure_text(case.answer, made)) for case in rule.form]
-    if len(forms) > 1 or not single or made[0] not in ("", "new") or forms[0].answer != made[0]:
+        results.append(result)
+    forms = [Case(case.condition, structure_text(case.answer, results)) for case in rule.form]
+    if len(forms) > 1 or not single or results[0] not in ("", "new") or forms[0].answer != results[0]:
         yield from _returned(forms)
 
 
@@ -98,19 +98,21 @@ def _many(rule: Rule) -> Iterator[str]:
 
 def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
     """What is written to: nothing but its values change, mostly."""
-    own = identifier(name)
+    argument = identifier(name)
     changed = [
         (question, cases)
         for question, cases in output.questions()
         if cases
         and question in ("shape", "stride", "dtype")
-        and any(case.answer not in (f"{own}.{question}", f"{own}[i].{question}", UNKNOWN) for case in cases)
+        and any(case.answer not in (f"{argument}.{question}", f"{argument}[i].{question}", UNKNOWN) for case in cases)
     ]
     kept = [case for case in output.alias if case.answer == KEPT]
     if not changed:
-        yield f"write({own})" + ("   # not always" if kept else "")
+        yield f"write({argument})" + ("   # not always" if kept else "")
     for question, cases in changed:
-        yield from decision(f"{own}.{question}", [Case(c.condition, _as_own(c.answer, f"{own}.shape")) for c in cases])
+        yield from decision(
+            f"{argument}.{question}", [Case(c.condition, _as_own(c.answer, f"{argument}.shape")) for c in cases]
+        )
 
 
 def _as_own(text: str, shape: str) -> str:
@@ -135,13 +137,13 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
         if not cases or _is_usual(rule, question, cases):
             continue
         variable = f"{question}{suffix}"
-        told = [Case(_as_own(c.condition, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
-        text = "\n".join(decision("", told))
+        renamed = [Case(_as_own(c.condition, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
+        text = "\n".join(decision("", renamed))
         if text in texts:
             lines.append(f"{variable} = {texts[text]}")
         else:
             texts[text] = variable
-            lines += decision(variable, told)
+            lines += decision(variable, renamed)
         variables.append(variable)
     usual = not suffix and variables[:2] == ["shape", "stride"]
     if aliases == {"new"}:
@@ -157,10 +159,10 @@ def _plain_view(output: Output) -> str | None:
     answers = {question: cases[0].answer for question, cases in output.questions() if len(cases) == 1}
     kind, _, name = answers.get("alias", "").partition(" ")
     view = answers.get("shape", "").removesuffix(".shape")
-    own = {f"{name}.dtype", f"{name}.is_conj", f"{name}.is_neg", f"{name}.storage_offset", f"{view}.storage_offset"}
-    told = [answers.get(question) for question in ("storage_offset", "dtype", "is_conj", "is_neg")]
-    plain = kind == "view" and answers.get("stride") == f"{view}.stride" and f"{name}.dtype" in told
-    return view if plain and all(answer in (*own, "False", None) for answer in told) else None
+    usual = {f"{name}.dtype", f"{name}.is_conj", f"{name}.is_neg", f"{name}.storage_offset", f"{view}.storage_offset"}
+    facts = [answers.get(question) for question in ("storage_offset", "dtype", "is_conj", "is_neg")]
+    plain = kind == "view" and answers.get("stride") == f"{view}.stride" and f"{name}.dtype" in facts
+    return view if plain and all(answer in (*usual, "False", None) for answer in facts) else None
 
 
 def bare(text: str) -> str:
@@ -176,8 +178,8 @@ def bare(text: str) -> str:
 def _memory(alias: str, variables: Sequence[str]) -> str:
     """What an answer about memory means: the argument, a view of it, or a new tensor."""
     kind, _, name = alias.partition(" ")
-    made = ", ".join(variables)
-    return {"same": name, "view": f"view({name}, {made})", "new": f"new({made})", "none": "None"}.get(kind, UNKNOWN)
+    facts = ", ".join(variables)
+    return {"same": name, "view": f"view({name}, {facts})", "new": f"new({facts})", "none": "None"}.get(kind, UNKNOWN)
 
 
 def _is_usual(rule: Rule, question: str, cases: Cases) -> bool:
@@ -217,12 +219,12 @@ def _returned(forms: Sequence[Case]) -> Iterator[str]:
 
 def decision(name: str, cases: Sequence[Case], unknown: Callable[[str], str] = "{} = unknown".format) -> Iterator[str]:
     """Statements that give `name` the first answer whose condition holds: one, if that is short."""
-    known = [case for case in cases if case.answer != UNKNOWN]
-    if len(cases) == 1 and known:
+    answered = [case for case in cases if case.answer != UNKNOWN]
+    if len(cases) == 1 and answered:
         yield f"{name} = {cases[0].answer}"
         return
     short = " else ".join(f"{case.answer} if {case.condition}" if case.condition else case.answer for case in cases)
-    if len(known) == len(cases) == 2 and not cases[-1].condition and len(name) + len(short) < WIDTH:
+    if len(answered) == len(cases) == 2 and not cases[-1].condition and len(name) + len(short) < WIDTH:
         yield f"{name} = {short}"
         return
     for number, case in enumerate(cases):

@@ -429,10 +429,10 @@ class Assembly:
             self.unwind(kinds[index], scratch.get(index))
         make(Instruction("PUSH_NULL"))
         make(Instruction("LOAD_CONST", self.constant(target)))
-        own = len(self.code.cell_names)
-        for index in range(own):
+        cell_count = len(self.code.cell_names)
+        for index in range(cell_count):
             make(Instruction("LOAD_CLOSURE", self.cell_slot(index)))
-        for index in range(own, len(self.free)):
+        for index in range(cell_count, len(self.free)):
             make(Instruction("LOAD_CLOSURE", self.free_slot(index)))
         make(Instruction("BUILD_TUPLE", len(self.free)))
         for index in slots:

@@ -24,12 +24,12 @@ def bench(
 ) -> None:
     """Measure bytegraph against eager and torch.compile; needs the repository's `benchmarks`."""
     benchmarks = _benchmarks()
-    known = list(benchmarks.MEASUREMENTS)
+    choices = list(benchmarks.MEASUREMENTS)
     for name in names or ():
-        if not any(name in each for each in known):
-            raise BenchError(f"there is no measurement {name!r}; there are {', '.join(known)}")
+        if not any(name in each for each in choices):
+            raise BenchError(f"there is no measurement {name!r}; there are {', '.join(choices)}")
     if listed:
-        chosen = [each for each in known if not names or any(name in each for name in names)]
+        chosen = [each for each in choices if not names or any(name in each for name in names)]
         if as_json:
             print_json(chosen)
         else:
@@ -44,11 +44,11 @@ def _benchmarks() -> Any:
     """The command line of the benchmarks. Raises BenchError where they are not installed."""
     missing = "the benchmarks are not installed with bytegraph: run this in the folder of its repository"
     try:
-        found = import_module("benchmarks.__main__")
+        module = import_module("benchmarks.__main__")
     except ModuleNotFoundError as error:
         if error.name not in ("benchmarks", "benchmarks.__main__"):
             raise
         raise BenchError(missing) from error
-    if not hasattr(found, "MEASUREMENTS"):
+    if not hasattr(module, "MEASUREMENTS"):
         raise BenchError(missing)
-    return found
+    return module

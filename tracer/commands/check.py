@@ -77,9 +77,9 @@ def checked(script: str, candidate: str | None, choices: Mapping[str, Any]) -> l
     sys.argv = [path]
     sys.path.insert(0, str(Path(path).resolve().parent))
     try:
-        found = runpy.run_path(path, run_name="__check__" if name else "__main__")
+        namespace = runpy.run_path(path, run_name="__check__" if name else "__main__")
         if name:
-            _function(found, name, path, candidate, options)()
+            _function(namespace, name, path, candidate, options)()
     finally:
         tracer.capture, sys.argv, sys.path[:] = before, arguments, places
     if not reports:
@@ -91,23 +91,23 @@ def _capturing(candidate: str | None, options: Mapping[str, Any]) -> Callable[..
     """`capture` that checks: the backend asked for becomes the candidate."""
 
     def checking(fn: Any = None, *, backend: Any = "eager", **others: Any) -> Any:
-        own = others.pop("options", None) or {}
+        crosscheck_options = others.pop("options", None) or {}
         chosen = candidate or backend
-        told = {**options, "candidate": chosen}
-        if own and candidate is None:
-            told["candidate_options"] = own
-        return capture(fn, backend="crosscheck", options=told, **others)
+        settings = {**options, "candidate": chosen}
+        if crosscheck_options and candidate is None:
+            settings["candidate_options"] = crosscheck_options
+        return capture(fn, backend="crosscheck", options=settings, **others)
 
     return checking
 
 
 def _function(
-    found: Mapping[str, Any], name: str, path: str, candidate: str | None, options: Mapping[str, Any]
+    namespace: Mapping[str, Any], name: str, path: str, candidate: str | None, options: Mapping[str, Any]
 ) -> Callable[..., Any]:
     """The function of a script, captured. Raises CheckError naming those that there are."""
-    function = found.get(name)
+    function = namespace.get(name)
     if not callable(function):
-        functions = sorted(key for key, value in found.items() if callable(value) and not key.startswith("_"))
+        functions = sorted(key for key, value in namespace.items() if callable(value) and not key.startswith("_"))
         raise CheckError(f"{path} has no function {name!r}; it has {', '.join(functions) or 'none'}")
     if hasattr(function, "entries"):  # captured by the script
         return function

@@ -144,10 +144,10 @@ def _show(folder: Path, kept: int, reports: list[StudyReport], held_out: float) 
         sides = [(each.op, each.held_out) for each in imperfect]
         rows = ((op, h.exact, h.wrong, h.unknown, h.data_dependent, _words(h.differences)) for op, h in sides)
         print_table("held out", ("op", "exact", "wrong", "unknown", "data-dependent", "wrong in"), rows)
-    known = [report for report in reports if report.failure is None and not report.is_unknown]
+    answering = [report for report in reports if report.failure is None and not report.is_unknown]
     exact, wrong = (sum(getattr(each.held_out, name) for each in reports) for name in ("exact", "wrong"))
     words = [
-        f"{folder}: {len(known)} of {len(reports)} operators have rules, {kept} were not studied again",
+        f"{folder}: {len(answering)} of {len(reports)} operators have rules, {kept} were not studied again",
         f"{sum(each.calls for each in reports):,} calls fitted, {sum(each.trials for each in reports):,} trials, "
         f"{sum(each.refuted for each in reports):,} of which refuted a rule",
         *([f"held out: {exact:,} exact, {wrong:,} wrong"] if held_out else []),

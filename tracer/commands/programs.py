@@ -71,10 +71,10 @@ def _program(words: Sequence[str]) -> Callable[[], int]:
 
     def run() -> int:
         with as_if_started([path, *words[1:]], str(Path(path).resolve().parent)):
-            found = runpy.run_path(path, run_name=RUN_NAME)
-            function = found.get(name)
+            namespace = runpy.run_path(path, run_name=RUN_NAME)
+            function = namespace.get(name)
             if not callable(function):
-                names = sorted(key for key, value in found.items() if getattr(value, "__module__", "") == RUN_NAME)
+                names = sorted(key for key, value in namespace.items() if getattr(value, "__module__", "") == RUN_NAME)
                 raise ProgramError(f"{path} has no function {name!r}; it has {', '.join(names) or 'none'}")
             (function if hasattr(function, "entries") else capture(function))()
         return 0

@@ -99,9 +99,11 @@ def coverage(
 
 def _print_by_level(rows: list[dict[str, Any]]) -> None:
     for level in dict.fromkeys(row["level"] for row in rows):
-        own = [{name: value for name, value in row.items() if name != "level"} for row in rows if row["level"] == level]
-        headings = [HEADINGS.get(name, name) for name in own[0]]
-        print_table(f"level {level}", headings, [tuple(row.values()) for row in own])
+        rows_of_level = [
+            {name: value for name, value in row.items() if name != "level"} for row in rows if row["level"] == level
+        ]
+        headings = [HEADINGS.get(name, name) for name in rows_of_level[0]]
+        print_table(f"level {level}", headings, [tuple(row.values()) for row in rows_of_level])
 
 
 def _why(report: Any) -> str:

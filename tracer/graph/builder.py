@@ -175,9 +175,9 @@ def is_dead_weight(node: Node) -> bool:
 
 def nodes_in(argument: Any) -> list[Node]:
     """The nodes that a nested argument holds."""
-    found: list[Node] = []
-    map_arg(argument, found.append)
-    return found
+    nodes: list[Node] = []
+    map_arg(argument, nodes.append)
+    return nodes
 
 
 def name_of(target: Target) -> str:

@@ -64,9 +64,9 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
         instance = allocate(trace, cls, new, args, kwargs)
     else:
         instance = realise(trace, trace.machine.call(trace, get_attribute(trace, cls, "__new__"), [cls, *args], kwargs))
-    made = type_of(trace, instance)
-    if cls in made.__mro__:
-        init = class_attribute(trace, made, "__init__")
+    kind = type_of(trace, instance)
+    if cls in kind.__mro__:
+        init = class_attribute(trace, kind, "__init__")
         if class_of(init) not in METHOD_DESCRIPTORS:
             result = realise(trace, call_stored(trace, init, instance, "__init__", args, kwargs))
             if result is not None:

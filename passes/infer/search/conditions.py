@@ -252,8 +252,8 @@ def _about_each_tensor(columns: _Columns) -> Iterator[Asked]:
     for name in columns.tensors:
         values = columns.values[name]
         yield from _about_tensor(name, values)
-        for other, given in formats:
-            flags = computed(PRIMITIVES["is_in_format"].function, (values, given), columns.size)
+        for other, memory_format in formats:
+            flags = computed(PRIMITIVES["is_in_format"].function, (values, memory_format), columns.size)
             yield f"is_in_format({name}, {other})", 1.0, flags
 
 
@@ -306,7 +306,7 @@ def _about_output(columns: _Columns) -> Iterator[Asked]:
         values = columns.values[name]
         sizes = computed(lambda tensor: tensor.shape, (values,), size)
         yield f"shape == {name}.shape", 1.1, computed(operator.eq, (shapes, sizes), size)
-        alike = computed(lambda shape, own: len(shape) == len(own), (shapes, sizes), size)
+        alike = computed(lambda shape, own_shape: len(shape) == len(own_shape), (shapes, sizes), size)
         yield f"rank(shape) == rank({name}.shape)", 1.2, alike
         strides = computed(lambda tensor: tensor.stride, (values,), size)
         compact = computed(PRIMITIVES["is_compact"].function, (shapes, strides), size)

@@ -36,9 +36,11 @@ class Shared(Protocol):
     @property
     def conditions(self) -> list[Condition]:
         """The conditions of the whole sample."""
+        ...
 
     def views(self) -> list[Term]:
         """The terms that are views of arguments."""
+        ...
 
 
 def views_of(terms: Terms) -> list[Term]:

@@ -20,6 +20,7 @@ class TrialRunner(Protocol):
         self, op: str, level: str, variants: Sequence[CallVariant], seconds: float = ..., fill: str | None = ...
     ) -> list[Call | Crash]:
         """Run an operator on every variant: a call for each, or the crash that it ended in."""
+        ...
 
 
 @dataclass(slots=True)

@@ -31,8 +31,8 @@ def withdrawn_where_wrong(rule: Rule, calls: Sequence[Call], breadth: float = EX
     """
     same = [call for call in calls if tuple(call.arguments) == rule.parameters]
     predicted = tally(rule.op, [rule], same, examples=len(same))
-    wrong = {id(call) for call, said in predicted.examples if said is not None}
-    silent = {id(call) for call, said in predicted.examples if said is None}
+    wrong = {id(call) for call, answer in predicted.examples if answer is not None}
+    silent = {id(call) for call, answer in predicted.examples if answer is None}
     right = [call for call in same if id(call) not in wrong | silent]
     looked_at = [call for call in same if id(call) in wrong][:MOST_CALLS] + right[:MOST_CALLS]
     flags = [id(call) in wrong for call in looked_at]

@@ -30,6 +30,7 @@ class Zoo(Protocol):
 
     def build(self, name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
         """A model by name, with the arguments and keyword arguments of one call."""
+        ...
 
 
 def zoo_called(name: str) -> Zoo:

@@ -52,8 +52,8 @@ def _by_hand(products: str, scaling: str, mask: str, softmax: str) -> Callable[.
     mask_names = list(inspect.signature(masked).parameters)[1:]
     names = ["q", "k", "v", *mask_names, *(["scale"] if scaling != "none" else [])]
 
-    def attention(*given: Any, **named: Any) -> Tensor:
-        q, k, v, *rest = [*given, *(named[name] for name in names[len(given) :])]
+    def attention(*args: Any, **named: Any) -> Tensor:
+        q, k, v, *rest = [*args, *(named[name] for name in names[len(args) :])]
         if scaling == "query":
             q = q * rest[-1]
         scores = scores_of(q, k)

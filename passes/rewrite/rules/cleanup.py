@@ -106,10 +106,10 @@ def _may_be_one(draft: Draft, first: Node, second: Node) -> bool:
         return False
     if any(is_write(user) for node in (first, second) for user in node.users):
         return False
-    made = [draft.storages([node]) - draft.storages(node.all_input_nodes) for node in (first, second)]
-    if (made[0] | made[1]) & draft.written:
+    fresh = [draft.storages([node]) - draft.storages(node.all_input_nodes) for node in (first, second)]
+    if (fresh[0] | fresh[1]) & draft.written:
         return False
-    return not all(any(map(draft.escapes, storages)) for storages in made)
+    return not all(any(map(draft.escapes, storages)) for storages in fresh)
 
 
 # Constant folding --------------------------------------------------------------------------------
@@ -151,12 +151,12 @@ def _computed(node: Node, values: dict[Node, Any]) -> dict[Node, Any]:
     args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), values.__getitem__)  # type: ignore[misc]
     try:
         with entered(modes):
-            made = run_call(node, args, kwargs)
+            result = run_call(node, args, kwargs)
     except (ValueError, RuntimeError, TypeError, IndexError):
         return {}
-    if not isinstance(made, torch.Tensor) or meta_of(made) != node.meta[META]:
+    if not isinstance(result, torch.Tensor) or meta_of(result) != node.meta[META]:
         return {}
-    return {node: made}
+    return {node: result}
 
 
 def run_call(node: Node, args: Any, kwargs: Any) -> Any:

@@ -46,13 +46,13 @@ class Prepared:
     def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self._known and all(map(_is_known, self._known, tensors)) and self._has_contents(tensors):
             return self._made
-        made = self._compute(tensors)
+        values = self._compute(tensors)
         real = all(type(tensor) in REAL and not tensor.is_inference() for tensor in tensors)
-        if real and not any(result.requires_grad for result in made):
+        if real and not any(result.requires_grad for result in values):
             self._known = [(weakref.ref(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
             self._contents = _contents(tensors)
-            self._made = made
-        return made
+            self._made = values
+        return values
 
     def _has_contents(self, tensors: Sequence[torch.Tensor]) -> bool:
         """Whether the tensors that may be written to unseen hold what they held, bit for bit."""
@@ -77,8 +77,8 @@ def _contents(tensors: Sequence[torch.Tensor]) -> dict[_Likeness, torch.Tensor]:
     return {kind: torch.cat(vectors).view(torch.uint8) for kind, vectors in parts.items()}
 
 
-def _is_known(known: tuple[weakref.ref[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
-    reference, version, pointer = known
+def _is_known(remembered: tuple[weakref.ref[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
+    reference, version, pointer = remembered
     return reference() is tensor and tensor._version == version and tensor.data_ptr() == pointer
 
 
@@ -141,8 +141,8 @@ def _may_be_kept(draft: Draft, node: Node) -> bool:
     meta, storages = result_meta(node), draft.storages([node])
     if not repeatable(node) or not isinstance(meta, TensorMeta) or meta.requires_grad or meta.symbolic:
         return False
-    made = storages - draft.storages(node.all_input_nodes)
-    return not draft.storages([node, *node.all_input_nodes]) & draft.written and not any(map(draft.escapes, made))
+    fresh = storages - draft.storages(node.all_input_nodes)
+    return not draft.storages([node, *node.all_input_nodes]) & draft.written and not any(map(draft.escapes, fresh))
 
 
 PREPARED: Final = GraphPass("prepared parameters", prepare)

@@ -93,8 +93,12 @@ def _is_neutral(form: Form, meta: TensorMeta) -> bool:
         return False
     if number != neutral or math.copysign(1, number) < 0:  # subtracting -0.0 makes 0.0 of -0.0
         return False
-    given = result_meta(source) if isinstance(source, Node) else None
-    return isinstance(given, TensorMeta) and _same_tensor(given, meta) and form.arguments.get("rounding_mode") is None
+    source_meta = result_meta(source) if isinstance(source, Node) else None
+    return (
+        isinstance(source_meta, TensorMeta)
+        and _same_tensor(source_meta, meta)
+        and form.arguments.get("rounding_mode") is None
+    )
 
 
 def _same_tensor(one: TensorMeta, other: TensorMeta) -> bool:

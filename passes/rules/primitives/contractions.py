@@ -169,14 +169,14 @@ def order_of(equation: str, ranks: tuple[int, ...]) -> Order:
         undefined("fewer dimensions than labels")
     rest = [f"{ELLIPSIS}{number}" for number in range(most)]  # labels of what the ellipsis stands for
     spelt = [list(_spelt(labels, rank, rest)) for labels, rank in zip(operands, ranks, strict=True)]
-    found = [label for labels in spelt for label in labels]
+    labels_seen = [label for labels in spelt for label in labels]
     if arrow:
         returned = list(_spelt(labels_of(right), None, rest))
     else:
-        returned = [*rest, *(label for label in LABELS if found.count(label) == 1)]
-    if len(set(returned)) != len(returned) or not {*returned} <= {*found, *rest}:
+        returned = [*rest, *(label for label in LABELS if labels_seen.count(label) == 1)]
+    if len(set(returned)) != len(returned) or not {*returned} <= {*labels_seen, *rest}:
         undefined("labels of the output")
-    summed_over = [label for label in (*rest, *LABELS) if label in {*found, *rest} and label not in returned]
+    summed_over = [label for label in (*rest, *LABELS) if label in {*labels_seen, *rest} and label not in returned]
     places = {label: place for place, label in enumerate((*returned, *summed_over))}
     return Order(tuple(tuple(places[label] for label in labels) for labels in spelt), len(returned), len(places))
 

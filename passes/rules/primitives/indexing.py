@@ -26,13 +26,13 @@ MASKS: Final = (torch.bool, torch.uint8)
 def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
     """Where all indices are adjacent their shape replaces their dimensions, else it comes first."""
     rank = len(tensor.shape)
-    given = [(dim, index) for dim, index in enumerate(indices) if index is not None]
-    if not given or len(indices) > rank or any(not isinstance(index, TensorMeta) for _, index in given):
+    indexed_dims = [(dim, index) for dim, index in enumerate(indices) if index is not None]
+    if not indexed_dims or len(indices) > rank or any(not isinstance(index, TensorMeta) for _, index in indexed_dims):
         undefined("no indices")
-    if any(index.dtype in MASKS for _, index in given):
+    if any(index.dtype in MASKS for _, index in indexed_dims):
         undefined("a mask decides the shape")
-    shape = broadcast(*(index for _, index in given))
-    dims = [dim for dim, _ in given]
+    shape = broadcast(*(index for _, index in indexed_dims))
+    dims = [dim for dim, _ in indexed_dims]
     adjacent = dims == list(range(dims[0], dims[-1] + 1))
     order = list(range(rank)) if adjacent else [*dims, *(dim for dim in range(rank) if dim not in dims)]
     source_shape = [tensor.shape[dim] for dim in order]
@@ -43,7 +43,7 @@ def indexed(tensor: Any, indices: Sequence[Any]) -> Strided:
     if 0 in source_shape[before:after] and 0 not in shape:
         undefined("an index into nothing")
     restrided = Strided(result, (*source_stride[:before], *(0,) * len(shape), *source_stride[after:]), 0)
-    placed = [_placed(index, shape, before, len(source_shape) - after) for _, index in given]
+    placed = [_placed(index, shape, before, len(source_shape) - after) for _, index in indexed_dims]
     return Strided(result, iterated(result, restrided, *placed), 0)
 
 

@@ -160,11 +160,11 @@ def _strides(meta: Any, shape: Sequence[Any]) -> Ints:
     missing = len(shape) - len(meta.shape)
     if missing < 0:
         undefined("an operand has more dimensions than the result")
-    own = [
+    strides = [
         0 if size == 1 and wanted != 1 else stride
         for size, stride, wanted in zip(meta.shape, meta.stride, shape[missing:], strict=True)
     ]
-    return (*(0,) * missing, *own) if missing else tuple(own)
+    return (*(0,) * missing, *strides) if missing else tuple(strides)
 
 
 @primitive("Ints, Tensors -> Strides")
@@ -178,15 +178,15 @@ def joined_strides(shape: Sequence[Any], tensors: Sequence[Any]) -> Ints:
 @primitive("Ints, Dtype, *Operand -> Strides")
 def iterated_as(shape: Sequence[Any], dtype: Any, *operands: Any) -> Ints:
     """As `iterated`, where operands of another type are first copied into `dtype`, which keeps only their order."""
-    given = flat(operands)
-    for operand in given:
+    flat_operands = flat(operands)
+    for operand in flat_operands:
         if type(operand) is TensorMeta and operand.dtype is not dtype:
             break
     else:
-        return iterated_over(shape, given)
+        return iterated_over(shape, flat_operands)
     copied = [
         laid_out_like(operand) if type(operand) is TensorMeta and operand.dtype is not dtype else operand
-        for operand in given
+        for operand in flat_operands
     ]
     return iterated_over(shape, copied)
 

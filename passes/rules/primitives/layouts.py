@@ -32,8 +32,8 @@ def contiguous(shape: Sequence[Any]) -> Ints:
     except KeyError:
         if len(_row_major) >= MOST_KNOWN:
             _row_major.clear()
-        found = _row_major[shape] = _contiguous(shape)
-        return found
+        stride = _row_major[shape] = _contiguous(shape)
+        return stride
     except TypeError:  # a list, or a torch.SymInt, which cannot be hashed
         return _contiguous(shape)
 
@@ -224,8 +224,8 @@ def suggested_exactly(shape: Sequence[Any], tensor: Any) -> Ints:
 @primitive("Ints, Strided, Strided -> Strides")
 def suggested_by_either(shape: Sequence[Any], left: Any, right: Any) -> Ints:
     """Channels-last if torch suggests it for one of two tensors: convolutions choose so."""
-    found = like_channels_last(left) or like_channels_last(right)
-    return channels_last(shape) if found and len(shape) in CHANNELS_LAST else contiguous(shape)
+    stride = like_channels_last(left) or like_channels_last(right)
+    return channels_last(shape) if stride and len(shape) in CHANNELS_LAST else contiguous(shape)
 
 
 @primitive("Ints, Format -> Strides")
@@ -260,8 +260,8 @@ def transformed(shape: Sequence[Any], tensor: Any, dims: Any) -> Ints:
 
     After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`.
     """
-    given = [dims] if isinstance(dims, int) else list(dims)
-    chosen = [dim % len(shape) for dim in given]
+    order = [dims] if isinstance(dims, int) else list(dims)
+    chosen = [dim % len(shape) for dim in order]
     batch = _partitioned(list(range(len(shape))), chosen)
     batch.sort(key=lambda dim: -tensor.stride[dim])
     return ordered(shape, [*batch, *chosen][::-1])
@@ -285,6 +285,6 @@ def _partitioned(dims: list[int], last: Sequence[int]) -> list[int]:
 @primitive("Strided, Dims, Bool -> Dims")
 def by_stride(tensor: Any, dims: Any, keep_last: Any) -> Any:
     """Dimensions, those with the largest strides first; the last one stays last if `keep_last`."""
-    given = [dims] if isinstance(dims, int) else list(dims)
-    sortable, fixed = (given[:-1], given[-1:]) if keep_last else (given, [])
+    order = [dims] if isinstance(dims, int) else list(dims)
+    sortable, fixed = (order[:-1], order[-1:]) if keep_last else (order, [])
     return (*sorted(sortable, key=lambda dim: -tensor.stride[dim]), *fixed)

@@ -77,19 +77,19 @@ def _complex(place: Strided, tensor: Any) -> Product:
 def _asked(tensor: Any, sizes: Any, dims: Any) -> tuple[list[Any], Ints]:
     """Sizes along the dimensions of a transform, and these (`canonicalize_fft_shape_and_dim_args`)."""
     rank = len(tensor.shape)
-    given = None if sizes is None else (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    explicit = None if sizes is None else (sizes,) if isinstance(sizes, int) else tuple(sizes)
     if isinstance(dims, int):
         dims = (dims,)
     if dims is None:
-        first = 0 if given is None else rank - len(given)
+        first = 0 if explicit is None else rank - len(explicit)
         chosen = tuple(range(first, rank))
     else:
         chosen = tuple(wrapped(dim, rank) for dim in dims)
-    if given is None:
-        given = (-1,) * len(chosen)
-    if (chosen and not rank) or len(given) != len(chosen) or len(set(chosen)) != len(chosen) or len(chosen) > rank:
+    if explicit is None:
+        explicit = (-1,) * len(chosen)
+    if (chosen and not rank) or len(explicit) != len(chosen) or len(set(chosen)) != len(chosen) or len(chosen) > rank:
         undefined("sizes and dimensions do not fit")
-    lengths = [tensor.shape[dim] if size == -1 else size for size, dim in zip(given, chosen, strict=True)]
+    lengths = [tensor.shape[dim] if size == -1 else size for size, dim in zip(explicit, chosen, strict=True)]
     if any(length < 1 for length in lengths):
         undefined("a size of 0")
     return lengths, chosen
@@ -167,9 +167,9 @@ def _half(tensor: Strided, dims: Ints) -> Strided:
     return _laid_out(tensor, by_stride(tensor, dims, True), tuple(shape))
 
 
-def _real_signal(tensor: Strided, dims: Ints, length: Any, given: Any) -> Product:
+def _real_signal(tensor: Strided, dims: Ints, length: Any, explicit: Any) -> Product:
     """Along all dimensions but the last as complex numbers, then to real ones of another size."""
     *others, last = dims
     tensor = _whole(tensor, tuple(others)) if others else tensor
     shape = (*tensor.shape[:last], length, *tensor.shape[last + 1 :])
-    return Product(*_laid_out(tensor, (last,), shape), real(floating(given.dtype)))
+    return Product(*_laid_out(tensor, (last,), shape), real(floating(explicit.dtype)))

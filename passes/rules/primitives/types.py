@@ -33,12 +33,12 @@ SMALL: Final = (torch.float16, torch.bfloat16)
 
 
 @primitive("*Operand -> Dtype")
-def promoted(*given: Any) -> torch.dtype:
+def promoted(*values: Any) -> torch.dtype:
     """Type that the operands have together: tensors with dimensions first, then those without, then numbers.
 
     A lower kind (bool, integer, float, complex) never changes a higher one (torch.result_type).
     """
-    operands = flat(given)
+    operands = flat(values)
     first = operands[0] if operands else None
     if type(first) is TensorMeta:
         dtype = first.dtype
@@ -60,8 +60,8 @@ def promoted(*given: Any) -> torch.dtype:
             else:
                 without = operand.dtype if without is None else _promote(without, operand.dtype)
         elif operand is not None:
-            found = dtype_of_number(operand)
-            number = found if number is None else _promote(number, found)
+            number_dtype = dtype_of_number(operand)
+            number = number_dtype if number is None else _promote(number, number_dtype)
     return _combined(with_dims, _combined(without, number))
 
 
@@ -99,11 +99,11 @@ def dtype_of_number(operand: Any) -> torch.dtype:
 @primitive("*Operand -> Dtype")
 def promoted_alike(*tensors: Any) -> torch.dtype:
     """Type of tensors together, whatever their dimensions (torch.promote_types)."""
-    found = None
+    dtype = None
     for tensor in flat(tensors):
         if tensor is not None:
-            found = tensor.dtype if found is None else _promote(found, tensor.dtype)
-    return undefined("no tensor") if found is None else found
+            dtype = tensor.dtype if dtype is None else _promote(dtype, tensor.dtype)
+    return undefined("no tensor") if dtype is None else dtype
 
 
 @primitive("Dtype -> Dtype")

@@ -15,12 +15,12 @@ Ints = tuple[Any, ...]
 
 
 def _each(values: Any, count: int) -> Ints:
-    found = (values,) if isinstance(values, int) else tuple(values)
-    if len(found) == 1:
-        return found * count
-    if len(found) != count:
+    numbers = (values,) if isinstance(values, int) else tuple(values)
+    if len(numbers) == 1:
+        return numbers * count
+    if len(numbers) != count:
         undefined("another number of spatial dimensions")
-    return found
+    return numbers
 
 
 @primitive("Ints, Ints, IntOrInts, IntOrInts, IntOrInts -> Ints")

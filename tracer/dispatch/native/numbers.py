@@ -90,17 +90,17 @@ def header(root: Path = ROOT) -> str:
 
 def read_rows(path: Path, table: str) -> dict[str, list[int]]:
     """For each row of the dict assigned to `table` in the file: the integers that its call begins with."""
-    found = [
+    literal_rows = [
         statement.value
         for statement in ast.parse(path.read_text()).body
         if isinstance(statement, ast.AnnAssign)
         and isinstance(statement.target, ast.Name)
         and statement.target.id == table
     ]
-    if len(found) != 1 or not isinstance(found[0], ast.Dict):
+    if len(literal_rows) != 1 or not isinstance(literal_rows[0], ast.Dict):
         raise ValueError(f"{path}: {table} is not one annotated dict display")
     rows: dict[str, list[int]] = {}
-    for key, value in zip(found[0].keys, found[0].values, strict=True):
+    for key, value in zip(literal_rows[0].keys, literal_rows[0].values, strict=True):
         numbers = _leading_integers(value)
         if not (isinstance(key, ast.Constant) and isinstance(key.value, str) and numbers):
             raise ValueError(f"{path}:{value.lineno}: a row of {table} is a name and a call that begins with a number")

@@ -61,9 +61,9 @@ def deep_copy(trace: Trace, item: Item, copies: Copies) -> Item:
     item = realise(trace, item)
     if not isinstance(item, Value):
         return item if _is_atomic(item) else interpret_function(trace, copy.deepcopy, [item], {})
-    known = copies.get(id(item))
-    if known is not None:
-        return known[1]
+    earlier = copies.get(id(item))
+    if earlier is not None:
+        return earlier[1]
     copied = _copied(trace, item, copies)
     copies[id(item)] = item, copied
     return copied
