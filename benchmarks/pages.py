@@ -4,6 +4,8 @@ Each part stands between two markers. The figures come from the JSON that the la
 wrote, the reasons from the catalogue; the example and the journey of one call are run when the page is written.
 """
 
+import contextlib
+import copy
 import dis
 import inspect
 import io
@@ -12,6 +14,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ import torch
 
 import tracer
 from benchmarks import train
+from benchmarks.breaks import GROUPS, BreakGroup
 from benchmarks.measure import Spread
 from benchmarks.table import amount
 from tracer.reasons import REASONS
@@ -167,9 +172,31 @@ def _median(spread: dict[str, Any] | None, unit: str) -> str:
 
 
 def reasons(_: str) -> str:
-    """The catalogue of graph breaks as a table, in the catalogue's own order."""
-    rows = [f"| `{reason.id}` | {reason.what} | {reason.hint} |\n" for reason in REASONS.values()]
-    return "| reason | what happened | what to do |\n| --- | --- | --- |\n" + "".join(rows)
+    """The catalogue in groups, each with the break of an example. Raises ValueError for a reason in no group, or two."""
+    listed = [name for group in GROUPS for name in group.reasons]
+    if sorted(listed) != sorted(REASONS):
+        raise ValueError(f"not once in a group of benchmarks/breaks.py: {sorted(set(listed) ^ set(REASONS))}")
+    return "\n".join(map(group_of_reasons, GROUPS))
+
+
+def group_of_reasons(group: BreakGroup) -> str:
+    rows = [f"| `{name}` | {REASONS[name].what} | {REASONS[name].hint} |\n" for name in group.reasons]
+    table = "| reason | what happened | what to do |\n| --- | --- | --- |\n" + "".join(rows)
+    parts = [f"## {group.title}", "\n".join(textwrap.wrap(group.about, 118))]
+    parts += [block(inspect.getsource(group.example), "python").rstrip(), block(message_of(group)).rstrip(), table]
+    return "\n\n".join(parts)
+
+
+def message_of(group: BreakGroup) -> str:
+    """What a capture prints about the first break of a group's example. Raises ValueError for one of another group."""
+    tracer.reset()
+    captured = tracer.capture(group.example)
+    with contextlib.suppress(ValueError), warnings.catch_warnings(action="ignore"):
+        captured(*copy.deepcopy(group.arguments))
+    broke = captured.entries[0].broke
+    if broke is None or broke.reason.id not in group.reasons:
+        raise ValueError(f"{group.example.__name__} does not break for a reason of {group.title!r}: {broke}")
+    return broke.message
 
 
 # The pages -------------------------------------------------------------------------------------------

@@ -39,13 +39,13 @@ def _str(trace: Trace, *args: Item, **kwargs: Item) -> Item:
         return _text(trace, args[0], "__str__")
     if not args and tuple(kwargs) == ("object",):
         return _text(trace, kwargs["object"], "__str__")
-    given = [concrete(trace, arg) for arg in args]
+    constants = [concrete(trace, arg) for arg in args]
     named = {name: concrete(trace, arg) for name, arg in kwargs.items()}
     options = {name: value for name, value in named.items() if name != "object"}
-    impurity = asks_codecs(b"", *given[1:], **options) if given[1:] or options else ""
+    impurity = asks_codecs(b"", *constants[1:], **options) if constants[1:] or options else ""
     if impurity:
         trace.stop(UNSUPPORTED_CALL, f"str() {impurity}")
-    return host(trace, str, *given, **named)
+    return host(trace, str, *constants, **named)
 
 
 @lookaside(repr)
