@@ -172,7 +172,7 @@ def _median(spread: dict[str, Any] | None, unit: str) -> str:
 
 
 def reasons(_: str) -> str:
-    """The catalogue in groups, each with the break of an example. Raises ValueError for a reason in no group, or two."""
+    """The catalogue in groups, each with the break of an example. Raises ValueError for a reason in none, or in two."""
     listed = [name for group in GROUPS for name in group.reasons]
     if sorted(listed) != sorted(REASONS):
         raise ValueError(f"not once in a group of benchmarks/breaks.py: {sorted(set(listed) ^ set(REASONS))}")

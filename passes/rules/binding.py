@@ -6,6 +6,7 @@ each kind of call: the result is a function from the arguments of such calls to 
 
 from __future__ import annotations
 
+import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from passes.operators.naming import (
 )
 from passes.operators.outcome import Argument, Arguments, Keywords, ListArg, Target, Wrapped, leaves
 from passes.operators.spellings import canonical
+from passes.rules import syntax
 
 LEVEL_OF_OVERLOADS: Final = "aten"
 LEVEL_OF_FUNCTIONS: Final = "function"
@@ -240,34 +242,37 @@ def _compiled(
     names = [name for name, _ in kwargs]
     starts = [start for start in (1, 0) if len(args) > start + 1 and all(type(size) in SIZES for size in args[start:])]
     count = starts[way - 1] if way else len(args)
+    positional, keywords = syntax.name("args"), syntax.name("kwargs")
     defaults: list[Any] = []
-    parts: list[str] = []
+    parts: list[ast.expr] = []
     for index, parameter in enumerate(schema.arguments):
         if way and index == count:
-            parts.append(f"L(a[{count}:])")
+            parts.append(syntax.call("ListArg", syntax.rest(positional, count)))
         elif index < count:
             place = len(args) - 1 - index if swapped else index
-            parts.append(_in_form(parameter, args[index], f"a[{place}]"))
+            parts.append(_in_form(parameter, args[index], syntax.item(positional, syntax.constant(place))))
         elif parameter.name in names:
             number = names.index(parameter.name)
-            parts.append(_in_form(parameter, kwargs[number][1], f"k[{number}][1]"))
+            pair = syntax.item(keywords, syntax.constant(number))
+            parts.append(_in_form(parameter, kwargs[number][1], syntax.item(pair, syntax.constant(1))))
         else:
-            parts.append(f"d[{len(defaults)}]")
+            parts.append(syntax.item(syntax.name("defaults"), syntax.constant(len(defaults))))
             defaults.append(_frozen(in_schema_form(str(parameter.type), default_of(parameter))))
-    source = f"lambda a, k: ({', '.join(parts)}{',' if parts else ''})"
-    return eval(source, {"L": ListArg, "W": Wrapped, "d": tuple(defaults)})  # names and numbers made here
+    tree = syntax.function("values", ("args", "kwargs"), [syntax.give(syntax.tuple_of(parts))])
+    namespace = {"ListArg": ListArg, "Wrapped": Wrapped, "defaults": tuple(defaults)}
+    return syntax.defined(tree, "values", "<bytegraph binding>", namespace)
 
 
-def _in_form(parameter: Any, value: Any, text: str) -> str:
+def _in_form(parameter: Any, value: Any, argument: ast.expr) -> ast.expr:
     """The expression for an argument in the form in which its parameter takes it (`naming.in_schema_form`)."""
     kind = str(parameter.type).removeprefix("Optional[")
     if kind.startswith("List[") and value is not None:
         if type(value) is ListArg:
-            return text
-        return f"L({text})" if isinstance(value, tuple | list) else f"L(({text},))"
+            return argument
+        return syntax.call("ListArg", argument if isinstance(value, tuple | list) else syntax.tuple_of([argument]))
     if kind.startswith("Tensor") and isinstance(value, NUMBERS):
-        return f"W({text})"
-    return f"L({text})" if type(value) is torch.Size else text
+        return syntax.call("Wrapped", argument)
+    return syntax.call("ListArg", argument) if type(value) is torch.Size else argument
 
 
 def _frozen(value: Any) -> Any:

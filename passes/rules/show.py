@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import ast
 import keyword
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from passes.operators.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
 from passes.rules.grammar import KEPT, UNKNOWN, Many, Part, form_of
+from passes.rules.language import parsed
 from passes.rules.rule import Case, Cases, Output, Rule, identifier
 
 WIDTH: Final = 110
 INDENT: Final = "    "
 # Questions whose answers are variables, in the order in which they are told.
 TOLD: Final = ("shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
-OWN_SHAPE: Final = re.compile(r"(?<![\w.])shape\b")
-USUAL_GRAD: Final = re.compile(r"grad_mode and any_requires_grad\(.*\)")
+OWN_SHAPE: Final = "shape"  # the name by which expressions ask for the shape of the output that they are about
 
 
 def rule_text(rule: Rule) -> str:
@@ -116,7 +115,14 @@ def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
 
 
 def _as_own(text: str, shape: str) -> str:
-    return OWN_SHAPE.sub(shape, text)
+    """An expression with another name for the output's own shape; it stays as it is spelled otherwise."""
+    if not text:
+        return text
+    names = [node for node in ast.walk(parsed(text).tree) if isinstance(node, ast.Name) and node.id == OWN_SHAPE]
+    encoded = text.encode()  # columns of a tree count bytes
+    for place in sorted((name.col_offset for name in names), reverse=True):
+        encoded = encoded[:place] + shape.encode() + encoded[place + len(OWN_SHAPE) :]
+    return encoded.decode()
 
 
 def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> tuple[list[str], str]:
@@ -187,8 +193,19 @@ def _is_usual(rule: Rule, question: str, cases: Cases) -> bool:
         return False
     answer = cases[0].answer
     if question == "requires_grad":
-        return answer == "False" if rule.level == "aten" else USUAL_GRAD.fullmatch(answer) is not None
+        return answer == "False" if rule.level == "aten" else _is_usual_grad(parsed(answer).tree)
     return answer == {"storage_offset": "0", "is_conj": "False", "is_neg": "False"}.get(question)
+
+
+def _is_usual_grad(answer: ast.expr) -> bool:
+    """Whether it is that of a differentiable operator: an argument requires a gradient, and gradients are on."""
+    match answer:
+        case ast.BoolOp(
+            op=ast.And(), values=[ast.Name(id="grad_mode"), ast.Call(func=ast.Name(id="any_requires_grad"))]
+        ):
+            return True
+        case _:
+            return False
 
 
 def count_text(answer: str) -> str:

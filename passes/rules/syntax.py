@@ -37,6 +37,16 @@ def item(of: ast.expr, key: ast.expr) -> ast.expr:
     return ast.Subscript(of, key, LOAD, **HERE)
 
 
+def rest(of: ast.expr, start: int) -> ast.expr:
+    """The expression `of[start:]`."""
+    return item(of, ast.Slice(constant(start), None, None, **HERE))
+
+
+def tuple_of(parts: Sequence[ast.expr]) -> ast.expr:
+    """The expression of a tuple of these parts."""
+    return ast.Tuple(list(parts), LOAD, **HERE)
+
+
 def call(function: str, *arguments: ast.expr) -> ast.expr:
     """The expression `function(*arguments)`."""
     return ast.Call(name(function), list(arguments), [], **HERE)

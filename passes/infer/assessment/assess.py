@@ -107,7 +107,11 @@ def has_numbers(result: Any) -> bool:
 
 
 def difference_of(prediction: Outcome, call: Call) -> str | None:
-    """The first fact in which a prediction differs from the recorded outcome; None if it is exact."""
+    """The first fact in which a prediction differs from the recorded outcome; None if it is exact.
+
+    `passes/operators/difference.py` compares two outcomes of a call that is at hand; of a recorded one only classes of
+    memory are known, and a prediction must have every write of it.
+    """
     actual = call.outcome
     assert isinstance(actual, Outcome)
     predicted_leaves, recorded_leaves = leaves(prediction.result), leaves(actual.result)
