@@ -246,8 +246,8 @@ def spread_gradient(trace: Trace, base: TensorValue) -> None:
     if base.source is None:
         return
     real: Any = base.object
-    known = [value for value in trace.known.values() if isinstance(value, TensorValue) and value is not base]
-    others: list[Any] = [value.object for value in known if value.touched]
+    tensors = [value for value in trace.known.values() if isinstance(value, TensorValue) and value is not base]
+    others: list[Any] = [value.object for value in tensors if value.touched]
     if any(any_written_overlap([real, other], 1) for other in others):
         trace.stop(GRADIENT_STATE, f"{base.source.text}, which shares memory with another input, requires grad")
     trace.requiring.append(real)
