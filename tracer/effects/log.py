@@ -6,6 +6,7 @@ recorded here once, in the order of first change; output/ turns the list into st
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,15 +30,26 @@ class Namespace:
         self.names: dict[str, Any] = {}
 
 
+def place_of(holder: Any) -> Any:
+    """The object that stores the names of a module, class, function or globals dictionary, whichever way it is reached.
+
+    That is a dictionary; a class stands for its own, which nothing else leads to.
+    """
+    return holder.__dict__ if isinstance(holder, (types.ModuleType, types.FunctionType)) else holder
+
+
 class EffectLog:
     """Everything that must be written back, in order of first change.
 
-    `place` says which line of the user's program runs now; the last to change a thing is kept.
+    `place` says which line of the user's program runs now; the last to change a thing is kept. `stored` has for every
+    real dictionary, or class, that was changed (by its identity) the value or namespace that keeps the new state: a
+    dictionary of attributes can be reached as such, or through its owner, and only one of them may be changed.
     """
 
     def __init__(self, place: Callable[[], Any] = lambda: None) -> None:
         self.changed: dict[int, Any] = {}
         self.namespaces: dict[int, Namespace] = {}
+        self.stored: dict[int, Any] = {}
         self._place = place
         self._lines: dict[tuple[int, str | None], Any] = {}
 
@@ -53,17 +65,22 @@ class EffectLog:
 
     def write(self, holder: object, name: str, item: Any) -> None:
         """`name` of `holder` (a globals dict, module, class or function) was set, or deleted with DELETED."""
-        space = self.namespaces.get(id(holder))
+        place = place_of(holder)
+        space = self.namespaces.get(id(place))
         if space is None:
-            space = self.namespaces[id(holder)] = Namespace(holder, None)
+            space = self.namespaces[id(place)] = self.stored[id(place)] = Namespace(place, None)
             self.changed[id(space)] = space
         self._lines[id(space), name] = self._place()
         space.names[name] = item
 
     def read(self, holder: object, name: str, default: Any) -> Any:
         """What the trace wrote to `name`, else `default`."""
-        space = self.namespaces.get(id(holder))
+        space = self.namespaces.get(id(place_of(holder))) if self.namespaces else None
         return default if space is None else space.names.get(name, default)
+
+    def changed_through(self, place: object) -> Any:
+        """The value or namespace through which a real dictionary, or a class, was changed; None if it was not."""
+        return self.stored.get(id(place)) if self.stored else None
 
     def __bool__(self) -> bool:
         return bool(self.changed)

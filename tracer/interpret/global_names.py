@@ -15,6 +15,10 @@ from tracer.values.raising import throw
 def load_global(frame: Frame, name: str) -> Item:
     """What a global name means in a frame: guarded when it is read for the first time."""
     trace = frame.trace
+    if trace.effects.namespaces:
+        change = trace.effects.read(frame.globals, name, MISSING)
+        if change is not MISSING:
+            return change if change is not DELETED else _read_builtin(frame, name)
     space = trace.globals.get(id(frame.globals))
     if space is None:
         space = trace.globals[id(frame.globals)] = {}
@@ -28,15 +32,25 @@ def _read_global(frame: Frame, name: str) -> Item:
     trace = frame.trace
     source = frame.globals_source
     globals = frame.globals
-    if trace.effects.read(globals, name, None) is not DELETED and name in globals:
+    if name in globals:
         if source is None:
             return globals[name]
         return trace.wrap(globals[name], source.child("item", name))
     if source is not None:
         trace.guard(source, "absent", name)
-    builtin: Any = globals.get("__builtins__", __builtins__)
+    return _read_builtin(frame, name)
+
+
+def _read_builtin(frame: Frame, name: str) -> Item:
+    """What a name means that the globals do not have."""
+    trace = frame.trace
+    source = frame.globals_source
+    builtin: Any = frame.globals.get("__builtins__", __builtins__)
     builtin = builtin.__dict__ if isinstance(builtin, types.ModuleType) else builtin
-    if name not in builtin:
+    change = trace.effects.read(builtin, name, MISSING)
+    if change is not MISSING and change is not DELETED:
+        return change
+    if name not in builtin or change is DELETED:
         throw(trace, NameError, f"name '{name}' is not defined", name=name)
     if source is not None and source.base is not None:
         trace.guard(source.base.child("builtins").child("item", name), "same object", builtin[name])
@@ -45,10 +59,4 @@ def _read_global(frame: Frame, name: str) -> Item:
 
 def store_global(frame: Frame, name: str, item: Item) -> None:
     """Assign a global name; MISSING as item deletes it."""
-    trace = frame.trace
-    space = trace.globals.setdefault(id(frame.globals), {})
-    trace.effects.write(frame.globals, name, DELETED if item is MISSING else item)
-    if item is MISSING:
-        space.pop(name, None)
-    else:
-        space[name] = item
+    frame.trace.effects.write(frame.globals, name, DELETED if item is MISSING else item)

@@ -29,12 +29,13 @@ class AttributeDict(DictValue):
 
     def all(self, context: Context) -> dict[Item, Item]:
         """From now on the owner's attributes hold every name in order, and none that is MISSING."""
+        self.owner.one_place(context)
         if not self.complete:
             owner = self.owner
             attributes = owner.attributes
             present = {name: item for name, item in attributes.items() if item is not MISSING}
             self.items = dict(present)
-            ordered = super().all(context)
+            ordered = self.read_all(context)
             for name in attributes:
                 if name not in present or owner.written.get(name):
                     ordered.pop(name, None)
@@ -46,6 +47,7 @@ class AttributeDict(DictValue):
 
     def change(self, context: Context) -> dict[Item, Item]:
         """The items, open for a change of the whole dictionary, which the effect log then writes back."""
+        self.owner.one_place(context, writes=True)
         items = self.all(context)
         self.owner.rewritten = True
         context.effects.record(self.owner)

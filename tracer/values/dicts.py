@@ -18,7 +18,14 @@ from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, contains_itself, register, remember
-from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
+from tracer.values.objects import (
+    ObjectValue,
+    build_instance,
+    has_state_of_its_own,
+    object_constant,
+    object_parts,
+    only_through,
+)
 from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, listed, named_class, pairs_of
 
 
@@ -50,6 +57,8 @@ class DictValue(ObjectValue):
 
     def lookup(self, context: Context, key: Item) -> Item:
         """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
+        if context.effects.stored:
+            only_through(context, self.object, self)
         item = self.items.get(key, UNREAD)
         if item is not UNREAD:
             return item
@@ -69,6 +78,12 @@ class DictValue(ObjectValue):
 
     def all(self, context: Context) -> dict[Item, Item]:
         """The payload with every key present, in the dict's own order."""
+        if context.effects.stored:
+            only_through(context, self.object, self)
+        return self.read_all(context)
+
+    def read_all(self, context: Context) -> dict[Item, Item]:
+        """The payload, read from the real dict as far as that was not done."""
         if not self.complete:
             real: Any = self.object
             assert self.source is not None
@@ -91,6 +106,8 @@ class DictValue(ObjectValue):
         if self.object is not MISSING and dict.__contains__(self.object, "__builtins__"):  # type: ignore[arg-type]
             context.stop(UNSUPPORTED_MUTATION, "the globals of a module are changed through their dictionary")
         items = self.all(context)
+        if self.object is not MISSING:
+            context.effects.stored[id(self.object)] = self
         self.changed = True
         context.effects.record(self)
         return items

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.reasons import UNSUPPORTED_OPERATION, GraphBreak
+from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, UNREAD, Value
 from tracer.values.context import Context
 from tracer.values.item import Item
@@ -62,6 +62,7 @@ class ObjectValue(Value):
 
     def write(self, context: Context, name: str, item: Item) -> None:
         """Set (or with MISSING delete) an attribute, as the last step of object.__setattr__."""
+        self.one_place(context, writes=True)
         attributes = self.attributes
         again = item is not MISSING and name in attributes and attributes[name] is MISSING
         if again or (item is MISSING and self.object is MISSING):
@@ -85,6 +86,15 @@ class ObjectValue(Value):
         self.keep_field(name, item)
         self._note(context, name, False)
 
+    def one_place(self, context: Context, writes: bool = False) -> None:
+        """A break where the dictionary of a real instance is also reached, and changed, as a dictionary."""
+        if self.object is MISSING or not self.cls.__dictoffset__ or not (writes or context.effects.stored):
+            return
+        dictionary = object.__getattribute__(self.object, "__dict__")
+        only_through(context, dictionary, self)
+        if writes:
+            context.effects.stored[id(dictionary)] = self
+
     def _note(self, context: Context, name: str, again: bool) -> None:
         if again:
             self.written.pop(name, None)
@@ -93,6 +103,8 @@ class ObjectValue(Value):
 
     def instance_attribute(self, context: Context, name: str) -> Item:
         """The entry of the instance dictionary, MISSING when there is none."""
+        if context.effects.stored:
+            self.one_place(context)
         attributes = self.attributes
         if name in attributes:
             return attributes[name]
@@ -110,6 +122,12 @@ class ObjectValue(Value):
             item = MISSING
         attributes[name] = item
         return item
+
+
+def only_through(context: Context, place: object, value: Any = None) -> None:
+    """A break unless a real dictionary is unchanged, or was changed through `value`: its state is in one place only."""
+    if context.effects.changed_through(place) not in (None, value):
+        context.stop(UNSUPPORTED_MUTATION, "attributes are changed through the dictionary that holds them")
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:

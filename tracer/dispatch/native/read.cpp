@@ -15,12 +15,13 @@ PyTypeObject* deque_type() {
   return type;
 }
 
+// The dict of an instance, made if there is none yet: a program that is given it may write to it.
 PyObject* instance_dict(PyObject* base) {
-  static PyObject* nothing = PyDict_New();  // the dict of instances that have no attributes yet
   if (PyType_Check(base)) return nullptr;
   PyObject** slot = _PyObject_GetDictPtr(base);
   if (!slot) return nullptr;
-  return *slot ? *slot : nothing;
+  if (!*slot) Object made(PyObject_GenericGetDict(base, nullptr));
+  return *slot;
 }
 
 PyObject* sequence_item(PyObject* base, Py_ssize_t index) {

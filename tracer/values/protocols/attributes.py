@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from tracer.effects.log import DELETED
+from tracer.effects.log import DELETED, place_of
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.attribute_dicts import AttributeDict
@@ -41,7 +41,7 @@ from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod
-from tracer.values.objects import ObjectValue
+from tracer.values.objects import ObjectValue, only_through
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
@@ -379,6 +379,8 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
             return item
     if isinstance(obj, type):
         return _class_object_attribute(context, obj, name)
+    if context.effects.stored and isinstance(obj, (types.ModuleType, types.FunctionType)):
+        _only_as_a_namespace(context, obj)
     if isinstance(obj, types.ModuleType) and type(obj) is not types.ModuleType:
         return _odd_module_attribute(context, obj, name)
     if isinstance(obj, (types.ModuleType, types.FunctionType)):
@@ -572,9 +574,8 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
 
 def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> None:
     """`name` of a module, class or function, none of them C's."""
-    holder = target.__dict__ if isinstance(target, types.ModuleType) else target
     if item is MISSING:
-        change = context.effects.read(holder, name, MISSING)
+        change = context.effects.read(target, name, MISSING)
         if change is DELETED or (change is MISSING and name not in target.__dict__):
             what = (
                 f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
@@ -582,8 +583,15 @@ def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> N
             throw(context, AttributeError, f"{what} has no attribute '{name}'")
         if change is MISSING:
             get_attribute(context, target, name)
-    context.effects.write(holder, name, DELETED if item is MISSING else item)
+    _only_as_a_namespace(context, target)
+    context.effects.write(target, name, DELETED if item is MISSING else item)
     context.class_attributes.clear()
+
+
+def _only_as_a_namespace(context: Context, holder: Any) -> None:
+    """A break where the names of a module, class or function were changed through the dictionary that holds them."""
+    place = place_of(holder)
+    only_through(context, place, context.effects.namespaces.get(id(place)))
 
 
 def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> NoReturn:
