@@ -68,21 +68,33 @@ OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
 
 def get_attribute(context: Context, item: Item, name: str) -> Item:
     """`item.name`. Raises AttributeError in the traced program when there is none."""
-    if not isinstance(item, Value):
-        return _raw_attribute(context, item, name)
-    if type(item) is Lazy:
-        return get_attribute(context, item.realise(context), name)
-    if isinstance(item, ObjectValue):
-        attribute = object_attribute(context, item, name)
-    elif isinstance(item, SuperValue):
-        attribute = _super_attribute(context, item, name)
-    elif isinstance(item, BoundMethod):
-        attribute = _method_attribute(context, item, name)
-    else:
-        attribute = _other_attribute(context, item, name)
-    if attribute is MISSING:
-        throw(context, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'", name=name, obj=item)
+    try:
+        if not isinstance(item, Value):
+            return _raw_attribute(context, item, name)
+        if type(item) is Lazy:
+            return get_attribute(context, item.realise(context), name)
+        if isinstance(item, ObjectValue):
+            attribute = object_attribute(context, item, name)
+        elif isinstance(item, SuperValue):
+            attribute = _super_attribute(context, item, name)
+        elif isinstance(item, BoundMethod):
+            attribute = _method_attribute(context, item, name)
+        else:
+            attribute = _other_attribute(context, item, name)
+        if attribute is MISSING:
+            throw(context, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+    except Raised as raised:
+        _say_where(raised.value, item, name)
+        raise
     return attribute
+
+
+def _say_where(error: ExceptionValue, item: Item, name: str) -> None:
+    """Give an AttributeError that says nothing of what was looked up `name` and `obj`, as PyObject_GetAttr does."""
+    says_nothing = error.object is MISSING and error.field("name") is UNREAD and error.field("obj") is UNREAD
+    if says_nothing and issubclass(error.cls, AttributeError):
+        error.keep_field("name", name)
+        error.keep_field("obj", item)
 
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:

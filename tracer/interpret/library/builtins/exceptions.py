@@ -9,6 +9,7 @@ from tracer.interpret.call import call
 from tracer.interpret.construct import allocate
 from tracer.interpret.policy import ROWS, lookaside
 from tracer.interpret.trace import Trace
+from tracer.reasons import EXCEPTION_STATE
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_name
 from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
@@ -20,6 +21,8 @@ from tracer.values.raising import initialise, throw
 
 def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> None:
     """`__init__` of a builtin exception class."""
+    if item.object is not MISSING:
+        trace.stop(EXCEPTION_STATE, f"{item.cls.__name__}.__init__ of an exception from outside")
     if fields_of(item.cls, NATIVE_FIELDS):
         return
     names = fields_of(item.cls, KEYWORD_FIELDS)

@@ -1,0 +1,236 @@
+"""Exceptions keep what they are: attributes, fields kept in C, notes, contexts, causes and lines."""
+
+import ipaddress
+import json
+import math
+import re
+import struct
+
+import pytest
+import torch
+
+from tests.check import check, one_graph
+from tracer import capture, counters, graph_break, reset
+
+
+class Silent:
+    def __getattr__(self, name):
+        raise AttributeError("mine")
+
+
+class Passing:
+    def __getattr__(self, name):
+        if name == "outer":
+            return self.inner
+        raise AttributeError(name)
+
+
+class Named:
+    def __getattr__(self, name):
+        raise AttributeError("mine", name="other")
+
+
+class Properties:
+    @property
+    def refused(self):
+        raise AttributeError("in the property")
+
+    @property
+    def nested(self):
+        return self.nothing
+
+
+class Refusing:
+    def __getattribute__(self, name):
+        raise AttributeError("none at all")
+
+
+class Meta(type):
+    def __getattr__(cls, name):
+        raise AttributeError("of the class")
+
+
+class OfMeta(metaclass=Meta):
+    pass
+
+
+class FileGone(OSError):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.extra = 1
+
+
+class Own(Exception):
+    def __init__(self, first, second=2):
+        super().__init__("told", first)
+        self.second = second
+
+    def __str__(self):
+        return f"own {self.second}"
+
+
+class New(ValueError):
+    def __new__(cls, *args):
+        self = super().__new__(cls, "new", *args)
+        self.made = True
+        return self
+
+
+def facts(error):
+    """What a program can see of an exception."""
+    if error is None:
+        return None
+    fields = ("name", "path", "msg", "errno", "strerror", "filename", "code", "value", "start", "end", "reason", "pos")
+    return (
+        *(type(error), repr(error.args), str(error), {name: repr(item) for name, item in vars(error).items()}),
+        [repr(getattr(error, field, "none")) for field in fields],
+        *(type(getattr(error, "obj", None)), error.__suppress_context__),
+        *(facts(error.__cause__), facts(error.__context__)),
+    )
+
+
+LOOKUPS = {
+    "__getattr__": lambda: Silent().b,
+    "__getattr__ that asks itself": lambda: Passing().outer,
+    "__getattr__ that names another": lambda: Named().b,
+    "getattr": lambda: getattr(Silent(), "b"),  # noqa: B009
+    "property": lambda: Properties().refused,
+    "attribute in a property": lambda: Properties().nested,
+    "__getattribute__": lambda: Refusing().b,
+    "metaclass": lambda: OfMeta.b,
+    "module": lambda: math.nothing,
+    "str": lambda: "text".nothing,
+    "function": lambda: facts.nothing,
+    "tensor": lambda: torch.ones(2).nothing,
+}
+
+LIBRARIES = {
+    "pattern": lambda: re.compile("("),
+    "set in a pattern": lambda: re.search("[a", "a"),
+    "json": lambda: json.loads('{"a": }'),
+    "struct": lambda: struct.pack("<h", 99999),
+    "decode": lambda: b"a\xff".decode("utf-8"),
+    "encode": lambda: "aé".encode("ascii"),
+    "int": lambda: int("z"),
+    "group": lambda: re.match("(a)", "a").group(3),
+    "address": lambda: ipaddress.ip_address("x"),
+    "open": lambda: open("/nothing/there"),  # noqa: SIM115
+}
+
+RAISED = {
+    "own": lambda: Own(1),
+    "made by __new__": lambda: New(3),
+    "file gone": lambda: FileGone(2, "gone", "file"),
+    "permission": lambda: OSError(13, "denied", "file", None, "other"),
+    "import": lambda: ImportError("text", name="n", path="p"),
+    "exit": lambda: SystemExit(4, 5),
+    "group": lambda: ExceptionGroup("several", [ValueError(1), KeyError("k")]),
+}
+
+
+def caught(call):
+    try:
+        call()
+    except BaseException as error:
+        return facts(error)
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_attribute_error_has_name_and_object(name):
+    check(lambda x: (x + 1, caught(LOOKUPS[name])), torch.ones(2), recaptures=None)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_error_of_a_library_keeps_its_attributes(name):
+    check(lambda x: (x + 1, caught(LIBRARIES[name])), torch.ones(2), recaptures=None)
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_raised_exception_keeps_its_state(name):
+    def program(x):
+        try:
+            raise RAISED[name]()
+        except BaseException as error:
+            error.add_note("seen")
+            return x + 1, facts(error)
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+@pytest.mark.parametrize("name", [*LOOKUPS, *LIBRARIES, *RAISED])
+def test_exception_that_leaves_keeps_its_state(name):
+    reset()
+    call = {**LOOKUPS, **LIBRARIES}.get(name)
+
+    def program():
+        if call is None:
+            raise RAISED[name]()
+        return call()
+
+    captured = capture(program)
+    expected = caught(program)
+    assert [caught(captured) for _ in range(3)] == [expected] * 3
+    assert counters().tracer_bugs == 0
+
+
+def test_error_of_a_library_is_caught_in_one_graph():
+    def program(x):
+        try:
+            re.compile("(")
+        except re.error as error:
+            return x * error.pos, error.msg, error.pattern, error.lineno
+
+    one_graph(program, torch.ones(2))
+
+
+def test_context_of_an_error_of_c_in_a_handler():
+    def program(x):
+        try:
+            try:
+                raise KeyError("first")
+            except KeyError:
+                int("second")
+        except ValueError as error:
+            return x + 1, facts(error)
+
+    one_graph(program, torch.ones(2))
+
+
+def test_exception_made_by_native_code_is_initialised():
+    def program(x):
+        graph_break()
+        error = next(map(Own, [7]))
+        return x + 1, error.args, error.second
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+def test_lines_that_an_exception_passed():
+    def program(x):
+        try:
+            caught_by(x)
+        except ValueError as error:
+            lines, traceback = [], error.__traceback__
+            while traceback is not None:
+                lines.append((traceback.tb_lineno, traceback.tb_frame.f_code.co_name))
+                traceback = traceback.tb_next
+            return x + 1, lines
+
+    def caught_by(x):
+        raise ValueError("x")
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+def test_groups_are_split_as_by_the_interpreter():
+    def program(x):
+        seen = []
+        try:
+            raise ExceptionGroup("several", [ValueError(1), ExceptionGroup("inner", [TypeError("t"), OSError(2, "n")])])
+        except* (TypeError, OSError) as group:
+            seen.append(repr(group))
+        except* ValueError as group:
+            seen.append(repr(group))
+        return x + 1, seen
+
+    check(program, torch.ones(2), recaptures=None)
