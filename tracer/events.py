@@ -20,7 +20,7 @@ KINDS: dict[str, str] = {
     "restart": "a trace was discarded and the frame traced again (code, until)",
     "miss": "no cached entry fits a call (code, guard, words)",
     "skip": "a frame is not captured: its original function runs (code, why)",
-    "recompile limit": "a code object has reached its limit of entries (code, limit)",
+    "recompile limit": "a code object has reached its limit of entries (code, limit, the guard that fails, hint)",
     "bug": "an internal error occurred and the original function ran instead (code, error)",
     "stage": "time spent in one stage of a capture (code, stage, seconds)",
     "rewrite": "passes rewrote a graph (code, calls before and after, fired)",

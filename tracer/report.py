@@ -75,7 +75,8 @@ class Explanation:
         self.ops = sum(entry.ops for entry in self.entries)
         self.captures = len(self.entries)
         self.recompiles = [entry.why for entry in self.entries if entry.why != FIRST]
-        self.limits = [event.details["code"] for event in events if event.kind == "recompile limit"]
+        limits = [event.details for event in events if event.kind == "recompile limit"]
+        self.limits = [f"{limit['code']}: {limit['guard']} changes; {limit['hint']}" for limit in limits]
         self.bugs = [event.details["error"] for event in events if event.kind == "bug"]
         self.hits = sum(entry.hits for entry in self.entries)
         self.seconds: dict[str, float] = {}

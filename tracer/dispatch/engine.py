@@ -10,6 +10,7 @@ import tempfile
 import time
 import types
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,8 @@ from tracer.dispatch.capturing import (
     frames_left,
     signals_interrupt,
 )
-from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
+from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, is_of_library, never_capture
+from tracer.dispatch.reach import reaches_tensor
 from tracer.events import Event, emit
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
@@ -45,6 +47,18 @@ from tracer.output.memory_options import MemoryOptions
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 from tracer.values.shapes import History, NotExpressible, Shapes
+
+LIMIT_HINTS = {
+    "equal": "pass a number that changes as a tensor, or do not read it in the captured function",
+    "same object": "keep one object and change it, instead of making another for each call",
+    "tensor": "capture with dynamic=True if sizes change, or give the tensors one dtype and layout",
+}
+"""What to do about a guard that fails call after call, by its check."""
+
+PATIENCE = 3
+"""Calls without tensors after which frames of a library are no longer captured."""
+
+LIMIT_HINT = "keep what the guard reads as it is, or raise recompile_limit"
 
 
 class Engine:
@@ -59,6 +73,10 @@ class Engine:
         """Caches in use, in the order of their first capture."""
         self.transparent: weakref.WeakSet[FrameCache] = weakref.WeakSet()
         """Caches of bytegraph's own frames around a module: captured whole or not at all."""
+        self.libraries: weakref.WeakKeyDictionary[FrameCache, int] = weakref.WeakKeyDictionary()
+        """How many calls of a library's frame, which residual code called, had nothing to do with tensors."""
+        self.tensorless: dict[int, types.CodeType] = {}
+        """Code objects of libraries that are not captured any more, by their id."""
         self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
         """The code object and the donated access paths of each function that callers donate to, by the code's id."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
@@ -85,8 +103,20 @@ class Engine:
         )
 
     def nested_cache(self, code: types.CodeType) -> FrameCache | None:
-        """For frames that residual code calls."""
-        return None if self.options.fullgraph else self.cache_for(code)
+        """For frames that residual code calls; None for those of a library that turned out to compute no tensors."""
+        if self.options.fullgraph or id(code) in self.tensorless:
+            return None
+        cache = self.cache_for(code)
+        if is_of_library(code):
+            self.libraries.setdefault(cache, 0)
+        return cache
+
+    def _computes_no_tensors(self, cache: FrameCache) -> None:
+        """Count a call of a library's frame without tensors; after a few, its frames run as usual from then on."""
+        self.libraries[cache] += 1
+        if self.libraries[cache] >= PATIENCE and self.caches.get(id(cache.code)) is cache:
+            self.tensorless[id(cache.code)] = cache.code
+            del self.caches[id(cache.code)]
 
     def activity(self) -> dict[FrameCache, tuple[int, int]]:
         """Hits and misses of each cache in use."""
@@ -98,6 +128,8 @@ class Engine:
             cache.clear()
         self.living.clear()
         self.caches.clear()
+        self.libraries.clear()
+        self.tensorless.clear()
         self.histories.clear()
 
     # Misses --------------------------------------------------------------------------------------
@@ -108,6 +140,9 @@ class Engine:
             return RUN_ORIGINAL
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
             emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
+            return RUN_ORIGINAL
+        if cache in self.libraries and not reaches_tensor(values):
+            self._computes_no_tensors(cache)
             return RUN_ORIGINAL
         if not begin_capture():
             return RUN_ORIGINAL
@@ -124,10 +159,14 @@ class Engine:
         raise error  # out here, so that the interruption is not its context
 
     def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
-        """Report a miss of a cache that has reached its limit of entries."""
+        """Report a miss of a cache that has reached its limit of entries, with the guard that fails most often."""
         code = cache.code
-        details = {"code": code.co_qualname, "limit": self.options.recompile_limit}
-        emit(Event("recompile limit", {**details, "why": self._misses(cache, function, values)}))
+        misses = explain_misses(cache, function, values)
+        failed = Counter((guard.source.text if guard.source else "", guard.check) for _, guard, _ in misses)
+        (source, check), _ = max(failed.items(), key=lambda row: row[1], default=((("", "")), 0))
+        details = {"code": code.co_qualname, "limit": self.options.recompile_limit, "guard": source}
+        hint = LIMIT_HINTS.get(check, LIMIT_HINT)
+        emit(Event("recompile limit", {**details, "hint": hint, "why": [words for _, _, words in misses]}))
 
     def _misses(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> list[str]:
         """Why each entry did not fit, in words."""
@@ -172,6 +211,8 @@ class Engine:
             raise GraphBreakError(entry.end.reason, entry.end.message)
         self._report(entry, code, why, time.perf_counter() - began)
         cache.add(entry)
+        if cache in self.libraries and not entry.ops:
+            self._computes_no_tensors(cache)
         if first_run is not None:
             first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY

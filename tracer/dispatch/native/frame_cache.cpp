@@ -22,6 +22,21 @@ Py_ssize_t all_hits = 0;  // of all caches, those that are gone included
 
 PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may return instead of a result
 
+// Whether this thread is below a frame that runs as usual because its cache is full. A frame that is intercepted there
+// may use the entries that it has, and add to them, but does not start to be captured: each would go to its own limit.
+thread_local bool beyond_limit = false;
+
+class BeyondLimit {
+ public:
+  explicit BeyondLimit(bool value) : before_(std::exchange(beyond_limit, value)) {}
+  ~BeyondLimit() { beyond_limit = before_; }
+  BeyondLimit(const BeyondLimit&) = delete;
+  BeyondLimit& operator=(const BeyondLimit&) = delete;
+
+ private:
+  bool before_;
+};
+
 FrameCache* as_cache(PyObject* self) { return reinterpret_cast<FrameCache*>(self); }
 
 // One call on its way through the cache.
@@ -146,12 +161,15 @@ PyObject* miss(const Dispatch& call) {
   FrameCache* cache = call.cache;
   ++cache->misses;
   drop_dead_entries(cache);
-  bool takes_more = cache->enabled && !is_full(cache);
-  if (!takes_more) {
-    if (cache->enabled && !report_limit(call)) return nullptr;
+  bool starts = !(beyond_limit && call.is_bound && cache->entries->empty());
+  bool full = cache->enabled && starts && is_full(cache);
+  if (!cache->enabled || !starts || full) {
+    if (full && !report_limit(call)) return nullptr;
     ++cache->originals;
+    BeyondLimit beyond(beyond_limit || full);
     return call.run_original();
   }
+  BeyondLimit beyond(beyond_limit && call.is_bound);  // a function that the user captured is captured anywhere
   Object values = call.locals_tuple();
   if (!values) return nullptr;
   Object answer(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));

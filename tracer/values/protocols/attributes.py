@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from tracer.effects.log import DELETED, place_of
+from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.attribute_dicts import AttributeDict
@@ -41,10 +41,11 @@ from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod
-from tracer.values.objects import ObjectValue, only_through
+from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
+from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.super_objects import SuperValue
@@ -392,7 +393,7 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
     if isinstance(obj, type):
         return _class_object_attribute(context, obj, name)
     if context.effects.stored and isinstance(obj, (types.ModuleType, types.FunctionType)):
-        _only_as_a_namespace(context, obj)
+        only_as_a_namespace(context, obj)
     if isinstance(obj, types.ModuleType) and type(obj) is not types.ModuleType:
         return _odd_module_attribute(context, obj, name)
     if isinstance(obj, (types.ModuleType, types.FunctionType)):
@@ -581,29 +582,7 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
     elif name.startswith("__") or class_attribute(context, type(target), name) is not MISSING:
         context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
     else:
-        _set_in_namespace(context, target, name, item)
-
-
-def _set_in_namespace(context: Context, target: Any, name: str, item: Item) -> None:
-    """`name` of a module, class or function, none of them C's."""
-    if item is MISSING:
-        change = context.effects.read(target, name, MISSING)
-        if change is DELETED or (change is MISSING and name not in target.__dict__):
-            what = (
-                f"type object '{target.__name__}'" if isinstance(target, type) else f"'{type(target).__name__}' object"
-            )
-            throw(context, AttributeError, f"{what} has no attribute '{name}'")
-        if change is MISSING:
-            get_attribute(context, target, name)
-    _only_as_a_namespace(context, target)
-    context.effects.write(target, name, DELETED if item is MISSING else item)
-    context.class_attributes.clear()
-
-
-def _only_as_a_namespace(context: Context, holder: Any) -> None:
-    """A break where the names of a module, class or function were changed through the dictionary that holds them."""
-    place = place_of(holder)
-    only_through(context, place, context.effects.namespaces.get(id(place)))
+        set_name(context, target, name, item, get_attribute)
 
 
 def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> NoReturn:
