@@ -57,7 +57,7 @@ def bind_arguments(
 
 def is_ours(function: Item) -> bool:
     """Polyfills are constants of the tracer: nothing they read needs a guard."""
-    return isinstance(function, types.FunctionType) and function.__module__.startswith("tracer.interpret.library")
+    return isinstance(function, types.FunctionType) and str(function.__module__).startswith("tracer.interpret.library")
 
 
 def _refuse(trace: Trace, function: Item, complaint: str) -> NoReturn:

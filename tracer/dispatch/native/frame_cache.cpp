@@ -92,6 +92,7 @@ PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vec
   if (!PyFunction_Check(entry->program)) {  // a Python function takes its own references at once
     for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
   }
+  NotIntercepted program;
   return PyObject_Vectorcall(entry->program, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
 }
 

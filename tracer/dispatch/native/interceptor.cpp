@@ -351,6 +351,12 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
+NotIntercepted::NotIntercepted() : before_(current.active ? exchange(nullptr) : nullptr) {}
+
+NotIntercepted::~NotIntercepted() {
+  if (before_) Py_XDECREF(exchange(static_cast<Interceptor*>(before_)));
+}
+
 bool is_interceptor(PyObject* object) { return Py_IS_TYPE(object, interceptor_type); }
 
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,

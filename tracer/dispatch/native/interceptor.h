@@ -8,6 +8,18 @@ namespace bytegraph {
 // Adds the type `Interceptor` and the functions `exchange_interceptor`, `never_intercept`, `forget_decisions`.
 bool add_interceptor_type(PyObject* module);
 
+// No interceptor is active in this thread during its life: the program of a capture makes those active that it needs.
+class NotIntercepted {
+ public:
+  NotIntercepted();
+  ~NotIntercepted();
+  NotIntercepted(const NotIntercepted&) = delete;
+  NotIntercepted& operator=(const NotIntercepted&) = delete;
+
+ private:
+  void* before_;  // the interceptor, owned
+};
+
 // Whether `object` is an Interceptor; only these may be passed to `call_original`.
 bool is_interceptor(PyObject* object);
 
