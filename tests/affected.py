@@ -25,9 +25,15 @@ EVERYTHING = "everything"
 TEXTS = ("tests.test_architecture", "tests.test_citations", "tests.test_docs")
 """Test files that read the sources and pages of the whole tree."""
 
+PINS = "tests/pins"
+
 OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((folder, (module,)) for module, folder in NATIVE.items()),
+    ("passes/native", tuple(NATIVE)),
+    ("passes/record/hook", ("passes.record.children",)),
     ("passes/rules/books", ("passes.rules.book",)),
+    ("tests/conformance", ("tests.conformance.catalogue",)),
+    ("tests/cpython", ("tests.cpython",)),
     ("tests/conftest.py", (EVERYTHING,)),
     ("tests/costs.py", (EVERYTHING,)),
     ("tests/snapshots", ("tests.test_snapshots",)),
@@ -60,6 +66,8 @@ def changed_modules(paths: Iterable[str]) -> set[str]:
     modules: set[str] = set()
     for path in paths:
         modules.update(*(names for start, names in OTHER_FILES if f"{path}/".startswith(f"{start}/")))
+        if path.startswith(f"{PINS}/"):
+            modules.add(f"tests.{Path(path).stem}")  # the test file whose pins they are
         if path.endswith(".py") and path.split("/")[0] in FOLDERS:
             modules.add(module_name(ROOT / path))
     return modules

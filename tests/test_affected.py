@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.affected import affected, changed_modules, import_graph, selected
+from tests.affected import EVERYTHING, FOLDERS, affected, changed_modules, import_graph, selected
+from tests.imports import ROOT
 
 
 @pytest.fixture
@@ -39,11 +40,32 @@ def test_an_attribute_imported_on_demand_counts_where_it_is_named(graph):
         ("passes/rules/books/torch-2.13-cpu/book.json", "passes.rules.book"),
         ("tests/snapshots/test_explanation.txt", "tests.test_snapshots"),
         ("notebooks/5_gemma_3_270m.ipynb", "tests.test_notebooks"),
+        ("passes/native/boundary.h", "passes.record._facts"),
+        ("tests/conformance/sorting.py", "tests.conformance.catalogue"),
+        ("tests/pins/test_conformance.json", "tests.test_conformance"),
         ("Makefile", "everything"),
     ],
 )
 def test_module_that_changes_with_a_path(path, module):
     assert module in changed_modules([path])
+
+
+# Files that people run, or that hold for tools only.
+WITHOUT_TESTS = ("benchmarks/demo.py", "tests/sanitized.py", "tests/fuzz/__main__.py")
+SUFFIXES = {".py", ".cpp", ".h", ".json", ".txt", ".ipynb"}
+
+
+def test_every_file_has_a_test_that_a_change_of_it_runs(graph):
+    paths = (path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
+    reached: dict[frozenset[str], bool] = {}
+    wrong: list[str] = []
+    for path in sorted(str(path) for path in paths if path.suffix in SUFFIXES and "results" not in path.parts):
+        modules = frozenset(changed_modules([path]))
+        if modules not in reached:
+            reached[modules] = EVERYTHING in modules or bool(affected(graph, set(modules)))
+        if not reached[modules] and path not in WITHOUT_TESTS:
+            wrong.append(path)
+    assert not wrong, "\n".join(wrong)
 
 
 def test_reasons_say_how_a_change_is_reached():
