@@ -50,6 +50,8 @@ LAZY = (
 VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
 EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600
+MAX_LINES_OF_A_FUNCTION = 60  # its signature apart: that of a command is a table of options
+CPP = (".cpp", ".h")
 
 
 MODULES = {module_name(path): path for path in sources()}
@@ -145,6 +147,22 @@ def test_no_imports_inside_functions():
 def test_heavy_packages_are_imported_when_needed_only():
     wrong = [where(edge) for edge in IMPORTS if is_lazy(edge.target) and not edge.in_function and not edge.for_types]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_machine_imports_nothing_of_ours():
+    """It is the way up to the call policy from below: an import of its own would close a circle."""
+    imports = [where(edge) for edge in INTERNAL if edge.module == "tracer.values.machine"]
+    assert "tracer.values.machine" in MODULES and not imports
+
+
+def test_no_switch_of_the_native_code_has_a_default():
+    """The compiler names every switch in which a generated number has no case; a default would silence it."""
+    files = [
+        file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*") if file.suffix in CPP
+    ]
+    wrong = [file.name for file in files if re.search(r"\bdefault\s*:", file.read_text())]
+    assert any("switch" in file.read_text() for file in files) and not wrong
+    assert "-Werror=switch" in (ROOT / "setup.py").read_text()
 
 
 def test_nothing_is_pickled():
@@ -255,12 +273,15 @@ def test_variables_are_named_by_nouns():
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_file(path: Path):
-    """A paragraph at the top, no blanket `except`, not too long."""
+    """A paragraph at the top, no blanket `except`, neither it nor a function of it too long."""
     tree = parsed(path)
     if tree.body:
         assert ast.get_docstring(tree), "no opening paragraph"
     assert len(path.read_text().splitlines()) <= MAX_LINES
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.body[0].lineno + 1
+            assert length <= MAX_LINES_OF_A_FUNCTION, f"{node.name} has {length} lines"
         if isinstance(node, ast.ExceptHandler):
             kinds = [] if node.type is None else [name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)]
             blanket = node.type is None or {"Exception", "BaseException"} & set(kinds)
