@@ -1,5 +1,6 @@
 """Special methods are looked up on the class and called, whatever they are, and what they return is checked."""
 
+import copy
 import functools
 import math
 import operator
@@ -393,6 +394,86 @@ def test_subclasses_of_list_are_concatenated_by_what_they_hold():
         return x * sum(padded), [1] + liar, liar + liar, (*liar,), len(padded), list(padded)
 
     one_graph(program, torch.ones(2), Padded([5]), Liar([5]))
+
+
+class Counting:
+    """An iterator that ends with a value."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.count:
+            raise StopIteration("end")
+        self.count -= 1
+        return self.count
+
+
+def test_what_next_raises_is_what_the_method_raised():
+    def program(x):
+        try:
+            next(Counting(0))
+        except StopIteration as stop:
+            return x + 1, stop.value, next(Counting(0), "default"), list(Counting(2))
+
+    one_graph(program, torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    "new, cls", [(int.__new__, bool), (object.__new__, list), (dict.__new__, set), (list.__new__, 3)]
+)
+def test_new_of_another_class_is_refused(new, cls):
+    def program(x):
+        try:
+            new(cls)
+        except TypeError as error:
+            return x + 1, str(error)
+
+    check(program, torch.ones(2))
+
+
+def test_the_truth_of_not_implemented_warns_every_time():
+    def program(x):
+        return x + 1, bool(NotImplemented)
+
+    check(program, torch.ones(2))
+
+
+class Unreadable:
+    """Cannot be copied, as its `__reduce_ex__` is not found."""
+
+    def __getattribute__(self, name):
+        if name.startswith("__reduce"):
+            raise AttributeError(name)
+        return object.__getattribute__(self, name)
+
+
+class Delegating:
+    """Has a `__deepcopy__` only by `__getattr__`."""
+
+    def __getattr__(self, name):
+        if name == "__deepcopy__":
+            return lambda memo: "copied"
+        raise AttributeError(name)
+
+
+def test_deepcopy_asks_the_object_for_its_hooks():
+    def program(x):
+        messages = []
+        try:
+            copy.deepcopy(Unreadable())
+        except copy.Error as error:
+            messages.append(type(error).__name__)
+        try:
+            vars(42)
+        except TypeError as error:
+            messages.append(str(error))
+        return x + 1, messages, copy.deepcopy(Delegating())
+
+    check(program, torch.ones(2))
 
 
 def test_a_special_method_replaced_between_calls():

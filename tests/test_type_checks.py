@@ -129,6 +129,50 @@ def test_issubclass(candidate):
     check(program, torch.ones(2), graphs=1, recaptures=None)
 
 
+def test_a_class_registered_between_calls():
+    class Base(abc.ABC):
+        pass
+
+    class Late:
+        pass
+
+    class Derived(Base):
+        pass
+
+    def program(x, item):
+        return x + 1 if isinstance(item, Base) else x
+
+    captured = capture(program, backend="eager")
+    x = torch.zeros(1)
+    assert [captured(x, item).item() for item in (Late(), Late(), Derived())] == [0, 0, 1]
+    Base.register(Late)
+    assert [captured(x, item).item() for item in (Late(), Late(), Derived())] == [1, 1, 1]
+
+
+class Unequal(type):
+    """No class of this kind may be compared."""
+
+    def __eq__(cls, other):
+        raise AssertionError("compared")
+
+    __hash__ = type.__hash__
+
+
+class Uncompared(metaclass=Unequal):
+    """A class that is only looked at."""
+
+    def __add__(self, other):
+        return "sum", type(other).__name__
+
+
+def test_classes_are_never_compared():
+    def program(x):
+        items = Uncompared(), 3
+        return x + 1, Uncompared() + 1, [isinstance(item, Uncompared) for item in items]
+
+    one_graph(program, torch.ones(2))
+
+
 def test_a_class_attribute_that_raises_reaches_the_program():
     class Raising:
         @property

@@ -16,7 +16,7 @@ from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
 from tracer.values.base import class_of, realise, type_of
-from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -65,7 +65,7 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     else:
         instance = realise(trace, trace.machine.call(trace, get_attribute(trace, cls, "__new__"), [cls, *args], kwargs))
     kind = type_of(trace, instance)
-    if cls in kind.__mro__:
+    if derives(kind, cls):
         init = class_attribute(trace, kind, "__init__")
         if class_of(init) not in METHOD_DESCRIPTORS:
             result = realise(trace, call_stored(trace, init, instance, "__init__", args, kwargs))

@@ -64,6 +64,11 @@ def class_name(item: Item) -> str:
     return class_of(item).__name__
 
 
+def derives(cls: type, base: type) -> bool:
+    """Whether a class has `base` among its bases, whatever its metaclass says of subclasses and of equality."""
+    return type.__subclasscheck__(base, cls)
+
+
 def is_builtin_class(cls: type) -> bool:
     """Whether a class is written in C, so that nothing can change it."""
     return not cls.__flags__ & HEAP_TYPE

@@ -81,9 +81,9 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
     copier = COPIERS.get(item.cls)
     if copier is not None:
         return copier(trace, item, copies)
-    method = class_attribute(trace, item.cls, "__deepcopy__")
-    if method is not MISSING:
-        return call(trace, get_attribute(trace, item, "__deepcopy__"), [Memo(copies)])
+    copier = call(trace, getattr, [item, "__deepcopy__", None])
+    if copier is not None:
+        return call(trace, copier, [Memo(copies)])
     if not _is_plain(trace, item):
         if len(copies):
             trace.stop(UNSUPPORTED_CALL, f"copy.deepcopy of a {item.cls.__name__} among other objects")
@@ -103,7 +103,8 @@ def _is_plain(trace: Trace, item: Any) -> bool:
         return False
     if isinstance(cls.__new__, types.FunctionType) or cls.__new__ is not object.__new__ or copyreg._slotnames(cls):  # type: ignore[attr-defined]
         return False
-    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in COPY_METHODS)
+    names = (*COPY_METHODS, "__getattribute__")
+    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in names)
 
 
 def _copy_list(trace: Trace, item: ListValue, copies: Copies) -> Item:

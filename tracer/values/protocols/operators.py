@@ -16,7 +16,7 @@ import torch
 from passes import python_operators
 from passes.python_operators import IN_PLACE, BinaryOperator, UnaryOperator
 from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, SYMBOLS, Lazy, Value, class_of
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name, derives
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -104,7 +104,7 @@ def two_sided(context: Context, left: Item, right: Item, name: str, reflected: s
         if name != reflected:
             del attempts[1]
     elif (
-        left_cls in right_cls.__mro__
+        derives(right_cls, left_cls)
         and (class_attribute(context, right_cls, reflected) is not class_attribute(context, left_cls, reflected))
     ) or _asks_right_first(class_attribute(context, left_cls, name), class_attribute(context, right_cls, reflected)):
         attempts.reverse()
@@ -217,7 +217,7 @@ SELF_CENTRED: tuple[type, ...] = (str, bytes, int, float, complex, bool, type(No
 def _compare_methods(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
     left_cls, right_cls = class_of(left), class_of(right)
     attempts = [(left, left_cls, name, right), (right, right_cls, reflected, left)]
-    if left_cls is not right_cls and left_cls in right_cls.__mro__:
+    if left_cls is not right_cls and derives(right_cls, left_cls):
         attempts.reverse()
     for item, cls, method_name, other in attempts:
         method = class_attribute(context, cls, method_name)

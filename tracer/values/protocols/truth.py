@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import FunctionType
 
-from tracer.reasons import DATA_DEPENDENT_JUMP
+from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import class_name, special
@@ -30,6 +30,8 @@ def truth(context: Context, item: Item) -> bool:
     if kind is bool:
         return item
     if kind in LITERALS:
+        if item is NotImplemented:
+            context.stop(WARNING, "the truth of NotImplemented")
         return bool(item)
     if kind in SYMBOLS:
         return bool(item != 0)

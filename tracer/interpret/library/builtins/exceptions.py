@@ -9,7 +9,7 @@ from tracer.interpret.call import call
 from tracer.interpret.construct import allocate
 from tracer.interpret.policy import ROWS, lookaside
 from tracer.interpret.trace import Trace
-from tracer.reasons import EXCEPTION_STATE
+from tracer.reasons import EXCEPTION_STATE, UNSUPPORTED_CALL
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_name
 from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
@@ -30,8 +30,7 @@ def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> No
         if not names:
             throw(trace, TypeError, f"{item.cls.__name__}() takes no keyword arguments")
         if name not in names:
-            base = next(base for base, _ in KEYWORD_FIELDS if issubclass(item.cls, base))
-            throw(trace, TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
+            trace.stop(UNSUPPORTED_CALL, f"{item.cls.__name__}() with the keyword {name}")
         item.keep_field(name, value)
     initialise(item, args)
 

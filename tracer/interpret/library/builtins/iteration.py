@@ -20,7 +20,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.items_iterators import ItemsIterator
-from tracer.values.iterators import END, next_item
+from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
 from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
 from tracer.values.protocols.iteration import iterate, unpack
@@ -39,7 +39,10 @@ def _iter(trace: Trace, item: Item, *sentinel: Item) -> Item:
 
 @lookaside(next, lazy=True)
 def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
-    item = next_item(trace, realise(trace, iterator))
+    iterator = realise(trace, iterator)
+    if not default and not isinstance(iterator, IteratorValue) and is_of_program(trace, iterator, "__next__"):
+        return call_special(trace, iterator, "__next__")  # with what its StopIteration carries
+    item = next_item(trace, iterator)
     if item is not END:
         return item
     if default:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import types
 from typing import Any
 
 from tracer.interpret.call import call
@@ -53,7 +54,17 @@ def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
             throw(trace, TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
         if class_attribute(trace, cls, "__init__") is object.__init__:
             throw(trace, TypeError, f"{cls.__name__}() takes no arguments")
+    _require_safe(trace, cls, object.__new__)
     return allocate(trace, cls, object.__new__, args, kwargs)
+
+
+def _require_safe(trace: Trace, cls: Any, new: Any) -> None:
+    """A break where CPython refuses to make an instance of `cls` by the `__new__` of another class written in C."""
+    base = cls if isinstance(cls, type) else None
+    while base is not None and type(base.__dict__.get("__new__")) is not types.BuiltinFunctionType:
+        base = base.__base__
+    if base is None or base.__dict__["__new__"] != new:
+        trace.stop(UNSUPPORTED_CALL, f"{new.__qualname__} of a class that it is not for")
 
 
 @lookaside(object.__init__)
@@ -89,6 +100,7 @@ for _base in (list, dict, set, frozenset, *PLAIN):
     _function = _base.__new__
 
     def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
+        _require_safe(trace, cls, new)
         return allocate(trace, cls, new, args, kwargs)
 
     lookaside(_function)(_container_new)

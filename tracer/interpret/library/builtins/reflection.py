@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import abc
+import sys
 import types
 import typing
 from typing import Any
 
 import torch
 
+from tracer.guards.source import constant
 from tracer.interpret.construct import type_call
 from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, realise, type_of
-from tracer.values.class_attributes import class_attribute, class_name, special
+from tracer.values.class_attributes import class_attribute, class_name, derives, special
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import (
@@ -22,7 +24,7 @@ from tracer.values.iterators import (
 )
 from tracer.values.literal_objects import LiteralObject, plain
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.attributes import ELSEWHERE, get_attribute, set_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
@@ -94,7 +96,7 @@ def instance_check(trace: Trace, candidate: Item, item: Item) -> bool:
     if _is_subclass(trace, cls, candidate):
         return True
     is_its_own = not any("__class__" in owner.__dict__ for owner in cls.__mro__[:-1])
-    if is_its_own and not is_of_program(trace, item, "__getattribute__"):
+    if is_its_own and not issubclass(cls, ELSEWHERE) and not is_of_program(trace, item, "__getattribute__"):
         return False
     claimed = _getattr(trace, item, "__class__", cls)
     return isinstance(claimed, type) and claimed is not cls and _is_subclass(trace, claimed, candidate)
@@ -115,14 +117,23 @@ def _issubclass(trace: Trace, cls: Item, candidate: Item) -> bool:
         return truth(trace, call_stored(trace, check, candidate, "__subclasscheck__", [cls]))
     if isinstance(cls, Value):
         trace.stop(UNSUPPORTED_OPERATION, f"issubclass of a {class_name(cls)}")
-    return host(trace, issubclass, cls, candidate)
+    answer = host(trace, issubclass, cls, candidate)
+    if not answer and is_type and type(candidate) is not type:
+        _guard_virtual_subclasses(trace, candidate)
+    return answer
+
+
+def _guard_virtual_subclasses(trace: Trace, candidate: type) -> None:
+    """Assume that no class has been registered with an abstract class of the program's since."""
+    if candidate.__module__.partition(".")[0] not in sys.stdlib_module_names:
+        trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
 
 
 def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
     """What `type.__instancecheck__` and `ABCMeta.__instancecheck__` ask."""
     if isinstance(candidate, abc.ABCMeta):
         return _issubclass(trace, cls, candidate)
-    return candidate in cls.__mro__
+    return derives(cls, candidate)
 
 
 SUBCLASS_CHECKS = (type.__subclasscheck__, abc.ABCMeta.__subclasscheck__)
@@ -199,7 +210,10 @@ def _delattr(trace: Trace, item: Item, name: Item) -> None:
 
 @lookaside(vars)
 def _vars(trace: Trace, item: Item) -> Item:
-    return get_attribute(trace, item, "__dict__")
+    dictionary = _getattr(trace, item, "__dict__", END)
+    if dictionary is END:
+        throw(trace, TypeError, "vars() argument must have __dict__ attribute")
+    return dictionary
 
 
 @lookaside(super)
@@ -212,12 +226,12 @@ def _super(trace: Trace, *args: Item) -> Item:
         throw(trace, TypeError, f"super() argument 1 must be a type, not {class_name(start)}")
     if instance is None:
         trace.stop(UNSUPPORTED_CALL, "super() of one argument")
-    if isinstance(instance, type) and start in instance.__mro__:
+    if isinstance(instance, type) and derives(instance, start):
         return SuperValue(start, instance, instance)
     owner = type_of(trace, instance)
-    if start not in owner.__mro__:
+    if not derives(owner, start):
         owner = _getattr(trace, instance, "__class__", owner)
-        if not isinstance(owner, type) or start not in owner.__mro__:
+        if not isinstance(owner, type) or not derives(owner, start):
             throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
     return SuperValue(start, instance, owner)
 
