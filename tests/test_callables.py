@@ -166,6 +166,58 @@ def test_arguments_of_super():
     one_graph(program, torch.ones(2))
 
 
+def test_members_of_classes_written_in_c_are_not_written():
+    class Named(functools.partial):
+        pass
+
+    def program(x):
+        messages = []
+        for partial in (functools.partial(max, 1), Named(max, 1)):
+            for name in ("func", "args", "keywords"):
+                try:
+                    setattr(partial, name, 3)
+                except AttributeError as error:
+                    messages.append(str(error))
+        return x + 1, messages
+
+    check(program, torch.ones(2))
+
+
+@pytest.mark.parametrize("name", ["__name__", "__qualname__"])
+def test_the_name_of_a_function_is_a_string(name):
+    def program(x):
+        def function():
+            """Has a name."""
+
+        setattr(function, name, "new")
+        try:
+            setattr(function, name, 3)
+        except TypeError as error:
+            return x + 1, str(error), getattr(function, name)
+
+    one_graph(program, torch.ones(2))
+
+
+class Sized(frozenset):
+    """Takes more arguments than its base."""
+
+    def __init__(self, *members):
+        self.size = len(members)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: Sized([1], 2), lambda: tuple([1], 2), lambda: type(iter([]))(), lambda: Sized([1]).size]
+)
+def test_arguments_and_classes_that_refuse_to_make_instances(call):
+    def program(x):
+        try:
+            return x + 1, call()
+        except TypeError as error:
+            return x + 2, str(error)
+
+    check(program, torch.ones(2))
+
+
 def test_attributes_of_immutable_classes_cannot_be_set():
     import re
 

@@ -34,6 +34,9 @@ from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
 
+DISALLOW_INSTANTIATION = 1 << 7
+"""Py_TPFLAGS_DISALLOW_INSTANTIATION: classes that only C makes instances of."""
+
 ABSTRACT = 1 << 20
 """Py_TPFLAGS_IS_ABSTRACT: classes with abstract methods."""
 
@@ -58,6 +61,8 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     refusal = class_refusal(cls)
     if refusal is not None:
         trace.stop(*refusal)
+    if cls.__flags__ & DISALLOW_INSTANTIATION:
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}, which has no instances of the program's")
     new: Any = class_attribute(trace, cls, "__new__")
     owner: Any = new.__self__ if type(new) is types.BuiltinFunctionType else None
     if owner is not None and issubclass(cls, owner):
@@ -111,6 +116,8 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
         return ObjectValue(cls)
     for base, make in ALLOCATORS:
         if issubclass(cls, base):
+            if base in ONE_ARGUMENT and (len(args) > 1 or kwargs):
+                trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} with these arguments")
             return make(trace, cls, args, kwargs)
     trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
 
@@ -158,6 +165,10 @@ ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
     (types.SimpleNamespace, lambda trace, cls, args, kwargs: ObjectValue(cls)),
 )
 """By base class, the first that fits: creates the instance that `__init__` is to fill."""
+
+
+ONE_ARGUMENT: tuple[Any, ...] = (frozenset, tuple)
+"""Bases whose `__new__` takes no other argument than what the instance is to hold."""
 
 
 def is_allocated(cls: type) -> bool:

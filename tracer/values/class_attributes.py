@@ -76,4 +76,4 @@ def is_builtin_class(cls: type) -> bool:
 
 def is_builtin(descriptor: Any) -> bool:
     """Whether a C-level descriptor belongs to a class written in C, and is no slot of the program's own."""
-    return is_builtin_class(descriptor.__objclass__)
+    return "__slots__" not in descriptor.__objclass__.__dict__

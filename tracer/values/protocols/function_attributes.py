@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracer.values.base import MISSING, UNREAD
+from tracer.values.base import MISSING, UNREAD, realise
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import unpack
+from tracer.values.raising import throw
 from tracer.values.tuples import make_tuple
 
 
@@ -20,10 +21,20 @@ def _set_defaults(context: Context, target: FunctionValue, item: Item) -> None:
     target.defaults = [] if item in (None, MISSING) else list(unpack(context, item))
 
 
+def _name(context: Context, attribute: str, item: Item) -> Item:
+    """A name that a function is given."""
+    item = realise(context, item)
+    if not isinstance(item, str):
+        throw(context, TypeError, f"{attribute} must be set to a string object")
+    return item
+
+
 FUNCTION_FIELDS: dict[str, Any] = {
     "__defaults__": _set_defaults,
-    "__name__": lambda context, target, item: setattr(target, "name", item),
-    "__qualname__": lambda context, target, item: target.write_field(context, "__qualname__", item),
+    "__name__": lambda context, target, item: setattr(target, "name", _name(context, "__name__", item)),
+    "__qualname__": lambda context, target, item: target.write_field(
+        context, "__qualname__", _name(context, "__qualname__", item)
+    ),
     "__doc__": lambda context, target, item: target.write_field(context, "__doc__", item),
     "__module__": lambda context, target, item: target.write_field(context, "__module__", item),
     "__annotations__": lambda context, target, item: setattr(target, "annotations", item),

@@ -30,7 +30,10 @@ def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> No
         if not names:
             throw(trace, TypeError, f"{item.cls.__name__}() takes no keyword arguments")
         if name not in names:
-            trace.stop(UNSUPPORTED_CALL, f"{item.cls.__name__}() with the keyword {name}")
+            if len(kwargs) > len(names):
+                trace.stop(UNSUPPORTED_CALL, f"{item.cls.__name__}() with {len(kwargs)} keywords")
+            base = next(base for base, _ in KEYWORD_FIELDS if issubclass(item.cls, base))
+            throw(trace, TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
         item.keep_field(name, value)
     initialise(item, args)
 
