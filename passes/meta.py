@@ -89,7 +89,7 @@ class TensorMeta:
     is_neg: bool
     is_inference: bool
     contiguous: bool | None  # whether strides are row-major, as torch asks it; None for symbols, and without strides
-    plain: bool  # whether it is a strided tensor on the CPU of which none of FLAG_WORDS is to be said
+    plain: bool  # whether it is a strided tensor on the CPU to which none of FLAG_WORDS applies
     symbolic: bool  # whether a size, stride or offset is a torch.SymInt
 
     def __new__(

@@ -41,7 +41,7 @@ PLAIN_FACTS: Final = ("shape", "stride", "dtype")
 class Contradiction(ValueError):
     """A node's own meta says something else than what follows for it from the inputs.
 
-    `derived` is what follows, `noted` what the node has; `by` tells who said what follows.
+    `derived` is what follows, `noted` what the node has; `by` names what derived it.
     """
 
     def __init__(self, node: Node, derived: Any, noted: Any, difference: str, by: str) -> None:
@@ -58,7 +58,7 @@ class Contradiction(ValueError):
 
 
 class CannotPropagate(ValueError):
-    """A call about which nothing can be said without data; names the node."""
+    """A call whose outcome depends on data; names the node."""
 
 
 def propagate(

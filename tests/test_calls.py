@@ -90,7 +90,7 @@ def test_lru_cache():
     check(program, torch.ones(2), recaptures=None, gradients=False)
 
 
-def test_builtins_on_constants():
+def test_builtins_compute_with_constants():
     def program(x, values):
         numbers = [
             abs(-2),
@@ -214,7 +214,7 @@ def test_tensor_attributes_are_constants():
     one_graph(program, torch.ones(2, 2))
 
 
-def test_constructors_inside():
+def test_tensors_are_constructed_in_the_graph():
     def program(x):
         made = torch.zeros(2), torch.ones_like(x), x.new_full((2,), 3), torch.arange(3), torch.eye(2), torch.empty(0)
         return (
@@ -234,7 +234,7 @@ def test_constructed_tensors_are_new_in_every_call():
     assert torch.equal(captured(torch.ones(2)), captured(torch.ones(2)))
 
 
-def test_results_with_names():
+def test_operators_return_named_tuples_and_lists():
     def program(x):
         top = x.max(dim=-1)
         values, indices = torch.topk(x, 2)
@@ -290,7 +290,7 @@ def test_dtype_and_device_arguments():
         one_graph(program, torch.ones(2), dtype, torch.device("cpu"))
 
 
-def test_wrong_use_of_capture():
+def test_capture_names_the_option_that_it_refuses():
     for wrong in ({"backend": 3}, {"fullgraph": 1}, {"dynamic": "yes"}, {"recompile_limit": "8"}):
         with pytest.raises(TypeError, match=next(iter(wrong))):
             capture(lambda x: x, **wrong)

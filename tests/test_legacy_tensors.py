@@ -14,11 +14,11 @@ def test_tensor_classes_of_sizes_and_numbers():
     one_graph(program, torch.ones(2, 3))
 
 
-def test_tensor_class_of_a_tensor_breaks():
+def test_a_tensor_class_called_with_a_tensor_breaks():
     check(lambda x: torch.FloatTensor(x) + 1, torch.ones(2), breaks=["unsupported-call"])
 
 
-def test_variable_has_no_history():
+def test_variable_is_a_detached_tensor_of_the_same_memory():
     def program(x):
         hidden = x * 2
         variable = Variable(hidden)
@@ -28,7 +28,7 @@ def test_variable_has_no_history():
     one_graph(program, torch.ones(3, requires_grad=True))
 
 
-def test_classes_given_to_isinstance():
+def test_isinstance_takes_tensor_classes_and_variable():
     def program(x):
         kinds = (torch.FloatTensor, torch.LongTensor, Variable, (int, (str, torch.DoubleTensor)))
         return x + 1, [isinstance(item, kind) for item in (x, x.long(), x.double(), 3) for kind in kinds]

@@ -73,7 +73,7 @@ def label(original: Any) -> str:
 
 
 @pytest.mark.parametrize("original", CASES, ids=label)
-def test_same_as_original(original: Any):
+def test_polyfill_gives_what_the_original_gives(original: Any):
     for described in CASES[original]:
         assert_same(original, described)
 
@@ -133,12 +133,14 @@ def test_tee():
         (operator.methodcaller, ("missing",), ("a",)),
     ],
 )
-def test_getters(original: Any, making: tuple[Any, ...], calling: tuple[Any, ...]):
+def test_getters_of_operator_give_what_the_originals_give(
+    original: Any, making: tuple[Any, ...], calling: tuple[Any, ...]
+):
     expected, found = Outcome(original(*making), calling), Outcome(POLYFILLS[original](*making), calling)
     assert (expected.result, expected.error) == (found.result, found.error)
 
 
-def test_getters_check_their_names():
+def test_getters_of_operator_refuse_names_that_are_no_strings():
     for original in (operator.attrgetter, operator.methodcaller):
         assert Outcome(original, (5,)).error == Outcome(POLYFILLS[original], (5,)).error
 
@@ -156,7 +158,7 @@ def test_cmp_to_key():
             hash(key(1))
 
 
-def test_fromkeys_of_classes():
+def test_fromkeys_of_a_subclass_sets_its_items():
     for owner in (dict, collections.OrderedDict):
         descriptor = vars(owner)["fromkeys"]
 
@@ -169,7 +171,7 @@ def test_fromkeys_of_classes():
         assert [*expected.items()] == [*found.items()]
 
 
-def test_iterate_by_index():
+def test_objects_with_getitem_are_iterated_over():
     class Squares:
         def __getitem__(self, index):
             if index == 3:
@@ -228,7 +230,7 @@ def test_sorting_long_lists(items: list[int], reverse: bool):
 
 
 @given(short, short, st.sampled_from(["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]))
-def test_comparisons(left: list[int], right: list[int], name: str):
+def test_sequences_compare(left: list[int], right: list[int], name: str):
     for kind in (list, tuple, collections.deque):
         assert_same(getattr(kind, name), (kind(left), kind(right)))
 
@@ -240,7 +242,7 @@ def test_islice(items: list[int], start: Any, stop: Any, step: Any):
 
 
 @given(st.lists(st.integers(0, 3), max_size=4), st.integers(-1, 5))
-def test_combinatorics(items: list[int], length: int):
+def test_combinations_permutations_and_products(items: list[int], length: int):
     for original in (itertools.combinations, itertools.combinations_with_replacement, itertools.permutations):
         assert_same(original, (items, length))
     assert_same(itertools.product, call(items, [1, 2], repeat=min(length, 2)))
@@ -259,7 +261,7 @@ def test_zip_longest(left: list[int], right: list[int]):
 
 @given(st.text("%(a)sdr#0- .*5{}!:x[]", max_size=8), st.lists(st.sampled_from([1, "a", 2.5]), max_size=2))
 @settings(max_examples=300)
-def test_templates(template: str, values: list[Any]):
+def test_percent_and_format_fill_templates(template: str, values: list[Any]):
     assert_same(str.__mod__, (template, tuple(values)))
     assert_same(str.__mod__, (template, {"a": 1}))
     assert_same(str.format, call(template, *values, a=1))

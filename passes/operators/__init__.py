@@ -1,4 +1,4 @@
-"""Operator metas and their evaluation: what a call of one operator gives, told by metas alone.
+"""Operator metas and their evaluation: what a call of one operator gives, predicted from metas alone.
 
     catalogue.py      what is known of torch's operators by name
     outcome.py        argument shapes, outcomes and refusals of a call

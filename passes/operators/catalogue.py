@@ -67,7 +67,7 @@ def index_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
 
 
 def range_work(metas: Sequence[TensorMeta], args: Arguments) -> float:
-    """Elements of `arange(*args)`, when it can be told."""
+    """Elements of `arange(*args)`, when the arguments are numbers."""
     if len(args) not in (1, 2, 3) or not all(type(number) in (int, float) for number in args):
         return math.inf
     start, end, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
@@ -270,7 +270,7 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
 
 
 def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: Outcome) -> set[int]:
-    """Tensor arguments that the call writes to, as far as that can be told from its name, or its schema says so."""
+    """Tensor arguments that the call writes to, as far as its name or its schema says so."""
     if isinstance(target, LIBRARY_TARGETS):
         return _declared_written(target, args, kwargs)
     if _key(target, args) in STATISTICIANS and len(args) > 5 and args[5]:

@@ -1,7 +1,7 @@
 """Evaluator: the outcome of an operator call on metas, remembered for the next equal call.
 
-Asks, in this order: the memo, what the metas tell by themselves, the rules, a trial on the stand-ins that
-operators.py names for the operator, and last a trial on fake tensors. Knows nothing of graphs or of who calls.
+Asks, in this order: the memo, what follows from the metas by themselves, the rules, a trial on the stand-ins
+that catalogue.py names for the operator, and last a trial on fake tensors. Knows nothing of graphs or of who calls.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class NoAnswer(Protocol):
 
 @dataclass(slots=True)
 class EvaluationCounts:
-    """How many different calls were told by rules, and how often each operator had to be tried, by reason."""
+    """How many different calls rules predicted, and how often each operator had to be tried, by reason."""
 
     by_rules: int = 0
     trials: Counter[Trial] = field(default_factory=Counter[Trial])
@@ -221,7 +221,7 @@ class Evaluator:
             self._proven[id(outcome)] = outcome
 
     def quarantine(self, target: Target, args: Arguments, kwargs: Keywords, reason: str) -> object | None:
-        """Ask the book no more about an operator, because one outcome was wrong, and forget all that it told."""
+        """Ask the book no more about an operator, because one outcome was wrong, and forget all that it predicted."""
         if self._book is None:
             return None
         quarantined = self._book.quarantine(target, reason, args, kwargs)
@@ -311,7 +311,7 @@ class Evaluator:
         return Trial(refusal.op, refusal.reason, fake)
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        """The outcome of a trial, with the reason why no rule told it."""
+        """The outcome of a trial, with the reason why no rule predicted it."""
         outcome, fake = self._attempted(target, args, kwargs, modes, shape_env)
         trial = self._why(target, args, kwargs, modes, fake)
         self.tally.trials[trial] += 1
@@ -386,7 +386,7 @@ def vanishes(outcome: Outcome) -> bool:
 def kinds(arguments: Sequence[Any]) -> tuple[Any, ...]:
     """The types of `arguments`, nested ones too: what tells 1 from 1.0 and True, which are equal keys.
 
-    Containers are opened in the order in which they are met, and each one's length is told before its types.
+    Containers are opened in the order in which they are met, and each one's length comes before its types.
     """
     types: list[Any] = []
     containers = [arguments]

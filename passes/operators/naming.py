@@ -231,7 +231,7 @@ def bound_to_signature(target: Callable[..., Any], args: Sequence[Any], kwargs: 
 def _signature(target: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(target)
-    except (TypeError, ValueError):  # written in C, and nothing told of its parameters
+    except (TypeError, ValueError):  # written in C, and without a signature
         return None
 
 

@@ -67,7 +67,7 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """That an outcome was found by running the `operator`, on real or on fake tensors, and why no rule told it."""
+    """That an outcome was found by running the `operator`, on real or on fake tensors, and why no rule predicted it."""
 
     operator: str
     reason: str
@@ -81,7 +81,7 @@ class Outcome:
     `result` is the result's structure (tuples, lists, dicts, named tuples, constants) with New or Same
     in the place of tensors. `mutated` has the meta that each tensor argument written to has afterwards.
     Tensor arguments are counted from 0, left to right, positional before keyword ones. `trial` tells how
-    it was found; None where a rule told it, or the metas themselves did.
+    it was found; None where a rule predicted it, or it followed from the metas themselves.
     """
 
     result: Any

@@ -108,7 +108,7 @@ def _of_schema(schema: Any) -> Iterator[Parameter]:
 def _signature(target: Target) -> inspect.Signature | None:
     try:
         return inspect.signature(target)
-    except (TypeError, ValueError):  # written in C, and nothing told of its parameters
+    except (TypeError, ValueError):  # written in C, and without a signature
         return None
 
 

@@ -2,7 +2,7 @@
 
 Three kinds of them. *Real* ones are numbers on the CPU, exact and fast as long as they are small. *Bare*
 ones live on torch's meta device and have no data. *Fake* ones are torch's FakeTensors, which answer for
-almost every operator, slowly. Which operator may be run on which kind is told in operators.py.
+almost every operator, slowly. Which operator may be run on which kind is a matter of catalogue.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Predicted and actual: whether what was said of a call is what the call did, and a graph run to find out.
+"""Predicted and actual: whether a call did what was predicted of it, and runs of a graph to find out.
 
-The outcome of each call comes with its node; who said it, and what follows from a mistake, is not known here.
+The outcome of each call comes with its node; who predicted it, and what follows from a mistake, is not known here.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class CheckedRun:
         return self.mistake is not None or id(outcome) in self._right or self.proven(outcome)
 
     def _save(self, tensors: Sequence[torch.Tensor], written: Iterable[int]) -> None:
-        """Keep what a call is about to overwrite in tensors from outside, whoever told that it does."""
+        """Keep what a call is about to overwrite in tensors from outside, whoever predicted the write."""
         for index in written:
             if (
                 index >= len(tensors)

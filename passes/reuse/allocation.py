@@ -84,7 +84,7 @@ def allocate_outputs(graph: Graph, evaluator: Evaluator) -> tuple[Graph, Allocat
 
 
 def _manner(memory: Memory, node: Node, place: Place, others: Sequence[Node]) -> tuple[str, str]:
-    """Whether an output may be written where it is told, must be copied, or left, and why."""
+    """Whether an output may be written to the memory provided, must be copied there, or stays where it is, and why."""
     storage = memory.storages[place.storage]
     if storage.given:
         return LEFT, "it is an input or a view of one"

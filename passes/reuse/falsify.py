@@ -1,4 +1,4 @@
-"""A variant tried on data: whether it gives what the plain call gives, bit for bit, in the memory it was told to.
+"""A variant tried on data: whether it gives what the plain call gives, bit for bit, in the memory it was given.
 
 What schemas and dispatch cannot show shows here: an `out=` that resizes on its way, reads what it has written.
 """
@@ -25,7 +25,7 @@ def agree(plain: GraphCall, variant: GraphCall, written: int, order: list[int]) 
     """Whether two calls give equal bits on random data, the second in its tensor argument number `written`.
 
     `order` says which tensor of the first call each of the second is; those beyond are memory to write to.
-    None when nothing can be told: too large, not on the CPU, or the plain call raises on such data.
+    None when nothing can be found out: too large, not on the CPU, or the plain call raises on such data.
     """
     metas = [concrete(meta) for meta in variant.metas]
     if any(meta.device != CPU or meta.stride is None for meta in metas) or sum(map(byte_count, metas)) > LIMIT:

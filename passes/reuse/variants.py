@@ -1,4 +1,4 @@
-"""The same call, writing its result where it is told to: in-place and `out=` variants, found through schemas.
+"""The same call, writing its result to given memory: in-place and `out=` variants, found through schemas.
 
 Candidates are the operator's own name with an underscore or with `out=`, and the overloads that torch's
 schemas offer for the one aten operator the call makes. A candidate is taken only if, run on stand-ins, it

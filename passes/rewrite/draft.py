@@ -57,7 +57,7 @@ class SkippedMatch:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A call that changes memory: which storages, None if that cannot be told."""
+    """A call that changes memory: which storages, None if that is not known."""
 
     node: Node
     storages: frozenset[int] | None

@@ -1,1 +1,1 @@
-"""Rules: what an operator's result looks like, told by its arguments alone, and the books that hold them."""
+"""Rules: what an operator's result looks like, predicted from its arguments alone, and the books that hold them."""

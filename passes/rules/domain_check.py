@@ -132,7 +132,7 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     dtypes = _dtypes(domain, parameter)
     conjugates, negatives = "conj" in kinds, "neg" in kinds
     choices = choices_of(rule, parameter)
-    devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was said
+    devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was spelled
     tensors, whole, lists = "tensor" in kinds, "ints" in kinds, "list" in kinds
 
     def tensor(meta: TensorMeta) -> bool:

@@ -1,6 +1,6 @@
 """Rules as a person would write them down: a Python function of the named arguments, with its evidence above.
 
-What is as usual is left out: new memory, offset 0, gradients where an argument has one. Not meant to be run;
+What is usual is left out: new memory, offset 0, gradients where an argument has one. Not meant to be run;
 what is run is `generate.compiled(rule).source`.
 """
 
@@ -18,7 +18,7 @@ from passes.rules.rule import Case, Cases, Output, Rule, identifier
 
 WIDTH: Final = 110
 INDENT: Final = "    "
-# Questions whose answers are variables, in the order in which they are told.
+# Questions whose answers are variables, in the order in which they are printed.
 TOLD: Final = ("shape", "stride", "storage_offset", "dtype", "requires_grad", "is_conj", "is_neg")
 OWN_SHAPE: Final = "shape"  # the name by which expressions ask for the shape of the output that they are about
 
@@ -128,7 +128,7 @@ def _as_own(text: str, shape: str) -> str:
 def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> tuple[list[str], str]:
     """Lines that tell an output, and what it is: `new`, `new(shape_0, ...)`, `self`, `view(self, ...)`.
 
-    `texts` has the variable in which each text was told before.
+    `texts` has the variable that has each text already.
     """
     aliases = {case.answer for case in output.alias}
     same = aliases - {UNKNOWN} and all(alias.startswith("same ") for alias in aliases - {UNKNOWN})

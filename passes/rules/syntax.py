@@ -134,7 +134,7 @@ def function(name: str, parameters: Sequence[str], body: Block, optional: str = 
     defaults = [constant(False)] if optional else []
     arguments = ast.arguments([], [ast.arg(each, **HERE) for each in names], None, [], [], None, defaults)
     definition = ast.FunctionDef(name=name, args=arguments, body=body, decorator_list=[], **HERE)
-    definition.type_params = []  # type: ignore[attr-defined]  # which Python 3.12 wants to be told
+    definition.type_params = []  # type: ignore[attr-defined]  # which Python 3.12 requires
     return ast.Module([definition], [])
 
 

@@ -12,7 +12,7 @@ from tracer.commands.printing import JsonOption, print_json, print_table
 
 
 def backends(
-    name: Annotated[str | None, typer.Argument(help="One of them, told in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Describe this one in full.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the backends that `capture(backend=...)` takes by name."""

@@ -33,7 +33,7 @@ ProgramArgument = Annotated[
 
 
 class ProgramError(ValueError):
-    """A program of which nothing can be told, and why."""
+    """A program that cannot be run, and why."""
 
 
 def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:

@@ -78,7 +78,7 @@ def _origin(draft: Draft, node: Node, form: Form) -> Node | None:
 
 
 def _is_view(draft: Draft, node: Node) -> bool:
-    """Whether a call may be a view of its one tensor: slices are, which are not told from indices by name."""
+    """Whether a call may be a view of its one tensor: slices are, which have no name of their own among indices."""
     if is_write(node) or len(node.all_input_nodes) != 1:
         return False
     return draft.family(node) is VIEWS or node.target is operator.getitem

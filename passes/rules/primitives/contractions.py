@@ -2,7 +2,7 @@
 
 Every operand is viewed with one dimension for each label, in one order: those of the output first, then those that
 are summed. Two at a time, from the left, are multiplied or, where something is summed, go through a product of
-batches of matrices (`sumproduct_pair`). Knows nothing of paths: contractions in another order are not told.
+batches of matrices (`sumproduct_pair`). Knows nothing of paths: contractions in another order have no answer.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def literal(shape: Sequence[Any], sizes: Any) -> Ints:
     wanted[place] = 1
     rest, count = math.prod(wanted), math.prod(shape)
     if rest == 0 or count % rest:
-        undefined("-1 cannot be told")
+        undefined("the size for -1 does not follow")
     wanted[place] = count // rest
     return tuple(wanted)
 
