@@ -33,7 +33,7 @@ ProgramArgument = Annotated[
 
 
 class ProgramError(ValueError):
-    """A program that cannot be run, and why."""
+    """A program that cannot be run, or in which nothing was captured; the message says why."""
 
 
 def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
