@@ -77,7 +77,7 @@ def live_slots(code: Code) -> list[int]:
     always = 0
     if any(op.operand in FRAME_READERS[op.name] for op in code.ops if op.name in FRAME_READERS):
         always = (1 << len(code.local_names)) - 1
-    elif "__class__" in code.free_names and code.argument_count > 0:
+    elif argument_of_super(code) is not None:
         always = 1
     live = [always] * (len(code.ops) + 1)
     changed = True
@@ -96,6 +96,11 @@ def live_slots(code: Code) -> list[int]:
                 live[index] = now
                 changed = True
     return live[:-1]
+
+
+def argument_of_super(code: Code) -> str | None:
+    """The local that `super()` without arguments would read: the first, in a function that a class body defines."""
+    return code.local_names[0] if "__class__" in code.free_names and code.argument_count > 0 else None
 
 
 def live_names(code: Code, index: int) -> tuple[str, ...]:

@@ -274,6 +274,11 @@ def decode(native: CodeType) -> Code:
     return code
 
 
+def decoded() -> list[Code]:
+    """The canonical forms of all code objects that were decoded and are alive."""
+    return list(_DECODED.values())
+
+
 def _fill(code: Code, native: CodeType) -> None:
     """Decode the instructions, then what refers to them: jump targets, exception table, lines."""
     ops: list[Op] = []

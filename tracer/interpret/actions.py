@@ -30,7 +30,6 @@ from tracer.values.base import (
     class_of,
     known_lazies,
     realise,
-    type_of,
 )
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.concrete import concrete
@@ -172,13 +171,11 @@ def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> It
 
 def _with_receiver(trace: Trace, function: Any, args: Args) -> Args:
     """The arguments of a C method, the first realised and of a kind that a lookaside knows."""
-    if args and type(args[0]) is Lazy:
+    if type(args[0]) is Lazy:
         args = [args[0].realise(trace), *args[1:]]
     kinds = RECEIVERS.get(function.__objclass__)
-    if kinds is not None:
-        fits = args and isinstance(args[0], kinds) and issubclass(type_of(trace, args[0]), function.__objclass__)
-        if not fits:
-            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of an object that only CPython knows")
+    if kinds is not None and not isinstance(args[0], kinds):
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of an object that only CPython knows")
     return args
 
 
@@ -190,8 +187,6 @@ def compute(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     try:
         return computed(trace, function, args, kwargs)
     except NotConcrete as error:
-        if type(function) in METHOD_DESCRIPTORS and not args:
-            throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
         trace.stop(UNSUPPORTED_CALL, str(error) or f"{describe(function)} of a traced value")
 
 
@@ -312,8 +307,6 @@ def refuse_uncallable(trace: Trace, function: Item, args: Args, kwargs: Kwargs) 
 
 def refuse_unknown(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:
     """A break: what the function does is not known."""
-    if type(function) in METHOD_DESCRIPTORS and not args:
-        throw(trace, TypeError, f"unbound method {function.__qualname__}() needs an argument")
     trace.stop(UNSUPPORTED_CALL, describe(function))
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+from tracer.interpret.constants import describe
 from tracer.interpret.deciders import decide
 from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import type_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.item import Item
 
 NO_KEYWORDS: Final[Mapping[str, Item]] = {}
@@ -22,7 +26,16 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
     """`function(*args, **kwargs)` in the traced program."""
     if type(function) not in REMEMBERED:
         return decide(function)(trace, function, args, kwargs)
+    if type(function) in METHOD_DESCRIPTORS:
+        require_receiver(trace, function, args)
     action = trace.actions.get(function)
     if action is None:
         action = trace.actions[function] = decide(function)
     return action(trace, function, args, kwargs)
+
+
+def require_receiver(trace: Trace, method: Any, args: Sequence[Item]) -> None:
+    """Leave the call of a C method to CPython, which refuses it, unless the first argument is of the method's class."""
+    owner = method.__objclass__
+    if not args or (owner is not object and not issubclass(type_of(trace, args[0]), owner)):
+        trace.stop(UNSUPPORTED_CALL, f"{describe(method)} of an object of another class")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from passes.node_meta import is_write, modes_of
 from passes.operators.catalogue import is_repeatable
 from passes.operators.modes import restore
-from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, live_names
+from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
 from tracer.graph.show import filled
@@ -107,11 +107,12 @@ def breaking(
     names: list[str] = []
     live = live_names(code, op.index)
     original = decode(original_place(code.native, op.offset)[0])
+    first = argument_of_super(original)  # `super()` reads it, wherever a continuation keeps it
     for slot, name in enumerate(code.local_names):
         item = frame.slots[slot]
         if name not in original.local_names or item is MISSING:
             continue
-        if name in live or (code is not original and _ends_visibly(trace, item)):
+        if name in live or (code is not original and (name == first or _ends_visibly(trace, item))):
             names.append(name)
             arguments.append(emitter.expression(item))
     # A continuation closes over every cell of the original; its own cell variables are the same cells.

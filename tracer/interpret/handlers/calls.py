@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 from tracer.code.decode import Op
 from tracer.guards.source import module as module_source
@@ -11,12 +12,20 @@ from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
-from tracer.reasons import CLASS_DEFINITION, IMPORT_STATEMENT, PRINTING, UNSUPPORTED_CALL, UNSUPPORTED_OPCODE
+from tracer.reasons import (
+    CLASS_DEFINITION,
+    IMPORT_STATEMENT,
+    PRINTING,
+    UNSUPPORTED_CALL,
+    UNSUPPORTED_OPCODE,
+    UNSUPPORTED_OPERATION,
+)
 from tracer.values.base import NULL
 from tracer.values.class_attributes import class_name
 from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
+from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
@@ -65,13 +74,21 @@ def make_function(frame: Frame, op: Op) -> None:
     code = frame.pop()
     closure = tuple(unpack(frame.trace, frame.pop())) if op.arg & CLOSURE else ()
     annotations = frame.pop() if op.arg & ANNOTATIONS else ()
-    keyword_defaults = dict(frame.pop().items) if op.arg & KEYWORD_DEFAULTS else {}
+    keyword_defaults = _keyword_defaults(frame) if op.arg & KEYWORD_DEFAULTS else {}
     defaults = unpack(frame.trace, frame.pop()) if op.arg & DEFAULTS else []
     pairs = unpack(frame.trace, annotations)
     annotated = DictValue(dict, dict(zip(pairs[::2], pairs[1::2], strict=True)))
     function = FunctionValue(code, frame.globals, code.co_name, defaults, keyword_defaults, closure, annotated)
     function.globals_source = frame.globals_source
     frame.push(function)
+
+
+def _keyword_defaults(frame: Frame) -> dict[Any, Item]:
+    """The entries of the dictionary that a function under construction gets; one from before a break stays whole."""
+    defaults = pop_value(frame)
+    if not isinstance(defaults, DictValue) or defaults.source is not None:
+        frame.trace.stop(UNSUPPORTED_OPERATION, "a function whose keyword defaults were made before a break")
+    return dict(defaults.items)
 
 
 @handles("LOAD_BUILD_CLASS")

@@ -10,7 +10,8 @@ from tracer.interpret.call import call
 from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, Lazy, known_lazies, type_of
+from tracer.interpret.trace import Trace
+from tracer.values.base import MISSING, Lazy, class_of, known_lazies, realise, type_of
 from tracer.values.class_attributes import class_name
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
@@ -234,29 +235,34 @@ def match_keys(frame: Frame, op: Op) -> None:
 
 @handles("MATCH_CLASS")
 def match_class(frame: Frame, op: Op) -> None:
+    """The attributes that a class pattern names, as a tuple, or None: CPython's match_class."""
     trace = frame.trace
-    names, cls, subject = frame.pop(), frame.pop(), pop_value(frame)
-    if not issubclass(type_of(trace, subject), cls):
+    names, cls, subject = pop_value(frame), pop_value(frame), pop_value(frame)
+    if not isinstance(cls, type):
+        throw(trace, TypeError, "called match pattern must be a class")
+    if not call(trace, isinstance, [subject, cls]):
         frame.push(None)
         return
-    positional = op.arg
-    if positional and cls in SELF_MATCHING:
-        if positional > 1:
-            throw(trace, TypeError, f"{cls.__name__}() accepts 1 positional sub-pattern ({positional} given)")
-        items = [subject]
-        attributes = list(names)
-    else:
-        items = []
-        match_args = getattr(cls, "__match_args__", ())
-        if positional > len(match_args):
-            plural = "" if len(match_args) == 1 else "s"
-            throw(
-                trace,
-                TypeError,
-                f"{cls.__name__}() accepts {len(match_args)} positional sub-pattern{plural} ({positional} given)",
-            )
-        attributes = [*match_args[:positional], *names]
-    for name in attributes:
+    items: list[Item] = []
+    attributes: list[Any] = []
+    if op.arg:
+        positional = _match_args(trace, cls)
+        allowed = 1 if positional is None else len(positional)
+        if op.arg > allowed:
+            plural = "" if allowed == 1 else "s"
+            words = f"{cls.__name__}() accepts {allowed} positional sub-pattern{plural} ({op.arg} given)"
+            throw(trace, TypeError, words)
+        if positional is None:
+            items.append(subject)
+        else:
+            attributes += positional[: op.arg]
+    attributes += unpack(trace, names)
+    for index, name in enumerate(attributes):
+        if not isinstance(name, str):
+            words = f"__match_args__ elements must be strings (got {class_name(realise(trace, name))})"
+            throw(trace, TypeError, words)
+        if name in attributes[:index]:
+            throw(trace, TypeError, f"{cls.__name__}() got multiple sub-patterns for attribute {name!r}")
         try:
             items.append(get_attribute(trace, subject, name))
         except Raised as raised:
@@ -267,5 +273,21 @@ def match_class(frame: Frame, op: Op) -> None:
     frame.push(make_tuple(items))
 
 
+MATCH_SELF = 1 << 22
+"""Py_TPFLAGS_MATCH_SELF, of int, str, their subclasses and so on: one positional pattern is the subject itself."""
+
+
+def _match_args(trace: Trace, cls: type) -> list[Item] | None:
+    """The names of a class's positional patterns; None when the only one is the subject itself."""
+    try:
+        names = realise(trace, get_attribute(trace, cls, "__match_args__"))
+    except Raised as raised:
+        if not issubclass(raised.value.cls, AttributeError):
+            raise
+        return None if cls.__flags__ & MATCH_SELF else []
+    if class_of(names) is not tuple:
+        throw(trace, TypeError, f"{cls.__name__}.__match_args__ must be a tuple (got {class_name(names)})")
+    return [realise(trace, name) for name in unpack(trace, names)]
+
+
 MISSING_KEY = object()
-SELF_MATCHING = frozenset({bool, bytearray, bytes, dict, float, frozenset, int, list, set, str, tuple})

@@ -35,8 +35,12 @@ for _function in COMPARE:
     lookaside(_function)(_two_sided(compare, _function))
 
 
+def _one_sided(function: Any) -> Any:
+    return lambda trace, item: unary(trace, function, item)
+
+
 for _function in UNARY:
-    lookaside(_function)(lambda trace, item, function=_function: unary(trace, function, item))
+    lookaside(_function)(_one_sided(_function))
 lookaside(operator.not_)(lambda trace, item: not truth(trace, item))
 lookaside(operator.truth)(truth)
 lookaside(operator.is_, lazy=True)(is_same)

@@ -20,7 +20,7 @@ from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_of
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
+from tracer.values.protocols.attributes import attribute_name, generic_set_attribute, get_attribute
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.truth import is_same
 from tracer.values.raising import throw
@@ -38,7 +38,7 @@ def _call_alias(trace: Trace, alias: Any, *args: Item, **kwargs: Item) -> Item:
 
 @lookaside(types.ModuleType.__getattribute__)
 def _module_attribute(trace: Trace, module: Item, name: Item) -> Item:
-    return get_attribute(trace, module, name)
+    return get_attribute(trace, module, attribute_name(trace, name))
 
 
 @lookaside(types.SimpleNamespace.__init__)

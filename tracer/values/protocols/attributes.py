@@ -22,12 +22,13 @@ from tracer.effects.log import DELETED
 from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE, UNSUPPORTED_MUTATION
 from tracer.values.attribute_dicts import AttributeDict
-from tracer.values.base import HOST_OBJECTS, MISSING, SYMBOLS, UNREAD, Lazy, Value, class_of
+from tracer.values.base import HOST_OBJECTS, MISSING, SYMBOLS, UNREAD, Lazy, Value, class_of, realise
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import (
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
+    class_name,
     is_builtin,
     is_builtin_class,
     own_class_attribute,
@@ -39,7 +40,7 @@ from tracer.values.from_host import from_host
 from tracer.values.functions import FunctionValue
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
-from tracer.values.literal_objects import LiteralObject
+from tracer.values.literal_objects import LiteralObject, plain
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
@@ -65,6 +66,14 @@ MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
 # torch.ops and torch.ops.aten: their __getattr__ looks a registered operator up, and keeps it.
 OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
+
+
+def attribute_name(context: Context, name: Item) -> str:
+    """The name that a function which takes one was given. Raises TypeError in the program for anything but text."""
+    name = plain(realise(context, name))
+    if not isinstance(name, str):
+        throw(context, TypeError, f"attribute name must be string, not '{class_name(name)}'")
+    return name
 
 
 def get_attribute(context: Context, item: Item, name: str) -> Item:
@@ -317,7 +326,6 @@ def _doc(context: Context, value: Value) -> Item:
 SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__class__": lambda context, value: value.cls,
     "__dict__": _dictionary,
-    "__doc__": _doc,
     "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
     "args": lambda context, value: make_tuple(value.arguments) if isinstance(value, PartialValue) else MISSING,
     "keywords": lambda context, value: (

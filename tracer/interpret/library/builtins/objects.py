@@ -16,7 +16,7 @@ from tracer.values.class_attributes import class_attribute, class_name
 from tracer.values.item import Item
 from tracer.values.literal_objects import PLAIN
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import generic_attribute, generic_set_attribute
+from tracer.values.protocols.attributes import attribute_name, generic_attribute, generic_set_attribute
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 
@@ -25,7 +25,7 @@ pure(object.__hash__, object.__repr__, object.__str__, object.__format__)
 
 @lookaside(object.__getattribute__)
 def _getattribute(trace: Trace, item: Item, name: Item) -> Item:
-    item, name = realise(trace, item), realise(trace, name)
+    item, name = realise(trace, item), attribute_name(trace, name)
     if not isinstance(item, ObjectValue):
         trace.stop(UNSUPPORTED_CALL, f"object.__getattribute__ of a {class_name(item)}")
     value = generic_attribute(trace, item, name)
@@ -39,12 +39,15 @@ def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
     item = realise(trace, item)
     if not isinstance(item, Value):
         trace.stop(UNSUPPORTED_MUTATION, f"object.__setattr__ on a {class_name(item)}")
-    generic_set_attribute(trace, item, realise(trace, name), value)
+    generic_set_attribute(trace, item, attribute_name(trace, name), value)
 
 
 @lookaside(object.__delattr__)
 def _delattr(trace: Trace, item: Item, name: Item) -> None:
-    generic_set_attribute(trace, realise(trace, item), realise(trace, name), MISSING)
+    item = realise(trace, item)
+    if not isinstance(item, Value):
+        trace.stop(UNSUPPORTED_MUTATION, f"object.__delattr__ on a {class_name(item)}")
+    generic_set_attribute(trace, item, attribute_name(trace, name), MISSING)
 
 
 @lookaside(object.__new__)

@@ -22,9 +22,9 @@ from tracer.values.item import Item
 from tracer.values.iterators import (
     END,
 )
-from tracer.values.literal_objects import LiteralObject, plain
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import ELSEWHERE, get_attribute, set_attribute
+from tracer.values.protocols.attributes import ELSEWHERE, attribute_name, get_attribute, set_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
@@ -173,16 +173,9 @@ def _hash(trace: Trace, item: Item) -> Item:
     trace.stop(TENSOR_IDENTITY, f"hash() of a {class_name(key)}")
 
 
-def _attribute_name(trace: Trace, name: Item) -> str:
-    name = plain(realise(trace, name))
-    if not isinstance(name, str):
-        throw(trace, TypeError, f"attribute name must be string, not '{class_name(name)}'")
-    return name
-
-
 @lookaside(getattr, lazy=True)
 def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> Item:
-    name = _attribute_name(trace, name)
+    name = attribute_name(trace, name)
     if default is MISSING:
         return get_attribute(trace, item, name)
     try:
@@ -200,12 +193,12 @@ def _hasattr(trace: Trace, item: Item, name: Item) -> bool:
 
 @lookaside(setattr, lazy=True)
 def _setattr(trace: Trace, item: Item, name: Item, value: Item) -> None:
-    set_attribute(trace, item, _attribute_name(trace, name), value)
+    set_attribute(trace, item, attribute_name(trace, name), value)
 
 
 @lookaside(delattr)
 def _delattr(trace: Trace, item: Item, name: Item) -> None:
-    set_attribute(trace, item, _attribute_name(trace, name), MISSING)
+    set_attribute(trace, item, attribute_name(trace, name), MISSING)
 
 
 @lookaside(vars)
@@ -243,12 +236,15 @@ def _arguments_of_super(trace: Trace) -> tuple[Item, Item]:
     names = frame.code.slot_names
     if not frame.code.argument_count:
         throw(trace, RuntimeError, "super(): no arguments")
-    if "__class__" in names and frame.slots:
-        start = frame.slots[names.index("__class__")].read(trace)
-        instance = frame.slots[0].read(trace) if 0 in frame.code.cell_slots else frame.slots[0]
-        if start is not MISSING and instance is not MISSING:
-            return start, instance
-    trace.stop(UNSUPPORTED_CALL, "super() of no method's first argument")
+    instance = frame.slots[0].read(trace) if 0 in frame.code.cell_slots else frame.slots[0]
+    if instance is MISSING:
+        throw(trace, RuntimeError, "super(): arg[0] deleted")
+    if "__class__" not in names:
+        throw(trace, RuntimeError, "super(): __class__ cell not found")
+    start = frame.slots[names.index("__class__")].read(trace)
+    if start is MISSING:
+        throw(trace, RuntimeError, "super(): empty __class__ cell")
+    return start, instance
 
 
 @lookaside(object)
