@@ -6,6 +6,7 @@ themselves, their continuations, and the frames that residual code calls.
 
 from __future__ import annotations
 
+import builtins
 import tempfile
 import time
 import types
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -143,6 +144,10 @@ class Engine:
             return RUN_ORIGINAL
         if cache in self.libraries and not reaches_tensor(values):
             self._computes_no_tensors(cache)
+            return RUN_ORIGINAL
+        replaced = replaced_builtin()
+        if replaced is not None:
+            emit(Event("skip", {"code": cache.code.co_qualname, "why": f"builtins.{replaced} was replaced"}))
             return RUN_ORIGINAL
         if not begin_capture():
             return RUN_ORIGINAL
@@ -297,6 +302,22 @@ def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, va
 
 def _tell(kind: str, details: Mapping[str, Any]) -> None:
     emit(Event(kind, details))
+
+
+NOT_CALLED_BY_US: Final = frozenset({"print", "open", "input", "breakpoint", "help", "exit", "quit", "_", "__doc__"})
+"""Names of `builtins` that programs and tools often replace, and that no capture needs."""
+
+BUILTINS: Final = {name: value for name, value in vars(builtins).items() if name not in NOT_CALLED_BY_US}
+"""What the tracer itself calls, as it was when the tracer was imported."""
+
+
+def replaced_builtin() -> str | None:
+    """The name of a builtin that the program has replaced; None if there is none.
+
+    While one is, frames run natively: a capture would call the program's function for purposes of its own.
+    """
+    now = vars(builtins)
+    return next((name for name, value in BUILTINS.items() if now.get(name) is not value), None)
 
 
 class BackendFailed(Exception):

@@ -319,10 +319,6 @@ def _dictionary(context: Context, value: Value) -> Item:
     return value.dictionary
 
 
-def _doc(context: Context, value: Value) -> Item:
-    return MISSING if isinstance(value, ObjectValue) else value.cls.__doc__
-
-
 SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__class__": lambda context, value: value.cls,
     "__dict__": _dictionary,
