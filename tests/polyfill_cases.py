@@ -331,6 +331,7 @@ SHOWN = [
     frozenset([1]),
     Tags([1]),
 ]
+SHOWN += [VIEWED.keys(), VIEWED.values(), VIEWED.items()]
 SHOWN += [deque([1]), deque([1], 3), OrderedDict(), OrderedDict(a=1), defaultdict(list, a=[1]), Items([1]), [Shown()]]
 for value in SHOWN:
     CASES.setdefault(type(value).__repr__, []).append((value,))

@@ -55,7 +55,8 @@ class Outcome:
 
 def assert_same(original: Any, described: Any) -> None:
     copied = not any(
-        type(a).__name__ in ("dict_keys", "dict_items") for a in getattr(described, "arguments", described)
+        type(a).__name__ in ("dict_keys", "dict_values", "dict_items")
+        for a in getattr(described, "arguments", described)
     )
     expected = Outcome(original, described, copied)
     found = Outcome(POLYFILLS[original], described, copied)

@@ -6,9 +6,10 @@ Every action is `f(trace, function, args, kwargs)`. `tracer/interpret/deciders.p
 from __future__ import annotations
 
 import functools
+import inspect
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from tracer.interpret.constants import computed, describe
@@ -16,7 +17,7 @@ from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.memoised import cached_result
-from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Refused, row_of
+from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, SKIPPED_FUNCTION, UNSUPPORTED_CALL
@@ -33,7 +34,7 @@ from tracer.values.base import (
 )
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.concrete import concrete
-from tracer.values.dict_views import VIEW_TYPES, DictView
+from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
@@ -63,8 +64,8 @@ RECEIVERS: Final[dict[type, type | tuple[type, ...]]] = {
     tuple: (TupleValue, tuple),
     types.GeneratorType: GeneratorValue,
     BaseException: ExceptionValue,
-    **dict.fromkeys(VIEW_TYPES.values(), DictView),
-    **dict.fromkeys((*TABLE_ITERATORS.values(), type(iter([])), type(iter(()))), IteratorValue),
+    **dict.fromkeys((*VIEW_TYPES.values(), *ORDERED_VIEW_TYPES.values()), DictView),
+    **dict.fromkeys((*TABLE_ITERATORS, type(iter([])), type(iter(()))), IteratorValue),
     **dict.fromkeys((enumerate, zip, map, filter, reversed, type(reversed([]))), IteratorValue),
 }
 """Class of a C method to the kinds of items that its lookaside can be given as self."""
@@ -97,7 +98,10 @@ def call_pinned(trace: Trace, function: NestedFunction, args: Args, kwargs: Kwar
 def call_unbound(trace: Trace, method: Any, args: Args, kwargs: Kwargs) -> Item:
     """The method of the class, with the object that this one is bound to in front of its arguments."""
     owner = method.__self__
-    return trace.machine.call(trace, getattr(type(owner), method.__name__), [owner, *args], kwargs)
+    descriptor = getattr(type(owner), method.__name__)
+    if isinstance(row_of(descriptor), Pure):
+        return compute(trace, method, args, kwargs)
+    return trace.machine.call(trace, descriptor, [owner, *args], kwargs)
 
 
 def call_class_method(trace: Trace, method: Any, args: Args, kwargs: Kwargs) -> Item:
@@ -157,6 +161,8 @@ def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> It
     if not row.lazy:
         args = known_lazies(trace, args)
         kwargs = {name: realise(trace, arg) for name, arg in kwargs.items()} if kwargs else kwargs
+    if kwargs and not _takes_keywords(function, kwargs):
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} with these arguments")
     try:
         return row.handler(trace, *args, **kwargs)
     except NotConcrete:
@@ -167,6 +173,25 @@ def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> It
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
             trace.stop(UNSUPPORTED_CALL, f"{describe(function)} with these arguments")
         raise
+
+
+def _takes_keywords(function: Any, names: Iterable[str]) -> bool:
+    """Whether a function takes arguments by these names. One that does not say leaves that to its handler."""
+    parameters = _signatures.get(function)
+    if parameters is None:
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (ValueError, TypeError):  # C functions that say nothing of their parameters
+            parameters = []
+        _signatures[function] = parameters
+    if not parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return True
+    named = {parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY}
+    return named.issuperset(names)
+
+
+_signatures: dict[Any, list[inspect.Parameter]] = {}
+"""The parameters of functions that lookasides were called for by keyword; none of those that do not tell."""
 
 
 def _with_receiver(trace: Trace, function: Any, args: Args) -> Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import sys
 import types
 import typing
 from collections import OrderedDict, defaultdict, deque
@@ -16,7 +17,7 @@ from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure
 from tracer.interpret.trace import Trace
 from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
 from tracer.values.base import class_of, realise, type_of
-from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives
+from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives, is_callable
 from tracer.values.concrete import concrete
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -185,19 +186,36 @@ def _initialise(trace: Trace, instance: Any, init: Any, args: Args, kwargs: Kwar
 
 
 def list_init(trace: Trace, instance: ListValue, iterable: Item = (), maxlen: Item = None) -> None:
-    """list.__init__ and deque.__init__."""
+    """list.__init__ and deque.__init__: what they hold goes, then they are extended."""
+    extend: Any = list.extend
     if issubclass(instance.cls, deque):
-        instance.maxlen = concrete(trace, maxlen)
-    items = unpack(trace, iterable) if issubclass(instance.cls, deque) else listed(trace, iterable)
-    payload = instance.change(trace)
-    payload[:] = items[-instance.maxlen :] if instance.maxlen else ([] if instance.maxlen == 0 else items)
+        extend = deque.extend
+        instance.maxlen = _maximal_length(trace, maxlen)
+    instance.change(trace).clear()
+    trace.machine.call(trace, extend, [instance, iterable])
+
+
+def _maximal_length(trace: Trace, maxlen: Item) -> int | None:
+    if maxlen is None:
+        return None
+    if not issubclass(class_of(maxlen), int):
+        throw(trace, TypeError, "an integer is required")
+    size = int(concrete(trace, maxlen))
+    if size < 0:
+        throw(trace, ValueError, "maxlen must be non-negative")
+    if size > sys.maxsize:
+        throw(trace, OverflowError, "Python int too large to convert to C ssize_t")
+    return size
 
 
 def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) -> None:
     """dict.__init__, OrderedDict.__init__ and defaultdict.__init__."""
     rest = list(args)
     if issubclass(instance.cls, defaultdict):
-        instance.keep_field("default_factory", rest.pop(0) if rest else None)
+        factory = rest.pop(0) if rest else None
+        if factory is not None and not is_callable(trace, factory):
+            throw(trace, TypeError, "first argument must be callable or None")
+        instance.keep_field("default_factory", factory)
     update = OrderedDict.update if issubclass(instance.cls, OrderedDict) else dict.update
     trace.machine.call(trace, update, [instance, *rest], kwargs)
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from tracer.effects.log import DELETED
 from tracer.guards.source import constant
-from tracer.values.base import MISSING, class_of
+from tracer.values.base import MISSING, Value, class_of
 from tracer.values.context import Context
 from tracer.values.item import Item
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: classes made by `class` statements; only these can change."""
+
+IMMUTABLE_TYPE = 1 << 8
+"""Py_TPFLAGS_IMMUTABLETYPE: classes whose attributes cannot be set, among them some heap types of C."""
 
 METHOD_DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType)
 SLOT_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
@@ -60,8 +63,15 @@ def special(context: Context, item: Item, name: str) -> Item:
 
 
 def class_name(item: Item) -> str:
-    """The name of the item's class, as messages show it."""
-    return class_of(item).__name__
+    """The name of the item's class, as the messages of C code show it: with its module if it is a class of C."""
+    cls = class_of(item)
+    is_native = not cls.__flags__ & HEAP_TYPE or cls.__flags__ & IMMUTABLE_TYPE
+    return f"{cls.__module__}.{cls.__name__}" if is_native and cls.__module__ != "builtins" else cls.__name__
+
+
+def is_callable(context: Context, item: Item) -> bool:
+    """`callable(item)`."""
+    return special(context, item, "__call__") is not MISSING if isinstance(item, Value) else callable(item)
 
 
 def derives(cls: type, base: type) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 from tracer.values.base import Value
-from tracer.values.concrete import concrete
+from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
@@ -16,6 +17,9 @@ from tracer.values.tuples import make_tuple
 VIEW_TYPES: dict[str, type] = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
 """How a view of a dict is made, to its class."""
 
+ORDERED_VIEW_TYPES: dict[str, type] = {name: type(getattr(OrderedDict[Any, Any](), name)()) for name in VIEW_TYPES}
+"""The same for an OrderedDict: subclasses of the classes above."""
+
 
 class DictView(Value):
     """`d.keys()`, `d.values()` or `d.items()`: alive, as in CPython."""
@@ -23,7 +27,7 @@ class DictView(Value):
     __slots__ = ("dictionary", "kind")
 
     def __init__(self, dictionary: DictValue, kind: str) -> None:
-        super().__init__(VIEW_TYPES[kind])
+        super().__init__((ORDERED_VIEW_TYPES if issubclass(dictionary.cls, OrderedDict) else VIEW_TYPES)[kind])
         self.dictionary = dictionary
         self.kind = kind
 
@@ -42,7 +46,13 @@ def _parts(value: DictView) -> tuple[Item, ...]:
 
 
 def _constant(context: Context, value: DictView, instances: bool) -> Any:
-    return [concrete(context, part, instances) for part in value.all(context)]
+    """A view of a dict of real objects; what the class of the program's dict adds to dict does not show in a view."""
+    payload = value.dictionary.all(context)
+    keys = [concrete(context, key, instances) for key in payload] if value.kind != "values" else range(len(payload))
+    items = payload.values() if value.kind != "keys" else [None] * len(payload)
+    kind = OrderedDict if issubclass(value.dictionary.cls, OrderedDict) else dict
+    real = kind(zip(keys, concrete_parts(context, value, items, instances), strict=True))
+    return getattr(real, value.kind)()
 
 
 def _rebuild(emitter: Emitter, value: DictView) -> Fragment:

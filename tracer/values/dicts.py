@@ -32,10 +32,11 @@ from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, li
 class DictValue(ObjectValue):
     """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would.
 
-    `before` lists the keys that the real one has, in order, once they are known.
+    `before` lists the keys that the real one has, in order, once they are known. `state` counts the changes of its
+    keys, which iterators of an OrderedDict must not outlive.
     """
 
-    __slots__ = ("before", "changed", "complete", "items")
+    __slots__ = ("before", "changed", "complete", "items", "state")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class DictValue(ObjectValue):
         self.before: list[Item] = []
         self.changed = False
         self.complete = obj is MISSING
+        self.state = 0
 
     def place(self, key: Item) -> Source:
         """The path to what the real dict holds at `key`."""
@@ -111,6 +113,18 @@ class DictValue(ObjectValue):
         self.changed = True
         context.effects.record(self)
         return items
+
+    def put(self, context: Context, key: Item, item: Item) -> None:
+        """Set the item at `key`, an item as `Context.key` makes it."""
+        items = self.change(context)
+        if key not in items:
+            self.state += 1
+        items[key] = item
+
+    def take(self, context: Context, key: Item) -> Item:
+        """Remove `key`, which must be there, and give its item."""
+        self.state += 1
+        return self.change(context).pop(key)
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:

@@ -22,9 +22,10 @@ class ItemsIterator(IteratorValue):
         self.index = 0
 
     def next(self, context: Context) -> Item:
-        if self.index >= len(self.items):
+        try:
+            item = self.items[self.index]
+        except IndexError:  # the length of a range may be beyond what `len` can say
             return END
-        item = self.items[self.index]
         self.index += 1
         return item
 

@@ -14,7 +14,7 @@ import torch
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, SYMBOLS, Lazy, Value, class_of
-from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
 from tracer.values.functions import NestedFunction
@@ -84,7 +84,7 @@ def as_key(context: Context, item: Item) -> Item:
         return item
     method = class_attribute(context, item.cls, "__hash__")
     if method is None:
-        throw(context, TypeError, f"unhashable type: '{item.cls.__name__}'")
+        throw(context, TypeError, f"unhashable type: '{class_name(item)}'")
     hashes_and_compares = method, class_attribute(context, item.cls, "__eq__")
     if isinstance(item, LiteralObject) and hashes_and_compares in LITERAL_HASHES:
         return item

@@ -25,16 +25,18 @@ from tracer.values.sequences import SequenceValue, sequence_parts
 class ListValue(SequenceValue):
     """A list or deque (or an instance of a subclass). `maxlen` is the deque's.
 
-    `tail` holds what was appended before anything was read: a log that only grows is never guarded.
+    `state` counts what its iterators must not outlive: every change but that of an item. `tail` holds what was
+    appended before anything was read: a log that only grows is never guarded.
     """
 
-    __slots__ = ("maxlen", "tail")
+    __slots__ = ("maxlen", "state", "tail")
 
     def __init__(
         self, cls: type = list, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
     ) -> None:
         super().__init__(cls, items, source, obj)
         self.maxlen: int | None = obj.maxlen if isinstance(obj, deque) else None
+        self.state = 0
         self.tail: list[Item] = []
 
     def open(self, context: Context) -> list[Item]:
@@ -50,6 +52,7 @@ class ListValue(SequenceValue):
             self.change(context).append(item)
         else:
             self.tail.append(item)
+            self.state += 1
             self.changed = True
             context.effects.record(self)
 
@@ -60,6 +63,11 @@ class ListValue(SequenceValue):
 
     def change(self, context: Context) -> list[Item]:
         """The payload, about to be changed."""
+        self.state += 1
+        return self.change_items(context)
+
+    def change_items(self, context: Context) -> list[Item]:
+        """The payload, about to get other items in the places of those that it has."""
         items = self.all(context)
         self.changed = True
         context.effects.record(self)

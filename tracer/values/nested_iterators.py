@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.iterators import END, IteratorValue, iterator_kind, next_item
 from tracer.values.kinds import register
+from tracer.values.protocols.operators import binary
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, listed
@@ -29,7 +31,7 @@ class EnumerateIterator(IteratorValue):
         if item is END:
             return END
         pair = make_tuple((self.count, item))
-        self.count += 1
+        self.count = binary(context, operator.add, self.count, 1)
         return pair
 
 

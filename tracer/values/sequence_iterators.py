@@ -8,31 +8,33 @@ from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.iterators import END, IteratorValue, iterator_kind, skip
 from tracer.values.kinds import register
+from tracer.values.lists import ListValue
 from tracer.values.raising import throw
 from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, literal, named_class
 from tracer.values.sequences import SequenceValue
 
 
 class SequenceIterator(IteratorValue):
-    """Over a list, tuple or deque; sees what the loop appends, as CPython's does."""
+    """Over a list, tuple or deque; as CPython's, a list's sees what the loop appends, and a deque's complains of it."""
 
-    __slots__ = ("index", "sequence", "size")
+    __slots__ = ("index", "sequence", "state")
 
     def __init__(self, context: Context, sequence: SequenceValue) -> None:
         super().__init__(context, _iterator_type(sequence.cls, _SEQUENCE_ITERATORS))
         self.sequence: SequenceValue | None = sequence
         self.index = 0
-        self.size = len(sequence.open(context)) if issubclass(sequence.cls, deque) else -1
+        self.state = _state(sequence)
 
     def next(self, context: Context) -> Item:
         sequence = self.sequence
         if sequence is None:
             return END
         size = len(sequence.open(context))
-        if self.size not in (-1, size):
+        if self.state != _state(sequence):
             throw(context, RuntimeError, "deque mutated during iteration")
         if self.index >= size:
-            self.sequence = None
+            if not issubclass(sequence.cls, deque):
+                self.sequence = None
             return END
         item = sequence.read(context, self.index)
         self.index += 1
@@ -42,20 +44,32 @@ class SequenceIterator(IteratorValue):
 class ReversedIterator(IteratorValue):
     """Over a list, tuple or deque from its end, as it is when an item is asked for."""
 
-    __slots__ = ("index", "sequence")
+    __slots__ = ("index", "sequence", "state")
 
     def __init__(self, context: Context, sequence: SequenceValue) -> None:
         super().__init__(context, _iterator_type(sequence.cls, _REVERSED_ITERATORS))
         self.sequence: SequenceValue | None = sequence
         self.index = len(sequence.open(context)) - 1
+        self.state = _state(sequence)
 
     def next(self, context: Context) -> Item:
         sequence = self.sequence
-        if sequence is None or not 0 <= self.index < len(sequence.open(context)):
+        if sequence is None or self.index < 0:
+            self.sequence = None
+            return END
+        if self.state != _state(sequence):
+            self.index = -1
+            throw(context, RuntimeError, "deque mutated during iteration")
+        if self.index >= len(sequence.open(context)):
             self.sequence = None
             return END
         self.index -= 1
         return sequence.read(context, self.index + 1)
+
+
+def _state(sequence: SequenceValue) -> int:
+    """What must not change while a deque is iterated; of other sequences nothing."""
+    return sequence.state if isinstance(sequence, ListValue) and issubclass(sequence.cls, deque) else 0
 
 
 _SEQUENCE_ITERATORS: dict[type, type] = {kind: type(iter(kind())) for kind in (list, tuple, deque)}
@@ -86,7 +100,7 @@ def _storage(value: SequenceIterator | ReversedIterator) -> type:
     sequence = value.sequence
     assert sequence is not None
     kind = next(kind for kind in (list, tuple, deque) if issubclass(sequence.cls, kind))
-    if kind is deque and sequence.source is not None and sequence.changed:
+    if kind is deque and ((sequence.source is not None and sequence.changed) or value.state != _state(sequence)):
         raise Unrebuildable("an iterator of a deque that has changed", value.birth)
     return kind
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Any
+
 from tracer.reasons import UNSUPPORTED_ITERATOR
 from tracer.values.context import Context
+from tracer.values.dict_views import VIEW_TYPES
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.iterators import END, IteratorValue, iterator_kind, skip
 from tracer.values.kinds import register
 from tracer.values.raising import throw
-from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, named_class
 from tracer.values.sets import SetValue
 from tracer.values.tuples import make_tuple
 
 
 class TableIterator(IteratorValue):
-    """Over a dict (its keys, values or items) or a set; complains, as CPython's does, when that changes its size."""
+    """Over a dict (its keys, values or items), forwards or backwards, or over a set.
 
-    __slots__ = ("index", "keys", "kind", "size", "table")
+    Complains, as CPython's does, when what it is over changes its size, or an OrderedDict its keys.
+    """
 
-    def __init__(self, context: Context, table: DictValue | SetValue, kind: str) -> None:
-        super().__init__(context, TABLE_ITERATORS[kind])
+    __slots__ = ("backwards", "index", "keys", "kind", "size", "state", "table")
+
+    def __init__(self, context: Context, table: DictValue | SetValue, kind: str, backwards: bool = False) -> None:
+        super().__init__(context, _iterator_type(table, kind, backwards))
         self.table: DictValue | SetValue | None = table
         self.kind = kind
+        self.backwards = backwards
         self.keys = table.in_order(context) if isinstance(table, SetValue) else list(table.all(context))
+        if backwards:
+            self.keys.reverse()
         self.size = len(self.keys)
+        self.state = _state(table)
         self.index = 0
 
     def next(self, context: Context) -> Item:
@@ -32,11 +43,7 @@ class TableIterator(IteratorValue):
         if table is None:
             return END
         payload = table.all(context)
-        if len(payload) != self.size:
-            self.size = -1
-            what = "Set" if self.kind == "elements" else "dictionary"
-            throw(context, RuntimeError, f"{what} changed size during iteration")
-        if self.index == self.size:
+        if self._is_finished(context, table, len(payload)):
             self.table = None
             return END
         key = self.keys[self.index]
@@ -47,13 +54,40 @@ class TableIterator(IteratorValue):
             return payload[key]
         return make_tuple((key, payload[key])) if self.kind == "items" else key
 
+    def _is_finished(self, context: Context, table: DictValue | SetValue, size: int) -> bool:
+        """Whether no element is left; only an OrderedDict does not mind, then, that it has changed."""
+        is_ordered = issubclass(table.cls, OrderedDict)
+        is_at_end = self.index == len(self.keys)
+        if is_ordered and is_at_end:
+            return True
+        if self.state != _state(table):
+            self.table = None
+            throw(context, RuntimeError, "OrderedDict mutated during iteration")
+        if size != self.size:
+            self.size = -1
+            what = "Set" if isinstance(table, SetValue) else "OrderedDict" if is_ordered else "dictionary"
+            throw(context, RuntimeError, f"{what} changed size during iteration")
+        return is_at_end
 
-TABLE_ITERATORS: dict[str, type] = {
-    "keys": type(iter({}.keys())),
-    "values": type(iter({}.values())),
-    "items": type(iter({}.items())),
-    "elements": type(iter(set())),
+
+def _state(table: DictValue | SetValue) -> int:
+    """What must not change while an OrderedDict is iterated; of other tables nothing."""
+    return table.state if isinstance(table, DictValue) and issubclass(table.cls, OrderedDict) else 0
+
+
+FORWARDS: dict[str, type] = {name: type(iter(getattr({}, name)())) for name in VIEW_TYPES} | {
+    "elements": type(iter(set()))
 }
+BACKWARDS: dict[str, type] = {name: type(reversed(getattr({}, name)())) for name in VIEW_TYPES}
+ORDERED: type = type(iter(OrderedDict[Any, Any]()))
+TABLE_ITERATORS = (*FORWARDS.values(), *BACKWARDS.values(), ORDERED)
+"""Classes of iterators over dicts and sets."""
+
+
+def _iterator_type(table: DictValue | SetValue, kind: str, backwards: bool) -> type:
+    if issubclass(table.cls, OrderedDict):
+        return ORDERED
+    return BACKWARDS[kind] if backwards else FORWARDS[kind]
 
 
 def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
@@ -62,13 +96,24 @@ def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
         return emitter.assign(
             "iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{method})")
         )
-    payload = value.table.items
-    if value.table.source is not None and value.table.changed and list(payload) != value.keys:
+    payload = list(value.table.items)
+    is_changed = value.table.source is not None and value.table.changed
+    if (is_changed and payload != value.keys[:: -1 if value.backwards else 1]) or value.state != _state(value.table):
         raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
-    name = emitter.assign("iterator", fragment("iter({}{})", emitter.expression(value.table), Fragment(method)))
+    name = emitter.assign("iterator", _begun_anew(emitter, value, value.table))
     if value.index:
         skip(emitter, name, value.index)
     return name
+
+
+def _begun_anew(emitter: Emitter, value: TableIterator, table: DictValue | SetValue) -> Fragment:
+    """An iterator over the storage of `table`: what its class makes of iteration is not asked."""
+    kind: Any = next(kind for kind in (OrderedDict, dict, set, frozenset) if issubclass(table.cls, kind))
+    owner, expression = named_class(emitter, kind), emitter.expression(table)
+    if value.kind in ("values", "items"):
+        maker = Fragment("reversed" if value.backwards else "iter")
+        return fragment("{}({}.{}({}))", maker, owner, Fragment(value.kind), expression)
+    return fragment("{}.{}({})", owner, Fragment("__reversed__" if value.backwards else "__iter__"), expression)
 
 
 register(iterator_kind(_rebuild), TableIterator)

@@ -90,10 +90,14 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
         return interpret_function(trace, copy.deepcopy, [item], {})
     copied = ObjectValue(item.cls)
     copies[id(item)] = item, copied
+    _copy_attributes(trace, item, copied, copies)
+    return copied
+
+
+def _copy_attributes(trace: Trace, item: ObjectValue, copied: ObjectValue, copies: Copies) -> None:
     attributes: Any = get_attribute(trace, item, "__dict__")
     present = {name: part for name, part in attributes.all(trace).items() if part is not MISSING}
     copied.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
-    return copied
 
 
 def _is_plain(trace: Trace, item: Any) -> bool:
@@ -128,7 +132,9 @@ def _copy_dictionary(trace: Trace, item: DictValue, copies: Copies) -> Item:
     copies[id(item)] = item, copied
     if item.cls is defaultdict:
         factory = get_attribute(trace, item, "default_factory")
-        copied.attributes["default_factory"] = deep_copy(trace, factory, copies)
+        copied.keep_field("default_factory", deep_copy(trace, factory, copies))
+    if item.cls is OrderedDict:
+        _copy_attributes(trace, item, copied, copies)
     for key, part in list(item.all(trace).items()):
         if part is not MISSING:
             copied.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)

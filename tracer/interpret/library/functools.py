@@ -18,7 +18,7 @@ from tracer.values.partials import PartialValue
 
 
 @lookaside(functools.partial, lazy=True)
-def _partial(trace: Trace, function: Item, *args: Item, **kwargs: Item) -> Item:
+def _partial(trace: Trace, function: Item, /, *args: Item, **kwargs: Item) -> Item:
     function = realise(trace, function)
     if isinstance(function, PartialValue) and function.cls is functools.partial:
         args = (*function.arguments, *args)

@@ -42,7 +42,7 @@ def _module_attribute(trace: Trace, module: Item, name: Item) -> Item:
 
 
 @lookaside(types.SimpleNamespace.__init__)
-def _namespace_init(trace: Trace, item: Item, **attributes: Item) -> None:
+def _namespace_init(trace: Trace, item: Item, /, **attributes: Item) -> None:
     for name, attribute in attributes.items():
         generic_set_attribute(trace, item, name, attribute)
 

@@ -25,6 +25,7 @@ from tracer.values.attribute_dicts import AttributeDict
 from tracer.values.base import HOST_OBJECTS, MISSING, SYMBOLS, UNREAD, Lazy, Value, class_of, realise
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import (
+    IMMUTABLE_TYPE,
     METHOD_DESCRIPTORS,
     SLOT_DESCRIPTORS,
     class_attribute,
@@ -59,8 +60,6 @@ INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 """Classes whose instances keep their attributes where only their own C code finds them."""
 
-IMMUTABLE_TYPE = 1 << 8
-"""Py_TPFLAGS_IMMUTABLETYPE: classes whose attributes cannot be set, among them some heap types of C."""
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
@@ -92,7 +91,7 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
         else:
             attribute = _other_attribute(context, item, name)
         if attribute is MISSING:
-            throw(context, AttributeError, f"'{item.cls.__name__}' object has no attribute '{name}'")
+            throw(context, AttributeError, f"'{class_name(item)}' object has no attribute '{name}'")
     except Raised as raised:
         _say_where(raised.value, item, name)
         raise

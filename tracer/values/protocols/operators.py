@@ -115,11 +115,8 @@ def two_sided(context: Context, left: Item, right: Item, name: str, reflected: s
             if result is not NotImplemented:
                 return result
     if name == "__add__" and issubclass(left_cls, (list, tuple)):
-        throw(
-            context,
-            TypeError,
-            f'can only concatenate {left_cls.__name__} (not "{right_cls.__name__}") to {left_cls.__name__}',
-        )
+        kind = "list" if issubclass(left_cls, list) else "tuple"
+        throw(context, TypeError, f'can only concatenate {kind} (not "{class_name(right)}") to {kind}')
     return NotImplemented
 
 

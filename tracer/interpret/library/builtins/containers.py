@@ -16,7 +16,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
 from tracer.values.protocols.items import slice_bound
-from tracer.values.protocols.iteration import listed
+from tracer.values.protocols.iteration import iterate, listed
 from tracer.values.protocols.length import index_of, length
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -25,6 +25,7 @@ immutable(tuple, frozenset, range, slice)
 pure(range)
 
 lookaside(len)(length)
+lookaside(*(cls.__iter__ for cls in (str, bytes, range)))(iterate)
 
 
 @lookaside(list)

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import operator
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tracer.interpret.call import call
 from tracer.interpret.construct import dict_init
+from tracer.interpret.library.builtins.representation import represent
+from tracer.interpret.library.builtins.sequences import sequence_opened
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, Value, realise
+from tracer.values.base import MISSING, Value, class_of, realise
 from tracer.values.class_attributes import special
-from tracer.values.dict_views import VIEW_TYPES, DictView
+from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
-from tracer.values.items_iterators import ItemsIterator
+from tracer.values.iterators import END, next_item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
-from tracer.values.protocols.iteration import builtin_iterator, unpack
+from tracer.values.protocols.iteration import builtin_iterator, iterate, unpack
 from tracer.values.protocols.length import builtin_length
+from tracer.values.protocols.operators import equal
 from tracer.values.protocols.special_methods import call_special, is_of_program
-from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
+from tracer.values.table_iterators import TableIterator
 from tracer.values.tuples import make_tuple
 
+VIEWS = (*VIEW_TYPES.values(), *ORDERED_VIEW_TYPES.values())
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 
 lookaside(dict.__init__)(dict_init)
 lookaside(dict.__len__, *(view.__len__ for view in VIEW_TYPES.values()))(
     lambda trace, container: builtin_length(trace, container) if isinstance(container, Value) else len(container)
 )
-lookaside(dict.__iter__, *(view.__iter__ for view in VIEW_TYPES.values()))(
+lookaside(dict.__iter__, *(view.__iter__ for view in VIEWS))(
     lambda trace, container: builtin_iterator(trace, container)
 )
 
@@ -51,7 +53,7 @@ def _getitem(trace: Trace, mapping: DictValue, key: Item) -> Item:
 
 @lookaside(dict.__setitem__, lazy=True)
 def dict_setitem(trace: Trace, mapping: DictValue, key: Item, item: Item) -> None:
-    mapping.change(trace)[trace.key(key)] = item
+    mapping.put(trace, trace.key(key), item)
 
 
 @lookaside(dict.__delitem__)
@@ -59,7 +61,7 @@ def dict_delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
         throw(trace, KeyError, key)
-    del mapping.change(trace)[key]
+    mapping.take(trace, key)
 
 
 @lookaside(dict.__contains__)
@@ -68,7 +70,7 @@ def _contains(trace: Trace, mapping: DictValue, key: Item) -> bool:
 
 
 @lookaside(dict.get, lazy=True)
-def _get(trace: Trace, mapping: DictValue, key: Item, default: Item = None) -> Item:
+def _get(trace: Trace, mapping: DictValue, key: Item, default: Item = None, /) -> Item:
     item = mapping.lookup(trace, trace.key(key))
     return default if item is MISSING else item
 
@@ -78,18 +80,19 @@ def dict_setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item =
     key = trace.key(key)
     item = mapping.lookup(trace, key)
     if item is MISSING:
-        item = mapping.change(trace)[key] = default
+        item = default
+        mapping.put(trace, key, item)
     return item
 
 
 @lookaside(dict.pop, lazy=True)
-def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING) -> Item:
+def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING, /) -> Item:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
         if default is MISSING:
             throw(trace, KeyError, key)
         return default
-    return mapping.change(trace).pop(key)
+    return mapping.take(trace, key)
 
 
 @lookaside(dict.popitem)
@@ -97,7 +100,8 @@ def _popitem(trace: Trace, mapping: DictValue) -> Item:
     items = mapping.change(trace)
     if not items:
         throw(trace, KeyError, "popitem(): dictionary is empty")
-    return make_tuple(items.popitem())
+    key = next(reversed(items))
+    return make_tuple((key, mapping.take(trace, key)))
 
 
 @lookaside(dict.clear)
@@ -107,55 +111,73 @@ def dict_clear(trace: Trace, mapping: DictValue) -> None:
 
 @lookaside(dict.copy)
 def dict_copy(trace: Trace, mapping: DictValue) -> Item:
-    result = DictValue(dict if mapping.cls is dict else mapping.cls, dict(mapping.all(trace)))
-    if issubclass(mapping.cls, defaultdict):
-        result.keep_field("default_factory", get_attribute(trace, mapping, "default_factory"))
-    return result
+    """dict.copy: a plain dict, whatever the class of the dict that is copied."""
+    return DictValue(dict, dict(mapping.all(trace)))
 
 
-@lookaside(dict.update, dict.__ior__)
-def dict_update(trace: Trace, mapping: DictValue, other: Item = (), **kwargs: Item) -> Item:
-    """dict.update; for OrderedDict the class's own `__setitem__` is used."""
-    other = realise(trace, other)
-    pairs = _pairs(trace, other)
-    if issubclass(mapping.cls, OrderedDict) and is_of_program(trace, mapping, "__setitem__"):
-        for key, item in [*pairs, *kwargs.items()]:
-            call_special(trace, mapping, "__setitem__", key, item)
-    else:
-        items = mapping.change(trace)
-        for key, item in pairs:
-            items[trace.key(key)] = item
-        items.update(kwargs)
+@lookaside(dict.update)
+def _update(trace: Trace, mapping: DictValue, other: Item = (), /, **kwargs: Item) -> None:
+    merge(trace, mapping, other)
+    for name, item in kwargs.items():
+        mapping.put(trace, name, item)
+
+
+@lookaside(dict.__ior__)
+def dict_ior(trace: Trace, mapping: DictValue, other: Item) -> Item:
+    merge(trace, mapping, other)
     return mapping
 
 
-def _pairs(trace: Trace, other: Item) -> list[tuple[Item, Item]]:
-    if isinstance(other, DictValue):
-        return list(other.all(trace).items())
-    if special(trace, other, "keys") is not MISSING:
-        keys = unpack(trace, call(trace, get_attribute(trace, other, "keys"), []))
-        return [(key, get_item(trace, other, key)) for key in keys]
-    pairs: list[tuple[Item, Item]] = []
-    for position, pair in enumerate(unpack(trace, other)):
+def merge(trace: Trace, mapping: DictValue, other: Item) -> None:
+    """What `dict.update` puts into a dict: pair by pair, so that those before an error are there."""
+    other = realise(trace, other)
+    if iterates_natively(trace, other):
+        for key, item in list(other.all(trace).items()):
+            mapping.put(trace, key, item)
+        return
+    for key, item in pairs_of_mapping(trace, other) if has_keys(trace, other) else _pairs(trace, other):
+        mapping.put(trace, trace.key(key), item)
+
+
+def iterates_natively(trace: Trace, other: Item) -> bool:
+    """Whether an item is a dict whose storage is read directly: no class of the program has a say in its iteration."""
+    return isinstance(other, DictValue) and not is_of_program(trace, other, "__iter__")
+
+
+def has_keys(trace: Trace, other: Item) -> bool:
+    """Whether an item counts as a mapping."""
+    return call(trace, hasattr, [other, "keys"])
+
+
+def pairs_of_mapping(trace: Trace, other: Item) -> Iterator[tuple[Item, Item]]:
+    """The pairs of anything that has `keys` and `__getitem__`, each asked for when its turn comes."""
+    keys = iterate(trace, call(trace, get_attribute(trace, other, "keys"), []))
+    while (key := next_item(trace, keys)) is not END:
+        yield key, get_item(trace, other, key)
+
+
+def _pairs(trace: Trace, other: Item) -> Iterator[tuple[Item, Item]]:
+    """The pairs of an iterable of pairs."""
+    iterator, position = iterate(trace, other), 0
+    while (pair := next_item(trace, iterator)) is not END:
+        pair = realise(trace, pair)
         if special(trace, pair, "__iter__") is MISSING and special(trace, pair, "__getitem__") is MISSING:
             throw(trace, TypeError, f"cannot convert dictionary update sequence element #{position} to a sequence")
         parts = unpack(trace, pair)
         if len(parts) != 2:
-            throw(
-                trace,
-                ValueError,
-                f"dictionary update sequence element #{position} has length {len(parts)}; 2 is required",
-            )
-        pairs.append((parts[0], parts[1]))
-    return pairs
+            what = f"dictionary update sequence element #{position}"
+            throw(trace, ValueError, f"{what} has length {len(parts)}; 2 is required")
+        yield parts[0], parts[1]
+        position += 1
 
 
 @lookaside(dict.__or__)
 def dict_or(trace: Trace, left: Item, right: Item) -> Item:
-    if not isinstance(left, DictValue) or not isinstance(realise(trace, right), DictValue):
+    right = realise(trace, right)
+    if not isinstance(left, DictValue) or not isinstance(right, DictValue):
         return NotImplemented
     result = dict_copy(trace, left)
-    result.items.update(realise(trace, right).all(trace))
+    merge(trace, result, right)
     return result
 
 
@@ -193,18 +215,27 @@ lookaside(dict.fromkeys)(from_keys(dict))
 
 @lookaside(dict.__reversed__)
 def dict_reversed(trace: Trace, mapping: DictValue) -> Item:
-    return ItemsIterator(trace, type(reversed({})), list(reversed(mapping.all(trace))))
+    return TableIterator(trace, mapping, "keys", backwards=True)
+
+
+@lookaside(*(view.__reversed__ for view in VIEWS))
+def view_reversed(trace: Trace, view: DictView) -> Item:
+    return TableIterator(trace, view.dictionary, view.kind, backwards=True)
 
 
 @lookaside(KEYS.__contains__, ITEMS.__contains__)
 def _view_contains(trace: Trace, view: DictView, item: Item) -> bool:
     if view.kind == "keys":
         return view.dictionary.lookup(trace, trace.key(item)) is not MISSING
-    key, expected = unpack(trace, item)
+    if not issubclass(class_of(item), tuple) or builtin_length(trace, opened := sequence_opened(trace, item)) != 2:
+        return False
+    key, expected = opened.all(trace)
     value = view.dictionary.lookup(trace, trace.key(key))
-    return value is not MISSING and (
-        is_same(trace, value, expected) or truth(trace, call(trace, operator.eq, [value, expected]))
-    )
+    return value is not MISSING and equal(trace, value, expected)
+
+
+for _view in VIEW_TYPES.values():
+    polyfill(_view.__repr__)(lambda self, /: represent(self, ()))
 
 
 @polyfill(vars(dict)["fromkeys"])

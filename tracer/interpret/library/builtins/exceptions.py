@@ -19,7 +19,7 @@ from tracer.values.protocols.attributes import generic_set_attribute, get_attrib
 from tracer.values.raising import initialise, throw
 
 
-def _init(trace: Trace, item: ExceptionValue, *args: Item, **kwargs: Item) -> None:
+def _init(trace: Trace, item: ExceptionValue, /, *args: Item, **kwargs: Item) -> None:
     """`__init__` of a builtin exception class."""
     if item.object is not MISSING:
         trace.stop(EXCEPTION_STATE, f"{item.cls.__name__}.__init__ of an exception from outside")

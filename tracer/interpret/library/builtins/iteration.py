@@ -23,12 +23,14 @@ from tracer.values.items_iterators import ItemsIterator
 from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
 from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
-from tracer.values.protocols.iteration import iterate, unpack
+from tracer.values.protocols.iteration import iterate
+from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import binary
 from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.sequence_iterators import ReversedIterator
+from tracer.values.table_iterators import TABLE_ITERATORS, TableIterator
 from tracer.values.tuples import TupleValue
 
 
@@ -53,7 +55,7 @@ def _next(trace: Trace, iterator: Item, *default: Item) -> Item:
 
 @lookaside(enumerate)
 def _enumerate(trace: Trace, iterable: Item, start: Item = 0) -> Item:
-    return EnumerateIterator(trace, iterate(trace, iterable), realise(trace, start))
+    return EnumerateIterator(trace, iterate(trace, iterable), index_of(trace, start))
 
 
 @lookaside(zip)
@@ -73,7 +75,7 @@ def _filter(trace: Trace, function: Item, iterable: Item) -> Item:
     return FilterIterator(trace, realise(trace, function), iterate(trace, iterable))
 
 
-@lookaside(reversed)
+@lookaside(reversed, range.__reversed__)
 def _reversed(trace: Trace, sequence: Item) -> Item:
     sequence = realise(trace, sequence)
     if special(trace, sequence, "__reversed__") is None:
@@ -81,21 +83,17 @@ def _reversed(trace: Trace, sequence: Item) -> Item:
     if is_of_program(trace, sequence, "__reversed__"):
         return call_special(trace, sequence, "__reversed__")
     if not isinstance(sequence, Value):
-        return ItemsIterator(trace, reversed, list(host(trace, reversed, sequence)))
+        iterator = host(trace, reversed, sequence)
+        return ItemsIterator(trace, type(iterator), sequence[::-1] if type(sequence) is range else list(iterator))
     if isinstance(sequence, (ListValue, TupleValue)):
         return ReversedIterator(trace, sequence)
-    if isinstance(sequence, (DictValue, DictView)):
-        return ItemsIterator(trace, REVERSED.get(sequence.cls, reversed), list(reversed(unpack(trace, sequence))))
+    if isinstance(sequence, DictValue):
+        return TableIterator(trace, sequence, "keys", backwards=True)
+    if isinstance(sequence, DictView):
+        return TableIterator(trace, sequence.dictionary, sequence.kind, backwards=True)
     if special(trace, sequence, "__getitem__") is MISSING:
         throw(trace, TypeError, f"'{class_name(sequence)}' object is not reversible")
     return call(trace, reversed_items, [sequence])
-
-
-REVERSED: dict[type, type] = {
-    dict: type(reversed({})),
-    **{type(view): type(reversed(view)) for view in ({}.keys(), {}.values(), {}.items())},
-}
-"""By container type: the type of the iterator that `reversed` returns, where it is not `reversed` itself."""
 
 
 @lookaside(all)
@@ -135,7 +133,7 @@ def _iterator_next(trace: Trace, iterator: Item) -> Item:
     return item
 
 
-for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, reversed, type(iter({})), type(iter(set()))):
+for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, reversed, *TABLE_ITERATORS):
     lookaside(_kind.__next__)(_iterator_next)  # type: ignore[attr-defined]
     lookaside(_kind.__iter__)(lambda trace, iterator: iterator)
 

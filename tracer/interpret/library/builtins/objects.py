@@ -51,7 +51,7 @@ def _delattr(trace: Trace, item: Item, name: Item) -> None:
 
 
 @lookaside(object.__new__)
-def _new(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+def _new(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
     if (args or kwargs) and isinstance(cls, type):
         if class_attribute(trace, cls, "__new__") is not object.__dict__["__new__"]:
             throw(trace, TypeError, "object.__new__() takes exactly one argument (the type to instantiate)")
@@ -71,7 +71,7 @@ def _require_safe(trace: Trace, cls: Any, new: Any) -> None:
 
 
 @lookaside(object.__init__)
-def _init(trace: Trace, item: Item, *args: Item, **kwargs: Item) -> None:
+def _init(trace: Trace, item: Item, /, *args: Item, **kwargs: Item) -> None:
     if args or kwargs:
         cls = type_of(trace, item)
         if class_attribute(trace, cls, "__init__") is not object.__init__:
@@ -102,7 +102,7 @@ for _name in ("__lt__", "__le__", "__gt__", "__ge__"):
 for _base in (list, dict, set, frozenset, *PLAIN):
     _function = _base.__new__
 
-    def _container_new(trace: Trace, cls: Item, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
+    def _container_new(trace: Trace, cls: Item, /, *args: Item, new: Any = _function, **kwargs: Item) -> Item:
         _require_safe(trace, cls, new)
         return allocate(trace, cls, new, args, kwargs)
 

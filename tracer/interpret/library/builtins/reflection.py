@@ -16,7 +16,7 @@ from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, realise, type_of
-from tracer.values.class_attributes import class_attribute, class_name, derives, special
+from tracer.values.class_attributes import class_attribute, class_name, derives, is_callable, special
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import (
@@ -38,7 +38,7 @@ refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
 
 
 @lookaside(type, lazy=True)
-def _type(trace: Trace, item: Item, *rest: Item, **kwargs: Item) -> Item:
+def _type(trace: Trace, item: Item, /, *rest: Item, **kwargs: Item) -> Item:
     if rest or kwargs:
         trace.stop(UNSUPPORTED_CALL, "type() with three arguments")
     return type_of(trace, item)
@@ -140,14 +140,13 @@ SUBCLASS_CHECKS = (type.__subclasscheck__, abc.ABCMeta.__subclasscheck__)
 
 
 @lookaside(type.__call__)
-def _type_call(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+def _type_call(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
     return type_call(trace, cls, args, kwargs)
 
 
 @lookaside(callable)
 def _callable(trace: Trace, item: Item) -> bool:
-    item = realise(trace, item)
-    return callable(item) if not isinstance(item, Value) else special(trace, item, "__call__") is not MISSING
+    return is_callable(trace, item)
 
 
 @lookaside(id)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tracer.interpret.policy import polyfill
+from tracer.values.dict_views import VIEW_TYPES
 
 Active = tuple[Any, ...]
 
@@ -75,6 +76,11 @@ def represent_defaultdict(item: Any, active: Active) -> str:
     return f"{type(item).__name__}({represent(item.default_factory, active)}, {represent_dict(item, active)})"
 
 
+def represent_view(item: Any, active: Active) -> str:
+    """A view of a dict, named by its class."""
+    return f"{type(item).__name__}([{join(item, active)}])"
+
+
 REPRESENTATIONS: dict[Any, tuple[Callable[[Any, Active], str], Callable[[Any], str]]] = {
     list.__repr__: (represent_list, lambda item: "[...]"),
     tuple.__repr__: (represent_tuple, lambda item: "(...)"),
@@ -84,6 +90,7 @@ REPRESENTATIONS: dict[Any, tuple[Callable[[Any, Active], str], Callable[[Any], s
     deque.__repr__: (represent_deque, lambda item: "[...]"),
     OrderedDict.__repr__: (represent_ordered, lambda item: "..."),
     defaultdict.__repr__: (represent_defaultdict, lambda item: "{...}"),
+    **{view.__repr__: (represent_view, lambda item: "...") for view in VIEW_TYPES.values()},
 }
 """`__repr__` of a type to what represents an instance, and an instance inside itself."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from tracer.interpret.call import call
@@ -12,14 +13,16 @@ from tracer.interpret.construct import list_init
 from tracer.interpret.library.shared import same, slice_index
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, Value, class_of, realise
+from tracer.values.base import MISSING, Value, class_of, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
 from tracer.values.protocols.items import sequence_item, subscript
-from tracer.values.protocols.iteration import builtin_iterator, listed, unpack
-from tracer.values.protocols.length import builtin_length, index_of
+from tracer.values.protocols.iteration import builtin_iterator, iterate, listed, unpack
+from tracer.values.protocols.length import builtin_length, index_of, length_hint
+from tracer.values.protocols.operators import NUMBERS
 from tracer.values.raising import Raised, throw
 from tracer.values.sequence_iterators import ReversedIterator
 from tracer.values.sequences import SequenceValue
@@ -58,9 +61,21 @@ def sequence_append(trace: Trace, sequence: ListValue, item: Item) -> None:
 
 @lookaside(list.extend)
 def sequence_extend(trace: Trace, sequence: ListValue, iterable: Item) -> None:
-    items = unpack(trace, iterable) if issubclass(sequence.cls, deque) else listed(trace, iterable)
-    for item in items:
+    for item in _fed(trace, sequence, iterable):
         sequence_append(trace, sequence, item)
+
+
+def _fed(trace: Trace, sequence: ListValue, iterable: Item) -> Iterator[Item]:
+    """What a list or deque is extended with, item by item, as it sees itself grow; sequences are read beforehand."""
+    is_list = not issubclass(sequence.cls, deque)
+    if iterable is sequence or (is_list and class_of(iterable) in (list, tuple)):
+        yield from unpack(trace, iterable)
+        return
+    iterator = iterate(trace, iterable)
+    if is_list:
+        length_hint(trace, iterable, 8)
+    while (item := next_item(trace, iterator)) is not END:
+        yield item
 
 
 @lookaside(list.__iadd__)
@@ -71,9 +86,10 @@ def sequence_iadd(trace: Trace, sequence: ListValue, iterable: Item) -> Item:
 
 @lookaside(list.insert, lazy=True)
 def sequence_insert(trace: Trace, sequence: ListValue, index: Item, item: Item) -> None:
+    position = index_of(trace, index)
     if sequence.maxlen is not None and builtin_length(trace, sequence) >= sequence.maxlen:
         throw(trace, IndexError, "deque already at its maximum size")
-    sequence.change(trace).insert(index_of(trace, index), item)
+    host(trace, sequence.change(trace).insert, position, item)
 
 
 @lookaside(list.pop)
@@ -94,13 +110,19 @@ def sequence_clear(trace: Trace, sequence: ListValue) -> None:
 
 @lookaside(list.reverse)
 def sequence_reverse(trace: Trace, sequence: ListValue) -> None:
-    sequence.change(trace).reverse()
+    sequence.change_items(trace).reverse()
 
 
 @lookaside(list.copy)
 def sequence_copy(trace: Trace, sequence: ListValue) -> Item:
-    cls = list if not issubclass(sequence.cls, deque) else sequence.cls
-    result = ListValue(cls, sequence.all(trace))
+    """A list, or a deque as deep as the one copied; a subclass of deque is called with it."""
+    if issubclass(sequence.cls, deque) and sequence.cls is not deque:
+        copied = call(trace, sequence.cls, [sequence] if sequence.maxlen is None else [sequence, sequence.maxlen])
+        if not issubclass(type_of(trace, copied), deque):
+            names = f"{sequence.cls.__name__}() must return a deque, not {class_name(copied)}"
+            throw(trace, TypeError, names)
+        return copied
+    result = ListValue(deque if sequence.cls is deque else list, sequence.all(trace))
     result.maxlen = sequence.maxlen
     return result
 
@@ -117,7 +139,7 @@ def sequence_setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -
         assigned = unpack(trace, item)
         host(trace, operator.setitem, sequence.change(trace), key, assigned)
         return
-    items = sequence.change(trace)
+    items = sequence.change_items(trace)
     if not -len(items) <= key < len(items):
         throw(
             trace, IndexError, f"{'deque' if issubclass(sequence.cls, deque) else 'list assignment'} index out of range"
@@ -140,9 +162,12 @@ def sequence_delitem(trace: Trace, sequence: ListValue, key: Item) -> None:
 @lookaside(list.__add__, tuple.__add__)
 def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
     left, right = sequence_opened(trace, left), realise(trace, right)
-    kind = tuple if isinstance(left, TupleValue) else deque if issubclass(left.cls, deque) else list
+    kind = tuple if isinstance(left, TupleValue) else list
     if not issubclass(class_of(right), kind):
-        return NotImplemented
+        if class_of(right) not in NUMBERS and special(trace, right, "__radd__") is not MISSING:
+            return NotImplemented  # the slot of sequences is asked after those of numbers
+        name = kind.__name__
+        throw(trace, TypeError, f'can only concatenate {name} (not "{class_name(right)}") to {name}')
     items = [*left.all(trace), *sequence_opened(trace, right).all(trace)]
     return make_tuple(items) if kind is tuple else ListValue(kind, items)
 
@@ -150,11 +175,11 @@ def sequence_add(trace: Trace, left: Item, right: Item) -> Item:
 @lookaside(list.__mul__, list.__rmul__, tuple.__mul__, tuple.__rmul__)
 def _mul(trace: Trace, sequence: Item, count: Item) -> Item:
     opened = sequence_opened(trace, sequence)
-    items = host(trace, operator.mul, opened.all(trace), _count(trace, count))
+    items = host(trace, operator.mul, opened.all(trace), repetitions(trace, count))
     return make_tuple(items) if isinstance(opened, TupleValue) else ListValue(list, items)
 
 
-def _count(trace: Trace, count: Item) -> int:
+def repetitions(trace: Trace, count: Item) -> int:
     """The number of times a sequence is repeated."""
     if special(trace, count, "__index__") is MISSING:
         throw(trace, TypeError, f"can't multiply sequence by non-int of type '{class_name(count)}'")
@@ -163,7 +188,7 @@ def _count(trace: Trace, count: Item) -> int:
 
 @lookaside(list.__imul__)
 def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
-    times = _count(trace, count)
+    times = repetitions(trace, count)
     host(trace, operator.imul, sequence.change(trace), times)
     return sequence
 

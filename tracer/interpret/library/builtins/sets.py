@@ -17,8 +17,10 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import Value, class_of, realise
 from tracer.values.dict_views import VIEW_TYPES
+from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.iterators import END, next_item
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
 from tracer.values.raising import throw
@@ -76,13 +78,19 @@ def _copy_frozen(trace: Trace, target: Item) -> Item:
 
 def _combination(name: str) -> Callable[..., Item]:
     def run(trace: Trace, target: Item, *others: Item) -> Item:
-        return as_item(getattr(elements(trace, target), name)(*(elements(trace, other) for other in others)))
+        operands = (elements(trace, other) for other in others)
+        return as_item(host(trace, getattr(elements(trace, target), name), *operands))
 
     return run
 
 
-for _name in ("union", "intersection", "difference", "symmetric_difference"):
+for _name in ("union", "intersection", "difference"):
     lookaside(getattr(set, _name), getattr(frozenset, _name))(_combination(_name))
+
+
+@lookaside(set.symmetric_difference, frozenset.symmetric_difference)
+def _symmetric_difference(trace: Trace, target: Item, other: Item) -> Item:
+    return as_item(elements(trace, target).symmetric_difference(elements(trace, other)))
 
 
 def _question(name: str) -> Callable[..., bool]:
@@ -189,16 +197,36 @@ def _pop(trace: Trace, target: SetValue) -> Item:
     return host(trace, set.pop, target.change(trace))
 
 
-def _update(name: str) -> Callable[..., None]:
+@lookaside(set.intersection_update)
+def _intersection_update(trace: Trace, target: SetValue, *others: Item) -> None:
+    operands = [elements(trace, other) for other in others]
+    target.change(trace).intersection_update(*operands)
+
+
+@lookaside(set.symmetric_difference_update)
+def _symmetric_difference_update(trace: Trace, target: SetValue, other: Item) -> None:
+    operand = elements(trace, other)
+    target.change(trace).symmetric_difference_update(operand)
+
+
+def _step_by_step(name: str, step: Callable[[set[Item], Item], object]) -> Callable[..., None]:
+    """Methods that are done with each element before they ask for the next one."""
+
     def run(trace: Trace, target: SetValue, *others: Item) -> None:
-        payload = target.change(trace)
-        getattr(payload, name)(*(elements(trace, other) for other in others))
+        for other in others:
+            if isinstance(other, (SetValue, DictValue, frozenset)):
+                getattr(target.change(trace), name)(elements(trace, other))
+                continue
+            iterator = iterate(trace, other)
+            while (item := next_item(trace, iterator)) is not END:
+                key = trace.key(item)
+                step(target.change(trace), key)
 
     return run
 
 
-for _name in ("update", "intersection_update", "difference_update", "symmetric_difference_update"):
-    lookaside(getattr(set, _name))(_update(_name))
+lookaside(set.update)(_step_by_step("update", set.add))
+lookaside(set.difference_update)(_step_by_step("difference_update", set.discard))
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:

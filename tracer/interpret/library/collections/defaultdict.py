@@ -6,19 +6,21 @@ from collections import defaultdict
 
 from tracer.interpret.call import call
 from tracer.interpret.construct import dict_init
-from tracer.interpret.library.builtins.dictionaries import (
-    dict_copy,
-)
 from tracer.interpret.library.builtins.representation import represent_defaultdict
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.items import set_item
 from tracer.values.raising import throw
 
 lookaside(defaultdict.__init__)(dict_init)
-lookaside(defaultdict.copy, defaultdict.__copy__)(dict_copy)
+
+
+@lookaside(defaultdict.copy, defaultdict.__copy__)
+def _copy(trace: Trace, mapping: DictValue) -> Item:
+    return call(trace, mapping.cls, [get_attribute(trace, mapping, "default_factory"), mapping])
 
 
 @lookaside(defaultdict.__missing__)
@@ -27,7 +29,7 @@ def _default(trace: Trace, mapping: DictValue, key: Item) -> Item:
     if factory is None:
         throw(trace, KeyError, key)
     item = call(trace, factory, [])
-    mapping.change(trace)[trace.key(key)] = item
+    set_item(trace, mapping, key, item)
     return item
 
 

@@ -10,7 +10,7 @@ from tracer.interpret.construct import list_init
 from tracer.interpret.library.builtins.comparisons import equal_sequences, order_sequences, unequal_sequences
 from tracer.interpret.library.builtins.representation import represent_deque
 from tracer.interpret.library.builtins.sequences import (
-    sequence_add,
+    repetitions,
     sequence_append,
     sequence_clear,
     sequence_copy,
@@ -25,14 +25,18 @@ from tracer.interpret.library.builtins.sequences import (
     sequence_reversed,
     sequence_setitem,
 )
-from tracer.interpret.library.shared import same
+from tracer.interpret.library.shared import same, slice_index
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
+from tracer.values.base import class_of
+from tracer.values.class_attributes import class_name
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
-from tracer.values.protocols.iteration import unpack
-from tracer.values.protocols.length import index_of
+from tracer.values.protocols.iteration import iterate
+from tracer.values.protocols.length import builtin_length, index_of
+from tracer.values.raising import throw
 
 Deque = deque[Any]
 lookaside(deque.__init__)(list_init)
@@ -48,7 +52,6 @@ lookaside(deque.reverse)(sequence_reverse)
 lookaside(deque.copy, deque.__copy__)(sequence_copy)
 lookaside(deque.__setitem__, lazy=True)(sequence_setitem)
 lookaside(deque.__delitem__)(sequence_delitem)
-lookaside(deque.__add__)(sequence_add)
 lookaside(deque.__reversed__)(sequence_reversed)
 
 
@@ -62,7 +65,10 @@ def _appendleft(trace: Trace, sequence: ListValue, item: Item) -> None:
 
 @lookaside(deque.extendleft)
 def _extendleft(trace: Trace, sequence: ListValue, iterable: Item) -> None:
-    for item in unpack(trace, iterable):
+    if iterable is sequence:
+        iterable = sequence_copy(trace, sequence)
+    iterator = iterate(trace, iterable)
+    while (item := next_item(trace, iterator)) is not END:
         _appendleft(trace, sequence, item)
 
 
@@ -84,10 +90,36 @@ def _take(items: list[Item], position: int) -> Item:
 
 @lookaside(deque.rotate)
 def _rotate(trace: Trace, sequence: ListValue, steps: Item = 1) -> None:
-    items = sequence.change(trace)
-    if items:
-        shift = index_of(trace, steps) % len(items)
+    shift = index_of(trace, steps)
+    if builtin_length(trace, sequence) > 1:
+        items = sequence.change(trace)
+        shift %= len(items)
         items[:] = items[-shift:] + items[:-shift] if shift else items
+
+
+@lookaside(deque.__add__)
+def _add(trace: Trace, left: ListValue, right: Item) -> Item:
+    if not issubclass(class_of(right), deque):
+        throw(trace, TypeError, f'can only concatenate deque (not "{class_name(right)}") to deque')
+    result = sequence_copy(trace, left)
+    sequence_extend(trace, result, right)
+    return result
+
+
+@lookaside(deque.__mul__, vars(deque)["__rmul__"])
+def _mul(trace: Trace, sequence: ListValue, count: Item) -> Item:
+    times = repetitions(trace, count)
+    return _imul(trace, sequence_copy(trace, sequence), times)
+
+
+@lookaside(deque.__imul__)
+def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
+    times = repetitions(trace, count)
+    items = sequence.change(trace)
+    host(trace, operator.imul, items, times)
+    if sequence.maxlen is not None:
+        del items[: max(len(items) - sequence.maxlen, 0)]
+    return sequence
 
 
 # Methods that compare items, interpreted
@@ -113,12 +145,13 @@ def deque_count(self: Deque, value: Any, /) -> int:
 @polyfill(deque.index)
 def deque_index(self: Deque, value: Any, *bounds: Any) -> int:
     size = deque.__len__(self)
-    position = max(bounds[0] + size, 0) if bounds and bounds[0] < 0 else bounds[0] if bounds else 0
-    stop = size if len(bounds) < 2 else bounds[1] + size if bounds[1] < 0 else bounds[1]
-    while position < stop and position < size:
-        if same(deque.__getitem__(self, position), value):
+    start = slice_index(bounds[0], size) if bounds else 0
+    stop = slice_index(bounds[1], size) if len(bounds) > 1 else size
+    for position, item in enumerate(deque.__iter__(self)):
+        if position >= stop:
+            break
+        if position >= start and same(item, value):
             return position
-        position += 1
     raise ValueError(f"{value!r} is not in deque")
 
 

@@ -36,7 +36,7 @@ NOTES = ("save_for_backward", "save_for_forward", "mark_dirty", "mark_non_differ
 """Methods by which `forward` leaves notes on its context; they take effect when `apply` runs in the graph."""
 
 
-def _note(trace: Trace, context: Item, *args: Item, **kwargs: Item) -> None:
+def _note(trace: Trace, context: Item, /, *args: Item, **kwargs: Item) -> None:
     if not isinstance(context, ObjectValue) or not context.born:
         trace.stop(AUTOGRAD_FUNCTION, "the context of a forward that is running already")
 
@@ -46,7 +46,7 @@ for _name in NOTES:
 
 
 @lookaside(Function.apply.__func__)  # type: ignore[attr-defined]
-def _apply(trace: Trace, cls: Item, *args: Item, **kwargs: Item) -> Item:
+def _apply(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
     if not isinstance(cls, type) or cls.apply.__func__ is not Function.apply.__func__:  # type: ignore[attr-defined]
         trace.stop(AUTOGRAD_FUNCTION, f"{cls!r}")
     items = [realise(trace, arg) for arg in args]

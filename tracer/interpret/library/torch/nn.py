@@ -20,7 +20,7 @@ GLOBAL_HOOKS = tuple(f"_global{name}" for name in HOOKS)
 
 
 @lookaside(Module._wrapped_call_impl)
-def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
+def _call(trace: Trace, module: Item, /, *args: Item, **kwargs: Item) -> Item:
     """Module.__call__: the hook machinery is interpreted only where hooks are set."""
     if not _has_no_hooks(module):
         return call(trace, Module._call_impl, [module, *args], kwargs)
@@ -29,7 +29,7 @@ def _call(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
 
 
 @named_lookaside("torch._dynamo.mutation_guard", "install_generation_tagging_init.<locals>.patched_init")
-def _tagging_init(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
+def _tagging_init(trace: Trace, module: Item, /, *args: Item, **kwargs: Item) -> Item:
     """Module.__init__ as torch.compile has replaced it, to tag modules for TorchDynamo: the original is called."""
     original = getclosurevars(Module.__init__).nonlocals["init"]
     return call(trace, original, [module, *args], kwargs)

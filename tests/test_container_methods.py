@@ -1,0 +1,162 @@
+"""Every method of the built-in containers, captured against plain, in random sequences of calls.
+
+One container goes through all calls of a sequence, and is changed from outside before the captured function is called
+again. Compared are results, exceptions with their arguments, the containers and the order of what is in them.
+"""
+
+import copy
+import math
+import operator
+import os
+from collections import Counter, OrderedDict, defaultdict, deque
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.same import differences
+from tracer import capture, counters, reset
+
+EXAMPLES = int(os.environ.get("BYTEGRAPH_CONTAINER_EXAMPLES", "12"))
+
+
+class Ordered(OrderedDict):
+    """A subclass with attributes and a method of its own."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+
+
+class Numbers(list):
+    pass
+
+
+class Members(set):
+    pass
+
+
+class Window(deque):
+    pass
+
+
+class Table(dict):
+    def __missing__(self, key):
+        return "missing"
+
+
+KINDS = {
+    "list": lambda items: list(items),
+    "list subclass": lambda items: Numbers(items),
+    "tuple": lambda items: tuple(items),
+    "set": lambda items: {item for item in items if not isinstance(item, (list, set, dict))},
+    "set subclass": lambda items: Members(item for item in items if not isinstance(item, (list, set, dict))),
+    "frozenset": lambda items: frozenset(item for item in items if not isinstance(item, (list, set, dict))),
+    "deque": lambda items: deque(items),
+    "bounded deque": lambda items: deque(items, 3),
+    "deque subclass": lambda items: Window(items, 4),
+    "dict": lambda items: {str(i): item for i, item in enumerate(items)},
+    "dict subclass": lambda items: Table({str(i): item for i, item in enumerate(items)}),
+    "OrderedDict": lambda items: OrderedDict((i, item) for i, item in enumerate(items)),
+    "OrderedDict subclass": lambda items: Ordered((i, item) for i, item in enumerate(items)),
+    "defaultdict": lambda items: defaultdict(list, {i: item for i, item in enumerate(items)}),
+    "Counter": lambda items: Counter(str(item) for item in items),
+    "str": lambda items: "".join(map(str, items)),
+    "bytes": lambda items: bytes(len(str(item)) for item in items),
+    "range": lambda items: range(len(items), 3 * len(items), 2),
+}
+
+NOT_CALLED = {
+    *("__class__", "__new__", "__init_subclass__", "__subclasshook__", "__class_getitem__", "__sizeof__", "__reduce__"),
+    *("__radd__", "__rmul__", "__rmod__", "__ror__", "__rand__", "__rsub__", "__rxor__"),
+    *(
+        "__format__",
+        "__reduce_ex__",
+        "__getstate__",
+        "__dir__",
+        "__getattribute__",
+        "__setattr__",
+        "__delattr__",
+        "__doc__",
+    ),
+}
+"""What is not a method of a container, or says how CPython keeps it."""
+
+OPERATORS = {
+    f"__{name.rstrip('_')}__": getattr(operator, name)
+    for name in (
+        *("add", "iadd", "mul", "imul", "mod", "or_", "ior", "and_", "iand", "sub", "isub", "xor", "ixor"),
+        *("eq", "ne", "lt", "le", "gt", "ge", "contains", "getitem", "setitem", "delitem"),
+    )
+}
+"""Special methods that are called as operators call them: called by name, C words its errors otherwise."""
+
+ATOMS = st.sampled_from([0, 1, 2, -1, 3, 7, True, None, 1.0, "", "a", "0", "1", "ab", b"a", (1, 2), math.nan])
+SEQUENCES = st.one_of(
+    st.lists(ATOMS, max_size=4),
+    st.lists(ATOMS, max_size=3).map(tuple),
+    st.lists(st.tuples(ATOMS, ATOMS), max_size=3),
+    st.sets(st.sampled_from([0, 1, 2, "a", "0", (1, 2)]), max_size=3),
+    st.dictionaries(st.sampled_from([0, 1, "a", "0", None]), ATOMS, max_size=3),
+    st.lists(ATOMS, max_size=3).map(deque),
+    st.dictionaries(st.sampled_from([0, 1, "a", "0"]), ATOMS, max_size=3).map(OrderedDict),
+    st.sampled_from(["abc", "0", b"ab", slice(1, None), slice(None, None, -1), slice(0, 2), range(3), frozenset({1})]),
+)
+ARGUMENTS = st.lists(st.one_of(ATOMS, SEQUENCES), max_size=3).map(tuple)
+
+
+def methods_of(cls):
+    return sorted(name for name in dir(cls) if name not in NOT_CALLED and callable(getattr(cls, name)))
+
+
+def call_all(target, steps, x):
+    """The captured program."""
+    results = [x + 1]
+    for name, arguments in steps:
+        try:
+            result = OPERATORS[name](target, *arguments) if name in OPERATORS else getattr(target, name)(*arguments)
+        except Exception as error:
+            result = type(error), error.args
+        results.append(result)
+    return results, target
+
+
+def settled(value):
+    """A result, with what it shows: iterators and views are compared by their items."""
+    if hasattr(value, "__next__") or type(value).__name__.endswith(("_keys", "_values", "_items")):
+        try:
+            return type(value), list(value)
+        except RuntimeError as error:
+            return type(value), str(error)
+    if isinstance(value, (set, frozenset)):
+        return value, list(value)
+    return value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequences_of_calls(kind):
+    names = methods_of(type(KINDS[kind]([])))
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    @given(
+        st.lists(ATOMS, max_size=4),
+        st.lists(st.tuples(st.sampled_from(names), ARGUMENTS), min_size=1, max_size=8),
+        st.lists(st.tuples(st.sampled_from(names), ARGUMENTS), max_size=2),
+    )
+    def calls_agree(items, steps, changes):
+        reset()
+        captured = capture(call_all, strict=True)
+        worlds = [copy.deepcopy((KINDS[kind](items), steps, changes)) for _ in range(2)]
+        for _ in range(2):
+            seen = []
+            for function, (target, own_steps, own_changes) in zip((call_all, captured), worlds, strict=True):
+                results, afterwards = function(target, own_steps, torch.ones(2))
+                assert afterwards is target
+                seen.append(([settled(result) for result in results], settled(target), own_steps))
+                call_all(target, own_changes, torch.ones(2))
+            assert not differences(seen[0], seen[1], f"{kind}")
+        assert counters().tracer_bugs == 0
+
+    calls_agree()
