@@ -3,15 +3,18 @@
     case.json           version, torch, the graph, constants, the expected result of each call
     tensors.safetensors the memory of every tensor
 
-Nothing on disk is executed: operators are names that are looked up among torch's (crosscheck/targets.py), constants are
-JSON with a tag for what JSON lacks, tensors are bytes. Knows nothing of how a graph was captured.
+Nothing on disk is executed: operators are names that are looked up among torch's (passes/operators/targets.py), the
+names of nodes, attributes and keywords are identifiers, constants are JSON with a tag for what JSON lacks, tensors are
+bytes. Knows nothing of how a graph was captured.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,16 +29,17 @@ from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, is_plain,
 from backends.crosscheck.candidates import CompilerCandidate, candidate_of
 from backends.crosscheck.compare import error_words, metas, values
 from backends.crosscheck.reference import reference
-from backends.crosscheck.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
 from backends.crosscheck.walk import calls_of, copied_inputs, snapshot, steps, undisturbed
 from backends.handover import NO_OPTIONS
 from backends.observed import observed_graph
 from backends.registry import look_up
 from passes.node_meta import STACK_TRACE, stack_trace_of
+from passes.operators.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
 
 VERSION: Final = 1
 GRAPH, TENSORS = "case.json", "tensors.safetensors"
 NOWHERE: Final[Mapping[int, Any]] = {}
+REPEATING: Final = (operator.mul, operator.imul, operator.pow, operator.ipow, operator.lshift, operator.ilshift, pow)
 NAMED_TYPES: Final[dict[str, Any]] = {
     "dtype": torch.dtype,
     "layout": torch.layout,
@@ -279,6 +283,9 @@ def load_case(folder: str | Path) -> StoredCase:
     from safetensors.torch import load_file
 
     path = Path(folder)
+    for name in (GRAPH, TENSORS):
+        if (path / name).is_symlink():
+            raise CaseError(f"{path / name} is a symbolic link: a case holds its own files")
     try:
         text = (path / GRAPH).read_text()
         memory = load_file(path / TENSORS)
@@ -297,46 +304,87 @@ def load_case(folder: str | Path) -> StoredCase:
         raise CaseError(f"{path / GRAPH} is not JSON: {error}") from error
     except SafetensorError as error:
         raise CaseError(f"{path / TENSORS} is damaged: {error}") from error
-    except (*REFUSALS,) as error:
+    except RecursionError as error:
+        raise CaseError(f"{path / GRAPH} is nested too deeply") from error
+    except (*REFUSALS, ValueError, LookupError, MemoryError) as error:
         raise CaseError(f"{path} is damaged: {error_words(error)}") from error
 
 
 def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
     graph, places = Graph(), {}
-    attributes = {name: reader.value(value) for name, value in case["attributes"].items()}
+    attributes = {_attribute(name): reader.value(value) for name, value in case["attributes"].items()}
     unknown: dict[str, str] = {}
     calls: dict[str, tuple[ConcreteCall, Mapping[str, Any]]] = {}
     for row in case["nodes"]:
-        op, name = row["op"], row["name"]
+        op, name, line = row["op"], _identifier(row["name"]), row.get("line")
+        if name in places or not isinstance(line, str | None):
+            raise CaseError(f"the node {name} stands there twice, or its line is no text")
         reader.nodes = places
         args, kwargs = tuple(reader.value(row["args"])), reader.value(row["kwargs"])
-        target: Any = row.get("target", name)
+        for key in kwargs:
+            _identifier(key)
+        target: Any = name if op == "placeholder" else row.get("target", name)
+        if op == "call_method" and not (args and isinstance(args[0], Node)):
+            raise CaseError(f"the node {name} calls a method of nothing")
+        if op == "get_attr" and target not in attributes:
+            raise CaseError(f"a graph reads {target!r}, which is not among its attributes")
         if op in ("call_function", "call_method"):
             try:
                 target = target_of(op, target)
             except UnknownTarget as error:
                 unknown[name] = str(error)
-                target = _missing
+                op, target = "call_function", _missing
         elif op not in ("placeholder", "get_attr", "output"):
             raise CaseError(f"a node is a {op!r}")
         if target is getattr and args[1] not in ATTRIBUTES:
             raise CaseError(f"a graph reads the attribute {args[1]!r}, which tensors do not have")
         node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
-        node.meta[STACK_TRACE] = row.get("line")
+        node.meta[STACK_TRACE] = line
         expected = case["expected"].get(name)
         if expected is not None and name not in unknown:
             reader.given = reader.together(expected["tensors"])
             positional, keywords = reader.value(expected["args"])
-            call = ConcreteCall(target, tuple(positional), keywords, row.get("line"), name)
-            plain = {"random": reader.value(expected["random"]), "error": expected.get("error")}
+            if not isinstance(keywords, dict) or not all(isinstance(key, str) for key in keywords):
+                raise CaseError(f"the keywords of the call {name} are damaged")
+            call = ConcreteCall(target, tuple(positional), keywords, line, name)
+            _check_cost(call)
+            plain = {"random": reader.random(expected["random"]), "error": expected.get("error")}
             if plain["error"] is None:
                 plain |= {"result": reader.value(expected["result"]), "after": reader.together(expected["after"])}
+                if len(plain["after"]) != len(call.tensors) or not all(isinstance(t, Tensor) for t in plain["after"]):
+                    raise CaseError(f"the call {name} has other arguments afterwards")
             calls[name] = call, plain
     graph.lint()
     module = GraphModule(attributes, graph)
     return StoredCase(
-        case["torch"], module, reader.together(case["inputs"]), reader.value(case["random"]), calls, unknown
+        case["torch"], module, reader.together(case["inputs"]), reader.random(case["random"]), calls, unknown
     )
+
+
+def _identifier(name: Any) -> str:
+    """`name`, which becomes part of source code that torch.fx compiles. Raises CaseError if it is no identifier."""
+    if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
+        raise CaseError(f"{name!r} is not a name")
+    return name
+
+
+def _attribute(name: Any) -> str:
+    """`name`, which is set on a GraphModule. Raises CaseError if the module has something else by that name."""
+    if hasattr(GraphModule, _identifier(name)) or name.startswith("__"):
+        raise CaseError(f"a graph's attribute cannot be called {name!r}")
+    return name
+
+
+def _check_cost(call: ConcreteCall) -> None:
+    """Refuse what Python computes for ever, or fills the memory with. Raises CaseError.
+
+    A call is stored because it has tensors. Python's operators on numbers and lists alone can be arbitrarily
+    expensive: `10 ** 10 ** 10`, `[x] * 10 ** 10`.
+    """
+    if not call.tensors:
+        raise CaseError(f"the call {call.name} has no tensor")
+    if call.target in REPEATING and not any(isinstance(argument, Tensor) for argument in call.args):
+        raise CaseError(f"the call {call.name} repeats a list or computes with numbers alone")
 
 
 def _missing(*args: Any, **kwargs: Any) -> Any:
@@ -363,6 +411,15 @@ class _Reader:
         if row["parameter"]:
             return torch.nn.Parameter(tensor, requires_grad=row["grad"])
         return tensor.requires_grad_() if row["grad"] else tensor
+
+    def random(self, row: Any) -> Tensor:
+        """The state of a random number generator. Raises CaseError for anything else."""
+        state = self.value(row)
+        try:
+            torch.Generator().set_state(state)
+        except (TypeError, RuntimeError) as error:
+            raise CaseError(f"the state of the random numbers is damaged: {error}") from error
+        return state
 
     def value(self, value: Any) -> Any:
         if isinstance(value, list):

@@ -27,9 +27,9 @@ from backends.crosscheck.report import fails, write
 from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
 from backends.crosscheck.sweep import CrosscheckTrial, Variation
-from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import steps, undisturbed
 from backends.slopes import Slope, slopes_of
+from passes.operators.targets import UnknownTarget
 
 NOT_THE_USERS: Final = (__file__, f"{Path(torch.__file__).parent}/", "<")
 SLOPE: Final = Variation("slope")

@@ -9,7 +9,7 @@ from torch import nn
 from torch.fx import Graph, GraphModule
 
 from backends.cases import CaseError, load_case, replay_case, save_case
-from backends.crosscheck.targets import UnknownTarget, target_name, target_of
+from passes.operators.targets import UnknownTarget, target_name, target_of
 from tests import planted
 from tracer import capture
 

@@ -28,10 +28,10 @@ from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, fail
 from backends.crosscheck.script import CannotWrite, script
 from backends.crosscheck.shrink import shrunk
 from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variation, sweep
-from backends.crosscheck.targets import UnknownTarget
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
 from backends.handover import BadOptions
 from passes.node_meta import stack_trace_of
+from passes.operators.targets import UnknownTarget
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.

@@ -21,9 +21,9 @@ from backends.crosscheck.calls import ConcreteCall, is_plain, span
 from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.sources import definitions
 from backends.crosscheck.sweep import CrosscheckTrial, Variation, call_in_place, call_with_out, relaid
-from backends.crosscheck.targets import UnknownTarget, target_name
 from backends.eager import EXPRESSIONS
 from passes.node_meta import STACK_TRACE, stack_trace_of
+from passes.operators.targets import UnknownTarget, target_name
 
 LITERALS: Final = 64  # elements that are written as numbers; more are written as bytes
 TEMPLATE: Final = '''"""{title}

@@ -17,6 +17,7 @@ import torch
 
 from passes.operators.naming import default_of, operator_name, schemas_of
 from passes.operators.outcome import Wrapped
+from passes.operators.targets import is_operator
 
 Target = Callable[..., Any]
 
@@ -50,10 +51,11 @@ class Parameter:
 def resolve(op: str, level: str) -> Target:
     """What is called `op` in a corpus at this level, the inverse of `operator_name`.
 
-    Raises UnknownOperator if there is none: the library that registers it may not be imported.
+    Names come from files: only operators are found by them (passes/operators/targets.py), not whatever else torch's
+    namespaces reach. Raises UnknownOperator if there is none: the library that registers it may not be imported.
     """
     for target in (_overload(op),) if "::" in op else _functions(op):
-        if target is not None and operator_name(target) == op:
+        if target is not None and is_operator(target) and operator_name(target) == op:
             return target
     where = "is its library imported?" if "::" in op else "it is no function that can be found by its name"
     raise UnknownOperator(f"no operator {op!r} at the level {level!r}: {where}")

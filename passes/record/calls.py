@@ -11,7 +11,7 @@ from typing import Any
 
 from passes.meta import TensorMeta
 from passes.operators.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg, Wrapped
-from passes.record.schema import Row
+from passes.record.schema import CorpusError, Row
 from passes.record.values import NumberOf, Opaque, TensorAt, tensor_meta, value_from
 
 
@@ -42,7 +42,14 @@ class Call:
 
 
 def call_of(row: Row) -> Call:
-    """The call in a row. Raises ValueError for nested tensors, which have no metas."""
+    """The call in a row. Raises CorpusError for a row that nobody recorded so, and for nested tensors without metas."""
+    try:
+        return _call_of(row)
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+        raise CorpusError(f"a recorded call of {row.get('op')!r} cannot be read: {error}") from error
+
+
+def _call_of(row: Row) -> Call:
     metas = [tensor_meta(text) for text in row["given"]]
     arguments = {name: _with_tensors(value_from(text), metas) for name, text in dict(row["arguments"]).items()}
     storage = row["given_storage"]

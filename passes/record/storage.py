@@ -145,7 +145,7 @@ def check(file: Path) -> None:
     require_pyarrow()
     try:
         metadata = parquet.read_metadata(file).metadata or {}
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{file} is no Parquet file: {error}") from error
     version = metadata.get(VERSION_KEY)
     if version is None or not version.isdigit() or int(version) != VERSION:
@@ -156,12 +156,18 @@ def check(file: Path) -> None:
 def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None = None) -> pyarrow.Table:
     """The rows of some files, or those of one operator, as a pyarrow table.
 
-    All text is dictionary-encoded, inside lists and maps too: a chunk holds each different value once.
+    All text is dictionary-encoded, inside lists and maps too: a chunk holds each different value once. Raises
+    CorpusError for a file that cannot be read to its end.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     wanted = list(columns)
     filters = None if op is None else [("op", "==", op)]
-    tables = [parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=TEXT_PATHS) for file in files]
+    tables: list[pyarrow.Table] = []
+    for file in files:
+        try:
+            tables.append(parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=TEXT_PATHS))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise CorpusError(f"{file} is damaged: {error}") from error
     return pa.concat_tables(tables)

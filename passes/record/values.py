@@ -98,6 +98,9 @@ def tensor_meta(text: str) -> TensorMeta:
     facts = json.loads(text)
     if facts.get("nested"):
         raise ValueError(f"a nested tensor has no TensorMeta: {text}")
+    sizes = [*facts["size"], *facts.get("stride", ()), facts.get("storage_offset", 0)]
+    if any(type(size) is not int or size < 0 for size in sizes):
+        raise ValueError(f"these are not the facts of a tensor: {text}")
     return TensorMeta(
         tuple(facts["size"]),
         tuple(facts["stride"]) if "stride" in facts else None,

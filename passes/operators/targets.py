@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 import torch.overrides
 
-from backends.eager import EXPRESSIONS
+from passes import python_operators
 from passes.operators.modes import enter_inference, leave_inference
 
 
@@ -24,13 +24,13 @@ class UnknownTarget(ValueError):
 
 BUILTINS: Final = "abs bool complex divmod float getattr int len max min pow round slice sum tuple list"
 OPERATORS: Final = """
-    not_ truth index contains is_ is_not pos
-    iadd iand ifloordiv ilshift imatmul imod imul ior ipow irshift isub itruediv ixor
+    getitem setitem truth index contains is_ is_not
     """
 # What graphs call besides torch's operators: written out, as each was thought about.
 NAMED: Final[dict[str, Any]] = {
     **{f"builtins.{name}": getattr(builtins, name) for name in BUILTINS.split()},
-    **{f"operator.{function.__name__}": function for function in EXPRESSIONS},
+    **{f"operator.{function.__name__}": function for function in python_operators.BY_FUNCTION},
+    **{f"operator.{function.__name__}": function for function in python_operators.IN_PLACE},
     **{f"operator.{name}": getattr(operator, name) for name in OPERATORS.split()},
     "torch._C._set_grad_enabled": torch._C._set_grad_enabled,
     "torch.amp.autocast_mode._enter_autocast": torch.amp.autocast_mode._enter_autocast,
@@ -91,6 +91,18 @@ def _names() -> dict[int, str]:
     return {id(value): name for name, value in reversed(_functions().items())}
 
 
+def is_operator(target: Any) -> bool:
+    """Whether a callable that was found by its name is an operator: what graphs call and the recorder writes."""
+    if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        return _refusal(*str(target).split(".")[:2]) is None
+    if getattr(target, "__name__", "") == "__get__":
+        return getattr(getattr(target, "__self__", None), "__name__", "") in ATTRIBUTES
+    if id(target) in _names():
+        return True
+    name = getattr(target, "__name__", "")
+    return name in _methods() and getattr(torch.Tensor, name, None) is target
+
+
 @cache
 def _methods() -> frozenset[str]:
     """Names of tensor methods that torch itself lets others override: operators, not ways into Python."""
@@ -137,13 +149,22 @@ def _operator(name: str) -> Any:
     """The operator for `torch.ops.aten.add.Tensor` or `torch.ops.aten.add`, if it is registered and reads no file."""
     namespace, _, rest = name.removeprefix("torch.ops.").partition(".")
     packet_name, _, overload = rest.partition(".")
-    schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{packet_name}")
-    if not schemas:
-        raise UnknownTarget(f"{name!r}: no operator {namespace}::{packet_name} is registered; import what defines it")
-    text_arguments = [a.name for schema in schemas for a in schema.arguments if "file" in a.name or "path" in a.name]
-    if text_arguments or packet_name in FORBIDDEN or namespace == "prim":
-        raise UnknownTarget(f"{name!r} is not an operator on tensors")
+    why = _refusal(namespace, packet_name)
+    if why is not None:
+        raise UnknownTarget(f"{name!r}{why}")
     packet = getattr(getattr(torch.ops, namespace), packet_name)
     if overload and overload not in packet.overloads():
         raise UnknownTarget(f"{name!r}: the operator has only the overloads {', '.join(packet.overloads())}")
     return getattr(packet, overload) if overload else packet
+
+
+def _refusal(namespace: str, name: str) -> str | None:
+    """Why a file may not name an operator of the dispatcher; None if it may."""
+    schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{name}")
+    if not schemas:
+        return f": no operator {namespace}::{name} is registered; import what defines it"
+    values = [value for schema in schemas for value in (*schema.arguments, *schema.returns)]
+    of_files = any(word in value.name for value in values for word in ("file", "path"))
+    if of_files or name in FORBIDDEN or namespace == "prim" or not any("Tensor" in str(v.type) for v in values):
+        return " is not an operator on tensors"
+    return None

@@ -1,0 +1,293 @@
+"""Files that people share are data: a changed one gives a clear error or a right answer, and runs nothing.
+
+Rule books, case folders and corpora are changed at random: parts left out, exchanged, repeated, replaced by hostile
+values, bytes flipped. A file that is still read is also used, as its reader would use it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from backends.cases import CaseError, replay_case, save_case
+from passes.meta import meta_of
+from passes.operators.outcome import OPERATOR_ERRORS, DataDependent, OpError, Unsupported
+from passes.operators.resolve import UnknownOperator, resolve
+from passes.record.corpus import Corpus
+from passes.record.recorder import record
+from passes.record.schema import CorpusError
+from passes.rules.book import SHIPPED, read_rules
+from passes.rules.generate import PredictedError, compiled
+from passes.rules.rule import RuleError
+from tracer import capture
+
+FILES = 1200
+"""Changed files of each format, in one run of the tests."""
+BOOKS = ("neg.json", "cat.json", "sum.dim_IntList.json", "view.json", "torch.batch_norm.json")
+
+
+def hostile_values(mark: Path) -> list[Any]:
+    code = f"__import__('pathlib').Path({str(mark)!r}).write_text('x')"
+    return [
+        *(code, f"x={code}", f"x, {code}", f"self[{code}]", f"same self[{code}]", f"[each] * {code}", f"None\n{code}"),
+        *(
+            f"lambda: {code}",
+            f"') or {code} or ('",
+            f'"""\n{code}\n"""',
+            f"{{{code}}}",
+            "__class__",
+            "forward",
+            "__dict__",
+        ),
+        *(
+            "../../etc/passwd",
+            "/etc/passwd",
+            "torch.os.system",
+            "builtins.exec",
+            "torch.ops.aten.from_file",
+            "os.system",
+        ),
+        *("", "self", "class", "x.y", "\u212b", "\x00", "a" * 5000, [], {}, [[]], None, True, -1, 0, 1.5),
+        *(
+            2**63,
+            -(2**63),
+            10**30,
+            float("nan"),
+            float("inf"),
+            [10**9] * 3,
+            {"tensor": "x"},
+            {"node": "x"},
+            {"dict": [[1, 2]]},
+        ),
+        *({"given": 10**9}, {"size": [-1]}, {"device": "cuda:99"}, {"dtype": "os"}, {"slice": [1]}, {"float": "x"}),
+    ]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a structure of JSON has its parts."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        yield from places(part, (*path, key))
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def changed(value: Any, rng: random.Random, hostile: list[Any]) -> Any:
+    """A copy of a structure with one to three of its parts changed."""
+    value = copy.deepcopy(value)
+    for _ in range(rng.randint(1, 3)):
+        everywhere = [path for path in places(value) if path]
+        if not everywhere:
+            return value
+        path = rng.choice(everywhere)
+        owner, key = at(value, path[:-1]), path[-1]
+        way = rng.randrange(6)
+        if way == 0:
+            del owner[key]
+        elif way == 1:
+            owner[key] = copy.deepcopy(at(value, rng.choice(everywhere)))
+        elif way == 2 and isinstance(owner, list):
+            owner.insert(key, copy.deepcopy(owner[key]))
+        elif way == 3 and isinstance(owner, dict):
+            owner[str(rng.choice(hostile))] = owner.pop(key)
+        elif way == 4 and isinstance(owner[key], str):
+            text = owner[key]
+            place = rng.randint(0, len(text))
+            owner[key] = text[:place] + str(rng.choice(hostile)) + text[place:]
+        else:
+            owner[key] = copy.deepcopy(rng.choice(hostile))
+    return value
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    """A copy with a few bytes changed, or cut off."""
+    if rng.random() < 0.2:
+        return data[: rng.randrange(len(data))]
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 8)):
+        changed[rng.randrange(len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def reworded(rows: Any, rng: random.Random, hostile: list[Any]) -> Any:
+    """A copy of rows with one to three of their texts changed; some texts are JSON, and stay so at times."""
+    rows = copy.deepcopy(rows)
+    for _ in range(rng.randint(1, 3)):
+        path = rng.choice([path for path in places(rows) if isinstance(at(rows, path), str)])
+        owner, key = at(rows, path[:-1]), path[-1]
+        try:
+            text = json.dumps(changed([json.loads(owner[key])], rng, hostile)[:1])[1:-1]
+        except ValueError:
+            text = str(rng.choice(hostile))
+        owner[key] = text
+    return rows
+
+
+COMMANDS: list[str] = []
+WATCHED = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "shutil.rmtree", "socket.connect")
+sys.addaudithook(lambda event, _: COMMANDS.append(event) if event in WATCHED else None)
+
+
+@pytest.fixture
+def nothing_runs(tmp_path: Path) -> Iterator[Path]:
+    """A file that hostile code would write; neither it nor a command may be there at the end."""
+    mark = tmp_path / "owned"
+    COMMANDS.clear()
+    yield mark
+    assert not mark.exists() and not COMMANDS
+
+
+def use_book(file: Path) -> None:
+    for rule in read_rules(file):
+        answer = compiled(rule)
+        given = {name: index for index, name in enumerate(rule.parameters)}
+        answer.evaluate(meta_of(torch.ones(2, 3)), given, True, _anywhere=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOOKS)
+def test_changed_rule_books(name: str, tmp_path: Path, nothing_runs: Path) -> None:
+    rng = random.Random(name)
+    stored = json.loads(next((SHIPPED / "torch-2.13-cpu").rglob(name)).read_text())
+    file = tmp_path / "rules.json"
+    refused = 0
+    for number in range(FILES // len(BOOKS)):
+        if number % 10:
+            file.write_text(json.dumps(changed(stored, rng, hostile_values(nothing_runs))))
+        else:
+            file.write_bytes(flipped(json.dumps(stored).encode(), rng))
+        try:
+            use_book(file)
+        except RuleError as error:
+            refused += 1
+            assert str(error)
+        except (*OPERATOR_ERRORS, OpError, DataDependent, Unsupported, PredictedError):
+            pass  # the arguments are not what the rule was made for
+    assert refused
+
+
+def graph_of_many_kinds(x: torch.Tensor) -> Any:
+    half = x[:, ::2].to(torch.bfloat16)
+    first, second = torch.split(half, [1, 3], dim=0)
+    return torch.cat([first, second]).float().clamp(min=-1.0, max=float("inf")) ** 2, x.max(dim=0).values
+
+
+@pytest.mark.slow
+def test_changed_cases(tmp_path: Path, nothing_runs: Path) -> None:
+    rng = random.Random(0)
+    folder = save_case(capture(graph_of_many_kinds), [torch.linspace(-2, 3, 24).reshape(4, 6)], tmp_path / "case")
+    case, tensors = json.loads((folder / "case.json").read_text()), (folder / "tensors.safetensors").read_bytes()
+    refused = 0
+    for number in range(FILES):
+        data = flipped(tensors, rng) if number % 10 == 0 else tensors
+        (folder / "tensors.safetensors").write_bytes(data)
+        text = json.dumps(changed(case, rng, hostile_values(nothing_runs)) if number % 10 else case)
+        (folder / "case.json").write_text(text)
+        try:
+            replay_case(folder)
+        except CaseError as error:
+            refused += 1
+            assert str(error)
+    assert refused > FILES / 4
+
+
+def test_a_link_in_the_place_of_a_case_file_is_refused(tmp_path: Path) -> None:
+    folder = save_case(capture(graph_of_many_kinds), [torch.ones(4, 6)], tmp_path / "case")
+    (folder / "case.json").rename(tmp_path / "elsewhere.json")
+    (folder / "case.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(CaseError, match="symbolic link"):
+        replay_case(folder)
+
+
+@pytest.mark.parametrize("level", ["aten", "function"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "torch.os.system",
+            "torch.utils.collect_env.run",
+            "torch.hub.load",
+            "torch.load",
+            "torch.save",
+            "torch.builtins.exec",
+        ),
+        *(
+            "torch.sys.exit",
+            "torch.from_file",
+            "torch.Tensor.apply_",
+            "torch.Tensor.__reduce_ex__",
+            "torch._C._crash_if_asan",
+        ),
+        *(
+            "operator.attrgetter",
+            "operator.methodcaller",
+            "operator.call",
+            "torch.ctypes.CDLL",
+            "torch.importlib.import_module",
+        ),
+        *(
+            "aten::from_file",
+            "prim::Print",
+            "torch.nn.Linear",
+            "torch.compile",
+            "torch.cuda.init",
+            "torch.set_num_threads",
+        ),
+        *(
+            "torch._C._set_grad_enabled.__call__",
+            "torch.classes.load_library",
+            "torch.ops.load_library",
+            "load_library::x",
+        ),
+    ],
+)
+def test_a_corpus_names_operators_and_nothing_else(name: str, level: str) -> None:
+    with pytest.raises(UnknownOperator):
+        resolve(name, level)
+
+
+@pytest.mark.slow
+def test_changed_corpora(tmp_path: Path, nothing_runs: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rng = random.Random(0)
+    with record(tmp_path / "corpus", levels=("aten", "function")):
+        graph_of_many_kinds(torch.ones(4, 6))
+    (file,) = (tmp_path / "corpus").glob("*.parquet")
+    table, whole = parquet.read_table(file), file.read_bytes()
+    rows = [{**row, "arguments": dict(row["arguments"])} for row in table.to_pylist()]
+    for number in range(FILES // 8):
+        if number % 5:
+            other = reworded(rows, rng, hostile_values(nothing_runs))
+            listed = [{**row, "arguments": list(row["arguments"].items())} for row in other]
+            new = pa.Table.from_pylist(listed, schema=table.schema)
+            parquet.write_table(new.replace_schema_metadata(parquet.read_metadata(file).metadata), file)
+        else:
+            file.write_bytes(flipped(whole, rng))
+        try:
+            read_corpus(tmp_path / "corpus", resolve)
+        except CorpusError as error:
+            assert str(error)
+        file.write_bytes(whole)
+
+
+def read_corpus(folder: Path, find: Callable[[str, str], Any]) -> None:
+    for call in Corpus(folder).calls():
+        try:
+            find(call.op, call.level)
+        except UnknownOperator:
+            pass
