@@ -218,6 +218,24 @@ def test_arguments_and_classes_that_refuse_to_make_instances(call):
     check(program, torch.ones(2))
 
 
+@pytest.mark.parametrize("base", [object, list, dict, set, tuple, int, str, Exception])
+def test_an_object_with_a_finalizer_is_made_and_dies(base):
+    events = []
+
+    class Finalized(base):
+        def __del__(self):
+            events.append("dead")
+
+    def program(x):
+        return x + len([Finalized()])
+
+    captured = capture(program, backend="eager")
+    for _ in range(2):
+        events.clear()
+        captured(torch.ones(1))
+        assert events == ["dead"]
+
+
 def test_attributes_of_immutable_classes_cannot_be_set():
     import re
 

@@ -112,15 +112,21 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
                 TypeError,
                 f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}",
             )
-        if any("__del__" in owner.__dict__ for owner in cls.__mro__):
-            trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} has a finalizer")
+        _refuse_finalizer(trace, cls)
         return ObjectValue(cls)
+    _refuse_finalizer(trace, cls)
     for base, make in ALLOCATORS:
         if issubclass(cls, base):
             if base in ONE_ARGUMENT and (len(args) > 1 or kwargs):
                 trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} with these arguments")
             return make(trace, cls, args, kwargs)
     trace.stop(UNSUPPORTED_CALL, f"{cls.__module__}.{cls.__qualname__}")
+
+
+def _refuse_finalizer(trace: Trace, cls: type) -> None:
+    """A break: only an object of CPython's own dies when the program lets it go."""
+    if cls.__flags__ & HEAP_TYPE and any("__del__" in owner.__dict__ for owner in cls.__mro__):
+        trace.stop(UNSUPPORTED_CALL, f"{cls.__qualname__} has a finalizer")
 
 
 def _new_exception(trace: Trace, cls: Any, args: Args, kwargs: Kwargs) -> Item:
