@@ -20,7 +20,9 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from passes import python_operators
+from passes.graph_module import holds_node
 from passes.node_meta import stack_trace_of
+from passes.spelling import is_spelled
 
 Program = Callable[..., tuple[Any, ...]]
 Origin = Callable[[Node], str | None]
@@ -33,7 +35,8 @@ EXPRESSIONS: Final = {
     operator.setitem: "{}[{}] = {}",
 }
 
-SPELLED: Final = frozenset({bool, int, str, type(None)})  # constants whose repr is their source
+WRITTEN: Final = frozenset((bool, int, str, type(None), type(...)))
+"""Types of constants that CPython loads as fast as a global, and that people like to read."""
 
 HEADER: Final = "def {}({}):\n  try:\n"
 FIRST_LINE: Final = 3  # the line after the header
@@ -167,15 +170,14 @@ class SourceWriter:
         kind = type(value)
         if kind is Node:
             return self._places[value]
-        if kind is type(...):
-            return "..."
-        if kind in SPELLED or (kind is float and math.isfinite(value)):
-            return repr(value) if repr(value)[0] != "-" else f"({value!r})"
+        if is_written(value):
+            text = "..." if value is ... else repr(value)
+            return text if text[0] != "-" else f"({text})"
         if isinstance(value, list):
             return f"[{', '.join(map(self.argument, value))}]"
         if isinstance(value, dict):
             return f"{{{', '.join(f'{self.argument(key)}: {self.argument(part)}' for key, part in value.items())}}}"
-        if kind is tuple and all(type(part) in SPELLED or type(part) is Node for part in value):
+        if kind is tuple and all(type(part) is Node or is_written(part) for part in value):
             return f"({', '.join(map(self.argument, value))}{',' if len(value) == 1 else ''})"
         if kind is slice and not holds_node((value.start, value.stop, value.step)):
             return self.bind(value)
@@ -199,12 +201,8 @@ class SourceWriter:
         return name
 
 
-def holds_node(argument: Any) -> bool:
-    """Whether a nested argument contains a node."""
-    if isinstance(argument, tuple | list):
-        return any(map(holds_node, argument))
-    if isinstance(argument, dict):
-        return any(map(holds_node, argument.values()))
-    if isinstance(argument, slice):
-        return holds_node((argument.start, argument.stop, argument.step))
-    return isinstance(argument, Node)
+
+def is_written(value: Any) -> bool:
+    """Whether a constant stands in the source itself. Infinities would need a name there."""
+    kind = type(value)
+    return math.isfinite(value) if kind is float else kind in WRITTEN and is_spelled(value)

@@ -194,13 +194,15 @@ class TensorMeta:
 
 _facts_of: Final[Callable[[TensorMeta], Facts]] = operator.attrgetter(*FACT_NAMES)
 _interned: dict[Facts, TensorMeta] = {}
+QUANTIZED: Final = frozenset((torch.qint8, torch.quint8, torch.qint32, torch.quint4x2, torch.quint2x4))
+
 SYMBOLIC_TABLE: Final = "_bytegraph_metas"  # the attribute of a ShapeEnv that holds its metas: both die together
 
 
 def meta_of(tensor: torch.Tensor) -> TensorMeta:
     """The meta of a real or fake tensor.
 
-    Raises NotImplementedError for what has no sizes to speak of (nested tensors).
+    Raises NotImplementedError for tensors that more must be known of than its facts: nested and quantized ones.
     """
     layout = tensor.layout
     if layout is not torch.strided or tensor.is_nested:
@@ -221,6 +223,8 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     try:
         return _interned[facts]
     except (KeyError, TypeError):  # TypeError: a torch.SymInt cannot be hashed
+        if tensor.is_quantized:
+            raise NotImplementedError("a quantized tensor has no TensorMeta: its scale is not one of the facts") from None
         return _intern((tuple(facts[0]), *facts[1:]))
 
 

@@ -41,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(PinWriter())
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if "tracer.dispatch.engine" in sys.modules:
+        from tests.graph_programs import install
+
+        install()
+
+
 @pytest.fixture
 def snapshot(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Compare text with the snapshot named after the test."""

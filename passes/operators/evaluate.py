@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import torch
 
 from passes.errors import RuleError
-from passes.meta import CPU, TensorMeta
+from passes.meta import CPU, QUANTIZED, TensorMeta
 from passes.operators.argument_only import fact, may_be_fact, tensor_of_numbers
 from passes.operators.catalogue import (
     device_fact,
@@ -290,7 +290,12 @@ class Evaluator:
         return None
 
     def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:
-        """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides."""
+        """`outcome` with the writes that only the operator's name tells of, and those that inference mode hides.
+
+        Raises Unsupported for an operator that quantizes: torch's own stand-ins say that it gives ordinary numbers.
+        """
+        if any(type(leaf) is torch.dtype and leaf in QUANTIZED for leaf in leaves((args, kwargs))):
+            raise Unsupported("the result is quantized")
         written = written_unseen(target, args, kwargs, outcome)
         if not written and not modes.inference and not any_inference(args) and not any_inference(kwargs):
             return outcome

@@ -13,7 +13,7 @@ from torch.fx.passes.shape_prop import TensorMetadata
 
 from passes.meta import TensorMeta
 from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, SHAPE_PROP, STACK_TRACE, line_of, origin, result_meta
-from passes.operators.outcome import rebuilt
+from passes.operators.outcome import leaves, rebuilt
 from passes.operators.stand_ins import FakeStandIns
 
 
@@ -31,12 +31,13 @@ def fill_stack_traces(graph: Graph) -> None:
 def fill_torch_metas(graph: Graph, shape_env: Any = None) -> None:
     """Give every node `val` and `example_value` (fake tensors of one mode) and ShapeProp's `tensor_meta`.
 
-    For backends that read them. Costs some ten microseconds a node, and torch's fake tensors need sympy.
+    For backends that read them. Costs some ten microseconds a node, and torch's fake tensors need sympy. Nodes that
+    stand for sparse tensors get none.
     """
     stand_ins = FakeStandIns(shape_env)
     for node in graph.nodes:
         meta = result_meta(node)
-        if meta is not None:
+        if meta is not None and all(leaf.stride is not None for leaf in leaves(meta) if type(leaf) is TensorMeta):
             node.meta[FAKE_VALUE] = node.meta[EXAMPLE_VALUE] = rebuilt(meta, TensorMeta, stand_ins.make)
             node.meta[SHAPE_PROP] = rebuilt(meta, TensorMeta, _shape_prop_meta)
 

@@ -7,18 +7,26 @@ line. What other backends expect to find on nodes is filled in by annotate.py, w
 from __future__ import annotations
 
 import operator
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import _illegal_names
 from torch.fx.node import map_arg
 
+from passes.graph_module import as_module
 from passes.node_meta import LINE, META, MODES, SOURCE, WRITES, Line, is_write
 from passes.operators.catalogue import is_removable
 from passes.operators.modes import Modes
 from passes.operators.outcome import Target
 from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
+
+_NOT_IN_NAMES: Final = re.compile(r"\W+")
+
+RESERVED: Final = frozenset((*_illegal_names, "self"))
+"""Names that mean something else in a `forward` that torch.fx writes."""
 
 
 class GraphBuilder:
@@ -96,7 +104,7 @@ class GraphBuilder:
         """What the graph's namespace would answer for an identifier, less its regular expression."""
         used = self.graph._graph_namespace._used_names
         unique = name
-        if name in used or name in _illegal_names:
+        if name in used or name in RESERVED:
             count = self._counts.get(name, 0)
             while unique in used or unique == name:
                 count += 1
@@ -149,16 +157,15 @@ class GraphBuilder:
         """The graph as a module, for people to look at. Made at the first call."""
         if self._module is None:
             fill_stack_traces(self.graph)
-            self._module = GraphModule(self.attributes, self.graph)
+            self._module = as_module(self.graph, self.attributes)
         return self._module
 
     def copied_module(self, shape_env: Any = None) -> GraphModule:
         """A copy as a module with torch's metas, for a backend to change as it likes."""
-        copied = Graph()
-        copied.output(copied.graph_copy(self.graph, {}))  # type: ignore[arg-type]
-        fill_stack_traces(copied)
-        fill_torch_metas(copied, shape_env)
-        return GraphModule(self.attributes, copied)
+        module = as_module(self.graph, self.attributes)
+        fill_stack_traces(module.graph)
+        fill_torch_metas(module.graph, shape_env)
+        return module
 
 
 def is_dead_weight(node: Node) -> bool:
@@ -183,4 +190,15 @@ def nodes_in(argument: Any) -> list[Node]:
 def name_of(target: Target) -> str:
     """What results of `target` are named after: `linear`, `view`, `add`."""
     name = target[1] if type(target) is tuple else getattr(target, "__name__", type(target).__name__)
-    return "".join(letter if letter.isalnum() else "_" for letter in name).strip("_") or "value"
+    return identifier(name, "value")
+
+
+def identifier(text: str, otherwise: str) -> str:
+    """`text` with underscores for what cannot stand in an identifier, as CPython reads it; `otherwise` begins those
+    that nothing else makes one.
+    """
+    name = _NOT_IN_NAMES.sub("_", text if text.isascii() else unicodedata.normalize("NFKC", text)).strip("_")
+    if name.isidentifier():
+        return name
+    name = f"{otherwise}_{name}".rstrip("_")
+    return name if name.isidentifier() else otherwise

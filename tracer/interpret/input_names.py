@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
+from tracer.graph.builder import identifier
 from tracer.interpret.trace import Trace
 from tracer.values.base import Lazy
 from tracer.values.tensors import TensorValue
 
-_NOT_IN_NAMES = re.compile(r"\W+")
-
 
 def input_name(text: str) -> str:
     """A placeholder's name for an access path: `self.layers[0].fc.weight` gives `layers_0_fc_weight`."""
-    name = _NOT_IN_NAMES.sub("_", text.removeprefix("self.")).strip("_")
-    return name if name.isidentifier() else f"input_{name}"
+    return identifier(text.removeprefix("self."), "input")
 
 
 def local_name(trace: Trace, value: TensorValue) -> str | None:

@@ -172,7 +172,7 @@ class TensorValue(ObjectValue):
 
 
 def _wrap(context: Context, obj: torch.Tensor, source: Source) -> Item:
-    if obj.layout is not torch.strided or obj.is_quantized:
+    if obj.layout is not torch.strided or obj.is_quantized or obj.is_nested:
         context.stop(TENSOR_LAYOUT, f"{source.text} has layout {obj.layout}")
     return remember(context, TensorValue(type(obj), None, meta_of(obj), source, obj))
 
