@@ -62,9 +62,10 @@ def check_program(handover: Handover) -> None:
     if not all(map(_is_torchs, module.graph.nodes)) or sum(map(_bytes, inputs)) > LARGEST:
         return
     values = not any(name in str(node.target) for node in module.graph.nodes for name in UNINITIALIZED)
-    expected = _outcome(compile_graph(handover.graph, handover.attributes), inputs)
+    generators = [held for held in vars(module).values() if isinstance(held, torch.Generator)]
+    expected = _outcome(compile_graph(handover.graph, handover.attributes), inputs, generators)
     for name, runner in RUNNERS.items():
-        observed = _outcome(runner(module), inputs)
+        observed = _outcome(runner(module), inputs, generators)
         if isinstance(expected, BaseException) or isinstance(observed, BaseException):
             alike = type(expected) is type(observed) and str(expected) == str(observed).split("\n\nWhile executing")[0]
             wrong = [] if alike else [f"plain {expected!r}, captured {observed!r}"]
@@ -88,9 +89,9 @@ def _bytes(value: Any) -> int:
     return value.untyped_storage().nbytes() if isinstance(value, torch.Tensor) else 0
 
 
-def _outcome(program: Callable[..., Any], inputs: list[Any]) -> Any:
+def _outcome(program: Callable[..., Any], inputs: list[Any], generators: list[torch.Generator]) -> Any:
     """What a program returned and made of copies of its inputs; or the exception that it raised."""
-    with _undisturbed():
+    with _undisturbed(generators):
         copies = _copies(inputs)
         try:
             result = program(*copies)
@@ -102,9 +103,10 @@ def _outcome(program: Callable[..., Any], inputs: list[Any]) -> Any:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _undisturbed(generators: list[torch.Generator]) -> Iterator[None]:
     """Put back on exit the modes of the thread and the state of every random number generator."""
     before, state, python = modes.current_modes(), torch.get_rng_state(), random.getstate()
+    states = [generator.get_state() for generator in generators]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,6 +115,8 @@ def _undisturbed() -> Iterator[None]:
         modes.restore(before)
         torch.set_rng_state(state)
         random.setstate(python)
+        for generator, held in zip(generators, states, strict=True):
+            generator.set_state(held)
 
 
 def _copies(inputs: list[Any]) -> list[Any]:

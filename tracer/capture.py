@@ -173,6 +173,7 @@ def _attempt(
     trace.run_original = request.run_original
     trace.probes = request.probes
     trace.depth = request.depth
+    trace.replays = request.replays
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())

@@ -24,6 +24,7 @@ from passes.operators.outcome import (
 )
 from passes.operators.verify import Prediction
 from tracer.guards.aliasing import any_written_overlap
+from tracer.interpret.compilers import refuse_for_compilers
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
 from tracer.interpret.size_nodes import size_node
@@ -131,6 +132,8 @@ def tensor_op(
     except Unsupported as error:
         trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
     result = outcome.result
+    if not trace.replays:
+        refuse_for_compilers(trace, name_of(target), len(args) + len(kwargs), "out" in kwargs, outcome, tensors)
     frame = trace.frame
     if not trace.protected and frame is not None and (frame.protected or frame.handled_here):
         trace.protected = True

@@ -82,6 +82,7 @@ class Trace:
         self.first_modes = self.modes
         self.protected = False
         self.probes = False
+        self.replays = True
         self.run_original: Any = None
         self.frame: Running | None = None
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles

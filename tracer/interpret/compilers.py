@@ -1,0 +1,41 @@
+"""Calls that a compiler would not repeat faithfully: with any backend but the replay they end the graph.
+
+AOTAutograd, under every compiler, traces a graph to one function without side effects: the tensors it returns are new
+ones, whose gradients are decided when it compiles. Leaves that a graph makes would lose theirs, and tensors of the
+caller's cannot be resized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from passes.meta import TensorMeta
+from passes.operators.outcome import New, Outcome
+from tracer.interpret.trace import Trace
+from tracer.reasons import GRADIENT_STATE, UNSUPPORTED_CALL
+from tracer.values.tensors import TensorValue
+
+
+def refuse_for_compilers(
+    trace: Trace, name: str, arity: int, has_out: bool, outcome: Outcome, tensors: Sequence[TensorValue]
+) -> None:
+    """Break the graph in front of a call of `name` whose outcome a compiler would not give."""
+    for leaf in outcome.tensors:
+        if type(leaf) is New and leaf.meta.requires_grad and leaf.meta.is_leaf:
+            trace.stop(GRADIENT_STATE, f"{name} makes a leaf that requires gradients")
+    for index, after in outcome.mutated.items():
+        before = tensors[index].meta
+        if after.is_leaf and after.requires_grad != before.requires_grad:
+            trace.stop(GRADIENT_STATE, f"{name} makes a tensor a leaf")
+        if before.shape != after.shape and (has_out or _elements(before) != _elements(after)):
+            trace.stop(UNSUPPORTED_CALL, f"{name} resizes a tensor")
+    if name == "random_" and arity > 1:  # its overload is called `from`, which no compiler can write down
+        trace.stop(UNSUPPORTED_CALL, "random_ from a range")
+
+
+def _elements(meta: TensorMeta) -> Any:
+    count: Any = 1
+    for size in meta.shape:
+        count = count * size
+    return count
