@@ -201,7 +201,6 @@ class SourceWriter:
         return name
 
 
-
 def is_written(value: Any) -> bool:
     """Whether a constant stands in the source itself. Infinities would need a name there."""
     kind = type(value)

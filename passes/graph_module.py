@@ -18,6 +18,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import _is_from_torch, inplace_methods, magic_methods
 from torch.fx.node import _get_qualified_name
 
+from passes.meta import TensorMeta
 from passes.node_meta import result_meta
 from passes.spelling import is_spelled
 
@@ -66,8 +67,17 @@ class _Writer:
                 node.args = (target, args, tuple(kwargs.items()))
             elif node.op == "call_method" and not isinstance(args[0], Node):
                 node.args = (self._hold(args[0]), *args[1:])
+            elif node.target is operator.pow and not isinstance(args[0], Node) and isinstance(args[1], Node):
+                self._power(node, *args)
             elif node.op == "call_function" and not _is_written(node.target, args, kwargs):
                 node.args, node.target = (self._hold(node.target), *args), operator.call
+
+    def _power(self, node: Node, base: Any, exponent: Node) -> None:
+        """Write `(-2) ** x` as what `Tensor.__rpow__` does; torch.fx would write `-2 ** x`, which is `-(2 ** x)`."""
+        if isinstance(result_meta(exponent), TensorMeta):
+            node.target = torch.pow
+        else:
+            node.args = (self._hold(base), exponent)
 
     def _argument(self, value: Any) -> Any:
         """An argument as torch.fx can write it."""
@@ -103,8 +113,8 @@ def _is_written(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     """Whether the text that torch.fx writes for a call of a function means that call."""
     if getattr(target, "__module__", None) == "_operator":
         name = target.__name__
-        if name in magic_methods:  # `-2 ** x` is `-(2 ** x)`
-            return not kwargs and not (target is operator.pow and not isinstance(args[0], Node))
+        if name in magic_methods:
+            return not kwargs
         if name in inplace_methods:  # a statement, after which the name of its first operand is the result's, too
             return not kwargs and isinstance(args[0], Node) and result_meta(args[0]) is not None
     if target is getattr and len(args) == 2:

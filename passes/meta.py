@@ -224,7 +224,9 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
         return _interned[facts]
     except (KeyError, TypeError):  # TypeError: a torch.SymInt cannot be hashed
         if tensor.is_quantized:
-            raise NotImplementedError("a quantized tensor has no TensorMeta: its scale is not one of the facts") from None
+            raise NotImplementedError(
+                "a quantized tensor has no TensorMeta: its scale is not one of the facts"
+            ) from None
         return _intern((tuple(facts[0]), *facts[1:]))
 
 

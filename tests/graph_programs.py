@@ -1,4 +1,4 @@
-"""Every captured graph is a program: what a backend is given runs as a module, in torch.fx's interpreter, and as a copy.
+"""Every captured graph is a program: it runs as a module, in torch.fx's interpreter, and as a deep copy.
 
 `install` has each capture of the tests run its graph in these ways too, on copies of the inputs, and compares outcomes
 with those of the replay by `tests/same.py`. Graphs that call Python code of the tests are not run, because the tests
@@ -122,9 +122,7 @@ def _undisturbed(generators: list[torch.Generator]) -> Iterator[None]:
 def _copies(inputs: list[Any]) -> list[Any]:
     """Tensors like the inputs, which share memory with each other where those do; sizes as numbers."""
     storages: dict[int, torch.UntypedStorage] = {}
-    return [
-        _copy(value, storages) if isinstance(value, torch.Tensor) else int(value.node.hint) for value in inputs
-    ]
+    return [_copy(value, storages) if isinstance(value, torch.Tensor) else int(value.node.hint) for value in inputs]
 
 
 def _copy(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:

@@ -1,6 +1,8 @@
 """torch.autograd.Function in captured programs: one node, with the gradients that its author wrote."""
 
+import pytest
 import torch
+from torch.autograd.function import once_differentiable
 
 from tests.check import check, one_graph
 from tracer import capture
@@ -125,3 +127,162 @@ def test_globals_read_by_forward_are_guarded():
 def test_code_of_the_graph_module_finds_the_function():
     """Backends run the module that they are handed, whose code FX prints."""
     check(lambda x: Scaled.apply(x, 2) + 1, torch.ones(3, requires_grad=True), backend=lambda module, _: module.forward)
+
+
+# Compilers, which run `backward` once ------------------------------------------------------------------
+
+
+STATE = {"scale": 2, "calls": 0}
+SCALE = 2
+
+
+class Settings:
+    scale = 2
+
+
+def forward(ctx, x):
+    ctx.settings = Settings
+    return x * 1
+
+
+def plain_forward(ctx, x):
+    ctx.save_for_backward(x)
+    ctx.factor = 3
+    return x * 3
+
+
+def by_dictionary(ctx, gradient):
+    STATE["calls"] += 1
+    return gradient * STATE["scale"]
+
+
+def by_global(ctx, gradient):
+    return gradient * SCALE
+
+
+def by_helper(ctx, gradient):
+    return by_global(ctx, gradient)
+
+
+def by_class(ctx, gradient):
+    return gradient * Settings.scale
+
+
+def by_context(ctx, gradient):
+    return gradient * ctx.settings.scale
+
+
+def by_default(ctx, gradient, state=STATE):
+    return gradient * state["scale"]
+
+
+def printing(ctx, gradient):
+    print("backward")
+    return gradient * 2
+
+
+def by_closure():
+    scale = STATE
+    return lambda ctx, gradient: gradient * scale["scale"]
+
+
+def plain(ctx, gradient):
+    (x,) = ctx.saved_tensors
+    if not ctx.needs_input_grad[0]:
+        return None
+    result = torch.zeros_like(gradient)
+    result[gradient > 0] = ctx.factor
+    with torch.no_grad():
+        result = result + torch.relu(x).sum(dim=0)
+    return max(result, gradient, key=len) * gradient
+
+
+def function(backward, forward=forward):
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    return type("Function", (torch.autograd.Function,), methods)
+
+
+def set_scale(scale):
+    STATE["scale"] = Settings.scale = scale
+    globals()["SCALE"] = scale
+
+
+def gradients_while_scales_change(program):
+    """Gradients at each of four calls: the scale is set before some calls, and between a call and its backward."""
+    STATE["calls"] = 0
+    gradients = []
+    for before, between in ((2, 2), (3, 3), (3, 5), (2, 4)):
+        x = torch.ones(2, requires_grad=True)
+        set_scale(before)
+        result = program(x)
+        set_scale(between)
+        result.backward()
+        gradients.append(x.grad.tolist())
+    set_scale(2)
+    return gradients, STATE["calls"]
+
+
+IMPURE = (by_dictionary, by_global, by_helper, by_class, by_context, by_default, printing, by_closure())
+
+
+@pytest.mark.parametrize("backward", IMPURE, ids=lambda backward: backward.__name__)
+@pytest.mark.parametrize("once", [False, True])
+def test_backward_sees_what_it_reads_when_it_runs(backward, once):
+    applied = function(once_differentiable(backward) if once else backward)
+
+    def program(x):
+        return applied.apply(x * 1).sum() + 1
+
+    expected = gradients_while_scales_change(program)
+    for backend in ("eager", "aot_eager", lambda module, _: module.forward):
+        assert gradients_while_scales_change(capture(program, backend=backend, strict=True)) == expected
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_backward_that_reads_only_what_cannot_change_stays_in_the_graph(once):
+    applied = function(once_differentiable(plain) if once else plain, plain_forward)
+    for backend in ("eager", "aot_eager"):
+        one_graph(lambda x: applied.apply(x * 1).sum() + 1, torch.ones(2, requires_grad=True), backend=backend)
+
+
+def test_replaced_backward_and_replaced_helper_are_seen():
+    def helper(gradient):
+        return gradient * 2
+
+    applied = function(lambda ctx, gradient: globals_helper(gradient))
+
+    def gradients(program):
+        found = []
+        globals()["globals_helper"] = helper
+        applied.backward = staticmethod(lambda ctx, gradient: globals_helper(gradient))
+        for change in (lambda: None, lambda: globals().update(globals_helper=torch.neg), lambda: replace(applied)):
+            change()
+            x = torch.ones(2, requires_grad=True)
+            program(x).backward()
+            found.append(x.grad.tolist())
+        return found
+
+    def program(x):
+        return applied.apply(x * 1).sum()
+
+    expected = gradients(program)
+    assert expected == [[2, 2], [-1, -1], [7, 7]]
+    for backend in ("eager", "aot_eager"):
+        assert gradients(capture(program, backend=backend, strict=True)) == expected
+
+
+def globals_helper(gradient):
+    """Replaced by the test above."""
+    return gradient
+
+
+def replace(applied):
+    applied.backward = staticmethod(lambda ctx, gradient: gradient * 7)
+
+
+def test_without_gradients_no_backward_is_asked():
+    for backend in ("eager", "aot_eager"):
+        one_graph(lambda x: function_by_global.apply(x) + 1, torch.ones(2), backend=backend)
+
+
+function_by_global = function(by_global, plain_forward)

@@ -12,13 +12,15 @@ from typing import Any
 
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Outcome
+from passes.spelling import is_spelled
 from tracer.interpret.trace import Trace
 from tracer.reasons import GRADIENT_STATE, UNSUPPORTED_CALL
+from tracer.values.item import Item
 from tracer.values.tensors import TensorValue
 
 
 def refuse_for_compilers(
-    trace: Trace, name: str, arity: int, has_out: bool, outcome: Outcome, tensors: Sequence[TensorValue]
+    trace: Trace, name: str, args: Sequence[Item], has_out: bool, outcome: Outcome, tensors: Sequence[TensorValue]
 ) -> None:
     """Break the graph in front of a call of `name` whose outcome a compiler would not give."""
     for leaf in outcome.tensors:
@@ -30,8 +32,11 @@ def refuse_for_compilers(
             trace.stop(GRADIENT_STATE, f"{name} makes a tensor a leaf")
         if before.shape != after.shape and (has_out or _elements(before) != _elements(after)):
             trace.stop(UNSUPPORTED_CALL, f"{name} resizes a tensor")
-    if name == "random_" and arity > 1:  # its overload is called `from`, which no compiler can write down
-        trace.stop(UNSUPPORTED_CALL, "random_ from a range")
+    if name == "random_" and len(args) > 1:
+        trace.stop(UNSUPPORTED_CALL, "random_ from a range")  # no compiler can write `aten.random.from`
+    for arg in args:
+        if type(arg) in (float, complex) and not is_spelled(arg):
+            trace.stop(UNSUPPORTED_CALL, f"{name} with a number that does not read back: {arg!r}")
 
 
 def _elements(meta: TensorMeta) -> Any:

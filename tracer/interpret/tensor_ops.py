@@ -133,7 +133,7 @@ def tensor_op(
         trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
     result = outcome.result
     if not trace.replays:
-        refuse_for_compilers(trace, name_of(target), len(args) + len(kwargs), "out" in kwargs, outcome, tensors)
+        refuse_for_compilers(trace, name_of(target), (*args, *kwargs.values()), "out" in kwargs, outcome, tensors)
     frame = trace.frame
     if not trace.protected and frame is not None and (frame.protected or frame.handled_here):
         trace.protected = True

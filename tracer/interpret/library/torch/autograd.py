@@ -2,7 +2,8 @@
 
 Whether that is sound is checked by tracing `forward` on the side: what it reads from outside is
 guarded, and a forward that changes anything but tensors breaks the graph. The nodes of that trace are
-dropped; the evaluator then gives the result of the call, as of any operator.
+dropped; the evaluator then gives the result of the call, as of any operator. A compiler runs `backward` only once:
+there the graph ends in front of `apply`, unless nothing that `backward` reads can change.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
 from tracer.interpret import tensor_ops
+from tracer.interpret.backward import unsound_backward
 from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import tensor_op
@@ -52,7 +54,11 @@ def _apply(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
     items = [realise(trace, arg) for arg in args]
     if cls.setup_context is not Function.setup_context:
         items, kwargs = _with_defaults(trace, cls, items, kwargs), {}
-    _rehearse(trace, cls, items, kwargs)
+    context = _rehearse(trace, cls, items, kwargs)
+    if not trace.replays and any(_needs_gradient(trace, item) for item in (*items, *kwargs.values())):
+        fault = unsound_backward(trace, cls, context)
+        if fault:
+            trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.backward {fault}")
     return tensor_op(trace, _applying(cls), items, kwargs, remembered=False)
 
 
@@ -79,8 +85,8 @@ def _with_defaults(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, I
     return list(bound.args)
 
 
-def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> None:
-    """Trace `forward` (and `setup_context`) for its guards alone."""
+def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item]) -> ObjectValue:
+    """Trace `forward` (and `setup_context`) for its guards alone; gives the context that it leaves."""
     stand_ins: dict[int, TensorValue] = {}
     copies = [_stand_in(trace, cls, arg, stand_ins) for arg in args]
     named = {name: _stand_in(trace, cls, arg, stand_ins) for name, arg in kwargs.items()}
@@ -99,6 +105,7 @@ def _rehearse(trace: Trace, cls: Any, args: list[Item], kwargs: dict[str, Item])
     trace.graph.forget_calls(last)
     if trace.shapes is not None:
         trace.shapes.forget_erased()
+    return context
 
 
 def _static(trace: Trace, cls: type, name: str) -> Item:

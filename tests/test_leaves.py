@@ -1,0 +1,135 @@
+"""Leaves of autograd that a captured function makes: is_leaf, requires_grad and the gradients that reach them."""
+
+import pytest
+import torch
+from torch import nn
+
+from tests.check import check, one_graph
+
+BACKENDS = ("eager", "aot_eager", lambda module, _: module.forward)
+FACTORIES = {
+    "ones": lambda x: torch.ones(3, requires_grad=True),
+    "tensor": lambda x: torch.tensor([1.0, 2.0, 3.0], requires_grad=True),
+    "randperm": lambda x: torch.randperm(3, dtype=torch.float32, requires_grad=True),
+    "like": lambda x: torch.zeros_like(x, requires_grad=True),
+    "new": lambda x: x.new_full((3,), 2.0, requires_grad=True),
+    "detached": lambda x: (x * 2).detach().requires_grad_(),
+    "attribute": lambda x: set_attribute(x.detach() * 2),
+    "parameter": lambda x: nn.Parameter(x.detach() * 2),
+    "empty": lambda x: torch.empty(3, requires_grad=True).detach().fill_(2).requires_grad_(True),
+}
+
+
+def set_attribute(tensor):
+    tensor.requires_grad = True
+    return tensor
+
+
+@pytest.fixture(params=[torch.arange(1.0, 4.0), torch.arange(1.0, 4.0).requires_grad_()], ids=["plain", "gradient"])
+def x(request):
+    return request.param
+
+
+@pytest.mark.parametrize("make", FACTORIES.values(), ids=FACTORIES)
+@pytest.mark.parametrize("backend", BACKENDS, ids=["eager", "aot_eager", "forward"])
+def test_a_leaf_made_inside_stays_a_leaf(make, backend, x):
+    def program(x):
+        leaf = make(x)
+        return leaf, (leaf * leaf * x).sum(), leaf.view(3, 1)
+
+    check(program, x, backend=backend)
+
+
+def under_no_grad(x):
+    with torch.no_grad():
+        leaf = x * 2
+        with torch.enable_grad():
+            other = torch.ones(3, requires_grad=True)
+            product = other * leaf
+    leaf.requires_grad_()
+    return leaf, other, product, leaf * product
+
+
+def gradients_off_for_a_stretch(x):
+    torch.set_grad_enabled(False)
+    leaf, doubled = torch.ones(3, requires_grad=True), x * 2
+    torch.set_grad_enabled(True)
+    return leaf, doubled, leaf * doubled
+
+
+def detached_in_place(x):
+    doubled = x * 2
+    doubled.detach_()
+    return doubled, doubled * x
+
+
+def no_leaf_any_more(x):
+    leaf = x.detach().clone().requires_grad_()
+    leaf.requires_grad_(False)
+    return leaf, leaf * x
+
+
+def of_an_argument(x):
+    x.requires_grad_(True)
+    return x, x * 2
+
+
+def argument_without_gradient(x):
+    x.requires_grad_(False)
+    return x, x * 2
+
+
+def retained(x):
+    doubled = x * 2
+    if doubled.requires_grad:
+        doubled.retain_grad()
+    return doubled, doubled.sum()
+
+
+def hooked(x):
+    leaf = torch.ones(3, requires_grad=True)
+    leaf.register_hook(lambda gradient: gradient * 3)
+    return leaf, (leaf * x).sum()
+
+
+def backward_inside(x):
+    leaf = torch.ones(3, requires_grad=True)
+    (leaf * leaf * x.detach()).sum().backward()
+    return leaf.grad.clone() * x, leaf
+
+
+def written_to(x):
+    leaf, target = torch.ones(3, requires_grad=True), torch.zeros(3)
+    target.add_(leaf)
+    return target * x, leaf
+
+
+PROGRAMS = (
+    *(under_no_grad, gradients_off_for_a_stretch, detached_in_place, no_leaf_any_more, of_an_argument),
+    *(argument_without_gradient, retained, hooked, backward_inside, written_to),
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+@pytest.mark.parametrize("backend", BACKENDS, ids=["eager", "aot_eager", "forward"])
+def test_autograd_state_is_that_of_the_plain_run(program, backend, x):
+    check(program, x, backend=backend)
+
+
+def test_the_replay_makes_leaves_in_one_graph(x):
+    one_graph(lambda x: torch.ones(3, requires_grad=True) * x, x)
+
+
+def test_compilers_get_one_graph_without_leaves(x):
+    one_graph(lambda x: (torch.ones(3) * x).detach() + torch.zeros_like(x), x, backend="aot_eager")
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["eager", "aot_eager", "forward"])
+def test_resized_tensors(backend):
+    check(lambda x, out: torch.add(x, 1, out=out), torch.ones(3), torch.zeros(0), backend=backend)
+    check(lambda x, out: torch.mm(x, x, out=out) + out, torch.ones(2, 2), torch.zeros(3), backend=backend)
+    check(lambda x: x.resize_(2) * 2, torch.ones(3), backend=backend)
+
+
+def test_a_fitting_out_stays_in_the_graph():
+    one_graph(lambda x, out: torch.add(x, 1, out=out), torch.ones(3), torch.zeros(3), backend="aot_eager")
