@@ -95,7 +95,7 @@ def hooked(x):
 def backward_inside(x):
     leaf = torch.ones(3, requires_grad=True)
     (leaf * leaf * x.detach()).sum().backward()
-    return leaf.grad.clone() * x, leaf
+    return leaf.grad.clone() * x.detach(), leaf
 
 
 def written_to(x):
