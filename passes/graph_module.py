@@ -147,9 +147,9 @@ def _is_named(target: Any) -> bool:
 def _is_reached(target: Any) -> bool:
     """Whether the path by which torch.fx names a function of torch leads to it."""
     try:
-        found: Any = torch
+        reached: Any = torch
         for part in _get_qualified_name(target).split(".")[1:]:
-            found = getattr(found, part)
+            reached = getattr(reached, part)
     except (AttributeError, RuntimeError):
         return False
-    return found is target
+    return reached is target
