@@ -36,6 +36,7 @@ OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/cpython", ("tests.cpython",)),
     ("tests/conftest.py", (EVERYTHING,)),
     ("tests/costs.py", (EVERYTHING,)),
+    ("tests/graph_programs.py", (EVERYTHING,)),
     ("tests/snapshots", ("tests.test_snapshots",)),
     ("notebooks", ("tests.test_notebooks",)),
     ("docs", ("tests.test_snapshots",)),

@@ -41,10 +41,11 @@ _seen: set[int] = set()
 def install() -> None:
     """Check every graph that is handed to a backend from now on."""
     if engine.compile_with is aot.compile_with:
-        engine.compile_with = _checked
+        engine.compile_with = checked_compile
 
 
-def _checked(backend: Backend, handover: Handover) -> Callable[..., Any]:
+def checked_compile(backend: Backend, handover: Handover) -> Callable[..., Any]:
+    """What `aot.compile_with` gives, after the graph's module was checked."""
     check_program(handover)
     return aot.compile_with(backend, handover)
 

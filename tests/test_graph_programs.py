@@ -16,8 +16,10 @@ from torch.fx.immutable_collections import immutable_list
 
 from passes.graph_module import as_module
 from passes.spelling import is_spelled
+from tests import graph_programs
 from tests.check import check
 from tracer import capture
+from tracer.dispatch import engine
 
 X = torch.arange(1.0, 4.0)
 
@@ -261,3 +263,22 @@ def test_nested_tensors_break():
         padded, same = capture(program, backend=backend)(nested, X)
         assert torch.equal(padded, expected)
         assert same is nested
+
+
+# The check that every capture of the tests goes through --------------------------------------------------
+
+
+def test_every_capture_is_checked(monkeypatch):
+    assert engine.compile_with is graph_programs.checked_compile
+    wrong = as_module
+
+    def swapped(graph, attributes):
+        module = wrong(graph, attributes)
+        for node in module.graph.find_nodes(op="call_function", target=torch.sub):
+            node.args = node.args[::-1]
+        module.recompile()
+        return module
+
+    monkeypatch.setattr(graph_programs, "as_module", swapped)
+    with pytest.raises(AssertionError, match="forward differs from the replay"):
+        capture(lambda x, y: torch.sub(x, y) * 1.25)(X, X + 1)
