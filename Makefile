@@ -25,7 +25,7 @@ NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/nati
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo tiny quick affected test cpython fuzz lint bench pages rulebook format clean
+.PHONY: demo tiny quick affected test cpython fuzz native-asan lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp

@@ -110,11 +110,11 @@ def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
         yield f"write({argument})" + ("   # not always" if kept else "")
     for question, cases in changed:
         yield from decision(
-            f"{argument}.{question}", [Case(c.condition, _as_own(c.answer, f"{argument}.shape")) for c in cases]
+            f"{argument}.{question}", [Case(c.condition, with_own_shape(c.answer, f"{argument}.shape")) for c in cases]
         )
 
 
-def _as_own(text: str, shape: str) -> str:
+def with_own_shape(text: str, shape: str) -> str:
     """An expression with another name for the output's own shape; it stays as it is spelled otherwise."""
     if not text:
         return text
@@ -143,7 +143,10 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
         if not cases or _is_usual(rule, question, cases):
             continue
         variable = f"{question}{suffix}"
-        renamed = [Case(_as_own(c.condition, f"shape{suffix}"), _as_own(c.answer, f"shape{suffix}")) for c in cases]
+        renamed = [
+            Case(with_own_shape(c.condition, f"shape{suffix}"), with_own_shape(c.answer, f"shape{suffix}"))
+            for c in cases
+        ]
         text = "\n".join(decision("", renamed))
         if text in texts:
             lines.append(f"{variable} = {texts[text]}")
@@ -154,7 +157,7 @@ def _output(rule: Rule, output: Output, suffix: str, texts: dict[str, str]) -> t
     usual = not suffix and variables[:2] == ["shape", "stride"]
     if aliases == {"new"}:
         return lines, "new" if usual else f"new({', '.join(variables)})"
-    memory = [Case(_as_own(c.condition, f"shape{suffix}"), _memory(c.answer, variables)) for c in output.alias]
+    memory = [Case(with_own_shape(c.condition, f"shape{suffix}"), _memory(c.answer, variables)) for c in output.alias]
     if len(memory) == 1:
         return lines, memory[0].answer
     return [*lines, *decision(f"result{suffix}", memory)], f"result{suffix}"

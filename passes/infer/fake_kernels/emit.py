@@ -25,7 +25,7 @@ from passes.rules.domain_check import choices_of
 from passes.rules.grammar import KEPT, Many, form_of
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
 from passes.rules.rule import UNKNOWN, Case, Output, Rule, identifier
-from passes.rules.show import INDENT, OWN_SHAPE, WIDTH, count_text, decision, structure_text
+from passes.rules.show import INDENT, WIDTH, count_text, decision, structure_text, with_own_shape
 
 TITLE: Final = (
     '"""Fake kernels inferred from recorded calls by `python -m tracer infer --emit-fake`: read, then keep."""'
@@ -208,8 +208,8 @@ class _Body:
         """An expression of the rule in the terms of the file: variables, torch's constants, primitives not shadowed."""
         if text == UNKNOWN:
             return text
+        text = with_own_shape(text, self._variable("shape", suffix))
         text = CALLED.sub(lambda f: f"_{f[1]}(" if f[1] in self.names and f[1] in PRIMITIVES else f[0], text)
-        text = OWN_SHAPE.sub(self._variable("shape", suffix), text)
         return CONSTANT.sub(
             lambda f: f"torch.{f[1]}" if f[1] in CONSTANTS and f[1] not in self.names else f[0],
             text.replace("grad_mode", "torch.is_grad_enabled()"),
