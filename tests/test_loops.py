@@ -264,3 +264,12 @@ def test_deep_recursion_limit_is_the_users():
             return x * 2
 
     check(program, torch.ones(2), recaptures=None)
+
+
+def test_iterators_of_code_objects():
+    """Their classes are not prepared by CPython, so that nothing can be asked about them."""
+
+    def program(x, code):
+        return x + 1, list(code.co_lines()), next(code.co_positions())
+
+    check(program, torch.ones(2), test_iterators_of_code_objects.__code__, recaptures=None)

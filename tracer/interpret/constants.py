@@ -131,10 +131,16 @@ def _is_programmed(cls: type) -> bool:
     )
 
 
+READY: Final = 1 << 12
+"""Py_TPFLAGS_READY, of a class whose MRO and methods have been filled in."""
+
+
 def note_recipes(
     trace: Trace, result: Any, function: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
 ) -> None:
     """Note how an object that a pure function has just made is made again. Raises MadeByEachCall."""
+    if not type(result).__flags__ & READY:  # no question can be asked about it: the iterators of code objects
+        raise MadeByEachCall(f"{describe(function)}, whose result is of a class that CPython has not prepared")
     if isinstance(result, MADE_ANEW) and all(map(_never_changes, (*args, *kwargs.values()))):
         trace.recipes[id(result)] = Recipe(result, function, args, kwargs)
     elif not _is_remade(result):
