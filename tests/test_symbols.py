@@ -224,3 +224,29 @@ def test_floats_compared_with_a_size_leave_it_symbolic():
     for rows in (3, 4, 5, 6):
         assert captured(torch.ones(rows)).tolist() == [1.0] * rows
     assert counters().captures == 2
+
+
+class Logged(torch.Tensor):
+    """Notes what its `__torch_function__` is called for."""
+
+    calls: list[str] = []
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        cls.calls.append(func.__name__)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_capturing_asks_no_torch_function():
+    def program(x, y):
+        z = y * 2
+        return x + 1, z
+
+    seen = []
+    for function in (program, capture(program)):
+        for _ in range(2):
+            x = torch.ones(2).as_subclass(Logged)
+            Logged.calls.clear()
+            function(x, torch.ones(2))
+            seen.append(list(Logged.calls))
+    assert seen == [["add"]] * 4
