@@ -19,9 +19,6 @@ from tests.pins import read
 from tracer import capture, counters, reset
 
 KNOWN = {
-    "function_tools-cache_clear": "a cached function that is followed does not fill its cache",
-    "function_tools-cache_recursion": "a cached function that is followed does not count its hits",
-    "function_tools-cache_returns_the_same_object": "a cached function that is followed does not fill its cache",
     "weak_references-weak_dictionaries": "locals that are not used again die at a break",
     "weak_references-weak_method": "locals that are not used again die at a break",
 }

@@ -7,10 +7,10 @@ recorded here once, in the order of first change; output/ turns the list into st
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from tracer.guards.source import Source
 
@@ -28,6 +28,19 @@ class Namespace:
         self.holder = holder
         self.source = source
         self.names: dict[str, Any] = {}
+
+
+class CacheCall(NamedTuple):
+    """A call of a function behind functools.lru_cache, with its result.
+
+    `guarded`: the guards find that very result in the cache. Otherwise it is a literal, and the program compares it.
+    """
+
+    function: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    result: Any = None
+    guarded: bool = False
 
 
 def place_of(holder: Any) -> Any:
@@ -50,6 +63,7 @@ class EffectLog:
         self.changed: dict[int, Any] = {}
         self.namespaces: dict[int, Namespace] = {}
         self.stored: dict[int, Any] = {}
+        self.cached_calls: list[CacheCall] = []
         self._place = place
         self._lines: dict[tuple[int, str | None], Any] = {}
 

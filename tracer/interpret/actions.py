@@ -16,7 +16,6 @@ from tracer.interpret.constants import computed, describe
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
-from tracer.interpret.memoised import cached_result
 from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
@@ -275,18 +274,6 @@ def compute_with_numpy(trace: Trace, function: Any, args: Args, kwargs: Kwargs) 
     result = host_numpy(trace, function, *real_args, **real_kwargs)
     if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
         trace.stop(SKIPPED_FUNCTION, describe(function))
-    return result
-
-
-def call_cached(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
-    """What a functools.lru_cache holds already; else the function behind it, which must do nothing but compute."""
-    cached = cached_result(trace, function, args, kwargs)
-    if cached is not MISSING:
-        return cached
-    effects = len(trace.effects.changed)
-    result = trace.machine.call(trace, get_attribute(trace, function, "__wrapped__"), args, kwargs)
-    if len(trace.effects.changed) != effects:
-        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} remembers its results, and does more than compute them")
     return result
 
 

@@ -21,6 +21,7 @@ import torch
 from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
+from tracer.interpret.memoised import call_cached
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
@@ -222,7 +223,7 @@ def numpy_function(function: Any) -> Action | None:
 @takes(functools._lru_cache_wrapper)
 def cached_function(function: Any) -> Action | None:
     """Functions behind functools.lru_cache: answered from their cache, or interpreted."""
-    return actions.call_cached
+    return call_cached
 
 
 @takes(*GETTERS)

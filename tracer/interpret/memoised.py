@@ -1,7 +1,8 @@
-"""Functions behind functools.lru_cache: a result that is cached already is not computed again.
+"""Functions behind functools.lru_cache: a call is answered by the cache, and leaves the cache as the plain call would.
 
-A call that the cache answers runs nothing, whatever the function would do: a warning that it issues is
-not issued again. Other calls are interpreted, and leave the cache as it is.
+What the cache holds for a key of constants is the result, the same object each time. A literal that is not there yet is
+computed by interpreting the function, if it does nothing else; the residual program begins with the real call, and runs
+the original where that gives another result. A call that neither covers breaks the graph.
 """
 
 from __future__ import annotations
@@ -9,52 +10,131 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
-from tracer.guards.source import Source
+from tracer.effects.log import CacheCall
+from tracer.guards.source import constant
+from tracer.interpret.constants import describe
 from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import LITERALS, MISSING
 from tracer.values.concrete import concrete
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.objects import ObjectValue
+from tracer.values.raising import Raised
+
+Wrapper = Any
+"""A functools._lru_cache_wrapper, which is generic for type checkers only."""
 
 
-def cached_result(
-    trace: Trace, function: functools._lru_cache_wrapper[Any], args: Sequence[Item], kwargs: Mapping[str, Item]
-) -> Item:
-    """The cached result for these arguments; MISSING if there is none, or if the arguments have no real keys."""
-    if kwargs or function.cache_parameters()["typed"]:
-        return MISSING
+class Parts(NamedTuple):
+    """What the C code of a cached function keeps: results (or links to them) by key, the function, a separator."""
+
+    table: dict[Any, Any]
+    function: Any
+    separator: object
+    referents: list[Any]
+
+
+def parts_of(wrapper: Wrapper) -> Parts:
+    """The parts of a cached function, in the order in which its C code shows them to the garbage collector."""
+    referents = gc.get_referents(wrapper)
+    end = len(referents) - 1 - referents[::-1].index(functools._CacheInfo)
+    table, function, separator, _ = referents[end - 4 : end]
+    return Parts(table, function, separator, referents)
+
+
+def call_cached(trace: Trace, function: Wrapper, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
+    """The result of a cached function, with what the call does to its cache noted in the effect log."""
+    parts = parts_of(function)
+    key = _key(trace, function, parts, args, kwargs)
+    calls = trace.effects.cached_calls
+    arguments = [_given(trace, arg) for arg in args]
+    call = CacheCall(function, arguments, {name: _given(trace, arg) for name, arg in kwargs.items()})
+    is_early = not trace.effects.changed
+    answer = trace.cached_results.get((id(function), key), MISSING)
+    if answer is MISSING and key in parts.table:
+        result = _result(function, parts, key)
+        if type(result) in LITERALS and is_early:
+            answer = trace.cached_results[id(function), key] = result
+        else:
+            trace.guard(constant(parts.table).child("item", key), "same object", parts.table[key])
+            answer = trace.wrap(result, constant(result))
+            call = call._replace(guarded=True)
+    if answer is MISSING:
+        return _compute(trace, call, parts, key)
+    if not trace.computes_cached:
+        calls.append(call._replace(result=answer))
+    return answer
+
+
+def _compute(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> Item:
+    """The result of a function whose cache does not have it: a literal, and all that the call does but remember it."""
+    what = f"{describe(call.function)}, whose cache has no result for these arguments"
+    limit = call.function.cache_parameters()["maxsize"]
+    pending = sum(owner == id(call.function) for owner, _ in trace.cached_results)
+    if trace.effects.changed or (limit is not None and len(parts.table) + pending >= limit):
+        _stop(trace, parts, key, what)
+    nodes, outer = trace.graph.call_count, trace.computes_cached
+    trace.computes_cached = True
     try:
-        key = tuple([_identified(trace, arg) for arg in args])
-        is_cached = (key[0] if len(key) == 1 and type(key[0]) in (int, str) else key) in _entries(function)
+        result = trace.machine.call(trace, parts.function, call.args, call.kwargs)
+    except Raised:
+        _stop(trace, parts, key, what)
+    finally:
+        trace.computes_cached = outer
+    if trace.effects.changed or trace.graph.call_count != nodes or type(result) not in LITERALS:
+        _stop(trace, parts, key, what)
+    trace.cached_results[id(call.function), key] = result
+    if not outer:
+        trace.effects.cached_calls.append(call._replace(result=result))
+    return result
+
+
+def _stop(trace: Trace, parts: Parts, key: Any, what: str) -> NoReturn:
+    """Break, until the cache has a result."""
+    trace.guard(constant(parts.table), "absent", key)
+    trace.stop(UNSUPPORTED_CALL, what)
+
+
+def _result(function: Wrapper, parts: Parts, key: Any) -> Any:
+    """What the cache holds for a key. A cache with a limit keeps it in a link, which only the collector looks into."""
+    entry = parts.table[key]
+    if function.cache_parameters()["maxsize"] is None:
+        return entry
+    stored = next(each for each, link in parts.table.items() if link is entry)
+    place = next(place for place, referent in enumerate(parts.referents) if referent is stored)
+    return parts.referents[place + 1]
+
+
+def _key(trace: Trace, function: Wrapper, parts: Parts, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Any:
+    """The key that the C code makes of these arguments; a break if they have none that is the same in every call."""
+    try:
+        real = [_identified(trace, arg) for arg in args]
+        named = [(name, _identified(trace, arg)) for name, arg in kwargs.items()]
+        key: list[Any] = [*real, *([parts.separator] if named else []), *(part for pair in named for part in pair)]
+        if function.cache_parameters()["typed"]:
+            key += [type(arg) for arg in real] + [type(arg) for _, arg in named]
+        elif len(key) == 1 and type(key[0]) in (int, str):
+            return key[0]
+        hash(tuple(key))
     except (NotConcrete, TypeError):
-        return MISSING
-    if not is_cached:
-        return MISSING
-    result = function(*key)
-    return result if type(result) in LITERALS else MISSING
+        trace.stop(UNSUPPORTED_CALL, f"{describe(function)}, whose cache is asked for what only the trace knows")
+    return tuple(key)
+
+
+def _given(trace: Trace, item: Item) -> Item:
+    """An argument for the real call: an instance from outside, or else a real constant."""
+    return item if isinstance(item, ObjectValue) and item.source is not None else concrete(trace, item)
 
 
 def _identified(trace: Trace, item: Item) -> Any:
-    """The object that an argument stands for in every call of the captured frame, guarded by identity."""
+    """The object that an argument is in every call of the captured frame: a constant, or one guarded by identity."""
     if not isinstance(item, ObjectValue) or item.source is None or item.object is MISSING:
         return concrete(trace, item)
-    if item.written or _root(item.source) == "argument":
+    cls = type(item.object)
+    if cls.__hash__ is not object.__hash__ or cls.__eq__ is not object.__eq__:
         raise NotConcrete
     trace.guard(item.source, "same object", item.object)
     return item.object
-
-
-def _root(source: Source) -> str:
-    while source.base is not None:
-        source = source.base
-    return source.accessor
-
-
-def _entries(function: functools._lru_cache_wrapper[Any]) -> dict[Any, Any]:
-    """The dictionary in which the C code keeps the results."""
-    return next(
-        (table for table in gc.get_referents(function) if type(table) is dict and table is not function.__dict__), {}
-    )

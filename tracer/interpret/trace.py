@@ -101,6 +101,8 @@ class Trace:
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: list[Value] = []
         self.opened: set[int] = set()
+        self.cached_results: dict[tuple[int, Any], Item] = {}  # by cached function and key
+        self.computes_cached = False
         self.recipes: dict[int, Recipe] = {}
         self.shapes = shapes
         self._locations: dict[tuple[int, int | None], Location] = {}

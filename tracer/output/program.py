@@ -27,6 +27,7 @@ from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
+from tracer.output.cached_calls import agreement, emit_cached_calls
 from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
@@ -86,6 +87,7 @@ def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     _reserve(emitter, trace, code)
     value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
+    emit_cached_calls(emitter, trace.effects.cached_calls)
     guard_aliases(trace)
     emitter.say(fragment("return {}", value))
     return _assemble(emitter, trace, code)
@@ -119,6 +121,7 @@ def breaking(
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
+    emit_cached_calls(emitter, trace.effects.cached_calls)
     guard_aliases(trace)
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout, frame.globals), f"branch_{op.line}")
@@ -198,14 +201,35 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
         reads += restoring.reads
         lines.append(f"    {restoring.text}()")
     if repeats:
-        sources = [function_source(code.native), *map(argument, code.local_names[: code.parameter_count])]
-        original = emitter.constant(trace.run_original, "original")
-        call = fragment("    return {}({})", original, listed(map(emitter.parameter, sources)))
+        call = _run_original(emitter, trace, code)
         reads += call.reads
-        lines.append(call.text)
+        lines.append(f"    {call.text}")
     elif sets_modes:
         lines.append("    raise")
     return Statement("\n    ".join(lines), tuple(reads), tuple(writes))
+
+
+def _run_original(emitter: ProgramEmitter, trace: Trace, code: Code) -> Fragment:
+    """The statement that runs the original function from its beginning instead of what follows."""
+    sources = [function_source(code.native), *map(argument, code.local_names[: code.parameter_count])]
+    original = emitter.constant(trace.run_original, "original")
+    return fragment("return {}({})", original, listed(map(emitter.parameter, sources)))
+
+
+def _cached_calls(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statement]:
+    """The calls with which a program begins, so that the caches of functions are as the plain program leaves them.
+
+    What a cached function raises now, though it did not while tracing, the original raises where it should.
+    """
+    condition = agreement(emitter, trace.effects.cached_calls)
+    if condition is None:
+        return []
+    original, agree = _run_original(emitter, trace, code), emitter.fresh("agree")
+    lines = [
+        *("try:", f"    {agree.text} = {condition.text}", "except Exception:", f"    {agree.text} = False"),
+        *(f"if not {agree.text}:", f"    {original.text}"),
+    ]
+    return [Statement("\n    ".join(lines), (*condition.reads, *original.reads), agree.reads)]
 
 
 def _is_repeatable(node: Node) -> bool:
@@ -225,6 +249,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     calls = bool(outputs) or trace.graph.call_count > 0
     if calls:
         statements = [_graph_call(emitter, trace, code, list(map(emitter.parameter, taken))), *statements]
+    statements = [*_cached_calls(emitter, trace, code), *statements]
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]
     return ResidualProgram(
