@@ -195,6 +195,41 @@ def test_a_deprecated_conversion_is_left_to_python():
     check(program, torch.ones(2))
 
 
+class Indexed:
+    """Has an index only."""
+
+    def __index__(self):
+        return 65
+
+
+class Floating:
+    """Has a float only."""
+
+    def __float__(self):
+        return 2.5
+
+
+class Whole:
+    """Has an int only."""
+
+    def __int__(self):
+        return 6
+
+
+@pytest.mark.parametrize("directive", ["%d", "%i", "%x", "%o", "%e", "%g", "%c"])
+def test_percent_makes_numbers_by_special_methods(directive):
+    def program(x):
+        texts = []
+        for item in (Indexed(), Floating(), Whole(), object()):
+            try:
+                texts.append(directive % (item,))
+            except TypeError as error:
+                texts.append(str(error))
+        return x + 1, texts
+
+    one_graph(program, torch.ones(2))
+
+
 class Hinted:
     """Iterable, with a length hint."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _string  # type: ignore[import-not-found]
 import codecs
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -245,4 +246,23 @@ def one_directive(directive: str, kind: str, value: Any) -> str:
         return directive % (int(value),)
     if kind in "eEfFgG" and isinstance(value, (int, float)):
         return directive % (float(value),)
+    if not isinstance(value, (int, float, complex, str, bytes)) and value is not None:
+        value = number_for(kind, value)
     return directive % (value,)
+
+
+def number_for(kind: str, value: Any) -> Any:
+    """The number that a directive makes of an object by its special methods."""
+    cls = type(value)
+    if kind in "eEfFgG":
+        if not hasattr(cls, "__float__") and not hasattr(cls, "__index__"):
+            raise TypeError(f"must be real number, not {cls.__name__}")
+        return float(value)
+    if kind in "diu":
+        if not hasattr(cls, "__int__") and not hasattr(cls, "__index__"):
+            raise TypeError(f"%{kind} format: a real number is required, not {cls.__name__}")
+        return int(value)
+    if not hasattr(cls, "__index__"):
+        complaint = "requires int or char" if kind == "c" else f"format: an integer is required, not {cls.__name__}"
+        raise TypeError(f"%{kind} {complaint}")
+    return operator.index(value)
