@@ -1,5 +1,7 @@
 """Passes leave torch's modes as they are, and results what they are under them."""
 
+from operator import attrgetter
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -85,7 +87,7 @@ def test_modes_are_as_before_at_each_call(program, option):
             torch.testing.assert_close(other, one)
 
 
-@pytest.mark.parametrize("setter", sorted(SETTERS, key=str), ids=lambda setter: setter.__name__)
+@pytest.mark.parametrize("setter", sorted(SETTERS, key=attrgetter("__name__")), ids=attrgetter("__name__"))
 def test_asking_what_a_setter_returns_does_not_run_it(setter):
     before = state()
     arguments = {torch.set_autocast_enabled: ("cpu", True), torch.set_autocast_dtype: ("cpu", torch.float16)}
