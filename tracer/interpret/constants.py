@@ -84,15 +84,24 @@ def computed(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[
     real_kwargs = {name: _real(trace, function, arg) for name, arg in kwargs.items()}
     if isinstance(function, enum.EnumType) and _looks_further(function, *real_args):
         raise MadeByEachCall(f"{describe(function)}._missing_")
-    reason = EXCEPTIONS.get(function)
-    impurity = reason(*real_args, **real_kwargs) if reason is not None else ""
+    asked, receiver = _unbound(function)
+    reason = EXCEPTIONS.get(asked)
+    impurity = reason(*receiver, *real_args, **real_kwargs) if reason is not None else ""
     if impurity:
         raise MadeByEachCall(f"{describe(function)} {impurity}")
-    owner = getattr(function, "__objclass__", function)
+    owner = getattr(asked, "__objclass__", asked)
     run = host_numpy if isinstance(owner, type) and issubclass(owner, NUMPY_SCALARS) else host
     result = run(trace, function, *real_args, **real_kwargs)
     note_recipes(trace, result, function, real_args, real_kwargs)
     return result if isinstance(result, enum.Enum) else from_host(trace, result)
+
+
+def _unbound(function: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The method of its class that a bound C method stands for, which has the row, and what it is bound to."""
+    owner = getattr(function, "__self__", None)
+    if not isinstance(function, types.BuiltinFunctionType) or isinstance(owner, (type, types.ModuleType, type(None))):
+        return function, ()
+    return getattr(type(owner), function.__name__), (owner,)
 
 
 def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:
@@ -104,7 +113,8 @@ def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:
 
 def _real(trace: Trace, function: Any, item: Item) -> Any:
     real = concrete(trace, item)
-    looks_only = function in LOOKS_ONLY or getattr(function, "__objclass__", None) in NUMBERS
+    method, _ = _unbound(function)
+    looks_only = method in LOOKS_ONLY or getattr(method, "__objclass__", None) in NUMBERS
     if not looks_only and _calls_back(real):
         raise NotConcrete
     return real
