@@ -33,6 +33,7 @@ from backends.crosscheck.walk import calls_of, copied_inputs, snapshot, steps, u
 from backends.handover import NO_OPTIONS
 from backends.observed import observed_graph
 from backends.registry import look_up
+from passes.graph_module import with_named_calls
 from passes.node_meta import STACK_TRACE, stack_trace_of
 from passes.operators.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
 
@@ -140,9 +141,10 @@ def _graph_of(captured: Any, inputs: Sequence[Any]) -> tuple[GraphModule, Sequen
             raise CaseError(f"the graph takes {count} inputs, {len(inputs)} are given")
         return captured, copied_inputs(inputs)
     try:
-        return observed_graph(captured, inputs)
+        module, values = observed_graph(captured, inputs)
     except ValueError as error:
         raise CaseError(f"a case holds one graph: {error}") from error
+    return with_named_calls(module), values
 
 
 def _attributes(module: GraphModule) -> dict[str, Any]:

@@ -43,6 +43,30 @@ def as_module(graph: Graph, attributes: Mapping[str, Any]) -> GraphModule:
     return GraphModule(writer.attributes, copied)
 
 
+def with_named_calls(module: GraphModule) -> GraphModule:
+    """A copy of what `as_module` gave in which each call names its function again, for who reads no source text."""
+    graph = Graph()
+    graph.output(graph.graph_copy(module.graph, {}))  # type: ignore[arg-type]
+    for node in list(graph.nodes):
+        if node.target is call_with:
+            target, args, keywords = node.args
+            node.target, node.args, node.kwargs = _held_by(module, target), tuple(args), dict(keywords)
+            if isinstance(node.target, str):
+                node.op = "call_method"
+        elif node.target is operator.call:
+            function, *args = node.args
+            node.target, node.args = _held_by(module, function), tuple(args)
+    for node in list(graph.find_nodes(op="get_attr")):
+        if not node.users:
+            graph.erase_node(node)
+    return GraphModule(module, graph)
+
+
+def _held_by(module: GraphModule, argument: Any) -> Any:
+    """What a get_attr node stands for; other arguments are what they are."""
+    return getattr(module, str(argument.target)) if isinstance(argument, Node) else argument
+
+
 class _Writer:
     """Changes the calls of a graph until the text of each means that call; `attributes` are what the module holds."""
 

@@ -87,19 +87,25 @@ def test_threads():
     torch.manual_seed(0)
     model = Counting().eval()
     captured, captured_add = capture(model), capture(add)
+    numbers = threading.local()  # a child that is forked while the shared generator is locked would wait for ever
+
+    def drawn(*shape: int, requires_grad: bool = False) -> torch.Tensor:
+        if not hasattr(numbers, "generator"):
+            numbers.generator = torch.Generator()
+        return torch.randn(shape, generator=numbers.generator, requires_grad=requires_grad)
 
     def call_model(chance: random.Random) -> None:
-        x = torch.randn(chance.randint(1, 6), 4)
+        x = drawn(chance.randint(1, 6), 4)
         rows = [chance.randint(0, 3) for _ in range(chance.randint(0, 2))]
         with torch.no_grad():
             assert torch.allclose(captured(x, rows), expected(model, x, rows), atol=1e-5)
 
     def call_function(chance: random.Random) -> None:
-        x, number = torch.randn(chance.randint(1, 5)), chance.randint(0, 20)
+        x, number = drawn(chance.randint(1, 5)), chance.randint(0, 20)
         assert torch.equal(captured_add(x, number), torch.cat([x, x]) + number)
 
     def differentiate(chance: random.Random) -> None:
-        x = torch.randn(2, 4, requires_grad=True)
+        x = drawn(2, 4, requires_grad=True)
         captured(x, []).sum().backward()
         assert x.grad is not None and x.grad.shape == x.shape
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import re
 import types
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from tracer.interpret.policy import EXCEPTIONS
@@ -86,7 +87,7 @@ def computed(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[
         raise MadeByEachCall(f"{describe(function)}._missing_")
     asked, receiver = _unbound(function)
     reason = EXCEPTIONS.get(asked)
-    impurity = reason(*receiver, *real_args, **real_kwargs) if reason is not None else ""
+    impurity = "" if reason is None else _impurity(reason, (*receiver, *real_args), real_kwargs)
     if impurity:
         raise MadeByEachCall(f"{describe(function)} {impurity}")
     owner = getattr(asked, "__objclass__", asked)
@@ -94,6 +95,15 @@ def computed(trace: Trace, function: Any, args: Sequence[Item], kwargs: Mapping[
     result = run(trace, function, *real_args, **real_kwargs)
     note_recipes(trace, result, function, real_args, real_kwargs)
     return result if isinstance(result, enum.Enum) else from_host(trace, result)
+
+
+def _impurity(reason: Callable[..., str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """What `reason` says of a call; nothing of arguments that it does not take, which the function refuses too."""
+    try:
+        inspect.signature(reason).bind(*args, **kwargs)
+    except TypeError:
+        return ""
+    return reason(*args, **kwargs)
 
 
 def _unbound(function: Any) -> tuple[Any, tuple[Any, ...]]:

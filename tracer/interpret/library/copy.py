@@ -23,6 +23,7 @@ from tracer.values.dicts import DictValue, dict_constant, dict_graph_argument, d
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, register
 from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.sets import SetValue
@@ -107,8 +108,18 @@ def _is_plain(trace: Trace, item: Any) -> bool:
         return False
     if isinstance(cls.__new__, types.FunctionType) or cls.__new__ is not object.__new__ or copyreg._slotnames(cls):  # type: ignore[attr-defined]
         return False
-    names = (*COPY_METHODS, "__getattribute__")
-    return all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in names)
+    if not all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in COPY_METHODS):
+        return False
+    return class_attribute(trace, cls, "__getattribute__") is object.__getattribute__ or _finds_methods(trace, item)
+
+
+def _finds_methods(trace: Trace, item: Any) -> bool:
+    """Whether the program's own `__getattribute__` finds the methods of `object` by which the copy module copies."""
+    for name in ("__reduce_ex__", "__reduce__", "__getstate__"):
+        method = call(trace, getattr, [item, name, None])
+        if not isinstance(method, BoundMethod) or method.function is not getattr(object, name):
+            return False
+    return True
 
 
 def _copy_list(trace: Trace, item: ListValue, copies: Copies) -> Item:
