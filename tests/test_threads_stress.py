@@ -1,4 +1,4 @@
-"""Eight threads that share captured models: changing sizes, resets, forks, and the right numbers all the while.
+"""Eight threads that share captured models: changing sizes, resets, and the right numbers; then a fork that captures.
 
 `STRESS_SECONDS` says for how long (2 seconds; a minute in `.ci/run`). An event tells the threads to stop; what each of
 them computes is compared with what the model computes plainly.
@@ -113,13 +113,9 @@ def test_threads():
         if chance.random() < 0.02:
             reset()
 
-    def fork(chance: random.Random) -> None:
-        if chance.random() < 0.004:
-            fork_and_capture(model)
-
     errors: list[BaseException] = []
     stop = threading.Event()
-    calls = [call_model, call_model, call_function, differentiate, forget, fork]
+    calls = [call_model, call_model, call_function, differentiate, forget]
     threads = [threading.Thread(target=worker, args=(seed, stop, calls, errors)) for seed in range(THREADS)]
     for thread in threads:
         thread.start()
