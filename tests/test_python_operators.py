@@ -8,48 +8,35 @@ from passes.operators.spellings import OPERATORS
 from passes.python_operators import BINARY, BY_FUNCTION, COMPARISONS, IN_PLACE, UNARY
 
 
+def methods_tried(row, run):
+    """The special methods that an operation asks, of operands that all but the last leave to the next."""
+    calls = []
+
+    class Left:
+        pass
+
+    class Right:
+        pass
+
+    for name in (row.method, getattr(row, "in_place_method", row.method)):
+        setattr(Left, name, lambda self, other, name=name: calls.append(name) or NotImplemented)
+    setattr(Right, row.reflected, lambda self, other: calls.append(row.reflected) or self)
+    run(Left(), Right())
+    return calls
+
+
+@pytest.mark.parametrize("row", (*BINARY, *COMPARISONS), ids=lambda row: row.symbol)
+def test_binary_and_comparisons(row):
+    text = f"left {row.symbol} right"
+    for run in (lambda left, right: eval(text, {"left": left, "right": right}), row.function):
+        assert methods_tried(row, run) == [row.method, row.reflected]
+
+
 @pytest.mark.parametrize("row", BINARY, ids=lambda row: row.symbol)
-def test_binary(row):
-    calls = []
-
-    class Left:
-        pass
-
-    class Right:
-        pass
-
-    setattr(Left, row.in_place_method, lambda self, other: calls.append(row.in_place_method) or NotImplemented)
-    setattr(Left, row.method, lambda self, other: calls.append(row.method) or NotImplemented)
-    setattr(Right, row.reflected, lambda self, other: calls.append(row.reflected) or self)
-    for run in (lambda: eval(f"left {row.symbol} right", scope), lambda: row.function(*scope.values())):
-        scope = {"left": Left(), "right": Right()}
-        run()
-        assert calls == [row.method, row.reflected]
-        calls.clear()
-    for run in (lambda: exec(f"left {row.in_place_symbol} right", scope), lambda: row.in_place(*scope.values())):
-        scope = {"left": Left(), "right": Right()}
-        run()
-        assert calls == [row.in_place_method, row.method, row.reflected]
-        calls.clear()
-
-
-@pytest.mark.parametrize("row", COMPARISONS, ids=lambda row: row.symbol)
-def test_comparisons(row):
-    calls = []
-
-    class Left:
-        pass
-
-    class Right:
-        pass
-
-    setattr(Left, row.method, lambda self, other: calls.append(row.method) or NotImplemented)
-    setattr(Right, row.reflected, lambda self, other: calls.append(row.reflected) or self)
-    for run in (lambda: eval(f"left {row.symbol} right", scope), lambda: row.function(*scope.values())):
-        scope = {"left": Left(), "right": Right()}
-        run()
-        assert calls == [row.method, row.reflected]
-        calls.clear()
+def test_in_place(row):
+    text = f"left {row.in_place_symbol} right"
+    for run in (lambda left, right: exec(text, {"left": left, "right": right}), row.in_place):
+        assert methods_tried(row, run) == [row.in_place_method, row.method, row.reflected]
 
 
 @pytest.mark.parametrize("row", UNARY, ids=lambda row: row.symbol)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.check import check, one_graph
-from tracer import capture
+from tracer import capture, counters, reset
 
 
 class Answer:
@@ -493,6 +493,65 @@ class Delegating:
         if name == "__deepcopy__":
             return lambda memo: "copied"
         raise AttributeError(name)
+
+
+class Logged:
+    log: list = []
+
+    def __init__(self, inner):
+        self.inner, self.number = inner, 2
+
+    def __getattribute__(self, name):
+        Logged.log.append(name)
+        return object.__getattribute__(self, name)
+
+
+class Aliased:
+    names = {"other": "inner"}
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattribute__(self, name):
+        return object.__getattribute__(self, Aliased.names.get(name, name))
+
+
+class Reduced:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattribute__(self, name):
+        return (lambda protocol: (list, ([7],))) if name == "__reduce_ex__" else object.__getattribute__(self, name)
+
+
+class Restored:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattribute__(self, name):
+        if name == "__setstate__":
+            return lambda state: Logged.log.append(sorted(state))
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("kind", [Logged, Aliased, Reduced, Restored])
+def test_deepcopy_asks_the_programs_own_getattribute(kind):
+    def program(x, item):
+        copied = copy.deepcopy(item)
+        return x + 1, type(copied).__name__, copied if isinstance(copied, list) else vars(copied)
+
+    reset()
+    captured = capture(program)
+    for inner in ([1], [[2], 3], Logged([4])):
+        outcomes = []
+        for function in (program, captured):
+            Logged.log.clear()
+            result, name, state = function(torch.ones(2), kind(inner))
+            copied = state["inner"] if isinstance(state, dict) and "inner" in state else state
+            outcomes.append((result.tolist(), name, copied is inner, type(copied).__name__, list(Logged.log)))
+        assert outcomes[0] == outcomes[1]
+    if kind in (Logged, Aliased):
+        assert not counters().breaks
 
 
 def test_deepcopy_asks_the_object_for_its_hooks():

@@ -17,12 +17,20 @@ import torch
 
 from passes.operators.naming import default_of, operator_name, schemas_of
 from passes.operators.outcome import Wrapped
-from passes.operators.targets import is_operator
+from passes.operators.targets import is_operator, refusal
 
 Target = Callable[..., Any]
 
 LATE: Final = {"torch_nn": "torch.nn.modules.linear_cross_entropy"}  # namespaces that torch fills at their first use
 ROOTS: Final = {"torch": torch, "_operator": operator, "operator": operator}
+NAMESPACES: Final = frozenset(
+    (
+        *("torch", "torch.Tensor", "torch.TensorBase", "torch.functional", "torch.nn.functional"),
+        *("torch.fft", "torch.linalg", "torch.special", "torch._C._nn", "torch._C._linalg", "torch._C._sparse"),
+        *("operator", "_operator"),
+    )
+)
+"""Where functions are looked up by their names; operators of the dispatcher are asked for there."""
 VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 NOT_GIVEN: Final = object()  # the default of a parameter that has none
 
@@ -67,12 +75,18 @@ def _overload(op: str) -> Target | None:
     packet_name, _, overload = name.partition(".")
     if namespace in LATE:
         importlib.import_module(LATE[namespace])
-    packet = getattr(getattr(torch.ops, namespace), packet_name, None)
-    return None if packet is None else getattr(packet, overload or "default", packet)
+    if refusal(namespace, packet_name) is not None:
+        return None
+    packet = getattr(getattr(torch.ops, namespace), packet_name)
+    if (overload or "default") in packet.overloads():
+        return getattr(packet, overload or "default")
+    return None if overload else packet
 
 
 def _functions(op: str) -> Iterator[Target | None]:
     """`torch.Tensor.add_`, `torch._C._nn.linear`, the getter of a property, or what a Python function hides."""
+    if op.rpartition(".")[0] not in NAMESPACES:
+        return
     root, *names = op.split(".")
     target: Any = ROOTS.get(root)
     for name in names:

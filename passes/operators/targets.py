@@ -94,7 +94,7 @@ def _names() -> dict[int, str]:
 def is_operator(target: Any) -> bool:
     """Whether a callable that was found by its name is an operator: what graphs call and the recorder writes."""
     if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
-        return _refusal(*str(target).split(".")[:2]) is None
+        return refusal(*str(target).split(".")[:2]) is None
     if getattr(target, "__name__", "") == "__get__":
         return getattr(getattr(target, "__self__", None), "__name__", "") in ATTRIBUTES
     if id(target) in _names():
@@ -149,7 +149,7 @@ def _operator(name: str) -> Any:
     """The operator for `torch.ops.aten.add.Tensor` or `torch.ops.aten.add`, if it is registered and reads no file."""
     namespace, _, rest = name.removeprefix("torch.ops.").partition(".")
     packet_name, _, overload = rest.partition(".")
-    why = _refusal(namespace, packet_name)
+    why = refusal(namespace, packet_name)
     if why is not None:
         raise UnknownTarget(f"{name!r}{why}")
     packet = getattr(getattr(torch.ops, namespace), packet_name)
@@ -158,7 +158,7 @@ def _operator(name: str) -> Any:
     return getattr(packet, overload) if overload else packet
 
 
-def _refusal(namespace: str, name: str) -> str | None:
+def refusal(namespace: str, name: str) -> str | None:
     """Why a file may not name an operator of the dispatcher; None if it may."""
     schemas = torch._C._jit_get_schemas_for_operator(f"{namespace}::{name}")
     if not schemas:

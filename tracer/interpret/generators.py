@@ -16,6 +16,7 @@ from tracer.values.iterators import END, IteratorValue, call_until_stop, iterato
 from tracer.values.kinds import register
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.optional_attributes import optional_attribute
 from tracer.values.raising import Raised, chain, make_exception, new_exception, throw, throw_from
 from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable
 
@@ -201,16 +202,6 @@ def _rebuild(emitter: Emitter, value: GeneratorValue) -> Fragment:
 
 
 register(iterator_kind(_rebuild), GeneratorValue)
-
-
-def optional_attribute(trace: Trace, item: Item, name: str) -> Item:
-    """`item.name`, MISSING when there is none."""
-    try:
-        return get_attribute(trace, item, name)
-    except Raised as raised:
-        if not issubclass(raised.value.cls, AttributeError):
-            raise
-        return MISSING
 
 
 def _means_exit(kind: Item) -> bool:

@@ -21,6 +21,7 @@ from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
 from tracer.values.protocols.iteration import iterate, listed, unpack
 from tracer.values.protocols.length import length
+from tracer.values.protocols.optional_attributes import optional_attribute
 from tracer.values.raising import Raised, throw
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -263,13 +264,11 @@ def match_class(frame: Frame, op: Op) -> None:
             throw(trace, TypeError, words)
         if name in attributes[:index]:
             throw(trace, TypeError, f"{cls.__name__}() got multiple sub-patterns for attribute {name!r}")
-        try:
-            items.append(get_attribute(trace, subject, name))
-        except Raised as raised:
-            if not issubclass(raised.value.cls, AttributeError):
-                raise
+        attribute = optional_attribute(trace, subject, name)
+        if attribute is MISSING:
             frame.push(None)
             return
+        items.append(attribute)
     frame.push(make_tuple(items))
 
 
@@ -279,11 +278,8 @@ MATCH_SELF = 1 << 22
 
 def _match_args(trace: Trace, cls: type) -> list[Item] | None:
     """The names of a class's positional patterns; None when the only one is the subject itself."""
-    try:
-        names = realise(trace, get_attribute(trace, cls, "__match_args__"))
-    except Raised as raised:
-        if not issubclass(raised.value.cls, AttributeError):
-            raise
+    names = realise(trace, optional_attribute(trace, cls, "__match_args__"))
+    if names is MISSING:
         return None if cls.__flags__ & MATCH_SELF else []
     if class_of(names) is not tuple:
         throw(trace, TypeError, f"{cls.__name__}.__match_args__ must be a tuple (got {class_name(names)})")

@@ -26,6 +26,8 @@ from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.optional_attributes import optional_attribute
+from tracer.values.protocols.special_methods import is_of_program
 from tracer.values.sets import SetValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -91,14 +93,22 @@ def _copied(trace: Trace, item: Any, copies: Copies) -> Item:
         return interpret_function(trace, copy.deepcopy, [item], {})
     copied = ObjectValue(item.cls)
     copies[id(item)] = item, copied
-    _copy_attributes(trace, item, copied, copies)
+    attributes = _copied_attributes(trace, item, copies)
+    if is_of_program(trace, copied, "__getattribute__"):
+        if optional_attribute(trace, copied, "__setstate__") is not MISSING:
+            trace.stop(
+                UNSUPPORTED_CALL, f"copy.deepcopy of a {item.cls.__name__}, whose __getattribute__ has a __setstate__"
+            )
+        get_attribute(trace, copied, "__dict__")
+    copied.attributes.update(attributes)
     return copied
 
 
-def _copy_attributes(trace: Trace, item: ObjectValue, copied: ObjectValue, copies: Copies) -> None:
-    attributes: Any = get_attribute(trace, item, "__dict__")
+def _copied_attributes(trace: Trace, item: ObjectValue, copies: Copies) -> dict[str, Item]:
+    """Copies of what the instance's dictionary holds, which `object.__getstate__` reads without asking the class."""
+    attributes: Any = realise(trace, call(trace, object.__getattribute__, [item, "__dict__"]))
     present = {name: part for name, part in attributes.all(trace).items() if part is not MISSING}
-    copied.attributes.update({name: deep_copy(trace, part, copies) for name, part in present.items()})
+    return {name: deep_copy(trace, part, copies) for name, part in present.items()}
 
 
 def _is_plain(trace: Trace, item: Any) -> bool:
@@ -110,13 +120,13 @@ def _is_plain(trace: Trace, item: Any) -> bool:
         return False
     if not all(class_attribute(trace, cls, name) is getattr(object, name, MISSING) for name in COPY_METHODS):
         return False
-    return class_attribute(trace, cls, "__getattribute__") is object.__getattribute__ or _finds_methods(trace, item)
+    return not is_of_program(trace, item, "__getattribute__") or _finds_methods(trace, item)
 
 
 def _finds_methods(trace: Trace, item: Any) -> bool:
     """Whether the program's own `__getattribute__` finds the methods of `object` by which the copy module copies."""
     for name in ("__reduce_ex__", "__reduce__", "__getstate__"):
-        method = call(trace, getattr, [item, name, None])
+        method = optional_attribute(trace, item, name)
         if not isinstance(method, BoundMethod) or method.function is not getattr(object, name):
             return False
     return True
@@ -145,7 +155,7 @@ def _copy_dictionary(trace: Trace, item: DictValue, copies: Copies) -> Item:
         factory = get_attribute(trace, item, "default_factory")
         copied.keep_field("default_factory", deep_copy(trace, factory, copies))
     if item.cls is OrderedDict:
-        _copy_attributes(trace, item, copied, copies)
+        copied.attributes.update(_copied_attributes(trace, item, copies))
     for key, part in list(item.all(trace).items()):
         if part is not MISSING:
             copied.items[trace.key(deep_copy(trace, key, copies))] = deep_copy(trace, part, copies)

@@ -26,9 +26,10 @@ from tracer.values.literal_objects import LiteralObject
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import ELSEWHERE, attribute_name, get_attribute, set_attribute
 from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.optional_attributes import optional_attribute
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
-from tracer.values.raising import Raised, throw
+from tracer.values.raising import throw
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
@@ -177,12 +178,7 @@ def _getattr(trace: Trace, item: Item, name: Item, default: Item = MISSING) -> I
     name = attribute_name(trace, name)
     if default is MISSING:
         return get_attribute(trace, item, name)
-    try:
-        return get_attribute(trace, item, name)
-    except Raised as raised:
-        if not issubclass(raised.value.cls, AttributeError):
-            raise
-        return default
+    return optional_attribute(trace, item, name, default)
 
 
 @lookaside(hasattr, lazy=True)
