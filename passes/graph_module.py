@@ -16,6 +16,7 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import _is_from_torch, inplace_methods, magic_methods
+from torch.fx.immutable_collections import immutable_list
 from torch.fx.node import _get_qualified_name
 
 from passes.meta import TensorMeta
@@ -83,8 +84,10 @@ class _Writer:
         if node.op not in ("call_function", "call_method", "call_module"):
             return
         with self.graph.inserting_before(node):
-            args, kwargs = self._argument(node.args), {name: self._argument(part) for name, part in node.kwargs.items()}
-            node.args, node.kwargs = args, kwargs
+            args, kwargs = node.args, node.kwargs
+            if not _is_written_as_it_is(args) or not _is_written_as_it_is(tuple(kwargs.values())):
+                args, kwargs = self._argument(args), {name: self._argument(part) for name, part in kwargs.items()}
+                node.args, node.kwargs = args, kwargs
             if not all(name.isidentifier() and not iskeyword(name) for name in kwargs):
                 target = node.target if isinstance(node.target, str) else self._hold(node.target)
                 node.op, node.target, node.kwargs = "call_function", call_with, {}
@@ -131,6 +134,14 @@ class _Writer:
             node.target = node.name
             self.attributes[node.name] = value
         return node
+
+
+def _is_written_as_it_is(value: Any) -> bool:
+    """Whether an argument is of nodes and constants whose text reads back, in plain containers."""
+    kind = type(value)
+    if kind is tuple or kind is list or kind is immutable_list:
+        return all(map(_is_written_as_it_is, value))
+    return kind is Node or is_spelled(value)
 
 
 def _is_written(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

@@ -112,7 +112,8 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         return from_host(context, host(context, getattr, value.object, name))
     if issubclass(value.cls, ELSEWHERE):
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
-    if is_of_program(context, value, "__getattribute__"):
+    hook = class_attribute(context, value.cls, "__getattribute__")
+    if hook is not object.__getattribute__ and is_of_program(context, value, "__getattribute__"):
         return _hooked_attribute(context, value, name)
     attribute = generic_attribute(context, value, name)
     return attribute if attribute is not MISSING else _missing_attribute(context, value, name)
