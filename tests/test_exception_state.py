@@ -196,6 +196,24 @@ def test_context_of_an_error_of_c_in_a_handler():
     one_graph(program, torch.ones(2))
 
 
+def test_context_that_the_program_made_a_cycle_is_left_as_it_is():
+    def program(x, length):
+        errors = [ValueError(number) for number in range(length)]
+        for number in range(length):
+            errors[number].__context__ = errors[(number + 1) % length]
+        try:
+            try:
+                raise errors[0]
+            except ValueError:
+                raise TypeError("second")  # noqa: B904  the context is wanted
+        except TypeError as error:
+            link = error.__context__
+            return x + 1, [(link := link.__context__) is each for each in errors]
+
+    for length in (1, 2, 3):
+        one_graph(program, torch.ones(2), length)
+
+
 def test_exception_made_by_native_code_is_initialised():
     def program(x):
         graph_break()

@@ -255,6 +255,18 @@ def test_instance_in_a_cell():
     assert not probed.fits(0)
 
 
+def test_exceptions_have_no_dict_until_a_guard_asks_for_it():
+    probed = probe(identity, (X, "type", ValueError), (X.child("dict"), "absent", "name"))
+    for step in range(50):  # each at the address of the one before, whose dict is freed
+        error = ValueError(step)
+        probed.captured(error)
+        del error
+    assert probed.entry.hits == 50
+    named = ValueError()
+    named.name = "x"
+    assert not probed.fits(named)
+
+
 def test_function_and_method_fields():
     def helper(a, b=1, *, c=2):
         return a

@@ -72,15 +72,21 @@ def make_exception(context: Context, item: Item) -> ExceptionValue:
 
 
 def chain(context: Context, exception: ExceptionValue) -> ExceptionValue:
-    """Set `__context__`, as raising inside a handler does; no chain may lead back to the exception."""
+    """Set `__context__`, as raising inside a handler does; no chain may lead back to the exception.
+
+    The program itself may have made a cycle: that is left as it is.
+    """
     handled = context.handled
     if handled is None or exception is handled:
         return exception
-    link = handled
+    link, visited = handled, {id(handled)}
     while link.object is MISSING and link.handling is not None:
         if link.handling is exception:
             link.handling = None
             break
         link = link.handling
+        if id(link) in visited:
+            break
+        visited.add(id(link))
     exception.handling = handled
     return exception

@@ -126,6 +126,7 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   }
   if (node.typed && may_change_class(Py_TYPE(value))) add(binding, &value->ob_type);
   if (node.reads_dict) {
+    instance_dict(value);  // makes it, so that its slot is not stamped while it is still empty
     if (PyObject** slot = _PyObject_GetDictPtr(value)) add(binding, slot);
   }
   if (node.sized) stamp_content(binding, index, value);

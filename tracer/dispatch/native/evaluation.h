@@ -45,6 +45,10 @@ class Evaluation {
   SmallArray<PyObject**, 16> scopes_;
 };
 
+// The dict of an instance, borrowed; made if there is none yet, as a program that is given it may write to it. Null for
+// a type and for an instance that has none, with a Python error if it cannot be made.
+PyObject* instance_dict(PyObject* base);
+
 // The number of items that `value` stores, whatever a subclass says; -1 if it is no container.
 Py_ssize_t stored_length(PyObject* value);
 

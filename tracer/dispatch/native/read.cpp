@@ -15,15 +15,6 @@ PyTypeObject* deque_type() {
   return type;
 }
 
-// The dict of an instance, made if there is none yet: a program that is given it may write to it.
-PyObject* instance_dict(PyObject* base) {
-  if (PyType_Check(base)) return nullptr;
-  PyObject** slot = _PyObject_GetDictPtr(base);
-  if (!slot) return nullptr;
-  if (!*slot) Object made(PyObject_GenericGetDict(base, nullptr));
-  return *slot;
-}
-
 PyObject* sequence_item(PyObject* base, Py_ssize_t index) {
   if (!PyList_Check(base) && !PyTuple_Check(base)) return nullptr;
   Py_ssize_t size = Py_SIZE(base);
@@ -93,6 +84,14 @@ PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
 }
 
 }  // namespace
+
+PyObject* instance_dict(PyObject* base) {
+  if (PyType_Check(base)) return nullptr;
+  PyObject** slot = _PyObject_GetDictPtr(base);
+  if (!slot) return nullptr;
+  if (!*slot) Object made(PyObject_GenericGetDict(base, nullptr));
+  return *slot;
+}
 
 Py_ssize_t stored_length(PyObject* value) {
   if (PyDict_Check(value)) return PyDict_GET_SIZE(value);
