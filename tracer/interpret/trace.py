@@ -66,6 +66,48 @@ class Trace:
     does then is known to its kernel alone.
     """
 
+    __slots__ = (
+        "_locations",
+        "actions",
+        "autocast_depth",
+        "cached_results",
+        "class_attributes",
+        "computes_cached",
+        "depth",
+        "effects",
+        "first_modes",
+        "frame",
+        "function_facts",
+        "generators",
+        "globals",
+        "graph",
+        "guards",
+        "handling",
+        "hashed",
+        "inputs",
+        "keyed",
+        "known",
+        "loops",
+        "machine",
+        "modes",
+        "opened",
+        "operands_overlap",
+        "options",
+        "predictions",
+        "probes",
+        "protected",
+        "recipes",
+        "replays",
+        "requiring",
+        "run_original",
+        "settings",
+        "shapes",
+        "step",
+        "stop_value",
+        "views",
+        "written",
+    )
+
     def __init__(self, machine: Machine, shapes: Shapes | None = None, options: Options = DEFAULTS) -> None:
         self.machine = machine
         self.options = options
@@ -112,7 +154,8 @@ class Trace:
         for value in self.known.values():
             if isinstance(value, ObjectValue):
                 value.dictionary = None
-        vars(self).clear()
+        for name in self.__slots__:
+            delattr(self, name)
 
     @property
     def location(self) -> Location | None:

@@ -148,7 +148,7 @@ def class_of(item: Item) -> type:
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
-        return class_of(item)
+        return SYMBOLS.get(type(item)) or type(item)
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
         context.guard(item.source, "type", item.cls)
     return item.cls

@@ -59,8 +59,9 @@ class DictValue(ObjectValue):
 
     def lookup(self, context: Context, key: Item) -> Item:
         """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
-        if context.effects.stored:
+        if self.places != len(context.effects.stored):
             only_through(context, self.object, self)
+            self.places = len(context.effects.stored)
         item = self.items.get(key, UNREAD)
         if item is not UNREAD:
             return item
@@ -80,8 +81,9 @@ class DictValue(ObjectValue):
 
     def all(self, context: Context) -> dict[Item, Item]:
         """The payload with every key present, in the dict's own order."""
-        if context.effects.stored:
+        if self.places != len(context.effects.stored):
             only_through(context, self.object, self)
+            self.places = len(context.effects.stored)
         return self.read_all(context)
 
     def read_all(self, context: Context) -> dict[Item, Item]:

@@ -12,14 +12,14 @@ from tracer.values.context import Context
 from tracer.values.exceptions import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.from_host import from_host
 from tracer.values.raising import Raised, chain
-from tracer.values.shapes import as_python
+from tracer.values.shapes import without_symbols
 
 
 def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` by CPython, symbols as numbers; what it raises is raised in the traced program."""
     handled = sys.exception()
     try:
-        return function(*map(as_python, args), **kwargs)
+        return function(*without_symbols(args), **kwargs)
     except GraphBreak:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)

@@ -27,11 +27,12 @@ class ObjectValue(Value):
     `attributes` is its dictionary, `fields` what it keeps outside of that: slots and members of C types.
     In both MISSING marks what a real object no longer has. `written` lists the names that were changed,
     in order; True for one that was deleted and then set again, and so comes last in the dictionary.
+    `places` is how many dictionaries and classes the trace had changed when this object was last asked for its own.
     One whose class has a `__hash__` of its own carries what that answered once it is a key, and its
     `twin`: an earlier key of the trace that it equals.
     """
 
-    __slots__ = ("attributes", "dictionary", "fields", "hash", "object", "rewritten", "twin", "written")
+    __slots__ = ("attributes", "dictionary", "fields", "hash", "object", "places", "rewritten", "twin", "written")
 
     def __init__(self, cls: type, source: Source | None = None, obj: object = MISSING) -> None:
         self.cls = cls
@@ -41,6 +42,7 @@ class ObjectValue(Value):
         self.fields: dict[str, Item] | None = None
         self.written: dict[str, bool] = {}
         self.dictionary: Any = None
+        self.places = 0
         self.rewritten = False
         self.hash: int | None = None
         self.twin: ObjectValue | None = None
@@ -103,8 +105,9 @@ class ObjectValue(Value):
 
     def instance_attribute(self, context: Context, name: str) -> Item:
         """The entry of the instance dictionary, MISSING when there is none."""
-        if context.effects.stored:
+        if self.places != len(context.effects.stored):
             self.one_place(context)
+            self.places = len(context.effects.stored)
         attributes = self.attributes
         if name in attributes:
             return attributes[name]

@@ -6,7 +6,7 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -170,6 +170,11 @@ def as_python(item: Any) -> Any:
     """A raw object, a symbol as the number it stands for now: the trace depends on that from here on."""
     number = _NUMBERS.get(type(item))
     return item if number is None else number(item)
+
+
+def without_symbols(items: Sequence[Any]) -> Sequence[Any]:
+    """`as_python` of each item."""
+    return items if _NUMBERS.keys().isdisjoint(map(type, items)) else tuple(map(as_python, items))
 
 
 _NUMBERS: dict[type, Callable[[Any], Any]] = {

@@ -57,6 +57,9 @@ from tracer.values.tuples import TupleValue, make_tuple
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 """How pybind11 keeps a C++ method in its class."""
 
+PLAIN_METHODS = (types.FunctionType, *METHOD_DESCRIPTORS)
+"""Types of raw class attributes that become bound methods, and that an instance's dictionary comes before."""
+
 ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 """Classes whose instances keep their attributes where only their own C code finds them."""
 
@@ -69,6 +72,8 @@ OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
 
 def attribute_name(context: Context, name: Item) -> str:
     """The name that a function which takes one was given. Raises TypeError in the program for anything but text."""
+    if type(name) is str:
+        return name
     name = plain(realise(context, name))
     if not isinstance(name, str):
         throw(context, TypeError, f"attribute name must be string, not '{class_name(name)}'")
@@ -157,8 +162,7 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     if isinstance(value, TensorValue):
         entry = value.attributes.get(name, MISSING)
         return entry if entry is not MISSING else value.get(context, name, stored)
-    kind = type(stored)
-    if kind is not types.FunctionType and _is_data_descriptor(context, stored):
+    if type(stored) not in PLAIN_METHODS and _is_data_descriptor(context, stored):
         return bind(context, stored, value, cls, name)
     entry = value.instance_attribute(context, name)
     return entry if entry is not MISSING else bind(context, stored, value, cls, name)
@@ -169,8 +173,6 @@ def _is_data_descriptor(context: Context, stored: Item) -> bool:
     kind = class_of(stored)
     if issubclass(kind, property) or kind in SLOT_DESCRIPTORS:
         return True
-    if kind in METHOD_DESCRIPTORS:
-        return False
     return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 
 
@@ -179,8 +181,7 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
 
     `holder` is the class whose MRO has it first, if that is not `cls`.
     """
-    kind = class_of(stored)
-    if kind is types.FunctionType or kind in METHOD_DESCRIPTORS:
+    if type(stored) in PLAIN_METHODS or (kind := class_of(stored)) is types.FunctionType:
         return stored if value is None else BoundMethod(stored, value)
     binder = BINDERS.get(kind)
     if binder is not None:

@@ -47,9 +47,7 @@ def bind_special(context: Context, stored: Item, item: Item, name: str) -> Item:
 
 def is_native(stored: Item, cls: type, name: str) -> bool:
     """Whether a special method of `cls` is the one that C code has for it: what the values model themselves."""
-    if class_of(stored) not in METHOD_DESCRIPTORS:
-        return False
-    return stored.__name__ == name and issubclass(cls, stored.__objclass__)
+    return type(stored) in METHOD_DESCRIPTORS and stored.__name__ == name and issubclass(cls, stored.__objclass__)
 
 
 def is_of_program(context: Context, item: Item, name: str) -> bool:
