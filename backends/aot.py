@@ -6,6 +6,7 @@ parameters. `tracing` provides the same for graphs of bytegraph, so that every b
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from typing import Any, Final
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes
+from backends.native_gradients import with_native_gradients
+from passes.node_meta import PREDICTION, is_write
 from passes.operators.modes import current_modes, restore
+from passes.operators.outcome import New
 
 MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, torch.set_autocast_dtype)
 """Calls of a graph that set a mode of the thread to what they are given."""
@@ -31,8 +35,9 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
         return backend.compile_graph(handover)
     _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
-    with unchanged_randomness(), tracing(handover, module, inputs):
-        return keeping_modes(backend.compile, module, inputs)
+    with unchanged_randomness(), drawing_as_written(), tracing(handover, module, inputs):
+        program = keeping_modes(keeping_calls(backend.compile), module, inputs)
+        return with_native_gradients(program, handover)
 
 
 def _refuse_overlaps(handover: Handover) -> None:
@@ -43,6 +48,49 @@ def _refuse_overlaps(handover: Handover) -> None:
     strided = [value for value in tensors if value.layout is torch.strided]
     if len({value.untyped_storage()._cdata for value in strided}) < len(strided):
         raise NeedsStaticSizes("inputs share memory")
+
+
+def keeping_calls(compile: Compiler) -> Compiler:
+    """`compile`, for a program that also makes the calls of a graph whose results nobody uses.
+
+    A graph has such calls only where they may fail on the data. AOTAutograd would leave them out, so they are outputs.
+    """
+
+    def compile_all(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        results = [result for node in list(module.graph.nodes) if (result := _unused_result(node)) is not None]
+        if not results:
+            return compile(module, inputs)
+        output = module.graph.output_node()
+        outputs: Any = output.args[0]
+        output.args = ((*outputs, *results),)
+        module.recompile()
+        compiled, count = compile(module, inputs), len(outputs)
+        return lambda *inputs: compiled(*inputs)[:count]
+
+    return compile_all
+
+
+def _unused_result(node: Node) -> Node | None:
+    """A tensor that a call gives and nobody uses; None for other nodes."""
+    prediction = node.meta.get(PREDICTION)
+    if node.users or is_write(node) or prediction is None:
+        return None
+    result = prediction.outcome.result
+    if type(result) is New:
+        return node
+    if not isinstance(result, tuple) or type(result[0]) is not New:
+        return None
+    with node.graph.inserting_after(node):
+        return node.graph.call_function(operator.getitem, (node, 0))
+
+
+@contextmanager
+def drawing_as_written() -> Iterator[None]:
+    """A context in which AOTAutograd keeps every call that draws random numbers, also one whose numbers nobody uses."""
+    from torch._inductor import config
+
+    with config.patch(fallback_random=True):
+        yield
 
 
 def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:

@@ -27,6 +27,9 @@ PREDICTION: Final = "prediction"
 """The Prediction of what the call returns, for its first real run to confirm. Written by the tracer's tensor_ops."""
 SYMBOL: Final = "symbol"
 """Of a call that computes a size: its torch.SymInt. Written by the tracer's size_nodes."""
+UNCHANGED: Final = "unchanged"
+"""Of a call of a torch.autograd.Function: a callable that tells whether its `backward`, and what that reads, is still
+what it was when the graph was made. Written by the tracer; absent where no gradients are wanted."""
 TANGENT: Final = "tangent"
 """True for a placeholder that the graph is linear in. Written by passes/autodiff."""
 

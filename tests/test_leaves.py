@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from tests.check import check, one_graph
+from tracer import capture
 
 BACKENDS = ("eager", "aot_eager", lambda module, _: module.forward)
 FACTORIES = {
@@ -133,3 +134,42 @@ def test_resized_tensors(backend):
 
 def test_a_fitting_out_stays_in_the_graph():
     one_graph(lambda x, out: torch.add(x, 1, out=out), torch.ones(3), torch.zeros(3), backend="aot_eager")
+
+
+WRITES = {
+    "product": lambda x, w: x.mul_(w),
+    "saved result": lambda x, w: x.mul_(w).exp_(),
+    "row": lambda x, w: x[0].mul_(w[0]) + x.sum(),
+    "item": lambda x, w: x.__setitem__(0, w[1]),
+    "chained": lambda x, w: (x.add_(w), x.mul_(x.clone()))[1],
+    "without gradients": lambda x, w: torch.no_grad()(x.mul_)(w),
+}
+
+
+@pytest.mark.parametrize("state", ["constant", "leaf", "intermediate", "view"])
+@pytest.mark.parametrize("backend", BACKENDS, ids=["eager", "aot_eager", "forward"])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_writes_to_an_argument_are_differentiated(write, backend, state):
+    def make():
+        x, w = torch.arange(1.0, 5.0).view(2, 2), torch.full((2, 2), 3.0, requires_grad=True)
+        if state != "constant":
+            x.requires_grad_()
+        return {"intermediate": lambda: x * 2, "view": lambda: (x * 2).view(2, 2)}.get(state, lambda: x)(), w
+
+    check(lambda x, w: (write(x, w), x * w), make=make, backend=backend, recaptures=None)
+
+
+def test_a_write_to_a_buffer_is_compiled():
+    """Only tensors that require gradients keep a graph from being compiled."""
+    compiled = []
+
+    def backend(module, inputs):
+        compiled.append(module)
+        return module.forward
+
+    program = capture(lambda x, w, total: (total.add_(x), x * w)[1], backend=backend)
+    program(torch.ones(2), torch.ones(2, requires_grad=True), torch.zeros(2))
+    assert len(compiled) == 1
+    program = capture(lambda x, w: x.mul_(w), backend=backend)
+    program(torch.ones(2), torch.ones(2, requires_grad=True))
+    assert len(compiled) == 1

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -76,6 +77,22 @@ def test_state_saved_and_put_back():
         return x + first - torch.rand(2)
 
     check(program, torch.ones(2), recaptures=None)
+
+
+UNUSED = {
+    "factory": lambda x: (torch.rand(3), x)[1],
+    "in place": lambda x: (x.clone().uniform_(), x + 1)[1],
+    "only its shape": lambda x: torch.zeros_like(F.dropout(x * 2, 0.5)),
+    "overwritten": lambda x: torch.empty(2).normal_().fill_(3) + x,
+    "with gradients": lambda x: (F.dropout(x, 0.5), x * 2)[1],
+}
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, _: module.forward])
+@pytest.mark.parametrize("program", UNUSED.values(), ids=UNUSED)
+def test_unused_numbers_are_drawn(program, backend, requires_grad):
+    one_graph(program, torch.ones(2, requires_grad=requires_grad), backend=backend)
 
 
 def test_draws_on_both_sides_of_a_break():

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.errors import Flaky
 
 from tests.cpython.processes import Child, import_for_all
 from tests.fuzz.grammar import compiles, programs
@@ -92,6 +93,9 @@ def explore(
         run()
     except Told:
         return Finding(*latest[0], number)
+    except Flaky:  # what was told apart is not in another run of the same program
+        program, told = latest[0]
+        return Finding(program, f"not in every run: {told}", number)
     return None
 
 

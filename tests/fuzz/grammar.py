@@ -17,12 +17,19 @@ from tests.fuzz.program import Program
 
 NUMBERS = (
     "1", "0", "n", "2", "-1", "scale", "len(items)", "box.count", "config['scale']", "net.calls", "x.shape[0]",
-    "x.dim()",
-    "x.numel()", "len(box)", "Box.made", "cached(2)[0]", "sum(deque)", "n + 1", "n * 2", "-n", "n // 2", "n ** 2",
-    "int(n)",
-    "max(n, 2)", "len(log)", "y.size(-1)", "Base.factor", "counts['a']", "hash(n)", "bool(n)", "abs(n)", "float(n)",
-    "noisy.anything", "(n, 3)[0]", "extra[0] if extra else 4", "Point(n, 2).right", "next(iter((n, 5)))",
-    "min(map(abs, (n, -3)))", "round(1.5)", "divmod(n, 3)[1]", "x.stride(0)", "n if n == True else 6", "len(str(n))",
+    "x.dim()", "x.numel()", "len(box)", "Box.made", "cached(2)[0]", "sum(deque)", "n + 1", "n * 2", "-n", "n // 2",
+    "n ** 2", "int(n)", "max(n, 2)", "len(log)", "y.size(-1)", "Base.factor", "counts['a']", "hash(n)", "bool(n)",
+    "abs(n)", "float(n)", "noisy.anything", "(n, 3)[0]", "extra[0] if extra else 4", "Point(n, 2).right",
+    "next(iter((n, 5)))", "min(map(abs, (n, -3)))", "round(1.5)", "divmod(n, 3)[1]", "x.stride(0)",
+    "n if n == True else 6", "len(str(n))", "int(n) << 3", "int(n) << 70", "int(n) >> 1", "int(n) & 6", "int(n) | 1",
+    "n % 3", "-n // 2", "pow(int(n), 3, 7)", "range(9)[int(n)]", "len(range(int(n)))", "numpy.int64(2) + n",
+    "int(numpy.int64(3)) * n", "x.shape[0] == True", "(n == 2 + 0j) + 1", "n.__class__(2)", "x.shape.numel()",
+    "x.numel() // 2", "x.size(0) ** 2", "x.shape[0] << 1", "len('ab' * abs(int(n)))", "ord(chr(65 + int(n) % 7))",
+    "int(f'{int(n)}7')", "bytes([int(n) % 5])[0]", "{1: 5, 2: 6}.get(n, 7)", "isinstance(n, bool) + 1", "2 ** 70 + n",
+    "sum([n, 0.5])", "math.gcd(int(n), 6)", "round(n / 3, 2)", "1 < n < 4", "abs(complex(n, 1))", "x.storage_offset()",
+    "x.element_size()", "Scaled.scale", "{x.shape[0]: 3}.get(2, 4)", "hash(x.shape[0])", "divmod(x.shape[0], 2)[1]",
+    "[5, 6, 7, 8][x.shape[0] - 1]", "type(x.shape[0])(3)", "float(x.shape[0])", "x.shape[0] * 0.5", "len(x.shape)",
+    "int('1' * x.dim())", "(n := 3)",
 )  # fmt: skip
 
 TENSORS = (
@@ -30,12 +37,12 @@ TENSORS = (
     "@T.sum()", "@T.view(-1)", "@T.reshape(2, 2)", "@T.contiguous()", "@T[:, 0]", "@T.mean(0)", "torch.sin(@T)",
     "torch.cat([@T, @T])", "torch.stack([@T, @T])", "torch.where(@T > 0, @T, @N)", "torch.rand(2, 2) + @T",
     "torch.zeros_like(@T)", "torch.full((2, 2), @N) + @T", "@T.float()", "@T.to(torch.float64)", "@T.expand(2, 2)",
-    "@T.unsqueeze(0)", "@T.squeeze()", "@T @ @T", "@T.max()", "@T.max(0).values", "@T.chunk(2)[-1]",
-    "@T.T", "@T.flip(0)", "@T.cumsum(0)", "@T.clamp(0, @N)", "@T.masked_fill(@T > 0, @N)",
-    "box.value", "box.double", "box.scaled(@T)", "box(@T)", "Box.of(@T).value", "Box.helper(@T)", "(box + @T).value",
-    "box[0]", "sum(box)", "noisy.value", "Noisy(@T).value", "slotted.value", "record.value", "items[0]", "items[-1]",
-    "shared", "helper(@T)", "helper(@T, plus=@N)", "helper(@T, @N)", "counter(@T)", "net(@T)", "net.linear(@T)",
-    "net.seen", "net.linear.weight", "make_counter(@N)(@T)", "next(numbers(@T))", "sum(numbers(@T))",
+    "@T.unsqueeze(0)", "@T.squeeze()", "@T @ @T", "@T.max()", "@T.max(0).values", "@T.chunk(2)[-1]", "@T.T",
+    "@T.flip(0)", "@T.cumsum(0)", "@T.clamp(0, @N)", "@T.masked_fill(@T > 0, @N)", "box.value", "box.double",
+    "box.scaled(@T)", "box(@T)", "Box.of(@T).value", "Box.helper(@T)", "(box + @T).value", "box[0]", "sum(box)",
+    "noisy.value", "Noisy(@T).value", "slotted.value", "record.value", "items[0]", "items[-1]", "shared", "helper(@T)",
+    "helper(@T, plus=@N)", "helper(@T, @N)", "counter(@T)", "net(@T)", "net.linear(@T)", "net.seen",
+    "net.linear.weight", "make_counter(@N)(@T)", "next(numbers(@T))", "sum(numbers(@T))",
     "functools.partial(helper, by=@N)(@T)", "functools.reduce(torch.add, [@T, @T])", "[@T for _ in range(2)][1]",
     "{'k': @T}['k']", "(lambda value, by=@N: value * by)(@T)", "max([@T.sum(), @T.sum()], key=float)",
     "torch.ones(2, 2, requires_grad=True) * @T", "torch.nn.functional.dropout(@T, 0.5)", "@T.new_zeros(2, 2)",
@@ -43,19 +50,40 @@ TENSORS = (
     "list(numbers(@T, 2))[-1]", "sorted([@T.sum(), @T.max()])[0]", "torch.nn.Parameter(@T)", "@T.select(0, 0)",
     "getattr(box, 'value')", "box.__dict__['value']", "vars(box)['value']", "(n and @T)", "(@T if n > 1 else @T)",
     "torch.arange(4.0).view(2, 2)", "torch.linalg.inv(@T)", "torch.randn(2, 2)", "@T.detach().requires_grad_()",
+    "Scaled.apply(@T)", "Scaled.apply(@T) * 2", "torch.add(@T, 1, out=@V)", "@V[1:]", "@V.diagonal()", "@V.real",
+    "@V.view(-1)[::2]", "@T.cfloat().conj()", "@T.bool()", "@T.int()", "@T.to_sparse().to_dense()", "@T.movedim(0, -1)",
+    "@T.unfold(0, 1, 1)", "torch.nn.functional.linear(@T, net.linear.weight)", "net.linear.weight[0]",
+    "net.linear.weight.view(-1)", "torch.broadcast_to(@T, (2, 2, 2))", "@T.split(1)[0]", "net.linear.bias",
+    "torch.from_numpy(@T.detach().numpy())", "torch.autograd.grad(net.linear.weight.sum() * n, net.linear.weight)[0]",
+    "@T.expand(3, 2, 2)[0]", "@T.clone(memory_format=torch.contiguous_format)", "@T.new_full((2,), @N)",
+    "torch.tensor([1.0, 2.0], requires_grad=True)", "torch.tensor(@N)", "@T.new_ones(x.shape[0])", "@T.sort(0).values",
+    "torch.bernoulli(torch.full((2, 2), 0.5))", "@T.normal_()", "noisy.scaled(@T)", "slotted.scaled(@T)", "typed.value",
+    "typed.scaled(@T)", "(lambda *a, **k: a[0] + k['b'])(@T, b=@T)", "sum(v for v in box)", "chained(@T).value",
+    "next(pair for pair in zip([@T], [1]))[0]", "dict(enumerate([@T, @T]))[1]", "functools.partial(net, @T)()",
+    "torch.nn.Linear(2, 2).weight * @T", "torch.cond(n > 1, lambda: @T + 1, lambda: @T + 2)",
+    "@T.index_put((x > 0,), y)",
 )  # fmt: skip
 
 ANYTHING = (
-    "n", "@T", "[@T, @T]", "(@T, @N)", "{'a': @T}", "extra", "box", "str(n)", "f'{n} {scale}'", "x.shape",
-    "Box(@T)", "Noisy(@T, @N)", "Point(@T, @N)", "Record(@T)", "numbers(@T)", "lambda: @T", "@T.tolist()",
-    "helper", "range(n)", "set([n, @N])", "list(map(str, (n, 1)))", "type(n).__name__", "x.dtype", "@T.is_contiguous()",
-    "@T.requires_grad", "@T is x", "@T.item()", "cached(n)", "sorted(config)", "repr(deque)", "dict(config, n=n)",
+    "n", "@T", "[@T, @T]", "(@T, @N)", "{'a': @T}", "extra", "box", "str(n)", "f'{n} {scale}'", "x.shape", "Box(@T)",
+    "Noisy(@T, @N)", "Point(@T, @N)", "Record(@T)", "numbers(@T)", "lambda: @T", "@T.tolist()", "helper", "range(n)",
+    "set([n, @N])", "list(map(str, (n, 1)))", "type(n).__name__", "x.dtype", "@T.is_contiguous()", "@T.requires_grad",
+    "@T is x", "@T.item()", "cached(n)", "sorted(config)", "repr(deque)", "dict(config, n=n)",
     "list(zip((n, 2), names))", "[*extra, n]", "box == Box(@T, n)", "isinstance(n, int)", "n == @N", "weakref.ref(box)",
     "getattr(box, 'absent', None)", "functools.partial(helper, @T)", "box.scaled", "make_counter(n)", "net",
-    "iter(items)",
-    "slice(n, None)", "@T.grad", "@T._version", "hash(box) == hash(box)", "torch.is_grad_enabled()", "n.__class__",
-    "list(itertools.accumulate((n, 2, 3)))", "collections.OrderedDict(a=n)", "frozenset(names)", "bytes([3])",
-    "@T.equal(@T)", "math.sqrt(abs(n))", "any(v > 1 for v in (n, 0))", "@T.data_ptr() == x.data_ptr()",
+    "iter(items)", "slice(n, None)", "@T.grad", "@T._version", "hash(box) == hash(box)", "torch.is_grad_enabled()",
+    "n.__class__", "list(itertools.accumulate((n, 2, 3)))", "collections.OrderedDict(a=n)", "frozenset(names)",
+    "bytes([3])", "@T.equal(@T)", "math.sqrt(abs(n))", "any(v > 1 for v in (n, 0))", "@T.data_ptr() == x.data_ptr()",
+    "n.__floordiv__(2)", "hasattr(n, 'node')", "f'{n:>4}'", "format(x.shape[0], 'd')", "range(x.shape[0])", "2 ** n",
+    "slice(x.shape[0])", "{x.shape[0]: 1}", "x.shape[0] == 2.0", "numpy.float32(1.5) * n", "numpy.arange(int(n))",
+    "complex(n) == n", "str(x.shape)", "list(x.shape)", "tuple(x.stride())", "isinstance(x.shape[0], int)", "x.nbytes",
+    "@V.is_leaf", "@V.retains_grad", "@V._is_view()", "@V._base is x", "@V.grad_fn is None",
+    "@V.untyped_storage().size()", "@V.requires_grad_() is @V", "[*map(type, (n, x.shape[0]))]",
+    "(n for n in range(3))", "(v * 2 for v in [@T])", "typed", "Typed(@T)", "chained(@T)", "@V.numpy(force=True)",
+    "torch.get_default_dtype()", "{*names, n}", "lambda n=n: n", "copy.copy(box)", "copy.deepcopy(record)",
+    "collections.deque([n], 2)", "collections.defaultdict(list, a=[n])", "vars(record)", "list(net.state_dict())",
+    "dict(net.named_buffers())", "tuple(net.parameters())", "typing.Optional[int]", "super(Noisy, noisy).scaled(@T)",
+    "sorted([3, n, 1], key=lambda v: -v)", "type(box)(@T)", "object.__repr__(net)[:5]",
 )  # fmt: skip
 
 SIMPLE = (
@@ -71,9 +99,26 @@ SIMPLE = (
     "@V.out_of_reach = @N", "shared = @T", "del @V", "names_left = [*names]", "(@V, @new) = (@T, @T)",
     "box.items = [@T]; box.items[0] = @T", "held = Noisy(@T); del held", "@new = @T; items.append(@new[0])",
     "torch.set_grad_enabled(n > 1)", "net.linear.weight.requires_grad_(n == 2)",
-    "@new = torch.empty(2, 2); @new.fill_(1)",
-    "print", "g = numbers(@T); next(g); @new = g.send(@N)", "g = numbers(@T); next(g); g.close()",
-    "g = numbers(@T); @new = next(g); del g", "net.linear.bias.data.add_(@N)", "with torch.no_grad(): @V.add_(@N)",
+    "@new = torch.empty(2, 2); @new.fill_(1)", "print", "g = numbers(@T); next(g); @new = g.send(@N)",
+    "g = numbers(@T); next(g); g.close()", "g = numbers(@T); @new = next(g); del g", "net.linear.bias.data.add_(@N)",
+    "with torch.no_grad(): @V.add_(@N)", "torch.add(@T, 1, out=@V)", "@V.resize_(2, 2)", "@V.set_(@T)",
+    "@V.retain_grad()", "@V.sum().backward()", "@V.register_hook(lambda grad: grad * 2)", "@V.detach_()",
+    "@V.view(-1)[0] = @N", "@V.expand(2, 2, 2)[0].add_(1)", "x[1:] += y[:1]", "@V.detach().add_(1)", "@V.data.mul_(2)",
+    "net.linear.weight.data = @T", "net.zero_grad()", "with torch.no_grad(): net.linear.weight.view(-1)[0] = 2",
+    "net.seen = @T", "net.register_buffer('late', @T)", "net.linear.weight.detach().add_(1)", "x.T.add_(y)",
+    "x[0].copy_(x[1])", "@V.unsqueeze_(0)", "@V.swapaxes_(0, 1)", "@V.requires_grad_(False)",
+    "@V.requires_grad_(not @V.requires_grad)", "net.requires_grad_(n > 2)",
+    "@new = torch.tensor(3.0, requires_grad=True)", "@new = @T.clone().detach().requires_grad_()", "items[:] = [@T]",
+    "@new = torch.nn.Parameter(@T)", "net.linear.weight = torch.nn.Parameter(@T)", "del items[0]",
+    "counts.update('ab')", "items *= 2", "items += [@T]", "box += @T", "box @= 1", "x @= y", "x = x ** n", "box[1:2]",
+    "typed.value = @T", "typed.other = @N", "del typed.value", "Scaled.scale = @N", "@V.fill_diagonal_(@N)",
+    "@V.relu_()", "@V.exponential_()", "torch.randn(2, 2, out=@V)", "torch.nn.functional.relu(@V, inplace=True)",
+    "@V.index_add_(0, torch.tensor([0]), @T)", "@V.masked_fill_(@V > 0, @N)", "torch.nn.init.ones_(net.linear.weight)",
+    "net.train(n > 1)", "net.drop.p = 0.25", "(lambda: items.append(@T))()", "log += [@N]", "config |= {'k': @N}",
+    "config.setdefault('d', @T)", "box.__dict__['k'] = @N", "setattr(box, 'late', @T)",
+    "object.__setattr__(box, 'late', @T)", "helper.note = @N", "net.late = @T", "del net.seen",
+    "raise CustomError(@N, 'code')", "chained.calls = @N", "deque.rotate(1)", "deque.extendleft((1, @N))", "@V.names",
+    "@V[...] = @T", "@V[:, 0] += 1", "@V[0, 0] = @V[1, 1]", "@V.T[0] = @N", "x, y = y, x", "[x, *y] = @T, *items",
 )  # fmt: skip
 
 BLOCKS = """\
@@ -172,12 +217,131 @@ match n:
         @B
     case _:
         pass
+
+try:
+    @B
+except* ValueError as group:
+    log.append(len(group.exceptions))
+    @B
+
+try:
+    try:
+        @B
+        raise CustomError(@N, 'inner')
+    except CustomError as error:
+        raise KeyError(error.code) from error
+except KeyError as error:
+    log.append(error)
+    @B
+
+try:
+    try:
+        @B
+    finally:
+        @B
+        raise IndexError(@N)
+except IndexError as error:
+    log.append(error.__context__)
+
+for index in range(3):
+    try:
+        @B
+        continue
+    finally:
+        log.append(index)
+else:
+    @B
+
+for name in names:
+    if name == 'second':
+        break
+    @B
+else:
+    @B
+
+with torch.inference_mode():
+    @B
+
+with torch.no_grad(), logged('b'):
+    @B
+
+with torch.set_grad_enabled(n > 1):
+    @B
+
+with contextlib.ExitStack() as stack:
+    stack.callback(log.append, 'left')
+    @B
+
+def gen(value):
+    got = yield value * @N
+    @B
+    return got
+@new = next(gen(@T))
+
+def gen(value):
+    try:
+        yield value
+    except CustomError as error:
+        log.append(error.code)
+        @B
+        yield value * 2
+g = gen(@T)
+next(g)
+@new = g.throw(CustomError(@N, 'thrown'))
+
+def recursive(value, depth):
+    return value if depth <= 0 else recursive(value * 2, depth - 1) + 1
+@new = recursive(@T, 3)
+@B
+
+class Local(Box):
+    def __setattr__(self, name, value):
+        log.append(name)
+        super().__setattr__(name, value)
+    def scaled(self, value):
+        return super().scaled(value) + self.factor
+local = Local(@T)
+@B
+@new = local.scaled(@T)
+
+if (t := @T).dim() > 1:
+    @B
+
+match extra:
+    case [first, *rest]:
+        log.append(rest)
+        @B
+    case {'a': value}:
+        @B
+    case Box(count=2):
+        @B
+
+functions = [lambda value, by=index: value * by + index for index in range(2)]
+@new = functions[0](@T)
+@B
+
+def hook(grad):
+    log.append('hook')
+    return grad * @N
+if x.requires_grad:
+    x.register_hook(hook)
+@B
+
+try:
+    @B
+    assert n > 5, 'small'
+except AssertionError as error:
+    log.append(str(error))
 """.split("\n\n")
 
 RESULTS = (
     "return @T", "return @V", "return @T, @A", "return @A", "return [@V, @V]", "return x, y", "return box, @T",
     "return {'t': @T, 'n': @N}", "return [@T for _ in range(n)]", "raise ValueError(@A)", "return None",
-    "return @V.view(-1), @V", "return lambda: @V", "return numbers(@T)", "return Point(@T, @T)",
+    "return @V.view(-1), @V", "return lambda: @V", "return numbers(@T)", "return Point(@T, @T)", "return @V, @V.T",
+    "return @V[0], @V[1]", "return x[1:], x[:-1]", "return @V.detach(), @V", "return @V.expand(2, 2, 2)",
+    "return net(@T), net.seen", "return (yielded for yielded in [@T])", "return Scaled.apply(@T), @V",
+    "return @V.sum()", "return Typed(@T), typed", "raise CustomError(@A, 'end')", "return x.shape, @T",
+    "return (@V * @V).sum(), @V",
 )  # fmt: skip
 
 ARGUMENTS = (
@@ -192,6 +356,16 @@ ARGUMENTS = (
     "[torch.ones(2, 2), torch.ones(2), 2.0, (1, 2)]",
     "[torch.ones(2, 2), torch.ones(1, 2), True, 'text']",
     "[torch.ones(2, 2), torch.nn.Parameter(torch.ones(2, 2)), 0, [torch.ones(1)]]",
+    "[net.linear.weight, net.linear.weight[0], 2, net]",
+    "[net.linear.weight.data, net.linear.weight, 3, [1]]",
+    "[torch.ones(1, 2).expand(2, 2), torch.ones(2, 2), 2, box]",
+    "[torch.ones(2, 2, requires_grad=True) * 2, torch.ones(2, 2), 2, [3]]",
+    "(lambda t: [t, t.T, 2, {'a': t}])(torch.arange(4.0).view(2, 2))",
+    "(lambda t: [t, t.detach(), 2, [1]])(torch.ones(2, 2, requires_grad=True))",
+    "(lambda t: [t.view(2, 2), t[::2].view(2, 1), 2, [t]])(torch.arange(4.0))",
+    "[torch.ones(2, 2, dtype=torch.complex64), torch.ones(2, 2), numpy.int64(3), (1,)]",
+    "[torch.ones(2, 2, dtype=torch.bfloat16), torch.ones(2, 2), 10**30, ['a']]",
+    "[torch.ones(3, 2), torch.ones(3, 2), 3, [torch.ones(3)]]",
 )
 
 CHANGES = (
@@ -275,6 +449,59 @@ CHANGES = (
     "noisy = None",
     "names = ('third',)",
     "torch.manual_seed(5)",
+    "args[0] = torch.ones(1, 2).expand(2, 2)",
+    "args[0] = args[0].detach().cfloat()",
+    "args[0] = args[0].detach().to(torch.int64)",
+    "args[1] = args[0].detach()",
+    "args[1] = args[0][1:]",
+    "args[0] = net.linear.weight",
+    "args[0] = net.linear.weight.data\nargs[1] = net.linear.weight",
+    "args[0] = net.seen",
+    "args[0] = torch.ones(2, 2, requires_grad=True) * 2",
+    "args[0] = args[0].detach().requires_grad_()",
+    "args[0].requires_grad_()",
+    "args[0].register_hook(lambda grad: grad * 3)",
+    "args[0].grad = torch.ones(args[0].shape)",
+    "args[0] = torch.nn.Parameter(args[0].detach().clone())",
+    "args[0] = args[0].detach().clone(memory_format=torch.contiguous_format)[:, :1]",
+    "args[2] = numpy.int64(2)",
+    "args[2] = 10**30",
+    "args[2] = -3",
+    "args[2] = 1.5",
+    "args[2] = 2 + 0j",
+    "args[2] = 1",
+    "args[2] *= 2",
+    "with torch.inference_mode():\n    args[0] = torch.ones(2, 2)",
+    "box.value.requires_grad_()",
+    "items[0] = net.linear.weight",
+    "net.seen = args[0]",
+    "net.register_buffer('seen', shared)",
+    "net.linear.bias = None",
+    "net.linear.weight.grad = torch.ones(2, 2)",
+    "net.double()",
+    "net.linear.register_full_backward_hook(lambda module, inputs, outputs: log.append('backward'))",
+    "net.register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))",
+    "net.linear = net.drop",
+    "net.linear.weight = net.linear.weight",
+    "net.linear.weight.data = torch.ones(2, 2)",
+    "Scaled.scale = 7",
+    "Scaled.backward = staticmethod(lambda ctx, grad: grad * 11)",
+    "Scaled.forward = staticmethod(lambda ctx, value: value - 1)",
+    "Typed.value = 3",
+    "typed.__dict__['other'] = 5",
+    "chained.calls = 10",
+    "helper.__kwdefaults__['plus'] = 9",
+    "make_counter = lambda start: helper",
+    "torch.random.manual_seed(3)",
+    "names = [*names]",
+    "config = collections.OrderedDict(config)",
+    "items = tuple(items)",
+    "box.__class__ = Noisy",
+    "Box.__len__ = lambda self: 2",
+    "Box.__iter__ = lambda self: iter([self.value])",
+    "Box.__enter__ = lambda self: 5",
+    "numbers.__defaults__ = (1,)",
+    "counter.__closure__[0].cell_contents = torch.ones(2, 2)",
 )
 
 _HOLE = re.compile(r"@(T|N|A|V|B|new)\b")

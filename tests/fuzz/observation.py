@@ -31,7 +31,9 @@ def text_of(value: Any) -> str:
 
 
 class Observation:
-    """One walk over a state. `autograd` says whether the names of gradient functions are compared."""
+    """One walk over a state. `autograd` says whether gradient functions, views and versions are compared, which
+    a compiler may have otherwise.
+    """
 
     def __init__(self, autograd: bool = True) -> None:
         self.autograd = autograd
@@ -123,6 +125,7 @@ class Observation:
         facts += [f"inference={tensor.is_inference()}", f"retains={tensor.retains_grad}"]
         if self.autograd:
             facts += [type(tensor.grad_fn).__name__, f"view={tensor._is_view()}"]
+            facts += [] if tensor.is_inference() else [f"version={tensor._version}"]
         yield f"{path}: {' '.join(map(str, facts))}"
         yield f"{path}: {bits(tensor).tolist() if tensor.numel() <= 64 else hash(tuple(bits(tensor).tolist()))}"
         if tensor.is_leaf:

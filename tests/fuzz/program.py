@@ -24,9 +24,8 @@ class Program:
     @property
     def source(self) -> str:
         """The function's definition."""
-        return "def program(x, y, n, extra):\n    global scale, shared, box, noisy\n" + textwrap.indent(
-            self.body, "    "
-        )
+        head = "def program(x, y, n, extra):\n    global scale, shared, box, noisy, items, log, config\n"
+        return head + textwrap.indent(self.body, "    ")
 
     def __str__(self) -> str:
         """The program as it is reported, which is also the source of a test's expression."""

@@ -7,12 +7,15 @@ it knows of captures.
 SOURCE = """
 import collections
 import contextlib
+import copy
 import dataclasses
 import functools
 import itertools
 import math
+import typing
 import weakref
 
+import numpy
 import torch
 
 log = []
@@ -109,6 +112,66 @@ class Slotted:
     def __init__(self, value):
         self.value, self.count = value, 1
 
+    def scaled(self, value):
+        return value * self.count
+
+
+class Doubling:  # a data descriptor: what is stored is doubled when it is read
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else instance.__dict__["_" + self.name] * 2
+
+    def __set__(self, instance, value):
+        log.append(("set", self.name))
+        instance.__dict__["_" + self.name] = value
+
+
+class Named(type):
+    def __call__(cls, *args):
+        log.append(("made", cls.__name__))
+        return super().__call__(*args)
+
+
+class Typed(metaclass=Named):
+    value = Doubling()
+    other = 1
+
+    def __init__(self, value):
+        self.value = value
+
+    def scaled(self, value, by=None):
+        return value * (self.other if by is None else by)
+
+
+class CustomError(ValueError):
+    def __init__(self, number, code):
+        super().__init__(number)
+        self.code = code
+
+
+class Scaled(torch.autograd.Function):
+    scale = 2
+
+    @staticmethod
+    def forward(ctx, value):
+        ctx.save_for_backward(value)
+        return value * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        log.append("scaled backward")
+        return gradient * Scaled.scale + ctx.saved_tensors[0]
+
+
+class Chained:
+    calls = 0
+
+    def __call__(self, value):
+        self.calls += 1
+        return Box(value, self.calls)
+
 
 @dataclasses.dataclass
 class Record:
@@ -138,6 +201,8 @@ box = Box(torch.ones(2, 2), 1)
 noisy = Noisy(torch.ones(2, 2), 2)
 slotted = Slotted(torch.ones(2, 2))
 record = Record(torch.ones(2, 2))
+typed = Typed(torch.ones(2, 2))
+chained = Chained()
 net = Net()
 net.eval()
 

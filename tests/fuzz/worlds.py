@@ -18,7 +18,7 @@ from tests.fuzz.program import Program
 from tests.fuzz.surroundings import SOURCE
 from tracer import capture, counters, reset
 
-_HIDDEN = ("__builtins__", "program", "call")
+_HIDDEN = ("__builtins__", "__warningregistry__", "program", "call")
 _MODULE = compile(SOURCE, "<surroundings>", "exec")
 
 
@@ -26,6 +26,8 @@ def forward_of(gm: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., Any
     """The simplest backend there is: the module's own forward."""
     return gm.forward
 
+
+ERRORS_OF_OPERATORS = (RuntimeError, IndexError, OverflowError, TypeError)
 
 BACKENDS: dict[str, Any] = {"eager": "eager", "aot_eager": "aot_eager", "forward": forward_of}
 
@@ -62,10 +64,12 @@ class World:
                 outcome.append(error.with_traceback(None))
         left = torch.is_grad_enabled()
         torch.set_grad_enabled(grad)
-        if isinstance(outcome[0], Exception):  # an operator's error that nothing handles may end the graph early
-            self.failed = True
+        if isinstance(outcome[0], Exception):
             yield f"raised: {type(outcome[0]).__name__} {_first_line(outcome[0])}"
-            return
+            if isinstance(outcome[0], ERRORS_OF_OPERATORS):  # nothing handles it, and it may end the graph early
+                self.failed = True
+                return
+            outcome = [type(outcome[0])]
         backward = self.backward(outcome[0])
         self.results = [*self.results, outcome] if self.program.keep else [outcome]
         del outcome

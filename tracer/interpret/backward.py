@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import operator
 import types
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -17,7 +19,7 @@ import torch
 from tracer.code.decode import Code, decode
 from tracer.guards.source import Source, constant
 from tracer.interpret.trace import Trace
-from tracer.values.base import LITERALS
+from tracer.values.base import LITERALS, MISSING
 from tracer.values.class_attributes import class_attribute
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
@@ -25,6 +27,9 @@ from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
+
+Fact = tuple[Callable[[], Any], Any]
+"""What reads an object, and the object that was read."""
 
 UNSOUND: Final = frozenset(
     (
@@ -53,21 +58,28 @@ ATTRIBUTES: Final = frozenset(name for owner in OBJECTS for name in dir(owner))
 """Attributes of tensors, containers and modules of `FIXED`; any other may be one that the user gave an object."""
 
 
-def unsound_backward(trace: Trace, cls: Any, context: ObjectValue) -> str:
+def check_backward(trace: Trace, cls: Any, context: ObjectValue) -> tuple[str, list[Fact]]:
     """Why the backward of `cls` may not be run once for all calls, "" if it may; `context` is what `forward` left.
 
-    What it depends on, its code and the functions that it calls, is guarded.
+    What it depends on, its code and the functions that it calls, is guarded; and since autograd looks it up only when
+    it runs, these facts are returned.
     """
     for name, item in context.attributes.items():
         if not _is_fixed(item):
-            return f"reads ctx.{name}, which can change before it runs"
+            return f"reads ctx.{name}, which can change before it runs", []
     name = "backward" if cls.vjp is torch.autograd.Function.vjp else "vjp"
     function = class_attribute(trace, cls, name)
     if type(function) is not staticmethod or type(function.__func__) is not types.FunctionType:
-        return "is not a static method"
+        return "is not a static method", []
     check = _Check(trace, frozenset(context.attributes))
+    check.facts.append((partial(getattr, cls, name), function.__func__))
     check.function(function.__func__)
-    return check.fault
+    return check.fault, check.facts
+
+
+def all_hold(facts: Iterable[Fact]) -> bool:
+    """Whether what `check_backward` returned is still so."""
+    return all(read() is value for read, value in facts)
 
 
 def _is_fixed(item: Item) -> bool:
@@ -82,11 +94,12 @@ def _is_fixed(item: Item) -> bool:
 
 
 class _Check:
-    """Reads the code of functions; `fault` says what is unsound in the first that is."""
+    """Reads the code of functions; `fault` says what is unsound in the first that is, `facts` what all depend on."""
 
     def __init__(self, trace: Trace, noted: frozenset[str]) -> None:
         self.trace = trace
         self.fault = ""
+        self.facts: list[Fact] = []
         self._attributes = ATTRIBUTES | noted
         self._seen: set[int] = set()
 
@@ -102,7 +115,9 @@ class _Check:
             return
         source = constant(function)
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
-            self.trace.guard(source.child("getattr", name), "same object", getattr(function, name))
+            value = getattr(function, name)
+            self.trace.guard(source.child("getattr", name), "same object", value)
+            self.facts.append((partial(getattr, function, name), value))
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         if not all(type(default) in LITERALS for default in defaults):
             self.fault = "has a default that can change"
@@ -125,6 +140,7 @@ class _Check:
     def _global(self, name: str, globals: dict[str, Any], source: Source) -> None:
         if self.trace.effects.read(globals, name, None) is not None:
             self.fault = self.fault or f"reads the global {name}, which was assigned before"
+        self.facts.append((partial(globals.get, name, MISSING), globals.get(name, MISSING)))
         if name not in globals:
             self.trace.guard(source.child("globals"), "absent", name)
             scope: Any = globals["__builtins__"]

@@ -215,15 +215,14 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
     return result if kind in SYMBOLS else as_python(result)
 
 
-def note_write(trace: Trace, base: TensorValue, redefines: bool) -> None:
+def note_write(trace: Trace, base: TensorValue, redefines: bool, differentiated: bool) -> None:
     """The storage of `base` was written to; note it if that is an input's."""
     source = base.source
     if source is not None:
-        earlier = trace.written.get(source)
-        if earlier is None:
-            trace.written[source] = InputWrite(base, trace.location, redefines)
-        elif redefines:
-            trace.written[source] = earlier._replace(redefines=True)
+        write = trace.written.get(source) or InputWrite(base, trace.location, redefines, differentiated)
+        trace.written[source] = write._replace(
+            redefines=write.redefines or redefines, differentiated=write.differentiated or differentiated
+        )
 
 
 def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, TensorMeta]) -> None:
@@ -231,7 +230,7 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
     for index, meta in mutated.items():
         value = tensors[index]
         before, value.meta = value.meta, meta
-        note_write(trace, value.base, meta is not before)
+        note_write(trace, value.base, meta is not before, meta.requires_grad and trace.modes.grad)
         if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:

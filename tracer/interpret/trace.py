@@ -52,11 +52,14 @@ class Running(Protocol):
 
 
 class InputWrite(NamedTuple):
-    """An input that the graph writes to, the line that does it first, and whether a write changes the tensor's meta."""
+    """An input that the graph writes to, the line that does it first, and whether a write changes the tensor's meta,
+    or is one that autograd differentiates.
+    """
 
     value: TensorValue
     line: Location | None
     redefines: bool
+    differentiated: bool
 
 
 class Trace:

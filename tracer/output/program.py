@@ -53,7 +53,8 @@ class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
     `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
-    `must_replay` says that a tensor which is written to may overlap another, so that the graph is not compiled.
+    `must_replay` says that the graph is not compiled: a tensor which is written to may overlap another, or requires
+    gradients.
     """
 
     name: str
@@ -260,5 +261,15 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
-        must_replay=calls and (guard_overlaps(trace, used) or trace.operands_overlap),
+        must_replay=calls
+        and (guard_overlaps(trace, used) or trace.operands_overlap or _writes_are_differentiated(trace)),
     )
+
+
+def _writes_are_differentiated(trace: Trace) -> bool:
+    """Whether a compiler would lose what autograd makes of a write to an input.
+
+    AOTAutograd writes to inputs after it has computed, so that what it saved of them for its backward has changed by
+    then, and a write to a leaf, which is an error, passes.
+    """
+    return not trace.replays and any(write.differentiated for write in trace.written.values())

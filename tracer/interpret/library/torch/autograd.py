@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
+from passes.node_meta import UNCHANGED
 from tracer.interpret import tensor_ops
-from tracer.interpret.backward import unsound_backward
+from tracer.interpret.backward import all_hold, check_backward
 from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import tensor_op
@@ -55,11 +56,18 @@ def _apply(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
     if cls.setup_context is not Function.setup_context:
         items, kwargs = _with_defaults(trace, cls, items, kwargs), {}
     context = _rehearse(trace, cls, items, kwargs)
-    if not trace.replays and any(_needs_gradient(trace, item) for item in (*items, *kwargs.values())):
-        fault = unsound_backward(trace, cls, context)
-        if fault:
-            trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.backward {fault}")
-    return tensor_op(trace, _applying(cls), items, kwargs, remembered=False)
+    applying = _applying(cls)
+    if trace.replays or not any(_needs_gradient(trace, item) for item in (*items, *kwargs.values())):
+        return tensor_op(trace, applying, items, kwargs, remembered=False)
+    fault, facts = check_backward(trace, cls, context)
+    if fault:
+        trace.stop(AUTOGRAD_FUNCTION, f"{cls.__qualname__}.backward {fault}")
+    result = tensor_op(trace, applying, items, kwargs, remembered=False)
+    node = trace.graph.last
+    while node.target is not applying:  # results were taken out of a tuple
+        node = node.prev
+    node.meta[UNCHANGED] = partial(all_hold, facts)
+    return result
 
 
 @lru_cache(maxsize=1 << 10)

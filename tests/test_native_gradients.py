@@ -1,0 +1,171 @@
+"""Gradients of graphs that AOTAutograd compiles, where its backward cannot give them: double backward, late changes."""
+
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from tests.same import differences
+from tracer import capture, graph_break, reset
+
+BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, _: module.forward}
+
+
+def squares(x, w, n):
+    return (x * x * w).sum() * n
+
+
+def sizes(x, w, n):
+    return (torch.sin(x) @ w).sum() / x.shape[0], x.exp()
+
+
+def layers(x, w, n):
+    return nn.functional.layer_norm(nn.functional.softplus(x @ w), (x.shape[1],)) ** 3
+
+
+def intermediate(x, w, n):
+    y = x * w
+    z = y.tanh() if n > 1 else y
+    return z * z, y.pow(3)
+
+
+def two_graphs(x, w, n):
+    y = x * w
+    graph_break()
+    return (y * x).sum()
+
+
+def under_autocast(x, w, n):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = x @ w
+    return y.float() ** 2
+
+
+def written_result(x, w, n):
+    y = x * w
+    y.mul_(x)
+    return y
+
+
+def written_argument(x, w, n):
+    n = torch.zeros(3, 3)
+    n.add_(x * w)
+    return n * n
+
+
+PROGRAMS = (squares, sizes, layers, intermediate, two_graphs, under_autocast, written_result, written_argument)
+
+
+def derivatives(program, rows=3):
+    """The first three derivatives of the sum of what `program` returns."""
+    x = (torch.arange(3.0 * rows).reshape(rows, 3) / 4 - 1).requires_grad_()
+    w = nn.Parameter(torch.arange(9.0).reshape(3, 3) / 8)
+    outputs = program(x, w, 2)
+    total = sum(output.sum() for output in (outputs if type(outputs) is tuple else (outputs,)))
+    found = [total]
+    for _ in range(2):
+        first, second = torch.autograd.grad(total, (x, w), create_graph=True, materialize_grads=True)
+        total = (first * first).sum() + (second * second).sum()
+        found += [first, second]
+    total.backward()
+    return [tensor.detach() for tensor in found], x.grad, w.grad
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_derivatives_of_derivatives(program, backend, dynamic):
+    reset()
+    captured = capture(program, backend=BACKENDS[backend], dynamic=dynamic, strict=True)
+    for rows in (3, 3) if program is not sizes else (3, 4, 5):
+        assert not differences(derivatives(program, rows), derivatives(captured, rows))
+
+
+def test_first_derivatives_are_there_where_an_input_is_gone():
+    def gradient(program):
+        x = torch.ones(3, requires_grad=True)
+        return torch.autograd.grad(program(x * 2).sum(), x, create_graph=True)[0]
+
+    program = capture(lambda x: (x + 1).exp(), backend="aot_eager")
+    result = gradient(program)
+    assert result.tolist() == gradient(lambda x: (x + 1).exp()).tolist()
+    with pytest.raises(RuntimeError, match="double backward"):
+        result.sum().backward()
+
+
+def test_a_run_keeps_no_input_alive():
+    captured = capture(lambda x: (x + 1).sum(), backend="aot_eager")
+    for _ in range(2):
+        x = torch.ones(3, requires_grad=True) * 2
+        alive = weakref.ref(x)
+        result = captured(x)
+        del x
+        assert result.requires_grad and alive() is None
+
+
+def helper(gradient):
+    return gradient * 2
+
+
+def applied(backward):
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * 1
+
+    return type("Applied", (torch.autograd.Function,), {"forward": staticmethod(forward), "backward": backward})
+
+
+def replace_method(function):
+    function.backward = staticmethod(lambda ctx, gradient: gradient * 7)
+
+
+def replace_code(function):
+    function.backward.__code__ = (lambda ctx, gradient: gradient * 8).__code__
+
+
+def replace_helper(function):
+    globals()["helper"] = lambda gradient: gradient * 9
+
+
+def keep(function):
+    pass
+
+
+CHANGES = (keep, replace_method, replace_code, replace_helper)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_backward_is_what_it_is_when_it_runs(change, backend):
+    def gradients(wrap):
+        function = applied(staticmethod(lambda ctx, gradient: helper(gradient) * ctx.saved_tensors[0]))
+        call = wrap(lambda x: function.apply(x * 3).sum())
+        found = []
+        for between in (keep, change, keep):
+            x = torch.arange(1.0, 3.0).requires_grad_()
+            result = call(x)
+            between(function)
+            result.backward()
+            found.append(x.grad.tolist())
+        return found
+
+    original = helper
+    try:
+        expected = gradients(lambda program: program)
+        globals()["helper"] = original
+        assert gradients(lambda program: capture(program, backend=BACKENDS[backend], strict=True)) == expected
+    finally:
+        globals()["helper"] = original
+
+
+def test_a_late_change_is_an_error_where_the_run_cannot_be_repeated():
+    function = applied(staticmethod(lambda ctx, gradient: gradient * 2))
+    call = capture(lambda x: (function.apply(x) * torch.rand(2)).sum(), backend="aot_eager")
+    x = torch.ones(2, requires_grad=True)
+    call(x).backward()
+    result, state = call(x), torch.get_rng_state()
+    replace_method(function)
+    with pytest.raises(RuntimeError, match="cannot be repeated"):
+        result.backward()
+    assert torch.equal(state, torch.get_rng_state())
