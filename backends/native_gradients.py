@@ -72,9 +72,9 @@ class _NativeGradients:
         if not changed and not torch.is_grad_enabled():
             return compiled.native(node, gradients)
         inputs = self._inputs(node, compiled.metadata)
-        found = None if inputs is None else self._differentiated(inputs, gradients)
-        if found is not None:
-            return found
+        results = None if inputs is None else self._differentiated(inputs, gradients)
+        if results is not None:
+            return results
         if changed:
             raise RuntimeError(
                 "the backward of a torch.autograd.Function, or what it reads, changed after the graph that applies it"
@@ -103,21 +103,21 @@ class _NativeGradients:
         modes, drawn = current_modes(), torch.get_rng_state()
         restore(self._modes)
         try:
-            own = [x.view_as(x) if isinstance(x, torch.Tensor) and x.requires_grad else x for x in inputs]
-            outputs = self._replay(*own)
+            copies = [x.view_as(x) if isinstance(x, torch.Tensor) and x.requires_grad else x for x in inputs]
+            outputs = self._replay(*copies)
         finally:
             restore(modes)
         if not torch.equal(drawn, torch.get_rng_state()):
             torch.set_rng_state(drawn)
             return None
-        wanted = [x for x, given in zip(own, inputs, strict=True) if x is not given]
+        wanted = [x for x, original in zip(copies, inputs, strict=True) if x is not original]
         pairs = [
             (output, gradient)
             for output, gradient in zip(outputs, gradients, strict=True)
             if isinstance(output, torch.Tensor) and output.requires_grad and gradient is not None
         ]
-        found = iter(_gradients(pairs, wanted))
-        return tuple(None if x is given else next(found) for x, given in zip(own, inputs, strict=True))
+        results = iter(_gradients(pairs, wanted))
+        return tuple(None if x is original else next(results) for x, original in zip(copies, inputs, strict=True))
 
 
 def _gradients(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], wanted: Sequence[torch.Tensor]) -> Sequence[Any]:

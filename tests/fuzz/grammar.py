@@ -460,7 +460,7 @@ CHANGES = (
     "args[0] = torch.ones(2, 2, requires_grad=True) * 2",
     "args[0] = args[0].detach().requires_grad_()",
     "args[0].requires_grad_()",
-    "args[0].register_hook(lambda grad: grad * 3)",
+    "args[0].requires_grad and args[0].register_hook(lambda grad: grad * 3)",
     "args[0].grad = torch.ones(args[0].shape)",
     "args[0] = torch.nn.Parameter(args[0].detach().clone())",
     "args[0] = args[0].detach().clone(memory_format=torch.contiguous_format)[:, :1]",
