@@ -17,8 +17,8 @@ from torch import nn
 
 import tracer
 from backends.tiered import backend as tiered
-from backends.tiered.background import BACKGROUND
-from backends.tiered.program import CHECKS, ROUNDS, TRAINING_ROUNDS
+from backends.tiered.background import BACKGROUND, BackgroundQueue
+from backends.tiered.program import CHECKS, ROUNDS, SAMPLED, TRAINING_ROUNDS
 from backends.tiered.transport import Unsendable, read_graph, write_graph
 from backends.tiered.worker import CompileWorker, WorkerFailed
 from passes.node_meta import META
@@ -26,7 +26,7 @@ from tests.graphs import Sketch
 from tracer import capture, explain
 from tracer.events import LOG
 
-FINAL = ("compiled", "refused")
+FINAL = ("compiled", "refused", "failed")
 NET = 300  # seconds
 
 
@@ -145,15 +145,75 @@ def test_what_is_no_faster_is_refused(clock):
     assert tier.state == "refused" and "no faster" in tier.reason
 
 
-def test_an_error_of_the_compiler_leaves_eager_and_one_event():
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (KeyError("no such kernel"), "no such kernel"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "Keyboard"),
+    ],
+    ids=["KeyError", "SystemExit", "KeyboardInterrupt"],
+)
+def test_an_error_of_the_compiler_leaves_eager_and_one_event(error, words):
+    """Also an exception that would end a thread: what is compiled next is compiled."""
+
     def compiler(module, example_inputs):
-        raise KeyError("no such kernel")
+        raise error
 
     captured = capture(slow, backend="tiered", options={"compiler": compiler})
     tier = settled(captured, torch.zeros(2))
-    assert tier.state == "refused" and "no such kernel" in tier.reason
+    assert tier.state == "failed" and words in tier.reason and "failed" in str(explain(captured, torch.zeros(2)))
     assert torch.equal(captured(torch.zeros(2)), torch.full((2,), 200.0))
-    assert states() == ["compiling", "refused"]
+    assert states() == ["compiling", "failed"]
+    other = capture(lambda x: slow(x), backend="tiered", options={"compiler": at_once})
+    assert settled(other, torch.zeros(2)).state == "compiled"
+
+
+def test_a_compiled_program_that_exits_is_refused():
+    def compiler(module, example_inputs):
+        return lambda x: sys.exit(3)
+
+    tier = settled(capture(slow, backend="tiered", options={"compiler": compiler}), torch.zeros(2))
+    assert tier.state == "refused" and "SystemExit: 3" in tier.reason
+
+
+@pytest.mark.parametrize("right_calls", [0, 3, 10, 40, 300])
+def test_a_program_that_turns_wrong_is_refused_at_a_sample(right_calls):
+    """However late: while it is checked and timed, callers get the eager results, and later one call in SAMPLED is
+    compared."""
+    calls = [0]
+
+    def compiler(module, example_inputs):
+        def program(x):
+            calls[0] += 1
+            return (x + 200 + (calls[0] > right_calls),)
+
+        return program
+
+    captured, x = capture(slow, backend="tiered", options={"compiler": compiler}), torch.zeros(2)
+    captured(x)
+    assert BACKGROUND.wait(NET)
+    count = right_calls + 2 * SAMPLED
+    wrong = [not torch.equal(captured(x), x + 200) for _ in range(count)]
+    tier = captured.entries[0].tier
+    assert tier.state == "refused" and "its results differ: output 0" in tier.reason
+    assert sum(wrong) < min(SAMPLED, max(right_calls, 1)) and not any(wrong[-SAMPLED:])
+    assert states()[-1] == "refused"
+
+
+def test_work_that_raises_leaves_the_rest_to_another_thread(monkeypatch):
+    queue, done, errors = BackgroundQueue(), threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", lambda raised: errors.append(raised.exc_type))
+    begun = threading.Event()
+
+    def fail():
+        begun.wait(NET)
+        raise KeyError
+
+    queue.add(fail)
+    queue.add(done.set)
+    begun.set()
+    assert done.wait(NET) and errors == [KeyError]
 
 
 # Wrong results ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, Final
 from backends.eager import compile_graph, compile_graph_module
 from backends.handover import Backend, BadOptions, Handover
 from backends.tiered.attempt import GuardedAttempt
-from backends.tiered.background import BACKGROUND
+from backends.tiered.background import BACKGROUND, ProcessEnds
 from backends.tiered.job import CompileJob
 from backends.tiered.program import TieredProgram
 from backends.tiered.quiet import modules_untouched
@@ -52,13 +52,16 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     return Backend("tiered", compile_graph_module, start, options=options)
 
 
-def load_compilers() -> None:
-    """Import the modules that compiling needs, which does not require exclusive access to torch."""
+def load_compilers(name: str) -> None:
+    """Import the modules that compiling with this compiler needs, which does not require exclusive access to torch."""
     import torch._dynamo.backends.debugging as debugging
     import torch._functorch.aot_autograd as aot_autograd
-    import torch._inductor.compile_fx as compile_fx
 
-    assert debugging and aot_autograd and compile_fx
+    assert debugging and aot_autograd
+    if name == SENT:
+        import torch._inductor.compile_fx as compile_fx
+
+        assert compile_fx
 
 
 class _Compilation:
@@ -79,14 +82,15 @@ class _Compilation:
     def __call__(self) -> None:
         begun = time.perf_counter()
         compiled = fits = worker = None
-        with GuardedAttempt() as attempt:
+        with GuardedAttempt(everything=True, apart_from=(ProcessEnds,)) as attempt:
             if self.program() is None:
                 return
             written = self.job.written(self.compiler.options) if self.compiler.name == SENT else None
             if written is not None:
                 worker = WORKER.compile(written)
             if self.program() is not None:
-                load_compilers()
+                with BACKGROUND.hurrying():  # once in a process
+                    load_compilers(self.compiler.name)
                 with BACKGROUND.hurrying(), self.exclusive(), modules_untouched():
                     compiled, fits = self.job.compile(self.compiler)
         program = self.program()
@@ -95,6 +99,6 @@ class _Compilation:
         if worker is not None:
             program.status.seconds["worker"] = worker
         if compiled is None:
-            program.refuse(f"{self.compiler.name} raised {attempt.words}")
+            program.fail(f"{self.compiler.name} raised {attempt.words}")
         else:
             program.offer(compiled, time.perf_counter() - begun, fits)

@@ -54,9 +54,7 @@ class BackgroundQueue:
         """Append work to the queue, and start the thread if it is not running."""
         with self._lock:
             self._queue.append(work)
-            if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._run, name="bytegraph tiered", daemon=True)
-                self._thread.start()
+            self._start()
 
     def stop(self) -> None:
         """Drop the queued work, and end the thread at its next function call."""
@@ -88,10 +86,25 @@ class BackgroundQueue:
         try:
             while work := self._next():
                 work()
+                sys.settrace(self._give_way)  # a compiler may have set another one
         except ProcessEnds:
             pass
         finally:
             sys.settrace(None)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """If work raised, have another thread do the rest: Python tells of the exception, and ends this one."""
+        with self._lock:
+            if self._thread is threading.current_thread():
+                self._thread = None
+                self._start()
+
+    def _start(self) -> None:
+        """Start the thread if there is work and none is running. The lock is held."""
+        if self._queue and self._thread is None and not self._stopping:
+            self._thread = threading.Thread(target=self._run, name="bytegraph tiered", daemon=True)
+            self._thread.start()
 
     def _next(self) -> Callable[[], None] | None:
         with self._lock:
