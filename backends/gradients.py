@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import linecache
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +25,11 @@ from torch.overrides import TorchFunctionMode
 from backends.crosscheck.calls import REFUSALS, ConcreteCall
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference
-from backends.crosscheck.report import fails, write
-from backends.crosscheck.script import CannotWrite, script
+from backends.crosscheck.report import ending, refuse_inside_a_script, verdict, write
+from backends.crosscheck.script import script
 from backends.crosscheck.shrink import shrunk
 from backends.crosscheck.sweep import CrosscheckTrial, Variation
+from backends.crosscheck.text import CannotWrite
 from backends.crosscheck.walk import steps, undisturbed
 from backends.slopes import Slope, slopes_of
 from passes.operators.targets import UnknownTarget
@@ -59,8 +62,7 @@ class GradientFinding:
     def __str__(self) -> str:
         lines = [f"{self.operator} ({self.node}): {self.slope.words}", *([self.line.rstrip()] if self.line else [])]
         if self.path:
-            verdict = {True: "fails when run", False: "does not fail when run", None: "not run"}[self.fails]
-            lines.append(f"  script: {self.path} ({verdict})")
+            lines.append(f"  script: {self.path} ({verdict(self.fails, self.why)})")
         elif self.why:
             lines.append(f"  no script: {self.why}")
         return "\n".join(lines)
@@ -146,7 +148,7 @@ def _calls(fn_or_graph: Callable[..., Any], inputs: Sequence[Any]) -> Iterator[t
         return
     collector = _Collector()
     copied = ConcreteCall(fn_or_graph, tuple(inputs)).copied()
-    with collector:
+    with collector, collector.functions():
         copied.run()
     yield from collector.calls
 
@@ -159,10 +161,28 @@ class _Collector(TorchFunctionMode):
         self.calls: list[tuple[ConcreteCall, Tensor]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        call = ConcreteCall(func, tuple(args), dict(kwargs or {}), _line())
+        self._keep(ConcreteCall(func, tuple(args), dict(kwargs or {}), _line()))
+        return func(*args, **(kwargs or {}))
+
+    def _keep(self, call: ConcreteCall) -> None:
         if any(tensor.is_floating_point() for tensor in call.tensors):
             self.calls.append((call.copied(), torch.get_rng_state()))
-        return func(*args, **(kwargs or {}))
+
+    @contextmanager
+    def functions(self) -> Iterator[None]:
+        """A context in which calls of the user's `torch.autograd.Function`s by this thread are kept as well."""
+        original, thread = vars(torch.autograd.Function)["apply"], threading.get_ident()
+
+        def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() == thread:
+                self._keep(ConcreteCall(kind.apply, args, kwargs, _line()))
+            return original.__get__(None, kind)(*args, **kwargs)
+
+        torch.autograd.Function.apply = classmethod(apply)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            torch.autograd.Function.apply = original
 
 
 def _line() -> str | None:
@@ -198,17 +218,19 @@ def _operator(
     slope = wrong(call)
     if slope is None:
         return None
-    text = path = verdict = why = None
+    text = path = fails = why = None
     small = call
     if shrink > 0:
         small, _ = shrunk(call, SLOPE, lambda smaller, _: wrong(smaller) is not None, shrink)
         slope = wrong(small) or slope
         try:
+            refuse_inside_a_script()
             difference = CrosscheckDifference("slope", "the gradient", slope.words)
             text = script(CrosscheckTrial(small, CompilerCandidate(), state), SLOPE, difference)
             path = write(text, call.name or "gradient", folder)
-            verdict = fails(path) if verify else None
+            if verify:
+                fails, why = ending(path)
         except (CannotWrite, UnknownTarget) as error:
             why = str(error)
     shown = None if path is None else str(path)
-    return GradientFinding(call.name or call.title, call.title, slope, call.line, text, shown, verdict, why)
+    return GradientFinding(call.name or call.title, call.title, slope, call.line, text, shown, fails, why)

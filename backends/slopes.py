@@ -9,7 +9,7 @@ zeros), no gradient is the slope, and a point nearby decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,11 @@ STEPS: Final[dict[torch.dtype, tuple[tuple[float, ...], float]]] = {
     torch.bfloat16: ((0.5, 0.25, 0.125, 0.0625), 0.3),
     torch.float16: ((0.25, 0.125, 0.0625, 0.03125), 0.1),
 }
+SPARSE: Final = 256  # elements that a sparse direction moves, as long as there are not too many directions
+MOST_PARTS: Final = 16  # sparse directions
+MANY: Final = 1 << 16  # elements of all inputs together from which on there are fewer directions,
+FEW_PARTS: Final = 4  # namely so many
+SPARSE_STEPS: Final = (1e-3, 1e-4, 1e-5, 1e-6)  # tried first in sparse directions
 NEARBY: Final = 1e-3  # how far off another point is, relative to the size of each input
 NARROW: Final = 1e-2  # the relative error allowed of gradients in a dtype that is not float64
 TRIALS: Final = 2  # how many other roundings of the inputs tell how much gradients hang on them
@@ -107,7 +112,32 @@ def _slopes(
         others = [
             _Subject(call, state, True, partial(_rounded, move, candidate.unit, index)) for index in range(TRIALS)
         ]
-    return [_slope(subject, candidate, others, seed + index) for index in range(directions)], subject.dtype
+    slopes = []
+    for index in range(directions):
+        generator = torch.Generator().manual_seed(seed + index)
+        direction = [_direction(leaf, generator) for leaf in subject.leaves]
+        slopes.append(_slope(subject, candidate, others, direction))
+    if all(slope.ok for slope in slopes):
+        slopes += [_slope(subject, candidate, others, direction, SPARSE_STEPS) for direction in _sparse(subject, seed)]
+    return slopes, subject.dtype
+
+
+def _sparse(subject: _Subject, seed: int) -> Iterator[list[Tensor]]:
+    """Directions that move a part of the elements each, and each element once: in a dense one, an error of a percent in
+    one element of thousands would be lost among the others.
+    """
+    count = sum(leaf.numel() for leaf in subject.leaves)
+    if count <= SPARSE or subject.dtype is not torch.float64:
+        return
+    parts = FEW_PARTS if count > MANY else min(-(-count // SPARSE), MOST_PARTS)
+    generator = torch.Generator().manual_seed(seed)
+    signs = [torch.randint(0, 2, leaf.shape, generator=generator).to(leaf.device) * 2 - 1 for leaf in subject.leaves]
+    for part in range(parts):
+        direction = []
+        for leaf, sign in zip(subject.leaves, signs, strict=True):
+            chosen = torch.arange(leaf.numel(), device=leaf.device).reshape(leaf.shape) % parts == part
+            direction.append((chosen * sign * _typical(leaf)).to(leaf.dtype))
+        yield direction
 
 
 def _stay(leaf: Tensor) -> Tensor:
@@ -194,22 +224,29 @@ class _Subject:
 
 
 def _combined(part: Tensor, index: int) -> Tensor:
+    """A sum of all elements, with random weights of either sign, none of which is small."""
     generator = torch.Generator().manual_seed(index)
     weights = torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.device)
+    weights = weights + torch.where(weights < 0, -0.5, 0.5)
     wide = part.real.to(torch.float64) + part.imag.to(torch.float64) if part.is_complex() else part.to(torch.float64)
     return (wide * weights).sum()
 
 
-def _slope(subject: _Subject, second: _Subject | None, others: Sequence[_Subject], seed: int) -> Slope:
-    generator = torch.Generator().manual_seed(seed)
-    direction = [_direction(leaf, generator) for leaf in subject.leaves]
+def _slope(
+    subject: _Subject,
+    second: _Subject | None,
+    others: Sequence[_Subject],
+    direction: Sequence[Tensor],
+    few_steps: Sequence[float] = (),
+) -> Slope:
+    """The slope in a direction; with `few_steps`, by those alone if they agree with the gradient."""
     gradients = subject.gradients()
     assert gradients is not None
     expected, size = _along(gradients, direction)
     sizes, allowed = STEPS.get(subject.dtype, STEPS[torch.float64])
     quotients = {}
     with torch.no_grad():
-        for step in sizes:
+        for step in few_steps or sizes:
             ahead, _ = subject.value([step * part for part in direction])
             behind, _ = subject.value([-step * part for part in direction])
             assert ahead is not None and behind is not None
@@ -217,6 +254,8 @@ def _slope(subject: _Subject, second: _Subject | None, others: Sequence[_Subject
     errors = {step: _relative(quotient, expected, size) for step, quotient in quotients.items()}
     best = min(errors, key=lambda step: errors[step])
     slope = Slope(expected, quotients[best], errors, allowed)
+    if few_steps and not slope.ok:
+        return _slope(subject, second, others, direction)
     derivatives = None if second is None else second.gradients()
     if second is None or derivatives is None:
         return slope
@@ -240,8 +279,13 @@ def _direction(leaf: Tensor, generator: torch.Generator) -> Tensor:
     noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
     if leaf.is_complex():
         noise = torch.complex(noise, torch.randn(leaf.shape, generator=generator, dtype=torch.float64))
+    return (noise * _typical(leaf)).to(device=leaf.device, dtype=leaf.dtype)
+
+
+def _typical(leaf: Tensor) -> float:
+    """The root mean square of a leaf; 1 for one without elements, or of zeros."""
     typical = float(leaf.detach().abs().to(torch.float64).square().mean().sqrt()) if leaf.numel() else 1.0
-    return (noise * (typical or 1.0)).to(device=leaf.device, dtype=leaf.dtype)
+    return typical or 1.0
 
 
 def _along(gradients: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[float, float]:

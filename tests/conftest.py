@@ -5,9 +5,11 @@ writes the files, to be reviewed as a diff. tests/pins.py has `pin`, which does 
 measures what each test costs.
 """
 
+import getpass
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,6 +64,18 @@ def snapshot(request: pytest.FixtureRequest) -> Callable[[str], None]:
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever is written where no folder is named (scripts of checks, graphs that a backend failed on) is pytest's.
+
+    Inductor keeps its cache where it was: it makes later runs faster.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}")
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("files"))
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@
     candidates                   what is checked: torch's operators, a device, a dtype, a compiler
     compare ► sweep              one call through every variation
     walk ► bisection ► shrink    a graph's calls; the first that goes wrong; the smallest call that still does
-    sources, script, report      what the user gets
+    text, sources, objects       values, the needed part of modules, functions and other objects as source text
+    script, report               what the user gets
 
 Nothing here knows how a graph was captured.
 """

@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 
 from backends.crosscheck.calls import REFUSALS, ConcreteCall
 from backends.crosscheck.walk import calls_of, part, undisturbed
+from passes.operators.modes import sets_modes
 
 Wrong = Callable[[ConcreteCall, Tensor], bool]
 
@@ -36,9 +37,9 @@ def first_wrong(module: GraphModule, inputs: Sequence[Any], wrong: Wrong) -> int
 
 def fewest(module: GraphModule, inputs: Sequence[Any], end: int, wrong: Wrong, seconds: float) -> list[Node]:
     """A small subset of the first `end` calls, the last one included, that goes wrong. Searches for that many
-    `seconds`.
+    `seconds`. Calls that set modes are in every part, and so not in the subset.
     """
-    nodes = calls_of(module.graph)[:end]
+    nodes = [node for node in calls_of(module.graph)[:end] if not sets_modes(node.target)]
     chosen = nodes
     size, deadline = 1, time.monotonic() + seconds
     while size < len(nodes) and time.monotonic() < deadline:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from types import MethodType
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from passes.node_meta import STACK_TRACE
+from passes.operators.modes import modes_kept
 from passes.operators.outcome import OPERATOR_ERRORS
 
 # What a call may raise on arguments that it was not made for. Anything else is an error of ours.
@@ -62,6 +64,11 @@ class ConcreteCall:
             return f"torch.ops.{self.target}"
         if isinstance(self.target, torch.nn.Module):
             return type(self.target).__name__
+        if isinstance(self.target, MethodType):
+            owner: Any = self.target.__self__
+            return f"{getattr(owner, '__name__', type(owner).__name__)}.{self.target.__func__.__name__}"
+        if self.target is operator.call and self.args and callable(self.args[0]):
+            return replace(self, target=self.args[0], args=self.args[1:]).title
         return getattr(self.target, "__name__", type(self.target).__name__)
 
     @property
@@ -232,8 +239,11 @@ class ConcreteOutcome(NamedTuple):
 def attempt(
     call: ConcreteCall, run: Callable[[ConcreteCall], Any] = ConcreteCall.run, seed: Tensor | None = None
 ) -> ConcreteOutcome:
-    """Run the call without copying. `seed` is the state of the random number generator to begin with."""
-    with random_state(seed) as before:
+    """Run the call without copying. `seed` is the state of the random number generator to begin with.
+
+    Modes of torch that the call sets are put back.
+    """
+    with random_state(seed) as before, modes_kept():
         try:
             result, error = run(call), None
         except REFUSALS as refusal:
@@ -273,14 +283,15 @@ def single(call: ConcreteCall, result: Any) -> tuple[GraphModule, list[Tensor]]:
     else:
         node = graph.call_function(call.target, args, kwargs)
     node.meta[STACK_TRACE] = call.line
-    graph.output(tuple(_parts(graph, node, result)))
+    graph.output(tuple(parts_of(graph, node, result)))
     return GraphModule(attributes, graph), tensors
 
 
-def _parts(graph: Graph, node: Node, result: Any) -> Iterable[Node]:
-    """A node for each tensor in the result of `node`."""
+def parts_of(graph: Graph, node: Node, result: Any) -> Iterable[Node]:
+    """A node for each tensor in the result of `node`, which are new ones if there are several."""
     if isinstance(result, Tensor):
         yield node
     elif isinstance(result, tuple | list):
         for index, part in enumerate(result):
-            yield from _parts(graph, graph.call_function(operator.getitem, (node, index)), part)
+            if any(isinstance(leaf, Tensor) for leaf in tree_leaves(part)):
+                yield from parts_of(graph, graph.call_function(operator.getitem, (node, index)), part)

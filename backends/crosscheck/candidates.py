@@ -6,13 +6,13 @@ A candidate runs calls, and may write to the arguments of a call, as the call it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule
+from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_map
 
 from backends.aot import compile_with
@@ -21,6 +21,7 @@ from backends.handover import Backend, BadOptions, Handover
 from passes.meta import meta_of
 from passes.node_meta import stack_trace_of
 
+SWITCHES: Final = ("cudnn_enable", "cudnn_enabled")
 LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 
 
@@ -28,7 +29,8 @@ LookUp = Callable[[Any, Mapping[str, Any]], Backend]
 class CompilerCandidate:
     """Torch's own operators, on `device` (None: where the tensors are) and in `dtype` (None: unchanged).
 
-    `compiler`, if set, compiles graphs of one operator or of many; `source` is the name that the user gave.
+    `compiler`, if set, compiles graphs of one operator or of many; `source` is the name that the user gave. `programs`,
+    if set, holds what was compiled for the one call that is run again and again.
     """
 
     name: str = "eager"
@@ -36,6 +38,7 @@ class CompilerCandidate:
     dtype: torch.dtype | None = None
     compiler: Backend | None = None
     source: Any = "eager"
+    programs: list[Any] | None = None
 
     @property
     def compiles(self) -> bool:
@@ -63,7 +66,32 @@ class CompilerCandidate:
         if probe.error is not None:
             raise probe.error
         module, inputs = single(call, probe.result)
-        return self.compile(module, inputs)(*inputs)
+        if self.programs:
+            return self.programs[0](*inputs)
+        program = self.compile(self._spelled(call, module), inputs)
+        if self.programs is not None:
+            self.programs.append(program)
+        return program(*inputs)
+
+    def _spelled(self, call: ConcreteCall, module: GraphModule) -> GraphModule:
+        """The graph; without switches of libraries if functions that stand in for operators do not take them.
+
+        `torch.layer_norm` takes one argument more than `torch.nn.functional.layer_norm` documents.
+        """
+        shorter = None if isinstance(self.source, str) else without_switches(module)
+        if shorter is None:
+            return module
+
+        def run(graph: GraphModule) -> Exception | None:
+            copy = call.copied()
+            _, inputs = single(copy, None)
+            return attempt(copy, lambda _: self.compile(graph, inputs)(*inputs)).error
+
+        return shorter if isinstance(run(module), TypeError) and run(shorter) is None else module
+
+    def compiling_once(self) -> CompilerCandidate:
+        """A candidate for one call, which is compiled when it runs first."""
+        return replace(self, programs=[])
 
     def compile(self, module: GraphModule, inputs: list[Any]) -> Any:
         """Compile a graph."""
@@ -81,6 +109,25 @@ class CompilerCandidate:
             origin=stack_trace_of,
         )
         return compile_with(self.compiler, handover)
+
+
+def without_switches(module: GraphModule) -> GraphModule | None:
+    """The graph without last arguments that only choose a library and equal their defaults; None if it has none."""
+    graph, places, changed = Graph(), dict[Node, Node](), False
+    for node in module.graph.nodes:
+        copy = places[node] = graph.node_copy(node, places.__getitem__)
+        arguments = _schema_arguments(node) if node.op == "call_function" else []
+        last = arguments[len(node.args) - 1] if 0 < len(node.args) <= len(arguments) else None
+        if last is not None and last.name in SWITCHES and last.default_value == node.args[-1]:
+            copy.args, changed = copy.args[:-1], True
+    return GraphModule(module, graph) if changed else None
+
+
+def _schema_arguments(node: Node) -> list[Any]:
+    """The arguments that torch documents for a function with one overload."""
+    packet = getattr(torch.ops.aten, str(getattr(node.target, "__name__", "")), None)
+    overloads = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else []
+    return getattr(packet, overloads[0])._schema.arguments if len(overloads) == 1 else []
 
 
 def _brought_home(result: Any, homes: dict[int, Tensor]) -> Any:

@@ -22,20 +22,24 @@ from backends.crosscheck.bisection import fewest, first_wrong
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference, error_words, stale
-from backends.crosscheck.operators import UNINITIALISED, is_torchs, name_of
+from backends.crosscheck.operators import UNINITIALISED, is_registered, is_torchs, name_of
 from backends.crosscheck.reference import reference, shares_memory
-from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, fails, write
-from backends.crosscheck.script import CannotWrite, script
+from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, ending, refuse_inside_a_script, write
+from backends.crosscheck.script import script
 from backends.crosscheck.shrink import shrunk
-from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variation, sweep
+from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variation, seeded, sweep
+from backends.crosscheck.text import CannotWrite
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
 from backends.handover import BadOptions
 from passes.node_meta import stack_trace_of
+from passes.operators.modes import sets_modes
 from passes.operators.targets import UnknownTarget
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
 WHOLE: Final = (Variation("values"), Variation("repeat"))
+REPEATED: Final = Variation("repeat")
+DECLARED: Final = Variation("writes")
 WHOLE_LAYOUTS: Final = tuple(Variation("layout", layout) for layout in ("transposed", "sliced", "offset"))
 REPEATS: Final = 1  # how often an operator that is called alike again and again is put through the whole sweep
 
@@ -89,6 +93,9 @@ def check(
             _check_whole(module, inputs, candidate, settings, report)
         if settings.operators or (settings.operators is None and not candidate.compiles):
             _check_operators(module, inputs, candidate, settings, report)
+        elif len(report.findings) < settings.most:
+            _check_declarations(module, inputs, settings, report)
+    report.untried = _untried(candidate, settings)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -104,6 +111,19 @@ def _in_dtype(inputs: Sequence[Any], candidate: CompilerCandidate) -> list[Any]:
         else value
         for value in copies
     ]
+
+
+def _untried(candidate: CompilerCandidate, settings: CrosscheckSettings) -> list[str]:
+    """What such a check does not look for."""
+    untried: list[str] = []
+    if not settings.layouts:
+        untried.append("other layouts of inputs (layouts=True)")
+    if candidate.compiles and not settings.operators:
+        untried.append("expanded and channels-last tensors inside of the graph, reads of memory that was never written")
+        untried[-1] += ", other numbers of threads (operators=True)"
+    if candidate.compiles and not settings.gradients:
+        untried.append("gradients (gradients=True)")
+    return untried
 
 
 # One by one -----------------------------------------------------------------------------------------
@@ -152,6 +172,21 @@ def _check_operators(
         report.findings.extend([] if difference is None else [difference])
 
 
+def _check_declarations(
+    module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings, report: CrosscheckReport
+) -> None:
+    """Check what a compiler believes of operators that others registered: which arguments they write to."""
+    if not any(is_registered(node.target) for node in calls_of(module.graph)):
+        return
+    for step in steps(module, inputs):
+        trial = CrosscheckTrial(step.call, CompilerCandidate(), step.seed)
+        difference = trial.examine(DECLARED) if is_registered(step.call.target) else None
+        if difference is not None:
+            report.findings.append(_finding(trial, DECLARED, difference, step.node.name, settings))
+            if len(report.findings) >= settings.most:
+                return
+
+
 def _stale(module: GraphModule, inputs: Sequence[Any], settings: CrosscheckSettings) -> CrosscheckFinding | None:
     """The first operator whose result depends on memory that the graph allocated and did not fill.
 
@@ -181,8 +216,8 @@ def _shares(part: Any, arguments: Sequence[Tensor]) -> bool:
 
 
 def _is_checkable(call: ConcreteCall) -> bool:
-    """Whether the call has a tensor to compare. Reading attributes or parts computes nothing."""
-    return call.target is not getattr
+    """Whether the call computes something to compare: reading an attribute does not, nor does entering a mode."""
+    return call.target is not getattr and not sets_modes(call.target)
 
 
 def _signature(call: ConcreteCall) -> Any:
@@ -243,6 +278,9 @@ def _located(
 ) -> CrosscheckFinding:
     """The finding at the first operator that shows the difference."""
 
+    if variation.kind == "values" and whole.examine(REPEATED) is not None:
+        variation = REPEATED  # right at some calls and wrong at others: one call of a part says little
+
     def wrong(call: ConcreteCall, seed: Tensor) -> bool:
         return CrosscheckTrial(call, candidate, seed).examine(variation) is not None
 
@@ -278,9 +316,11 @@ def _finding(
     if settings.shrink > 0:
         trial, variation, difference = _small(trial, variation, difference, settings.shrink)
         try:
+            refuse_inside_a_script()
             text = script(trial, variation, difference)
             path = write(text, name, settings.folder)
-            verdict = fails(path) if settings.verify else None
+            if settings.verify:
+                verdict, why = ending(path)
         except (CannotWrite, UnknownTarget) as error:
             why = str(error)
     shown = None if path is None else str(path)
@@ -292,12 +332,18 @@ def _small(
 ) -> tuple[CrosscheckTrial, Variation, CrosscheckDifference]:
     """The difference on the smallest call that shows it."""
 
-    def shows(call: ConcreteCall, variation: Variation) -> bool:
+    def differs(trial: CrosscheckTrial, variation: Variation) -> bool:
         try:
-            again = CrosscheckTrial(call, trial.candidate, trial.seed).examine(variation)
+            again = trial.examine(variation)
         except REFUSALS:
             return False
         return again is not None and again.kind == difference.kind
+
+    # Under the random numbers that the script will begin with, because what is shrunk may need them.
+    trial = seeded(trial, lambda other: differs(other, variation))
+
+    def shows(call: ConcreteCall, variation: Variation) -> bool:
+        return differs(CrosscheckTrial(call, trial.candidate, trial.seed), variation)
 
     call, variation = shrunk(trial.call, variation, shows, seconds)
     small = CrosscheckTrial(call, trial.candidate, trial.seed)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall
 
@@ -53,6 +54,32 @@ def is_torchs(call: ConcreteCall) -> bool:
         return True
     kind = type(call.target) if isinstance(call.target, torch.nn.Module) else call.target
     return (getattr(kind, "__module__", None) or "torch").split(".")[0] in ("torch", "_operator", "builtins")
+
+
+def is_registered(target: Any) -> bool:
+    """Whether a target is an operator that was registered with torch by others."""
+    registered = isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket)
+    return registered and not is_torchs(ConcreteCall(target, ()))
+
+
+def declared_writes(call: ConcreteCall) -> set[int] | None:
+    """Which of the call's tensors a registered operator declares to write to; None for what has no schema, or is
+    torch's own.
+    """
+    if not is_registered(call.target):
+        return None
+    overloads = [call.target] if isinstance(call.target, torch._ops.OpOverload) else _overloads(call.target)
+    written: list[Any] = []
+    for overload in overloads:
+        for index, argument in enumerate(overload._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                written += [call.args[index]] if index < len(call.args) else [call.kwargs.get(argument.name)]
+    leaves = {id(leaf) for leaf in tree_leaves(written)}
+    return {index for index, tensor in enumerate(call.tensors) if id(tensor) in leaves}
+
+
+def _overloads(packet: Any) -> list[Any]:
+    return [getattr(packet, name) for name in packet.overloads()]
 
 
 Reading = Callable[[ConcreteCall, list[Any]], Sequence[Any]]

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, attempt, is_plain, wider
 from backends.crosscheck.operators import FRESH, ORDERS, READS_STORAGE, UNINITIALISED, name_of, readings
-from backends.crosscheck.tolerance import bound, perturbed, reduction_length, unit_roundoff
+from backends.crosscheck.tolerance import SMALLEST, bound, perturbed, reduction_length, unit_roundoff
 from backends.crosscheck.walk import FillingInterpreter
 
 TRIALS: Final = 8  # perturbations before a difference is believed
@@ -40,41 +40,54 @@ class ReferenceRun:
     undefined: list[Tensor | None]
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
     _spreads: list[Tensor | None] = field(default_factory=list[Any])
+    _steady: list[Tensor | None] = field(default_factory=list[Any])
     _trials: int = 0
 
     def tolerance(self, index: int, dtype: torch.dtype, trials: int) -> Tensor:
         """The allowed error of observation `index` in `dtype`; for integers, infinite where the value is not
         determined.
+
+        Moving an exact zero may leave the domain of a function (sqrt), or the pole that it stands at (1 / x): where the
+        result is then anything, what counts is how far it moves while zeros stay zeros.
         """
         self._perturb(trials)
-        exact, spread = self.exact[index], self._spreads[index]
-        assert exact is not None and spread is not None
+        exact, spread, steady = self.exact[index], self._spreads[index], self._steady[index]
+        assert exact is not None and spread is not None and steady is not None
         if not (dtype.is_floating_point or dtype.is_complex):
             return torch.where(spread > 0, torch.inf, 0.0)
-        return bound(exact, spread, dtype, self.length)
+        return bound(exact, torch.where(spread.isinf(), steady, spread), dtype, self.length)
 
     def _perturb(self, trials: int) -> None:
         if not self._spreads:
-            self._spreads = [
-                None if exact is None else torch.zeros(exact.shape, dtype=torch.float64, device=exact.device)
-                for exact in self.exact
-            ]
+            self._spreads, self._steady = self._zeros(), self._zeros()
+        while self._trials < trials:
+            self._trials += 1
+            self._move(self._spreads, SMALLEST)
+            if any(spread is not None and bool(spread.isinf().any()) for spread in self._spreads):
+                self._move(self._steady, 0.0)
+
+    def _zeros(self) -> list[Tensor | None]:
+        return [
+            None if exact is None else torch.zeros(exact.shape, dtype=torch.float64, device=exact.device)
+            for exact in self.exact
+        ]
+
+    def _move(self, spreads: list[Tensor | None], smallest: float) -> None:
+        """Run the call on inputs that are moved by a rounding, and note in `spreads` how far its results move."""
         units = [unit_roundoff(part.dtype) for part in observations(self.call, self.outcome) if part is not None]
         inputs = [unit_roundoff(tensor.dtype) for tensor in self.call.tensors]
         unit = max(units, default=0.0) or max(inputs, default=0.0)
-        while self._trials < trials:
-            self._trials += 1
-            base = canonical(self.call.copied(wider if self.wide else _same))
-            if name_of(self.call) in ORDERS and not self.wide:  # of integers: what is equal is told apart at random
-                base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
-            moved = base.mapped(partial(perturbed, unit=unit, generator=self._generator))
-            outcome = attempt(moved, seed=self.seed)
-            if outcome.error is not None:
-                continue
-            for index, (exact, value) in enumerate(zip(self.exact, observations(moved, outcome), strict=False)):
-                spread = self._spreads[index]
-                if exact is not None and value is not None and spread is not None:
-                    self._spreads[index] = torch.maximum(spread, distance(exact, value))
+        base = canonical(self.call.copied(wider if self.wide else _same))
+        if name_of(self.call) in ORDERS and not self.wide:  # of integers: what is equal is told apart at random
+            base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
+        moved = base.mapped(partial(perturbed, unit=unit, generator=self._generator, smallest=smallest))
+        outcome = attempt(moved, seed=self.seed)
+        if outcome.error is not None:
+            return
+        for index, (exact, value) in enumerate(zip(self.exact, observations(moved, outcome), strict=False)):
+            spread = spreads[index]
+            if exact is not None and value is not None and spread is not None:
+                spreads[index] = torch.maximum(spread, distance(exact, value))
 
 
 def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:

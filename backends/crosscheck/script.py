@@ -6,9 +6,10 @@ nothing else; operators from C++ are loaded from their library.
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 import torch
@@ -17,19 +18,28 @@ from torch.fx import GraphModule
 from torch.fx.node import map_arg
 from torch.utils._pytree import tree_map
 
-from backends.crosscheck.calls import ConcreteCall, is_plain, span
+from backends.crosscheck.calls import ConcreteCall, attempt, is_plain, single
 from backends.crosscheck.compare import CrosscheckDifference
-from backends.crosscheck.sources import definitions
-from backends.crosscheck.sweep import CrosscheckTrial, Variation, call_in_place, call_with_out, relaid
+from backends.crosscheck.gradients import CallAndBackward
+from backends.crosscheck.objects import ObjectTexts
+from backends.crosscheck.sweep import (
+    SEEDS,
+    CrosscheckTrial,
+    Variation,
+    call_in_place,
+    call_with_out,
+    relaid,
+    seed_state,
+)
+from backends.crosscheck.text import CannotWrite, ScriptText, begin_of, memory_text, text_of
 from backends.eager import EXPRESSIONS
 from passes.node_meta import STACK_TRACE, stack_trace_of
-from passes.operators.targets import UnknownTarget, target_name
+from passes.operators.modes import Modes
 
-LITERALS: Final = 64  # elements that are written as numbers; more are written as bytes
 TEMPLATE: Final = '''"""{title}
 
 {about}
-Imports only torch; ends with an error as long as the difference is there.
+Imports only torch and what the definitions below need; fails by its assertion as long as the difference is there.
 """
 
 import torch
@@ -41,6 +51,11 @@ nan, inf = float("nan"), float("inf")
 
 def inputs():
 {inputs}
+
+
+def seed():
+    """The random numbers that each run begins with."""
+    {seed}
 
 
 def wide(value):
@@ -57,21 +72,51 @@ def observed(result, arguments):
     return parts + [value for value in arguments if isinstance(value, torch.Tensor)]
 
 
-{body}'''
+def same(left, right):
+    """Whether two values are equal in every element; NaN equals NaN."""
+    if not isinstance(left, torch.Tensor):
+        return left == right
+    return left.shape == right.shape and bool(((left == right) | ((left != left) & (right != right))).all())
 
-EXPECTED: Final = """torch.manual_seed({seed})
+{candidate}
+{modes}{body}'''
+COMPILED: Final = '''
+def compiled({parameter}):
+    """What the candidate makes of the program, at its first call."""
+    made = []
+
+    def run(*values):
+        if not made:
+            made.append({compile})
+        return made[0](*values)
+
+    return run
+
+
+candidate = compiled({argument})
+'''
+GRAPH: Final = '''
+def graph_module():
+    """The program as a graph, which the candidate compiles."""
+    graph = torch.fx.Graph()
+{lines}
+    return torch.fx.GraphModule({held}, graph)
+
+'''
+
+EXPECTED: Final = """seed()
 arguments = {arguments}
 expected = observed({program}(*arguments), arguments)[{index}]
 """
-FOUND: Final = """torch.manual_seed({seed})
+FOUND: Final = """seed()
 arguments = inputs()
 found = observed({run}(*arguments), arguments)[{index}]
 """
 ELEMENT: Final = """{expected}{prepare}{found}
 wanted, got = expected.flatten()[{place}].item(), found.flatten()[{place}].item()
 print(f"element {place} of {{list(found.shape)}}: {{got}} instead of {{wanted}}, off by {{abs(got - wanted)}}")
-same = got == wanted or got != got and wanted != wanted or abs(got - wanted) <= {allowed!r}
-assert same, "wrong value"
+is_right = got == wanted or got != got and wanted != wanted or abs(got - wanted) <= {allowed!r}
+assert is_right, "wrong value"
 """
 FACT: Final = """{expected}wanted = {fact_expected}
 {found}got = {fact_found}
@@ -86,48 +131,76 @@ BODIES: Final = {
     "strides": FACT,
     "aliasing": FACT,
     "outputs": FACT,
-    "error": "{run}(*inputs())\n",
+    "error": """raised = ""
+for _ in range(20):
+    seed()
+    try:
+        {run}(*inputs())
+    except Exception as error:
+        if type(error).__name__ != {error!r}:
+            raise
+        raised = f"{{type(error).__name__}}: {{error}}"
+print(raised or "nothing was raised")
+assert not raised, "it raises"
+""",
     "uninitialised": """{expected}
 torch.use_deterministic_algorithms(True, warn_only=True)  # fills the memory that torch.empty gives
 {found}
-same = (found == expected) | (found.isnan() & expected.isnan())
-print(f"{{int((~same).sum())}} of {{same.numel()}} elements come from uninitialised memory")
-assert bool(same.all()), "uninitialised memory was read"
+is_same = (found == expected) | (found.isnan() & expected.isnan())
+print(f"{{int((~is_same).sum())}} of {{is_same.numel()}} elements come from uninitialised memory")
+assert bool(is_same.all()), "uninitialised memory was read"
 """,
     "nondeterministic": """results = []
 for _ in range(20):
-    torch.manual_seed({seed})
+    seed()
     arguments = inputs()
-    results.append(torch.stack([part.double().sum() for part in observed({run}(*arguments), arguments)]))
-print("sums of the results of 20 runs:", *(result.tolist() for result in results))
-assert all(torch.equal(result, results[0]) for result in results), "not the same twice"
+    results.append([part.clone() for part in observed({run}(*arguments), arguments)])
+pairs = [(part, other) for result in results for part, other in zip(results[0], result)]
+print(sum(not same(part, other) for part, other in pairs), "of", len(pairs), "results differ from the first run's")
+assert all(same(part, other) for part, other in pairs), "not the same twice"
+""",
+    "mutation": """arguments, before = inputs(), inputs()
+seed()
+{run}(*arguments)
+changed = [index for index, (now, then) in enumerate(zip(arguments, before)) if not same(now, then)]
+print("arguments that were written to:", changed)
+assert {index} not in changed, "an argument was overwritten"
 """,
     "slope": """leaves = [wide(value) for value in inputs()]
 floating = [value for value in leaves if value.is_floating_point()]
-directions = [torch.randn(value.shape, dtype=value.dtype) for value in floating]
 weights = [torch.randn(part.shape, dtype=torch.float64) for part in observed({run}(*leaves), [])]
 
-def value(step=0.0, gradients=False):
+
+def value(directions=(), step=0.0, gradients=False):
     moved = [leaf.clone() for leaf in leaves]
     varied = [leaf for leaf in moved if leaf.is_floating_point()]
     for leaf, direction in zip(varied, directions):
-        leaf.add_(direction, alpha=step).requires_grad_(gradients)
-    torch.manual_seed({seed})
+        leaf.add_(direction, alpha=step)
+    for leaf in varied:
+        leaf.requires_grad_(gradients)
+    seed()
     parts = observed({run}(*[leaf.clone() for leaf in moved]), [])
     return sum((part * weight).sum() for part, weight in zip(parts, weights) if part.is_floating_point()), varied
 
+
 total, varied = value(gradients=True)
 gradients = torch.autograd.grad(total, varied, allow_unused=True)
-along = sum(float((g * h).sum()) for g, h in zip(gradients, directions) if g is not None)
-errors = []
-for step in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
-    slope = float(value(step)[0] - value(-step)[0]) / (2 * step)
-    errors.append(abs(slope - along) / max(abs(slope), abs(along), 1e-30))
-    print(f"step {{step:.0e}}: slope {{slope:.9g}}, gradient along the direction {{along:.9g}}")
-assert min(errors) < 1e-4, "the gradient is not the slope"
+for turn in range(-1, 16):  # all elements at once, then a part of them at a time
+    directions = [torch.randn(leaf.shape, dtype=leaf.dtype) for leaf in floating]
+    if turn >= 0:
+        for part in directions:
+            part *= torch.arange(part.numel()).reshape(part.shape) % 16 == turn
+    along = sum(float((g * h).sum()) for g, h in zip(gradients, directions) if g is not None)
+    terms = [float((g * h).square().sum()) for g, h in zip(gradients, directions) if g is not None]
+    errors = []
+    for step in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+        slope = float(value(directions, step)[0] - value(directions, -step)[0]) / (2 * step)
+        errors.append(abs(slope - along) / max(abs(slope), abs(along), sum(terms) ** 0.5, 1e-30))
+    print(f"slope {{slope:.9g}}, gradient along the direction {{along:.9g}}, off by {{min(errors):.1e}} at best")
+    assert min(errors) < 1e-4, "the gradient is not the slope"
 """,
-    "outside": """torch.manual_seed({seed})
-arguments, before = inputs(), inputs()
+    "outside": """arguments, before = inputs(), inputs()
+seed()
 {run}(*arguments)
 for now, then in zip(arguments, before):
     size = then.untyped_storage().nbytes() // then.element_size()
@@ -135,7 +208,7 @@ for now, then in zip(arguments, before):
     outside.as_strided(then.shape, then.stride(), then.storage_offset()).fill_(False)
     now, then = (value.as_strided((size,), (1,), 0)[outside] for value in (now, then))
     print("memory around the tensor:", now.tolist(), "was", then.tolist())
-    assert torch.equal(now.nan_to_num(0.125), then.nan_to_num(0.125)), "written outside of the tensor"
+    assert same(now, then), "written outside of the tensor"
 """,
 }
 FACTS: Final = {
@@ -148,59 +221,101 @@ FACTS: Final = {
 PREPARATIONS: Final = {"threads": "torch.set_num_threads(1 if torch.get_num_threads() > 1 else 2)\n"}
 
 
-class CannotWrite(ValueError):
-    """A call that cannot be written as text, because it takes an object that has no source text."""
-
-
 def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference) -> str:
     """The text of the script. Raises CannotWrite, UnknownTarget."""
-    call, varied = trial.call, _varied(trial, variation)
-    index, place = difference.index, difference.place
-    program = function("program", varied)
+    call, varied, objects = trial.call, _varied(trial, variation), ObjectTexts()
+    program = function("program", varied, objects)
     reference_name = "program"
     if varied.target is not call.target:
-        program, reference_name = f"{program}\n\n{function('reference', call)}", "reference"
+        program, reference_name = f"{program}\n\n{function('reference', call, objects)}", "reference"
     backward = variation.kind == "gradients"
     if backward:
         program += f"\n\n{gradient_function(call)}"
-    run = _candidate_text(trial, "program")
+    run, candidate = _candidate_texts(trial, varied, objects)
+    title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
+    return TEMPLATE.format(
+        title="\n".join(textwrap.wrap(title, 110)).replace('"""', "'''").replace("\\", "/"),
+        about=_line_text(call).replace('"""', "'''").replace("\\", "/")
+        + f"Candidate: {trial.candidate.name}. torch {torch.__version__}.",
+        definitions=objects.definitions(),
+        program=program,
+        inputs=textwrap.indent(input_lines(varied), "    "),
+        seed=_seed_text(trial),
+        candidate=candidate,
+        modes=modes_text(trial.modes),
+        body=_body(
+            trial,
+            variation,
+            difference,
+            varied,
+            f"gradients({reference_name})" if backward else reference_name,
+            f"gradients({run})" if backward else run,
+        ),
+    )
+
+
+def _body(
+    trial: CrosscheckTrial,
+    variation: Variation,
+    difference: CrosscheckDifference,
+    varied: ConcreteCall,
+    reference_name: str,
+    run: str,
+) -> str:
+    """What the script does, once everything is defined."""
+    call = trial.call
     count = len(call.tensors) if varied.target is not call.target else len(varied.tensors)
     widened = difference.kind in ("values", "gradient") and trial.right.wide
     inputs = "inputs()" if count == len(varied.tensors) else f"inputs()[:{count}]"
     contiguous = "[value.contiguous().clone() for value in {}]" if variation.kind == "layout" else "{}"
-    arguments = ("[wide(value) for value in {}]" if widened else contiguous).format(inputs)
     fact = FACTS.get(difference.kind, "{}")
-    parts = {
-        "expected": EXPECTED.format(
-            seed=0,
-            arguments=arguments,
-            index=index,
-            program=f"gradients({reference_name})" if backward else reference_name,
+    return BODIES[difference.kind].format(
+        expected=EXPECTED.format(
+            arguments=("[wide(value) for value in {}]" if widened else contiguous).format(inputs),
+            index=difference.index,
+            program=reference_name,
         ),
-        "found": FOUND.format(seed=0, run=f"gradients({run})" if backward else run, index=index),
-        "prepare": PREPARATIONS.get(variation.kind, ""),
-        "allowed": difference.allowed,
-        "place": place,
-        "kind": difference.kind,
-        "seed": 0,
-        "run": run,
-        "fact_found": fact.format("found", "arguments"),
-        "fact_expected": fact.format("expected", "arguments"),
-    }
-    line = f"Captured from\n{call.line}\n" if call.line else ""
-    if isinstance(call.target, GraphModule) and not line:
-        lines = [node.meta[STACK_TRACE] for node in call.target.graph.nodes if stack_trace_of(node)]
-        line = f"Captured from\n{lines[-1]}\n" if lines else ""
-    title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
-    return TEMPLATE.format(
-        title="\n".join(textwrap.wrap(title, 110)).replace('"""', "'''").replace("\\", "/"),
-        about=line.replace('"""', "'''").replace("\\", "/")
-        + f"Candidate: {trial.candidate.name}. torch {torch.__version__}.",
-        definitions=definitions(varied, trial.candidate),
-        program=program,
-        inputs=textwrap.indent(input_lines(varied), "    "),
-        body=BODIES[difference.kind].format(**parts),
+        found=FOUND.format(run=run, index=difference.index),
+        prepare=PREPARATIONS.get(variation.kind, ""),
+        allowed=difference.allowed,
+        index=difference.index,
+        place=difference.place,
+        kind=difference.kind,
+        error=difference.detail.split(":")[0],
+        run=run,
+        fact_found=fact.format("found", "arguments"),
+        fact_expected=fact.format("expected", "arguments"),
     )
+
+
+def _line_text(call: ConcreteCall) -> str:
+    """The user's line, as a traceback shows it; for a graph, that of its last call that has one."""
+    if call.line:
+        return f"Captured from\n{call.line}\n"
+    if not isinstance(call.target, GraphModule):
+        return ""
+    lines = [node.meta[STACK_TRACE] for node in call.target.graph.nodes if stack_trace_of(node)]
+    return f"Captured from\n{lines[-1]}\n" if lines else ""
+
+
+def _seed_text(trial: CrosscheckTrial) -> str:
+    """The statement that puts the random numbers where the trial begins."""
+    for number in SEEDS:
+        if torch.equal(seed_state(number), trial.seed):
+            return f"torch.manual_seed({number})"
+    data = bytes(trial.seed.tolist()).hex()
+    return f"torch.set_rng_state(torch.frombuffer(bytearray.fromhex({data!r}), dtype=torch.uint8))"
+
+
+def modes_text(modes: Modes) -> str:
+    """Statements that set the modes under which the difference shows; "" under the ordinary ones."""
+    lines = []
+    if modes.autocast:
+        lines.append(f'torch.set_autocast_dtype("cpu", {modes.autocast_dtype})')
+        lines.append('torch.set_autocast_enabled("cpu", True)')
+    if modes.default_dtype is not torch.float32:
+        lines.append(f"torch.set_default_dtype({modes.default_dtype})")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _varied(trial: CrosscheckTrial, variation: Variation) -> ConcreteCall:
@@ -216,35 +331,79 @@ def _varied(trial: CrosscheckTrial, variation: Variation) -> ConcreteCall:
     return trial.call
 
 
-def _candidate_text(trial: CrosscheckTrial, program: str) -> str:
+def _candidate_texts(trial: CrosscheckTrial, varied: ConcreteCall, objects: ObjectTexts) -> tuple[str, str]:
+    """The name of what the script runs, and the text that defines it if it is compiled."""
     candidate = trial.candidate
     if candidate.device is not None:
         raise CannotWrite("a difference on another device")
-    if not candidate.compiles:
-        return program
+    if candidate.compiler is None:
+        return "program", ""
     if isinstance(candidate.source, str):
-        return f"torch.compile({program}, backend={candidate.source!r}, fullgraph=True)"
-    name = getattr(candidate.source, "__name__", None)
-    if name is None:
-        raise CannotWrite(f"the candidate {candidate.name} is not a function that can be copied into a script")
-    return f"(lambda *values: {name}(torch.fx.symbolic_trace({program}), list(values))(*values))"
+        options = f", options={text_of(dict(candidate.compiler.options))}" if candidate.compiler.options else ""
+        compile = f"torch.compile(program, backend={candidate.source!r}, fullgraph=True{options})"
+        return "candidate", COMPILED.format(parameter="program", argument="program", compile=compile)
+    module = varied.target
+    if not isinstance(module, GraphModule):
+        target = module.target if isinstance(module, CallAndBackward) else module
+        call = replace(varied, target=target)
+        result = attempt(call.copied(), seed=trial.seed).result
+        module, _ = single(call, result)
+    lines = textwrap.indent("\n".join(_graph_lines(module, objects)), "    ")
+    held = {name: ScriptText(text) for name, text in _held_texts(module, objects).items()}
+    compile = f"{objects.expression(candidate.source)}(module, list(values))"
+    compiled = COMPILED.format(parameter="module", argument="graph_module()", compile=compile)
+    return "candidate", GRAPH.format(lines=lines, held=text_of(held)) + compiled
 
 
-def function(name: str, call: ConcreteCall) -> str:
+def _held_texts(module: GraphModule, objects: ObjectTexts) -> dict[str, str]:
+    """The constants that a graph holds, by name."""
+    names = [str(node.target) for node in module.graph.nodes if node.op == "get_attr"]
+    return {name: objects.expression(attrgetter(name)(module)) for name in names}
+
+
+def _graph_lines(module: GraphModule, objects: ObjectTexts) -> list[str]:
+    """Statements that build a graph, which is called `graph`."""
+    texts: dict[Any, ScriptText] = {}
+    lines: list[str] = []
+
+    def written(value: Any) -> str:
+        return text_of(map_arg(value, lambda used: texts[used]))
+
+    for node in module.graph.nodes:
+        texts[node] = ScriptText(f"{node.name}_")  # no name of the script's own
+        if node.op == "output":
+            lines.append(f"graph.output({written(tuple(node.args[0]))})")
+        elif node.op == "placeholder":
+            lines.append(f"{texts[node]} = graph.placeholder({node.name!r})")
+        elif node.op == "get_attr":
+            lines.append(f"{texts[node]} = graph.get_attr({node.target!r})")
+        elif node.op == "call_method":
+            arguments = f"{written(tuple(node.args))}, {written(dict(node.kwargs))}"
+            lines.append(f"{texts[node]} = graph.call_method({node.target!r}, {arguments})")
+        elif node.op == "call_function":
+            arguments = f"{written(tuple(node.args))}, {written(dict(node.kwargs))}"
+            lines.append(f"{texts[node]} = graph.call_function({objects.expression(node.target)}, {arguments})")
+        else:
+            raise CannotWrite(f"{node.name} is a {node.op} node, which has no text")
+    return lines
+
+
+def function(name: str, call: ConcreteCall, objects: ObjectTexts) -> str:
     """The call as a function of its tensors (for a graph: of its inputs)."""
     if isinstance(call.target, GraphModule):
-        return graph_function(name, call.target)
+        return graph_function(name, call.target, objects)
     names = {id(tensor): f"input_{index}" for index, tensor in enumerate(call.tensors)}
     text = call_text(
         "call_method" if isinstance(call.target, str) else "call_function",
         call.target,
         tree_map(lambda leaf: ScriptText(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.args),
         tree_map(lambda leaf: ScriptText(names[id(leaf)]) if isinstance(leaf, Tensor) else leaf, call.kwargs),
+        objects,
     )
     return f"def {name}({', '.join(names.values())}):\n    return {text}\n"
 
 
-def graph_function(name: str, module: GraphModule) -> str:
+def graph_function(name: str, module: GraphModule, objects: ObjectTexts) -> str:
     """The graph as a function, with a line for each call."""
     lines: list[str] = []
     texts: dict[Any, ScriptText] = {}
@@ -258,8 +417,10 @@ def graph_function(name: str, module: GraphModule) -> str:
         if node.op == "output":
             lines.append(f"return {text_of(tuple(written(node.args[0])))}")
         elif node.op in ("call_function", "call_method"):
-            text = call_text(node.op, node.target, written(node.args), written(node.kwargs))
+            text = call_text(node.op, node.target, written(node.args), written(node.kwargs), objects)
             lines.append(f"{node.name} = {text}")
+        elif node.op == "get_attr":
+            lines.append(f"{node.name} = {objects.expression(attrgetter(str(node.target))(module))}")
         elif node.op != "placeholder":
             raise CannotWrite(f"{node.name} is a {node.op} node, which has no text")
     return f"def {name}({', '.join(parameters)}):\n" + textwrap.indent("\n".join(lines), "    ") + "\n"
@@ -284,13 +445,7 @@ def gradient_function(call: ConcreteCall) -> str:
         """)
 
 
-class ScriptText(str):
-    """A piece of source text, which is written into the script as it is."""
-
-    __slots__ = ()
-
-
-def call_text(op: str, target: Any, args: Any, kwargs: Any) -> str:
+def call_text(op: str, target: Any, args: Any, kwargs: Any, objects: ObjectTexts) -> str:
     """One call on texts and constants, as source. Raises CannotWrite, UnknownTarget."""
     words = [*map(text_of, args), *(f"{name}={text_of(value)}" for name, value in kwargs.items())]
     if op == "call_method":
@@ -300,37 +455,7 @@ def call_text(op: str, target: Any, args: Any, kwargs: Any) -> str:
         return template.format(*(word if word.isidentifier() else f"({word})" for word in words))
     if target is getattr and len(args) == 2:
         return f"{words[0]}.{args[1]}"
-    try:
-        name = target_name(op, target)
-    except UnknownTarget:
-        if not hasattr(target, "__code__"):
-            raise
-        name = target.__name__
-    return f"{name.removeprefix('builtins.')}({', '.join(words)})"
-
-
-def text_of(value: Any) -> str:
-    """The source of a constant, or of a structure of constants and texts. Raises CannotWrite."""
-    if isinstance(value, ScriptText):
-        return str(value)
-    if isinstance(value, torch.Size):
-        return text_of(tuple(value))
-    if isinstance(value, tuple):
-        inner = ", ".join(map(text_of, value))
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(text_of, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{text_of(key)}: {text_of(part)}' for key, part in value.items())}}}"
-    if isinstance(value, slice):
-        return f"slice({text_of(value.start)}, {text_of(value.stop)}, {text_of(value.step)})"
-    if isinstance(value, torch.device):
-        return f"torch.device({str(value)!r})"
-    if value is None or value is ... or isinstance(value, bool | int | float | complex | str):
-        return "..." if value is ... else repr(value)
-    if isinstance(value, torch.dtype | torch.layout | torch.memory_format):
-        return str(value)
-    raise CannotWrite(f"an argument is a {type(value).__name__}")
+    return f"{objects.expression(target)}({', '.join(words)})"
 
 
 def input_lines(call: ConcreteCall) -> str:
@@ -348,38 +473,10 @@ def input_lines(call: ConcreteCall) -> str:
         key = value.untyped_storage()._cdata, value.dtype
         if key not in memories:
             memories[key] = f"memory_{len(memories)}"
-            lines.append(f"{memories[key]} = {_memory_text(value, list(values))}")
-        begin = _begin(value, list(values))
+            lines.append(f"{memories[key]} = {memory_text(value, list(values))}")
+        begin = begin_of(value, list(values))
         whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.element_size()
         place = f"as_strided({tuple(value.shape)}, {tuple(value.stride())}, {value.storage_offset() - begin})"
         names.append(f"{memories[key]}.{f'reshape({tuple(value.shape)})' if whole else place}")
     lines.append(f"return [{', '.join(names)}]")
     return "\n".join(lines)
-
-
-def _begin(value: Tensor, values: Sequence[Any]) -> int:
-    """The first element of the storage that is written out: all of it if it is small, because its gaps matter."""
-    return 0 if value.untyped_storage().nbytes() <= 1 << 16 else min(span(one)[0] for one in _together(value, values))
-
-
-def _together(value: Tensor, values: Sequence[Any]) -> list[Tensor]:
-    storage = value.untyped_storage()._cdata
-    return [one for one in values if isinstance(one, Tensor) and one.untyped_storage()._cdata == storage]
-
-
-def _memory_text(value: Tensor, values: Sequence[Any]) -> str:
-    begin = _begin(value, values)
-    whole = value.untyped_storage().nbytes() // value.element_size()
-    end = whole if begin == 0 else max(span(one)[1] for one in _together(value, values))
-    flat = value.detach().as_strided((end - begin,), (1,), begin).clone()
-    dtype = f"dtype={flat.dtype}"
-    if flat.numel() == 0:
-        return f"torch.empty(0, {dtype})"
-    if bool((flat == flat[0]).all()):
-        return f"torch.full(({flat.numel()},), {flat[0].item()!r}, {dtype})"
-    if flat.numel() <= LITERALS:
-        numbers = flat.tolist()
-        if not any(isinstance(number, complex) and not math.isfinite(abs(number)) for number in numbers):
-            return f"torch.tensor({numbers!r}, {dtype})"
-    data = bytes(flat.view(torch.uint8).tolist()) if flat.element_size() > 0 else b""
-    return f"torch.frombuffer(bytearray.fromhex({data.hex()!r}), {dtype}).clone()"

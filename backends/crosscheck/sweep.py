@@ -1,6 +1,6 @@
 """The sweep: all the ways in which one call is run, as a table of variations.
 
-    poison ► repeat ► values ► threads ► layouts of the inputs ► layouts of `out=` ► layouts of `self` in place
+    writes ► poison ► repeat ► values ► threads ► layouts of the inputs ► layouts of `out=` ► layouts of `self` in place
 
 Each row runs the candidate on copies and returns a CrosscheckDifference or None. A row that does not apply to a call
 (no such layout, no `out=`) returns None, and so does a layout that the operator rejects: rejecting is no wrong answer.
@@ -9,7 +9,7 @@ Each row runs the candidate on copies and returns a CrosscheckDifference or None
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -24,11 +24,12 @@ from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.gradients import with_gradients
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
-from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, name_of
+from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, declared_writes, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
-from backends.crosscheck.reference import ReferenceRun, reference, shares_memory
+from backends.crosscheck.reference import ReferenceRun, distance, reference, shares_memory
 from passes.meta import meta_of
 from passes.operators.difference import strides_that_matter
+from passes.operators.modes import Modes, current_modes
 from passes.operators.stand_ins import FakeStandIns
 
 
@@ -45,7 +46,10 @@ class Variation(NamedTuple):
 
 
 AGAIN: Final = 2  # further runs: of two that take turns, the second differs
+AGAIN_COMPILED: Final = 7  # further runs of one compiled program, which may go wrong at every second or eighth call
+SEEDS: Final = range(16)  # of torch.manual_seed: what shows under the first of them is written with its number
 WORDS: Final = {
+    "writes": "beside its declaration",
     "poison": "over poisoned memory",
     "repeat": "run again",
     "values": "as it was called",
@@ -62,13 +66,14 @@ WORDS: Final = {
 class CrosscheckTrial:
     """A call, a candidate, and what is known about them so far. `seed` is the state of the random numbers.
 
-    `remark` is a message that is not a difference.
+    `remark` is a message that is not a difference. `modes` are those that the call runs under.
     """
 
     call: ConcreteCall
     candidate: CompilerCandidate
     seed: Tensor
     remark: str | None = None
+    modes: Modes = field(default_factory=current_modes)
 
     @cached_property
     def right(self) -> ReferenceRun:
@@ -100,6 +105,49 @@ class CrosscheckTrial:
         return compare.values(call, outcome, right, near)
 
 
+def seed_state(number: int) -> Tensor:
+    """The state of the random numbers after torch.manual_seed(number)."""
+    return torch.Generator().manual_seed(number).get_state()
+
+
+def seeded(trial: CrosscheckTrial, shows: Callable[[CrosscheckTrial], bool]) -> CrosscheckTrial:
+    """The trial under the first of SEEDS that shows the difference, or else under the random numbers that it had."""
+    for number in SEEDS:
+        other = CrosscheckTrial(trial.call, trial.candidate, seed_state(number))
+        if shows(other):
+            return other
+        if not trial.right.outcome.drew:
+            break
+    return trial
+
+
+def _writes(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
+    """A tensor that a registered operator writes to although its schema does not say so."""
+    declared = declared_writes(trial.call)
+    if declared is None:
+        return None
+    call = trial.call.copied()
+    before = [tensor.clone() for tensor in call.tensors]
+    written = {storage_of(call.tensors[index]) for index in declared}
+    outcome = attempt(call, seed=trial.seed)
+    if outcome.error is not None:
+        return None
+    for index, (now, then) in enumerate(zip(call.tensors, before, strict=True)):
+        if index in declared or storage_of(now) in written or not is_plain(now):
+            continue
+        changed = distance(then, now) > 0
+        if bool(changed.any()):
+            count = f"{int(changed.sum()):,} of {changed.numel():,}"
+            detail = f"{count} elements were written to, which the operator's schema does not declare"
+            return CrosscheckDifference("mutation", f"argument tensor {index}", detail, index=index)
+    return None
+
+
+def storage_of(tensor: Tensor) -> int:
+    """The same for tensors that share memory."""
+    return tensor.untyped_storage()._cdata if is_plain(tensor) else id(tensor)
+
+
 def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None or name_of(trial.call) in UNINITIALISED or isinstance(trial.call.target, GraphModule):
@@ -118,14 +166,19 @@ def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None or name_of(trial.call) in UNINITIALISED or _hangs_on_nothing(trial):
         return None
-    for _again in range(AGAIN):
+    remarked = trial
+    if trial.candidate.compiles:
+        trial = replace(trial, candidate=trial.candidate.compiling_once())
+    for _again in range(AGAIN_COMPILED if trial.candidate.compiles else AGAIN):
         again = trial.run(trial.call.copied())
+        if again[1].error is not None:
+            return CrosscheckDifference("error", "the call", compare.error_words(again[1].error))
         difference = compare.bitwise(call, outcome, *again)
         if difference is None:
             continue
         if difference.error > difference.allowed:
             return difference
-        trial.remark = (
+        remarked.remark = (
             f"{difference.what} is not identical bit by bit when it is run again; it is right within rounding"
         )
     return None
@@ -219,7 +272,7 @@ def _around(written: int, tensor: Tensor) -> str:
 def _refused(error: Exception) -> CrosscheckDifference | None:
     """A difference for an index that was read from a gap; other errors mean that the layout is rejected."""
     if isinstance(error, IndexError):
-        return CrosscheckDifference("values", "an index", f"read outside of its tensor: {compare.error_words(error)}")
+        return CrosscheckDifference("error", "an index", f"{compare.error_words(error)} (read outside of its tensor)")
     return None
 
 
@@ -331,6 +384,7 @@ def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
 
 
 EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDifference | None]]] = {
+    "writes": _writes,
     "poison": _poison,
     "repeat": _repeat,
     "values": _values,
@@ -340,7 +394,7 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "in-place": _in_place,
     "gradients": _gradients,
 }
-PLAIN: Final = tuple(Variation(kind) for kind in ("poison", "repeat", "values"))
+PLAIN: Final = tuple(Variation(kind) for kind in ("writes", "poison", "repeat", "values"))
 THOROUGH: Final = (
     Variation("threads"),
     *(Variation("layout", layout) for layout in LAYOUTS),

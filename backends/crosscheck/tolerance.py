@@ -23,7 +23,7 @@ from torch.fx import GraphModule
 from backends.crosscheck.calls import ConcreteCall, distinct
 
 ROUNDINGS: Final = 16  # how many roundings an operator may make one after the other
-SMALLEST: Final = 2.0**-100  # moves zeros, too, so that equal ones are told apart
+SMALLEST: Final = 2.0**-100  # moves zeros, so that equal ones are told apart
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:
@@ -62,20 +62,23 @@ def is_pointwise(target: Any) -> bool:
 
 def bound(exact: Tensor, spread: Tensor, dtype: torch.dtype, length: int) -> Tensor:
     """How far `found`, of this dtype, may be from `exact`, element by element; infinite where the value is not
-    determined.
+    determined, and 0 where it is NaN or an infinity: those have to be the same ones at the same places.
     """
     unit = unit_roundoff(dtype)
     finite = spread.isfinite()
     typical = spread[finite].square().mean().sqrt() if bool(finite.any()) else spread.new_zeros(())
-    allowed = ROUNDINGS * unit * exact.abs() + ROUNDINGS * math.sqrt(length) * torch.maximum(spread, typical)
-    allowed = allowed + length * torch.finfo(dtype).tiny
+    size = exact.abs().nan_to_num(0.0, 0.0)
+    allowed = ROUNDINGS * unit * size + ROUNDINGS * math.sqrt(length) * torch.maximum(spread, typical)
+    allowed = torch.where(exact.isfinite(), allowed + length * torch.finfo(dtype).tiny, 0.0)
     return torch.where(finite, allowed, torch.inf)
 
 
-def perturbed(tensor: Tensor, unit: float, generator: torch.Generator) -> Tensor:
-    """A tensor of the reference's precision with each element moved by a relative error of at most `unit`."""
+def perturbed(tensor: Tensor, unit: float, generator: torch.Generator, smallest: float = SMALLEST) -> Tensor:
+    """A tensor of the reference's precision with each element moved by a relative error of at most `unit`, and by at
+    most `smallest` of that besides.
+    """
     if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
         return tensor
     noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit)
     noise = noise.to(device=tensor.device, dtype=tensor.dtype)
-    return tensor * (noise + 1) + noise * SMALLEST
+    return torch.where(tensor.isfinite(), tensor * (noise + 1) + noise * smallest, tensor)

@@ -18,12 +18,12 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves, tree_map
 
-from backends.crosscheck.calls import ConcreteCall, alias_preserving, copied_module, distinct, is_plain
+from backends.crosscheck.calls import ConcreteCall, alias_preserving, copied_module, distinct, is_plain, parts_of
 from backends.crosscheck.layouts import poison_value
 from backends.crosscheck.operators import FRESH, name_of
 from backends.eager import with_last_uses
 from passes.node_meta import STACK_TRACE, stack_trace_of
-from passes.operators.modes import current_modes, restore
+from passes.operators.modes import modes_kept, sets_modes
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def calls_of(graph: Graph) -> list[Node]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """A context that restores random numbers, and the modes of torch that a graph sets, on exit."""
-    modes, state = current_modes(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        restore(modes)
-        torch.set_rng_state(state)
+    state = torch.get_rng_state()
+    with modes_kept():
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
 
 
 def copied_inputs(inputs: Sequence[Any]) -> list[Any]:
@@ -165,16 +165,18 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
     """The nodes `chosen` as a graph of their own, called on the values that the plain run of the whole graph computes.
 
     Also returns the random state that the first of them begins with. Values that existed before the first of them are
-    copied together, so that they share memory as they did; later values are copied one by one.
+    copied together, so that they share memory as they did; later values are copied one by one. Calls that set modes
+    keep their place, those after the last of `chosen` too: a mode that is entered is left.
     """
     run = PlainRun(module, inputs)
-    chosen = set(chosen)
+    wanted = set(chosen)
+    chosen = {*chosen, *(node for node in module.graph.nodes if sets_modes(node.target))}
     outside = {used for node in chosen for used in node.all_input_nodes if used not in chosen}
     taken: dict[Node, Any] = {}
     seed: Tensor | None = None
     for node in module.graph.nodes:
         run.place(node)
-        if node in chosen and seed is None:
+        if node in wanted and seed is None:
             seed = torch.get_rng_state()
             available = [used for used in outside if used in run.values]
             taken.update(zip(available, snapshot([run.values[used] for used in available]), strict=True))
@@ -182,7 +184,7 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
             run.values[node] = run.call(node).run()
             if node in outside and node not in taken and seed is not None:
                 taken[node] = snapshot(run.values[node])
-        if chosen <= run.values.keys():
+        if wanted <= run.values.keys():
             break
     assert seed is not None
     graph, order = cut_out(module.graph, chosen, [node for node in module.graph.nodes if node in taken], run.values)
@@ -194,13 +196,17 @@ def part(module: GraphModule, inputs: Sequence[Any], chosen: Collection[Node]) -
 def cut_out(
     graph: Graph, chosen: Collection[Node], inputs: Sequence[Node], values: dict[Node, Any]
 ) -> tuple[Graph, list[Node]]:
-    """A graph of the nodes `chosen`, and its inputs: the nodes outside it that they use, in order."""
+    """A graph of the nodes `chosen`, and its inputs: the nodes outside it that they use, in order.
+
+    It returns what the rest of the graph uses. What nobody uses is not returned, so that a compiler sees as little need
+    for it as in the whole graph: a write is made for its argument.
+    """
     new = Graph()
     places = {node: new.placeholder(node.name) for node in inputs}
     for node in graph.nodes:
         if node in chosen:
             places[node] = new.node_copy(node, lambda used: places[used])
             places[node].meta = {name: node.meta[name] for name in (STACK_TRACE,) if name in node.meta}
-    ends = [node for node in graph.nodes if node in chosen and (not node.users or not set(node.users) <= set(chosen))]
-    new.output(tuple(places[node] for node in ends if isinstance(values.get(node), Tensor)))
+    ends = [node for node in graph.nodes if node in chosen and not set(node.users) <= set(chosen)]
+    new.output(tuple(part for node in ends for part in parts_of(new, places[node], values.get(node))))
     return new, list(inputs)

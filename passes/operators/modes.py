@@ -120,6 +120,16 @@ def entered(modes: Modes) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def modes_kept() -> Iterator[None]:
+    """A context on whose exit this thread's modes are what they were, whatever is called in it, also after an error."""
+    current, cached, depth = current_modes(), torch.is_autocast_cache_enabled(), len(_guards.entered)
+    try:
+        yield
+    finally:
+        _put_back(current, cached, depth)
+
+
 def _put_back(modes: Modes, cached: bool, depth: int) -> None:
     """Undo what an evaluation did to the modes: an operator that sets one may be among what is evaluated."""
     while len(_guards.entered) > depth:
