@@ -2,10 +2,12 @@
 
 import collections
 import dataclasses
+import decimal
 import enum
 import threading
 import typing
 
+import pytest
 import torch
 
 from tests.check import check, one_graph
@@ -446,3 +448,29 @@ def test_attributes_of_a_thread_local_are_read_natively():
     captured = capture(program, strict=True)
     assert [captured(torch.ones(1)).item() for _ in range(2)] == [3, 4]
     assert local.scale == 5
+
+
+class OwnContext(decimal.Context):
+    pass
+
+
+@pytest.mark.parametrize("cls", (decimal.Context, OwnContext), ids=lambda cls: cls.__name__)
+def test_class_of_c_that_sets_attributes_in_its_own_way(cls):
+    """Signals and traps of decimal contexts are no descriptors of their class: only its C code finds them."""
+
+    def program(x, context):
+        context.prec += 1
+        context.flags = {signal: True for signal in context.flags}
+        refused = []
+        for name, item in (("flags", ["x"]), ("traps", {0: 1}), ("prec", "y"), ("nothing", 1)):
+            try:
+                setattr(context, name, item)
+            except (AttributeError, KeyError, TypeError) as error:
+                refused.append((name, type(error)))
+        return x * context.prec, sum(context.flags.values()), refused, sorted(getattr(context, "__dict__", ()))
+
+    def made_inside(x):
+        context = cls(prec=5)
+        return program(x, context)
+
+    check(made_inside, torch.ones(2), recaptures=None)

@@ -15,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.check import check
 from tests.same import differences
 from tracer import capture, counters, reset
 
@@ -160,3 +161,27 @@ def test_sequences_of_calls(kind):
         assert counters().tracer_bugs == 0
 
     calls_agree()
+
+
+def refusal(function, *args):
+    try:
+        function(*args)
+    except Exception as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("copier", (copy.copy, copy.deepcopy), ids=lambda copier: copier.__name__)
+def test_what_keeps_its_state_in_c_is_not_copied(copier):
+    class Slotted:
+        __slots__ = ("a", "__weakref__")
+
+    class Filled(Slotted):
+        pass
+
+    def program(x):
+        table, slotted, filled = {1: 10, "a": "b"}, Slotted(), Filled()
+        slotted.a = filled.b = 3
+        views = [refusal(copier, view) for view in (table.keys(), table.values(), table.items())]
+        return x + 1, *views, refusal(copier, (item for item in table)), copier(slotted).a, copier(filled).b
+
+    check(program, torch.ones(2), recaptures=None)

@@ -3,7 +3,8 @@
 import torch
 
 from tests.check import check, one_graph
-from tracer import capture, graph_break
+from tracer import capture, counters, graph_break
+from tracer.interpret.handlers import control
 
 
 def test_for_over_a_range():
@@ -273,3 +274,28 @@ def test_iterators_of_code_objects():
         return x + 1, list(code.co_lines()), next(code.co_positions())
 
     check(program, torch.ones(2), test_iterators_of_code_objects.__code__, recaptures=None)
+
+
+def test_a_loop_that_is_too_long_runs_natively_at_once(monkeypatch):
+    monkeypatch.setattr(control, "LOOP_LIMIT", 20)
+
+    def long(numbers):
+        total = 0
+        for number in numbers:
+            total += number
+        return total
+
+    def program(x, numbers):
+        x = x + 1
+        total = long(numbers)
+        return x * total
+
+    def in_the_frame_itself(x, numbers):
+        for number in numbers:
+            x = x + number
+        return x
+
+    check(program, torch.ones(2), list(range(30)), graphs=2, breaks=["too-long"] * 2, recaptures=None)
+    check(in_the_frame_itself, torch.ones(2), list(range(30)), graphs=0, breaks=["too-long"])
+    assert counters().captures == counters().skips == 1
+    check(in_the_frame_itself, torch.ones(2), list(range(10)), graphs=1, breaks=[])

@@ -6,6 +6,7 @@ Descriptors are handed out as they are: what looking them up on an instance give
 from __future__ import annotations
 
 import types
+from functools import partial
 from typing import Any
 
 from tracer.effects.log import DELETED
@@ -82,6 +83,17 @@ def derives(cls: type, base: type) -> bool:
 def is_builtin_class(cls: type) -> bool:
     """Whether a class is written in C, so that nothing can change it."""
     return not cls.__flags__ & HEAP_TYPE
+
+
+GENERIC_SETTERS = (object, BaseException, types.SimpleNamespace, partial)
+"""Classes of C that set attributes as the data model says; each has a `__setattr__` of its own."""
+
+
+def sets_in_its_own_way(cls: type) -> bool:
+    """Whether the C code of a class stores attributes where only it finds them, such as threading.local's."""
+    setters = (owner.__dict__.get("__setattr__") for owner in cls.__mro__)
+    native: Any = next(setter for setter in setters if type(setter) in METHOD_DESCRIPTORS)
+    return native.__objclass__ not in GENERIC_SETTERS
 
 
 def is_builtin(descriptor: Any) -> bool:

@@ -13,8 +13,8 @@ from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.truth import is_same, truth
 
-LOOP_LIMIT = 200_000
-"""Backward jumps that one trace follows before it gives up."""
+LOOP_LIMIT = 50_000
+"""Backward jumps that one trace follows before it gives up: some seconds of tracing."""
 
 
 @handles("JUMP")

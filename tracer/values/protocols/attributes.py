@@ -33,6 +33,7 @@ from tracer.values.class_attributes import (
     is_builtin,
     is_builtin_class,
     own_class_attribute,
+    sets_in_its_own_way,
 )
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
@@ -121,7 +122,11 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     if hook is not object.__getattribute__ and is_of_program(context, value, "__getattribute__"):
         return _hooked_attribute(context, value, name)
     attribute = generic_attribute(context, value, name)
-    return attribute if attribute is not MISSING else _missing_attribute(context, value, name)
+    if attribute is MISSING:
+        attribute = _missing_attribute(context, value, name)
+        if attribute is MISSING and sets_in_its_own_way(value.cls):
+            context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+    return attribute
 
 
 def _hooked_attribute(context: Context, value: ObjectValue, name: str) -> Item:
@@ -524,15 +529,13 @@ def set_attribute(context: Context, target: Item, name: str, item: Item) -> None
 
 def generic_set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
     """object.__setattr__ and object.__delattr__."""
-    if issubclass(target.cls, ELSEWHERE):
-        context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     if isinstance(target, FunctionValue) and name in FUNCTION_FIELDS:
         FUNCTION_FIELDS[name](context, target, item)
         return
     if isinstance(target, CellValue) and name == "cell_contents":
         target.write(context, item)
         return
-    if not isinstance(target, ObjectValue):
+    if not isinstance(target, ObjectValue) or sets_in_its_own_way(target.cls):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     stored: Any = class_attribute(context, target.cls, name)
     if stored is not MISSING:

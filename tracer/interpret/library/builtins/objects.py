@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import types
+from struct import calcsize
 from typing import Any
 
 from tracer.interpret.call import call
@@ -115,6 +116,20 @@ def slot_names(cls: type) -> tuple[str, ...]:
     return tuple(copyreg._slotnames(cls))  # type: ignore[attr-defined]
 
 
+@helper
+def keeps_state_in_c(cls: Any) -> bool:
+    """Whether instances hold more than attributes and slots, as `object_getstate_default` finds out by their size."""
+    pointers = bool(cls.__dictoffset__ and not cls.__flags__ & MANAGED_DICT) + (cls.__weakrefoffset__ > 0)
+    return cls.__basicsize__ > object.__basicsize__ + POINTER * (pointers + len(slot_names(cls)))
+
+
+MANAGED_DICT = 1 << 4
+"""Py_TPFLAGS_MANAGED_DICT: classes whose instances have their dictionary in front of them."""
+
+POINTER = calcsize("P")
+"""Bytes of a reference in an instance."""
+
+
 @polyfill(object.__getstate__)  # type: ignore[attr-defined]
 def get_state(self: Any, /) -> Any:
     """Attributes, and those in slots; None when there is nothing."""
@@ -134,6 +149,8 @@ def reduce_for_copy(self: Any, protocol: Any, /) -> Any:
         recipe = (copyreg.__newobj_ex__, (cls, args, kwargs))  # type: ignore[attr-defined]
     else:
         args = self.__getnewargs__() if hasattr(cls, "__getnewargs__") else ()
+        if not args and not isinstance(self, (list, dict)) and keeps_state_in_c(cls):
+            raise TypeError(f"cannot pickle '{cls.__name__}' object")
         recipe = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
     items = iter(self) if isinstance(self, list) else None
     pairs = iter(self.items()) if isinstance(self, dict) else None
