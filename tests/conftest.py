@@ -5,6 +5,7 @@ writes the files, to be reviewed as a diff. tests/pins.py has `pin`, which does 
 measures what each test costs.
 """
 
+import gc
 import getpass
 import os
 import random
@@ -41,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
         file = config.getoption("--costs")
         config.pluginmanager.register(Ledger(file and Path(file)))
         config.pluginmanager.register(PinWriter())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Import the test modules without garbage collections: what they make stays, and would be searched in vain."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

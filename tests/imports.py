@@ -38,7 +38,21 @@ def module_name(path: Path) -> str:
 
 @functools.cache
 def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
     return ast.parse(path.read_text())
+
+
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file's syntax tree, each before those in it: `ast.walk`, once for all tests and faster."""
+    result: list[ast.AST] = [parsed(path)]
+    for node in result:
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                result.append(value)
+            elif type(value) is list:
+                result += [part for part in value if isinstance(part, ast.AST)]
+    return tuple(result)
 
 
 def imports_of(path: Path) -> Iterator[Import]:

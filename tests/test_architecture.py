@@ -2,12 +2,10 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.imports import PACKAGES, ROOT, Import, imports_of, module_name, parsed, sources
+from tests.imports import PACKAGES, ROOT, Import, imports_of, module_name, nodes, parsed, sources
 
 # Lowest first. A module belongs to the longest name that it starts with.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -191,7 +189,7 @@ def test_a_class_name_stands_for_one_class():
     places: dict[str, list[str]] = {}
     for module, path in MODULES.items():
         if path.name != "prelude.py":
-            for node in ast.walk(parsed(path)):
+            for node in nodes(path):
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(f"{module}, line {node.lineno}")
     repeated = {name: where for name, where in places.items() if len(where) > 1}
@@ -201,7 +199,7 @@ def test_a_class_name_stands_for_one_class():
 # Decorators that name the opcode or the C function that the decorated one stands for.
 STANDS_FOR = ("handles", "polyfill", "lookaside")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-CLASSES = {node.name: node for path in sources() for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)}
+CLASSES = {node.name: node for path in sources() for node in nodes(path) if isinstance(node, ast.ClassDef)}
 
 
 def decorators(node: Definition) -> set[str]:
@@ -250,11 +248,11 @@ def test_public_definitions_say_what_they_are():
 PARTICIPLES = ("found", "known", "given", "made", "own", "told", "said")
 
 
-def bound_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The parameters and local variables in a module, with their lines; fields of classes are none of them."""
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+def bound_names(path: Path) -> Iterator[tuple[str, int]]:
+    """The parameters and local variables in a file, with their lines; fields of classes are none of them."""
+    bodies = [node.body for node in nodes(path) if isinstance(node, ast.ClassDef)]
     fields = {id(each.target) for body in bodies for each in body if isinstance(each, ast.AnnAssign)}
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.arg):
             yield node.arg, node.lineno
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
@@ -265,25 +263,46 @@ def test_variables_are_named_by_nouns():
     wrong = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in sources()
-        for name, line in bound_names(parsed(path))
+        for name, line in bound_names(path)
         if name in PARTICIPLES
     ]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_file(path: Path):
-    """A paragraph at the top, no blanket `except`, neither it nor a function of it too long."""
-    tree = parsed(path)
-    if tree.body:
-        assert ast.get_docstring(tree), "no opening paragraph"
-    assert len(path.read_text().splitlines()) <= MAX_LINES
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or 0) - node.body[0].lineno + 1
-            assert length <= MAX_LINES_OF_A_FUNCTION, f"{node.name} has {length} lines"
-        if isinstance(node, ast.ExceptHandler):
-            kinds = [] if node.type is None else [name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)]
-            blanket = node.type is None or {"Exception", "BaseException"} & set(kinds)
-            raises = any(isinstance(inner, ast.Raise) for statement in node.body for inner in ast.walk(statement))
-            assert not blanket or raises, f"blanket except in line {node.lineno} that raises nothing"
+def places(path: Path, lines: Iterable[str]) -> list[str]:
+    """Each of `lines` with the file that it is about."""
+    return [f"{path.relative_to(ROOT)}: {line}" for line in lines]
+
+
+def test_a_file_opens_with_a_paragraph_and_has_no_more_lines_than_a_person_reads():
+    wrong: list[str] = []
+    for path in sources():
+        tree, length = parsed(path), len(path.read_text().splitlines())
+        wrong += places(path, ["no opening paragraph"] if tree.body and not ast.get_docstring(tree) else [])
+        wrong += places(path, [f"{length} lines"] if length > MAX_LINES else [])
+    assert not wrong, "\n".join(wrong)
+
+
+def test_functions_are_short():
+    wrong: list[str] = []
+    for path in sources():
+        functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        lengths = [(node.name, (node.end_lineno or 0) - node.body[0].lineno + 1) for node in functions]
+        longer = [f"{name} has {length} lines" for name, length in lengths if length > MAX_LINES_OF_A_FUNCTION]
+        wrong += places(path, longer)
+    assert not wrong, "\n".join(wrong)
+
+
+def is_blanket(handler: ast.ExceptHandler) -> bool:
+    """Whether an `except` catches all exceptions and raises none."""
+    names = [] if handler.type is None else [node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)]
+    catches_all = handler.type is None or not {"Exception", "BaseException"}.isdisjoint(names)
+    return catches_all and not any(isinstance(node, ast.Raise) for part in handler.body for node in ast.walk(part))
+
+
+def test_no_except_is_a_blanket():
+    wrong: list[str] = []
+    for path in sources():
+        handlers = [node for node in nodes(path) if isinstance(node, ast.ExceptHandler) and is_blanket(node)]
+        wrong += places(path, (f"blanket except in line {node.lineno} that raises nothing" for node in handlers))
+    assert not wrong, "\n".join(wrong)
