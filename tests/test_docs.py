@@ -185,3 +185,14 @@ def test_every_page_is_two_links_from_the_readme():
     reached = {readme} | linked_from(readme)
     reached |= {page for path in reached for page in linked_from(path)}
     assert not set(PAGES) - reached
+
+
+def test_files_that_the_glossary_names_use_its_words():
+    page = prose((ROOT / "docs" / "glossary.md").read_text())
+    entries = re.findall(r"^- \*\*(.+?)\*\*(.*?)(?=^- |^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    wrong = []
+    for term, text in entries:
+        files = [ROOT / path for path in re.findall(r"`([\w/]+\.(?:py|h|cpp))`", text)]
+        if not any(re.search(rf"\b{term}", file.read_text(), re.IGNORECASE) for file in files):
+            wrong.append(term)
+    assert len(entries) > 40 and not wrong

@@ -1,4 +1,4 @@
-// The guards and inputs of one entry as a flat program (see docs/native_guards.md).
+// A guard program: the guards and inputs of one entry as flat arrays (see docs/native_guards.md).
 //
 // Every access path is a node with a value. A node is a *member* of an anchor if its value cannot change unless a
 // dictionary's version, a type's version or another stamped word of memory changes (see binding.h). The anchor is the
