@@ -45,7 +45,7 @@ def as_module(graph: Graph, attributes: Mapping[str, Any]) -> GraphModule:
 
 
 def with_named_calls(module: GraphModule) -> GraphModule:
-    """A copy of what `as_module` gave in which each call names its function again, for who reads no source text."""
+    """A copy of what `as_module` gave in which each call names its function again: for backends that read no text."""
     graph = Graph()
     graph.output(graph.graph_copy(module.graph, {}))  # type: ignore[arg-type]
     for node in list(graph.nodes):

@@ -60,7 +60,12 @@ def refused(rows: list[tuple[Any, ...]]) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("number", [0, 2, 14, 15, 77, 255, 256, -1])
+def unused(table: str) -> int:
+    """The number that the next row of a table would get."""
+    return 1 + max(row.number for row in TABLES[table].values())
+
+
+@pytest.mark.parametrize("number", [0, 2, unused("CHECKS"), unused("CHECKS") + 1, 77, 255, 256, -1])
 def test_check_without_native_code_is_refused(monkeypatch, number):
     monkeypatch.setitem(CHECKS, "positive", Check(number, "{source} is positive", lambda value, *_: value > 0))
     message = refused([(X, "positive", None)])
@@ -68,14 +73,16 @@ def test_check_without_native_code_is_refused(monkeypatch, number):
 
 
 def test_access_without_native_code_is_refused(monkeypatch):
-    monkeypatch.setitem(ACCESSORS, "first", Accessor(22, lambda source: "first", lambda value, _: value[0]))
-    assert "ACCESSORS['first'] has the number 22" in refused([(X.child("first"), "equal", 1)])
+    number = unused("ACCESSORS")
+    monkeypatch.setitem(ACCESSORS, "first", Accessor(number, lambda source: "first", lambda value, _: value[0]))
+    assert f"ACCESSORS['first'] has the number {number}" in refused([(X.child("first"), "equal", 1)])
 
 
 def test_operation_without_native_code_is_refused(monkeypatch):
-    monkeypatch.setitem(OPERATIONS, "^", Operation(20, 2, operator.xor))
+    number = unused("OPERATIONS")
+    monkeypatch.setitem(OPERATIONS, "^", Operation(number, 2, operator.xor))
     condition = Expression((X,), (("load", 0), ("constant", 1), ("^", 0)))
-    assert "OPERATIONS['^'] has the number 20" in refused([(None, "expression", condition)])
+    assert f"OPERATIONS['^'] has the number {number}" in refused([(None, "expression", condition)])
 
 
 def test_path_that_does_not_start_with_a_root_is_refused():

@@ -90,7 +90,7 @@ def rewrite_rule(
 ) -> Callable[[Callable[..., Any]], RewriteRule]:
     """A decorator: the function below it is a pattern, and this is what takes its place. Gives a RewriteRule.
 
-    `example` and `details` (`name`, `where`, `dtypes`, `tolerance`) are those of Rule. Both functions are
+    `example` and `details` (`name`, `where`, `dtypes`, `tolerance`) are those of RewriteRule. Both functions are
     captured at once. Raises RuleError when one cannot be, or when their results do not go together.
     """
 

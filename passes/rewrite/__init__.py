@@ -9,5 +9,5 @@
     pipeline.py    passes in their order, and the report
     rules/         the ones that are shipped
 
-Knows nothing of how functions are captured: whoever makes a `Rules` brings a tracer.
+Knows nothing of how functions are captured: whoever makes a `RewriteRules` brings a tracer.
 """

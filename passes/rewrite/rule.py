@@ -1,7 +1,7 @@
 """Rules: a pattern and its replacement as plain Python functions, with an example of what they are given.
 
-`Rule` is what people write. `Rules` makes patterns of the functions with a tracer that it is given, applies
-them to drafts, and has each checked on random inputs before its first use.
+`RewriteRule` is what people write. `RewriteRules` makes patterns of the functions with a tracer that it is given,
+applies them to drafts, and has each checked on random inputs before its first use.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def always(match: Match) -> str:
 class RewriteRule:
     """What is looked for, in one or several spellings, and what takes its place.
 
-    `example` gives for each parameter of the functions a Sample, which makes it an open tensor, or a
+    `example` gives for each parameter of the functions an ExampleTensor, which makes it an open tensor, or a
     constant, which makes it an open constant: any value is found where the example's stands, so that has to
     be one that stands nowhere else. The replacement takes those of the parameters that it names; a
     parameter that a spelling lacks must have a default there. `where(match)` says why a match does not

@@ -42,7 +42,7 @@ class ExampleTensor:
 
 
 def tensor(*shape: int, **details: Any) -> ExampleTensor:
-    """A Sample of these sizes."""
+    """An example tensor of these sizes."""
     return ExampleTensor(shape, **details)
 
 

@@ -1,8 +1,8 @@
 """What the tracer does with the functions of one Python module: a file for each module, named after it.
 
-To teach the tracer `operator.foo`, open `operator.py`; `collections.deque.baz`, `collections/deque.py`;
-`torch._C.qux`, `torch/functions.py`; `python -m tracer why NAME` says which file has a row already. What a row can say
-is in `tracer/interpret/policy.py`. Importing this package registers all rows.
+To teach the tracer `operator.inv`, open `operator.py`; `collections.deque.rotate`, `collections/deque.py`;
+`torch._C._get_tracing_state`, `torch/functions.py`; `python -m tracer why NAME` says which file has a row already. What
+a row can say is in `tracer/interpret/policy.py`. Importing this package registers all rows.
 
 Polyfills are plain Python that behaves as the C function does: results, order of operations, exceptions and their
 messages. They obey four rules.
