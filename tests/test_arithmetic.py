@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from passes.infer.assessment.assess import tally
+from passes.infer.search.arithmetic import bracketed
 from passes.infer.search.learn import learn
 from passes.infer.study import Plan, study
 from passes.infer.validity.in_distribution import limited_to_ordinary, ordinary
@@ -224,3 +225,19 @@ def test_contiguous_keeps_strides_that_are_row_major(tmp_path):
     (found,) = learn("test_arithmetic::compacted", "aten", calls)
     assert len(found.rule.outputs[0].stride) == 1
     assert tally("test_arithmetic::compacted", [found.rule], calls).exact == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("text", "operand"),
+    [
+        ("a + b", "(a + b)"),
+        ("(a + b)", "(a + b)"),
+        ("(a + b) * (c + d)", "((a + b) * (c + d))"),
+        ("a < b", "(a < b)"),
+        ("x.shape[-1]", "x.shape[-1]"),
+        ("-(-a // b)", "-(-a // b)"),
+        ("smaller(larger(a, b), c + 1)", "smaller(larger(a, b), c + 1)"),
+    ],
+)
+def test_an_expression_is_bracketed_as_an_operand_if_it_has_to_be(text, operand):
+    assert bracketed(text) == operand

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from passes.infer.fake_kernels.emit import fake_kernels
 from passes.record import record
 from passes.rules.language import PRIMITIVES, RuleError
-from passes.rules.rule import Domain, Output, Rule, always
+from passes.rules.rule import Case, Domain, Output, Rule, always
 from tests.recording import recorded
 from tracer import capture, explain, fake_kernel
 from tracer.commands.application import application
@@ -232,3 +232,15 @@ def test_all_primitives_can_be_written_into_one_file(library: torch.library.Libr
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert sorted(defined) == sorted(set(defined))
     assert set(PRIMITIVES) <= set(defined)
+
+
+def test_a_name_means_what_it_means_in_the_rule(library: torch.library.Library):
+    """Parameters may be called like primitives and like dtypes of torch, and texts may hold their names."""
+    library.define("shadowing(Tensor x, int rank, str float) -> Tensor")
+    shape = (Case("float == 'rank(x)'", "(rank, rank(x.shape))"), Case("", "x.shape"))
+    output = Output(always("new"), shape, always("contiguous(shape)"), always("0"), always("double"))
+    domain = Domain({"x": (1,)}, {"x": ("f32",)}, {"x": ("tensor",), "rank": ("int",), "float": ("str",)})
+    rule = Rule(f"{NAMESPACE}::shadowing", "aten", ("x", "rank", "float"), always("tensor_0"), (output,), domain=domain)
+    source = fake_kernels([rule])
+    for text in ("float == 'rank(x)'", "(rank, _rank(x.shape))", "contiguous(shape)", "dtype = torch.double"):
+        assert text in source

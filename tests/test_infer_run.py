@@ -15,7 +15,7 @@ from passes.infer import study_process
 from passes.infer.engines import ENGINES, local
 from passes.infer.run import StudyJob, calls_of, imperfect, infer, tasks_of
 from passes.infer.study import Plan, study
-from passes.infer.validity.preconditions import with_preconditions
+from passes.infer.validity.preconditions import is_accidental, with_preconditions
 from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta
 from passes.record import Corpus, record
@@ -199,3 +199,20 @@ def test_a_missing_corpus_or_operator_is_an_error(corpus: Path, tmp_path: Path):
     ended = command("infer", corpus, "-o", tmp_path / "book", "--ops", "no_such")
     assert "no_such" in str(ended.exception) and not (tmp_path / "book").exists()
     assert Corpus(corpus).operators()
+
+
+@pytest.mark.parametrize(
+    ("condition", "accidental"),
+    [
+        ("is_contiguous(x)", True),
+        ("is_tensor(x) and x.stride[0] == 1", True),
+        ("x.shape[-1] == 0", True),
+        ("is_compact(shape, x.stride)", True),
+        ("rank(x.shape) == 2", False),
+        ("any_negative(stride)", False),
+        ("repeats == ()", False),
+        ("word == 'contiguous(x)'", False),
+    ],
+)
+def test_layouts_and_single_sizes_are_accidental_but_arguments_called_like_them_are_not(condition, accidental):
+    assert is_accidental(condition) is accidental

@@ -97,10 +97,14 @@ CONSTANT_NAMES: Final = {value: name for name, value in sorted(CONSTANTS.items()
 
 @dataclass(frozen=True, slots=True)
 class ParsedExpression:
-    """An expression of the language: its tree, which nobody changes, and the names that it has to be given."""
+    """An expression of the language: its tree, which nobody changes.
+
+    `names` are those that it has to be given, `primitives` those of the functions that it calls.
+    """
 
     tree: ast.expr
     names: frozenset[str]
+    primitives: frozenset[str]
 
 
 def check(text: str, names: frozenset[str], spellings: Mapping[str, str] = NO_SPELLINGS) -> None:
@@ -127,7 +131,7 @@ def parsed(text: str) -> ParsedExpression:
     except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested deeper than Python parses
         raise RuleError(f"{text[:80]!r} is no expression: {error}") from error
     names: set[str] = set()
-    functions: set[int] = set()  # the names that are called, met after their calls
+    functions: dict[int, str] = {}  # the names that are called, by their nodes, which are met after the calls
     for node in ast.walk(tree):
         if not isinstance(node, NODES):
             raise _error(text, node, f"{type(node).__name__} is not of the language of rules")
@@ -136,10 +140,10 @@ def parsed(text: str) -> ParsedExpression:
         if isinstance(node, ast.Call):
             if node.keywords or not (isinstance(node.func, ast.Name) and node.func.id in PRIMITIVES):
                 raise _error(text, node, f"{ast.unparse(node.func)!r} is no primitive")
-            functions.add(id(node.func))
+            functions[id(node.func)] = node.func.id
         if isinstance(node, ast.Name) and id(node) not in functions and node.id not in CONSTANTS:
             names.add(node.id)
-    return ParsedExpression(tree, frozenset(names))
+    return ParsedExpression(tree, frozenset(names), frozenset(functions.values()))
 
 
 def _error(text: str, node: ast.AST, why: str) -> RuleError:

@@ -116,12 +116,24 @@ def _written(rule: Rule, name: str, output: Output) -> Iterator[str]:
 
 def with_own_shape(text: str, shape: str) -> str:
     """An expression with another name for the output's own shape; it stays as it is spelled otherwise."""
+    return with_names(text, lambda name, _: shape if name == OWN_SHAPE else None)
+
+
+def with_names(text: str, replacement: Callable[[str, bool], str | None]) -> str:
+    """An expression with `replacement(name, called)` in the place of each name for which it is not None.
+
+    `called` says that the name is that of a function in a call. Everything else stays as it is spelled.
+    """
     if not text:
         return text
-    names = [node for node in ast.walk(parsed(text).tree) if isinstance(node, ast.Name) and node.id == OWN_SHAPE]
+    nodes = list(ast.walk(parsed(text).tree))
+    functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    names = sorted((node for node in nodes if isinstance(node, ast.Name)), key=lambda node: node.col_offset)
     encoded = text.encode()  # columns of a tree count bytes
-    for place in sorted((name.col_offset for name in names), reverse=True):
-        encoded = encoded[:place] + shape.encode() + encoded[place + len(OWN_SHAPE) :]
+    for node in reversed(names):
+        new = replacement(node.id, id(node) in functions)
+        if new is not None:
+            encoded = encoded[: node.col_offset] + new.encode() + encoded[node.end_col_offset :]
     return encoded.decode()
 
 

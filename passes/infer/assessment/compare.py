@@ -5,7 +5,6 @@ The family of an operator follows from its rule: from what is returned, and from
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,8 +17,9 @@ from passes.record.calls import Call, Failure, call_text
 from passes.rules.binding import LEVEL_OF_FUNCTIONS, equivalents, name_of_function
 from passes.rules.book import Rulebook
 from passes.rules.generate import PredictedError
-from passes.rules.language import PRIMITIVES
-from passes.rules.rule import Cases, Domain, Rule
+from passes.rules.language import PRIMITIVES, parsed
+from passes.rules.rule import WORDS, Cases, Domain, Rule
+from passes.rules.show import count_text
 
 UNKNOWN_FAMILY: Final = "unknown"
 # Families, and primitives of which the rules of their operators use one. The first family that fits counts.
@@ -31,7 +31,6 @@ BY_PRIMITIVE: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("linear algebra", frozenset(("column_major", "batch"))),
     ("element-wise", frozenset(("iterated", "iterated_as", "broadcast", "preserved", "like_in_format", "promoted"))),
 )
-WORD: Final = re.compile(r"[A-Za-z_]\w*")
 DOMAIN_WORDS: Final = tuple(each.name for each in fields(Domain))
 
 
@@ -43,7 +42,7 @@ def family(rules: Sequence[Rule]) -> str:
     aliases = {case.answer.partition(" ")[0] for rule in answering for output in rule.outputs for case in output.alias}
     if "view" in aliases:
         return "view"
-    used = {word for rule in answering for word in _words(rule)}
+    used = {name for rule in answering for name in _primitives(rule)}
     for name, primitives in BY_PRIMITIVE:
         if used & primitives:
             return name
@@ -52,10 +51,14 @@ def family(rules: Sequence[Rule]) -> str:
     return "in place" if aliases == {"same"} else "other"
 
 
-def _words(rule: Rule) -> Iterator[str]:
-    for _, cases in rule.decisions():
+def _primitives(rule: Rule) -> Iterator[str]:
+    """The primitives in the rule's answers, the numbers of outputs that it gives among them."""
+    for question, cases in rule.decisions():
         for case in cases:
-            yield from WORD.findall(case.answer)
+            if question == "form":
+                yield from parsed(count_text(case.answer)).primitives
+            elif question.rpartition(" ")[2] not in WORDS:
+                yield from parsed(case.answer).primitives
 
 
 @dataclass(slots=True)

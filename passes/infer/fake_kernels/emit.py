@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,17 +21,15 @@ from passes.infer.fake_kernels import prelude
 from passes.meta import DTYPE_BY_NAME
 from passes.operators.resolve import NOT_GIVEN, parameters, resolve
 from passes.rules.domain_check import choices_of
+from passes.rules.generate import GRAD_MODE
 from passes.rules.grammar import KEPT, Many, form_of
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
 from passes.rules.rule import UNKNOWN, Case, Output, Rule, identifier
-from passes.rules.show import INDENT, WIDTH, count_text, decision, structure_text, with_own_shape
+from passes.rules.show import INDENT, OWN_SHAPE, WIDTH, count_text, decision, structure_text, with_names
 
 TITLE: Final = (
     '"""Fake kernels inferred from recorded calls by `python -m tracer infer --emit-fake`: read, then keep."""'
 )
-WORD: Final = re.compile(r"\w+")
-CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\(")
-CONSTANT: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\b(?!\()")
 STOOD_FOR: Final = ("passes.meta", "passes.operators.outcome", "passes.rules.language")
 FACTS: Final = ("shape", "stride", "storage_offset", "dtype")
 KEPT_BY_WRITING: Final = ("shape", "stride", "storage_offset", "dtype")
@@ -46,23 +43,29 @@ def fake_kernels(rules: Iterable[Rule]) -> str:
     """
     kernels = [_kernel(rule) for rule in rules]
     inlined = Inlined()
-    for text in kernels:
-        for name in dict.fromkeys(CALLED.findall(text)):
-            if name.removeprefix("_") in PRIMITIVES:
-                inlined.need_primitive(name.removeprefix("_"))
-    aliases = {name for text in kernels for name in CALLED.findall(text) if name.startswith("_")}
-    renamed = [f"{name} = {name[1:]}" for name in sorted(aliases) if name[1:] in PRIMITIVES]
+    called = [name for text in kernels for name in _called(text) if name.removeprefix("_") in PRIMITIVES]
+    for name in called:
+        inlined.need_primitive(name.removeprefix("_"))
+    renamed = [f"{name} = {name[1:]}" for name in sorted({*called}) if name.startswith("_")]
     imports, body = _prelude()
     texts = [body, *inlined.definitions, *(["\n".join(renamed)] if renamed else []), *kernels]
-    used = set(WORD.findall("\n".join(texts)))
+    used = {node.id for node in ast.walk(ast.parse("\n".join(texts))) if isinstance(node, ast.Name)}
     needed = [line for line in imports | inlined.imports if _binds(line) & {*used, "annotations"}]
     parts = [TITLE, "\n".join(sorted(needed, key=_import_order)), *texts]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+def _called(text: str) -> list[str]:
+    """The names of the functions that a source calls, in the order in which it calls them first."""
+    calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    functions = [function for function in calls if isinstance(function, ast.Name)]
+    return list(dict.fromkeys(node.id for node in sorted(functions, key=lambda node: (node.lineno, node.col_offset))))
+
+
 def _binds(line: str) -> set[str]:
     """The names that an import binds."""
-    return set(WORD.findall(line.rpartition("import ")[2]))
+    imports = (node for node in ast.parse(line).body if isinstance(node, ast.Import | ast.ImportFrom))
+    return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def _import_order(line: str) -> tuple[bool, bool, bool, str]:
@@ -208,12 +211,14 @@ class _Body:
         """An expression of the rule in the terms of the file: variables, torch's constants, primitives not shadowed."""
         if text == UNKNOWN:
             return text
-        text = with_own_shape(text, self._variable("shape", suffix))
-        text = CALLED.sub(lambda f: f"_{f[1]}(" if f[1] in self.names and f[1] in PRIMITIVES else f[0], text)
-        return CONSTANT.sub(
-            lambda f: f"torch.{f[1]}" if f[1] in CONSTANTS and f[1] not in self.names else f[0],
-            text.replace("grad_mode", "torch.is_grad_enabled()"),
-        )
+        spellings = {OWN_SHAPE: self._variable("shape", suffix), GRAD_MODE: "torch.is_grad_enabled()"}
+
+        def spelling(name: str, called: bool) -> str | None:
+            if called:
+                return f"_{name}" if name in self.names else None
+            return f"torch.{name}" if name in CONSTANTS and name not in self.names else spellings.get(name)
+
+        return with_names(text, spelling)
 
 
 def _undefined(name: str) -> str:

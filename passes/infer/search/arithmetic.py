@@ -8,7 +8,7 @@ so that an operation is tried on all formulas at once.
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from passes.infer.search.quantities import quantities
 from passes.infer.search.sample import Term
 from passes.infer.search.terms import Terms
+from passes.rules.language import parsed
 
 Matrix = np.ndarray[Any, np.dtype[np.int64]]
 Formula = tuple[str, float]  # a formula and its cost
@@ -289,14 +290,20 @@ def _plus(text: str, number: int) -> str:
     return text if number == 0 else f"{bracketed(text)} {'+' if number > 0 else '-'} {abs(number)}"
 
 
-_ARGUMENTS: Final = re.compile(r"\([^()]*\)")
-
-
 def bracketed(text: str) -> str:
     """An expression as an operand."""
-    return f"({text})" if " " in _ARGUMENTS.sub("", text) else text
+    tree = parsed(text).tree
+    has_brackets = tree.col_offset > 0  # the tree of `(a + b)` begins behind the bracket, that of `(a + b) * c` at it
+    return text if has_brackets or not isinstance(tree, ast.BinOp | ast.BoolOp | ast.Compare) else f"({text})"
 
 
 def _factor(text: str) -> str:
     """An expression as a factor; products need no brackets."""
-    return text if re.fullmatch(r"[\w.\[\]-]+( \* [\w.\[\]-]+)*", text) else bracketed(text)
+    return text if _is_product(parsed(text).tree) else bracketed(text)
+
+
+def _is_product(tree: ast.expr) -> bool:
+    """Whether an expression is a product of operands that are no operations themselves, or such an operand."""
+    if isinstance(tree, ast.BinOp):
+        return isinstance(tree.op, ast.Mult) and _is_product(tree.left) and _is_product(tree.right)
+    return not isinstance(tree, ast.BoolOp | ast.Compare)

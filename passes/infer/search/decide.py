@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -108,8 +107,9 @@ def _parts(text: str, by_text: Mapping[str, Condition]) -> list[Condition]:
     """The one or two conditions that a case has."""
     if text in by_text:
         return [by_text[text]]
-    halves = [(text[: at.start()], text[at.end() :]) for at in re.finditer(" and ", text)]
-    return next(([by_text[one], by_text[other]] for one, other in halves if one in by_text and other in by_text), [])
+    first = (condition for condition in by_text.values() if text.startswith(f"{condition.text} and "))
+    pairs = ((condition, by_text.get(text.removeprefix(f"{condition.text} and "))) for condition in first)
+    return next(([one, other] for one, other in pairs if other is not None), [])
 
 
 def _distinct(candidates: Sequence[AnswerCandidate], rows: int) -> list[AnswerCandidate]:

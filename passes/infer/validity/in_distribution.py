@@ -6,7 +6,7 @@ slice, say, is no part of what the author of a crop meant. Knows nothing of how 
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from passes.infer.search.observation import answered, domain_of
 from passes.infer.validity.novelty import novelties_in
 from passes.record.calls import Call, Failure
-from passes.rules.language import written
+from passes.rules.language import parsed, written
 from passes.rules.rule import UNKNOWN, Case, Rule, identifier
 
 
@@ -62,7 +62,12 @@ def limited_to_variation(rule: Rule, calls: Iterable[Call]) -> Rule:
 def has_constant_shape(rule: Rule) -> bool:
     """Whether the rule gives some tensor a shape of constants, whatever the arguments."""
     shapes = (case.answer for output in (*rule.outputs, *rule.writes.values()) for case in output.shape)
-    return any(re.fullmatch(r"\((\d+, ?)+(\d+)?\)", shape) for shape in shapes)
+    return any(_is_constant(parsed(shape).tree) for shape in shapes)
+
+
+def _is_constant(shape: ast.expr) -> bool:
+    """Whether a shape is written as numbers, one or more: `(2, 3)`."""
+    return isinstance(shape, ast.Tuple) and bool(shape.elts) and all(isinstance(e, ast.Constant) for e in shape.elts)
 
 
 def _is_number(value: Any) -> bool:

@@ -6,9 +6,9 @@ under it: a rule must never refuse what the operator accepts.
 
 from __future__ import annotations
 
+import ast
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,12 +24,16 @@ from passes.infer.trials.variants import variants
 from passes.record.calls import Call, Failure
 from passes.rules.answer import Answerer
 from passes.rules.generate import PredictedError
+from passes.rules.language import parsed
 from passes.rules.rule import Case, Cases, Rule, always
 
 LEAST: Final = 4  # calls that a case must refuse, both among those it is found in and among those it is checked on
 CHANCE: Final = 1e-4  # the highest probability that all calls under a case failed for other reasons
-# Conditions about single sizes and layouts. Operators do not refuse these; calls that have them may fail by accident.
-ACCIDENTAL: Final = re.compile(r"\.shape\[|storage_offset|stride|contiguous|dense|channels_last|repeats|requires_grad")
+# Operators do not refuse layouts or single sizes; calls that have them may fail by accident.
+ABOUT_LAYOUTS: Final = frozenset(
+    ("is_contiguous", "is_dense", "is_channels_last", "like_channels_last", "repeats", "any_requires_grad")
+)
+FACTS_OF_LAYOUTS: Final = ("stride", "storage_offset")
 MOST_CASES: Final = 6
 MOST_CALLS: Final = 1500  # calls that cases are found in
 MOST_BASES: Final = 300  # calls that trials are derived from
@@ -81,7 +85,7 @@ def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
         return ()
     columns = {name: [call.arguments[name] for call in calls] for name in rule.parameters}
     sample = CallSample(columns, len(calls))
-    conditions = [condition for condition in conditions_of(sample) if not ACCIDENTAL.search(condition.text)]
+    conditions = [condition for condition in conditions_of(sample) if not is_accidental(condition.text)]
     everything = sample.everything
     rows = {error: bits(each == error for each in errors) for error in Counter(filter(None, errors))}
     cases: list[Case] = []
@@ -98,6 +102,16 @@ def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
         cases.append(Case(condition.text, error))
         open_rows[error] &= ~condition.holds
     return tuple(cases)
+
+
+def is_accidental(condition: str) -> bool:
+    """Whether a condition asks for a layout, a gradient or a single size of a tensor."""
+    expression = parsed(condition)
+    return not expression.primitives.isdisjoint(ABOUT_LAYOUTS) or any(
+        (isinstance(node, ast.Attribute) and node.attr in FACTS_OF_LAYOUTS)
+        or (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute))
+        for node in ast.walk(expression.tree)
+    )
 
 
 def _pure(conditions: Sequence[Condition], everything: int, failing: int, left: int) -> list[Condition]:
