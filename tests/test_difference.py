@@ -35,6 +35,7 @@ def test_forms_memory_and_writes_of_outcomes():
         "argument 0 after the call: stride (1, 2) instead of (3, 1)"
     )
     assert words(written, new) == ""
+    assert words(written, new, every_write=True) == "argument 0: left alone instead of written to"
 
 
 def test_arguments_that_share_memory_are_one():

@@ -43,11 +43,12 @@ def outcome_difference(
     actual: Outcome,
     facts: Sequence[str] = FACTS,
     owner: Callable[[int], int] = lambda index: index,
+    every_write: bool = False,
 ) -> OutcomeDifference | None:
     """The first thing in which two outcomes of a call differ; None if they agree.
 
-    A write that was expected and not seen counts as agreement. `owner(i)` is the first of the tensors given
-    that shares memory with number i.
+    A write that was expected and not seen counts as agreement, unless `every_write`. `owner(i)` is the first of the
+    tensors given that shares memory with number i.
     """
     forms = [rebuilt(outcome.result, (New, Same), lambda _: "tensor") for outcome in (expected, actual)]
     if _typed(forms[0]) != _typed(forms[1]):
@@ -61,6 +62,10 @@ def outcome_difference(
         )
         if difference:
             return difference
+    if every_write:
+        for index in expected.mutated:
+            if owner(index) not in map(owner, actual.mutated):
+                return OutcomeDifference(WRITTEN, "written to", "left alone", f"argument {index}")
     written = {owner(index) for index in expected.mutated}
     for index, meta in actual.mutated.items():
         argument = f"argument {index}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from passes.meta import TensorMeta, meta_of
+from passes.operators.difference import OutcomeDifference, meta_difference
 from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
 from tracer.guards.state import State, read_state
@@ -165,36 +166,42 @@ def _is_held(value: object, expected: Any, _: GuardedCall) -> bool:
 
 
 def _is_tensor(value: Any, expected: TensorFacts, _: GuardedCall) -> bool:
-    return not list(tensor_differences(value, expected))
+    return facts_difference(value, expected) is None
 
 
-def tensor_differences(value: Any, expected: TensorFacts) -> Iterator[tuple[str, Any, Any]]:
-    """(name of the fact, actual, expected) for every fact of `expected` in which `value` differs.
-
-    Dimension by dimension, since sizes that are symbols are left out, and the native test does the same.
-    """
+def facts_difference(value: Any, expected: TensorFacts) -> OutcomeDifference | None:
+    """The first fact of `expected` in which `value` differs; None if it differs in none."""
     if type(value) is not expected.type:
-        yield "type", type(value).__name__, expected.type.__name__
-        return
-    wanted, actual = expected.meta, meta_of(value)
+        return OutcomeDifference("type", expected.type.__name__, type(value).__name__)
+    return (
+        _layout_difference(expected, meta_of(value))
+        or meta_difference(expected.meta, meta_of(value), (*COMPARED, *expected.asked))
+        or _keys_difference(expected.keys, torch._C._dispatch_keys(value))
+    )
+
+
+COMPARED = ("dtype", "device", "layout", "requires_grad", "is_conj", "is_neg", "is_inference")
+
+
+def _layout_difference(expected: TensorFacts, actual: TensorMeta) -> OutcomeDifference | None:
+    """By dimension, since sizes and strides that are symbols are left out; the native test does the same."""
+    wanted = expected.meta
     if len(actual.shape) != len(wanted.shape):
-        yield "rank", len(actual.shape), len(wanted.shape)
-        return
+        return OutcomeDifference("rank", len(wanted.shape), len(actual.shape))
     for dim, size in enumerate(wanted.shape):
         if dim not in expected.dynamic and isinstance(size, int) and actual.shape[dim] != size:
-            yield f"size({dim})", actual.shape[dim], size
-    if (actual.stride is None) != (wanted.stride is None):
-        yield "stride", actual.stride, wanted.stride
-    elif actual.stride is not None and wanted.stride is not None:
-        for dim, stride in enumerate(wanted.stride):
-            if isinstance(stride, int) and actual.stride[dim] != stride:
-                yield f"stride({dim})", actual.stride[dim], stride
-    for name in ("dtype", "device", "layout", "requires_grad", "is_conj", "is_neg", "is_inference", *expected.asked):
-        if getattr(actual, name) != getattr(wanted, name):
-            yield name, getattr(actual, name), getattr(wanted, name)
-    keys = torch._C._dispatch_keys(value)
-    if keys.raw_repr() != expected.keys:
-        yield "dispatch keys", keys, torch._C.DispatchKeySet.from_raw_repr(expected.keys)
+            return OutcomeDifference(f"size({dim})", size, actual.shape[dim])
+    if actual.stride is None or wanted.stride is None:
+        return None if actual.stride is wanted.stride else OutcomeDifference("stride", wanted.stride, actual.stride)
+    for dim, stride in enumerate(wanted.stride):
+        if isinstance(stride, int) and actual.stride[dim] != stride:
+            return OutcomeDifference(f"stride({dim})", stride, actual.stride[dim])
+    return None
+
+
+def _keys_difference(expected: int, actual: torch._C.DispatchKeySet) -> OutcomeDifference | None:
+    wanted = torch._C.DispatchKeySet.from_raw_repr(expected)
+    return None if actual.raw_repr() == expected else OutcomeDifference("dispatch keys", wanted, actual)
 
 
 def _has_keys(value: Any, expected: tuple[Any, ...], _: GuardedCall) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tracer.guards.aliasing import Aliasing
-from tracer.guards.checks import CHECKS, Expression, TensorFacts, tensor_differences
+from tracer.guards.checks import CHECKS, Expression, TensorFacts, facts_difference
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source
 from tracer.guards.state import State, read_state
@@ -111,8 +111,9 @@ def failure_words(guard: Guard, value: Any, call: CallFrame) -> str:
     expected = guard.expected
     match guard.check:
         case "tensor":
-            what, actual, wanted = next(tensor_differences(value, expected))
-            return f"{text}: {what} is {actual}, captured with {wanted}"
+            difference = facts_difference(value, expected)
+            assert difference is not None, "the tensor is what the failed guard expects"
+            return f"{text}: {difference.kind} is {difference.actual}, captured with {difference.expected}"
         case "type":
             return f"{text} is a {_name(type(value))}, captured as a {expected_words(guard)}"
         case "state":

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from passes.meta import TensorMeta
-from passes.operators.difference import meta_difference
-from passes.operators.outcome import New, Outcome, Same, leaves
+from passes.operators.difference import outcome_difference
+from passes.operators.outcome import New, Outcome, Same, leaves, rebuilt
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf
 from passes.rules.answer import Answerer
@@ -109,50 +109,34 @@ def has_numbers(result: Any) -> bool:
 def difference_of(prediction: Outcome, call: Call) -> str | None:
     """The first fact in which a prediction differs from the recorded outcome; None if it is exact.
 
-    `passes/operators/difference.py` compares two outcomes of a call that is at hand; of a recorded one only classes of
-    memory are known, and a prediction must have every write of it.
+    Both must have the same writes. Lists, tuples and named tuples are not told apart.
     """
     actual = call.outcome
     assert isinstance(actual, Outcome)
-    predicted_leaves, recorded_leaves = leaves(prediction.result), leaves(actual.result)
-    if len(predicted_leaves) != len(recorded_leaves):
-        return "form"
-    for one, other in zip(predicted_leaves, recorded_leaves, strict=True):
-        if difference := _different(one, other, call):
-            return difference
-    if {call.shares[index] for index in prediction.mutated} != {call.shares[index] for index in actual.mutated}:
-        return "written"
-    for index, meta in prediction.mutated.items():
-        if index in actual.mutated and (difference := facts_differ(meta, actual.mutated[index], call.level)):
-            return f"written {difference}"
-    return None
+    if call.level == "function" and _loses_gradient(prediction, actual):
+        return "requires_grad"
+    predicted, recorded = _normal(prediction, call), _normal(actual, call)
+    difference = outcome_difference(predicted, recorded, FACTS_RECORDED, call.shares.__getitem__, every_write=True)
+    if difference is None:
+        return None
+    is_after_call = difference.kind in FACTS_RECORDED and difference.where
+    return f"written {difference.kind}" if is_after_call else difference.kind
 
 
-def _different(one: Any, other: Any, call: Call) -> str | None:
-    if isinstance(other, NumberOf):
-        return "number"
-    if isinstance(other, Same):
-        return None if isinstance(one, Same) and _is_one(one.index, other.index, call) else "alias"
-    if isinstance(other, New):
-        if not isinstance(one, New):
-            return "alias"
-        ours = None if one.alias_of is None else call.shares[one.alias_of]
-        theirs = None if other.alias_of is None else call.shares[other.alias_of]
-        return "alias" if ours != theirs else facts_differ(one.meta, other.meta, call.level)
-    return None if one == other and type(one) is type(other) else "value"
-
-
-def _is_one(left: int, right: int, call: Call) -> bool:
-    """Whether two tensors among the arguments are the same one, as far as was recorded."""
-    if left == right:
-        return True
+def _normal(outcome: Outcome, call: Call) -> Outcome:
+    """An outcome with a flat result, and with one number for arguments that are one tensor, as far as was recorded."""
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
-    return call.shares[left] == call.shares[right] and metas[left] is metas[right]
+    places = list(zip(call.shares, map(id, metas), strict=True))
+    flat = tuple(leaves(outcome.result))
+    return Outcome(rebuilt(flat, Same, lambda same: Same(places.index(places[same.index]))), outcome.mutated)
 
 
-def facts_differ(predicted: TensorMeta, recorded: TensorMeta, level: str) -> str | None:
-    """The first fact in which a predicted meta differs from the recorded one; None if they agree."""
-    if level == "function" and recorded.requires_grad and not predicted.requires_grad:
-        return "requires_grad"  # the contrary is seen under no_grad too, which is not recorded
-    difference = meta_difference(recorded, predicted, FACTS_RECORDED)
-    return difference.kind if difference else None
+def _loses_gradient(predicted: Outcome, recorded: Outcome) -> bool:
+    """Whether a tensor that comes out requires a gradient and was not predicted to.
+
+    The contrary is seen under no_grad too, which is not recorded.
+    """
+    pairs = [*zip(leaves(predicted.result), leaves(recorded.result), strict=False)]
+    metas = [(one.meta, other.meta) for one, other in pairs if isinstance(one, New) and isinstance(other, New)]
+    metas += [(meta, recorded.mutated[index]) for index, meta in predicted.mutated.items() if index in recorded.mutated]
+    return any(other.requires_grad and not one.requires_grad for one, other in metas)
