@@ -1,5 +1,7 @@
 """Operators that refuse their data only when the graph runs: who sees the error, and in which state."""
 
+import operator
+
 import pytest
 import torch
 
@@ -69,3 +71,52 @@ def test_effects_before_the_error_are_not_repeated():
     assert meter.count == 1
     assert torch.equal(captured(meter, torch.tensor([7])), torch.full((3,), 2.0))
     assert meter.count == 2
+
+
+REFUSED_WRITES = {
+    "too long": lambda x: x.add_(torch.ones(4)),
+    "too many dimensions": lambda x: x.mul_(torch.ones(3, 2, 2)),
+    "operator": lambda x: operator.isub(x, torch.ones(2, 3)),
+    "copy": lambda x: x.copy_(torch.ones(3)),
+    "item": lambda x: x.__setitem__(0, torch.ones(2, 2)),
+    "slice": lambda x: x.__setitem__(slice(1), torch.ones(3)),
+    "view": lambda x: x[0].clamp_(torch.zeros(3)),
+    "no write": lambda x: x.add_(torch.ones(1, 2)),
+    "leaf": lambda x: x.add_(1),
+    "view of a leaf": lambda x: x[0].add_(1),
+}
+
+
+@pytest.mark.parametrize("state", ["constant", "leaf", "intermediate"])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, _: module.forward])
+@pytest.mark.parametrize("write", REFUSED_WRITES.values(), ids=REFUSED_WRITES)
+def test_a_refused_write_reaches_its_handler(write, backend, state):
+    def program(x, log):
+        log.append("before")
+        try:
+            write(x)
+        except (RuntimeError, IndexError) as error:
+            log.append(type(error).__name__)
+            return x + 5
+        return x * 2
+
+    def make():
+        x = torch.ones(2, 2, requires_grad=state != "constant")
+        return (x * 2 if state == "intermediate" else x), []
+
+    check(program, make=make, backend=backend, recaptures=None)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_write_is_refused_for_a_leaf_on_a_later_call(backend):
+    def program(x):
+        try:
+            return x.mul_(3) * 2
+        except RuntimeError:
+            return x + 4
+
+    captured = capture(program, backend=backend, strict=True)
+    leaf = torch.ones(2, requires_grad=True)
+    for x in (leaf * 1, leaf, leaf * 1):
+        assert captured(x).tolist() == ([5.0, 5.0] if x is leaf else [6.0, 6.0])
+    assert leaf.tolist() == [1.0, 1.0]

@@ -6,6 +6,7 @@ that catalogue.py names for the operator, and last a trial on fake tensors. Know
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ from passes.operators.outcome import (
     NoFakeKernel,
     OpError,
     Outcome,
+    Same,
     SliceArg,
     Target,
     Trial,
@@ -252,7 +254,7 @@ class Evaluator:
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
-        if outcome is None:
+        if outcome is None or _may_refuse_to_write(target, args, kwargs, modes, outcome):
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
 
@@ -378,6 +380,31 @@ def _known_without_rules(target: Target, args: Arguments, kwargs: Keywords, mode
     if reads_values(target, args, kwargs):
         raise DataDependent(f"{target!r} reads the values of a tensor")
     return None
+
+
+def _may_refuse_to_write(target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> bool:
+    """Whether a call that rules give an outcome might fail because of what it writes to: rules learn from successes.
+
+    It does where an operand does not broadcast to the written tensor, or to the part of it that an index selects, and
+    for leaves of autograd.
+    """
+    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    if target in ITEM_SETTERS:
+        return len(metas) > 1
+    returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
+    written = [metas[index] for index in outcome.mutated if index in returned]
+    if any(meta.is_leaf and meta.requires_grad and modes.grad for meta in written):
+        return True
+    return any(not _fits(operand.shape, meta.shape) for meta in written for operand in metas)
+
+
+ITEM_SETTERS: Final = (operator.setitem, ("method", "__setitem__"))
+
+
+def _fits(shape: Sequence[Any], into: Sequence[Any]) -> bool:
+    """Whether a shape broadcasts to another one."""
+    sizes = zip(reversed(shape), reversed(into), strict=False)
+    return len(shape) <= len(into) and all(size == 1 or size == wanted for size, wanted in sizes)
 
 
 def vanishes(outcome: Outcome) -> bool:

@@ -230,11 +230,25 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
     for index, meta in mutated.items():
         value = tensors[index]
         before, value.meta = value.meta, meta
-        note_write(trace, value.base, meta is not before, meta.requires_grad and trace.modes.grad)
+        differentiated = meta.requires_grad and trace.modes.grad
+        if differentiated:
+            _refuse_leaf(trace, value)
+        note_write(trace, value.base, meta is not before, differentiated)
         if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
             spread_gradient(trace, value.base)
+
+
+def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
+    """Break in front of a write to a view of a leaf, which is an error as a write to the leaf is.
+
+    The evaluator foresees that for the leaf alone. Whether an input is one is guarded.
+    """
+    base = written.base
+    base.guard_leaf(trace)
+    if base is not written and base.meta.is_leaf and base.meta.requires_grad:
+        trace.stop(OPERATOR_ERROR, "a write to a view of a leaf that requires gradients")
 
 
 def spread_gradient(trace: Trace, base: TensorValue) -> None:

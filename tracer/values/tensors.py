@@ -114,7 +114,7 @@ class TensorValue(ObjectValue):
         if fact is not None:
             self.touch(context)
             if name == "is_leaf":
-                self._guard_leaf(context)
+                self.guard_leaf(context)
             return fact(self.meta)
         if name in VIEWS:
             return context.machine.tensor_op(context, getattr, (self, name))
@@ -124,7 +124,7 @@ class TensorValue(ObjectValue):
             return self._gradient(context)
         if name in ("grad_fn", "_grad_fn"):
             self.touch(context)
-            self._guard_leaf(context)
+            self.guard_leaf(context)
             if self.meta.is_leaf:
                 return None
             context.stop(GRADIENT_STATE, "grad_fn of a tensor that has one")
@@ -153,8 +153,8 @@ class TensorValue(ObjectValue):
         reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
         context.stop(reason, f"Tensor.{name} is set")
 
-    def _guard_leaf(self, context: Context) -> None:
-        """Whether an input is a leaf is guarded only when the program asks."""
+    def guard_leaf(self, context: Context) -> None:
+        """Whether an input is a leaf is guarded only when the program asks, or writes to it."""
         if self.source is not None:
             real: Any = self.object
             context.guard(self.source.child("getattr", "is_leaf"), "equal", real.is_leaf)
