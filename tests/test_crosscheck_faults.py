@@ -5,7 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch.nn import functional
 
+from backends.crosscheck.report import CHECKED, ending
+from backends.gradients import check_gradients
 from tests import faults
 from tracer import capture
 
@@ -74,4 +78,167 @@ def test_found_named_and_written(name, tmp_path):
 def assert_fails(*paths):
     """Each script ends with its own assertion, in a process that cannot import this repository."""
     done = subprocess.run([sys.executable, "-I", "-c", RUN_ALL, *paths], capture_output=True, text=True, cwd="/")
-    assert done.stdout.splitlines() == [f"failed: {path}" for path in paths], done.stdout + done.stderr
+    ends = [line for line in done.stdout.splitlines() if line.startswith(("failed: ", "passed: ", "otherwise: "))]
+    assert ends == [f"failed: {path}" for path in paths], done.stdout + done.stderr
+
+
+# What is not a wrong function in the place of one operator ----------------------------------------------
+
+
+@torch.library.custom_op("faults::doubled", mutates_args=())
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """Overwrites its input, which its schema does not say."""
+    result = x * 2
+    x.zero_()
+    return result
+
+
+@doubled.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+def writes_to_input(x):
+    x.add_(1)
+    return torch.sin(x)
+
+
+def writes_to_intermediate(x):
+    hidden = torch.relu(x)
+    hidden.add_(1)
+    return hidden * 2
+
+
+def chain(x):
+    hidden = torch.sin(x)
+    rectified = torch.relu(hidden)
+    return rectified + 1
+
+
+def undeclared(x):
+    hidden = torch.sin(x)
+    return torch.ops.faults.doubled(hidden) + 1
+
+
+def mixed_precision(x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        product = x @ x.t()
+        rectified = torch.relu(product)
+    return rectified.float() + 1
+
+
+def forwarding(module, example_inputs):
+    return module.forward
+
+
+OTHERS = {
+    "a write to an input taken for dead": (
+        writes_to_input, {"candidate": faults.dropping("add_")}, "add_", "values", "x.add_(1)"),
+    "a write taken for dead": (
+        writes_to_intermediate, {"candidate": faults.dropping("add_")}, "add_", "values", "hidden.add_(1)"),
+    "every second call": (
+        chain, {"candidate": faults.every(2, "relu", lambda result: result + 1)}, "relu", "nondeterministic",
+        "rectified = torch.relu(hidden)"),
+    "every third call": (
+        chain, {"candidate": faults.every(3, "relu", lambda result: result + 1)}, "relu", "nondeterministic",
+        "rectified = torch.relu(hidden)"),
+    "an undeclared write": (undeclared, {}, "faults.doubled", "mutation", "torch.ops.faults.doubled(hidden)"),
+    "an undeclared write in what is compiled": (
+        undeclared, {"candidate": forwarding}, "faults.doubled", "mutation", "torch.ops.faults.doubled(hidden)"),
+    "under autocast": (
+        mixed_precision, {"candidate": faults.swap("relu", lambda x: torch.relu(x) * 1.5)}, "relu", "values",
+        "rectified = torch.relu(product)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", cases(OTHERS))
+def test_found_in_other_ways(name, tmp_path):
+    program, options, operator, kind, line = OTHERS[name]
+    finding = first_finding(program, (faults.X,), tmp_path, **options)
+    assert_found(finding, operator, kind, line)
+    assert_fails(finding.path)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"operators": True}, {"candidate": "eager"}], ids=["whole", "operators", "eager"]
+)
+def test_no_false_alarm_under_autocast(options, tmp_path):
+    options = {"candidate": forwarding, **options}
+    assert first_finding(mixed_precision, (faults.X,), tmp_path, **options) is None
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_replacement_that_takes_what_is_documented(tmp_path):
+    """torch.layer_norm takes one argument more than torch.nn.functional.layer_norm."""
+
+    def documented(x, shape, weight=None, bias=None, eps=1e-5):
+        return faults.two_pass_norm(x, shape, weight, bias, eps, unbiased=False)
+
+    def program(x):
+        return functional.layer_norm(x, (6,))
+
+    candidate = faults.swap("layer_norm", documented)
+    assert first_finding(program, (faults.X,), tmp_path, candidate=candidate) is None
+
+
+def test_two_findings_have_two_scripts(tmp_path):
+    findings = [first_finding(chain, (faults.X,), tmp_path, **OTHERS["every second call"][1]) for _ in range(2)]
+    assert findings[0].path != findings[1].path
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_script_writes_no_script(tmp_path, monkeypatch):
+    monkeypatch.setenv(CHECKED, "1")
+    finding = first_finding(chain, (faults.X,), tmp_path, **OTHERS["every second call"][1])
+    assert finding.path is None and "a script of a check" in finding.why
+
+
+def test_a_script_that_ends_otherwise_does_not_count_as_failing(tmp_path):
+    path = tmp_path / "script.py"
+    for text, words in {"missing": "NameError", "assert False": "AssertionError", "assert 0, 'mine'": ""}.items():
+        path.write_text(f"{text}\n")
+        assert ending(path).fails is False and words in ending(path).words
+    path.write_text('assert 1 == 2, "wrong value"\n')
+    assert ending(path) == (True, "")
+
+
+def test_what_was_not_tried_is_told():
+    reports = []
+    options = {"candidate": forwarding, "report": reports.append, "layouts": False, "gradients": False}
+    capture(chain, backend="crosscheck", options=options)(faults.X.clone())
+    text = str(reports[0])
+    assert all(word in text for word in ("not tried: ", "layouts=True", "operators=True", "gradients=True"))
+
+
+# Gradients --------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_function_of_autograd_is_named(tmp_path):
+    report = check_gradients(
+        lambda x: faults.WrongSine.apply(x * 2) + 1, [faults.X], folder=tmp_path, shrink=1.0, verify=False
+    )
+    finding = report.findings[0]
+    assert finding.operator == "WrongSine.apply" and "faults.WrongSine.apply(x * 2)" in finding.line
+    assert_fails(finding.path)
+
+
+class OffInOneElement(torch.autograd.Function):
+    """Three times its input; the gradient of one element is a percent too large."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 3
+
+    @staticmethod
+    def backward(ctx, gradient):
+        result = gradient * 3
+        result.view(-1)[1234 % result.numel()] *= 1.01
+        return result
+
+
+@pytest.mark.slow
+def test_a_percent_in_one_of_thousands_of_elements():
+    x = torch.linspace(-1, 2, 4000)
+    report = check_gradients(lambda x: OffInOneElement.apply(x).sin(), [x], shrink=0.0)
+    assert not report.ok and report.findings[0].operator == "OffInOneElement.apply"
+    assert check_gradients(lambda x: (x * 3).sin().relu(), [x]).ok

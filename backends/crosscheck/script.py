@@ -197,7 +197,9 @@ for turn in range(-1, 16):  # all elements at once, then a part of them at a tim
         slope = float(value(directions, step)[0] - value(directions, -step)[0]) / (2 * step)
         errors.append(abs(slope - along) / max(abs(slope), abs(along), sum(terms) ** 0.5, 1e-30))
     print(f"slope {{slope:.9g}}, gradient along the direction {{along:.9g}}, off by {{min(errors):.1e}} at best")
-    assert min(errors) < 1e-4, "the gradient is not the slope"
+    # Two neighbouring steps: a single one may agree by chance.
+    agrees = any(error < 1e-4 and other < 1e-4 for error, other in zip(errors, errors[1:]))
+    assert agrees, "the gradient is not the slope"
 """,
     "outside": """arguments, before = inputs(), inputs()
 seed()
