@@ -290,6 +290,7 @@ CASES: dict[Any, list[Any]] = {
     ],
     object.__getstate__: [(Shown(),), (Slotted(),), (object(),)],
     object.__reduce_ex__: [],
+    object.__reduce__: [],
 }
 
 COMPARED = {

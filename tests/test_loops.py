@@ -3,8 +3,8 @@
 import torch
 
 from tests.check import check, one_graph
-from tracer import capture, counters, graph_break
-from tracer.interpret.handlers import control
+from tracer import capture, counters, graph_break, reset
+from tracer.interpret import trace
 
 
 def test_for_over_a_range():
@@ -277,7 +277,8 @@ def test_iterators_of_code_objects():
 
 
 def test_a_loop_that_is_too_long_runs_natively_at_once(monkeypatch):
-    monkeypatch.setattr(control, "LOOP_LIMIT", 20)
+    monkeypatch.setattr(trace, "STRETCH", 20)
+    monkeypatch.setattr(trace, "TURN_LIMIT", 20)
 
     def long(numbers):
         total = 0
@@ -299,3 +300,37 @@ def test_a_loop_that_is_too_long_runs_natively_at_once(monkeypatch):
     check(in_the_frame_itself, torch.ones(2), list(range(30)), graphs=0, breaks=["too-long"])
     assert counters().captures == counters().skips == 1
     check(in_the_frame_itself, torch.ones(2), list(range(10)), graphs=1, breaks=[])
+
+
+def halve(number):
+    return number // 2 if number % 2 == 0 else 3 * number + 1
+
+
+def steps_to_one(number):
+    steps = 0
+    while number > 1:
+        number, steps = halve(number), steps + 1
+    return steps
+
+
+def test_long_computing_without_tensors_runs_natively():
+    """What takes a moment natively must not take minutes of tracing, whether loops or calls make it long."""
+
+    def longest(x, limit):
+        y = x + 1
+        return y * max([steps_to_one(number) for number in range(limit)])
+
+    report = check(longest, torch.ones(2), 1_000, recaptures=None)
+    assert report.first.breaks["too-long"] == 1
+    assert report.first.captures < 20
+
+
+def test_a_long_loop_over_tensors_is_one_graph():
+    def program(x):
+        for turn in range(3_000):
+            x = x + turn
+            for part in range(20):
+                turn += part
+        return x
+
+    one_graph(program, torch.ones(2), ops=3_000, gradients=False)

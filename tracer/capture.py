@@ -138,8 +138,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
         return _skip(request, code, trace, broke, watch, transparent=True)
-    if broke.reason is TOO_LONG and broke.inside is None:  # behind a break, the rest of the loop would be as long
-        return _skip(request, code, trace, broke, watch)
+    if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
+        return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)

@@ -104,6 +104,7 @@ def enter(
     function: Item,
 ) -> Item:
     """Run a new frame, or make the generator that will."""
+    trace.turn()
     frame = Frame(trace, decode(code), slots, globals, globals_source, closure, trace.frame, function)
     if code.co_flags & CO_SUSPENDS:
         if not code.co_flags & CO_GENERATOR:

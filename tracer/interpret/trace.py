@@ -19,7 +19,7 @@ from tracer.guards.guard_set import GuardSet
 from tracer.guards.source import Source
 from tracer.interpret.location import Location
 from tracer.options import DEFAULTS, Options
-from tracer.reasons import GraphBreak, Reason
+from tracer.reasons import TOO_LONG, GraphBreak, Reason
 from tracer.values import keys, wrap
 from tracer.values.base import Value
 from tracer.values.item import Item
@@ -28,6 +28,14 @@ from tracer.values.objects import ObjectValue
 from tracer.values.recipes import Recipe
 from tracer.values.shapes import Shapes
 from tracer.values.tensors import TensorValue
+
+STRETCH = 50_000
+"""Turns after which a trace asks whether they have added to the graph: one node for each TURNS_OF_A_NODE of them."""
+
+TURNS_OF_A_NODE = 1_000
+
+TURN_LIMIT = 1_000_000
+"""Turns that one trace follows, whatever they add to the graph."""
 
 
 class Running(Protocol):
@@ -133,7 +141,8 @@ class Trace:
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
         self.step = 0
-        self.loops = 0
+        self.turns = 0
+        self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
         self.autocast_depth = 0
@@ -204,6 +213,18 @@ class Trace:
     def wrap_key(self, key: object, source: Source | None) -> Item:
         """The key of a payload for a real object's key; None as `source` when no path leads to it."""
         return keys.wrap_key(self, key, source)
+
+    def turn(self) -> None:
+        """Count a backward jump or a call. A break after many of them that computed with hardly any tensor.
+
+        Such a stretch runs natively in a fraction of the time; and it is counted, not timed, so that each capture of a
+        program ends at the same place.
+        """
+        self.turns += 1
+        if not self.turns % STRETCH:
+            before, self.nodes = self.nodes, self.graph.call_count
+            if self.nodes - before < STRETCH // TURNS_OF_A_NODE or self.turns >= TURN_LIMIT:
+                self.stop(TOO_LONG, f"{self.turns} turns of loops and calls")
 
     def stop(self, reason: Reason, detail: str = "") -> NoReturn:
         """Break the graph here."""

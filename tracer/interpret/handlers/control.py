@@ -6,15 +6,12 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.registry import handles
-from tracer.reasons import COROUTINE, TOO_LONG
+from tracer.reasons import COROUTINE
 from tracer.values.base import realise
 from tracer.values.iterators import END, call_until_stop, next_item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.truth import is_same, truth
-
-LOOP_LIMIT = 50_000
-"""Backward jumps that one trace follows before it gives up: some seconds of tracing."""
 
 
 @handles("JUMP")
@@ -66,10 +63,7 @@ def jump_if_false_or_pop(frame: Frame, op: Op) -> None:
 
 def _jump_to(frame: Frame, op: Op) -> None:
     if op.operand < frame.index:
-        trace = frame.trace
-        trace.loops += 1
-        if trace.loops > LOOP_LIMIT:
-            trace.stop(TOO_LONG, f"{LOOP_LIMIT} turns of a loop")
+        frame.trace.turn()
     frame.index = op.operand
 
 

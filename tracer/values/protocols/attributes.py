@@ -51,6 +51,7 @@ from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, functio
 from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
+from tracer.values.recipes import MADE_ANEW
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -312,7 +313,10 @@ def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
         attribute = object.__getattribute__(value.object, name)
     except AttributeError:
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.source.text}.{name}, which is not set")
-    item = context.wrap(attribute, value.source.child("getattr", name))
+    if value.source.accessor == "object" and isinstance(value.object, MADE_ANEW):  # which nothing changes
+        item = from_host(context, attribute)
+    else:
+        item = context.wrap(attribute, value.source.child("getattr", name))
     value.keep_field(name, item)
     return item
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copyreg
+import operator
 import types
-from struct import calcsize
 from typing import Any
 
 from tracer.interpret.call import call
-from tracer.interpret.construct import allocate
+from tracer.interpret.construct import DISALLOW_INSTANTIATION, allocate
 from tracer.interpret.policy import helper, lookaside, polyfill, pure
 from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL, UNSUPPORTED_MUTATION
@@ -116,42 +116,86 @@ def slot_names(cls: type) -> tuple[str, ...]:
     return tuple(copyreg._slotnames(cls))  # type: ignore[attr-defined]
 
 
+MANAGED_DICTIONARY = 1 << 4
+"""Py_TPFLAGS_MANAGED_DICT: classes whose instances keep their dictionary in front of what `__basicsize__` counts."""
+
+
 @helper
-def keeps_state_in_c(cls: Any) -> bool:
-    """Whether instances hold more than attributes and slots, as `object_getstate_default` finds out by their size."""
-    pointers = bool(cls.__dictoffset__ and not cls.__flags__ & MANAGED_DICT) + (cls.__weakrefoffset__ > 0)
-    return cls.__basicsize__ > object.__basicsize__ + POINTER * (pointers + len(slot_names(cls)))
+def refusal_to_pickle(cls: type) -> str:
+    """Why an instance that says nothing of its state cannot be pickled, or "": its class keeps more of it in C."""
+    if cls.__itemsize__:
+        return f"cannot pickle {cls.__name__} objects"
+    pointer = object.__basicsize__ // 2
+    has_dictionary = bool(cls.__dictoffset__) and not cls.__flags__ & MANAGED_DICTIONARY
+    known = has_dictionary + bool(cls.__weakrefoffset__) + len(slot_names(cls))
+    is_known = cls.__basicsize__ <= object.__basicsize__ + pointer * known
+    return "" if is_known else f"cannot pickle {cls.__name__!r} object"
 
 
-MANAGED_DICT = 1 << 4
-"""Py_TPFLAGS_MANAGED_DICT: classes whose instances have their dictionary in front of them."""
-
-POINTER = calcsize("P")
-"""Bytes of a reference in an instance."""
+@helper
+def is_never_called(cls: type) -> bool:
+    """Whether only C code makes instances of a class."""
+    return bool(cls.__flags__ & DISALLOW_INSTANTIATION)
 
 
 @polyfill(object.__getstate__)  # type: ignore[attr-defined]
 def get_state(self: Any, /) -> Any:
-    """Attributes, and those in slots; None when there is nothing."""
-    attributes = getattr(self, "__dict__", None)
-    state = None if not attributes else dict.copy(attributes)
+    """The dictionary itself, and what is in slots; None when there is nothing."""
+    state = getattr(self, "__dict__", None) or None
     in_slots = {name: getattr(self, name) for name in slot_names(type(self)) if hasattr(self, name)}
     return (state, in_slots) if in_slots else state
 
 
 @polyfill(object.__reduce_ex__)
-def reduce_for_copy(self: Any, protocol: Any, /) -> Any:
-    cls: Any = type(self)
-    if cls.__reduce__ is not object.__reduce__:
+def reduce_by_protocol(self: Any, protocol: Any, /) -> Any:
+    protocol = operator.index(protocol)
+    if type(self).__reduce__ is not object.__reduce__:
         return self.__reduce__()
-    if hasattr(cls, "__getnewargs_ex__"):
-        args, kwargs = self.__getnewargs_ex__()
+    return reduce_to_new(self) if protocol >= 2 else copyreg._reduce_ex(self, protocol)  # type: ignore[attr-defined]
+
+
+@polyfill(object.__reduce__)
+def reduce_without_protocol(self: Any, /) -> Any:
+    return copyreg._reduce_ex(self, 0)  # type: ignore[attr-defined]
+
+
+def reduce_to_new(self: Any) -> Any:
+    """`__reduce_ex__` of protocol 2 and above: by `__new__`, its arguments, the state and the items."""
+    cls = type(self)
+    if is_never_called(cls):
+        raise TypeError(f"cannot pickle {cls.__name__!r} object")
+    says_arguments = hasattr(cls, "__getnewargs_ex__") or hasattr(cls, "__getnewargs__")
+    args, kwargs = arguments_of_new(self)
+    recipe: Any = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
+    if kwargs:
         recipe = (copyreg.__newobj_ex__, (cls, args, kwargs))  # type: ignore[attr-defined]
-    else:
-        args = self.__getnewargs__() if hasattr(cls, "__getnewargs__") else ()
-        if not args and not isinstance(self, (list, dict)) and keeps_state_in_c(cls):
-            raise TypeError(f"cannot pickle '{cls.__name__}' object")
-        recipe = (copyreg.__newobj__, (cls, *args))  # type: ignore[attr-defined]
+    if not says_arguments and not isinstance(self, (list, dict)) and cls.__getstate__ is object.__getstate__:
+        refusal = refusal_to_pickle(cls)
+        if refusal:
+            raise TypeError(refusal)
+    state = self.__getstate__()
     items = iter(self) if isinstance(self, list) else None
     pairs = iter(self.items()) if isinstance(self, dict) else None
-    return (*recipe, self.__getstate__(), items, pairs)
+    return (*recipe, state, items, pairs)
+
+
+def arguments_of_new(self: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What `__getnewargs_ex__` or `__getnewargs__` of a class says, none without them."""
+    cls = type(self)
+    if not hasattr(cls, "__getnewargs_ex__"):
+        args = cls.__getnewargs__(self) if hasattr(cls, "__getnewargs__") else ()
+        if not isinstance(args, tuple):
+            raise TypeError(f"__getnewargs__ should return a tuple, not {type(args).__name__!r}")
+        return args, {}
+    both = cls.__getnewargs_ex__(self)
+    if not isinstance(both, tuple):
+        raise TypeError(f"__getnewargs_ex__ should return a tuple, not {type(both).__name__!r}")
+    if len(both) != 2:
+        raise ValueError(f"__getnewargs_ex__ should return a tuple of length 2, not {len(both)}")
+    first, second = both
+    which = "item of the tuple returned by __getnewargs_ex__ must be a"
+    if not isinstance(first, tuple):
+        raise TypeError(f"first {which} tuple, not {type(first).__name__!r}")
+    if not isinstance(second, dict):
+        raise TypeError(f"second {which} dict, not {type(second).__name__!r}")
+    return first, second
