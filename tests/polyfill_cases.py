@@ -291,6 +291,7 @@ CASES: dict[Any, list[Any]] = {
     object.__getstate__: [(Shown(),), (Slotted(),), (object(),)],
     object.__reduce_ex__: [],
     object.__reduce__: [],
+    slice.__reduce__: [(slice(1, [2], None),)],
 }
 
 COMPARED = {

@@ -230,3 +230,72 @@ def test_ordinary_text_processing_is_one_graph():
         return x * int(number), stem, words, packed, textwrap.dedent("  a"), "{:>4}".format(stem), "ä".encode()
 
     one_graph(program, torch.ones(2), "layer12")
+
+
+class Key:
+    """Sorts in descending order, and counts how often it is made."""
+
+    made = 0
+
+    def __init__(self, item):
+        type(self).made += 1
+        self.item = item
+
+    def __lt__(self, other):
+        return self.item > other.item
+
+    def __gt__(self, other):
+        return self.item < other.item
+
+
+class Replacement(str):
+    made = 0
+
+    def __new__(cls, match):
+        cls.made += 1
+        return str.__new__(cls, match.group() * 2)
+
+
+CALLING_A_CLASS = {
+    "sorted": lambda items: sorted(items, key=Key),
+    "list.sort": lambda items: (items.sort(key=Key), items),
+    "max": lambda items: (max(items, key=Key), min(*items, key=Key)),
+    "re.sub": lambda items: re.sub("a", Replacement, "ab" * items[0]),
+    "Pattern.subn": lambda items: LETTERS.subn(Replacement, "ab" * items[0]),
+}
+
+
+@pytest.mark.parametrize("name", CALLING_A_CLASS)
+def test_class_given_to_a_pure_function_is_called_by_each_run(name):
+    def program(x):
+        return x + 1, CALLING_A_CLASS[name]([1, 3, 2]), Key.made, Replacement.made
+
+    results = []
+    for run in (program, capture(program)):
+        Key.made = Replacement.made = 0
+        results.append([repr(run(torch.ones(2))) for _ in range(3)])
+    assert results[0] == results[1]
+
+
+def test_bounds_of_a_slice_stay_what_they_are():
+    def program(x, items):
+        cut = slice(items, x.shape[0])
+        refused = []
+        for bounds in ((), (1, 2, 3, 4)):
+            try:
+                slice(*bounds)
+            except TypeError as error:
+                refused.append(str(error))
+        cls, (start, *rest) = cut.__reduce__()
+        return (
+            x + 1,
+            cls,
+            start is items,
+            rest,
+            refused,
+            hasattr(cut, "__deepcopy__"),
+            cut.indices(2) if items == 0 else 0,
+        )
+
+    one_graph(program, torch.ones(2), [1])
+    one_graph(program, torch.ones(2), 0)

@@ -12,7 +12,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from tracer.interpret.constants import computed, describe
+from tracer.interpret.constants import computed, describe, is_class_of_program
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
@@ -234,8 +234,11 @@ def interpret_polyfill(trace: Trace, function: Any, args: Args, kwargs: Kwargs) 
 
 
 def _needs_polyfill(trace: Trace, row: Polyfill, args: Args, kwargs: Kwargs) -> bool:
-    """Whether CPython, given copies, would answer with a copy of what the program must get itself, or lose a symbol."""
-    if any(map(_has_symbols, args)):
+    """Whether CPython, given copies, would answer with a copy of what the program must get itself, or lose a symbol.
+
+    Or call a class of the program, as a key.
+    """
+    if any(map(_has_symbols, args)) or is_class_of_program(kwargs.get("key")):
         return True
     if not row.returns_items:
         return False

@@ -63,6 +63,9 @@ PROGRAMMABLE: Final = frozenset(
 LOOKS_ONLY: Final = frozenset((object.__repr__, object.__str__, object.__hash__, object.__format__, issubclass))
 """Functions that take any object and call none of these."""
 
+CALLERS: Final = frozenset((re.Pattern.sub, re.Pattern.subn))
+"""Functions that call an argument: one that is a class, too, which all others only look at."""
+
 NUMBERS: Final = frozenset((bool, int, float, complex))
 """Classes whose methods look at the type of their other arguments only."""
 
@@ -125,9 +128,14 @@ def _real(trace: Trace, function: Any, item: Item) -> Any:
     real = concrete(trace, item)
     method, _ = _unbound(function)
     looks_only = method in LOOKS_ONLY or getattr(method, "__objclass__", None) in NUMBERS
-    if not looks_only and _calls_back(real):
+    if not looks_only and (_calls_back(real) or (method in CALLERS and is_class_of_program(real))):
         raise NotConcrete
     return real
+
+
+def is_class_of_program(item: Any) -> bool:
+    """Whether an item is a class whose call runs code of the program."""
+    return isinstance(item, type) and bool(item.__flags__ & HEAP_TYPE)
 
 
 def _calls_back(real: Any) -> bool:

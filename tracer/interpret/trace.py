@@ -98,9 +98,9 @@ class Trace:
         "inputs",
         "keyed",
         "known",
-        "loops",
         "machine",
         "modes",
+        "nodes",
         "opened",
         "operands_overlap",
         "options",
@@ -115,6 +115,7 @@ class Trace:
         "shapes",
         "step",
         "stop_value",
+        "turns",
         "views",
         "written",
     )

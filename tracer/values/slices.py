@@ -6,19 +6,36 @@ from typing import Any
 
 from passes.operators.outcome import SliceArg
 from tracer.guards.source import Source
+from tracer.values.base import class_of
+from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
+from tracer.values.from_host import from_host
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
+from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, register
+from tracer.values.methods import BoundMethod
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of
+
+BOUNDS = ("start", "stop", "step")
 
 
 def _wrap(context: Context, obj: slice, source: Source) -> Item:
     context.guard(source, "type", slice)
-    for name in ("start", "stop", "step"):
+    for name in BOUNDS:
         context.wrap(getattr(obj, name), source.child("getattr", name))
     return obj
+
+
+def slice_attribute(context: Context, item: slice, name: str) -> Item:
+    """An attribute of a slice. Methods are bound here, since CPython's would see the values of the trace."""
+    if name in BOUNDS:
+        return getattr(item, name)
+    stored = class_attribute(context, slice, name)
+    if class_of(stored) in METHOD_DESCRIPTORS:
+        return BoundMethod(stored, item)
+    return from_host(context, host(context, getattr, item, name))
 
 
 def _parts(item: slice) -> tuple[Item, ...]:

@@ -52,6 +52,7 @@ from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.recipes import MADE_ANEW
+from tracer.values.slices import slice_attribute
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -64,7 +65,6 @@ PLAIN_METHODS = (types.FunctionType, *METHOD_DESCRIPTORS)
 
 ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
 """Classes whose instances keep their attributes where only their own C code finds them."""
-
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
@@ -415,7 +415,7 @@ def _raw_attribute(context: Context, obj: Any, name: str) -> Item:
     if isinstance(obj, enum.Enum):
         return _enum_attribute(context, obj, name)
     if isinstance(obj, slice):
-        return getattr(obj, name)
+        return slice_attribute(context, obj, name)
     if type(obj) in SYMBOLS:
         return _symbol_attribute(context, obj, name)
     return _literal_attribute(context, obj, name)
@@ -439,8 +439,7 @@ def _literal_attribute(context: Context, obj: Any, name: str) -> Item:
         stored = class_attribute(context, type(obj), name)
         if type(stored) in (types.FunctionType, property):
             return bind(context, stored, obj, type(obj), name)
-    attribute = host(context, getattr, obj, name)
-    return from_host(context, attribute)
+    return from_host(context, host(context, getattr, obj, name))
 
 
 def _odd_module_attribute(context: Context, obj: Any, name: str) -> Item:

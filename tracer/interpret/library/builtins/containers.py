@@ -7,6 +7,7 @@ from tracer.interpret.construct import elements
 from tracer.interpret.policy import (
     immutable,
     lookaside,
+    polyfill,
     pure,
 )
 from tracer.interpret.trace import Trace
@@ -65,6 +66,11 @@ def _indices(trace: Trace, item: slice, length: Item) -> Item:
     return host(trace, slice.indices, slice(*bounds), index_of(trace, length))
 
 
+polyfill(slice.__reduce__)(lambda self, /: (type(self), (self.start, self.stop, self.step)))
+
+
 @lookaside(slice)
 def _slice(trace: Trace, *bounds: Item) -> Item:
+    if not 1 <= len(bounds) <= 3:
+        host(trace, slice, *(None for _ in bounds))  # which CPython refuses
     return slice(*(realise(trace, bound) for bound in bounds))

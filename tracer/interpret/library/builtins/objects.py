@@ -127,8 +127,8 @@ def refusal_to_pickle(cls: type) -> str:
         return f"cannot pickle {cls.__name__} objects"
     pointer = object.__basicsize__ // 2
     has_dictionary = bool(cls.__dictoffset__) and not cls.__flags__ & MANAGED_DICTIONARY
-    known = has_dictionary + bool(cls.__weakrefoffset__) + len(slot_names(cls))
-    is_known = cls.__basicsize__ <= object.__basicsize__ + pointer * known
+    pointers = has_dictionary + bool(cls.__weakrefoffset__) + len(slot_names(cls))
+    is_known = cls.__basicsize__ <= object.__basicsize__ + pointer * pointers
     return "" if is_known else f"cannot pickle {cls.__name__!r} object"
 
 
