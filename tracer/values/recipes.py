@@ -27,6 +27,11 @@ MADE_ANEW: Final[tuple[type, ...]] = (
 """Immutable classes whose instances are distinct objects although they may be equal."""
 
 
+def is_unchanging(value: Any) -> bool:
+    """Whether a value stands for one immutable object, that which a pure function has made for the trace."""
+    return value.source.accessor == "object" and isinstance(value.object, MADE_ANEW)
+
+
 class Recipe(NamedTuple):
     """`object` is `function(*args, **kwargs)`, or what `source` leads to if there is one.
 

@@ -51,7 +51,7 @@ from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, functio
 from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
-from tracer.values.recipes import MADE_ANEW
+from tracer.values.recipes import is_unchanging
 from tracer.values.slices import slice_attribute
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
@@ -313,10 +313,8 @@ def _outside_field(context: Context, value: ObjectValue, name: str) -> Item:
         attribute = object.__getattribute__(value.object, name)
     except AttributeError:
         context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.source.text}.{name}, which is not set")
-    if value.source.accessor == "object" and isinstance(value.object, MADE_ANEW):  # which nothing changes
-        item = from_host(context, attribute)
-    else:
-        item = context.wrap(attribute, value.source.child("getattr", name))
+    place = value.source.child("getattr", name)
+    item = from_host(context, attribute) if is_unchanging(value) else context.wrap(attribute, place)
     value.keep_field(name, item)
     return item
 
@@ -479,9 +477,7 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
 
 def _enum_attribute(context: Context, obj: enum.Enum, name: str) -> Item:
     stored = class_attribute(context, type(obj), name)
-    if type(stored) in (types.FunctionType, classmethod, staticmethod):
-        return bind(context, stored, obj, type(obj), name)
-    if type(stored) is property:
+    if type(stored) in (types.FunctionType, classmethod, staticmethod, property):
         return bind(context, stored, obj, type(obj), name)
     return from_host(context, host(context, getattr, obj, name))
 
