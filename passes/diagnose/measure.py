@@ -17,7 +17,7 @@ import torch
 from torch.fx import GraphModule, Interpreter, Node
 from torch.utils.hooks import RemovableHandle
 
-from passes.node_meta import SOURCE, fake_value, stack_trace_of
+from passes.node_meta import fake_value, source_of, stack_trace_of
 
 SATURATED, DEAD, CUT = "saturated", "dead", "cut off"
 
@@ -151,7 +151,7 @@ class Measurement:
         key = (number, node.name)
         record = self.records.get(key)
         if record is None:
-            record = self.records[key] = Record(_title(node), _operator(node), line_of(node), depth)
+            record = self.records[key] = Record(_title(node), _operator(node), user_line(node), depth)
         activation = ACTIVATIONS.get(record.operator)
         if activation is not None and inputs and inputs[0].shape == result.shape:
             self._activation(record, activation, node, inputs[0], result)
@@ -163,7 +163,7 @@ class Measurement:
         """Note a parameter, and listen for its gradient."""
         key = (number, node.name)
         if key not in self.records:
-            self.records[key] = Record(_title(node), "parameter", line_of(node), -1, is_parameter=True)
+            self.records[key] = Record(_title(node), "parameter", user_line(node), -1, is_parameter=True)
         if key not in self.parameters:
             self.parameters[key] = tensor
             self._before[key] = None if tensor.grad is None else tensor.grad.clone()
@@ -260,10 +260,10 @@ def _operator(node: Node) -> str:
 
 
 def _title(node: Node) -> str:
-    return node.meta.get(SOURCE, node.name)
+    return source_of(node) or node.name
 
 
-def line_of(node: Node) -> str:
+def user_line(node: Node) -> str:
     """The user's line of a node: `mlp.py:12 in forward   return F.relu(self.fc(x))`."""
     match = re.search(r'File "(.*)", line (\d+), in (\S+)\n\s*(.*)', stack_trace_of(node) or "")
     if match is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -49,20 +49,24 @@ def _size_input(trace: Trace, source: Source, size: torch.SymInt) -> torch.fx.No
     return node
 
 
+OPERATORS: Final[dict[str, Any]] = {
+    "Add": operator.add,
+    "Mul": operator.mul,
+    "FloorDiv": operator.floordiv,
+    "CleanDiv": operator.floordiv,
+    "Mod": operator.mod,
+    "PythonMod": operator.mod,
+    "Pow": operator.pow,
+    "PowByNatural": operator.pow,
+    "Min": torch.sym_min,
+    "Max": torch.sym_max,
+}
+"""By the name of sympy's class, or of torch's own, that an expression is of."""
+
+
 def _operator(expression: Any) -> tuple[Any, tuple[Any, ...]]:
-    operators = {
-        "Add": operator.add,
-        "Mul": operator.mul,
-        "FloorDiv": operator.floordiv,
-        "CleanDiv": operator.floordiv,
-        "Mod": operator.mod,
-        "PythonMod": operator.mod,
-        "Pow": operator.pow,
-        "PowByNatural": operator.pow,
-        "Min": torch.sym_min,
-        "Max": torch.sym_max,
-    }
+    """The operator of an expression, and its operands. Raises NotExpressible."""
     kind = type(expression).__name__
-    if kind not in operators:
+    if kind not in OPERATORS:
         raise NotExpressible(str(expression))
-    return operators[kind], expression.args
+    return OPERATORS[kind], expression.args
