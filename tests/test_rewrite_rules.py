@@ -220,7 +220,7 @@ MASK, HIDDEN = torch.randn(5, 6), torch.ones(5, 6).triu(2).bool()
         (lambda q, k, v: ((q * 0.3) @ k.permute(0, 1, 3, 2)).softmax(3) @ v, ()),
         (lambda q, k, v, m: (q @ k.transpose(2, 3) * 0.3 + m).softmax(-1, dtype=torch.float32) @ v, (MASK,)),
         (lambda q, k, v, m: torch.softmax(m + torch.matmul(q, k.swapaxes(-1, -2)), -1) @ v, (MASK[None, None],)),
-        (lambda q, k, v, h: (q @ k.mT * 0.3).masked_fill(h, float("-inf")).softmax(-1) @ v, (HIDDEN,)),
+        (lambda q, k, v, h: (q @ k.mT * 0.3).masked_fill(h, -3e38).softmax(-1) @ v, (HIDDEN,)),
         (lambda q, k, v, h: torch.where(h, q @ k.mT, torch.finfo(q.dtype).min).softmax(-1) @ v, (~HIDDEN,)),
         (
             lambda q, k, v: torch.einsum(
@@ -244,6 +244,8 @@ def test_attention_of_three_dimensions():
     "program, extra, why",
     [
         (lambda q, k, v, h: (q @ k.mT).masked_fill(h, -100.0).softmax(-1) @ v, (HIDDEN,), "masked whole"),
+        (lambda q, k, v, h: (q @ k.mT).masked_fill(h, float("-inf")).softmax(-1) @ v, (HIDDEN | True,), "masked whole"),
+        (lambda q, k, v, h: torch.where(h, q @ k.mT, -torch.inf).softmax(-1) @ v, (~HIDDEN,), "masked whole"),
         (lambda q, k, v: ((w := (q @ k.mT).softmax(-1)) @ v, w), (), "softmax is used elsewhere"),
         (lambda q, k, v: (q @ k[:1].mT).softmax(-1) @ v, (), "broadcast"),
         (lambda q, k, v, m: (q @ k.mT + m).softmax(-1) @ v, (torch.randn(2, 1, 1, 5, 6),), "mask|broadcast|gives"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -111,8 +112,9 @@ def _fusible(match: Match) -> str:
     scale, value = match.constants.get("scale", 1.0), match.constants.get("value", 0.0)
     if not isinstance(scale, int | float) or not isinstance(value, int | float):
         return "the scale is no number"
-    filled = "value" in match.constants
-    return f"a row that is masked whole is not the same with {value} added" if filled and value > ABSORBING else ""
+    # By hand, a row filled with -inf throughout gives NaN; torch's fused attention gives zeros.
+    filled = "value" in match.constants and (value > ABSORBING or value == -math.inf)
+    return f"a row that is masked whole is not the same with {value} added" if filled else ""
 
 
 EXAMPLE: Final = {
