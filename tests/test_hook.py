@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import signal
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -331,3 +334,81 @@ def test_nothing_is_intercepted_below_an_import(tmp_path, monkeypatch):
 
     interceptor = hook.interceptor(lambda code: cache if code.co_name == "made" else None)
     assert interceptor(importing) == (1, ("made", ()))
+
+
+def test_what_cpython_starts_on_its_own_account_runs_as_usual():
+    log: list[Any] = []
+
+    def helper(what):
+        log.append(what)
+
+    class Finalized:
+        def __del__(self):
+            helper("finalizer")
+
+        def method(self, number):
+            raise AssertionError("intercepted")
+
+    def died(reference):
+        helper("weak reference")
+
+    def collects(phase, details):
+        helper(phase)
+
+    def handles(number, frame):
+        helper(number)
+
+    def program():
+        kept, value = Finalized(), Finalized()
+        assert kept.method(1) == ("method", (kept, 1))
+        assert helper(1) == ("helper", (1,))
+        reference = weakref.ref(value, died)
+        del value
+        del reference
+        other = Finalized()
+        weakref.finalize(other, helper, "finalize")
+        del other
+        gc.callbacks.append(collects)
+        gc.collect()
+        gc.callbacks.remove(collects)
+        handler = signal.signal(signal.SIGUSR1, handles)
+        signal.raise_signal(signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, handler)
+        return helper(2)
+
+    functions = (helper, Finalized.__del__, Finalized.method, died, collects, handles)
+    cache = Cache()
+    result = hook.interceptor(handler_for(cache, *functions))(program)
+    assert result == ("helper", (2,))
+    assert [name for name, _ in cache.calls] == ["method", "helper", "helper"]
+    assert {"weak reference", "finalizer", "finalize", "start", "stop", signal.SIGUSR1} == set(log)
+
+
+AUDITED = """
+import sys
+from tracer import capture, counters, graph_break
+
+calls = []
+
+def hook(event, arguments):
+    if event == "counted":
+        calls.append(event)
+
+def program(x):
+    graph_break()
+    sys.audit("counted")
+    graph_break()
+    return x + 1
+
+sys.addaudithook(hook)
+captured = capture(program)
+assert [captured(number) for number in range(20)] == list(range(1, 21))
+assert len(calls) == 20 and counters().tracer_bugs == 0
+codes = [cache.code.co_name for cache in captured.frame_cache.on_miss.__self__.living]
+assert codes and "hook" not in codes, codes
+"""
+
+
+@pytest.mark.slow
+def test_audit_hooks_are_not_captured():
+    subprocess.run([sys.executable, "-c", AUDITED], check=True)

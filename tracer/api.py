@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import types
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -49,6 +50,20 @@ class Captured(CapturedFunction):
         """
         return dump_entries(self.__wrapped__.__code__, self.entries, what, path)
 
+    @property
+    def _torchdynamo_inline(self) -> Callable[..., Any]:
+        """What torch.compile traces in the place of a call in a function that it compiles."""
+        return self.__wrapped__
+
+    @property
+    def _torchdynamo_orig_callable(self) -> Callable[..., Any]:
+        """What torch.compile compiles when it is given this function, as `_torchdynamo_wrapper_id` is its own id."""
+        return self.__wrapped__
+
+    @property
+    def _torchdynamo_wrapper_id(self) -> int:
+        return id(self)
+
     def __repr__(self) -> str:
         return f"<captured {self.__wrapped__!r}>"
 
@@ -68,6 +83,9 @@ class CapturedCallable:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__wrapped__, name, value)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _unchanged, (self.__wrapped__,)
 
     def __repr__(self) -> str:
         return f"<captured {self.__wrapped__!r}>"
@@ -262,7 +280,6 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     original = type(module)
     caller = _caller(original)
     cache = engine.new_cache(caller.__code__)
-    engine.transparent.add(cache)
     captured = _captured_function(engine, caller, cache, module)
     inner = captured if isinstance(captured, Captured) else captured._captured
 
@@ -280,9 +297,11 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__module__": original.__module__,
         "__qualname__": original.__qualname__,
         "__doc__": original.__doc__,
+        "__jit_unused_properties__": [*getattr(original, "__jit_unused_properties__", ()), "__wrapped__", "entries"],
     }
     twin = object.__new__(type(original.__name__, (original,), members))
     object.__setattr__(twin, "__dict__", module.__dict__)
+    engine.transparent[cache] = weakref.ref(twin)
     return twin
 
 
@@ -293,8 +312,9 @@ def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Modul
     return [entry for entry in captured.entries if not entry.skipped] + inner
 
 
-def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
-    return module
+def _unchanged(target: Any) -> Any:
+    """What a captured module or object is copied and pickled by: the copy is one that is not captured."""
+    return target
 
 
 def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:

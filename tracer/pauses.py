@@ -1,4 +1,4 @@
-"""Pauses of garbage collection, for work that makes many objects and drops them at once."""
+"""Pauses: of garbage collection, for work that makes many objects and drops them at once, and of forks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 _pausing: set[int] = set()
 """Threads whose pause switched the collector off."""
@@ -37,3 +38,12 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+no_forks: Final = threading.RLock()
+"""Held while a capture imports modules that the program did not ask for. Forks wait for it.
+
+In a child that is forked while another thread imports a module, that module stays locked for ever.
+"""
+
+os.register_at_fork(before=no_forks.acquire, after_in_parent=no_forks.release, after_in_child=no_forks.release)

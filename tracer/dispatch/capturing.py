@@ -22,6 +22,9 @@ _lock = threading.RLock()
 
 _threads: set[int] = set()
 
+_restorations: list[Callable[[], None]] = []
+"""What puts back the changes that the capture which is going on has made to the process."""
+
 
 def capture_lock() -> Any:
     """The lock that a capture holds; a forked process has one of its own."""
@@ -48,12 +51,15 @@ def end_capture() -> None:
 
 
 def _after_fork() -> None:
-    """In a forked process no other thread is left that would end its capture."""
+    """In a forked process no other thread is left that would end its capture, and put back what that has changed."""
     global _lock
     _lock = threading.RLock()
     _threads.intersection_update({threading.get_ident()})
     if _threads:
         _lock.acquire()
+    else:
+        while _restorations:
+            _restorations.pop()()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -78,12 +84,19 @@ def deep_recursion() -> Iterator[None]:
     """
     usual = sys.getrecursionlimit()
     raised = usual * FRAMES_PER_CALL
+    restoration = partial(_restore_limit, usual, raised)
+    _restorations.append(restoration)
     sys.setrecursionlimit(raised)
     try:
         yield
     finally:
-        if sys.getrecursionlimit() == raised:
-            sys.setrecursionlimit(usual)
+        _restorations.remove(restoration)
+        restoration()
+
+
+def _restore_limit(usual: int, raised: int) -> None:
+    if sys.getrecursionlimit() == raised:  # not if the program has set another one
+        sys.setrecursionlimit(usual)
 
 
 # Signals ---------------------------------------------------------------------------------------------
@@ -104,12 +117,19 @@ def signals_interrupt() -> Iterator[None]:
     A timeout is an ordinary exception to the code that it interrupts, which would take it for an error of its own.
     """
     stand_ins = _stand_in_for_handlers() if threading.current_thread() is threading.main_thread() else {}
+    restoration = partial(_restore_handlers, stand_ins)
+    _restorations.append(restoration)
     try:
         yield
     finally:
-        for number, (handler, stand_in) in stand_ins.items():
-            if signal.getsignal(number) is stand_in:  # not if a handler has set another one
-                signal.signal(number, handler)
+        _restorations.remove(restoration)
+        restoration()
+
+
+def _restore_handlers(stand_ins: dict[int, tuple[Any, Any]]) -> None:
+    for number, (handler, stand_in) in stand_ins.items():
+        if signal.getsignal(number) is stand_in:  # not if a handler has set another one
+            signal.signal(number, handler)
 
 
 def _stand_in_for_handlers() -> dict[int, tuple[Any, Any]]:

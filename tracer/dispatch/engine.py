@@ -72,8 +72,11 @@ class Engine:
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
         self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
         """Caches in use, in the order of their first capture."""
-        self.transparent: weakref.WeakSet[FrameCache] = weakref.WeakSet()
-        """Caches of bytegraph's own frames around a module: captured whole or not at all."""
+        self.transparent: weakref.WeakKeyDictionary[FrameCache, weakref.ref[torch.nn.Module]] = (
+            weakref.WeakKeyDictionary()
+        )
+        """Caches of bytegraph's own frames around a module, which are captured whole or not at all, and the captured
+        module of each."""
         self.libraries: weakref.WeakKeyDictionary[FrameCache, int] = weakref.WeakKeyDictionary()
         """How many calls of a library's frame, which residual code called, had nothing to do with tensors."""
         self.tensorless: dict[int, types.CodeType] = {}
@@ -137,8 +140,8 @@ class Engine:
 
     def on_miss(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> Any:
         """Capture for a call that no entry fits. Raises GraphBreakError under fullgraph."""
-        if torch._C._are_functorch_transforms_active():
-            return RUN_ORIGINAL
+        if is_traced_by_torch():
+            return self._called_natively(cache, values)
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
             emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
             return RUN_ORIGINAL
@@ -162,6 +165,15 @@ class Engine:
             exchange_interceptor(before)
             end_capture()
         raise error  # out here, so that the interruption is not its context
+
+    def _called_natively(self, cache: FrameCache, values: tuple[Any, ...]) -> Any:
+        """Run the original: the captured module itself, not the one behind it, as tracers know only that."""
+        captured = self.transparent.get(cache, _nothing)()
+        if captured is None:
+            return RUN_ORIGINAL
+        _, args, kwargs = values
+        original: Any = super(type(captured), captured)
+        return original.__call__(*args, **kwargs)
 
     def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
         """Report a miss of a cache that has reached its limit of entries, with the guard that fails most often."""
@@ -302,6 +314,20 @@ def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, va
 
 def _tell(kind: str, details: Mapping[str, Any]) -> None:
     emit(Event(kind, details))
+
+
+def is_traced_by_torch() -> bool:
+    """Whether a tracer or transform of torch's is at work, which a captured function leaves its operators to."""
+    return (
+        torch._C._are_functorch_transforms_active()
+        or torch._C._is_tracing()
+        or torch.fx._symbolic_trace._is_fx_tracing_flag  # pyright: ignore[reportAttributeAccessIssue]
+        or torch.compiler.is_compiling()
+    )
+
+
+def _nothing() -> None:
+    """A reference to no module."""
 
 
 NOT_CALLED_BY_US: Final = frozenset({"print", "open", "input", "breakpoint", "help", "exit", "quit", "_", "__doc__"})

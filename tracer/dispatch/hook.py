@@ -79,14 +79,16 @@ DATACLASS_METHOD = "__create_fn__.<locals>."  # methods that dataclasses generat
 
 QUIET = frozenset(
     {
-        ("<frozen importlib._bootstrap>", "_find_and_load"),
+        *(("<frozen importlib._bootstrap>", name) for name in ("_exec", "_find_and_load", "_find_spec", "_load")),
+        ("<frozen importlib._bootstrap_external>", "exec_module"),
         (str(TORCH / "_dynamo" / "eval_frame.py"), "_fn"),
         (str(TORCH / "_dynamo" / "eval_frame.py"), "compile_wrapper"),
     }
 )
 """(file name, function) of frames below which nothing is captured.
 
-An imported module runs once. Functions under `torch.compiler.disable` or `torch.compile` are left to torch.
+An imported module runs once, and so do the hooks that find and load it. Functions under `torch.compiler.disable` or
+`torch.compile` are left to torch.
 """
 
 

@@ -114,7 +114,8 @@ def _unbound(function: Any) -> tuple[Any, tuple[Any, ...]]:
     owner = getattr(function, "__self__", None)
     if not isinstance(function, types.BuiltinFunctionType) or isinstance(owner, (type, types.ModuleType, type(None))):
         return function, ()
-    return getattr(type(owner), function.__name__), (owner,)
+    method = getattr(type(owner), function.__name__, None)  # functions of pybind11 have a record of theirs for an owner
+    return (function, ()) if method is None else (method, (owner,))
 
 
 def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:

@@ -15,13 +15,15 @@ from passes.operators.evaluate import Book, Evaluator
 from passes.operators.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
 from passes.operators.verify import Prediction
 from tracer.events import Event, emit
+from tracer.pauses import no_forks
 from tracer.reasons import TracerBug
 
 SHIPPED: Final = "shipped"
 
 
 def _book_at_start() -> Book | None:
-    from tracer.interpret.rulebook import book_at_start
+    with no_forks:
+        from tracer.interpret.rulebook import book_at_start
 
     return book_at_start()
 

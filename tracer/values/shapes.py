@@ -14,6 +14,7 @@ import torch
 from passes.meta import TensorMeta
 from tracer.guards.checks import Expression
 from tracer.guards.source import Source
+from tracer.pauses import no_forks
 
 if TYPE_CHECKING:
     import sympy
@@ -114,7 +115,8 @@ class Shapes:
         return tuple(strides)
 
     def _symbol(self, value: int, source: Source, size: bool) -> Any:
-        from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+        with no_forks:
+            from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
         if self.environment is None:
             self.environment = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)

@@ -52,9 +52,10 @@ PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
   return PyMethod_New(self, instance);
 }
 
-// Names that every class has attributes of; those of the function are meant.
+// Names that every class has attributes of; those of the function are meant. Its class, too: other tracers of torch's take
+// nothing that is no function by isinstance.
 bool is_the_functions(PyObject* name) {
-  for (const char* shared : {"__doc__", "__module__", "__dict__"}) {
+  for (const char* shared : {"__doc__", "__module__", "__dict__", "__class__"}) {
     if (PyUnicode_CompareWithASCIIString(name, shared) == 0) return true;
   }
   return false;
@@ -77,6 +78,14 @@ PyObject* represent(PyObject* self) { return PyUnicode_FromFormat("<captured %R>
 // Pickled and copied like a function: by its qualified name.
 PyObject* reduce(PyObject* self, PyObject*) { return PyObject_GetAttrString(as_captured(self)->function, "__qualname__"); }
 
+PyObject* list_names(PyObject* self, PyObject*) {
+  Object own(PyObject_Dir(reinterpret_cast<PyObject*>(Py_TYPE(self))));
+  Object of_function(own ? PyObject_Dir(as_captured(self)->function) : nullptr);
+  Object left(of_function ? PySet_New(own.get()) : nullptr), right(left ? PySet_New(of_function.get()) : nullptr);
+  Object names(right ? PyNumber_Or(left.get(), right.get()) : nullptr);
+  return names ? PySequence_List(names.get()) : nullptr;
+}
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(as_captured(self)->function);
@@ -98,6 +107,7 @@ void deallocate(PyObject* self) {
 PyMethodDef methods[] = {
     {"__init_subclass__", method<init_subclass>(), METH_NOARGS | METH_CLASS, nullptr},
     {"__reduce__", method<reduce>(), METH_NOARGS, nullptr},
+    {"__dir__", method<list_names>(), METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

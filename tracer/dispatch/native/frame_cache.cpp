@@ -432,6 +432,7 @@ PyObject* dispatch(FrameCache* cache, PyObject* function, PyObject* const* args,
     PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded while calling a captured function");
     return nullptr;
   }
+  if (is_compiled_by_torch()) return PyObject_Vectorcall(function, args, count, keywords);
   PyObject* result;
   {
     std::vector<Object> owned;

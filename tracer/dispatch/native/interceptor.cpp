@@ -61,6 +61,10 @@ struct ThreadState {
 
 PyTypeObject* interceptor_type = nullptr;
 PyObject* call_bound = nullptr;  // the name of the method, interned
+PyObject* finalizer_name = nullptr;
+PyObject* collector_callbacks = nullptr;  // the list `gc.callbacks`
+PyObject* torch_callback = nullptr;  // the function that returns what torch.compile has set for this thread
+PyTypeObject* unraisable_type = nullptr;  // of what `sys.unraisablehook` is called with
 thread_local ThreadState current;
 Py_ssize_t extra_index = -1;
 uint64_t next_id = 1, generation = 1;
@@ -201,6 +205,45 @@ PyObject* run_below(PyObject* interceptor, PyThreadState* thread, _PyInterpreter
   return run_as_usual(thread, frame, 0);
 }
 
+// Whether an argument is one that CPython passes on its own account: the frame that a signal, or a debugger, stopped
+// (handlers, trace functions), a weak reference to what has just died (its callback), an object that is about to die
+// (`function` is its finalizer), an error that nobody can handle (`sys.unraisablehook`).
+bool is_passed_by_interpreter(PyObject* argument, PyObject* function) {
+  PyTypeObject* type = Py_TYPE(argument);
+  if (type == &PyFrame_Type || type == unraisable_type) return true;
+  if (PyWeakref_CheckRef(argument)) return PyWeakref_GET_OBJECT(argument) == Py_None;
+  return type->tp_finalize && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
+         _PyType_Lookup(type, finalizer_name) == function;
+}
+
+// Whether the garbage collector calls a function before and after it collects.
+bool is_callback_of_collector(PyObject* function) {
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(collector_callbacks); ++i) {
+    PyObject* callback = PyList_GET_ITEM(collector_callbacks, i);
+    if (callback == function || (PyMethod_Check(callback) && PyMethod_GET_FUNCTION(callback) == function)) return true;
+  }
+  return false;
+}
+
+// Whether CPython started the frame at a moment of its own choice, and no instruction of the program did. What runs then
+// is no part of the program that is captured, and neither are the frames below it.
+bool is_started_by_interpreter(const PyThreadState* thread, const _PyInterpreterFrame* frame) {
+  if (thread->tracing > 0) return true;  // audit hooks, trace and profile functions
+  const PyCodeObject* code = frame->f_code;
+  auto* function = reinterpret_cast<PyObject*>(frame->f_func);
+  if (is_callback_of_collector(function)) return true;
+  for (int i = 0; i < code->co_argcount; ++i) {
+    if (is_passed_by_interpreter(frame->localsplus[i], function)) return true;
+  }
+  if (!(code->co_flags & CO_VARARGS)) return false;
+  PyObject* rest = frame->localsplus[code->co_argcount + code->co_kwonlyargcount];
+  Py_ssize_t count = rest && PyTuple_CheckExact(rest) ? std::min<Py_ssize_t>(PyTuple_GET_SIZE(rest), 3) : 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (is_passed_by_interpreter(PyTuple_GET_ITEM(rest, i), function)) return true;
+  }
+  return false;
+}
+
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
   Interceptor* interceptor = current.active;
   PyCodeObject* code = frame->f_code;
@@ -213,6 +256,7 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
     if (handed_over) Py_CLEAR(*handed_over);
     return run_as_usual(thread, frame, throwing);
   }
+  if (is_started_by_interpreter(thread, frame)) return run_below(nullptr, thread, frame);
   if (has_less_stack_than(4)) return run_below(nullptr, thread, frame);  // frames that are not intercepted take none
   Answer decided = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
   if (decided.cache) {
@@ -357,6 +401,14 @@ NotIntercepted::~NotIntercepted() {
   if (before_) Py_XDECREF(exchange(static_cast<Interceptor*>(before_)));
 }
 
+bool is_compiled_by_torch() {
+  _PyFrameEvalFunction installed = _PyInterpreterState_GetEvalFrameFunc(PyThreadState_Get()->interp);
+  if (installed == _PyEval_EvalFrameDefault || installed == our_evaluation) return false;
+  Object callback(PyObject_CallNoArgs(torch_callback));
+  if (!callback) PyErr_Clear();
+  return callback && callback.get() != Py_None;
+}
+
 bool is_interceptor(PyObject* object) { return Py_IS_TYPE(object, interceptor_type); }
 
 PyObject* call_original(PyObject* interceptor, PyObject* function, PyObject* const* args, size_t count,
@@ -379,7 +431,14 @@ bool add_interceptor_type(PyObject* module) {
   interceptor_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&specification));
   if (!interceptor_type || PyModule_AddType(module, interceptor_type) < 0) return false;
   call_bound = PyUnicode_InternFromString("call_bound");
-  if (!call_bound) return false;
+  finalizer_name = PyUnicode_InternFromString("__del__");
+  auto* unraisable = reinterpret_cast<PyTypeObject*>(PySys_GetObject("UnraisableHookArgs"));  // borrowed
+  unraisable_type = reinterpret_cast<PyTypeObject*>(Py_XNewRef(unraisable));
+  Object collector(PyImport_ImportModule("gc"));
+  collector_callbacks = collector ? PyObject_GetAttrString(collector.get(), "callbacks") : nullptr;
+  Object hook(PyImport_ImportModule("torch._C._dynamo.eval_frame"));
+  torch_callback = hook ? PyObject_GetAttrString(hook.get(), "get_eval_frame_callback") : nullptr;
+  if (!call_bound || !finalizer_name || !collector_callbacks || !torch_callback) return false;
   if (extra_index < 0) extra_index = _PyEval_RequestCodeExtraIndex(guarded<drop_decisions>);
   if (extra_index < 0) {
     PyErr_SetString(PyExc_RuntimeError, "no slot for extra data in code objects is left");

@@ -20,6 +20,9 @@ class NotIntercepted {
   void* before_;  // the interceptor, owned
 };
 
+// Whether torch.compile takes the frames that this thread starts: a captured function leaves its own to it.
+bool is_compiled_by_torch();
+
 // Whether `object` is an Interceptor; only these may be passed to `call_original`.
 bool is_interceptor(PyObject* object);
 
