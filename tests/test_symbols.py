@@ -268,3 +268,33 @@ def test_attributes_of_constants_of_the_program_are_no_symbols():
     (entry,) = captured.frame_cache.entries
     checks = [(guard.check, guard.source.text if guard.source else "") for guard in entry.guards]
     assert not [row for row in checks if row[0] == "expression" or (row[0] == "equal" and "numerator" in row[1])]
+
+
+class Label:
+    def __str__(self):
+        return "name"
+
+
+class Numbered:
+    def __init__(self, number):
+        self.number = number
+
+
+PERCENT = {
+    "beside an object": lambda n: "%s/%d" % (Label(), n),
+    "each kind": lambda n: "%s %r %a %5x %c %o" % (n, n, n, n, n + 60, n),
+    "by name": lambda n: "%(a)d %(b)s" % {"a": n, "b": Label()},
+    "width": lambda n: "%s %*d" % (Label(), n, 3),
+    "floating point": lambda n: "%s %.*f %e" % (Label(), 2, n, n),
+}
+
+
+@pytest.mark.parametrize("name", PERCENT)
+def test_percent_makes_text_of_a_symbol(name):
+    @capture(strict=True)
+    def program(x, numbered):
+        return x + 1, PERCENT[name](numbered.number), PERCENT[name](x.shape[0])
+
+    for number in (3, 4, 5):
+        text = PERCENT[name](number)
+        assert program(torch.ones(number), Numbered(number))[1:] == (text, text)

@@ -241,13 +241,19 @@ def one_directive(directive: str, kind: str, value: Any) -> str:
     """One value by one directive: text by str, repr or ascii, numbers as the raw number they are."""
     if kind in "sra":
         text = str(value) if kind == "s" else repr(value) if kind == "r" else ascii(value)
-        return (directive[:-1] + "s") % (text,)
+        return formatted(directive[:-1] + "s", text)
     if kind in "diu" and isinstance(value, int):
-        return directive % (int(value),)
+        return formatted(directive, int(value))
     if kind in "eEfFgG" and isinstance(value, (int, float)):
-        return directive % (float(value),)
+        return formatted(directive, float(value))
     if not isinstance(value, (int, float, complex, str, bytes)) and value is not None:
         value = number_for(kind, value)
+    return formatted(directive, value)
+
+
+@helper
+def formatted(directive: str, value: Any) -> str:
+    """A literal by one directive. CPython does it: with a symbol, `%` here would come back to this polyfill."""
     return directive % (value,)
 
 
