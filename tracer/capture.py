@@ -54,7 +54,7 @@ from tracer.values.shapes import Shapes
 if TYPE_CHECKING:
     import types
 
-BranchMaker = Callable[[Code, int, Layout, dict[str, Any]], Any]
+BranchMaker = Callable[[Code, int, Layout], Any]
 
 
 class Stopwatch:
@@ -236,9 +236,6 @@ def _finish(
             first_run.stand_before(function)  # pyright: ignore[reportArgumentType]
     if call is compiled and isinstance(call, Replaceable):
         call.on_replacement(partial(_replace_graph, weakref.ref(function)))
-    if broke is not None:
-        called = request.function
-        trace.guard(function_source(called.__code__).child("globals"), "same object", called.__globals__)
     entry = Entry(
         GuardList(trace.guards),
         program.inputs,

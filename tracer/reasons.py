@@ -218,6 +218,11 @@ ESCAPING_OBJECT = Reason(
     what="an object that was created in the captured function cannot be rebuilt outside of it",
     hint="create it outside of the captured function",
 )
+VISIBLE_END = Reason(
+    "visible-end",
+    what="an object whose end can be seen is let go of (with a finalizer or a weak reference, or a waiting generator)",
+    hint="let go of it outside of the captured function",
+)
 COROUTINE = Reason(
     "coroutine",
     what="a generator or a coroutine is started or resumed",

@@ -24,7 +24,6 @@ from tracer.code.analyse import (
     PREVIOUS,
     VALUE,
     Kinds,
-    live_names,
     stack_after,
     stack_kinds,
     successors,
@@ -152,7 +151,7 @@ def trampoline(
     instruction may lead, `resume_at(its offset in the original, its layout)` is called now, and what it returns is
     called then as `target(cells, *stack values, *locals)`, with no exception handler of the original around it. When
     the instruction raises, the original's handlers apply, natively in the same frame.
-    A local is passed on when it is live there, or when `layout` holds it although it was dead before.
+    Every local that is bound then is passed on, also one that nothing reads again: it is alive until the function ends.
     """
     original, place_in_original = original_place(code, offset)
     decoded = decode(original)
@@ -170,8 +169,7 @@ def trampoline(
         if op.name == "LOAD_METHOD":
             after = (*after[:-2], NULL, VALUE)
         bound = bound_after(op, layout)
-        kept = set(layout.locals).difference(live_names(decoded, op.index)).union(live_names(decoded, index))
-        target_layout = Layout(shown(after), tuple(name for name in bound if name in kept))
+        target_layout = Layout(shown(after), bound)
         target = resume_at(decoded.ops[index].offset, target_layout)
         way_out = assembly.leave(after, bound, target_layout.locals, target, stub[-1].location)
         if jump:

@@ -7,6 +7,7 @@ themselves, their continuations, and the frames that residual code calls.
 from __future__ import annotations
 
 import builtins
+import sys
 import tempfile
 import time
 import types
@@ -296,9 +297,9 @@ class Engine:
 
     # After a break -------------------------------------------------------------------------------
 
-    def make_branch(self, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> Branch:
+    def make_branch(self, code: Code, offset: int, layout: Layout) -> Branch:
         """What a residual program calls to run the instruction that broke; see tracer.output.program.breaking."""
-        return Branch(self, code, offset, layout, globals)
+        return Branch(self, code, offset, layout)
 
     def run_original(self, function: types.FunctionType, *values: Any) -> Any:
         """Run the original function of a frame; the frames that it calls are captured on their own."""
@@ -360,47 +361,33 @@ class Branch:
     Calling a branch only returns the step to take: the dispatcher takes it when the frame that broke is gone.
     """
 
-    def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout, globals: dict[str, Any]) -> None:
+    def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout) -> None:
         self.intercept = engine.intercept
         self.original, _ = original_place(code.native, offset)
-        native = trampoline(code.native, offset, layout, partial(self._resume_at, engine, globals))
-        never_capture(native)
-        self.functions = FunctionMaker(native, globals, code.name)
+        self.code = trampoline(code.native, offset, layout, partial(Continuation, engine, self.original))
+        self.name = code.name
+        never_capture(self.code)
 
-    def _resume_at(self, engine: Engine, globals: dict[str, Any], offset: int, layout: Layout) -> Continuation:
-        return Continuation(engine, self.original, offset, layout, globals)
-
-    def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        return go_on(self.intercept, self.functions.over(cells), *slots)
+    def __call__(self, globals: dict[str, Any], cells: tuple[types.CellType, ...], *slots: Any) -> Any:
+        return go_on(self.intercept, make_function(self.code, globals, self.name, cells), *slots)
 
 
 class Continuation:
-    """The rest of a function after an instruction, as a code object of its own that is captured like any other."""
+    """The rest of a function after an instruction, as a code object of its own that is captured like any other.
 
-    def __init__(
-        self, engine: Engine, original: types.CodeType, offset: int, layout: Layout, globals: dict[str, Any]
-    ) -> None:
-        native = continuation(original, offset, layout)
-        never_capture(native)
-        self.cache = engine.cache_for(native)
-        self.functions = FunctionMaker(native, globals, original.co_name)
+    A trampoline calls it, and its globals are those of the function that broke: they are not kept here, as a namespace
+    that `exec` was given must die with its functions.
+    """
+
+    def __init__(self, engine: Engine, original: types.CodeType, offset: int, layout: Layout) -> None:
+        self.code = continuation(original, offset, layout)
+        self.name = original.co_name
+        never_capture(self.code)
+        self.cache = engine.cache_for(self.code)
 
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
-        return go_on(self.cache, self.functions.over(cells), *slots)
-
-
-class FunctionMaker:
-    """Makes functions of one code object: one for each closure, or a single one for code without free variables."""
-
-    def __init__(self, code: types.CodeType, globals: dict[str, Any], name: str) -> None:
-        self.code = code
-        self.globals = globals
-        self.name = name
-        self.plain = None if code.co_freevars else make_function(code, globals, name, ())
-
-    def over(self, cells: tuple[types.CellType, ...]) -> types.FunctionType:
-        """The function whose closure has these cells."""
-        return self.plain or make_function(self.code, self.globals, self.name, cells)
+        globals = sys._getframe(1).f_globals
+        return go_on(self.cache, make_function(self.code, globals, self.name, cells), *slots)
 
 
 def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

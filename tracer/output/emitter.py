@@ -93,11 +93,11 @@ class ProgramEmitter:
         self.names.add(name)
         return Fragment(name, (name,))
 
-    def parameter(self, source: Source) -> Fragment:
-        """The parameter of the program that is given the object at a source."""
+    def parameter(self, source: Source, wish: str = "") -> Fragment:
+        """The parameter of the program that is given the object at a source; a name like `wish` or like its path."""
         name = self.parameters.get(source)
         if name is None:
-            name = self.parameters[source] = self.fresh(source.text)
+            name = self.parameters[source] = self.fresh(wish or source.text)
         return name
 
     def constant(self, obj: Any, wish: str = "") -> Fragment:

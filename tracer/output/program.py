@@ -16,6 +16,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from passes.node_meta import is_write, modes_of
 from passes.operators.catalogue import is_repeatable
 from passes.operators.modes import restore
@@ -31,7 +33,7 @@ from tracer.output.cached_calls import agreement, emit_cached_calls
 from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
-from tracer.values.base import MISSING, Value, type_of
+from tracer.values.base import LITERALS, MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
 from tracer.values.item import Item
@@ -94,13 +96,11 @@ def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     return _assemble(emitter, trace, code)
 
 
-def breaking(
-    trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout, dict[str, Any]], Any]
-) -> ResidualProgram:
+def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layout], Any]) -> ResidualProgram:
     """The program of a frame up to the instruction at which it breaks, then that instruction natively.
 
-    `make_branch(code, offset, layout, globals)` gives a callable that takes the frame's cells as a tuple,
-    then the saved slots; it runs the instruction and goes on. Raises Unrebuildable.
+    `make_branch(code, offset, layout)` gives a callable that takes the function's globals, the frame's cells as a
+    tuple, then the saved slots; it runs the instruction and goes on. Raises Unrebuildable.
     """
     code = frame.code
     op = frame.ops[frame.index]
@@ -108,6 +108,7 @@ def breaking(
     _reserve(emitter, trace, code)
     kinds, arguments = _stack(emitter, frame, op.offset)
     names: list[str] = []
+    unread: list[tuple[str, Item]] = []
     live = live_names(code, op.index)
     original = decode(original_place(code.native, op.offset)[0])
     first = argument_of_super(original)  # `super()` reads it, wherever a continuation keeps it
@@ -115,35 +116,45 @@ def breaking(
         item = frame.slots[slot]
         if name not in original.local_names or item is MISSING:
             continue
-        if name in live or (code is not original and (name == first or _ends_visibly(trace, item))):
+        if name in live or (code is not original and name == first):
             names.append(name)
             arguments.append(emitter.expression(item))
+        elif name not in original.cell_names:
+            unread.append((name, item))
     # A continuation closes over every cell of the original; its own cell variables are the same cells.
     cell_slots = (*code.cell_slots, *code.free_slots) if code is original else code.free_slots
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
     emit_cached_calls(emitter, trace.effects.cached_calls)
     guard_aliases(trace)
+    for name, item in unread:
+        if _exists(emitter, item, is_continuation=code is not original):
+            names.append(name)
+            arguments.append(emitter.expression(item))
     layout = Layout(tuple(kinds), tuple(names))
-    branch = emitter.constant(make_branch(code, op.offset, layout, frame.globals), f"branch_{op.line}")
+    branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
     text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
-    call = fragment(
-        "return {}({})", branch, listed([fragment("({},)" if cells else "({})", listed(cells)), *arguments])
-    )
+    globals = emitter.parameter(function_source(code.native).child("globals"), "globals")
+    places = [globals, fragment("({},)" if cells else "({})", listed(cells)), *arguments]
+    call = fragment("return {}({})", branch, listed(places))
     emitter.say(call, f"natively `{text}`, then what follows")
     return _assemble(emitter, trace, code)
 
 
-def _ends_visibly(trace: Trace, item: Item) -> bool:
-    """Whether a program can see when a value that a native instruction left, and only the frame may hold, is freed.
+def _exists(emitter: ProgramEmitter, item: Item, is_continuation: bool) -> bool:
+    """Whether an item that nothing reads any more is a real object that the program has at hand.
 
-    Such a local is handed over although nothing reads it any more: an array cannot be resized while it has a
-    memoryview, a file is closed and a generator's `finally` runs when it is freed.
+    Such a local is handed over: it is alive until the function ends, which weak references to it show. What exists in
+    the trace alone, nobody can refer to. Tensors and modules that a function is called with are its caller's as well.
     """
-    if not isinstance(item, Value) or item.source is None or item.source.root.accessor != "argument":
+    if not isinstance(item, Value) or item.cls in LITERALS:
         return False
-    cls = type_of(trace, item)
-    return issubclass(cls, memoryview) or hasattr(cls, "__del__")
+    value = item.known if type(item) is Lazy else item
+    if id(value) in emitter.built:
+        return True
+    if item.source is None or item.source.accessor != "argument":
+        return False
+    return is_continuation or not issubclass(item.cls, (torch.Tensor, torch.nn.Module))
 
 
 def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str], list[Fragment]]:

@@ -6,7 +6,10 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 ATTRIBUTE_CHANGES = 2
 """Times that an int attribute must have changed before it is a symbol: most are settings, a few are counters."""
 
+
+SYMBOLIC_MODULES = ("torch.fx.experimental.symbolic_shapes", "torch._dynamo")
+"""torch's modules of symbolic sizes, and what they import when the first symbol is made."""
 
 AddGuard = Callable[[Source | None, str, object], None]
 """`Trace.guard`: takes a source, a check, and what the check expects."""
@@ -116,14 +122,13 @@ class Shapes:
 
     def _symbol(self, value: int, source: Source, size: bool) -> Any:
         with no_forks:
-            from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
-
+            torch_symbols = _symbolic_shapes()
         if self.environment is None:
-            self.environment = ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+            self.environment = torch_symbols.ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
         name = object.__new__(_named_source())
         object.__setattr__(name, "text", source.text)
         make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol
-        symbol = make(value, name, dynamic_dim=DimDynamic.DYNAMIC)
+        symbol = make(value, name, dynamic_dim=torch_symbols.DimDynamic.DYNAMIC)
         self.sources[symbol] = source
         return self.environment.create_symintnode(symbol, hint=value, source=name)
 
@@ -200,6 +205,19 @@ def _is_attribute(source: Source) -> bool:
 def _is_buffer(source: Source) -> bool:
     base = source.base
     return base is not None and base.accessor == "item" and base.key == "_buffers"
+
+
+def _symbolic_shapes() -> Any:
+    """torch's module of symbolic sizes, imported when it is first needed.
+
+    A thread of its own imports it: functions that its modules call keep their frames in cycles, and with them all the
+    frames that called them and what these hold.
+    """
+    if not all(name in sys.modules for name in SYMBOLIC_MODULES):
+        importing = threading.Thread(target=lambda: list(map(import_module, SYMBOLIC_MODULES)))
+        importing.start()
+        importing.join()
+    return import_module(SYMBOLIC_MODULES[0])
 
 
 def _named_source() -> Any:

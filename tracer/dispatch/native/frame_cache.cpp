@@ -174,6 +174,7 @@ PyObject* miss(const Dispatch& call) {
   Object values = call.locals_tuple();
   if (!values) return nullptr;
   Object answer(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));
+  values = Object();  // nothing but the program holds them while it runs
   if (!answer) return nullptr;
   if (answer.get() == retry) {
     Verdict verdict;
