@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes
 from backends.native_gradients import with_native_gradients
+from passes.importing import import_apart
 from passes.node_meta import PREDICTION, is_write
 from passes.operators.modes import current_modes, restore
 from passes.operators.outcome import New
@@ -146,6 +147,7 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
 
     After `torch._dynamo.output_graph.OutputGraph.compile_and_call_fx_graph`.
     """
+    import_apart("torch._dynamo", "torch._functorch.aot_autograd")
     from torch._dynamo.source import LocalSource
     from torch._functorch import config
     from torch._guards import CompileId, TracingContext, tracing
@@ -222,6 +224,7 @@ def aot_eager(options: Mapping[str, Any]) -> Backend:
 
 
 def _compile_aot_eager(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+    import_apart("torch._dynamo.backends.debugging")
     from torch._dynamo.backends.debugging import aot_eager as compile_aot_eager
 
     return compile_aot_eager(module, inputs)

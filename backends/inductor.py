@@ -12,6 +12,7 @@ from typing import Any
 from torch.fx import GraphModule
 
 from backends.handover import Backend, BadOptions
+from passes.importing import import_apart
 
 
 def inductor(options: Mapping[str, Any]) -> Backend:
@@ -23,6 +24,7 @@ def inductor(options: Mapping[str, Any]) -> Backend:
     settings = _settings(options) if options else {}
 
     def compile(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        import_apart("torch._inductor.compile_fx")
         from torch._inductor.compile_fx import compile_fx
 
         return compile_fx(module, inputs, config_patches=settings)  # type: ignore[return-value]

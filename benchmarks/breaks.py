@@ -136,8 +136,8 @@ GROUPS = (
         (torch.ones(3), iter([1, 2, 3])),
         (
             *("unsupported-attribute", "unsupported-operation", "unsupported-opcode", "unsupported-iterator"),
-            *("unsupported-mutation", "escaping-generator", "escaping-object", "coroutine", "class-definition"),
-            *("frame-inspection", "exception-state"),
+            *("unsupported-mutation", "escaping-generator", "escaping-object", "visible-end", "coroutine"),
+            *("class-definition", "frame-inspection", "exception-state"),
         ),
     ),
     BreakGroup(

@@ -18,18 +18,7 @@ from tests.conformance.split import split
 from tests.pins import read
 from tracer import capture, counters, reset
 
-KNOWN = {
-    "weak_references-weak_dictionaries": "locals that are not used again die at a break",
-    "weak_references-weak_method": "locals that are not used again die at a break",
-}
-"""Programs that can be told apart when captured, and why."""
-
-PROGRAMS = [
-    pytest.param(
-        program, id=program.name, marks=[pytest.mark.xfail(reason=KNOWN[program.name])] if program.name in KNOWN else []
-    )
-    for program in load()
-]
+PROGRAMS = [pytest.param(program, id=program.name) for program in load()]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -268,6 +268,7 @@ EVERY_CHECK: dict[str, tuple[Source | None, Any, list[Any], list[Any]]] = {
         [[TENSOR, TENSOR], [TENSOR, TENSOR[1:]], [TENSOR.t(), TENSOR.detach()[0]], [TENSOR], [TENSOR, 1], 1]
         + [[TENSOR, TENSOR.to_sparse()], [torch.ones(0)] * 2, [torch.ones(1, device="meta")] * 2],
     ),
+    "unseen end": (X, None, [1, "a", [1, Point()], TENSOR], [memoryview(b"a"), [memoryview(b"a")]]),
     "state": (None, read_state(), [1], []),
 }
 """For each check: where it is asked, what it expects, arguments that pass and arguments that do not."""

@@ -13,12 +13,16 @@ RUN_ORIGINAL: Final[object]
 NUMBERS: Final[Mapping[str, Mapping[str, int]]]
 """The numbers of ACCESSORS, CHECKS and OPERATIONS (tracer/guards) with which the extension was built."""
 
+def ends_visibly(obj: object, /) -> bool:
+    """Whether a program can see the end of an object that its last holder lets go of."""
+
 class NativeEntry:
     """What a cache knows of a capture: `function(*values of inputs)` is called instead if all `guards` hold."""
 
     def __init__(
         self, guards: Iterable[Guard], inputs: Iterable[Source], function: Callable[..., Any] | None
     ) -> None: ...
+    arguments_are_held: bool
     @property
     def guards(self) -> Any: ...
     @property
@@ -60,6 +64,8 @@ class FrameCache:
     def code(self) -> CodeType: ...
     @property
     def entries(self) -> list[Any]: ...
+    @property
+    def owns_arguments(self) -> bool: ...
     @property
     def hits(self) -> int: ...
     @property

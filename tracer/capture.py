@@ -31,13 +31,12 @@ from tracer.interpret.location import Location
 from tracer.interpret.loop import run_root
 from tracer.interpret.trace import Trace
 from tracer.options import Options
+from tracer.output.endings import end_in_order, guard_ends, lets_go_of_arguments
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
 from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
 from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
 from tracer.reasons import (
     COROUTINE,
-    ESCAPING_GENERATOR,
-    ESCAPING_OBJECT,
     RAISED_EXCEPTION,
     TOO_LONG,
     GraphBreak,
@@ -83,7 +82,7 @@ class CaptureRequest:
     `compile_graph(builder, inputs, shape_env, label, replay)` makes the graph's callable, which makes its calls one by
     one if `replay` is true; `make_branch` is described at tracer.output.program.breaking; `run_original` is a
     callable that takes the function and its locals. `why` says how the call differed from each entry that there is.
-    `depth` is how deeply the program may nest calls.
+    `depth` is how deeply the program may nest calls. `owns_arguments` and `watched` are described at Trace.
     """
 
     function: Any  # a types.FunctionType: declared as one, it would be taken for a method
@@ -99,6 +98,8 @@ class CaptureRequest:
     probes: bool = False
     why: Sequence[str] = ()
     depth: int = 1000
+    owns_arguments: bool = False
+    watched: Sequence[object] = ()
 
 
 def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
@@ -132,8 +133,10 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
     else:
         try:
             with watch.stage("output"):
+                guard_ends(trace, frame)
+                end_in_order(trace, frame)
                 program = returning(trace, code, frame.result)
-            return _finish(request, code, trace, program, None, watch)
+            return _finish(request, frame, program, None, watch)
         except Unrebuildable as error:
             broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
@@ -147,8 +150,9 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             raise TracerBug(f"{code!r}: broke at step {step} with {broke}, but before it in the second run: {again}")
         try:
             with watch.stage("output"):
+                guard_ends(trace, frame)
                 program = breaking(trace, frame, request.make_branch)
-            return _finish(request, code, trace, program, broke, watch)
+            return _finish(request, frame, program, broke, watch)
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
                 return _skip(request, code, trace, broke, watch)
@@ -157,9 +161,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
 
 def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break, int]:
     """A break at the instruction that made the value; where that is unknown, at the instruction the frame is at."""
-    reason = ESCAPING_OBJECT if error.birth is None else ESCAPING_GENERATOR
     at = step if error.birth is None else error.birth
-    return _break_at(frame.code, reason, error.what, frame.op.index), at
+    return _break_at(frame.code, error.reason, error.what, frame.op.index), at
 
 
 def _break_at(code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None) -> Break:
@@ -177,6 +180,8 @@ def _attempt(
     trace.probes = request.probes
     trace.depth = request.depth
     trace.replays = request.replays
+    trace.owns_arguments = request.owns_arguments
+    trace.watched = request.watched
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
@@ -196,7 +201,8 @@ def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: S
     function_root = function_source(function.__code__)
     slots: list[Item] = [MISSING] * len(code.slot_names)
     for index, value in enumerate(locals):
-        slots[index] = Lazy(value, argument(code.local_names[index]))
+        slots[index] = item = Lazy(value, argument(code.local_names[index]))
+        trace.arguments.append(item)
     closure = tuple(
         CellValue(source=function_root.child("cell", index), obj=cell)
         for index, cell in enumerate(function.__closure__ or ())
@@ -207,8 +213,9 @@ def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: S
 
 
 def _finish(
-    request: CaptureRequest, code: Code, trace: Trace, program: ResidualProgram, broke: Break | None, watch: Stopwatch
+    request: CaptureRequest, frame: Frame, program: ResidualProgram, broke: Break | None, watch: Stopwatch
 ) -> tuple[Entry, FirstRun | None]:
+    code, trace = frame.code, frame.trace
     example_inputs = [example for _, node, example in trace.inputs if node in program.graph_inputs]
     compiled = call = memory = first_run = None
     watched = request.replays and not request.memory  # other backends receive verified metadata only
@@ -249,6 +256,7 @@ def _finish(
         why=request.why,
         seconds=watch.seconds,
     )
+    entry.arguments_are_held = lets_go_of_arguments(trace, frame)
     return entry, first_run
 
 

@@ -6,7 +6,6 @@ are still alive. A job can be written as JSON for another process. Nothing here 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META
 from passes.operators.modes import Modes, current_modes, entered
 from passes.operators.outcome import rebuilt
 from passes.operators.stand_ins import REAL, FakeStandIns, StandIns
+from passes.references import OwnReference
 
 EAGER_BACKWARD: Final = {"force_non_lazy_backward_lowering": True}
 """Settings of AOTAutograd: the backward is compiled at once, not in the caller's first backward."""
@@ -198,7 +198,7 @@ def _reference(value: Any, meta: Any) -> Callable[[], Any]:
     """A function that returns an input as long as it is alive, then a tensor like it."""
     if not isinstance(value, torch.Tensor):
         return lambda: value
-    weak, parameter = weakref.ref(value), isinstance(value, torch.nn.Parameter)
+    weak, parameter = OwnReference(value), isinstance(value, torch.nn.Parameter)
 
     def found() -> torch.Tensor:
         alive = weak()

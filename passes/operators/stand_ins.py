@@ -16,6 +16,7 @@ from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import log as torch_log
 
+from passes.importing import import_apart
 from passes.meta import CPU, TensorMeta
 
 META_DEVICE: Final = torch.device("meta")
@@ -116,6 +117,7 @@ class FakeStandIns(StandIns):
 
     def __init__(self, shape_env: Any = None) -> None:
         super().__init__(CPU)
+        import_apart("torch.nested._internal.nested_tensor", "torch._dynamo")
         self.shape_env = shape_env
         self._mode = FakeTensorMode(shape_env=shape_env, static_shapes=shape_env is None)
         self._mode.cache_enabled = False  # ours answers before; theirs costs more than it saves on a miss

@@ -168,7 +168,7 @@ def trampoline(
         after = stack_after(op, kinds, jump)
         if op.name == "LOAD_METHOD":
             after = (*after[:-2], NULL, VALUE)
-        bound = bound_after(op, layout)
+        bound = bound_after(decoded, op, layout)
         target_layout = Layout(shown(after), bound)
         target = resume_at(decoded.ops[index].offset, target_layout)
         way_out = assembly.leave(after, bound, target_layout.locals, target, stub[-1].location)
@@ -220,10 +220,10 @@ def shown(kinds: Kinds) -> Kinds:
     return tuple(VALUE if kind == LASTI else kind for kind in kinds)
 
 
-def bound_after(op: Op, layout: Layout) -> tuple[str, ...]:
-    """Locals bound after `op`, given those bound before."""
+def bound_after(code: Code, op: Op, layout: Layout) -> tuple[str, ...]:
+    """Locals bound after `op`, given those bound before, in the order of their slots."""
     if op.name == "STORE_FAST" and op.slot_name not in layout.locals:
-        return (*layout.locals, op.slot_name)
+        return tuple(sorted((*layout.locals, op.slot_name), key=code.local_names.index))
     if op.name == "DELETE_FAST":
         return tuple(name for name in layout.locals if name != op.slot_name)
     return layout.locals

@@ -24,7 +24,7 @@ from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
 from passes.node_meta import META, origin, result_meta
-from tracer._native import go_on
+from tracer._native import ends_visibly, go_on
 from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
@@ -196,6 +196,7 @@ class Engine:
         why = self._misses(cache, function, values) if cache.entries else []
         if why:
             emit(Event("miss", {"code": code.co_qualname, "why": why}))
+        owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
         request = CaptureRequest(
@@ -212,6 +213,8 @@ class Engine:
             probes=self.backend.probes,
             why=why,
             depth=depth,
+            owns_arguments=owns,
+            watched=tuple(value for value in values if ends_visibly(value)) if owns else (),
         )
         try:
             try:

@@ -54,23 +54,28 @@ def place_of(holder: Any) -> Any:
 class EffectLog:
     """Everything that must be written back, in order of first change.
 
-    `place` says which line of the user's program runs now; the last to change a thing is kept. `stored` has for every
+    `place` says which line of the user's program runs now; the last to change a thing is kept. `step` says which
+    instruction of the captured frame runs; `steps` has the first that changed a thing. `stored` has for every
     real dictionary, or class, that was changed (by its identity) the value or namespace that keeps the new state: a
     dictionary of attributes can be reached as such, or through its owner, and only one of them may be changed.
     """
 
-    def __init__(self, place: Callable[[], Any] = lambda: None) -> None:
+    def __init__(self, place: Callable[[], Any] = lambda: None, step: Callable[[], int] = lambda: 0) -> None:
         self.changed: dict[int, Any] = {}
         self.namespaces: dict[int, Namespace] = {}
         self.stored: dict[int, Any] = {}
         self.cached_calls: list[CacheCall] = []
+        self.steps: dict[int, int] = {}
         self._place = place
+        self._step = step
         self._lines: dict[tuple[int, str | None], Any] = {}
 
     def record(self, value: Any, name: str | None = None) -> None:
         """`value` (its attribute `name`) differs from the object it came from; those born in the trace have none."""
         if value.source is not None:
-            self.changed.setdefault(id(value), value)
+            if id(value) not in self.changed:
+                self.changed[id(value)] = value
+                self.steps[id(value)] = self._step()
             self._lines[id(value), name] = self._place()
 
     def line_of(self, value: Any, name: str | None = None) -> Any:
@@ -84,6 +89,7 @@ class EffectLog:
         if space is None:
             space = self.namespaces[id(place)] = self.stored[id(place)] = Namespace(place, None)
             self.changed[id(space)] = space
+            self.steps[id(space)] = self._step()
         self._lines[id(space), name] = self._place()
         space.names[name] = item
 

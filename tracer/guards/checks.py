@@ -16,6 +16,7 @@ import torch
 
 from passes.meta import TensorMeta, meta_of
 from passes.operators.difference import OutcomeDifference, meta_difference
+from tracer._native import ends_visibly
 from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
 from tracer.guards.state import State, read_state
@@ -99,6 +100,10 @@ class GuardedCall(Protocol):
 
     def resolve(self, source: Source) -> Any:
         """The value that `source` leads to."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what was resolved: how many hold an object decides whether it dies."""
         ...
 
 
@@ -265,6 +270,13 @@ def _has_aliasing(_value: None, expected: Aliasing, call: GuardedCall) -> bool:
     return any_written_overlap(tensors, expected.written) == expected.overlapping
 
 
+def _ends_unseen(value: Any, key: str | None, call: GuardedCall) -> bool:
+    call.forget()
+    if key is None:
+        return not ends_visibly(value)
+    return not isinstance(value, dict) or not ends_visibly(dict.get(value, key))
+
+
 class Check(NamedTuple):
     """One kind of check.
 
@@ -298,5 +310,6 @@ CHECKS: dict[str, Check] = {
     "set items": Check(10, "{source} has the members {expected}", _has_members),
     "expression": Check(11, "{expected}", _expression_holds, keyed=True),
     "aliasing": Check(13, "{expected}", _has_aliasing, keyed=True),
+    "unseen end": Check(14, "the end of {source}{expected} does not show", _ends_unseen, keyed=True),
     "state": Check(12, "torch's settings are {expected}", _is_state),
 }

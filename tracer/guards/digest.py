@@ -173,6 +173,7 @@ _PARTS: dict[str, Callable[[Guard], str]] = {
     "length": lambda guard: f"length {guard.expected}",
     "keys": lambda guard: f"keys {', '.join(map(repr, guard.expected))}" if guard.expected else "empty",
     "no hooks": lambda guard: "no hooks",
+    "unseen end": lambda guard: f"{f'its {guard.expected} ' if guard.expected else ''}ends unseen",
     "absent": lambda guard: f"without {shown(guard.expected)}",
     "same object": lambda guard: f"still {expected_words(guard)}",
 }

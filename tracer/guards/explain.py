@@ -44,6 +44,10 @@ class CallFrame:
             resolved[source] = ACCESSORS[source.accessor].get(base, key)
         return resolved[source]
 
+    def forget(self) -> None:
+        """Let go of what was resolved."""
+        self._resolved.clear()
+
 
 class FailedGuard(NamedTuple):
     """A guard that does not hold, the value at its source (or why there is none), and both in words."""
@@ -90,6 +94,8 @@ def expected_words(guard: Guard) -> str:
     if guard.check in ("type", "same object"):
         target = expected()
         return "<gone>" if target is None and guard.check == "type" else _name(target)
+    if guard.check == "unseen end":
+        return "" if expected is None else f".{expected}"
     match expected:
         case TensorFacts():
             return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"

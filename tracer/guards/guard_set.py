@@ -53,6 +53,10 @@ class GuardSet:
             expected = prepare(expected)
         self.rows.append(tuple.__new__(Guard, (source, check, expected, line)))
 
+    def has(self, source: Source | None, check: str) -> bool:
+        """Whether a check that is made of a source at most once is there."""
+        return (source, check) in self._seen
+
     def __iter__(self) -> Iterator[Guard]:
         return iter(self.rows)
 

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from itertools import islice
 from types import CodeType
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary, ref
+from weakref import WeakValueDictionary
 
+from passes.references import OwnReference
 from tracer.guards.words import shown
 
 
@@ -34,7 +35,7 @@ class Strong:
 
 def hold(target: object) -> Any:
     """A weak reference to `target` if its type supports them, else a `Strong` one. Calling it gives the object."""
-    return ref(target) if type(target).__weakrefoffset__ else Strong(target)
+    return OwnReference(target) if type(target).__weakrefoffset__ else Strong(target)
 
 
 class Source:

@@ -87,6 +87,13 @@ class Frame:
         """Whether this frame has a handler around the instruction running now."""
         return self.code.handlers[self.index - 1] is not None
 
+    def clear(self) -> None:
+        """Let go of everything: frames, generators and functions of a trace hold each other."""
+        self.slots.clear()
+        self.stack.clear()
+        self.closure = ()
+        self.caller = self.library_of = self.result = None
+
     def push(self, item: Item) -> None:
         """Push an item onto the stack."""
         self.stack.append(item)

@@ -32,6 +32,7 @@ class GeneratorValue(IteratorValue):
     def __init__(self, trace: Trace, frame: Frame) -> None:
         super().__init__(trace, types.GeneratorType)
         self.frame = frame
+        trace.generators.append(self)
         self.started = False
         self.ended = False
         self.running = False
@@ -86,8 +87,7 @@ class GeneratorValue(IteratorValue):
         if delegate is None:
             return self._raise(trace, thrown(trace, kind, item))
         if _means_exit(kind):
-            error = self._close_delegate(trace, delegate)
-            return self._raise(trace, error or thrown(trace, kind, item))
+            return self._raise(trace, self._close_delegate(trace, delegate) or thrown(trace, kind, item))
         if isinstance(delegate, GeneratorValue):
             return self._delegated(trace, lambda: delegate.throw(trace, kind, item, traceback))
         method = optional_attribute(trace, delegate, "throw")
@@ -104,9 +104,8 @@ class GeneratorValue(IteratorValue):
             self.ended = True
             return
         delegate = self.delegate
-        error = None if delegate is None else self._close_delegate(trace, delegate)
         try:
-            item = self._raise(trace, error or Raised(new_exception(GeneratorExit)))
+            item = self._raise(trace, self._close_delegate(trace, delegate) or Raised(new_exception(GeneratorExit)))
         except Raised as raised:
             if not issubclass(raised.value.cls, (GeneratorExit, StopIteration)):
                 raise
@@ -145,7 +144,9 @@ class GeneratorValue(IteratorValue):
         return self._resume(trace, None)
 
     def _close_delegate(self, trace: Trace, delegate: Item) -> Raised | None:
-        """Close what a `yield from` waits for; the exception that this raises."""
+        """Close what a `yield from` waits for, if anything; the exception that this raises."""
+        if delegate is None:
+            return None
         self.running = True
         try:
             if isinstance(delegate, GeneratorValue):
@@ -159,11 +160,14 @@ class GeneratorValue(IteratorValue):
         return None
 
     def _raise(self, trace: Trace, raised: Raised) -> Item:
-        self._refuse_while_running(trace)
-        if self.ended or not self.started:
-            self.ended = True
-            raise raised
-        return self._resume(trace, raised)
+        try:
+            self._refuse_while_running(trace)
+            if self.ended or not self.started:
+                self.ended = True
+                raise raised
+            return self._resume(trace, raised)
+        finally:
+            del raised
 
     def _refuse_while_running(self, trace: Trace) -> None:
         if self.running:
@@ -171,8 +175,6 @@ class GeneratorValue(IteratorValue):
 
     def _resume(self, trace: Trace, raised: Raised | None) -> Item:
         """Run up to the next yield, from where the generator is suspended or from the handler of an exception there."""
-        if not self.started:
-            trace.generators.append(self)
         self.started = self.running = True
         self.frame.called_from(trace.frame)
         trace.handling.append(self.handling)
@@ -180,7 +182,8 @@ class GeneratorValue(IteratorValue):
             if raised is not None:
                 if self.handling is not None:
                     chain(trace, raised.value)
-                unwind(self.frame, raised)
+                if not unwind(self.frame, raised):
+                    raise raised
             item = run(self.frame)
         except Raised as escaped:
             self.ended = True
@@ -190,6 +193,7 @@ class GeneratorValue(IteratorValue):
         finally:
             self.running = False
             self.handling = trace.handling.pop()
+            del raised  # an exception that its own traceback leads to would not die
         if self.frame.yielded:
             return item
         self.ended = True

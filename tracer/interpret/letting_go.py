@@ -1,44 +1,49 @@
-"""Letting go of a variable or of what is on the stack: where that may end an object whose end shows, the graph breaks.
+"""Letting go of what a frame was handed over: where the frame loses an object whose end shows, the graph breaks.
 
-What a frame was given is held by the frame alone, as far as the trace can know. Nothing here knows how the instruction
-that lets go of it is then run.
+Such an object stays in a variable or on the stack of the frame that is captured until an instruction takes it from
+there; CPython runs that one, so that the object dies, or goes on to live elsewhere, as it does plainly. At the end of
+the frame what is left dies in the order of the variables. Nothing here knows how an instruction is run natively.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from tracer.code.decode import Op
 from tracer.interpret.frame import ExcInfoEntry, Frame
-from tracer.interpret.trace import Running
 from tracer.reasons import VISIBLE_END
-from tracer.values.base import MISSING, Lazy, Value
+from tracer.values.base import MISSING, Value
+from tracer.values.cells import CellValue
 from tracer.values.item import Item
-from tracer.values.lifetimes import ends_visibly
 
 
-def let_go(frame: Frame, item: Item) -> None:
-    """Break the graph if `item`, which a slot or the stack of `frame` is about to lose, may end there visibly."""
-    if not isinstance(item, Value) or item.source is None:
-        return
-    if item.source.accessor != "argument" or (obj := _real(item)) is MISSING:
-        return
-    if _holders(frame, obj) > 1:
-        return
-    if type(item) is Lazy and item.known is MISSING:
-        frame.trace.guard(item.source, "type", type(obj))
-    if ends_visibly(obj):
-        frame.trace.stop(VISIBLE_END, type(obj).__name__)
+def keep(frame: Frame, op: Op, watched: Sequence[object]) -> None:
+    """Break the graph at `op`, which has just run, if the frame lost one of the `watched` objects."""
+    held = held_by(frame)
+    for obj in watched:
+        if id(obj) not in held:
+            frame.index = op.index + 1
+            frame.trace.stop(VISIBLE_END, type(obj).__name__)
 
 
-def _real(item: Item) -> object:
-    """The object from outside that an item stands for, MISSING for others."""
-    return getattr(item, "object", MISSING) if isinstance(item, Value) else MISSING
+def held_by(frame: Frame) -> set[int]:
+    """The identities of the real objects in a frame's variables and on its stack, and of the one that it returns."""
+    return {id(real(item)) for item in _items(frame)}
 
 
-def _holders(frame: Running | None, obj: object) -> int:
-    """How many slots, and places on the stack, of the running frames hold an object."""
-    count = 0
-    while frame is not None:
-        assert isinstance(frame, Frame)
-        held = [item.now if type(item) is ExcInfoEntry else item for item in (*frame.slots, *frame.stack)]
-        count += sum(_real(item) is obj for item in held)
-        frame = frame.caller
-    return count
+def real(item: Item) -> object:
+    """The object from outside that an item stands for, MISSING if there is none."""
+    if isinstance(item, CellValue):
+        return real(item.content)
+    return getattr(item, "object", MISSING) if isinstance(item, Value) else item
+
+
+def _items(frame: Frame) -> Iterator[Item]:
+    yield frame.result
+    yield from frame.slots
+    for item in frame.stack:
+        if isinstance(item, ExcInfoEntry):
+            yield item.before
+            yield item.now
+        else:
+            yield item

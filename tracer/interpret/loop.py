@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.frame import Frame
+from tracer.interpret.letting_go import keep
 from tracer.interpret.registry import HANDLERS
 from tracer.reasons import RECURSION, UNSUPPORTED_OPCODE, GraphBreak
 from tracer.values.base import MISSING
@@ -41,7 +42,8 @@ def run(frame: Frame) -> Item:
                     if op.run(frame, op):
                         return frame.result
             except Raised as raised:
-                unwind(frame, raised)
+                if not unwind(frame, raised):
+                    raise
     except GraphBreak as stopped:
         stopped.place = stopped.place or trace.location
         raise
@@ -56,6 +58,7 @@ def run_root(frame: Frame, stop_at: int | None) -> bool:
     if ops[0].run is None:
         bind(frame.code)
     trace.frame = frame
+    watched = trace.watched
     step = 0
     while True:
         try:
@@ -68,16 +71,22 @@ def run_root(frame: Frame, stop_at: int | None) -> bool:
                 frame.index += 1
                 if op.run(frame, op):
                     return True
+                if watched:
+                    keep(frame, op, watched)
         except Raised as raised:
-            unwind(frame, raised)
+            op = frame.op
+            if not unwind(frame, raised):
+                raise
+            if watched:
+                keep(frame, op, watched)
 
 
-def unwind(frame: Frame, raised: Raised) -> None:
-    """Send an exception to its handler in this frame; raises it on when there is none."""
+def unwind(frame: Frame, raised: Raised) -> bool:
+    """Send an exception to its handler in this frame; False when there is none."""
     _trace_back(frame, raised.value)
     handler = frame.code.handlers[frame.index - 1]
     if handler is None:
-        raise raised
+        return False
     frame.trace.frame = frame
     stack = frame.stack
     del stack[handler.depth :]
@@ -85,6 +94,7 @@ def unwind(frame: Frame, raised: Raised) -> None:
         stack.append(frame.ops[frame.index - 1].offset // UNIT)
     stack.append(raised.value)
     frame.index = handler.target
+    return True
 
 
 def _trace_back(frame: Frame, exception: Item) -> None:

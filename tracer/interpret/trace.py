@@ -6,6 +6,7 @@ The graph, the guards and the effect log grow here and nowhere else. What acts o
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import torch
@@ -21,7 +22,7 @@ from tracer.interpret.location import Location
 from tracer.options import DEFAULTS, Options
 from tracer.reasons import TOO_LONG, GraphBreak, Reason
 from tracer.values import keys, wrap
-from tracer.values.base import Value
+from tracer.values.base import Lazy, Value
 from tracer.values.item import Item
 from tracer.values.machine import Machine
 from tracer.values.objects import ObjectValue
@@ -47,6 +48,10 @@ class Running(Protocol):
     slots: list[Item]
     protected: bool
     depth: int
+
+    def clear(self) -> None:
+        """Let go of everything that the frame holds."""
+        ...
 
     @property
     def user(self) -> Running:
@@ -74,12 +79,14 @@ class Trace:
     """Implements `tracer.values.context.Context`, which describes the fields that values use.
 
     `operands_overlap` says that an operator wrote to a tensor while it read another view of the same memory: what it
-    does then is known to its kernel alone.
+    does then is known to its kernel alone. `owns_arguments` says that the caller of the captured frame has let go of
+    its `arguments`; `watched` are those whose end a program can see.
     """
 
     __slots__ = (
         "_locations",
         "actions",
+        "arguments",
         "autocast_depth",
         "cached_results",
         "class_attributes",
@@ -104,6 +111,7 @@ class Trace:
         "opened",
         "operands_overlap",
         "options",
+        "owns_arguments",
         "predictions",
         "probes",
         "protected",
@@ -117,6 +125,7 @@ class Trace:
         "stop_value",
         "turns",
         "views",
+        "watched",
         "written",
     )
 
@@ -126,11 +135,14 @@ class Trace:
         self.predictions: list[Prediction] = []  # what rules said
         self.guards = GuardSet()
         self.graph = GraphBuilder()
-        self.effects = EffectLog(lambda: self.location)
+        self.effects = EffectLog(lambda: self.location, lambda: self.step)
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = False
+        self.arguments: list[Lazy] = []
+        self.owns_arguments = False
+        self.watched: Sequence[object] = ()
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
@@ -164,6 +176,10 @@ class Trace:
 
     def close(self) -> None:
         """Let go of everything, so that no collector is needed to free what the program was given."""
+        for generator in self.generators:
+            generator.frame.clear()
+        if self.frame is not None:
+            self.frame.clear()
         for value in self.known.values():
             if isinstance(value, ObjectValue):
                 value.dictionary = None

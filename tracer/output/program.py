@@ -107,7 +107,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     emitter = ProgramEmitter(trace.recipes)
     _reserve(emitter, trace, code)
     kinds, arguments = _stack(emitter, frame, op.offset)
-    names: list[str] = []
+    places: dict[str, Fragment] = {}
     unread: list[tuple[str, Item]] = []
     live = live_names(code, op.index)
     original = decode(original_place(code.native, op.offset)[0])
@@ -117,8 +117,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
         if name not in original.local_names or item is MISSING:
             continue
         if name in live or (code is not original and name == first):
-            names.append(name)
-            arguments.append(emitter.expression(item))
+            places[name] = emitter.expression(item)
         elif name not in original.cell_names:
             unread.append((name, item))
     # A continuation closes over every cell of the original; its own cell variables are the same cells.
@@ -128,24 +127,25 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     emit_cached_calls(emitter, trace.effects.cached_calls)
     guard_aliases(trace)
     for name, item in unread:
-        if _exists(emitter, item, is_continuation=code is not original):
-            names.append(name)
-            arguments.append(emitter.expression(item))
+        if _exists(emitter, item, trace.owns_arguments):
+            places[name] = emitter.expression(item)
+    names = sorted(places, key=original.local_names.index)  # in this order they die
+    arguments += [places[name] for name in names]
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
     text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
     globals = emitter.parameter(function_source(code.native).child("globals"), "globals")
-    places = [globals, fragment("({},)" if cells else "({})", listed(cells)), *arguments]
-    call = fragment("return {}({})", branch, listed(places))
+    handed_over = [globals, fragment("({},)" if cells else "({})", listed(cells)), *arguments]
+    call = fragment("return {}({})", branch, listed(handed_over))
     emitter.say(call, f"natively `{text}`, then what follows")
     return _assemble(emitter, trace, code)
 
 
-def _exists(emitter: ProgramEmitter, item: Item, is_continuation: bool) -> bool:
+def _exists(emitter: ProgramEmitter, item: Item, owned: bool) -> bool:
     """Whether an item that nothing reads any more is a real object that the program has at hand.
 
     Such a local is handed over: it is alive until the function ends, which weak references to it show. What exists in
-    the trace alone, nobody can refer to. Tensors and modules that a function is called with are its caller's as well.
+    the trace alone, nobody can refer to. Tensors and modules that the user calls a function with are the caller's, too.
     """
     if not isinstance(item, Value) or item.cls in LITERALS:
         return False
@@ -154,7 +154,7 @@ def _exists(emitter: ProgramEmitter, item: Item, is_continuation: bool) -> bool:
         return True
     if item.source is None or item.source.accessor != "argument":
         return False
-    return is_continuation or not issubclass(item.cls, (torch.Tensor, torch.nn.Module))
+    return owned or not issubclass(item.cls, (torch.Tensor, torch.nn.Module))
 
 
 def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str], list[Fragment]]:

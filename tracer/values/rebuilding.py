@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from tracer.guards.source import Source
+from tracer.reasons import ESCAPING_GENERATOR, ESCAPING_OBJECT, Reason
 from tracer.values.item import Item
 
 
 class Unrebuildable(Exception):
-    """A value of the trace has no expression; `birth` is the root step that made it, None if unknown."""
+    """A value of the trace has no expression, or a change no statement.
 
-    def __init__(self, what: str, birth: int | None = None) -> None:
+    `birth` is the root step that made it, None if unknown; `reason` is why the graph breaks there.
+    """
+
+    def __init__(self, what: str, birth: int | None = None, reason: Reason = ESCAPING_GENERATOR) -> None:
         super().__init__(what)
         self.what = what
         self.birth = birth
+        self.reason = ESCAPING_OBJECT if birth is None else reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from passes.importing import import_apart
 from passes.meta import TensorMeta
 from tracer.guards.checks import Expression
 from tracer.guards.source import Source
@@ -208,15 +207,8 @@ def _is_buffer(source: Source) -> bool:
 
 
 def _symbolic_shapes() -> Any:
-    """torch's module of symbolic sizes, imported when it is first needed.
-
-    A thread of its own imports it: functions that its modules call keep their frames in cycles, and with them all the
-    frames that called them and what these hold.
-    """
-    if not all(name in sys.modules for name in SYMBOLIC_MODULES):
-        importing = threading.Thread(target=lambda: list(map(import_module, SYMBOLIC_MODULES)))
-        importing.start()
-        importing.join()
+    """torch's module of symbolic sizes, imported when it is first needed."""
+    import_apart(*SYMBOLIC_MODULES)
     return import_module(SYMBOLIC_MODULES[0])
 
 

@@ -10,7 +10,6 @@ promises none.
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from torch.fx import Node
 
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, MODES, line_of, result_meta, source_of
+from passes.references import OwnReference
 from passes.rewrite.draft import VIEWS, Draft
 from passes.rewrite.pipeline import GraphPass
 from passes.rewrite.rules.cleanup import repeatable, run_call
@@ -39,7 +39,7 @@ class Prepared:
         self._steps = [_Step(step) for step in steps]
         self._inputs = [node.name for node in inputs]
         self._results = [node.name for node in results]
-        self._known: list[tuple[weakref.ref[torch.Tensor], int, int]] = []
+        self._known: list[tuple[OwnReference[torch.Tensor], int, int]] = []
         self._contents: dict[_Likeness, torch.Tensor] = {}
         self._made: tuple[torch.Tensor, ...] = ()
 
@@ -49,7 +49,7 @@ class Prepared:
         values = self._compute(tensors)
         real = all(type(tensor) in REAL and not tensor.is_inference() for tensor in tensors)
         if real and not any(result.requires_grad for result in values):
-            self._known = [(weakref.ref(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
+            self._known = [(OwnReference(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
             self._contents = _contents(tensors)
             self._made = values
         return values
@@ -77,7 +77,7 @@ def _contents(tensors: Sequence[torch.Tensor]) -> dict[_Likeness, torch.Tensor]:
     return {kind: torch.cat(vectors).view(torch.uint8) for kind, vectors in parts.items()}
 
 
-def _is_known(remembered: tuple[weakref.ref[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
+def _is_known(remembered: tuple[OwnReference[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
     reference, version, pointer = remembered
     return reference() is tensor and tensor._version == version and tensor.data_ptr() == pointer
 

@@ -224,6 +224,7 @@ class Compiler {
       case Check::expression: return add_condition(expected);
       case Check::state: return add_state(expected);
       case Check::aliasing: return add_aliasing(expected);
+      case Check::unseen_end: return add_let_go(source, expected);
     }
     return false;  // not reached: every check has its case
   }
@@ -381,6 +382,12 @@ class Compiler {
     }
     program_.aliasings_.push_back(std::move(aliasing));
     return true;
+  }
+
+  bool add_let_go(PyObject* source, PyObject* key) {
+    uint32_t node = node_of(source);
+    if (node != none) program_.let_go_.push_back({node, key == Py_None ? nullptr : key});
+    return node != none;
   }
 
   // Members, anchors and steps ---------------------------------------------------------------------

@@ -75,6 +75,8 @@ PyMemberDef members[] = {
     {"guards", T_OBJECT, offsetof(Entry, guards), READONLY, "the GuardSet the program relies on"},
     {"inputs", T_OBJECT, offsetof(Entry, inputs), READONLY, "the sources whose values the program takes"},
     {"function", T_OBJECT, offsetof(Entry, program), READONLY, "the residual program; None: run the original"},
+    {"arguments_are_held", T_BOOL, offsetof(Entry, arguments_are_held), 0,
+     "whether only callers that hold the arguments themselves may use it"},
     {"hits", T_PYSSIZET, offsetof(Entry, hits), READONLY, "how often the program ran"},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Entry, weak_references), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr},

@@ -13,6 +13,7 @@ struct Entry {
   PyObject* inputs;
   PyObject* program;  // None: the original function runs
   Py_ssize_t hits;
+  bool arguments_are_held;  // it lets go of arguments whose ends nobody looked at, as its caller holds them
   PyObject* weak_references;
   GuardProgram* native;  // compiled when the entry is added to a cache
 };

@@ -101,6 +101,10 @@ PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vec
 PyObject* try_entry(const Dispatch& call, size_t place, Verdict* verdict, Py_ssize_t hit) {
   FrameCache* cache = call.cache;
   Entry* entry = (*cache->entries)[place];
+  if (call.is_bound && entry->arguments_are_held) {
+    *verdict = Verdict::fails;
+    return nullptr;
+  }
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(entry));
   std::vector<Object> owned;
   size_t count = entry->native->input_count();
@@ -173,6 +177,7 @@ PyObject* miss(const Dispatch& call) {
   BeyondLimit beyond(beyond_limit && call.is_bound);  // a function that the user captured is captured anywhere
   Object values = call.locals_tuple();
   if (!values) return nullptr;
+  cache->owns_arguments = call.is_bound;
   Object answer(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));
   values = Object();  // nothing but the program holds them while it runs
   if (!answer) return nullptr;
@@ -205,10 +210,22 @@ PyObject* call_bound_once(PyObject* self, PyObject* const* args, Py_ssize_t coun
       {.cache = cache, .function = args[0], .locals = args + 1, .is_bound = true, .handed_over = handed_over});
 }
 
+// Empties a tuple that nobody else holds from its second item on; a tuple by itself would begin with the last.
+void release_in_order(PyObject** tuple) {
+  if (!*tuple || Py_REFCNT(*tuple) != 1) return;
+  PyObject_GC_UnTrack(*tuple);
+  for (Py_ssize_t i = 1; *tuple && i < PyTuple_GET_SIZE(*tuple); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(*tuple, i);
+    PyTuple_SET_ITEM(*tuple, i, nullptr);
+    Py_XDECREF(item);
+  }
+}
+
 // The result of a call whose program may have returned a step: after a graph break these are the native instruction and
 // then the continuation. They run here one after the other, so that a loop that breaks in every iteration needs no more
 // stack than the loop itself. A step owns what the program handed over; frames of the original function take it from
-// there, so that an object dies when the function drops it.
+// there, so that an object dies when the function drops it. What a residual program was handed over dies when it has
+// ended, in the order of the variables, as at the end of a frame.
 PyObject* finish(PyObject* result) {
   while (result && Py_TYPE(result) == step_type) {
     Object step(result);
@@ -217,6 +234,7 @@ PyObject* finish(PyObject* result) {
     Py_ssize_t count = PyTuple_GET_SIZE(*args);
     if (Py_TYPE(callable) == frame_cache_type) {
       result = call_bound_once(callable, items, count, args);
+      release_in_order(args);
     } else if (is_interceptor(callable) && count > 0) {
       result = call_original(callable, items[0], items + 1, count - 1, nullptr, args);
     } else {
@@ -376,6 +394,8 @@ PyMemberDef members[] = {
     {"strict", T_OBJECT, offsetof(FrameCache, strict), 0, nullptr},
     {"recompile_limit", T_PYSSIZET, offsetof(FrameCache, recompile_limit), 0, nullptr},
     {"enabled", T_BOOL, offsetof(FrameCache, enabled), 0, "if false, calls that no entry fits run the original function"},
+    {"owns_arguments", T_BOOL, offsetof(FrameCache, owns_arguments), READONLY,
+     "whether the caller of the call that missed last has let go of its arguments"},
     {"hits", T_PYSSIZET, offsetof(FrameCache, hits), READONLY, nullptr},
     {"misses", T_PYSSIZET, offsetof(FrameCache, misses), READONLY, nullptr},
     {"originals", T_PYSSIZET, offsetof(FrameCache, originals), READONLY, "misses that ran the original function"},

@@ -19,6 +19,7 @@ struct FrameCache {
   PyObject* weak_references;
   Py_ssize_t recompile_limit;
   Py_ssize_t hits, misses, originals;
+  bool owns_arguments;  // whether the caller of the call that missed last let go of its arguments
   Py_ssize_t wasted;  // entries that died before they were hit
   char enabled;
   bool limit_reported;

@@ -2,6 +2,7 @@
 #include "guard_program.h"
 
 #include "evaluation.h"
+#include "lifetimes.h"
 
 namespace bytegraph {
 namespace {
@@ -87,6 +88,9 @@ Verdict GuardProgram::comparisons_hold(Evaluation& evaluation) {
   for (const Aliasing& aliasing : aliasings_) {
     if (!aliasing_holds(evaluation, aliasing)) return Verdict::fails;
   }
+  for (const LetGo& place : let_go_) {
+    if (!ends_unseen(evaluation, place)) return Verdict::fails;
+  }
   return Verdict::holds;
 }
 
@@ -97,6 +101,15 @@ bool GuardProgram::aliasing_holds(Evaluation& evaluation, const Aliasing& aliasi
     if (!memory_span(evaluation.value(aliasing.nodes[i]), &spans[i])) return false;
   }
   return any_written_overlap(spans.data(), aliasing.nodes.size()) == aliasing.overlapping;
+}
+
+bool GuardProgram::ends_unseen(Evaluation& evaluation, const LetGo& place) const {
+  PyObject* value = evaluation.value(place.node);
+  if (place.key) {
+    value = PyDict_Check(value) ? PyDict_GetItemWithError(value, place.key) : nullptr;
+    if (!value) PyErr_Clear();
+  }
+  return !value || !ends_visibly(value);
 }
 
 size_t GuardProgram::binding_count() const {

@@ -82,6 +82,12 @@ struct Aliasing {
   bool overlapping;
 };
 
+// What a program lets go of: the value of a node or, with a key, what the dictionary there holds under it, if anything.
+struct LetGo {
+  uint32_t node;
+  PyObject* key;  // may be null
+};
+
 struct Call {
   PyObject* function;
   PyObject* const* locals;
@@ -127,6 +133,7 @@ class GuardProgram {
   Verdict tests_hold(const Node& node, PyObject* value, bool tensors) const;
   Verdict comparisons_hold(Evaluation& evaluation);
   bool aliasing_holds(Evaluation& evaluation, const Aliasing& aliasing) const;
+  bool ends_unseen(Evaluation& evaluation, const LetGo& place) const;
 
   Object rows_, inputs_;  // keep alive everything the nodes and tests borrow
   std::vector<Node> nodes_;
@@ -137,6 +144,7 @@ class GuardProgram {
   std::vector<Comparison> comparisons_;
   std::vector<Condition> conditions_;
   std::vector<Aliasing> aliasings_;
+  std::vector<LetGo> let_go_;
   std::vector<std::unique_ptr<TensorCheck>> tensor_checks_;
   std::vector<std::unique_ptr<StateCheck>> states_;
   bool checks_global_hooks_ = false;

@@ -4,6 +4,7 @@
 #include "forks.h"
 #include "guard_numbers.h"
 #include "interceptor.h"
+#include "lifetimes.h"
 #include "step.h"
 
 namespace bytegraph {
@@ -36,7 +37,8 @@ PyObject* create_module() {
   Object module(PyModule_Create(&definition));
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
                   add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
-                  add_step_type(module.get()) && add_numbers(module.get()) && keep_forks_whole();
+                  add_step_type(module.get()) && add_lifetimes(module.get()) && add_numbers(module.get()) &&
+                  keep_forks_whole();
   return complete ? module.release() : nullptr;
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tracer.code.decode import Op
 from tracer.interpret.frame import Frame
 from tracer.interpret.global_names import load_global, store_global
-from tracer.interpret.letting_go import let_go
 from tracer.interpret.registry import handles
 from tracer.values.base import MISSING, NULL
 from tracer.values.cells import CellValue
@@ -27,19 +26,13 @@ def load_fast(frame: Frame, op: Op) -> None:
 
 @handles("STORE_FAST")
 def store_fast(frame: Frame, op: Op) -> None:
-    slots = frame.slots
-    before = slots[op.arg]
-    if before is not MISSING:
-        let_go(frame, before)
-    slots[op.arg] = frame.stack.pop()
+    frame.slots[op.arg] = frame.stack.pop()
 
 
 @handles("DELETE_FAST")
 def delete_fast(frame: Frame, op: Op) -> None:
-    item = frame.slots[op.arg]
-    if item is MISSING:
+    if frame.slots[op.arg] is MISSING:
         _unbound(frame, op)
-    let_go(frame, item)
     frame.slots[op.arg] = MISSING
 
 
@@ -123,7 +116,6 @@ def push_null(frame: Frame, op: Op) -> None:
 
 @handles("POP_TOP")
 def pop_top(frame: Frame, op: Op) -> None:
-    let_go(frame, frame.stack[-1])
     frame.stack.pop()
 
 

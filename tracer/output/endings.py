@@ -1,0 +1,190 @@
+"""What a captured stretch lets go of: it dies when the residual program ends or writes back, so its end must not show.
+
+The instructions that let go of an object whose end shows are run by CPython: where the frame itself loses it,
+`interpret/letting_go.py` breaks; where a change of an object from outside does, the change is found here and becomes
+the instruction that breaks. What was let go of and shows no end today is guarded.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracer._native import ends_visibly
+from tracer.effects.log import Namespace
+from tracer.guards.source import Source, module
+from tracer.guards.source import function as function_source
+from tracer.interpret.letting_go import held_by, real
+from tracer.reasons import VISIBLE_END
+from tracer.values.base import LITERALS, MISSING, UNREAD, Lazy
+from tracer.values.cells import CellValue
+from tracer.values.dicts import DictValue
+from tracer.values.lists import ListValue
+from tracer.values.objects import ObjectValue
+from tracer.values.rebuilding import Unrebuildable
+from tracer.values.sets import SetValue
+
+if TYPE_CHECKING:
+    from tracer.interpret.frame import Frame
+    from tracer.interpret.trace import Trace
+    from tracer.values.item import Item
+
+
+class Lost(NamedTuple):
+    """An object that a change replaced, and where a guard finds it: at `source`, or under `key` of the dict there."""
+
+    object: object
+    source: Source | None
+    key: str | None = None
+
+
+def guard_ends(trace: Trace, frame: Frame) -> None:
+    """Guard that nothing shows its end that the trace let go of. Raises Unrebuildable where something does."""
+    kept = held_by(frame)
+    if trace.owns_arguments:
+        for argument in _dropped(trace, kept):
+            trace.guard(argument.source, "unseen end")
+    changes = list(trace.effects.changed.values())
+    for change in changes:
+        kept |= {id(real(item)) for item in _content(change)}
+    for change in changes:
+        for lost in _lost(trace, frame, change):
+            _guard_end(trace, change, lost, kept)
+
+
+def lets_go_of_arguments(trace: Trace, frame: Frame) -> bool:
+    """Whether the frame loses an argument of which nobody knows that it ends unseen, as the caller holds it."""
+    return not trace.owns_arguments and any(_dropped(trace, held_by(frame)))
+
+
+def _dropped(trace: Trace, kept: set[int]) -> Iterator[Lazy]:
+    """The arguments that the frame has lost; a literal has no end."""
+    for argument in trace.arguments:
+        if id(argument.object) not in kept and not _is_literal(trace, argument.object, argument.source):
+            yield argument
+
+
+def _is_literal(trace: Trace, obj: object, source: Source | None) -> bool:
+    return type(obj) in LITERALS and (trace.guards.has(source, "equal") or trace.guards.has(source, "type"))
+
+
+def end_in_order(trace: Trace, frame: Frame) -> None:
+    """Make sure that what the frame holds when it returns dies in the order of its variables.
+
+    What a residual program was handed over dies in the order of its parameters. Raises Unrebuildable where that is
+    another one and shows, so that CPython returns from the frame.
+    """
+    if len(trace.watched) < 2:
+        return
+    watched = {id(obj) for obj in trace.watched}
+    held = [id(real(item)) for item in frame.slots if id(real(item)) in watched]
+    dying = [obj for index, obj in enumerate(held) if obj not in held[index + 1 :]]
+    handed_over = [id(argument.object) for argument in trace.arguments if id(argument.object) in dying]
+    if [obj for index, obj in enumerate(handed_over) if obj not in handed_over[index + 1 :]] != dying:
+        raise Unrebuildable("the variables of the frame", trace.step, VISIBLE_END)
+
+
+def _guard_end(trace: Trace, change: Any, lost: Lost, kept: set[int]) -> None:
+    seen = lost.object
+    if id(seen) in kept:
+        return
+    if ends_visibly(seen):
+        step = trace.effects.steps[id(change)]
+        raise Unrebuildable(f"{type(seen).__name__}", step, VISIBLE_END)
+    source = lost.source
+    if source is None:
+        return
+    place = source if lost.key is None else source.child("item", lost.key)
+    if not _is_literal(trace, seen, place):
+        trace.guard(source, "unseen end", lost.key)
+
+
+def _content(change: Any) -> Iterable[Item]:
+    """The items that a changed thing holds now, as far as the trace knows them."""
+    if isinstance(change, CellValue):
+        return (change.content,)
+    if isinstance(change, Namespace):
+        return change.names.values()
+    parts: list[Item] = list(change.attributes.values()) if isinstance(change, ObjectValue) else []
+    parts += (getattr(change, "fields", None) or {}).values()
+    if isinstance(change, DictValue):
+        parts += [*change.items.keys(), *change.items.values()]
+    elif isinstance(change, ListValue | SetValue):
+        parts += change.items
+    return parts
+
+
+def _lost(trace: Trace, frame: Frame, change: Any) -> Iterator[Lost]:
+    """What a changed thing may have held before and does not hold now."""
+    if isinstance(change, Namespace):
+        yield from _lost_by_namespace(frame, change)
+    elif isinstance(change, CellValue):
+        cell: Any = change.object
+        before = next(iter(gc.get_referents(cell)), MISSING)  # that of an empty cell cannot be asked for
+        if before is not MISSING and before is not real(change.content):
+            yield Lost(before, change.source.child("contents"))  # type: ignore[union-attr]
+    else:
+        yield from _lost_by_container(change)
+        if isinstance(change, ObjectValue):
+            yield from _lost_attributes(change)
+
+
+def _lost_by_container(change: Any) -> Iterator[Lost]:
+    """What a list, deque, dict or set lost: if anything, the guard is on all that it holds."""
+    if not isinstance(change, ListValue | DictValue | SetValue) or not change.changed:
+        return
+    if isinstance(change, ListValue) and change.tail:
+        return
+    now = {id(real(item)) for item in _content(change)}
+    before: Any = change.object
+    stored = [*dict.keys(before), *dict.values(before)] if isinstance(change, DictValue) else list(before)
+    lost = [obj for obj in stored if id(obj) not in now]
+    yield from (Lost(obj, None) for obj in lost)
+    if lost:
+        yield Lost(before, change.source)
+
+
+def _lost_attributes(change: ObjectValue) -> Iterator[Lost]:
+    source = change.source
+    assert source is not None
+    if change.rewritten:
+        yield Lost(object.__getattribute__(change.object, "__dict__"), source.child("dict"))
+    for name in change.written:
+        field = change.field(name)
+        if field is not UNREAD:
+            before = _stored_outside(change.object, name)
+            if before is not MISSING and before is not real(field):
+                yield Lost(before, source.child("getattr", name))
+        elif change.cls.__dictoffset__:
+            before = object.__getattribute__(change.object, "__dict__").get(name, MISSING)
+            if before is MISSING or before is not real(change.attributes.get(name, MISSING)):
+                yield Lost(before, source.child("dict"), name)
+
+
+def _stored_outside(obj: object, name: str) -> object:
+    try:
+        return object.__getattribute__(obj, name)
+    except AttributeError:
+        return MISSING
+
+
+def _lost_by_namespace(frame: Frame, space: Namespace) -> Iterator[Lost]:
+    source = _namespace_source(frame, space.holder)
+    stored: Any = space.holder if isinstance(space.holder, dict) else vars(space.holder)
+    for name, item in space.names.items():
+        before = stored.get(name, MISSING)
+        if before is not real(item):
+            yield Lost(before, source, name)
+
+
+def _namespace_source(frame: Frame, holder: Any) -> Source | None:
+    """The path to a dictionary of globals."""
+    if holder is frame.globals:
+        return function_source(frame.code.native).child("globals")
+    loaded = sys.modules.get(holder.get("__name__", "")) if isinstance(holder, dict) else None
+    if isinstance(loaded, types.ModuleType) and vars(loaded) is holder:
+        return module(loaded.__name__).child("dict")
+    return None
