@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import math
 import operator
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from keyword import iskeyword
 from operator import attrgetter
@@ -96,8 +97,19 @@ def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:
     return note
 
 
+class FailedNode(threading.local):
+    """The graph, by identity, and the name of the node that raised last on this thread."""
+
+    graph = 0
+    node = ""
+
+
+LAST_FAILURE: Final = FailedNode()
+
+
 def add_origin(error: Exception, node: Node, origin: Origin) -> None:
-    """Add to an exception the user's line of the node that raised it."""
+    """Add to an exception the user's line of the node that raised it, and note the node."""
+    LAST_FAILURE.graph, LAST_FAILURE.node = id(node.graph), node.name
     if where := origin(node):
         error.add_note(f"raised by {node.name}, captured from\n{where}")
 

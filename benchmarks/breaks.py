@@ -125,7 +125,7 @@ GROUPS = (
         "call.",
         with_log,
         (torch.ones(3),),
-        ("explicit", "disabled", "unsupported-call", "skipped-function", "no-fake-kernel"),
+        ("explicit", "disabled", "unsupported-call", "skipped-function", "error-in-handler", "no-fake-kernel"),
     ),
     BreakGroup(
         "Python that cannot be traced or repeated",

@@ -253,6 +253,11 @@ OPERATOR_ERROR = Reason(
     what="an operator rejects its arguments",
     hint="nothing needs fixing here: the original statement raises the error",
 )
+ERROR_IN_HANDLER = Reason(
+    "error-in-handler",
+    what="an operator may raise into an except, finally or with of the program, and the graph cannot be repeated",
+    hint="nothing needs fixing here: move writes and random numbers out of the try block to get one graph",
+)
 NO_FAKE_KERNEL = Reason(
     "no-fake-kernel",
     what="a custom operator has no fake kernel, so that its result cannot be predicted",

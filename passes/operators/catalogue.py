@@ -276,7 +276,7 @@ def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: O
     if _key(target, args) in STATISTICIANS and len(args) > 5 and args[5]:
         before = len([leaf for leaf in leaves(args[:3]) if type(leaf) is TensorMeta])
         return {before + index for index, statistic in enumerate(args[3:5]) if type(statistic) is TensorMeta}
-    if not _is_in_place(_name(target)):
+    if not _is_in_place(name_of(target)):
         return set()
     returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
     return returned or {index for index, leaf in enumerate(leaves(args[:1])) if type(leaf) is TensorMeta}
@@ -303,7 +303,7 @@ def _declared_written(target: Any, args: Arguments, kwargs: Keywords) -> set[int
 
 def reshapes(target: Target) -> bool:
     """Whether the call may change the shape of what it writes to."""
-    return not _is_in_place(_name(target)) or _name(target) in RESHAPING.split()
+    return not _is_in_place(name_of(target)) or name_of(target) in RESHAPING.split()
 
 
 def is_unknown_attribute(target: Target, args: Arguments) -> bool:
@@ -316,7 +316,7 @@ def is_removable(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     family = family_of(target, args)
     if family is None or not family.pure:
         return False
-    return not _is_in_place(_name(target)) and all(name != "out" for name, _ in kwargs)
+    return not _is_in_place(name_of(target)) and all(name != "out" for name, _ in kwargs)
 
 
 def is_repeatable(target: Target, args: Arguments, kwargs: Keywords) -> bool:
@@ -324,7 +324,7 @@ def is_repeatable(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     family = family_of(target, args)
     if family is None or family not in REPEATABLE:
         return False
-    return not _is_in_place(_name(target)) and all(name != "out" for name, _ in kwargs)
+    return not _is_in_place(name_of(target)) and all(name != "out" for name, _ in kwargs)
 
 
 def trials(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Iterator[tuple[StandIns, Keywords]]:
@@ -355,7 +355,8 @@ def _key(target: Target, args: Arguments) -> Target:
     return target
 
 
-def _name(target: Target) -> str:
+def name_of(target: Target) -> str:
+    """The name of the function or method behind a target; "" where it has none."""
     return target[1] if type(target) is tuple else getattr(target, "__name__", "")
 
 

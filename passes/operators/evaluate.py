@@ -18,6 +18,7 @@ from passes.errors import RuleError
 from passes.meta import CPU, QUANTIZED, TensorMeta
 from passes.operators.argument_only import fact, may_be_fact, tensor_of_numbers
 from passes.operators.catalogue import (
+    contraction_work,
     device_fact,
     element_span,
     is_unknown_attribute,
@@ -46,6 +47,7 @@ from passes.operators.outcome import (
     Unsupported,
     leaves,
 )
+from passes.operators.refusals import may_refuse
 from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.operators.trial import attempt
 
@@ -83,6 +85,35 @@ class Book(Protocol):
 
     def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None:
         """Answer no more calls of an operator, for this reason; None if there was no rule for it."""
+        ...
+
+
+class EvaluatedCall(Protocol):
+    """A call on metas, and its outcome."""
+
+    @property
+    def target(self) -> Target:
+        """What is called."""
+        ...
+
+    @property
+    def args(self) -> Arguments:
+        """Its positional arguments."""
+        ...
+
+    @property
+    def kwargs(self) -> Keywords:
+        """Its keyword arguments."""
+        ...
+
+    @property
+    def modes(self) -> Modes:
+        """What it runs under."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it returns and changes."""
         ...
 
 
@@ -128,6 +159,8 @@ class Evaluator:
         self._open_book = open_book
         self._known: dict[tuple[Any, ...], Outcome] = {}
         self._proven: dict[int, Outcome] = {}
+        self._accepted: dict[int, Outcome] = {}
+        self._errors: dict[tuple[Any, ...], OpError] = {}
         self._knowable: dict[Target, bool] = {}
         self._fake: FakeStandIns | None = None
         self.book_refusal = ""
@@ -162,6 +195,8 @@ class Evaluator:
         except KeyError:
             shape_env = shape_env_of(args) or shape_env_of(kwargs)
             if shape_env is None:
+                if key in self._errors:
+                    raise self._errors[key] from None
                 outcome = self._known[key] = self._derive(target, args, kwargs, modes, None)
                 return outcome
         except TypeError:  # a torch.SymInt cannot be hashed
@@ -201,7 +236,10 @@ class Evaluator:
             try:
                 outcome = attempt(REAL, target, args, kwargs, modes)
                 return self._completed(target, args, kwargs, modes, outcome), True
-            except (OpError, DataDependent, Unsupported):
+            except OpError as error:
+                if not may_refuse(target, args, kwargs) and DIVISION_BY_ZERO not in str(error.original):
+                    raise
+            except (DataDependent, Unsupported):
                 pass  # it wants values that make sense
         outcome, _ = self._attempted(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome), False
@@ -210,8 +248,44 @@ class Evaluator:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
         self._known.clear()
         self._proven.clear()
+        self._accepted.clear()
+        self._errors.clear()
         self._knowable.clear()
         self._fake = None
+
+    def kernel_refuses(self, call: EvaluatedCall, otherwise: bool) -> bool:
+        """Whether the real kernel refuses arguments of these shapes and types, whatever their values: it runs on zeros.
+
+        `otherwise` is the answer for symbolic sizes, some of which it may refuse. False if running it costs too much.
+        """
+        args, kwargs = call.args, call.kwargs
+        if id(call.outcome) in self._accepted:
+            return False
+        if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
+            return otherwise
+        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+        if any(meta.device != CPU or meta.stride is None for meta in metas):
+            return False
+        if sum(map(element_span, metas)) > AFFORDABLE or contraction_work(metas, args) > 1:
+            return False
+        try:
+            attempt(REAL, call.target, args, kwargs, call.modes)
+        except OpError as error:
+            return DIVISION_BY_ZERO not in str(error.original)
+        except (DataDependent, Unsupported):
+            return False
+        self._accepted[id(call.outcome)] = call.outcome
+        return False
+
+    def remember_error(self, call: EvaluatedCall, error: OpError) -> bool:
+        """Raise `error` whenever such a call is evaluated; False if calls of its kind cannot be remembered."""
+        target, args, kwargs = call.target, call.args, call.kwargs
+        if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
+            return False
+        key = (target, call.modes, args, kwargs, kinds(args), kinds(kwargs) if kwargs else ())
+        self._known.pop(key, None)
+        self._errors[key] = error
+        return True
 
     def is_proven(self, outcome: Outcome) -> bool:
         """Whether an outcome was tried, or a real call was seen to agree with it."""
@@ -277,8 +351,9 @@ class Evaluator:
         if book is None:
             return None
         outcome = book.answer(target, args, kwargs, modes)
-        if outcome is not None:
-            self.tally.by_rules += 1
+        if outcome is None or has_negative_size(outcome):  # then a trial says what the operator does
+            return None
+        self.tally.by_rules += 1
         return outcome
 
     def _confirmed(
@@ -405,6 +480,12 @@ def _fits(shape: Sequence[Any], into: Sequence[Any]) -> bool:
     """Whether a shape broadcasts to another one."""
     sizes = zip(reversed(shape), reversed(into), strict=False)
     return len(shape) <= len(into) and all(size == 1 or size == wanted for size, wanted in sizes)
+
+
+def has_negative_size(outcome: Outcome) -> bool:
+    """Whether a new tensor is said to have a size below zero, as no tensor has: rules compute what operators refuse."""
+    shapes = (leaf.meta.shape for leaf in outcome.tensors if type(leaf) is New)
+    return any(type(size) is int and size < 0 for shape in shapes for size in shape)
 
 
 def vanishes(outcome: Outcome) -> bool:

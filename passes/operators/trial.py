@@ -37,7 +37,7 @@ from passes.operators.outcome import (
     Target,
     Unsupported,
 )
-from passes.operators.stand_ins import StandIns
+from passes.operators.stand_ins import RealStandIns, StandIns
 
 DATA_DEPENDENT_ERRORS: Final = (DataDependentOutputException, DynamicOutputShapeException)
 UNSUPPORTED_ERRORS: Final = (UnsupportedFakeTensorException, UnsupportedOperatorException, NotImplementedError)
@@ -112,6 +112,8 @@ def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str
         except UnsupportedOperatorException as error:
             raise (NoFakeKernel if is_custom(error.func) else Unsupported)(str(error.func)) from error
         except UNSUPPORTED_ERRORS as error:
+            if isinstance(stand_ins, RealStandIns):  # the kernel is not there for these types: so says the real call
+                raise OpError(error.with_traceback(None)) from None
             raise Unsupported(str(error)) from error
         except OPERATOR_ERRORS as error:
             if NO_DATA in str(error):

@@ -17,10 +17,11 @@ from torch.fx.graph import _illegal_names
 from torch.fx.node import map_arg
 
 from passes.graph_module import as_module
-from passes.node_meta import LINE, META, MODES, SOURCE, WRITES, Line, is_write
+from passes.node_meta import LINE, META, MODES, SOURCE, WRITES, Line, is_write, prediction_of
 from passes.operators.catalogue import is_removable
 from passes.operators.modes import Modes
 from passes.operators.outcome import Target
+from passes.operators.refusals import may_refuse
 from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 
 _NOT_IN_NAMES: Final = re.compile(r"\W+")
@@ -177,7 +178,10 @@ def is_dead_weight(node: Node) -> bool:
     if node.target is operator.getitem:
         return not nodes_in(node.args[1])
     target = ("method", node.target) if node.op == "call_method" else node.target
-    return is_removable(target, node.args, tuple(node.kwargs.items()))
+    if not is_removable(target, node.args, tuple(node.kwargs.items())):
+        return False
+    call = prediction_of(node)
+    return call is None or not may_refuse(call.target, call.args, call.kwargs)
 
 
 def nodes_in(argument: Any) -> list[Node]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from passes.meta import TensorMeta
 from passes.operators.difference import FACTS, ROUGH_FACTS, outcome_difference
 from passes.operators.evaluate import Book, Evaluator
-from passes.operators.outcome import Arguments, DataDependent, OpError, Unsupported, leaves
+from passes.operators.outcome import Arguments, DataDependent, Unsupported, leaves
 from passes.operators.verify import Prediction
 from tracer.events import Event, emit
 from tracer.pauses import no_forks
@@ -51,11 +51,11 @@ def mismatch(prediction: Prediction) -> str:
     """How the operator's result differs from the prediction, in words; "" if it agrees, or if that is not known.
 
     On real tensors every fact is compared; on fake ones, whose strides are wrong for some operators, only
-    shapes and types.
+    shapes and types. Raises OpError where the call would raise.
     """
     try:
         outcome, real = EVALUATOR.tried(prediction.target, prediction.args, prediction.kwargs, prediction.modes)
-    except (OpError, DataDependent, Unsupported):
+    except (DataDependent, Unsupported):
         return ""
     difference = outcome_difference(prediction.outcome, outcome, FACTS if real else ROUGH_FACTS)
     if real and difference is None:
@@ -67,6 +67,7 @@ def cross_checked(prediction: Prediction, raise_bugs: bool) -> Prediction:
     """A prediction, after running the operator if a rule made it (strict mode).
 
     A disagreement raises TracerBug if `raise_bugs`; else the rule is quarantined, and the call evaluated without.
+    Raises OpError where the call would raise.
     """
     if EVALUATOR.is_proven(prediction.outcome) or not prediction.outcome.tensors:
         return prediction

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracer.code.decode import Code, Op
 from tracer.guards.source import Source
+from tracer.interpret.handler_reach import is_handled
 from tracer.interpret.location import is_user_file
 from tracer.interpret.trace import Running, Trace
 from tracer.values.base import Lazy
@@ -62,7 +63,6 @@ class Frame:
         self.function = function
         self.result: Item = None
         self.yielded = False
-        self.protected = caller is not None and (caller.protected or caller.handled_here)
         self.library_of: Running | None = None
         if caller is not None and not is_user_file(code.filename):
             self.library_of = caller.user
@@ -70,6 +70,7 @@ class Frame:
     def called_from(self, caller: Running | None) -> None:
         """Note the frame below this one, which is another each time a generator is resumed."""
         self.caller = caller
+        self.protected = caller is not None and (caller.protected or caller.handled_here)
         self.depth = 0 if caller is None else caller.depth + (self.globals_source is not None)  # polyfills do not count
 
     @property
@@ -84,8 +85,8 @@ class Frame:
 
     @property
     def handled_here(self) -> bool:
-        """Whether this frame has a handler around the instruction running now."""
-        return self.code.handlers[self.index - 1] is not None
+        """Whether this frame has a handler around the instruction running now that an exception does not just pass."""
+        return self.code.handlers[self.index - 1] is not None and is_handled(self)
 
     def clear(self) -> None:
         """Let go of everything: frames, generators and functions of a trace hold each other."""

@@ -22,9 +22,11 @@ from passes.operators.outcome import (
     Same,
     Unsupported,
 )
+from passes.operators.refusals import may_refuse
 from passes.operators.verify import Prediction
 from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.compilers import refuse_for_compilers
+from tracer.interpret.error_order import keep_errors_in_order
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
 from tracer.interpret.size_nodes import size_node
@@ -50,6 +52,7 @@ from tracer.values.tuples import TupleValue, make_tuple
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
 )
+ASSERTION: Any = vars(torch)["_assert_async"]
 NO_KEYWORDS: Mapping[str, Item] = {}
 
 
@@ -134,24 +137,23 @@ def tensor_op(
     result = outcome.result
     if not trace.replays:
         refuse_for_compilers(trace, name_of(target), (*args, *kwargs.values()), "out" in kwargs, outcome, tensors)
-    frame = trace.frame
-    if not trace.protected and frame is not None and (frame.protected or frame.handled_here):
-        trace.protected = True
     if type(result) is New:
+        refuses = keep_errors_in_order(trace, prediction, tensors)
         meta, mutates = result.meta, bool(outcome.mutated)
         node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, mutates, trace.modes)
-        foresee(trace, node, prediction)
+        foresee(trace, node, prediction, refuses)
         value = new_tensor(trace, node, result, tensors)
         if outcome.mutated:
             mutate(trace, tensors, outcome.mutated)
         return value
-    needs_node = outcome.mutated or any(type(leaf) is New for leaf in outcome.tensors)
+    needs_node = outcome.mutated or any(type(leaf) is New for leaf in outcome.tensors) or is_assertion(prediction)
     if not needs_node:
         return unfold(trace, result, None, tensors)
+    refuses = keep_errors_in_order(trace, prediction, tensors)
     mutate(trace, tensors, outcome.mutated)
     meta, writes = result_meta(result, tensors), bool(outcome.mutated)
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
-    foresee(trace, node, prediction)
+    foresee(trace, node, prediction, refuses)
     return unfold(trace, result, node, tensors)
 
 
@@ -166,9 +168,19 @@ def _evaluated(trace: Trace, target: Any, args: tuple[Any, ...], kwargs: Any, re
         return EVALUATOR.probed(target, args, kwargs, trace.modes)
 
 
-def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction) -> None:
+def is_assertion(prediction: Prediction) -> bool:
+    """Whether a call returns nothing and is made for the error that it raises about its data: `torch._assert_async`."""
+    outcome = prediction.outcome
+    return outcome.result is None and may_refuse(prediction.target, prediction.args, prediction.kwargs)
+
+
+def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction, refuses: bool) -> None:
     """Note what was said of a node; what rules say is to be compared with what comes."""
     node.meta[PREDICTION] = prediction
+    if refuses:
+        trace.refusing.append(node)
+    if trace.lasting and (trace.lasting_node is None or trace.lasting_node._erased):
+        trace.lasting_node = node
     if prediction.outcome.trial is None:
         trace.predictions.append(prediction)
 
@@ -186,11 +198,21 @@ def result_meta(result: Any, tensors: list[TensorValue]) -> TensorMeta | None:
 def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[TensorValue]) -> TensorValue:
     """The value for a tensor that an operator makes, noted as a view of the argument that it aliases."""
     value = TensorValue(torch.Tensor, node, new.meta)
+    if new.meta.symbolic:
+        assume_sizes(trace, new.meta, tensors)
     if new.alias_of is not None:
         base = tensors[new.alias_of].base
         value.viewed = base
         trace.views.setdefault(id(base), [base]).append(value)
     return value
+
+
+def assume_sizes(trace: Trace, meta: TensorMeta, tensors: list[TensorValue]) -> None:
+    """Guard that computed sizes are not negative: the operator would refuse them, even if nothing needs its result."""
+    sizes = {id(size) for tensor in tensors for size in tensor.meta.shape}
+    for size in meta.shape:
+        if isinstance(size, torch.SymInt) and id(size) not in sizes and not bool(size >= 0):
+            trace.stop(OPERATOR_ERROR, f"the size {size} is negative")
 
 
 def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[TensorValue]) -> Item:

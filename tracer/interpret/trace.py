@@ -60,7 +60,7 @@ class Running(Protocol):
 
     @property
     def handled_here(self) -> bool:
-        """Whether the frame has a handler around the instruction running now."""
+        """Whether the frame has a handler around the instruction running now that an exception does not just pass."""
         ...
 
 
@@ -80,7 +80,11 @@ class Trace:
 
     `operands_overlap` says that an operator wrote to a tensor while it read another view of the same memory: what it
     does then is known to its kernel alone. `owns_arguments` says that the caller of the captured frame has let go of
-    its `arguments`; `watched` are those whose end a program can see.
+    its `arguments`; `watched` are those whose end a program can see. `protected` says that a handler of the program is
+    around an operator of the graph: when the graph raises, the original runs from its beginning. `lasting` is the name
+    of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node.
+    `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
+    waits for.
     """
 
     __slots__ = (
@@ -92,6 +96,7 @@ class Trace:
         "class_attributes",
         "computes_cached",
         "depth",
+        "draws",
         "effects",
         "first_modes",
         "frame",
@@ -105,6 +110,8 @@ class Trace:
         "inputs",
         "keyed",
         "known",
+        "lasting",
+        "lasting_node",
         "machine",
         "modes",
         "nodes",
@@ -116,6 +123,7 @@ class Trace:
         "probes",
         "protected",
         "recipes",
+        "refusing",
         "replays",
         "requiring",
         "run_original",
@@ -147,6 +155,10 @@ class Trace:
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
         self.protected = False
+        self.lasting: str | None = None
+        self.lasting_node: Any = None
+        self.draws = False
+        self.refusing: list[Any] = []
         self.probes = False
         self.replays = True
         self.run_original: Any = None

@@ -17,6 +17,7 @@ from torch.fx import Graph, Node
 
 from backends.eager import add_origin
 from passes.node_meta import origin, prediction_of
+from passes.operators.outcome import OpError
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, mismatch, quarantine
@@ -118,12 +119,17 @@ def unrun(predictions: Iterable[Prediction], graph: Graph) -> list[Prediction]:
 def refute(predictions: Iterable[Prediction | None]) -> None:
     """Run the operators behind predictions that no run of the graph will confirm, and compare.
 
-    Raises Mispredicted for the first wrong one, after quarantining its rule.
+    Raises Mispredicted for the first wrong one, after quarantining its rule; a call that would raise is remembered.
     """
     for prediction in predictions:
         if prediction is None or EVALUATOR.is_proven(prediction.outcome):
             continue
-        words = mismatch(prediction)
+        try:
+            words = mismatch(prediction)
+        except OpError as error:
+            if EVALUATOR.remember_error(prediction, error):
+                raise Mispredicted(prediction, str(error)) from error
+            continue
         if words:
             quarantine(prediction, words)
             raise Mispredicted(prediction, words)

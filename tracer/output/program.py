@@ -9,7 +9,6 @@ tracebacks show it.
 from __future__ import annotations
 
 import linecache
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from passes.node_meta import is_write, modes_of
-from passes.operators.catalogue import is_repeatable
 from passes.operators.modes import restore
+from passes.operators.verify import Mispredicted
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
@@ -31,6 +30,7 @@ from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.trace import Trace
 from tracer.output.cached_calls import agreement, emit_cached_calls
 from tracer.output.emitter import ProgramEmitter, Statement
+from tracer.output.graph_errors import emit_repetition, is_repeated, loses_errors
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.values.base import LITERALS, MISSING, Lazy, Value
@@ -40,8 +40,6 @@ from tracer.values.item import Item
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
 
 if TYPE_CHECKING:
-    from torch.fx import Node
-
     from tracer.guards.source import Source
 
 GRAPH = "graph"
@@ -55,8 +53,8 @@ class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
     `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
-    `must_replay` says that the graph is not compiled: a tensor which is written to may overlap another, or requires
-    gradients.
+    `must_replay` says that the graph is not compiled, as a compiler might not keep what it does: an error that a
+    handler waits for, or a write to a tensor that may overlap another or requires gradients.
     """
 
     name: str
@@ -196,8 +194,8 @@ def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
 def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: list[Fragment]) -> Statement:
     """The call of the graph. When an operator raises, the modes that the graph has set are restored.
 
-    Where the user's program had an exception handler around an operator, its own code must decide what happens: if the
-    graph wrote nothing and drew no random number, the original function is run from its beginning.
+    The program's own code must decide what happens then, where a handler of its own is around an operator, or where it
+    had changed objects before: the original function is run from its beginning, if the graph can be repeated.
     """
     text = filled(f"{GRAPH}(", [argument.text for argument in arguments], ")", indent=4)
     reads = [name for argument in arguments for name in argument.reads]
@@ -205,19 +203,23 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     lines = [f"{', '.join(writes)}, = {text}" if writes else text]
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
     sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
-    repeats = trace.protected and all(_is_repeatable(node) for node in calls)
-    if sets_modes or repeats:
-        lines = ["try:", f"    {lines[0]}", "except Exception:" if repeats else "except BaseException:"]
-    if sets_modes:
-        restoring = emitter.constant(partial(restore, trace.first_modes), "restore_modes")
-        reads += restoring.reads
-        lines.append(f"    {restoring.text}()")
-    if repeats:
-        call = _run_original(emitter, trace, code)
-        reads += call.reads
-        lines.append(f"    {call.text}")
+    restoring = emitter.constant(partial(restore, trace.first_modes), "restore_modes") if sets_modes else None
+    puts_back = [] if restoring is None else [f"    {restoring.text}()"]
+    if is_repeated(trace):
+        undone, repeated = emit_repetition(emitter, trace)
+        original = _run_original(emitter, trace, code)
+        mispredicted = emitter.constant(Mispredicted, "Mispredicted")
+        lines = [
+            *(line.text for line in undone),
+            *("try:", f"    {lines[0]}"),
+            *(f"except {mispredicted.text}:", *puts_back, "    raise"),
+            *("except Exception:", *puts_back, *(f"    {line.text}" for line in repeated), f"    {original.text}"),
+        ]
+        reads += [*original.reads, *(name for line in (*undone, *repeated) for name in line.reads)]
     elif sets_modes:
-        lines.append("    raise")
+        lines = ["try:", f"    {lines[0]}", "except BaseException:", *puts_back, "    raise"]
+    if restoring is not None:
+        reads += restoring.reads
     return Statement("\n    ".join(lines), tuple(reads), tuple(writes))
 
 
@@ -244,13 +246,6 @@ def _cached_calls(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Sta
     return [Statement("\n    ".join(lines), (*condition.reads, *original.reads), agree.reads)]
 
 
-def _is_repeatable(node: Node) -> bool:
-    if is_write(node):
-        return modes_of(node) is None
-    target = ("method", node.target) if node.op == "call_method" else node.target
-    return node.target is operator.getitem or is_repeatable(target, node.args, tuple(node.kwargs.items()))
-
-
 def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProgram:
     outputs = emitter.outputs
     trace.graph.output([value.node for value in outputs if value.node is not None])
@@ -272,9 +267,12 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
-        must_replay=calls
-        and (guard_overlaps(trace, used) or trace.operands_overlap or _writes_are_differentiated(trace)),
+        must_replay=calls and (guard_overlaps(trace, used) or _must_replay(trace)),
     )
+
+
+def _must_replay(trace: Trace) -> bool:
+    return trace.operands_overlap or _writes_are_differentiated(trace) or loses_errors(trace)
 
 
 def _writes_are_differentiated(trace: Trace) -> bool:

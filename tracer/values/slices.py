@@ -6,6 +6,7 @@ from typing import Any
 
 from passes.operators.outcome import SliceArg
 from tracer.guards.source import Source
+from tracer.reasons import DATA_DEPENDENT_INDEX
 from tracer.values.base import class_of
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
 from tracer.values.concrete import concrete
@@ -17,6 +18,7 @@ from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, register
 from tracer.values.methods import BoundMethod
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of
+from tracer.values.tensors import TensorValue
 
 BOUNDS = ("start", "stop", "step")
 
@@ -47,6 +49,9 @@ def _constant(context: Context, item: slice, instances: bool) -> Any:
 
 
 def _graph_argument(arguments: GraphArguments, item: slice) -> GraphArgument:
+    for bound in _parts(item):
+        if isinstance(bound, TensorValue):
+            arguments.context.stop(DATA_DEPENDENT_INDEX, f"a slice bounded by {bound.meta.text}")
     bounds = [arguments.lower(part) for part in _parts(item)]
     return slice(*(bound[0] for bound in bounds)), SliceArg(*(bound[1] for bound in bounds))
 

@@ -12,6 +12,7 @@ from tracer.interpret.policy import (
     pure,
     refuse,
 )
+from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
     BACKWARD,
@@ -23,6 +24,9 @@ from tracer.values.base import Value, realise
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.truth import truth
+
+NO_MESSAGE = "Expected Tensor with single nonzero value, but got zero"
+"""What torch._assert_async says if it is given no message."""
 
 immutable(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme)
 pure(torch.device, torch.dtype, torch.finfo, torch.iinfo, torch.layout, torch.memory_format)
@@ -46,6 +50,12 @@ interpret(
     torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
 )
+
+
+@lookaside(ASSERTION)
+def _assert_async(trace: Trace, condition: Item, message: Item = NO_MESSAGE) -> Item:
+    """The assertion with a message of its own: compilers keep no other."""
+    return tensor_op(trace, ASSERTION, (condition, message))
 
 
 @lookaside(torch.cond)

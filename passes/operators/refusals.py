@@ -1,0 +1,63 @@
+"""Which operators may refuse their data: raise an error that depends on the values in a tensor.
+
+By default an operator may: only those that are known to compute with any values may not. Nothing here knows of shapes
+and types, which a trial on stand-ins refuses before a graph runs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from passes.meta import TensorMeta
+from passes.operators.catalogue import FAMILIES, device_fact, family_of, name_of
+from passes.operators.outcome import Arguments, Keywords, Target, leaves
+
+TAKE_ANY_VALUES: Final = tuple(family for name, family in FAMILIES.items() if name != "index")
+"""Families whose operators compute with any values, apart from those in REFUSES."""
+
+REFUSING_NAMES: Final = """
+    as_strided tensor_split bernoulli bernoulli_ binary_cross_entropy nll_loss nll_loss2d nll_loss_nd
+    cross_entropy_loss embedding_bag max_unpool1d max_unpool2d max_unpool3d pinv pinverse norm
+    """
+"""Of those families: they check a range, an index or that an algorithm converges, or read beyond a storage."""
+
+DIVISION_NAMES: Final = """
+    __div__ __floordiv__ __idiv__ __ifloordiv__ __mod__ __rfloordiv__ __rmod__ div div_ divide floor_divide
+    floor_divide_ floordiv fmod fmod_ ifloordiv imod mod remainder remainder_
+    """
+"""They refuse a zero as an integer divisor."""
+
+REFUSES: Final = frozenset(REFUSING_NAMES.split())
+DIVISIONS: Final = frozenset(DIVISION_NAMES.split())
+REVERSED: Final = frozenset({"__rfloordiv__", "__rmod__"})
+
+INDEXED_BY_ARGUMENT: Final = frozenset({"__getitem__", "getitem", "__setitem__", "setitem"})
+TAKE_ANY_INDEX: Final = frozenset({"select_scatter", "slice_scatter", "diagonal_scatter"})
+"""Of the family `index`: their indices are numbers, which a trial checks."""
+
+
+def may_refuse(target: Target, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether a call may raise because of the values in its tensors."""
+    family = family_of(target, args)
+    name = name_of(target).removeprefix("aten::")
+    if family is None:
+        return device_fact(target, args) is None
+    if family is FAMILIES["index"]:
+        if name in INDEXED_BY_ARGUMENT:
+            return any(type(leaf) is TensorMeta for leaf in leaves(args[1:2]))
+        return name not in TAKE_ANY_INDEX
+    if family not in TAKE_ANY_VALUES or name in REFUSES:
+        return True
+    return name in DIVISIONS and _divides_integers(name, args, kwargs)
+
+
+def _divides_integers(name: str, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether a division is one of integers, by something that may be zero."""
+    numbers = [leaf for leaf in leaves((args[:2], kwargs)) if type(leaf) in (TensorMeta, int, float, bool, complex)]
+    dtypes = [number.dtype for number in numbers if type(number) is TensorMeta]
+    if any(dtype.is_floating_point or dtype.is_complex for dtype in dtypes):
+        return False
+    if any(type(number) in (float, complex) for number in numbers):
+        return False
+    divisor = args[0] if name in REVERSED else args[1] if len(args) > 1 else dict(kwargs).get("other")
+    return not (type(divisor) is int and divisor != 0)

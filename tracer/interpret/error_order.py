@@ -1,0 +1,64 @@
+"""The order of errors and of what lasts: a handler of the program sees the state in which the operator left it.
+
+A graph that raises is left, and the original runs from its beginning, so that its own handlers see the error. That is
+right as long as the graph has done nothing by then that cannot be undone. Random numbers can: the generator's state is
+put back. Writes to tensors from outside cannot, so the graph is cut in front of an operator that may refuse its data
+after such a write, or while it makes one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from passes.meta import CPU
+from passes.operators.catalogue import name_of
+from passes.operators.outcome import New, leaves
+from passes.operators.randomness import draws, is_known
+from passes.operators.refusals import may_refuse
+from tracer.interpret.evaluator import EVALUATOR
+from tracer.reasons import ERROR_IN_HANDLER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from passes.operators.verify import Prediction
+    from tracer.interpret.trace import Trace
+    from tracer.values.tensors import TensorValue
+
+
+def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence[TensorValue]) -> bool:
+    """Note what a call means for the errors of the graph; break in front of it if a handler would see a wrong state.
+
+    True for a call that may refuse its data within the reach of a handler: a compiler must not leave it out.
+    """
+    target, args, kwargs = prediction.target, prediction.args, prediction.kwargs
+    draws_numbers = draws(target, args, kwargs)
+    lasts = (
+        any(tensors[index].base.source is not None for index in prediction.outcome.mutated)
+        or not is_known(target, args)
+        or (draws_numbers and not _draws_from_default(prediction))
+    )
+    refuses = False
+    frame = trace.frame
+    if frame is not None and (frame.protected or frame.handled_here):
+        trace.protected = True
+        cannot_repeat = trace.lasting is not None or lasts
+        refuses = may_refuse(target, args, kwargs)
+        if not refuses and (cannot_repeat or not trace.replays):
+            refuses = EVALUATOR.kernel_refuses(prediction, otherwise=cannot_repeat)
+        if refuses and cannot_repeat:
+            trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'}")
+    trace.draws = trace.draws or draws_numbers
+    if lasts:
+        trace.lasting = trace.lasting or name_of(target) or "a call"
+    return refuses
+
+
+def _draws_from_default(prediction: Prediction) -> bool:
+    """Whether the numbers that a call draws are those of the CPU's generator for all."""
+    if any(isinstance(leaf, torch.Generator) for leaf in leaves((prediction.args, prediction.kwargs))):
+        return False
+    metas = [*prediction.given, *(leaf.meta for leaf in prediction.outcome.tensors if isinstance(leaf, New))]
+    return all(meta.device == CPU for meta in metas)

@@ -1,0 +1,92 @@
+"""What a residual program does when an operator of its graph raises: the original runs, if the graph can be repeated.
+
+Before the call of the graph, the state of the random number generator is kept where the graph draws. What cannot be
+undone are writes to tensors from outside; a graph that makes some is repeated if it raised before the first of them,
+which its replay notes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from backends.eager import LAST_FAILURE
+from passes.node_meta import is_write, prediction_of
+from passes.operators.catalogue import FAMILIES, FAMILY_OF
+from passes.operators.refusals import may_refuse
+from tracer.interpret.tensor_ops import ASSERTION
+from tracer.values.rebuilding import Fragment, fragment
+
+if TYPE_CHECKING:
+    from torch.fx import Graph, Node
+
+    from tracer.interpret.trace import Trace
+    from tracer.output.emitter import ProgramEmitter
+
+
+class FailedBefore:
+    """Asked after a graph has raised: whether it did so before it called the node `end`."""
+
+    def __init__(self, graph: Graph, end: Node) -> None:
+        self.graph = graph
+        nodes = list(graph.nodes)
+        self.names = frozenset(node.name for node in nodes[: nodes.index(end)]) if end in nodes else frozenset()
+
+    def __call__(self) -> bool:
+        """Whether the last node that raised on this thread is one of those."""
+        return LAST_FAILURE.graph == id(self.graph) and LAST_FAILURE.node in self.names
+
+
+def is_repeated(trace: Trace) -> bool:
+    """Whether the original runs when the graph raises: a handler waits for that, or objects were changed before.
+
+    Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
+    """
+    if trace.lasting and not (trace.replays or trace.refusing):
+        return False
+    if trace.protected or not trace.effects.changed:
+        return trace.protected
+    if trace.effects.cached_calls or trace.options.donate is not None:
+        return False
+    return any(_may_refuse(node) for node in trace.graph.graph.nodes)
+
+
+def _may_refuse(node: Node) -> bool:
+    call = prediction_of(node)
+    return call is not None and may_refuse(call.target, call.args, call.kwargs)
+
+
+def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[Fragment], list[Fragment]]:
+    """Statements in front of the call of the graph, and those in front of its repetition after an error."""
+    before: list[Fragment] = []
+    after: list[Fragment] = []
+    if trace.lasting:
+        failed_before = FailedBefore(trace.graph.graph, trace.lasting_node)
+        check = fragment("{}()", emitter.constant(failed_before, "failed_before_writes"))
+        after += [fragment("if not {}:", check), Fragment("    raise")]
+    if trace.draws:
+        generator: Any = torch.default_generator
+        state = emitter.fresh("random_state")
+        before.append(fragment("{} = {}()", state, emitter.constant(generator.get_state, "get_random_state")))
+        after.append(fragment("{}({})", emitter.constant(generator.set_state, "set_random_state"), state))
+    return before, after
+
+
+def loses_errors(trace: Trace) -> bool:
+    """Whether a compiler might not keep the errors of a graph, for the sake of which it has some of its calls.
+
+    Compilers drop calls whose result nobody uses, assertions apart, and write when they like. Where a handler of the
+    program waits for the error, only reads by index are trusted to be checked by every compiler.
+    """
+    family = FAMILIES["index"]
+    if trace.protected and trace.options.donate is not None:
+        return True
+    if trace.refusing and trace.lasting:
+        return True
+    if any(not node.users or FAMILY_OF.get(node.target) is not family for node in trace.refusing):
+        return True
+    for node in trace.graph.graph.nodes:
+        if not node.users and node.target is not ASSERTION and not is_write(node) and _may_refuse(node):
+            return True
+    return False
