@@ -13,7 +13,6 @@ import torch
 
 from backends.eager import LAST_FAILURE
 from passes.node_meta import is_write, prediction_of
-from passes.operators.catalogue import FAMILIES, FAMILY_OF
 from passes.operators.refusals import may_refuse
 from tracer.interpret.tensor_ops import ASSERTION
 from tracer.values.rebuilding import Fragment, fragment
@@ -76,15 +75,14 @@ def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[Fragmen
 def loses_errors(trace: Trace) -> bool:
     """Whether a compiler might not keep the errors of a graph, for the sake of which it has some of its calls.
 
-    Compilers drop calls whose result nobody uses, assertions apart, and write when they like. Where a handler of the
-    program waits for the error, only reads by index are trusted to be checked by every compiler.
+    Compilers drop calls whose result nobody uses, assertions apart, and write when they like. A call whose result is
+    used is trusted to raise in compiled code as well.
     """
-    family = FAMILIES["index"]
     if trace.protected and trace.options.donate is not None:
         return True
     if trace.refusing and trace.lasting:
         return True
-    if any(not node.users or FAMILY_OF.get(node.target) is not family for node in trace.refusing):
+    if any(not node.users for node in trace.refusing):
         return True
     for node in trace.graph.graph.nodes:
         if not node.users and node.target is not ASSERTION and not is_write(node) and _may_refuse(node):
