@@ -94,8 +94,10 @@ class _Writer:
                 node.args = (target, args, tuple(kwargs.items()))
             elif node.op == "call_method" and not isinstance(args[0], Node):
                 node.args = (self._hold(args[0]), *args[1:])
-            elif node.target is operator.pow and not isinstance(args[0], Node) and isinstance(args[1], Node):
-                self._power(node, *args)
+            elif (
+                node.target is operator.pow and not isinstance(args[0], Node) and isinstance(exponent := args[1], Node)
+            ):
+                self._power(node, args[0], exponent)
             elif node.op == "call_function" and not _is_written(node.target, args, kwargs):
                 node.args, node.target = (self._hold(node.target), *args), operator.call
 

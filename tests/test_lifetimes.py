@@ -395,7 +395,9 @@ PROGRAMS = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward], ids=str)
+@pytest.mark.parametrize(
+    "backend", ["eager", "aot_eager", lambda module, inputs: module.forward], ids=["eager", "aot_eager", "forward"]
+)
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_end_shows_when_it_shows_plainly(program, backend):
     ended.clear()
