@@ -97,6 +97,17 @@ def test_code_of_the_program_that_c_calls_runs_in_each_run(name):
     check(CALLBACKS[name], calls=3)
 
 
+def test_codec_that_is_a_plain_tuple():
+    def search(name):
+        return (lambda text, errors: (b"written", len(text)), None, None, None) if name == "tuple_codec" else None
+
+    codecs.register(search)
+    try:
+        check(lambda x: (x + 1, "ab".encode("tuple_codec")), torch.ones(2))
+    finally:
+        codecs.unregister(search)
+
+
 CLASS_METHODS = {
     "maketrans": lambda: "abc".translate(str.maketrans({"a": "x"})),
     "maketrans of bytes": lambda: b"abc".translate(bytes.maketrans(b"a", b"b")),

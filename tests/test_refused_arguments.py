@@ -159,3 +159,14 @@ def test_super_of_an_object_that_says_it_is_of_the_class():
             return Derived
 
     check(lambda proxy, x: (super(Derived, proxy).name(), x + 1), Proxy(), torch.ones(2), recaptures=None)
+
+
+@pytest.mark.parametrize("function", [len, "".join, [].append, torch.add, dict, print, lambda **names: names])
+def test_keywords_that_are_no_strings(function):
+    def program(x):
+        try:
+            function(**{1: x})
+        except TypeError as error:
+            return x + 1, str(error)
+
+    check(program, torch.ones(2))

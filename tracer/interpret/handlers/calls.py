@@ -26,7 +26,6 @@ from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.literal_objects import LiteralObject
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.raising import Raised, throw
@@ -64,8 +63,9 @@ def call_function_ex(frame: Frame, op: Op) -> None:
         complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
         throw(frame.trace, TypeError, f"{callee_name(frame, callee)} {complaint}")
     args = unpack(frame.trace, iterable)
-    if any(isinstance(name, LiteralObject) for name in kwargs):
-        frame.trace.stop(UNSUPPORTED_CALL, "an argument is named by an instance of a subclass of str")
+    for name in kwargs:
+        if type(name) is not str:  # functions written in C differ in what they say of that
+            frame.trace.stop(UNSUPPORTED_CALL, f"an argument is named by an object of {class_name(name)}")
     frame.push(call(frame.trace, callee, args, dict(kwargs)))
 
 

@@ -37,7 +37,7 @@ def asks_codecs(text: Any = b"", encoding: Any = "utf-8", errors: Any = "strict"
         codec = codecs.lookup(encoding)
     except LookupError:
         return f"asks for the codec {encoding!r}"
-    encode: Any = codec.encode
+    encode: Any = codec[0]  # a plain tuple will do for a codec
     module = getattr(encode, "__module__", None) or type(encode.__self__).__module__
     return "" if module.partition(".")[0] in ("encodings", "_codecs", "codecs") else f"calls the codec {encoding!r}"
 
