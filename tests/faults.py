@@ -235,7 +235,7 @@ SWAPS = {
         lambda x, y: torch.cat([x, y]), "cat", lambda parts: torch.cat(parts[::-1]), (X, POSITIVE), "values"),
     "a list of results": (
         lambda x: torch.chunk(x, 2), "chunk", lambda x, count: [part * 2 for part in torch.chunk(x, count)], (X,),
-        "values"),
+        "aliasing"),
     "rolled the other way": (lambda x: torch.roll(x, 1), "roll", lambda x, n: torch.roll(x, -n), (X,), "values"),
     "not flipped": (lambda x: torch.flip(x, [0]), "flip", lambda x, dims: x.clone(), (X,), "values"),
     "no ceiling": (

