@@ -11,6 +11,7 @@ def graph():
     return import_graph()
 
 
+@pytest.mark.slow
 def test_files_that_import_a_module_come_first(graph):
     files = list(affected(graph, {"passes.infer.study"}))
     direct = [file for file in files if "passes.infer.study" in graph[file]]
@@ -55,6 +56,7 @@ WITHOUT_TESTS = ("benchmarks/demo.py", "tests/sanitized.py", "tests/fuzz/__main_
 SUFFIXES = {".py", ".cpp", ".h", ".json", ".txt", ".ipynb"}
 
 
+@pytest.mark.slow
 def test_every_file_has_a_test_that_a_change_of_it_runs(graph):
     paths = (path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
     reached: dict[frozenset[str], bool] = {}

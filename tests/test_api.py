@@ -135,6 +135,7 @@ def test_backend_sees_graph_and_inputs():
     assert isinstance(outputs, (tuple, list)) and outputs[0].shape == (3, 16)
 
 
+@pytest.mark.slow
 def test_backend_of_torch_by_name():
     captured = capture(example, backend="aot_eager")
     x = torch.ones(2, requires_grad=True)

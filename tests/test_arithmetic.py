@@ -122,6 +122,7 @@ def recorded(folder: Path, function, seed: int, count: int):
     return list(Corpus(folder).calls(f"test_arithmetic::{function.__name__}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", CASES, ids=lambda function: function.__name__)
 def test_sizes_of_other_calls_follow_from_a_few(tmp_path, function):
     calls = recorded(tmp_path / "few", function, 0, 40)
@@ -185,6 +186,7 @@ def test_negative_numbers_do_not_spoil_the_rule_for_others(tmp_path, monkeypatch
     assert asked.exact == len(others)
 
 
+@pytest.mark.slow
 def test_a_rule_does_not_answer_for_a_number_that_never_varied(tmp_path):
     """All calls had one size of patches: of others nothing is known, though a formula may explain these."""
     calls = recorded(tmp_path / "few", patches, 0, 40)

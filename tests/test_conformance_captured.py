@@ -21,6 +21,7 @@ from tracer import capture, counters, reset
 PROGRAMS = [pytest.param(program, id=program.name) for program in load()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_captured(program: Program, pin):
     halves = split(program)

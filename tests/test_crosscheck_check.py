@@ -75,6 +75,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_models_without_false_alarm(name):
     torch.manual_seed(0)

@@ -67,6 +67,7 @@ def cases(names):
     return [pytest.param(name, marks=mark, id=name) for name, mark in zip(names, marks, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases(faults.SWAPS))
 def test_found_named_and_written(name, tmp_path):
     surrounded, program, operator, candidate, inputs, kind = swapped(name)
@@ -151,6 +152,7 @@ OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases(OTHERS))
 def test_found_in_other_ways(name, tmp_path):
     program, options, operator, kind, line = OTHERS[name]
@@ -213,6 +215,7 @@ def test_what_was_not_tried_is_told():
 # Gradients --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_wrong_function_of_autograd_is_named(tmp_path):
     report = check_gradients(
         lambda x: faults.WrongSine.apply(x * 2) + 1, [faults.X], folder=tmp_path, shrink=1.0, verify=False

@@ -138,6 +138,7 @@ def reported(program, **options):
     return [report for report in reports if not report.ok]
 
 
+@pytest.mark.slow
 def test_a_wrong_gradient_is_found_where_inputs_require_one():
     (report,) = reported(wrong_slope)
     assert "softsign" in report.findings[0].operator and "ops.softsign(x * 2)" in report.findings[0].line
@@ -145,6 +146,7 @@ def test_a_wrong_gradient_is_found_where_inputs_require_one():
     check(wrong_slope, X, breaks=[], backend="crosscheck", gradients=False)
 
 
+@pytest.mark.slow
 def test_gradients_that_are_meant_to_be_others_are_no_findings_unless_asked_for():
     def straight_through(x):
         return (x + (x.round() - x).detach()).sum()

@@ -110,6 +110,7 @@ def consoles():
 SHOWN = [pytest.param(*console, id=f"{console[0]}-{console[1]}") for console in consoles() if console[2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "command", "shown"), SHOWN)
 def test_command_prints_what_is_shown(place, command, shown):
     assert_shown(place, shown, run("bash", "-c", command, cwd=ROOT))
@@ -131,6 +132,7 @@ def command_lines():
                 yield f"{name_of(path)}:{line}", command
 
 
+@pytest.mark.slow
 def test_commands_exist():
     wrong = [f"{place}: {command}: {problem(command)}" for place, command in command_lines() if problem(command)]
     assert not wrong, "\n".join(wrong)

@@ -140,6 +140,7 @@ def library() -> Iterator[torch.library.Library]:
     library._destroy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATORS)
 def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
     name: str, library: torch.library.Library, tmp_path: Path
@@ -164,6 +165,7 @@ def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
         torch.testing.assert_close(compiled(*arguments), expected)
 
 
+@pytest.mark.slow
 def test_a_call_outside_of_what_was_verified_says_so(library: torch.library.Library, tmp_path: Path):
     library.define("halved(Tensor x) -> Tensor")
     library.impl("halved", lambda x: x / 2 if x.dtype is torch.float32 else x.double(), "CPU")

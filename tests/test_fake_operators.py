@@ -85,6 +85,7 @@ def operator(request):
     return request.param, list(samples(request.param))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_operator(operator, mode, pin):
     op, refusals = operator[0], Counter()

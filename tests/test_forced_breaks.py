@@ -75,6 +75,7 @@ def test_a_break_at_each_single_instruction(program: Program):
             compare(program)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(models.models_torch.MODELS)[::4])
 def test_model(name: str):
     model, args, kwargs = models.build(name)

@@ -48,6 +48,7 @@ def test_most_programs_run_to_their_end():
     assert outcomes["returned"] > 35
 
 
+@pytest.mark.slow
 def test_two_plain_runs_are_the_same():
     for program in sample(25):
         runs = [list(World(program, lambda function: function).step(program.changes[0])) for _ in range(2)]

@@ -258,6 +258,7 @@ def test_threads_are_independent():
     assert results == [1, ("leaf", (2,))]
 
 
+@pytest.mark.slow
 def test_torch_compile_around_and_inside():
     compiled: list[int] = []
 
@@ -289,6 +290,7 @@ def test_torch_compile_around_and_inside():
     assert interceptor(leaf, 3) == ("leaf", (3,))
 
 
+@pytest.mark.slow
 def test_caches_are_held_weakly():
     made: list[weakref.ref[Cache]] = []
     kept: list[Cache] = []
@@ -309,6 +311,7 @@ def test_caches_are_held_weakly():
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_code_objects_and_interceptors_are_freed():
     def handler(code):
         return None
@@ -336,6 +339,7 @@ def test_nothing_is_intercepted_below_an_import(tmp_path, monkeypatch):
     assert interceptor(importing) == (1, ("made", ()))
 
 
+@pytest.mark.slow
 def test_what_cpython_starts_on_its_own_account_runs_as_usual():
     log: list[Any] = []
 

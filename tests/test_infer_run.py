@@ -124,6 +124,7 @@ def test_held_out_calls_are_not_learned_from(corpus: Path):
     assert len(calls_of([str(corpus)], "aten::relu", "aten", most=5)[0]) == 5
 
 
+@pytest.mark.slow
 def test_a_study_that_hangs_is_ended_and_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(study_process, "HANGING", 0.3)
     job = StudyJob((str(corpus),), trials=TRIALS)
@@ -159,6 +160,7 @@ def test_an_operator_of_a_missing_library_is_reported_by_name(tmp_path: Path):
     assert Rulebook(tmp_path / "book").operators() == [("aten", "aten::relu")]
 
 
+@pytest.mark.slow
 def test_preconditions_are_learned_from_failures(tmp_path: Path):
     def products() -> None:
         types = (torch.float32, torch.float64, torch.int64, torch.complex64)

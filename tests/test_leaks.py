@@ -15,6 +15,7 @@ def collected(*references: weakref.ref) -> bool:
     return all(reference() is None for reference in references)
 
 
+@pytest.mark.slow
 def test_model_and_its_tensors_are_freed():
     model = Mlp().eval()
     captured = capture(lambda model, x: model(x), strict=True)
@@ -27,6 +28,7 @@ def test_model_and_its_tensors_are_freed():
     assert captured is not None
 
 
+@pytest.mark.slow
 def test_captured_module_is_freed_with_its_graph():
     model = Mlp().eval()
     graphs = []
@@ -43,6 +45,7 @@ def test_captured_module_is_freed_with_its_graph():
     assert collected(*references, *graphs)
 
 
+@pytest.mark.slow
 def test_closure_is_freed():
     def build():
         weight = torch.ones(2)
@@ -57,6 +60,7 @@ def test_closure_is_freed():
     assert collected(*build())
 
 
+@pytest.mark.slow
 def test_arguments_are_freed_without_the_collector():
     captured = capture(lambda x, items: (x + 1, len(items)), strict=True)
     captured(torch.ones(2), [1])
@@ -73,6 +77,7 @@ def test_arguments_are_freed_without_the_collector():
         gc.enable()
 
 
+@pytest.mark.slow
 def test_intermediates_are_freed_at_their_last_use():
     alive = []
 
@@ -96,6 +101,7 @@ def test_intermediates_are_freed_at_their_last_use():
     assert alive == [[], [False]]
 
 
+@pytest.mark.slow
 def test_exception_leaves_nothing_behind():
     def program(x):
         y = x + 1
@@ -111,6 +117,7 @@ def test_exception_leaves_nothing_behind():
     assert collected(reference)
 
 
+@pytest.mark.slow
 def test_number_of_objects_does_not_grow_with_calls():
     model = Mlp().eval()
     captured = capture(model, strict=True)
@@ -125,6 +132,7 @@ def test_number_of_objects_does_not_grow_with_calls():
     assert len(gc.get_objects()) - before < 50
 
 
+@pytest.mark.slow
 def test_number_of_objects_does_not_grow_with_dropped_captures():
     def use_once():
         def program(x):
@@ -142,6 +150,7 @@ def test_number_of_objects_does_not_grow_with_dropped_captures():
     assert len(gc.get_objects()) - before < 400
 
 
+@pytest.mark.slow
 def test_arguments_of_a_capture_are_freed_without_the_collector():
     def program(x, holder):
         y = x * holder["w"]

@@ -57,6 +57,7 @@ def test_reduction(tmp_path):
     assert the_answer(rule.outputs[0].stride) == "contiguous(shape)"
 
 
+@pytest.mark.slow
 def test_view(tmp_path):
     def program():
         for tensor in tensors():
@@ -80,6 +81,7 @@ def test_write_in_place(tmp_path):
     assert set(rule.writes) == {"self"}
 
 
+@pytest.mark.slow
 def test_flags_become_conditions(tmp_path):
     def program():
         for tensor in tensors():
@@ -91,6 +93,7 @@ def test_flags_become_conditions(tmp_path):
     assert "full_matrices" in {case.condition.removeprefix("not ") for case in rule.outputs[0].shape}
 
 
+@pytest.mark.slow
 def test_lists_of_outputs(tmp_path):
     def program():
         for tensor in tensors():
@@ -103,6 +106,7 @@ def test_lists_of_outputs(tmp_path):
     assert "piece(self, split_size, dim, i)" in the_answer(rule.outputs[0].shape)
 
 
+@pytest.mark.slow
 def test_a_view_where_its_shape_allows_one(tmp_path):
     """Whether flatten copies depends on the shape it makes; the argument itself comes back where that is its own."""
 
@@ -133,6 +137,7 @@ def test_a_write_to_shared_memory_is_attributed_to_one_argument(tmp_path):
     assert set(rule.writes) == {"self"}
 
 
+@pytest.mark.slow
 def test_formulas_divide_by_products(tmp_path):
     def program():
         for kernel in ((2, 2), (2, 3), (1, 2)):
@@ -145,6 +150,7 @@ def test_formulas_divide_by_products(tmp_path):
     assert "self.shape[-2] // count(kernel_size)" in shape
 
 
+@pytest.mark.slow
 def test_one_size_of_a_shape_is_a_formula_of_sizes_in_that_dimension(tmp_path):
     library = torch.library.Library("test_learn", "DEF")
     library.define("stretched(Tensor x, int dim, int by) -> Tensor")
@@ -230,6 +236,7 @@ def test_a_rule_survives_json(tmp_path):
     assert compiled(again).source == compiled(rule).source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["__import__('os')", "self.__class__", "(lambda: 1)()", "open('x')", "self.shape["])
 def test_learned_rules_use_the_rule_language_only(tmp_path, text):
     rule = to_json(learned(tmp_path, lambda: [tensor.transpose(0, -1) for tensor in tensors()], "aten::transpose.int"))

@@ -199,6 +199,7 @@ def test_captured_function_is_scripted_like_the_original():
     assert torch.equal(torch.jit.script(capture(net))(example()), net(example()))
 
 
+@pytest.mark.slow
 def test_captured_function_of_what_torch_compiles():
     program = torch.compile(lambda x: x.sin() + 1, backend="eager")
     assert torch.equal(capture(program)(example()), helper(example()))

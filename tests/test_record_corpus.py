@@ -130,6 +130,7 @@ def test_calls_as_text(tmp_path):
     assert "-> (f32[2] stride (1,), f32[2] stride (1,))" in call_text(only(calls, "aten::std_mean.correction"))
 
 
+@pytest.mark.slow
 def test_commands_show_merge_and_compare_corpora(corpora, tmp_path, command):
     a, b = corpora
     status, out, _ = command("corpus", "stat", a, "--json")

@@ -22,6 +22,7 @@ def many_calls(count: int, first: int = 1) -> None:
         torch.empty(size)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_nothing_is_lost(tmp_path):
     with record(tmp_path, memory=1 << 18) as recorder:
         many_calls(1000)

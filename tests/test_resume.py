@@ -162,6 +162,7 @@ STRIDES = {"wide_function": 397, "translate": 23}
 """Long functions are not entered everywhere."""
 
 
+@pytest.mark.slow
 @each_program
 def test_every_state_can_be_continued(function, arguments):
     plain = copy.deepcopy(arguments)

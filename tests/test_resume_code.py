@@ -134,6 +134,7 @@ def test_a_continuation_of_a_continuation_is_one_of_the_original():
         continuation(first, 0, APPENDING)
 
 
+@pytest.mark.slow
 def test_code_objects_are_not_kept():
     code = loop.__code__.replace()
     rebuilt = continuation(code, AT_APPEND.offset, APPENDING)

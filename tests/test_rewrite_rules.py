@@ -413,6 +413,7 @@ def built(name):
         return MODELS[name][0]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_fused_and_give_the_same(name):
     (model, args, kwargs), expected = built(name), MODELS[name][1]

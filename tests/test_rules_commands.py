@@ -154,6 +154,7 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path / "corpus"
 
 
+@pytest.mark.slow
 def test_show_finds_operators_by_parts_of_their_names(tmp_path: Path):
     book = book_of(tmp_path / "book", SUM, SPLIT)
     for name in ("sum", "aten::sum.dim_IntList", "sum.dim_IntList", "dim_Int"):
@@ -230,6 +231,7 @@ def test_diff_lists_differences_in_cases_domains_and_operators(tmp_path: Path):
     assert list(Rulebook(left)) == [SUM, SPLIT]
 
 
+@pytest.mark.slow
 def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
     silent = replace(SUM, form=always(UNKNOWN))

@@ -68,6 +68,7 @@ def _seen(rule: Rule) -> Domain:
     return Domain(dict.fromkeys(tensors, (1, 2, 3)), dict.fromkeys(tensors, ("f32",)), kinds)
 
 
+@pytest.mark.slow
 def test_a_contradicted_novelty_stays_outside_of_the_domain(tmp_path, laboratory):
     """A rule that says row-major of every result is right about matrices as they were recorded, not about others."""
     wrong = replace(
@@ -89,6 +90,7 @@ def test_the_ranks_of_a_domain_have_no_gaps(tmp_path, laboratory):
     assert [*ranks] == [*range(min(ranks), max(ranks) + 1)] and len(ranks) > 2
 
 
+@pytest.mark.slow
 def test_a_rule_that_mispredicts_held_out_calls_is_withdrawn_there(tmp_path):
     wrong = rule("aten::relu", level="aten", **ROW_MAJOR)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (2, 3, 4), (6, 2), (3, 2, 2)]))
