@@ -275,7 +275,8 @@ def test_interpreted_rows_are_needed():
 
 def test_polyfills_are_pure_where_their_original_is():
     for function, row in ROWS.items():
-        if isinstance(row, Polyfill) and getattr(function, "__objclass__", None) in IMMUTABLE:
+        owner = getattr(function, "__objclass__", None)
+        if isinstance(row, Polyfill) and owner in IMMUTABLE and owner is not slice:  # its bounds may be any objects
             assert row.pure, function
 
 

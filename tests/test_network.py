@@ -46,6 +46,7 @@ def graph_of(name):
     model, args, kwargs = models.build(name)
     captured = tracer.capture(model)
     with torch.no_grad():
+        model(*args, **kwargs)  # einops looks for its backend in the first call of a process, which breaks the graph
         captured(*args, **kwargs)
     return max((entry for entry in captured.entries if entry.ops), key=lambda entry: entry.ops).graph_module.graph
 

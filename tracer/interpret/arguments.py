@@ -79,6 +79,8 @@ def _bind_keywords(
     names = code.local_names[: code.argument_count + code.keyword_only_count]
     positional_only: list[str] = []
     for name, item in kwargs.items():
+        if not isinstance(name, str):
+            throw(trace, TypeError, "keywords must be strings")
         position = names.index(name) if name in names else -1
         if position >= code.positional_only_count:
             if slots[position] is not MISSING:

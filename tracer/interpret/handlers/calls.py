@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,7 @@ from tracer.reasons import (
     UNSUPPORTED_OPCODE,
     UNSUPPORTED_OPERATION,
 )
-from tracer.values.base import NULL
+from tracer.values.base import NULL, Value
 from tracer.values.class_attributes import class_name
 from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
@@ -63,8 +64,11 @@ def call_function_ex(frame: Frame, op: Op) -> None:
         complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
         throw(frame.trace, TypeError, f"{callee_name(frame, callee)} {complaint}")
     args = unpack(frame.trace, iterable)
+    is_interpreted = isinstance(callee, types.FunctionType | FunctionValue)
     for name in kwargs:
-        if type(name) is not str:  # functions written in C differ in what they say of that
+        if type(name) is not str and (
+            isinstance(name, Value) or not is_interpreted
+        ):  # each C function refuses in its way
             frame.trace.stop(UNSUPPORTED_CALL, f"an argument is named by an object of {class_name(name)}")
     frame.push(call(frame.trace, callee, args, dict(kwargs)))
 

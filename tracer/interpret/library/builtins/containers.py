@@ -66,7 +66,7 @@ def _indices(trace: Trace, item: slice, length: Item) -> Item:
     return host(trace, slice.indices, slice(*bounds), index_of(trace, length))
 
 
-polyfill(slice.__reduce__, pure=True)(lambda self, /: (type(self), (self.start, self.stop, self.step)))
+polyfill(slice.__reduce__)(lambda self, /: (type(self), (self.start, self.stop, self.step)))
 
 
 @lookaside(slice)
