@@ -1,9 +1,9 @@
 """What each test costs, in seconds of CPU, its child processes included; conftest.py installs these classes.
 
-A test that costs more than LIMIT is to be marked `slow`, and so is one with many parameters that cost a quarter of a
-second each: `make quick` leaves it out. The last lines of a run name the
-tests that cost more and are not marked. `pytest --costs FILE` writes what every test cost, the dearest first; with it
-the last lines also name the tests that are marked and cost less than half of LIMIT, all their parameters together.
+A test that costs more than LIMIT is to be marked `slow`, and so is one with many parameters that add up to more:
+`make quick` leaves it out. The last lines of a run name the tests that cost more alone and are not marked.
+`pytest --costs FILE` writes what every test cost, the dearest first; with it the last lines also name the tests that
+are marked and cost less than half of LIMIT, all their parameters together.
 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """

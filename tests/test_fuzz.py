@@ -71,6 +71,7 @@ def test_every_change_can_be_made(change):
     assert not [entry for entry in world.namespace["log"] if entry[:1] == ("change",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", grammar.ARGUMENTS)
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", "forward"])
 def test_a_program_is_the_same_with_all_arguments(arguments, backend):

@@ -110,6 +110,7 @@ SCALARS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scalar", SCALARS, ids=repr)
 def test_a_scalar_beside_a_tensor(scalar):
     everywhere(lambda x: x * scalar, X)

@@ -157,6 +157,7 @@ def assert_same(left, right):
         assert left == right
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("make", [function, closure, method, module], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
