@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-import torch._inductor.config
 from torch import nn
 
 import tracer
@@ -55,7 +54,9 @@ def test_training_is_as_under_torch_compile(backend):
     torch.manual_seed(0)
     net, x = Net(), torch.randn(5, 8)
     runs = []
-    with torch._inductor.config.patch(fallback_random=True):  # bytegraph's inductor draws the numbers of the plain run
+    from torch._inductor import config  # here, as importing it takes a second
+
+    with config.patch(fallback_random=True):  # bytegraph's inductor draws the numbers of the plain run
         for compile in (capture, torch.compile):
             own, own_x = copy.deepcopy(net), x.clone().requires_grad_()
             runs.append(trained(own, compile(own.forward, backend=backend, fullgraph=True), own_x))

@@ -370,3 +370,26 @@ def test_size_that_becomes_negative(dynamic):
     with pytest.raises(RuntimeError, match="negative"):
         captured(torch.ones(3, 2))
     assert captured(torch.ones(9, 2)) == program(torch.ones(9, 2))
+
+
+def test_compilers_have_the_graph_of_a_model_that_embeds_within_a_handler():
+    """A call whose result is used raises in compiled code as well; where nobody uses it, the graph is replayed."""
+    compiled = []
+
+    def backend(module, inputs):
+        compiled.append(module)
+        return module.forward
+
+    def program(indices, used):
+        try:
+            found = torch.nn.functional.embedding(indices, IDENTITY)
+        except IndexError:
+            return IDENTITY - 1
+        return found * 2 if used else IDENTITY * 2
+
+    for used in (True, False):
+        compiled.clear()
+        captured = capture(program, backend=backend)
+        for indices in (GOOD, BAD):
+            assert torch.equal(captured(indices, used), program(indices, used))
+        assert len(compiled) == used

@@ -259,3 +259,23 @@ def test_module_attribute_set_in_one_function_is_read_in_another():
         return x + 1, inner(), inner(), config.flag
 
     one_graph(program, torch.ones(2))
+
+
+def test_dictionary_with_attributes_that_an_instance_keeps_its_own_in():
+    class Table(dict):
+        pass
+
+    def program(x, holder, table):
+        before = table["key"]
+        holder.key = 5
+        return x + 1, before, table.note, table["key"]
+
+    def holder_and_table():
+        holder, table = Holder(), Table(key=1)
+        table.note = "attribute"
+        holder.__dict__ = table
+        return holder, table
+
+    captured = capture(program)
+    for _ in range(2):
+        assert captured(torch.ones(2), *holder_and_table())[1:] == (1, "attribute", 5)

@@ -129,7 +129,7 @@ class Engine:
 
     def forget(self) -> None:
         """Drop every capture of this engine."""
-        for cache in self.living:
+        for cache in list(self.living):  # another thread may capture meanwhile
             cache.clear()
         self.living.clear()
         self.caches.clear()

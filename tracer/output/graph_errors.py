@@ -78,13 +78,10 @@ def loses_errors(trace: Trace) -> bool:
     Compilers drop calls whose result nobody uses, assertions apart, and write when they like. A call whose result is
     used is trusted to raise in compiled code as well.
     """
-    if trace.protected and trace.options.donate is not None:
+    if (trace.protected and trace.options.donate is not None) or (trace.refusing and trace.lasting):
         return True
-    if trace.refusing and trace.lasting:
-        return True
-    if any(not node.users for node in trace.refusing):
-        return True
-    for node in trace.graph.graph.nodes:
-        if not node.users and node.target is not ASSERTION and not is_write(node) and _may_refuse(node):
-            return True
-    return False
+    unused = [node for node in trace.graph.graph.nodes if not node.users]
+    return any(
+        node in trace.refusing or (node.target is not ASSERTION and not is_write(node) and _may_refuse(node))
+        for node in unused
+    )

@@ -24,6 +24,9 @@ class AttributeDict(DictValue):
         if owner.object is MISSING:
             self.items = owner.attributes
 
+    def one_place(self, context: Context, writes: bool = False) -> None:
+        self.owner.one_place(context, writes)
+
     def lookup(self, context: Context, key: Item) -> Item:
         return self.owner.instance_attribute(context, key)
 

@@ -57,11 +57,15 @@ class DictValue(ObjectValue):
         assert self.source is not None
         return self.source.child("item of", key.source) if isinstance(key, Value) else self.source.child("item", key)
 
+    def one_place(self, context: Context, writes: bool = False) -> None:
+        """A break where the dictionary, or that of its own attributes, is also reached in another way, and changed."""
+        super().one_place(context, writes)
+        only_through(context, self.object, self)
+
     def lookup(self, context: Context, key: Item) -> Item:
         """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
         if self.places != len(context.effects.stored):
-            only_through(context, self.object, self)
-            self.places = len(context.effects.stored)
+            self.look_again(context)
         item = self.items.get(key, UNREAD)
         if item is not UNREAD:
             return item
@@ -82,8 +86,7 @@ class DictValue(ObjectValue):
     def all(self, context: Context) -> dict[Item, Item]:
         """The payload with every key present, in the dict's own order."""
         if self.places != len(context.effects.stored):
-            only_through(context, self.object, self)
-            self.places = len(context.effects.stored)
+            self.look_again(context)
         return self.read_all(context)
 
     def read_all(self, context: Context) -> dict[Item, Item]:

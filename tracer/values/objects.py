@@ -97,6 +97,11 @@ class ObjectValue(Value):
         if writes:
             context.effects.stored[id(dictionary)] = self
 
+    def look_again(self, context: Context) -> None:
+        """Ask for other places again, as the trace has changed another dictionary or class since."""
+        self.one_place(context)
+        self.places = len(context.effects.stored)
+
     def _note(self, context: Context, name: str, again: bool) -> None:
         if again:
             self.written.pop(name, None)
@@ -106,8 +111,7 @@ class ObjectValue(Value):
     def instance_attribute(self, context: Context, name: str) -> Item:
         """The entry of the instance dictionary, MISSING when there is none."""
         if self.places != len(context.effects.stored):
-            self.one_place(context)
-            self.places = len(context.effects.stored)
+            self.look_again(context)
         attributes = self.attributes
         if name in attributes:
             return attributes[name]
