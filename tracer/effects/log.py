@@ -43,6 +43,25 @@ class CacheCall(NamedTuple):
     guarded: bool = False
 
 
+class OutputCall(NamedTuple):
+    """A call that writes output and changes no object of the program: a warning, a printed line, a log message.
+
+    The residual program makes it after its graph, in the order of the log. `is_possible`, with `asked` as arguments,
+    says at the beginning of the program whether it shows in no other way then; if not, the original runs. Arguments
+    are items, or sources for objects as they are at the call. `step` is the instruction of the captured frame that it
+    is made at, `node` the graph's last node by then if tensors are written out, which must not change before.
+    `looks_at_lists` says that `is_possible` is also given the lists from outside that the program looked into.
+    """
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    is_possible: Callable[..., bool]
+    asked: Sequence[Any]
+    step: int
+    node: Any = None
+    looks_at_lists: bool = False
+
+
 def place_of(holder: Any) -> Any:
     """The object that stores the names of a module, class, function or globals dictionary, whichever way it is reached.
 
@@ -65,6 +84,7 @@ class EffectLog:
         self.namespaces: dict[int, Namespace] = {}
         self.stored: dict[int, Any] = {}
         self.cached_calls: list[CacheCall] = []
+        self.output_calls: list[OutputCall] = []
         self.steps: dict[int, int] = {}
         self._place = place
         self._step = step
@@ -103,4 +123,4 @@ class EffectLog:
         return self.stored.get(id(place)) if self.stored else None
 
     def __bool__(self) -> bool:
-        return bool(self.changed)
+        return bool(self.changed) or bool(self.output_calls)

@@ -77,6 +77,7 @@ def _compute(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> Item:
     if trace.effects.changed or (limit is not None and len(parts.table) + pending >= limit):
         _stop(trace, parts, key, what)
     nodes, outer = trace.graph.call_count, trace.computes_cached
+    outputs = len(trace.effects.output_calls)
     trace.computes_cached = True
     try:
         result = trace.machine.call(trace, parts.function, call.args, call.kwargs)
@@ -84,7 +85,8 @@ def _compute(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> Item:
         _stop(trace, parts, key, what)
     finally:
         trace.computes_cached = outer
-    if trace.effects.changed or trace.graph.call_count != nodes or type(result) not in LITERALS:
+    has_effects = trace.effects.changed or len(trace.effects.output_calls) != outputs
+    if has_effects or trace.graph.call_count != nodes or type(result) not in LITERALS:
         _stop(trace, parts, key, what)
     trace.cached_results[id(call.function), key] = result
     if not outer:

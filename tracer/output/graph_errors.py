@@ -38,13 +38,14 @@ class FailedBefore:
 
 
 def is_repeated(trace: Trace) -> bool:
-    """Whether the original runs when the graph raises: a handler waits for that, or objects were changed before.
+    """Whether the original runs when the graph raises: a handler waits for that, or objects were changed, or output was
+    written, before.
 
     Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
     """
     if trace.lasting and not (trace.replays or trace.refusing):
         return False
-    if trace.protected or not trace.effects.changed:
+    if trace.protected or not (trace.effects.changed or trace.effects.output_calls):
         return trace.protected
     if trace.effects.cached_calls or trace.options.donate is not None:
         return False

@@ -33,6 +33,7 @@ from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.graph_errors import emit_repetition, is_repeated, loses_errors
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
+from tracer.output.output_calls import emit_output_calls, possibility
 from tracer.values.base import LITERALS, MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
@@ -89,6 +90,7 @@ def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
     emit_cached_calls(emitter, trace.effects.cached_calls)
+    emit_output_calls(emitter, trace)
     guard_aliases(trace)
     emitter.say(fragment("return {}", value))
     return _assemble(emitter, trace, code)
@@ -123,6 +125,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     cells = [cell_expression(emitter, frame.slots[slot]) for slot in cell_slots]
     emit_mutations(emitter, trace.effects)
     emit_cached_calls(emitter, trace.effects.cached_calls)
+    emit_output_calls(emitter, trace)
     guard_aliases(trace)
     for name, item in unread:
         if _exists(emitter, item, trace.owns_arguments):
@@ -227,20 +230,31 @@ def _run_original(emitter: ProgramEmitter, trace: Trace, code: Code) -> Fragment
     return fragment("return {}({})", original, listed(map(emitter.parameter, sources)))
 
 
-def _cached_calls(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statement]:
-    """The calls with which a program begins, so that the caches of functions are as the plain program leaves them.
+def _conditions(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statement]:
+    """The questions with which a program begins: whether cached functions give what the trace had, and output can wait.
 
-    What a cached function raises now, though it did not while tracing, the original raises where it should.
+    If not, the original runs. It also raises, where it should, what a cached function raises now though it did not
+    while tracing.
     """
-    condition = agreement(emitter, trace.effects.cached_calls)
-    if condition is None:
-        return []
-    original, agree = _run_original(emitter, trace, code), emitter.fresh("agree")
-    lines = [
-        *("try:", f"    {agree.text} = {condition.text}", "except Exception:", f"    {agree.text} = False"),
-        *(f"if not {agree.text}:", f"    {original.text}"),
-    ]
-    return [Statement("\n    ".join(lines), (*condition.reads, *original.reads), agree.reads)]
+    statements: list[Statement] = []
+    agreeing = agreement(emitter, trace.effects.cached_calls)
+    if agreeing is not None:
+        agree = emitter.fresh("agree")
+        lines = [
+            *("try:", f"    {agree.text} = {agreeing.text}", "except Exception:", f"    {agree.text} = False"),
+        ]
+        statements.append(Statement("\n    ".join(lines), agreeing.reads, agree.reads))
+        statements.append(_unless(emitter, trace, code, agree))
+    possible = possibility(emitter, trace)
+    if possible is not None:
+        statements.append(_unless(emitter, trace, code, possible))
+    return statements
+
+
+def _unless(emitter: ProgramEmitter, trace: Trace, code: Code, condition: Fragment) -> Statement:
+    """The statement that runs the original unless a condition holds."""
+    original = _run_original(emitter, trace, code)
+    return Statement(f"if not ({condition.text}):\n        {original.text}", (*condition.reads, *original.reads), ())
 
 
 def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProgram:
@@ -253,7 +267,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     calls = bool(outputs) or trace.graph.call_count > 0
     if calls:
         statements = [_graph_call(emitter, trace, code, list(map(emitter.parameter, taken))), *statements]
-    statements = [*_cached_calls(emitter, trace, code), *statements]
+    statements = [*_conditions(emitter, trace, code), *statements]
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]
     return ResidualProgram(

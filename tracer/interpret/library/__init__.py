@@ -40,6 +40,7 @@ from tracer.interpret.library import (
     torch,
     types,
     typing,
+    warnings,
     weakref,
     whole_modules,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "torch",
     "types",
     "typing",
+    "warnings",
     "weakref",
     "whole_modules",
 ]

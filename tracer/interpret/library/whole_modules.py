@@ -13,12 +13,10 @@ from tracer.reasons import (
     PYTHON_RANDOM,
     SKIPPED_FUNCTION,
     WAITING,
-    WARNING,
 )
 
 pure_module("cmath", "_struct", "binascii", "unicodedata", "_string")
 
-refuse_modules(WARNING, "warnings", "_warnings")
 refuse_modules(CLOCK, "time")
 refuse_modules(PYTHON_RANDOM, "random", "_random", "secrets", "uuid")
 refuse_modules(WAITING, "threading", "_thread", "queue", "multiprocessing", "concurrent", "asyncio")
