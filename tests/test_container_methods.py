@@ -15,9 +15,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.check import check
+from tests.check import check, one_graph
 from tests.same import differences
 from tracer import capture, counters, reset
+from tracer.interpret import trace
 
 EXAMPLES = int(os.environ.get("BYTEGRAPH_CONTAINER_EXAMPLES", "12"))
 
@@ -186,3 +187,49 @@ def test_what_keeps_its_state_in_c_is_not_copied(copier):
         return x + 1, *views, refusal(copier, (item for item in table)), copier(slotted).a, copier(filled).b
 
     check(program, torch.ones(2), recaptures=None)
+
+
+def questions(items, others):
+    """What can be asked of two containers without changing them."""
+    answers = [items == others, items != others, 5 in items, math.nan in items, repr(items)]
+    if not isinstance(items, dict):
+        answers += [refusal(operator.lt, items, others), refusal(operator.ge, items, others), items.count("a")]
+        answers += [refusal(lambda: items.index(99)) or items.index(99)]
+    return answers
+
+
+@pytest.mark.parametrize("kind", [list, deque, dict.fromkeys, lambda items: deque(items, 150)])
+def test_containers_of_literals_are_left_to_cpython(monkeypatch, kind):
+    """Looking for the last of a hundred items is one step of a trace, not a hundred."""
+    monkeypatch.setattr(trace, "STRETCH", 300)
+
+    def program(x):
+        items = kind(list(range(100)))
+        others = kind([float(number) for number in range(100)])
+        return x + 1, questions(items, others), questions(items, kind([1, "a"])), questions(kind([math.nan]), items)
+
+    one_graph(program, torch.ones(2))
+
+
+@pytest.mark.parametrize("kind", [list, deque, dict.fromkeys])
+def test_containers_of_more_than_literals_are_compared_by_the_program(kind):
+    class Five:
+        def __eq__(self, other):
+            return other == 5
+
+        def __hash__(self):
+            return 5
+
+        def __repr__(self):
+            return "Five()"
+
+    def program(x, n):
+        items = kind([Five(), n, (n, 1)])
+        size = kind([x.shape, x.shape[0]])
+        return x + 1, questions(items, kind([5, 3, (3, 1)])), 3 in items, size == kind([(n, 2), n]), len(size)
+
+    captured = capture(program, strict=True)
+    for n in (3, 5, 7, 3):
+        x = torch.ones(n, 2)
+        assert not differences(program(x, n), captured(x, n), "result")
+    assert counters().tracer_bugs == 0

@@ -1,9 +1,11 @@
 """Loops, comprehensions and branches inside a captured program, and breaks in them."""
 
+import pytest
 import torch
 
 from tests.check import check, one_graph
 from tracer import capture, counters, graph_break, reset
+from tracer.events import LOG
 from tracer.interpret import trace
 
 
@@ -296,7 +298,7 @@ def test_a_loop_that_is_too_long_runs_natively_at_once(monkeypatch):
             x = x + number
         return x
 
-    check(program, torch.ones(2), list(range(30)), graphs=2, breaks=["too-long"] * 2, recaptures=None)
+    check(program, torch.ones(2), list(range(30)), graphs=2, breaks=["too-long"], recaptures=None)
     check(in_the_frame_itself, torch.ones(2), list(range(30)), graphs=0, breaks=["too-long"])
     assert counters().captures == counters().skips == 1
     check(in_the_frame_itself, torch.ones(2), list(range(10)), graphs=1, breaks=[])
@@ -327,6 +329,37 @@ def test_long_computing_without_tensors_runs_natively(monkeypatch):
         assert torch.equal(captured(torch.ones(2), 100), longest(torch.ones(2), 100))
     assert counters().breaks["too-long"] == 1
     assert counters().captures < 20
+
+
+def collatz(limit):
+    return max([steps_to_one(number) for number in range(limit)])
+
+
+@pytest.mark.parametrize("door", ["call", "map", "call after a loop", "method"])
+def test_what_is_too_long_is_traced_once(monkeypatch, door):
+    """Whatever numbers it is given next, and in which frame it was found: each trace would be as long."""
+    monkeypatch.setattr(trace, "STRETCH", 2_000)
+
+    class Longest:
+        def run(self, limit):
+            return collatz(limit)
+
+    programs = {
+        "call": lambda x, limit: (x + 1) * collatz(limit) + 1,
+        "map": lambda x, limit: (x + 1) * max(map(collatz, [limit])) + 1,
+        "call after a loop": lambda x, limit: (x + sum([1 for _ in range(90)])) * collatz(limit) + 1,
+        "method": lambda x, limit: (x + 1) * Longest().run(limit) + 1,
+    }
+    program = programs[door]
+    reset()
+    captured = capture(program, dynamic=False)
+    for limit in range(100, 106):
+        assert torch.equal(captured(torch.ones(2), limit), program(torch.ones(2), limit))
+    codes = [event.details["code"].rpartition(".")[2] for event in LOG.recent("capture")]
+    assert codes.count("collatz") <= 1
+    assert codes.count("run") <= 1
+    assert codes.count("steps_to_one") <= 9
+    assert counters().graphs == 2
 
 
 def test_a_long_loop_over_tensors_is_one_graph(monkeypatch):

@@ -106,6 +106,32 @@ PROGRAMS = {
         n in range(5),
     ),
     "shapes as keys": lambda x, n: ({x.new_zeros(abs(n)).shape: 1}, x.new_zeros(abs(n)).shape in {(3,), (4,)}),
+    "tuples": lambda x, n: (
+        (n, 1) == (3, 1),
+        (1, (n, 2)) != (1, (4, 2)),
+        (n, 1) < (3, 2),
+        (1, n) >= (1, 4),
+        (0, (n,)) > (0, (3,)),
+        (n,) == (True,),
+        (n, "a") == (n, 3.0),
+        (n,) < (3.5,),
+        (n, 2) <= (4,),
+    ),
+    "tuples as operands": lambda x, n: (
+        operator.lt((n,), (4,)),
+        (n,).__gt__((3,)),
+        max((n, 1), (3, 2)),
+        sorted([(n, "b"), (3, "a"), (4, "c")]),
+        (1, (n,)) in [(1, (3,)), (1, (6,))],
+        ((n,), 2).index(2),
+        outcome(lambda: (n,) < ("a",)),
+        outcome(lambda: (1, (n,)) > (1, n)),
+    ),
+    "order of shapes": lambda x, n: (
+        x.new_zeros(abs(n), 2).shape < (4, 1),
+        x.new_zeros(abs(n)).shape >= x.new_zeros(3).shape,
+        x.new_zeros(abs(n), 2).shape == (n, 2),
+    ),
     "ranges": lambda x, n: (range(n), list(range(n, 9, 3)), range(9)[n:], len(range(abs(n))), [*enumerate("ab", n)]),
     "math": lambda x, n: (
         math.gcd(n, 6),
@@ -207,6 +233,35 @@ def test_symbol_is_an_int(name, dynamic):
     captured = capture(with_tensor, dynamic=dynamic, strict=True, recompile_limit=len(INTS) + 1)
     assert not differences(results(with_tensor, INTS), results(captured, INTS))
     assert not differences(results(with_tensor, INTS[::-1]), results(captured, INTS[::-1]))
+    assert counters().tracer_bugs == 0
+
+
+SLICES = [slice(None, None, -step) for step in (1, 2, 3, 5)] + [slice(-n, 9, 2) for n in (1, 2, 4, 6, 3)]
+SLICES += [slice(0, n) for n in (3, 4, 5, 1)] + [slice("a"), slice(1.5, None), slice(2**70)]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_bounds_of_slices_from_outside_vary(dynamic):
+    """A slice that comes with the call is what its bounds are now, wherever they are read."""
+
+    def program(x, part, holder):
+        inner = holder[0]
+        return (
+            *(
+                x + 1,
+                outcome(part.indices, 7),
+                outcome(lambda: list(range(7))[part]),
+                (part.start, part.stop, part.step),
+            ),
+            *(part == slice(0, 4), outcome(lambda: "abcdefg"[inner]), repr(part), inner),
+            *(outcome(lambda: x[: inner.stop] if type(inner.stop) is int and inner.stop > 0 else x),),
+        )
+
+    reset()
+    captured = capture(program, dynamic=dynamic, strict=True, recompile_limit=50)
+    for part in SLICES * 2:
+        expected = program(torch.arange(8), part, [part])
+        assert not differences(expected, captured(torch.arange(8), part, [part]), "result")
     assert counters().tracer_bugs == 0
 
 

@@ -219,3 +219,59 @@ def test_legacy_type_of_a_sparse_tensor():
         return isinstance(sparse, torch.sparse.FloatTensor), isinstance(sparse, torch.FloatTensor)
 
     check(program, torch.eye(2))
+
+
+class ComparedClasses(type):
+    """Classes that compare by their names and, without a `__hash__`, cannot be hashed."""
+
+    def __eq__(cls, other):
+        return cls.__name__ == getattr(other, "__name__", None)
+
+
+class CountedClasses(type):
+    """Counts how often its classes are hashed."""
+
+    hashes: list[str] = []
+
+    def __hash__(cls):
+        CountedClasses.hashes.append(cls.__name__)
+        return 7
+
+
+class Compared(metaclass=ComparedClasses):
+    def __init__(self, number=3):
+        self.number = number
+
+
+class Counted(metaclass=CountedClasses):
+    def __init__(self, number=3):
+        self.number = number
+
+
+@pytest.mark.parametrize("cls", [Compared, Counted])
+@pytest.mark.parametrize("door", ["instance", "lazy instance", "class", "call", "argument", "check", "base", "key"])
+def test_metaclasses_that_say_which_classes_are_equal(cls, door):
+    """The tracer keeps tables by class: it asks no metaclass of the program for a hash."""
+
+    class Derived(cls):
+        pass
+
+    given, made = cls(), {"class": cls}
+    programs = {
+        "instance": lambda x: x * given.number,
+        "lazy instance": lambda x: x * isinstance(made["class"](), int),
+        "class": lambda x: x * len(cls.__name__),
+        "call": lambda x: x * cls(4).number,
+        "argument": lambda x: x * [given][0].number,
+        "check": lambda x: x * isinstance(given, cls) + issubclass(Derived, cls),
+        "base": lambda x: x * Derived(5).number,
+        "key": lambda x: x * len([kind for kind in (int, cls, Derived) if kind == cls]),
+    }
+    program = programs[door]
+    expected = program(torch.ones(2))
+    CountedClasses.hashes.clear()
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert torch.equal(captured(torch.ones(2)), expected)
+    assert CountedClasses.hashes == []
+    assert counters().tracer_bugs == 0

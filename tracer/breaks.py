@@ -16,13 +16,17 @@ from tracer.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called."""
+    """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called.
+
+    `callee` is the code object of the function that the captured frame was calling.
+    """
 
     reason: Reason
     detail: str
     location: Location
     positions: Any
     inside: Location | None = None
+    callee: Any = None
 
     @property
     def facts(self) -> dict[str, Any]:

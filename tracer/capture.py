@@ -143,6 +143,7 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
         return _skip(request, code, trace, broke, watch, transparent=True)
     if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
+    turns = trace.turns  # more than twice those before the call that broke: it is the call that is too long
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)
@@ -152,7 +153,10 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             with watch.stage("output"):
                 guard_ends(trace, frame)
                 program = breaking(trace, frame, request.make_branch)
-            return _finish(request, frame, program, broke, watch)
+            entry, first_run = _finish(request, frame, program, broke, watch)
+            if broke.reason is TOO_LONG and 2 * trace.turns < turns:
+                entry.too_long = broke.callee
+            return entry, first_run
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
                 return _skip(request, code, trace, broke, watch)
@@ -165,9 +169,11 @@ def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break
     return _break_at(frame.code, error.reason, error.what, frame.op.index), at
 
 
-def _break_at(code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None) -> Break:
+def _break_at(
+    code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None, callee: Any = None
+) -> Break:
     op = code.ops[index]
-    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside)
+    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside, callee)
 
 
 def _attempt(
@@ -185,15 +191,15 @@ def _attempt(
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
-    place = None
+    place = callee = None
     try:
         run_root(frame, stop_at)
         return trace, frame, None, trace.step
     except GraphBreak as stopped:
-        reason, detail, place = stopped.reason, stopped.detail, stopped.place
+        reason, detail, place, callee = stopped.reason, stopped.detail, stopped.place, stopped.callee
     except Raised as raised:
         reason, detail = RAISED_EXCEPTION, raised.value.cls.__name__
-    return trace, frame, _break_at(code, reason, detail, max(frame.index - 1, 0), place), trace.step
+    return trace, frame, _break_at(code, reason, detail, max(frame.index - 1, 0), place, callee), trace.step
 
 
 def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: Sequence[Any]) -> Frame:
@@ -291,4 +297,6 @@ def _skip(
         why=request.why,
         seconds=watch.seconds,
     )
+    if broke.reason is TOO_LONG:
+        entry.too_long = code.native
     return entry, None

@@ -287,6 +287,8 @@ class GraphBreak(Exception):
         self.detail = detail
         self.place: Any = None
         """The user's line where the break happened, if it is in a function that the captured one calls."""
+        self.callee: Any = None
+        """The code object of that function."""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""

@@ -80,8 +80,9 @@ class Engine:
         module of each."""
         self.libraries: weakref.WeakKeyDictionary[FrameCache, int] = weakref.WeakKeyDictionary()
         """How many calls of a library's frame, which residual code called, had nothing to do with tensors."""
-        self.tensorless: dict[int, types.CodeType] = {}
-        """Code objects of libraries that are not captured any more, by their id."""
+        self.left_alone: dict[int, types.CodeType] = {}
+        """Code objects whose frames are not captured on their own any more, by their id: those of libraries without
+        tensors, and those that a trace followed for too long."""
         self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
         """The code object and the donated access paths of each function that callers donate to, by the code's id."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
@@ -108,8 +109,8 @@ class Engine:
         )
 
     def nested_cache(self, code: types.CodeType) -> FrameCache | None:
-        """For frames that residual code calls; None for those of a library that turned out to compute no tensors."""
-        if self.options.fullgraph or id(code) in self.tensorless:
+        """For frames that residual code calls; None for those that are to be left alone."""
+        if self.options.fullgraph or id(code) in self.left_alone:
             return None
         cache = self.cache_for(code)
         if is_of_library(code):
@@ -120,8 +121,12 @@ class Engine:
         """Count a call of a library's frame without tensors; after a few, its frames run as usual from then on."""
         self.libraries[cache] += 1
         if self.libraries[cache] >= PATIENCE and self.caches.get(id(cache.code)) is cache:
-            self.tensorless[id(cache.code)] = cache.code
-            del self.caches[id(cache.code)]
+            self._leave_alone(cache.code)
+
+    def _leave_alone(self, code: types.CodeType) -> None:
+        """Run the frames of a code object as usual from now on where residual code calls them."""
+        self.left_alone[id(code)] = code
+        self.caches.pop(id(code), None)
 
     def activity(self) -> dict[FrameCache, tuple[int, int]]:
         """Hits and misses of each cache in use."""
@@ -134,7 +139,7 @@ class Engine:
         self.living.clear()
         self.caches.clear()
         self.libraries.clear()
-        self.tensorless.clear()
+        self.left_alone.clear()
         self.histories.clear()
 
     # Misses --------------------------------------------------------------------------------------
@@ -234,6 +239,8 @@ class Engine:
         cache.add(entry)
         if cache in self.libraries and not entry.ops:
             self._computes_no_tensors(cache)
+        if entry.too_long is not None:
+            self._leave_alone(entry.too_long)
         if first_run is not None:
             first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY

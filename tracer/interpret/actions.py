@@ -25,6 +25,7 @@ from tracer.values.base import (
     MISSING,
     NUMPY_SCALARS,
     SYMBOLS,
+    WITHOUT_SYMBOLS,
     Lazy,
     Value,
     class_of,
@@ -50,6 +51,7 @@ from tracer.values.protocols.special_methods import call_stored
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
+from tracer.values.shapes import holds_symbols
 from tracer.values.table_iterators import TABLE_ITERATORS
 from tracer.values.tuples import TupleValue
 
@@ -226,6 +228,26 @@ def compute_or_interpret(trace: Trace, function: Any, args: Args, kwargs: Kwargs
     return interpret_polyfill(trace, function, args, kwargs)
 
 
+def compute_of_literals(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """The result that CPython computes from containers of literals; of any others, that of the polyfill."""
+    real_args = [_of_literals(arg) for arg in args]
+    if kwargs or any(arg is MISSING for arg in real_args):
+        return interpret_polyfill(trace, function, args, kwargs)
+    return host(trace, function, *real_args)
+
+
+def _of_literals(item: Item) -> Any:
+    """A literal, or what a container of the trace holds if that is known to be nothing but literals; else MISSING."""
+    kind = type(item)
+    if kind in WITHOUT_SYMBOLS:
+        return item
+    if kind is ListValue and item.complete and WITHOUT_SYMBOLS.issuperset(map(type, item.items)):
+        return item.items if item.cls is list else deque(item.items, item.maxlen) if item.cls is deque else MISSING
+    if kind is DictValue and item.cls is dict and item.complete:
+        return item.items if WITHOUT_SYMBOLS.issuperset(map(type, (*item.items, *item.items.values()))) else MISSING
+    return MISSING
+
+
 def interpret_polyfill(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """The Python function that does the same as a C function, interpreted."""
     row = row_of(function)
@@ -248,13 +270,13 @@ def _needs_polyfill(trace: Trace, row: Polyfill, args: Args, kwargs: Kwargs) -> 
     flat = len(values) == len(args) == 1 and isinstance(values[0], (SequenceValue, DictValue, SetValue))
     only: Any = values[0]
     return not flat or any(
-        (isinstance(part, Value) and not (type(part) is Lazy and part.cls in LITERALS)) or _has_symbols(part)
+        (isinstance(part, Value) and not (type(part) is Lazy and part.is_literal)) or _has_symbols(part)
         for part in only.all(trace)
     )
 
 
 def _has_symbols(item: Item) -> bool:
-    return any(type(part) in SYMBOLS for part in (item if isinstance(item, tuple) else (item,)))
+    return type(item) in SYMBOLS or holds_symbols(item)
 
 
 def compute_marked(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:

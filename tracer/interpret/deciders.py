@@ -187,6 +187,8 @@ def polyfill(function: Any) -> Action | None:
     row = row_of(function)
     if not isinstance(row, Polyfill):
         return None
+    if row.of_literals:
+        return actions.compute_of_literals
     return actions.compute_or_interpret if row.pure else actions.interpret_polyfill
 
 

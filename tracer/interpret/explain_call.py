@@ -161,6 +161,8 @@ def _words(row: PolicyRow) -> str:
             return f"{_body(row.handler)} of the tracer runs in its place"
         case Polyfill():
             body = f"{_body(row.body)} is interpreted"
+            if row.of_literals:
+                return f"CPython runs it on containers of literals that the trace knows; on anything else {body}"
             return f"it is pure, so CPython runs it on constants; on anything else {body}" if row.pure else body
         case Pure():
             return f"it is pure: on constants CPython runs it, anything else breaks the graph{scope}"

@@ -46,6 +46,7 @@ def run(frame: Frame) -> Item:
                     raise
     except GraphBreak as stopped:
         stopped.place = stopped.place or trace.location
+        stopped.callee = frame.code.native
         raise
     finally:
         trace.frame = caller

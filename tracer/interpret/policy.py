@@ -46,14 +46,16 @@ class Lookaside(PolicyRow):
 class Polyfill(PolicyRow):
     """`body` is interpreted instead. A `pure` original is run by CPython when its arguments are constants.
 
-    `returns_items`: the result of the original is, or holds, one of its arguments or their items.
+    `returns_items`: the result of the original is, or holds, one of its arguments or their items. One `of_literals` is
+    run by CPython when its arguments are literals, or containers that are known to hold nothing else.
     """
 
-    def __init__(self, file: str, body: Callable[..., Any], pure: bool, returns_items: bool) -> None:
+    def __init__(self, file: str, body: Callable[..., Any], pure: bool, returns_items: bool, of_literals: bool) -> None:
         super().__init__(file)
         self.body = body
         self.pure = pure
         self.returns_items = returns_items
+        self.of_literals = of_literals
 
 
 class Pure(PolicyRow):
@@ -145,16 +147,19 @@ def named_lookaside(module: str, name: str) -> Callable[[Function], Function]:
     return register
 
 
-def polyfill(*originals: Any, pure: bool = False, returns_items: bool = False) -> Callable[[Function], Function]:
+def polyfill(
+    *originals: Any, pure: bool = False, returns_items: bool = False, of_literals: bool = False
+) -> Callable[[Function], Function]:
     """Interpret the decorated function, plain Python, when the program calls one of `originals`.
 
     `pure`: CPython runs the original when its arguments are constants. `returns_items`: the result is, or holds,
-    one of the original's arguments or their items, so that a copy would not do.
+    one of the original's arguments or their items, so that a copy would not do. `of_literals`: CPython runs an original
+    that changes nothing when its arguments are literals, or lists, deques or dicts that are known to hold only such.
     """
     file = _registering()
 
     def register(body: Function) -> Function:
-        _register(Polyfill(file, body, pure, returns_items), originals)
+        _register(Polyfill(file, body, pure, returns_items, of_literals), originals)
         return body
 
     return register

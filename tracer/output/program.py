@@ -34,7 +34,7 @@ from tracer.output.graph_errors import emit_repetition, is_repeated, loses_error
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.output_calls import emit_output_calls, possibility
-from tracer.values.base import LITERALS, MISSING, Lazy, Value
+from tracer.values.base import MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
 from tracer.values.item import Item
@@ -148,7 +148,7 @@ def _exists(emitter: ProgramEmitter, item: Item, owned: bool) -> bool:
     Such a local is handed over: it is alive until the function ends, which weak references to it show. What exists in
     the trace alone, nobody can refer to. Tensors and modules that the user calls a function with are the caller's, too.
     """
-    if not isinstance(item, Value) or item.cls in LITERALS:
+    if not isinstance(item, Value) or (type(item) is Lazy and item.is_literal):
         return False
     value = item.known if type(item) is Lazy else item
     if id(value) in emitter.built:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.context import Context
 from tracer.values.item import Item
 
@@ -45,6 +46,9 @@ LITERALS: frozenset[type] = frozenset(
     }
 )
 """Types whose instances are immutable, compare by value and are guarded by equality."""
+
+WITHOUT_SYMBOLS = LITERALS - {torch.Size}
+"""Literals that hold no symbols, so that CPython can compute with them."""
 
 
 SYMBOLS: dict[type, type] = {torch.SymInt: int}
@@ -134,6 +138,11 @@ class Lazy(Value):
             self.known = context.wrap(self.object, self.source)
         return self.known
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether it stands for a literal. No class of a literal has a metaclass, which might refuse a hash."""
+        return type(self.cls) is type and self.cls in LITERALS
+
 
 def realise(context: Context, item: Item) -> Item:
     """`item`, or what it stands for when it is lazy."""
@@ -145,11 +154,19 @@ def class_of(item: Item) -> type:
     return item.cls if isinstance(item, Value) else SYMBOLS.get(type(item)) or type(item)
 
 
+def require_identity(context: Context, cls: type) -> None:
+    """A break at a class that cannot be hashed or is in its own way: tables of the trace are keyed by classes."""
+    meta = type(cls)
+    if meta.__hash__ is not type.__hash__:
+        context.stop(UNSUPPORTED_OPERATION, f"{meta.__name__} says how its classes are hashed")
+
+
 def type_of(context: Context, item: Item) -> type:
     """The Python type a program would see; of a lazy constant only the type is guarded."""
     if not isinstance(item, Value):
         return SYMBOLS.get(type(item)) or type(item)
     if type(item) is Lazy and item.known is MISSING and item.source is not None:
+        require_identity(context, item.cls)
         context.guard(item.source, "type", item.cls)
     return item.cls
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.values.base import NUMPY_FUNCTIONS
+from tracer.values.base import NUMPY_FUNCTIONS, require_identity
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_parts, register
@@ -62,6 +62,12 @@ def identity(context: Context, obj: Any, source: Source) -> Item:
     return obj
 
 
+def _class(context: Context, obj: type, source: Source) -> Item:
+    """A class, known by identity."""
+    require_identity(context, obj)
+    return identity(context, obj, source)
+
+
 def _pattern(context: Context, obj: re.Pattern[Any], source: Source) -> Item:
     """A pattern: one that comes with the call is known by what it was compiled from, as each call may bring another."""
     if source.root.accessor != "argument":
@@ -94,7 +100,10 @@ register(
                 re.Pattern: _pattern,
                 re.Match: _match,
             },
-            subclasses=dict.fromkeys((type, enum.Enum, types.ModuleType, *NUMPY_FUNCTIONS), identity),
+            subclasses={
+                **dict.fromkeys((enum.Enum, types.ModuleType, *NUMPY_FUNCTIONS), identity),
+                type: _class,
+            },
         ),
         parts=no_parts,
         constant=itself,

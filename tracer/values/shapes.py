@@ -191,6 +191,11 @@ _NUMBERS: dict[type, Callable[[Any], Any]] = {
 """Type of a symbol to what reads its number, and has the algebra note a guard."""
 
 
+def holds_symbols(item: Any) -> bool:
+    """Whether a raw object is a tuple that holds symbols, however nested."""
+    return isinstance(item, tuple) and any(type(part) in _NUMBERS or holds_symbols(part) for part in item)
+
+
 def hint_of(size: Any) -> int:
     """The number that a size stands for now, without depending on it."""
     return size.node.hint if isinstance(size, torch.SymInt) else size

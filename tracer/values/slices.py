@@ -24,10 +24,10 @@ BOUNDS = ("start", "stop", "step")
 
 
 def _wrap(context: Context, obj: slice, source: Source) -> Item:
+    """A slice whose bounds are items: a bound that varies is a symbol, and one that is an object a value."""
     context.guard(source, "type", slice)
-    for name in BOUNDS:
-        context.wrap(getattr(obj, name), source.child("getattr", name))
-    return obj
+    bounds = [context.wrap(getattr(obj, name), source.child("getattr", name)) for name in BOUNDS]
+    return obj if all(item is getattr(obj, name) for item, name in zip(bounds, BOUNDS, strict=True)) else slice(*bounds)
 
 
 def slice_attribute(context: Context, item: slice, name: str) -> Item:

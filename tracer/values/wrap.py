@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.values.base import LITERALS, NUMPY_SCALARS
+from tracer.values.base import LITERALS, NUMPY_SCALARS, require_identity
 from tracer.values.context import Context
 from tracer.values.item import Item
 from tracer.values.kinds import SUBCLASS_WRAPPERS, WRAPPERS, Wrapper
@@ -23,6 +23,8 @@ def wrap(context: Context, obj: Any, source: Source) -> Item:
     An object met before gives the same item, with a guard that both paths still lead to it.
     """
     cls = type(obj)
+    if type(cls) is not type:
+        require_identity(context, cls)
     if cls in LITERALS:
         return context.constant(obj, source)
     value = context.known.get(id(obj))

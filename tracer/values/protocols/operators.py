@@ -15,7 +15,7 @@ import torch
 
 from passes import python_operators
 from passes.python_operators import IN_PLACE, BinaryOperator, UnaryOperator
-from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, SYMBOLS, Lazy, Value, class_of
+from tracer.values.base import LITERALS, MISSING, NUMPY_SCALARS, SYMBOLS, WITHOUT_SYMBOLS, Lazy, Value, class_of
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name, derives
 from tracer.values.context import Context
 from tracer.values.host import host
@@ -25,6 +25,7 @@ from tracer.values.protocols.special_methods import call_special, call_stored, i
 from tracer.values.protocols.symbolic import symbolic
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
+from tracer.values.shapes import holds_symbols
 from tracer.values.tensors import TensorValue
 
 BINARY = {row.function: row for row in python_operators.BINARY}
@@ -157,7 +158,7 @@ SEQUENCE_METHODS = frozenset(
 def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
     """`function(left, right)` for a row of COMPARE."""
     left_kind, right_kind = type(left), type(right)
-    if left_kind in LITERALS and right_kind in LITERALS:
+    if left_kind in WITHOUT_SYMBOLS and right_kind in WITHOUT_SYMBOLS:
         return host(context, function, left, right)
     if (left_kind in SYMBOLS and right_kind in RAW) or (right_kind in SYMBOLS and left_kind in RAW):
         return symbolic(context, function, left, right)
@@ -173,8 +174,7 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
                 function is operator.ne if function in (operator.eq, operator.ne) else host(context, function, None, 0)
             )
         return context.machine.tensor_op(context, function, (left, right))
-    raw = not isinstance(left, Value) and not isinstance(right, Value)
-    if raw and _compares_in_c(context, left) and _compares_in_c(context, right):
+    if _compares_in_c(context, left) and _compares_in_c(context, right):
         return host(context, function, left, right)
     row = COMPARE[function]
     result = _compare_methods(context, left, right, row.method, row.reflected)
@@ -197,6 +197,9 @@ def equal(context: Context, left: Item, right: Item) -> bool:
 
 
 def _compares_in_c(context: Context, item: Any) -> bool:
+    """Whether CPython itself can compare an item: no class of the program, and no symbol, has a say in that."""
+    if isinstance(item, Value) or holds_symbols(item):
+        return False
     return not is_of_program(context, item, "__eq__")
 
 

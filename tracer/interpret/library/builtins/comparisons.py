@@ -48,12 +48,12 @@ def order_sequences(kind: Any, operation: Any, self: Any, other: Any) -> Any:
             return bool(result) if kind is deque else result
 
 
-polyfill(list.__eq__)(lambda self, other, /: equal_sequences(list, self, other))
-polyfill(list.__ne__)(lambda self, other, /: unequal_sequences(list, self, other))
-polyfill(list.__lt__)(lambda self, other, /: order_sequences(list, operator.lt, self, other))
-polyfill(list.__le__)(lambda self, other, /: order_sequences(list, operator.le, self, other))
-polyfill(list.__gt__)(lambda self, other, /: order_sequences(list, operator.gt, self, other))
-polyfill(list.__ge__)(lambda self, other, /: order_sequences(list, operator.ge, self, other))
+polyfill(list.__eq__, of_literals=True)(lambda self, other, /: equal_sequences(list, self, other))
+polyfill(list.__ne__, of_literals=True)(lambda self, other, /: unequal_sequences(list, self, other))
+polyfill(list.__lt__, of_literals=True)(lambda self, other, /: order_sequences(list, operator.lt, self, other))
+polyfill(list.__le__, of_literals=True)(lambda self, other, /: order_sequences(list, operator.le, self, other))
+polyfill(list.__gt__, of_literals=True)(lambda self, other, /: order_sequences(list, operator.gt, self, other))
+polyfill(list.__ge__, of_literals=True)(lambda self, other, /: order_sequences(list, operator.ge, self, other))
 polyfill(tuple.__eq__, pure=True)(lambda self, other, /: equal_sequences(tuple, self, other))
 polyfill(tuple.__ne__, pure=True)(lambda self, other, /: unequal_sequences(tuple, self, other))
 polyfill(tuple.__lt__, pure=True)(lambda self, other, /: order_sequences(tuple, operator.lt, self, other))
@@ -62,7 +62,7 @@ polyfill(tuple.__gt__, pure=True)(lambda self, other, /: order_sequences(tuple, 
 polyfill(tuple.__ge__, pure=True)(lambda self, other, /: order_sequences(tuple, operator.ge, self, other))
 
 
-@polyfill(dict.__eq__)
+@polyfill(dict.__eq__, of_literals=True)
 def equal_dictionaries(self: dict[Any, Any], other: Any, /) -> Any:
     if not isinstance(other, dict):
         return NotImplemented
@@ -76,7 +76,7 @@ def equal_dictionaries(self: dict[Any, Any], other: Any, /) -> Any:
     return True
 
 
-@polyfill(dict.__ne__)
+@polyfill(dict.__ne__, of_literals=True)
 def unequal_dictionaries(self: dict[Any, Any], other: Any, /) -> Any:
     result = equal_dictionaries(self, other)
     return result if result is NotImplemented else not result

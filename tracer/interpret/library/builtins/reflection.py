@@ -47,7 +47,7 @@ def _type(trace: Trace, item: Item, /, *rest: Item, **kwargs: Item) -> Item:
 
 @lookaside(isinstance, lazy=True)
 def _isinstance(trace: Trace, item: Item, classes: Item) -> bool:
-    item = realise(trace, item) if isinstance(item, Lazy) and item.cls not in LITERALS else item
+    item = realise(trace, item) if isinstance(item, Lazy) and not item.is_literal else item
     return _is_instance(trace, item, realise(trace, classes))
 
 

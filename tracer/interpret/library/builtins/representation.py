@@ -94,8 +94,8 @@ REPRESENTATIONS: dict[Any, tuple[Callable[[Any, Active], str], Callable[[Any], s
 }
 """`__repr__` of a type to what represents an instance, and an instance inside itself."""
 
-polyfill(list.__repr__)(lambda self, /: represent_list(self, (self,)))
+polyfill(list.__repr__, of_literals=True)(lambda self, /: represent_list(self, (self,)))
 polyfill(tuple.__repr__, pure=True)(lambda self, /: represent_tuple(self, (self,)))
-polyfill(dict.__repr__)(lambda self, /: represent_dict(self, (self,)))
+polyfill(dict.__repr__, of_literals=True)(lambda self, /: represent_dict(self, (self,)))
 polyfill(set.__repr__)(lambda self, /: represent_set(self, (self,)))
 polyfill(frozenset.__repr__, pure=True)(lambda self, /: represent_set(self, (self,)))

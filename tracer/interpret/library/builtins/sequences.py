@@ -229,7 +229,7 @@ def _sort(trace: Trace, sequence: ListValue, *, key: Item = None, reverse: Item 
 # Methods that compare items, interpreted
 
 
-@polyfill(list.__contains__)
+@polyfill(list.__contains__, of_literals=True)
 def list_contains(self: list[Any], value: Any, /) -> bool:
     for item in list.__iter__(self):  # noqa: SIM110  a generator would cost the tracer a frame
         if same(item, value):
@@ -245,7 +245,7 @@ def tuple_contains(self: tuple[Any, ...], value: Any, /) -> bool:
     return False
 
 
-@polyfill(list.count)
+@polyfill(list.count, of_literals=True)
 def list_count(self: list[Any], value: Any, /) -> int:
     count = 0
     for item in list.__iter__(self):
@@ -263,7 +263,7 @@ def tuple_count(self: tuple[Any, ...], value: Any, /) -> int:
     return count
 
 
-@polyfill(list.index)
+@polyfill(list.index, of_literals=True)
 def list_index(self: list[Any], value: Any, start: Any = 0, stop: Any = sys.maxsize, /) -> int:
     size = list.__len__(self)
     position, stop = slice_index(start, size), slice_index(stop, size)

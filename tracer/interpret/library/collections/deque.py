@@ -125,7 +125,7 @@ def _imul(trace: Trace, sequence: ListValue, count: Item) -> Item:
 # Methods that compare items, interpreted
 
 
-@polyfill(deque.__contains__)
+@polyfill(deque.__contains__, of_literals=True)
 def deque_contains(self: Deque, value: Any, /) -> bool:
     for item in deque.__iter__(self):  # noqa: SIM110  a generator would cost the tracer a frame
         if same(item, value):
@@ -133,7 +133,7 @@ def deque_contains(self: Deque, value: Any, /) -> bool:
     return False
 
 
-@polyfill(deque.count)
+@polyfill(deque.count, of_literals=True)
 def deque_count(self: Deque, value: Any, /) -> int:
     count = 0
     for item in deque.__iter__(self):
@@ -142,7 +142,7 @@ def deque_count(self: Deque, value: Any, /) -> int:
     return count
 
 
-@polyfill(deque.index)
+@polyfill(deque.index, of_literals=True)
 def deque_index(self: Deque, value: Any, *bounds: Any) -> int:
     size = deque.__len__(self)
     start = slice_index(bounds[0], size) if bounds else 0
@@ -168,10 +168,10 @@ def deque_remove(self: Deque, value: Any, /) -> None:
     raise ValueError(f"{value!r} is not in deque")
 
 
-polyfill(deque.__eq__)(lambda self, other, /: equal_sequences(deque, self, other))
-polyfill(deque.__ne__)(lambda self, other, /: unequal_sequences(deque, self, other))
-polyfill(deque.__lt__)(lambda self, other, /: order_sequences(deque, operator.lt, self, other))
-polyfill(deque.__le__)(lambda self, other, /: order_sequences(deque, operator.le, self, other))
-polyfill(deque.__gt__)(lambda self, other, /: order_sequences(deque, operator.gt, self, other))
-polyfill(deque.__ge__)(lambda self, other, /: order_sequences(deque, operator.ge, self, other))
-polyfill(deque.__repr__)(lambda self, /: represent_deque(self, (self,)))
+polyfill(deque.__eq__, of_literals=True)(lambda self, other, /: equal_sequences(deque, self, other))
+polyfill(deque.__ne__, of_literals=True)(lambda self, other, /: unequal_sequences(deque, self, other))
+polyfill(deque.__lt__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.lt, self, other))
+polyfill(deque.__le__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.le, self, other))
+polyfill(deque.__gt__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.gt, self, other))
+polyfill(deque.__ge__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.ge, self, other))
+polyfill(deque.__repr__, of_literals=True)(lambda self, /: represent_deque(self, (self,)))
