@@ -133,7 +133,7 @@ GROUPS = (
         "impossible, or where a program looks at its own frames, the statement runs natively. Plain functions, lists "
         "and attributes are what is traced best.",
         paired,
-        (torch.ones(3), iter([1, 2, 3])),
+        (torch.ones(3), map(abs, [1, 2, 3])),
         (
             *("unsupported-attribute", "unsupported-operation", "unsupported-opcode", "unsupported-iterator"),
             *("unsupported-mutation", "escaping-generator", "escaping-object", "visible-end", "coroutine"),

@@ -1,6 +1,7 @@
 """Instances, properties, descriptors, inheritance and special methods in captured programs."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import decimal
 import enum
@@ -436,18 +437,61 @@ def test_constants_compared_with_instances():
     one_graph(program, torch.ones(2))
 
 
-def test_attributes_of_a_thread_local_are_read_natively():
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda gm, inputs: gm.forward])
+def test_attributes_of_a_thread_local_are_part_of_one_graph(backend):
     local = threading.local()
     local.scale = 3
 
     def program(x):
         scale = getattr(local, "scale", 1)
         local.scale = scale + 1
-        return x * scale
+        local.other = [x]
+        del local.other
+        missing = not hasattr(local, "other") and isinstance(local, threading.local) and "scale" in vars(local)
+        return x * scale + missing
+
+    captured = capture(program, strict=True, fullgraph=True, backend=backend)
+    assert [captured(torch.ones(1)).item() for _ in range(2)] == [4, 5]
+    assert vars(local) == {"scale": 5}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # another thread has another dictionary
+        assert pool.submit(captured, torch.ones(1)).result().item() == 2
+    assert vars(local) == {"scale": 5}
+
+
+def test_a_missing_attribute_of_a_thread_local():
+    local = threading.local()
+
+    def program(x, name):
+        try:
+            delattr(local, name) if name == "deleted" else getattr(local, name)
+        except AttributeError as error:
+            return x + 1, str(error), error.name
+
+    check(program, torch.ones(1), "read")
+    check(program, torch.ones(1), "deleted")
+
+
+class OfEachThread(threading.local):
+    def __init__(self):
+        self.count = len(started)
+        started.append(self)
+
+
+started = []
+
+
+def test_a_thread_local_class_of_the_programs_own_runs_its_init_in_each_thread():
+    local = OfEachThread()
+
+    def program(x):
+        local.count += 1
+        return x + local.count
 
     captured = capture(program, strict=True)
-    assert [captured(torch.ones(1)).item() for _ in range(2)] == [3, 4]
-    assert local.scale == 5
+    assert [captured(torch.ones(1)).item() for _ in range(2)] == [2, 3]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(captured, torch.ones(1)).result().item() == 3
+    assert len(started) == 2
 
 
 class OwnContext(decimal.Context):

@@ -189,7 +189,7 @@ def test_break_in_a_for_loop():
         return x
 
     report = check(program, torch.ones(2), 3)
-    assert report.first.breaks.keys() == {"explicit", "unsupported-iterator"}
+    assert report.first.breaks.keys() == {"explicit"}
 
 
 def test_breaks_in_a_long_loop_do_not_nest():

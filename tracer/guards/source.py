@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from passes.references import OwnReference
+from tracer.guards import iterators
 from tracer.guards.words import shown
 
 
@@ -284,4 +285,11 @@ ACCESSORS: dict[str, Accessor] = {
     ),
     # weak references
     "call": Accessor(21, lambda s: f"{_base_text(s)}()", lambda reference, _: reference()),
+    # iterators: what they are going to give
+    "upcoming": Accessor(22, lambda s: iterators.place_words(_base_text(s), s.key), iterators.upcoming),
+    "has upcoming": Accessor(
+        23, lambda s: f"there is {iterators.place_words(_base_text(s), s.key)}", iterators.has_upcoming
+    ),
+    "leaf": Accessor(24, lambda s: f"iterator {s.key} of {_base_text(s)}", iterators.leaf),
+    "form": Accessor(25, lambda s: f"the form of {_base_text(s)}", lambda iterator, _: iterators.form(iterator)),
 }

@@ -16,8 +16,10 @@ from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.cells import CellValue
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.iterators import advance
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue, setting
+from tracer.values.outside_iterators import OutsideIterator
 from tracer.values.rebuilding import Fragment, fragment, listed, literal
 from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
 
 
 def emit_mutations(emitter: ProgramEmitter, effects: EffectLog) -> None:
-    """Emit every change in `effects`. Raises Unrebuildable."""
-    for value in list(effects.changed.values()):
+    """Emit every change in `effects`. Raises Unrebuildable.
+
+    Iterators are advanced first, over containers as they were: the trace takes no item from one that it has changed.
+    """
+    for value in sorted(effects.changed.values(), key=lambda value: not isinstance(value, OutsideIterator)):
         _remark(emitter, effects, value)
         for kind, write in WRITERS:
             if isinstance(value, kind):
@@ -200,9 +205,15 @@ def _had(value: ObjectValue, attribute: str) -> bool:
     return True
 
 
+def _iterator(emitter: ProgramEmitter, value: OutsideIterator) -> None:
+    arguments = emitter.constant(advance), emitter.expression(value), literal(value.taken)
+    emitter.say(fragment("{}({}, {})", *arguments))
+
+
 WRITERS: tuple[tuple[type, Callable[[ProgramEmitter, Any], None]], ...] = (
     (CellValue, _cell),
     (ListValue, _list),
     (DictValue, _dict),
     (SetValue, _set),
+    (OutsideIterator, _iterator),
 )

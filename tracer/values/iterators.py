@@ -79,9 +79,9 @@ def iterator_graph_argument(arguments: GraphArguments, value: IteratorValue) -> 
 
 
 def advance(iterator: Iterator[Any], count: int) -> None:
-    """Skip what the trace has taken from an iterator already."""
+    """Skip what the trace has taken from an iterator already, its end included."""
     for _ in range(count):
-        next(iterator)
+        next(iterator, None)
 
 
 def skip(emitter: Emitter, iterator: Fragment, count: int) -> None:

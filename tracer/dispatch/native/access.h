@@ -37,7 +37,11 @@ constexpr AccessTraits traits(Access access) {
     case Access::length:
     case Access::item_of:
     case Access::storage_offset:
-    case Access::call: return {};
+    case Access::call:
+    case Access::upcoming:
+    case Access::has_upcoming:
+    case Access::leaf:
+    case Access::form: return {};
   }
   return {};
 }

@@ -83,6 +83,17 @@ PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
   return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
 }
 
+// What ACCESSORS gets: the rows about iterators have no other definition than that of Python.
+PyObject* get_in_python(const char* accessor, PyObject* base, PyObject* key) {
+  static PyObject* accessors = [] {
+    Object module(PyImport_ImportModule("tracer.guards.source"));
+    return module ? PyObject_GetAttrString(module.get(), "ACCESSORS") : nullptr;
+  }();
+  PyObject* row = accessors ? PyDict_GetItemString(accessors, accessor) : nullptr;
+  Object get(row ? PyObject_GetAttrString(row, "get") : nullptr);
+  return get ? PyObject_CallFunctionObjArgs(get.get(), base, key, nullptr) : nullptr;
+}
+
 }  // namespace
 
 PyObject* instance_dict(PyObject* base) {
@@ -155,6 +166,10 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::call:
       if (PyWeakref_CheckRef(base)) return PyWeakref_GET_OBJECT(base);
       return PyCFunction_Check(base) ? keep(PyObject_CallNoArgs(base)) : nullptr;
+    case Access::upcoming: return keep(get_in_python("upcoming", base, node.key));
+    case Access::has_upcoming: return keep(get_in_python("has upcoming", base, node.key));
+    case Access::leaf: return keep(get_in_python("leaf", base, node.key));
+    case Access::form: return keep(get_in_python("form", base, node.key));
   }
   return nullptr;
 }

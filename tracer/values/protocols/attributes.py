@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
-import threading
 import types
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -48,6 +46,7 @@ from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
+from tracer.values.protocols.kept_elsewhere import ELSEWHERE, get_kept_elsewhere, set_kept_elsewhere
 from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.raising import Raised, throw
@@ -62,9 +61,6 @@ INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 
 PLAIN_METHODS = (types.FunctionType, *METHOD_DESCRIPTORS)
 """Types of raw class attributes that become bound methods, and that an instance's dictionary comes before."""
-
-ELSEWHERE = (threading.local, weakref.ProxyType, weakref.CallableProxyType)
-"""Classes whose instances keep their attributes where only their own C code finds them."""
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
@@ -118,7 +114,7 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     if value.object is not MISSING and issubclass(value.cls, HOST_OBJECTS):
         return from_host(context, host(context, getattr, value.object, name))
     if issubclass(value.cls, ELSEWHERE):
-        context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
+        return get_kept_elsewhere(context, value, name)
     hook = class_attribute(context, value.cls, "__getattribute__")
     if hook is not object.__getattribute__ and is_of_program(context, value, "__getattribute__"):
         return _hooked_attribute(context, value, name)
@@ -533,6 +529,9 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         return
     if isinstance(target, CellValue) and name == "cell_contents":
         target.write(context, item)
+        return
+    if isinstance(target, ObjectValue) and issubclass(target.cls, ELSEWHERE):
+        set_kept_elsewhere(context, target, name, item)
         return
     if not isinstance(target, ObjectValue) or sets_in_its_own_way(target.cls):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")

@@ -24,8 +24,9 @@ from tracer.values.iterators import (
 )
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import ELSEWHERE, attribute_name, get_attribute, set_attribute
+from tracer.values.protocols.attributes import attribute_name, get_attribute, set_attribute
 from tracer.values.protocols.iteration import unpack
+from tracer.values.protocols.kept_elsewhere import ELSEWHERE
 from tracer.values.protocols.optional_attributes import optional_attribute
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.truth import truth
