@@ -28,7 +28,7 @@ def keep(frame: Frame, op: Op, watched: Sequence[object]) -> None:
 
 def held_by(frame: Frame) -> set[int]:
     """The identities of the real objects in a frame's variables and on its stack, and of the one that it returns."""
-    return {id(real(item)) for item in _items(frame)}
+    return {id(real(item)) for item in items_of(frame)}
 
 
 def real(item: Item) -> object:
@@ -38,7 +38,8 @@ def real(item: Item) -> object:
     return getattr(item, "object", MISSING) if isinstance(item, Value) else item
 
 
-def _items(frame: Frame) -> Iterator[Item]:
+def items_of(frame: Frame) -> Iterator[Item]:
+    """What is in a frame's variables and on its stack, and what it returns."""
     yield frame.result
     yield from frame.slots
     for item in frame.stack:

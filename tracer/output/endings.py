@@ -17,7 +17,7 @@ from tracer._native import ends_visibly
 from tracer.effects.log import Namespace
 from tracer.guards.source import Source, module
 from tracer.guards.source import function as function_source
-from tracer.interpret.letting_go import held_by, real
+from tracer.interpret.letting_go import held_by, items_of, real
 from tracer.reasons import VISIBLE_END
 from tracer.values.base import LITERALS, MISSING, UNREAD, Lazy
 from tracer.values.cells import CellValue
@@ -45,7 +45,10 @@ def guard_ends(trace: Trace, frame: Frame) -> None:
     """Guard that nothing shows its end that the trace let go of. Raises Unrebuildable where something does."""
     kept = held_by(frame)
     if trace.owns_arguments:
-        for argument in _dropped(trace, kept):
+        items = {id(item) for item in items_of(frame)}  # a literal of the same value may stay where another object goes
+        literals = [each for each in trace.arguments if type(each.object) in LITERALS and id(each) not in items]
+        lost = [each for each in literals if not _is_literal(trace, each.object, each.source)]
+        for argument in (*lost, *_dropped(trace, kept)):
             trace.guard(argument.source, "unseen end")
     changes = list(trace.effects.changed.values())
     for change in changes:
