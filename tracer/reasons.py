@@ -165,6 +165,11 @@ FUNCTION_TRANSFORM = Reason(
     what="a function transform is applied (torch.func, vmap, torch.compile, torch.jit)",
     hint="apply the transform to the captured function instead",
 )
+HIGHER_ORDER = Reason(
+    "higher-order",
+    what="a function that is passed to an operator cannot become a graph of its own",
+    hint="let it compute with tensors only, return new tensors, and change nothing that exists outside of it",
+)
 GLOBAL_STATE = Reason(
     "global-state",
     what="process-wide state of torch is changed",

@@ -10,7 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tracer.guards.source import Source
 
@@ -77,6 +77,7 @@ class EffectLog:
     instruction of the captured frame runs; `steps` has the first that changed a thing. `stored` has for every
     real dictionary, or class, that was changed (by its identity) the value or namespace that keeps the new state: a
     dictionary of attributes can be reached as such, or through its owner, and only one of them may be changed.
+    `watch`, if it is set, is told of every change, also of values born in the trace.
     """
 
     def __init__(self, place: Callable[[], Any] = lambda: None, step: Callable[[], int] = lambda: 0) -> None:
@@ -86,12 +87,15 @@ class EffectLog:
         self.cached_calls: list[CacheCall] = []
         self.output_calls: list[OutputCall] = []
         self.steps: dict[int, int] = {}
+        self.watch: Callable[[Any], None] | None = None
         self._place = place
         self._step = step
         self._lines: dict[tuple[int, str | None], Any] = {}
 
     def record(self, value: Any, name: str | None = None) -> None:
         """`value` (its attribute `name`) differs from the object it came from; those born in the trace have none."""
+        if self.watch is not None:
+            self.watch(value)
         if value.source is not None:
             if id(value) not in self.changed:
                 self.changed[id(value)] = value
@@ -112,6 +116,16 @@ class EffectLog:
             self.steps[id(space)] = self._step()
         self._lines[id(space), name] = self._place()
         space.names[name] = item
+        if self.watch is not None:
+            self.watch(space)
+
+    def contents(self) -> Iterator[Any]:
+        """The values that were changed, and the items that were written to namespaces."""
+        for change in self.changed.values():
+            if isinstance(change, Namespace):
+                yield from change.names.values()
+            else:
+                yield change
 
     def read(self, holder: object, name: str, default: Any) -> Any:
         """What the trace wrote to `name`, else `default`."""

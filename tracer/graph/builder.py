@@ -41,6 +41,18 @@ class GraphBuilder:
         self._first_call: Node | None = None
         self._module: GraphModule | None = None
 
+    is_inner = False
+    """Whether this is the graph of a function that an operator of another graph is given."""
+
+    @property
+    def outermost(self) -> GraphBuilder:
+        """The graph of the frame."""
+        return self
+
+    def reached(self, node: Node, value: Any = None) -> Node:
+        """The node that stands in this graph for one of it, or of a graph around it."""
+        return node
+
     def placeholder(self, name: str, meta: Any, source: str) -> Node:
         """An input of the graph, the next positional argument of its program."""
         before = self._first_call
@@ -57,6 +69,8 @@ class GraphBuilder:
     def attribute(self, name: str, value: Any) -> Node:
         """A constant that the graph holds: a tensor, or a module for a higher-order operator."""
         node = self.graph.create_node("get_attr", name, name=name)
+        if self._first_call is None:
+            self._first_call = node
         self.attributes[node.name] = value
         node.target = node.name
         return node
@@ -120,13 +134,17 @@ class GraphBuilder:
 
     def prune(self) -> list[Node]:
         """Remove calls that nothing depends on, then inputs that nothing uses; gives the removed inputs."""
-        for node in reversed(self.graph.nodes):
-            if not node.users and is_dead_weight(node):
-                self.graph.erase_node(node)
+        self.prune_calls()
         unused = [node for node in self.graph.find_nodes(op="placeholder") if not node.users]
         for node in unused:
             self.graph.erase_node(node)
         return unused
+
+    def prune_calls(self) -> None:
+        """Remove calls that nothing depends on."""
+        for node in reversed(self.graph.nodes):
+            if not node.users and is_dead_weight(node):
+                self.graph.erase_node(node)
 
     @property
     def last(self) -> Node:

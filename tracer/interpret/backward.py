@@ -22,6 +22,7 @@ from tracer.interpret.trace import Trace
 from tracer.values.base import LITERALS, MISSING
 from tracer.values.class_attributes import class_attribute
 from tracer.values.dicts import DictValue
+from tracer.values.functions import FunctionValue
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
@@ -77,6 +78,28 @@ def check_backward(trace: Trace, cls: Any, context: ObjectValue) -> tuple[str, l
     return check.fault, check.facts
 
 
+def late_fault(trace: Trace, function: Item) -> str:
+    """Why a function that is traced now may do something else when autograd calls it later, "" if it may not.
+
+    What a function of the trace closes over is the caller's affair, if nobody can change the objects.
+    """
+    check = _Check(trace, frozenset())
+    if isinstance(function, types.FunctionType) and function.__closure__ is None:
+        check.function(function)
+        return check.fault
+    if not isinstance(function, FunctionValue) or function.globals_source is None:
+        return "is not a plain function"
+    for name, cell in zip(function.code.co_freevars, function.closure, strict=True):
+        if not _is_fixed(cell.content):
+            return f"uses {name}, which can change before it runs"
+    if not all(map(_is_fixed, (*function.defaults, *function.keyword_defaults.values()))):
+        return "has a default that can change"
+    source = function.globals_source.base
+    assert source is not None
+    check.code(decode(function.code), function.globals, source, frozenset())
+    return check.fault
+
+
 def all_hold(facts: Iterable[Fact]) -> bool:
     """Whether what `check_backward` returned is still so."""
     return all(read() is value for read, value in facts)
@@ -121,9 +144,10 @@ class _Check:
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         if not all(type(default) in LITERALS for default in defaults):
             self.fault = "has a default that can change"
-        self._code(decode(function.__code__), function.__globals__, source, frozenset(function.__code__.co_freevars))
+        self.code(decode(function.__code__), function.__globals__, source, frozenset(function.__code__.co_freevars))
 
-    def _code(self, code: Code, globals: dict[str, Any], source: Source, free: frozenset[str]) -> None:
+    def code(self, code: Code, globals: dict[str, Any], source: Source, free: frozenset[str]) -> None:
+        """Check the instructions of a function with these globals; `free` are variables that it may not read."""
         for op in code.ops:
             if op.name in UNSOUND:
                 self.fault = self.fault or f"changes or reads what is not its own ({op.name})"
@@ -135,7 +159,7 @@ class _Check:
                 self._global(op.operand, globals, source)
         for part in code.native.co_consts:
             if isinstance(part, types.CodeType):
-                self._code(decode(part), globals, source, free)
+                self.code(decode(part), globals, source, free)
 
     def _global(self, name: str, globals: dict[str, Any], source: Source) -> None:
         if self.trace.effects.read(globals, name, None) is not None:

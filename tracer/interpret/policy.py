@@ -93,8 +93,9 @@ ROWS: dict[Any, PolicyRow] = {}
 NAMED: dict[tuple[str, str], Lookaside] = {}
 """By module and qualified name: functions of modules that are not imported for the sake of a row."""
 
-MODULES: dict[str, Pure | Operator | Refused] = {}
-"""By module: all of its functions without a row of their own. A refusal covers the modules below it, too."""
+MODULES: dict[str, Pure | Operator | Refused | Interpreted] = {}
+"""By module: all of its functions without a row of their own. A refusal covers the modules below it, too, apart from
+those that are interpreted all the same."""
 
 IMMUTABLE: dict[type, Pure] = {}
 """By class: all C methods of its instances without a row of their own."""
@@ -246,7 +247,14 @@ def interpret(*callables: Any) -> None:
     _register(Interpreted(_registering()), callables)
 
 
-def _register_module(name: str, row: Pure | Operator | Refused) -> None:
+def interpret_modules(*names: str) -> None:
+    """Interpret the functions of these modules, and of those below them, although a module above is refused."""
+    file = _registering()
+    for name in names:
+        _register_module(name, Interpreted(file))
+
+
+def _register_module(name: str, row: Pure | Operator | Refused | Interpreted) -> None:
     assert name not in MODULES, f"the module {name} has two rows"
     MODULES[name] = row
 
@@ -285,7 +293,7 @@ def refusing_row(module: object) -> Refused | None:
     """The row that refuses the functions of a module: its own, or that of a module above it."""
     while module and isinstance(module, str):
         row = MODULES.get(module)
-        if isinstance(row, Refused):
-            return row
+        if isinstance(row, (Refused, Interpreted)):
+            return row if isinstance(row, Refused) else None
         module = module.rpartition(".")[0]
     return None

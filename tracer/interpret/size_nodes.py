@@ -16,10 +16,12 @@ from tracer.values.shapes import NotExpressible
 
 def size_node(trace: Trace, size: Any) -> Any:
     """The graph's node for a symbol."""
-    return _expression_node(trace, size.node.expr)
+    node = _expression_node(trace, size.node.expr)
+    return trace.graph.reached(node) if isinstance(node, torch.fx.Node) else node
 
 
 def _expression_node(trace: Trace, expression: Any) -> Any:
+    """The node in the graph of the frame, where the sub-graphs of its operators lift it from."""
     import sympy
 
     if isinstance(expression, sympy.Integer):
@@ -35,7 +37,7 @@ def _expression_node(trace: Trace, expression: Any) -> Any:
             node = _expression_node(trace, parts[0])
             for part in parts[1:]:
                 operands = (node, _expression_node(trace, part))
-                node = trace.graph.call(function, operands, None, None, trace.location)
+                node = trace.graph.outermost.call(function, operands, None, None, trace.location)
             if isinstance(node, torch.fx.Node):
                 node.meta[SYMBOL] = shapes.symint(expression)
         shapes.nodes[expression] = node

@@ -24,6 +24,7 @@ from passes.operators.outcome import (
 )
 from passes.operators.refusals import may_refuse
 from passes.operators.verify import Prediction
+from tracer.graph.subgraph import SubGraphBuilder
 from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.compilers import refuse_for_compilers
 from tracer.interpret.error_order import keep_errors_in_order
@@ -35,6 +36,7 @@ from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
     GRADIENT_STATE,
+    HIGHER_ORDER,
     NO_FAKE_KERNEL,
     OPERATOR_ERROR,
     UNSUPPORTED_CALL,
@@ -66,7 +68,7 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
         name = input_name(local_name(trace, value) or value.source.text)
         node = value.node = trace.graph.placeholder(name, value.meta, value.source.text)
         trace.inputs.append((value.source, node, value.object))
-    return node
+    return trace.graph.reached(node, value) if trace.graph.is_inner else node
 
 
 class Lowering:
@@ -252,6 +254,8 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
     for index, meta in mutated.items():
         value = tensors[index]
         before, value.meta = value.meta, meta
+        if isinstance(trace.graph, SubGraphBuilder) and not trace.graph.is_own(value.base.node):
+            trace.stop(HIGHER_ORDER, "a tensor from outside of it is written to")
         differentiated = meta.requires_grad and trace.modes.grad
         if differentiated:
             _refuse_leaf(trace, value)

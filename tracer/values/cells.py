@@ -45,8 +45,7 @@ class CellValue(Value):
         """Put an item into the cell; MISSING empties it."""
         self.content = item
         self.written = True
-        if self.object is not MISSING:
-            context.effects.record(self)
+        context.effects.record(self)
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:

@@ -101,7 +101,9 @@ register(
                 re.Match: _match,
             },
             subclasses={
-                **dict.fromkeys((enum.Enum, types.ModuleType, *NUMPY_FUNCTIONS), identity),
+                **dict.fromkeys(
+                    (enum.Enum, types.ModuleType, torch._ops.HigherOrderOperator, *NUMPY_FUNCTIONS), identity
+                ),
                 type: _class,
             },
         ),

@@ -1,6 +1,7 @@
-"""collections: deque, OrderedDict, defaultdict, Counter and namedtuple. Importing this package registers their rows."""
+"""collections and collections.abc: the containers, and `Callable[...]`. Importing this package registers their rows."""
 
 from tracer.interpret.library.collections import (
+    callable_alias,
     counter,
     defaultdict,
     deque,
@@ -9,6 +10,7 @@ from tracer.interpret.library.collections import (
 )
 
 __all__ = [
+    "callable_alias",
     "counter",
     "defaultdict",
     "deque",

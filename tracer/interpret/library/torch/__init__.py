@@ -1,25 +1,35 @@
 """torch: operators, settings, modules, autograd. Importing this package registers their rows."""
 
 from tracer.interpret.library.torch import (
+    attention,
     autograd,
+    control_flow,
     functions,
+    hooks,
     nn,
     operators,
+    regions,
     settings,
     size,
     tensor,
+    transforms,
     utils,
     whole_modules,
 )
 
 __all__ = [
+    "attention",
     "autograd",
+    "control_flow",
     "functions",
+    "hooks",
     "nn",
     "operators",
+    "regions",
     "settings",
     "size",
     "tensor",
+    "transforms",
     "utils",
     "whole_modules",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from tracer.interpret.call import call
 from tracer.interpret.policy import (
     immutable,
     interpret,
@@ -16,14 +15,10 @@ from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
     BACKWARD,
-    DATA_DEPENDENT_JUMP,
     FUNCTION_TRANSFORM,
     RANDOM_STATE,
 )
-from tracer.values.base import Value, realise
 from tracer.values.item import Item
-from tracer.values.protocols.iteration import unpack
-from tracer.values.protocols.truth import truth
 
 NO_MESSAGE = "Expected Tensor with single nonzero value, but got zero"
 """What torch._assert_async says if it is given no message."""
@@ -44,9 +39,8 @@ pure(
 
 refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
 refuse(BACKWARD, torch.autograd.backward, torch.autograd.grad)
-refuse(FUNCTION_TRANSFORM, torch.compile, torch.vmap)
+refuse(FUNCTION_TRANSFORM, torch.compile)
 interpret(
-    torch.func.functional_call,
     torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
 )
@@ -56,15 +50,6 @@ interpret(
 def _assert_async(trace: Trace, condition: Item, message: Item = NO_MESSAGE) -> Item:
     """The assertion with a message of its own: compilers keep no other."""
     return tensor_op(trace, ASSERTION, (condition, message))
-
-
-@lookaside(torch.cond)
-def _cond(trace: Trace, predicate: Item, on_true: Item, on_false: Item, operands: Item = ()) -> Item:
-    """torch.cond: the branch is called if the predicate is known while tracing; else the graph breaks."""
-    predicate = realise(trace, predicate)
-    if isinstance(predicate, Value):
-        trace.stop(DATA_DEPENDENT_JUMP, "torch.cond")
-    return call(trace, on_true if truth(trace, predicate) else on_false, unpack(trace, operands))
 
 
 @lookaside(torch.jit.annotate)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 
 from tracer.interpret.policy import operator_modules, operators, refuse
-from tracer.reasons import BACKWARD, TENSOR_HOOK
+from tracer.reasons import BACKWARD
 
 operator_modules("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special")
 operator_modules("torch._C._sparse", "torch._C._nested")
@@ -49,4 +49,3 @@ operators(
 )
 
 refuse(BACKWARD, torch.Tensor.backward)
-refuse(TENSOR_HOOK, torch.Tensor.register_hook)

@@ -20,7 +20,7 @@ from tracer.reasons import (
 
 refuse_modules(
     FUNCTION_TRANSFORM,
-    *("torch._dynamo", "torch._functorch", "torch._inductor", "torch.fx", "torch.jit", "torch.func", "torch.export"),
+    *("torch._dynamo", "torch._functorch", "torch._inductor", "torch.fx", "torch.jit", "torch.export"),
 )
 refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
 refuse_modules(BACKWARD, "torch.autograd.graph")

@@ -1,0 +1,163 @@
+"""Checkpoints, nested compile regions, hooks on intermediate tensors and flex_attention, in one graph."""
+
+import functools
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from tests.check import check, one_graph
+from tracer import capture, counters, reset
+
+BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
+SETTINGS = SimpleNamespace(factor=2.0)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return BACKENDS[request.param]
+
+
+def keep_matmul(context, op, *args, **kwargs):
+    return CheckpointPolicy.MUST_SAVE if op is torch.ops.aten.mm.default else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+selective = functools.partial(create_selective_checkpoint_contexts, keep_matmul)
+LAYER = nn.Linear(4, 4)
+for _parameter in LAYER.parameters():
+    nn.init.constant_(_parameter, 0.25)
+
+CHECKPOINTS = {
+    "module": lambda x: checkpoint(LAYER, x, use_reentrant=False) + 1,
+    "reentrant": lambda x: checkpoint(LAYER, x * 1, use_reentrant=True) + 1,
+    "closure": lambda x: checkpoint(lambda a: F.gelu(LAYER(a)) * x, x * 2, use_reentrant=False),
+    "structure": lambda x: checkpoint(lambda a, k: {"a": a.sin(), "b": [LAYER(a) + k, 3]}, x, k=x, use_reentrant=False),
+    "argument returned": lambda x: checkpoint(lambda a: (a, a.view(-1), LAYER(a)), x * 2, use_reentrant=False),
+    "selective": lambda x: checkpoint(lambda a: LAYER(a).relu(), x, use_reentrant=False, context_fn=selective),
+    "nested": lambda x: checkpoint(lambda a: checkpoint(LAYER, a, use_reentrant=False).sin(), x, use_reentrant=False),
+    "options": lambda x: checkpoint(LAYER, x, use_reentrant=False, preserve_rng_state=False, early_stop=False),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_checkpoint(name, backend):
+    x = (torch.arange(12.0).reshape(3, 4) / 4).requires_grad_()
+    rounds = backend == "aot_eager" and name == "argument returned"  # its backward adds up in another order
+    one_graph(CHECKPOINTS[name], x, backend=backend, recaptures=None, gradients=not rounds)
+
+
+def test_checkpoint_draws_the_same_numbers_again():
+    def program(x):
+        return checkpoint(lambda a: F.dropout(a * a, 0.5), x, use_reentrant=False)
+
+    for backend in ("eager", "aot_eager", BACKENDS["forward"]):
+        captured = capture(program, backend=backend, fullgraph=True)
+        x = torch.randn(50, requires_grad=True)
+        out = captured(x)
+        out.sum().backward()
+        kept = out != 0
+        assert torch.allclose(x.grad, torch.where(kept, 4 * x, 0.0)), backend
+
+
+def test_change_in_a_checkpoint_breaks():
+    def program(x, log):
+        return checkpoint(lambda a: (log.append(1), LAYER(a))[1], x, use_reentrant=False)
+
+    check(program, torch.randn(3, 4, requires_grad=True), [], breaks=["higher-order"], recaptures=None)
+
+
+# Nested regions --------------------------------------------------------------------------------------
+
+block = torch.compiler.nested_compile_region(lambda x: x.sin() * 2)
+
+
+def test_nested_compile_region(backend):
+    one_graph(lambda x: block(block(x)), torch.randn(3, requires_grad=True), backend=backend)
+
+
+# Hooks -----------------------------------------------------------------------------------------------
+
+
+def scaled(gradient):
+    return gradient.clamp(-1, 1) * 3
+
+
+def hook_with_closure(x):
+    y, factor = x * 2, x.detach() + 1
+    y.register_hook(lambda g: g * factor)
+    return y.sin().sum()
+
+
+def hook_by_name(x):
+    y = x * 2
+    y.register_hook(scaled)
+    z = y * y
+    z.register_hook(lambda g: None)
+    return z.sum()
+
+
+@pytest.mark.parametrize("program", [hook_with_closure, hook_by_name])
+def test_hook_on_an_intermediate(program, backend):
+    one_graph(program, torch.randn(3, requires_grad=True), backend=backend)
+
+
+def test_hook_that_may_change_breaks():
+    def program(x):
+        y, factor = x * 2, 3.0
+        y.register_hook(lambda g: g * factor)
+        factor = 5.0
+        return (y * factor).sum()
+
+    check(program, torch.randn(3, requires_grad=True), breaks=["tensor-hook"], recaptures=None)
+
+
+def test_hook_that_reads_a_setting_breaks():
+    def program(x):
+        y = x * 2
+        y.register_hook(lambda g: g * SETTINGS.factor)
+        return y.sum()
+
+    check(program, torch.randn(3, requires_grad=True), breaks=["tensor-hook"], recaptures=None)
+
+
+# flex_attention --------------------------------------------------------------------------------------
+
+
+def relative(score, batch, head, query, key):
+    return score + (query - key)
+
+
+def causal(batch, head, query, key):
+    return query >= key
+
+
+BIAS = torch.arange(16.0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_flex_attention(backend):
+    def program(q, k):
+        out = flex_attention(q, k, k, score_mod=relative)
+        return out + flex_attention(q, k, k, score_mod=lambda s, b, h, i, j: s * 2 + BIAS.sum() * b)
+
+    q, k = torch.randn(2, 1, 2, 16, 16)
+    program(q, k)  # which warns once that it is slow
+    one_graph(program, q, k, backend=backend, recaptures=None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_flex_attention_with_a_block_mask(backend):
+    mask = create_block_mask(causal, 1, 1, 16, 16, device="cpu")
+
+    def program(q, mask):
+        return flex_attention(q, q, q, block_mask=mask).sum()
+
+    reset()
+    q = torch.randn(1, 2, 16, 16)
+    captured = capture(program, backend=backend, fullgraph=True)
+    assert torch.allclose(captured(q, mask), program(q, mask))
+    assert counters().graphs == 1

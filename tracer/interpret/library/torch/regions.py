@@ -1,0 +1,109 @@
+"""Regions of a computation that are compiled or differentiated in a way of their own: checkpoints, nested regions."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from torch.utils import checkpoint
+
+from passes.transforms import checkpointed
+from tracer.graph.subgraph import SubGraphBuilder
+from tracer.interpret.call import call
+from tracer.interpret.library.torch.control_flow import call_body_operator, new_meta
+from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.interpret.subtrace import SubTrace, add_body, close, operands_of, sub_trace, unflattened
+from tracer.interpret.trace import Trace
+from tracer.reasons import HIGHER_ORDER, SKIPPED_FUNCTION
+from tracer.values.base import Value
+from tracer.values.concrete import concrete
+from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
+from tracer.values.tensors import TensorValue
+
+CHOICES = ("preserve_rng_state", "determinism_check", "early_stop")
+"""Keywords that say how a checkpointed function is run again in backward, beside `context_fn` and `debug`."""
+
+
+@named_lookaside("torch._higher_order_ops.invoke_subgraph", "invoke_subgraph_placeholder")
+def _nested_region(trace: Trace, func: Item, *args: Item, **kwargs: Item) -> Item:
+    """A region marked by torch.compiler.nested_compile_region: it is part of the graph."""
+    return call(trace, func, args, kwargs)
+
+
+@named_lookaside("torch.fx.traceback", "annotate")
+def _annotate(trace: Trace, annotation: Item) -> Item:
+    """A region whose nodes torch.fx would mark: nothing here reads the mark."""
+    return call(trace, contextlib.nullcontext, [])
+
+
+@lookaside(checkpoint.checkpoint)
+def _checkpoint(trace: Trace, function: Item, *args: Item, use_reentrant: Item = None, **kwargs: Item) -> Item:
+    """A checkpointed function: simply called without gradients, else a body that is run again in backward."""
+    context = kwargs.pop("context_fn", checkpoint.noop_context_fn)
+    options = [("use_reentrant", use_reentrant)]
+    options += [(name, kwargs.pop(name)) for name in CHOICES if name in kwargs]
+    if (
+        kwargs.pop("debug", False)
+        or type(use_reentrant) is not bool
+        or any(isinstance(one, Value) for _, one in options)
+    ):
+        trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint without use_reentrant, or to debug it")
+    if not trace.modes.grad:
+        return call(trace, function, args, kwargs)
+    if context is not checkpoint.noop_context_fn:
+        options.append(("context_fn", _real(trace, context)))
+    traced = sub_trace(trace, SubGraphBuilder(trace.graph), function, args, kwargs)
+    values = traced.builder.values
+    arguments = [value for value in args if isinstance(value, TensorValue)]
+    if use_reentrant:
+        _refuse_reentrant(trace, traced, arguments)
+    inside = [leaf for leaf in traced.tensors if traced.builder.is_own(leaf.node)]
+    close(trace, traced, inside)
+    lifted = operands_of(traced)
+    first = [node for node in lifted if values[node] in arguments]
+    lifted = [*first, *(node for node in lifted if node not in first)]
+    body = add_body(trace, "checkpointed_body", traced, lifted)
+    metas = [leaf.meta for leaf in inside]
+    tensors = call_body_operator(trace, checkpointed, (body, len(first), tuple(options), *lifted), metas)
+    by_leaf = dict(zip(map(id, inside), tensors, strict=True))
+    _note_views(trace, traced, inside, by_leaf)
+    return unflattened(trace, [by_leaf.get(id(leaf), leaf) for leaf in traced.leaves], traced.structure)
+
+
+def _real(trace: Trace, context: Item) -> Any:
+    """The function that makes the contexts of a selective checkpoint, known by identity."""
+    try:
+        function = concrete(trace, context, instances=True)
+    except NotConcrete:
+        trace.stop(HIGHER_ORDER, "the context_fn of a checkpoint is made by the captured function")
+    if isinstance(context, Value):
+        if context.source is None:
+            trace.stop(HIGHER_ORDER, "the context_fn of a checkpoint is made by the captured function")
+        trace.guard(context.source, "same object", function)
+    return function
+
+
+def _refuse_reentrant(trace: Trace, traced: SubTrace, arguments: list[TensorValue]) -> None:
+    """Break where a reentrant checkpoint gives other gradients than its function: it hands over new tensors, which
+    need gradients if an argument does.
+    """
+    graded = any(value.meta.requires_grad for value in arguments)
+    for leaf in traced.tensors:
+        if (
+            not traced.builder.is_own(leaf.base.node)
+            or leaf.meta.requires_grad != new_meta(leaf.meta, graded).requires_grad
+        ):
+            trace.stop(HIGHER_ORDER, "a reentrant checkpoint decides which of its results need gradients")
+
+
+def _note_views(trace: Trace, traced: SubTrace, inside: list[TensorValue], by_leaf: dict[int, TensorValue]) -> None:
+    """Note which results are views: of tensors from outside, or of the first result that shares their memory."""
+    owners: dict[int, TensorValue] = {}
+    for leaf in inside:
+        outer, base = by_leaf[id(leaf)], leaf.base
+        if traced.builder.is_own(base.node):
+            base = owners.setdefault(id(base), outer)
+        if base is not outer:
+            outer.viewed = base.base
+            trace.views.setdefault(id(base.base), [base.base]).append(outer)
