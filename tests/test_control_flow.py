@@ -145,8 +145,12 @@ def returns_view(x, log):
     return torch.cond(x.sum() > 0, lambda a: a.view(-1), lambda a: a + 1, (x,))
 
 
+def prints(x, log):
+    return torch.cond(x.sum() > 0, lambda a: (print("yes"), a * 2)[1], lambda a: a + 1, (x,))
+
+
 EFFECTS = (
-    *(changes_list_of_the_frame, changes_list_from_outside, advances_iterator),
+    *(prints, changes_list_of_the_frame, changes_list_from_outside, advances_iterator),
     *(writes_to_operand, gives_other_shapes, returns_view),
 )
 
