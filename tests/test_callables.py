@@ -249,3 +249,106 @@ def test_attributes_of_immutable_classes_cannot_be_set():
         return x + 1, messages
 
     one_graph(program, torch.ones(2))
+
+
+class Overriding(dict):
+    def __setitem__(self, key, value):
+        dict.__setitem__(self, key, value * 2)
+
+    def __getitem__(self, key):
+        return dict.__getitem__(self, key) + 100
+
+    def __len__(self):
+        return 99
+
+
+class OverridingList(list):
+    def append(self, item):
+        list.append(self, item * 3)
+
+    def pop(self):
+        return "mine"
+
+
+class OverridingObject:
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value + 1)
+
+    def __eq__(self, other):
+        return "mine"
+
+    __hash__ = object.__hash__
+
+
+class OverridingInt(int):
+    def __add__(self, other):
+        return "mine"
+
+
+class Counting(type):
+    made = 0
+
+    def __call__(cls, *args):
+        Counting.made += 1
+        return super().__call__(*args)
+
+
+class Counted(metaclass=Counting):
+    def __init__(self, value):
+        self.value = value
+
+
+METHODS_OF_BASES = {
+    "setitem": (lambda: super(Overriding, Overriding(v=1)).__setitem__, ("k", 2)),
+    "getitem": (lambda: super(Overriding, Overriding(v=1)).__getitem__, ("v",)),
+    "len": (lambda: super(Overriding, Overriding(v=1)).__len__, ()),
+    "append": (lambda: super(OverridingList, OverridingList([3])).append, (5,)),
+    "pop": (lambda: super(OverridingList, OverridingList([3, 4])).pop, ()),
+    "setattr": (lambda: super(OverridingObject, OverridingObject()).__setattr__, ("k", 2)),
+    "eq": (lambda: super(OverridingObject, OverridingObject()).__eq__, (5,)),
+    "add": (lambda: super(OverridingInt, OverridingInt(3)).__add__, (4,)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS_OF_BASES)
+def test_a_method_of_c_that_the_class_overrides(name):
+    """A method is bound to its object already: what its class calls by that name does not matter."""
+    make, arguments = METHODS_OF_BASES[name]
+
+    def program(method, x):
+        return method(*arguments), x + 1
+
+    captured = capture(program)
+    for _ in range(2):
+        outcomes = []
+        for function in (program, captured):
+            method = make()
+            result, _ = function(method, torch.ones(1))
+            owner = method.__self__
+            contents = dict.copy(owner) if isinstance(owner, dict) else list(owner) if isinstance(owner, list) else 0
+            outcomes.append((result, contents, getattr(owner, "__dict__", None)))
+        assert outcomes[0] == outcomes[1]
+
+
+def test_methods_of_c_of_one_name_are_told_apart():
+    """The same object and the same name, but the method of another base."""
+    keys = Overriding(v=1)
+
+    def program(method, x):
+        return method("v"), x + 1
+
+    captured = capture(program)
+    for method in (keys.__getitem__, super(Overriding, keys).__getitem__, keys.__getitem__):
+        assert captured(method, torch.ones(1))[0] == method("v")
+
+
+def test_a_metaclass_calls_its_base():
+    def program(make, x):
+        return make(x + 1).value
+
+    captured = capture(program)
+    make = super(Counting, Counted).__call__
+    for calls in (0, 0):
+        Counting.made = 0
+        assert captured(make, torch.ones(1)) == 2
+        assert Counting.made == calls

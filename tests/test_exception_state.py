@@ -1,10 +1,12 @@
 """Exceptions keep what they are: attributes, fields kept in C, notes, contexts, causes and lines."""
 
+import contextlib
 import ipaddress
 import json
 import math
 import re
 import struct
+import traceback
 
 import pytest
 import torch
@@ -252,3 +254,47 @@ def test_groups_are_split_as_by_the_interpreter():
         return x + 1, seen
 
     check(program, torch.ones(2), recaptures=None)
+
+
+@contextlib.contextmanager
+def passing():
+    try:
+        yield
+    finally:
+        pass
+
+
+def raises_within_context_managers(x):
+    with torch.no_grad(), passing():
+        raise ValueError("within")
+
+
+def test_a_context_manager_puts_the_traceback_back():
+    """`contextmanager` resumes its generator with the exception, and takes out of the traceback what that adds."""
+    places = []
+    for function in (raises_within_context_managers, capture(raises_within_context_managers)):
+        with pytest.raises(ValueError) as raised:
+            function(torch.ones(2))
+        frames = traceback.extract_tb(raised.value.__traceback__)
+        places.append([(frame.name, frame.lineno) for frame in frames if frame.filename == __file__][1:])
+    assert places[0] == places[1]
+
+
+def test_a_traceback_that_was_kept_is_as_it_was():
+    def program(x):
+        def fail():
+            raise ValueError(x.shape)
+
+        try:
+            try:
+                fail()
+            except ValueError as error:
+                kept = error.__traceback__
+                raise
+        except ValueError as error:
+            return kept, error.__traceback__, x + 1
+
+    for function in (program, capture(program)):
+        kept, last, _ = function(torch.ones(2))
+        assert [frame.name for frame in traceback.extract_tb(kept)] == ["program", "fail"]
+        assert [frame.name for frame in traceback.extract_tb(last)] == ["program", "fail"]

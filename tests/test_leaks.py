@@ -1,5 +1,6 @@
 """What a capture keeps alive: nothing of the user's, once the user lets go of it."""
 
+import contextlib
 import gc
 import weakref
 
@@ -167,5 +168,56 @@ def test_arguments_of_a_capture_are_freed_without_the_collector():
         captured(x, {"w": weight})
         del x, weight
         assert [reference() for reference in references] == [None, None]
+    finally:
+        gc.enable()
+
+
+def refused(x):
+    return x.add_(2)
+
+
+def with_attributes(x):
+    box = Box()
+    vars(box)["value"] = x
+    return box
+
+
+def fails_in_a_with(x):
+    with torch.no_grad(), contextlib.suppress(ValueError), contextlib.ExitStack():
+        fail(x)
+
+
+def logs_its_error(x):
+    try:
+        raise ValueError(x.shape)
+    except ValueError as error:
+        errors.append(error)
+
+
+class Box:
+    pass
+
+
+def fail(x, y):
+    return x
+
+
+errors = []
+
+
+@pytest.mark.parametrize("program", [refused, with_attributes, fails_in_a_with, logs_its_error])
+def test_arguments_die_without_the_collector(program):
+    """What a capture was given is in no cycle, whatever ended it: a refused operator, an error, a handler."""
+    captured = capture(program)
+    gc.disable()
+    try:
+        for _ in range(2):
+            x = torch.ones(1, 2).expand(2, 2)
+            with contextlib.suppress(RuntimeError, TypeError):
+                captured(x)
+            reference = weakref.ref(x)
+            errors.clear()
+            del x
+            assert reference() is None
     finally:
         gc.enable()

@@ -160,7 +160,7 @@ class Evaluator:
         self._known: dict[tuple[Any, ...], Outcome] = {}
         self._proven: dict[int, Outcome] = {}
         self._accepted: dict[int, Outcome] = {}
-        self._errors: dict[tuple[Any, ...], OpError] = {}
+        self._errors: dict[tuple[Any, ...], Exception] = {}  # without tracebacks, whose frames hold the traced objects
         self._knowable: dict[Target, bool] = {}
         self._fake: FakeStandIns | None = None
         self.book_refusal = ""
@@ -196,7 +196,7 @@ class Evaluator:
             shape_env = shape_env_of(args) or shape_env_of(kwargs)
             if shape_env is None:
                 if key in self._errors:
-                    raise self._errors[key] from None
+                    raise OpError(self._errors[key]) from None
                 outcome = self._known[key] = self._derive(target, args, kwargs, modes, None)
                 return outcome
         except TypeError:  # a torch.SymInt cannot be hashed
@@ -284,7 +284,7 @@ class Evaluator:
             return False
         key = (target, call.modes, args, kwargs, kinds(args), kinds(kwargs) if kwargs else ())
         self._known.pop(key, None)
-        self._errors[key] = error
+        self._errors[key] = error.original
         return True
 
     def is_proven(self, outcome: Outcome) -> bool:

@@ -7,6 +7,7 @@ to run into a file; where the process dies or hangs, that program is to blame.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import hashlib
 import json
 import os
@@ -14,8 +15,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,55 +65,73 @@ class Told(AssertionError):
 
 
 def explore(
-    number: int, count: int, note: Callable[[Program], None], compare: Callable[[Program], str]
-) -> Finding | None:
-    """Run `count` programs from a seed; the first that is told apart by `compare`, shrunk, or None."""
-    latest: list[tuple[Program, str]] = []
+    number: int,
+    count: int,
+    note: Callable[[Program], None],
+    compare: Callable[[Program], str],
+    known: Iterable[str] = (),
+    **fixed: Any,
+) -> Iterator[Finding]:
+    """Run `count` programs from a seed; each kind that `compare` tells apart, shrunk, once, except those `known`.
 
-    @seed(number)
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-        report_multiple_bugs=False,
-    )
-    @given(programs())
-    def run(program: Program) -> None:
-        if not compiles(program.source):
+    `fixed` are fields of all programs.
+    """
+    kinds, ran, rounds = set(known), 0, 0
+    latest: list[Finding] = []
+    while ran < count:
+        latest.clear()
+
+        @seed(f"{number}, round {rounds}" if rounds else number)
+        @settings(
+            max_examples=count - ran,
+            database=None,
+            deadline=None,
+            verbosity=Verbosity.quiet,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+            report_multiple_bugs=False,
+        )
+        @given(programs(**fixed))
+        def run(program: Program) -> None:
+            nonlocal ran
+            if not compiles(program.source):
+                return
+            ran += not latest  # what is run while shrinking is not new
+            note(program)
+            finding = Finding(program, compare(program), number)
+            if finding.difference and finding.kind not in kinds:
+                latest[:] = [finding]
+                raise Told(finding.difference)
+
+        try:
+            run()
+        except Told:
+            pass
+        except Flaky:  # what was told apart is not in another run of the same program
+            latest[:] = [replace(latest[0], difference=f"not in every run: {latest[0].difference}")]
+        if not latest:
             return
-        note(program)
-        told = compare(program)
-        if told:
-            latest[:] = [(program, told)]
-            raise Told(told)
-
-    try:
-        run()
-    except Told:
-        return Finding(*latest[0], number)
-    except Flaky:  # what was told apart is not in another run of the same program
-        program, told = latest[0]
-        return Finding(program, f"not in every run: {told}", number)
-    return None
+        kinds.add(latest[0].kind)
+        rounds += 1
+        yield latest[0]
 
 
-def explore_into(number: int, count: int, folder: Path) -> None:
-    """A child process: explore one seed; the programs go to `current` and the finding to `finding` in a folder."""
+def explore_into(number: int, count: int, folder: Path, known: set[str], fixed: dict[str, Any]) -> None:
+    """A child process: explore one seed; the programs go to `current` and each finding to a line of `findings`."""
     current = folder / "current"
-    pause = faulthandler.dump_traceback_later
 
     def note(program: Program) -> None:
-        pause(LIMIT, exit=True)
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
         current.write_text(json.dumps(asdict(program)))
 
-    finding = explore(number, count, note, difference)
-    faulthandler.cancel_dump_traceback_later()
-    if finding is not None:
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # when it runs would tell two runs of a program apart
+    for finding in explore(number, count, note, difference, known, **fixed):
         told = {"program": asdict(finding.program), "difference": finding.difference}
-        (folder / "finding").write_text(json.dumps(told))
+        with (folder / "findings").open("a") as file:
+            file.write(json.dumps(told) + "\n")
+    faulthandler.cancel_dump_traceback_later()
     sys.stderr.flush()
     os._exit(0)
 
@@ -122,28 +141,35 @@ def program_of(fields: dict[str, Any]) -> Program:
     return Program(**{**fields, "changes": tuple(fields["changes"])})
 
 
-def finding_in(folder: Path, returncode: int, number: int) -> Finding | None:
+def findings_in(folder: Path, returncode: int, number: int) -> list[Finding]:
     """What the process of a seed left in its folder."""
-    if (folder / "finding").exists():
-        told = json.loads((folder / "finding").read_text())
-        return Finding(program_of(told["program"]), told["difference"], number)
+    findings: list[Finding] = []
+    if (folder / "findings").exists():
+        for line in (folder / "findings").read_text().splitlines():
+            told = json.loads(line)
+            findings.append(Finding(program_of(told["program"]), told["difference"], number))
     if returncode == 0:
-        return None
+        return findings
     log = (folder / "log").read_text(errors="replace")
     if not (folder / "current").exists():
         raise RuntimeError(f"the process of seed {number} ended with {returncode} before its first program:\n{log}")
     how = "hangs" if "Timeout (" in log else f"the process ended with {returncode}"
-    return Finding(program_of(json.loads((folder / "current").read_text())), f"{how}\n{log[-2000:]}", number)
+    blamed = program_of(json.loads((folder / "current").read_text()))
+    return [*findings, Finding(blamed, f"{how}\n{log[-2000:]}", number)]
 
 
 @dataclass
 class Campaign:
-    """Chunks of programs from consecutive seeds, `jobs` at a time. `findings` has one of each kind of difference."""
+    """Chunks of programs from consecutive seeds, `jobs` at a time. `findings` has one of each kind of difference.
+
+    `fixed` are fields that all programs have alike.
+    """
 
     programs: int
     first_seed: int = 0
     jobs: int = 2
     seconds: float = float("inf")
+    fixed: dict[str, Any] = field(default_factory=dict)
     report: Callable[[str], None] = lambda line: None
     findings: dict[str, Finding] = field(default_factory=dict)
     repeated: int = 0
@@ -171,16 +197,16 @@ class Campaign:
     def _start(self, root: Path, number: int) -> tuple[Child, Path, int]:
         folder = root / str(number)
         folder.mkdir()
-        target = partial(explore_into, number, min(CHUNK, self.programs), folder)
+        target = partial(explore_into, number, min(CHUNK, self.programs), folder, set(self.findings), self.fixed)
         return Child(target, folder, folder / "log", root), folder, number
 
     def _end(self, child: Child, folder: Path, number: int) -> None:
         assert child.returncode is not None
         self.explored += min(CHUNK, self.programs)
-        finding = finding_in(folder, child.returncode, number)
-        if finding is not None and finding.kind in self.findings:
-            self.repeated += 1
-        elif finding is not None:
+        for finding in findings_in(folder, child.returncode, number):
+            if finding.kind in self.findings:
+                self.repeated += 1
+                continue
             self.findings[finding.kind] = finding
             self.report(f"{finding.difference}\n{finding.program}")
         self.report(f"{self.explored} programs, {len(self.findings)} kinds of difference")

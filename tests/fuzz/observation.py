@@ -9,17 +9,30 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import re
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import numpy
 import torch
 
 from tests.same import bits, cell_contents
 
 _ATOMS = (int, str, bytes, bool, type(None), type(...), torch.dtype, torch.device, range, slice, torch.Size)
 _CODE = (types.BuiltinFunctionType, types.ModuleType, types.CodeType, type, types.MethodDescriptorType)
+_ITERATORS = (
+    *(type(iter(empty)) for empty in ([], (), "", b"", {}, {}.items(), {}.values(), set(), range(0))),
+    *(type(reversed([])), enumerate, zip, map, filter, itertools.count, itertools.chain, itertools.accumulate),
+)
+"""Iterators that say by `__reduce__` what is left of them."""
+ANYTHING = "..."
+"""The end of a line that is the same as any line that begins as it does."""
+_NOTE_OF_REPLAY = "raised by "
+"""The replay of a graph notes the line of the program in what an operator raises, and does not pass through it."""
+_SOURCES = ("<program>", "<surroundings>", "<change>")
 _MARKS_OF_TORCH = ("_dynamo_propagated_dynamic_indices",)
 """Attributes that torch's own ahead-of-time compiler leaves on the tensors that a graph returns."""
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -28,6 +41,17 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 def text_of(value: Any) -> str:
     """`str` of a value without addresses."""
     return _ADDRESS.sub("0x..", str(value))
+
+
+def places_of(error: BaseException) -> list[str]:
+    """The functions and lines of a program through which an exception has passed."""
+    places, traceback = list[str](), error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename in _SOURCES:
+            places.append(f"{code.co_name}:{traceback.tb_lineno}")
+        traceback = traceback.tb_next
+    return places
 
 
 class Observation:
@@ -49,8 +73,9 @@ class Observation:
             yield f"{path}: {type(value).__name__} {text_of(repr(value))}"
         elif isinstance(value, _CODE):
             yield f"{path}: {getattr(value, '__qualname__', text_of(value))}"
-        elif type(value) is tuple and all(type(item) in _ATOMS for item in value):
-            yield f"{path}: tuple {text_of(repr(value))}"  # a constant: CPython, too, may use one object for two
+        elif type(value) in (tuple, frozenset) and all(type(item) in _ATOMS for item in value):
+            text = text_of(repr(value) if type(value) is tuple else sorted(map(repr, value)))
+            yield f"{path}: {type(value).__name__} {text}"  # a constant: CPython, too, may use one object for two
         elif id(value) in self.numbers:
             yield f"{path}: the same as #{self.numbers[id(value)]}"
         else:
@@ -74,7 +99,9 @@ class Observation:
         elif isinstance(value, set | frozenset):
             yield f"{path}: {sorted(map(text_of, map(repr, value)))}"
         elif isinstance(value, types.FunctionType):
-            yield f"{path}: {value.__qualname__} {value.__code__.co_code.hex()[:32]}"
+            code = value.__code__
+            constants = [text_of(repr(one)) for one in code.co_consts if not isinstance(one, types.CodeType)]
+            yield f"{path}: {value.__qualname__} {code.co_firstlineno} {code.co_varnames} {code.co_names} {constants}"
             for name in ("__defaults__", "__kwdefaults__", "__closure__"):
                 yield from self.lines(getattr(value, name), f"{path}.{name}")
         elif isinstance(value, types.CellType):
@@ -91,6 +118,21 @@ class Observation:
                 yield from self.lines(frame.f_locals, f"{path}.gi_frame.f_locals")
         elif isinstance(value, functools.partial):
             yield from self.lines((value.func, value.args, value.keywords), f"{path} partial")
+        elif isinstance(value, weakref.ReferenceType):
+            yield from self.lines(value(), f"{path}()")
+        elif isinstance(value, weakref.finalize):
+            yield f"{path}: {'alive' if value.alive else 'dead'}"
+        elif isinstance(value, _ITERATORS):
+            yield from self.lines(value.__reduce__(), f"{path} left")
+        elif isinstance(value, collections.abc.KeysView | collections.abc.ValuesView | collections.abc.ItemsView):
+            yield f"{path}: {text_of(list(value))}"
+        elif isinstance(value, numpy.ndarray):
+            yield from self.array(value, path)
+        elif isinstance(value, numpy.generic):
+            yield f"{path}: {value!r}"
+        elif isinstance(value, property | staticmethod | classmethod):
+            for name in ("fget", "fset", "__func__"):
+                yield from self.lines(getattr(value, name, None), f"{path}.{name}")
         yield from self.attributes(value, path)
 
     def attributes(self, value: Any, path: str) -> Iterator[str]:
@@ -101,7 +143,7 @@ class Observation:
                     yield from self.lines(getattr(value, name, "no value"), f"{path}.{name}")
         attributes = None if isinstance(value, torch.Tensor) else getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
-            for name, item in list(attributes.items()):
+            for name, item in [entry for entry in attributes.items() if entry[0] != "__notes__"]:
                 yield from self.lines(item, f"{path}.{name}")
 
     def exception(self, error: BaseException, path: str) -> Iterator[str]:
@@ -110,8 +152,17 @@ class Observation:
         for index, argument in enumerate(error.args):
             if not isinstance(argument, str):  # text is shown above, without addresses
                 yield from self.lines(argument, f"{path}.args[{index}]")
-        for name in ("__cause__", "__context__", "__suppress_context__", "__notes__"):
-            yield from self.lines(getattr(error, name, None), f"{path}.{name}")
+        for name in ("__cause__", "__context__", "__suppress_context__"):
+            yield from self.lines(getattr(error, name), f"{path}.{name}")
+        notes = getattr(error, "__notes__", [])
+        of_program = [note for note in notes if not note.startswith(_NOTE_OF_REPLAY)]
+        yield f"{path} notes {of_program}"
+        yield f"{path} passed {places_of(error) if len(notes) == len(of_program) else ANYTHING}"
+
+    def array(self, array: numpy.ndarray, path: str) -> Iterator[str]:
+        """The lines for an array of numpy's: metadata, memory, elements."""
+        memory = self.memory.setdefault(array.__array_interface__["data"][0], len(self.memory)) if array.size else None
+        yield f"{path}: {array.dtype} {array.shape} {array.strides} memory {memory} {array.tobytes().hex()}"
 
     def tensor(self, tensor: torch.Tensor, path: str) -> Iterator[str]:
         """The lines for a tensor: metadata, memory, autograd state, elements, gradient."""
@@ -119,16 +170,19 @@ class Observation:
         if tensor.layout is torch.strided:
             facts += [tensor.stride(), tensor.storage_offset()]
             storage = tensor.untyped_storage()
+            facts.append(f"{storage.nbytes()} bytes")
             if storage.nbytes():
                 facts.append(f"memory {self.memory.setdefault(storage.data_ptr(), len(self.memory))}")
         facts += [f"requires_grad={tensor.requires_grad}", f"leaf={tensor.is_leaf}", f"conj={tensor.is_conj()}"]
+        facts += [f"neg={tensor.is_neg()}", f"hooks={len(tensor._backward_hooks or ())}"]
         facts += [f"inference={tensor.is_inference()}", f"retains={tensor.retains_grad}"]
         if self.autograd:
             facts += [type(tensor.grad_fn).__name__, f"view={tensor._is_view()}"]
             facts += [] if tensor.is_inference() else [f"version={tensor._version}"]
+            facts.append(f"base #{self.numbers.get(id(tensor._base))}" if tensor._is_view() else "")
         yield f"{path}: {' '.join(map(str, facts))}"
         yield f"{path}: {bits(tensor).tolist() if tensor.numel() <= 64 else hash(tuple(bits(tensor).tolist()))}"
-        if tensor.is_leaf:
+        if tensor.is_leaf or tensor.retains_grad:
             yield from self.lines(tensor.grad, f"{path}.grad")
         attributes = {name: value for name, value in vars(tensor).items() if name not in _MARKS_OF_TORCH}
         yield from self.lines(attributes, f"{path}.__dict__")

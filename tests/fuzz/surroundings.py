@@ -12,7 +12,9 @@ import dataclasses
 import functools
 import itertools
 import math
+import random
 import typing
+import warnings
 import weakref
 
 import numpy
@@ -27,6 +29,17 @@ shared = torch.arange(4.0).reshape(2, 2)
 deque = collections.deque([1, 2, 3], maxlen=3)
 counts = collections.Counter()
 Point = collections.namedtuple("Point", "left right")
+
+
+global_hooks = []
+
+
+class Count(int):
+    pass
+
+
+class Tagged(torch.Tensor):
+    pass
 
 
 class Base:
@@ -227,6 +240,16 @@ def make_counter(start):
 
 
 counter = make_counter(4)
+
+
+def make_closing(inner):
+    def closing(value):
+        return inner(value) + 1
+
+    return closing
+
+
+closing = make_closing(helper)
 
 
 def numbers(value, count=3):

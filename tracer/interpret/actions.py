@@ -44,7 +44,7 @@ from tracer.values.item import Item
 from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
-from tracer.values.methods import BoundMethod
+from tracer.values.methods import BoundMethod, descriptors_of
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.special_methods import call_stored
@@ -99,7 +99,7 @@ def call_pinned(trace: Trace, function: NestedFunction, args: Args, kwargs: Kwar
 def call_unbound(trace: Trace, method: Any, args: Args, kwargs: Kwargs) -> Item:
     """The method of the class, with the object that this one is bound to in front of its arguments."""
     owner = method.__self__
-    descriptor = getattr(type(owner), method.__name__)
+    descriptor = descriptors_of(method)[0]
     if isinstance(row_of(descriptor), Pure):
         return compute(trace, method, args, kwargs)
     return trace.machine.call(trace, descriptor, [owner, *args], kwargs)

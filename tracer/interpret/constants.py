@@ -26,6 +26,7 @@ from tracer.values.from_host import from_host
 from tracer.values.host import host, host_numpy
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
+from tracer.values.methods import descriptors_of
 from tracer.values.recipes import MADE_ANEW, Recipe
 
 CONSTANTS: Final[tuple[Any, ...]] = (
@@ -114,8 +115,8 @@ def _unbound(function: Any) -> tuple[Any, tuple[Any, ...]]:
     owner = getattr(function, "__self__", None)
     if not isinstance(function, types.BuiltinFunctionType) or isinstance(owner, (type, types.ModuleType, type(None))):
         return function, ()
-    method = getattr(type(owner), function.__name__, None)  # functions of pybind11 have a record of theirs for an owner
-    return (function, ()) if method is None else (method, (owner,))
+    descriptors = descriptors_of(function)  # none for functions of pybind11, which have a record of theirs for an owner
+    return (descriptors[0], (owner,)) if descriptors else (function, ())
 
 
 def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:

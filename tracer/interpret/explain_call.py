@@ -30,6 +30,7 @@ from tracer.reasons import DISABLED, UNSUPPORTED_CALL, Reason
 from tracer.values.base import Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.item import Item
+from tracer.values.methods import descriptors_of
 
 ROOT: Final = Path(__file__).parent.parent.parent
 ALLOCATION: Final = "tracer/interpret/construct.py"
@@ -98,8 +99,8 @@ LEADS_TO: Final[dict[Decider, Callable[[Any], Item]]] = {
     deciders.nested_function_with_row: lambda function: function.object,
     deciders.partial_object: lambda partial: partial.function,
     deciders.callable_object: lambda value: inspect.getattr_static(value.cls, "__call__"),
-    deciders.bound_special_method: lambda method: getattr(type(method.__self__), method.__name__),
-    deciders.method_of_a_constant: lambda method: getattr(type(method.__self__), method.__name__),
+    deciders.bound_special_method: lambda method: descriptors_of(method)[0],
+    deciders.method_of_a_constant: lambda method: descriptors_of(method)[0],
     deciders.class_method: class_method_of,
     deciders.cached_function: lambda function: function.__wrapped__,
     deciders.wrapped_function: lambda wrapper: wrapper.__func__,

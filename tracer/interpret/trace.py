@@ -118,6 +118,7 @@ class Trace:
         "opened",
         "operands_overlap",
         "options",
+        "owners",
         "owns_arguments",
         "predictions",
         "probes",
@@ -170,6 +171,7 @@ class Trace:
         self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
+        self.owners: list[Any] = []
         self.autocast_depth = 0
         self.settings: dict[Any, Item] = {}
         self.views: dict[int, list[TensorValue]] = {}
@@ -192,9 +194,8 @@ class Trace:
             generator.frame.clear()
         if self.frame is not None:
             self.frame.clear()
-        for value in self.known.values():
-            if isinstance(value, ObjectValue):
-                value.dictionary = None
+        for owner in self.owners:
+            owner.dictionary = None
         for name in self.__slots__:
             delattr(self, name)
 

@@ -7,6 +7,7 @@ traced program has already been through its `__setattr__` and `__setitem__`.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tracer.effects.log import DELETED, EffectLog, Namespace
@@ -75,10 +76,8 @@ def _namespace(emitter: ProgramEmitter, space: Namespace, effects: EffectLog) ->
         elif item is not DELETED:
             setter = "type.__setattr__({}, {}, {})" if isinstance(space.holder, type) else "setattr({}, {}, {})"
             emitter.say(fragment(setter, *place, emitter.expression(item)))
-        elif name in vars(space.holder):
-            emitter.say(
-                fragment("type.__delattr__({}, {})" if isinstance(space.holder, type) else "delattr({}, {})", *place)
-            )
+        else:
+            emitter.say(fragment("{}({}, {})", emitter.constant(drop_name), *place))
 
 
 def _cell(emitter: ProgramEmitter, cell: CellValue) -> None:
@@ -185,24 +184,30 @@ def _attributes(emitter: ProgramEmitter, value: ObjectValue, effects: EffectLog)
         if field is UNREAD and value.rewritten:
             continue
         item = value.attributes.get(attribute, MISSING) if field is UNREAD else field
-        if isinstance(value, TensorValue):
+        if again or item is MISSING:
+            drop = drop_attribute if field is UNREAD else drop_field
+            emitter.say(fragment("{}({}, {})", emitter.constant(drop), name, literal(attribute)))
+        if isinstance(value, TensorValue) and item is not MISSING:
             emitter.say(fragment("{}.{} = {}", name, Fragment(attribute), emitter.expression(item)))
-            continue
-        if (again or item is MISSING) and _had(value, attribute):
-            emitter.say(fragment("object.__delattr__({}, {})", name, literal(attribute)))
-        if item is not MISSING:
+        elif item is not MISSING:
             emitter.say(setting(name, value, attribute, emitter.expression(item)))
 
 
-def _had(value: ObjectValue, attribute: str) -> bool:
-    """Whether the real object has the attribute, in its dictionary or in a slot."""
-    if value.field(attribute) is UNREAD:
-        return attribute in object.__getattribute__(value.object, "__dict__")
-    try:
-        object.__getattribute__(value.object, attribute)
-    except AttributeError:
-        return False
-    return True
+def drop_name(holder: Any, name: str) -> None:
+    """Delete a name of a module, class or function, if it is there: calls of one program may begin with and without."""
+    if name in vars(holder):
+        (type.__delattr__ if isinstance(holder, type) else delattr)(holder, name)
+
+
+def drop_attribute(instance: object, name: str) -> None:
+    """Delete an attribute in an instance's dictionary, if it is there."""
+    object.__getattribute__(instance, "__dict__").pop(name, None)
+
+
+def drop_field(instance: object, name: str) -> None:
+    """Delete what a slot or C member holds, if it holds something."""
+    with suppress(AttributeError):
+        object.__delattr__(instance, name)
 
 
 def _iterator(emitter: ProgramEmitter, value: OutsideIterator) -> None:

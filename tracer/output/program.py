@@ -174,7 +174,9 @@ def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str
                 arguments.append(emitter.expression(item.now))
             continue
         kinds.append(EXCEPTION if kind == EXCEPTION else "value")
-        if kind == LASTI:
+        if isinstance(item, ExcInfoEntry):  # POP_EXCEPT has put it back, and left a copy
+            arguments.append(emitter.expression(item.before))
+        elif kind == LASTI:
             _, place = original_place(frame.code.native, item * UNIT)
             arguments.append(literal(place // UNIT))
         else:

@@ -36,6 +36,8 @@ class Context(Protocol):
     """Keys with a `__hash__` of their own, by their hash."""
     opened: set[int]
     """Containers that are being made real, by their identity."""
+    owners: list[Any]
+    """Instances whose dictionary the trace has as a value, which refers to its owner."""
     recipes: dict[int, Recipe]
     """How immutable objects that differ from call to call are made again, by the identity of the object."""
     requiring: list[torch.Tensor]

@@ -5,8 +5,8 @@ Nothing here knows how an exception is raised or caught.
 
 from __future__ import annotations
 
-import sys
 import types
+from collections.abc import Generator
 from typing import Any
 
 from tracer.guards.source import Source
@@ -101,25 +101,30 @@ def _rebuild(emitter: Emitter, value: ExceptionValue) -> Fragment:
 
 def trace_back(exception: BaseException, places: tuple[tuple[types.CodeType, int], ...]) -> None:
     """Give an exception the traceback of having been raised at the last of `places` and passed on by the others."""
+    exception.__traceback__ = traceback_through(places)
+
+
+def traceback_through(places: tuple[tuple[types.CodeType, int], ...]) -> types.TracebackType | None:
+    """The traceback of an exception that was raised at the last of `places` and passed on by the others."""
     following: types.TracebackType | None = None
     for code, line in reversed(places):
         following = types.TracebackType(following, frame_like(code), -1, line)
-    exception.__traceback__ = following
+    return following
 
 
 def frame_like(code: types.CodeType) -> types.FrameType:
-    """A frame, finished already, that names the function of `code`."""
+    """A frame, finished already, that names the function of `code`. As a generator's, it keeps no caller alive."""
     like = _own_frame.__code__.replace(
         co_name=code.co_name,
         co_qualname=code.co_qualname,
         co_filename=code.co_filename,
         co_firstlineno=code.co_firstlineno,
     )
-    return types.FunctionType(like, globals())()
+    return types.FunctionType(like, globals())().gi_frame
 
 
-def _own_frame() -> types.FrameType:
-    return sys._getframe()
+def _own_frame() -> Generator[None, None, None]:
+    yield
 
 
 register(

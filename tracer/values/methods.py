@@ -48,14 +48,30 @@ def _wrap(context: Context, obj: Any, source: Source) -> Item:
     return BoundMethod(function, instance, source)
 
 
+def descriptors_of(method: Any) -> list[Any]:
+    """What in the classes of its object a bound method of C may come from, the first of them that it is.
+
+    A class of the program may have another method of the same name. None of several is known to be the right one for
+    another object: a method does not say which class it was found in.
+    """
+    owner = method.__self__
+    if type(method) is types.MethodWrapperType:
+        return [vars(method.__objclass__)[method.__name__]]
+    found = (vars(cls).get(method.__name__) for cls in type(owner).__mro__)
+    ours = [one for one in found if type(one) is types.MethodDescriptorType]
+    return sorted(ours, key=lambda one: one.__get__(owner, type(owner)) != method)
+
+
 def _wrap_builtin(context: Context, obj: Any, source: Source) -> Item:
     owner = obj.__self__
-    if owner is None or isinstance(owner, (types.ModuleType, type)) or not hasattr(type(owner), obj.__name__):
+    descriptors = [] if owner is None or isinstance(owner, (types.ModuleType, type)) else descriptors_of(obj)
+    if len(descriptors) != 1:
         return identity(context, obj, source)
     context.guard(source, "type", type(obj))
-    descriptor = getattr(type(owner), obj.__name__)
     context.guard(source.child("getattr", "__name__"), "equal", obj.__name__)
-    return BoundMethod(descriptor, context.wrap(owner, source.child("getattr", "__self__")), source)
+    if type(obj) is types.MethodWrapperType:
+        context.guard(source.child("getattr", "__objclass__"), "same object", obj.__objclass__)
+    return BoundMethod(descriptors[0], context.wrap(owner, source.child("getattr", "__self__")), source)
 
 
 def _parts(value: BoundMethod) -> tuple[Item, ...]:

@@ -41,7 +41,7 @@ from tracer.values.functions import FunctionValue
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject, plain
-from tracer.values.methods import BoundMethod
+from tracer.values.methods import BoundMethod, descriptors_of
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
@@ -320,6 +320,7 @@ def _dictionary(context: Context, value: Value) -> Item:
         return MISSING
     if value.dictionary is None:
         value.dictionary = AttributeDict(value)
+        context.owners.append(value)
     return value.dictionary
 
 
@@ -467,7 +468,7 @@ def _read(context: Context, obj: Any, name: str, source: Source) -> Item:
         context.guard(source.child("dict"), "absent", name)
         raise Raised(born_exception(context, error)) from None
     if isinstance(attribute, types.MethodWrapperType):
-        return BoundMethod(getattr(type(obj), name), obj)
+        return BoundMethod(descriptors_of(attribute)[0], obj)
     return context.wrap(attribute, source.child("getattr", name))
 
 
@@ -544,15 +545,17 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         if kind in SLOT_DESCRIPTORS:
             _set_slot(context, target, name, item, stored)
             return
-        setter = class_attribute(context, kind, "__delete__" if item is MISSING else "__set__")
+        hook, other = ("__delete__", "__set__") if item is MISSING else ("__set__", "__delete__")
+        setter = class_attribute(context, kind, hook)
+        if setter is MISSING and class_attribute(context, kind, other) is not MISSING:
+            throw(context, AttributeError, hook)  # a data descriptor all the same
         if setter is not MISSING:
             wrapped = _plain_class_attribute(context, stored, target.cls, name)
-            hook = "__delete__" if item is MISSING else "__set__"
             call_stored(context, setter, wrapped, hook, [target] if item is MISSING else [target, item])
             return
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
-    if item is MISSING and target.instance_attribute(context, name) is MISSING:
+    if item is MISSING and realise(context, target.instance_attribute(context, name)) is MISSING:
         throw(context, AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
     target.write(context, name, item)
 

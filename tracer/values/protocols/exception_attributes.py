@@ -66,7 +66,9 @@ def write_field(context: Context, value: ExceptionValue, name: str, item: Item) 
 def _set_traceback(context: Context, value: ExceptionValue, item: Item) -> None:
     if item is None:
         value.traceback = ()
-    elif not isinstance(item, TracebackValue) or item.exception is not value:
+    elif isinstance(item, TracebackValue) and item.exception is value:
+        value.traceback = item.places
+    else:
         context.stop(UNSUPPORTED_MUTATION, f"{value.cls.__name__}.__traceback__ is set")
 
 

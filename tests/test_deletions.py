@@ -1,0 +1,253 @@
+"""Names, attributes and entries that a program deletes, in calls that begin with them and in calls that do not."""
+
+import collections
+import traceback
+
+import pytest
+import torch
+
+from tracer import capture, reset
+
+
+class Box:
+    pass
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+
+class Stored:
+    value = None
+
+
+class OnlySet:
+    def __set__(self, instance, value):
+        instance.__dict__["kept"] = value
+
+
+class OnlyDelete:
+    def __delete__(self, instance):
+        instance.__dict__["deleted"] = True
+
+
+class Described:
+    set_only = OnlySet()
+    delete_only = OnlyDelete()
+
+
+box, slotted, entries, ordered, layer = Box(), Slotted(), {}, collections.OrderedDict(), torch.nn.Module()
+
+
+def attribute_set_and_deleted(x):
+    box.value = 1
+    del box.value
+    return x + 1
+
+
+def attribute_moved_to_the_end(x):
+    box.other = 2
+    box.value = 1
+    del box.value
+    box.value = 3
+    return x + 1
+
+
+def attribute_deleted_if_there(x):
+    if hasattr(box, "value"):
+        del box.value
+    box.last = 3
+    return x + 1
+
+
+def slot(x):
+    slotted.value = 1
+    del slotted.value
+    return x + 1
+
+
+def entry(x):
+    entries["value"] = 1
+    del entries["value"]
+    return x + 1
+
+
+def entry_moved_to_the_end(x):
+    entries["value"] = 1
+    entries.pop("value")
+    entries["other"] = 2
+    entries["value"] = 4
+    return x + 1
+
+
+def entry_of_an_ordered_dictionary(x):
+    ordered["value"] = 1
+    del ordered["value"]
+    return x + 1
+
+
+def global_name(x):
+    global absent
+    absent = 1
+    del absent
+    return x + 1
+
+
+def class_attribute(x):
+    Stored.value = 1
+    del Stored.value
+    return x + 1
+
+
+def function_attribute(x):
+    global_name.value = 1
+    del global_name.value
+    return x + 1
+
+
+def module_attribute(x):
+    torch.value_of_a_test = 1
+    del torch.value_of_a_test
+    return x + 1
+
+
+def layer_attribute(x):
+    layer.value = 1
+    del layer.value
+    return x + 1
+
+
+def tensor_attribute(x):
+    x.value = 1
+    del x.value
+    return x + 1
+
+
+def tensor_attribute_deleted_if_there(x):
+    if hasattr(x, "value"):
+        del x.value
+    return x + 1
+
+
+def plain_attribute(x):
+    y = x + 1
+    del box.value
+    return y
+
+
+def plain_tensor_attribute(x):
+    y = x + 1
+    del x.value
+    return y
+
+
+def plain_entry(x):
+    y = x + 1
+    del entries["value"]
+    return y
+
+
+def plain_name(x):
+    global absent
+    y = x + 1
+    del absent
+    return y
+
+
+def plain_class_attribute(x):
+    y = x + 1
+    del Stored.value
+    return y
+
+
+def plain_in_a_handler(x):
+    try:
+        del box.value
+    except AttributeError:
+        return x - 1
+    return x + 1
+
+
+PROGRAMS = [
+    attribute_set_and_deleted,
+    attribute_moved_to_the_end,
+    attribute_deleted_if_there,
+    slot,
+    entry,
+    entry_moved_to_the_end,
+    entry_of_an_ordered_dictionary,
+    global_name,
+    class_attribute,
+    function_attribute,
+    module_attribute,
+    layer_attribute,
+    tensor_attribute,
+    tensor_attribute_deleted_if_there,
+    plain_attribute,
+    plain_tensor_attribute,
+    plain_entry,
+    plain_name,
+    plain_class_attribute,
+    plain_in_a_handler,
+]
+
+HOLDERS = [(box, "value"), (slotted, "value"), (Stored, "value"), (global_name, "value"), (torch, "value_of_a_test")]
+HOLDERS += [(layer, "value")]
+
+
+def prepare(x, there):
+    """Everything with, or without, what the programs delete."""
+    for holder, name in HOLDERS:
+        if hasattr(holder, name):
+            delattr(holder, name)
+        if there:
+            setattr(holder, name, 1)
+    globals().pop("absent", None)
+    for table in (entries, ordered, vars(x), *([globals()] if there else [])):
+        if table is not globals():
+            table.clear()
+        if there:
+            table["absent" if table is globals() else "value"] = 1
+
+
+def state(x):
+    holders = [list(vars(holder).items()) for holder in (box, global_name, x)]
+    found = [hasattr(holder, name) for holder, name in HOLDERS]
+    return holders, found, list(entries.items()), list(ordered.items()), "absent" in globals()
+
+
+def outcome(function, x):
+    try:
+        return function(x).tolist()
+    except Exception as error:
+        return type(error), str(error), traceback.extract_tb(error.__traceback__)[-1].name
+
+
+@pytest.mark.parametrize("order", [(True, False, True, False), (False, True, False, True)])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_deleted_with_and_without_it(program, order):
+    reset()
+    x, runs = torch.ones(2), []
+    for function in (program, capture(program)):
+        runs.append([])
+        for there in order:
+            prepare(x, there)
+            runs[-1].append((outcome(function, x), state(x)))
+    prepare(x, False)
+    assert runs[0] == runs[1]
+
+
+def set_what_only_deletes(x):
+    Described().delete_only = x
+
+
+def delete_what_only_sets(x):
+    described = Described()
+    described.set_only = x
+    del described.set_only
+
+
+@pytest.mark.parametrize("program", [set_what_only_deletes, delete_what_only_sets])
+def test_a_descriptor_with_half_of_its_methods(program):
+    reset()
+    assert outcome(program, torch.ones(1)) == outcome(capture(program), torch.ones(1))
