@@ -207,6 +207,10 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     layout = tensor.layout
     if layout is not torch.strided or tensor.is_nested:
         return _meta_of_unstrided(tensor)
+    try:
+        is_leaf = tensor.is_leaf
+    except RuntimeError:  # a view made without gradients of what was written since, whose history torch refuses to make
+        is_leaf = False
     facts = (
         tensor.shape,
         tensor.stride(),
@@ -215,7 +219,7 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
         tensor.device,
         layout,
         tensor.requires_grad,
-        tensor.is_leaf,
+        is_leaf,
         tensor.is_conj(),
         tensor.is_neg(),
         tensor.is_inference(),

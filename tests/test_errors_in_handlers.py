@@ -11,7 +11,7 @@ from passes.meta import meta_of
 from passes.operators.refusals import may_refuse
 from tests.check import check, one_graph
 from tests.same import differences
-from tracer import capture, counters
+from tracer import capture, counters, graph_break
 
 BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 IDENTITY = torch.eye(3) * 2
@@ -393,3 +393,55 @@ def test_compilers_have_the_graph_of_a_model_that_embeds_within_a_handler():
         for indices in (GOOD, BAD):
             assert torch.equal(captured(indices, used), program(indices, used))
         assert len(compiled) == used
+
+
+def test_a_repeated_original_raises_as_if_it_ran_alone():
+    """The error of the graph, for which the original is run, is not the context of what that raises."""
+    notes = []
+
+    def program(x):
+        notes.append(1)
+        return torch.linalg.inv(x) + 1
+
+    for backend in BACKENDS.values():
+        captured = capture(program, backend=backend)
+        captured(IDENTITY)
+        with pytest.raises(torch.linalg.LinAlgError) as raised:
+            captured(torch.zeros(3, 3))
+        assert raised.value.__context__ is None and raised.value.__cause__ is None
+
+
+def test_a_leaf_refuses_to_be_written_after_other_changes():
+    notes = []
+
+    def program(x, key, value):
+        notes.append(key)
+        x[key] = value
+        return x + 1
+
+    for backend in BACKENDS.values():
+        captured = capture(program, backend=backend)
+        for _ in range(2):
+            notes.clear()
+            with pytest.raises(RuntimeError, match="leaf"):
+                captured(torch.ones(3, requires_grad=True), 0, 2.0)
+            assert notes == [0]
+
+
+def test_a_view_made_without_gradients_is_written_behind_a_break():
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+
+    def program(x):
+        with torch.no_grad():
+            view = weight.view(-1)
+            graph_break()
+            view[0] = 2
+            view.mul_(3)
+        return x + 1
+
+    for backend in BACKENDS.values():
+        captured = capture(program, backend=backend)
+        for _ in range(2):
+            weight.data.fill_(1)
+            assert captured(torch.ones(1)) == 2
+            assert weight.tolist() == [[6, 3], [3, 3]]

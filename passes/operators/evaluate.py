@@ -465,7 +465,7 @@ def _may_refuse_to_write(target: Target, args: Arguments, kwargs: Keywords, mode
     """
     metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
     if target in ITEM_SETTERS:
-        return len(metas) > 1
+        return len(metas) > 1 or (metas[0].is_leaf and metas[0].requires_grad and modes.grad)
     returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
     written = [metas[index] for index in outcome.mutated if index in returned]
     if any(meta.is_leaf and meta.requires_grad and modes.grad for meta in written):

@@ -65,15 +65,21 @@ def forced_breaks(choice: Choice = everywhere) -> Iterator[None]:
 
 def _breaking(handler: OpHandler, choice: Choice) -> OpHandler:
     def run(frame: Frame, op: Op) -> object:
-        if frame.caller is None and choice(frame, op) and not _looks_at_its_frame(frame, op):
+        if frame.caller is None and choice(frame, op) and not _is_bound_to_its_frame(frame, op):
             frame.trace.stop(EXPLICIT, f"forced at {op.name}")
         return handler(frame, op)
 
     return run
 
 
-def _looks_at_its_frame(frame: Frame, op: Op) -> bool:
-    """Whether this is a call of `super` without arguments, which no other frame can make; it never breaks."""
+def _is_bound_to_its_frame(frame: Frame, op: Op) -> bool:
+    """Whether no other frame can execute an instruction, which then never breaks.
+
+    Those are the prologue of a continuation, and a call of `super` without arguments.
+    """
+    continued = origin(frame.code.native)
+    if continued is not None and op.offset not in continued.offsets:
+        return True
     if op.name != "CALL" or op.arg:
         return False
     return any((item.object if type(item) is Lazy else item) is super for item in frame.stack[-2:])

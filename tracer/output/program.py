@@ -216,7 +216,11 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
         begin, repeated = emit_repetition(emitter, trace)
         mispredicted = fragment("except {}:", emitter.constant(Mispredicted, "Mispredicted"))
         handlers += [mispredicted, *puts_back, Fragment("    raise"), Fragment("except Exception:"), *puts_back]
-        handlers += [fragment("    {}", line) for line in (*repeated, _run_original(emitter, trace, code))]
+        failed = emitter.fresh("failed")
+        begin.append(fragment("{} = False", failed))
+        handlers += [fragment("    {}", line) for line in (*repeated, fragment("{} = True", failed))]
+        # Outside of the handler: what the original raises has no context but its own.
+        handlers += [fragment("if {}:", failed), fragment("    {}", _run_original(emitter, trace, code))]
     elif sets_modes:
         handlers += [Fragment("except BaseException:"), *puts_back, Fragment("    raise")]
     if handlers:

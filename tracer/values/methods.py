@@ -57,9 +57,9 @@ def descriptors_of(method: Any) -> list[Any]:
     owner = method.__self__
     if type(method) is types.MethodWrapperType:
         return [vars(method.__objclass__)[method.__name__]]
-    found = (vars(cls).get(method.__name__) for cls in type(owner).__mro__)
-    ours = [one for one in found if type(one) is types.MethodDescriptorType]
-    return sorted(ours, key=lambda one: one.__get__(owner, type(owner)) != method)
+    attributes = (vars(cls).get(method.__name__) for cls in type(owner).__mro__)
+    descriptors = [attribute for attribute in attributes if type(attribute) is types.MethodDescriptorType]
+    return sorted(descriptors, key=lambda descriptor: descriptor.__get__(owner, type(owner)) != method)
 
 
 def _wrap_builtin(context: Context, obj: Any, source: Source) -> Item:

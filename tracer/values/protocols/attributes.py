@@ -526,25 +526,20 @@ def set_attribute(context: Context, target: Item, name: str, item: Item) -> None
 def generic_set_attribute(context: Context, target: Item, name: str, item: Item) -> None:
     """object.__setattr__ and object.__delattr__."""
     if isinstance(target, FunctionValue) and name in FUNCTION_FIELDS:
-        FUNCTION_FIELDS[name](context, target, item)
-        return
+        return FUNCTION_FIELDS[name](context, target, item)
     if isinstance(target, CellValue) and name == "cell_contents":
-        target.write(context, item)
-        return
+        return target.write(context, item)
     if isinstance(target, ObjectValue) and issubclass(target.cls, ELSEWHERE):
-        set_kept_elsewhere(context, target, name, item)
-        return
+        return set_kept_elsewhere(context, target, name, item)
     if not isinstance(target, ObjectValue) or sets_in_its_own_way(target.cls):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     stored: Any = class_attribute(context, target.cls, name)
     if stored is not MISSING:
         kind = class_of(stored)
         if issubclass(kind, property) and getattr(kind, "__set__", None) is property.__set__:
-            _set_property(context, target, name, item, stored)
-            return
+            return _set_property(context, target, name, item, stored)
         if kind in SLOT_DESCRIPTORS:
-            _set_slot(context, target, name, item, stored)
-            return
+            return _set_slot(context, target, name, item, stored)
         hook, other = ("__delete__", "__set__") if item is MISSING else ("__set__", "__delete__")
         setter = class_attribute(context, kind, hook)
         if setter is MISSING and class_attribute(context, kind, other) is not MISSING:
@@ -552,12 +547,12 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         if setter is not MISSING:
             wrapped = _plain_class_attribute(context, stored, target.cls, name)
             call_stored(context, setter, wrapped, hook, [target] if item is MISSING else [target, item])
-            return
+            return None
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
     if item is MISSING and realise(context, target.instance_attribute(context, name)) is MISSING:
         throw(context, AttributeError, f"'{target.cls.__name__}' object has no attribute '{name}'")
-    target.write(context, name, item)
+    return target.write(context, name, item)
 
 
 def _set_property(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
