@@ -224,6 +224,7 @@ def test_a_process_that_dies_is_blamed_on_its_program(tmp_path):
     assert hanging.difference.startswith("hangs")
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_after_a_finding():
     """Programs that are told apart in one way do not hide those that are in another."""
 
