@@ -29,6 +29,13 @@ def branch(x):
     return torch.cond(x.sum() > 0, lambda a: a.sin() * 2, lambda a: a.cos(), (x,)) + 1
 
 
+@pytest.mark.slow
+def test_inductor_compiles_the_branches():
+    captured = capture(branch, backend="inductor", fullgraph=True)
+    for x in (torch.ones(4), -torch.ones(4)):
+        assert torch.allclose(captured(x), branch(x))
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_both_branches_with_gradients(backend, sign):
     one_graph(branch, torch.full((4,), sign, requires_grad=True), backend=backend)
@@ -149,9 +156,13 @@ def prints(x, log):
     return torch.cond(x.sum() > 0, lambda a: (print("yes"), a * 2)[1], lambda a: a + 1, (x,))
 
 
+def returns_none(x, log):
+    return torch.cond(x.sum() > 0, lambda a: (a + 1, None), lambda a: (a - 1, None), (x,))[0]
+
+
 EFFECTS = (
     *(prints, changes_list_of_the_frame, changes_list_from_outside, advances_iterator),
-    *(writes_to_operand, gives_other_shapes, returns_view),
+    *(writes_to_operand, gives_other_shapes, returns_view, returns_none),
 )
 
 

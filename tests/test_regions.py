@@ -8,7 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    checkpoint_sequential,
+    create_selective_checkpoint_contexts,
+)
 
 from tests.check import check, one_graph
 from tracer import capture, counters, reset
@@ -30,6 +35,7 @@ selective = functools.partial(create_selective_checkpoint_contexts, keep_matmul)
 LAYER = nn.Linear(4, 4)
 for _parameter in LAYER.parameters():
     nn.init.constant_(_parameter, 0.25)
+STAGES = nn.Sequential(LAYER, nn.ReLU(), LAYER)
 
 CHECKPOINTS = {
     "module": lambda x: checkpoint(LAYER, x, use_reentrant=False) + 1,
@@ -39,6 +45,7 @@ CHECKPOINTS = {
     "argument returned": lambda x: checkpoint(lambda a: (a, a.view(-1), LAYER(a)), x * 2, use_reentrant=False),
     "selective": lambda x: checkpoint(lambda a: LAYER(a).relu(), x, use_reentrant=False, context_fn=selective),
     "nested": lambda x: checkpoint(lambda a: checkpoint(LAYER, a, use_reentrant=False).sin(), x, use_reentrant=False),
+    "in stages": lambda x: checkpoint_sequential(STAGES, 2, x, use_reentrant=False),
     "options": lambda x: checkpoint(LAYER, x, use_reentrant=False, preserve_rng_state=False, early_stop=False),
 }
 
@@ -136,13 +143,14 @@ def causal(batch, head, query, key):
 
 
 BIAS = torch.arange(16.0)
+TABLE = torch.arange(32.0).reshape(2, 16)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_flex_attention(backend):
     def program(q, k):
         out = flex_attention(q, k, k, score_mod=relative)
-        return out + flex_attention(q, k, k, score_mod=lambda s, b, h, i, j: s * 2 + BIAS.sum() * b)
+        return out + flex_attention(q, k, k, score_mod=lambda s, b, h, i, j: s * 2 + BIAS[j] + TABLE[h, i])
 
     q, k = torch.randn(2, 1, 2, 16, 16)
     program(q, k)  # which warns once that it is slow

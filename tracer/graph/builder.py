@@ -44,6 +44,9 @@ class GraphBuilder:
     is_inner = False
     """Whether this is the graph of a function that an operator of another graph is given."""
 
+    is_vectorised = False
+    """Whether its scalars stand for many at once: an integer among them that is an index reads no value."""
+
     @property
     def outermost(self) -> GraphBuilder:
         """The graph of the frame."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION
 from passes.operators.outcome import (
     DataDependent,
+    ListArg,
     New,
     NoFakeKernel,
     OpError,
     Outcome,
     Same,
+    Trial,
     Unsupported,
 )
 from passes.operators.refusals import may_refuse
@@ -54,6 +57,9 @@ from tracer.values.tuples import TupleValue, make_tuple
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
 )
+ITEM_GETTERS = frozenset({"getitem", "__getitem__"})
+POSITIONS = frozenset({torch.int32, torch.int64})
+"""Types of tensors that are positions when they are indices; others are masks."""
 ASSERTION: Any = vars(torch)["_assert_async"]
 NO_KEYWORDS: Mapping[str, Item] = {}
 
@@ -164,6 +170,14 @@ def _evaluated(trace: Trace, target: Any, args: tuple[Any, ...], kwargs: Any, re
     evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
     try:
         return evaluate(target, args, kwargs, trace.modes)
+    except DataDependent:
+        if not trace.graph.is_vectorised or name_of(target) not in ITEM_GETTERS:
+            raise
+        indices = args[1] if type(args[1]) is tuple else (args[1],)
+        if not all(type(index) is TensorMeta and index.dtype in POSITIONS for index in indices):
+            raise
+        outcome, _ = EVALUATOR.tried(torch.ops.aten.index.Tensor, (args[0], ListArg(indices)), (), trace.modes)
+        return replace(outcome, trial=Trial("getitem", "an index of many positions at once"))
     except NoFakeKernel:
         if not trace.probes:
             raise

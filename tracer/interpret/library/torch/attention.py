@@ -76,6 +76,7 @@ def _flex_attention(
 def _modification(trace: Trace, function: Item, first: list[tuple[str, TensorMeta]]) -> SubTrace:
     """A function of a position (and, before that, of what stands there) as a graph."""
     builder = SubGraphBuilder(trace.graph)
+    builder.is_vectorised = True
     index = TensorMeta((), (), torch.int32)
     scalars = [parameter(builder, name, meta) for name, meta in (*first, *((name, index) for name in POSITIONS))]
     traced = sub_trace(trace, builder, function, scalars)

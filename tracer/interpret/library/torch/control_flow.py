@@ -55,8 +55,8 @@ def _cond(trace: Trace, pred: Item, true_fn: Item, false_fn: Item, operands: Ite
     if [type(leaf) for leaf in yes.leaves] != [type(leaf) for leaf in no.leaves]:
         trace.stop(HIGHER_ORDER, "the branches of torch.cond return different types")
     for ours, theirs in zip(yes.leaves, no.leaves, strict=True):
-        if not isinstance(ours, TensorValue) and (isinstance(ours, Value) or ours != theirs):
-            trace.stop(HIGHER_ORDER, "the branches of torch.cond return different constants")
+        if not isinstance(ours, TensorValue) and (not isinstance(ours, int) or ours != theirs):
+            trace.stop(HIGHER_ORDER, "the branches of torch.cond return something besides tensors and equal ints")
     graded = trace.modes.grad and any(_requires_gradient(branch) for branch in branches)
     metas = [common_meta(trace, pair, graded) for pair in zip(yes.tensors, no.tensors, strict=True)]
     for branch in branches:

@@ -11,7 +11,7 @@ from passes.transforms import checkpointed
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.interpret.call import call
 from tracer.interpret.library.torch.control_flow import call_body_operator, new_meta
-from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.interpret.policy import interpret, lookaside, named_lookaside
 from tracer.interpret.subtrace import SubTrace, add_body, close, operands_of, sub_trace, unflattened
 from tracer.interpret.trace import Trace
 from tracer.reasons import HIGHER_ORDER, SKIPPED_FUNCTION
@@ -23,6 +23,9 @@ from tracer.values.tensors import TensorValue
 
 CHOICES = ("preserve_rng_state", "determinism_check", "early_stop")
 """Keywords that say how a checkpointed function is run again in backward, beside `context_fn` and `debug`."""
+
+
+interpret(checkpoint.checkpoint_sequential)
 
 
 @named_lookaside("torch._higher_order_ops.invoke_subgraph", "invoke_subgraph_placeholder")
