@@ -40,6 +40,8 @@ from passes.operators.targets import ATTRIBUTES, UnknownTarget, target_name, tar
 VERSION: Final = 1
 GRAPH, TENSORS = "case.json", "tensors.safetensors"
 NOWHERE: Final[Mapping[int, Any]] = {}
+EMPTY: Final = GraphModule({}, Graph())
+"""Has the attributes that every graph has, those of its instances too."""
 REPEATING: Final = (operator.mul, operator.imul, operator.pow, operator.ipow, operator.lshift, operator.ilshift, pow)
 NAMED_TYPES: Final[dict[str, Any]] = {
     "dtype": torch.dtype,
@@ -288,6 +290,8 @@ def load_case(folder: str | Path) -> StoredCase:
     for name in (GRAPH, TENSORS):
         if (path / name).is_symlink():
             raise CaseError(f"{path / name} is a symbolic link: a case holds its own files")
+        if (path / name).exists() and not (path / name).is_file():
+            raise CaseError(f"{path / name} is no regular file")
     try:
         text = (path / GRAPH).read_text()
         memory = load_file(path / TENSORS)
@@ -338,8 +342,8 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
                 op, target = "call_function", _missing
         elif op not in ("placeholder", "get_attr", "output"):
             raise CaseError(f"a node is a {op!r}")
-        if target is getattr and args[1] not in ATTRIBUTES:
-            raise CaseError(f"a graph reads the attribute {args[1]!r}, which tensors do not have")
+        if target is getattr and (len(args) < 2 or args[1] not in ATTRIBUTES):
+            raise CaseError(f"a graph reads the attribute {args[1:]!r}, which tensors do not have")
         node = places[name] = graph.create_node(op, target, args, kwargs, name=name)
         node.meta[STACK_TRACE] = line
         expected = case["expected"].get(name)
@@ -349,7 +353,7 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
             if not isinstance(keywords, dict) or not all(isinstance(key, str) for key in keywords):
                 raise CaseError(f"the keywords of the call {name} are damaged")
             call = ConcreteCall(target, tuple(positional), keywords, line, name)
-            _check_cost(call)
+            _check_call(call)
             plain = {"random": reader.random(expected["random"]), "error": expected.get("error")}
             if plain["error"] is None:
                 plain |= {"result": reader.value(expected["result"]), "after": reader.together(expected["after"])}
@@ -372,19 +376,23 @@ def _identifier(name: Any) -> str:
 
 def _attribute(name: Any) -> str:
     """`name`, which is set on a GraphModule. Raises CaseError if the module has something else by that name."""
-    if hasattr(GraphModule, _identifier(name)) or name.startswith("__"):
+    if hasattr(EMPTY, _identifier(name)) or name.startswith("__"):
         raise CaseError(f"a graph's attribute cannot be called {name!r}")
     return name
 
 
-def _check_cost(call: ConcreteCall) -> None:
-    """Refuse what Python computes for ever, or fills the memory with. Raises CaseError.
+def _check_call(call: ConcreteCall) -> None:
+    """Refuse what is no call on tensors, and what Python computes for ever or fills the memory with. Raises CaseError.
 
     A call is stored because it has tensors. Python's operators on numbers and lists alone can be arbitrarily
     expensive: `10 ** 10 ** 10`, `[x] * 10 ** 10`.
     """
     if not call.tensors:
         raise CaseError(f"the call {call.name} has no tensor")
+    if isinstance(call.target, str) and not isinstance(call.args[0] if call.args else None, Tensor):
+        raise CaseError(f"the call {call.name} is that of a method of something else than a tensor")
+    if call.target is getattr and (len(call.args) < 2 or call.args[1] not in ATTRIBUTES):
+        raise CaseError(f"the call {call.name} reads the attribute {call.args[1:]!r}, which tensors do not have")
     if call.target in REPEATING and not any(isinstance(argument, Tensor) for argument in call.args):
         raise CaseError(f"the call {call.name} repeats a list or computes with numbers alone")
 

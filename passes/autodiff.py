@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes.meta import TensorMeta
 from passes.node_meta import FAKE_VALUE, META, TANGENT, is_write
+from passes.operators.modes import modes_kept
 from passes.operators.stand_ins import FakeStandIns
 
 aten: Final = torch.ops.aten
@@ -136,7 +137,7 @@ def partition(module: GraphModule) -> tuple[GraphModule, GraphModule]:
     _, fakes, stand_ins = _stand_ins(module)
     if not any(isinstance(value, torch.Tensor) and value.requires_grad for value in fakes):
         raise NotDifferentiable("no input of the graph requires grad")
-    with stand_ins.active(), torch.enable_grad():
+    with modes_kept(), stand_ins.active(), torch.enable_grad():
         shared = _views(module, fakes)
 
         def run(*values: Any) -> tuple[Any, ...]:
@@ -230,7 +231,7 @@ def _tracing_with(mode: Any) -> Iterator[None]:
 @contextmanager
 def _decomposed() -> Iterator[None]:
     """Nodes keep the user's lines, and attention is made of operators that have every derivative."""
-    with preserve_node_meta(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+    with modes_kept(), preserve_node_meta(), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         yield
 
 

@@ -246,3 +246,15 @@ def test_a_name_means_what_it_means_in_the_rule(library: torch.library.Library):
     source = fake_kernels([rule])
     for text in ("float == 'rank(x)'", "(rank, _rank(x.shape))", "contiguous(shape)", "dtype = torch.double"):
         assert text in source
+
+
+def test_words_of_a_corpus_stay_texts_in_the_file(library: torch.library.Library):
+    library.define("named(Tensor x, str mode) -> Tensor")
+    hostile = '"),), "y": Domain(kinds=(print("owned") or "'
+    output = Output(always("new"), always("x.shape"), always("contiguous(shape)"), always("0"), always("x.dtype"))
+    domain = Domain({"x": (1,)}, {"x": ("f32",)}, {"x": ("tensor",), "mode": (hostile,)}, {"mode": (hostile, "a b")})
+    rule = Rule(f"{NAMESPACE}::named", "aten", ("x", "mode"), always("tensor_0"), (output,), domain=domain)
+    tree = ast.parse(fake_kernels([rule]))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert texts.count(hostile) == 2 and "a b" in texts
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "print"]

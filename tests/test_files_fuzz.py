@@ -288,3 +288,58 @@ def read_corpus(folder: Path, find: Callable[[str, str], Any]) -> None:
             find(call.op, call.level)
         except UnknownOperator:
             pass
+
+
+def changed_case(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A case folder whose JSON was changed by hand."""
+    folder = save_case(capture(graph_of_many_kinds), [torch.linspace(-2, 3, 24).reshape(4, 6)], tmp_path / "case")
+    case = json.loads((folder / "case.json").read_text())
+    change(case)
+    (folder / "case.json").write_text(json.dumps(case))
+    return folder
+
+
+def reads_a_class(case: dict[str, Any]) -> None:
+    """The node reads a harmless attribute, the stored call another."""
+    row = next(row for row in case["nodes"] if row["op"] == "call_method")
+    row |= {
+        "op": "call_function",
+        "target": "builtins.getattr",
+        "args": [row["args"][0], "shape"],
+        "kwargs": {"dict": []},
+    }
+    expected = case["expected"][row["name"]]
+    expected["args"] = [{"tuple": [expected["args"][0]["tuple"][0], "__class__"]}, {"dict": []}]
+
+
+def method_of_a_text(case: dict[str, Any]) -> None:
+    row = next(row for row in case["nodes"] if row["op"] == "call_method")
+    expected = case["expected"][row["name"]]
+    expected["args"][0]["tuple"].insert(0, "a text")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (reads_a_class, "reads the attribute"),
+        (method_of_a_text, "method of something else than a tensor"),
+        *(
+            (lambda case, name=name: case["attributes"].update({name: 1}), "attribute cannot be called")
+            for name in ("_modules", "training", "forward", "_forward_hooks", "_graph", "__class__", "graph")
+        ),
+    ],
+)
+def test_a_case_does_nothing_but_call_operators_on_tensors(
+    change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CaseError, match=words):
+        replay_case(changed_case(tmp_path, change))
+
+
+@pytest.mark.parametrize("name", ["case.json", "tensors.safetensors"])
+def test_a_case_of_a_pipe_is_refused_instead_of_waited_for(name: str, tmp_path: Path) -> None:
+    folder = changed_case(tmp_path, lambda case: None)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(CaseError, match="no regular file"):
+        replay_case(folder)

@@ -5,13 +5,19 @@ from operator import attrgetter
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from passes import autodiff
+from passes.network import cost
+from passes.node_meta import MODES as MODES_OF
 from passes.operators.evaluate import Evaluator
-from passes.operators.modes import SETTERS, Modes, current_modes, entered
+from passes.operators.modes import SETTERS, Modes, current_modes, entered, sets_modes
 from passes.rewrite.rules import FROZEN, STANDARD
-from tests.rewriting import tensors
+from passes.rewrite.rules.attention import ATTENTION
+from tests.rewriting import rewritten, tensors
 from tracer import capture
+from tracer.rewriting import rewriting
 
 
 def fresh_memory(meta):
@@ -104,4 +110,163 @@ def test_an_evaluation_that_raises_leaves_no_mode_behind():
         torch.set_autocast_dtype("cpu", torch.float16)
         torch.set_default_dtype(torch.float64)
         raise ZeroDivisionError
+    assert state() == before
+
+
+# Every mode under every option ---------------------------------------------------------------------------------------
+
+
+def within(context):
+    """A program whose middle runs under a mode; `row` may be out of range there."""
+
+    def program(x, row):
+        before = x @ x
+        with context():
+            inside = x @ x
+            picked = inside[row]
+        return before, inside, picked, x @ x
+
+    return program
+
+
+def set_and_reset(setter, *values):
+    """A program that sets a mode by a call and sets it back by another, in a `finally`."""
+
+    def program(x, row):
+        setter(*values[0])
+        try:
+            inside = x @ x
+            picked = inside[row]
+        finally:
+            setter(*values[1])
+        return inside, picked, x @ x
+
+    return program
+
+
+MODES = {
+    "autocast": within(lambda: torch.autocast("cpu", torch.bfloat16)),
+    "autocast in half": within(lambda: torch.autocast("cpu", torch.float16)),
+    "autocast without a cache": within(lambda: torch.autocast("cpu", torch.bfloat16, cache_enabled=False)),
+    "autocast off": within(lambda: torch.autocast("cpu", enabled=False)),
+    "no gradients": within(torch.no_grad),
+    "gradients": within(torch.enable_grad),
+    "gradients by a flag": within(lambda: torch.set_grad_enabled(False)),
+    "inference": within(torch.inference_mode),
+    "inference off": within(lambda: torch.inference_mode(False)),
+    "attention's kernel": within(lambda: sdpa_kernel(SDPBackend.MATH)),
+    "deterministic": set_and_reset(torch.use_deterministic_algorithms, (True,), (False,)),
+    "default dtype": set_and_reset(torch.set_default_dtype, (torch.float64,), (torch.float32,)),
+    "gradients by calls": set_and_reset(torch.set_grad_enabled, (False,), (True,)),
+    "autocast by calls": set_and_reset(torch.set_autocast_enabled, ("cpu", True), ("cpu", False)),
+}
+
+
+def run_under(outer, program, x, row):
+    """What a program gives, or raises, under a mode of its caller's; and the modes that it leaves there."""
+    with outer():
+        try:
+            result = program(x.clone(), row)
+        except IndexError as error:
+            result = error
+        return result, state()
+
+
+@pytest.mark.parametrize(
+    "outer", [torch.enable_grad, torch.no_grad, torch.inference_mode], ids=lambda mode: mode.__name__
+)
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_under_every_option(mode, option, outer):
+    program = MODES[mode]
+    captured, row, wrong = capture(program, **OPTIONS[option]), torch.tensor(2), torch.tensor(9)
+    before = state()
+    for x in (torch.randn(4, 4), torch.randn(4, 4), torch.randn(5, 5)):
+        expected, left = run_under(outer, program, x, row)
+        result, left_captured = run_under(outer, captured, x, row)
+        assert left_captured == left and state() == before
+        for one, other in zip(tensors(expected), tensors(result), strict=True):
+            assert (one.dtype, one.is_inference()) == (other.dtype, other.is_inference())
+            torch.testing.assert_close(other, one)
+        expected, left = run_under(outer, program, x, wrong)
+        result, left_captured = run_under(outer, captured, x, wrong)
+        assert type(expected) is type(result) is IndexError
+        assert left_captured == left and state() == before
+    for entry in captured.entries:  # what is asked about a graph runs none of its modes
+        network = entry.to_networkx()
+        assert network is not None and (entry.memory is None or str(entry.memory))
+    assert state() == before
+
+
+def setters_of(graph):
+    return [(node.target, node.args) for node in graph.nodes if node.op == "call_function" and sets_modes(node.target)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_pass_drops_moves_or_merges_across_modes(mode):
+    def program(x, row):
+        first = MODES[mode](x, row)
+        return first, MODES[mode](x, row)
+
+    for passes in (*((step,) for step in dict.fromkeys((*STANDARD, *FROZEN))), STANDARD, FROZEN):
+        backend = rewriting("eager", passes)
+        capture(program, backend=backend)(torch.randn(4, 4), torch.tensor(1))
+        for report in backend.reports:
+            assert setters_of(report.graphs[0]) == setters_of(report.graphs[1])
+            modes = [
+                {node.meta.get(MODES_OF) for node in graph.nodes if node.target is torch.matmul}
+                for graph in report.graphs
+            ]
+            assert modes[0] == modes[1]
+
+
+def test_a_rewrite_does_not_cross_what_sets_a_mode():
+    def program(q, k, v):
+        scores = (q @ k.mT).softmax(-1)
+        torch._C._set_sdp_use_cudnn(not torch._C._get_cudnn_sdp_enabled())
+        other = F.scaled_dot_product_attention(q, k, v)
+        torch._C._set_sdp_use_cudnn(not torch._C._get_cudnn_sdp_enabled())
+        return scores @ v, other + 1
+
+    report = rewritten(ATTENTION, program, *torch.randn(3, 1, 2, 5, 8))
+    assert "a mode changes within it" in [refusal.why for refusal in report.refusals]
+
+
+def test_what_is_prepared_is_computed_under_its_own_modes():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = (nn.Parameter(torch.randn(8, 8)) for _ in range(3))
+
+        def forward(self, x):
+            plain = self.a @ self.b
+            with torch.autocast("cpu", torch.bfloat16):
+                cast = plain @ self.c
+            return x + plain.sin(), x + cast.cos()
+
+    model, x = Model(), torch.randn(8)
+    captured = capture(model, passes=FROZEN)
+    with torch.no_grad():
+        for _ in range(3):
+            for one, other in zip(captured(x), model(x), strict=True):
+                assert one.dtype == other.dtype
+                torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_costs_and_derivatives_of_a_graph_leave_modes_as_they_are():
+    def program(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            y = x @ x
+            return y.float().cumsum(0).sum() + F.embedding(torch.tensor([9]), x).sum()
+
+    module = capture(program, fullgraph=True)
+    with pytest.raises(IndexError):
+        module(torch.randn(4, 4))
+    module(torch.randn(12, 12))
+    graph_module, before = module.entries[-1].graph_module, state()
+    cost.counted(graph_module.graph)
+    with pytest.raises(IndexError):
+        cost.measured(graph_module.graph, [torch.randn(4, 4)])
+    assert state() == before
+    autodiff.linearize(graph_module)
     assert state() == before

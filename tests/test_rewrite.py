@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 import tracer
+from passes.rewrite.inputs import tensor
 from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.rule import RewriteRule
 from passes.rewrite.rules import STANDARD
 from passes.rewrite.rules.redundant import REDUNDANT
-from passes.rewrite.verify import tensor
 from tests.rewriting import gradients, rewritten
 from tracer.events import LOG
 from tracer.rewriting import RULES, check_rule, patterns, pipeline, rewrite, rewrite_rule, rewriting
@@ -194,7 +194,7 @@ def test_a_decorated_function_is_a_rule():
     def pattern(x, y):
         return x * x + y
 
-    assert pattern.name == "decorated" and check_rule(pattern) == 9
+    assert pattern.name == "decorated" and check_rule(pattern) > 30
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from torch import nn
 
 import tracer
 from passes.rewrite.rule import RewriteRule
-from passes.rewrite.rules import FROZEN, FUSIONS, STANDARD
-from passes.rewrite.rules.attention import ATTENTION
+from passes.rewrite.rules import FINITE, FROZEN, FUSIONS, STANDARD
+from passes.rewrite.rules.attention import ATTENTION, FILLED_ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
 from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
 from passes.rewrite.rules.frozen import PREPARED
@@ -30,7 +30,9 @@ def fired(report, name):
 
 
 @pytest.mark.parametrize(
-    "rule", [LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *CONVOLUTION_NORM], ids=lambda rule: rule.name
+    "rule",
+    [LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *CONVOLUTION_NORM, *ATTENTION, *FILLED_ATTENTION],
+    ids=lambda rule: rule.name,
 )
 def test_rules_pass_their_checks(rule):
     assert check_rule(rule) >= 3 * len(rule.patterns)
@@ -231,7 +233,7 @@ MASK, HIDDEN = torch.randn(5, 6), torch.ones(5, 6).triu(2).bool()
     ],
 )
 def test_attention_by_hand(program, extra):
-    report = rewritten(ATTENTION, program, Q, K, V, *extra)
+    report = rewritten([*ATTENTION, *FILLED_ATTENTION], program, Q, K, V, *extra)
     assert fired(report, "attention") == 1 and "scaled_dot_product_attention" in report.after
 
 
@@ -243,16 +245,15 @@ def test_attention_of_three_dimensions():
 @pytest.mark.parametrize(
     "program, extra, why",
     [
-        (lambda q, k, v, h: (q @ k.mT).masked_fill(h, -100.0).softmax(-1) @ v, (HIDDEN,), "masked whole"),
-        (lambda q, k, v, h: (q @ k.mT).masked_fill(h, float("-inf")).softmax(-1) @ v, (HIDDEN | True,), "masked whole"),
-        (lambda q, k, v, h: torch.where(h, q @ k.mT, -torch.inf).softmax(-1) @ v, (~HIDDEN,), "masked whole"),
+        (lambda q, k, v, h: (q @ k.mT).masked_fill(h, -100.0).softmax(-1) @ v, (HIDDEN,), "masked in part"),
+        (lambda q, k, v, h: (q @ k.mT + MASK).masked_fill(h, -1e9).softmax(-1) @ v, (HIDDEN,), "masked whole"),
         (lambda q, k, v: ((w := (q @ k.mT).softmax(-1)) @ v, w), (), "softmax is used elsewhere"),
         (lambda q, k, v: (q @ k[:1].mT).softmax(-1) @ v, (), "broadcast"),
         (lambda q, k, v, m: (q @ k.mT + m).softmax(-1) @ v, (torch.randn(2, 1, 1, 5, 6),), "mask|broadcast|gives"),
     ],
 )
 def test_attention_that_may_not_be_fused(program, extra, why):
-    report = rewritten(ATTENTION, program, Q, K, V, *extra)
+    report = rewritten([*ATTENTION, *FILLED_ATTENTION], program, Q, K, V, *extra)
     assert fired(report, "attention") == 0
     assert any(word in refusal.why for refusal in report.refusals for word in why.split("|"))
 
@@ -417,7 +418,7 @@ def built(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_fused_and_give_the_same(name):
     (model, args, kwargs), expected = built(name), MODELS[name][1]
-    backend = rewriting("eager", FROZEN)
+    backend = rewriting("eager", (*FROZEN, *FINITE))
     captured = tracer.capture(model, backend=backend)
     with torch.no_grad():
         for _ in range(2):  # the model comes first: libraries fill tables at their first call, and captures guard them

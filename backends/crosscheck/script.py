@@ -235,10 +235,10 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
         program += f"\n\n{gradient_function(call)}"
     run, candidate = _candidate_texts(trial, varied, objects)
     title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
+    about = f"{_line_text(call)}Candidate: {trial.candidate.name}. torch {torch.__version__}."
     return TEMPLATE.format(
-        title="\n".join(textwrap.wrap(title, 110)).replace('"""', "'''").replace("\\", "/"),
-        about=_line_text(call).replace('"""', "'''").replace("\\", "/")
-        + f"Candidate: {trial.candidate.name}. torch {torch.__version__}.",
+        title=_in_docstring("\n".join(textwrap.wrap(title, 110))),
+        about=_in_docstring(about),
         definitions=objects.definitions(),
         program=program,
         inputs=textwrap.indent(input_lines(varied), "    "),
@@ -254,6 +254,11 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
             f"gradients({run})" if backward else run,
         ),
     )
+
+
+def _in_docstring(text: str) -> str:
+    """A text that neither ends a docstring nor escapes anything in one, whatever names it has."""
+    return text.replace('"""', "'''").replace("\\", "/")
 
 
 def _body(

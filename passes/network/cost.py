@@ -20,6 +20,7 @@ from passes.meta import TensorMeta
 from passes.network.build import bytes_of, metas_of
 from passes.node_meta import result_meta
 from passes.operators.catalogue import FAMILIES, family_of
+from passes.operators.modes import modes_kept
 from passes.operators.outcome import OPERATOR_ERRORS
 from passes.operators.stand_ins import BARE
 from passes.operators.trial import materialise
@@ -77,7 +78,7 @@ def _contraction_flops(node: Node) -> int:
     try:
         args = materialise(concrete(call.args), _stand_in)
         kwargs = {name: materialise(concrete(value), _stand_in) for name, value in call.kwargs}
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with modes_kept(), torch.no_grad(), FlopCounterMode(display=False) as counter:
             if node.op == "call_method":
                 getattr(args[0], str(node.target))(*args[1:], **kwargs)
             else:
@@ -108,23 +109,30 @@ def measured(
         raise ValueError(f"the graph has {len(placeholders)} inputs, given are {len(inputs)}")
     samples: dict[str, list[float]] = {node.name: [] for node in graph.nodes}
     for _ in range(rounds):
-        values = dict[Node, Any](zip(placeholders, inputs, strict=True))
-        last = {used: node for node in graph.nodes for used in node.all_input_nodes}
-        for node in graph.nodes:
-            if node.op == "get_attr":
-                values[node] = (attributes or {})[str(node.target)]
-            if not node.op.startswith("call_"):
-                samples[node.name].append(0.0)
-                continue
-            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), values.__getitem__)  # type: ignore[misc]
-            began = time.perf_counter()
-            if node.op == "call_method":
-                values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)  # type: ignore[index]
-            else:
-                values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
-            samples[node.name].append(time.perf_counter() - began)
-            for used in node.all_input_nodes:
-                if last[used] is node:
-                    del values[used]
-            del args, kwargs
+        with modes_kept():
+            _run_once(graph, dict[Node, Any](zip(placeholders, inputs, strict=True)), attributes or {}, samples)
     return {name: median(times) for name, times in samples.items()}
+
+
+def _run_once(
+    graph: Graph, values: dict[Node, Any], attributes: Mapping[str, Any], samples: dict[str, list[float]]
+) -> None:
+    """Run the calls on `values`, those of the inputs, and note the seconds of each."""
+    last = {used: node for node in graph.nodes for used in node.all_input_nodes}
+    for node in graph.nodes:
+        if node.op == "get_attr":
+            values[node] = attributes[str(node.target)]
+        if not node.op.startswith("call_"):
+            samples[node.name].append(0.0)
+            continue
+        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), values.__getitem__)  # type: ignore[misc]
+        began = time.perf_counter()
+        if node.op == "call_method":
+            values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)  # type: ignore[index]
+        else:
+            values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+        samples[node.name].append(time.perf_counter() - began)
+        for used in node.all_input_nodes:
+            if last[used] is node:
+                del values[used]
+        del args, kwargs

@@ -4,7 +4,8 @@
     pattern.py     a captured function as a pattern: data, with a file and line
     match.py       where a pattern occurs
     draft.py       a graph while it is changed, and what would show
-    verify.py      a pattern against its replacement on random inputs
+    inputs.py      inputs that rules are tried with: random ones, and those that break wrong rules
+    verify.py      a pattern against its replacement on such inputs
     rule.py        pattern, replacement, example and condition; from functions to patterns
     pipeline.py    passes in their order, and the report
     rules/         the ones that are shipped

@@ -21,6 +21,7 @@ from passes.meta import TensorMeta, are_contiguous
 from passes.node_meta import LINE, META, MODES, STACK_TRACE, is_write, line_of, modes_of, result_meta
 from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.evaluate import Evaluator
+from passes.operators.modes import sets_modes
 from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
 from passes.reuse.calls import GraphCall, call_of
 from passes.reuse.memory import Memory, Place, tensors
@@ -111,9 +112,14 @@ class Draft:
             storage for write in self.writes for storage in (everything if write.storages is None else write.storages)
         }
 
+    @cached_property
+    def setters(self) -> list[Node]:
+        """Calls that change the modes of those behind them: nothing moves across."""
+        return [node for node in self.graph.nodes if node.op == "call_function" and sets_modes(node.target)]
+
     def forget(self) -> None:
         """The graph has changed: derive its facts anew when they are asked for."""
-        for name in ("memory", "index", "writes", "written"):
+        for name in ("memory", "index", "writes", "written", "setters"):
             self.__dict__.pop(name, None)
 
     def storages(self, nodes: Iterable[Node]) -> set[int]:
@@ -209,7 +215,9 @@ class Draft:
         inside = set(nodes)
         if any(is_write(node) for node in nodes):
             return "it writes"
-        if any(modes_of(node) != modes_of(last) or MODES not in node.meta for node in nodes):
+        if any(modes_of(node) != modes_of(last) or MODES not in node.meta for node in nodes) or any(
+            first < setter < last for setter in self.setters
+        ):
             return "a mode changes within it"
         for node in nodes:
             family = self.family(node)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -345,3 +346,16 @@ def slots_of(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for slot, value in arguments.items():
         visit(slot, value)
     return slots
+
+
+def bits(value: Any) -> Any:
+    """A value with its type and bits, so that 1 and 1.0, 0.0 and -0.0 are two things; containers by their parts."""
+    if isinstance(value, dict):
+        return tuple(sorted((key, bits(part)) for key, part in value.items()))
+    if isinstance(value, tuple | list):
+        return (type(value), *map(bits, value))
+    if isinstance(value, slice):
+        return (slice, *map(bits, (value.start, value.stop, value.step)))
+    if isinstance(value, float | complex):
+        return (type(value), struct.pack("dd", value.real, value.imag))
+    return value if isinstance(value, Node | TensorMeta) else (type(value), value)

@@ -8,9 +8,10 @@ finds is then bound: commutative operands in either order, inputs and open const
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
 from torch.fx import Graph, Node
 
 from passes.meta import TensorMeta
@@ -27,12 +28,16 @@ GIVEN: Final = "any tensor"  # in the place of an operator, for an input of the 
 
 @dataclass(frozen=True)
 class Match:
-    """A pattern found: `nodes` are its calls in the pattern's order, `inputs` and `constants` by name."""
+    """A pattern found: `nodes` are its calls in the pattern's order, `inputs` and `constants` by name.
+
+    `attributes` are the tensors that the graph holds.
+    """
 
     pattern: Pattern
     nodes: tuple[Node, ...]
     inputs: Mapping[str, Node]
     constants: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def outputs(self) -> tuple[Node, ...]:
@@ -43,6 +48,12 @@ class Match:
         """The meta of an input by name; None when the pattern has no such input, or it stands for no tensor."""
         meta = result_meta(self.inputs[name]) if name in self.inputs else None
         return meta if isinstance(meta, TensorMeta) else None
+
+    def tensor(self, name: str) -> torch.Tensor | None:
+        """The value of an input that is a constant of the graph; None for any other."""
+        node = self.inputs.get(name)
+        value = self.attributes.get(str(node.target)) if node is not None and node.op == "get_attr" else None
+        return value if isinstance(value, torch.Tensor) else None
 
     @property
     def result(self) -> TensorMeta | None:

@@ -107,7 +107,7 @@ class Pattern:
                 for call in data["calls"]
             )
             return Pattern(data["name"], data["file"], data["line"], calls, tuple(data["outputs"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise RuleError(f"no pattern: {type(error).__name__}: {error}") from error
 
 

@@ -7,26 +7,31 @@ applies them to drafts, and has each checked on random inputs before its first u
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from os import path
 from typing import Any, Final
 
 import torch
 from torch.fx import Graph, Node
 
-from passes.meta import TensorMeta
-from passes.node_meta import is_write, result_meta
+from passes.meta import TensorMeta, meta_of
+from passes.node_meta import META, MODES, is_write, result_meta
+from passes.operators.modes import Modes, current_modes, entered
 from passes.reuse.calls import concrete
 from passes.rewrite.draft import CannotReplace, Draft
+from passes.rewrite.forms import bits
+from passes.rewrite.inputs import ExampleTensor, Trial, Trials
 from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
-from passes.rewrite.verify import ExampleTensor, check_spelling, tensor_count
+from passes.rewrite.verify import REFUSALS, check_spelling, tensor_count, tensors_of
 
 Trace = Callable[[Callable[..., Any], Mapping[str, Any]], Graph]
 """Captures a function called with these arguments by name. The targets of the graph's placeholders are names."""
 
 SYMBOLS: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
+LARGEST_TRIAL: Final = 1 << 18
+"""Elements up to which the inputs of a match are tried in their own sizes."""
 
 
 def always(match: Match) -> str:
@@ -43,7 +48,8 @@ class RewriteRule:
     be one that stands nowhere else. The replacement takes those of the parameters that it names; a
     parameter that a spelling lacks must have a default there. `where(match)` says why a match does not
     count, "" when it does. `dtypes` are those that the rule is checked with and used for. Without `gradients`,
-    it is for what needs none.
+    it is for what needs none. Without `zero_signs`, a zero may have the other sign: its sign is a matter of rounding.
+    A rule that is `finite` is for those who promise that no NaN and no infinity comes.
     """
 
     name: str
@@ -54,6 +60,8 @@ class RewriteRule:
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64, torch.bfloat16)
     tolerance: float = 1.0
     gradients: bool = True
+    zero_signs: bool = True
+    finite: bool = False
 
     @property
     def place(self) -> str:
@@ -72,27 +80,78 @@ class Spelling:
     finder: Finder
     example: Mapping[str, Any]
     checked: bool = False
+    faults: dict[Any, str] = field(default_factory=dict)
 
     def replacement(self, arguments: Mapping[str, Any]) -> Any:
         """Call the replacement with those of the arguments that it takes."""
         return self.rule.replacement(**accepted(self.rule.replacement, arguments))
 
     def check(self) -> int:
-        """Compare pattern and replacement on random inputs; gives the number of comparisons.
+        """Compare pattern and replacement in each kind of trial; gives the number of comparisons.
 
-        Raises RuleError naming the first input on which they differ.
+        Raises RuleError naming the first trial in which they differ.
         """
-        count = check_spelling(
-            f"{self.pattern.place} {self.pattern.name}",
-            self.function,
-            self.replacement,
-            self.example,
-            self.rule.dtypes,
-            self.rule.tolerance,
-            self.rule.gradients,
-        )
+        rule = self.rule
+        count = self._compare(Trials(self.example, rule.dtypes, self._accepts, rule.zero_signs, rule.finite))
         self.checked = True
         return count
+
+    def fault_at(self, match: Match, modes: Modes) -> str:
+        """How the replacement differs for tensors of the sizes and dtypes of one match, its constants and its modes.
+
+        Matches that look alike are tried once. "" where it does not, and where trying would take too long.
+        """
+        metas = {name: concrete(meta) for name in match.inputs if (meta := match.meta(name)) is not None}
+        key = (tuple(metas.items()), tuple((name, bits(value)) for name, value in match.constants.items()), modes)
+        if key not in self.faults:
+            self.faults[key] = self._fault(metas, match.constants, modes)
+        return self.faults[key]
+
+    def _fault(self, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any], modes: Modes) -> str:
+        if sum(meta.element_count for meta in metas.values()) > LARGEST_TRIAL or any(
+            meta.device.type != "cpu" for meta in metas.values()
+        ):
+            return ""
+        current = current_modes()
+        if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
+            return "it stands under modes of the process that have changed since"
+        tensors = {
+            name: ExampleTensor(tuple(meta.shape), meta.dtype, self.example[name].positive, meta.requires_grad)
+            for name, meta in metas.items()
+        }
+        precision = modes.autocast_dtype if modes.autocast else None
+        example = {**self.example, **constants, **tensors}
+        trials = Trials(example, self.rule.dtypes, finite=self.rule.finite).of_values()
+        try:
+            self._compare(
+                replace(trial, modes=lambda: entered(modes), precision=precision, metas_only=modes.autocast)
+                for trial in trials
+            )
+        except RuleError as error:
+            return str(error)
+        return ""
+
+    def _compare(self, trials: Iterable[Trial]) -> int:
+        where, rule = f"{self.pattern.place} {self.pattern.name}", self.rule
+        return check_spelling(where, self.function, self.replacement, trials, rule.tolerance, rule.gradients)
+
+    def _accepts(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether the rule's condition holds for a call of the pattern with these arguments."""
+        graph = Graph()
+        inputs: dict[str, Node] = {}
+        for name, value in arguments.items():
+            if isinstance(value, torch.Tensor):
+                inputs[name] = graph.placeholder(name)
+                inputs[name].meta[META] = meta_of(value)
+        try:
+            results = list(tensors_of(self.function(**arguments)))
+        except REFUSALS:
+            return True  # the check then asks whether the replacement raises as well
+        calls = [graph.placeholder(f"call_{index}") for index in range(len(self.pattern))]
+        for index, result in zip(self.pattern.outputs, results, strict=True):
+            calls[index].meta[META] = meta_of(result)
+        constants = {name: arguments[name] for name in self.pattern.constants}
+        return not self.rule.where(Match(self.pattern, tuple(calls), inputs, constants))
 
 
 @dataclass
@@ -126,7 +185,7 @@ class RewriteRules:
             refused: set[Node] = set()
             for match in spelling.finder.find(index):
                 if match.outputs[0] not in refused:
-                    why = self._apply(spelling, match, draft)
+                    why = self._apply(spelling, replace(match, attributes=draft.attributes), draft)
                     if why:
                         refused.add(match.outputs[0])
                         draft.refuse(rule.name, match.outputs[0], why)
@@ -147,6 +206,8 @@ class RewriteRules:
             return why
         if not spelling.checked:
             spelling.check()
+        if why := spelling.fault_at(match, match.nodes[-1].meta[MODES]):
+            return why
         try:
             graph = self._replacement(spelling, match)
         except CannotReplace as refused:
@@ -207,7 +268,7 @@ class RewriteRules:
 
     def _captured(self, rule: RewriteRule, metas: Mapping[str, TensorMeta], constants: Mapping[str, Any]) -> Graph:
         """A rule's replacement for tensors of these metas; captured once."""
-        plain = tuple((name, type(value), value) for name, value in constants.items())
+        plain = tuple((name, bits(value)) for name, value in constants.items())
         key = (rule, tuple(metas.items()), plain)
         replacement = self._replacements.get(key)
         if replacement is None:

@@ -313,10 +313,14 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 def _json(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise RuleError(f"{path} is no regular file")
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RuleError(f"{path} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise RuleError(f"{path} is nested too deeply") from error
 
 
 def write_title(folder: Path, **facts: Any) -> None:

@@ -95,6 +95,7 @@ class Provenance:
 
 
 DOMAIN_FIELDS: Final = tuple(each.name for each in fields(Domain))
+NO_PROVENANCE: Final = Provenance()
 PROVENANCE_FIELDS: Final = tuple(each.name for each in fields(Provenance))
 
 
@@ -246,19 +247,29 @@ def _known_fields(names: Collection[str], stored: Any) -> dict[str, Any]:
 
 
 def _domain(stored: Any) -> Domain:
-    return Domain(**{name: _lists_by_name(part) for name, part in _known_fields(DOMAIN_FIELDS, stored).items()})
+    parts = _known_fields(DOMAIN_FIELDS, stored)
+    return Domain(**{name: _lists_by_name(name, part, int if name == "ranks" else str) for name, part in parts.items()})
 
 
 def _provenance(stored: Any) -> Provenance:
-    return Provenance(**{name: _frozen(part) for name, part in _known_fields(PROVENANCE_FIELDS, stored).items()})
+    facts: dict[str, Any] = {}
+    for name, part in _known_fields(PROVENANCE_FIELDS, stored).items():
+        if name == "layouts":
+            facts[name] = tuple(map(_text, _list(part)))
+        elif type(part) is not type(getattr(NO_PROVENANCE, name)):
+            raise RuleError(f"{name}: {part!r} is no {type(getattr(NO_PROVENANCE, name)).__name__}")
+        else:
+            facts[name] = part
+    return Provenance(**facts)
 
 
-def _lists_by_name(stored: Any) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(map(_frozen, _list(values))) for name, values in _object(stored).items()}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _lists_by_name(field: str, stored: Any, kind: type) -> dict[str, tuple[Any, ...]]:
+    """A list of numbers or of texts for each parameter."""
+    for name, values in _object(stored).items():
+        for value in _list(values):
+            if type(value) is not kind:
+                raise RuleError(f"{field} of {name}: {value!r} is no {kind.__name__}")
+    return {name: tuple(values) for name, values in stored.items()}
 
 
 def validate(rule: Rule) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import linecache
 import sys
 import textwrap
@@ -116,7 +117,8 @@ def _domain(rule: Rule, name: str) -> Iterator[str]:
 
 
 def _quoted(words: Iterable[object]) -> list[str]:
-    return [f'"{word}"' for word in words]
+    """Words as Python's string literals, without spaces, at which long lines are wrapped."""
+    return [json.dumps(str(word)).replace(" ", "\\x20") for word in words]
 
 
 def _types(names: Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """The rules that are shipped, and the order in which they are applied.
 
 `STANDARD` holds for every graph, training included. `FROZEN` adds what is only worth its while, or only
-right, when parameters do not change: computations of parameters alone are then made once.
+right, when parameters do not change: computations of parameters alone are then made once. `FINITE` may be added to
+either where no NaN and no infinity comes, which its rules may lose or spread.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from passes.rewrite.pipeline import Pass
-from passes.rewrite.rules.attention import ATTENTION
+from passes.rewrite.rules.attention import ATTENTION, FILLED_ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
 from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
 from passes.rewrite.rules.frozen import PREPARED
@@ -27,3 +28,4 @@ FROZEN: Final[tuple[Pass, ...]] = (
     *CONVOLUTION_NORM,
     *(MERGED_LINEARS, REDUNDANT, DEAD_CODE, PREPARED),
 )
+FINITE: Final[tuple[Pass, ...]] = FILLED_ATTENTION

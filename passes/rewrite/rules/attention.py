@@ -1,9 +1,16 @@
 """Attention written out by hand, as models write it, to `scaled_dot_product_attention`.
 
 The spellings are every combination of how the scores are made, scaled and masked, and how the softmax is
-taken. A mask that is filled in becomes one that is added. One difference is left: a row whose every score is
-masked with minus infinity gives NaN by hand, and zeros fused. Where masks are filled in, such rows would get
-other gradients too, so those spellings are for inference only.
+taken. A mask that is filled in becomes one that is added. Torch's operator gives zeros for a row whose every score is
+minus infinity, where the spelled out softmax gives NaN, and knows nothing of scores that a filled mask took the place
+of. So rows that are masked whole are given queries that lead to the same: NaN, or zeros, whose scores are all alike.
+Its backward computes the weights again from the logarithm of their sum, in which a row that is masked whole by large
+numbers has lost them; so a mask that is added and may do that is left alone where gradients are needed.
+It also gives zeros for a query that is NaN, so NaN and infinities of queries, all of which give NaN, are added to the
+result. One difference is left: a row whose every score is minus infinity because every key holds an infinity.
+
+A mask that is filled in also hides keys that are NaN or infinite, which an added one does not, and stops gradients. So
+those spellings are rules of their own, for inference with finite numbers.
 """
 
 from __future__ import annotations
@@ -18,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from passes.rewrite.inputs import tensor
 from passes.rewrite.match import Match
 from passes.rewrite.rule import RewriteRule
-from passes.rewrite.verify import tensor
 
 # Each step takes what came before and the step's own parameters.
 PRODUCTS: Final[dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]]] = {
@@ -30,7 +37,12 @@ PRODUCTS: Final[dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]]] 
         lambda weights, v: torch.einsum("bhij,bhjd->bhid", weights, v),
     ),
 }
-ABSORBING: Final = -1e9  # beside it, scores are lost: it makes no difference whether it is added or put in their place
+ABSORBING: Final = -1e9
+"""From here down, a score has no weight beside one that is not masked, whatever it was."""
+MODERATE: Final = 100.0
+"""How much a mask may take from the largest score of a row, so that the logarithm of the sum has its digits."""
+ABSORBED: Final = 1e9
+"""Scores up to this are lost in the rounding when they are added to a value with a larger last digit."""
 SCALINGS: Final = ("scores", "query", "none")
 MASKS: Final[dict[str, Callable[..., Tensor]]] = {
     "added": lambda scores, mask: scores + mask,
@@ -79,15 +91,30 @@ def fused_attention(
     value: float = 0.0,
 ) -> Tensor:
     """The replacement: torch's fused attention with the mask that the spelling computes."""
-    if hidden is not None and mask is not None:
-        mask = torch.where(hidden, value, mask)
-    elif hidden is not None:
-        mask = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device).masked_fill(hidden, value)
     if shown is not None:
-        mask = torch.full(shown.shape, value, dtype=q.dtype, device=q.device).masked_fill(shown, 0.0)
+        hidden = ~shown
+    if hidden is None:
+        q = q if mask is None else _failing(q, mask)
+    elif mask is None:
+        whole = hidden.all(-1, keepdim=True)
+        q = q.masked_fill(whole, math.nan if value == -math.inf else 0.0)
+        mask = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device).masked_fill(hidden & ~whole, value)
+    else:
+        mask = torch.where(hidden, value, mask)
+        q = _failing(q, mask)
     if q.dim() == 4:
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-    return functional.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, scale=scale)[0]
+        result = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    else:
+        result = functional.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, scale=scale)[0]
+    if hidden is not None and value != -math.inf:
+        return result
+    return result + 0 * torch.linalg.vector_norm(q.detach(), math.inf, dim=-1, keepdim=True)
+
+
+def _failing(q: Tensor, mask: Tensor) -> Tensor:
+    """The queries, NaN where a mask is minus infinity throughout: added, so that gradients are NaN as well."""
+    whole = mask.amax(-1, keepdim=True) == -math.inf
+    return q + torch.zeros(whole.shape, dtype=q.dtype, device=q.device).masked_fill(whole, math.nan)
 
 
 def _fusible(match: Match) -> str:
@@ -112,9 +139,28 @@ def _fusible(match: Match) -> str:
     scale, value = match.constants.get("scale", 1.0), match.constants.get("value", 0.0)
     if not isinstance(scale, int | float) or not isinstance(value, int | float):
         return "the scale is no number"
-    # By hand, a row filled with -inf throughout gives NaN; torch's fused attention gives zeros.
-    filled = "value" in match.constants and (value > ABSORBING or value == -math.inf)
-    return f"a row that is masked whole is not the same with {value} added" if filled else ""
+    if "value" in match.constants:
+        return _unlike_added(match, value, q.dtype)
+    return _unlike_backward(match) if "mask" in match.inputs and result.requires_grad else ""
+
+
+def _unlike_backward(match: Match) -> str:
+    """Why gradients may differ where a mask is added; "" where a constant mask leaves a score in each row as it is."""
+    meta, mask = match.meta("mask"), match.tensor("mask")
+    assert meta is not None
+    if mask is None:
+        return "a row that is masked whole may have other gradients"
+    whole = mask.numel() and not (mask.amax(-1) >= -MODERATE).all()
+    return "a row that is masked whole has other gradients" if whole else ""
+
+
+def _unlike_added(match: Match, value: float, dtype: torch.dtype) -> str:
+    """Why filling a value in is not what adding it is; "" where it is, for rows that are not masked whole."""
+    if not value <= ABSORBING:
+        return f"a row that is masked in part is not the same with {value} added"
+    if "mask" in match.inputs and (value == -math.inf or abs(value) * torch.finfo(dtype).eps < ABSORBED):
+        return f"a row that is masked whole is not the same with {value} added"
+    return ""
 
 
 EXAMPLE: Final = {
@@ -135,19 +181,16 @@ DTYPES: Final[dict[str, tuple[torch.dtype, ...]]] = {
 """What each way to take the softmax is met with."""
 
 
-def _rule(name: str, masks: tuple[str, ...], softmax: str, gradients: bool) -> RewriteRule:
+def _rule(name: str, masks: tuple[str, ...], softmax: str, **details: Any) -> RewriteRule:
     spellings = itertools.product(PRODUCTS, SCALINGS, masks, (softmax,))
     functions = tuple(itertools.starmap(_by_hand, spellings))
-    return RewriteRule(name, functions, fused_attention, EXAMPLE, _fusible, DTYPES[softmax], gradients=gradients)
-
-
-ATTENTION: Final = tuple(
-    rule
-    for softmax in SOFTMAXES
-    for rule in (
-        _rule(f"attention, softmax {softmax}", ("added", "none"), softmax, True),
-        _rule(
-            f"attention with a filled mask, softmax {softmax}", ("filled", "chosen", "added and filled"), softmax, False
-        ),
+    return RewriteRule(
+        f"{name}, softmax {softmax}", functions, fused_attention, EXAMPLE, _fusible, DTYPES[softmax], **details
     )
+
+
+ATTENTION: Final = tuple(_rule("attention", ("added", "none"), softmax) for softmax in SOFTMAXES)
+FILLED: Final = ("filled", "chosen", "added and filled")
+FILLED_ATTENTION: Final = tuple(
+    _rule("attention with a filled mask", FILLED, softmax, gradients=False, finite=True) for softmax in SOFTMAXES
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import struct
 from collections.abc import Hashable
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from passes.node_meta import META, MODES, is_write, modes_of, result_meta
 from passes.operators.catalogue import FAMILIES, is_removable, is_repeatable
 from passes.operators.modes import Modes, entered
 from passes.rewrite.draft import Draft
-from passes.rewrite.forms import form_of
+from passes.rewrite.forms import bits, form_of
 from passes.rewrite.pipeline import GraphPass
 
 FACTORIES: Final = (FAMILIES["factory"], FAMILIES["range"])
@@ -79,25 +78,12 @@ def _value_number(draft: Draft, node: Node, versions: dict[int, int]) -> Hashabl
     assert form is not None
     read = sorted(draft.storages(node.all_input_nodes))
     memory = tuple((storage, versions[storage]) for storage in read if storage in versions)
-    key = (form.operator, _comparable(form.arguments), node.meta[MODES], _comparable(result_meta(node)), memory)
+    key = (form.operator, bits(form.arguments), node.meta[MODES], bits(result_meta(node)), memory)
     try:
         hash(key)
     except TypeError:
         return None
     return key
-
-
-def _comparable(value: Any) -> Any:
-    """A value with its type and bits, so that 1 and 1.0, 0.0 and -0.0 are two things; containers by their parts."""
-    if isinstance(value, dict):
-        return tuple(sorted((key, _comparable(part)) for key, part in value.items()))
-    if isinstance(value, tuple | list):
-        return (type(value), *map(_comparable, value))
-    if isinstance(value, slice):
-        return (slice, *map(_comparable, (value.start, value.stop, value.step)))
-    if isinstance(value, float | complex):
-        return (type(value), struct.pack("dd", value.real, value.imag))
-    return value if isinstance(value, Node | TensorMeta) else (type(value), value)
 
 
 def _may_be_one(draft: Draft, first: Node, second: Node) -> bool:

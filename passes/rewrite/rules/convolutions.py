@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from passes.rewrite.inputs import tensor
 from passes.rewrite.rule import RewriteRule
-from passes.rewrite.verify import tensor
 
 CONVOLUTIONS: Final[dict[int, Callable[..., Tensor]]] = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
 

@@ -18,6 +18,7 @@ from torch.fx import Node
 
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, MODES, line_of, result_meta, source_of
+from passes.operators.modes import Modes, entered
 from passes.references import OwnReference
 from passes.rewrite.draft import VIEWS, Draft
 from passes.rewrite.pipeline import GraphPass
@@ -83,17 +84,19 @@ def _is_known(remembered: tuple[OwnReference[torch.Tensor], int, int], tensor: t
 
 
 class _Step:
-    """One call, without the graph that it came from."""
+    """One call with its modes, without the graph that it came from."""
 
     def __init__(self, node: Node) -> None:
         graph = torch.fx.Graph()
         self._node = graph.node_copy(node, lambda used: graph.placeholder(used.name))
+        self._modes: Modes = node.meta[MODES]
         self.name = node.name
 
     def run(self, values: Mapping[str, Any]) -> Any:
         names = {node: str(node.target) for node in self._node.all_input_nodes}
         args, kwargs = torch.fx.map_arg((self._node.args, dict(self._node.kwargs)), lambda used: values[names[used]])  # type: ignore[misc]
-        return run_call(self._node, args, kwargs)
+        with entered(self._modes):  # a step of other modes than those where the call of all steps stands
+            return run_call(self._node, args, kwargs)
 
 
 def prepare(draft: Draft) -> None:

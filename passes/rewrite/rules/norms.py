@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from passes.rewrite.inputs import tensor
 from passes.rewrite.match import Match
 from passes.rewrite.rule import RewriteRule
-from passes.rewrite.verify import tensor
 
 
 def _last_dimension(match: Match) -> str:
