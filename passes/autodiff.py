@@ -99,7 +99,8 @@ def transpose(linear: GraphModule) -> GraphModule:
     """The transpose of a linear graph, by its vector-Jacobian product.
 
     It takes the inputs of `linear` that are no tangents (its residuals), then a cotangent for each output,
-    and returns one for each tangent. Raises ValueError for a graph without tangents.
+    and returns one for each tangent. Raises ValueError for a graph without tangents, and NotDifferentiable where an
+    operator in it has no derivative: forward derivatives such as that of `glu` have none.
     """
     inputs = list(linear.graph.find_nodes(op="placeholder"))
     if not any(TANGENT in node.meta for node in inputs):
@@ -119,7 +120,10 @@ def transpose(linear: GraphModule) -> GraphModule:
 
     with _tracing_with(mode):
         examples = [node.meta[FAKE_VALUE] for node in residuals], [node.meta[FAKE_VALUE] for node in results]
-        traced = _make_fx(backward)(*examples)
+        try:
+            traced = _make_fx(backward)(*examples)
+        except (NotImplementedError, RuntimeError) as error:
+            raise NotDifferentiable(f"an operator has no derivative that can be traced: {error}") from error
     names = [*(node.name for node in residuals), *(f"gradient_{node.name}" for node in results)]
     return _tidied(traced, names)
 

@@ -29,6 +29,7 @@ def fired(report, name):
     return sum(count for key, count in report.counts.items() if key.startswith(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *CONVOLUTION_NORM, *ATTENTION, *FILLED_ATTENTION],

@@ -39,8 +39,8 @@ WRONG = {
     "nan": ("NaN in x", lambda x: x.sum(0), lambda x: x.nansum(0), X, FULL),
     "infinity": (
         "infinity in x",
-        lambda x: x.exp().sum(0),
-        lambda x: torch.nan_to_num(x, nan=math.nan, neginf=-math.inf).exp().sum(0),
+        lambda x: x.sum(0),
+        lambda x: torch.nan_to_num(x, nan=math.nan, neginf=-math.inf).sum(0),
         X,
         FULL,
     ),

@@ -124,15 +124,15 @@ SPECIAL: Final = ((math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "minus 
 class Trials:
     """The trials of one pattern: what its parameters are like, and which metas a rule is used for.
 
-    `accepts(arguments)` says whether the rule's condition holds for tensors with these metas. Where only `finite`
-    numbers come, there is neither NaN nor infinity.
+    `accepts(arguments)` says whether the rule's condition holds for tensors with these metas. No NaN and no infinity
+    comes in those that are `finite`.
     """
 
     example: Example
     dtypes: Sequence[torch.dtype]
     accepts: Callable[[Mapping[str, Any]], bool] = lambda arguments: True
     zero_signs: bool = True
-    finite: bool = False
+    finite: tuple[str, ...] = ()
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     def __iter__(self) -> Iterator[Trial]:
@@ -187,8 +187,8 @@ class Trials:
                 places = torch.randint(0, 4, arguments[name].shape, generator=self._generator)
                 arguments[name] = choices[places].to(arguments[name].dtype)
         yield self._trial("zeros of both signs", arguments, zero_signs=self.zero_signs)
-        for special, words in () if self.finite else SPECIAL:
-            for name in self._floating(self._random(self.dtypes[0])):
+        for special, words in SPECIAL:
+            for name in (name for name in self._floating(arguments) if name not in self.finite):
                 arguments = self._random(self.dtypes[0])
                 arguments[name].view(-1)[arguments[name].numel() // 2] = special
                 yield self._trial(f"{words} in {name}", arguments)
@@ -205,7 +205,7 @@ class Trials:
                 rows[0], rows[-1] = True, False
                 yield self._trial(f"rows of {name} that are True and False throughout", arguments)
                 yield self._trial(f"rows of {name} inverted", {**arguments, name: ~arguments[name]})
-            elif rows.dtype.is_floating_point and not self.finite:
+            elif rows.dtype.is_floating_point and name not in self.finite:
                 rows[0] = -math.inf
                 yield self._trial(f"a row of {name} that is minus infinity throughout", arguments)
 
@@ -237,7 +237,9 @@ class Trials:
             if (left.shape, left.dtype) != (right.shape, right.dtype) or left.positive != right.positive:
                 continue
             arguments = self._random(self.dtypes[0])
-            yield self._trial(f"one tensor for {one} and {other}", {**arguments, other: arguments[one]})
+            yield self._trial(
+                f"one tensor for {one} and {other}", {**arguments, other: arguments[one]}, metas_only=True
+            )
             count = math.prod(left.shape)
             memory = torch.cat([arguments[one].reshape(-1), arguments[other].reshape(-1)])
             views = memory[:count].view(left.shape), memory[1 : count + 1].view(left.shape)

@@ -49,7 +49,7 @@ class RewriteRule:
     parameter that a spelling lacks must have a default there. `where(match)` says why a match does not
     count, "" when it does. `dtypes` are those that the rule is checked with and used for. Without `gradients`,
     it is for what needs none. Without `zero_signs`, a zero may have the other sign: its sign is a matter of rounding.
-    A rule that is `finite` is for those who promise that no NaN and no infinity comes.
+    A rule with `finite` parameters is for those who promise that no NaN and no infinity comes there.
     """
 
     name: str
@@ -61,7 +61,7 @@ class RewriteRule:
     tolerance: float = 1.0
     gradients: bool = True
     zero_signs: bool = True
-    finite: bool = False
+    finite: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -116,7 +116,9 @@ class Spelling:
         if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
             return "it stands under modes of the process that have changed since"
         tensors = {
-            name: ExampleTensor(tuple(meta.shape), meta.dtype, self.example[name].positive, meta.requires_grad)
+            name: ExampleTensor(
+                tuple(map(int, meta.shape)), meta.dtype, self.example[name].positive, meta.requires_grad
+            )
             for name, meta in metas.items()
         }
         precision = modes.autocast_dtype if modes.autocast else None

@@ -1,8 +1,8 @@
 """The rules that are shipped, and the order in which they are applied.
 
 `STANDARD` holds for every graph, training included. `FROZEN` adds what is only worth its while, or only
-right, when parameters do not change: computations of parameters alone are then made once. `FINITE` may be added to
-either where no NaN and no infinity comes, which its rules may lose or spread.
+right, when parameters are finite and do not change: computations of parameters alone are then made once.
+`FINITE` may be added to either where no NaN and no infinity comes, which its rules may lose or spread.
 """
 
 from __future__ import annotations

@@ -126,6 +126,8 @@ def _fusible(match: Match) -> str:
         return f"{q.name}, {k.name} and {v.name} give {result.name}"
     if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1]:
         return f"{q.name}, {k.name} and {v.name} are broadcast"
+    if any(type(size) is int and size == 0 for meta in (q, k, v) for size in meta.shape):
+        return "torch's fused attention writes beyond the memory of empty tensors"
     scores = (*q.shape[:-1], k.shape[-2])
     for name in ("mask", "hidden", "shown"):
         meta = match.meta(name)
@@ -191,6 +193,8 @@ def _rule(name: str, masks: tuple[str, ...], softmax: str, **details: Any) -> Re
 
 ATTENTION: Final = tuple(_rule("attention", ("added", "none"), softmax) for softmax in SOFTMAXES)
 FILLED: Final = ("filled", "chosen", "added and filled")
+FILLED_NAME: Final = "attention with a filled mask"
+FINITE: Final = ("q", "k", "v", "mask")
 FILLED_ATTENTION: Final = tuple(
-    _rule("attention with a filled mask", FILLED, softmax, gradients=False, finite=True) for softmax in SOFTMAXES
+    _rule(FILLED_NAME, FILLED, softmax, gradients=False, finite=FINITE) for softmax in SOFTMAXES
 )

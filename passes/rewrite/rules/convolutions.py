@@ -66,6 +66,8 @@ def _rule(rank: int) -> RewriteRule:
             "eps": 0.0123,
         },
         dtypes=(torch.float32, torch.float64),
+        zero_signs=False,
+        finite=("w", "b", "gamma", "beta", "mean", "var"),
     )
 
 

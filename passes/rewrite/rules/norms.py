@@ -208,4 +208,5 @@ LAYER_NORM: Final = RewriteRule(
     layer_norm,
     {"x": tensor(2, 3, 8), "weight": tensor(8), "bias": tensor(8), "eps": 0.0123},
     _last_dimension,
+    zero_signs=False,
 )
