@@ -160,3 +160,14 @@ def test_what_cannot_be_differentiated():
         linearize(module, wrt=["z"])
     with pytest.raises(ValueError, match="linear in none of its inputs"):
         transpose(module)
+
+
+def test_an_operator_whose_forward_derivative_has_none_is_named():
+    module, inputs = captured_graph(lambda x: nn.functional.glu(x), torch.randn(4, 6, requires_grad=True))
+    found = linearize(module)
+    tangent = torch.randn(4, 6)
+    _, expected = torch.func.jvp(nn.functional.glu, (inputs[0].detach(),), (tangent,))
+    with torch.no_grad():
+        torch.testing.assert_close(found.jvp(inputs, [tangent])[0], expected)
+    with pytest.raises(NotDifferentiable, match="glu_jvp"):
+        transpose(found.linear)

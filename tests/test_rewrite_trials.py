@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import tracer
-from passes.rewrite.inputs import Trials, tensor
+from passes.rewrite.inputs import RuleTrials, tensor
 from passes.rewrite.pattern import RuleError
 from passes.rewrite.rule import RewriteRule
 from passes.rewrite.rules import FROZEN, STANDARD
@@ -138,7 +138,7 @@ def test_each_kind_of_trial_finds_what_no_other_does(kind):
     rule = RewriteRule("wrong", (pattern,), replacement, example, **details)
     with pytest.raises(RuleError, match=name):
         check_rule(rule)
-    trials = Trials(example, rule.dtypes, zero_signs=rule.zero_signs)
+    trials = RuleTrials(example, rule.dtypes, zero_signs=rule.zero_signs)
     others = (trial for trial in trials if not re.search(name, trial.name))
     assert check_spelling("", pattern, lambda inputs: replacement(**inputs), others, 1.0) > 5
 

@@ -54,7 +54,7 @@ Example = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Trial:
+class RuleTrial:
     """Arguments for a pattern and its replacement, and the modes to call both under.
 
     In a trial that is `refusable` either may raise an error. `metas_only` says that metas alone show the difference
@@ -117,11 +117,11 @@ LAYOUTS: Final[dict[str, Callable[[torch.Tensor], torch.Tensor]]] = {
 
 SPECIAL: Final = ((math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "minus infinity"))
 
-# Trials ------------------------------------------------------------------------------------------
+# Trials ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Trials:
+class RuleTrials:
     """The trials of one pattern: what its parameters are like, and which metas a rule is used for.
 
     `accepts(arguments)` says whether the rule's condition holds for tensors with these metas. No NaN and no infinity
@@ -135,7 +135,7 @@ class Trials:
     finite: tuple[str, ...] = ()
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
-    def __iter__(self) -> Iterator[Trial]:
+    def __iter__(self) -> Iterator[RuleTrial]:
         """Random inputs first, then those that break wrong rules: each kind, in the first dtype."""
         for dtype, (layout, lay_out) in itertools.product(self.dtypes, LAYOUTS.items()):
             arguments = {name: self._laid_out(value, lay_out) for name, value in self._random(dtype).items()}
@@ -145,7 +145,7 @@ class Trials:
             if self.accepts(trial.arguments):
                 yield trial
 
-    def of_values(self) -> Iterator[Trial]:
+    def of_values(self) -> Iterator[RuleTrial]:
         """One trial with random inputs, and those of rows that are masked whole: for the metas of one use."""
         yield self._trial("random inputs", self._random(self.dtypes[0]), refusable=False)
         yield from self._masked()
@@ -165,8 +165,8 @@ class Trials:
             for name, value in chosen.items()
         }
 
-    def _trial(self, name: str, arguments: Mapping[str, Any], **details: Any) -> Trial:
-        return Trial(name, arguments, details.pop("trained", self._trained), **details)
+    def _trial(self, name: str, arguments: Mapping[str, Any], **details: Any) -> RuleTrial:
+        return RuleTrial(name, arguments, details.pop("trained", self._trained), **details)
 
     def _laid_out(self, value: Any, lay_out: Callable[[torch.Tensor], torch.Tensor]) -> Any:
         return lay_out(value) if isinstance(value, torch.Tensor) else value
@@ -178,7 +178,7 @@ class Trials:
             if isinstance(value, torch.Tensor) and value.dtype.is_floating_point and value.numel()
         ]
 
-    def _values(self) -> Iterator[Trial]:
+    def _values(self) -> Iterator[RuleTrial]:
         """Zeros of both signs; NaN and infinities in one tensor at a time; masked rows."""
         arguments = self._random(self.dtypes[0])
         choices = torch.tensor([0.0, -0.0, 1.0, -1.0])
@@ -194,7 +194,7 @@ class Trials:
                 yield self._trial(f"{words} in {name}", arguments)
         yield from self._masked()
 
-    def _masked(self) -> Iterator[Trial]:
+    def _masked(self) -> Iterator[RuleTrial]:
         """Rows of one tensor that are minus infinity throughout, or True and False throughout."""
         for name in self._tensors:
             arguments = self._random(self.dtypes[0])
@@ -209,7 +209,7 @@ class Trials:
                 rows[0] = -math.inf
                 yield self._trial(f"a row of {name} that is minus infinity throughout", arguments)
 
-    def _metas(self) -> Iterator[Trial]:
+    def _metas(self) -> Iterator[RuleTrial]:
         """Dimensions of size 1 and 0, everywhere where a size stands or in one place, and expanded tensors."""
         tensors = self._tensors
         for size, wanted in itertools.product(sorted({s for t in tensors.values() for s in t.shape}), (1, 0)):
@@ -230,7 +230,7 @@ class Trials:
         expanded = {name: self._laid_out(value, _expanded) for name, value in self._random(self.dtypes[0]).items()}
         yield self._trial("tensors expanded over their own memory", expanded, metas_only=True)
 
-    def _aliased(self) -> Iterator[Trial]:
+    def _aliased(self) -> Iterator[RuleTrial]:
         """Two inputs that are one tensor, or views of one memory that overlap."""
         for one, other in itertools.combinations(self._tensors, 2):
             left, right = self._tensors[one], self._tensors[other]
@@ -246,7 +246,7 @@ class Trials:
             overlapping = {**arguments, one: views[0], other: views[1]}
             yield self._trial(f"views of one memory for {one} and {other}", overlapping, metas_only=True)
 
-    def _autograd(self) -> Iterator[Trial]:
+    def _autograd(self) -> Iterator[RuleTrial]:
         """No inputs that require grad, each alone, no gradients and inference though inputs require grad; autocast."""
         arguments = self._random(self.dtypes[0])
         yield self._trial("no inputs that require grad", arguments, trained=frozenset())
@@ -258,7 +258,7 @@ class Trials:
             autocast: Any = lambda: torch.autocast("cpu", torch.bfloat16, cache_enabled=False)  # noqa: E731
             yield self._trial("autocast", arguments, modes=autocast, metas_only=True, precision=torch.bfloat16)
 
-    def _flags(self) -> Iterator[Trial]:
+    def _flags(self) -> Iterator[RuleTrial]:
         """Each flag among the open constants (`training`, say) the other way round."""
         for name, value in self.example.items():
             if isinstance(value, bool):

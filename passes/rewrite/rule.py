@@ -21,7 +21,7 @@ from passes.operators.modes import Modes, current_modes, entered
 from passes.reuse.calls import concrete
 from passes.rewrite.draft import CannotReplace, Draft
 from passes.rewrite.forms import bits
-from passes.rewrite.inputs import ExampleTensor, Trial, Trials
+from passes.rewrite.inputs import ExampleTensor, RuleTrial, RuleTrials
 from passes.rewrite.match import Finder, Match
 from passes.rewrite.pattern import Pattern, RuleError, pattern_of
 from passes.rewrite.verify import REFUSALS, check_spelling, tensor_count, tensors_of
@@ -92,7 +92,7 @@ class Spelling:
         Raises RuleError naming the first trial in which they differ.
         """
         rule = self.rule
-        count = self._compare(Trials(self.example, rule.dtypes, self._accepts, rule.zero_signs, rule.finite))
+        count = self._compare(RuleTrials(self.example, rule.dtypes, self._accepts, rule.zero_signs, rule.finite))
         self.checked = True
         return count
 
@@ -123,7 +123,7 @@ class Spelling:
         }
         precision = modes.autocast_dtype if modes.autocast else None
         example = {**self.example, **constants, **tensors}
-        trials = Trials(example, self.rule.dtypes, finite=self.rule.finite).of_values()
+        trials = RuleTrials(example, self.rule.dtypes, finite=self.rule.finite).of_values()
         try:
             self._compare(
                 replace(trial, modes=lambda: entered(modes), precision=precision, metas_only=modes.autocast)
@@ -133,7 +133,7 @@ class Spelling:
             return str(error)
         return ""
 
-    def _compare(self, trials: Iterable[Trial]) -> int:
+    def _compare(self, trials: Iterable[RuleTrial]) -> int:
         where, rule = f"{self.pattern.place} {self.pattern.name}", self.rule
         return check_spelling(where, self.function, self.replacement, trials, rule.tolerance, rule.gradients)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.rewrite.inputs import Trial
+from passes.rewrite.inputs import RuleTrial
 from passes.rewrite.pattern import RuleError
 
 TOLERANCES: Final = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 6e-2, torch.float16: 1e-2}
@@ -26,7 +26,7 @@ def check_spelling(
     where: str,
     pattern: Callable[..., Any],
     replacement: Callable[[Mapping[str, Any]], Any],
-    trials: Iterable[Trial],
+    trials: Iterable[RuleTrial],
     tolerance: float,
     gradients: bool = True,
 ) -> int:
@@ -52,7 +52,7 @@ def check_spelling(
     return count
 
 
-def _run(function: Callable[[Mapping[str, Any]], Any], trial: Trial) -> Run | None:
+def _run(function: Callable[[Mapping[str, Any]], Any], trial: RuleTrial) -> Run | None:
     """What a function gives, and the gradients of a weighted sum of it with respect to its tensors.
 
     None where it refuses the arguments of a trial that is `refusable`.
@@ -112,7 +112,7 @@ def tensors_of(results: Any) -> Iterator[torch.Tensor]:
         raise RuleError(f"a pattern gives tensors, not {type(results).__name__}")
 
 
-def _compare(case: str, trial: Trial, expected: Run, result: Run, tolerance: float, gradients: bool) -> None:
+def _compare(case: str, trial: RuleTrial, expected: Run, result: Run, tolerance: float, gradients: bool) -> None:
     if len(expected[0]) != len(result[0]):
         raise RuleError(f"{case}: the pattern gives {len(expected[0])} tensors, the replacement {len(result[0])}")
     for index, (one, other) in enumerate(zip(expected[0], result[0], strict=True)):
