@@ -40,7 +40,7 @@ WRONG = {
     "infinity": (
         "infinity in x",
         lambda x: x.sum(0),
-        lambda x: torch.nan_to_num(x, nan=math.nan, neginf=-math.inf).sum(0),
+        lambda x: torch.where(x == math.inf, 7.0, x).sum(0),
         X,
         FULL,
     ),
