@@ -25,20 +25,9 @@ from tracer.interpret.registry import HANDLERS
 STEP = 1 if os.environ.get("FORCED_BREAKS") == "all" else 9
 
 
-KNOWN = {"function_tools-cache_recursion": "a cached function that is followed does not count its hits"}
-"""Programs that can be told apart, some of their breaks only, and why."""
-
-
 def programs(start: int) -> list:
     """Every ninth program, or every one."""
-    return [
-        pytest.param(
-            program,
-            id=program.name,
-            marks=[pytest.mark.xfail(reason=KNOWN[program.name], strict=False)] if program.name in KNOWN else [],
-        )
-        for program in load()[start % STEP :: STEP]
-    ]
+    return [pytest.param(program, id=program.name) for program in load()[start % STEP :: STEP]]
 
 
 def captured(program: Program):

@@ -120,3 +120,34 @@ def test_a_write_is_refused_for_a_leaf_on_a_later_call(backend):
     for x in (leaf * 1, leaf, leaf * 1):
         assert captured(x).tolist() == ([5.0, 5.0] if x is leaf else [6.0, 6.0])
     assert leaf.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("key", ["power", "add", "set", "full"])
+def test_numbers_that_no_tensor_holds_are_refused_where_they_are_used(key):
+    """What was changed before is changed, as in the plain run, and a result that nobody uses is refused, too."""
+    notes = []
+    operators = {
+        "power": lambda x, n: x**n,
+        "add": lambda x, n: x.add_(n),
+        "set": lambda x, n: x.__setitem__(0, n),
+        "full": lambda x, n: torch.full((2,), n),
+    }
+    operator = operators[key]
+
+    def program(x, n):
+        notes.append(1)
+        operator(x, n)
+        notes.append(2)
+        return 1
+
+    for backend in ("eager", "aot_eager", lambda module, inputs: module.forward):
+        captured = capture(program, backend=backend)
+        for number in (3, 2**70, 3, -(2**70)):
+            outcomes = []
+            for function in (program, captured):
+                notes.clear()
+                try:
+                    outcomes.append((function(torch.ones(2), number), list(notes)))
+                except (RuntimeError, OverflowError, ValueError) as error:
+                    outcomes.append((type(error), list(notes)))
+            assert outcomes[0] == outcomes[1]

@@ -328,7 +328,7 @@ class Evaluator:
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
-        if outcome is None or _may_refuse_to_write(target, args, kwargs, modes, outcome):
+        if outcome is None or _may_refuse_all_the_same(target, args, kwargs, modes, outcome):
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
 
@@ -457,13 +457,16 @@ def _known_without_rules(target: Target, args: Arguments, kwargs: Keywords, mode
     return None
 
 
-def _may_refuse_to_write(target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> bool:
-    """Whether a call that rules give an outcome might fail because of what it writes to: rules learn from successes.
+def _may_refuse_all_the_same(target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> bool:
+    """Whether a call that rules give an outcome might fail for another operand: rules learn from successes.
 
     It does where an operand does not broadcast to the written tensor, or to the part of it that an index selects, and
-    for leaves of autograd.
+    for leaves of autograd. A number that no tensor holds is refused by most operators, but by some types only.
     """
-    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    operands = list(leaves((args, kwargs)))
+    if any(type(operand) is int and not LEAST <= operand <= GREATEST for operand in operands):
+        return True
+    metas = [operand for operand in operands if type(operand) is TensorMeta]
     if target in ITEM_SETTERS:
         return len(metas) > 1 or (metas[0].is_leaf and metas[0].requires_grad and modes.grad)
     returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
@@ -473,6 +476,7 @@ def _may_refuse_to_write(target: Target, args: Arguments, kwargs: Keywords, mode
     return any(not _fits(operand.shape, meta.shape) for meta in written for operand in metas)
 
 
+LEAST, GREATEST = -(2**63), 2**63 - 1
 ITEM_SETTERS: Final = (operator.setitem, ("method", "__setitem__"))
 
 

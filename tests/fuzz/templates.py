@@ -98,7 +98,7 @@ SIMPLE = (
     "torch.set_grad_enabled(n > 1)", "net.linear.weight.requires_grad_(n == 2)",
     "@new = torch.empty(2, 2); @new.fill_(1)", "print", "g = numbers(@T); next(g); @new = g.send(@N)",
     "g = numbers(@T); next(g); g.close()", "g = numbers(@T); @new = next(g); del g", "net.linear.bias.data.add_(@N)",
-    "with torch.no_grad(): @V.add_(@N)", "torch.add(@T, 1, out=@V)", "@V.resize_(2, 2)", "@V.set_(@T)",
+    "with torch.no_grad(): @V.add_(@N)", "torch.add(@T, 1, out=@V)", "@V.resize_(@V.shape[::-1])", "@V.set_(@T)",
     "@V.retain_grad()", "@V.sum().backward()", "@V.register_hook(lambda grad: grad * 2)", "@V.detach_()",
     "@V.view(-1)[0] = @N", "@V.expand(2, 2, 2)[0].add_(1)", "x[1:] += y[:1]", "@V.detach().add_(1)", "@V.data.mul_(2)",
     "net.linear.weight.data = @T", "net.zero_grad()", "with torch.no_grad(): net.linear.weight.view(-1)[0] = 2",
