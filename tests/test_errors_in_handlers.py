@@ -33,6 +33,11 @@ OPERATORS: dict[str, tuple[Callable[[torch.Tensor], Any], torch.Tensor, torch.Te
         torch.ones(3) * 3,
     ),
     "integer division": (lambda i: 5 // i, torch.tensor([1, 2]), torch.tensor([1, 0])),
+    "overload of a division": (
+        lambda i: torch.ops.aten.floor_divide.default(5, i),
+        torch.tensor([1, 2]),
+        torch.tensor([1, 0]),
+    ),
     "remainder": (lambda i: i % i, torch.tensor([1, 2]), torch.tensor([1, 0])),
     "bincount": (lambda i: torch.bincount(i, minlength=3), GOOD, -GOOD),
     "masked scatter": (
@@ -339,6 +344,9 @@ def test_write_in_front_breaks():
         (torch.floor_divide, (GOOD, 2), False),
         (torch.floor_divide, (GOOD, GOOD), True),
         (torch.floor_divide, (torch.ones(2), GOOD), False),
+        (torch.ops.aten.floor_divide.default, (GOOD, GOOD), True),
+        (torch.ops.aten.remainder, (GOOD, GOOD), True),
+        (torch.ops.aten.add.Tensor, (GOOD, GOOD), False),
         (("method", "__rfloordiv__"), (GOOD, 2), True),
         (torch.ops.aten.gather.default, (torch.ones(2), 0, GOOD), True),
         (torch.bernoulli, (torch.ones(2),), True),

@@ -158,6 +158,27 @@ def test_a_wrong_rule_is_quarantined_and_the_answer_is_right(use, facts, backend
     assert len(captured.entries) == 1
 
 
+def test_a_fake_kernel_is_no_proof_against_a_rule():
+    """torch's fake dropout copies what the kernel returns as it is."""
+    dropout = torch.nn.functional.dropout
+    captured = tracer.capture(lambda x: (x + 1, dropout(x, 0.5, training=False) is x), dynamic=True)
+    for x in (X.clone(), torch.ones(5, 7)):
+        got, is_itself = captured(x)
+        assert got.equal(x + 1)
+        assert is_itself
+    assert not LOG.recent("quarantine")
+
+
+def test_numbers_of_dimensions_that_vary_are_guarded():
+    captured = tracer.capture(lambda x, last: x.permute((0, last, 3 - last)), dynamic=True)
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    for last in (1, 2, 1):
+        got = captured(x, last)
+        assert got.equal(x.permute(0, last, 3 - last))
+        assert got.stride() == x.permute(0, last, 3 - last).stride()
+    assert not any("no such dimension" in trial.reason for trial in EVALUATOR.tally.trials)
+
+
 def test_a_wrong_rule_about_what_is_never_run(use):
     use(rule("torch.relu", shape="reordered(self.shape, (1, 0))", stride="contiguous(shape)"))
 

@@ -360,6 +360,12 @@ def name_of(target: Target) -> str:
     return target[1] if type(target) is tuple else getattr(target, "__name__", "")
 
 
+def operator_name(target: Target) -> str:
+    """The name of torch's operator that a target means, whichever overload: `add` for `torch.ops.aten.add.Tensor`."""
+    name = target if type(target) is str else name_of(target)
+    return name.removeprefix("aten::").partition(".")[0]
+
+
 @lru_cache(maxsize=1 << 12)
 def _is_in_place(name: str) -> bool:
     if name.strip("_") in IN_PLACE_OPERATORS:

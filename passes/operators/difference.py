@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 
 from passes.meta import TensorMeta
+from passes.operators.hints import at_hint
 from passes.operators.outcome import New, Outcome, Same, rebuilt
 
 FACTS: Final = ("shape", "stride", "storage_offset", "dtype", "device", "layout", "requires_grad", "is_conj", "is_neg")
@@ -121,12 +122,8 @@ def _memory_words(tensor: New | Same, owner: Callable[[int], int]) -> str:
 def _typed(structure: Any) -> Any:
     if isinstance(structure, tuple | list):
         return type(structure), *map(_typed, structure)
-    return _number(structure)
+    return at_hint(structure)
 
 
 def _numbers(fact: Any) -> Any:
-    return tuple(map(_number, fact)) if isinstance(fact, tuple) else _number(fact)
-
-
-def _number(size: Any) -> Any:
-    return size.node.hint if isinstance(size, torch.SymInt) else size
+    return tuple(map(at_hint, fact)) if isinstance(fact, tuple) else at_hint(fact)

@@ -29,6 +29,7 @@ from passes.operators.catalogue import (
     written_unseen,
 )
 from passes.operators.difference import outcome_difference
+from passes.operators.hints import at_hints
 from passes.operators.modes import Modes
 from passes.operators.outcome import (
     Arguments,
@@ -359,11 +360,20 @@ class Evaluator:
     def _confirmed(
         self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any, outcome: Outcome
     ) -> Outcome | None:
-        """An outcome by which the call is left out of graphs, so that no run will ever show whether it is right."""
-        tried, _ = self._attempted(target, args, kwargs, modes, shape_env)
+        """An outcome by which the call is left out of graphs, so that no run will ever show whether it is right.
+
+        Symbols stand at their hints, so that torch's own kernels answer: fake ones make copies of what those return as
+        it is, so what they say is no proof against a rule.
+        """
+        positional, named = args, kwargs
+        if shape_env is not None:
+            positional, named = at_hints(args), at_hints(kwargs)
+            shape_env = shape_env_of(positional) or shape_env_of(named)
+        tried, fake = self._attempted(target, positional, named, modes, shape_env)
         if vanishes(tried):
             return outcome
-        self.quarantine(target, args, kwargs, "the result: another tensor instead of an argument itself")
+        if not fake:
+            self.quarantine(target, args, kwargs, "the result: another tensor instead of an argument itself")
         return None
 
     def _completed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> Outcome:

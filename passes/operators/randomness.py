@@ -7,12 +7,12 @@ probability is not zero.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import torch
 
-from passes.operators.catalogue import LIBRARY_TARGETS, REPEATABLE, family_of, name_of
+from passes.operators.catalogue import FAMILY_OF, LIBRARY_TARGETS, REPEATABLE, family_of, name_of
 from passes.operators.outcome import Arguments, Keywords, Target
 
 TRAINING: Final = ("train", "training")
@@ -23,9 +23,15 @@ NEVER_DRAW: Final = frozenset(map(id, REPEATABLE))
 """Families, by identity, of which no operator draws."""
 
 
+@cache
+def never_drawing() -> frozenset[Target]:
+    """Targets that mean an operator that never draws, whatever the arguments are, as most calls of a program do."""
+    return frozenset(target for target, family in FAMILY_OF.items() if id(family) in NEVER_DRAW)
+
+
 def draws(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether a call of an operator draws random numbers; those of libraries may do so without saying it."""
-    if id(family_of(target, args)) in NEVER_DRAW:
+    if target in never_drawing() or id(family_of(target, args)) in NEVER_DRAW:
         return False
     packet = packet_of(target)
     if packet is None:

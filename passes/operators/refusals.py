@@ -6,10 +6,11 @@ and types, which a trial on stand-ins refuses before a graph runs.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from passes.meta import TensorMeta
-from passes.operators.catalogue import FAMILIES, device_fact, family_of, name_of
+from passes.operators.catalogue import FAMILIES, FAMILY_OF, device_fact, family_of, operator_name
 from passes.operators.outcome import Arguments, Keywords, Target, leaves
 
 TAKE_ANY_VALUES: Final = tuple(family for name, family in FAMILIES.items() if name != "index")
@@ -36,10 +37,24 @@ TAKE_ANY_INDEX: Final = frozenset({"select_scatter", "slice_scatter", "diagonal_
 """Of the family `index`: their indices are numbers, which a trial checks."""
 
 
+@cache
+def _taking_any_values() -> frozenset[Target]:
+    """Targets that compute with any values, whatever the other arguments are, as most calls of a program do."""
+    refusing = REFUSES | DIVISIONS
+    families = set(map(id, TAKE_ANY_VALUES))
+    return frozenset(
+        target
+        for target, family in FAMILY_OF.items()
+        if id(family) in families and operator_name(target) not in refusing
+    )
+
+
 def may_refuse(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether a call may raise because of the values in its tensors."""
+    if target in _taking_any_values():
+        return False
     family = family_of(target, args)
-    name = name_of(target).removeprefix("aten::")
+    name = operator_name(target)
     if family is None:
         return device_fact(target, args) is None
     if family is FAMILIES["index"]:

@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import (
 )
 
 from passes.meta import TensorMeta, meta_of
+from passes.operators.hints import at_hint
 from passes.operators.modes import Modes, entered
 from passes.operators.outcome import (
     OPERATOR_ERRORS,
@@ -201,13 +202,7 @@ def _alike(before: TensorMeta, after: TensorMeta) -> bool:
     """Whether two metas tell the same; a symbol may be written otherwise once more is known of it."""
     if before is after or not before.symbolic:
         return before is after
-    return all(_number(one) == _number(other) for one, other in zip(before.facts, after.facts, strict=True))
-
-
-def _number(fact: Any) -> Any:
-    if isinstance(fact, tuple):
-        return tuple(map(_number, fact))
-    return fact.node.hint if isinstance(fact, torch.SymInt) else fact
+    return all(at_hint(one) == at_hint(other) for one, other in zip(before.facts, after.facts, strict=True))
 
 
 def _storage(tensor: torch.Tensor) -> object:

@@ -132,9 +132,5 @@ class EffectLog:
         space = self.namespaces.get(id(place_of(holder))) if self.namespaces else None
         return default if space is None else space.names.get(name, default)
 
-    def changed_through(self, place: object) -> Any:
-        """The value or namespace through which a real dictionary, or a class, was changed; None if it was not."""
-        return self.stored.get(id(place)) if self.stored else None
-
     def __bool__(self) -> bool:
         return bool(self.changed) or bool(self.output_calls)

@@ -24,9 +24,10 @@ REMEMBERED: Final = frozenset(
 
 def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str, Item] = NO_KEYWORDS) -> Item:
     """`function(*args, **kwargs)` in the traced program."""
-    if type(function) not in REMEMBERED:
+    kind = type(function)
+    if kind not in REMEMBERED:
         return decide(function)(trace, function, args, kwargs)
-    if type(function) in METHOD_DESCRIPTORS:
+    if kind in METHOD_DESCRIPTORS and (function.__objclass__ is not object or not args):
         require_receiver(trace, function, args)
     action = trace.actions.get(function)
     if action is None:
@@ -37,5 +38,5 @@ def call(trace: Trace, function: Item, args: Sequence[Item], kwargs: Mapping[str
 def require_receiver(trace: Trace, method: Any, args: Sequence[Item]) -> None:
     """Leave the call of a C method to CPython, which refuses it, unless the first argument is of the method's class."""
     owner = method.__objclass__
-    if not args or (owner is not object and not issubclass(type_of(trace, args[0]), owner)):
+    if not args or not issubclass(type_of(trace, args[0]), owner):
         trace.stop(UNSUPPORTED_CALL, f"{describe(method)} of an object of another class")

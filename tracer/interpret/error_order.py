@@ -15,7 +15,7 @@ import torch
 from passes.meta import CPU
 from passes.operators.catalogue import name_of
 from passes.operators.outcome import New, leaves
-from passes.operators.randomness import draws, is_known
+from passes.operators.randomness import draws, is_known, never_drawing
 from passes.operators.refusals import may_refuse
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.reasons import ERROR_IN_HANDLER
@@ -34,12 +34,12 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     True for a call that may refuse its data within the reach of a handler: a compiler must not leave it out.
     """
     target, args, kwargs = prediction.target, prediction.args, prediction.kwargs
-    draws_numbers = draws(target, args, kwargs)
-    lasts = (
-        any(tensors[index].base.source is not None for index in prediction.outcome.mutated)
-        or not is_known(target, args)
-        or (draws_numbers and not _draws_from_default(prediction))
-    )
+    mutated = prediction.outcome.mutated
+    lasts = bool(mutated) and any(tensors[index].base.source is not None for index in mutated)
+    draws_numbers = False
+    if target not in never_drawing():
+        draws_numbers = draws(target, args, kwargs)
+        lasts = lasts or not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
     refuses = False
     frame = trace.frame
     if frame is not None and (frame.protected or frame.handled_here):

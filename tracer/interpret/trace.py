@@ -88,6 +88,9 @@ class Trace:
     """
 
     __slots__ = (
+        "_located_at",
+        "_located_in",
+        "_location",
         "_locations",
         "actions",
         "arguments",
@@ -187,6 +190,9 @@ class Trace:
         self.recipes: dict[int, Recipe] = {}
         self.shapes = shapes
         self._locations: dict[tuple[int, int | None], Location] = {}
+        self._located_in: Any = None  # where `location` was asked for last, and what it was
+        self._located_at = 0
+        self._location: Location | None = None
 
     def close(self) -> None:
         """Let go of everything, so that no collector is needed to free what the program was given."""
@@ -205,11 +211,15 @@ class Trace:
         if self.frame is None:
             return None
         frame = self.frame.user
-        line = frame.ops[frame.index - 1].line if frame.index else frame.ops[0].line
+        ops, index = frame.ops, frame.index
+        if ops is self._located_in and index == self._located_at:
+            return self._location
+        line = ops[index - 1].line if index else ops[0].line
         place = (id(frame.code), line)
         location = self._locations.get(place)
         if location is None:
             location = self._locations[place] = Location(frame.code, line or 0)
+        self._located_in, self._located_at, self._location = ops, index, location
         return location
 
     @property

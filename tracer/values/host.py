@@ -12,14 +12,18 @@ from tracer.values.context import Context
 from tracer.values.exceptions import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.from_host import from_host
 from tracer.values.raising import Raised, chain
-from tracer.values.shapes import without_symbols
+from tracer.values.shapes import NUMBERS_OF_SYMBOLS, as_python
+
+SYMBOL_TYPES = frozenset(NUMBERS_OF_SYMBOLS)
 
 
 def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` by CPython, symbols as numbers; what it raises is raised in the traced program."""
     handled = sys.exception()
     try:
-        return function(*without_symbols(args), **kwargs)
+        if not SYMBOL_TYPES.isdisjoint(map(type, args)):
+            args = tuple(map(as_python, args))
+        return function(*args, **kwargs)
     except GraphBreak:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)

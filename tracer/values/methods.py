@@ -21,7 +21,8 @@ class BoundMethod(Value):
     __slots__ = ("function", "instance")
 
     def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
-        self.cls = BOUND_TYPES.get(type(function), types.MethodType)
+        kind = type(function)
+        self.cls = types.MethodType if kind is types.FunctionType else BOUND_TYPES.get(kind, types.MethodType)
         self.source = source
         self.function = function
         self.instance = instance

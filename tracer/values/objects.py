@@ -133,7 +133,8 @@ class ObjectValue(Value):
 
 def only_through(context: Context, place: object, value: Any = None) -> None:
     """A break unless a real dictionary is unchanged, or was changed through `value`: its state is in one place only."""
-    if context.effects.changed_through(place) not in (None, value):
+    stored = context.effects.stored.get(id(place))
+    if stored is not None and stored is not value:
         context.stop(UNSUPPORTED_MUTATION, "attributes are changed through the dictionary that holds them")
 
 

@@ -6,7 +6,7 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -174,16 +174,11 @@ class NotExpressible(Exception):
 
 def as_python(item: Any) -> Any:
     """A raw object, a symbol as the number it stands for now: the trace depends on that from here on."""
-    number = _NUMBERS.get(type(item))
+    number = NUMBERS_OF_SYMBOLS.get(type(item))
     return item if number is None else number(item)
 
 
-def without_symbols(items: Sequence[Any]) -> Sequence[Any]:
-    """`as_python` of each item."""
-    return items if _NUMBERS.keys().isdisjoint(map(type, items)) else tuple(map(as_python, items))
-
-
-_NUMBERS: dict[type, Callable[[Any], Any]] = {
+NUMBERS_OF_SYMBOLS: dict[type, Callable[[Any], Any]] = {
     torch.SymInt: int,
     torch.SymFloat: lambda symbol: symbol.node.guard_float("", 0),
     torch.SymBool: bool,

@@ -9,14 +9,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from passes.rules.language import primitive, undefined
 
 Ints = tuple[Any, ...]
 
 
 def wrapped(dim: Any, rank: int) -> int:
-    """A dimension as a number from 0; a tensor without dimensions is taken to have one."""
+    """A dimension as a number from 0; a tensor without dimensions is taken to have one. A symbol becomes its value."""
     rank = rank or 1
+    if isinstance(dim, torch.SymInt):
+        dim = int(dim)  # which guards it: an operator's dimensions are no sizes
     if (type(dim) is not int and (not isinstance(dim, int) or isinstance(dim, bool))) or not -rank <= dim < rank:
         undefined("no such dimension")
     return dim % rank

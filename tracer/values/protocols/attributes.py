@@ -48,7 +48,7 @@ from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
 from tracer.values.protocols.kept_elsewhere import ELSEWHERE, get_kept_elsewhere, set_kept_elsewhere
 from tracer.values.protocols.namespaces import only_as_a_namespace, set_name
-from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
+from tracer.values.protocols.special_methods import call_special, call_stored, is_native, is_of_program
 from tracer.values.raising import Raised, throw
 from tracer.values.recipes import is_unchanging
 from tracer.values.slices import slice_attribute
@@ -61,6 +61,8 @@ INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 
 PLAIN_METHODS = (types.FunctionType, *METHOD_DESCRIPTORS)
 """Types of raw class attributes that become bound methods, and that an instance's dictionary comes before."""
+
+NOT_LOOKED_INTO = (*HOST_OBJECTS, *ELSEWHERE)
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
@@ -111,13 +113,15 @@ def _say_where(error: ExceptionValue, item: Item, name: str) -> None:
 
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
-    if value.object is not MISSING and issubclass(value.cls, HOST_OBJECTS):
-        return from_host(context, host(context, getattr, value.object, name))
-    if issubclass(value.cls, ELSEWHERE):
-        return get_kept_elsewhere(context, value, name)
-    hook = class_attribute(context, value.cls, "__getattribute__")
-    if hook is not object.__getattribute__ and is_of_program(context, value, "__getattribute__"):
-        return _hooked_attribute(context, value, name)
+    cls = value.cls
+    if issubclass(cls, NOT_LOOKED_INTO):
+        if issubclass(cls, ELSEWHERE):
+            return get_kept_elsewhere(context, value, name)
+        if value.object is not MISSING:
+            return from_host(context, host(context, getattr, value.object, name))
+    hook = class_attribute(context, cls, "__getattribute__")
+    if hook is not object.__getattribute__ and not is_native(hook, cls, "__getattribute__"):
+        return _hooked_attribute(context, hook, value, name)
     attribute = generic_attribute(context, value, name)
     if attribute is MISSING:
         attribute = _missing_attribute(context, value, name)
@@ -126,10 +130,10 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     return attribute
 
 
-def _hooked_attribute(context: Context, value: ObjectValue, name: str) -> Item:
-    """By the class's `__getattribute__`, then its `__getattr__`."""
+def _hooked_attribute(context: Context, hook: Item, value: ObjectValue, name: str) -> Item:
+    """By the class's `__getattribute__`, which is `hook`, then its `__getattr__`."""
     try:
-        return call_special(context, value, "__getattribute__", name)
+        return call_stored(context, hook, value, "__getattribute__", (name,))
     except Raised as raised:
         if (
             not issubclass(raised.value.cls, AttributeError)
@@ -173,7 +177,7 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 def _is_data_descriptor(context: Context, stored: Item) -> bool:
     """Whether `stored` has a say before the instance's dictionary when it is read."""
     kind = class_of(stored)
-    if issubclass(kind, property) or kind in SLOT_DESCRIPTORS:
+    if kind in SLOT_DESCRIPTORS or issubclass(kind, property):
         return True
     return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 

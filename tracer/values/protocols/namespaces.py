@@ -33,5 +33,7 @@ def set_name(context: Context, target: Any, name: str, item: Item, read: Callabl
 
 def only_as_a_namespace(context: Context, holder: Any) -> None:
     """A break where the names of a module, class or function were changed through the dictionary that holds them."""
+    if not context.effects.stored:
+        return
     place = place_of(holder)
     only_through(context, place, context.effects.namespaces.get(id(place)))

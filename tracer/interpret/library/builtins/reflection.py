@@ -207,9 +207,12 @@ def _vars(trace: Trace, item: Item) -> Item:
 
 @lookaside(super)
 def _super(trace: Trace, *args: Item) -> Item:
-    if len(args) > 2:
+    if not args:
+        start, instance = _arguments_of_super(trace)
+    elif len(args) <= 2:
+        start, instance = args if len(args) == 2 else (*args, None)
+    else:
         throw(trace, TypeError, f"super() expected at most 2 arguments, got {len(args)}")
-    start, instance = args if len(args) == 2 else (*args, None) if args else _arguments_of_super(trace)
     start, instance = realise(trace, start), realise(trace, instance)
     if not isinstance(start, type):
         throw(trace, TypeError, f"super() argument 1 must be a type, not {class_name(start)}")
