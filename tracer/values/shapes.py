@@ -188,7 +188,7 @@ NUMBERS_OF_SYMBOLS: dict[type, Callable[[Any], Any]] = {
 
 def holds_symbols(item: Any) -> bool:
     """Whether a raw object is a tuple that holds symbols, however nested."""
-    return isinstance(item, tuple) and any(type(part) in _NUMBERS or holds_symbols(part) for part in item)
+    return isinstance(item, tuple) and any(type(part) in NUMBERS_OF_SYMBOLS or holds_symbols(part) for part in item)
 
 
 def hint_of(size: Any) -> int:

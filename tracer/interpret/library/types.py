@@ -20,7 +20,8 @@ from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_of
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.protocols.attributes import attribute_name, generic_set_attribute, get_attribute
+from tracer.values.protocols.attribute_names import attribute_name
+from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.truth import is_same
 from tracer.values.raising import throw

@@ -40,7 +40,7 @@ from tracer.values.from_host import from_host
 from tracer.values.functions import FunctionValue
 from tracer.values.host import born_exception, host
 from tracer.values.item import Item
-from tracer.values.literal_objects import LiteralObject, plain
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod, descriptors_of
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
@@ -68,16 +68,6 @@ MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 MODULE_GETATTR = torch.nn.Module.__getattr__
 # torch.ops and torch.ops.aten: their __getattr__ looks a registered operator up, and keeps it.
 OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
-
-
-def attribute_name(context: Context, name: Item) -> str:
-    """The name that a function which takes one was given. Raises TypeError in the program for anything but text."""
-    if type(name) is str:
-        return name
-    name = plain(realise(context, name))
-    if not isinstance(name, str):
-        throw(context, TypeError, f"attribute name must be string, not '{class_name(name)}'")
-    return name
 
 
 def get_attribute(context: Context, item: Item, name: str) -> Item:

@@ -24,7 +24,8 @@ from tracer.values.iterators import (
 )
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import attribute_name, get_attribute, set_attribute
+from tracer.values.protocols.attribute_names import attribute_name
+from tracer.values.protocols.attributes import get_attribute, set_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.kept_elsewhere import ELSEWHERE
 from tracer.values.protocols.optional_attributes import optional_attribute
