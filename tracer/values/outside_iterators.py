@@ -63,7 +63,7 @@ class OutsideIterator(IteratorValue):
         for leaf in self.leaves:
             for container in gc.get_referents(leaf):
                 value = context.known.get(id(container))
-                if getattr(value, "changed", False) or context.effects.changed_through(container) is not None:
+                if getattr(value, "changed", False) or id(container) in context.effects.stored:
                     context.stop(UNSUPPORTED_ITERATOR, f"a {type(container).__name__} that has changed is iterated")
 
     def _keep_apart(self, context: Context, other: OutsideIterator) -> None:
