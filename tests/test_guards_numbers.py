@@ -178,6 +178,7 @@ ACCESSES: dict[str, tuple[Source, Any]] = {
     "size": (X.child("size", 1), torch.ones(2, 3)),
     "stride": (X.child("stride", 0), torch.ones(2, 3)),
     "storage offset": (X.child("storage offset"), torch.ones(4)[1:]),
+    "subclasses": (X.child("subclasses"), Point),
     "call": (X.child("call"), weakref.ref(KEPT)),
     "upcoming": (X.child("upcoming", 1), iter([1, KEPT])),
     "has upcoming": (X.child("has upcoming", 1), iter([1, KEPT])),
@@ -192,6 +193,8 @@ STRANGERS += (operator, types.MappingProxyType({"a": 1}), Point().__init__, len,
 
 
 def fitting(source: Source, value: Any) -> Probe:
+    if type(value) is list:  # a new one each time
+        return probe(identity, (source, "length", len(value)))
     return probe(identity, (source, "equal" if type(value) in (int, str) else "same object", value))
 
 
@@ -209,7 +212,7 @@ def test_access_leads_to_the_same_value_natively(access):
     given = probe(identity, inputs=[source])
     assert given.fits(argument_)
     found = given.given[-1][0]
-    assert found is value or (type(value) in (int, str) and found == value)
+    assert found is value or (type(value) in (int, str, list) and found == value)
 
 
 @pytest.mark.parametrize("access", [name for name in ACCESSES if ACCESSES[name][0].base is not None])

@@ -4,6 +4,7 @@ import codecs
 import datetime
 import enum
 import fractions
+import gc
 import itertools
 import operator
 import re
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from tests.check import check, one_graph
-from tracer import capture, graph_break, reset
+from tracer import capture, counters, graph_break, reset
 
 LETTERS = re.compile("[a-z].")
 LOCAL = re.compile(rb"\w+", re.LOCALE)
@@ -129,7 +130,6 @@ def test_containers_of_a_pure_method_are_made_by_each_run():
 
 
 UNREGISTERED = {
-    "subclasses": lambda: Base.__subclasses__() == [Derived],
     "mro": lambda: Base.mro()[0] is Base,
     "new class": lambda: type("New", (), {}).__name__,
     "fromtimestamp": lambda: datetime.datetime.fromtimestamp(0),
@@ -142,18 +142,56 @@ def test_method_of_a_c_class_without_a_row_breaks(name):
     assert "unsupported-call" in check(UNREGISTERED[name], recaptures=None).first.breaks
 
 
-def test_subclass_defined_between_calls_is_seen():
+def below(cls):
+    """The names of all classes below a class, as registries of plugins list them."""
+    found, waiting = [], cls.__subclasses__()
+    while waiting:
+        child = waiting.pop()
+        waiting += child.__subclasses__()
+        found.append((child.__name__, child.label))
+    return found
+
+
+def test_subclasses_are_a_fact_that_can_change():
     class Parent:
         pass
 
-    captured = capture(lambda: len(Parent.__subclasses__()))
-    counts = [captured()]
+    class First(Parent):
+        label = 1
 
-    class Child(Parent):
-        pass
+    def program(x):
+        return below(Parent), x + 1
 
-    assert [*counts, captured()] == [0, 1]
-    assert Child
+    reset()
+    captured = capture(program, strict=True)
+    assert captured(torch.ones(2))[0] == captured(torch.ones(2))[0] == [("First", 1)]
+    assert (counters().captures, counters().graphs, len(counters().breaks)) == (1, 1, 0)
+
+    class Second(First):
+        label = 2
+
+    assert captured(torch.ones(2))[0] == [("First", 1), ("Second", 2)]
+    First.label = 3
+    assert captured(torch.ones(2))[0] == [("First", 3), ("Second", 2)]
+    del Second
+    gc.collect()
+    assert captured(torch.ones(2))[0] == [("First", 3)]
+    first, First.__bases__ = First, (Base,)
+    assert captured(torch.ones(2))[0] == []
+    assert first.label == 3
+
+
+def test_each_call_makes_a_new_list_of_subclasses():
+    captured = capture(lambda: Base.__subclasses__())
+    captured().clear()
+    assert captured() == [Derived]
+    one_graph(
+        lambda x: (type.__subclasses__(Base), Base.__subclasses__() is Base.__subclasses__(), x + 1), torch.ones(2)
+    )
+
+
+def test_many_subclasses_break():
+    assert "unsupported-call" in check(lambda: len(object.__subclasses__()) > 5, recaptures=None).first.breaks
 
 
 def test_clock_of_a_class_moves():

@@ -283,6 +283,8 @@ ACCESSORS: dict[str, Accessor] = {
     "storage offset": Accessor(
         20, lambda s: f"{_base_text(s)}.storage_offset()", lambda tensor, _: tensor.storage_offset()
     ),
+    # classes
+    "subclasses": Accessor(26, lambda s: f"{_base_text(s)}.__subclasses__()", lambda cls, _: type.__subclasses__(cls)),
     # weak references
     "call": Accessor(21, lambda s: f"{_base_text(s)}()", lambda reference, _: reference()),
     # iterators: what they are going to give

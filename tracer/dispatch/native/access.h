@@ -37,6 +37,7 @@ constexpr AccessTraits traits(Access access) {
     case Access::length:
     case Access::item_of:
     case Access::storage_offset:
+    case Access::subclasses:
     case Access::call:
     case Access::upcoming:
     case Access::has_upcoming:

@@ -78,6 +78,12 @@ PyObject* attribute(const Node& node, PyObject* base, bool* borrowed) {
   return PyObject_GetAttr(base, node.key);
 }
 
+// A new list of the classes that a class has for direct subclasses, whatever its metaclass answers.
+PyObject* subclasses(PyObject* base) {
+  return PyType_Check(base) ? PyObject_CallMethod(reinterpret_cast<PyObject*>(&PyType_Type), "__subclasses__", "O", base)
+                            : nullptr;
+}
+
 PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
   int64_t result;
   return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
@@ -163,6 +169,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::size: return keep(number(base, TensorNumber::size, node.index));
     case Access::stride: return keep(number(base, TensorNumber::stride, node.index));
     case Access::storage_offset: return keep(number(base, TensorNumber::storage_offset, 0));
+    case Access::subclasses: return keep(subclasses(base));
     case Access::call:
       if (PyWeakref_CheckRef(base)) return PyWeakref_GET_OBJECT(base);
       return PyCFunction_Check(base) ? keep(PyObject_CallNoArgs(base)) : nullptr;

@@ -22,6 +22,7 @@ from tracer.values.item import Item
 from tracer.values.iterators import (
     END,
 )
+from tracer.values.lists import ListValue
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attribute_names import attribute_name
@@ -87,6 +88,20 @@ def _is_legacy_tensor(trace: Trace, item: TensorValue, candidate: Any) -> bool:
     empty = (0, 0) if meta.layout in COMPRESSED else (0,)
     return isinstance(torch.empty(empty, dtype=meta.dtype, device=meta.device, layout=meta.layout), candidate)
 
+
+@lookaside(type.__subclasses__)
+def _subclasses(trace: Trace, cls: Item) -> Item:
+    """The direct subclasses of a class, guarded to be the same ones, as a class statement elsewhere adds to them."""
+    classes = type.__subclasses__(cls) if isinstance(cls, type) else None
+    if classes is None or len(classes) > MOST_SUBCLASSES:
+        trace.stop(UNSUPPORTED_CALL, f"type.__subclasses__ of {cls!r}")
+    source = constant(cls).child("subclasses")
+    trace.guard(source, "length", len(classes))
+    return ListValue(list, [trace.wrap(child, source.child("index", i)) for i, child in enumerate(classes)])
+
+
+MOST_SUBCLASSES = 100
+"""So many subclasses a class may have for its guards to cost less than what they save."""
 
 TENSOR_TYPE: Any = type(torch.FloatTensor)
 COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
