@@ -1,11 +1,13 @@
-"""Eight threads that share captured models: changing sizes, resets, and the right numbers; then a fork that captures.
+"""Eight threads that share captured models: changing sizes, resets, random numbers, and forks meanwhile that capture.
 
 `STRESS_SECONDS` says for how long (2 seconds; a minute in `.ci/run`). An event tells the threads to stop; what each of
 them computes is compared with what the model computes plainly.
 """
 
+import faulthandler
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -57,13 +59,17 @@ def worker(seed: int, stop: threading.Event, calls: list[Callable[[random.Random
         stop.set()
 
 
-def fork_and_capture(model: Counting) -> None:
-    """A child process captures, and ends with 0 when it computes the right number."""
+def fork_and_capture() -> None:
+    """A child process captures, and ends with 0 when it computes the right number; one that hangs shows where.
+
+    Its model is its own: torch keeps a lock in each tensor that requires gradients, which a thread may hold meanwhile.
+    """
     child = os.fork()
     if child == 0:
         status = 1
+        faulthandler.dump_traceback_later(90, file=sys.__stderr__)
         try:
-            x = torch.ones(3, 4)
+            model, x = Counting().eval(), torch.ones(3, 4)
             with torch.no_grad():
                 status = 0 if torch.allclose(capture(model)(x, [1]), expected(model, x, [1]), atol=1e-5) else 2
         finally:
@@ -87,27 +93,24 @@ def test_threads():
     torch.manual_seed(0)
     model = Counting().eval()
     captured, captured_add = capture(model), capture(add)
-    numbers = threading.local()  # a child that is forked while the shared generator is locked would wait for ever
-
-    def drawn(*shape: int, requires_grad: bool = False) -> torch.Tensor:
-        if not hasattr(numbers, "generator"):
-            numbers.generator = torch.Generator()
-        return torch.randn(shape, generator=numbers.generator, requires_grad=requires_grad)
 
     def call_model(chance: random.Random) -> None:
-        x = drawn(chance.randint(1, 6), 4)
+        x = torch.randn(chance.randint(1, 6), 4)
         rows = [chance.randint(0, 3) for _ in range(chance.randint(0, 2))]
         with torch.no_grad():
             assert torch.allclose(captured(x, rows), expected(model, x, rows), atol=1e-5)
 
     def call_function(chance: random.Random) -> None:
-        x, number = drawn(chance.randint(1, 5)), chance.randint(0, 20)
+        x, number = torch.randn(chance.randint(1, 5)), chance.randint(0, 20)
         assert torch.equal(captured_add(x, number), torch.cat([x, x]) + number)
 
     def differentiate(chance: random.Random) -> None:
-        x = drawn(2, 4, requires_grad=True)
+        x = torch.randn(2, 4, requires_grad=True)
         captured(x, []).sum().backward()
         assert x.grad is not None and x.grad.shape == x.shape
+
+    def draw(chance: random.Random) -> None:
+        torch.randn(chance.randint(1, 4) * 100_000)  # long enough for a fork to come between
 
     def forget(chance: random.Random) -> None:
         if chance.random() < 0.02:
@@ -115,15 +118,18 @@ def test_threads():
 
     errors: list[BaseException] = []
     stop = threading.Event()
-    calls = [call_model, call_model, call_function, differentiate, forget]
+    calls = [call_model, call_model, call_function, differentiate, draw, forget]
     threads = [threading.Thread(target=worker, args=(seed, stop, calls, errors)) for seed in range(THREADS)]
     for thread in threads:
         thread.start()
-    stop.wait(SECONDS)
-    stop.set()
+    chance, end = random.Random(THREADS), time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < end and not stop.wait(chance.random() * 0.05):
+            fork_and_capture()
+    finally:
+        stop.set()
     for thread in threads:
         thread.join(300)
     assert not [thread for thread in threads if thread.is_alive()], "a thread hangs"
     if errors:
         raise errors[0]
-    fork_and_capture(model)

@@ -9,6 +9,7 @@ busy. Knows nothing of the work that it runs.
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import threading
 import time
@@ -81,6 +82,12 @@ class BackgroundQueue:
         finally:
             self._hurried = False
 
+    def after_fork(self) -> None:
+        """In a forked process: its thread and whoever held the lock are not there. What is queued waits for `add`."""
+        self._lock = threading.Lock()
+        self._thread = None
+        self._hurried = False
+
     def _run(self) -> None:
         sys.settrace(self._give_way)
         try:
@@ -128,3 +135,4 @@ class BackgroundQueue:
 
 BACKGROUND: Final = BackgroundQueue()
 atexit.register(BACKGROUND.stop)
+os.register_at_fork(after_in_child=BACKGROUND.after_fork)

@@ -14,8 +14,10 @@ here knows how a graph is compiled.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,6 +87,11 @@ class TieredProgram:
         self._spacing = 1
         self._calls_to_sample = 1
         self._times: dict[str, list[float]] = {"eager": [], "compiled": []}
+        _programs.add(self)
+
+    def after_fork(self) -> None:
+        """In a forked process: no call of another thread is left that would end its turn."""
+        self._turn = threading.Lock()
 
     def __call__(self, *inputs: Any) -> Any:
         BACKGROUND.last_call = time.perf_counter()
@@ -207,3 +214,14 @@ class TieredProgram:
         self._move(state, reason)
         if self._install is not None:
             self._install(program)
+
+
+_programs: Final[weakref.WeakSet[TieredProgram]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for program in _programs:
+        program.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -60,6 +60,11 @@ class CompileWorker:
             raise WorkerFailed(answer["error"])
         return answer["seconds"]
 
+    def after_fork(self) -> None:
+        """In a forked process: the worker is the parent's, as is whoever held the lock."""
+        self._lock = threading.Lock()
+        self._process = None
+
     def stop(self) -> None:
         """End the process, even in the middle of a job."""
         process, self._process = self._process, None
@@ -81,6 +86,7 @@ def _started() -> subprocess.Popen[str]:
 
 WORKER: Final = CompileWorker()
 atexit.register(WORKER.stop)
+os.register_at_fork(after_in_child=WORKER.after_fork)
 
 
 def serve() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from types import FunctionType
-from typing import Any, Final
+from typing import Any
 
 from torch.fx import Graph, Node
 
@@ -21,10 +21,8 @@ from passes.operators.outcome import OpError
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, mismatch, quarantine
-from tracer.output.program import GRAPH
+from tracer.output.program import FIRST_RUN, GRAPH
 from tracer.pauses import no_collections
-
-HOOK: Final = "first_run"
 
 
 def _through_hook(*inputs: Any) -> Any:
@@ -50,7 +48,7 @@ class FirstRun:
         """Send the next call of a residual program, compiled with `self.graph` for its graph, to `program`."""
         self.function = function
         self.code = function.__code__
-        function.__globals__[HOOK] = self.program
+        function.__globals__[FIRST_RUN] = self.program
         function.__code__ = _through_hook.__code__
 
     def expect(self, recapture: Recapture) -> None:
@@ -74,9 +72,13 @@ class FirstRun:
         return recapture()
 
     def _leave(self) -> None:
-        """Give the program the backend's callable for its graph, unless it has been given another already."""
+        """Give the program the backend's callable for its graph, unless it has been given another already.
+
+        Another thread may have entered `_through_hook` by now, without having read its global: it goes on with the
+        program itself.
+        """
         namespace = self.function.__globals__
-        namespace.pop(HOOK, None)
+        namespace[FIRST_RUN] = self.function
         if getattr(namespace.get(GRAPH), "__self__", None) is self:
             namespace[GRAPH] = self.call
 

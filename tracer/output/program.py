@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 GRAPH = "graph"
 """The global of a residual program that is called for its graph."""
 
+FIRST_RUN = "first_run"
+"""The global that stands before a residual program until it has run once."""
+
 _numbers = count()
 
 
@@ -190,7 +193,7 @@ def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
-    emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", "graph", code.name})
+    emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", code.name, GRAPH, FIRST_RUN})
     emitter.shapes = trace.shapes
     for source, _, _ in trace.inputs:
         emitter.parameter(source)
