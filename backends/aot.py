@@ -16,7 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx import GraphModule, Node
 
-from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes
+from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
 from backends.native_gradients import with_native_gradients
 from passes.importing import import_apart
 from passes.node_meta import PREDICTION, is_write
@@ -220,7 +220,7 @@ def aot_eager(options: Mapping[str, Any]) -> Backend:
     """Run AOTAutograd's forward and backward graphs operator by operator. Takes no options."""
     if options:
         raise BadOptions(f"the backend 'aot_eager' has no options; given are {', '.join(map(repr, options))}")
-    return Backend("aot_eager", _compile_aot_eager, takes_fakes=True)
+    return Backend("aot_eager", _compile_aot_eager, takes_fakes=True, writes=Writes.LAST)
 
 
 def _compile_aot_eager(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:

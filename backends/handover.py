@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -54,13 +55,21 @@ class Handover:
     exclusive: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
+class Writes(enum.Enum):
+    """When a program writes to its inputs, as far as that can be told after it has raised."""
+
+    COUNTED = "where the graph does, and the versions of the tensors tell"
+    LAST = "when all that can raise has been computed"
+    UNSEEN = "at any time, behind the back of versions"
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """A way to run graphs. `compile` has torch.compile's contract, and is called inside `aot.tracing`.
 
     `compile_graph`, if there is one, takes the Handover instead and does everything else by itself. `takes_fakes` says
     that example inputs need no data. `probes` says that operators without a fake kernel, which would end a graph, are
-    run on made-up numbers during capture to see what they return.
+    run on made-up numbers during capture to see what they return. `writes` says when its programs write to inputs.
     """
 
     name: str
@@ -68,4 +77,5 @@ class Backend:
     compile_graph: Callable[[Handover], Callable[..., Any]] | None = None
     takes_fakes: bool = False
     probes: bool = False
+    writes: Writes = Writes.COUNTED
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.fx import GraphModule
 
-from backends.handover import Backend, BadOptions
+from backends.handover import Backend, BadOptions, Writes
 from passes.importing import import_apart
 
 
@@ -29,7 +29,7 @@ def inductor(options: Mapping[str, Any]) -> Backend:
 
         return compile_fx(module, inputs, config_patches=settings)  # type: ignore[return-value]
 
-    return Backend("inductor", compile, takes_fakes=True, options=settings)
+    return Backend("inductor", compile, takes_fakes=True, writes=Writes.UNSEEN, options=settings)
 
 
 def _settings(options: Mapping[str, Any]) -> dict[str, Any]:

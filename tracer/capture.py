@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from backends.handover import Writes
 from passes.operators.verify import Mispredicted
 from tracer.breaks import Break
 from tracer.code.decode import Code, decode
@@ -78,7 +79,7 @@ class CaptureRequest:
 
     A `transparent` frame, which only calls another, is captured whole or left to that other. `replays` says that the
     backend's callables make the calls of a graph one by one, `probes` that operators without a fake kernel are run on
-    made-up numbers.
+    made-up numbers, and `writes` when they write to inputs.
     `compile_graph(builder, inputs, shape_env, label, replay)` makes the graph's callable, which makes its calls one by
     one if `replay` is true; `make_branch` is described at tracer.output.program.breaking; `run_original` is a
     callable that takes the function and its locals. `why` says how the call differed from each entry that there is.
@@ -96,6 +97,7 @@ class CaptureRequest:
     memory: MemoryOptions = NO_MEMORY_OPTIONS
     replays: bool = False
     probes: bool = False
+    writes: Writes = Writes.COUNTED
     why: Sequence[str] = ()
     depth: int = 1000
     owns_arguments: bool = False
@@ -184,6 +186,7 @@ def _attempt(
     traces.append(trace)
     trace.run_original = request.run_original
     trace.probes = request.probes
+    trace.writes = request.writes
     trace.depth = request.depth
     trace.replays = request.replays
     trace.owns_arguments = request.owns_arguments

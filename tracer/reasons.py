@@ -260,8 +260,8 @@ OPERATOR_ERROR = Reason(
 )
 ERROR_IN_HANDLER = Reason(
     "error-in-handler",
-    what="an operator may raise into an except, finally or with of the program, and the graph cannot be repeated",
-    hint="nothing needs fixing here: move writes and random numbers out of the try block to get one graph",
+    what="an operator may raise into a handler of the program, or after changes that it made, and cannot be repeated",
+    hint="nothing needs fixing here: move writes behind the operator, or out of the try block, to get one graph",
 )
 NO_FAKE_KERNEL = Reason(
     "no-fake-kernel",

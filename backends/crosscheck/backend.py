@@ -13,7 +13,7 @@ from backends.crosscheck.check import OWN, check, settings_of
 from backends.crosscheck.report import Divergence
 from backends.eager import compile_graph, compile_graph_module
 from backends.gradients import GradientError, check_gradients
-from backends.handover import NO_OPTIONS, Backend, Handover
+from backends.handover import NO_OPTIONS, Backend, Handover, Writes
 
 
 def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
@@ -60,7 +60,8 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     def start(handover: Handover) -> Callable[..., Any]:
         return checked(compile_graph(handover.graph, handover.attributes, handover.origin), handover.module)
 
-    return Backend("crosscheck", compile, start, probes=not candidate.compiles, options=options)
+    writes = Writes.UNSEEN if candidate.compiles else Writes.COUNTED
+    return Backend("crosscheck", compile, start, probes=not candidate.compiles, writes=writes, options=options)
 
 
 def _are_differentiated(inputs: Sequence[Any]) -> bool:

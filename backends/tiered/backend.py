@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from backends.eager import compile_graph, compile_graph_module
-from backends.handover import Backend, BadOptions, Handover
+from backends.handover import Backend, BadOptions, Handover, Writes
 from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.background import BACKGROUND, ProcessEnds
 from backends.tiered.job import CompileJob
@@ -49,7 +49,7 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
         BACKGROUND.add(work)
         return program
 
-    return Backend("tiered", compile_graph_module, start, options=options)
+    return Backend("tiered", compile_graph_module, start, writes=Writes.UNSEEN, options=options)
 
 
 def load_compilers(name: str) -> None:

@@ -23,6 +23,7 @@ import torch
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
+from passes.meta import TensorMeta
 from passes.node_meta import META, origin, result_meta
 from tracer._native import ends_visibly, go_on
 from tracer.capture import CaptureRequest, capture_frame
@@ -216,6 +217,7 @@ class Engine:
             memory=self.memory_options(code),
             replays=self.backend is EAGER,
             probes=self.backend.probes,
+            writes=self.backend.writes,
             why=why,
             depth=depth,
             owns_arguments=owns,
@@ -298,6 +300,9 @@ class Engine:
         except NeedsStaticSizes:
             raise
         except Exception as error:
+            if any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
+                # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
+                raise NeedsStaticSizes(f"{type(error).__name__}: {error}") from error
             with tempfile.NamedTemporaryFile(
                 "w", prefix=f"bytegraph_{backend.name}_", suffix=".py", delete=False
             ) as file:

@@ -1,9 +1,10 @@
-"""The order of errors and of what lasts: a handler of the program sees the state in which the operator left it.
+"""The order of errors and of what lasts: whoever handles an error sees the state in which the operator left it.
 
-A graph that raises is left, and the original runs from its beginning, so that its own handlers see the error. That is
-right as long as the graph has done nothing by then that cannot be undone. Random numbers can: the generator's state is
-put back. Writes to tensors from outside cannot, so the graph is cut in front of an operator that may refuse its data
-after such a write, or while it makes one.
+A graph that raises is left, and the original runs from its beginning, so that its own handlers see the error, and what
+it did to objects before is done. That is right as long as the graph has done nothing by then that cannot be undone.
+Random numbers can: the generator's state is put back. Writes to tensors from outside cannot, so the graph is cut in
+front of an operator that may refuse its data after such a write, or while it makes one, if the program has a handler or
+has changed objects before.
 """
 
 from __future__ import annotations
@@ -35,22 +36,27 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     """
     target, args, kwargs = prediction.target, prediction.args, prediction.kwargs
     mutated = prediction.outcome.mutated
-    lasts = bool(mutated) and any(tensors[index].base.source is not None for index in mutated)
-    draws_numbers = False
+    draws_numbers = is_beyond_versions = False
     if target not in never_drawing():
         draws_numbers = draws(target, args, kwargs)
-        lasts = lasts or not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
+        is_beyond_versions = not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
+    lasts = is_beyond_versions or (
+        bool(mutated) and any(tensors[index].base.source is not None for index in mutated)
+    )
+    cannot_repeat = trace.lasting is not None or lasts
     refuses = False
     frame = trace.frame
     if frame is not None and (frame.protected or frame.handled_here):
         trace.protected = True
-        cannot_repeat = trace.lasting is not None or lasts
         refuses = may_refuse(target, args, kwargs)
         if not refuses and (cannot_repeat or not trace.replays):
             refuses = EVALUATOR.kernel_refuses(prediction, otherwise=cannot_repeat)
         if refuses and cannot_repeat:
             trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'}")
+    elif cannot_repeat and trace.effects and may_refuse(target, args, kwargs):
+        trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'} and a change of an object")
     trace.draws = trace.draws or draws_numbers
+    trace.only_writes = trace.only_writes and not is_beyond_versions
     if lasts:
         trace.lasting = trace.lasting or name_of(target) or "a call"
     return refuses

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import torch
 
+from backends.handover import Writes
 from passes.operators.modes import Modes, current_modes
 from passes.operators.verify import Prediction
 from tracer.code.decode import Code, Op
@@ -82,7 +83,8 @@ class Trace:
     does then is known to its kernel alone. `owns_arguments` says that the caller of the captured frame has let go of
     its `arguments`; `watched` are those whose end a program can see. `protected` says that a handler of the program is
     around an operator of the graph: when the graph raises, the original runs from its beginning. `lasting` is the name
-    of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node.
+    of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node;
+    `only_writes` says that all such operators only write to inputs, and `writes` when the backend's programs do so.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
     waits for.
     """
@@ -118,6 +120,7 @@ class Trace:
         "machine",
         "modes",
         "nodes",
+        "only_writes",
         "opened",
         "operands_overlap",
         "options",
@@ -138,6 +141,7 @@ class Trace:
         "turns",
         "views",
         "watched",
+        "writes",
         "written",
     )
 
@@ -161,6 +165,8 @@ class Trace:
         self.protected = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
+        self.only_writes = True
+        self.writes = Writes.COUNTED
         self.draws = False
         self.refusing: list[Any] = []
         self.probes = False

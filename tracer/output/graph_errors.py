@@ -1,8 +1,8 @@
 """What a residual program does when an operator of its graph raises: the original runs, if the graph can be repeated.
 
 Before the call of the graph, the state of the random number generator is kept where the graph draws. What cannot be
-undone are writes to tensors from outside; a graph that makes some is repeated if it raised before the first of them,
-which its replay notes.
+undone are writes to tensors from outside; a graph that makes some is repeated if it raised before the first of them.
+Its replay notes that; for other callables the versions of those tensors tell.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from backends.eager import LAST_FAILURE
+from backends.handover import Writes
 from passes.node_meta import is_write, prediction_of
 from passes.operators.refusals import may_refuse
 from tracer.interpret.tensor_ops import ASSERTION
-from tracer.values.rebuilding import Fragment, fragment
+from tracer.values.rebuilding import Fragment, fragment, listed
 
 if TYPE_CHECKING:
     from torch.fx import Graph, Node
@@ -25,31 +26,55 @@ if TYPE_CHECKING:
 
 
 class FailedBefore:
-    """Asked after a graph has raised: whether it did so before it called the node `end`."""
+    """Asked after a graph has raised: whether it did so before it called the node `end`.
 
-    def __init__(self, graph: Graph, end: Node) -> None:
+    `compiled` is the answer for a callable that does not replay the graph, and so does not note what raised.
+    """
+
+    def __init__(self, graph: Graph, end: Node, compiled: bool) -> None:
         self.graph = graph
+        self.compiled = compiled
         nodes = list(graph.nodes)
         self.names = frozenset(node.name for node in nodes[: nodes.index(end)]) if end in nodes else frozenset()
 
     def __call__(self) -> bool:
         """Whether the last node that raised on this thread is one of those."""
-        return LAST_FAILURE.graph == id(self.graph) and LAST_FAILURE.node in self.names
+        if LAST_FAILURE.graph != id(self.graph):
+            return self.compiled
+        return LAST_FAILURE.node in self.names
+
+
+def versions_of(*tensors: torch.Tensor) -> list[int]:
+    """How often each tensor was written to."""
+    return [tensor._version for tensor in tensors]
 
 
 def is_repeated(trace: Trace) -> bool:
     """Whether the original runs when the graph raises: a handler waits for that, or objects were changed, or output was
     written, before.
 
+    A program that writes to inputs last raises before writes that the function has made by then.
     Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
     """
-    if trace.lasting and not (trace.replays or trace.refusing):
+    tells_writes = trace.only_writes and (trace.writes is Writes.LAST or _versions_tell(trace))
+    if trace.lasting and not (_is_replayed(trace) or tells_writes):
         return False
-    if trace.protected or not (trace.effects.changed or trace.effects.output_calls):
-        return trace.protected
+    if trace.protected:
+        return True
     if trace.effects.cached_calls or trace.options.donate is not None:
         return False
-    return any(_may_refuse(node) for node in trace.graph.graph.nodes)
+    has_effects = bool(trace.effects) or (bool(trace.written) and not trace.replays)
+    return has_effects and any(_may_refuse(node) for node in trace.graph.graph.nodes)
+
+
+def _is_replayed(trace: Trace) -> bool:
+    """Whether the callable of a graph that does what lasts makes its calls one by one, and notes which has raised."""
+    return trace.replays or bool(trace.refusing)
+
+
+def _versions_tell(trace: Trace) -> bool:
+    """Whether the versions of the tensors that a graph writes to tell if it has done anything that lasts."""
+    return trace.writes is Writes.COUNTED and not any(write.value.meta.is_inference for write in trace.written.values())
 
 
 def _may_refuse(node: Node) -> bool:
@@ -61,8 +86,13 @@ def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[Fragmen
     """Statements in front of the call of the graph, and those in front of its repetition after an error."""
     before: list[Fragment] = []
     after: list[Fragment] = []
-    if trace.lasting:
-        failed_before = FailedBefore(trace.graph.graph, trace.lasting_node)
+    if trace.lasting and not _is_replayed(trace) and trace.writes is not Writes.LAST:
+        versions, asked = emitter.fresh("versions"), emitter.constant(versions_of, "versions_of")
+        asking = fragment("{}({})", asked, listed(map(emitter.parameter, trace.written)))
+        before.append(fragment("{} = {}", versions, asking))
+        after += [fragment("if {} != {}:", asking, versions), Fragment("    raise")]
+    elif trace.lasting:
+        failed_before = FailedBefore(trace.graph.graph, trace.lasting_node, trace.writes is Writes.LAST)
         check = fragment("{}()", emitter.constant(failed_before, "failed_before_writes"))
         after += [fragment("if not {}:", check), Fragment("    raise")]
     if trace.draws:

@@ -1,0 +1,141 @@
+"""What a program did before an operator raised, in every order, is there when its caller catches the error."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from tracer import capture, counters, reset
+
+BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
+
+WEIGHT = torch.arange(12.0).reshape(4, 3)
+
+
+class Meter:
+    """An object with attributes, a list and a buffer, which programs change."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.items: list[int] = []
+        self.buffer = torch.zeros(3)
+
+    def state(self) -> Any:
+        return self.count, list(self.items), self.buffer.tolist(), torch.rand(1).item()
+
+
+EFFECTS: dict[str, Callable[[Meter], Any]] = {
+    "attribute": lambda meter: setattr(meter, "count", meter.count + 1),
+    "list": lambda meter: meter.items.append(meter.count),
+    "tensor": lambda meter: meter.buffer.add_(1),
+    "random": lambda meter: torch.rand(2),
+}
+
+REFUSALS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "index": lambda data: WEIGHT[data.long()],
+    "factorisation": lambda data: torch.linalg.cholesky(torch.eye(2) - data.sum()),
+    "classes": lambda data: torch.nn.functional.nll_loss(WEIGHT, data.long().expand(4)),
+}
+"""Each takes zeros and refuses nines."""
+
+ORDERS = [order for count in range(1, 5) for order in itertools.permutations(EFFECTS, count)]
+
+
+def outcomes(program: Callable[..., Any], backend: Any = None) -> list[Any]:
+    """Class of the error and state of the meter after calls with good, bad and good data."""
+    reset()
+    torch.manual_seed(3)
+    meter, seen = Meter(), []
+    callee = program if backend is None else capture(program, backend=backend)
+    for value in (0.0, 9.0, 0.0, 9.0):
+        error = None
+        try:
+            callee(meter, torch.full((1,), value))
+        except (IndexError, RuntimeError) as raised:
+            error = type(raised)
+        seen.append((error, meter.state()))
+    return seen
+
+
+def same_outcomes(program: Callable[..., Any], backend: Any) -> None:
+    expected = outcomes(program)
+    assert outcomes(program, backend) == expected
+    assert expected[1][0] is not None and expected[0][0] is None
+    assert counters().tracer_bugs == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("refusal", ["index", "classes"])
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_effects_before_an_error_remain(order, refusal, backend):
+    refuse = REFUSALS[refusal]
+    effects = [EFFECTS[name] for name in order]
+
+    def program(meter, data):
+        for effect in effects:
+            effect(meter)
+        return refuse(data) * 2
+
+    same_outcomes(program, BACKENDS[backend])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("order", list(itertools.permutations(EFFECTS, 2)), ids="-".join)
+def test_effects_around_an_error_are_those_before_it(order, refusal, backend):
+    refuse = REFUSALS[refusal]
+    before, after = EFFECTS[order[0]], EFFECTS[order[1]]
+
+    def program(meter, data):
+        before(meter)
+        result = refuse(data)
+        after(meter)
+        return result
+
+    same_outcomes(program, BACKENDS[backend])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", EFFECTS)
+def test_effects_between_two_operators_that_may_refuse(name, backend):
+    effect = EFFECTS[name]
+
+    def program(meter, data):
+        first = REFUSALS["index"](data * 0)
+        effect(meter)
+        return first + REFUSALS["index"](data)
+
+    same_outcomes(program, BACKENDS[backend])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_effects_of_a_called_function_and_of_a_module(backend):
+    class Counting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+            self.seen = 0
+            self.table = torch.nn.Embedding(4, 3)
+
+        def forward(self, data):
+            self.seen += 1
+            self.calls += 1
+            return self.table(data.long()).sum()
+
+    def run(backend):
+        reset()
+        torch.manual_seed(3)
+        model = Counting()
+        callee = model if backend is None else capture(model, backend=backend)
+        seen = []
+        for value in (0.0, 9.0, 0.0):
+            try:
+                callee(torch.full((1,), value)).backward()
+            except IndexError:
+                seen.append("error")
+            seen.append((model.seen, model.calls.item()))
+        return seen
+
+    assert run(BACKENDS[backend]) == run(None)
