@@ -58,6 +58,6 @@ def _reads_back(kind: type, packed: Any) -> bool:
         value = complex(*struct.unpack("dd", packed))
     try:
         again = eval(repr(value), dict(NAMES))
-    except (ValueError, SyntaxError):  # of an int with more digits than sys.set_int_max_str_digits allows
+    except (ValueError, SyntaxError, NameError):  # an int of very many digits; `nanj` and `infj` of a complex number
         return False
     return type(again) is kind and bits(again) == packed

@@ -202,30 +202,11 @@ CASES: dict[Any, list[Any]] = {
     operator.countOf: [([1, 1.0, 2], 1), (5, 1), ([NAN], NAN), ([1], Always())],
     operator.indexOf: [([1, 2], 2), ([1], 5), (5, 1)],
     operator.call: [(max, 1, 2), call(dict, a=1), (5,)],
-    operator.itemgetter: [],
-    operator.attrgetter: [],
-    operator.methodcaller: [],
-    operator.itemgetter.__call__: [
-        (operator.itemgetter(1), "abc"),
-        (operator.itemgetter(0, -1), "abc"),
-        (operator.itemgetter(9), "a"),
-    ],
-    operator.attrgetter.__call__: [
-        (operator.attrgetter("value"), Shown()),
-        (operator.attrgetter("real.imag", "real"), 5),
-        (operator.attrgetter("no"), 5),
-    ],
-    operator.methodcaller.__call__: [
-        (operator.methodcaller("upper"), "a"),
-        (operator.methodcaller("method", 1, k=2), Shown()),
-        (operator.methodcaller("no"), 5),
-    ],
     functools.partial.__call__: [
         call(functools.partial(max, 5), 1),
         call(functools.partial(dict, a=1), a=2, b=3),
         (functools.partial(odd),),
     ],
-    functools.cmp_to_key: [],
     # Text
     str.join: [
         (",", "abc"),

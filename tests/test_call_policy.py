@@ -23,6 +23,7 @@ from tracer.interpret.deciders import DECIDERS, KINDS, decision
 from tracer.interpret.explain_call import UnknownName, resolve
 from tracer.interpret.policy import IMMUTABLE, MODULES, ROWS, Interpreted, Polyfill, polyfill, pure
 from tracer.values.base import LITERALS
+from tracer.values.getters import ComparisonKey
 
 
 def doubled(x, *rest):
@@ -94,6 +95,10 @@ def defines(x):
     return inner(x)
 
 
+def compared(left, right):
+    return left - right
+
+
 def catches(x):
     try:
         return number(x)
@@ -105,6 +110,7 @@ def catches(x):
 SAMPLES = {
     "bound_method": (bound, lambda x: bound(x), None),
     "partial_object": (partial, lambda x: partial(x), None),
+    "comparison_key": (ComparisonKey(compared), lambda x: x * functools.cmp_to_key(compared)(5).obj, None),
     "callable_object": (scaled, lambda x: scaled(x), None),
     "not_callable": (number, catches, None),
     "lookaside": (len, lambda x: x * len([1, 2]), None),

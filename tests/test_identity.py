@@ -65,3 +65,17 @@ def test_numbers_and_tensors_defer_to_operands_of_other_types():
         return 1 + Strange(), 2.5 + Strange(), x + Strange()
 
     check(program, torch.ones(2), breaks=[])
+
+
+def test_what_only_the_real_tensor_knows():
+    def program(x, view):
+        fresh = x + 1
+        views = x._is_view(), view._is_view(), fresh._is_view(), fresh[0]._is_view(), x.detach()._is_view()
+        return views, x.is_set_to(x), x.is_set_to(view), fresh.is_set_to(fresh.view(fresh.shape)), fresh
+
+    def make():
+        x = torch.arange(6.0).reshape(2, 3).clone()
+        return x, x[1:]
+
+    for backend in ("eager", "aot_eager"):
+        check(program, make=make, backend=backend, recaptures=None)

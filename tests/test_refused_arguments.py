@@ -79,25 +79,8 @@ FUNCTIONS |= {
 }
 
 
-KNOWN = {
-    "operator.itemgetter": "a getter made in a trace is a Python function to `type`",
-    "operator.methodcaller": "a getter made in a trace is a Python function to `type`",
-    "operator.attrgetter": "a getter made in a trace is a Python function to `type`",
-    "iter": "an iterator over a tuple made in a trace is rebuilt as one over a list",
-    "enumerate": "a second argument that is no number is an error when it is iterated only",
-    "reversed": "a reversed dictionary made in a trace is rebuilt as an iterator over a list",
-    "dict.update": "the result is the dictionary",
-}
-"""Functions that differ, and how."""
-
-PARAMETERS = [
-    pytest.param(name, marks=[pytest.mark.xfail(reason=KNOWN[name], strict=False)] if name in KNOWN else [])
-    for name in FUNCTIONS
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_refused_as_cpython_refuses(name):
     for names in COMBINATIONS:
         expected = call_of(FUNCTIONS[name], names, lambda program: program)

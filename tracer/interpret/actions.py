@@ -12,6 +12,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
+from tracer.guards.source import constant
 from tracer.interpret.constants import computed, describe, is_class_of_program
 from tracer.interpret.construct import class_refusal
 from tracer.interpret.functions import interpret_function
@@ -39,6 +40,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
 from tracer.values.functions import NestedFunction
+from tracer.values.getters import COMPARISON_KEY, ComparisonKey, GetterValue
 from tracer.values.host import host, host_numpy
 from tracer.values.item import Item
 from tracer.values.iterators import IteratorValue
@@ -68,6 +70,7 @@ RECEIVERS: Final[dict[type, type | tuple[type, ...]]] = {
     **dict.fromkeys((*VIEW_TYPES.values(), *ORDERED_VIEW_TYPES.values()), DictView),
     **dict.fromkeys((*TABLE_ITERATORS, type(iter([])), type(iter(()))), IteratorValue),
     **dict.fromkeys((enumerate, zip, map, filter, reversed, type(reversed([]))), IteratorValue),
+    COMPARISON_KEY: ComparisonKey,
 }
 """Class of a C method to the kinds of items that its lookaside can be given as self."""
 
@@ -124,14 +127,33 @@ def call_wrapped(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Ite
 
 
 def call_getter(trace: Trace, getter: Any, args: Args, kwargs: Kwargs) -> Item:
-    """An itemgetter, attrgetter or methodcaller: made again in Python, then called."""
-    maker: Any
-    maker, arguments, *_ = getter.__reduce__()
-    bound = maker if isinstance(maker, functools.partial) else functools.partial(maker)
-    row = ROWS[bound.func]
-    assert isinstance(row, Polyfill)
-    remade = trace.machine.call(trace, row.body, [*bound.args, *arguments], bound.keywords)
-    return trace.machine.call(trace, remade, args, kwargs)
+    """An itemgetter, attrgetter or methodcaller: the Python function that does the same, with what the getter holds."""
+    cls = class_of(getter)
+    if kwargs or len(args) != 1:
+        trace.stop(UNSUPPORTED_CALL, f"{describe(cls)} with these arguments")
+    if isinstance(getter, GetterValue):
+        arguments, keywords = getter.arguments, getter.keywords
+    else:
+        maker, held, *_ = getter.__reduce__()
+        bound = maker if isinstance(maker, functools.partial) else functools.partial(maker)
+        arguments = [_held(trace, part) for part in (*bound.args, *held)]
+        keywords = {name: _held(trace, part) for name, part in bound.keywords.items()}
+    return trace.machine.call(trace, trace.machine.polyfill(cls.__name__), [*args, *arguments], keywords)
+
+
+def _held(trace: Trace, part: Any) -> Item:
+    """What an immutable object known by identity holds."""
+    return part if type(part) in LITERALS else trace.wrap(part, constant(part))
+
+
+def make_comparison_key(trace: Trace, key: ComparisonKey, args: Args, kwargs: Kwargs) -> Item:
+    """What functools.cmp_to_key returned is called: the key of an object."""
+    objects = [*args, *(item for name, item in kwargs.items() if name == "obj")]
+    if len(objects) != 1 or len(args) + len(kwargs) != 1:
+        trace.stop(UNSUPPORTED_CALL, "a key of functools.cmp_to_key with these arguments")
+    of_object = ComparisonKey(key.comparison)
+    of_object.keep_field("obj", objects[0])
+    return of_object
 
 
 def call_special_method(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 import sys
 import types
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfi
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.functions import FunctionValue, NestedFunction
+from tracer.values.getters import GETTERS, ComparisonKey, GetterValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
 from tracer.values.partials import PartialValue
@@ -44,8 +44,6 @@ DISABLE_MARKS: Final = ("_bytegraph_disabled", "_torchdynamo_disable")
 
 OPERATOR_TYPES: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction)
 """Types of callables that are operators, each of them."""
-
-GETTERS: Final = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 
 KINDS: Final[dict[Decider, tuple[type, ...]]] = {}
 """Types of callables that a decider can take at all; it is asked about no others."""
@@ -99,6 +97,18 @@ def nested_function(function: NestedFunction) -> Action | None:
 def partial_object(function: PartialValue) -> Action | None:
     """functools.partial objects: their function is called with the arguments they hold."""
     return actions.call_partial
+
+
+@takes(ComparisonKey)
+def comparison_key(function: ComparisonKey) -> Action | None:
+    """What functools.cmp_to_key returns: a key is made of the argument."""
+    return actions.make_comparison_key
+
+
+@takes(*GETTERS, GetterValue)
+def getter(function: Any) -> Action | None:
+    """Instances of operator.itemgetter, attrgetter and methodcaller: a function that does the same is interpreted."""
+    return actions.call_getter
 
 
 @takes(Value)
@@ -228,12 +238,6 @@ def cached_function(function: Any) -> Action | None:
     return call_cached
 
 
-@takes(*GETTERS)
-def getter(function: Any) -> Action | None:
-    """Instances of operator.itemgetter, attrgetter and methodcaller: their polyfill is interpreted."""
-    return actions.call_getter
-
-
 @takes(staticmethod, classmethod)
 def wrapped_function(function: Any) -> Action | None:
     """staticmethod and classmethod objects: the function inside is called."""
@@ -266,6 +270,8 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     nested_function_with_row,
     nested_function,
     partial_object,
+    comparison_key,
+    getter,
     callable_object,
     not_callable,
     lookaside,
@@ -285,7 +291,6 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     instantiated_class,
     numpy_function,
     cached_function,
-    getter,
     wrapped_function,
     python_call_method,
     refused_callable,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tracer.interpret.frame import Frame
 from tracer.interpret.loop import run, unwind
+from tracer.interpret.policy import ITERATORS
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, UNREAD, realise, type_of
 from tracer.values.exceptions import ExceptionValue
@@ -22,7 +23,9 @@ from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable
 
 
 class GeneratorValue(IteratorValue):
-    """`returned` is what the generator returned, once it has ended.
+    """A generator, or an iterator of C that a generator of the library stands for, which has no methods of generators.
+
+    `returned` is what the generator returned, once it has ended.
 
     `handling` is the exception that it handles itself while it is suspended, as CPython keeps one for each generator.
     """
@@ -30,7 +33,7 @@ class GeneratorValue(IteratorValue):
     __slots__ = ("ended", "frame", "handling", "returned", "running", "started")
 
     def __init__(self, trace: Trace, frame: Frame) -> None:
-        super().__init__(trace, types.GeneratorType)
+        super().__init__(trace, ITERATORS.get(id(frame.code.native), types.GeneratorType))
         self.frame = frame
         trace.generators.append(self)
         self.started = False
@@ -38,6 +41,11 @@ class GeneratorValue(IteratorValue):
         self.running = False
         self.handling: Item = None
         self.returned: Item = None
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether it is a generator to the program, too."""
+        return self.cls is types.GeneratorType
 
     @property
     def suspended(self) -> bool:
@@ -88,7 +96,7 @@ class GeneratorValue(IteratorValue):
             return self._raise(trace, thrown(trace, kind, item))
         if _means_exit(kind):
             return self._raise(trace, self._close_delegate(trace, delegate) or thrown(trace, kind, item))
-        if isinstance(delegate, GeneratorValue):
+        if isinstance(delegate, GeneratorValue) and delegate.is_generator:
             return self._delegated(trace, lambda: delegate.throw(trace, kind, item, traceback))
         method = optional_attribute(trace, delegate, "throw")
         if method is MISSING:
@@ -149,7 +157,7 @@ class GeneratorValue(IteratorValue):
             return None
         self.running = True
         try:
-            if isinstance(delegate, GeneratorValue):
+            if isinstance(delegate, GeneratorValue) and delegate.is_generator:
                 delegate.close(trace)
             elif (method := optional_attribute(trace, delegate, "close")) is not MISSING:
                 trace.machine.call(trace, method, [])

@@ -103,6 +103,9 @@ IMMUTABLE: dict[type, Pure] = {}
 EXCEPTIONS: dict[Any, Callable[..., str]] = {}
 """By pure callable: says of a call why it is not pure after all, such as by its codec or locale; "" if it is."""
 
+ITERATORS: dict[int, type] = {}
+"""By the id of its code: the class of iterators, written in C, that a generator function of the library stands for."""
+
 PROTOCOLS: dict[str, Callable[..., Any]] = {}
 """By name: Python functions that stand for what CPython does in C without there being a function for it."""
 
@@ -173,6 +176,16 @@ def protocol(name: str) -> Callable[[Function], Function]:
         assert name not in PROTOCOLS, f"the protocol {name} has two bodies"
         PROTOCOLS[name] = body
         return body
+
+    return register
+
+
+def stands_for(cls: type) -> Callable[[Function], Function]:
+    """Let the program take what the decorated generator function makes for an iterator of `cls`, written in C."""
+
+    def register(function: Function) -> Function:
+        ITERATORS[id(function.__code__)] = cls  # type: ignore[attr-defined]
+        return function
 
     return register
 

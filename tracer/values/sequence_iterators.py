@@ -84,7 +84,7 @@ def _iterator_type(cls: type, types: dict[type, type]) -> type:
 
 def _rebuild(emitter: Emitter, value: SequenceIterator) -> Fragment:
     if value.sequence is None:
-        return emitter.assign("iterator", Fragment("iter(())"))
+        return _exhausted(emitter, "iter({}())", _SEQUENCE_ITERATORS, value.cls)
     owner = _storage(value)
     maker = named_class(emitter, owner), emitter.expression(value.sequence)
     name = emitter.assign("iterator", fragment("{}.__iter__({})", *maker))
@@ -93,6 +93,12 @@ def _rebuild(emitter: Emitter, value: SequenceIterator) -> Fragment:
     elif value.index:
         emitter.say(fragment("{}.__setstate__({})", name, literal(value.index)))
     return name
+
+
+def _exhausted(emitter: Emitter, template: str, types: dict[type, type], cls: type) -> Fragment:
+    """An iterator of the class `cls` that has nothing left."""
+    owner = next(kind for kind, iterator_type in types.items() if iterator_type is cls)
+    return emitter.assign("iterator", fragment(template, named_class(emitter, owner)))
 
 
 def _storage(value: SequenceIterator | ReversedIterator) -> type:
@@ -107,7 +113,7 @@ def _storage(value: SequenceIterator | ReversedIterator) -> type:
 
 def _rebuild_reversed(emitter: Emitter, value: ReversedIterator) -> Fragment:
     if value.sequence is None:
-        return emitter.assign("iterator", Fragment("reversed(())"))
+        return _exhausted(emitter, "reversed({}())", _REVERSED_ITERATORS, value.cls)
     owner = _storage(value)
     last = len(value.sequence.items) - 1
     maker = Fragment("reversed") if owner is tuple else fragment("{}.__reversed__", named_class(emitter, owner))

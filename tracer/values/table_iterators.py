@@ -91,11 +91,8 @@ def _iterator_type(table: DictValue | SetValue, kind: str, backwards: bool) -> t
 
 
 def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
-    method = "" if value.kind in ("keys", "elements") else f".{value.kind}()"
     if value.table is None:
-        return emitter.assign(
-            "iterator", Fragment("iter(set())" if value.kind == "elements" else f"iter({{}}{method})")
-        )
+        return _exhausted(emitter, value)
     payload = list(value.table.items)
     is_changed = value.table.source is not None and value.table.changed
     if (is_changed and payload != value.keys[:: -1 if value.backwards else 1]) or value.state != _state(value.table):
@@ -104,6 +101,14 @@ def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
     if value.index:
         skip(emitter, name, value.index)
     return name
+
+
+def _exhausted(emitter: Emitter, value: TableIterator) -> Fragment:
+    """An iterator of the same class that has nothing left."""
+    if value.cls is ORDERED:
+        return emitter.assign("iterator", fragment("iter({}())", named_class(emitter, OrderedDict)))
+    empty = "set()" if value.kind == "elements" else f"{{}}.{value.kind}()"
+    return emitter.assign("iterator", Fragment(f"{'reversed' if value.backwards else 'iter'}({empty})"))
 
 
 def _begun_anew(emitter: Emitter, value: TableIterator, table: DictValue | SetValue) -> Fragment:

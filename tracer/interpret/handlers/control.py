@@ -114,7 +114,7 @@ def get_yield_from_iter(frame: Frame, op: Op) -> None:
 def send(frame: Frame, op: Op) -> None:
     sent = frame.pop()
     receiver = frame.stack[-1]
-    if isinstance(receiver, GeneratorValue):
+    if isinstance(receiver, GeneratorValue) and receiver.is_generator:
         item = receiver.send(frame.trace, sent)
         result = receiver.returned
     else:

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from passes.python_operators import COMPARISONS
 from tracer.interpret.library.shared import NotGiven
-from tracer.interpret.policy import (
-    lookaside,
-    polyfill,
-)
+from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.base import realise
+from tracer.values.base import UNREAD, realise
+from tracer.values.getters import COMPARISON_KEY, ComparisonKey
 from tracer.values.item import Item
 from tracer.values.partials import PartialValue
+from tracer.values.protocols.operators import compare
+from tracer.values.raising import throw
 
 
 @lookaside(functools.partial, lazy=True)
@@ -45,32 +46,24 @@ def call_partial(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     return self.func(*self.args, *args, **{**self.keywords, **kwargs})
 
 
-class Comparable:
-    """What `cmp_to_key` wraps an object in: ordered by the comparison function."""
-
-    __slots__ = ("compare", "obj")
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, compare: Callable[[Any, Any], Any], obj: Any) -> None:
-        self.compare = compare
-        self.obj = obj
-
-    def __lt__(self, other: Comparable) -> bool:
-        return self.compare(self.obj, other.obj) < 0
-
-    def __gt__(self, other: Comparable) -> bool:
-        return self.compare(self.obj, other.obj) > 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Comparable) and self.compare(self.obj, other.obj) == 0
-
-    def __le__(self, other: Comparable) -> bool:
-        return self.compare(self.obj, other.obj) <= 0
-
-    def __ge__(self, other: Comparable) -> bool:
-        return self.compare(self.obj, other.obj) >= 0
+@lookaside(functools.cmp_to_key, lazy=True)
+def _compare_to_key(trace: Trace, mycmp: Item) -> Item:
+    return ComparisonKey(realise(trace, mycmp))
 
 
-@polyfill(functools.cmp_to_key, pure=True)
-def compare_to_key(mycmp: Callable[[Any, Any], Any]) -> Callable[[Any], Comparable]:
-    return lambda obj: Comparable(mycmp, obj)
+def _comparison(function: Callable[[Any, Any], Any]) -> Any:
+    """Two keys are compared by what the comparison of their objects says beside 0."""
+
+    def compare_keys(trace: Trace, left: ComparisonKey, right: Item) -> Item:
+        if not isinstance(right, ComparisonKey):
+            throw(trace, TypeError, "other argument must be K instance")
+        parts = left.field("obj"), right.field("obj")
+        if UNREAD in parts:
+            throw(trace, AttributeError, "object")
+        return compare(trace, function, trace.machine.call(trace, left.comparison, parts), 0)
+
+    return compare_keys
+
+
+for _row in COMPARISONS:
+    lookaside(getattr(COMPARISON_KEY, _row.method))(_comparison(_row.function))

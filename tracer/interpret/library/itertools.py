@@ -1,4 +1,4 @@
-"""itertools, every function, as generators."""
+"""itertools, every function, as generators that the program takes for what itertools makes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from tracer.interpret.library.builtins.iteration import iterator_next
 from tracer.interpret.library.shared import NotGiven, same
-from tracer.interpret.policy import polyfill
+from tracer.interpret.policy import lookaside, polyfill, stands_for
 
 # Endless ---------------------------------------------------------------------------------------------
 
@@ -23,6 +24,7 @@ def count(start: Any = 0, step: Any = 1) -> Iterator[Any]:
     return count_from(start, step)
 
 
+@stands_for(itertools.count)
 def count_from(number: Any, step: Any) -> Iterator[Any]:
     """What `count` yields."""
     while True:
@@ -35,6 +37,7 @@ def cycle(iterable: Iterable[Any], /) -> Iterator[Any]:
     return cycle_over(iter(iterable))
 
 
+@stands_for(itertools.cycle)
 def cycle_over(iterator: Iterator[Any]) -> Iterator[Any]:
     """What `cycle` yields."""
     seen = []
@@ -51,6 +54,7 @@ def repeat(object: Any, times: Any = None) -> Iterator[Any]:
     return repeat_upto(object, None if times is None else operator.index(times))
 
 
+@stands_for(itertools.repeat)
 def repeat_upto(item: Any, times: int | None) -> Iterator[Any]:
     """What `repeat` yields; without end if `times` is None."""
     while times is None or times > 0:
@@ -72,6 +76,7 @@ def chain_from_iterable(iterables: Iterable[Iterable[Any]], /) -> Iterator[Any]:
     return chain_over(iter(iterables))
 
 
+@stands_for(itertools.chain)
 def chain_over(iterables: Iterator[Iterable[Any]]) -> Iterator[Any]:
     """What `chain` yields."""
     for iterable in iterables:
@@ -87,6 +92,7 @@ def zip_longest(*iterables: Iterable[Any], fillvalue: Any = None) -> Iterator[An
     return zip_to_the_last(iterators, fillvalue)
 
 
+@stands_for(itertools.zip_longest)
 def zip_to_the_last(iterators: list[Any], fill: Any) -> Iterator[Any]:
     """What `zip_longest` yields."""
     active = len(iterators)
@@ -111,6 +117,7 @@ def compress(data: Iterable[Any], selectors: Iterable[Any]) -> Iterator[Any]:
     return compress_over(iter(data), iter(selectors))
 
 
+@stands_for(itertools.compress)
 def compress_over(data: Iterator[Any], selectors: Iterator[Any]) -> Iterator[Any]:
     """What `compress` yields."""
     for item in data:
@@ -133,6 +140,7 @@ def tee(iterable: Iterable[Any], n: Any = 2, /) -> tuple[Iterator[Any], ...]:
     return tuple([tee_over(iterator, link) for _ in range(number)])
 
 
+@stands_for(itertools._tee)  # type: ignore[attr-defined]
 def tee_over(iterator: Iterator[Any], link: list[Any]) -> Iterator[Any]:
     """One of the iterators: walks a chain of [item, next link] that whoever comes first makes longer."""
     while True:
@@ -153,6 +161,7 @@ def accumulate(iterable: Iterable[Any], func: Any = None, *, initial: Any = None
     return accumulate_over(iter(iterable), func, initial)
 
 
+@stands_for(itertools.accumulate)
 def accumulate_over(iterator: Iterator[Any], function: Any, total: Any) -> Iterator[Any]:
     """What `accumulate` yields."""
     if total is None:
@@ -173,6 +182,7 @@ def starmap(function: Callable[..., Any], iterable: Iterable[Any], /) -> Iterato
     return starmap_over(function, iter(iterable))
 
 
+@stands_for(itertools.starmap)
 def starmap_over(function: Callable[..., Any], iterator: Iterator[Any]) -> Iterator[Any]:
     """What `starmap` yields."""
     for items in iterator:
@@ -189,6 +199,7 @@ def takewhile(predicate: Callable[[Any], Any], iterable: Iterable[Any], /) -> It
     return take_over(predicate, iter(iterable))
 
 
+@stands_for(itertools.takewhile)
 def take_over(predicate: Callable[[Any], Any], iterator: Iterator[Any]) -> Iterator[Any]:
     """What `takewhile` yields."""
     for item in iterator:
@@ -206,6 +217,7 @@ def dropwhile(predicate: Callable[[Any], Any], iterable: Iterable[Any], /) -> It
     return drop_over(predicate, iter(iterable))
 
 
+@stands_for(itertools.dropwhile)
 def drop_over(predicate: Callable[[Any], Any], iterator: Iterator[Any]) -> Iterator[Any]:
     """What `dropwhile` yields."""
     for item in iterator:
@@ -230,6 +242,7 @@ def pairwise(iterable: Iterable[Any], /) -> Iterator[Any]:
     return pairs_over(iter(iterable))
 
 
+@stands_for(itertools.pairwise)
 def pairs_over(iterator: Iterator[Any]) -> Iterator[Any]:
     """What `pairwise` yields."""
     previous = next(iterator, NotGiven)
@@ -268,6 +281,7 @@ def islice_stop(bound: Any) -> int | None:
     return stop
 
 
+@stands_for(itertools.islice)
 def islice_over(iterator: Iterator[Any], following: int, stop: int | None, step: int) -> Iterator[Any]:
     """What `islice` yields."""
     position = 0
@@ -293,6 +307,7 @@ def groupby(iterable: Iterable[Any], key: Callable[[Any], Any] | None = None) ->
     return groups_over(iter(iterable), key)
 
 
+@stands_for(itertools.groupby)
 def groups_over(iterator: Iterator[Any], key: Callable[[Any], Any] | None) -> Iterator[Any]:
     """`state` is shared with the groups: [current key, current item, number of the current group]."""
     state: list[Any] = [NotGiven, NotGiven, 0]
@@ -316,6 +331,7 @@ def groupby_step(iterator: Iterator[Any], key: Callable[[Any], Any] | None, stat
     return True
 
 
+@stands_for(itertools._grouper)  # type: ignore[attr-defined]
 def one_group(
     iterator: Iterator[Any], key: Callable[[Any], Any] | None, state: list[Any], target: Any, number: int
 ) -> Iterator[Any]:
@@ -341,6 +357,7 @@ def product(*iterables: Iterable[Any], repeat: Any = 1) -> Iterator[Any]:
     return product_over(pools * times)
 
 
+@stands_for(itertools.product)
 def product_over(pools: list[tuple[Any, ...]]) -> Iterator[Any]:
     """What `product` yields."""
     for pool in pools:
@@ -368,6 +385,7 @@ def combinations(iterable: Iterable[Any], r: Any) -> Iterator[Any]:
     return combinations_over(pool, length)
 
 
+@stands_for(itertools.combinations)
 def combinations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
     """What `combinations` yields."""
     size = len(pool)
@@ -392,6 +410,7 @@ def combinations_with_replacement(iterable: Iterable[Any], r: Any) -> Iterator[A
     return replacements_over(pool, length)
 
 
+@stands_for(itertools.combinations_with_replacement)
 def replacements_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
     """What `combinations_with_replacement` yields."""
     size = len(pool)
@@ -419,6 +438,7 @@ def permutations(iterable: Iterable[Any], r: Any = None) -> Iterator[Any]:
     return permutations_over(pool, length)
 
 
+@stands_for(itertools.permutations)
 def permutations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
     """What `permutations` yields."""
     size = len(pool)
@@ -440,6 +460,7 @@ def permutations_over(pool: tuple[Any, ...], length: int) -> Iterator[Any]:
             position = length - 1
 
 
+@stands_for(itertools.filterfalse)
 def filter_over(function: Callable[[Any], Any] | None, iterator: Iterator[Any], keep: bool) -> Iterator[Any]:
     """Items for which the truth of `function(item)` (of the item itself for None) is `keep`."""
     for item in iterator:
@@ -449,3 +470,9 @@ def filter_over(function: Callable[[Any], Any] | None, iterator: Iterator[Any], 
             return
         if (not answer) is not keep:
             yield item
+
+
+for _cls in vars(itertools).values():
+    if isinstance(_cls, type) and hasattr(_cls, "__next__"):
+        lookaside(_cls.__next__)(iterator_next)  # type: ignore[attr-defined]
+        lookaside(_cls.__iter__)(lambda trace, iterator: iterator)  # type: ignore[attr-defined]

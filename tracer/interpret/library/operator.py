@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 from passes.python_operators import IN_PLACE
+from tracer.interpret.constants import computed, describe
 from tracer.interpret.library.shared import same
-from tracer.interpret.policy import (
-    lookaside,
-    polyfill,
-)
+from tracer.interpret.policy import lookaside, polyfill, protocol
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, type_of
+from tracer.reasons import UNSUPPORTED_CALL
+from tracer.values.base import MISSING, Value, type_of
 from tracer.values.class_attributes import class_name
+from tracer.values.getters import GETTERS, GetterValue
 from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
 from tracer.values.protocols.items import contains, get_item, set_item
 from tracer.values.protocols.length import index_of, length_hint
 from tracer.values.protocols.operators import BINARY, COMPARE, UNARY, binary, compare, unary
@@ -102,21 +102,47 @@ def require_iterable(a: Any) -> None:
         raise TypeError(f"argument of type '{type(a).__name__}' is not iterable")
 
 
-@polyfill(operator.itemgetter, pure=True)
-def item_getter(item: Any, /, *items: Any) -> Callable[[Any], Any]:
+def _maker(cls: type) -> Any:
+    """A getter of constants is made by CPython, one of anything else is a value of the trace."""
+
+    def make(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+        try:
+            return computed(trace, cls, args, kwargs)
+        except NotConcrete:
+            pass
+        if kwargs and cls is not operator.methodcaller:
+            trace.stop(UNSUPPORTED_CALL, f"{describe(cls)} with these arguments")
+        names = args if cls is operator.attrgetter else args[:1] if cls is operator.methodcaller else ()
+        for name in names:
+            if not issubclass(type_of(trace, name), str):
+                what = "attribute" if cls is operator.attrgetter else "method"
+                throw(trace, TypeError, f"{what} name must be a string")
+            if isinstance(name, Value):
+                trace.stop(UNSUPPORTED_CALL, f"{describe(cls)} of a {class_name(name)}")
+        return GetterValue(cls, args, kwargs)
+
+    return make
+
+
+for _cls in GETTERS:
+    lookaside(_cls)(_maker(_cls))
+    lookaside(_cls.__call__)(lambda trace, getter, *args, **kwargs: trace.machine.call(trace, getter, args, kwargs))
+
+
+@protocol("itemgetter")
+def get_items(container: Any, item: Any, /, *items: Any) -> Any:
+    """What an itemgetter of these items does when it is called."""
     if not items:
-        return lambda container, /: container[item]
-    return lambda container, /: tuple([container[each] for each in (item, *items)])
+        return container[item]
+    return tuple([container[each] for each in (item, *items)])
 
 
-@polyfill(operator.attrgetter, pure=True)
-def attribute_getter(name: str, /, *names: str) -> Callable[[Any], Any]:
-    for each in (name, *names):
-        if not isinstance(each, str):
-            raise TypeError("attribute name must be a string")
-    if not names:
-        return lambda holder, /: follow(holder, name)
-    return lambda holder, /: tuple([follow(holder, each) for each in (name, *names)])
+@protocol("attrgetter")
+def get_attributes(holder: Any, path: str, /, *paths: str) -> Any:
+    """What an attrgetter of these paths does when it is called."""
+    if not paths:
+        return follow(holder, path)
+    return tuple([follow(holder, each) for each in (path, *paths)])
 
 
 def follow(holder: Any, path: str) -> Any:
@@ -126,28 +152,7 @@ def follow(holder: Any, path: str) -> Any:
     return holder
 
 
-@polyfill(operator.methodcaller, pure=True)
-def method_caller(name: str, /, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-    if not isinstance(name, str):
-        raise TypeError("method name must be a string")
-    return lambda holder, /: getattr(holder, name)(*args, **kwargs)
-
-
-@polyfill(operator.itemgetter.__call__)
-def call_item_getter(self: Any, container: Any, /) -> Any:
-    items = self.__reduce__()[1]
-    return container[items[0]] if len(items) == 1 else tuple([container[item] for item in items])
-
-
-@polyfill(operator.attrgetter.__call__)
-def call_attribute_getter(self: Any, holder: Any, /) -> Any:
-    paths = self.__reduce__()[1]
-    return follow(holder, paths[0]) if len(paths) == 1 else tuple([follow(holder, path) for path in paths])
-
-
-@polyfill(operator.methodcaller.__call__)
-def call_method_caller(self: Any, holder: Any, /) -> Any:
-    maker, arguments = self.__reduce__()
-    if maker is type(self):
-        return getattr(holder, arguments[0])(*arguments[1:])
-    return getattr(holder, maker.args[0])(*arguments, **maker.keywords)
+@protocol("methodcaller")
+def call_method(holder: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """What a methodcaller of these arguments does when it is called."""
+    return getattr(holder, name)(*args, **kwargs)

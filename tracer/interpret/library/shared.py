@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from tracer.interpret.policy import protocol
+from tracer.interpret.policy import protocol, stands_for
 
 
 class NotGiven:
@@ -30,7 +30,17 @@ def slice_index(bound: Any, size: int) -> int:
     return position
 
 
+class _ByIndex:
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+ITERATOR_BY_INDEX: type = type(iter(_ByIndex()))
+"""What `iter` makes of an object that has only `__getitem__`."""
+
+
 @protocol("iterate by index")
+@stands_for(ITERATOR_BY_INDEX)
 def iterate_by_index(sequence: Any) -> Iterator[Any]:
     """What `iter` makes of an object that has only `__getitem__`."""
     index = 0

@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracer.interpret.call import call
-from tracer.interpret.library.shared import NotGiven
-from tracer.interpret.policy import (
-    lookaside,
-    polyfill,
-)
+from tracer.interpret.library.shared import ITERATOR_BY_INDEX, NotGiven
+from tracer.interpret.policy import lookaside, polyfill, stands_for
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value, realise
 from tracer.values.class_attributes import class_name, special
@@ -126,15 +123,27 @@ def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
     return total
 
 
-def _iterator_next(trace: Trace, iterator: Item) -> Item:
+def iterator_next(trace: Trace, iterator: Item) -> Item:
+    """`__next__` of an iterator of C."""
     item = next_item(trace, iterator)
     if item is END:
         throw(trace, StopIteration)
     return item
 
 
-for _kind in (type(iter([])), type(iter(())), enumerate, zip, map, filter, reversed, *TABLE_ITERATORS):
-    lookaside(_kind.__next__)(_iterator_next)  # type: ignore[attr-defined]
+for _kind in (
+    type(iter([])),
+    type(iter(())),
+    type(iter(int, 1)),
+    ITERATOR_BY_INDEX,
+    enumerate,
+    zip,
+    map,
+    filter,
+    reversed,
+    *TABLE_ITERATORS,
+):
+    lookaside(_kind.__next__)(iterator_next)  # type: ignore[attr-defined]
     lookaside(_kind.__iter__)(lambda trace, iterator: iterator)
 
 
@@ -184,6 +193,7 @@ def reversed_items(sequence: Any, /) -> Any:
     return reverse_by_index(sequence, len(sequence) - 1)
 
 
+@stands_for(reversed)
 def reverse_by_index(sequence: Any, index: int) -> Iterator[Any]:
     """The items of a sequence from `index` down, read by their index."""
     while index >= 0:
@@ -202,6 +212,7 @@ def iterate_until(function: Any, sentinel: Any) -> Iterator[Any]:
     return call_until(function, sentinel)
 
 
+@stands_for(type(iter(int, 1)))
 def call_until(function: Callable[[], Any], sentinel: Any) -> Iterator[Any]:
     """What `iter(function, sentinel)` yields."""
     while True:

@@ -130,15 +130,19 @@ def _complex(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     return _refusing_values(trace, complex, items, named)
 
 
+NO_NUMBER: dict[Any, str] = {
+    int: "int() argument must be a string, a bytes-like object or a real number",
+    float: "float() argument must be a string or a real number",
+    complex: "complex() first argument must be a string or a number",
+}
+"""What CPython says of an object that is none."""
+
+
 def _refusing_values(trace: Trace, kind: Any, items: list[Item], named: Mapping[str, Item] = NO_KEYWORDS) -> Item:
     """`kind(*items)` by CPython; its TypeError for an object that is no number."""
-    for item in (*items, *named.values()):
+    for place, item in [*enumerate(items), *((1 if name == "imag" else 0, item) for name, item in named.items())]:
         if type(item) is ObjectValue:
-            what = {
-                int: "int() argument must be a string, a bytes-like object or a real number",
-                float: "float() argument must be a string or a real number",
-                complex: "complex() first argument must be a string or a number",
-            }[kind]
+            what = "complex() second argument must be a number" if place else NO_NUMBER[kind]
             throw(trace, TypeError, f"{what}, not '{class_name(item)}'")
     real = {name: concrete(trace, item) for name, item in named.items()}
     return host(trace, kind, *(concrete(trace, item) for item in items), **real)
