@@ -40,9 +40,7 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     if target not in never_drawing():
         draws_numbers = draws(target, args, kwargs)
         is_beyond_versions = not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
-    lasts = is_beyond_versions or (
-        bool(mutated) and any(tensors[index].base.source is not None for index in mutated)
-    )
+    lasts = is_beyond_versions or (bool(mutated) and any(tensors[index].base.source is not None for index in mutated))
     cannot_repeat = trace.lasting is not None or lasts
     refuses = False
     frame = trace.frame
