@@ -1,9 +1,13 @@
 """Instances of subclasses of int, float, complex, str and bytes are objects: identity, attributes, own methods."""
 
 import copy
+import datetime
 import functools
 import math
 import operator
+import re
+import textwrap
+from fractions import Fraction
 
 import pytest
 import torch
@@ -278,3 +282,106 @@ def test_new_of_the_literal_type():
         return x + 1, made, [type(item).__name__ for item in made], Number(), Text(), Real(), Data(), Complex()
 
     one_graph(program, torch.ones(2))
+
+
+class Indexed(int):
+    """Says other numbers than it holds."""
+
+    def __float__(self):
+        return 9.0
+
+    def __index__(self):
+        return 7
+
+
+class Shown(str):
+    """Shows another text than it holds."""
+
+    def __str__(self):
+        return "shown"
+
+    def __format__(self, spec):
+        return f"formatted {spec}"
+
+
+class Halved(int):
+    """Keeps its class in products, and refuses to be divided."""
+
+    def __mul__(self, other):
+        return Halved(int(self) * int(other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return NotImplemented
+
+    __rtruediv__ = __truediv__
+
+
+def refused(function):
+    try:
+        return function()
+    except TypeError as error:
+        return str(error)
+
+
+GIVEN = {
+    "math": lambda: (
+        math.sqrt(Indexed(4)),
+        math.hypot(Indexed(4), 3),
+        math.pow(2.0, Indexed(4)),
+        math.log2(Indexed(4)),
+    ),
+    "nested": lambda: (math.fsum([Indexed(4), 2]), math.dist((Indexed(4), 1), (1, 1)), math.fsum((Real(1.5), 2))),
+    "format": lambda: (
+        "{} {!s:>6} {!r}".format(Shown("a"), Shown("b"), Shown("c")),
+        "{a:x}".format_map({"a": Shown("d")}),
+    ),
+    "percent": lambda: (
+        "%s %r" % (Shown("a"), Shown("b")),
+        "%s" % Shown("c"),
+        "%(k)s" % {"k": Shown("d")},
+        "%d" % Indexed(4),
+    ),
+    "text": lambda: ("abc".find(Shown("b")), Shown("-").join([Shown("a"), "b"]), "a-b".split(Shown("-"))),
+    "fraction": lambda: [
+        type(part) for part in (Fraction(Number(4)).numerator, Fraction(Halved(1), Halved(2)).numerator)
+    ],
+    "quotient": lambda: refused(
+        lambda: operator.truediv(*Fraction(Halved(1), Halved(2), _normalize=False).as_integer_ratio())
+    ),
+    "pattern": lambda: (
+        type(re.compile(Text("a")).pattern),
+        re.sub("z", "y", Shown("abc")),
+        type(textwrap.dedent(Text(" a"))),
+    ),
+    "dates": lambda: (datetime.date(Indexed(2000), 1, 1), datetime.timedelta(days=Indexed(2), hours=Real(1.5))),
+    "ranges": lambda: (list(range(Indexed(3))), type(range(Number(3)).stop), [0] * Indexed(2), chr(Indexed(66))),
+}
+
+
+@pytest.mark.parametrize("door", GIVEN)
+@pytest.mark.parametrize("source", ["born", "global"])
+def test_what_a_function_sees_of_an_instance(door, source, monkeypatch):
+    """A C function may call what the class says, and one in Python sees the class itself."""
+
+    def program(x):
+        return x + 1, GIVEN[door]()
+
+    if source == "global":
+        for cls in (Indexed, Shown, Number, Text, Real, Halved):
+            one = cls("4" if issubclass(cls, str) else 4)
+            monkeypatch.setitem(globals(), cls.__name__, lambda *args, one=one: one)
+    check(program, torch.ones(2), recaptures=None)
+
+
+def test_print_is_no_stream():
+    def program(x):
+        shift = operator.rshift
+        return (
+            x + 1,
+            [refused(lambda stream=stream: shift(print, stream)) for stream in (3, [x])],
+            refused(lambda: shift(len, 3)),
+        )
+
+    check(program, torch.ones(2))

@@ -19,15 +19,18 @@ from typing import Any, Final
 
 from tracer.interpret.policy import EXCEPTIONS
 from tracer.interpret.trace import Trace
-from tracer.values.base import LITERALS, NUMPY_SCALARS
+from tracer.values.base import LITERALS, NUMPY_SCALARS, Lazy, realise
 from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS
 from tracer.values.concrete import concrete
+from tracer.values.dicts import DictValue
 from tracer.values.from_host import from_host
 from tracer.values.host import host, host_numpy
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
+from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import descriptors_of
 from tracer.values.recipes import MADE_ANEW, Recipe
+from tracer.values.sequences import SequenceValue
 
 CONSTANTS: Final[tuple[Any, ...]] = (
     *(str, int, float, complex, bytes, type, enum.Enum, types.ModuleType, slice, re.Pattern),
@@ -69,6 +72,12 @@ CALLERS: Final = frozenset((re.Pattern.sub, re.Pattern.subn))
 
 NUMBERS: Final = frozenset((bool, int, float, complex))
 """Classes whose methods look at the type of their other arguments only."""
+
+
+TEXTS: Final = frozenset((str, bytes))
+"""Classes whose methods, apart from FORMATTERS, read the text or the number that an argument holds."""
+
+FORMATTERS: Final = frozenset((str.format, str.format_map, str.__mod__, bytes.__mod__))
 
 
 class MadeByEachCall(NotConcrete):
@@ -127,12 +136,32 @@ def _looks_further(cls: Any, value: Any = None, *rest: Any) -> bool:
 
 
 def _real(trace: Trace, function: Any, item: Item) -> Any:
+    item = realise(trace, item)
     real = concrete(trace, item)
     method, _ = _unbound(function)
     looks_only = method in LOOKS_ONLY or getattr(method, "__objclass__", None) in NUMBERS
     if not looks_only and (_calls_back(real) or (method in CALLERS and is_class_of_program(real))):
         raise NotConcrete
+    if not looks_only and any(_sees_more(function, method, part.cls) for part in _literal_objects(item)):
+        raise NotConcrete
     return real
+
+
+def _literal_objects(item: Item) -> list[LiteralObject]:
+    """The instances of subclasses of literal types that an item is, or holds."""
+    parts: list[Any] = item.items if isinstance(item, SequenceValue) else [item]
+    if isinstance(item, DictValue):
+        parts = [*item.items, *item.items.values()]
+    known = [part.known if type(part) is Lazy else part for part in parts]
+    return [part for part in known if isinstance(part, LiteralObject)]
+
+
+def _sees_more(function: Any, method: Any, cls: type) -> bool:
+    """Whether a function sees, or calls, more of an instance of a literal type's subclass than the plain literal."""
+    if isinstance(function, types.FunctionType) or is_class_of_program(function):
+        return True
+    reads_text = getattr(method, "__objclass__", None) in TEXTS and method not in FORMATTERS
+    return not reads_text and _is_programmed(cls)
 
 
 def is_class_of_program(item: Any) -> bool:

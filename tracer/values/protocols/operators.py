@@ -38,6 +38,9 @@ RAW = LITERALS | SYMBOLS.keys()
 SYMBOLS_IN_MESSAGES = {"**": "** or pow()"}
 """What CPython's messages say instead of a symbol."""
 
+PRINT_HINT = '. Did you mean "print(<message>, file=<output_stream>)"?'
+"""What CPython adds to the error of `print >> stream`."""
+
 
 def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
     """`function(left, right)` for an operator of BINARY or IN_PLACE."""
@@ -71,10 +74,11 @@ def binary(context: Context, function: Any, left: Item, right: Item) -> Item:
             return result
     result = two_sided(context, left, right, row.method, row.reflected)
     if result is NotImplemented:
+        hint = PRINT_HINT if left is print and symbol == ">>" else ""
         throw(
             context,
             TypeError,
-            f"unsupported operand type(s) for {symbol}: '{class_name(left)}' and '{class_name(right)}'",
+            f"unsupported operand type(s) for {symbol}: '{class_name(left)}' and '{class_name(right)}'{hint}",
         )
     return result
 
