@@ -1,6 +1,8 @@
 """Class patterns, functions defined around breaks, and what a function says of itself."""
 
 import abc
+import collections
+import collections.abc
 
 import pytest
 import torch
@@ -107,3 +109,82 @@ def test_doc_of_a_function_from_outside():
     report = check(program, torch.ones(2), documented)
     documented.__doc__ = "something else"
     assert report.captured(torch.ones(2), documented)[1] == "something else"
+
+
+class Both(dict, collections.abc.Sequence):
+    """A mapping first."""
+
+
+class Neither(list, collections.abc.Mapping):
+    """A sequence first."""
+
+    __getitem__ = list.__getitem__
+    keys = None
+
+
+class LaterSequence:
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return index
+
+
+def kind_of(subject):
+    match subject:
+        case [*_]:
+            return "sequence"
+        case {}:
+            return "mapping"
+    return "neither"
+
+
+def kind_asked_the_other_way(subject):
+    match subject:
+        case {}:
+            return "mapping"
+        case [*_]:
+            return "sequence"
+    return "neither"
+
+
+@pytest.mark.parametrize(
+    "make", [Both, Neither, list, dict, str, bytearray, range, collections.deque, collections.UserList]
+)
+def test_what_is_a_sequence_and_what_a_mapping(make):
+    def program(x, subject):
+        return x + 1, kind_of(subject), kind_asked_the_other_way(subject)
+
+    subject = make(3) if make is range else make()
+    check(program, torch.ones(2), subject)
+
+
+def test_a_class_that_becomes_a_sequence_later():
+    captured = capture(lambda x, subject: (x + 1, kind_of(subject)))
+    assert [captured(torch.ones(1), LaterSequence())[1] for _ in range(2)] == ["neither"] * 2
+    collections.abc.Sequence.register(LaterSequence)
+    assert [captured(torch.ones(1), LaterSequence())[1] for _ in range(2)] == ["sequence"] * 2
+
+
+class Constants:
+    first = "a"
+    one = 1
+
+
+@pytest.mark.parametrize("mapping", [{"a": 0, 1: 2}, {}, collections.defaultdict(int, a=1)])
+def test_a_key_that_a_mapping_pattern_checks_twice(mapping):
+    def program(x, mapping):
+        try:
+            match mapping:
+                case {Constants.first: _, "a": _}:
+                    return x
+        except ValueError as error:
+            text = str(error)
+        else:
+            text = "absent"
+        match mapping:
+            case {Constants.one: _, "a": y}:
+                return x + 1, text, y
+        return x + 2, text
+
+    check(program, torch.ones(2), mapping)

@@ -233,3 +233,44 @@ def test_containers_of_more_than_literals_are_compared_by_the_program(kind):
         x = torch.ones(n, 2)
         assert not differences(program(x, n), captured(x, n), "result")
     assert counters().tracer_bugs == 0
+
+
+class Forgetful:
+    """A key that is hashed anew each time, and counts how often."""
+
+    hashes: list[int] = []
+
+    def __hash__(self):
+        Forgetful.hashes.append(len(Forgetful.hashes))
+        return len(Forgetful.hashes)
+
+
+def test_keys_of_a_dict_from_outside_are_not_hashed_by_the_tracer():
+    def program(x, table):
+        return x + 1, sum(dict.values(table)), len(table), [type(key).__name__ for key in dict.keys(table)]
+
+    table = {1: 1, 2: 2} | {Forgetful(): number for number in range(3)}
+    expected = program(torch.ones(2), table)
+    reset()
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        Forgetful.hashes.clear()
+        assert not differences(expected, captured(torch.ones(2), table), "result")
+        assert not Forgetful.hashes
+    assert counters().tracer_bugs == 0
+
+
+@pytest.mark.parametrize("ask", [list, len, repr, lambda table: table.values(), lambda table: table.copy()])
+def test_an_ordered_dict_whose_keys_are_not_found_any_more(ask):
+    def program(x, table):
+        try:
+            return x + 1, len(list(ask(table)))
+        except (KeyError, TypeError) as error:
+            return x + 2, type(error)
+
+    table = OrderedDict([(Forgetful(), number) for number in range(3)])
+    reset()
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert captured(torch.ones(2), table)[1] == program(torch.ones(2), table)[1]
+    assert counters().tracer_bugs == 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.check import check, one_graph
-from tracer import capture, counters
+from tracer import capture, counters, reset
 
 
 class Duck(abc.ABC):
@@ -274,4 +274,46 @@ def test_metaclasses_that_say_which_classes_are_equal(cls, door):
     for _ in range(2):
         assert torch.equal(captured(torch.ones(2)), expected)
     assert CountedClasses.hashes == []
+    assert counters().tracer_bugs == 0
+
+
+T = typing.TypeVar("T")
+
+
+@pytest.mark.parametrize("kinds", [int | T, T | int, typing.Union[int, T], typing.Union[T, int], typing.Optional[T], T])  # noqa: UP007, UP045
+def test_unions_are_asked_in_their_order(kinds):
+    """What comes behind the member that answers is not looked at."""
+
+    def asked(function, *args):
+        try:
+            return function(*args)
+        except TypeError as error:
+            return str(error)
+
+    def program(x):
+        return x + 1, asked(isinstance, 1, kinds), asked(isinstance, "a", kinds), asked(issubclass, int, kinds)
+
+    check(program, torch.ones(2), recaptures=None)
+
+
+class Unnamed(type):
+    """Its classes do not say where they come from."""
+
+    @property
+    def __module__(cls):
+        raise ZeroDivisionError("asked for the module")
+
+
+def test_classes_that_do_not_say_where_they_come_from():
+    cls = Unnamed("Hidden", (), {"number": 4})
+
+    def program(x):
+        one = cls()
+        one.other = 3
+        return x * one.number, one.other, isinstance(one, cls)
+
+    reset()
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert captured(torch.ones(1))[1:] == (3, True)
     assert counters().tracer_bugs == 0

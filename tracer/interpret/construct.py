@@ -41,6 +41,9 @@ DISALLOW_INSTANTIATION = 1 << 7
 ABSTRACT = 1 << 20
 """Py_TPFLAGS_IS_ABSTRACT: classes with abstract methods."""
 
+MODULE_OF: Callable[[type], Any] = vars(type)["__module__"].__get__
+"""`__module__` of a class, whatever its metaclass says."""
+
 Args = Sequence[Item]
 Kwargs = Mapping[str, Item]
 
@@ -91,10 +94,11 @@ def is_made_by_type(cls: type) -> bool:
 
 def class_refusal(cls: type) -> tuple[Reason, str] | None:
     """Why a class is not instantiated in a trace, with its name; None if it may be."""
-    name = f"{cls.__module__}.{cls.__qualname__}"
+    module = MODULE_OF(cls)
+    name = f"{module}.{cls.__qualname__}"
     if issubclass(cls, torch.Tensor):
         return UNSUPPORTED_CALL, name
-    row = refusing_row(cls.__module__)
+    row = refusing_row(module)
     if row is None or issubclass(cls, BaseException) or isinstance(ROWS.get(cls), Interpreted):
         return None
     return row.reason, name

@@ -11,7 +11,7 @@ from typing import Any
 
 from passes.operators.outcome import DictArg
 from tracer.guards.source import Source
-from tracer.reasons import UNSUPPORTED_MUTATION
+from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
@@ -94,14 +94,15 @@ class DictValue(ObjectValue):
         if not self.complete:
             real: Any = self.object
             assert self.source is not None
-            raw_keys = tuple(dict.keys(real)) if not issubclass(self.cls, OrderedDict) else tuple(real)
+            pairs = {id(key): item for key, item in dict.items(real)}  # no key is asked for its hash
+            raw_keys = tuple(dict.keys(real)) if not issubclass(self.cls, OrderedDict) else keys_in_order(context, real)
             context.guard(self.source, "keys", raw_keys)
             items: dict[Item, Item] = {}
             for position, key in enumerate(raw_keys):
                 item_key = context.wrap_key(key, self.source.child("key", position))
                 item = self.items.get(item_key, UNREAD)
                 if item is UNREAD:
-                    item = Lazy(dict.__getitem__(real, key), self.place(item_key))
+                    item = Lazy(pairs[id(key)], self.place(item_key))
                 items[item_key] = item
             self.items = items
             self.before = list(items)
@@ -130,6 +131,14 @@ class DictValue(ObjectValue):
         """Remove `key`, which must be there, and give its item."""
         self.state += 1
         return self.change(context).pop(key)
+
+
+def keys_in_order(context: Context, mapping: OrderedDict[Any, Any]) -> tuple[Any, ...]:
+    """The keys of an OrderedDict. Its iterator looks each of them up: a break where one is not found any more."""
+    try:
+        return tuple(OrderedDict.__iter__(mapping))
+    except KeyError:
+        context.stop(UNSUPPORTED_OPERATION, f"a {type(mapping).__name__} with a key whose hash has changed")
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:

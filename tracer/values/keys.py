@@ -117,7 +117,10 @@ def _hashed(context: Context, item: ObjectValue, method: Item) -> Item:
     if not isinstance(number, int):
         throw(context, TypeError, "__hash__ method should return an integer")
     number = int(number) if -sys.maxsize <= number <= sys.maxsize else hash(number)
-    item.hash = -2 if number == -1 else number
+    number = -2 if number == -1 else number
+    if item.hash not in (None, number):
+        context.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} whose hash has changed as a key")
+    item.hash = number
     alike = context.hashed.setdefault(item.hash, [])
     item.twin = next((other for other in alike if other is not item and equal(context, other, item)), None)
     if item.twin is None and not any(other is item for other in alike):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import abc
 from typing import Any
 
 from tracer.code.decode import Op
+from tracer.guards.source import constant
 from tracer.interpret.call import call
 from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Lazy, class_of, known_lazies, realise, type_of
-from tracer.values.class_attributes import class_name
+from tracer.values.class_attributes import class_name, is_builtin_class
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
@@ -211,13 +212,25 @@ def get_len(frame: Frame, op: Op) -> None:
 
 @handles("MATCH_SEQUENCE")
 def match_sequence(frame: Frame, op: Op) -> None:
-    cls = type_of(frame.trace, frame.stack[-1])
-    frame.push(issubclass(cls, Sequence) and not issubclass(cls, (str, bytes, bytearray)))
+    frame.push(_has_flag(frame, SEQUENCE))
 
 
 @handles("MATCH_MAPPING")
 def match_mapping(frame: Frame, op: Op) -> None:
-    frame.push(issubclass(type_of(frame.trace, frame.stack[-1]), Mapping))
+    frame.push(_has_flag(frame, MAPPING))
+
+
+SEQUENCE, MAPPING = 1 << 5, 1 << 6
+"""Py_TPFLAGS_SEQUENCE and Py_TPFLAGS_MAPPING: of a class that derives from both abstract classes, the first counts."""
+
+
+def _has_flag(frame: Frame, flag: int) -> bool:
+    """Whether a pattern takes the subject for a sequence or a mapping; registering its class later may change that."""
+    cls = type_of(frame.trace, frame.stack[-1])
+    answer = bool(cls.__flags__ & flag)
+    if not answer and not is_builtin_class(cls):
+        frame.trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
+    return answer
 
 
 @handles("MATCH_KEYS")
@@ -225,8 +238,13 @@ def match_keys(frame: Frame, op: Op) -> None:
     trace = frame.trace
     keys, subject = frame.stack[-1], frame.stack[-2]
     items: list[Item] = []
+    seen: set[Item] = set()
+    get = get_attribute(trace, subject, "get") if length(trace, keys) else None
     for key in unpack(trace, keys):
-        item = call(trace, get_attribute(trace, subject, "get"), [key, MISSING_KEY])
+        if trace.key(key) in seen:
+            throw(trace, ValueError, f"mapping pattern checks duplicate key ({call(trace, repr, [key])})")
+        seen.add(trace.key(key))
+        item = call(trace, get, [key, MISSING_KEY])
         if item is MISSING_KEY:
             frame.push(None)
             return

@@ -71,7 +71,8 @@ def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
             trace.stop(UNSUPPORTED_OPERATION, f"isinstance with a {candidate.cls.__name__}")
         return truth(trace, answer)
     if not isinstance(candidate, type):
-        host(trace, isinstance, None, candidate)
+        if type(special(trace, candidate, "__instancecheck__")) is not types.FunctionType:
+            host(trace, isinstance, None, candidate)  # which CPython refuses
         return host(trace, issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         return False
