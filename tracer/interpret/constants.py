@@ -152,8 +152,8 @@ def _literal_objects(item: Item) -> list[LiteralObject]:
     parts: list[Any] = item.items if isinstance(item, SequenceValue) else [item]
     if isinstance(item, DictValue):
         parts = [*item.items, *item.items.values()]
-    known = [part.known if type(part) is Lazy else part for part in parts]
-    return [part for part in known if isinstance(part, LiteralObject)]
+    items = [part.known if type(part) is Lazy else part for part in parts]
+    return [part for part in items if isinstance(part, LiteralObject)]
 
 
 def _sees_more(function: Any, method: Any, cls: type) -> bool:

@@ -19,7 +19,7 @@ from tracer.guards.source import Source, module
 from tracer.guards.source import function as function_source
 from tracer.interpret.letting_go import held_by, items_of, real
 from tracer.reasons import VISIBLE_END
-from tracer.values.base import LITERALS, MISSING, UNREAD, Lazy
+from tracer.values.base import MISSING, UNREAD, Lazy, is_literal_class
 from tracer.values.cells import CellValue
 from tracer.values.dicts import DictValue
 from tracer.values.lists import ListValue
@@ -46,7 +46,7 @@ def guard_ends(trace: Trace, frame: Frame) -> None:
     kept = held_by(frame)
     if trace.owns_arguments:
         items = {id(item) for item in items_of(frame)}  # a literal of the same value may stay where another object goes
-        literals = [each for each in trace.arguments if type(each.object) in LITERALS and id(each) not in items]
+        literals = [each for each in trace.arguments if each.is_literal and id(each) not in items]
         lost = [each for each in literals if not _is_literal(trace, each.object, each.source)]
         for argument in (*lost, *_dropped(trace, kept)):
             trace.guard(argument.source, "unseen end")
@@ -71,7 +71,7 @@ def _dropped(trace: Trace, kept: set[int]) -> Iterator[Lazy]:
 
 
 def _is_literal(trace: Trace, obj: object, source: Source | None) -> bool:
-    return type(obj) in LITERALS and (trace.guards.has(source, "equal") or trace.guards.has(source, "type"))
+    return is_literal_class(type(obj)) and (trace.guards.has(source, "equal") or trace.guards.has(source, "type"))
 
 
 def end_in_order(trace: Trace, frame: Frame) -> None:

@@ -70,6 +70,11 @@ HOST_OBJECTS: tuple[type, ...] = (
 """Immutable instances: their attributes are read, and their methods called, by CPython."""
 
 
+def is_literal_class(cls: type) -> bool:
+    """Whether instances of a class are literals. A class with a metaclass is none, and is not asked for its hash."""
+    return type(cls) is type and cls in LITERALS
+
+
 class Null:
     """The NULL that CPython pushes below a plain callable."""
 
@@ -140,8 +145,8 @@ class Lazy(Value):
 
     @property
     def is_literal(self) -> bool:
-        """Whether it stands for a literal. No class of a literal has a metaclass, which might refuse a hash."""
-        return type(self.cls) is type and self.cls in LITERALS
+        """Whether it stands for a literal."""
+        return is_literal_class(self.cls)
 
 
 def realise(context: Context, item: Item) -> Item:
