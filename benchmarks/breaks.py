@@ -115,7 +115,7 @@ GROUPS = (
         " among them. Set them before it is called, and apply transforms to the captured function.",
         widened,
         (torch.ones(3),),
-        ("context-manager", "torch-function-mode", "function-transform", "global-state"),
+        ("context-manager", "torch-function-mode", "function-transform", "higher-order", "global-state"),
     ),
     BreakGroup(
         "A call that is not followed",

@@ -162,7 +162,7 @@ TORCH_FUNCTION_MODE = Reason(
 )
 FUNCTION_TRANSFORM = Reason(
     "function-transform",
-    what="a function transform is applied (torch.func, vmap, torch.compile, torch.jit)",
+    what="a function transform is applied (torch.compile, torch.jit, functionalize)",
     hint="apply the transform to the captured function instead",
 )
 HIGHER_ORDER = Reason(
