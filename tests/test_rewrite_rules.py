@@ -10,6 +10,7 @@ from torch import nn
 import tracer
 from passes.rewrite.rule import RewriteRule
 from passes.rewrite.rules import FINITE, FROZEN, FUSIONS, STANDARD
+from passes.rewrite.rules.activations import ACTIVATIONS
 from passes.rewrite.rules.attention import ATTENTION, FILLED_ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
 from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
@@ -32,7 +33,7 @@ def fired(report, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
-    [LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *CONVOLUTION_NORM, *ATTENTION, *FILLED_ATTENTION],
+    [LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *ACTIVATIONS, *CONVOLUTION_NORM, *ATTENTION, *FILLED_ATTENTION],
     ids=lambda rule: rule.name,
 )
 def test_rules_pass_their_checks(rule):
@@ -207,6 +208,48 @@ def test_rms_norm_in_bfloat16():
 
     args = torch.randn(2, 3, 8).bfloat16(), torch.rand(8).bfloat16()
     assert rewritten([HALF_RMS_NORM], program, *args, tolerance=2e-2).calls[1] == 1
+
+
+# Activations -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, program",
+    [
+        ("sigmoid", lambda x: 1.0 / (torch.exp(-x) + 1)),
+        ("SiLU", lambda x: torch.sigmoid(x) * x),
+        ("SiLU as a quotient", lambda x: x / (1 + (-x).exp())),
+        ("SiLU", lambda x: x * (1 / (1 + torch.exp(-x)))),
+        ("GELU by tanh", lambda x: 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))),
+        ("hard swish", lambda x: x * F.relu6(x + 3) / 6),
+        ("hard swish", lambda x: x * (x + 3.0).clamp(min=0, max=6) / 6.0),
+        ("softmax", lambda x: (e := (x - torch.amax(x, dim=-1, keepdim=True)).exp()) / e.sum(1, True)),
+    ],
+)
+def test_activations_by_hand(name, program):
+    report = rewritten(ACTIVATIONS, program, X)
+    assert report.counts[name] == 1 and report.calls[1] == 1
+    captured = tracer.capture(program, backend=rewriting("eager", ACTIVATIONS))
+    for one, other in zip(gradients(captured, X), gradients(program, X), strict=True):
+        torch.testing.assert_close(one, other)
+    special = torch.tensor(
+        [[torch.nan, 1.0], [torch.inf, 1.0], [-torch.inf, 1.0], [-torch.inf, -torch.inf], [0.0, -0.0]]
+    )
+    torch.testing.assert_close(captured(special), program(special), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x * torch.sigmoid(1.702 * x),
+        lambda x: 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.044715 * x**3))),
+        lambda x: (e := (x - x.amax(0, keepdim=True)).exp()) / e.sum(-1, keepdim=True),
+        lambda x: x * (x + 3).clamp(0, 6) / 5,
+        lambda x: 2 / (1 + torch.exp(-x)),
+    ],
+)
+def test_other_activations_stay(program):
+    assert not rewritten(ACTIVATIONS, program, X).firings
 
 
 # Attention ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from passes.rewrite.pipeline import Pass
+from passes.rewrite.rules.activations import ACTIVATIONS
 from passes.rewrite.rules.attention import ATTENTION, FILLED_ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
 from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
@@ -19,7 +20,7 @@ from passes.rewrite.rules.norms import HALF_RMS_NORM, LAYER_NORM, NORMALIZE, RMS
 from passes.rewrite.rules.redundant import REDUNDANT
 
 CLEANUP: Final[tuple[Pass, ...]] = (COMMON, FOLDING, DEAD_CODE, REDUNDANT)
-FUSIONS: Final[tuple[Pass, ...]] = (LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *ATTENTION)
+FUSIONS: Final[tuple[Pass, ...]] = (LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *ACTIVATIONS, *ATTENTION)
 
 STANDARD: Final[tuple[Pass, ...]] = (*CLEANUP, *FUSIONS, REDUNDANT, DEAD_CODE)
 FROZEN: Final[tuple[Pass, ...]] = (
