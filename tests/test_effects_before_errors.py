@@ -139,3 +139,46 @@ def test_effects_of_a_called_function_and_of_a_module(backend):
         return seen
 
     assert run(BACKENDS[backend]) == run(None)
+
+
+def ctc_loss(log_probabilities, length):
+    return torch.nn.functional.ctc_loss(
+        log_probabilities, torch.ones(1, 2, dtype=torch.long), length, torch.tensor([2])
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("varies", [None, True])
+def test_operator_that_a_compiler_cannot_foresee_raises_as_it_does_plainly(backend, varies):
+    def program(x, length, log):
+        log.append(1)
+        try:
+            return ctc_loss(x, length)
+        except RuntimeError as error:
+            log.append(str(error))
+            return x
+
+    reset()
+    captured = capture(program, backend=BACKENDS[backend], dynamic=varies)
+    for steps, length in ((4, 4), (4, 9), (5, 5), (5, 9)):
+        x, expected, found = torch.zeros(steps, 1, 3).log_softmax(-1), [], []
+        plain = program(x, torch.tensor([length]), expected)
+        assert torch.allclose(captured(x, torch.tensor([length]), found), plain)
+        assert found == expected
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_operator_refused_for_varying_sizes_reaches_its_handler(backend):
+    def program(x):
+        try:
+            return torch.nn.functional.pad(x[None], (5, 5), mode="reflect")
+        except RuntimeError as error:
+            return x, type(error)
+
+    reset()
+    captured = capture(program, backend=BACKENDS[backend], dynamic=True)
+    for columns in (2, 3, 9, 4):
+        x = torch.ones(2, columns)
+        expected, found = program(x), captured(x)
+        assert type(expected) is type(found)
+        assert torch.equal(expected, found) if columns == 9 else found[1] is RuntimeError

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Final
 
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
@@ -57,6 +58,9 @@ LIMIT_HINTS = {
     "tensor": "capture with dynamic=True if sizes change, or give the tensors one dtype and layout",
 }
 """What to do about a guard that fails call after call, by its check."""
+
+UNKNOWN_TO_FAKES = (DynamicOutputShapeException, DataDependentOutputException)
+"""What a compiler raises about an operator whose result it cannot foresee: such a graph is replayed."""
 
 PATIENCE = 3
 """Calls without tensors after which frames of a library are no longer captured."""
@@ -299,6 +303,8 @@ class Engine:
             return compile_with(backend, handover)
         except NeedsStaticSizes:
             raise
+        except UNKNOWN_TO_FAKES:  # which an operator refuses, or accepts, by its data
+            return compile_with(EAGER, handover)
         except Exception as error:
             if any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
                 # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
