@@ -14,11 +14,14 @@ from typing import Any, Final
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import log as torch_log
 from torch.fx import GraphModule, Node
 
+from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
 from backends.native_gradients import with_native_gradients
 from passes.importing import import_apart
+from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, is_write
 from passes.operators.modes import current_modes, restore
 from passes.operators.outcome import New
@@ -30,15 +33,55 @@ MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, t
 def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     """Compile a graph with `backend`. Exceptions of the backend pass through.
 
-    Raises NeedsStaticSizes for a graph with varying sizes whose inputs overlap in memory.
+    Raises NeedsStaticSizes for a graph with varying sizes whose inputs overlap in memory, and for one with floats as
+    inputs if the backend takes none.
     """
     if backend.compile_graph is not None:
+        if not backend.takes_floats and any(type(value) is float for value in handover.example_inputs):
+            raise NeedsStaticSizes("a float varies")
         return backend.compile_graph(handover)
     _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
+    places = floats_as_tensors(module, inputs)
     with unchanged_randomness(), drawing_as_written(), tracing(handover, module, inputs):
-        program = keeping_modes(keeping_calls(backend.compile), module, inputs)
-        return with_native_gradients(program, handover)
+        program = _compiled(backend, module, inputs, places)
+        if handover.shape_env is not None:
+            program = without_marks(program)
+        return with_native_gradients(given_floats(program, places), handover)
+
+
+def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: list[int]) -> Callable[..., Any]:
+    """What the backend makes of a module. `floats` are the places of inputs that stand for floats.
+
+    Raises NeedsStaticSizes if it fails where there are some: not every kernel takes a number that varies.
+    """
+    if not floats:
+        return keeping_modes(keeping_calls(backend.compile), module, inputs)
+    quiet = torch_log.disabled
+    torch_log.disabled = True  # what fails here is captured again
+    try:
+        return keeping_modes(keeping_calls(backend.compile), module, inputs)
+    except Exception as error:
+        raise NeedsStaticSizes("a float varies") from error
+    finally:
+        torch_log.disabled = quiet
+
+
+SIZE_MARK: Final = "_dynamo_propagated_dynamic_indices"
+"""The attribute by which AOTAutograd tells TorchDynamo's next graph which sizes of an output vary."""
+
+
+def without_marks(program: Callable[..., Any]) -> Callable[..., Any]:
+    """`program`, whose outputs have no attributes that the plain program's have not."""
+
+    def unmarked(*inputs: Any) -> Any:
+        outputs = program(*inputs)
+        for output in outputs:
+            if isinstance(output, torch.Tensor):
+                vars(output).pop(SIZE_MARK, None)
+        return outputs
+
+    return unmarked
 
 
 def _refuse_overlaps(handover: Handover) -> None:
@@ -148,7 +191,7 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
     After `torch._dynamo.output_graph.OutputGraph.compile_and_call_fx_graph`.
     """
     import_apart("torch._dynamo", "torch._functorch.aot_autograd")
-    from torch._dynamo.source import LocalSource
+    from torch._dynamo.source import LocalSource, RandomValueSource
     from torch._functorch import config
     from torch._guards import CompileId, TracingContext, tracing
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -168,8 +211,11 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
         node._dynamo_source = source = LocalSource(node.name, is_input=True)
         if isinstance(value, torch.nn.Parameter):
             node.meta["tensor_dict"] = {"_dynamo_static_input_type": "unguarded"}
-        if isinstance(value, torch.Tensor) and not fakes:
-            context.tensor_to_context[value] = _symbols_of(value, meta, source, mode.shape_env)
+        if isinstance(value, torch.Tensor) and not fakes and isinstance(meta, TensorMeta):
+            # torch would read the number in a tensor without dimensions, and guards of what it assumes of it get lost;
+            # not that of a number drawn at random.
+            place = source if value.dim() else RandomValueSource(len(context.tensor_to_context))
+            context.tensor_to_context[value] = _symbols_of(value, meta, place, mode.shape_env)
     with tracing(context):
         yield
     if context.guards_context.aotautograd_guards:

@@ -24,7 +24,7 @@ class BadOptions(ValueError):
 
 
 class NeedsStaticSizes(Exception):
-    """A backend cannot compile this graph for varying sizes; the frame may be captured again with numbers as sizes."""
+    """A backend cannot compile this graph for varying sizes or floats; the frame may be captured again with numbers."""
 
 
 def ignore(what: str, details: Mapping[str, Any]) -> None:
@@ -35,11 +35,12 @@ def ignore(what: str, details: Mapping[str, Any]) -> None:
 class Handover:
     """A graph, and everything that a backend may need to know about it.
 
-    `example_inputs` are those of the captured call: tensors, and a torch.SymInt of `shape_env` for a size that varies;
-    `metas` has a TensorMeta for each tensor among them. `module()` makes a new module of the graph, with torch's metas
-    on its nodes, which the backend may change. `meta_of(node)` is what a node stands for: a TensorMeta, or a structure
-    with TensorMetas in it. `tell(kind, details)` reports events that happen after the backend has returned. A backend
-    that compiles later, in another thread, does so inside `exclusive()`, because captures see torch's tracing state.
+    `example_inputs` are those of the captured call: tensors, a torch.SymInt of `shape_env` for a size that varies, and
+    floats, which vary, too; `metas` has a TensorMeta for each tensor among them. `module()` makes a new module of the
+    graph, with torch's metas on its nodes, which the backend may change. `meta_of(node)` is what a node stands for: a
+    TensorMeta, or a structure with TensorMetas in it. `tell(kind, details)` reports events that happen after the
+    backend has returned. A backend that compiles later, in another thread, does so inside `exclusive()`, because
+    captures see torch's tracing state.
     """
 
     graph: Graph
@@ -68,14 +69,16 @@ class Backend:
     """A way to run graphs. `compile` has torch.compile's contract, and is called inside `aot.tracing`.
 
     `compile_graph`, if there is one, takes the Handover instead and does everything else by itself. `takes_fakes` says
-    that example inputs need no data. `probes` says that operators without a fake kernel, which would end a graph, are
-    run on made-up numbers during capture to see what they return. `writes` says when its programs write to inputs.
+    that example inputs need no data, `takes_floats` that a graph may have floats as inputs. `probes` says that
+    operators without a fake kernel, which would end a graph, are run on made-up numbers during capture to see what
+    they return. `writes` says when its programs write to inputs.
     """
 
     name: str
     compile: Compiler
     compile_graph: Callable[[Handover], Callable[..., Any]] | None = None
     takes_fakes: bool = False
+    takes_floats: bool = False
     probes: bool = False
     writes: Writes = Writes.COUNTED
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)

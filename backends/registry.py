@@ -33,7 +33,7 @@ def _replay(handover: Handover) -> Callable[..., Any]:
     return compile_graph(handover.graph, handover.attributes, handover.origin)
 
 
-EAGER: Final = Backend("eager", compile_graph_module, _replay)
+EAGER: Final = Backend("eager", compile_graph_module, _replay, takes_floats=True)
 
 
 def _eager(options: Mapping[str, Any]) -> Backend:

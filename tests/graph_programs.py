@@ -130,9 +130,16 @@ def _undisturbed(generators: list[torch.Generator]) -> Iterator[None]:
 
 
 def _copies(inputs: list[Any]) -> list[Any]:
-    """Tensors like the inputs, which share memory with each other where those do; sizes as numbers."""
+    """Tensors like the inputs, which share memory with each other where those do; sizes as numbers, and floats."""
     storages: dict[int, torch.UntypedStorage] = {}
-    return [_copy(value, storages) if isinstance(value, torch.Tensor) else int(value.node.hint) for value in inputs]
+    return [
+        _copy(value, storages)
+        if isinstance(value, torch.Tensor)
+        else value
+        if type(value) is float
+        else int(value.node.hint)
+        for value in inputs
+    ]
 
 
 def _copy(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:

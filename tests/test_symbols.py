@@ -12,6 +12,7 @@ import math
 import numbers
 import operator
 import pickle
+from importlib import import_module
 
 import numpy
 import pytest
@@ -354,3 +355,18 @@ def test_percent_makes_text_of_a_symbol(name):
     for number in (3, 4, 5):
         text = PERCENT[name](number)
         assert program(torch.ones(number), Numbered(number))[1:] == (text, text)
+
+
+@pytest.mark.parametrize(
+    "name, captures", [("mark_dynamic", 1), ("maybe_mark_dynamic", 1), ("mark_unbacked", 1), ("mark_static", 4)]
+)
+def test_marks_on_a_tensor_say_which_sizes_vary(name, captures):
+
+    mark = getattr(import_module("torch._dynamo.decorators"), name)
+    captured = capture(lambda x: x.sum(0) * x.shape[0])
+    reset()
+    for size in (4, 5, 6, 7):
+        x = torch.ones(size, 3)
+        mark(x, 0)
+        assert torch.equal(captured(x), x.sum(0) * size)
+    assert counters().captures == captures

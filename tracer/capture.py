@@ -49,7 +49,7 @@ from tracer.values.cells import CellValue
 from tracer.values.item import Item
 from tracer.values.raising import Raised
 from tracer.values.rebuilding import Unrebuildable
-from tracer.values.shapes import Shapes
+from tracer.values.shapes import NotExpressible, Shapes
 
 if TYPE_CHECKING:
     import types
@@ -233,6 +233,8 @@ def _finish(
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):
             builder = trace.graph
+            if request.memory and any(type(example) is float for example in example_inputs):
+                raise NotExpressible("memory is planned for graphs of tensors and sizes")
             if request.memory and not program.must_replay:
                 from tracer.output.memory import rewrite
 

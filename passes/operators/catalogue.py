@@ -195,6 +195,23 @@ READS_VALUES: Final = """
     item masked_select nonzero not_ tolist truth unique unique_consecutive _unique2 unique_dim
     """
 
+# Operators that take any float as a factor, summand, bound, weight or filling: what they give has the same shape and
+# type for each, and none is refused.
+NUMBER_TAKERS: Final = """
+    __add__ __eq__ __floordiv__ __ge__ __gt__ __iadd__ __ifloordiv__ __imul__ __ipow__ __isub__ __itruediv__ __le__
+    __lt__ __mod__ __mul__ __ne__ __pow__ __radd__ __rfloordiv__ __rmod__ __rmul__ __rpow__ __rsub__ __rtruediv__
+    __setitem__ __sub__ __truediv__
+    add eq floordiv ge gt iadd ifloordiv imod imul ipow isub itruediv le lt mod mul ne pow setitem sub truediv
+    add_ addcdiv addcdiv_ addcmul addcmul_ clamp clamp_ clamp_max clamp_max_ clamp_min clamp_min_ clip clip_ div div_
+    divide elu eq_ float_power floor_divide fmod ge_ greater greater_equal gt_ layer_norm le_ leaky_relu lerp lerp_ less
+    less_equal lt_ masked_fill masked_fill_ mul mul_ multiply ne_ nan_to_num not_equal pow_ remainder remainder_
+    rms_norm rsub softplus sub sub_ subtract threshold true_divide true_divide_ where xlogy
+    addbmm addbmm_ addmm addmm_ addmv addmv_ addr baddbmm baddbmm_
+    fill_ full full_like new_full scalar_tensor tensor
+    _foreach_add _foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul _foreach_addcmul_ _foreach_div
+    _foreach_div_ _foreach_lerp _foreach_lerp_ _foreach_mul _foreach_mul_ _foreach_sub _foreach_sub_
+    """
+
 # In-place operators that may change the shape of what they write to; the others raise rather than do it.
 RESHAPING: Final = """
     addbmm_ as_strided_ resize_ resize_as_ set_ squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_
@@ -239,6 +256,7 @@ FAMILY_OF: Final[dict[Target, Family]] = {
 }
 READERS: Final = frozenset((*_targets(READS_VALUES), *CONVERSIONS))
 LIBRARY_TARGETS: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+TAKERS: Final = frozenset(_targets(NUMBER_TAKERS))
 CHOICES: Final = frozenset(_targets("where"))  # which read values when called with a condition alone
 
 
@@ -267,6 +285,11 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether the call gives something that depends on the values in a tensor."""
     key = _key(target, args)
     return key in READERS or (key in CHOICES and len(args) + len(kwargs) == 1)
+
+
+def takes_any_number(target: Target, args: Arguments) -> bool:
+    """Whether what the call gives, values apart, is the same for each float in the place of one of its floats."""
+    return _key(target, args) in TAKERS
 
 
 def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: Outcome) -> set[int]:

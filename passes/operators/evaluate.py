@@ -28,6 +28,7 @@ from passes.operators.catalogue import (
     trials,
     written_unseen,
 )
+from passes.operators.data import hangs_on_data, tells_of_data
 from passes.operators.difference import outcome_difference
 from passes.operators.hints import at_hints
 from passes.operators.modes import Modes
@@ -208,6 +209,25 @@ class Evaluator:
         """As `evaluate`, without remembering: for Python code called like an operator, which may be rewritten."""
         return self._derive(target, args, kwargs, modes, shape_env_of(args) or shape_env_of(kwargs))
 
+    def evaluate_on_data(
+        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
+    ) -> Outcome:
+        """What a call gives that is DataDependent for `evaluate`: new symbols of `shape_env` stand for data.
+
+        Not remembered, as each such call has symbols of its own. Raises what `evaluate` does.
+        """
+        return self._on_data(FakeStandIns(shape_env, symbols_for_data=True), target, args, kwargs, modes)
+
+    def _on_data(
+        self, stand_ins: FakeStandIns, target: Target, args: Arguments, kwargs: Keywords, modes: Modes
+    ) -> Outcome:
+        """The outcome of a trial on sizes that hang on data, which rules do not know."""
+        outcome = attempt(stand_ins, target, args, kwargs, modes)
+        if tells_of_data(outcome):
+            raise DataDependent(f"{target!r} tells a fact that hangs on the values in a tensor")
+        trial = Trial(str(target), "sizes hang on data", True)
+        return replace(self._completed(target, args, kwargs, modes, outcome), trial=trial)
+
     def probed(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome:
         """What an operator without a fake kernel does, by running it on made-up numbers. Not remembered.
 
@@ -326,6 +346,8 @@ class Evaluator:
             and (certain := _known_without_rules(target, args, kwargs, modes)) is not None
         ):
             return certain
+        if shape_env is not None and hangs_on_data((args, kwargs)):
+            return self._on_data(self._fakes(shape_env), target, args, kwargs, modes)
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)

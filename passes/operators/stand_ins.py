@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -78,9 +79,18 @@ def _strided(meta: TensorMeta, device: torch.device) -> torch.Tensor:
 
 def _span(meta: TensorMeta) -> Any:
     """Elements from the first to the last one, both included."""
-    if any(size == 0 for size in meta.shape):
+    if any(map(_is_zero, meta.shape)):
         return 0
     return 1 + sum((size - 1) * stride for size, stride in zip(meta.shape, meta.stride or (), strict=True))
+
+
+def _is_zero(size: Any) -> bool:
+    """Whether a size is zero; of one that hangs on data it is not asked."""
+    if not isinstance(size, torch.SymInt):
+        return size == 0
+    from torch.fx.experimental.symbolic_shapes import guard_or_false
+
+    return guard_or_false(size == 0)
 
 
 class RealStandIns(StandIns):
@@ -115,8 +125,9 @@ class FakeStandIns(StandIns):
     Making the first one imports sympy and torch._dynamo (a second or so): torch's mode does that.
     """
 
-    def __init__(self, shape_env: Any = None) -> None:
+    def __init__(self, shape_env: Any = None, symbols_for_data: bool = False) -> None:
         super().__init__(CPU)
+        self.symbols_for_data = symbols_for_data
         import_apart("torch.nested._internal.nested_tensor", "torch._dynamo")
         self.shape_env = shape_env
         self._mode = FakeTensorMode(shape_env=shape_env, static_shapes=shape_env is None)
@@ -129,13 +140,29 @@ class FakeStandIns(StandIns):
         torch_log.disabled = True  # an operator that raises is our answer, not an error to be logged
         try:
             # Kernels that take symbols are Python's; those in C++ make numbers of them, or refuse.
-            with self._mode, nullcontext() if self.shape_env is None else enable_python_dispatcher():
-                yield
+            if self.shape_env is None:
+                with self._mode:
+                    yield
+            else:
+                with self._mode, enable_python_dispatcher(), _data(self.shape_env, self.symbols_for_data):
+                    yield
         finally:
             torch_log.disabled = quiet
 
     def _detached(self, meta: TensorMeta) -> torch.Tensor:
         return FakeTensor(self._mode, _strided(meta, META_DEVICE), meta.device)
+
+
+@contextmanager
+def _data(shape_env: Any, symbols: bool) -> Iterator[None]:
+    """A context in which operators that need the data of a tensor make new symbols of a ShapeEnv for it, or raise."""
+    before = shape_env.settings
+    shape_env.settings = replace(before, allow_scalar_outputs=symbols, allow_dynamic_output_shape_ops=symbols)
+    try:
+        yield
+    finally:
+        shape_env.settings = before
+        shape_env.pending_fresh_unbacked_symbols.clear()  # who asked binds them, in a graph of its own
 
 
 REAL: Final = RealStandIns(CPU)

@@ -5,6 +5,7 @@ Knows neither which stand-ins suit an operator nor what was found before.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,11 +118,17 @@ def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str
                 raise OpError(error.with_traceback(None)) from None
             raise Unsupported(str(error)) from error
         except OPERATOR_ERRORS as error:
-            if NO_DATA in str(error):
+            if NO_DATA in str(error) or is_about_data(error):
                 raise DataDependent(str(error)) from error
             if NO_FAKE_KERNEL in str(error):
                 raise NoFakeKernel(str(target)) from error
             raise OpError(error.with_traceback(None)) from None
+
+
+def is_about_data(error: Exception) -> bool:
+    """Whether torch's algebra raised an error because a branch of it hangs on a symbol for the data of a tensor."""
+    algebra = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+    return algebra is not None and isinstance(error, algebra.GuardOnDataDependentSymNode)
 
 
 def is_custom(operator: torch._ops.OpOverload) -> bool:

@@ -74,6 +74,10 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.backend: Backend = look_up(options.backend, options.backend_options)
+        of_modules = self.backend.compile_graph is None or self.backend.takes_floats
+        plans_memory = options.donate is not None or options.allocate is not None
+        self.takes_data = options.fullgraph and of_modules and not plans_memory
+        """Whether symbols may stand for what a graph reads from tensors."""
         self.caches: dict[int, FrameCache] = {}
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
         self.living: weakref.WeakKeyDictionary[FrameCache, None] = weakref.WeakKeyDictionary()
@@ -216,7 +220,7 @@ class Engine:
             compile_graph=self.compile_graph,
             make_branch=self.make_branch,
             run_original=self.run_original,
-            shapes=lambda: Shapes(history, self.options.dynamic),
+            shapes=lambda: Shapes(history, self.options.dynamic, data=self.takes_data),
             transparent=cache in self.transparent,
             memory=self.memory_options(code),
             replays=self.backend is EAGER,

@@ -179,7 +179,7 @@ def _structure(meta: Any, text: Any) -> str:
         return f"[{inside}]" if isinstance(meta, list) else f"({inside})"
     if isinstance(meta, dict):
         return f"{{{', '.join(f'{key!r}: {_structure(part, text)}' for key, part in meta.items())}}}"
-    return "int" if isinstance(meta, torch.SymInt) else repr(meta)
+    return "int" if isinstance(meta, torch.SymInt) else "float" if type(meta) is float else repr(meta)
 
 
 def _modules(node: Node) -> Iterator[str]:

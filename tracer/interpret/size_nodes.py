@@ -1,4 +1,4 @@
-"""Graph nodes for symbolic sizes: operators on the sizes that the program was given."""
+"""Graph nodes for symbols: operators on the sizes and floats that the program was given."""
 
 from __future__ import annotations
 
@@ -11,34 +11,43 @@ from passes.node_meta import SYMBOL
 from tracer.guards.source import Source
 from tracer.interpret.input_names import input_name
 from tracer.interpret.trace import Trace
+from tracer.values.number_symbols import ANY_NUMBER, FloatSymbol, NumberSymbol
 from tracer.values.shapes import NotExpressible
 
 
 def size_node(trace: Trace, size: Any) -> Any:
     """The graph's node for a symbol."""
-    node = _expression_node(trace, size.node.expr)
+    node = expression_node(trace, size.node.expr)
     return trace.graph.reached(node) if isinstance(node, torch.fx.Node) else node
 
 
-def _expression_node(trace: Trace, expression: Any) -> Any:
-    """The node in the graph of the frame, where the sub-graphs of its operators lift it from."""
+def expression_node(trace: Trace, expression: Any) -> Any:
+    """The node for an expression of the algebra in the graph of the frame, where the sub-graphs of its operators lift
+    it from; a constant is itself. Raises NotExpressible.
+    """
     import sympy
 
     if isinstance(expression, sympy.Integer):
         return int(expression)
+    if expression in (sympy.true, sympy.false):
+        return bool(expression)
     shapes = trace.shapes
     assert shapes is not None
     node = shapes.nodes.get(expression)
     if node is None:
+        if expression.is_symbol and expression not in shapes.sources:
+            raise NotExpressible(f"{expression} was read by a call which is no longer in the graph")
         if expression in shapes.sources:
             node = _size_input(trace, shapes.sources[expression], shapes.symint(expression))
         else:
             function, parts = _operator(expression)
-            node = _expression_node(trace, parts[0])
+            node = expression_node(trace, parts[0])
+            if len(parts) == 1:
+                node = trace.graph.outermost.call(function, (node,), None, None, trace.location)
             for part in parts[1:]:
-                operands = (node, _expression_node(trace, part))
+                operands = (node, expression_node(trace, part))
                 node = trace.graph.outermost.call(function, operands, None, None, trace.location)
-            if isinstance(node, torch.fx.Node):
+            if isinstance(node, torch.fx.Node) and not isinstance(expression, sympy.logic.boolalg.Boolean):
                 node.meta[SYMBOL] = shapes.symint(expression)
         shapes.nodes[expression] = node
     return node
@@ -62,6 +71,15 @@ OPERATORS: Final[dict[str, Any]] = {
     "PowByNatural": operator.pow,
     "Min": torch.sym_min,
     "Max": torch.sym_max,
+    "Equality": operator.eq,
+    "Unequality": operator.ne,
+    "StrictLessThan": operator.lt,
+    "LessThan": operator.le,
+    "StrictGreaterThan": operator.gt,
+    "GreaterThan": operator.ge,
+    "And": operator.and_,
+    "Or": operator.or_,
+    "Not": torch.sym_not,
 }
 """By the name of sympy's class, or of torch's own, that an expression is of."""
 
@@ -72,3 +90,48 @@ def _operator(expression: Any) -> tuple[Any, tuple[Any, ...]]:
     if kind not in OPERATORS:
         raise NotExpressible(str(expression))
     return OPERATORS[kind], expression.args
+
+
+def number_node(trace: Trace, number: Any) -> Any:
+    """The node for a number that varies in the graph of the frame; a constant is itself."""
+    if not isinstance(number, NumberSymbol):
+        return number
+    if number.fixed:
+        return number.value
+    if number.nodes and not number.nodes[0]._erased:
+        return number.nodes[0]
+    if number.source is not None:
+        node = trace.graph.placeholder(input_name(number.source.text), ANY_NUMBER, number.source.text)
+        trace.inputs.append((number.source, node, number.value))
+    elif number.function is None:
+        raise NotExpressible("a number that was read by a call which is no longer in the graph")
+    else:
+        operands = [number_node(trace, operand) for operand in number.operands]
+        meta = ANY_NUMBER if type(number) is FloatSymbol else True
+        node = trace.graph.outermost.call(number.function, operands, None, meta, trace.location)
+    number.nodes[:] = [node]
+    return node
+
+
+ASSERTION: Final = torch.ops.aten._assert_scalar.default
+"""Raises a RuntimeError with a message if it is given False; compilers keep it."""
+
+
+def assert_condition(trace: Trace, condition: Any, message: str) -> None:
+    """Have the graph raise if a condition of the algebra, on data, does not hold. Raises NotExpressible."""
+    assert trace.shapes is not None
+    trace.shapes.asserted.add(condition)
+    node = expression_node(trace, condition)
+    trace.graph.call(ASSERTION, (node, message), None, None, trace.location, True, trace.modes)
+
+
+def assert_assumptions(trace: Trace) -> None:
+    """Have the graph assert what was assumed of the data of tensors. Raises NotExpressible.
+
+    The original runs if an assumption turns out wrong, for which the graph must not have changed anything.
+    """
+    assumptions = [] if trace.shapes is None else trace.shapes.assumptions()
+    if assumptions and (trace.lasting or trace.effects.cached_calls or trace.options.donate is not None):
+        raise NotExpressible("sizes are assumed, but the graph could not be left where they are others")
+    for condition in assumptions:
+        assert_condition(trace, condition, f"{condition}, which was assumed of data, does not hold")

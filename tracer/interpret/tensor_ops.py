@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.node_meta import PREDICTION
+from passes.node_meta import META, PREDICTION
+from passes.operators.catalogue import takes_any_number
 from passes.operators.outcome import (
     DataDependent,
     ListArg,
@@ -33,7 +34,7 @@ from tracer.interpret.compilers import refuse_for_compilers
 from tracer.interpret.error_order import keep_errors_in_order
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
-from tracer.interpret.size_nodes import size_node
+from tracer.interpret.size_nodes import number_node, size_node
 from tracer.interpret.trace import InputWrite, Trace
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
@@ -50,7 +51,8 @@ from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
 from tracer.values.kinds import kind_of
 from tracer.values.lists import ListValue
-from tracer.values.shapes import as_python
+from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.shapes import NotExpressible, as_python, decided
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -78,16 +80,18 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
 
 
 class Lowering:
-    """The arguments of one call on their way into the graph; `tensors` are those among them, in order.
+    """The arguments of one call on their way into the graph; `tensors` are those among them, in order, and `numbers`
+    the floats that vary.
 
     Implements `tracer.values.graph_arguments.GraphArguments`.
     """
 
-    __slots__ = ("context", "tensors")
+    __slots__ = ("context", "numbers", "tensors")
 
     def __init__(self, trace: Trace) -> None:
         self.context = trace
         self.tensors: list[TensorValue] = []
+        self.numbers: list[NumberSymbol] = []
 
     def lower(self, item: Item) -> GraphArgument:
         """An item as the graph holds it, and as the evaluator is asked about it."""
@@ -102,6 +106,22 @@ class Lowering:
     def size(self, symbol: Any) -> Any:
         """The node for a symbolic size."""
         return size_node(self.context, symbol)
+
+    def number(self, symbol: NumberSymbol) -> Any:
+        """The node for a float that varies."""
+        self.numbers.append(symbol)
+        return number_node(self.context, symbol)
+
+    def fixes_numbers(self, target: Any, keys: Sequence[Any]) -> bool:
+        """Whether there were numbers that vary, and `target` asks more of them: they are constants from here on.
+
+        Sub-graphs are given none: the operators that call them take tensors and sizes.
+        """
+        if not self.numbers or (takes_any_number(target, tuple(keys)) and not self.context.graph.is_inner):
+            return False
+        for number in self.numbers:
+            number.number()
+        return True
 
 
 def tensor_op(
@@ -127,6 +147,8 @@ def tensor_op(
         key_kwargs = tuple((name, pair[1]) for name, pair in lowered)
     if type(target) in METHOD_DESCRIPTORS:
         target = ("method", target.__name__)
+    if arguments.fixes_numbers(target, keys):
+        return tensor_op(trace, target, args, kwargs, remembered)
     try:
         outcome = _evaluated(trace, target, tuple(keys), key_kwargs, remembered)
         prediction = Prediction(target, tuple(keys), key_kwargs, trace.modes, outcome)
@@ -136,6 +158,8 @@ def tensor_op(
     except OpError as error:
         trace.stop(OPERATOR_ERROR, str(error))
     except DataDependent:
+        if trace.shapes is not None and trace.shapes.data and not trace.graph.is_inner:
+            return operator_on_data(trace, target, (nodes, node_kwargs), (tuple(keys), key_kwargs), tensors)
         name = name_of(target)
         trace.stop(DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR, name)
     except NoFakeKernel as error:
@@ -163,6 +187,63 @@ def tensor_op(
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
     foresee(trace, node, prediction, refuses)
     return unfold(trace, result, node, tensors)
+
+
+def operator_on_data(
+    trace: Trace,
+    target: Any,
+    nodes: tuple[list[Any], dict[str, Any]],
+    keys: tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]],
+    tensors: list[TensorValue],
+) -> Item:
+    """A call whose result hangs on the data of a tensor: symbols stand for what does.
+
+    `nodes` are the arguments as the graph holds them, `keys` as the evaluator is asked about them.
+    """
+    assert trace.shapes is not None
+    name = name_of(target)
+    reason = DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR
+    try:
+        outcome = EVALUATOR.evaluate_on_data(target, *keys, trace.modes, trace.shapes.opened())
+    except OpError as error:
+        trace.stop(OPERATOR_ERROR, str(error))
+    except (DataDependent, Unsupported):
+        trace.stop(reason, name)
+    if outcome.mutated:
+        trace.stop(reason, name)
+    prediction = Prediction(target, *keys, trace.modes, outcome)
+    refuses = keep_errors_in_order(trace, prediction, tensors)
+    meta = outcome.result.meta if type(outcome.result) is New else None
+    node = trace.graph.call(target, nodes[0], nodes[1], meta, trace.location, False, trace.modes)
+    foresee(trace, node, prediction, refuses)
+    return _unfold_data(trace, outcome.result, node, tensors)
+
+
+def _unfold_data(trace: Trace, result: Any, node: torch.fx.Node, tensors: list[TensorValue]) -> Item:
+    """Items for the structure of a result in which symbols stand for data; each symbol is bound to a node."""
+    assert trace.shapes is not None
+    kind = type(result)
+    if kind is New:
+        return new_tensor(trace, node, result, tensors)
+    if kind is Same:
+        return tensors[result.index]
+    if kind is torch.SymFloat or kind is torch.SymBool:
+        node.meta[META] = ANY_NUMBER if kind is torch.SymFloat else True
+        return (FloatSymbol if kind is torch.SymFloat else BoolSymbol)(None, nodes=(node,))
+    if kind is torch.SymInt:
+        node.meta[META] = result
+        trace.shapes.bind(result.node._expr, node)
+        return result
+    if isinstance(result, (tuple, list)) and kind is not torch.Size:
+        items: list[Item] = []
+        for index, part in enumerate(result):
+            meta = part.meta if type(part) is New else None
+            inner = trace.graph.call(operator.getitem, (node, index), None, meta, trace.location)
+            items.append(_unfold_data(trace, part, inner, tensors))
+        if kind is list:
+            return ListValue(list, items)
+        return make_tuple(items) if kind is tuple else TupleValue(kind, items)
+    return as_python(result)
 
 
 def _evaluated(trace: Trace, target: Any, args: tuple[Any, ...], kwargs: Any, remembered: bool) -> Outcome:
@@ -215,6 +296,8 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
     """The value for a tensor that an operator makes, noted as a view of the argument that it aliases."""
     value = TensorValue(torch.Tensor, node, new.meta)
     if new.meta.symbolic:
+        if trace.shapes is not None and trace.shapes.data:
+            bind_sizes(trace, node, new.meta)
         assume_sizes(trace, new.meta, tensors)
     if new.alias_of is not None:
         base = tensors[new.alias_of].base
@@ -223,11 +306,30 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
     return value
 
 
+def bind_sizes(trace: Trace, node: torch.fx.Node, meta: TensorMeta) -> None:
+    """Have the graph read the sizes of a new tensor that are symbols for data, and not known from elsewhere.
+
+    The symbol itself counts, not what the algebra takes it to be equal to. Raises NotExpressible for one inside a
+    larger expression.
+    """
+    assert trace.shapes is not None
+    bound = trace.shapes.nodes.keys() | trace.shapes.sources.keys()
+    for dim, size in enumerate(meta.shape):
+        expression = size.node._expr if isinstance(size, torch.SymInt) else None
+        if expression is None or expression.free_symbols <= bound:
+            continue
+        if not expression.is_symbol or trace.graph.is_inner:
+            raise NotExpressible(f"no call of the graph gives {expression}")
+        length = trace.graph.call(("method", "size"), (node, dim), None, size, trace.location)
+        trace.shapes.bind(expression, length)
+        bound = bound | {expression}
+
+
 def assume_sizes(trace: Trace, meta: TensorMeta, tensors: list[TensorValue]) -> None:
     """Guard that computed sizes are not negative: the operator would refuse them, even if nothing needs its result."""
     sizes = {id(size) for tensor in tensors for size in tensor.meta.shape}
     for size in meta.shape:
-        if isinstance(size, torch.SymInt) and id(size) not in sizes and not bool(size >= 0):
+        if isinstance(size, torch.SymInt) and id(size) not in sizes and not decided(size >= 0):
             trace.stop(OPERATOR_ERROR, f"the size {size} is negative")
 
 

@@ -240,13 +240,19 @@ class Trace:
     def constant(self, obj: Any, source: Source | None) -> Item:
         """`obj` as a raw constant, guarded by equality (or a symbol that stands for it)."""
         if source is not None:
-            symbol = (
-                self.shapes.integer(self.guard, obj, source) if self.shapes is not None and type(obj) is int else None
-            )
+            symbol = self._symbol(obj, source) if type(obj) is int or type(obj) is float else None
             if symbol is not None:
                 return symbol
             self.guard(source, "equal", obj)
         return obj
+
+    def _symbol(self, number: Any, source: Source) -> Item:
+        """The symbol for a number that is known to vary, else None."""
+        if self.shapes is None:
+            return None
+        if type(number) is int:
+            return self.shapes.integer(self.guard, number, source)
+        return self.shapes.floating(self.guard, number, source)
 
     def wrap(self, obj: object, source: Source) -> Item:
         """The item for an object from outside."""

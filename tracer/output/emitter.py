@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tracer.guards.words import is_written_out
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
+from tracer.values.number_symbols import NumberSymbol
 from tracer.values.objects import ObjectValue
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
-from tracer.values.shapes import python_text
+from tracer.values.shapes import NotExpressible, ReadNumber, python_text
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ProgramEmitter:
         self.remark = ""
         self.parameters: dict[Source, Fragment] = {}
         self.constants: dict[str, Any] = {}
-        self.outputs: list[TensorValue] = []
+        self.outputs: list[TensorValue | NumberSymbol | ReadNumber] = []
         self.names: set[str] = set()
         self.built: dict[int, Fragment] = {}
         self.shapes: Shapes | None = None
@@ -123,8 +124,8 @@ class ProgramEmitter:
         call = fragment("{}({})", self.constant(recipe.function), listed([*args, *named]))
         return self.assign(type(recipe.object).__name__, call)
 
-    def output(self, value: TensorValue) -> Fragment:
-        """The name of a tensor that the graph returns, which it is made to return."""
+    def output(self, value: TensorValue | NumberSymbol | ReadNumber) -> Fragment:
+        """The name of a tensor or number that the graph returns, which it is made to return."""
         name = self.built.get(id(value))
         if name is None or name is _UNFINISHED:
             assert value.node is not None
@@ -195,10 +196,12 @@ class ProgramEmitter:
     def symbol(self, size: Any) -> Fragment:
         """The expression for a size, in which symbols are read from tensors at the call."""
         assert self.shapes is not None
-        sources, reads = self.shapes.sources, list[str]()
+        sources, read, reads = self.shapes.sources, self.shapes.read, list[str]()
 
         def name_of(symbol: Any) -> str:
-            name = self.parameter(sources[symbol])
+            if symbol not in sources and symbol not in read:
+                raise NotExpressible(f"no call of the graph gives {symbol}")
+            name = self.parameter(sources[symbol]) if symbol in sources else self.output(read[symbol])
             reads.extend(name.reads)
             return name.text
 

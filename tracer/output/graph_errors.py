@@ -63,6 +63,8 @@ def is_repeated(trace: Trace) -> bool:
         return True
     if trace.effects.cached_calls or trace.options.donate is not None:
         return False
+    if trace.shapes is not None and trace.shapes.asserted:
+        return True
     has_effects = bool(trace.effects) or (bool(trace.written) and not trace.replays)
     return has_effects and any(_may_refuse(node) for node in trace.graph.graph.nodes)
 

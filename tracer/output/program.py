@@ -27,6 +27,7 @@ from tracer.graph.show import filled
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
+from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.trace import Trace
 from tracer.output.cached_calls import agreement, emit_cached_calls
 from tracer.output.emitter import ProgramEmitter, Statement
@@ -268,6 +269,7 @@ def _unless(emitter: ProgramEmitter, trace: Trace, code: Code, condition: Fragme
 
 def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProgram:
     outputs = emitter.outputs
+    assert_assumptions(trace)
     trace.graph.output([value.node for value in outputs if value.node is not None])
     trace.graph.prune()
     used = set(trace.graph.inputs)

@@ -23,6 +23,7 @@ from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.context import Context
 from tracer.values.item import Item
+from tracer.values.number_symbols import BoolSymbol, FloatSymbol
 
 LITERALS: frozenset[type] = frozenset(
     {
@@ -51,7 +52,12 @@ WITHOUT_SYMBOLS = LITERALS - {torch.Size}
 """Literals that hold no symbols, so that CPython can compute with them."""
 
 
-SYMBOLS: dict[type, type] = {torch.SymInt: int}
+SYMBOLS: dict[type, type] = {
+    torch.SymInt: int,
+    torch.SymBool: bool,
+    FloatSymbol: float,
+    BoolSymbol: bool,
+}
 """Types of raw objects that stand for a number which varies, to what the program takes them for."""
 
 

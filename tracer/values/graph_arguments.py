@@ -36,6 +36,10 @@ class GraphArguments(Protocol):
         """The node for a symbolic size."""
         ...
 
+    def number(self, symbol: Any) -> Any:
+        """The node for a float that varies."""
+        ...
+
 
 def sequence_argument(arguments: GraphArguments, items: Iterable[Item], cls: Any) -> GraphArgument:
     """A list (`cls` is ListArg) or tuple of arguments."""

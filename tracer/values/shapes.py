@@ -14,9 +14,12 @@ import torch
 
 from passes.importing import import_apart
 from passes.meta import TensorMeta
-from tracer.guards.checks import Expression
+from passes.operators.trial import is_about_data
+from tracer.guards.checks import Expression, equal_constants
 from tracer.guards.source import Source
 from tracer.pauses import no_forks
+from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, GraphBreak, Reason
+from tracer.values.number_symbols import FROM_DATA, BoolSymbol, FloatSymbol
 
 if TYPE_CHECKING:
     import sympy
@@ -41,6 +44,8 @@ class History:
         self.dynamic_sizes: dict[str, set[int]] = {}
         self.ints: dict[str, int] = {}
         self.int_changes: dict[str, int] = {}
+        self.floats: dict[str, float] = {}
+        self.float_changes: dict[str, int] = {}
 
     def changed_dimensions(self, text: str, shape: tuple[int, ...]) -> set[int]:
         """The dimensions of the tensor at `text` that are known to vary, after having seen `shape`."""
@@ -61,16 +66,31 @@ class History:
         self.ints[text] = value
         return self.int_changes.get(text, 0)
 
+    def changes_of_float(self, text: str, value: float) -> int:
+        """How often the float at `text` has changed, after having seen `value`."""
+        if not equal_constants(self.floats.get(text, value), value):
+            self.float_changes[text] = self.float_changes.get(text, 0) + 1
+        self.floats[text] = value
+        return self.float_changes.get(text, 0)
+
 
 class Shapes:
-    """The symbols of one trace. `dynamic` is the user's choice: None follows the history."""
+    """The symbols of one trace. `dynamic` is the user's choice: None follows the history.
 
-    def __init__(self, history: History, dynamic: bool | None) -> None:
+    With `data`, symbols may stand for what is read from tensors, too. `read` has what stands for each of those: a call
+    of the graph. `asserted` are the conditions on them that the graph asserts.
+    """
+
+    def __init__(self, history: History, dynamic: bool | None, data: bool = False) -> None:
         self.history = history
         self.dynamic = dynamic
+        self.data = data
+        self.read: dict[Any, ReadNumber] = {}
+        self.asserted: set[Any] = set()
         self.environment: Any = None
         self.sources: dict[Any, Source] = {}
         self.nodes: dict[Any, torch.fx.Node] = {}
+        self.floats: dict[Source, FloatSymbol] = {}
 
     def integer(self, guard: AddGuard, value: int, source: Source) -> torch.SymInt | None:
         """A symbol for an int from outside when it is known to vary, else None."""
@@ -85,6 +105,19 @@ class Shapes:
         guard(source, "type", int)
         return self._symbol(value, source, size=False)
 
+    def floating(self, guard: AddGuard, value: float, source: Source) -> FloatSymbol | None:
+        """A symbol for a float from outside when it is known to vary, else None."""
+        if self.dynamic is False:
+            return None
+        symbol = self.floats.get(source)
+        if symbol is None:
+            needed = ATTRIBUTE_CHANGES if _is_attribute(source) else 1
+            if self.history.changes_of_float(source.text, value) < needed:
+                return None
+            guard(source, "type", float)
+            symbol = self.floats[source] = FloatSymbol(value, source, guard)
+        return symbol
+
     def symbolise(
         self, guard: AddGuard, source: Source, real: torch.Tensor, meta: TensorMeta
     ) -> tuple[TensorMeta, tuple[int, ...]]:
@@ -92,7 +125,7 @@ class Shapes:
         if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
             return meta, ()
         changed = self.history.changed_dimensions(source.text, tuple(real.shape))
-        dimensions = set(range(real.dim())) if self.dynamic else changed
+        dimensions = _marked(real, set(range(real.dim())) if self.dynamic else changed)
         varying = tuple(d for d in sorted(dimensions) if real.shape[d] > 1)
         if not varying:
             return meta, ()
@@ -119,11 +152,33 @@ class Shapes:
                 expected_hint = expected_hint * meta.shape[d]
         return tuple(strides)
 
-    def _symbol(self, value: int, source: Source, size: bool) -> Any:
-        with no_forks:
-            torch_symbols = _symbolic_shapes()
+    def opened(self) -> Any:
+        """The ShapeEnv, made when it is first needed."""
         if self.environment is None:
-            self.environment = torch_symbols.ShapeEnv(allow_scalar_outputs=False, allow_dynamic_output_shape_ops=False)
+            with no_forks:
+                torch_symbols = _symbolic_shapes()
+            self.environment = torch_symbols.ShapeEnv()
+        return self.environment
+
+    def bind(self, symbol: Any, node: torch.fx.Node) -> None:
+        """Note the call of the graph that gives the number which a new symbol of the algebra stands for."""
+        self.nodes[symbol] = node
+        self.read[symbol] = ReadNumber(node)
+
+    def assumptions(self) -> list[Any]:
+        """Conditions on data that the algebra, or the program, took to hold, and that the graph does not assert yet."""
+        if not self.read:
+            return []
+        rows = self.environment.deferred_runtime_asserts.values()
+        conditions = dict.fromkeys(assertion.expr for row in rows for assertion in row)
+        bound = self.nodes.keys() | self.sources.keys()  # others are of trials whose results are not used
+        return [
+            condition for condition in conditions if condition not in self.asserted and condition.free_symbols <= bound
+        ]
+
+    def _symbol(self, value: int, source: Source, size: bool) -> Any:
+        self.opened()
+        torch_symbols = _symbolic_shapes()
         name = object.__new__(_named_source())
         object.__setattr__(name, "text", source.text)
         make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol
@@ -168,6 +223,15 @@ class Shapes:
         return self.environment.create_symintnode(expression, hint=None)
 
 
+class ReadNumber:
+    """A number that a call of the graph gives, for a residual program to have the graph return it."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: torch.fx.Node) -> None:
+        self.node = node
+
+
 class NotExpressible(Exception):
     """What the algebra assumed cannot be checked by the native guard program: capture without symbols."""
 
@@ -178,10 +242,30 @@ def as_python(item: Any) -> Any:
     return item if number is None else number(item)
 
 
+def decided(condition: Any) -> bool:
+    """Whether a condition on symbols holds now, which is guarded; breaks if that hangs on the data of a tensor."""
+    return _guarded(bool, condition, DATA_DEPENDENT_JUMP)
+
+
+def _guarded(read: Callable[[Any], Any], symbol: Any, reason: Reason) -> Any:
+    try:
+        return read(symbol)
+    except RuntimeError as error:
+        if is_about_data(error):
+            raise GraphBreak(reason, FROM_DATA) from None
+        raise
+
+
+def _reader(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda symbol: _guarded(read, symbol, DATA_TO_PYTHON)
+
+
 NUMBERS_OF_SYMBOLS: dict[type, Callable[[Any], Any]] = {
-    torch.SymInt: int,
-    torch.SymFloat: lambda symbol: symbol.node.guard_float("", 0),
-    torch.SymBool: bool,
+    torch.SymInt: _reader(int),
+    torch.SymFloat: _reader(lambda symbol: symbol.node.guard_float("", 0)),
+    torch.SymBool: _reader(bool),
+    FloatSymbol: FloatSymbol.number,
+    BoolSymbol: BoolSymbol.number,
 }
 """Type of a symbol to what reads its number, and has the algebra note a guard."""
 
@@ -192,8 +276,29 @@ def holds_symbols(item: Any) -> bool:
 
 
 def hint_of(size: Any) -> int:
-    """The number that a size stands for now, without depending on it."""
-    return size.node.hint if isinstance(size, torch.SymInt) else size
+    """The number that a size stands for now, without depending on it; 0 if that hangs on the data of a tensor."""
+    if not isinstance(size, torch.SymInt):
+        return size
+    return size.node.hint if size.node.has_hint() else 0
+
+
+def _marked(real: torch.Tensor, dimensions: set[int]) -> set[int]:
+    """`dimensions` as the marks of torch._dynamo.mark_dynamic, mark_unbacked and mark_static on a tensor say."""
+    marks = real.__dict__
+    if not marks:
+        return dimensions
+    varying = set(dimensions).union(*(marks.get(name, ()) for name in VARYING_MARKS))
+    return varying.difference(*(marks.get(name, ()) for name in STATIC_MARKS))
+
+
+VARYING_MARKS = (
+    "_dynamo_dynamic_indices",
+    "_dynamo_weak_dynamic_indices",
+    "_dynamo_unbacked_indices",
+    "_dynamo_strict_unbacked_indices",
+)
+STATIC_MARKS = ("_dynamo_static_indices",)
+"""Attributes by which torch marks dimensions of a tensor."""
 
 
 def _is_attribute(source: Source) -> bool:

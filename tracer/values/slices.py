@@ -49,11 +49,17 @@ def _constant(context: Context, item: slice, instances: bool) -> Any:
 
 
 def _graph_argument(arguments: GraphArguments, item: slice) -> GraphArgument:
-    for bound in _parts(item):
-        if isinstance(bound, TensorValue):
-            arguments.context.stop(DATA_DEPENDENT_INDEX, f"a slice bounded by {bound.meta.text}")
-    bounds = [arguments.lower(part) for part in _parts(item)]
+    bounds = [arguments.lower(_bound(arguments.context, part)) for part in _parts(item)]
     return slice(*(bound[0] for bound in bounds)), SliceArg(*(bound[1] for bound in bounds))
+
+
+def _bound(context: Context, bound: Item) -> Item:
+    """A bound of a slice; that of a tensor is its value."""
+    if not isinstance(bound, TensorValue):
+        return bound
+    if context.shapes is None or not context.shapes.data:
+        context.stop(DATA_DEPENDENT_INDEX, f"a slice bounded by {bound.meta.text}")
+    return context.machine.tensor_op(context, ("method", "item"), (bound,))
 
 
 def _rebuild(emitter: Emitter, item: slice) -> Fragment:

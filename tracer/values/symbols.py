@@ -1,4 +1,4 @@
-"""Symbolic sizes as items: raw objects that stand for a number which varies.
+"""Symbols as items: raw objects that stand for a number which varies, a size or a float.
 
 How they are made is in shapes.py.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracer.values.base import SYMBOLS
+import torch
+
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.kinds import BORN, Kind, no_parts, register
-from tracer.values.rebuilding import Emitter, Fragment
+from tracer.values.number_symbols import ANY_NUMBER, COMPARISONS, SIGNS, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.rebuilding import Emitter, Fragment, fragment
 from tracer.values.shapes import as_python
 
 
@@ -27,7 +29,28 @@ def _rebuild(emitter: Emitter, item: Any) -> Fragment:
     return emitter.symbol(item)
 
 
+def _number_argument(arguments: GraphArguments, symbol: NumberSymbol) -> GraphArgument:
+    if symbol.fixed:
+        return symbol.value, symbol.value
+    return arguments.number(symbol), ANY_NUMBER if type(symbol) is FloatSymbol else True
+
+
+def _rebuild_number(emitter: Emitter, symbol: NumberSymbol) -> Fragment:
+    """The same operations as in the plain program, on what the program is given."""
+    if symbol.fixed:
+        return emitter.constant(symbol.value)
+    if symbol.source is not None:
+        return emitter.parameter(symbol.source)
+    if symbol.function is None:
+        return emitter.output(symbol)
+    return fragment((SIGNS | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
+
+
 register(
     Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_graph_argument, rebuild=_rebuild),
-    *SYMBOLS,
+    *(torch.SymInt, torch.SymBool),
+)
+register(
+    Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_number_argument, rebuild=_rebuild_number),
+    *(FloatSymbol, BoolSymbol),
 )

@@ -414,7 +414,8 @@ def _symbol_attribute(context: Context, symbol: Any, name: str) -> Item:
     """Of the number that a symbol stands for: of its attributes only those that are the number itself vary."""
     stored = class_attribute(context, class_of(symbol), name)
     if stored is MISSING:
-        throw(context, AttributeError, f"'int' object has no attribute '{name}'", name=name, obj=symbol)
+        words = f"'{class_name(symbol)}' object has no attribute '{name}'"
+        throw(context, AttributeError, words, name=name, obj=symbol)
     if type(stored) in METHOD_DESCRIPTORS:
         return BoundMethod(stored, symbol)
     if name in ("real", "numerator"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import torch
+
 from tracer.reasons import DATA_DEPENDENT_INDEX, UNSUPPORTED_OPERATION, WARNING
-from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, realise, type_of
+from tracer.values.base import LITERALS, MISSING, Lazy, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
@@ -73,7 +75,7 @@ def index_of(context: Context, item: Item) -> Any:
     item = plain(realise(context, item))
     if type(item) is TensorValue:
         context.stop(DATA_DEPENDENT_INDEX, item.meta.text)
-    if type(item) is int or type(item) in SYMBOLS:
+    if type(item) is int or type(item) is torch.SymInt:
         return item
     if isinstance(item, int):
         return int.__index__(item)

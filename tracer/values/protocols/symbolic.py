@@ -15,14 +15,19 @@ from typing import Any, Final
 import torch
 
 from passes.python_operators import IN_PLACE
+from tracer.reasons import GraphBreak
 from tracer.values.base import SYMBOLS
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.shapes import hint_of
+from tracer.values.number_symbols import NumberSymbol, combined
+from tracer.values.shapes import decided, hint_of
 
 LARGEST: Final = 1 << 62
 """Beyond this the algebra, whose ints have 64 bits, is not used: guards could not check what it assumes."""
+
+OTHER: Final = (NumberSymbol, torch.SymBool)
+"""Types of symbols that are no ints of the algebra."""
 
 LARGEST_EXPONENT: Final = 8
 """Guards compute a power by repeated multiplication."""
@@ -32,6 +37,9 @@ def symbolic(context: Context, function: Callable[..., Any], *operands: Item) ->
     """`function(*operands)` for an operator of Python; the operands are literals, one of them at least a symbol."""
     row = IN_PLACE.get(function)
     function = row.function if row is not None else function
+    if any(isinstance(operand, OTHER) for operand in operands):
+        number = combined(function, operands)
+        return host(context, function, *operands) if number is None else number
     if function in COMPARISONS:
         return _comparison(context, function, operands[0], operands[1])
     if all(map(_is_whole, operands)) and _is_algebraic(function, operands):
@@ -50,9 +58,9 @@ def _is_algebraic(function: Callable[..., Any], operands: tuple[Item, ...]) -> b
     if function in (operator.add, operator.sub, operator.mul, operator.neg, operator.pos):
         return True
     if function in (operator.floordiv, operator.mod):
-        return bool(operands[1] != 0)
+        return decided(operands[1] != 0)
     if function is operator.abs:
-        return bool(operands[0] >= 0)
+        return decided(operands[0] >= 0)
     return function is operator.pow and type(operands[1]) is int and 1 <= operands[1] <= LARGEST_EXPONENT
 
 
@@ -68,18 +76,29 @@ COMPARISONS: Final[dict[Callable[..., Any], tuple[Callable[..., Any], Callable[[
 the right that does not change the answer for any int on the left."""
 
 
-def _comparison(context: Context, function: Callable[..., Any], left: Item, right: Item) -> bool:
-    """A comparison: its answer now, which is guarded where it hangs on the value of a symbol."""
+def _comparison(context: Context, function: Callable[..., Any], left: Item, right: Item) -> Item:
+    """A comparison: its answer now, which is guarded where it hangs on the value of a symbol.
+
+    One with the data of a tensor is a symbol, too: torch._check takes it.
+    """
     if type(left) not in SYMBOLS:
         function, left, right = COMPARISONS[function][0], right, left
     if type(right) is float and math.isfinite(right):
         rounded = COMPARISONS[function][1](right)
         right = int(rounded) if rounded == int(rounded) else right
     if _is_whole(right):
-        return bool(function(left, right + 0))
+        return known(function(left, right + 0))
     if _orders_all_ints(right):
         return host(context, function, 0, right)
     return host(context, function, left, right)
+
+
+def known(condition: Any) -> Any:
+    """A condition on symbols as the truth that it is now, which is guarded; itself if that hangs on data."""
+    try:
+        return decided(condition)
+    except GraphBreak:
+        return condition
 
 
 def _orders_all_ints(operand: Item) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import FunctionType
 
+import torch
+
 from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
@@ -15,13 +17,16 @@ from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
+from tracer.values.number_symbols import FROM_DATA, BoolSymbol
 from tracer.values.protocols.length import length
 from tracer.values.protocols.special_methods import call_stored, is_native
 from tracer.values.raising import throw
 from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
-from tracer.values.shapes import as_python
+from tracer.values.shapes import as_python, decided
 from tracer.values.tensors import TensorValue
+
+ALGEBRAIC = frozenset({torch.SymInt, torch.SymBool})
 
 
 def truth(context: Context, item: Item) -> bool:
@@ -34,7 +39,9 @@ def truth(context: Context, item: Item) -> bool:
             context.stop(WARNING, "the truth of NotImplemented")
         return bool(item)
     if kind in SYMBOLS:
-        return bool(item != 0)
+        if kind is BoolSymbol:
+            context.stop(DATA_DEPENDENT_JUMP, FROM_DATA)
+        return decided(item != 0 if kind is torch.SymInt else item) if kind in ALGEBRAIC else bool(as_python(item))
     if kind is Lazy:
         return truth(context, item.realise(context))
     if kind is TensorValue:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
 
 from tracer.interpret.call import NO_KEYWORDS
 from tracer.interpret.constants import computed
@@ -13,6 +15,7 @@ from tracer.interpret.policy import (
     lookaside,
     pure,
 )
+from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, WARNING
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Value, realise, type_of
@@ -20,6 +23,7 @@ from tracer.values.class_attributes import class_name, special
 from tracer.values.concrete import concrete
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.number_symbols import BoolSymbol, FloatSymbol
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.length import index_of
 from tracer.values.protocols.operators import binary, two_sided, unary
@@ -54,7 +58,12 @@ def _divmod(trace: Trace, left: Item, right: Item) -> Item:
     return result
 
 
-lookaside(bool)(lambda trace, item=False: truth(trace, item))
+@lookaside(bool)
+def _bool(trace: Trace, item: Item = False) -> Item:
+    if isinstance(item, TensorValue) and trace.shapes is not None and trace.shapes.data:
+        truths = item if item.meta.dtype is torch.bool else tensor_op(trace, operator.ne, [item, 0])
+        return tensor_op(trace, ("method", "item"), [truths])
+    return item if type(item) in (torch.SymBool, BoolSymbol) else truth(trace, item)
 
 
 @lookaside(pow)
@@ -89,6 +98,8 @@ def _real_number(trace: Trace, item: Item, kind: Any) -> Item:
     """What CPython takes an argument of int, float or complex for: itself, or the number that its class makes of it."""
     item = realise(trace, item)
     if isinstance(item, TensorValue):
+        if trace.shapes is not None and trace.shapes.data and READ_AS.get(kind, _no)(item.meta.dtype):
+            return tensor_op(trace, ("method", "item"), [item])
         trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
     if not isinstance(item, Value) and not is_of_program(trace, item, METHODS[kind]):
         return item
@@ -102,6 +113,17 @@ def _real_number(trace: Trace, item: Item, kind: Any) -> Item:
     return item if number is MISSING else number
 
 
+def _no(dtype: torch.dtype) -> bool:
+    return False
+
+
+READ_AS: dict[Any, Callable[[torch.dtype], bool]] = {
+    int: lambda dtype: not dtype.is_floating_point and not dtype.is_complex and dtype is not torch.bool,
+    float: lambda dtype: dtype.is_floating_point,
+}
+"""Whether `item()` of a tensor of a dtype is a number of that class already."""
+
+
 METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__complex__"}
 """The special method by which an object becomes a number."""
 
@@ -110,7 +132,7 @@ METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__compl
 def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     if len(args) == 1 and not kwargs:
         item = _real_number(trace, args[0], int)
-        return item if type(item) is int or type(item) in SYMBOLS else _refusing_values(trace, int, [item])
+        return item if type(item) in (int, torch.SymInt) else _refusing_values(trace, int, [item])
     base = {name: index_of(trace, item) for name, item in kwargs.items() if name == "base"}
     rest = [index_of(trace, item) for item in args[1:]]
     return host(trace, int, *(concrete(trace, item) for item in args[:1]), *rest, **{**kwargs, **base})
@@ -119,6 +141,8 @@ def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
 @lookaside(float)
 def _float(trace: Trace, *args: Item) -> Item:
     items = [_real_number(trace, item, float) for item in args]
+    if len(items) == 1 and type(items[0]) is FloatSymbol:
+        return items[0]
     return _refusing_values(trace, float, items)
 
 

@@ -10,15 +10,18 @@ from typing import Any
 
 import torch
 
+from passes.operators.data import is_read_from_data
 from passes.operators.modes import enter_inference, leave_inference
 from tracer.guards.source import constant
 from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, named_lookaside
+from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
 from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
 from tracer.values.base import Value, realise
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
+from tracer.values.number_symbols import BoolSymbol
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 
@@ -45,10 +48,36 @@ named_lookaside("torch._dynamo.external_utils", "is_compiling")(lambda trace: Tr
 named_lookaside("torch._dynamo", "is_compiling")(lambda trace: True)
 named_lookaside("torch.onnx", "is_in_onnx_export")(lambda trace: False)
 
-SIZE_QUESTIONS = ("expect_true", "guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
+SIZE_QUESTIONS = ("guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true")
 for _name in SIZE_QUESTIONS:
     named_lookaside("torch.fx.experimental.symbolic_shapes", _name)(lambda trace, fact, *rest: truth(trace, fact))
+named_lookaside("torch.fx.experimental.symbolic_shapes", "_advise_is_size")(lambda trace, size: None)
+named_lookaside("torch.fx.experimental.symbolic_shapes", "_advise_is_bounded")(lambda trace, size, bound: None)
 named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda trace, size: False)
+
+
+@named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")
+def _expect_true(trace: Trace, fact: Item, skip: Item = 0) -> bool:
+    """What torch._check asks. A condition on data is taken to hold from here on, and asserted by the graph."""
+    if trace.graph.is_inner:
+        return truth(trace, fact)
+    if type(fact) is BoolSymbol and trace.shapes is not None:
+        trace.shapes.asserted.add(fact)
+        trace.graph.call(
+            ASSERTION, (number_node(trace, fact), NOT_AS_CHECKED), None, None, trace.location, True, trace.modes
+        )
+        return True
+    if type(fact) is not torch.SymBool or not is_read_from_data(fact):
+        return truth(trace, fact)
+    condition = fact.node.expr
+    if not fact.node.expect_true("", 0):
+        return False
+    assert_condition(trace, condition, NOT_AS_CHECKED)
+    return True
+
+
+NOT_AS_CHECKED = "Expected cond to be True, but got False."
+"""Begins what torch._check says if it is given no message."""
 
 
 @named_lookaside("torch.distributed.distributed_c10d", "is_initialized")

@@ -1,0 +1,186 @@
+"""What is read from tensors is a symbol in a graph captured with `fullgraph`: numbers, and sizes that hang on data.
+
+Each program runs on data for which its sizes are 0, 1 and more, with one capture for all.
+"""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.same import differences
+from tracer import capture, counters, reset
+from tracer.reasons import GraphBreakError
+
+BACKENDS = {
+    "eager": "eager",
+    "aot_eager": "aot_eager",
+    "forward": lambda module, inputs: module.forward,
+}
+
+DATA = (
+    torch.tensor([1.0, -2.0, 3.0, 0.0]),
+    torch.tensor([-1.0, -2.0, -3.0, -1.0]),
+    torch.tensor([1.0, -2.0, -3.0, -1.0]),
+    torch.tensor([1.0, 2.0, 3.0, 4.0]),
+)
+
+
+def count(x):
+    return (x > 0).sum()
+
+
+PROGRAMS = {
+    "item": lambda x: x.sum().item(),
+    "item of an int": lambda x: (x * 2, count(x).item(), count(x).item() * 2 + 1),
+    "item as a factor": lambda x: x * x.max().item() + x.argmax().item(),
+    "item of a float in sums": lambda x: (x + (x.sum().item() * 2 - 1), -x.min().item()),
+    "item of a truth": lambda x: (x.any().item(), x * 2),
+    "float": lambda x: x * float(x.sum()),
+    "int": lambda x: x + int(count(x)),
+    "bool": lambda x: (x + 1, bool(x.sum() > 0), bool(x[0])),
+    "tolist": lambda x: (x * 2, x.tolist(), x.long().tolist()),
+    "compared items": lambda x: (x.sum().item() > 0, x * 2, x.max().item() == x[0].item()),
+    "items in containers": lambda x: ({"loss": x.sum().item()}, [count(x).item(), x + 1]),
+    "mask": lambda x: x[x > 0],
+    "mask and sum": lambda x: x[x > 0].sum() + (x > 0).nonzero().shape[0],
+    "masked select": lambda x: torch.masked_select(x, x > 0) * 2,
+    "nonzero": lambda x: (x > 0).nonzero(),
+    "nonzero as tuple": lambda x: torch.nonzero(x > 0, as_tuple=True),
+    "where alone": lambda x: x[torch.where(x > 0)],
+    "argwhere": lambda x: torch.argwhere(x > 0),
+    "unique": lambda x: torch.unique(x),
+    "unique with more": lambda x: torch.unique(x, return_inverse=True, return_counts=True),
+    "unique consecutive": lambda x: torch.unique_consecutive(x > 0),
+    "repeat interleave": lambda x: torch.repeat_interleave(x, (x > 0).long()),
+    "shape": lambda x: (x[x > 0].shape[0], x[x > 0].numel(), x[x > 0].size(), len(x[x > 0])),
+    "arange": lambda x: torch.arange(count(x).item()),
+    "zeros": lambda x: torch.zeros(count(x).item(), 2),
+    "ones like": lambda x: torch.ones_like(x[x > 0]) + 1,
+    "expand": lambda x: x[:1].expand(count(x).item(), 1),
+    "reshape": lambda x: torch.zeros(count(x).item() * 2).reshape(-1, 2),
+    "unsqueeze and cat": lambda x: torch.cat([x[x > 0], x[x <= 0]]),
+    "matmul": lambda x: torch.stack([x, x], 1)[x > 0] @ torch.ones(2, 3),
+    "linear": lambda x: F.linear(torch.stack([x, x], 1)[x > 0], torch.ones(3, 2)),
+    "slice": lambda x: x[: count(x).item()],
+    "slice by a tensor": lambda x: x[: count(x)],
+    "slice from a tensor": lambda x: x[count(x) :],
+    "slice written": lambda x: _filled(x.clone()),
+    "mask written": lambda x: _masked(x.clone()),
+    "split": lambda x: torch.split(x, [2, 2])[0][: count(x[:2])],
+    "chain": lambda x: x[x > 0][:2] * 2,
+    "two masks": lambda x: torch.outer(x[x > 0], x[x < 0]),
+    "softmax": lambda x: F.softmax(torch.stack([x, x], 1)[x > 0], dim=-1),
+    "pad": lambda x: F.pad(x[x > 0], (0, 1)),
+    "scatter": lambda x: torch.zeros(4).index_add(0, (x > 0).nonzero().squeeze(1), x[x > 0]),
+    "checked": lambda x: _checked(x),
+    "loop over a list": lambda x: [x * number for number in x.tolist()],
+}
+
+
+def _filled(x):
+    x[: count(x)] = 7.0
+    return x
+
+
+def _masked(x):
+    x[x > 0] = 7.0
+    return x
+
+
+def _checked(x):
+    n = count(x).item()
+    torch._check(n >= 0)
+    torch._check(n <= 4)
+    if n <= 5:
+        return torch.zeros(n)
+    return None
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_data_is_part_of_one_graph(name, backend):
+    program = PROGRAMS[name]
+    reset()
+    captured = capture(program, fullgraph=True, backend=BACKENDS[backend])
+    for data in DATA:
+        assert not differences(program(data.clone()), captured(data.clone()), str(data), backend == "aot_eager")
+    assert (counters().captures, counters().graphs, counters().tracer_bugs) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_flow_through_sizes_that_hang_on_data(backend):
+    def program(x):
+        return (x[x > 0] * x.sum().item()).sum() + x[: count(x)].sin().sum()
+
+    captured = capture(program, fullgraph=True, backend=BACKENDS[backend])
+    for data in (DATA[0], DATA[2], DATA[3]):
+        plain, traced = (data.clone().requires_grad_() for _ in range(2))
+        program(plain).backward()
+        captured(traced).backward()
+        assert torch.equal(plain.grad, traced.grad)
+
+
+def test_a_branch_on_data_breaks_and_says_what_to_do():
+    def program(x):
+        return x * 2 if x.sum().item() > 0 else x
+
+    with pytest.raises(GraphBreakError) as caught:
+        capture(program, fullgraph=True)(torch.ones(2))
+    assert "torch._check" in str(caught.value) or "torch.cond" in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_check_that_fails_raises_as_the_plain_program_does(backend):
+    def program(x):
+        n = count(x).item()
+        torch._check(n < 4, lambda: f"{n} are too many")
+        return torch.zeros(n) + 1
+
+    captured = capture(program, fullgraph=True, backend=BACKENDS[backend])
+    assert torch.equal(captured(DATA[0]), program(DATA[0]))
+    with pytest.raises(RuntimeError, match="4 are too many"):
+        captured(DATA[3])
+
+
+def test_sizes_that_broadcast_only_by_chance_give_the_plain_result():
+    def program(x):
+        return x[x > 0] + torch.arange(3.0), (x[x > 0] + torch.arange(3.0)).shape[0]
+
+    captured = capture(program, fullgraph=True)
+    one, three = DATA[2], torch.tensor([1.0, 2.0, 3.0, -1.0])
+    for data in (three, one):
+        assert not differences(program(data), captured(data), str(data))
+    with pytest.raises(RuntimeError):
+        program(DATA[0])
+    with pytest.raises(RuntimeError):
+        captured(DATA[0])
+
+
+def test_an_attribute_is_given_the_number_of_the_call():
+    class Meter:
+        total = 0.0
+        seen = 0
+
+    def program(meter, x):
+        meter.total = x.sum().item()
+        meter.seen = count(x).item()
+        return x + 1
+
+    plain, traced = Meter(), Meter()
+    captured = capture(program, fullgraph=True)
+    for data in DATA:
+        program(plain, data)
+        captured(traced, data)
+        assert (plain.total, plain.seen) == (traced.total, traced.seen)
+        assert type(traced.total) is float
+        assert type(traced.seen) is int
+
+
+def test_without_fullgraph_the_branch_is_taken_natively():
+    def program(x):
+        n = count(x).item()
+        return x * n if n > 2 else x - n
+
+    captured = capture(program)
+    for data in DATA:
+        assert torch.equal(program(data), captured(data))

@@ -1,0 +1,224 @@
+"""A float that changes becomes a symbol at the second capture: results, dtypes, gradients and signs are the plain ones.
+
+Each program is called with several floats, plainly and captured, for each of the backends.
+"""
+
+import math
+import operator
+
+import pytest
+import torch
+
+from tests.same import differences
+from tracer import capture, counters, reset
+
+FLOATS = (0.1, 0.25, -3.0, math.nan, -0.0, math.inf, 1e300, 0.1)
+"""The first two make the symbol; the others are only served by it."""
+
+BACKENDS = {
+    "eager": "eager",
+    "aot_eager": "aot_eager",
+    "forward": lambda module, inputs: module.forward,
+}
+
+
+class Layer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(3, 2)
+        self.scale = 1.0
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
+def tensor(dtype=torch.float32, *shape):
+    return (torch.arange(1, 7).reshape(2, 3) if not shape else torch.ones(shape)).to(dtype)
+
+
+SYMBOLIC = {
+    "factor": lambda x, r: x * r + 1,
+    "reflected": lambda x, r: (r - x, r / x, r * x, r + x),
+    "compared with a tensor": lambda x, r: (x > r, r <= x, x == r, x != r),
+    "sum of floats": lambda x, r: x + (r + 0.1 + 0.2),
+    "sum in another order": lambda x, r: x + (0.1 + 0.2 + r),
+    "twice": lambda x, r: (x * r) * r,
+    "product": lambda x, r: (x * (r * 3), r * 3),
+    "quotient by a constant": lambda x, r: (x + r / 3, r / 3),
+    "negative": lambda x, r: (x - -r, -r, +r, abs(r)),
+    "with bool": lambda x, r: x * (r + True),
+    "returned": lambda x, r: (x + 1, r, [r, r * 2]),
+    "alpha": lambda x, r: torch.add(x, x, alpha=r),
+    "clamped": lambda x, r: x.clamp(min=r),
+    "filled": lambda x, r: torch.full((2,), r) + x[0, 0],
+    "made a tensor": lambda x, r: (torch.tensor(r), torch.tensor(r * 2) + x, torch.tensor(r, dtype=torch.float64)),
+    "made a tensor in a list": lambda x, r: torch.tensor([r, 1.0]) + x[0, 0],
+    "set": lambda x, r: _set(x.clone(), r),
+    "masked": lambda x, r: x.masked_fill(x > 2, r),
+    "where": lambda x, r: torch.where(x > 2, r, 0.0),
+    "in place": lambda x, r: x.clone().mul_(r).add_(r),
+    "float of it": lambda x, r: x * float(r),
+    "class": lambda x, r: (x * r, type(r) is float, isinstance(r, float), isinstance(r, int), r.__class__ is float),
+    "real": lambda x, r: x * r.real,
+    "sum": lambda x, r: x * sum([r, r]),
+    "operator": lambda x, r: x * operator.mul(r, 2),
+    "augmented": lambda x, r: _augmented(x, r),
+}
+"""Programs that are captured twice, whatever floats come."""
+
+FIXED = {
+    "compared": lambda x, r: x * 2 if r > 0.2 else x * r,
+    "truth": lambda x, r: x * 2 if r else x - r,
+    "text": lambda x, r: (x * r, str(r), f"{r:.2f}", repr(r), "%s" % r),
+    "math": lambda x, r: x * (math.sin(r) if math.isfinite(r) else 2.0),
+    "square root": lambda x, r: x * math.sqrt(abs(r)) if not math.isnan(r) else x,
+    "power": lambda x, r: x * min(r, 1.0) ** 2,
+    "divided by it": lambda x, r: x * (1.0 / r),
+    "int of it": lambda x, r: x * int(r),
+    "rounded": lambda x, r: (x * r, round(r, 1)),
+    "key": lambda x, r: (x * r, {r: 1}, {0.1: "found"}.get(r)),
+    "with an int": lambda x, r: (x * r, r == 0, r.is_integer(), r.hex()),
+    "with complex": lambda x, r: x * (r + 1j),
+    "size": lambda x, r: torch.arange(0.0, r, 0.05) if 0 < r < 1 else x * r,
+    "scale": lambda x, r: (
+        torch.nn.functional.interpolate(tensor(torch.float32, 1, 1, 4), scale_factor=r * 10) if 0.05 < r < 1 else x * r
+    ),
+    "dropout": lambda x, r: torch.nn.functional.dropout(x.float(), p=r, training=False) if 0 < r < 1 else x,
+    "missing attribute": lambda x, r: r.node,
+    "wrong operand": lambda x, r: x * (r + "text"),
+    "big int": lambda x, r: (x * r, (r + (1 << 60)) if math.isfinite(r) else r),
+}
+"""Programs that need the number itself."""
+
+
+def _set(x, r):
+    x[0] = r
+    return x
+
+
+def _augmented(x, r):
+    r += 1.5
+    r *= 2
+    return x * r
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except Exception as error:
+        return type(error), str(error)
+
+
+def compare(program, backend, make=tensor, floats=FLOATS):
+    reset()
+    captured = capture(program, backend=backend, recompile_limit=20)
+    for number in floats:
+        expected, observed = outcome(program, make(), number), outcome(captured, make(), number)
+        assert not differences(expected, observed, f"for {number}"), differences(expected, observed, f"for {number}")
+    assert counters().tracer_bugs == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_a_float_that_varies_is_a_symbol_after_its_first_change(name, backend):
+    compare(SYMBOLIC[name], BACKENDS[backend])
+    assert counters().captures == 2 or (backend, name) == ("aot_eager", "made a tensor in a list")
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_needs_the_number_gets_it(name):
+    compare(FIXED[name], "eager")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool, torch.complex64]
+)
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_a_symbol_does_not_promote_types(dtype, shape, backend):
+    def program(x, r):
+        return x * r, x + r, r - x if x.dtype != torch.bool else x * r, x / (r + 2)
+
+    compare(program, BACKENDS[backend], lambda: torch.ones(shape).to(dtype), (0.1, 0.25, 3.0, 1e-300))
+    assert counters().captures == 2 or (backend == "aot_eager" and dtype.is_complex), "torch has no such kernels"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_are_those_of_the_float_of_the_call(backend):
+    def program(x, r):
+        return (x * r).sin() * r
+
+    reset()
+    captured = capture(program, backend=BACKENDS[backend])
+    for number in (0.5, 2.0, 3.0, -1.0):
+        plain, traced = (torch.ones(3, requires_grad=True) for _ in range(2))
+        program(plain, number).sum().backward()
+        captured(traced, number).sum().backward()
+        assert torch.equal(plain.grad, traced.grad)
+    assert counters().captures == 2
+
+
+def test_an_int_in_the_place_of_the_float_is_another_capture():
+    compare(lambda x, r: x * r, "eager", floats=(0.1, 0.2, 3, 0.3, True, 4, 0.5))
+
+
+def test_a_float_attribute_of_a_module_becomes_a_symbol_when_it_keeps_changing():
+    layer = Layer()
+    captured = capture(layer)
+    reset()
+    x = torch.ones(2, 3)
+    for step in range(8):
+        layer.scale = 0.1 * step
+        assert torch.equal(captured(x), layer(x))
+    assert counters().captures <= 3
+
+
+def test_a_float_that_is_written_is_written_by_each_call():
+    class State:
+        total = 0.0
+
+    def program(x, state, r):
+        state.total = state.total + r * 2
+        return x * state.total
+
+    plain, traced = State(), State()
+    captured = capture(program)
+    for step in range(8):
+        expected, observed = (f(torch.ones(2), s, 0.3 * step) for f, s in ((program, plain), (captured, traced)))
+        assert torch.equal(expected, observed)
+        assert plain.total == traced.total
+
+
+def test_floats_of_a_closure_and_of_defaults_vary_too():
+    def make(rate):
+        def program(x, bias=rate):
+            return x * rate + bias
+
+        return program
+
+    program, other = make(0.5), make(0.75)
+    captured = capture(program)
+    for source in (program, other, make(0.1)):
+        program.__defaults__ = source.__defaults__
+        program.__closure__[0].cell_contents = source.__closure__[0].cell_contents
+        assert torch.equal(captured(torch.ones(2)), source(torch.ones(2)))
+
+
+def test_dynamic_false_keeps_floats_constant():
+    reset()
+    captured = capture(lambda x, r: x * r, dynamic=False)
+    for number in (0.1, 0.2, 0.3):
+        assert torch.equal(captured(torch.ones(2), number), torch.ones(2) * number)
+    assert counters().captures == 3
+
+
+def test_a_symbol_lives_on_behind_a_break():
+    from tracer import graph_break
+
+    def program(x, r):
+        y = x * r
+        graph_break()
+        return y + r
+
+    compare(program, "eager")
+    assert counters().captures == 4
