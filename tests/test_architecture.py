@@ -38,6 +38,7 @@ RECORDER_AND_LEARNER = ("passes.record", "passes.infer")
 LAZY = (
     *("torch._dynamo", "torch._inductor", "torch._functorch", "torch.testing", "sympy", "networkx"),
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich", "matplotlib"),
+    "torch._numpy",  # for programs that use numpy
     "tracer.output.memory",  # with passes/reuse behind it
     "tracer.rewriting",  # with passes/rewrite behind it
     "backends.tiered.backend",  # with threads and processes behind it

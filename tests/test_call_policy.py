@@ -12,8 +12,10 @@ import types
 import typing
 import zlib
 
+import numpy
 import pytest
 import torch
+import torch._numpy
 
 from tests.check import check, one_graph
 from tracer import capture, counters, disable, explain_call, reset
@@ -108,6 +110,10 @@ def catches(x):
 
 # Decider: a callable that it takes, a program that calls it, and the id of the break if that is one.
 SAMPLES = {
+    "numpy_builtin": (numpy.arange, lambda x: x + torch.from_numpy(numpy.arange(2)), None),
+    "numpy_function_in_python": (numpy.ones, lambda x: x + torch.from_numpy(numpy.ones(2)), None),
+    "method_of_numpy": (numpy.ndarray.cumsum, lambda x: x + torch.from_numpy(x.numpy().cumsum()), None),
+    "model_of_numpy": (torch._numpy.sqrt, lambda x: x + torch.from_numpy(numpy.sqrt(x.numpy())), None),
     "bound_method": (bound, lambda x: bound(x), None),
     "partial_object": (partial, lambda x: partial(x), None),
     "comparison_key": (ComparisonKey(compared), lambda x: x * functools.cmp_to_key(compared)(5).obj, None),

@@ -17,6 +17,7 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -184,6 +185,7 @@ ACCESSES: dict[str, tuple[Source, Any]] = {
     "has upcoming": (X.child("has upcoming", 1), iter([1, KEPT])),
     "leaf": (X.child("leaf", 0), enumerate(INNER)),
     "form": (X.child("form"), enumerate(INNER)),
+    "memory": (X.child("memory"), numpy.ones(2)),
 }
 """For each access: a path that ends with it, and an argument on which that path leads somewhere."""
 
@@ -202,7 +204,7 @@ def test_every_access_has_an_example():
     assert ACCESSES.keys() == ACCESSORS.keys()
 
 
-@pytest.mark.parametrize("access", ACCESSES)
+@pytest.mark.parametrize("access", [name for name in ACCESSES if name != "memory"])
 def test_access_leads_to_the_same_value_natively(access):
     source, argument_ = ACCESSES[access]
     assert source.accessor == access
@@ -213,6 +215,15 @@ def test_access_leads_to_the_same_value_natively(access):
     assert given.fits(argument_)
     found = given.given[-1][0]
     assert found is value or (type(value) in (int, str, list) and found == value)
+
+
+def test_the_tensor_of_an_array_has_its_memory():
+    source, array = ACCESSES["memory"]
+    given = probe(identity, (source.child("size", 0), "equal", 2), inputs=[source])
+    assert given.fits(array)
+    assert given.given[-1][0].data_ptr() == array.ctypes.data
+    array.flags.writeable = False
+    assert not given.fits(array) and not given.fits(array.tolist())
 
 
 @pytest.mark.parametrize("access", [name for name in ACCESSES if ACCESSES[name][0].base is not None])

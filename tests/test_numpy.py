@@ -1,10 +1,11 @@
-"""Numbers that numpy computes are constants; its arrays are its own."""
+"""Numbers that numpy computes are constants; its arrays are tensors with their memory, in one graph with others."""
 
 import numpy as np
+import pytest
 import torch
 
 from tests.check import check, one_graph
-from tracer import graph_break
+from tracer import capture, counters, graph_break, reset
 
 
 def test_functions_of_numbers():
@@ -24,5 +25,165 @@ def test_a_number_of_numpy_across_a_break():
     check(program, torch.ones(4), breaks=["explicit"])
 
 
-def test_arrays_break():
-    check(lambda x: x + torch.from_numpy(np.ones(2, dtype="float32")), torch.ones(2))
+BACKENDS = ["eager", "aot_eager", lambda gm, inputs: gm.forward]
+WEIGHTS = np.arange(6.0).reshape(2, 3)
+
+
+def differs(plain, result):
+    """What tells two results with arrays and numbers of numpy apart; None if nothing does."""
+    if type(plain) is not type(result):
+        return type(plain), type(result)
+    if isinstance(plain, tuple | list):
+        return next(filter(None, map(differs, plain, result)), None) if len(plain) == len(result) else len(result)
+    if not isinstance(plain, np.ndarray | np.generic | torch.Tensor):
+        return None if plain == result else (plain, result)
+    left, right = np.asarray(plain), np.asarray(result)
+    strides = [
+        [stride for stride, size in zip(each.strides, each.shape, strict=True) if size > 1] for each in (left, right)
+    ]
+    equal = left.dtype == right.dtype and left.shape == right.shape and np.allclose(left, right, equal_nan=True)
+    return None if equal and strides[0] == strides[1] else (plain, result)
+
+
+def to_tensor_and_back(x):
+    return torch.from_numpy(np.sqrt(np.abs(x.numpy()))) + 1, x.numpy() * 2
+
+
+def made_in_the_function(x):
+    table = np.zeros((2, 3), dtype=np.float32)
+    table[0, 1] = 5
+    table[1] += 2
+    table[:, 2] *= 3
+    mask = np.triu(np.ones((3, 3)), k=1).astype("uint8")
+    steps = torch.tensor(np.linspace(0, 1, 3), dtype=torch.float32)
+    return x + torch.from_numpy(table), torch.from_numpy(mask) == 0, x * steps, np.arange(3)
+
+
+def from_outside(x):
+    return x + torch.from_numpy(WEIGHTS).float(), WEIGHTS * 2, WEIGHTS
+
+
+def reductions(x):
+    array = x.numpy()
+    axes = array.sum(axis=0), np.mean(array, axis=1), np.cumsum(array, axis=1), array.argsort(axis=-1)
+    return np.sum(array), array.max(), array.std(), np.any(array < 0), array.argmax(), np.linalg.norm(array), *axes
+
+
+def shapes(x):
+    array = x.numpy()
+    views = array.T, array.reshape(-1), np.transpose(array, (1, 0)), np.expand_dims(array, 0), array[0], array[..., 1]
+    facts = array.shape, array.ndim, array.size, len(array), isinstance(array, np.ndarray), type(array)
+    return *views, facts, np.concatenate([array, array]), np.stack([array, array], axis=1), np.tile(array, (2, 1))
+
+
+def products(x):
+    array = x.numpy()
+    return (
+        array @ array.T,
+        np.einsum("ij,kj->ik", array, array),
+        np.dot(array[0], array[1]),
+        np.outer(array[0], array[1]),
+    )
+
+
+def loops(x):
+    for weight in np.array([0.5, 2.0], dtype=np.float32):
+        x = x * torch.tensor(weight)
+    return x, [row * 2 for row in WEIGHTS]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "program", [to_tensor_and_back, made_in_the_function, from_outside, reductions, shapes, products, loops]
+)
+def test_arrays_are_part_of_one_graph(program, backend):
+    reset()
+    captured = capture(program, strict=True, fullgraph=True, backend=backend)
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        x = torch.randn(2, 3)
+        assert differs(program(x.clone()), captured(x.clone())) is None
+    assert counters().captures == 1
+
+
+def test_arrays_share_memory_as_in_numpy():
+    def program(x):
+        array = x.numpy()
+        copies = [array.astype(np.float32), array.flatten(), +array, np.array(array), array.copy(), array[array > 0]]
+        views = [array.reshape(-1), array.T, array[0], array[::-1], np.asarray(array), torch.as_tensor(array)]
+        for place, each in enumerate([*copies, *views]):
+            each[0] = place
+        array += 1
+        return x, array, copies, views
+
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        x = torch.randn(2, 3)
+        assert differs(program(x.clone()), captured(x.clone())) is None
+
+
+def test_numbers_of_numpy_do_not_change():
+    def program(x):
+        total = x.numpy().sum()
+        same = total
+        total += 1
+        return total, same, type(total).__name__, isinstance(total, np.floating), x + float(total)
+
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert differs(program(torch.ones(3)), captured(torch.ones(3))) is None
+
+
+def test_what_the_model_answers_in_another_way_is_numpys():
+    def program(x):
+        counts = np.arange(4)
+        mixed = np.outer(x.numpy(), [1, 2]), np.concatenate([x.numpy(), counts]), np.where(counts > 1, counts, 2.5)
+        others = np.median(counts), np.array(3.0), counts.tolist(), counts.dtype, str(counts), x.numpy()[::-1]
+        return np.sqrt(counts), counts / 2, counts.mean(), x.numpy() * np.float64(2), mixed, *others
+
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert differs(program(torch.ones(3)), captured(torch.ones(3))) is None
+
+
+def test_what_numpy_refuses_it_refuses_itself():
+    def program(x):
+        refused = []
+        for attempt in (
+            lambda: x.numpy() @ np.zeros((7, 2)),
+            lambda: x.numpy().nothing,
+            lambda: np.zeros(2).reshape(3),
+            lambda: (x * 2).requires_grad_().numpy(),
+            lambda: torch.from_numpy(np.array(["a"])),
+            lambda: setattr(np.zeros(2), "nothing", 1),
+        ):
+            try:
+                attempt()
+            except (ValueError, AttributeError, RuntimeError, TypeError) as error:
+                refused.append((type(error), str(error)))
+        return refused
+
+    assert capture(program, strict=True)(torch.ones(3)) == program(torch.ones(3))
+
+
+def test_arrays_of_other_kinds_are_guarded():
+    def program(x, array):
+        return x + torch.from_numpy(array * 2).sum()
+
+    captured = capture(program, strict=True)
+    arrays = [np.ones(2), np.ones(3), np.ones(2, dtype="float32"), np.ones((2, 2))[:, 0], np.ones(4)[::-1], np.ones(2)]
+    arrays[-1].flags.writeable = False
+    for array in arrays:
+        assert differs(program(torch.ones(3), array), captured(torch.ones(3), array)) is None
+
+
+def test_an_array_argument_that_is_written_to():
+    def program(x, array, other):
+        array += 1
+        return x + torch.from_numpy(other).sum(), array
+
+    captured = capture(program, strict=True)
+    for make in (lambda: (np.ones(3), np.zeros(3)), lambda: [np.ones(3)] * 2, lambda: (np.ones(4)[:3], np.zeros(3))):
+        plain, given = make(), make()
+        assert differs(program(torch.ones(3), *plain), captured(torch.ones(3), *given)) is None
+        assert differs(list(plain), list(given)) is None

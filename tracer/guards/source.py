@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from passes.references import OwnReference
 from tracer.guards import iterators
+from tracer.guards.arrays import tensor_of
 from tracer.guards.words import shown
 
 
@@ -294,4 +295,6 @@ ACCESSORS: dict[str, Accessor] = {
     ),
     "leaf": Accessor(24, lambda s: f"iterator {s.key} of {_base_text(s)}", iterators.leaf),
     "form": Accessor(25, lambda s: f"the form of {_base_text(s)}", lambda iterator, _: iterators.form(iterator)),
+    # arrays of numpy: the tensor that has their memory
+    "memory": Accessor(27, _base_text, lambda array, _: tensor_of(array)),
 }

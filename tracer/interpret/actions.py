@@ -20,11 +20,10 @@ from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
-from tracer.reasons import DISABLED, SKIPPED_FUNCTION, UNSUPPORTED_CALL
+from tracer.reasons import DISABLED, UNSUPPORTED_CALL
 from tracer.values.base import (
     LITERALS,
     MISSING,
-    NUMPY_SCALARS,
     SYMBOLS,
     WITHOUT_SYMBOLS,
     Lazy,
@@ -41,7 +40,7 @@ from tracer.values.exceptions import ExceptionValue
 from tracer.values.from_host import from_host
 from tracer.values.functions import NestedFunction
 from tracer.values.getters import COMPARISON_KEY, ComparisonKey, GetterValue
-from tracer.values.host import host, host_numpy
+from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
@@ -309,19 +308,6 @@ def compute_marked(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> I
     except NotConcrete:
         trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
     return from_host(trace, host(trace, function, *real_args, **real_kwargs))
-
-
-def compute_with_numpy(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
-    """numpy computes with numbers as constants; arrays are left to it."""
-    try:
-        real_args = [concrete(trace, arg) for arg in args]
-        real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
-    except NotConcrete:
-        trace.stop(SKIPPED_FUNCTION, describe(function))
-    result = host_numpy(trace, function, *real_args, **real_kwargs)
-    if type(result) not in LITERALS and not isinstance(result, NUMPY_SCALARS):
-        trace.stop(SKIPPED_FUNCTION, describe(function))
-    return result
 
 
 # Operators -------------------------------------------------------------------------------------------

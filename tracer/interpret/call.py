@@ -13,6 +13,7 @@ from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import type_of
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.item import Item
+from tracer.values.numpy_arrays import ARRAY, NumpyArray
 
 NO_KEYWORDS: Final[Mapping[str, Item]] = {}
 
@@ -39,4 +40,6 @@ def require_receiver(trace: Trace, method: Any, args: Sequence[Item]) -> None:
     """Leave the call of a C method to CPython, which refuses it, unless the first argument is of the method's class."""
     owner = method.__objclass__
     if not args or not issubclass(type_of(trace, args[0]), owner):
+        if args and owner is ARRAY and isinstance(args[0], NumpyArray):
+            return
         trace.stop(UNSUPPORTED_CALL, f"{describe(method)} of an object of another class")

@@ -21,6 +21,7 @@ from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.memoised import call_cached
+from tracer.interpret.numpy_calls import call_method_of_array, call_model, call_numpy, is_modelled, is_of_model
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
@@ -28,6 +29,7 @@ from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.getters import GETTERS, ComparisonKey, GetterValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
+from tracer.values.numpy_arrays import ARRAY
 from tracer.values.partials import PartialValue
 
 Action = Callable[..., Item]
@@ -203,9 +205,21 @@ def polyfill(function: Any) -> Action | None:
 
 
 @takes(types.FunctionType)
+def numpy_function_in_python(function: types.FunctionType) -> Action | None:
+    """Python functions of numpy that torch._numpy has: those are interpreted."""
+    return call_numpy if is_modelled(function) else None
+
+
+@takes(types.FunctionType)
 def refused_function(function: types.FunctionType) -> Action | None:
     """Python functions that a row refuses, or that the row of their module does: a break."""
     return actions.refuse_row if isinstance(row_of(function), Refused) else None
+
+
+@takes(types.FunctionType)
+def model_of_numpy(function: types.FunctionType) -> Action | None:
+    """Functions of torch._numpy: interpreted, and what they do not support is left to numpy."""
+    return call_model if is_of_model(function) else None
 
 
 @takes(types.FunctionType)
@@ -228,8 +242,20 @@ def instantiated_class(cls: type) -> Action | None:
 
 @takes(*NUMPY_FUNCTIONS)
 def numpy_function(function: Any) -> Action | None:
-    """Functions of numpy that compute: run by it if all arguments and the result are numbers, else a break."""
-    return actions.compute_with_numpy
+    """Functions of numpy that compute: run by it on numbers; on arrays those of torch._numpy are interpreted."""
+    return call_numpy
+
+
+@takes(types.MethodDescriptorType)
+def method_of_numpy(method: types.MethodDescriptorType) -> Action | None:
+    """Methods of numpy's arrays: those of torch._numpy are interpreted."""
+    return call_method_of_array if method.__objclass__ is ARRAY else None
+
+
+@takes(types.BuiltinFunctionType)
+def numpy_builtin(function: types.BuiltinFunctionType) -> Action | None:
+    """C functions of numpy, which make arrays: those of torch._numpy are interpreted."""
+    return call_numpy if function.__module__ == "numpy" and not isinstance(ROWS.get(function), Refused) else None
 
 
 @takes(functools._lru_cache_wrapper)
@@ -285,11 +311,15 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     tensor_operator,
     pure_function,
     polyfill,
+    numpy_function_in_python,
     refused_function,
+    model_of_numpy,
     python_function,
     refused_class,
     instantiated_class,
     numpy_function,
+    method_of_numpy,
+    numpy_builtin,
     cached_function,
     wrapped_function,
     python_call_method,

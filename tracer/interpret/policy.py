@@ -91,7 +91,7 @@ ROWS: dict[Any, PolicyRow] = {}
 """By callable."""
 
 NAMED: dict[tuple[str, str], Lookaside] = {}
-"""By module and qualified name: functions of modules that are not imported for the sake of a row."""
+"""By module and qualified name: functions and classes of modules that are not imported for the sake of a row."""
 
 MODULES: dict[str, Pure | Operator | Refused | Interpreted] = {}
 """By module: all of its functions without a row of their own. A refusal covers the modules below it, too, apart from
@@ -140,7 +140,7 @@ def lookaside(*callables: Any, lazy: bool = False) -> Callable[[Function], Funct
 
 
 def named_lookaside(module: str, name: str) -> Callable[[Function], Function]:
-    """As `lookaside`, for a Python function by module and qualified name: its module is not imported."""
+    """As `lookaside`, for a function or class by module and qualified name: its module is not imported."""
     file = _registering()
 
     def register(handler: Function) -> Function:
@@ -299,7 +299,9 @@ def _numpy_row(cls: type) -> Pure | None:
 def _row_of_class(cls: type) -> PolicyRow | None:
     if issubclass(cls, enum.Enum) and cls.__members__:
         return Pure(__name__, "enumerations, whose call looks a member up")
-    return _numpy_row(cls)
+    module = cls.__dict__.get("__module__") if type(cls) is type else None  # no code of the program is asked for it
+    named = NAMED.get((module, cls.__qualname__)) if type(module) is str else None
+    return named or _numpy_row(cls)
 
 
 def refusing_row(module: object) -> Refused | None:

@@ -42,7 +42,8 @@ constexpr AccessTraits traits(Access access) {
     case Access::upcoming:
     case Access::has_upcoming:
     case Access::leaf:
-    case Access::form: return {};
+    case Access::form:
+    case Access::memory: return {};
   }
   return {};
 }

@@ -194,7 +194,7 @@ class Compiler {
       case Access::globals: case Access::builtins: case Access::cell: case Access::contents: case Access::getattr:
       case Access::index: case Access::deque_item: case Access::length: case Access::item_of: case Access::size:
       case Access::stride: case Access::storage_offset: case Access::call: case Access::upcoming:
-      case Access::has_upcoming: case Access::leaf: case Access::form: case Access::subclasses:
+      case Access::has_upcoming: case Access::leaf: case Access::form: case Access::subclasses: case Access::memory:
         break;
     }
     return index;

@@ -89,7 +89,7 @@ PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
   return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
 }
 
-// What ACCESSORS gets: the rows about iterators have no other definition than that of Python.
+// What ACCESSORS gets: the rows about iterators and arrays have no other definition than that of Python.
 PyObject* get_in_python(const char* accessor, PyObject* base, PyObject* key) {
   static PyObject* accessors = [] {
     Object module(PyImport_ImportModule("tracer.guards.source"));
@@ -177,6 +177,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::has_upcoming: return keep(get_in_python("has upcoming", base, node.key));
     case Access::leaf: return keep(get_in_python("leaf", base, node.key));
     case Access::form: return keep(get_in_python("form", base, node.key));
+    case Access::memory: return keep(get_in_python("memory", base, node.key));
   }
   return nullptr;
 }

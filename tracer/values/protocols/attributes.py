@@ -42,6 +42,7 @@ from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod, descriptors_of
+from tracer.values.numpy_arrays import METHODS_OF_ARRAYS, NumpyArray, is_kept_by_numpy
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
@@ -65,7 +66,6 @@ PLAIN_METHODS = (types.FunctionType, *METHOD_DESCRIPTORS)
 NOT_LOOKED_INTO = (*HOST_OBJECTS, *ELSEWHERE)
 
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
-MODULE_GETATTR = torch.nn.Module.__getattr__
 # torch.ops and torch.ops.aten: their __getattr__ looks a registered operator up, and keeps it.
 OPERATOR_NAMESPACES = (torch._ops._Ops, torch._ops._OpNamespace)
 
@@ -109,13 +109,15 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
             return get_kept_elsewhere(context, value, name)
         if value.object is not MISSING:
             return from_host(context, host(context, getattr, value.object, name))
+    if type(value) is NumpyArray and name in METHODS_OF_ARRAYS:
+        return BoundMethod(METHODS_OF_ARRAYS[name], value)
     hook = class_attribute(context, cls, "__getattribute__")
     if hook is not object.__getattribute__ and not is_native(hook, cls, "__getattribute__"):
         return _hooked_attribute(context, hook, value, name)
     attribute = generic_attribute(context, value, name)
     if attribute is MISSING:
         attribute = _missing_attribute(context, value, name)
-        if attribute is MISSING and sets_in_its_own_way(value.cls):
+        if attribute is MISSING and (sets_in_its_own_way(value.cls) or is_kept_by_numpy(value, name)):
             context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
     return attribute
 
@@ -138,7 +140,7 @@ def _missing_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     hook = class_attribute(context, value.cls, "__getattr__")
     if hook is MISSING:
         return MISSING
-    if hook is MODULE_GETATTR:
+    if hook is torch.nn.Module.__getattr__:
         for table in MODULE_TABLES:
             entries = value.instance_attribute(context, table)
             if isinstance(entries, DictValue):
@@ -319,7 +321,7 @@ def _dictionary(context: Context, value: Value) -> Item:
 
 
 SPECIAL_ATTRIBUTES: dict[str, Any] = {
-    "__class__": lambda context, value: value.cls,
+    "__class__": lambda context, value: context.machine.call(context, type, [value]),
     "__dict__": _dictionary,
     "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
     "args": lambda context, value: make_tuple(value.arguments) if isinstance(value, PartialValue) else MISSING,
@@ -526,7 +528,7 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         return target.write(context, item)
     if isinstance(target, ObjectValue) and issubclass(target.cls, ELSEWHERE):
         return set_kept_elsewhere(context, target, name, item)
-    if not isinstance(target, ObjectValue) or sets_in_its_own_way(target.cls):
+    if not isinstance(target, ObjectValue) or sets_in_its_own_way(target.cls) or is_kept_by_numpy(target, name):
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     stored: Any = class_attribute(context, target.cls, name)
     if stored is not MISSING:

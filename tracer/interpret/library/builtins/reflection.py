@@ -12,6 +12,7 @@ import torch
 
 from tracer.guards.source import constant
 from tracer.interpret.construct import type_call
+from tracer.interpret.numpy_calls import runs_model
 from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_IDENTITY, UNSUPPORTED_CALL, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
@@ -24,6 +25,7 @@ from tracer.values.iterators import (
 )
 from tracer.values.lists import ListValue
 from tracer.values.literal_objects import LiteralObject
+from tracer.values.numpy_arrays import ARRAY, NumpyArray
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attribute_names import attribute_name
 from tracer.values.protocols.attributes import get_attribute, set_attribute
@@ -45,7 +47,16 @@ refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
 def _type(trace: Trace, item: Item, /, *rest: Item, **kwargs: Item) -> Item:
     if rest or kwargs:
         trace.stop(UNSUPPORTED_CALL, "type() with three arguments")
-    return type_of(trace, item)
+    item = item.realise(trace) if type(item) is Lazy and item.cls is ARRAY else item
+    return _seen_class(trace, item) if isinstance(item, NumpyArray) else type_of(trace, item)
+
+
+def _seen_class(trace: Trace, array: NumpyArray) -> Any:
+    """The class that the program sees of an array or number of numpy."""
+    seen = array.seen_class()
+    if seen is None:
+        trace.stop(UNSUPPORTED_OPERATION, "the class of an array without dimensions or a number of numpy")
+    return seen
 
 
 @lookaside(isinstance, lazy=True)
@@ -63,6 +74,8 @@ def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
         return any(_is_instance(trace, item, realise(trace, part)) for part in unpack(trace, candidate))
     if type(candidate) is types.UnionType:
         return any(_is_instance(trace, item, part) for part in typing.get_args(candidate))
+    if isinstance(item, NumpyArray) and isinstance(candidate, type):
+        return issubclass(cls if runs_model(trace) else _seen_class(trace, item), candidate)
     if type(candidate) is TENSOR_TYPE:
         return isinstance(item, TensorValue) and _is_legacy_tensor(trace, item, candidate)
     if isinstance(candidate, Value):

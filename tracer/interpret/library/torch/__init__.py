@@ -1,6 +1,7 @@
 """torch: operators, settings, modules, autograd. Importing this package registers their rows."""
 
 from tracer.interpret.library.torch import (
+    arrays,
     attention,
     autograd,
     control_flow,
@@ -18,6 +19,7 @@ from tracer.interpret.library.torch import (
 )
 
 __all__ = [
+    "arrays",
     "attention",
     "autograd",
     "control_flow",

@@ -16,6 +16,7 @@ operator_modules("torch._C._sparse", "torch._C._nested")
 NOT_FUNCTIONS: Final = frozenset(
     {"promote_types", "can_cast", "get_device", "from_file", "_sync", "_to_functional_tensor"}
     | {"_assert_async"}  # a lookaside: see functions.py
+    | {"tensor", "as_tensor", "from_numpy"}  # lookasides: see numpy.py
 )
 """Functions listed beside `torch.add` whose results do not follow from metas."""
 
