@@ -182,3 +182,34 @@ def test_operator_refused_for_varying_sizes_reaches_its_handler(backend):
         expected, found = program(x), captured(x)
         assert type(expected) is type(found)
         assert torch.equal(expected, found) if columns == 9 else found[1] is RuntimeError
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_effects_before_an_operator_refused_for_varying_sizes(backend):
+    def program(x, log):
+        log.append(1)
+        return torch.nn.functional.pad(x[None], (5, 5), mode="reflect")
+
+    reset()
+    captured, log = capture(program, backend=BACKENDS[backend], dynamic=True), []
+    for count, columns in enumerate((2, 9, 3, 8), 1):
+        if columns < 6:
+            with pytest.raises(RuntimeError):
+                captured(torch.ones(2, columns), log)
+        else:
+            assert captured(torch.ones(2, columns), log).shape == (1, 2, columns + 10)
+        assert log == [1] * count
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_error_of_a_called_function_is_the_operators_own(backend):
+    def program(x, target):
+        try:
+            return torch.nn.functional.multi_margin_loss(x, target)
+        except RuntimeError as error:
+            return str(error)
+
+    captured = capture(program, backend=BACKENDS[backend])
+    for value in (0, 99, 1, 99):
+        target = torch.full((2,), value)
+        assert captured(torch.ones(2, 3), target) == program(torch.ones(2, 3), target)

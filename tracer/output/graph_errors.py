@@ -13,7 +13,8 @@ import torch
 
 from backends.eager import LAST_FAILURE
 from backends.handover import Writes
-from passes.node_meta import is_write, prediction_of
+from passes.meta import TensorMeta
+from passes.node_meta import META, is_write, prediction_of
 from passes.operators.refusals import may_refuse
 from tracer.interpret.tensor_ops import ASSERTION
 from tracer.values.rebuilding import Fragment, fragment, listed
@@ -53,7 +54,8 @@ def is_repeated(trace: Trace) -> bool:
     """Whether the original runs when the graph raises: a handler waits for that, or objects were changed, or output was
     written, before.
 
-    A program that writes to inputs last raises before writes that the function has made by then.
+    A program that writes to inputs last raises before writes that the function has made by then. What a compiler made
+    of an operator may raise another error than the operator does.
     Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
     """
     tells_writes = trace.only_writes and (trace.writes is Writes.LAST or _versions_tell(trace))
@@ -65,8 +67,14 @@ def is_repeated(trace: Trace) -> bool:
         return False
     if trace.shapes is not None and trace.shapes.asserted:
         return True
-    has_effects = bool(trace.effects) or (bool(trace.written) and not trace.replays)
-    return has_effects and any(_may_refuse(node) for node in trace.graph.graph.nodes)
+    if trace.replays and not trace.effects:
+        return False
+    return _varies(trace) or any(_may_refuse(node) for node in trace.graph.graph.nodes)
+
+
+def _varies(trace: Trace) -> bool:
+    """Whether inputs have sizes that vary, for which only a kernel knows what it refuses."""
+    return any(node.meta[META].symbolic for _, node, _ in trace.inputs if isinstance(node.meta[META], TensorMeta))
 
 
 def _is_replayed(trace: Trace) -> bool:
