@@ -329,6 +329,8 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
         args, kwargs = tuple(reader.value(row["args"])), reader.value(row["kwargs"])
         for key in kwargs:
             _identifier(key)
+        if any(isinstance(leaf, Tensor) for leaf in tree_leaves((args, kwargs))):
+            raise CaseError(f"the node {name} has a tensor in the place of a node")
         target: Any = name if op == "placeholder" else row.get("target", name)
         if op == "call_method" and not (args and isinstance(args[0], Node)):
             raise CaseError(f"the node {name} calls a method of nothing")

@@ -318,9 +318,14 @@ def method_of_a_text(case: dict[str, Any]) -> None:
     expected["args"][0]["tuple"].insert(0, "a text")
 
 
+def tensor_for_a_node(case: dict[str, Any]) -> None:
+    case["nodes"][0]["args"] = [case["inputs"][0]]
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
+        (tensor_for_a_node, "a tensor in the place of a node"),
         (reads_a_class, "reads the attribute"),
         (method_of_a_text, "method of something else than a tensor"),
         *(
