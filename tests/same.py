@@ -53,7 +53,8 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
     dense = tensor.detach()
     if dense.layout is not torch.strided:
         dense = dense.to_dense()
-    return dense.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+    memory = dense.resolve_conj().resolve_neg().contiguous()
+    return memory.as_strided((memory.numel(),), (1,)).view(torch.uint8)  # one element may have any stride
 
 
 def float_bits(number: float) -> bytes:

@@ -453,3 +453,41 @@ def test_a_view_made_without_gradients_is_written_behind_a_break():
             weight.data.fill_(1)
             assert captured(torch.ones(1)) == 2
             assert weight.tolist() == [[6, 3], [3, 3]]
+
+
+class Counter:
+    count = 0
+
+
+OVERLAPPING = {
+    "copy": lambda x: x.copy_(x.movedim(0, -1)),
+    "multiply": lambda x: x.mul_(x.chunk(2)[-1]),
+    "out": lambda x: torch.add(x.T, 1, out=x),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_changes_before_an_operand_overlaps_what_is_written(name):
+    """That operands overlap only a kernel refuses, before it writes."""
+    counter, operator = Counter(), OVERLAPPING[name]
+
+    def program(x):
+        counter.count += 1
+        counter.last = x
+        return operator(x) + 1
+
+    for backend in (BACKENDS["eager"],):  # only the replay knows which operator raised
+        captured = capture(program, backend=backend)
+        for _ in range(2):
+            x, y = torch.arange(4.0).view(2, 2), torch.arange(4.0).view(2, 2)
+            counter.count = 0
+            outcomes = [outcome_of(function, x) for function, x in ((program, x), (captured, y))]
+            assert outcomes[0] == outcomes[1] and counter.count == 2 and counter.last is y
+            assert torch.equal(x, y)
+
+
+def outcome_of(function, x):
+    try:
+        return function(x).tolist()
+    except RuntimeError as error:
+        return str(error)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class FailedBefore:
-    """Asked after a graph has raised: whether it did so before it called the node `end`.
+    """Asked after a graph has raised: whether it did so before the node `end` has written anything.
+
+    An operator that may refuse its data may have begun to write when it does; others refuse their arguments before.
 
     `compiled` is the answer for a callable that does not replay the graph, and so does not note what raised.
     """
@@ -36,7 +38,8 @@ class FailedBefore:
         self.graph = graph
         self.compiled = compiled
         nodes = list(graph.nodes)
-        self.names = frozenset(node.name for node in nodes[: nodes.index(end)]) if end in nodes else frozenset()
+        last = nodes.index(end) + (not _may_refuse(end)) if end in nodes else 0
+        self.names = frozenset(node.name for node in nodes[:last])
 
     def __call__(self) -> bool:
         """Whether the last node that raised on this thread is one of those."""
@@ -69,7 +72,8 @@ def is_repeated(trace: Trace) -> bool:
         return True
     if trace.replays and not trace.effects:
         return False
-    return _varies(trace) or any(_may_refuse(node) for node in trace.graph.graph.nodes)
+    nodes = trace.graph.graph.nodes
+    return _varies(trace) or any(_may_refuse(node) or (is_write(node) and not trace.draws) for node in nodes)
 
 
 def _varies(trace: Trace) -> bool:
