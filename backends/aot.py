@@ -43,7 +43,12 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
     places = floats_as_tensors(module, inputs)
-    with unchanged_randomness(), drawing_as_written(), tracing(handover, module, inputs):
+    with (
+        unchanged_randomness(),
+        drawing_as_written(),
+        with_gradients_of_lstm(module, inputs),
+        tracing(handover, module, inputs),
+    ):
         program = _compiled(backend, module, inputs, places)
         if handover.shape_env is not None:
             program = without_marks(program)
@@ -135,6 +140,31 @@ def drawing_as_written() -> Iterator[None]:
 
     with config.patch(fallback_random=True):
         yield
+
+
+@contextmanager
+def with_gradients_of_lstm(module: GraphModule, inputs: list[Any]) -> Iterator[None]:
+    """A context in which AOTAutograd traces an LSTM into operators that have gradients, where gradients are asked for.
+
+    Unless the LSTM's input itself requires gradients, torch would take oneDNN's kernel as it is for inference, which
+    leaves nothing to compute the gradients of the parameters from: the graph would fail when it runs.
+    """
+    parts = [part for part in module.modules() if isinstance(part, GraphModule)]
+    targets = {node.target for part in parts for node in part.graph.nodes}
+    has_gradients = torch.is_grad_enabled() or MODE_SETTERS[0] in targets
+    if torch.lstm not in targets or not has_gradients or not any(map(_requires_grad, inputs)):
+        yield
+        return
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+
+
+def _requires_grad(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad
 
 
 def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
