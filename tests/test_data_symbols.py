@@ -37,6 +37,8 @@ PROGRAMS = {
     "item of a truth": lambda x: (x.any().item(), x * 2),
     "float": lambda x: x * float(x.sum()),
     "int": lambda x: x + int(count(x)),
+    "float of an int": lambda x: (x * float(count(x)), float(x.long().sum())),
+    "int and float of a truth": lambda x: (x + int((x > 0).any()), float((x > 0).all())),
     "bool": lambda x: (x + 1, bool(x.sum() > 0), bool(x[0])),
     "tolist": lambda x: (x * 2, x.tolist(), x.long().tolist()),
     "compared items": lambda x: (x.sum().item() > 0, x * 2, x.max().item() == x[0].item()),

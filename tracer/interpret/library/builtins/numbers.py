@@ -99,7 +99,7 @@ def _real_number(trace: Trace, item: Item, kind: Any) -> Item:
     item = realise(trace, item)
     if isinstance(item, TensorValue):
         if trace.shapes is not None and trace.shapes.data and READ_AS.get(kind, _no)(item.meta.dtype):
-            return tensor_op(trace, ("method", "item"), [item])
+            return tensor_op(trace, ("method", "item"), [_of_largest_kind(trace, item, kind)])
         trace.stop(DATA_TO_PYTHON, f"{kind.__name__}() of a tensor")
     if not isinstance(item, Value) and not is_of_program(trace, item, METHODS[kind]):
         return item
@@ -117,11 +117,21 @@ def _no(dtype: torch.dtype) -> bool:
     return False
 
 
+def _of_largest_kind(trace: Trace, tensor: TensorValue, kind: Any) -> TensorValue:
+    """The tensor, or one of the same numbers for which `item()` is an int or a float, as `kind` says."""
+    dtype = tensor.meta.dtype
+    if kind is int:
+        return tensor_op(trace, ("method", "to"), [tensor, torch.int64]) if dtype is torch.bool else tensor
+    return tensor if dtype.is_floating_point else tensor_op(trace, ("method", "to"), [tensor, torch.float64])
+
+
 READ_AS: dict[Any, Callable[[torch.dtype], bool]] = {
-    int: lambda dtype: not dtype.is_floating_point and not dtype.is_complex and dtype is not torch.bool,
-    float: lambda dtype: dtype.is_floating_point,
+    int: lambda dtype: not dtype.is_floating_point and not dtype.is_complex,
+    float: lambda dtype: not dtype.is_complex,
 }
-"""Whether `item()` of a tensor of a dtype is a number of that class already."""
+"""Whether a tensor of a dtype has a number for each class. int() of a float would raise for those that are not finite,
+so that it is left to Python.
+"""
 
 
 METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__complex__"}
