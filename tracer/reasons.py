@@ -36,7 +36,7 @@ DISABLED = Reason(
 DATA_DEPENDENT_JUMP = Reason(
     "data-dependent-jump",
     what="the branch depends on the value of a tensor",
-    hint="use torch.where or torch.cond, or move the branch out of the captured function",
+    hint="use torch.where, torch.cond or torch._check, or move the branch out of the captured function",
 )
 DATA_TO_PYTHON = Reason(
     "data-to-python",
