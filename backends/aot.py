@@ -23,11 +23,16 @@ from backends.native_gradients import with_native_gradients
 from passes.importing import import_apart
 from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, is_write
-from passes.operators.modes import current_modes, restore
+from passes.operators.modes import KERNEL_SETTERS, current_modes, modes_kept, restore
 from passes.operators.outcome import New
 
-MODE_SETTERS: Final = (torch._C._set_grad_enabled, torch.set_autocast_enabled, torch.set_autocast_dtype)
-"""Calls of a graph that set a mode of the thread to what they are given."""
+MODE_SETTERS: Final = (
+    torch._C._set_grad_enabled,
+    torch.set_autocast_enabled,
+    torch.set_autocast_dtype,
+    *KERNEL_SETTERS,
+)
+"""Calls of a graph that set a mode to what they are given."""
 
 
 def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
@@ -181,21 +186,23 @@ def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> 
     for node in setters:
         node.target(*node.args)  # type: ignore[operator]
     last = current_modes()
-    restore(first)
+    chooses = any(node.target in KERNEL_SETTERS for node in setters)
+    restore(first, chooses)
     raises = not first.grad and any(node.target is MODE_SETTERS[0] and node.args[0] for node in setters)
     if last == first and not raises:
-        return compile(module, inputs)
+        with modes_kept():
+            return compile(module, inputs)
     if raises:
         with module.graph.inserting_before(next(node for node in module.graph.nodes if node.op != "placeholder")):
             module.graph.call_function(MODE_SETTERS[0], (False,))
         module.recompile()
-    with torch.set_grad_enabled(first.grad or raises):
+    with modes_kept(), torch.set_grad_enabled(first.grad or raises):
         compiled = compile(module, inputs)
 
     def program(*inputs: Any) -> Any:
         torch._C._set_grad_enabled(first.grad or raises)
         outputs = compiled(*inputs)
-        restore(last)
+        restore(last, chooses)
         return outputs
 
     return program

@@ -122,7 +122,7 @@ def _undisturbed(generators: list[torch.Generator]) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        modes.restore(before)
+        modes.restore(before, kernels=True)
         torch.set_rng_state(state)
         random.setstate(python)
         for generator, held in zip(generators, states, strict=True):

@@ -43,6 +43,8 @@ class CompilerSurroundings:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """A context with this state. Raises ValueError if a setting of the whole process has changed."""
+        if current_modes().kernels != self.modes.kernels:
+            raise ValueError("the kernels of attention have changed, which the program may be using now")
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:

@@ -1,7 +1,8 @@
 """Modes: the state of torch that decides what an operator returns, besides its arguments.
 
 Knows nothing of operators. Modes of the thread (gradients, inference, autocast) can be entered for the
-length of an evaluation; those of the process (default dtype, determinism) can only be read.
+length of an evaluation; those of the process (default dtype, determinism) can only be read. The kernels of attention
+are of the process, too, but entered: a program that has calls evaluated under others chooses them itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,30 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+KERNELS: Final = ("flash", "math", "mem_efficient", "cudnn", "overrideable")
+"""Kernels of scaled_dot_product_attention that can be switched on and off; first those that the CPU has."""
+
+KERNELS_OF_CPU: Final = 2
+
+KERNEL_GETTERS: Final = tuple(getattr(torch._C, f"_get_{name}_sdp_enabled") for name in KERNELS)
+KERNEL_SETTERS: Final = tuple(getattr(torch._C, f"_set_sdp_use_{name}") for name in KERNELS)
+"""Functions that tell whether a kernel is switched on, and that switch it, in the order of `KERNELS`."""
+
+ALL_KERNELS: Final = (True,) * len(KERNELS)
+"""All kernels switched on, as torch begins."""
+
+READS_KERNELS: Final = frozenset(
+    (
+        torch.nn.functional.scaled_dot_product_attention,
+        torch.ops.aten.scaled_dot_product_attention,
+        torch.ops.aten.scaled_dot_product_attention.default,
+        vars(torch)["_fused_sdp_choice"],
+        vars(torch)["_native_multi_head_attention"],
+        vars(torch)["_transformer_encoder_layer_fwd"],
+    )
+)
+"""Operators that return something else, or refuse, by the kernels that are switched on."""
+
 
 class Modes(NamedTuple):
     """Trace-time state of torch. Hashable: it is part of every memo's key."""
@@ -23,6 +48,7 @@ class Modes(NamedTuple):
     autocast_dtype: torch.dtype = torch.bfloat16
     default_dtype: torch.dtype = torch.float32
     deterministic: bool = False
+    kernels: tuple[bool, ...] = ALL_KERNELS
 
 
 def current_modes() -> Modes:
@@ -34,6 +60,7 @@ def current_modes() -> Modes:
         torch.get_autocast_dtype("cpu"),
         torch.get_default_dtype(),
         torch.are_deterministic_algorithms_enabled(),
+        tuple(enabled() for enabled in KERNEL_GETTERS),
     )
 
 
@@ -56,11 +83,7 @@ SETTERS: Final = frozenset(
         torch.autocast_increment_nesting,
         torch.autocast_decrement_nesting,
         torch.clear_autocast_cache,
-        torch._C._set_sdp_use_flash,
-        torch._C._set_sdp_use_math,
-        torch._C._set_sdp_use_mem_efficient,
-        torch._C._set_sdp_use_cudnn,
-        torch._C._set_sdp_use_overrideable,
+        *KERNEL_SETTERS,
     )
 )
 """Functions of a graph that change modes. To ask what they return must not run them."""
@@ -83,8 +106,10 @@ def leave_inference() -> None:
     _guards.entered.pop().__exit__(None, None, None)
 
 
-def restore(modes: Modes) -> None:
-    """Set this thread's modes to `modes`, as leaving the contexts entered since then would."""
+def restore(modes: Modes, kernels: bool = False) -> None:
+    """Set this thread's modes to `modes`, as leaving the contexts entered since then would; if `kernels`, also those
+    of attention.
+    """
     while _guards.entered:
         leave_inference()
     torch._C._set_grad_enabled(modes.grad)
@@ -92,14 +117,22 @@ def restore(modes: Modes) -> None:
         torch.set_autocast_enabled("cpu", modes.autocast)
     if torch.get_autocast_dtype("cpu") != modes.autocast_dtype:
         torch.set_autocast_dtype("cpu", modes.autocast_dtype)
+    if kernels:
+        choose_kernels(modes.kernels)
+
+
+def choose_kernels(kernels: tuple[bool, ...]) -> None:
+    """Switch on the kernels of attention that `kernels` says, and the others off."""
+    for choose, enabled in zip(KERNEL_SETTERS, kernels, strict=True):
+        choose(enabled)
 
 
 @contextmanager
 def entered(modes: Modes) -> Iterator[None]:
     """Run under `modes`, whatever this thread's are, unseen by its autocast cache and hooks on saved tensors.
 
-    What the evaluation itself changes of them is put back, also when it raises. Raises ValueError when a mode of the
-    whole process differs: changing it would be seen by other threads.
+    What the evaluation itself changes of them is put back, also when it raises. Raises ValueError when the default
+    dtype or determinism differs: changing it would be seen by other threads.
     """
     current = current_modes()
     if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
@@ -107,6 +140,8 @@ def entered(modes: Modes) -> Iterator[None]:
     cached, depth = torch.is_autocast_cache_enabled(), len(_guards.entered)
     with ExitStack() as stack:
         stack.callback(_put_back, current, cached, depth)
+        if current.kernels != modes.kernels:
+            choose_kernels(modes.kernels)
         if current.inference != modes.inference:
             stack.enter_context(torch.inference_mode(modes.inference))
         if torch.is_grad_enabled() != modes.grad:
@@ -146,6 +181,8 @@ def _put_back(modes: Modes, cached: bool, depth: int) -> None:
         torch.set_default_dtype(modes.default_dtype)
     if torch.are_deterministic_algorithms_enabled() != modes.deterministic:
         torch.use_deterministic_algorithms(modes.deterministic)
+    if tuple(enabled() for enabled in KERNEL_GETTERS) != modes.kernels:
+        choose_kernels(modes.kernels)
 
 
 def _itself(saved: Any) -> Any:

@@ -23,7 +23,7 @@ import torch
 from passes.errors import RuleError
 from passes.meta import TensorMeta
 from passes.operators.evaluate import CONTAINERS, any_inference
-from passes.operators.modes import Modes
+from passes.operators.modes import ALL_KERNELS, READS_KERNELS, Modes
 from passes.operators.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
 from passes.rules.answer import Answerer
 from passes.rules.binding import (
@@ -121,8 +121,10 @@ class Rulebook:
 
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
-        grad_mode, inference, autocast, _, default_dtype, _ = modes
+        grad_mode, inference, autocast, _, default_dtype, _, kernels = modes
         if autocast or default_dtype is not FLOAT32:
+            return None
+        if kernels != ALL_KERNELS and target in READS_KERNELS:
             return None
         if inference:
             return _in_inference(self.answer, target, args, kwargs, modes)
@@ -190,7 +192,7 @@ class Rulebook:
         except TypeError:  # it cannot be hashed
             binding = None
         op = target_text(target) if binding is None else binding.op
-        if words := _beyond_rules(modes):
+        if words := _beyond_rules(target, modes):
             return Unanswered(op, words)
         if any(each.op == op for each in self.quarantined):
             return Unanswered(op, "quarantined: its rule was wrong")
@@ -237,10 +239,12 @@ class Rulebook:
         return self.quarantined[-len(names)] if names else None
 
 
-def _beyond_rules(modes: Modes) -> str:
+def _beyond_rules(target: Target, modes: Modes) -> str:
     """The mode under which nothing is known, in words; none mostly."""
     if modes.autocast:
         return "autocast"
+    if modes.kernels != ALL_KERNELS and target in READS_KERNELS:
+        return "other kernels of attention"
     return "" if modes.default_dtype is torch.float32 else "another default dtype"
 
 

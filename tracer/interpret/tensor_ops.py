@@ -15,6 +15,7 @@ import torch
 from passes.meta import TensorMeta
 from passes.node_meta import META, PREDICTION
 from passes.operators.catalogue import takes_any_number
+from passes.operators.modes import KERNELS_OF_CPU, READS_KERNELS
 from passes.operators.outcome import (
     DataDependent,
     ListArg,
@@ -30,6 +31,7 @@ from passes.operators.refusals import may_refuse
 from passes.operators.verify import Prediction
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.guards.aliasing import any_written_overlap
+from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.compilers import refuse_for_compilers
 from tracer.interpret.error_order import keep_errors_in_order
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
@@ -248,6 +250,8 @@ def _unfold_data(trace: Trace, result: Any, node: torch.fx.Node, tensors: list[T
 
 def _evaluated(trace: Trace, target: Any, args: tuple[Any, ...], kwargs: Any, remembered: bool) -> Outcome:
     """The outcome of a call, by running it on made-up numbers if all else fails and the backend wants that."""
+    if target in READS_KERNELS:
+        guard_kernels(trace, KERNELS_OF_CPU)
     evaluate = EVALUATOR.evaluate if remembered else EVALUATOR.evaluate_once
     try:
         return evaluate(target, args, kwargs, trace.modes)

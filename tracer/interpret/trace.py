@@ -109,6 +109,7 @@ class Trace:
         "generators",
         "globals",
         "graph",
+        "guarded_kernels",
         "guards",
         "handling",
         "hashed",
@@ -134,7 +135,6 @@ class Trace:
         "replays",
         "requiring",
         "run_original",
-        "settings",
         "shapes",
         "step",
         "stop_value",
@@ -182,7 +182,7 @@ class Trace:
         self.generators: list[Any] = []
         self.owners: list[Any] = []
         self.autocast_depth = 0
-        self.settings: dict[Any, Item] = {}
+        self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded
         self.views: dict[int, list[TensorValue]] = {}
         self.class_attributes: dict[tuple[type, str], Item] = {}
         self.globals: dict[int, dict[str, Item]] = {}

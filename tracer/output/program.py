@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from passes.node_meta import is_write, modes_of
-from passes.operators.modes import restore
+from passes.operators.modes import KERNEL_SETTERS, restore
 from passes.operators.verify import Mispredicted
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
 from tracer.code.decode import UNIT, Code, decode
@@ -212,7 +212,9 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     lines = [f"{', '.join(writes)}, = {text}" if writes else text]
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
     sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
-    restoring = emitter.constant(partial(restore, trace.first_modes), "restore_modes") if sets_modes else None
+    chooses = any(node.target in KERNEL_SETTERS for node in calls)
+    put_back = partial(restore, trace.first_modes, chooses)
+    restoring = emitter.constant(put_back, "restore_modes") if sets_modes else None
     puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
     begin: list[Fragment] = []
     handlers: list[Fragment] = []

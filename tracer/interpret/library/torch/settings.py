@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from passes.operators.data import is_read_from_data
-from passes.operators.modes import enter_inference, leave_inference
+from passes.operators.modes import KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
 from tracer.guards.source import constant
-from tracer.interpret.call import call
+from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
@@ -93,8 +93,6 @@ def _tracing_state(trace: Trace) -> None:
 
 SETTINGS: tuple[Callable[[], Any], ...] = (
     *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
-    *(torch._C._get_flash_sdp_enabled, torch._C._get_mem_efficient_sdp_enabled, torch._C._get_math_sdp_enabled),
-    *(torch._C._get_overrideable_sdp_enabled, torch._C._get_cudnn_sdp_enabled),
     *(torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
     *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
     *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
@@ -105,8 +103,6 @@ SETTINGS: tuple[Callable[[], Any], ...] = (
 
 def _setting(function: Any) -> Any:
     def read(trace: Trace) -> Item:
-        if function in trace.settings:
-            return trace.settings[function]
         setting = function()
         trace.guard(constant(function).child("call", None), "equal", setting)
         return setting
@@ -118,27 +114,29 @@ for _function in SETTINGS:
     lookaside(_function)(_setting(_function))
 
 
-KERNELS = {"flash": True, "math": True, "mem_efficient": False, "cudnn": False, "overrideable": False}
-"""Kernels of scaled_dot_product_attention, and whether the CPU has them."""
+def _read_kernel(index: int) -> Any:
+    def read(trace: Trace) -> bool:
+        guard_kernels(trace)
+        return trace.modes.kernels[index]
+
+    return read
 
 
-def _choose_kernel(name: str) -> Any:
-    getter, setter = getattr(torch._C, f"_get_{name}_sdp_enabled"), getattr(torch._C, f"_set_sdp_use_{name}")
-
+def _choose_kernel(index: int) -> Any:
     def choose(trace: Trace, enabled: Item) -> None:
         enabled = truth(trace, enabled)
-        if enabled == call(trace, getter, []):
-            return
-        if KERNELS[name]:
-            trace.stop(GLOBAL_STATE, f"the {name} attention kernel is chosen")
-        trace.settings[getter] = enabled
-        trace.graph.call(setter, (enabled,), None, None, trace.location, writes=True)
+        guard_kernels(trace)
+        kernels = trace.modes.kernels
+        if enabled != kernels[index]:
+            trace.modes = trace.modes._replace(kernels=(*kernels[:index], enabled, *kernels[index + 1 :]))
+            trace.graph.call(KERNEL_SETTERS[index], (enabled,), None, None, trace.location, writes=True)
 
     return choose
 
 
-for _name in KERNELS:
-    lookaside(getattr(torch._C, f"_set_sdp_use_{_name}"))(_choose_kernel(_name))
+for _index, (_getter, _setter) in enumerate(zip(KERNEL_GETTERS, KERNEL_SETTERS, strict=True)):
+    lookaside(_getter)(_read_kernel(_index))
+    lookaside(_setter)(_choose_kernel(_index))
 
 
 # Gradients and inference -----------------------------------------------------------------------------
