@@ -1,7 +1,9 @@
 """`with` blocks: the user's context managers, and torch's modes, with and without breaks inside."""
 
 import contextlib
+import sys
 
+import pytest
 import torch
 
 from tests.check import check, one_graph
@@ -246,3 +248,91 @@ def test_grad_mode_is_guarded():
         y, enabled = captured(x)
     assert enabled is False and not y.requires_grad
     assert captured(x)[0].requires_grad
+
+
+class Doubling:
+    def __enter__(self):
+        self.factor = 2
+        return self
+
+    def __exit__(self, *exception):
+        self.factor = 3
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_exit_stack_of_contexts_and_callbacks(backend):
+    def program(x):
+        calls = []
+        with contextlib.ExitStack() as stack:
+            doubling = stack.enter_context(Doubling())
+            stack.enter_context(torch.no_grad())
+            stack.callback(calls.append, torch.is_grad_enabled())
+            y = x * doubling.factor
+        return y, x * doubling.factor, calls, torch.is_grad_enabled()
+
+    one_graph(program, torch.ones(2, requires_grad=True), backend=backend)
+
+
+def test_exit_stack_suppresses_replaces_and_hands_over():
+    def program(x):
+        def fail():
+            raise KeyError("replaced")
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(ValueError))
+            y = x * 2
+            raise ValueError
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(fail)
+                raise ValueError("first")
+        except KeyError as error:
+            context = error.__context__
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            later = stack.pop_all()
+        enabled = torch.is_grad_enabled()
+        later.close()
+        return y + 1, str(context), enabled, torch.is_grad_enabled()
+
+    one_graph(program, torch.ones(2, requires_grad=True))
+
+
+def test_what_is_handled_is_asked_of_sys():
+    def program(x):
+        before = sys.exc_info()
+        try:
+            raise ValueError("handled")
+        except ValueError as error:
+            kind, value, traceback = sys.exc_info()
+            same = value is error
+        return x + 1, before, kind, same, traceback is not None, sys.exc_info()
+
+    one_graph(program, torch.ones(2))
+
+
+def test_what_a_caller_handles_is_seen():
+    def program(x):
+        with contextlib.ExitStack():
+            return x + 1, sys.exc_info()[0]
+
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        assert captured(torch.ones(2))[1] is None
+        try:
+            raise ValueError
+        except ValueError:
+            assert captured(torch.ones(2))[1] is ValueError
+
+
+def test_what_is_handled_is_seen_after_a_break():
+    def program(x):
+        try:
+            raise ValueError("handled")
+        except ValueError:
+            x = x + 1
+            graph_break()
+            kind = sys.exc_info()[0]
+        return x * 2, kind, sys.exc_info()[0]
+
+    check(program, torch.ones(2))
