@@ -5,6 +5,7 @@ Each program runs on data for which its sizes are 0, 1 and more, with one captur
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from tests.same import differences
@@ -186,3 +187,14 @@ def test_without_fullgraph_the_branch_is_taken_natively():
     captured = capture(program)
     for data in DATA:
         assert torch.equal(program(data), captured(data))
+
+
+def test_packed_sequences_break_as_their_sizes_and_dtypes_are_not_foreseen():
+    def program(x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        return packed.data.shape, packed.batch_sizes.dtype, packed.data * 2
+
+    x, lengths = torch.randn(3, 5, 4), torch.tensor([5, 3, 2])
+    assert not differences(program(x, lengths), capture(program)(x, lengths), "packed")
+    with pytest.raises(GraphBreakError, match="data-dependent-operator"):
+        capture(program, fullgraph=True)(x, lengths)

@@ -14,6 +14,11 @@ from passes.operators.outcome import Outcome, leaves
 
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
+MISPREDICTED: Final = frozenset({"_pack_padded_sequence"})
+"""Operators that torch's fake kernels get wrong where sizes hang on data: this one's packed data have the sizes of one
+sequence there, and its batch sizes the dtype of the data.
+"""
+
 
 def hangs_on_data(arguments: Any) -> bool:
     """Whether a size among nested `arguments`, or in their metas, hangs on the values in a tensor."""

@@ -23,12 +23,13 @@ from passes.operators.catalogue import (
     element_span,
     is_unknown_attribute,
     may_tell_by_name,
+    operator_name,
     reads_values,
     reshapes,
     trials,
     written_unseen,
 )
-from passes.operators.data import hangs_on_data, tells_of_data
+from passes.operators.data import MISPREDICTED, hangs_on_data, tells_of_data
 from passes.operators.difference import outcome_difference
 from passes.operators.hints import at_hints
 from passes.operators.modes import Modes
@@ -216,6 +217,8 @@ class Evaluator:
 
         Not remembered, as each such call has symbols of its own. Raises what `evaluate` does.
         """
+        if operator_name(target) in MISPREDICTED:
+            raise DataDependent(f"what {target!r} makes of data cannot be predicted")
         return self._on_data(FakeStandIns(shape_env, symbols_for_data=True), target, args, kwargs, modes)
 
     def _on_data(
