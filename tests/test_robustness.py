@@ -1,5 +1,6 @@
 """What happens around a capture: signal handlers, deep recursion, forks, internal errors."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -211,14 +212,41 @@ def test_endless_recursion_raises_what_it_raises_plainly():
     assert sys.getrecursionlimit() == limit
 
 
-@pytest.mark.slow
-def test_high_recursion_limit_does_not_overflow_the_stack():
-    usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(60_000)
+@contextlib.contextmanager
+def nobody():
+    yield
+
+
+@contextlib.contextmanager
+def another_thread_that_captures():
+    """It waits within a captured function meanwhile."""
+    started, ended = threading.Event(), threading.Event()
+
+    def waits(x):
+        started.set()
+        ended.wait()
+        return x + 1
+
+    thread = threading.Thread(target=capture(waits), args=(torch.ones(1),))
+    thread.start()
+    started.wait()
     try:
-        assert capture(down_with_a_break)(torch.zeros(1), 20_000).tolist() == [40_000.0]
+        yield
     finally:
-        sys.setrecursionlimit(usual)
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", [nobody, another_thread_that_captures], ids=["alone", "beside another thread"])
+def test_high_recursion_limit_does_not_overflow_the_stack(beside):
+    usual = sys.getrecursionlimit()
+    with beside():
+        sys.setrecursionlimit(60_000)
+        try:
+            assert capture(down_with_a_break)(torch.zeros(1), 20_000).tolist() == [40_000.0]
+        finally:
+            sys.setrecursionlimit(usual)
 
 
 # Forks -----------------------------------------------------------------------------------------------

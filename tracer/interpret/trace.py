@@ -31,7 +31,7 @@ from tracer.values.recipes import Recipe
 from tracer.values.shapes import Shapes
 from tracer.values.tensors import TensorValue
 
-STRETCH = 20_000
+STRETCH = 50_000
 """Turns after which a trace asks whether they have added to the graph: one node for each TURNS_OF_A_NODE of them."""
 
 TURNS_OF_A_NODE = 1_000

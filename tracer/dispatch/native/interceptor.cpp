@@ -244,7 +244,21 @@ bool is_started_by_interpreter(const PyThreadState* thread, const _PyInterpreter
   return false;
 }
 
+// Runs a frame while no evaluation function is installed, whoever else wants one: CPython calls Python code without
+// taking C stack only then. Other threads run natively meanwhile.
+PyObject* run_without_hooks(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
+  Active none(nullptr);
+  PyInterpreterState* interpreter = thread->interp;
+  _PyFrameEvalFunction installed = _PyInterpreterState_GetEvalFrameFunc(interpreter);
+  _PyInterpreterState_SetEvalFrameFunc(interpreter, _PyEval_EvalFrameDefault);
+  PyObject* result = _PyEval_EvalFrameDefault(thread, frame, throwing);
+  _PyInterpreterState_SetEvalFrameFunc(interpreter, installed);
+  if (!active_threads) uninstall(interpreter);
+  return result;
+}
+
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
+  if (has_less_stack_than(4)) return run_without_hooks(thread, frame, throwing);
   Interceptor* interceptor = current.active;
   PyCodeObject* code = frame->f_code;
   if (!interceptor || throwing || current.passed_on == frame || (code->co_flags & not_plain) ||
@@ -257,7 +271,6 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
     return run_as_usual(thread, frame, throwing);
   }
   if (is_started_by_interpreter(thread, frame)) return run_below(nullptr, thread, frame);
-  if (has_less_stack_than(4)) return run_below(nullptr, thread, frame);  // frames that are not intercepted take none
   Answer decided = find_answer(interceptor, reinterpret_cast<PyObject*>(code));
   if (decided.cache) {
     bool is_original = false;
