@@ -256,7 +256,7 @@ def _provenance(stored: Any) -> Provenance:
     for name, part in _known_fields(PROVENANCE_FIELDS, stored).items():
         if name == "layouts":
             facts[name] = tuple(map(_text, _list(part)))
-        elif type(part) is not type(getattr(NO_PROVENANCE, name)):
+        elif not isinstance(part, type(getattr(NO_PROVENANCE, name))) or isinstance(part, bool):
             raise RuleError(f"{name}: {part!r} is no {type(getattr(NO_PROVENANCE, name)).__name__}")
         else:
             facts[name] = part

@@ -21,7 +21,14 @@ from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
 from tracer.interpret.memoised import call_cached
-from tracer.interpret.numpy_calls import call_method_of_array, call_model, call_numpy, is_modelled, is_of_model
+from tracer.interpret.numpy_calls import (
+    call_method_of_array,
+    call_method_of_number,
+    call_model,
+    call_numpy,
+    is_modelled,
+    is_of_model,
+)
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
@@ -29,7 +36,7 @@ from tracer.values.functions import FunctionValue, NestedFunction
 from tracer.values.getters import GETTERS, ComparisonKey, GetterValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.numpy_arrays import ARRAY
+from tracer.values.numpy_arrays import ARRAY, NUMBER
 from tracer.values.partials import PartialValue
 
 Action = Callable[..., Item]
@@ -248,8 +255,10 @@ def numpy_function(function: Any) -> Action | None:
 
 @takes(types.MethodDescriptorType)
 def method_of_numpy(method: types.MethodDescriptorType) -> Action | None:
-    """Methods of numpy's arrays: those of torch._numpy are interpreted."""
-    return call_method_of_array if method.__objclass__ is ARRAY else None
+    """Methods of numpy's arrays and numbers: those of torch._numpy are interpreted, unless CPython knows the number."""
+    if method.__objclass__ is ARRAY:
+        return call_method_of_array
+    return call_method_of_number if method.__objclass__ is NUMBER else None
 
 
 @takes(types.BuiltinFunctionType)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch
 
+from tracer.interpret.actions import compute
 from tracer.interpret.constants import describe
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.trace import Trace
@@ -124,6 +125,13 @@ def call_method_of_array(trace: Trace, method: types.MethodDescriptorType, args:
     if not isinstance(args[0], NumpyArray) or not isinstance(modelled, types.FunctionType):
         trace.stop(SKIPPED_FUNCTION, describe(method))
     return call_model(trace, modelled, args, kwargs)
+
+
+def call_method_of_number(trace: Trace, method: types.MethodDescriptorType, args: Args, kwargs: Kwargs) -> Item:
+    """A method of a number of numpy: one that is computed in the graph is an array to torch._numpy."""
+    if args and isinstance(realise(trace, args[0]), NumpyArray):
+        return call_method_of_array(trace, method, args, kwargs)
+    return compute(trace, method, args, kwargs)
 
 
 def runs_model(trace: Trace) -> bool:

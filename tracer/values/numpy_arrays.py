@@ -31,12 +31,18 @@ def array_model() -> Any:
     return torch._numpy.ndarray  # pyright: ignore[reportPrivateImportUsage]
 
 
-METHODS_OF_ARRAYS: dict[str, Any] = {
-    name: method
-    for name, method in ({} if ARRAY is None else vars(ARRAY)).items()
-    if isinstance(method, types.MethodDescriptorType)
-}
+NUMBER: Any = None if numpy is None else numpy.generic
+
+
+def _methods(cls: Any) -> dict[str, Any]:
+    methods = {} if cls is None else vars(cls)
+    return {name: method for name, method in methods.items() if isinstance(method, types.MethodDescriptorType)}
+
+
+METHODS_OF_ARRAYS = _methods(ARRAY)
 """The methods of C that arrays have, by their names: what the program calls, and a break finds on the stack."""
+METHODS_OF_NUMBERS = _methods(NUMBER)
+"""Those of numpy's numbers, which are others of the same names."""
 
 
 class NumpyArray(ObjectValue):
@@ -72,6 +78,11 @@ class NumpyArray(ObjectValue):
 
     def one_place(self, context: Context, writes: bool = False) -> None:
         """Arrays keep nothing in a dictionary."""
+
+    def method(self, name: str) -> Any:
+        """The C method of a name that the program finds; None if there is none."""
+        methods = METHODS_OF_NUMBERS if self.is_number and self.has_no_dimensions else METHODS_OF_ARRAYS
+        return methods.get(name)
 
     def seen_class(self) -> Any:
         """The class that the program sees; None where nobody knows whether it is a number."""

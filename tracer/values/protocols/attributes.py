@@ -42,7 +42,7 @@ from tracer.values.host import born_exception, host
 from tracer.values.item import Item
 from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod, descriptors_of
-from tracer.values.numpy_arrays import METHODS_OF_ARRAYS, NumpyArray, is_kept_by_numpy
+from tracer.values.numpy_arrays import NumpyArray, is_kept_by_numpy
 from tracer.values.objects import ObjectValue
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
@@ -109,8 +109,8 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
             return get_kept_elsewhere(context, value, name)
         if value.object is not MISSING:
             return from_host(context, host(context, getattr, value.object, name))
-    if type(value) is NumpyArray and name in METHODS_OF_ARRAYS:
-        return BoundMethod(METHODS_OF_ARRAYS[name], value)
+    if type(value) is NumpyArray and (method := value.method(name)) is not None:
+        return BoundMethod(method, value)
     hook = class_attribute(context, cls, "__getattribute__")
     if hook is not object.__getattribute__ and not is_native(hook, cls, "__getattribute__"):
         return _hooked_attribute(context, hook, value, name)
