@@ -1,6 +1,7 @@
 """Checkpoints, nested compile regions, hooks on intermediate tensors and flex_attention, in one graph."""
 
 import functools
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -68,6 +69,52 @@ def test_checkpoint_draws_the_same_numbers_again():
         out.sum().backward()
         kept = out != 0
         assert torch.allclose(x.grad, torch.where(kept, 4 * x, 0.0)), backend
+
+
+def without_gradients(x):
+    with torch.no_grad():
+        return checkpoint(LAYER, x * 1) + 1
+
+
+DEFAULTS = {
+    "gradients": lambda x: checkpoint(LAYER, x * 1) + 1,
+    "twice": lambda x: checkpoint(LAYER, checkpoint(LAYER, x * 1)),
+    "no_grad": without_gradients,
+    "no_grad, chosen": torch.no_grad()(lambda x: checkpoint(LAYER, x.detach(), use_reentrant=True)),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_warnings_of_a_reentrant_checkpoint_are_kept(name, backend):
+    program, results, seen = DEFAULTS[name], [], []
+    for function in (program, capture(program, backend=backend, fullgraph=True)):
+        for _ in range(2):
+            x = (torch.arange(12.0).reshape(3, 4) / 4).requires_grad_()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                out = function(x)
+            seen.append([(str(one.message), one.category, one.filename, one.lineno) for one in caught])
+            if out.requires_grad:
+                out.sum().backward()
+            results.append((out, x.grad))
+    assert seen[0] and all(one == seen[0] for one in seen)
+    wanted, gradient = results[0]
+    for out, other in results:
+        assert torch.equal(out, wanted) and out.requires_grad == wanted.requires_grad
+        assert other is gradient is None or torch.equal(other, gradient)
+
+
+REFUSED = {
+    "keyword": lambda x: checkpoint(lambda a, k: a * k, x, k=x, use_reentrant=True),
+    "context": lambda x: checkpoint(LAYER, x, use_reentrant=True, context_fn=selective),
+    "no gradients": lambda x: checkpoint(LAYER, x.detach(), use_reentrant=True),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_what_a_reentrant_checkpoint_refuses_breaks(name):
+    check(REFUSED[name], torch.randn(3, 4, requires_grad=True), breaks=["skipped-function"], recaptures=None)
 
 
 def test_change_in_a_checkpoint_breaks():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from tracer.effects.log import OutputCall
 from tracer.effects.warning_calls import can_warn, issue_warning
 from tracer.interpret.call import call
-from tracer.interpret.places import place_of_caller
+from tracer.interpret.places import OutputPlace, place_of_caller
 from tracer.interpret.policy import lookaside, refuse_modules
 from tracer.interpret.trace import Trace
 from tracer.reasons import WARNING
@@ -34,7 +34,11 @@ def _warn(
     if rest or source is not None:
         trace.stop(WARNING, "warnings.warn with these arguments")
     kind, text = _category_and_text(trace, message, category)
-    place = place_of_caller(trace, _level(trace, stacklevel), WARNING)
+    warn_at(trace, message, kind, text, place_of_caller(trace, _level(trace, stacklevel), WARNING))
+
+
+def warn_at(trace: Trace, message: Item, kind: type, text: str, place: OutputPlace) -> None:
+    """Issue a warning of class `kind`, whose message reads `text`, behind the graph: attributed to `place`."""
     lists = [value.object for value in trace.known.values() if value.cls is list]
     if not can_warn(kind, text, place.globals, place.line, *lists):
         trace.stop(WARNING, kind.__name__)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
+import sys
+import types
 from typing import Any
 
+import torch._compile
 from torch.utils import checkpoint
 
 from passes.transforms import checkpointed
+from tracer.code.decode import decode
 from tracer.graph.subgraph import SubGraphBuilder
+from tracer.guards.source import constant
 from tracer.interpret.call import call
 from tracer.interpret.library.torch.control_flow import call_body_operator, new_meta
+from tracer.interpret.library.warnings import warn_at
+from tracer.interpret.places import OutputPlace
 from tracer.interpret.policy import interpret, lookaside, named_lookaside
 from tracer.interpret.subtrace import SubTrace, add_body, close, operands_of, sub_trace, unflattened
 from tracer.interpret.trace import Trace
@@ -43,6 +52,9 @@ def _annotate(trace: Trace, annotation: Item) -> Item:
 @lookaside(checkpoint.checkpoint)
 def _checkpoint(trace: Trace, function: Item, *args: Item, use_reentrant: Item = None, **kwargs: Item) -> Item:
     """A checkpointed function: simply called without gradients, else a body that is run again in backward."""
+    if use_reentrant is None:
+        _warn_of_default(trace)
+        use_reentrant = True
     context = kwargs.pop("context_fn", checkpoint.noop_context_fn)
     options = [("use_reentrant", use_reentrant)]
     options += [(name, kwargs.pop(name)) for name in CHOICES if name in kwargs]
@@ -51,7 +63,11 @@ def _checkpoint(trace: Trace, function: Item, *args: Item, use_reentrant: Item =
         or type(use_reentrant) is not bool
         or any(isinstance(one, Value) for _, one in options)
     ):
-        trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint without use_reentrant, or to debug it")
+        trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint to debug it")
+    if use_reentrant and (kwargs or context is not checkpoint.noop_context_fn):
+        trace.stop(SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint, reentrant and with keywords")
+    if use_reentrant and not any(isinstance(value, TensorValue) and value.meta.requires_grad for value in args):
+        _warn_of_no_gradients(trace)
     if not trace.modes.grad:
         return call(trace, function, args, kwargs)
     if context is not checkpoint.noop_context_fn:
@@ -72,6 +88,54 @@ def _checkpoint(trace: Trace, function: Item, *args: Item, use_reentrant: Item =
     by_leaf = dict(zip(map(id, inside), tensors, strict=True))
     _note_views(trace, traced, inside, by_leaf)
     return unflattened(trace, [by_leaf.get(id(leaf), leaf) for leaf in traced.leaves], traced.structure)
+
+
+def _warn_of_default(trace: Trace) -> None:
+    """Warn, as `checkpoint` does when it is called without `use_reentrant`."""
+    message = _default_warning()
+    warn_at(trace, message, UserWarning, message, _place_of_disabled())
+
+
+@functools.cache
+def _default_warning() -> str:
+    """The warning of `checkpoint` about `use_reentrant`, as its code has it."""
+    texts = decode(inspect.unwrap(checkpoint.checkpoint).__code__).native.co_consts
+    return next(text for text in texts if type(text) is str and "use_reentrant parameter should be passed" in text)
+
+
+@functools.cache
+def _place_of_disabled() -> OutputPlace:
+    """The line of torch that calls functions which it keeps from TorchDynamo, such as `checkpoint`."""
+
+    def caller() -> OutputPlace:
+        frame: Any = sys._getframe(1)
+        return _place(frame.f_globals, frame.f_code, frame.f_lineno)
+
+    return torch._compile._disable_dynamo(caller)()
+
+
+def _warn_of_no_gradients(trace: Trace) -> None:
+    """Warn, as a reentrant checkpoint does when no argument needs gradients; break where the call would do so too."""
+    if trace.modes.grad:
+        trace.stop(
+            SKIPPED_FUNCTION, "torch.utils.checkpoint.checkpoint, reentrant and with no argument that needs gradients"
+        )
+    message, place = _no_gradients_warning()
+    warn_at(trace, message, UserWarning, message, place)
+
+
+@functools.cache
+def _no_gradients_warning() -> tuple[str, OutputPlace]:
+    check, forward = checkpoint.check_backward_validity, checkpoint.CheckpointFunction.forward
+    message = next(text for text in check.__code__.co_consts if type(text) is str)
+    line = next(op.line for op in decode(forward.__code__).ops if op.operand == check.__name__)
+    return message, _place(forward.__globals__, forward.__code__, line or 0)
+
+
+def _place(namespace: dict[str, Any], code: types.CodeType, line: int) -> OutputPlace:
+    """A line of a function of an imported module."""
+    source = constant(sys.modules[namespace["__name__"]]).child("dict")
+    return OutputPlace(namespace, source, code.co_filename, line, code.co_name)
 
 
 def _real(trace: Trace, context: Item) -> Any:
