@@ -159,6 +159,52 @@ def test_hook_on_an_intermediate(program, backend):
     one_graph(program, torch.randn(3, requires_grad=True), backend=backend)
 
 
+def read_by_a_hook(x, weights):
+    y, factor = x * 2, weights * 1
+    y.register_hook(lambda g: g * (factor + 1))
+    return y.sin().sum(), factor.view(-1)
+
+
+def read_by_a_hook_within_a_list(x, weights):
+    y, factor = x * 2, weights * 1
+    rows, kept = factor.view(-1), []
+    y.register_hook(lambda g: g * (rows + 1))
+    kept.append({"factor": factor})
+    return y.sin().sum(), kept[0]["factor"]
+
+
+def input_read_by_a_hook(x, weights):
+    y, factor = x * 2, weights.view(-1)
+    y.register_hook(lambda g: g * (factor + 1))
+    return y.sin().sum(), weights
+
+
+def written_after_a_hook(x, weights):
+    y, factor = x * 2, weights * 1
+    rows = factor.view(-1)
+    y.register_hook(lambda g: g * rows)
+    factor.mul_(3)
+    return y.sin().sum(), weights
+
+
+LATE = (read_by_a_hook, read_by_a_hook_within_a_list, input_read_by_a_hook, written_after_a_hook)
+
+
+@pytest.mark.parametrize("write", [lambda t: t.add_(7), lambda t: t.data.add_(7)], ids=["counted", "unseen"])
+@pytest.mark.parametrize("program", LATE)
+def test_hook_reads_what_is_written_before_backward(program, write, backend):
+    captured = capture(program, backend=backend, fullgraph=True)
+    for _ in range(2):
+        gradients = []
+        for one in (program, captured):
+            x = torch.arange(3.0).requires_grad_()
+            loss, factor = one(x, torch.ones(3))
+            write(factor)
+            loss.backward()
+            gradients.append(x.grad)
+        assert torch.equal(*gradients)
+
+
 def test_hook_that_may_change_breaks():
     def program(x):
         y, factor = x * 2, 3.0

@@ -86,7 +86,8 @@ class Trace:
     of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node;
     `only_writes` says that all such operators only write to inputs, and `writes` when the backend's programs do so.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
-    waits for.
+    waits for. `reads_in_backward` says that a hook reads tensors besides its gradient, as they are when autograd runs
+    it: a compiler would keep them, or inputs that they can be computed from, as they are before.
     """
 
     __slots__ = (
@@ -130,6 +131,7 @@ class Trace:
         "predictions",
         "probes",
         "protected",
+        "reads_in_backward",
         "recipes",
         "refusing",
         "replays",
@@ -156,6 +158,7 @@ class Trace:
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = False
+        self.reads_in_backward = False
         self.arguments: list[Lazy] = []
         self.owns_arguments = False
         self.watched: Sequence[object] = ()

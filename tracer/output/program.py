@@ -296,7 +296,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
 
 
 def _must_replay(trace: Trace) -> bool:
-    return trace.operands_overlap or _writes_are_differentiated(trace) or loses_errors(trace)
+    return trace.operands_overlap or trace.reads_in_backward or _writes_are_differentiated(trace) or loses_errors(trace)
 
 
 def _writes_are_differentiated(trace: Trace) -> bool:

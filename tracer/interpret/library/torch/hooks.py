@@ -1,7 +1,8 @@
 """Hooks on tensors of the graph: the hook becomes a graph of its own, which a call in the graph registers.
 
 It runs in backward, when a function that was traced before may do something else: what it reads may not be able to
-change. Hooks on inputs outlive the call, so that they break the graph.
+change. Tensors that it reads are as they are then, so that no compiler is given the graph of such a hook.
+Hooks on inputs outlive the call, so that they break the graph.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def _register_hook(trace: Trace, tensor: Item, hook: Item) -> Item:
         trace.stop(HIGHER_ORDER, "a hook returns something besides a tensor or None")
     close(trace, traced, traced.tensors)
     lifted = operands_of(traced)
+    trace.reads_in_backward |= any(value is not None for value in traced.builder.values.values())
     args = (node_of(trace, tensor), add_body(trace, "hook_body", traced, lifted), *lifted)
     trace.graph.call(hooked, args, None, None, trace.location, writes=True)
     return HandleValue(trace)
