@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torch._higher_order_ops import scan
+from torch._higher_order_ops import associative_scan, scan
 from torch._higher_order_ops.map import map as torch_map
 
 from tests.check import one_graph
@@ -243,3 +243,57 @@ def test_map(backend):
         return torch_map(lambda x: x.sin() + shift, xs) * 2
 
     one_graph(program, torch.arange(12.0).reshape(4, 3), backend=backend)
+
+
+def running_pairs(x):
+    return associative_scan(lambda a, b: a * b + a, x, 0, combine_mode="generic")
+
+
+def running_in_a_dictionary(x):
+    def combine(left, right):
+        return {
+            "slope": left["slope"] * right["slope"],
+            "shift": [left["shift"][0] * right["slope"] + right["shift"][0]],
+        }
+
+    out = associative_scan(combine, {"slope": x, "shift": [x * 2]}, 1, combine_mode="generic")
+    return out["slope"] + out["shift"][0]
+
+
+def running_backwards(x):
+    return associative_scan(torch.add, x, -1, reverse=True, combine_mode="generic") * 2
+
+
+def running_with_a_closure(x):
+    scale = x.detach().mean()
+    return associative_scan(lambda a, b: a * scale + b * scale, x, 0, combine_mode="generic")
+
+
+RUNNING = (running_pairs, running_in_a_dictionary, running_backwards, running_with_a_closure)
+
+
+@pytest.mark.parametrize("program", RUNNING)
+@pytest.mark.parametrize("rows", [1, 4, 5])
+def test_associative_scan(program, rows, backend):
+    x = (torch.arange(rows * 3.0).reshape(rows, 3) / 8 + 0.5).requires_grad_()
+    rounds = backend == "aot_eager"  # its backward adds up in another order
+    one_graph(program, x, backend=backend, gradients=not rounds, recaptures=None)
+
+
+def test_associative_scan_reads_a_setting(backend):
+    def program(x):
+        return associative_scan(lambda a, b: (a + b) * SETTINGS.factor, x, 0, combine_mode="generic")
+
+    captured = capture(program, backend=backend, fullgraph=True)
+    try:
+        for factor in (2.0, 5.0):
+            SETTINGS.factor = factor
+            assert torch.equal(captured(torch.ones(2, 2)), torch.tensor([[1.0, 1.0], [2 * factor, 2 * factor]]))
+    finally:
+        SETTINGS.factor = 2.0
+
+
+def test_what_associative_scan_refuses():
+    captured = capture(lambda x: associative_scan(torch.add, x, 0, combine_mode="pointwise"))
+    with pytest.raises(ValueError, match="need to be on CUDA or XPU"):
+        captured(torch.ones(3))

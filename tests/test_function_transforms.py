@@ -1,5 +1,6 @@
 """torch.func inside a captured function: vmap, grad, vjp, jvp, Jacobians, functional_call, in one graph."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -118,3 +119,83 @@ def test_writes_through_a_transform():
 @pytest.mark.parametrize("randomness", ["same", "different"])
 def test_random_numbers_in_vmap(randomness):
     one_graph(lambda x: torch.vmap(lambda a: F.dropout(a, 0.5), randomness=randomness)(x), torch.ones(4, 5))
+
+
+# Ensembles: modules with the same structure as one function of stacked parameters ---------------------
+
+
+class Member(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.scale = nn.Linear(4, 3), 2.0
+        self.register_buffer("shift", torch.randn(3))
+
+    def forward(self, x):
+        return (self.layer(x) + self.shift).relu() * self.scale
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one input for all", "an input for each"])
+def test_ensemble(shared, backend):
+    members = [Member() for _ in range(3)]
+    parameters, buffers = func.stack_module_state(members)
+    skeleton = copy.deepcopy(members[0]).to("meta")
+
+    def member(parameters, buffers, x):
+        return func.functional_call(skeleton, (parameters, buffers), (x,))
+
+    def program(parameters, buffers, x):
+        return torch.vmap(member, in_dims=(0, 0, None if shared else 0))(parameters, buffers, x)
+
+    reset()
+    captured = capture(program, backend=backend, fullgraph=True)
+    try:
+        for factor in (2.0, 5.0):
+            skeleton.scale = factor
+            for one in members:
+                one.scale = factor
+            x = torch.randn(5, 4) if shared else torch.randn(3, 5, 4)
+            out = captured(parameters, buffers, x)
+            wanted = torch.stack([one(x if shared else x[index]) for index, one in enumerate(members)])
+            assert torch.allclose(out, wanted, atol=1e-6)
+            given = torch.autograd.grad(out.pow(2).sum(), list(parameters.values()))
+            right = torch.autograd.grad(wanted.pow(2).sum(), [p for one in members for p in one.parameters()])
+            assert torch.allclose(given[0], torch.stack(right[0::2]), atol=1e-4)
+            assert torch.allclose(given[1], torch.stack(right[1::2]), atol=1e-4)
+    finally:
+        skeleton.scale = 2.0
+    assert counters().graphs == 2 and not counters().breaks
+
+
+def test_ensemble_that_is_closed_over(backend):
+    members = [Member() for _ in range(3)]
+    parameters, buffers = func.stack_module_state(members)
+    skeleton = copy.deepcopy(members[0]).to("meta")
+
+    def program(x):
+        def member(parameters, buffers):
+            return func.functional_call(skeleton, (parameters, buffers), (x,))
+
+        return torch.vmap(member)(parameters, buffers).mean(0)
+
+    captured = capture(program, backend=backend, fullgraph=True)
+    x = torch.randn(5, 4)
+    for _ in range(2):
+        assert torch.allclose(captured(x), program(x))
+        with torch.no_grad():
+            buffers["shift"].add_(1)
+        parameters["layer.bias"] = parameters["layer.bias"].detach() * 2
+
+
+def test_stacking_in_the_captured_function_is_right():
+    members = [Member() for _ in range(2)]
+    skeleton = copy.deepcopy(members[0]).to("meta")
+
+    def program(x):
+        state = func.stack_module_state(members)
+        return torch.vmap(lambda p, b: func.functional_call(skeleton, (p, b), (x,)))(*state)
+
+    captured, x = capture(program), torch.randn(5, 4)
+    for _ in range(2):
+        assert torch.allclose(captured(x), program(x))
+        with torch.no_grad():
+            members[0].layer.weight.mul_(2)
