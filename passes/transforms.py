@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
+from torch.utils.hooks import RemovableHandle
 
 Body = Callable[..., tuple[Any, ...]]
 
@@ -84,11 +85,19 @@ def _parted(body: Body, outputs: int) -> Callable[..., tuple[Any, tuple[Any, ...
     return parted
 
 
-def hooked(tensor: torch.Tensor, body: Body, *operands: Any) -> None:
-    """Register a hook on a tensor: `body` takes its gradient and returns another in a tuple, or an empty one."""
+def hooked(tensor: torch.Tensor, body: Body, *operands: Any) -> RemovableHandle:
+    """Register a hook on a tensor: `body` takes its gradient and returns another in a tuple, or an empty one.
+
+    Returns what removes it.
+    """
 
     def hook(gradient: torch.Tensor) -> Any:
         results = body(gradient, *operands)
         return results[0] if results else None
 
-    tensor.register_hook(hook)
+    return tensor.register_hook(hook)
+
+
+def unhooked(handle: RemovableHandle) -> None:
+    """Remove a hook that `hooked` registered."""
+    handle.remove()

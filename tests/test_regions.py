@@ -17,7 +17,7 @@ from torch.utils.checkpoint import (
 )
 
 from tests.check import check, one_graph
-from tracer import capture, counters, reset
+from tracer import capture, counters, graph_break, reset
 
 BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 SETTINGS = SimpleNamespace(factor=2.0)
@@ -154,7 +154,24 @@ def hook_by_name(x):
     return z.sum()
 
 
-@pytest.mark.parametrize("program", [hook_with_closure, hook_by_name])
+def hook_removed(x):
+    y = x * 2
+    y.register_hook(scaled)
+    handle = y.register_hook(lambda g: g * 100)
+    z = y.sin()
+    handle.remove()
+    handle.remove()
+    return z.sum()
+
+
+def hook_with_closure_removed(x):
+    y, factor = x * 2, x.detach() + 1
+    handles = [y.register_hook(lambda g: g * factor), y.register_hook(scaled)]
+    handles.pop(0).remove()
+    return y.exp().sum()
+
+
+@pytest.mark.parametrize("program", [hook_with_closure, hook_by_name, hook_removed, hook_with_closure_removed])
 def test_hook_on_an_intermediate(program, backend):
     one_graph(program, torch.randn(3, requires_grad=True), backend=backend)
 
@@ -203,6 +220,29 @@ def test_hook_reads_what_is_written_before_backward(program, write, backend):
             loss.backward()
             gradients.append(x.grad)
         assert torch.equal(*gradients)
+
+
+def test_hook_removed_after_a_break():
+    def program(x):
+        y = x * 2
+        handle = y.register_hook(scaled)
+        graph_break()
+        handle.remove()
+        return y.sum()
+
+    check(program, torch.randn(3, requires_grad=True), recaptures=None, graphs=None)
+
+
+def test_hook_removed_by_a_branch():
+    def program(x):
+        y = x * 2
+        handle = y.register_hook(scaled)
+        if x.sum() > 0:
+            handle.remove()
+        return y.sum()
+
+    for sign in (1.0, -1.0):
+        check(program, torch.full((3,), sign, requires_grad=True), recaptures=None, graphs=None)
 
 
 def test_hook_that_may_change_breaks():

@@ -12,7 +12,7 @@ import types
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from passes.transforms import hooked
+from passes.transforms import hooked, unhooked
 from tracer.code.decode import decode
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.interpret.backward import late_fault
@@ -35,13 +35,14 @@ class HookHandle(RemovableHandle):
 
 
 class HandleValue(Value):
-    """The handle of a hook that a call in the graph registers; only that call knows the real one."""
+    """The handle of a hook that a call in the graph registers: what the call, `node`, returns."""
 
-    __slots__ = ("birth",)
+    __slots__ = ("birth", "node")
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, node: torch.fx.Node) -> None:
         super().__init__(HookHandle)
         self.birth = trace.step
+        self.node = node
 
 
 register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), HandleValue)
@@ -49,7 +50,9 @@ register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), Handl
 
 @lookaside(RemovableHandle.remove)
 def _remove(trace: Trace, handle: Item) -> None:
-    trace.stop(TENSOR_HOOK, "RemovableHandle.remove")
+    if not isinstance(handle, HandleValue) or handle.node.graph is not trace.graph.graph:
+        trace.stop(TENSOR_HOOK, "RemovableHandle.remove")
+    trace.graph.call(unhooked, (handle.node,), None, None, trace.location, writes=True)
 
 
 @lookaside(torch.Tensor.register_hook)
@@ -71,8 +74,7 @@ def _register_hook(trace: Trace, tensor: Item, hook: Item) -> Item:
     lifted = operands_of(traced)
     trace.reads_in_backward |= any(value is not None for value in traced.builder.values.values())
     args = (node_of(trace, tensor), add_body(trace, "hook_body", traced, lifted), *lifted)
-    trace.graph.call(hooked, args, None, None, trace.location, writes=True)
-    return HandleValue(trace)
+    return HandleValue(trace, trace.graph.call(hooked, args, None, None, trace.location, writes=True))
 
 
 def _may_rebind(trace: Trace, hook: Item) -> bool:
