@@ -32,13 +32,14 @@ from backends.crosscheck.sweep import CrosscheckTrial, Variation
 from backends.crosscheck.text import CannotWrite
 from backends.crosscheck.walk import steps, undisturbed
 from backends.slopes import Slope, slopes_of
+from backends.verdict import Verdict
 from passes.operators.targets import UnknownTarget
 
 NOT_THE_USERS: Final = (__file__, f"{Path(torch.__file__).parent}/", "<")
 SLOPE: Final = Variation("slope")
 
 
-class GradientError(AssertionError):
+class GradientError(Verdict):
     """A gradient is not the slope of its function. `report` is the GradientReport."""
 
     def __init__(self, report: GradientReport) -> None:

@@ -169,6 +169,21 @@ def test_a_divergence_is_raised():
     assert caught.value.report.first.script is None
 
 
+def test_a_divergence_is_no_error_of_the_program():
+    """No handler of the program waits for it, and the original is not run in place of the graph."""
+    log = []
+
+    def program(x):
+        log.append(1)
+        try:
+            return torch.linalg.inv(x.new_ones(1, 1)) * reads_flat(x).sum()
+        except AssertionError:
+            return x
+
+    with pytest.raises(Divergence, match="row_sums"):
+        capture(program, backend="crosscheck", options={"shrink": 0.0})(X)
+
+
 @pytest.mark.slow
 def test_a_verified_script(tmp_path):
     reports = []

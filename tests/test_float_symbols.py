@@ -122,7 +122,10 @@ def compare(program, backend, make=tensor, floats=FLOATS):
 @pytest.mark.parametrize("name", SYMBOLIC)
 def test_a_float_that_varies_is_a_symbol_after_its_first_change(name, backend):
     compare(SYMBOLIC[name], BACKENDS[backend])
-    assert counters().captures == 2 or (backend, name) == ("aot_eager", "made a tensor in a list")
+    if backend != "eager" and name == "set":
+        assert counters().captures == 3  # 1e300 is no float32: the original runs, and is captured, as the graph raises
+    elif (backend, name) != ("aot_eager", "made a tensor in a list"):
+        assert counters().captures == 2
 
 
 @pytest.mark.parametrize("name", FIXED)

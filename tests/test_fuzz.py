@@ -167,10 +167,14 @@ def test_planted_faults_of_outcomes_are_seen():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", planted.UNGUARDED)
 def test_left_out_guards_are_seen(name):
-    """Random programs use what each kind of change changes, and a capture that takes it for granted is told apart."""
+    """Random programs use what each kind of change changes, and a capture that takes it for granted is told apart.
+
+    What a seed gives hangs on the modules that are loaded, whose constants Hypothesis tries: there are several seeds.
+    """
     kind, chosen = planted.UNGUARDED[name]
+    samples = (sample(200, number, kinds=(kind,), backend="eager", breaks="none") for number in range(1, 6))
     with planted.without_guards(chosen):
-        assert programs_needed(sample(200, kinds=(kind,), backend="eager", breaks="none"), difference)
+        assert any(programs_needed(candidates, difference) for candidates in samples)
 
 
 def test_a_difference_between_calls_is_seen():

@@ -15,12 +15,13 @@ from typing import Any, Final, NamedTuple
 from backends.crosscheck.compare import CrosscheckDifference
 from backends.crosscheck.sweep import Variation
 from backends.crosscheck.text import CannotWrite
+from backends.verdict import Verdict
 
 SCRIPT_SECONDS = 300.0  # a script that is not done by then is not verified
 CHECKED: Final = "BYTEGRAPH_CHECKED_SCRIPT"  # set in the environment of a script that is run to see how it ends
 
 
-class Divergence(AssertionError):
+class Divergence(Verdict):
     """A candidate computes something other than the reference. `report` is the CrosscheckReport."""
 
     def __init__(self, report: CrosscheckReport) -> None:

@@ -96,14 +96,14 @@ def _may_refuse(node: Node) -> bool:
     return call is not None and may_refuse(call.target, call.args, call.kwargs)
 
 
-def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[Fragment], list[Fragment]]:
-    """Statements in front of the call of the graph, and those in front of its repetition after an error."""
-    before: list[Fragment] = []
+def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[tuple[Fragment, Fragment]], list[Fragment]]:
+    """What is kept before the graph is called, by names, and the statements before its repetition after an error."""
+    before: list[tuple[Fragment, Fragment]] = []
     after: list[Fragment] = []
     if trace.lasting and not _is_replayed(trace) and trace.writes is not Writes.LAST:
         versions, asked = emitter.fresh("versions"), emitter.constant(versions_of, "versions_of")
         asking = fragment("{}({})", asked, listed(map(emitter.parameter, trace.written)))
-        before.append(fragment("{} = {}", versions, asking))
+        before.append((versions, asking))
         after += [fragment("if {} != {}:", asking, versions), Fragment("    raise")]
     elif trace.lasting:
         failed_before = FailedBefore(trace.graph.graph, trace.lasting_node, trace.writes is Writes.LAST)
@@ -112,7 +112,7 @@ def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[Fragmen
     if trace.draws:
         generator: Any = torch.default_generator
         state = emitter.fresh("random_state")
-        before.append(fragment("{} = {}()", state, emitter.constant(generator.get_state, "get_random_state")))
+        before.append((state, fragment("{}()", emitter.constant(generator.get_state, "get_random_state"))))
         after.append(fragment("{}({})", emitter.constant(generator.set_state, "set_random_state"), state))
     return before, after
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from backends.verdict import Verdict
 from passes.node_meta import is_write, modes_of
 from passes.operators.modes import KERNEL_SETTERS, restore
 from passes.operators.verify import Mispredicted
@@ -204,7 +205,8 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     """The call of the graph. When an operator raises, the modes that the graph has set are restored.
 
     The program's own code must decide what happens then, where a handler of its own is around an operator, or where it
-    had changed objects before: the original function is run from its beginning, if the graph can be repeated.
+    had changed objects before: the original function is run from its beginning, if the graph can be repeated. What the
+    run of the graph or the backend has found out about the graph is no error of the program.
     """
     text = filled(f"{GRAPH}(", [argument.text for argument in arguments], ")", indent=4)
     reads = [name for argument in arguments for name in argument.reads]
@@ -218,13 +220,16 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
     begin: list[Fragment] = []
     handlers: list[Fragment] = []
+    assigned = list(writes)
     if is_repeated(trace):
-        begin, repeated = emit_repetition(emitter, trace)
-        mispredicted = fragment("except {}:", emitter.constant(Mispredicted, "Mispredicted"))
-        handlers += [mispredicted, *puts_back, Fragment("    raise"), Fragment("except Exception:"), *puts_back]
+        kept, repeated = emit_repetition(emitter, trace)
+        findings = fragment("except {}:", emitter.constant((Mispredicted, Verdict), "Findings"))
+        handlers += [findings, *puts_back, Fragment("    raise"), Fragment("except Exception:"), *puts_back]
         failed = emitter.fresh("failed")
-        begin.append(fragment("{} = False", failed))
-        handlers += [fragment("    {}", line) for line in (*repeated, fragment("{} = True", failed))]
+        kept.append((failed, Fragment("False")))
+        begin += [Fragment(f"{name.text} = {value.text}", value.reads) for name, value in kept]
+        handlers += [fragment("    {}", line) for line in (*repeated, Fragment(f"{failed.text} = True"))]
+        assigned += [name.text for name, _ in kept] + [failed.text]
         # Outside of the handler: what the original raises has no context but its own.
         handlers += [fragment("if {}:", failed), fragment("    {}", _run_original(emitter, trace, code))]
     elif sets_modes:
@@ -232,7 +237,7 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     if handlers:
         lines = [*(line.text for line in begin), "try:", f"    {lines[0]}", *(line.text for line in handlers)]
     reads += [name for line in (*begin, *handlers) for name in line.reads]
-    return Statement("\n    ".join(lines), tuple(reads), tuple(writes))
+    return Statement("\n    ".join(lines), tuple(reads), tuple(assigned))
 
 
 def _run_original(emitter: ProgramEmitter, trace: Trace, code: Code) -> Fragment:
