@@ -41,9 +41,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 no_forks: Final = threading.RLock()
-"""Held while a capture imports modules that the program did not ask for. Forks wait for it.
+"""Held while a capture imports modules that the program did not ask for, or torch logs for it. Forks wait for it.
 
-In a child that is forked while another thread imports a module, that module stays locked for ever.
+In a child that is forked while another thread imports a module, that module stays locked for ever; so does a stream
+that another thread was writing a log message to.
 """
 
 os.register_at_fork(before=no_forks.acquire, after_in_parent=no_forks.release, after_in_child=no_forks.release)

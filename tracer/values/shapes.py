@@ -182,7 +182,8 @@ class Shapes:
         name = object.__new__(_named_source())
         object.__setattr__(name, "text", source.text)
         make = self.environment.create_symbol if size else self.environment.create_unspecified_symbol
-        symbol = make(value, name, dynamic_dim=torch_symbols.DimDynamic.DYNAMIC)
+        with no_forks:  # torch logs the symbol
+            symbol = make(value, name, dynamic_dim=torch_symbols.DimDynamic.DYNAMIC)
         self.sources[symbol] = source
         return self.environment.create_symintnode(symbol, hint=value, source=name)
 
