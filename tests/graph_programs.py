@@ -24,6 +24,7 @@ from passes.graph_module import as_module, call_with
 from passes.operators import modes
 from tests.same import differences
 from tracer.dispatch import engine
+from tracer.pauses import no_forks
 
 LARGEST = 1 << 22
 """Bytes of inputs beyond which a graph is written as a module, and not run."""
@@ -62,7 +63,8 @@ def check_program(handover: Handover) -> None:
     if key in _seen:
         return
     _seen.add(key)
-    module.print_readable(print_output=False)
+    with no_forks:  # it imports modules of torch
+        module.print_readable(print_output=False)
     inputs = list(handover.example_inputs)
     if not all(map(_is_torchs, module.graph.nodes)) or sum(map(_bytes, inputs)) > LARGEST:
         return

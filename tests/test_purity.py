@@ -350,3 +350,26 @@ def test_bounds_of_a_slice_stay_what_they_are():
 
     one_graph(program, torch.ones(2), [1])
     one_graph(program, torch.ones(2), 0)
+
+
+class Incomparable:
+    def __eq__(self, other):
+        raise ArithmeticError("never")
+
+
+def test_slices_are_compared_by_what_bounds_them():
+    def program(x, bound):
+        outcomes = []
+        for left, right in (
+            (slice(bound), slice(Incomparable())),
+            (slice(1, 2), slice(1, 2)),
+            (slice(1, x), slice(2, x)),
+        ):
+            for comparison in (operator.eq, operator.ne, operator.lt):
+                try:
+                    outcomes.append(comparison(left, right))
+                except (ArithmeticError, TypeError) as error:
+                    outcomes.append(type(error))
+        return x + 1, outcomes, slice(bound) == slice(bound)
+
+    check(program, torch.ones(2), Incomparable(), breaks=[])

@@ -27,6 +27,7 @@ from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 from tracer.values.shapes import holds_symbols
 from tracer.values.tensors import TensorValue
+from tracer.values.tuples import make_tuple
 
 BINARY = {row.function: row for row in python_operators.BINARY}
 COMPARE = {row.function: row for row in python_operators.COMPARISONS}
@@ -178,6 +179,8 @@ def compare(context: Context, function: Any, left: Item, right: Item) -> Item:
                 function is operator.ne if function in (operator.eq, operator.ne) else host(context, function, None, 0)
             )
         return context.machine.tensor_op(context, function, (left, right))
+    if left_kind is slice and right_kind is slice:
+        return compare(context, function, *(make_tuple([part.start, part.stop, part.step]) for part in (left, right)))
     if _compares_in_c(context, left) and _compares_in_c(context, right):
         return host(context, function, left, right)
     row = COMPARE[function]
