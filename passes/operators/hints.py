@@ -7,7 +7,9 @@ from typing import Any, Final
 import torch
 
 from passes.meta import TensorMeta
+from passes.operators.outcome import SliceArg
 
+SYMBOL_TYPES: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SIZES: Final = ("shape", "stride", "storage_offset")
 
 
@@ -24,9 +26,9 @@ def at_hints(structure: Any) -> Any:
         if not structure.symbolic:
             return structure
         return structure.replace(**{name: at_hints(getattr(structure, name)) for name in SIZES})
-    if isinstance(structure, tuple | list):
+    if isinstance(structure, SliceArg):
+        return SliceArg(*map(at_hints, structure))
+    if isinstance(structure, tuple):
         return type(structure)(map(at_hints, structure))
-    if isinstance(structure, slice):
-        return slice(*map(at_hints, (structure.start, structure.stop, structure.step)))
-    hint = at_hint(structure)
+    hint = structure.node.hint if isinstance(structure, SYMBOL_TYPES) else structure
     return structure if hint is None else hint

@@ -16,6 +16,7 @@ from torch.fx import Graph, Node
 from passes.meta import TensorMeta
 from passes.node_meta import modes_of
 from passes.operators.catalogue import family_of
+from passes.operators.hints import at_hints as concrete
 from passes.operators.modes import Modes, current_modes
 from passes.operators.outcome import Argument, Arguments, DictArg, Keywords, ListArg, SliceArg, Target, leaves
 
@@ -74,22 +75,6 @@ def listed(value: Any) -> Any:
 def is_transparent(call: GraphCall) -> bool:
     """Whether all that the call does can be seen from outside: Python code could keep what it was given."""
     return type(call.target) in (tuple, *NATIVE) or family_of(call.target, call.args) is not None
-
-
-def concrete(argument: Any) -> Any:
-    """`argument` with every symbol as the number it had when the graph was captured."""
-    if isinstance(argument, torch.SymInt | torch.SymFloat | torch.SymBool):
-        return argument.node.hint
-    if type(argument) is TensorMeta:
-        if not argument.symbolic:
-            return argument
-        shape, stride = concrete(argument.shape), concrete(argument.stride)
-        return argument.replace(shape=shape, stride=stride, storage_offset=concrete(argument.storage_offset))
-    if isinstance(argument, SliceArg):
-        return SliceArg(*map(concrete, argument))
-    if isinstance(argument, tuple):
-        return type(argument)(map(concrete, argument))
-    return argument
 
 
 def byte_count(meta: TensorMeta) -> int:
