@@ -191,6 +191,8 @@ class World:
                 sum((tensor.double() ** 2).sum() for tensor in tensors).backward(retain_graph=True)
         except RuntimeError as error:
             return f"RuntimeError {str(error)[:40]}"
+        except Exception as error:  # from a `backward` of the program, or from a hook
+            return type(error).__name__
         return "done"
 
     def end(self) -> list[str]:
