@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from passes import collectives
 from passes.meta import TensorMeta
 from passes.operators.catalogue import FAMILIES, FAMILY_OF, device_fact, family_of, operator_name
 from passes.operators.outcome import Arguments, Keywords, Target, leaves
@@ -36,6 +37,9 @@ INDEXED_BY_ARGUMENT: Final = frozenset({"__getitem__", "getitem", "__setitem__",
 TAKE_ANY_INDEX: Final = frozenset({"select_scatter", "slice_scatter", "diagonal_scatter"})
 """Of the family `index`: their indices are numbers, which a trial checks."""
 
+COLLECTIVES: Final = frozenset(collectives.ALL)
+"""Another rank may fail, but no values are refused."""
+
 
 @cache
 def _taking_any_values() -> frozenset[Target]:
@@ -51,7 +55,7 @@ def _taking_any_values() -> frozenset[Target]:
 
 def may_refuse(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether a call may raise because of the values in its tensors."""
-    if target in _taking_any_values():
+    if target in _taking_any_values() or target in COLLECTIVES:
         return False
     family = family_of(target, args)
     name = operator_name(target)
