@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.interpret.evaluator import use_rulebook
-from tracer.reasons import GraphBreakError, TracerBug
+from tracer.reasons import ExportError, GraphBreakError, TracerBug
 
 if TYPE_CHECKING:
     from passes.infer.fake_kernels.fake_kernel import fake_kernel
+    from tracer.exporting import export, to_exported_program
     from tracer.interpret.explain_call import explain_call
 
 __all__ = [
+    "ExportError",
     "GraphBreakError",
     "TracerBug",
     "capture",
@@ -26,12 +28,14 @@ __all__ = [
     "disable",
     "explain",
     "explain_call",
+    "export",
     "fake_kernel",
     "graph_break",
     "is_capturing",
     "list_backends",
     "register_backend",
     "reset",
+    "to_exported_program",
     "use_rulebook",
 ]
 
@@ -39,6 +43,8 @@ __all__ = [
 WHEN_ASKED_FOR = {
     "fake_kernel": "passes.infer.fake_kernels.fake_kernel",
     "explain_call": "tracer.interpret.explain_call",
+    "export": "tracer.exporting",
+    "to_exported_program": "tracer.exporting",
 }
 """Functions that few programs need, by module: imported at their first use, so that `import tracer` is quick."""
 

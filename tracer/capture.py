@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
 from backends.handover import Writes
 from passes.operators.verify import Mispredicted
@@ -41,6 +41,7 @@ from tracer.reasons import (
     RAISED_EXCEPTION,
     TOO_LONG,
     GraphBreak,
+    GraphBreakError,
     Reason,
     TracerBug,
 )
@@ -121,6 +122,29 @@ def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
     finally:
         for trace in traces:
             trace.close()
+
+
+def trace_whole(request: CaptureRequest, traces: list[Trace]) -> tuple[Trace, Frame]:
+    """Trace one frame to its end, with verified metadata only, adding each trace to `traces`, for the caller to close.
+
+    Raises GraphBreakError where it would break.
+    """
+    code = decode(request.function.__code__)
+    if code.suspends:
+        _refuse(_break_at(code, COROUTINE, code.qualname, 0))
+    while True:
+        trace, frame, broke, _ = _attempt(request, code, None, traces)
+        try:
+            refute(trace.predictions)
+        except Mispredicted:  # that rule is now quarantined
+            continue
+        if broke is not None:
+            _refuse(broke)
+        return trace, frame
+
+
+def _refuse(broke: Break) -> NoReturn:
+    raise GraphBreakError(broke.reason, broke.message)
 
 
 def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[Entry, FirstRun | None]:

@@ -308,5 +308,9 @@ class GraphBreakError(RuntimeError):
         self.reason = reason
 
 
+class ExportError(RuntimeError):
+    """Raised by `export` for a function that is one graph, but does something that no graph alone can do."""
+
+
 class TracerBug(AssertionError):
     """An internal error of bytegraph: what was expected, what was found instead, and where."""

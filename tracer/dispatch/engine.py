@@ -169,17 +169,7 @@ class Engine:
             return RUN_ORIGINAL
         if not begin_capture():
             return RUN_ORIGINAL
-        before = exchange_interceptor(None)
-        depth = frames_left()
-        try:
-            with no_collections(), deep_recursion(), signals_interrupt():
-                return self._capture(cache, function, values, depth)
-        except Interruption as interruption:
-            error = interruption.error
-        finally:
-            exchange_interceptor(before)
-            end_capture()
-        raise error  # out here, so that the interruption is not its context
+        return undisturbed(lambda depth: self._capture(cache, function, values, depth))
 
     def _called_natively(self, cache: FrameCache, values: tuple[Any, ...]) -> Any:
         """Run the original: the captured module itself, not the one behind it, as tracers know only that."""
@@ -350,6 +340,23 @@ def is_traced_by_torch() -> bool:
         or torch.fx._symbolic_trace._is_fx_tracing_flag  # pyright: ignore[reportAttributeAccessIssue]
         or torch.compiler.is_compiling()
     )
+
+
+def undisturbed(work: Callable[[int], Any]) -> Any:
+    """What `work` returns, given how deeply the caller's program may nest calls. It runs as a capture does that
+    `begin_capture` has begun, which ends here.
+    """
+    before = exchange_interceptor(None)
+    depth = frames_left() + 1  # this one
+    try:
+        with no_collections(), deep_recursion(), signals_interrupt():
+            return work(depth)
+    except Interruption as interruption:
+        error = interruption.error
+    finally:
+        exchange_interceptor(before)
+        end_capture()
+    raise error  # out here, so that the interruption is not its context
 
 
 def _nothing() -> None:

@@ -91,7 +91,7 @@ class ResidualProgram:
 def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     """The program of a frame that was captured to its end. Raises Unrebuildable."""
     emitter = ProgramEmitter(trace.recipes)
-    _reserve(emitter, trace, code)
+    reserve(emitter, trace, code)
     value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
     emit_cached_calls(emitter, trace.effects.cached_calls)
@@ -110,7 +110,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     code = frame.code
     op = frame.ops[frame.index]
     emitter = ProgramEmitter(trace.recipes)
-    _reserve(emitter, trace, code)
+    reserve(emitter, trace, code)
     kinds, arguments = _stack(emitter, frame, op.offset)
     places: dict[str, Fragment] = {}
     unread: list[tuple[str, Item]] = []
@@ -189,7 +189,7 @@ def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str
     return kinds, arguments
 
 
-def _reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
+def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     """Reserve the names that every program uses. Raises Unrebuildable where CPython would still run a `finally`."""
     for generator in trace.generators:
         if generator.left_in_handler:

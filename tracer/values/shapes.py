@@ -6,8 +6,9 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,12 +78,20 @@ class History:
 class Shapes:
     """The symbols of one trace. `dynamic` is the user's choice: None follows the history.
 
+    `dimensions` are those that are to vary, by the id of a tensor from outside, besides those that it is marked with.
     With `data`, symbols may stand for what is read from tensors, too. `read` has what stands for each of those: a call
     of the graph. `asserted` are the conditions on them that the graph asserts.
     """
 
-    def __init__(self, history: History, dynamic: bool | None, data: bool = False) -> None:
+    def __init__(
+        self,
+        history: History,
+        dynamic: bool | None,
+        data: bool = False,
+        dimensions: Mapping[int, Iterable[int]] = MappingProxyType({}),
+    ) -> None:
         self.history = history
+        self.dimensions = dimensions
         self.dynamic = dynamic
         self.data = data
         self.read: dict[Any, ReadNumber] = {}
@@ -125,7 +134,8 @@ class Shapes:
         if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
             return meta, ()
         changed = self.history.changed_dimensions(source.text, tuple(real.shape))
-        dimensions = _marked(real, set(range(real.dim())) if self.dynamic else changed)
+        changed = set(range(real.dim())) if self.dynamic else changed.union(self.dimensions.get(id(real), ()))
+        dimensions = _marked(real, changed)
         varying = tuple(d for d in sorted(dimensions) if real.shape[d] > 1)
         if not varying:
             return meta, ()

@@ -44,3 +44,9 @@ def _has_no_hooks(module: Item) -> bool:
     if real.get("_compiled_call_impl") is not None or any(real.get(name) for name in HOOKS):
         return False
     return not any(getattr(torch.nn.modules.module, name) for name in GLOBAL_HOOKS)
+
+
+@named_lookaside("torch.fx.graph_module", "GraphModule.recompile.<locals>.call_wrapped")
+def _call_graph_module(trace: Trace, module: Item, *args: Item, **kwargs: Item) -> Item:
+    """The call of a GraphModule, which is any module's, but that it says more of errors."""
+    return call(trace, torch.nn.Module.__call__, [module, *args], kwargs)

@@ -5,7 +5,7 @@ Rows of single functions of such a module stand in the files beside this one.
 
 from __future__ import annotations
 
-from tracer.interpret.policy import refuse_modules
+from tracer.interpret.policy import interpret_modules, refuse_modules
 from tracer.reasons import (
     AUTOGRAD_FUNCTION,
     BACKWARD,
@@ -22,6 +22,7 @@ refuse_modules(
     FUNCTION_TRANSFORM,
     *("torch._dynamo", "torch._functorch", "torch._inductor", "torch.fx", "torch.jit", "torch.export"),
 )
+interpret_modules("torch.fx._pytree")  # which takes the arguments of a GraphModule apart
 refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
 refuse_modules(BACKWARD, "torch.autograd.graph")
 refuse_modules(TENSOR_STORAGE, "torch.storage")
