@@ -18,6 +18,7 @@ def test_files_that_import_a_module_come_first(graph):
     assert "tests.test_learn" in direct and files[: len(direct)] == direct
 
 
+@pytest.mark.slow
 def test_files_that_do_not_reach_a_module_are_left_out(graph):
     assert "tests.test_closures" not in affected(graph, {"passes.infer.study"})
     assert "tests.test_closures" in affected(graph, {"tracer.interpret.frame"})

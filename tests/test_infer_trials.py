@@ -408,6 +408,7 @@ def test_a_garbled_answer_costs_one_trial(dangerous):
         assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
+@pytest.mark.slow
 def test_a_forked_laboratory_has_the_operators_of_this_process():
     with torch.library._scoped_library("trials_here", "DEF") as library:
         library.define("op(Tensor x) -> Tensor")

@@ -82,6 +82,7 @@ def test_a_contradicted_novelty_stays_outside_of_the_domain(tmp_path, laboratory
     assert {"f64", "bf16"} <= {*widest.domain.dtypes["self"]}
 
 
+@pytest.mark.slow
 def test_the_ranks_of_a_domain_have_no_gaps(tmp_path, laboratory):
     right = replace(rule("aten::relu", level="aten", **RIGHT), domain=TWO)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (3, 3)]))
