@@ -14,6 +14,7 @@ import subprocess
 import types
 import weakref
 from collections import OrderedDict, deque
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ ORDERED = OrderedDict(a=Point(), b=Point())
 KEPT = Point()
 
 INNER = iter([1, 2])
+VARIABLE: ContextVar[Any] = ContextVar("VARIABLE")
 ACCESSES: dict[str, tuple[Source, Any]] = {
     "argument": (X, Point()),
     "function": (function(), None),
@@ -186,12 +188,22 @@ ACCESSES: dict[str, tuple[Source, Any]] = {
     "leaf": (X.child("leaf", 0), enumerate(INNER)),
     "form": (X.child("form"), enumerate(INNER)),
     "memory": (X.child("memory"), numpy.ones(2)),
+    "held": (X.child("held"), VARIABLE),
 }
 """For each access: a path that ends with it, and an argument on which that path leads somewhere."""
 
 STRANGERS = (None, True, 5, "text", 2.5, [1], (1, 2), {}, {"a": 1}, {1, 2}, deque([1]), ORDERED, Point(), Point, outer)
 STRANGERS += (outer(), CELL, torch.ones(2, 3), torch.ones(2).to_sparse(), torch.Size([2]), weakref.ref(Other), identity)
-STRANGERS += (operator, types.MappingProxyType({"a": 1}), Point().__init__, len, range(3), b"ab", torch.float32)
+STRANGERS += (
+    operator,
+    VARIABLE,
+    types.MappingProxyType({"a": 1}),
+    Point().__init__,
+    len,
+    range(3),
+    b"ab",
+    torch.float32,
+)
 
 
 def fitting(source: Source, value: Any) -> Probe:

@@ -317,3 +317,63 @@ def test_classes_that_do_not_say_where_they_come_from():
     for _ in range(2):
         assert captured(torch.ones(1))[1:] == (3, True)
     assert counters().tracer_bugs == 0
+
+
+FUNCTIONS = frozenset([torch.add, torch.nn.functional.relu, len, torch.ops.aten.sin.default])
+
+
+def test_functions_of_c_in_a_set():
+    def program(x, function):
+        table = {torch.mul: 2, len: 3}
+        known = sum(1 for member in FUNCTIONS if callable(member))
+        return x + known + table.get(function, 0) if function in FUNCTIONS else x - table.get(function, 0)
+
+    captured = capture(program, strict=True, fullgraph=True)
+    for function in (torch.add, torch.mul, len, torch.nn.functional.relu, torch.ops.aten.sin.default, torch.add):
+        assert torch.equal(captured(torch.ones(2), function), program(torch.ones(2), function))
+
+
+class OfTheProgram:
+    pass
+
+
+def test_subscripts_of_typing():
+    def program(x):
+        def inner(
+            a: typing.Union[int, OfTheProgram],  # noqa: UP007
+            b: typing.Callable[[int, OfTheProgram], typing.List[OfTheProgram]] | None = None,  # noqa: UP006, UP035
+            c: typing.Optional[typing.Tuple[OfTheProgram, ...]] = None,  # noqa: UP006, UP035, UP045
+        ) -> typing.Dict[str, OfTheProgram]:  # noqa: UP006, UP035
+            return x + a
+
+        forms = [typing.Literal["a", 1], typing.ClassVar[OfTheProgram], typing.Annotated[int, "meters"]]
+        pairs = [collections.abc.Callable[[OfTheProgram], int], typing.Type[OfTheProgram]]  # noqa: UP006, UP035
+        return inner(1), inner.__annotations__, forms, pairs, typing.get_args(forms[0])
+
+    one_graph(program, torch.ones(2))
+
+
+def test_subscript_that_typing_refuses():
+    def program(x):
+        try:
+            return typing.List[int, int], x + 1  # noqa: UP006, UP035
+        except TypeError as error:
+            return str(error), x - 1
+
+    check(program, torch.ones(2), breaks=[])
+
+
+def test_fx_is_not_tracing():
+    def program(x):
+        return x + 1 if torch.fx._symbolic_trace.is_fx_tracing() else x - 1
+
+    one_graph(program, torch.ones(2))
+
+
+def test_setting_of_anomalies_that_stays():
+    def program(x):
+        with torch.autograd.set_detect_anomaly(torch.is_anomaly_enabled()):
+            return x + 1
+
+    captured = capture(program, fullgraph=True)
+    assert torch.equal(captured(torch.ones(2)), torch.full((2,), 2.0))

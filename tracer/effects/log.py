@@ -20,7 +20,7 @@ DELETED = type(
 
 
 class Namespace:
-    """Names written on an object known by identity: a module's globals, a class, a function."""
+    """Names written on an object known by identity: a module's globals, a class, a function; a ContextVar has one."""
 
     __slots__ = ("holder", "names", "source")
 
@@ -116,6 +116,13 @@ class EffectLog:
             self.steps[id(space)] = self._step()
         self._lines[id(space), name] = self._place()
         space.names[name] = item
+        if self.watch is not None:
+            self.watch(space)
+
+    def take_back(self, holder: object, name: str) -> None:
+        """`name` of `holder`, which the trace wrote to, is again what it was before the first write."""
+        space = self.namespaces[id(place_of(holder))]
+        del space.names[name]
         if self.watch is not None:
             self.watch(space)
 

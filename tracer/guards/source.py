@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from itertools import islice
 from types import CodeType
 from typing import Any, NamedTuple
@@ -189,6 +190,10 @@ def _object(_: Any, key: Any) -> Any:
     return target
 
 
+def _held(variable: Any, _: Any) -> Any:
+    return ContextVar.get(variable, variable)
+
+
 # The text of each step ------------------------------------------------------------------------------
 
 _MODULE_TABLES = frozenset({"_modules", "_parameters", "_buffers"})
@@ -212,6 +217,7 @@ def _object_text(source: Source) -> str:
     if target is None and not isinstance(source.key, Strong):
         return "<gone>"
     name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None)
+    name = target.name if type(target) is ContextVar else name
     return name if isinstance(name, str) else f"<{type(target).__name__}>"
 
 
@@ -297,4 +303,6 @@ ACCESSORS: dict[str, Accessor] = {
     "form": Accessor(25, lambda s: f"the form of {_base_text(s)}", lambda iterator, _: iterators.form(iterator)),
     # arrays of numpy: the tensor that has their memory
     "memory": Accessor(27, _base_text, lambda array, _: tensor_of(array)),
+    # context variables: what one holds in the context of the thread; one that holds nothing leads to itself
+    "held": Accessor(28, lambda s: f"{_base_text(s)}.get()", _held),
 }

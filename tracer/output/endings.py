@@ -11,11 +11,12 @@ import gc
 import sys
 import types
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracer._native import ends_visibly
 from tracer.effects.log import Namespace
-from tracer.guards.source import Source, module
+from tracer.guards.source import Source, constant, module
 from tracer.guards.source import function as function_source
 from tracer.interpret.letting_go import held_by, items_of, real
 from tracer.reasons import VISIBLE_END
@@ -175,6 +176,11 @@ def _stored_outside(obj: object, name: str) -> object:
 
 
 def _lost_by_namespace(frame: Frame, space: Namespace) -> Iterator[Lost]:
+    if type(space.holder) is ContextVar:
+        before = ContextVar.get(space.holder, space.holder)
+        if before is not space.holder and any(before is not real(item) for item in space.names.values()):
+            yield Lost(before, constant(space.holder).child("held"))
+        return
     source = _namespace_source(frame, space.holder)
     stored: Any = space.holder if isinstance(space.holder, dict) else vars(space.holder)
     for name, item in space.names.items():

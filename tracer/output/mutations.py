@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from tracer.effects.log import DELETED, EffectLog, Namespace
@@ -68,6 +69,9 @@ def _namespace(emitter: ProgramEmitter, space: Namespace, effects: EffectLog) ->
     for name, item in space.names.items():
         _remark(emitter, effects, space, name)
         place = holder, literal(name)
+        if type(space.holder) is ContextVar:
+            emitter.say(fragment("{}.set({})", holder, emitter.expression(item)))
+            continue
         if isinstance(space.holder, dict):
             if item is DELETED:
                 emitter.say(fragment("{}.pop({}, None)", *place))

@@ -8,6 +8,7 @@ import operator
 import re
 import types
 import typing
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -43,6 +44,9 @@ IDENTITY_TYPES: tuple[Any, ...] = (
     type(typing.Optional),
     type(typing.List[int]),  # noqa: UP006  the private alias class itself is meant
     type(typing.Optional[int]),  # noqa: UP045
+    type(typing.Callable[[int], int]),
+    type(typing.Literal[1]),
+    *(type(typing.List), type(typing.Tuple), type(typing.Callable), type(typing.Literal)),  # noqa: UP006
     typing.TypeVar,
     torch.jit.ScriptFunction,
     torch.nn.attention.SDPBackend,
@@ -51,6 +55,7 @@ IDENTITY_TYPES: tuple[Any, ...] = (
     torch._ops.OpOverload,
     torch._ops.OpOverloadPacket,
     torch.Generator,
+    ContextVar,
     object,
 )
 """Known by identity: the object itself is the item."""

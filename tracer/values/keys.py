@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import sys
+import types
 from typing import Any
 
 import torch
@@ -52,11 +53,16 @@ def wrap_key(context: Context, key: Any, source: Source | None) -> Item:
         return key
     if cls is tuple and is_constant_tuple(key):
         return key
-    if issubclass(cls, enum.Enum):
+    if issubclass(cls, enum.Enum) or _is_function_of_c(key):
         return key
     if source is None:
         context.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
     return as_key(context, context.wrap(key, source))
+
+
+def _is_function_of_c(key: Any) -> bool:
+    """Whether a key is a function of C bound to nothing of the program: such are told apart by their identity."""
+    return isinstance(key, types.BuiltinFunctionType) and isinstance(key.__self__, (type(None), types.ModuleType, type))
 
 
 def as_key(context: Context, item: Item) -> Item:

@@ -43,7 +43,8 @@ constexpr AccessTraits traits(Access access) {
     case Access::has_upcoming:
     case Access::leaf:
     case Access::form:
-    case Access::memory: return {};
+    case Access::memory:
+    case Access::held: return {};
   }
   return {};
 }

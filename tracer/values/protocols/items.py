@@ -56,9 +56,7 @@ def _raw_item(context: Context, container: Any, key: Item) -> Item:
     if type(key) is TensorValue and isinstance(container, (tuple, str, range)):
         context.stop(DATA_DEPENDENT_INDEX, key.meta.text)
     key = _raw_key(context, container, key)
-    if isinstance(key, Value):
-        context.stop(UNSUPPORTED_OPERATION, f"{class_name(container)}[{key!r}]")
-    return host(context, operator.getitem, container, key)
+    return host(context, operator.getitem, container, _parameter(context, container, key))
 
 
 def _raw_key(context: Context, container: Any, key: Item) -> Any:
@@ -77,6 +75,17 @@ def _position(context: Context, key: Item) -> Any:
     return position
 
 
+def _parameter(context: Context, container: Any, key: Item) -> Any:
+    """The real key for an item that CPython reads: a raw object, or what a form of typing is given, `[int], T`."""
+    key = realise(context, key)
+    if not isinstance(key, Value):
+        return key
+    if type(container) in LITERALS or not isinstance(key, (TupleValue, ListValue)) or key.cls not in (tuple, list):
+        name = container.__name__ if isinstance(container, type) else class_name(container)
+        context.stop(UNSUPPORTED_OPERATION, f"{name}[{key!r}]")
+    return key.cls([_parameter(context, container, part) for part in key.all(context)])
+
+
 def _class_item(context: Context, cls: type, key: Item) -> Item:
     """`Generic[T]`, `list[int]`: by the `__class_getitem__` of the program, or of CPython itself."""
     stored = class_attribute(context, cls, "__class_getitem__")
@@ -84,9 +93,7 @@ def _class_item(context: Context, cls: type, key: Item) -> Item:
         return context.machine.call(
             context, context.machine.bind(context, stored, None, cls, "__class_getitem__"), [key]
         )
-    if isinstance(key, Value):
-        context.stop(UNSUPPORTED_OPERATION, f"{cls.__name__}[{key!r}]")
-    return host(context, operator.getitem, cls, key)
+    return host(context, operator.getitem, cls, _parameter(context, cls, key))
 
 
 def sequence_item(context: Context, container: SequenceValue, key: Item) -> Item:

@@ -14,6 +14,7 @@ from passes.operators.data import is_read_from_data
 from passes.operators.modes import KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
 from tracer.guards.source import constant
 from tracer.interpret.attention_kernels import guard_kernels
+from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
@@ -96,7 +97,7 @@ SETTINGS: tuple[Callable[[], Any], ...] = (
     *(torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
     *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
     *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
-    torch._C._get_math_sdp_allow_fp16_bf16_reduction,
+    *(torch._C._get_math_sdp_allow_fp16_bf16_reduction, torch.is_anomaly_enabled, torch.is_anomaly_check_nan_enabled),
 )
 """C functions without arguments that return a setting of the process. A guard calls them again."""
 
@@ -272,6 +273,15 @@ def _clear_cache(trace: Trace) -> None:
 
 
 # Settings of the process: no graph may change them ------------------------------------------------------
+
+
+@lookaside(torch.set_anomaly_enabled)
+def _set_anomaly(trace: Trace, enabled: Item, check_nan: Item = True) -> None:
+    """Whether autograd looks for anomalies: what is set already may be set."""
+    wanted = truth(trace, enabled), truth(trace, check_nan)
+    if wanted != (call(trace, torch.is_anomaly_enabled, []), call(trace, torch.is_anomaly_check_nan_enabled, [])):
+        trace.stop(GLOBAL_STATE, "torch.set_anomaly_enabled")
+
 
 for _function in (
     torch.set_default_dtype,

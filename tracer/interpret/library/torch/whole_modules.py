@@ -5,7 +5,9 @@ Rows of single functions of such a module stand in the files beside this one.
 
 from __future__ import annotations
 
-from tracer.interpret.policy import interpret_modules, refuse_modules
+from torch.fx import _symbolic_trace
+
+from tracer.interpret.policy import interpret, interpret_modules, refuse_modules
 from tracer.reasons import (
     AUTOGRAD_FUNCTION,
     BACKWARD,
@@ -23,6 +25,11 @@ refuse_modules(
     *("torch._dynamo", "torch._functorch", "torch._inductor", "torch.fx", "torch.jit", "torch.export"),
 )
 interpret_modules("torch.fx._pytree")  # which takes the arguments of a GraphModule apart
+interpret(
+    _symbolic_trace.is_fx_tracing,
+    _symbolic_trace.is_fx_symbolic_tracing,
+    _symbolic_trace.is_fx_tracing_warning.__wrapped__,
+)
 refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
 refuse_modules(BACKWARD, "torch.autograd.graph")
 refuse_modules(TENSOR_STORAGE, "torch.storage")
