@@ -8,6 +8,7 @@ leaves the graph as it was and says why. Knows nothing of patterns.
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -215,7 +216,8 @@ class Draft:
         inside = set(nodes)
         if any(is_write(node) for node in nodes):
             return "it writes"
-        if any(modes_of(node) != modes_of(last) or MODES not in node.meta for node in nodes) or any(
+        running = [node for node in nodes if not _picks_a_part(node)]
+        if any(modes_of(node) != modes_of(last) or MODES not in node.meta for node in running) or any(
             first < setter < last for setter in self.setters
         ):
             return "a mode changes within it"
@@ -390,6 +392,11 @@ class Draft:
 
 def _give_back(node: Node, args: Any, kwargs: Any) -> None:
     node.args, node.kwargs = args, kwargs
+
+
+def _picks_a_part(node: Node) -> bool:
+    """Whether a node takes one of several results of a call, which runs nothing and so knows no modes."""
+    return node.target is operator.getitem and not isinstance(result_meta(node.all_input_nodes[0]), TensorMeta)
 
 
 def _between(first: Node, end: Node) -> list[Node]:

@@ -276,6 +276,13 @@ def _variance(name: str, bound: dict[str, Any]) -> tuple[str, dict[str, Any]] | 
     return name, {**bound, "correction": 1} if bound.get("correction") is None else bound
 
 
+def _extreme(name: str, bound: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The larger or smaller elements of two tensors have operators of their own."""
+    if name in ("max", "min") and bound.keys() == set(OPERANDS):
+        return {"max": "maximum", "min": "minimum"}[name], bound
+    return None
+
+
 def _square(name: str, bound: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """`x * x` and `x.square()` are `x ** 2`."""
     if name == "square" or (name == "mul" and bound.get("self") is bound.get("other")):
@@ -314,7 +321,7 @@ def _root(name: str, bound: dict[str, Any]) -> tuple[str, dict[str, Any]] | None
 
 
 SIMPLIFICATIONS: Final[dict[str, tuple[Simplification, ...]]] = {
-    "always": (_transposition, _variance, _equation),
+    "always": (_transposition, _variance, _equation, _extreme),
     "inexact": (_square, _quotient, _root),
 }
 

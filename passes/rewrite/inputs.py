@@ -125,7 +125,7 @@ class RuleTrials:
     """The trials of one pattern: what its parameters are like, and which metas a rule is used for.
 
     `accepts(arguments)` says whether the rule's condition holds for tensors with these metas. No NaN and no infinity
-    comes in those that are `finite`.
+    comes in those that are `finite`. `numbers` are those of the pattern, where pieces of a function may meet.
     """
 
     example: Example
@@ -133,6 +133,7 @@ class RuleTrials:
     accepts: Callable[[Mapping[str, Any]], bool] = lambda arguments: True
     zero_signs: bool = True
     finite: tuple[str, ...] = ()
+    numbers: tuple[float, ...] = ()
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     def __iter__(self) -> Iterator[RuleTrial]:
@@ -179,20 +180,27 @@ class RuleTrials:
         ]
 
     def _values(self) -> Iterator[RuleTrial]:
-        """Zeros of both signs; NaN and infinities in one tensor at a time; masked rows."""
-        arguments = self._random(self.dtypes[0])
-        choices = torch.tensor([0.0, -0.0, 1.0, -1.0])
-        for name in self._floating(arguments):
-            if not self._tensors[name].positive:
-                places = torch.randint(0, 4, arguments[name].shape, generator=self._generator)
-                arguments[name] = choices[places].to(arguments[name].dtype)
-        yield self._trial("zeros of both signs", arguments, zero_signs=self.zero_signs)
+        """Zeros of both signs; where pieces of a function meet; NaN and infinities in one tensor; masked rows."""
+        yield self._trial("zeros of both signs", self._chosen((0.0, -0.0, 1.0, -1.0)), zero_signs=self.zero_signs)
+        if self.numbers:
+            yield self._trial("numbers of the pattern", self._chosen(self.numbers))
         for special, words in SPECIAL:
-            for name in (name for name in self._floating(arguments) if name not in self.finite):
+            for name in self._floating(self._random(self.dtypes[0])):
+                if name in self.finite:
+                    continue
                 arguments = self._random(self.dtypes[0])
                 arguments[name].view(-1)[arguments[name].numel() // 2] = special
                 yield self._trial(f"{words} in {name}", arguments)
         yield from self._masked()
+
+    def _chosen(self, choices: tuple[float, ...]) -> dict[str, Any]:
+        """Values at random from some numbers, where a tensor may hold these."""
+        arguments, numbers = self._random(self.dtypes[0]), torch.tensor(choices, dtype=torch.float64)
+        for name in self._floating(arguments):
+            if not self._tensors[name].positive:
+                places = torch.randint(0, len(choices), arguments[name].shape, generator=self._generator)
+                arguments[name] = numbers[places].to(arguments[name].dtype)
+        return arguments
 
     def _masked(self) -> Iterator[RuleTrial]:
         """Rows of one tensor that are minus infinity throughout, or True and False throughout."""

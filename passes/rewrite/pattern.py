@@ -63,6 +63,12 @@ class Pattern:
         """The names of the constants that are left open."""
         return self._names(Open)
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The finite numbers among the arguments of its calls, and their negatives."""
+        values = {value for call in self.calls for _, value in slots_of(call.arguments) if type(value) in (int, float)}
+        return tuple(sorted({sign * float(value) for value in values if math.isfinite(value) for sign in (1, -1)}))
+
     def _names(self, kind: type) -> tuple[str, ...]:
         values = (value for call in self.calls for _, value in slots_of(call.arguments))
         return tuple(dict.fromkeys(value.name for value in values if isinstance(value, kind)))  # type: ignore[attr-defined]

@@ -93,7 +93,9 @@ class Spelling:
         Raises RuleError naming the first trial in which they differ.
         """
         rule = self.rule
-        count = self._compare(RuleTrials(self.example, rule.dtypes, self._accepts, rule.zero_signs, rule.finite))
+        numbers = self.pattern.numbers
+        trials = RuleTrials(self.example, rule.dtypes, self._accepts, rule.zero_signs, rule.finite, numbers)
+        count = self._compare(trials)
         self.checked = True
         return count
 

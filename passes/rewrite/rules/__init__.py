@@ -10,17 +10,24 @@ from __future__ import annotations
 from typing import Final
 
 from passes.rewrite.pipeline import Pass
-from passes.rewrite.rules.activations import ACTIVATIONS
+from passes.rewrite.rules.activations import ACTIVATIONS, LOG_SOFTMAX
 from passes.rewrite.rules.attention import ATTENTION, FILLED_ATTENTION
 from passes.rewrite.rules.cleanup import COMMON, DEAD_CODE, FOLDING
 from passes.rewrite.rules.convolutions import CONVOLUTION_NORM
+from passes.rewrite.rules.distances import PAIRWISE
 from passes.rewrite.rules.frozen import PREPARED
+from passes.rewrite.rules.grouped import GROUPED_ATTENTION
 from passes.rewrite.rules.linears import MERGED_LINEARS
-from passes.rewrite.rules.norms import HALF_RMS_NORM, LAYER_NORM, NORMALIZE, RMS_NORM
+from passes.rewrite.rules.norms import HALF_RMS_NORM, INSTANCE_NORM, LAYER_NORM, NORMALIZE, RMS_NORM
+from passes.rewrite.rules.products import PRODUCTS
 from passes.rewrite.rules.redundant import REDUNDANT
 
 CLEANUP: Final[tuple[Pass, ...]] = (COMMON, FOLDING, DEAD_CODE, REDUNDANT)
-FUSIONS: Final[tuple[Pass, ...]] = (LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, *ACTIVATIONS, *ATTENTION)
+FUSIONS: Final[tuple[Pass, ...]] = (
+    *(LAYER_NORM, RMS_NORM, HALF_RMS_NORM, NORMALIZE, INSTANCE_NORM),
+    *(*ACTIVATIONS, *PAIRWISE, *ATTENTION, GROUPED_ATTENTION, *PRODUCTS),
+)
+"""Sums with products come last: what is left of other patterns contains them."""
 
 STANDARD: Final[tuple[Pass, ...]] = (*CLEANUP, *FUSIONS, REDUNDANT, DEAD_CODE)
 FROZEN: Final[tuple[Pass, ...]] = (
@@ -29,4 +36,4 @@ FROZEN: Final[tuple[Pass, ...]] = (
     *CONVOLUTION_NORM,
     *(MERGED_LINEARS, REDUNDANT, DEAD_CODE, PREPARED),
 )
-FINITE: Final[tuple[Pass, ...]] = FILLED_ATTENTION
+FINITE: Final[tuple[Pass, ...]] = (*FILLED_ATTENTION, LOG_SOFTMAX)

@@ -210,3 +210,46 @@ LAYER_NORM: Final = RewriteRule(
     _last_dimension,
     zero_signs=False,
 )
+
+
+# Instance norm -----------------------------------------------------------------------------------
+
+
+def instance_norm_by_variance(x: Tensor, eps: Any) -> Tensor:
+    """Each channel of each image less its mean, divided by the root of its variance by `var`."""
+    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + eps)
+
+
+def instance_norm_by_variance_inverse(x: Tensor, eps: Any) -> Tensor:
+    """The same, multiplied by `rsqrt`."""
+    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)
+    return (x - mean) * torch.rsqrt(variance + eps)
+
+
+def instance_norm_by_squares(x: Tensor, eps: Any) -> Tensor:
+    """The variance as the mean of centred squares."""
+    centred = x - x.mean((2, 3), keepdim=True)
+    return centred / torch.sqrt(centred.pow(2).mean((2, 3), keepdim=True) + eps)
+
+
+def instance_norm(x: Tensor, eps: float) -> Tensor:
+    """The replacement: torch's operator."""
+    return torch.instance_norm(x, None, None, None, None, True, 0.0, eps, False)
+
+
+def _of_images(match: Match) -> str:
+    x = match.meta("x")
+    assert x is not None
+    return "" if x.rank == 4 else f"of {x.name}"
+
+
+INSTANCE_NORM: Final = RewriteRule(
+    "instance norm",
+    (instance_norm_by_variance, instance_norm_by_variance_inverse, instance_norm_by_squares),
+    instance_norm,
+    {"x": tensor(2, 3, 4, 5), "eps": 0.0123},
+    _of_images,
+    dtypes=(torch.float32, torch.float64),
+    zero_signs=False,
+)
