@@ -17,6 +17,7 @@ import pytest
 import torch
 import torch._numpy
 
+import tracer
 from tests.check import check, one_graph
 from tracer import capture, counters, disable, explain_call, reset
 from tracer.commands.application import main
@@ -67,6 +68,21 @@ def constant():
     return 3
 
 
+@tracer.allow_in_graph
+def shifted(x):
+    return x.relu() + 1
+
+
+def divided(x):
+    return eval("4 / x")
+
+
+@tracer.substitute_in_graph(divided)
+def _divided(x):
+    return 4 / x
+
+
+tracer.disallow_in_graph(torch.negative)
 scaled = Scaled()
 partial = functools.partial(doubled)
 static = staticmethod(doubled)
@@ -122,6 +138,9 @@ SAMPLES = {
     "lookaside": (len, lambda x: x * len([1, 2]), None),
     "unbound_class_method": (counted, lambda x: x * counted(int, b"a", "big"), None),
     "class_method": (from_keys, lambda x: x * len(from_keys("ab")), None),
+    "disallowed_callable": (torch.negative, lambda x: torch.negative(x), "disabled"),
+    "marked_operator": (shifted, lambda x: shifted(x), None),
+    "substituted_function": (divided, lambda x: x * divided(1), None),
     "constant_function": (constant, lambda x: x * constant(), None),
     "disabled_function": (marked, lambda x: marked(x), "disabled"),
     "tensor_operator": (torch.add, lambda x: torch.add(x, x), None),
@@ -212,7 +231,7 @@ def test_functions_that_are_allowed_in_graphs(taken, monkeypatch):
 
 
 def test_every_decider_has_a_sample():
-    others = {"numpy_function", "marked_operator"}
+    others = {"numpy_function"}
     assert {decider.__name__ for decider in DECIDERS} == {*SAMPLES, *TRACED, *others}
 
 

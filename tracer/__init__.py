@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Any
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.interpret.evaluator import use_rulebook
+from tracer.marks import (
+    allow_in_graph,
+    assume_constant_result,
+    disallow_in_graph,
+    nonstrict_trace,
+    substitute_in_graph,
+)
 from tracer.reasons import ExportError, GraphBreakError, TracerBug
 
 if TYPE_CHECKING:
@@ -23,9 +30,12 @@ __all__ = [
     "ExportError",
     "GraphBreakError",
     "TracerBug",
+    "allow_in_graph",
+    "assume_constant_result",
     "capture",
     "counters",
     "disable",
+    "disallow_in_graph",
     "explain",
     "explain_call",
     "export",
@@ -33,8 +43,10 @@ __all__ = [
     "graph_break",
     "is_capturing",
     "list_backends",
+    "nonstrict_trace",
     "register_backend",
     "reset",
+    "substitute_in_graph",
     "to_exported_program",
     "use_rulebook",
 ]

@@ -27,7 +27,7 @@ EXPLICIT = Reason(
 )
 DISABLED = Reason(
     "disabled",
-    what="a function marked with disable() is called",
+    what="a function marked with disable() or disallow_in_graph() is called",
     hint="remove the mark, or call the function outside of the captured function",
 )
 

@@ -33,11 +33,9 @@ from tracer.values.base import (
     realise,
 )
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, class_name
-from tracer.values.concrete import concrete
 from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
 from tracer.values.dicts import DictValue
 from tracer.values.exceptions import ExceptionValue
-from tracer.values.from_host import from_host
 from tracer.values.functions import NestedFunction
 from tracer.values.getters import COMPARISON_KEY, ComparisonKey, GetterValue
 from tracer.values.host import host
@@ -300,27 +298,12 @@ def _has_symbols(item: Item) -> bool:
     return type(item) in SYMBOLS or holds_symbols(item)
 
 
-def compute_marked(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
-    """The result of a function whose author marked it as constant: of whole objects, too."""
-    try:
-        real_args = [concrete(trace, arg, instances=True) for arg in args]
-        real_kwargs = {name: concrete(trace, arg, instances=True) for name, arg in kwargs.items()}
-    except NotConcrete:
-        trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a traced value")
-    return from_host(trace, host(trace, function, *real_args, **real_kwargs))
-
-
 # Operators -------------------------------------------------------------------------------------------
 
 
 def call_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """A node of the graph."""
     return tensor_op(trace, function, args, kwargs)
-
-
-def call_marked_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
-    """A node of the graph, for a Python function that torch.compiler.allow_in_graph was given."""
-    return tensor_op(trace, function, args, kwargs, remembered=False)
 
 
 # Breaks ----------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import types
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -20,6 +19,8 @@ import torch
 from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
+from tracer.interpret.marked_calls import call_marked_operator, call_substitute, compute_marked, refuse_disallowed
+from tracer.interpret.marks import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.interpret.memoised import call_cached
 from tracer.interpret.numpy_calls import (
     call_method_of_array,
@@ -44,9 +45,6 @@ Action = Callable[..., Item]
 
 Decider = Callable[[Any], Action | None]
 SomeDecider = TypeVar("SomeDecider", bound=Decider)
-
-CONSTANT_MARK: Final = "_dynamo_marked_constant"
-"""Attribute by which torch.compiler.assume_constant_result marks a function."""
 
 DISABLE_MARKS: Final = ("_bytegraph_disabled", "_torchdynamo_disable")
 """Attributes by which our `disable` and torch's mark a function."""
@@ -136,6 +134,24 @@ def not_callable(function: Any) -> Action | None:
 
 
 @takes(object)
+def disallowed_callable(function: Any) -> Action | None:
+    """Callables marked with `disallow_in_graph`, here or for torch: a break."""
+    return refuse_disallowed if is_disallowed(function) else None
+
+
+@takes(object)
+def marked_operator(function: Any) -> Action | None:
+    """Callables marked with `allow_in_graph` or `nonstrict_trace`, here or for torch: a node of the graph."""
+    return call_marked_operator if is_allowed(function) or is_nonstrict(function) else None
+
+
+@takes(types.FunctionType, types.BuiltinFunctionType)
+def substituted_function(function: Any) -> Action | None:
+    """Functions that `substitute_in_graph`, here or for torch, has registered another for: that is interpreted."""
+    return call_substitute if substitute_of(function) is not None else None
+
+
+@takes(object)
 def lookaside(function: Any) -> Action | None:
     """Callables with a lookaside: a function of the tracer runs in their place."""
     return actions.run_lookaside if isinstance(row_of(function), Lookaside) else None
@@ -171,13 +187,7 @@ def class_method(method: types.BuiltinFunctionType) -> Action | None:
 @takes(types.FunctionType)
 def constant_function(function: types.FunctionType) -> Action | None:
     """Functions marked with torch.compiler.assume_constant_result: run while tracing, their result is a constant."""
-    return actions.compute_marked if function.__dict__.get(CONSTANT_MARK) else None
-
-
-@takes(types.FunctionType)
-def marked_operator(function: types.FunctionType) -> Action | None:
-    """Functions that torch.compiler.allow_in_graph was given: a node of the graph."""
-    return actions.call_marked_operator if is_marked_operator(function) else None
+    return compute_marked if function.__dict__.get(CONSTANT_MARK) else None
 
 
 @takes(types.FunctionType)
@@ -309,13 +319,15 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     getter,
     callable_object,
     not_callable,
+    disallowed_callable,
+    marked_operator,
+    substituted_function,
     lookaside,
     bound_special_method,
     method_of_a_constant,
     unbound_class_method,
     class_method,
     constant_function,
-    marked_operator,
     disabled_function,
     tensor_operator,
     pure_function,
@@ -361,9 +373,3 @@ def decision(function: Item) -> tuple[Decider, Action]:
         if action is not None:
             return decider, action
     raise AssertionError("the last decider takes everything")
-
-
-def is_marked_operator(function: Any) -> bool:
-    """Whether torch.compiler.allow_in_graph was told to take a Python function for an operator."""
-    rules = sys.modules.get("torch._dynamo.trace_rules")  # half of it, while another thread imports it
-    return id(function) in getattr(rules, "_allowed_callable_ids", ())

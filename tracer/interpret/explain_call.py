@@ -122,6 +122,8 @@ def _reason(decider: Decider, action: Any, function: Any) -> tuple[str, str]:
     """What a decider saw in a callable, and the file that says so."""
     if decider is deciders.disabled_function:
         return f"it is marked with disable(); {_break(DISABLED)}", ""
+    if decider is deciders.disallowed_callable:
+        return f"it is marked with disallow_in_graph(); {_break(DISABLED)}", ""
     if decider is deciders.refused_class:
         refusal = class_refusal(function)
         assert refusal is not None

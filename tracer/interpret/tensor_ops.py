@@ -6,7 +6,7 @@ What the operator does is never known here; `passes` says what it gives, and whe
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +49,7 @@ from tracer.reasons import (
 )
 from tracer.values.base import SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
+from tracer.values.dicts import DictValue
 from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
 from tracer.values.kinds import kind_of
@@ -345,18 +346,29 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
     if kind is New:
         assert node is not None
         return new_tensor(trace, node, result, tensors)
+    if kind is dict:
+        keys, parts = zip(*result.items(), strict=True) if result else ((), ())
+        return DictValue(dict, dict(zip(keys, _parts(trace, keys, parts, node, tensors), strict=True)))
     if isinstance(result, (tuple, list)) and kind is not torch.Size:
-        items: list[Item] = []
-        for index, part in enumerate(result):
-            inner = node
-            if node is not None and type(part) in (New, tuple, list):
-                meta = part.meta if type(part) is New else None
-                inner = trace.graph.call(operator.getitem, (node, index), None, meta, trace.location)
-            items.append(unfold(trace, part, inner, tensors))
+        items = _parts(trace, range(len(result)), result, node, tensors)
         if kind is list:
             return ListValue(list, items)
         return make_tuple(items) if kind is tuple else TupleValue(kind, items)
     return result if kind in SYMBOLS else as_python(result)
+
+
+def _parts(
+    trace: Trace, keys: Iterable[Any], parts: Iterable[Any], node: torch.fx.Node | None, tensors: list[TensorValue]
+) -> list[Item]:
+    """Items for the parts of a result that is a container, which `operator.getitem` takes out by these keys."""
+    items: list[Item] = []
+    for key, part in zip(keys, parts, strict=True):
+        inner = node
+        if node is not None and type(part) in (New, tuple, list, dict):
+            meta = part.meta if type(part) is New else None
+            inner = trace.graph.call(operator.getitem, (node, key), None, meta, trace.location)
+        items.append(unfold(trace, part, inner, tensors))
+    return items
 
 
 def note_write(trace: Trace, base: TensorValue, redefines: bool, differentiated: bool) -> None:

@@ -23,7 +23,7 @@ from tracer.interpret.places import OutputPlace
 from tracer.interpret.policy import interpret, lookaside, named_lookaside
 from tracer.interpret.subtrace import SubTrace, add_body, close, operands_of, sub_trace, unflattened
 from tracer.interpret.trace import Trace
-from tracer.reasons import HIGHER_ORDER, SKIPPED_FUNCTION
+from tracer.reasons import EXPLICIT, HIGHER_ORDER, SKIPPED_FUNCTION
 from tracer.values.base import Value
 from tracer.values.concrete import concrete
 from tracer.values.item import Item
@@ -174,3 +174,16 @@ def _note_views(trace: Trace, traced: SubTrace, inside: list[TensorValue], by_le
         if base is not outer:
             outer.viewed = base.base
             trace.views.setdefault(id(base.base), [base.base]).append(outer)
+
+
+@named_lookaside("torch._dynamo.decorators", "graph_break")
+@named_lookaside("torch._dynamo.decorators", "skip_frame")
+@named_lookaside("torch._dynamo.decorators", "step_unsupported")
+def _graph_break(trace: Trace, msg: Item = "") -> None:
+    """torch's own calls for a break."""
+    trace.stop(EXPLICIT, msg if type(msg) is str else "")
+
+
+@named_lookaside("torch._dynamo.decorators", "maybe_mark_dynamic")
+def _maybe_mark_dynamic(trace: Trace, tensor: Item, index: Item) -> None:
+    return None  # for a tensor that the graph knows already
