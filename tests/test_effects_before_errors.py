@@ -1,6 +1,7 @@
 """What a program did before an operator raised, in every order, is there when its caller catches the error."""
 
 import itertools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -215,3 +216,180 @@ def test_error_of_a_called_function_is_the_operators_own(backend):
     for value in (0, 99, 1, 99):
         target = torch.full((2,), value)
         assert captured(torch.ones(2, 3), target) == program(torch.ones(2, 3), target)
+
+
+def mutable_state():
+    """What a program may change, with a generator of its own, tensors of both kinds and a layer that keeps statistics."""
+    with torch.inference_mode():
+        inferred = torch.zeros(3)
+    return types.SimpleNamespace(
+        items=[],
+        count=0,
+        buffer=torch.zeros(3),
+        inferred=inferred,
+        parameter=torch.nn.Parameter(torch.zeros(3)),
+        generator=torch.Generator().manual_seed(3),
+        norm=torch.nn.BatchNorm1d(3),
+    )
+
+
+def seen_of(state):
+    return (
+        list(state.items),
+        state.count,
+        state.buffer.tolist(),
+        state.inferred.tolist(),
+        state.parameter.tolist(),
+        state.generator.get_state().tolist(),
+        state.norm.running_mean.tolist(),
+    )
+
+
+def runs(program, backend, inference, arguments, dynamic=None):
+    """Each call's result or error, and what the state is by then."""
+    with torch.inference_mode(inference):
+        reset()
+        state, seen = mutable_state(), []
+        callee = program if backend is None else capture(program, backend=backend, dynamic=dynamic)
+        for argument in arguments:
+            try:
+                outcome = torch.as_tensor(callee(state, argument)).tolist()
+            except (IndexError, RuntimeError, OverflowError) as error:
+                outcome = type(error)
+            seen.append((outcome, seen_of(state)))
+        return seen
+
+
+def draws_from_a_generator(state, data):
+    state.items.append(1)
+    refused = WEIGHT[data.long()]
+    return refused[0] + torch.rand(3, generator=state.generator)
+
+
+def writes_an_inference_tensor(state, data):
+    state.items.append(1)
+    refused = WEIGHT[data.long()]
+    if torch.is_inference_mode_enabled():
+        state.inferred.add_(1)
+    return refused
+
+
+def writes_by_data_first(state, data):
+    state.buffer.data.add_(1)
+    return WEIGHT[data.long()]
+
+
+def writes_by_data_of_a_view(state, data):
+    state.buffer.data[1:].mul_(2).add_(1)
+    return WEIGHT[data.long()]
+
+
+def writes_by_data_last(state, data):
+    state.items.append(state.count)
+    refused = WEIGHT[data.long()]
+    state.parameter.data[1:].add_(1)
+    return refused
+
+
+def keeps_statistics_last(state, data):
+    state.items.append(3)
+    refused = WEIGHT[data.long()]
+    state.norm(torch.ones(2, 3))
+    state.count += 1
+    return refused
+
+
+def draws_between_two_that_refuse(state, data):
+    state.items.append(1)
+    refused = WEIGHT[data.long()]
+    drawn = torch.rand(3, generator=state.generator)
+    state.count = 4
+    state.buffer.add_(1)
+    return refused + WEIGHT[data.long()] + drawn
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "program",
+    [
+        draws_from_a_generator,
+        writes_an_inference_tensor,
+        writes_by_data_first,
+        writes_by_data_of_a_view,
+        writes_by_data_last,
+        keeps_statistics_last,
+        draws_between_two_that_refuse,
+    ],
+)
+def test_what_lasts_behind_the_versions_of_tensors(program, backend, inference):
+    calls = [torch.full((1,), value) for value in (0.0, 9.0, 0.0, 9.0)]
+    expected = runs(program, None, inference, calls)
+    assert [outcome for outcome, _ in expected][1::2] == [IndexError, IndexError]
+    assert runs(program, BACKENDS[backend], inference, calls) == expected
+    assert counters().tracer_bugs == 0
+
+
+def allocates_beyond_addresses(state, data):
+    state.items.append(1)
+    state.buffer.add_(1)
+    state.count += 2
+    return torch.zeros(2**62, 2**62).sum() + data
+
+
+def allocates_beyond_memory(state, data):
+    state.items.append(1)
+    state.buffer.copy_(torch.ones(3))
+    return torch.empty(2**50)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", [allocates_beyond_addresses, allocates_beyond_memory])
+def test_changes_before_a_kernel_that_refuses_its_arguments(program, backend):
+    calls = [torch.ones(1)] * 3
+    expected = runs(program, None, False, calls)
+    assert [outcome for outcome, _ in expected] == [RuntimeError] * 3
+    assert runs(program, BACKENDS[backend], False, calls) == expected
+
+
+def scales(state, number):
+    state.items.append(number)
+    state.buffer.add_(1)
+    return torch.ones(1) * number
+
+
+def adds_a_cube(state, number):
+    state.items.append(1)
+    state.count = number * number * number
+    return torch.ones(1, dtype=torch.long) + state.count
+
+
+def fills(state, number):
+    state.items.append(1)
+    state.buffer.add_(1)
+    return torch.full((2,), number - 1)
+
+
+def keeps_only(state, number):
+    state.items.append(number)
+    state.buffer.add_(1)
+    return torch.ones(1)
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("program", [scales, adds_a_cube, fills, keeps_only])
+def test_number_beyond_64_bits_that_operators_refuse(program, backend, dynamic):
+    calls = [2, 3, 2**70, 4, 2**64 + 1, -(2**63) - 1, 5]
+    expected = runs(program, None, False, calls)
+    assert OverflowError in [outcome for outcome, _ in expected] or program is keeps_only
+    assert runs(program, BACKENDS[backend], False, calls, dynamic) == expected
+    assert counters().tracer_bugs == 0
+
+
+def test_number_of_64_bits_stays_a_symbol():
+    captured = capture(lambda x, number: x * (number + 1), backend="eager", dynamic=True)
+    reset()
+    for number in (2, 3, 2**40, -(2**61), 5):
+        assert torch.equal(captured(torch.ones(1), number), torch.ones(1) * (number + 1))
+    assert counters().graphs == 1

@@ -71,6 +71,7 @@ LASTING: Final = frozenset((type(torch.add), type(torch.Tensor.add), torch._ops.
 DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
 NO_BOOK: Final = "no rulebook is used"
 AFFORDABLE: Final = 1 << 22  # elements of real stand-ins for a trial that nobody waits for
+UNALLOCATABLE: Final = 1 << 48  # elements that no machine has the memory for: a kernel refuses them at once
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for outcomes with its symbols in them
 
@@ -280,17 +281,23 @@ class Evaluator:
     def kernel_refuses(self, call: EvaluatedCall, otherwise: bool) -> bool:
         """Whether the real kernel refuses arguments of these shapes and types, whatever their values: it runs on zeros.
 
-        `otherwise` is the answer for symbolic sizes, some of which it may refuse. False if running it costs too much.
+        `otherwise` is the answer for symbolic sizes, some of which it may refuse. False if running it costs too much,
+        or would draw from a generator of the program.
         """
         args, kwargs = call.args, call.kwargs
         if id(call.outcome) in self._accepted:
             return False
         if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
             return otherwise
-        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-        if any(meta.device != CPU or meta.stride is None for meta in metas):
+        given = leaves((args, kwargs))
+        metas = [leaf for leaf in given if type(leaf) is TensorMeta]
+        results = [leaf.meta for leaf in call.outcome.tensors if type(leaf) is New]
+        if any(meta.device != CPU or meta.stride is None for meta in (*metas, *results)):
             return False
-        if sum(map(element_span, metas)) > AFFORDABLE or contraction_work(metas, args) > 1:
+        if any(isinstance(leaf, torch.Generator) for leaf in given):
+            return False
+        span = sum(map(element_span, (*metas, *results)))
+        if AFFORDABLE < span < UNALLOCATABLE or contraction_work(metas, args) > 1:
             return False
         try:
             attempt(REAL, call.target, args, kwargs, call.modes)

@@ -40,7 +40,8 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     if target not in never_drawing():
         draws_numbers = draws(target, args, kwargs)
         is_beyond_versions = not is_known(target, args) or (draws_numbers and not _draws_from_default(prediction))
-    lasts = is_beyond_versions or (bool(mutated) and any(tensors[index].base.source is not None for index in mutated))
+    written = [tensors[index] for index in mutated if tensors[index].base.source is not None]
+    lasts = is_beyond_versions or bool(written)
     cannot_repeat = trace.lasting is not None or lasts
     refuses = False
     frame = trace.frame
@@ -51,13 +52,31 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
             refuses = EVALUATOR.kernel_refuses(prediction, otherwise=cannot_repeat)
         if refuses and cannot_repeat:
             trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'}")
-    elif cannot_repeat and trace.effects and may_refuse(target, args, kwargs):
+    elif cannot_repeat and trace.effects and (
+        may_refuse(target, args, kwargs) or EVALUATOR.kernel_refuses(prediction, otherwise=False)
+    ):
         trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'} and a change of an object")
     trace.draws = trace.draws or draws_numbers
     trace.only_writes = trace.only_writes and not is_beyond_versions
+    trace.counts_writes = trace.counts_writes and not (written and _behind_versions(trace, written))
     if lasts:
         trace.lasting = trace.lasting or name_of(target) or "a call"
     return refuses
+
+
+def _behind_versions(trace: Trace, written: Sequence[TensorValue]) -> bool:
+    """Whether a write to tensors from outside leaves their versions as they are: in inference mode, or by `.data`."""
+    return trace.modes.inference or any(_is_data(value) for value in written)
+
+
+def _is_data(value: TensorValue) -> bool:
+    """Whether a view was made from what `Tensor.data` gives, which has a version of its own."""
+    node = value.node
+    while node is not None and node.op != "placeholder":
+        if node.target is getattr and node.args[1] == "data":
+            return True
+        node = next((argument for argument in node.args if isinstance(argument, torch.fx.Node)), None)
+    return False
 
 
 def _draws_from_default(prediction: Prediction) -> bool:

@@ -16,8 +16,10 @@ from tracer.values.shapes import NotExpressible
 
 
 def size_node(trace: Trace, size: Any) -> Any:
-    """The graph's node for a symbol."""
+    """The graph's node for a symbol, as an argument of an operator: these are numbers of 64 bits."""
     node = expression_node(trace, size.node.expr)
+    assert trace.shapes is not None
+    trace.shapes.limited[size.node.expr] = None
     return trace.graph.reached(node) if isinstance(node, torch.fx.Node) else node
 
 

@@ -84,7 +84,8 @@ class Trace:
     its `arguments`; `watched` are those whose end a program can see. `protected` says that a handler of the program is
     around an operator of the graph: when the graph raises, the original runs from its beginning. `lasting` is the name
     of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node;
-    `only_writes` says that all such operators only write to inputs, and `writes` when the backend's programs do so.
+    `only_writes` says that all such operators only write to inputs, `counts_writes` that the versions of these count
+    them, and `writes` when the backend's programs write.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
     waits for. `reads_in_backward` says that a hook reads tensors besides its gradient, as they are when autograd runs
     it: a compiler would keep them, or inputs that they can be computed from, as they are before.
@@ -101,6 +102,7 @@ class Trace:
         "cached_results",
         "class_attributes",
         "computes_cached",
+        "counts_writes",
         "depth",
         "draws",
         "effects",
@@ -169,6 +171,7 @@ class Trace:
         self.lasting: str | None = None
         self.lasting_node: Any = None
         self.only_writes = True
+        self.counts_writes = True
         self.writes = Writes.COUNTED
         self.draws = False
         self.refusing: list[Any] = []

@@ -61,8 +61,7 @@ def is_repeated(trace: Trace) -> bool:
     of an operator may raise another error than the operator does.
     Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
     """
-    tells_writes = trace.only_writes and (trace.writes is Writes.LAST or _versions_tell(trace))
-    if trace.lasting and not (_is_replayed(trace) or tells_writes):
+    if _is_in_the_dark(trace) and not _is_replayed(trace):
         return False
     if trace.protected:
         return True
@@ -83,12 +82,31 @@ def _varies(trace: Trace) -> bool:
 
 def _is_replayed(trace: Trace) -> bool:
     """Whether the callable of a graph that does what lasts makes its calls one by one, and notes which has raised."""
-    return trace.replays or bool(trace.refusing)
+    return trace.replays or bool(trace.refusing) or (_is_in_the_dark(trace) and _may_lose_changes(trace))
+
+
+def _is_in_the_dark(trace: Trace) -> bool:
+    """Whether a graph does what lasts, and neither versions nor the backend tell if it has when it raises."""
+    if not trace.lasting or trace.writes is Writes.LAST:
+        return bool(trace.lasting) and not trace.only_writes
+    return not (trace.only_writes and trace.counts_writes and _versions_tell(trace))
 
 
 def _versions_tell(trace: Trace) -> bool:
     """Whether the versions of the tensors that a graph writes to tell if it has done anything that lasts."""
     return trace.writes is Writes.COUNTED and not any(write.value.meta.is_inference for write in trace.written.values())
+
+
+def _may_lose_changes(trace: Trace) -> bool:
+    """Whether an operator in front of what lasts may refuse its data when the program has changed objects by then."""
+    if not trace.effects or trace.effects.cached_calls or trace.options.donate is not None:
+        return False
+    for node in trace.graph.graph.nodes:
+        if node is trace.lasting_node:
+            return False
+        if _may_refuse(node):
+            return True
+    return False
 
 
 def _may_refuse(node: Node) -> bool:
@@ -124,6 +142,8 @@ def loses_errors(trace: Trace) -> bool:
     used is trusted to raise in compiled code as well.
     """
     if (trace.protected and trace.options.donate is not None) or (trace.refusing and trace.lasting):
+        return True
+    if _is_in_the_dark(trace) and _may_lose_changes(trace):
         return True
     unused = [node for node in trace.graph.graph.nodes if not node.users]
     return any(

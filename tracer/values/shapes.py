@@ -80,7 +80,8 @@ class Shapes:
 
     `dimensions` are those that are to vary, by the id of a tensor from outside, besides those that it is marked with.
     With `data`, symbols may stand for what is read from tensors, too. `read` has what stands for each of those: a call
-    of the graph. `asserted` are the conditions on them that the graph asserts.
+    of the graph. `asserted` are the conditions on them that the graph asserts. `limited` are numbers that operators
+    were given.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Shapes:
         self.data = data
         self.read: dict[Any, ReadNumber] = {}
         self.asserted: set[Any] = set()
+        self.limited: dict[Any, None] = {}
         self.environment: Any = None
         self.sources: dict[Any, Source] = {}
         self.nodes: dict[Any, torch.fx.Node] = {}
@@ -210,6 +212,29 @@ class Shapes:
                 self._guard(guard, sympy.Ge(symbol, 2, evaluate=False))
         for assumption in self.environment.guards:
             self._guard(guard, assumption.expr)
+        for number in self.limited:
+            self._guard_fits(guard, number)
+
+    def _guard_fits(self, guard: AddGuard, number: sympy.Basic) -> None:
+        """Guard that a number which operators were given has 64 bits: they refuse others. A size of a tensor has.
+
+        Of a power with a varying exponent only what it is computed from is guarded.
+        """
+        symbols = number.free_symbols
+        if any(symbol not in self.sources for symbol in symbols):
+            return
+        if all(self.sources[symbol].accessor == "size" for symbol in symbols):
+            return
+        places: list[Source] = []
+        try:
+            program = postfix(number, self.sources, places)
+        except NotExpressible:
+            for symbol in sorted(symbols, key=str):
+                self._guard_fits(guard, symbol)
+            return
+        text = python_text(number, lambda symbol: self.sources[symbol].text)
+        # The guard program computes with 64 bits, and a condition that overflows does not hold.
+        guard(None, "expression", Expression(tuple(places), (*program, *program, ("==", 0)), f"{text} has 64 bits"))
 
     def _guard(self, guard: AddGuard, expression: sympy.Basic, equals: Source | None = None) -> None:
         """Guard that `expression` is true, or that it equals what is at `equals`."""
