@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes.record",),
     ("passes.infer",),
     ("backends",),
-    ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses"),
+    ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses", "tracer.source_text"),
     ("tracer.code",),
     ("tracer.guards", "tracer._native"),
     ("tracer.graph", "tracer.effects"),

@@ -1,5 +1,7 @@
 """Graph breaks: what causes them, in which positions they may come, and that nothing is lost there."""
 
+import io
+import linecache
 import logging
 import time
 import warnings
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from tests.check import check, one_graph
-from tracer import GraphBreakError, capture, counters, disable, explain, graph_break
+from tracer import GraphBreakError, capture, counters, disable, explain, graph_break, reset
 
 
 @disable
@@ -443,3 +445,20 @@ def test_a_break_costs_one_second_trace():
 
     report = check(program, torch.ones(2), graphs=2, breaks=["explicit"])
     assert report.first.restarts == 1
+
+
+def test_source_of_a_break_is_not_read_by_what_the_program_replaced(monkeypatch):
+    opened = io.BytesIO(b"#coding:xxx")
+    monkeypatch.setattr("tokenize._builtin_open", lambda *args: opened)
+    monkeypatch.setattr("builtins.open", lambda *args: opened)
+    linecache.clearcache()
+
+    def program(x):
+        y = x + 1
+        graph_break()
+        return y * 2
+
+    reset()
+    assert torch.equal(capture(program)(torch.ones(2)), torch.full((2,), 4.0))
+    assert not opened.closed
+    assert "graph_break()" in str(explain(program, torch.ones(2)))

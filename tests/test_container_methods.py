@@ -274,3 +274,36 @@ def test_an_ordered_dict_whose_keys_are_not_found_any_more(ask):
     for _ in range(2):
         assert captured(torch.ones(2), table)[1] == program(torch.ones(2), table)[1]
     assert counters().tracer_bugs == 0
+
+
+@pytest.mark.parametrize("change", ["clear", "add", "delete", "replace"])
+@pytest.mark.parametrize("merge", [dict.update, dict.__ior__])
+def test_dict_changed_by_a_comparison_while_another_takes_its_items(change, merge):
+    def program(x):
+        class Key:
+            def __hash__(self):
+                return 0
+
+            def __eq__(self, other):
+                changes.get(change, int)()
+                return False
+
+        changes = {}
+        source = {number: number for number in range(5)} | {Key(): 5} | {number: number for number in range(6, 9)}
+        target = {Key(): 0, 1: 1}
+        changes["clear"] = source.clear
+        changes["add"] = lambda: source.setdefault("new", 1)
+        changes["delete"] = lambda: source.pop(7, None)
+        changes["replace"] = lambda: source.__setitem__(7, "replaced")
+        error = None
+        try:
+            merge(target, source)
+        except RuntimeError as raised:
+            error = str(raised)
+        return x + 1, error, [value for value in target.values()]
+
+    reset()
+    captured = capture(program)
+    for _ in range(2):
+        assert captured(torch.ones(2))[1:] == program(torch.ones(2))[1:]
+    assert counters().tracer_bugs == 0

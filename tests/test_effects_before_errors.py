@@ -219,7 +219,7 @@ def test_error_of_a_called_function_is_the_operators_own(backend):
 
 
 def mutable_state():
-    """What a program may change, with a generator of its own, tensors of both kinds and a layer that keeps statistics."""
+    """What a program may change: a generator of its own, tensors of both kinds, a layer that keeps statistics."""
     with torch.inference_mode():
         inferred = torch.zeros(3)
     return types.SimpleNamespace(

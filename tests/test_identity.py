@@ -1,9 +1,10 @@
 """Whether two objects from outside are one: asked by `is`, and by dicts and sets keyed by them."""
 
+import pytest
 import torch
 
 from tests.check import check
-from tracer import capture
+from tracer import capture, graph_break
 
 
 def called_with_two_then_one(program):
@@ -79,3 +80,66 @@ def test_what_only_the_real_tensor_knows():
 
     for backend in ("eager", "aot_eager"):
         check(program, make=make, backend=backend, recaptures=None)
+
+
+def constant_of_the_code(x):
+    text = "123abc1@"
+    graph_break()
+    again = "123abc1@"
+    return text is again, text is text * 1, id(text) == id(text * 1), id(text) == id(text)
+
+
+def texts_that_are_equal(x):
+    text = again = "xyzpdq"
+    made = text[:3] + again[3:]
+    joined, other = "".join(["abc", " def"]), "abc def"
+    graph_break()
+    return text is again, text is made, text == made, joined is other, joined == other
+
+
+def bytes_that_are_equal(x):
+    data, joined = b"abc def", b"".join([b"abc", b" def"])
+    graph_break()
+    again = b"abc def"
+    return data is joined, data is again, data == joined
+
+
+def texts_in_a_list(x):
+    text, joined = "abc def", "".join(["abc", " def"])
+    items = [text, joined, text]
+    graph_break()
+    return items[0] is items[1], items[0] is items[2]
+
+
+@pytest.mark.parametrize("program", [constant_of_the_code, texts_that_are_equal, bytes_that_are_equal, texts_in_a_list])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_texts_stay_the_objects_that_they_are_behind_a_break(program, backend):
+    captured = capture(program, backend=backend)
+    expected = program(torch.ones(2))
+    assert [captured(torch.ones(2)) for _ in range(2)] == [expected] * 2
+
+
+@pytest.mark.parametrize("argument", ["a text", b"bytes", 10**20, 1000, 2.5, "word"])
+@pytest.mark.parametrize("breaks", [False, True])
+def test_texts_and_numbers_among_arguments_are_given_back(argument, breaks):
+    def program(x, given):
+        known = given == argument
+        if breaks:
+            graph_break()
+        return x + 1, given, known
+
+    captured = capture(program, backend="eager", dynamic=False)
+    for _ in range(3):
+        again = type(argument)(argument) if type(argument) in (str, bytes) else argument + 0
+        assert captured(torch.ones(2), again)[1] is again
+
+
+def test_constant_that_an_argument_happens_to_be_is_not_read_from_it():
+    word = "some word"
+
+    def program(x, given):
+        return x + 1, word, given
+
+    captured = capture(program, backend="eager")
+    assert captured(torch.ones(2), word)[1:] == (word, word)
+    assert captured(torch.ones(2), "another")[1:] == (word, "another")

@@ -5,13 +5,13 @@ Nothing here knows how a trace is stopped or what runs after a break.
 
 from __future__ import annotations
 
-import linecache
 from dataclasses import dataclass
 from os import path
 from typing import Any
 
 from tracer.interpret.location import Location
 from tracer.reasons import Reason
+from tracer.source_text import source_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Break:
         lines = [f"graph break: {self.reason.id}", f"  {_place(location)}", *self._pointed_line()]
         if inside is not None and (inside.file, inside.line) != (location.file, location.line):
             lines.append(f"  reached at {_place(inside)}")
-            text = linecache.getline(inside.file, inside.line).strip()
+            text = source_line(inside.file, inside.line).strip()
             lines += [f"      {text}"] if text else []
         detail = f" ({self.detail})" if self.detail else ""
         lines.append(f"  {self.reason.what}{detail}")
@@ -52,7 +52,7 @@ class Break:
     def _pointed_line(self) -> list[str]:
         """The line of the program, and carets under the instruction's part of it."""
         location, position = self.location, self.positions
-        text = linecache.getline(location.file, location.line).rstrip("\n")
+        text = source_line(location.file, location.line)
         if not text:
             return []
         lines = [f"      {text.strip()}"]

@@ -5,7 +5,6 @@ Only reads what builder.py and annotate.py put on the nodes.
 
 from __future__ import annotations
 
-import linecache
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from torch.fx.node import _get_qualified_name
 from passes import python_operators
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, line_of, result_meta, source_of
+from tracer.source_text import source_line
 
 if TYPE_CHECKING:
     import networkx
@@ -81,7 +81,7 @@ def statement(node: Node) -> str:
 def user_line(node: Node) -> str:
     """Where the user's program made the node: `mlp.py:12 in forward   return F.relu(self.fc(x))`."""
     line = node.meta[LINE]
-    text = linecache.getline(line.file, line.line).strip()
+    text = source_line(line.file, line.line).strip()
     if len(text) > LONGEST_LINE:
         text = f"{text[:LONGEST_LINE]} ..."
     return f"{path.basename(line.file)}:{line.line} in {line.function}   {text}".rstrip()

@@ -52,8 +52,10 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
             refuses = EVALUATOR.kernel_refuses(prediction, otherwise=cannot_repeat)
         if refuses and cannot_repeat:
             trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'}")
-    elif cannot_repeat and trace.effects and (
-        may_refuse(target, args, kwargs) or EVALUATOR.kernel_refuses(prediction, otherwise=False)
+    elif (
+        cannot_repeat
+        and trace.effects
+        and (may_refuse(target, args, kwargs) or EVALUATOR.kernel_refuses(prediction, otherwise=False))
     ):
         trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'} and a change of an object")
     trace.draws = trace.draws or draws_numbers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from tracer.values.shapes import NotExpressible, ReadNumber, python_text
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tracer.guards.source import Source
     from tracer.values.item import Item
@@ -32,12 +33,30 @@ if TYPE_CHECKING:
 PLAIN = frozenset({type(None), bool, str, bytes, type(Ellipsis)})
 """Constants whose repr is an expression for them."""
 
+TEXTS = frozenset({str, bytes})
+NUMBERS = frozenset({int, float, complex})
+SMALL_INTS = range(-5, 257)
+"""CPython has one object for each of these."""
+
 COMMENT_COLUMN = 54
 
 _UNFINISHED = Fragment("")
 """Stands for a value that is being built and has no name yet."""
 
 _NOT_IN_NAMES = re.compile(r"\W+")
+_NAME = re.compile(r"\w*", re.ASCII)
+
+
+def _has_identity(obj: object) -> bool:
+    """Whether a text or number may be another object than an equal one."""
+    return type(obj) in TEXTS or (type(obj) in NUMBERS and obj not in SMALL_INTS)
+
+
+def _is_interned(text: object) -> bool:
+    """Whether the compiler gives this very object for an equal literal: for what looks like a name, or is one byte."""
+    if type(text) is not str:
+        return len(text) < 2 if type(text) is bytes else False
+    return len(text) < 2 or (_NAME.fullmatch(text) is not None and sys.intern(text) is text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,10 @@ class ProgramEmitter:
         self.built: dict[int, Fragment] = {}
         self.shapes: Shapes | None = None
         self._constant_names: dict[int, Fragment] = {}
+        self._arguments: dict[int, Source] = {}
+        """Where texts and numbers among the arguments of the frame are, by identity."""
+        self._texts: dict[str, object] = {}
+        """The first object with each text that the program has."""
         self._waiting: list[Callable[[], None] | None] = []
         """Functions that fill the containers that contain themselves; not empty while something is built."""
         self._filled: set[int] = set()
@@ -104,7 +127,11 @@ class ProgramEmitter:
     def constant(self, obj: Any, wish: str = "") -> Fragment:
         """A literal, or the name of a constant that the program is given."""
         kind = type(obj)
-        if kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj)):
+        if id(obj) in self._arguments:
+            return self.parameter(self._arguments[id(obj)])
+        is_plain = kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj))
+        # The literal for a text is one object wherever it is written: an equal text that is another object is held.
+        if is_plain and (kind not in TEXTS or self._texts.setdefault(repr(obj), obj) is obj):
             return Fragment(repr(obj))
         name = self._constant_names.get(id(obj))
         if name is None and id(obj) in self.recipes:
@@ -114,6 +141,18 @@ class ProgramEmitter:
             self._constant_names[id(obj)] = name
             self.constants[name.text] = obj
         return name
+
+    def keep_identities(self, arguments: Iterable[Lazy], constants: Iterable[object]) -> None:
+        """Have texts and numbers stay the objects that they are: `arguments`, and `constants` of the code, which what
+        follows a break reads again.
+        """
+        for argument in arguments:
+            is_guarded = argument.known is argument.object
+            if argument.source is not None and is_guarded and _has_identity(argument.object):
+                self._arguments[id(argument.object)] = argument.source
+        for text in constants:
+            if type(text) in TEXTS:
+                self._texts[repr(text)] = text if _is_interned(text) else None
 
     def _made_again(self, recipe: Recipe) -> Fragment:
         """The object of a recipe."""

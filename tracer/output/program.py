@@ -36,6 +36,7 @@ from tracer.output.graph_errors import emit_repetition, is_repeated, loses_error
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.output_calls import emit_output_calls, possibility
+from tracer.source_text import source_line
 from tracer.values.base import MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
@@ -111,6 +112,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     op = frame.ops[frame.index]
     emitter = ProgramEmitter(trace.recipes)
     reserve(emitter, trace, code)
+    emitter.keep_identities((), code.native.co_consts)
     kinds, arguments = _stack(emitter, frame, op.offset)
     places: dict[str, Fragment] = {}
     unread: list[tuple[str, Item]] = []
@@ -139,7 +141,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     arguments += [places[name] for name in names]
     layout = Layout(tuple(kinds), tuple(names))
     branch = emitter.constant(make_branch(code, op.offset, layout), f"branch_{op.line}")
-    text = linecache.getline(code.filename, op.line or 0).strip().rstrip(":")
+    text = source_line(code.filename, op.line or 0).strip().rstrip(":")
     globals = emitter.parameter(function_source(code.native).child("globals"), "globals")
     handed_over = [globals, fragment("({},)" if cells else "({})", listed(cells)), *arguments]
     call = fragment("return {}({})", branch, listed(handed_over))
@@ -197,6 +199,7 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
     emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", code.name, GRAPH, FIRST_RUN})
     emitter.shapes = trace.shapes
+    emitter.keep_identities(trace.arguments, ())
     for source, _, _ in trace.inputs:
         emitter.parameter(source)
 

@@ -6,6 +6,7 @@ import types
 from typing import Any
 
 from tracer.interpret.call import call
+from tracer.interpret.constants import describe
 from tracer.interpret.generators import GeneratorValue, generator_close, generator_send, generator_throw
 from tracer.interpret.policy import (
     immutable,
@@ -32,9 +33,10 @@ immutable(types.GenericAlias, types.CodeType)
 @lookaside(types.GenericAlias.__call__)
 def _call_alias(trace: Trace, alias: Any, *args: Item, **kwargs: Item) -> Item:
     """An instance of the class; one with a dictionary remembers the alias in it."""
-    if alias.__origin__.__dictoffset__:
-        trace.stop(UNSUPPORTED_CALL, f"an instance of {alias!r}")
-    return call(trace, alias.__origin__, args, kwargs)
+    origin = get_attribute(trace, alias, "__origin__")
+    if not isinstance(origin, type) or origin.__dictoffset__:
+        trace.stop(UNSUPPORTED_CALL, f"an instance of {describe(alias)}")
+    return call(trace, origin, args, kwargs)
 
 
 @lookaside(types.ModuleType.__getattribute__)

@@ -132,11 +132,23 @@ def merge(trace: Trace, mapping: DictValue, other: Item) -> None:
     """What `dict.update` puts into a dict: pair by pair, so that those before an error are there."""
     other = realise(trace, other)
     if iterates_natively(trace, other):
-        for key, item in list(other.all(trace).items()):
-            mapping.put(trace, key, item)
+        _merge_table(trace, mapping, other)
         return
     for key, item in pairs_of_mapping(trace, other) if has_keys(trace, other) else _pairs(trace, other):
         mapping.put(trace, trace.key(key), item)
+
+
+def _merge_table(trace: Trace, mapping: DictValue, other: DictValue) -> None:
+    """Put the items of a dict, which comparing keys may change: CPython notices new keys, and when it is cleared."""
+    items = other.all(trace)
+    keys = dict.fromkeys(items)
+    for key in keys:
+        if key not in items:
+            continue
+        mapping.put(trace, key, items[key])
+        items = other.all(trace)
+        if len(items) != len(keys) and (not items or next(reversed(items)) not in keys):
+            throw(trace, RuntimeError, "dict mutated during update")
 
 
 def iterates_natively(trace: Trace, other: Item) -> bool:
