@@ -281,23 +281,21 @@ class Evaluator:
     def kernel_refuses(self, call: EvaluatedCall, otherwise: bool) -> bool:
         """Whether the real kernel refuses arguments of these shapes and types, whatever their values: it runs on zeros.
 
-        `otherwise` is the answer for symbolic sizes, some of which it may refuse. False if running it costs too much,
-        or would draw from a generator of the program.
+        `otherwise` is the answer for symbolic sizes. False if running it costs too much, or draws from a generator.
         """
         args, kwargs = call.args, call.kwargs
         if id(call.outcome) in self._accepted:
             return False
         if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
             return otherwise
-        given = leaves((args, kwargs))
-        metas = [leaf for leaf in given if type(leaf) is TensorMeta]
-        results = [leaf.meta for leaf in call.outcome.tensors if type(leaf) is New]
-        if any(meta.device != CPU or meta.stride is None for meta in (*metas, *results)):
+        operands = leaves((args, kwargs))
+        metas = [leaf for leaf in operands if type(leaf) is TensorMeta]
+        sized = [*metas, *(leaf.meta for leaf in call.outcome.tensors if type(leaf) is New)]
+        if any(meta.device != CPU or meta.stride is None for meta in sized):
             return False
-        if any(isinstance(leaf, torch.Generator) for leaf in given):
+        if any(isinstance(operand, torch.Generator) for operand in operands):
             return False
-        span = sum(map(element_span, (*metas, *results)))
-        if AFFORDABLE < span < UNALLOCATABLE or contraction_work(metas, args) > 1:
+        if AFFORDABLE < sum(map(element_span, sized)) < UNALLOCATABLE or contraction_work(metas, args) > 1:
             return False
         try:
             attempt(REAL, call.target, args, kwargs, call.modes)
