@@ -290,6 +290,7 @@ ODD_HOMES = {
     ("builtins", "torch.operators"),
     ("builtins", "torch.functions"),
     ("builtins", "torch.settings"),
+    ("builtins", "torch.overrides"),  # getters of C
 }
 
 

@@ -1,4 +1,6 @@
-"""The tensor that has the memory of a numpy array. Nothing here imports numpy before a program has an array."""
+"""The plain tensor that has the memory of a numpy array, or of a tensor of a subclass.
+
+Nothing here imports numpy before a program has an array."""
 
 from __future__ import annotations
 
@@ -7,13 +9,20 @@ from typing import Any
 
 import torch
 
+from passes.subclasses import plain
+
 
 class NoTensor(LookupError):
     """An array whose memory no tensor can have: it is not writeable, of another class, or of a strange dtype."""
 
 
 def tensor_of(array: Any) -> torch.Tensor:
-    """A tensor with the memory of an array. Raises NoTensor, or what torch says of its dtype and strides."""
+    """A plain tensor with the memory of an array, or of a tensor of a subclass.
+
+    Raises NoTensor, or what torch says of the dtype and strides of an array.
+    """
+    if isinstance(array, torch.Tensor):
+        return plain(array)
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or type(array) is not numpy.ndarray or not array.flags.writeable:
         raise NoTensor(type(array).__name__)

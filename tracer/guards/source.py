@@ -301,7 +301,7 @@ ACCESSORS: dict[str, Accessor] = {
     ),
     "leaf": Accessor(24, lambda s: f"iterator {s.key} of {_base_text(s)}", iterators.leaf),
     "form": Accessor(25, lambda s: f"the form of {_base_text(s)}", lambda iterator, _: iterators.form(iterator)),
-    # arrays of numpy: the tensor that has their memory
+    # arrays of numpy and tensors of subclasses: the plain tensor that has their memory
     "memory": Accessor(27, _base_text, lambda array, _: tensor_of(array)),
     # context variables: what one holds in the context of the thread; one that holds nothing leads to itself
     "held": Accessor(28, lambda s: f"{_base_text(s)}.get()", _held),

@@ -19,6 +19,7 @@ from tracer.interpret.functions import interpret_function
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.policy import ROWS, Lookaside, Polyfill, Pure, Refused, row_of
 from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.tensor_overrides import call_overridden
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, UNSUPPORTED_CALL
 from tracer.values.base import (
@@ -52,6 +53,7 @@ from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
 from tracer.values.shapes import holds_symbols
 from tracer.values.table_iterators import TABLE_ITERATORS
+from tracer.values.tensor_subclasses import Overridden
 from tracer.values.tuples import TupleValue
 
 Args = Sequence[Item]
@@ -302,8 +304,11 @@ def _has_symbols(item: Item) -> bool:
 
 
 def call_operator(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
-    """A node of the graph."""
-    return tensor_op(trace, function, args, kwargs)
+    """A node of the graph, or what the class of an argument makes of the call by its `__torch_function__`."""
+    try:
+        return tensor_op(trace, function, args, kwargs)
+    except Overridden:
+        return call_overridden(trace, function, args, kwargs)
 
 
 # Breaks ----------------------------------------------------------------------------------------------

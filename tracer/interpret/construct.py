@@ -33,6 +33,7 @@ from tracer.values.protocols.iteration import listed, unpack
 from tracer.values.protocols.special_methods import call_stored
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
+from tracer.values.tensor_subclasses import NOT_OVERRIDDEN, is_overridable
 from tracer.values.tuples import TupleValue, make_tuple
 
 DISALLOW_INSTANTIATION = 1 << 7
@@ -97,6 +98,8 @@ def class_refusal(cls: type) -> tuple[Reason, str] | None:
     module = MODULE_OF(cls)
     name = f"{module}.{cls.__qualname__}"
     if issubclass(cls, torch.Tensor):
+        if is_overridable(cls) and cls.__torch_function__ != NOT_OVERRIDDEN:  # pyright: ignore[reportUnknownMemberType]
+            return None
         return UNSUPPORTED_CALL, name
     row = refusing_row(module)
     if row is None or issubclass(cls, BaseException) or isinstance(ROWS.get(cls), Interpreted):
@@ -119,6 +122,8 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
         _refuse_finalizer(trace, cls)
         return ObjectValue(cls)
     _refuse_finalizer(trace, cls)
+    if new is torch.Tensor.__new__:
+        return trace.machine.call(trace, new, [cls, *args], kwargs)
     for base, make in ALLOCATORS:
         if issubclass(cls, base):
             if base in ONE_ARGUMENT and (len(args) > 1 or kwargs):

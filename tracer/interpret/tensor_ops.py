@@ -45,6 +45,7 @@ from tracer.reasons import (
     HIGHER_ORDER,
     NO_FAKE_KERNEL,
     OPERATOR_ERROR,
+    TENSOR_SUBCLASS,
     UNSUPPORTED_CALL,
 )
 from tracer.values.base import SYMBOLS
@@ -342,7 +343,7 @@ def unfold(trace: Trace, result: Any, node: torch.fx.Node | None, tensors: list[
     """Items for a result's structure; parts of a tuple are taken out by `operator.getitem` nodes."""
     kind = type(result)
     if kind is Same:
-        return tensors[result.index]
+        return tensors[result.index].owner or tensors[result.index]
     if kind is New:
         assert node is not None
         return new_tensor(trace, node, result, tensors)
@@ -385,6 +386,8 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
     """An operator wrote to some of its arguments."""
     for index, meta in mutated.items():
         value = tensors[index]
+        if meta is not value.meta and value.base.owner is not None and value.base.source is not None:
+            trace.stop(TENSOR_SUBCLASS, "a write that changes more than the data of a tensor from outside")
         before, value.meta = value.meta, meta
         if isinstance(trace.graph, SubGraphBuilder) and not trace.graph.is_own(value.base.node):
             trace.stop(HIGHER_ORDER, "a tensor from outside of it is written to")

@@ -128,6 +128,7 @@ class Trace:
         "opened",
         "operands_overlap",
         "options",
+        "overrides",
         "owners",
         "owns_arguments",
         "predictions",
@@ -186,6 +187,7 @@ class Trace:
         self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
+        self.overrides = True
         self.owners: list[Any] = []
         self.autocast_depth = 0
         self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded

@@ -40,6 +40,8 @@ class Context(Protocol):
     """Instances whose dictionary the trace has as a value, which refers to its owner."""
     recipes: dict[int, Recipe]
     """How immutable objects that differ from call to call are made again, by the identity of the object."""
+    overrides: bool
+    """Whether the `__torch_function__` of a class is asked what an operator does with its instances."""
     requiring: list[torch.Tensor]
     """Inputs that require gradients only since a write of the program."""
     stop_value: Item

@@ -15,7 +15,7 @@ from passes.meta import TensorMeta, meta_of
 from tracer.guards.aliasing import any_written_overlap
 from tracer.guards.checks import tensor_facts
 from tracer.guards.source import Source
-from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_LAYOUT, TENSOR_STORAGE, TENSOR_SUBCLASS
+from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_LAYOUT, TENSOR_STORAGE
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, SLOT_DESCRIPTORS
 from tracer.values.context import Context
@@ -55,6 +55,9 @@ FACTS: dict[str, Callable[[TensorMeta], Any]] = {
 }
 """Attributes that follow from the meta."""
 
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+"""Classes that have no attributes of the program's."""
+
 VIEWS = frozenset({"T", "mT", "H", "mH", "real", "imag", "data"})
 """Attributes that are operators."""
 
@@ -63,10 +66,11 @@ class TensorValue(ObjectValue):
     """A tensor. `node` is None for an input of the frame that no operator has used yet.
 
     `base` is the value whose storage this one views (itself when it owns one), so that facts which
-    spread over a storage (requires_grad after an in-place write) can find every view.
+    spread over a storage (requires_grad after an in-place write) can find every view. `owner` is the tensor of a
+    subclass whose memory this one has.
     """
 
-    __slots__ = ("meta", "node", "touched", "viewed")
+    __slots__ = ("meta", "node", "owner", "touched", "viewed")
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class TensorValue(ObjectValue):
         self.meta = meta
         self.touched = source is None
         self.viewed: TensorValue | None = None
+        self.owner: Any = None
 
     @property
     def base(self) -> TensorValue:
@@ -140,7 +145,7 @@ class TensorValue(ObjectValue):
             return stored.__func__
         if kind is classmethod:
             return BoundMethod(stored.__func__, self.cls)
-        return stored
+        return stored if self.cls in PLAIN else context.machine.bind(context, stored, self, self.cls, name)
 
     def set(self, context: Context, name: str, item: Item) -> None:
         """`tensor.name = item` where torch.Tensor has a descriptor of that name; MISSING as item deletes."""
@@ -171,15 +176,11 @@ class TensorValue(ObjectValue):
         return item
 
 
-def _wrap(context: Context, obj: torch.Tensor, source: Source) -> Item:
+def wrap_tensor(context: Context, obj: torch.Tensor, source: Source) -> Item:
+    """A tensor from outside that operators take for a plain one."""
     if obj.layout is not torch.strided or obj.is_quantized or obj.is_nested:
         context.stop(TENSOR_LAYOUT, f"{source.text} has layout {obj.layout}")
     return remember(context, TensorValue(type(obj), None, meta_of(obj), source, obj))
-
-
-def _wrap_subclass(context: Context, obj: torch.Tensor, source: Source) -> Item:
-    """A break. Nothing of the tensor is read: its class would be asked, whose answer is the program's to see."""
-    context.stop(TENSOR_SUBCLASS, f"{source.text} is a {type(obj).__name__}")
 
 
 def _graph_argument(arguments: GraphArguments, value: TensorValue) -> GraphArgument:
@@ -197,8 +198,7 @@ def _rebuild(emitter: Emitter, value: TensorValue) -> Fragment:
 register(
     Kind(
         wraps=Wraps(
-            exactly=dict.fromkeys((torch.Tensor, torch.nn.Parameter), _wrap),
-            subclasses={torch.Tensor: _wrap_subclass},
+            exactly=dict.fromkeys(PLAIN, wrap_tensor),
         ),
         parts=object_parts,
         constant=no_constant,

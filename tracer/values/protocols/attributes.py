@@ -54,6 +54,7 @@ from tracer.values.raising import Raised, throw
 from tracer.values.recipes import is_unchanging
 from tracer.values.slices import slice_attribute
 from tracer.values.super_objects import SuperValue
+from tracer.values.tensor_subclasses import TENSOR_BASE, SubclassTensor
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -274,6 +275,8 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         item = special(context, value)
         if item is not MISSING:
             return item
+    if type(value) is SubclassTensor and descriptor.__objclass__ is TENSOR_BASE:
+        return context.machine.call(context, types.GetSetDescriptorType.__get__, [descriptor, value])
     if isinstance(value, LiteralObject) and is_builtin(descriptor):
         return host(context, getattr, value.payload, name)
     if isinstance(value, TupleValue) and name in (names := getattr(value.cls, "__match_args__", ())):

@@ -36,6 +36,7 @@ from tracer.values.protocols.special_methods import call_special, call_stored, i
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.super_objects import SuperValue
+from tracer.values.tensor_subclasses import SubclassTensor
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
 
@@ -88,7 +89,10 @@ def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
             host(trace, isinstance, None, candidate)  # which CPython refuses
         return host(trace, issubclass, cls, candidate)
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
-        return False
+        mark = PARAMETER_MARKS[candidate]
+        return issubclass(cls, candidate) or (
+            type(item) is SubclassTensor and truth(trace, _getattr(trace, item, mark, False))
+        )
     check = class_attribute(trace, type(candidate), "__instancecheck__")
     if check is type.__instancecheck__ or check is abc.ABCMeta.__instancecheck__:
         return instance_check(trace, candidate, item)
@@ -116,6 +120,9 @@ def _subclasses(trace: Trace, cls: Item) -> Item:
 
 MOST_SUBCLASSES = 100
 """So many subclasses a class may have for its guards to cost less than what they save."""
+
+PARAMETER_MARKS = {torch.nn.Parameter: "_is_param", torch.nn.Buffer: "_is_buffer"}
+"""Attributes by which a tensor of another class counts as an instance."""
 
 TENSOR_TYPE: Any = type(torch.FloatTensor)
 COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)

@@ -34,9 +34,6 @@ ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
             torch.compiler.is_exporting,
             torch.jit.is_scripting,  # pyright: ignore[reportPrivateImportUsage]
             torch.jit.is_tracing,  # pyright: ignore[reportPrivateImportUsage]
-            torch.overrides.has_torch_function,
-            torch.overrides.has_torch_function_unary,
-            torch.overrides.has_torch_function_variadic,
         ),
     ),
 )

@@ -44,6 +44,8 @@ def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...], 
     kind = {"dtype": dtype or torch.get_default_dtype(), "device": device}
     if len(items) == 1 and (isinstance(items[0], (ListValue, TupleValue)) or type(items[0]) is tuple):
         return tensor_op(trace, torch.tensor, items, kind)
+    if len(items) == 1 and dtype is None and isinstance(items[0], TensorValue):
+        return tensor_op(trace, torch.ops.aten.alias.default, items)
     if len(items) == 1 and type(items[0]) is torch.Size:
         return tensor_op(trace, torch.empty, items, kind)
     if all(isinstance(item, (int, torch.SymInt)) and not isinstance(item, bool) for item in items):

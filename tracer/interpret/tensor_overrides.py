@@ -1,0 +1,142 @@
+"""Calls of operators with tensors whose class has a `__torch_function__`: that is called, as torch calls it.
+
+Which function, arguments and keywords it is given torch's own code says: it is called with a probe in the place of
+each such tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from tracer.interpret.trace import Trace
+from tracer.reasons import TENSOR_SUBCLASS
+from tracer.values.base import Lazy, realise
+from tracer.values.class_attributes import class_name
+from tracer.values.concrete import concrete
+from tracer.values.dicts import DictValue
+from tracer.values.item import Item
+from tracer.values.kinds import NotConcrete
+from tracer.values.lists import ListValue
+from tracer.values.methods import BoundMethod
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.tensor_subclasses import SubclassTensor
+from tracer.values.tensors import TensorValue
+from tracer.values.tuples import TupleValue, make_tuple
+
+Args = Sequence[Item]
+Kwargs = Mapping[str, Item]
+
+
+class Asked(BaseException):
+    """What torch asks a class with `__torch_function__`: `function(*args, **kwargs)`; None for no keywords."""
+
+    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.function = function
+        self.args_given = args
+        self.kwargs_given = kwargs
+
+
+class AskingTensor(torch.Tensor):
+    """A tensor that stands for one of a subclass in a call of torch's own code."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise Asked(func, args, kwargs)
+
+
+class _Probing:
+    """Real objects for the arguments of a call, and the items that they stand for."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.items: dict[int, Item] = {}
+        self.alive: list[Any] = []
+
+    def real(self, item: Item) -> Any:
+        """The object that stands for an item."""
+        item = realise(self.trace, item)
+        kind = type(item)
+        if kind is SubclassTensor:
+            real: Any = torch.zeros(()).as_subclass(AskingTensor)
+        elif kind is TensorValue:
+            real = torch.zeros((), dtype=item.meta.dtype)
+        elif kind is ListValue and item.cls is list:
+            real = [self.real(part) for part in item.all(self.trace)]
+        elif kind is TupleValue and item.cls is tuple:
+            real = tuple(self.real(part) for part in item.all(self.trace))
+        elif kind is tuple:
+            return item
+        else:
+            return concrete(self.trace, item)
+        self.items[id(real)] = item
+        self.alive.append(real)
+        return real
+
+    def item(self, real: Any) -> Item:
+        """The item that an object stands for."""
+        return self.items.get(id(real), real)
+
+
+def call_overridden(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
+    """A call of a function of C, with tensors among its arguments whose class is asked instead."""
+    probing = _Probing(trace)
+    try:
+        real_args = [probing.real(arg) for arg in args]
+        real_kwargs = {name: probing.real(arg) for name, arg in kwargs.items()}
+    except NotConcrete:
+        trace.stop(TENSOR_SUBCLASS, "an operator with arguments that only the trace knows")
+    try:
+        function(*real_args, **real_kwargs)
+    except Asked as asked:
+        arguments = [probing.item(arg) for arg in asked.args_given]
+        named = asked.kwargs_given
+        names = None if named is None else {name: probing.item(arg) for name, arg in named.items()}
+        return ask(trace, asked.function, [*args, *kwargs.values()], arguments, names)
+    except (TypeError, ValueError, RuntimeError):  # which the call itself is going to raise
+        trace.stop(TENSOR_SUBCLASS, "an operator that refuses a tensor of a subclass")
+    trace.stop(TENSOR_SUBCLASS, "a function that asks no class for its __torch_function__")
+
+
+def ask(trace: Trace, function: Any, relevant: Args, args: Args, kwargs: Kwargs | None) -> Item:
+    """`__torch_function__(function, types, args, kwargs)` of the classes of the `relevant` arguments.
+
+    A subclass is asked before its bases; the first answer that is not NotImplemented counts.
+    """
+    overloaded: list[SubclassTensor] = []
+    for tensor in overriding(trace, relevant):
+        if all(tensor.cls is not other.cls for other in overloaded):
+            bases = (place for place, other in enumerate(overloaded) if issubclass(tensor.cls, other.cls))
+            overloaded.insert(next(bases, len(overloaded)), tensor)
+    types = tuple(tensor.cls for tensor in overloaded)
+    for tensor in overloaded:
+        method = get_attribute(trace, tensor, "__torch_function__")
+        if not isinstance(method, BoundMethod) or method.instance is not tensor.cls:
+            trace.stop(TENSOR_SUBCLASS, f"{class_name(tensor)}.__torch_function__ is no class method")
+        question: list[Item] = [function, types, make_tuple(list(args))]
+        if kwargs is not None:
+            question.append(DictValue(dict, dict(kwargs)))
+        result = trace.machine.call(trace, method, question)
+        if result is not NotImplemented:
+            return result
+    trace.stop(TENSOR_SUBCLASS, "no class implements an operator")
+
+
+def overriding(trace: Trace, items: Args) -> Iterator[SubclassTensor]:
+    """Those of `items`, and of what lists and tuples among them hold, whose classes override operators."""
+    if not trace.overrides:
+        return
+    for item in items:
+        if type(item) is Lazy and not issubclass(item.cls, (torch.Tensor, list, tuple)):
+            continue
+        value: Any = realise(trace, item)
+        kind = type(value)
+        if kind is SubclassTensor:
+            yield value
+        elif kind is tuple:
+            yield from overriding(trace, value)
+        elif kind is ListValue or kind is TupleValue:
+            yield from overriding(trace, value.all(trace))
