@@ -281,6 +281,41 @@ def test_raises_what_torch_raises():
         capture(adds_one)(torch.ones(2).as_subclass(Refusing))
 
 
+class Wrapped:
+    """No tensor, but operators take it."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        plain = [arg.tensor if isinstance(arg, cls) else arg for arg in args]
+        return func(*plain, **(kwargs or {})), func.__name__
+
+
+def of_no_tensor(x, held):
+    made = Wrapped(x)
+    return torch.add(made, 1), torch.sum(made, dim=0), F.relu(made), x + made, torch.mul(held, x)[0], made.tensor
+
+
+@each_backend
+def test_an_object_that_is_no_tensor_is_asked(backend):
+    check(of_no_tensor, make=lambda: (torch.ones(3), Wrapped(torch.arange(3.0))), fullgraph=True, backend=backend)
+
+
+def test_guards_that_an_object_is_asked():
+    class Changing(Wrapped):
+        pass
+
+    def adds(held):
+        return torch.add(held, 1)[0]
+
+    captured = capture(adds, fullgraph=True)
+    assert torch.equal(captured(Changing(torch.ones(2))), torch.full((2,), 2.0))
+    Changing.__torch_function__ = classmethod(lambda cls, func, types, args=(), kwargs=None: ["other"])
+    assert captured(Changing(torch.ones(2))) == "other"
+
+
 class Redefining(nn.Parameter):
     """A parameter with an operator of its own, which no override hides."""
 

@@ -45,6 +45,7 @@ from tracer.values.iterators import IteratorValue
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod, descriptors_of
+from tracer.values.objects import Overridden
 from tracer.values.partials import PartialValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.special_methods import call_stored
@@ -53,7 +54,6 @@ from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
 from tracer.values.shapes import holds_symbols
 from tracer.values.table_iterators import TABLE_ITERATORS
-from tracer.values.tensor_subclasses import Overridden
 from tracer.values.tuples import TupleValue
 
 Args = Sequence[Item]

@@ -13,14 +13,15 @@ import torch
 
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_SUBCLASS
-from tracer.values.base import Lazy, realise
-from tracer.values.class_attributes import class_name
+from tracer.values.base import MISSING, Lazy, realise
+from tracer.values.class_attributes import class_attribute, class_name
 from tracer.values.concrete import concrete
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod
+from tracer.values.objects import OVERRIDE, ObjectValue
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.tensor_subclasses import SubclassTensor
 from tracer.values.tensors import TensorValue
@@ -48,6 +49,14 @@ class AskingTensor(torch.Tensor):
         raise Asked(func, args, kwargs)
 
 
+class AskingObject:
+    """An object that is no tensor, for one whose class has `__torch_function__` all the same."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise Asked(func, args, kwargs)
+
+
 class _Probing:
     """Real objects for the arguments of a call, and the items that they stand for."""
 
@@ -62,6 +71,8 @@ class _Probing:
         kind = type(item)
         if kind is SubclassTensor:
             real: Any = torch.zeros(()).as_subclass(AskingTensor)
+        elif kind is ObjectValue and overrides(self.trace, item):
+            real = AskingObject()
         elif kind is TensorValue:
             real = torch.zeros((), dtype=item.meta.dtype)
         elif kind is ListValue and item.cls is list:
@@ -106,7 +117,7 @@ def ask(trace: Trace, function: Any, relevant: Args, args: Args, kwargs: Kwargs 
 
     A subclass is asked before its bases; the first answer that is not NotImplemented counts.
     """
-    overloaded: list[SubclassTensor] = []
+    overloaded: list[ObjectValue] = []
     for tensor in overriding(trace, relevant):
         if all(tensor.cls is not other.cls for other in overloaded):
             bases = (place for place, other in enumerate(overloaded) if issubclass(tensor.cls, other.cls))
@@ -125,16 +136,24 @@ def ask(trace: Trace, function: Any, relevant: Args, args: Args, kwargs: Kwargs 
     trace.stop(TENSOR_SUBCLASS, "no class implements an operator")
 
 
-def overriding(trace: Trace, items: Args) -> Iterator[SubclassTensor]:
+HOLDERS = (torch.Tensor, list, tuple)
+
+
+def overrides(trace: Trace, value: ObjectValue) -> bool:
+    """Whether the class of an object has `__torch_function__`."""
+    return class_attribute(trace, value.cls, OVERRIDE) is not MISSING
+
+
+def overriding(trace: Trace, items: Args) -> Iterator[ObjectValue]:
     """Those of `items`, and of what lists and tuples among them hold, whose classes override operators."""
     if not trace.overrides:
         return
     for item in items:
-        if type(item) is Lazy and not issubclass(item.cls, (torch.Tensor, list, tuple)):
+        if type(item) is Lazy and not issubclass(item.cls, HOLDERS) and not hasattr(item.cls, OVERRIDE):
             continue
         value: Any = realise(trace, item)
         kind = type(value)
-        if kind is SubclassTensor:
+        if kind is SubclassTensor or (kind is ObjectValue and overrides(trace, value)):
             yield value
         elif kind is tuple:
             yield from overriding(trace, value)

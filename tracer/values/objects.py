@@ -13,9 +13,11 @@ from typing import Any
 import torch
 
 from tracer.guards.source import Source
-from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION, GraphBreak
+from tracer.reasons import TENSOR_SUBCLASS, UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION, GraphBreak
 from tracer.values.base import MISSING, UNREAD, Value
+from tracer.values.class_attributes import class_attribute
 from tracer.values.context import Context
+from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 from tracer.values.rebuilding import Emitter, Fragment, fragment, literal, named_class
@@ -183,6 +185,19 @@ def build_instance(emitter: Emitter, value: ObjectValue, new: Fragment) -> Fragm
     return name
 
 
+class Overridden(GraphBreak):
+    """An operator is given an object whose class overrides operators: a break, unless the call asks the class."""
+
+
+def _graph_argument(arguments: GraphArguments, value: ObjectValue) -> GraphArgument:
+    if arguments.context.overrides and class_attribute(arguments.context, value.cls, OVERRIDE) is not MISSING:
+        raise Overridden(TENSOR_SUBCLASS, f"an operator is given a {value.cls.__name__}")
+    no_graph_argument(arguments, value)
+
+
+OVERRIDE = "__torch_function__"
+
+
 def _rebuild(emitter: Emitter, value: ObjectValue) -> Fragment:
     base = Fragment("object")
     if issubclass(value.cls, types.SimpleNamespace):
@@ -195,7 +210,7 @@ register(
         wraps=Wraps(subclasses=dict.fromkeys((torch.nn.Module, object), _wrap)),
         parts=object_parts,
         constant=object_constant,
-        graph_argument=no_graph_argument,
+        graph_argument=_graph_argument,
         rebuild=_rebuild,
     ),
     ObjectValue,

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from passes.subclasses import overrides_disabled, with_class
 from tracer.guards.source import Source, constant
-from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS, GraphBreak
+from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
 from tracer.values.base import MISSING
 from tracer.values.class_attributes import class_attribute
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, Wraps, no_constant, register, remember
-from tracer.values.objects import ObjectValue, own_attributes, setting
+from tracer.values.objects import ObjectValue, Overridden, own_attributes, setting
 from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 from tracer.values.tensors import PLAIN, TensorValue, wrap_tensor
 
@@ -28,10 +28,6 @@ NOT_OVERRIDDEN: Any = torch._C._disabled_torch_function_impl
 """The `__torch_function__` of classes whose instances operators take for plain tensors."""
 
 TENSOR_BASE: Any = torch._C.TensorBase
-
-
-class Overridden(GraphBreak):
-    """An operator is given a tensor whose class overrides operators: a break, unless the call asks the class."""
 
 
 class SubclassTensor(ObjectValue):
@@ -52,7 +48,9 @@ def is_overridable(cls: type) -> bool:
     """Whether instances of a subclass of torch.Tensor are such tensors: they run no code below operators."""
     dispatch = next(vars(base)[DISPATCH] for base in cls.__mro__ if DISPATCH in vars(base))
     is_native = dispatch is vars(torch.Tensor)[DISPATCH] and type(cls) in PLAIN_METACLASSES
-    return is_native and not issubclass(cls, UninitializedTensorMixin)  # which have no data, and change their class
+    return is_native and not issubclass(cls, WITHOUT_DATA)
+        cls, (UninitializedParameter, UninitializedBuffer)
+    )  # which have no data, and change their class
 
 
 def only_adds(cls: type) -> bool:
@@ -66,6 +64,9 @@ ALWAYS_THERE = frozenset({"__module__", "__doc__", "__dict__", "__weakref__", "_
 """What a class has, or may define without its instances being different."""
 
 DISPATCH = "__torch_dispatch__"
+WITHOUT_DATA = (UninitializedParameter, UninitializedBuffer)
+"""Classes that their instances leave when they get data."""
+
 PLAIN_METACLASSES = (type(torch.Tensor), type(torch.nn.Parameter))
 
 
