@@ -20,6 +20,7 @@ from tracer.marks import (
     substitute_in_graph,
 )
 from tracer.reasons import ExportError, GraphBreakError, TracerBug
+from tracer.stances import run, stance
 
 if TYPE_CHECKING:
     from passes.infer.fake_kernels.fake_kernel import fake_kernel
@@ -46,6 +47,8 @@ __all__ = [
     "nonstrict_trace",
     "register_backend",
     "reset",
+    "run",
+    "stance",
     "substitute_in_graph",
     "to_exported_program",
     "use_rulebook",

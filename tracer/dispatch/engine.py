@@ -42,6 +42,7 @@ from tracer.dispatch.capturing import (
 )
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, is_of_library, never_capture
 from tracer.dispatch.reach import reaches_tensor
+from tracer.dispatch.stances import answer_of_stance
 from tracer.events import Event, emit
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
@@ -160,6 +161,10 @@ class Engine:
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
             emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
             return RUN_ORIGINAL
+        stance_answer = answer_of_stance(cache, cache.code, lambda: self._misses(cache, function, values))
+        if stance_answer is not None:
+            self._note_sizes(cache, values)
+            return stance_answer
         if cache in self.libraries and not reaches_tensor(values):
             self._computes_no_tensors(cache)
             return RUN_ORIGINAL
@@ -170,6 +175,17 @@ class Engine:
         if not begin_capture():
             return RUN_ORIGINAL
         return undisturbed(lambda depth: self._capture(cache, function, values, depth))
+
+    def _note_sizes(self, cache: FrameCache, values: tuple[Any, ...]) -> None:
+        """Note sizes and numbers of a call that is not captured, so that what changes until the next is a symbol."""
+        history = self.histories.setdefault(cache, History())
+        for name, value in zip(cache.code.co_varnames, values, strict=False):
+            if type(value) is torch.Tensor:
+                history.changed_dimensions(name, tuple(value.shape))
+            elif type(value) is int:
+                history.changes(name, value)
+            elif type(value) is float:
+                history.changes_of_float(name, value)
 
     def _called_natively(self, cache: FrameCache, values: tuple[Any, ...]) -> Any:
         """Run the original: the captured module itself, not the one behind it, as tracers know only that."""

@@ -10,6 +10,7 @@ that we skip, and it costs 0.8 us a frame. Nothing here knows how a frame is cap
 from __future__ import annotations
 
 import inspect
+import sys
 import sysconfig
 from collections.abc import Callable
 from functools import partial
@@ -153,3 +154,9 @@ def never_capture(code: CodeType) -> None:
 def forget() -> None:
     """Call the handlers again for every code object. Code objects of `never_capture` stay excluded."""
     forget_decisions()
+
+
+def stance_of_torch() -> str | None:
+    """The stance that torch.compiler.set_stance has set; None before torch has any."""
+    frames = sys.modules.get("torch._dynamo.eval_frame")  # half of it, while another thread imports it
+    return getattr(getattr(frames, "_stance", None), "stance", None)

@@ -20,6 +20,7 @@ namespace {
 
 Py_ssize_t all_hits = 0;  // of all caches, those that are gone included
 
+bool runs_originals = false;  // whatever is captured
 PyObject *retry = nullptr, *run_original = nullptr;  // what `on_miss` may return instead of a result
 
 // Whether this thread is below a frame that runs as usual because its cache is full. A frame that is intercepted there
@@ -194,6 +195,10 @@ PyObject* miss(const Dispatch& call) {
 
 PyObject* dispatch_bound(const Dispatch& call) {
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(call.cache));
+  if (runs_originals) {
+    ++call.cache->originals;
+    return call.run_original();
+  }
   Verdict verdict;
   PyObject* result = try_entries(call, &verdict, 1);
   return verdict == Verdict::fails ? miss(call) : result;
@@ -438,11 +443,19 @@ PyObject* sentinel(PyObject* module, const char* name) {
   return object && PyModule_AddObjectRef(module, name, object) == 0 ? object : nullptr;
 }
 
+PyObject* run_originals(PyObject*, PyObject* wanted) {
+  int is_wanted = PyObject_IsTrue(wanted);
+  if (is_wanted < 0) return nullptr;
+  return PyBool_FromLong(std::exchange(runs_originals, is_wanted != 0));
+}
+
 PyObject* hit_count(PyObject*, PyObject*) { return PyLong_FromSsize_t(all_hits); }
 
 PyMethodDef functions[] = {
     {"hit_count", method<hit_count>(), METH_NOARGS,
      "hit_count(): hits of all caches of the process, those that are gone included"},
+    {"run_originals", method<run_originals>(), METH_O,
+     "run_originals(wanted): whether every call of every cache runs the original from now on; gives what held before"},
     {nullptr, nullptr, 0, nullptr},
 };
 
