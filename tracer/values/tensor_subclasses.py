@@ -49,8 +49,6 @@ def is_overridable(cls: type) -> bool:
     dispatch = next(vars(base)[DISPATCH] for base in cls.__mro__ if DISPATCH in vars(base))
     is_native = dispatch is vars(torch.Tensor)[DISPATCH] and type(cls) in PLAIN_METACLASSES
     return is_native and not issubclass(cls, WITHOUT_DATA)
-        cls, (UninitializedParameter, UninitializedBuffer)
-    )  # which have no data, and change their class
 
 
 def only_adds(cls: type) -> bool:
