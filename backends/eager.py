@@ -182,6 +182,8 @@ class SourceWriter:
         kind = type(value)
         if kind is Node:
             return self._places[value]
+        if kind is bool or value is None:
+            return repr(value)
         if is_written(value):
             text = "..." if value is ... else repr(value)
             return text if text[0] != "-" else f"({text})"

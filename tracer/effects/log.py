@@ -77,6 +77,7 @@ class EffectLog:
     instruction of the captured frame runs; `steps` has the first that changed a thing. `stored` has for every
     real dictionary, or class, that was changed (by its identity) the value or namespace that keeps the new state: a
     dictionary of attributes can be reached as such, or through its owner, and only one of them may be changed.
+    `places` is how many those are.
     `watch`, if it is set, is told of every change, also of values born in the trace.
     """
 
@@ -84,6 +85,7 @@ class EffectLog:
         self.changed: dict[int, Any] = {}
         self.namespaces: dict[int, Namespace] = {}
         self.stored: dict[int, Any] = {}
+        self.places = 0
         self.cached_calls: list[CacheCall] = []
         self.output_calls: list[OutputCall] = []
         self.steps: dict[int, int] = {}
@@ -102,6 +104,11 @@ class EffectLog:
                 self.steps[id(value)] = self._step()
             self._lines[id(value), name] = self._place()
 
+    def store(self, place: object, value: Any) -> None:
+        """The new state of a real dictionary or class is kept by `value`."""
+        self.stored[id(place)] = value
+        self.places = len(self.stored)
+
     def line_of(self, value: Any, name: str | None = None) -> Any:
         """The user's line that changed a value or a namespace, None when it is not known."""
         return self._lines.get((id(value), name))
@@ -111,7 +118,8 @@ class EffectLog:
         place = place_of(holder)
         space = self.namespaces.get(id(place))
         if space is None:
-            space = self.namespaces[id(place)] = self.stored[id(place)] = Namespace(place, None)
+            space = self.namespaces[id(place)] = Namespace(place, None)
+            self.store(place, space)
             self.changed[id(space)] = space
             self.steps[id(space)] = self._step()
         self._lines[id(space), name] = self._place()

@@ -162,7 +162,10 @@ def realise(context: Context, item: Item) -> Item:
 
 def class_of(item: Item) -> type:
     """The class of an item that has been looked at, as the program sees it."""
-    return item.cls if isinstance(item, Value) else SYMBOLS.get(type(item)) or type(item)
+    if isinstance(item, Value):
+        return item.cls
+    kind = type(item)
+    return SYMBOLS[kind] if kind in SYMBOLS else kind
 
 
 def require_identity(context: Context, cls: type) -> None:

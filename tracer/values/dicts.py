@@ -64,7 +64,7 @@ class DictValue(ObjectValue):
 
     def lookup(self, context: Context, key: Item) -> Item:
         """The item at `key` or MISSING; of a dict from outside only this key is guarded."""
-        if self.places != len(context.effects.stored):
+        if self.places != context.effects.places:
             self.look_again(context)
         item = self.items.get(key, UNREAD)
         if item is not UNREAD:
@@ -85,7 +85,7 @@ class DictValue(ObjectValue):
 
     def all(self, context: Context) -> dict[Item, Item]:
         """The payload with every key present, in the dict's own order."""
-        if self.places != len(context.effects.stored):
+        if self.places != context.effects.places:
             self.look_again(context)
         return self.read_all(context)
 
@@ -115,7 +115,7 @@ class DictValue(ObjectValue):
             context.stop(UNSUPPORTED_MUTATION, "the globals of a module are changed through their dictionary")
         items = self.all(context)
         if self.object is not MISSING:
-            context.effects.stored[id(self.object)] = self
+            context.effects.store(self.object, self)
         self.changed = True
         context.effects.record(self)
         return items

@@ -14,15 +14,15 @@ from tracer.values.from_host import from_host
 from tracer.values.raising import Raised, chain
 from tracer.values.shapes import NUMBERS_OF_SYMBOLS, as_python
 
-SYMBOL_TYPES = frozenset(NUMBERS_OF_SYMBOLS)
-
 
 def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`function(*args, **kwargs)` by CPython, symbols as numbers; what it raises is raised in the traced program."""
     handled = sys.exception()
     try:
-        if not SYMBOL_TYPES.isdisjoint(map(type, args)):
-            args = tuple(map(as_python, args))
+        for arg in args:
+            if type(arg) in NUMBERS_OF_SYMBOLS:
+                args = tuple(map(as_python, args))
+                break
         return function(*args, **kwargs)
     except GraphBreak:
         raise

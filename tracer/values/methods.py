@@ -22,7 +22,7 @@ class BoundMethod(Value):
 
     def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
         kind = type(function)
-        self.cls = types.MethodType if kind is types.FunctionType else BOUND_TYPES.get(kind, types.MethodType)
+        self.cls = BOUND_TYPES[kind] if kind in BOUND_TYPES else types.MethodType
         self.source = source
         self.function = function
         self.instance = instance

@@ -97,12 +97,12 @@ class ObjectValue(Value):
         dictionary = object.__getattribute__(self.object, "__dict__")
         only_through(context, dictionary, self)
         if writes:
-            context.effects.stored[id(dictionary)] = self
+            context.effects.store(dictionary, self)
 
     def look_again(self, context: Context) -> None:
         """Ask for other places again, as the trace has changed another dictionary or class since."""
         self.one_place(context)
-        self.places = len(context.effects.stored)
+        self.places = context.effects.places
 
     def _note(self, context: Context, name: str, again: bool) -> None:
         if again:
@@ -112,7 +112,7 @@ class ObjectValue(Value):
 
     def instance_attribute(self, context: Context, name: str) -> Item:
         """The entry of the instance dictionary, MISSING when there is none."""
-        if self.places != len(context.effects.stored):
+        if self.places != context.effects.places:
             self.look_again(context)
         attributes = self.attributes
         if name in attributes:
@@ -135,8 +135,8 @@ class ObjectValue(Value):
 
 def only_through(context: Context, place: object, value: Any = None) -> None:
     """A break unless a real dictionary is unchanged, or was changed through `value`: its state is in one place only."""
-    stored = context.effects.stored.get(id(place))
-    if stored is not None and stored is not value:
+    stored = context.effects.stored
+    if id(place) in stored and stored[id(place)] is not value:
         context.stop(UNSUPPORTED_MUTATION, "attributes are changed through the dictionary that holds them")
 
 

@@ -182,9 +182,8 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
     """
     if type(stored) in PLAIN_METHODS or (kind := class_of(stored)) is types.FunctionType:
         return stored if value is None else BoundMethod(stored, value)
-    binder = BINDERS.get(kind)
-    if binder is not None:
-        return binder(context, stored, value, cls, name)
+    if kind in BINDERS:
+        return BINDERS[kind](context, stored, value, cls, name)
     getter = class_attribute(context, kind, "__get__")
     binder = BINDERS_BY_GETTER.get(getter) if class_of(getter) in METHOD_DESCRIPTORS else None
     if binder is not None:
