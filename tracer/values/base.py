@@ -165,7 +165,9 @@ def class_of(item: Item) -> type:
     if isinstance(item, Value):
         return item.cls
     kind = type(item)
-    return SYMBOLS[kind] if kind in SYMBOLS else kind
+    if kind in SYMBOLS:
+        return SYMBOLS[kind]
+    return kind
 
 
 def require_identity(context: Context, cls: type) -> None:

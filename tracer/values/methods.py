@@ -22,7 +22,9 @@ class BoundMethod(Value):
 
     def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
         kind = type(function)
-        self.cls = BOUND_TYPES[kind] if kind in BOUND_TYPES else types.MethodType
+        self.cls: type = types.MethodType
+        if kind in BOUND_TYPES:
+            self.cls = BOUND_TYPES[kind]
         self.source = source
         self.function = function
         self.instance = instance
