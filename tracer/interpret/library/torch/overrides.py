@@ -15,7 +15,7 @@ from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import ask, overriding
 from tracer.interpret.trace import Trace
 from tracer.reasons import TENSOR_SUBCLASS
-from tracer.values.base import Value, class_of, realise
+from tracer.values.base import Lazy, Value, class_of, realise
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, register
@@ -24,7 +24,7 @@ from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.truth import truth
 from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 from tracer.values.tensor_subclasses import SubclassTensor, is_overridable
-from tracer.values.tensors import TensorValue
+from tracer.values.tensors import PLAIN, TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
 DISABLERS = (torch._C.DisableTorchFunctionSubclass, torch._C.DisableTorchFunction)
@@ -41,12 +41,23 @@ KEPT_BY_AUTOGRAD = frozenset(
 
 @lookaside(torch.overrides.has_torch_function, lazy=True)
 def _has_torch_function(trace: Trace, arguments: Item) -> bool:
-    return any(True for _ in overriding(trace, [realise(trace, arguments)]))
+    items = realise(trace, arguments)
+    return _has_torch_function_variadic(trace, *(items if type(items) is tuple else (items,)))
 
 
 @lookaside(torch.overrides.has_torch_function_unary, torch.overrides.has_torch_function_variadic, lazy=True)
 def _has_torch_function_variadic(trace: Trace, *arguments: Item) -> bool:
-    return any(True for _ in overriding(trace, arguments))
+    for argument in arguments:
+        kind = type(argument)
+        if kind in NEVER_ASKED or (kind is Lazy and argument.cls in PLAIN):
+            continue
+        if any(True for _ in overriding(trace, (argument,))):
+            return True
+    return False
+
+
+NEVER_ASKED = frozenset({TensorValue, type(None), bool, int, float, str})
+"""Kinds of arguments that override nothing: nearly all of those of torch's own functions."""
 
 
 @lookaside(torch.overrides.handle_torch_function)
