@@ -293,3 +293,19 @@ def test_the_reason_of_a_break_at_a_mark_names_the_function():
     tracer.disallow_in_graph(torch.sinh)
     explanation = explain(lambda x: torch.sinh(x + 1), x())
     assert "disallow_in_graph" in str(explanation) and "sinh" in explanation.breaks[0].detail
+
+
+def test_an_explanation_lists_what_would_remove_each_break():
+    def program(x):
+        if x.sum() > 0:
+            x = x + 1
+        return x * x.max().item()
+
+    remedies = explain(program, x()).remedies.splitlines()
+    assert [line.partition(": ")[2] for line in remedies] == [
+        "use torch.where, torch.cond or torch._check",
+        "move the branch out of the captured function",
+        "keep the value in a tensor (no .item(), .tolist(), .numpy(), int(), float() on it)",
+    ]
+    assert all("test_marks.py:" in line for line in remedies)
+    assert not explain(lambda x: x + 1, x()).remedies

@@ -17,6 +17,11 @@ class Reason:
     what: str
     hint: str
 
+    @property
+    def remedies(self) -> list[str]:
+        """What the hint says, each way to remove the break by itself; none where nothing needs fixing."""
+        return [] if self.hint.startswith("nothing needs fixing") else self.hint.split(", or ")
+
 
 # Asked for by the user.
 

@@ -88,7 +88,15 @@ class Explanation:
         frames = [
             f"{_rule(f'{number} of {len(self.entries)}')}\n{entry}" for number, entry in enumerate(self.entries, 1)
         ]
-        return "\n\n".join([*frames, f"{_rule('in numbers')}\n{self.numbers}"])
+        remedies = [f"{_rule('what would remove the breaks')}\n{self.remedies}"] if self.remedies else []
+        return "\n\n".join([*frames, *remedies, f"{_rule('in numbers')}\n{self.numbers}"])
+
+    @property
+    def remedies(self) -> str:
+        """A line for each way to remove a break, behind the break's place."""
+        breaks = dict.fromkeys((broke.location.text, broke.reason) for broke in self.breaks)
+        lines = [f"{place}: {remedy}" for place, reason in breaks for remedy in reason.remedies]
+        return "\n".join(lines)
 
     @property
     def numbers(self) -> str:
