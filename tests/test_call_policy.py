@@ -154,7 +154,7 @@ SAMPLES = {
     "getter": (getter, lambda x: getter([x]) * 2, None),
     "wrapped_function": (static, lambda x: static(x), None),
     "python_call_method": (alias, lambda x: x * alias(3).content, None),
-    "refused_callable": (time.time, lambda x: x * 2 * bool(time.time()), "clock"),
+    "refused_callable": (time.gmtime, lambda x: x * 2 * bool(time.gmtime()), "clock"),
     "unknown_callable": (zlib.adler32, lambda x: x * zlib.adler32(b"a"), "unsupported-call"),
 }
 

@@ -304,8 +304,8 @@ def _traced(
     function, values = _frame(fn, args, kwargs)
     signature, paths, arguments = _signature(fn, args, kwargs)
     names = _tensor_names([("", getattr(fn, "__self__", fn)), *arguments])
-    symbolic = partial(Shapes, History(), None, data=True, dimensions=dimensions)
-    attempts = [symbolic] if dimensions else [symbolic, partial(Shapes, History(), False)]
+    symbolic = partial(Shapes, History(), None, data=True, dimensions=dimensions, draws=False)
+    attempts = [symbolic] if dimensions else [symbolic, partial(Shapes, History(), False, draws=False)]
     for last, shapes in zip((*[False] * (len(attempts) - 1), True), attempts, strict=True):
         request = CaptureRequest(
             function=function,

@@ -241,7 +241,7 @@ class Engine:
             try:
                 entry, first_run = capture_frame(request)
             except (NotExpressible, NeedsStaticSizes):
-                entry, first_run = capture_frame(replace(request, shapes=lambda: Shapes(history, False)))
+                entry, first_run = capture_frame(replace(request, shapes=lambda: Shapes(history, False, draws=False)))
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
         except Exception as error:  # the one place that hides an internal error from the user

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tracer.guards.source import Source
+    from tracer.reasons import Reason
 
 DELETED = type(
     "Deleted", (), {"__repr__": lambda self: "DELETED", "__doc__": "Marks a name removed from a namespace."}
@@ -62,6 +63,26 @@ class OutputCall(NamedTuple):
     looks_at_lists: bool = False
 
 
+class Draw:
+    """A call for a number that each run draws for itself, from a clock or a generator of random numbers.
+
+    `name` is the function's, `owner` the generator that it changes, None for a clock. `begins` says that the graph had
+    no call by then. What is drawn is a symbol whose number nothing is known of, for `reason`.
+    """
+
+    __slots__ = ("args", "begins", "function", "name", "owner", "reason")
+
+    def __init__(
+        self, function: Callable[..., Any], args: Sequence[Any], name: str, reason: Reason, owner: Any, begins: bool
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.name = name
+        self.reason = reason
+        self.owner = owner
+        self.begins = begins
+
+
 def place_of(holder: Any) -> Any:
     """The object that stores the names of a module, class, function or globals dictionary, whichever way it is reached.
 
@@ -88,6 +109,7 @@ class EffectLog:
         self.places = 0
         self.cached_calls: list[CacheCall] = []
         self.output_calls: list[OutputCall] = []
+        self.draws: list[Draw] = []
         self.steps: dict[int, int] = {}
         self.watch: Callable[[Any], None] | None = None
         self._place = place
@@ -148,4 +170,9 @@ class EffectLog:
         return default if space is None else space.names.get(name, default)
 
     def __bool__(self) -> bool:
-        return bool(self.changed) or bool(self.output_calls)
+        return bool(self.changed) or bool(self.output_calls) or self.changes_generators
+
+    @property
+    def changes_generators(self) -> bool:
+        """Whether random numbers are drawn from a generator of Python."""
+        return any(draw.owner is not None for draw in self.draws)

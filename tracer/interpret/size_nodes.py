@@ -105,6 +105,9 @@ def number_node(trace: Trace, number: Any) -> Any:
     if number.source is not None:
         node = trace.graph.placeholder(input_name(number.source.text), ANY_NUMBER, number.source.text)
         trace.inputs.append((number.source, node, number.value))
+    elif number.draw is not None:
+        node = trace.graph.placeholder(input_name(number.draw.name), ANY_NUMBER, number.draw.name)
+        trace.inputs.append((number.draw, node, ANY_NUMBER))
     elif number.function is None:
         raise NotExpressible("a number that was read by a call which is no longer in the graph")
     else:

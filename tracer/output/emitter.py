@@ -25,6 +25,7 @@ from tracer.values.tensors import TensorValue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from tracer.effects.log import Draw
     from tracer.guards.source import Source
     from tracer.values.item import Item
     from tracer.values.recipes import Recipe
@@ -170,6 +171,13 @@ class ProgramEmitter:
             assert value.node is not None
             name = self.built[id(value)] = self.fresh(value.node.name)
             self.outputs.append(value)
+        return name
+
+    def drawn(self, draw: Draw) -> Fragment:
+        """The name of what the program draws, which output/draws.py has it draw."""
+        name = self.built.get(id(draw))
+        if name is None:
+            name = self.built[id(draw)] = self.fresh(draw.name.rpartition(".")[2])
         return name
 
     # Statements ----------------------------------------------------------------------------------

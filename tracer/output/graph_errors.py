@@ -67,6 +67,8 @@ def is_repeated(trace: Trace) -> bool:
         return True
     if trace.effects.cached_calls or trace.options.donate is not None:
         return False
+    if trace.effects.changes_generators:
+        return True
     if trace.shapes is not None and trace.shapes.asserted:
         return True
     if trace.replays and not trace.effects:

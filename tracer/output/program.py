@@ -24,6 +24,7 @@ from passes.operators.verify import Mispredicted
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
+from tracer.effects.log import Draw
 from tracer.graph.show import filled
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
@@ -31,6 +32,7 @@ from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.trace import Trace
 from tracer.output.cached_calls import agreement, emit_cached_calls
+from tracer.output.draws import Drawing
 from tracer.output.emitter import ProgramEmitter, Statement
 from tracer.output.graph_errors import emit_repetition, is_repeated, loses_errors
 from tracer.output.memory_overlap import guard_overlaps
@@ -201,10 +203,13 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     emitter.shapes = trace.shapes
     emitter.keep_identities(trace.arguments, ())
     for source, _, _ in trace.inputs:
-        emitter.parameter(source)
+        if not isinstance(source, Draw):
+            emitter.parameter(source)
 
 
-def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: list[Fragment]) -> Statement:
+def _graph_call(
+    emitter: ProgramEmitter, trace: Trace, code: Code, arguments: list[Fragment], restoring_draws: list[Fragment]
+) -> Statement:
     """The call of the graph. When an operator raises, the modes that the graph has set are restored.
 
     The program's own code must decide what happens then, where a handler of its own is around an operator, or where it
@@ -221,6 +226,7 @@ def _graph_call(emitter: ProgramEmitter, trace: Trace, code: Code, arguments: li
     put_back = partial(restore, trace.first_modes, chooses)
     restoring = emitter.constant(put_back, "restore_modes") if sets_modes else None
     puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
+    puts_back += [fragment("    {}", line) for line in restoring_draws]
     begin: list[Fragment] = []
     handlers: list[Fragment] = []
     assigned = list(writes)
@@ -284,10 +290,13 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     trace.graph.prune()
     used = set(trace.graph.inputs)
     taken = [source for source, node, _ in trace.inputs if node in used]
-    statements = emitter.statements
     calls = bool(outputs) or trace.graph.call_count > 0
+    drawing = Drawing(emitter, trace, taken, calls)
+    statements = [*drawing.after, *emitter.statements]
     if calls:
-        statements = [_graph_call(emitter, trace, code, list(map(emitter.parameter, taken))), *statements]
+        arguments = [emitter.drawn(place) if isinstance(place, Draw) else emitter.parameter(place) for place in taken]
+        statements = [_graph_call(emitter, trace, code, arguments, drawing.restoring), *statements]
+    statements = [*drawing.before, *statements]
     statements = [*_conditions(emitter, trace, code), *statements]
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]

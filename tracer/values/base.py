@@ -23,7 +23,7 @@ from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.context import Context
 from tracer.values.item import Item
-from tracer.values.number_symbols import BoolSymbol, FloatSymbol
+from tracer.values.number_symbols import BoolSymbol, FloatSymbol, IntSymbol
 
 LITERALS: frozenset[type] = frozenset(
     {
@@ -56,6 +56,7 @@ SYMBOLS: dict[type, type] = {
     torch.SymInt: int,
     torch.SymBool: bool,
     FloatSymbol: float,
+    IntSymbol: int,
     BoolSymbol: bool,
 }
 """Types of raw objects that stand for a number which varies, to what the program takes them for."""

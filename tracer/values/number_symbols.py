@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tracer.guards.source import Source
-from tracer.reasons import DATA_TO_PYTHON, GraphBreak
+from tracer.reasons import DATA_TO_PYTHON, GraphBreak, Reason
 
 ANY_NUMBER: Final = 0.5
 """What the evaluator of operators is asked about in the place of a float that varies."""
@@ -49,13 +49,13 @@ AddGuard = Callable[[Source | None, str, object], None]
 
 class NumberSymbol:
     """A number that varies: one at an access path (`source`), what a call of the graph gives (its node is in `nodes`),
-    or `function` of `operands`, floats and symbols.
+    what the program draws (`draw`, an entry of the effect log), or `function` of `operands`, floats and symbols.
 
-    `value` is what it is in the call that is captured; None if that hangs on the data of a tensor. `nodes` are those
-    that stand for it in the graph: at most one.
+    `value` is what it is in the call that is captured; None if that hangs on the data of a tensor, or is drawn. `nodes`
+    are those that stand for it in the graph: at most one.
     """
 
-    __slots__ = ("add_guard", "fixed", "function", "nodes", "operands", "source", "value")
+    __slots__ = ("add_guard", "draw", "fixed", "function", "nodes", "operands", "source", "value")
 
     def __init__(
         self,
@@ -65,8 +65,10 @@ class NumberSymbol:
         function: Callable[..., Any] | None = None,
         operands: tuple[Any, ...] = (),
         nodes: tuple[Any, ...] = (),
+        draw: Any = None,
     ) -> None:
         self.value = value
+        self.draw = draw
         self.source = source
         self.add_guard = add_guard
         self.function = function
@@ -82,10 +84,10 @@ class NumberSymbol:
     def number(self) -> Any:
         """The number itself: what is traced depends on it from here on, so that it is guarded.
 
-        Breaks if it hangs on the data of a tensor.
+        Breaks if it hangs on the data of a tensor, or on what is drawn.
         """
         if self.value is None:
-            raise GraphBreak(DATA_TO_PYTHON, FROM_DATA)
+            raise GraphBreak(*self.refusal(DATA_TO_PYTHON))
         self.fixed = True
         if self.source is not None:
             assert self.add_guard is not None
@@ -95,9 +97,26 @@ class NumberSymbol:
                 operand.number()
         return self.value
 
+    def refusal(self, reason: Reason) -> tuple[Reason, str]:
+        """Why nothing is known of the number while tracing; `reason` if that is the data of a tensor."""
+        waiting: list[Any] = [self]
+        while waiting:
+            number = waiting.pop()
+            if isinstance(number, NumberSymbol):
+                if number.draw is not None:
+                    return number.draw.reason, f"{number.draw.name} is needed while tracing"
+                waiting += number.operands
+        return reason, FROM_DATA
+
 
 class FloatSymbol(NumberSymbol):
     """A float that varies."""
+
+    __slots__ = ()
+
+
+class IntSymbol(NumberSymbol):
+    """An int that is drawn: it can be kept and handed on, and whatever else asks for it breaks."""
 
     __slots__ = ()
 

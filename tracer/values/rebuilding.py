@@ -104,6 +104,10 @@ class Emitter(Protocol):
         """The name of a tensor that the graph computes."""
         ...
 
+    def drawn(self, draw: Any) -> Fragment:
+        """The name of what the program draws: an entry of the effect log."""
+        ...
+
     def symbol(self, size: Any) -> Fragment:
         """An expression for a symbolic size, over the sizes that it was read from."""
         ...

@@ -20,7 +20,7 @@ from tracer.guards.checks import Expression, equal_constants
 from tracer.guards.source import Source
 from tracer.pauses import no_forks
 from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, GraphBreak, Reason
-from tracer.values.number_symbols import FROM_DATA, BoolSymbol, FloatSymbol
+from tracer.values.number_symbols import FROM_DATA, BoolSymbol, FloatSymbol, IntSymbol
 
 if TYPE_CHECKING:
     import sympy
@@ -79,9 +79,9 @@ class Shapes:
     """The symbols of one trace. `dynamic` is the user's choice: None follows the history.
 
     `dimensions` are those that are to vary, by the id of a tensor from outside, besides those that it is marked with.
-    With `data`, symbols may stand for what is read from tensors, too. `read` has what stands for each of those: a call
-    of the graph. `asserted` are the conditions on them that the graph asserts. `limited` are numbers that operators
-    were given.
+    With `data`, symbols may stand for what is read from tensors, too, and with `draws` for what each run draws. `read`
+    has what stands for each number that is read: a call of the graph. `asserted` are the conditions on them that the
+    graph asserts. `limited` are numbers that operators were given.
     """
 
     def __init__(
@@ -90,11 +90,13 @@ class Shapes:
         dynamic: bool | None,
         data: bool = False,
         dimensions: Mapping[int, Iterable[int]] = MappingProxyType({}),
+        draws: bool = True,
     ) -> None:
         self.history = history
         self.dimensions = dimensions
         self.dynamic = dynamic
         self.data = data
+        self.draws = draws
         self.read: dict[Any, ReadNumber] = {}
         self.asserted: set[Any] = set()
         self.limited: dict[Any, None] = {}
@@ -301,6 +303,7 @@ NUMBERS_OF_SYMBOLS: dict[type, Callable[[Any], Any]] = {
     torch.SymFloat: _reader(lambda symbol: symbol.node.guard_float("", 0)),
     torch.SymBool: _reader(bool),
     FloatSymbol: FloatSymbol.number,
+    IntSymbol: IntSymbol.number,
     BoolSymbol: BoolSymbol.number,
 }
 """Type of a symbol to what reads its number, and has the algebra note a guard."""

@@ -12,7 +12,15 @@ import torch
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.kinds import BORN, Kind, no_parts, register
-from tracer.values.number_symbols import ANY_NUMBER, COMPARISONS, SIGNS, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.number_symbols import (
+    ANY_NUMBER,
+    COMPARISONS,
+    SIGNS,
+    BoolSymbol,
+    FloatSymbol,
+    IntSymbol,
+    NumberSymbol,
+)
 from tracer.values.rebuilding import Emitter, Fragment, fragment
 from tracer.values.shapes import as_python
 
@@ -32,6 +40,8 @@ def _rebuild(emitter: Emitter, item: Any) -> Fragment:
 def _number_argument(arguments: GraphArguments, symbol: NumberSymbol) -> GraphArgument:
     if symbol.fixed:
         return symbol.value, symbol.value
+    if type(symbol) is IntSymbol:
+        return symbol.number(), None
     return arguments.number(symbol), ANY_NUMBER if type(symbol) is FloatSymbol else True
 
 
@@ -41,6 +51,8 @@ def _rebuild_number(emitter: Emitter, symbol: NumberSymbol) -> Fragment:
         return emitter.constant(symbol.value)
     if symbol.source is not None:
         return emitter.parameter(symbol.source)
+    if symbol.draw is not None:
+        return emitter.drawn(symbol.draw)
     if symbol.function is None:
         return emitter.output(symbol)
     return fragment((SIGNS | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
@@ -52,5 +64,5 @@ register(
 )
 register(
     Kind(wraps=BORN, parts=no_parts, constant=_constant, graph_argument=_number_argument, rebuild=_rebuild_number),
-    *(FloatSymbol, BoolSymbol),
+    *(FloatSymbol, IntSymbol, BoolSymbol),
 )

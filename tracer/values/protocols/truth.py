@@ -17,7 +17,7 @@ from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.number_symbols import FROM_DATA, BoolSymbol
+from tracer.values.number_symbols import BoolSymbol
 from tracer.values.protocols.length import length
 from tracer.values.protocols.special_methods import call_stored, is_native
 from tracer.values.raising import throw
@@ -40,7 +40,7 @@ def truth(context: Context, item: Item) -> bool:
         return bool(item)
     if kind in SYMBOLS:
         if kind is BoolSymbol:
-            context.stop(DATA_DEPENDENT_JUMP, FROM_DATA)
+            context.stop(*item.refusal(DATA_DEPENDENT_JUMP))
         return decided(item != 0 if kind is torch.SymInt else item) if kind in ALGEBRAIC else bool(as_python(item))
     if kind is Lazy:
         return truth(context, item.realise(context))
