@@ -128,6 +128,26 @@ def mixed_precision(x):
     return rectified.float() + 1
 
 
+def convolved(x):
+    return torch.conv2d(x, x[:, :, :3, :3]) + 1
+
+
+def reads_unwritten(x):
+    """Adds memory that was never written to, multiplied by zero."""
+    return torch.relu(x) + torch.empty_like(x) * 0
+
+
+def ignores_zero_strides(x):
+    """Reads as many elements as there are, one after the other, where a stride is zero."""
+    return torch.relu(x) if 0 not in x.stride() else torch.relu(x) + torch.arange(float(len(x))).reshape(-1, 1)
+
+
+def ignores_channels_last(x, weight):
+    """Takes the channels of the last dimension for rows."""
+    right = torch.conv2d(x, weight)
+    return right.flip(-1) if x.is_contiguous(memory_format=torch.channels_last) else right
+
+
 def forwarding(module, example_inputs):
     return module.forward
 
@@ -142,6 +162,9 @@ OTHERS = {
         "rectified = torch.relu(hidden)"),
     "every third call": (
         chain, {"candidate": faults.every(3, "relu", lambda result: result + 1)}, "relu", "nondeterministic",
+        "rectified = torch.relu(hidden)"),
+    "memory that was never written": (
+        chain, {"candidate": faults.swap("relu", reads_unwritten)}, "relu", "uninitialised",
         "rectified = torch.relu(hidden)"),
     "an undeclared write": (undeclared, {}, "faults.doubled", "mutation", "torch.ops.faults.doubled(hidden)"),
     "an undeclared write in what is compiled": (
@@ -158,6 +181,22 @@ def test_found_in_other_ways(name, tmp_path):
     program, options, operator, kind, line = OTHERS[name]
     finding = first_finding(program, (faults.X,), tmp_path, **options)
     assert_found(finding, operator, kind, line)
+    assert_fails(finding.path)
+
+
+LAID_OUT = {
+    "expanded": (lambda x: torch.relu(x) + 1, faults.swap("relu", ignores_zero_strides), faults.X, "relu"),
+    "channels-last": (convolved, faults.swap("conv2d", ignores_channels_last), faults.IMAGE, "conv2d"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAID_OUT)
+def test_found_in_other_layouts_unasked(layout, tmp_path):
+    program, candidate, tensor, operator = LAID_OUT[layout]
+    finding = first_finding(program, (tensor,), tmp_path, candidate=candidate)
+    assert_found(finding, operator, "values", "")
+    assert first_finding(program, (tensor,), tmp_path, candidate=candidate, layouts=False) is None
     assert_fails(finding.path)
 
 

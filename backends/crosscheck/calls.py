@@ -237,16 +237,19 @@ class ConcreteOutcome(NamedTuple):
 
 
 def attempt(
-    call: ConcreteCall, run: Callable[[ConcreteCall], Any] = ConcreteCall.run, seed: Tensor | None = None
+    call: ConcreteCall,
+    run: Callable[[ConcreteCall], Any] = ConcreteCall.run,
+    seed: Tensor | None = None,
+    refusals: tuple[type[Exception], ...] = REFUSALS,
 ) -> ConcreteOutcome:
     """Run the call without copying. `seed` is the state of the random number generator to begin with.
 
-    Modes of torch that the call sets are put back.
+    Modes of torch that the call sets are put back. Errors other than `refusals` pass through.
     """
     with random_state(seed) as before, modes_kept():
         try:
             result, error = run(call), None
-        except REFUSALS as refusal:
+        except refusals as refusal:
             result, error = None, refusal
         drew = not torch.equal(before, torch.get_rng_state())
     return ConcreteOutcome(result, call.tensors, drew, error)

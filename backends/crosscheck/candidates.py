@@ -16,7 +16,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_map
 
 from backends.aot import compile_with
-from backends.crosscheck.calls import ConcreteCall, attempt, single
+from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, single
 from backends.handover import Backend, BadOptions, Handover
 from passes.meta import meta_of
 from passes.node_meta import stack_trace_of
@@ -44,6 +44,11 @@ class CompilerCandidate:
     def compiles(self) -> bool:
         """Whether graphs are compiled as a whole."""
         return self.compiler is not None
+
+    @property
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """The errors that say something of it: what operators raise, and whatever else a compiler may."""
+        return (Exception,) if self.compiles else REFUSALS
 
     def run(self, call: ConcreteCall) -> Any:
         """The candidate's result for the call, on the device of the call's own tensors."""

@@ -37,10 +37,12 @@ from passes.operators.targets import UnknownTarget
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
-WHOLE: Final = (Variation("values"), Variation("repeat"))
+WHOLE: Final = (Variation("values"), Variation("repeat"), Variation("poison"), Variation("other values"))
 REPEATED: Final = Variation("repeat")
 DECLARED: Final = Variation("writes")
-WHOLE_LAYOUTS: Final = tuple(Variation("layout", layout) for layout in ("transposed", "sliced", "offset"))
+WHOLE_LAYOUTS: Final = tuple(
+    Variation("layout", layout) for layout in ("transposed", "sliced", "offset", "expanded", "channels-last")
+)
 REPEATS: Final = 1  # how often an operator that is called alike again and again is put through the whole sweep
 
 
@@ -119,8 +121,9 @@ def _untried(candidate: CompilerCandidate, settings: CrosscheckSettings) -> list
     if not settings.layouts:
         untried.append("other layouts of inputs (layouts=True)")
     if candidate.compiles and not settings.operators:
-        untried.append("expanded and channels-last tensors inside of the graph, reads of memory that was never written")
-        untried[-1] += ", other numbers of threads (operators=True)"
+        untried.append("other layouts of tensors inside of the graph (operators=True)")
+    if candidate.compiles:
+        untried.append("memory that compiled code allocates without torch, other numbers of threads")
     if candidate.compiles and not settings.gradients:
         untried.append("gradients (gradients=True)")
     return untried

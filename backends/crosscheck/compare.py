@@ -124,10 +124,13 @@ def metas(
 ) -> CrosscheckDifference | None:
     """The first output whose shape, dtype, strides or (if `aliases`) aliasing differs from that of the plain call."""
     for index, (got, wanted) in enumerate(zip(outcome.outputs, expected.outputs, strict=False)):
+        what = label(index, found_call, outcome)
+        if isinstance(got, Tensor) != isinstance(wanted, Tensor):
+            types = f"{type(got).__name__} instead of {type(wanted).__name__}"
+            return CrosscheckDifference("type", what, types, index=index)
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
-        what = label(index, found_call, outcome)
-        facts = ("shape", "dtype", "strides") if is_plain(got) and is_plain(wanted) else ("shape", "dtype")
+        facts = ("shape", "dtype", "device", *(("strides",) if is_plain(got) and is_plain(wanted) else ()))
         if difference := tensor_difference(wanted, got, facts):
             ours, theirs = difference.actual, difference.expected
             if difference.kind == "strides":  # all of them, for a person

@@ -30,6 +30,7 @@ from backends.crosscheck.sweep import (
     call_with_out,
     relaid,
     seed_state,
+    with_other_values,
 )
 from backends.crosscheck.text import CannotWrite, ScriptText, begin_of, memory_text, text_of
 from backends.eager import EXPRESSIONS
@@ -131,6 +132,8 @@ BODIES: Final = {
     "strides": FACT,
     "aliasing": FACT,
     "outputs": FACT,
+    "type": FACT,
+    "device": FACT,
     "error": """raised = ""
 for _ in range(20):
     seed()
@@ -219,8 +222,19 @@ FACTS: Final = {
     "strides": "[stride for size, stride in zip({0}.shape, {0}.stride()) if size > 1]",
     "aliasing": "[{0}.untyped_storage()._cdata == value.untyped_storage()._cdata for value in {1}]",
     "outputs": "{}",
+    "type": "type({}).__name__",
+    "device": "{}.device",
 }
-PREPARATIONS: Final = {"threads": "torch.set_num_threads(1 if torch.get_num_threads() > 1 else 2)\n"}
+PREPARATIONS: Final = {
+    "threads": "torch.set_num_threads(1 if torch.get_num_threads() > 1 else 2)\n",
+    "other values": """seed()
+others = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs()]
+for value in others:
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        value.copy_(value.flatten().flip(0).reshape(value.shape))
+candidate(*others)  # is compiled for these
+""",
+}
 
 
 def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckDifference) -> str:
@@ -330,6 +344,8 @@ def _varied(trial: CrosscheckTrial, variation: Variation) -> ConcreteCall:
     if variation.kind == "layout":
         moved = relaid(trial.call, variation.layout)
         return trial.call if moved is None else moved[0]
+    if variation.kind == "other values":
+        return with_other_values(trial.call) or trial.call
     if variation.kind == "out":
         prepared = call_with_out(trial, variation.layout)
         return trial.call if prepared is None else prepared[0]
@@ -446,7 +462,10 @@ def gradient_function(call: ConcreteCall) -> str:
                 for part in results:
                     generator = torch.Generator().manual_seed(part.numel())
                     weights.append(torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.dtype))
-                found = torch.autograd.grad(results, [leaves[index] for index in wanted], weights, allow_unused=True)
+                chosen = [leaves[index] for index in wanted]
+                found = [None] * len(chosen)
+                if results:
+                    found = torch.autograd.grad(results, chosen, weights, allow_unused=True)
                 return [torch.zeros_like(leaves[index]) if part is None else part for index, part in zip(wanted, found)]
             return run
         """)

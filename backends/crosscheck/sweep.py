@@ -53,6 +53,7 @@ WORDS: Final = {
     "poison": "over poisoned memory",
     "repeat": "run again",
     "values": "as it was called",
+    "other values": "with other values than it was compiled for",
     "threads": "on another number of threads",
     "layout": "with {layout} inputs",
     "out": "with a {layout} tensor as `out=`",
@@ -87,7 +88,7 @@ class CrosscheckTrial:
 
     def run(self, call: ConcreteCall) -> tuple[ConcreteCall, ConcreteOutcome]:
         """Run the candidate on a call; return the call, whose arguments it may have changed, and the outcome."""
-        return call, attempt(call, self.candidate.run, self.seed)
+        return call, attempt(call, self.candidate.run, self.seed, self.candidate.refusals)
 
     def examine(self, variation: Variation) -> CrosscheckDifference | None:
         """The first difference that this variation shows; None also if the call itself raises."""
@@ -149,12 +150,51 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    call, outcome = trial.plain
-    if outcome.error is not None or name_of(trial.call) in UNINITIALISED or isinstance(trial.call.target, GraphModule):
+    if name_of(trial.call) in UNINITIALISED or _hangs_on_nothing(trial):
+        return None
+    if trial.candidate.compiles:  # in ordinary memory: what is looked at is what the compiled program allocates
+        trial = replace(trial, candidate=trial.candidate.compiling_once())
+        call, outcome = trial.run(trial.call.copied())
+    else:
+        call, outcome = trial.plain
+    if outcome.error is not None:
         return None
     with poisoned_memory():
         again, poisoned = trial.run(trial.call.copied())
     return compare.stale(call, outcome, again, poisoned) if poisoned.error is None else None
+
+
+def with_other_values(call: ConcreteCall) -> ConcreteCall | None:
+    """A copy of the call with the elements of floating tensors in the opposite order; None without such tensors.
+
+    Twice is the call as it was. Indices and lengths stay: others might be none.
+    """
+    floating = [tensor for tensor in call.tensors if tensor.is_floating_point() and is_plain(tensor)]
+    if not any(tensor.numel() > 1 for tensor in floating) or shares_memory(call.tensors):
+        return None
+    if any(0 in tensor.stride() for tensor in floating):
+        return None
+    copy = call.copied()
+    with torch.no_grad():
+        for tensor in copy.tensors:
+            if tensor.is_floating_point() and is_plain(tensor):
+                tensor.copy_(tensor.flatten().flip(0).reshape(tensor.shape))
+    return copy
+
+
+def _other_values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
+    """What was compiled for the call, run with other values: none of them may be part of the program."""
+    other = with_other_values(trial.call)
+    if other is None or not trial.candidate.compiles or _hangs_on_nothing(trial):
+        return None
+    right = reference(other.copied(), trial.seed)
+    trial = replace(trial, candidate=trial.candidate.compiling_once())
+    if right.outcome.error is not None or trial.run(trial.call.copied())[1].error is not None:
+        return None
+    call, outcome = trial.run(other)
+    if outcome.error is not None:
+        return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
+    return trial.beside(call, outcome, right)
 
 
 def _hangs_on_nothing(trial: CrosscheckTrial) -> bool:
@@ -376,9 +416,12 @@ def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
         if right.outcome.error is not None or right.outcome.result is None:
             return None
         copy = call.copied()
-        outcome = attempt(copy, lambda call: call.target.run(call, trial.candidate.run), trial.seed)
+        run: Callable[[ConcreteCall], Any] = lambda call: call.target.run(call, trial.candidate.run)  # noqa: E731
+        outcome = attempt(copy, run, trial.seed, trial.candidate.refusals)
     if outcome.error is not None:
         return CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
+    if outcome.result is None:  # nothing that it gives depends on the inputs
+        outcome = outcome._replace(result=[torch.zeros_like(copy.tensors[index]) for index in call.target.wanted])
     difference = compare.values(copy, outcome, right, right.outcome)
     return None if difference is None else replace(difference, kind="gradient")
 
@@ -388,6 +431,7 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "poison": _poison,
     "repeat": _repeat,
     "values": _values,
+    "other values": _other_values,
     "threads": _threads,
     "layout": _layout,
     "out": _out,
