@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -52,6 +53,7 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
         unchanged_randomness(),
         drawing_as_written(),
         with_gradients_of_lstm(module, inputs),
+        without_anomalies(),
         tracing(handover, module, inputs),
     ):
         program = _compiled(backend, module, inputs, places)
@@ -75,6 +77,16 @@ def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: 
         raise NeedsStaticSizes("a float varies") from error
     finally:
         torch_log.disabled = quiet
+
+
+@contextmanager
+def without_anomalies() -> Iterator[None]:
+    """A context in which AOTAutograd does not warn of a backward graph that cannot be: that is no fault of the program
+    until it asks for gradients.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Error detected in ")
+        yield
 
 
 SIZE_MARK: Final = "_dynamo_propagated_dynamic_indices"

@@ -19,7 +19,7 @@ from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META
 COMPUTED: Final = frozenset(
     (
         *(operator.add, operator.sub, operator.mul, operator.truediv),
-        *(operator.neg, operator.pos, operator.abs),
+        *(operator.neg, operator.pos, operator.abs, operator.pow),
     )
 )
 """Operators of Python by which a graph computes floats from floats."""
@@ -34,6 +34,7 @@ def floats_as_tensors(module: GraphModule, inputs: list[Any]) -> list[int]:
     floats = [node for node in module.graph.nodes if _is_float(node)]
     if not floats:
         return places
+    _make_numbers_unknown(module)
     first = next(node for node in module.graph.nodes if node.op != "placeholder")
     tensors: dict[Node, Node] = {}
     for node in floats:
@@ -53,6 +54,15 @@ def floats_as_tensors(module: GraphModule, inputs: list[Any]) -> list[int]:
             node.op, node.target, node.args, node.kwargs = "call_method", "to", (tensor, dtype), {"copy": True}
     module.recompile()
     return places
+
+
+def _make_numbers_unknown(module: GraphModule) -> None:
+    """Have tensors of one number be made by torch.full: torch follows the numbers in those that torch.tensor makes, and
+    computes not-a-number where they meet a float that varies.
+    """
+    for node in module.graph.find_nodes(op="call_function", target=torch.tensor):
+        if type(node.args[0]) in (int, float, bool):
+            node.target, node.args = torch.full, ((), node.args[0])
 
 
 def _is_float(value: Any) -> bool:

@@ -88,6 +88,7 @@ FAMILIES: Final = {
     "random": Family(work=None, bare=True, pure=False, cast=False),
     "index": Family(work=index_work, bare=True, pure=False, cast=False),
     "elementwise": Family(work=elementwise_work, bare=True, pure=True),
+    "lists": Family(work=elementwise_work, bare=False, pure=True, cast=False),
     "conversion": Family(work=elementwise_work, bare=False, pure=True),
     "contraction": Family(work=contraction_work, bare=True, pure=True),
     "kernel": Family(work=contraction_work, bare=False, pure=False),
@@ -124,6 +125,16 @@ NAMES: Final = {
         index_copy_ index_fill index_fill_ index_put index_put_ masked_scatter masked_scatter_ put put_ scatter
         scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ select_scatter slice_scatter
         diagonal_scatter take take_along_dim
+        """,
+    "lists": """
+        _foreach_abs _foreach_abs_ _foreach_add _foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul
+        _foreach_addcmul_ _foreach_ceil _foreach_ceil_ _foreach_clamp_max _foreach_clamp_max_ _foreach_clamp_min
+        _foreach_clamp_min_ _foreach_copy_ _foreach_div _foreach_div_ _foreach_exp _foreach_exp_ _foreach_floor
+        _foreach_floor_ _foreach_lerp _foreach_lerp_ _foreach_log _foreach_log_ _foreach_max _foreach_maximum
+        _foreach_maximum_ _foreach_minimum _foreach_minimum_ _foreach_mul _foreach_mul_ _foreach_neg _foreach_neg_
+        _foreach_norm _foreach_pow _foreach_pow_ _foreach_reciprocal _foreach_reciprocal_ _foreach_round
+        _foreach_round_ _foreach_rsqrt _foreach_rsqrt_ _foreach_sigmoid _foreach_sigmoid_ _foreach_sign _foreach_sign_
+        _foreach_sqrt _foreach_sqrt_ _foreach_sub _foreach_sub_ _foreach_tanh _foreach_tanh_ _foreach_zero_
         """,
     "elementwise": """
         __abs__ __add__ __and__ __div__ __eq__ __floordiv__ __ge__ __gt__ __iadd__ __iand__ __idiv__ __ifloordiv__

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+import torch
+
 from passes import collectives
 from passes.meta import TensorMeta
 from passes.operators.catalogue import FAMILIES, FAMILY_OF, device_fact, family_of, operator_name
@@ -63,11 +65,19 @@ def may_refuse(target: Target, args: Arguments, kwargs: Keywords) -> bool:
         return device_fact(target, args) is None
     if family is FAMILIES["index"]:
         if name in INDEXED_BY_ARGUMENT:
-            return any(type(leaf) is TensorMeta for leaf in leaves(args[1:2]))
+            return _index_may_refuse(args)
         return name not in TAKE_ANY_INDEX
     if family not in TAKE_ANY_VALUES or name in REFUSES:
         return True
     return name in DIVISIONS and _divides_integers(name, args, kwargs)
+
+
+def _index_may_refuse(args: Arguments) -> bool:
+    """Whether an index may be out of range, or a mask may pick another number of items than it is assigned."""
+    indices = [leaf for leaf in leaves(args[1:2]) if type(leaf) is TensorMeta]
+    if any(index.dtype is not torch.bool for index in indices):
+        return True
+    return bool(indices) and any(type(leaf) is TensorMeta and leaf.rank for leaf in leaves(args[2:3]))
 
 
 def _divides_integers(name: str, args: Arguments, kwargs: Keywords) -> bool:

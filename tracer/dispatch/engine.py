@@ -63,6 +63,9 @@ LIMIT_HINTS = {
 UNKNOWN_TO_FAKES = (DynamicOutputShapeException, DataDependentOutputException)
 """What a compiler raises about an operator whose result it cannot foresee: such a graph is replayed."""
 
+CHANGED_LATER = "has been modified by an inplace operation"
+"""What a compiler of backward graphs raises where a graph writes to something that its gradients are computed from."""
+
 PATIENCE = 3
 """Calls without tensors after which frames of a library are no longer captured."""
 
@@ -316,6 +319,8 @@ class Engine:
         except UNKNOWN_TO_FAKES:  # which an operator refuses, or accepts, by its data
             return compile_with(EAGER, handover)
         except Exception as error:
+            if CHANGED_LATER in str(error):  # which the program minds only if it asks for gradients
+                return compile_with(EAGER, handover)
             if any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
                 # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
                 raise NeedsStaticSizes(f"{type(error).__name__}: {error}") from error

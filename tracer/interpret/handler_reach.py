@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch.optim.optimizer import _use_grad_for_differentiable
 
 from tracer.values.base import Lazy
 from tracer.values.item import Item
@@ -28,11 +29,15 @@ HOOK_CALLER: Final = torch.nn.Module._call_impl.__code__
 """Its handler runs the hooks that are registered to run always, and raises the exception again."""
 
 
+MODE_SETTER: Final = _use_grad_for_differentiable(lambda: None).__code__
+"""Its handler, around each step of an optimizer, restores the gradient mode, which a graph that raises does itself."""
+
+
 def is_handled(frame: Any) -> bool:
     """Whether a handler around the instruction of `frame` would do something about an exception, or see it."""
     code = frame.code
     handler = code.handlers[frame.index - 1]
-    if handler is None or (code.native is HOOK_CALLER and not _hooks_always_run(frame)):
+    if handler is None or code.native is MODE_SETTER or (code.native is HOOK_CALLER and not _hooks_always_run(frame)):
         return False
     while handler is not None:
         if _observes(frame, handler):

@@ -162,10 +162,7 @@ def tensor_op(
     except OpError as error:
         trace.stop(OPERATOR_ERROR, str(error))
     except DataDependent:
-        if trace.shapes is not None and trace.shapes.data and not trace.graph.is_inner:
-            return operator_on_data(trace, target, (nodes, node_kwargs), (tuple(keys), key_kwargs), tensors)
-        name = name_of(target)
-        trace.stop(DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR, name)
+        return operator_on_data(trace, target, (nodes, node_kwargs), (tuple(keys), key_kwargs), tensors)
     except NoFakeKernel as error:
         trace.stop(NO_FAKE_KERNEL, str(error))
     except Unsupported as error:
@@ -193,6 +190,11 @@ def tensor_op(
     return unfold(trace, result, node, tensors)
 
 
+def in_optimizer(trace: Trace) -> bool:
+    """Whether the frame that runs is one of torch.optim."""
+    return trace.frame is not None and trace.frame.globals.get("__name__", "").startswith("torch.optim.")
+
+
 def operator_on_data(
     trace: Trace,
     target: Any,
@@ -200,13 +202,17 @@ def operator_on_data(
     keys: tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]],
     tensors: list[TensorValue],
 ) -> Item:
-    """A call whose result hangs on the data of a tensor: symbols stand for what does.
+    """A call whose result hangs on the data of a tensor: symbols stand for what does, or the graph breaks.
 
     `nodes` are the arguments as the graph holds them, `keys` as the evaluator is asked about them.
     """
-    assert trace.shapes is not None
     name = name_of(target)
+    if name == "item" and in_optimizer(trace) and tensors[0].meta.dtype.is_floating_point:
+        number = trace.graph.call(target, nodes[0], None, ANY_NUMBER, trace.location, modes=trace.modes)
+        return FloatSymbol(None, nodes=(number,), raises=True)
     reason = DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR
+    if trace.shapes is None or not trace.shapes.data or trace.graph.is_inner:
+        trace.stop(reason, name)
     try:
         outcome = EVALUATOR.evaluate_on_data(target, *keys, trace.modes, trace.shapes.opened())
     except OpError as error:

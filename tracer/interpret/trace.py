@@ -49,6 +49,7 @@ class Running(Protocol):
     slots: list[Item]
     protected: bool
     depth: int
+    globals: dict[str, Any]
 
     def clear(self) -> None:
         """Let go of everything that the frame holds."""

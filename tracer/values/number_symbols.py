@@ -32,6 +32,9 @@ SIGNS: Final[dict[Callable[..., Any], str]] = {
 }
 """Operators that raise for no floats (a quotient is one by a constant other than zero), and how they are written."""
 
+RAISING: Final[dict[Callable[..., Any], str]] = {operator.pow: "({} ** {})"}
+"""Operators that raise for some floats, likewise."""
+
 FROM_DATA: Final = "a number that was read from a tensor is needed while tracing"
 
 COMPARISONS: Final[dict[Callable[..., Any], str]] = {
@@ -52,10 +55,11 @@ class NumberSymbol:
     what the program draws (`draw`, an entry of the effect log), or `function` of `operands`, floats and symbols.
 
     `value` is what it is in the call that is captured; None if that hangs on the data of a tensor, or is drawn. `nodes`
-    are those that stand for it in the graph: at most one.
+    are those that stand for it in the graph: at most one. `raises` says that an operator which Python refuses for some
+    floats, such as a division by zero, is a symbol all the same: the graph raises then.
     """
 
-    __slots__ = ("add_guard", "draw", "fixed", "function", "nodes", "operands", "source", "value")
+    __slots__ = ("add_guard", "draw", "fixed", "function", "nodes", "operands", "raises", "source", "value")
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class NumberSymbol:
         operands: tuple[Any, ...] = (),
         nodes: tuple[Any, ...] = (),
         draw: Any = None,
+        raises: bool = False,
     ) -> None:
         self.value = value
         self.draw = draw
@@ -74,6 +79,7 @@ class NumberSymbol:
         self.function = function
         self.operands = operands
         self.nodes: list[Any] = list(nodes)
+        self.raises = raises
         self.fixed = False
 
     @property
@@ -132,15 +138,16 @@ def combined(function: Callable[..., Any], operands: tuple[Any, ...]) -> NumberS
     if function in COMPARISONS and all(map(_is_float, operands)):
         from_data = any(type(operand) is FloatSymbol and operand.value is None for operand in operands)
         return BoolSymbol(None, function=function, operands=operands) if from_data else None
-    if function not in SIGNS or not all(map(_is_float, operands)):
+    raises = any(type(operand) is FloatSymbol and operand.raises for operand in operands)
+    if not (function in SIGNS or (raises and function in RAISING)) or not all(map(_is_float, operands)):
         return None
-    if function is operator.truediv and (type(operands[1]) is FloatSymbol or not operands[1]):
+    if function is operator.truediv and not raises and (type(operands[1]) is FloatSymbol or not operands[1]):
         return None
     if all(type(operand) is not FloatSymbol or operand.fixed for operand in operands):
         return None
     values = [operand.value if type(operand) is FloatSymbol else operand for operand in operands]
     value = None if None in values else function(*values)
-    return FloatSymbol(value, function=function, operands=operands)
+    return FloatSymbol(value, function=function, operands=operands, raises=raises)
 
 
 def _is_float(operand: Any) -> bool:

@@ -15,6 +15,7 @@ from tracer.values.kinds import BORN, Kind, no_parts, register
 from tracer.values.number_symbols import (
     ANY_NUMBER,
     COMPARISONS,
+    RAISING,
     SIGNS,
     BoolSymbol,
     FloatSymbol,
@@ -55,7 +56,7 @@ def _rebuild_number(emitter: Emitter, symbol: NumberSymbol) -> Fragment:
         return emitter.drawn(symbol.draw)
     if symbol.function is None:
         return emitter.output(symbol)
-    return fragment((SIGNS | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
+    return fragment((SIGNS | RAISING | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
 
 
 register(

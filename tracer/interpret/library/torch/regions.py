@@ -22,6 +22,7 @@ from tracer.interpret.library.warnings import warn_at
 from tracer.interpret.places import OutputPlace
 from tracer.interpret.policy import interpret, lookaside, named_lookaside
 from tracer.interpret.subtrace import SubTrace, add_body, close, operands_of, sub_trace, unflattened
+from tracer.interpret.tensor_ops import in_optimizer
 from tracer.interpret.trace import Trace
 from tracer.reasons import EXPLICIT, HIGHER_ORDER, SKIPPED_FUNCTION
 from tracer.values.base import Value
@@ -180,8 +181,9 @@ def _note_views(trace: Trace, traced: SubTrace, inside: list[TensorValue], by_le
 @named_lookaside("torch._dynamo.decorators", "skip_frame")
 @named_lookaside("torch._dynamo.decorators", "step_unsupported")
 def _graph_break(trace: Trace, msg: Item = "") -> None:
-    """torch's own calls for a break."""
-    trace.stop(EXPLICIT, msg if type(msg) is str else "")
+    """torch's own calls for a break; not around a step of an optimizer, whose gradient mode the graph sets itself."""
+    if not in_optimizer(trace):
+        trace.stop(EXPLICIT, msg if type(msg) is str else "")
 
 
 @named_lookaside("torch._dynamo.decorators", "maybe_mark_dynamic")

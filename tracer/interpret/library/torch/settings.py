@@ -27,7 +27,6 @@ from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 
 ALWAYS: tuple[tuple[bool, tuple[Any, ...]], ...] = (
-    (True, (torch.compiler.is_compiling, torch.compiler.is_dynamo_compiling)),
     (
         False,
         (

@@ -40,5 +40,5 @@ refuse_modules(RANDOM_STATE, "torch.random")
 refuse_modules(
     SKIPPED_FUNCTION,
     *("torch.distributed", "torch.utils.data", "torch.utils.checkpoint", "torch.testing", "torch.masked"),
-    *("torch.nested", "torch.optim", "torch.package"),
+    *("torch.nested", "torch.package"),
 )
