@@ -36,7 +36,10 @@ def announced(x):
 
 def trained(weight, x):
     loss = (x @ weight).sum()
-    loss.backward()
+    try:
+        loss.backward()
+    except RuntimeError:
+        return loss
     return weight.grad.norm()
 
 
@@ -95,8 +98,9 @@ GROUPS = (
     ),
     BreakGroup(
         "Gradients",
-        "A captured graph computes outputs from inputs; autograd differentiates it when `backward()` is called on "
-        "them. Capture the loss, and call `backward()` and the optimizer outside.",
+        "A whole step of training can be one graph, which calls autograd itself. It ends where gradients go on to "
+        "tensors that were computed before it, where inputs have hooks, where a handler waits for errors, and, under "
+        "backends that compile, in front of each call of autograd.",
         trained,
         (torch.ones(2, 3, requires_grad=True), torch.ones(4, 2)),
         ("backward", "gradient-state", "autograd-function", "tensor-hook"),

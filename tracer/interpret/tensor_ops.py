@@ -307,6 +307,8 @@ def result_meta(result: Any, tensors: list[TensorValue]) -> TensorMeta | None:
 def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[TensorValue]) -> TensorValue:
     """The value for a tensor that an operator makes, noted as a view of the argument that it aliases."""
     value = TensorValue(torch.Tensor, node, new.meta)
+    if new.meta.requires_grad and new.meta.is_leaf:
+        trace.leaves.append(value)
     if new.meta.symbolic:
         if trace.shapes is not None and trace.shapes.data:
             bind_sizes(trace, node, new.meta)
@@ -404,6 +406,7 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
         if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
+            trace.leaves.append(value)
             spread_gradient(trace, value.base)
 
 

@@ -89,7 +89,9 @@ class Trace:
     them, and `writes` when the backend's programs write.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
     waits for. `reads_in_backward` says that a hook reads tensors besides its gradient, as they are when autograd runs
-    it: a compiler would keep them, or inputs that they can be computed from, as they are before.
+    it: a compiler would keep them, or inputs that they can be computed from, as they are before. `runs_backward` says
+    that the graph calls autograd, `applies_functions` that it has a torch.autograd.Function, whose `backward` is code
+    of the program; `leaves` are those of autograd that the graph makes.
     """
 
     __slots__ = (
@@ -98,6 +100,7 @@ class Trace:
         "_location",
         "_locations",
         "actions",
+        "applies_functions",
         "arguments",
         "autocast_depth",
         "cached_results",
@@ -122,6 +125,7 @@ class Trace:
         "known",
         "lasting",
         "lasting_node",
+        "leaves",
         "machine",
         "modes",
         "nodes",
@@ -141,6 +145,7 @@ class Trace:
         "replays",
         "requiring",
         "run_original",
+        "runs_backward",
         "shapes",
         "step",
         "stop_value",
@@ -163,6 +168,9 @@ class Trace:
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = False
         self.reads_in_backward = False
+        self.runs_backward = False
+        self.applies_functions = False
+        self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
         self.owns_arguments = False
         self.watched: Sequence[object] = ()

@@ -313,6 +313,8 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
 
 
 def _must_replay(trace: Trace) -> bool:
+    if trace.runs_backward:
+        return True
     return trace.operands_overlap or trace.reads_in_backward or _writes_are_differentiated(trace) or loses_errors(trace)
 
 

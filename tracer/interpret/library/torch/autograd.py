@@ -57,6 +57,7 @@ def _apply(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
         items, kwargs = _with_defaults(trace, cls, items, kwargs), {}
     context = _rehearse(trace, cls, items, kwargs)
     applying = _applying(cls)
+    trace.applies_functions = True
     if trace.replays or not any(_needs_gradient(trace, item) for item in (*items, *kwargs.values())):
         return tensor_op(trace, applying, items, kwargs, remembered=False)
     fault, facts = check_backward(trace, cls, context)

@@ -14,7 +14,6 @@ from tracer.interpret.policy import (
 from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
-    BACKWARD,
     FUNCTION_TRANSFORM,
     RANDOM_STATE,
 )
@@ -38,7 +37,6 @@ pure(
 )
 
 refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
-refuse(BACKWARD, torch.autograd.backward, torch.autograd.grad)
 refuse(FUNCTION_TRANSFORM, torch.compile)
 interpret(
     torch.distributed.is_available,

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import torch
 
-from tracer.interpret.policy import operator_modules, operators, refuse
-from tracer.reasons import BACKWARD
+from tracer.interpret.policy import operator_modules, operators
 
 operator_modules("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special")
 operator_modules("torch._C._sparse", "torch._C._nested")
@@ -48,5 +47,3 @@ operators(
         if isinstance(method, METHOD_TYPES) and method.__name__ not in NOT_METHODS
     }
 )
-
-refuse(BACKWARD, torch.Tensor.backward)
