@@ -70,7 +70,7 @@ pages: .venv/bench.stamp
 # each operator, those of the shipped book among them.
 SOURCES := opinfo usage models
 CORPORA := $(SOURCES:%=build/rules/%)
-SHIPPED := passes/rules/books/torch-2.13-cpu
+SHIPPED = $(shell $(BIN)/python -c "from passes.rules.book import shipped_folder; print(shipped_folder())")
 INFER := $(BIN)/python -m tracer infer $(CORPORA) $(ARGS)
 
 rulebook: .venv/bench.stamp

@@ -22,6 +22,7 @@ import torch
 from passes.infer.assessment.assess import tally
 from passes.infer.study import Plan, study
 from passes.infer.trials.runner import CrashLog, TrialRunner
+from passes.infer.validity.layouts import tried_in_layouts
 from passes.infer.validity.preconditions import with_preconditions
 from passes.infer.validity.widen import widened
 from passes.infer.validity.withdraw import withdrawn_widely
@@ -127,7 +128,7 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
     sums: dict[tuple[str, str], list[int]] = {}
     for folder in job.corpora:
         for op, level, count, total in Corpus(folder).sql(SUMMED)[1]:
-            if level in levels and _matches(op, pattern):
+            if level in levels and matches(op, pattern):
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
     conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
@@ -141,7 +142,8 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
     return sorted(tasks, key=lambda task: (-task.rows, task.op, task.level))
 
 
-def _matches(op: str, pattern: str) -> bool:
+def matches(op: str, pattern: str) -> bool:
+    """Whether an operator's name, with or without namespace and overload, matches one of the shell patterns."""
     bare = op.rpartition("::")[2] if "::" in op else op.removeprefix("torch.")
     return any(fnmatchcase(name, part) for part in pattern.split(",") for name in (op, bare, bare.partition(".")[0]))
 
@@ -217,6 +219,7 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
             for rule in result.rules
         ]
         rules = widened(rules, fit, log, job.trials, job.seed)
+        rules = tried_in_layouts(rules, fit, log, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
         return StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     predicted = tally(task.op, rules, held)
@@ -277,7 +280,7 @@ def infer(folder: Path, job: StudyJob, tasks: Sequence[Task], engine: Engine, jo
 
     Earlier rules of an operator whose study failed are removed: they were learned from other calls.
     """
-    write_title(folder, torch=torch.__version__, device="cpu", machine=platform.machine(), seed=job.seed)
+    write_title(folder, machine=platform.machine(), seed=job.seed)
     with (folder / LOG).open("a") as log:
         for report in engine(job, tasks, jobs):
             if report.failure is None:

@@ -28,6 +28,7 @@ from passes.infer.validity.in_distribution import (
     limited_to_variation,
     ordinary,
 )
+from passes.infer.validity.layouts import in_layouts
 from passes.infer.validity.withdraw import withdrawn_where_wrong
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
@@ -36,6 +37,9 @@ from passes.record.calls import Call, Failure
 from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # calls that trials are derived from
+LAYOUT_ROUNDS: Final = (
+    3  # rounds of calls that are made in every layout before a study begins: corpora have few of them
+)
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are learned from
 MOST_REQUIRED: Final = 200  # mispredicted calls at a time that must be fitted from then on
 ROUNDS: Final = 8
@@ -94,7 +98,11 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
     recorded = _bounded(distinct, draw)
     bases = _sample(recorded, MOST_BASES, draw)
     values = ValueDependence(op, level, log)
-    fitted = _Fitted(op, level, {identity_of(call): call for call in [*recorded, *values.dependent(bases)]})
+    dependent = values.dependent(bases)
+    count = len(recorded)
+    if log is not None and bases:
+        recorded += _in_other_layouts(log, bases, draw, values)
+    fitted = _Fitted(op, level, {identity_of(call): call for call in [*recorded, *dependent]})
     fitted.learn()
     first = fitted.rules
     trials = refuted = 0
@@ -134,11 +142,19 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
             rules = _confirmed(choices, rounds, recorded, fitted)
     if sum(not isinstance(call.outcome, Failure) for call in recorded) < FEWEST:
         rules = [_withdrawn(rule) if has_constant_shape(rule) else rule for rule in rules]
-    evidence = {"calls": len(recorded), "trials": trials, "refuted": refuted, "dependent": values.count}
+    evidence = {"calls": count, "trials": trials, "refuted": refuted, "dependent": values.count}
     rules = [limited_to_variation(rule, fitted.calls.values()) for rule in rules]
     rules = [replace(rule, provenance=replace(rule.provenance, **evidence)) for rule in rules]
     crashes = () if log is None else tuple(log.crashes)
-    return Study(op, level, tuple(rules), len(recorded), trials, refuted, crashes, fitted.terms, clean)
+    return Study(op, level, tuple(rules), count, trials, refuted, crashes, fitted.terms, clean)
+
+
+def _in_other_layouts(
+    log: TrialRunner, calls: Sequence[Call], draw: random.Random, values: ValueDependence
+) -> list[Call]:
+    """Calls like these in every layout, as the real operator answers them; those that it refuses are left out."""
+    results = trials_made(log.observe_all(calls[0].op, calls[0].level, list(in_layouts(calls, draw, LAYOUT_ROUNDS))))
+    return [call for call in values.marked(results) if not isinstance(call.outcome, Failure)]
 
 
 @dataclass(slots=True)

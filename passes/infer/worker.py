@@ -32,7 +32,7 @@ from passes.infer.trials.variant import CallVariant
 from passes.meta import TensorMeta
 from passes.operators.resolve import Target, UnknownOperator, resolve
 from passes.record.calls import Call
-from passes.record.schema import OUTCOME_NAMES
+from passes.record.schema import OUTCOME_NAMES, CorpusError
 
 MOST_MEMORY: Final = 512 << 20  # bytes of address space that a runner may take beyond what it starts with
 FLUSHED: Final = 1 << 16  # bytes of answers that are sent together
@@ -118,7 +118,10 @@ def _call_or_crash(op: str, level: str, variant: CallVariant, answer: Any) -> Ca
         case {"refused": error, "message": message}:
             return not_made(op, level, *variant, error, message)
         case _:
-            return call_from(op, level, *variant, dict(zip(ANSWERED, answer, strict=True)))
+            try:
+                return call_from(op, level, *variant, dict(zip(ANSWERED, answer, strict=True)))
+            except CorpusError as error:  # as_strided gives tensors of negative sizes
+                return Crash(op, level, variant, str(error))
 
 
 class Keeper:

@@ -66,7 +66,7 @@ def tensor_of_numbers(target: Target, args: Arguments, kwargs: Keywords, modes: 
         return None
     shape = _shape_of(args[0])
     device = keywords.get("device")
-    if shape is None or device not in (None, "cpu", CPU):
+    if shape is None or device not in (None, CPU.type, CPU):
         return None
     dtype = keywords.get("dtype")
     if dtype is None:

@@ -23,6 +23,7 @@ from passes.operators.stand_ins import BARE, META_DEVICE, REAL, StandIns
 
 MASKS: Final = (torch.bool, torch.uint8)
 PLAIN_LIMIT: Final = 1 << 18  # elements touched by a trial on real stand-ins: well under a millisecond
+SMALL: Final = 1 / 8  # of those limits, for operators that may do more with each element
 CONTRACTION_LIMIT: Final = 1 << 22  # multiplications, likewise
 
 
@@ -268,6 +269,7 @@ FAMILY_OF: Final[dict[Target, Family]] = {
 READERS: Final = frozenset((*_targets(READS_VALUES), *CONVERSIONS))
 LIBRARY_TARGETS: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
 TAKERS: Final = frozenset(_targets(NUMBER_TAKERS))
+BY_INDICES: Final = "aten::index"  # which reads values where a mask is among the indices
 CHOICES: Final = frozenset(_targets("where"))  # which read values when called with a condition alone
 
 
@@ -295,6 +297,8 @@ def may_tell_by_name(target: Target) -> bool:
 def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
     """Whether the call gives something that depends on the values in a tensor."""
     key = _key(target, args)
+    if key == BY_INDICES:
+        return any(meta.dtype in MASKS for meta in leaves((args[1:], kwargs)) if type(meta) is TensorMeta)
     return key in READERS or (key in CHOICES and len(args) + len(kwargs) == 1)
 
 
@@ -378,6 +382,16 @@ def trials(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> I
             yield BARE, moved
 
 
+def is_small_enough(target: Target, args: Arguments, kwargs: Keywords) -> bool:
+    """Whether a call that no family tells the work of may be run on real stand-ins: on few elements, none an index."""
+    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    if not metas or any(meta.device != CPU or meta.stride is None for meta in metas):
+        return False
+    if family_of(target, args) is not None or any(map(_may_be_a_number, metas[1:])):
+        return False
+    return contraction_work(metas, args) <= SMALL
+
+
 def _key(target: Target, args: Arguments) -> Target:
     """What the tables know `target` by."""
     if target is getattr:
@@ -417,7 +431,7 @@ def _on_meta_device(kwargs: Keywords, factory: bool) -> Keywords | None:
     named = dict(kwargs)
     if "device" not in named:
         return (*kwargs, ("device", META_DEVICE)) if factory else kwargs
-    if named["device"] not in (None, "cpu", CPU):
+    if named["device"] not in (None, CPU.type, CPU):
         return None
     if named["device"] is None and not factory:
         return kwargs

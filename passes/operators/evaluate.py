@@ -6,7 +6,6 @@ that catalogue.py names for the operator, and last a trial on fake tensors. Know
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from passes.operators.catalogue import (
     contraction_work,
     device_fact,
     element_span,
+    is_small_enough,
     is_unknown_attribute,
     may_tell_by_name,
     operator_name,
@@ -43,15 +43,14 @@ from passes.operators.outcome import (
     NoFakeKernel,
     OpError,
     Outcome,
-    Same,
     SliceArg,
     Target,
     Trial,
     Unsupported,
     leaves,
 )
-from passes.operators.refusals import may_refuse
-from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
+from passes.operators.refusals import may_refuse, may_refuse_what_rules_allow
+from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns, StandIns
 from passes.operators.trial import attempt
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
@@ -89,6 +88,10 @@ class Book(Protocol):
 
     def quarantine(self, target: Target, reason: str, args: Arguments, kwargs: Keywords) -> object | None:
         """Answer no more calls of an operator, for this reason; None if there was no rule for it."""
+        ...
+
+    def is_told_by_metas(self, target: Target, args: Arguments, kwargs: Keywords) -> bool:
+        """Whether calls of the operator were studied, and what none of them gave hung on the values in tensors."""
         ...
 
 
@@ -255,9 +258,7 @@ class Evaluator:
         Real ones are used if their memory is affordable, and no size is a symbol.
         """
         shape_env = shape_env_of(args) or shape_env_of(kwargs)
-        metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-        real = shape_env is None and all(meta.device == CPU and meta.stride is not None for meta in metas)
-        if real and sum(map(element_span, metas)) <= AFFORDABLE:
+        if shape_env is None and is_affordable(args, kwargs):
             try:
                 outcome = attempt(REAL, target, args, kwargs, modes)
                 return self._completed(target, args, kwargs, modes, outcome), True
@@ -349,17 +350,17 @@ class Evaluator:
         return outcome
 
     def _derive(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
-        if (
-            self._may_be_known_without_rules(target)
-            and (certain := _known_without_rules(target, args, kwargs, modes)) is not None
-        ):
+        knowable = self._may_be_known_without_rules(target)
+        if knowable and (certain := _known_without_rules(target, args, kwargs, modes)) is not None:
             return certain
         if shape_env is not None and hangs_on_data((args, kwargs)):
             return self._on_data(self._fakes(shape_env), target, args, kwargs, modes)
         outcome = self._ruled(target, args, kwargs, modes)
+        if outcome is None and knowable and reads_values(target, args, kwargs):
+            raise DataDependent(f"{target!r} reads the values of a tensor")
         if outcome is not None and vanishes(outcome):
             outcome = self._confirmed(target, args, kwargs, modes, shape_env, outcome)
-        if outcome is None or _may_refuse_all_the_same(target, args, kwargs, modes, outcome):
+        if outcome is None or may_refuse_what_rules_allow(target, args, kwargs, modes, outcome):
             outcome = self._tried(target, args, kwargs, modes, shape_env)
         return self._completed(target, args, kwargs, modes, outcome)
 
@@ -392,17 +393,24 @@ class Evaluator:
     ) -> Outcome | None:
         """An outcome by which the call is left out of graphs, so that no run will ever show whether it is right.
 
-        Symbols stand at their hints, so that torch's own kernels answer: fake ones make copies of what those return as
-        it is, so what they say is no proof against a rule.
+        Symbols stand at their hints, so that torch's own kernels answer: those without data make copies of what those
+        return as it is, so what they say is no proof against a rule.
         """
         positional, named = args, kwargs
         if shape_env is not None:
             positional, named = at_hints(args), at_hints(kwargs)
             shape_env = shape_env_of(positional) or shape_env_of(named)
-        tried, fake = self._attempted(target, positional, named, modes, shape_env)
+        tried, stand_ins = self._attempted(target, positional, named, modes, shape_env)
         if vanishes(tried):
             return outcome
-        if not fake:
+        if stand_ins is not REAL and is_affordable(positional, named):
+            try:
+                tried, stand_ins = attempt(REAL, target, positional, named, modes), REAL
+            except (OpError, DataDependent, Unsupported):
+                return None  # it wants values that make sense
+        if vanishes(tried):
+            return outcome
+        if stand_ins is REAL:
             self.quarantine(target, args, kwargs, "the result: another tensor instead of an argument itself")
         return None
 
@@ -434,30 +442,45 @@ class Evaluator:
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
         """The outcome of a trial, with the reason why no rule predicted it."""
-        outcome, fake = self._attempted(target, args, kwargs, modes, shape_env)
-        trial = self._why(target, args, kwargs, modes, fake)
+        outcome, stand_ins = self._attempted(target, args, kwargs, modes, shape_env)
+        trial = self._why(target, args, kwargs, modes, isinstance(stand_ins, FakeStandIns))
         self.tally.trials[trial] += 1
         return replace(outcome, trial=trial)
 
     def _attempted(
         self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
-    ) -> tuple[Outcome, bool]:
-        """The outcome on the first stand-ins that give one, and whether those were fake tensors.
+    ) -> tuple[Outcome, StandIns]:
+        """The outcome on the first stand-ins that give one, and those.
 
         What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
         data may fail for want of it, so fake tensors have the last word.
         """
         for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
             try:
-                return attempt(stand_ins, target, args, keywords, modes), False
+                return attempt(stand_ins, target, args, keywords, modes), stand_ins
             except OpError as error:
                 if stand_ins is REAL and DIVISION_BY_ZERO not in str(error.original):
                     raise
             except (DataDependent, Unsupported):
                 continue
-        outcome = attempt(self._fakes(shape_env), target, args, kwargs, modes)
+        if shape_env is None and self._may_run(target, args, kwargs):
+            try:
+                return attempt(REAL, target, args, kwargs, modes), REAL
+            except (OpError, DataDependent, Unsupported):
+                pass  # it may refuse zeros only
+        fakes = self._fakes(shape_env)
+        outcome = attempt(fakes, target, args, kwargs, modes)
         self._refuse_growth(target, args, outcome)
-        return outcome, True
+        return outcome, fakes
+
+    def _may_run(self, target: Target, args: Arguments, kwargs: Keywords) -> bool:
+        """Whether a call that no table tells how to try can be run on real zeros: a small one, studied for the book.
+
+        Torch's fake kernels are wrong about many strides, and slower than a small run.
+        """
+        if self._book is None or not is_small_enough(target, args, kwargs):
+            return False
+        return self._book.is_told_by_metas(target, args, kwargs)
 
     def _refuse_growth(self, target: Target, args: Arguments, outcome: Outcome) -> None:
         """Raise what torch raises when an in-place operator would need more room, which fake tensors make."""
@@ -492,44 +515,21 @@ def _known_without_rules(target: Target, args: Arguments, kwargs: Keywords, mode
         return Outcome(New(meta), {})
     if is_unknown_attribute(target, args):
         raise Unsupported(f"attribute {args[1]!r} of a tensor")
-    if reads_values(target, args, kwargs):
-        raise DataDependent(f"{target!r} reads the values of a tensor")
     return None
-
-
-def _may_refuse_all_the_same(target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome) -> bool:
-    """Whether a call that rules give an outcome might fail for another operand: rules learn from successes.
-
-    It does where an operand does not broadcast to the written tensor, or to the part of it that an index selects, and
-    for leaves of autograd. A number that no tensor holds is refused by most operators, but by some types only.
-    """
-    operands = list(leaves((args, kwargs)))
-    if any(type(operand) is int and not LEAST <= operand <= GREATEST for operand in operands):
-        return True
-    metas = [operand for operand in operands if type(operand) is TensorMeta]
-    if target in ITEM_SETTERS:
-        return len(metas) > 1 or (metas[0].is_leaf and metas[0].requires_grad and modes.grad)
-    returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
-    written = [metas[index] for index in outcome.mutated if index in returned]
-    if any(meta.is_leaf and meta.requires_grad and modes.grad for meta in written):
-        return True
-    return any(not _fits(operand.shape, meta.shape) for meta in written for operand in metas)
-
-
-LEAST, GREATEST = -(2**63), 2**63 - 1
-ITEM_SETTERS: Final = (operator.setitem, ("method", "__setitem__"))
-
-
-def _fits(shape: Sequence[Any], into: Sequence[Any]) -> bool:
-    """Whether a shape broadcasts to another one."""
-    sizes = zip(reversed(shape), reversed(into), strict=False)
-    return len(shape) <= len(into) and all(size == 1 or size == wanted for size, wanted in sizes)
 
 
 def has_negative_size(outcome: Outcome) -> bool:
     """Whether a new tensor is said to have a size below zero, as no tensor has: rules compute what operators refuse."""
     shapes = (leaf.meta.shape for leaf in outcome.tensors if type(leaf) is New)
     return any(type(size) is int and size < 0 for shape in shapes for size in shape)
+
+
+def is_affordable(args: Arguments, kwargs: Keywords) -> bool:
+    """Whether real stand-ins for the tensors can be made, and take little memory. Not to be asked about symbols."""
+    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
+    if any(meta.symbolic or meta.device != CPU or meta.stride is None for meta in metas):
+        return False
+    return sum(map(element_span, metas)) <= AFFORDABLE
 
 
 def vanishes(outcome: Outcome) -> bool:

@@ -6,15 +6,18 @@ and types, which a trial on stand-ins refuses before a graph runs.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from passes import collectives
 from passes.meta import TensorMeta
 from passes.operators.catalogue import FAMILIES, FAMILY_OF, device_fact, family_of, operator_name
-from passes.operators.outcome import Arguments, Keywords, Target, leaves
+from passes.operators.modes import Modes
+from passes.operators.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
 
 TAKE_ANY_VALUES: Final = tuple(family for name, family in FAMILIES.items() if name != "index")
 """Families whose operators compute with any values, apart from those in REFUSES."""
@@ -41,6 +44,9 @@ TAKE_ANY_INDEX: Final = frozenset({"select_scatter", "slice_scatter", "diagonal_
 
 COLLECTIVES: Final = frozenset(collectives.ALL)
 """Another rank may fail, but no values are refused."""
+
+LEAST, GREATEST = -(2**63), 2**63 - 1
+ITEM_SETTERS: Final = (operator.setitem, ("method", "__setitem__"))
 
 
 @cache
@@ -90,3 +96,30 @@ def _divides_integers(name: str, args: Arguments, kwargs: Keywords) -> bool:
         return False
     divisor = args[0] if name in REVERSED else args[1] if len(args) > 1 else dict(kwargs).get("other")
     return not (type(divisor) is int and divisor != 0)
+
+
+def may_refuse_what_rules_allow(
+    target: Target, args: Arguments, kwargs: Keywords, modes: Modes, outcome: Outcome
+) -> bool:
+    """Whether a call that rules give an outcome might fail for another operand: rules learn from successes.
+
+    It does where an operand does not broadcast to the written tensor, or to the part of it that an index selects, and
+    for leaves of autograd. A number that no tensor holds is refused by most operators, but by some types only.
+    """
+    operands = list(leaves((args, kwargs)))
+    if any(type(operand) is int and not LEAST <= operand <= GREATEST for operand in operands):
+        return True
+    metas = [operand for operand in operands if type(operand) is TensorMeta]
+    if target in ITEM_SETTERS:
+        return len(metas) > 1 or (metas[0].is_leaf and metas[0].requires_grad and modes.grad)
+    returned = {leaf.index for leaf in outcome.tensors if isinstance(leaf, Same)}
+    written = [metas[index] for index in outcome.mutated if index in returned]
+    if any(meta.is_leaf and meta.requires_grad and modes.grad for meta in written):
+        return True
+    return any(not _fits(operand.shape, meta.shape) for meta in written for operand in metas)
+
+
+def _fits(shape: Sequence[Any], into: Sequence[Any]) -> bool:
+    """Whether a shape broadcasts to another one."""
+    sizes = zip(reversed(shape), reversed(into), strict=False)
+    return len(shape) <= len(into) and all(size == 1 or size == wanted for size, wanted in sizes)

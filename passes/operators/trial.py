@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 
-from passes.meta import TensorMeta, meta_of
+from passes.meta import CPU, TensorMeta, meta_of
 from passes.operators.hints import at_hint
 from passes.operators.modes import Modes, entered
 from passes.operators.outcome import (
@@ -201,7 +201,7 @@ class Findings:
         except NotImplementedError as error:
             raise Unsupported(str(error)) from error
         if meta.device == self._stand_ins.device and self._stand_ins.device.type == "meta":
-            return meta.replace(device=torch.device("cpu"))
+            return meta.replace(device=CPU)
         return meta
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from passes.meta import TensorMeta
+from passes.meta import CPU, TensorMeta
 from passes.operators.outcome import Argument, DictArg, ListArg, New, Outcome, Same, SliceArg, Wrapped
 from passes.record.schema import CorpusError, Row
 from passes.record.values import NumberOf, Opaque, TensorAt, tensor_meta, value_from
@@ -99,7 +99,7 @@ def call_text(call: Call) -> str:
 def meta_words(meta: TensorMeta) -> str:
     """The facts of a meta in words, without usual ones such as the device cpu."""
     words = [meta.text]
-    if meta.device.type != "cpu":
+    if meta.device.type != CPU.type:
         words.append(str(meta.device))
     if meta.storage_offset != 0:
         words.append(f"offset {meta.storage_offset}")

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.meta import CPU
 from passes.operators.naming import NUMBERS, named_arguments, operator_name, written_by_schema
 from passes.record.flags import MOST_FLAGGED, is_flagged
 from passes.record.schema import Indices, Texts
@@ -109,7 +110,7 @@ def _version(tensor: torch.Tensor) -> int | None:
 
 def _checksum(tensor: torch.Tensor) -> int | None:
     """A checksum of the memory of a tensor; None if it is not on the CPU, or large."""
-    if tensor.layout is not torch.strided or tensor.is_nested or tensor.device.type != "cpu":
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.device.type != CPU.type:
         return None
     memory = tensor.untyped_storage()
     size = memory.nbytes()

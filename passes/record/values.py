@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import DTYPE_BY_NAME, DTYPES, TensorMeta, torch_names
+from passes.meta import CPU, DTYPE_BY_NAME, DTYPES, TensorMeta, torch_names
 from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, Wrapped, leaves
 
 Json = Any
@@ -51,7 +51,7 @@ MEMORY_FORMAT_BY_NAME: Final = {name: memory_format for memory_format, name in M
 # The name of a tensor's fact in its JSON object, how to read it, and the value that is left out.
 OPTIONAL_FACTS: Final[tuple[tuple[str, Callable[[torch.Tensor], Json], Json], ...]] = (
     ("storage_offset", lambda tensor: 0 if tensor.layout is not torch.strided else tensor.storage_offset(), 0),
-    ("device", lambda tensor: str(tensor.device), "cpu"),
+    ("device", lambda tensor: str(tensor.device), CPU.type),
     ("layout", lambda tensor: LAYOUTS[tensor.layout], "strided"),
     ("requires_grad", lambda tensor: tensor.requires_grad, False),
     ("conj", lambda tensor: tensor.is_conj(), False),
@@ -86,7 +86,7 @@ def tensor_text(tensor: torch.Tensor, most_integers: int = 0) -> str:
 def holds_integers(tensor: torch.Tensor) -> bool:
     """Whether the elements are integers or truth values that lie in the CPU's memory."""
     whole = not (tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.is_quantized)
-    return whole and tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return whole and tensor.layout is torch.strided and tensor.device.type == CPU.type
 
 
 @lru_cache(maxsize=1 << 16)
@@ -106,7 +106,7 @@ def tensor_meta(text: str) -> TensorMeta:
         tuple(facts["stride"]) if "stride" in facts else None,
         DTYPE_BY_NAME[facts["dtype"]],
         storage_offset=facts.get("storage_offset", 0),
-        device=torch.device(facts.get("device", "cpu")),
+        device=torch.device(facts.get("device", CPU.type)),
         layout=LAYOUT_BY_NAME[facts.get("layout", "strided")],
         requires_grad=facts.get("requires_grad", False),
         is_conj=facts.get("conj", False),

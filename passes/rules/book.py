@@ -21,7 +21,7 @@ from typing import Any, Final
 import torch
 
 from passes.errors import RuleError
-from passes.meta import TensorMeta
+from passes.meta import CPU, TensorMeta
 from passes.operators.evaluate import CONTAINERS, any_inference
 from passes.operators.modes import ALL_KERNELS, READS_KERNELS, Modes
 from passes.operators.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
@@ -205,6 +205,18 @@ class Rulebook:
             return Unanswered(op, f"no rule for ({', '.join(binding.parameters)})")
         return Unanswered(op, "no rule")
 
+    def is_told_by_metas(self, target: Target, args: Arguments, kwargs: Keywords) -> bool:
+        """Whether the operator of a call has rules, and what no studied call gave hung on the values in tensors.
+
+        Rules that are quarantined count too: they may be wrong about strides.
+        """
+        try:
+            names = {(binding.level, binding.op) for binding in self._bindings_of(target, args, kwargs)}
+        except TypeError:  # it cannot be hashed
+            return False
+        rules = [rule for name in names for rule in self._readable_rules(name)]
+        return bool(rules) and not any(rule.is_unknown or rule.provenance.dependent for rule in rules)
+
     def _of(self, name: tuple[str, str]) -> dict[tuple[str, ...], Answerer]:
         answerers = self._answerers.get(name)
         if answerers is None:
@@ -328,9 +340,29 @@ def _json(path: Path) -> Any:
 
 
 def write_title(folder: Path, **facts: Any) -> None:
-    """Write `book.json`: the version, and what the book was made from."""
+    """Write `book.json`: the version, the torch and device of this process unless `facts` say others, and `facts`."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / TITLE, {"version": VERSION, **facts})
+    _write(folder / TITLE, {"version": VERSION, "torch": torch.__version__, "device": CPU.type, **facts})
+
+
+def shipped_folder(torch_version: str = torch.__version__, device: str = CPU.type) -> Path:
+    """Where the book for a version of torch and a device is, if one is shipped."""
+    return SHIPPED / f"torch-{release(torch_version)}-{device}"
+
+
+def release(torch_version: str) -> str:
+    """The part of a version of torch by which operators may differ: `2.13` of `2.13.0+cpu`."""
+    return ".".join(torch_version.split(".")[:2])
+
+
+def misfit(title: Mapping[str, Any]) -> str:
+    """Why a book with this title says nothing about the operators of this process, in words; "" if it does."""
+    made_for, device = title.get("torch"), title.get("device")
+    if type(made_for) is not str or type(device) is not str:
+        return "its title does not say for which torch and device it was made"
+    if (release(made_for), device) == (release(torch.__version__), CPU.type):
+        return ""
+    return f"it was made for torch {made_for} on {device}, and this is torch {torch.__version__} on {CPU.type}"
 
 
 def write_rules(folder: Path, op: str, level: str, rules: Iterable[Rule]) -> Path:

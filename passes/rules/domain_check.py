@@ -15,6 +15,7 @@ import torch
 from passes.meta import CPU, DTYPE_BY_NAME, TensorMeta
 from passes.operators.outcome import Wrapped
 from passes.rules import syntax
+from passes.rules.layout_class import ROW_MAJOR, classes_up_to, layout_class
 from passes.rules.rule import Domain, Rule, reads
 
 EXACT_KINDS: Final[dict[type, str]] = {
@@ -65,15 +66,17 @@ def domain_tests(rule: Rule, names: Sequence[str]) -> tuple[list[ast.expr], dict
         kinds = frozenset(rule.domain.kinds.get(parameter, ()))
         if "tensor" in kinds:
             namespace[f"_dtypes_{number}"] = _dtypes(rule.domain, parameter)
+        if layouts := layouts_of(rule.domain, parameter):
+            namespace[f"_lies_{number}"] = lambda meta, layouts=layouts: layout_class(meta) in layouts
         if kinds != ONLY_TENSORS:
             namespace[f"_check_{number}"] = check_of(rule, parameter)
         if not kinds.isdisjoint(EXACT_KINDS.values()):
             namespace[f"_types_{number}"] = _exact_types(rule, parameter)
-        tests.append(_test(kinds, rule.domain.ranks.get(parameter, ()), name, number))
+        tests.append(_test(kinds, rule.domain.ranks.get(parameter, ()), layouts, name, number))
     return tests, namespace
 
 
-def _test(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -> ast.expr:
+def _test(kinds: frozenset[str], ranks: Sequence[int], layouts: frozenset[str], name: str, number: int) -> ast.expr:
     value = syntax.name(name)
     others = [syntax.call(f"_check_{number}", value)]
     if not kinds.isdisjoint(EXACT_KINDS.values()):
@@ -86,6 +89,10 @@ def _test(kinds: frozenset[str], ranks: Sequence[int], name: str, number: int) -
         syntax.compared(syntax.attribute(value, "dtype"), ast.In(), dtypes),
         _has_rank(value, min(ranks, default=0), max(ranks, default=-1)),
     ]
+    if layouts:
+        lies = syntax.call(f"_lies_{number}", value)
+        quick = [syntax.attribute(value, "contiguous")] if ROW_MAJOR in layouts else []
+        tensor.append(syntax.any_of(*quick, lies))
     if kinds == ONLY_TENSORS:
         return syntax.all_of(is_meta(value), *tensor)
     if kinds.isdisjoint(FLAGGED):
@@ -111,6 +118,12 @@ def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:
     return frozenset(DTYPE_BY_NAME[text] for text in domain.dtypes.get(parameter, ()) if text in DTYPE_BY_NAME)
 
 
+def layouts_of(domain: Domain, parameter: str) -> frozenset[str]:
+    """The layout classes to which a parameter is bound; none: to nothing."""
+    layouts = frozenset(domain.layouts.get(parameter, ()))
+    return frozenset() if layouts.issuperset(classes_up_to(max(domain.ranks.get(parameter, (0,))))) else layouts
+
+
 def choices_of(rule: Rule, parameter: str) -> frozenset[str]:
     """The words and the like to which a parameter is bound; none: to nothing."""
     choices = frozenset(rule.domain.choices.get(parameter, ()))
@@ -129,7 +142,7 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
     kinds = frozenset(domain.kinds.get(parameter, ()))
     ranks = domain.ranks.get(parameter, ())
     least, most = min(ranks, default=0), max(ranks, default=-1)
-    dtypes = _dtypes(domain, parameter)
+    dtypes, layouts = _dtypes(domain, parameter), layouts_of(domain, parameter)
     conjugates, negatives = "conj" in kinds, "neg" in kinds
     choices = choices_of(rule, parameter)
     devices = not kinds.isdisjoint(("none", "device", "str"))  # all are the CPU then, however it was spelled
@@ -137,6 +150,8 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
 
     def tensor(meta: TensorMeta) -> bool:
         if meta.dtype not in dtypes or not least <= len(meta.shape) <= most:
+            return False
+        if layouts and (meta.stride is None or layout_class(meta) not in layouts):
             return False
         return meta.plain or (
             meta.stride is not None
@@ -162,7 +177,7 @@ def check_of(rule: Rule, parameter: str) -> Callable[[Any], bool]:
         if type(value) is TensorMeta:
             return tensors and tensor(value)
         if type(value) is torch.device:
-            return value.type == "cpu" and devices
+            return value.type == CPU.type and devices
         kind = kind_in_domain(value)
         if kind not in kinds:
             return False

@@ -16,7 +16,7 @@ from passes.errors import RuleError
 from passes.rules.grammar import UNKNOWN, Many, form_of, memory_of
 from passes.rules.language import PRIMITIVES, READ, check, parsed
 
-VERSION: Final = 1  # of the JSON; raised with every change that old readers misread
+VERSION: Final = 2  # of the JSON; raised with every change that old readers misread
 EVERYWHERE: Final = frozenset(("i", "shape", "is_new", "grad_mode"))  # names beside the parameters
 
 
@@ -72,13 +72,15 @@ class Domain:
 
     `ranks` and `dtypes` are those seen of each tensor parameter, `kinds` the types of each other parameter;
     `choices` has every word or enumeration member that was seen; of words that the rule takes apart itself (see
-    `reads`) any may come.
+    `reads`) any may come. `layouts` are the classes (layout_class.py) in which tensors lay that the rule was right
+    about; a parameter without an entry there is bound to none.
     """
 
     ranks: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
+    layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,7 @@ def _check_names(rule: Rule, spellings: Mapping[str, str]) -> None:
         owners[name] = parameter
     domain = rule.domain
     parts = {"writes": rule.writes, "ranks": domain.ranks, "dtypes": domain.dtypes, "kinds": domain.kinds}
-    for part, by_name in {**parts, "choices": domain.choices}.items():
+    for part, by_name in {**parts, "choices": domain.choices, "layouts": domain.layouts}.items():
         if not by_name.keys() <= spellings.keys():
             unknown, *_ = by_name.keys() - spellings.keys()
             words = f"no parameter is called {unknown!r}; there are {', '.join(rule.parameters)}"

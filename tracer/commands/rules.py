@@ -14,15 +14,17 @@ import typer
 from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family, check_operator, differences, family
 from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
-from passes.infer.run import StudyJob, Task, read_log, tasks_of
+from passes.infer.assessment.sweep import SweptRule, swept
+from passes.infer.run import StudyJob, Task, matches, read_log, tasks_of
+from passes.infer.worker import Laboratory
 from passes.rules.answer import Answerer
-from passes.rules.book import SHIPPED, Rulebook
+from passes.rules.book import Rulebook, shipped_folder
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
 
-DEFAULT_BOOK: Final = SHIPPED / "torch-2.13-cpu"
+DEFAULT_BOOK: Final = shipped_folder()
 HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # shorter headings for columns
 BookOption = Annotated[Path, typer.Option("--book", help="Folder of the rulebook; default: the shipped one.")]
 OpsOption = Annotated[str, typer.Option("--ops", help="Operators: 'add*', several with commas.")]
@@ -175,6 +177,32 @@ def check(
             facts = ", ".join(f"{name} {count}" for name, count in each.differences.items())
             typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {facts}", err=True)
             typer.echo(f"    {each.examples[0]}" if each.examples else "", err=True)
+    raise typer.Exit(1 if wrong else 0)
+
+
+@application.command()
+def sweep(
+    book: BookOption = DEFAULT_BOOK,
+    ops: OpsOption = "*",
+    tensors: Annotated[int, typer.Option("--tensors", min=1, help="Ask rules with at most so many tensors.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="What the calls leave open is drawn from this.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask rules about calls in many layouts, ranks and dtypes. Exits with 1 if the real operator contradicts one."""
+    rulebook = Rulebook(book)
+    names = [(level, op) for level, op in rulebook.operators() if matches(op, ops)]
+    results: list[SweptRule] = []
+    with Laboratory() as laboratory:
+        for level, op in names:
+            results += swept(rulebook.rules(op, level), laboratory, tensors, seed)
+    wrong = [each for each in results if each.wrong]
+    if as_json:
+        print_json([asdict(each) for each in results])
+    else:
+        rows = [(each.op, each.exact, each.wrong, each.unanswered, (each.examples or [""])[0]) for each in wrong]
+        print_table(f"{len(wrong)} rules are wrong", ("op", "exact", "wrong", "unanswered", "for example"), rows)
+        sums = {what: sum(getattr(each, what) for each in results) for what in ("exact", "wrong", "unanswered")}
+        typer.echo(f"{len(results):,} rules: {', '.join(f'{count:,} {what}' for what, count in sums.items())}")
     raise typer.Exit(1 if wrong else 0)
 
 

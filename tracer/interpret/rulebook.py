@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Final
@@ -9,12 +10,14 @@ from typing import Final
 import torch
 
 from passes.errors import RuleError
-from passes.rules.book import SHIPPED, Rulebook
+from passes.meta import CPU
+from passes.rules.book import Rulebook, misfit, shipped_folder
 from tracer.events import Event, emit
 
 VARIABLE: Final = "BYTEGRAPH_RULES"
 OFF: Final = ("", "0", "off", "none")
-SHIPPED_BOOK: Final = SHIPPED / f"torch-{'.'.join(torch.__version__.split('.')[:2])}-cpu"
+SHIPPED_BOOK: Final = shipped_folder()
+WARNINGS: Final = logging.getLogger("bytegraph")  # which prints them, whatever filters the program sets for its own
 
 
 def book_at_start() -> Rulebook | None:
@@ -31,17 +34,28 @@ def book_at_start() -> Rulebook | None:
         return book_in(choice)
     except RuleError as error:
         _refuse(f"{VARIABLE}: {error}")
+        WARNINGS.warning("%s: %s", VARIABLE, error)
         raise
 
 
 def shipped_book() -> Rulebook | None:
-    """The book that is shipped for this version of torch, None when there is none."""
-    return book_in(SHIPPED_BOOK) if SHIPPED_BOOK.is_dir() else None
+    """The book that is shipped for this version of torch; None, after a warning, when there is none."""
+    if SHIPPED_BOOK.is_dir():
+        return book_in(SHIPPED_BOOK)
+    words = "no rulebook is shipped for torch %s on %s: operators are evaluated on fake tensors, which is slower"
+    WARNINGS.warning(words, torch.__version__, CPU.type)
+    return None
 
 
 def book_in(folder: str | os.PathLike[str]) -> Rulebook:
-    """The book in a folder, which reports files that it cannot read as events. Raises RuleError if there is none."""
-    return Rulebook(Path(folder), _refuse)
+    """The book in a folder, which reports files that it cannot read as events.
+
+    Raises RuleError if there is none, or if it was made for another torch or device.
+    """
+    book = Rulebook(Path(folder), _refuse)
+    if words := misfit(book.title):
+        raise RuleError(f"{book.folder}: {words}")
+    return book
 
 
 def _refuse(words: str) -> None:

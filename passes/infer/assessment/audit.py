@@ -20,7 +20,7 @@ import torch
 from passes.infer.assessment.assess import Answers, difference_of, has_numbers
 from passes.infer.trials.runner import TrialRunner
 from passes.infer.trials.variants import variants
-from passes.meta import TensorMeta
+from passes.meta import CPU, TensorMeta
 from passes.operators.modes import Modes
 from passes.operators.outcome import (
     Argument,
@@ -109,7 +109,7 @@ def is_usable(call: Call) -> bool:
     if isinstance(call.outcome, Failure) or has_numbers(call.outcome.result):
         return False
     metas = [leaf for leaf in leaves(tuple(call.arguments.values())) if isinstance(leaf, TensorMeta)]
-    strided = all(meta.stride is not None and meta.device.type == "cpu" for meta in metas)
+    strided = all(meta.stride is not None and meta.device.type == CPU.type for meta in metas)
     return strided and call.shares == tuple(range(len(metas)))
 
 

@@ -21,10 +21,11 @@ from typing import Final
 from passes.infer.fake_kernels import prelude
 from passes.meta import DTYPE_BY_NAME
 from passes.operators.resolve import NOT_GIVEN, parameters, resolve
-from passes.rules.domain_check import choices_of
+from passes.rules.domain_check import choices_of, layouts_of
 from passes.rules.generate import GRAD_MODE
 from passes.rules.grammar import KEPT, Many, form_of
 from passes.rules.language import CONSTANTS, PRIMITIVES, RuleError
+from passes.rules.layout_class import layout_class
 from passes.rules.rule import UNKNOWN, Case, Output, Rule, identifier
 from passes.rules.show import INDENT, OWN_SHAPE, WIDTH, count_text, decision, structure_text, with_names
 
@@ -42,8 +43,11 @@ def fake_kernels(rules: Iterable[Rule]) -> str:
 
     Raises RuleError for a rule without answers, or one that predicts what a fake kernel cannot do.
     """
-    kernels = [_kernel(rule) for rule in rules]
+    written = list(rules)
+    kernels = [_kernel(rule) for rule in written]
     inlined = Inlined()
+    if any(layouts_of(rule.domain, name) for rule in written for name in rule.parameters):
+        inlined.need(layout_class.__module__, layout_class.__name__)
     called = [name for text in kernels for name in _called(text) if name.removeprefix("_") in PRIMITIVES]
     for name in called:
         inlined.need_primitive(name.removeprefix("_"))
@@ -110,7 +114,10 @@ def _domain(rule: Rule, name: str) -> Iterator[str]:
             facts |= {"ranks": list(map(str, ranks)), "dtypes": _types(domain.dtypes.get(parameter, ()))}
         if choices := sorted(choices_of(rule, parameter)):
             facts["choices"] = _quoted(choices)
+        if layouts := sorted(layouts_of(domain, parameter)):
+            facts["layouts"] = _quoted(layouts)
         words_of_facts = ", ".join(f"{fact}=({', '.join(words)},)" for fact, words in facts.items())
+        words_of_facts += f", layout_of={layout_class.__name__}" if layouts else ""
         line = f'{INDENT}"{identifier(parameter)}": Domain({words_of_facts}),'
         yield from textwrap.wrap(line, WIDTH, subsequent_indent=3 * INDENT, break_long_words=False)
     yield "}"

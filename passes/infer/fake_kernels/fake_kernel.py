@@ -9,6 +9,7 @@ from passes.infer.assessment.assess import tally
 from passes.infer.fake_kernels.emit import fake_kernels, of_schema, registered
 from passes.infer.run import calls_of
 from passes.infer.study import Plan, study
+from passes.infer.validity.layouts import tried_in_layouts
 from passes.infer.worker import Laboratory
 from passes.operators.resolve import resolve
 from passes.record.calls import Call, Failure
@@ -40,7 +41,8 @@ def inferred(op: str, corpus: str | os.PathLike[str], *, trials: int = Plan().tr
         raise RuleError(f"{os.fspath(corpus)} has no call of {op} that succeeded: record some first")
     with Laboratory(forked=True) as laboratory:
         result = study(op, LEVEL, calls, laboratory, Plan(trials=trials, seed=seed))
-    rule = of_schema(result.rules, op)
+        rules = tried_in_layouts(result.rules, calls, laboratory, seed)
+    rule = of_schema(rules, op)
     explained = tally(op, [rule], calls)
     total = explained.calls + explained.data_dependent
     if explained.exact < LEAST * total:

@@ -62,15 +62,20 @@ class Made:
 
 @dataclass(frozen=True)
 class Domain:
-    """The values of one parameter that a rule was verified for; ranks and dtypes are those of tensors."""
+    """The values of one parameter that a rule was verified for; ranks, dtypes and layouts are those of tensors.
+
+    `layout_of` names the layout of a tensor, where tensors may lie in some `layouts` only.
+    """
 
     kinds: tuple[str, ...]
     ranks: tuple[int, ...] = ()
     dtypes: tuple[torch.dtype, ...] = ()
     choices: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ()
+    layout_of: Callable[[TensorMeta], str] | None = None
 
     def has(self, value: Any) -> bool:
-        """Whether an argument lies in the domain: its kind, and for a tensor its rank and dtype."""
+        """Whether an argument lies in the domain: its kind, and for a tensor its rank, dtype and layout."""
         if isinstance(value, TensorMeta):
             return "tensor" in self.kinds and self._has_tensor(value)
         kind = kind_of(value)
@@ -81,6 +86,8 @@ class Domain:
         return kind not in ("str", "dtype", "memory_format", "layout") or not self.choices or str(value) in self.choices
 
     def _has_tensor(self, meta: TensorMeta) -> bool:
+        if self.layout_of is not None and self.layout_of(meta) not in self.layouts:
+            return False
         return min(self.ranks) <= len(meta.shape) <= max(self.ranks) and meta.dtype in self.dtypes
 
     def __str__(self) -> str:
@@ -88,6 +95,8 @@ class Domain:
         if self.ranks:
             dtypes = ", ".join(str(dtype).removeprefix("torch.") for dtype in self.dtypes)
             words += f" of {min(self.ranks)} to {max(self.ranks)} dimensions and type {dtypes}"
+        if self.layouts:
+            words += f", {' or '.join(self.layouts)}"
         return words + (f", one of {', '.join(self.choices)}" if self.choices else "")
 
 

@@ -20,6 +20,7 @@ from passes.operators.outcome import DictArg, ListArg, New, Same, SliceArg, leav
 from passes.record.calls import Call, Failure
 from passes.record.values import NumberOf, Opaque
 from passes.rules.answer import places_of
+from passes.rules.layout_class import layout_class
 from passes.rules.primitives import layouts, questions
 from passes.rules.rule import UNKNOWN, Domain
 
@@ -135,11 +136,12 @@ def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
 
 
 def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
-    """The domain of some calls: ranks, dtypes, kinds and words of each parameter."""
+    """The domain of some calls: ranks, dtypes, kinds, words and layouts of each parameter."""
     ranks: dict[str, set[int]] = defaultdict(set)
     dtypes: dict[str, set[str]] = defaultdict(set)
     kinds: dict[str, set[str]] = defaultdict(set)
     choices: dict[str, set[Any]] = defaultdict(set)
+    layouts_seen: dict[str, set[str]] = defaultdict(set)
     for call in calls:
         for name, value in call.arguments.items():
             kinds[name].add(sort_of(value))
@@ -148,11 +150,12 @@ def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
                     kinds[name] |= {flag for flag in ("conj", "neg") if getattr(meta, f"is_{flag}")}
                     ranks[name].add(len(meta.shape))
                     dtypes[name].add(DTYPE_NAMES.get(meta.dtype) or str(meta.dtype))
+                    layouts_seen[name].add(layout_class(meta))
             if isinstance(value, str):
                 choices[name].add(value)
             elif isinstance(value, torch.dtype | torch.memory_format | torch.layout):
                 choices[name].add(str(value))
-    return Domain(*(_in_order(table, parameters) for table in (ranks, dtypes, kinds, choices)))
+    return Domain(*(_in_order(table, parameters) for table in (ranks, dtypes, kinds, choices, layouts_seen)))
 
 
 def _in_order(table: Mapping[str, set[Any]], parameters: Sequence[str]) -> dict[str, tuple[Any, ...]]:

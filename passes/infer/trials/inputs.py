@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import torch
 
-from passes.meta import DTYPE_NAMES, TensorMeta
+from passes.meta import CPU, DTYPE_NAMES, TensorMeta
 from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, leaves
 from passes.record.values import Opaque
 
@@ -126,7 +126,7 @@ def _make_tensors(
 
 def extent(meta: TensorMeta) -> int:
     """The elements of the smallest storage that a tensor fits into. Raises NotMaterialised if it has none."""
-    if meta.stride is None or meta.device.type != "cpu":
+    if meta.stride is None or meta.device.type != CPU.type:
         raise NotMaterialised(f"a tensor that cannot be laid out: {meta.words}")
     last = 0
     for size, stride in zip(meta.shape, meta.stride, strict=True):

@@ -42,12 +42,22 @@ def change_number(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> Cal
 
 
 def flip_flag(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:
-    """A boolean argument, negated. None if there is none."""
-    names = [name for name, value in variant.arguments.items() if type(value) is bool]
+    """A boolean argument, or one in a list of them (`output_mask`), negated. None if there is none."""
+    names = [name for name, value in variant.arguments.items() if type(value) is bool or _are_flags(value)]
     if not names:
         return None
     name = draw.choice(names)
-    return with_argument(variant, name, not variant.arguments[name])
+    value = variant.arguments[name]
+    if type(value) is bool:
+        return with_argument(variant, name, not value)
+    flags = list(value)
+    place = draw.randrange(len(flags))
+    flags[place] = not flags[place]
+    return with_argument(variant, name, ListArg(flags))
+
+
+def _are_flags(value: Argument) -> bool:
+    return type(value) is ListArg and bool(value) and all(type(part) is bool for part in value)
 
 
 def give_none(variant: CallVariant, facts: ArgumentFacts, draw: Draw) -> CallVariant | None:

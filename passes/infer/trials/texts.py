@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from passes.meta import DTYPES, TensorMeta
+from passes.meta import CPU, DTYPES, TensorMeta
 from passes.operators.outcome import Argument, DictArg, ListArg, SliceArg, rebuilt
 from passes.record.values import LAYOUTS, NumberOf, Opaque, TensorAt, dumps, tensor_meta, value_from, value_json
 
@@ -17,7 +17,7 @@ Texts = tuple[list[tuple[str, str]], list[str]]
 # The name of a tensor's fact in passes/record/values.py, how to read it of a meta, and the value that is left out.
 FACTS: Final[tuple[tuple[str, Callable[[TensorMeta], Any], Any], ...]] = (
     ("storage_offset", lambda meta: meta.storage_offset, 0),
-    ("device", lambda meta: str(meta.device), "cpu"),
+    ("device", lambda meta: str(meta.device), CPU.type),
     ("layout", lambda meta: LAYOUTS[meta.layout], "strided"),
     ("requires_grad", lambda meta: meta.requires_grad, False),
     ("conj", lambda meta: meta.is_conj, False),

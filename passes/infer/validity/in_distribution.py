@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from passes.infer.search.observation import answered, domain_of
+from passes.infer.trials.variant import key_of
 from passes.infer.validity.novelty import novelties_in
 from passes.record.calls import Call, Failure
 from passes.rules.language import parsed, written
@@ -46,16 +47,17 @@ def limited_to_ordinary(rule: Rule, recorded: Sequence[Call]) -> Rule:
 
 
 def limited_to_variation(rule: Rule, calls: Iterable[Call]) -> Rule:
-    """The rule, without an answer for other numbers where all `calls` (trials among them) have the same.
+    """The rule, without an answer for other numbers and flags where all `calls` (trials among them) have the same.
 
-    If every call had the same kernel size, nothing shows what another one does to the shape.
+    If every call had the same kernel size, nothing shows what another one does to the shape; if every `output_mask`
+    asked for all gradients, nothing shows that there may be None in the place of one.
     """
     same = answered(rule.parameters, calls)
     silent: list[Case] = []
     for name in rule.parameters:
-        values = {call.arguments[name] for call in same if _is_number(call.arguments[name])}
-        if len(values) == 1 and all(_is_number(call.arguments[name]) for call in same):
-            silent.append(Case(f"{identifier(name)} != {written(*values)}", UNKNOWN))
+        values = {key_of(call.arguments[name]): call.arguments[name] for call in same}
+        if len(values) == 1 and all(map(_is_literal, values.values())):
+            silent.append(Case(f"{identifier(name)} != {written(*values.values())}", UNKNOWN))
     return replace(rule, form=(*silent, *rule.form))
 
 
@@ -70,8 +72,9 @@ def _is_constant(shape: ast.expr) -> bool:
     return isinstance(shape, ast.Tuple) and bool(shape.elts) and all(isinstance(e, ast.Constant) for e in shape.elts)
 
 
-def _is_number(value: Any) -> bool:
-    return all(type(number) is int for number in _numbers(value))
+def _is_literal(value: Any) -> bool:
+    """Whether a value is an integer, a flag, or a list of them."""
+    return all(type(number) in (int, bool) for number in _numbers(value))
 
 
 def _natural(parameters: Sequence[str], calls: Sequence[Call]) -> Iterator[str]:

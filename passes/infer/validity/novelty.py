@@ -1,4 +1,4 @@
-"""Novelties: what a call has that a domain lacks: a rank, a dtype, a kind of argument or a word."""
+"""Novelties: what a call has that a domain lacks: a rank, a dtype, a kind of argument, a word or a layout."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from passes.infer.search.observation import domain_of
 from passes.record.calls import Call
 from passes.rules.rule import Domain
 
-TABLES: Final = ("ranks", "dtypes", "kinds", "choices")
+TABLES: Final = ("ranks", "dtypes", "kinds", "choices", "layouts")
 
 
 class Novelty(NamedTuple):
-    """One `value` of a parameter that a table of a domain (ranks, dtypes, kinds, choices) lacks."""
+    """One `value` of a parameter that a table of a domain lacks."""
 
     table: str
     parameter: str

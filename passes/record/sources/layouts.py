@@ -12,6 +12,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from passes.meta import CPU
+
 MEMORY_FORMATS: Final = {4: torch.channels_last, 5: torch.channels_last_3d}
 OFFSET: Final = 3  # elements before the first in the `offset` layout
 
@@ -87,7 +89,7 @@ def _tensor(tensor: Tensor, layout: str) -> tuple[Tensor, bool]:
     change, suits = LAYOUTS[layout]
     plain = tensor.layout is torch.strided and not tensor.is_nested and not tensor.is_quantized
     copy = tensor.detach().clone()
-    changed = plain and tensor.device.type == "cpu" and tensor.numel() > 0 and suits(tensor.dim())
+    changed = plain and tensor.device.type == CPU.type and tensor.numel() > 0 and suits(tensor.dim())
     if changed:
         copy = change(copy)
         changed = layout != "contiguous" and (

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 
+from passes.meta import CPU
 from passes.operators.outcome import OPERATOR_ERRORS
 from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
@@ -95,8 +96,8 @@ def run(recorder: Recorder, plan: OpInfoPlan) -> Iterator[str]:
 
 def run_operator(recorder: Recorder, info: Any, plan: OpInfoPlan) -> None:
     """All calls of one operator."""
-    supported = info.supported_dtypes("cpu")
-    differentiable = info.supported_backward_dtypes("cpu") if info.supports_autograd and plan.backward else ()
+    supported = info.supported_dtypes(CPU.type)
+    differentiable = info.supported_backward_dtypes(CPU.type) if info.supports_autograd and plan.backward else ()
     main = next((dtype for dtype in (MAIN_DTYPE, *plan.dtypes) if dtype in supported and dtype in plan.dtypes), None)
     for dtype in (dtype for dtype in plan.dtypes if dtype in supported):
         layouts = plan.layouts if dtype is main else plan.layouts[:1]
@@ -104,12 +105,12 @@ def run_operator(recorder: Recorder, info: Any, plan: OpInfoPlan) -> None:
             for layout in layouts:
                 run_sample(recorder, info, sample, layout, dtype in differentiable)
     if plan.errors and info.error_inputs_func is not None:
-        for error in _made(lambda: info.error_inputs("cpu")):
+        for error in _made(lambda: info.error_inputs(CPU.type)):
             _forward(recorder, info.op, error.sample_input)
 
 
 def _samples(info: Any, dtype: torch.dtype, requires_grad: bool, most: int | None) -> Iterator[Any]:
-    samples = _made(lambda: info.sample_inputs("cpu", dtype, requires_grad=requires_grad))
+    samples = _made(lambda: info.sample_inputs(CPU.type, dtype, requires_grad=requires_grad))
     return itertools.islice(samples, most)
 
 
