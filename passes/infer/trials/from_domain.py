@@ -6,6 +6,7 @@ Tensors have the same shape, so that most operators take them together. Knows no
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -17,6 +18,7 @@ from passes.infer.trials.strides import in_layout
 from passes.infer.trials.variant import CallVariant
 from passes.meta import DTYPE_BY_NAME, TensorMeta, torch_names
 from passes.operators.outcome import Argument, ListArg
+from passes.operators.resolve import NOT_GIVEN, Parameter, UnknownOperator, parameters, resolve
 from passes.rules.rule import Domain, Rule
 
 Shapes = Mapping[int, Sequence[tuple[int, ...]]]
@@ -35,6 +37,8 @@ LAYOUTS_ASKED: Final = ("row-major", "column-major", "permuted", "channels last"
 DTYPES_ASKED: Final = ("f32", "i64", "c64")
 MOST_CHOICES: Final = 6  # combinations of arguments that are no tensors
 LIST_LENGTH: Final = 2
+USUAL: Final = 0.6  # share of arguments that have their default, or the first value
+LISTS: Final = tuple(ListArg((number,) * length) for length in (1, 2, 3) for number in (0, 1, 2))  # of windows, say
 OBJECTS: Final = {
     str(value): value for kind in (torch.dtype, torch.memory_format, torch.layout) for value in torch_names(kind)
 }
@@ -47,18 +51,20 @@ def inputs_from(
     dtypes: Sequence[str] = DTYPES_ASKED,
     shapes: Shapes = SHAPES,
     every_dtype: bool = True,
+    choices: int = MOST_CHOICES,
 ) -> Iterator[CallVariant]:
     """Inputs in the domain of `rule`: one for each of the `layouts`, `dtypes` and ranks of `shapes` that it has.
 
-    Without `every_dtype` one of the dtypes is drawn. Tensors have the same layout, or each one its own. None for a
-    rule without tensors, or with an argument of which nothing can be made. What is left open is drawn from `seed`.
+    Without `every_dtype` one of the dtypes is drawn, and of other arguments so many `choices`. Tensors have the same
+    layout, or each one its own. None for a rule without tensors, or with an argument of which nothing can be made.
+    What is left open is drawn from `seed`.
     """
     tensors = tensors_of(rule)
     ranks = [rank for rank in shapes if all(rank in rule.domain.ranks[name] for name in tensors)]
     if not tensors or not ranks:
         return
     draw = random.Random(f"{seed} {rule.level} {rule.op} {rule.parameters}")
-    others = {rank: list(_others(rule, tensors, rank, draw)) for rank in ranks}
+    others = {rank: list(_others(rule, tensors, rank, draw, choices)) for rank in ranks}
     names = [name for name in dtypes if any(name in rule.domain.dtypes[each] for each in tensors)]
     for rank, layout, dtype in itertools.product(ranks, layouts, names if names and every_dtype else [""]):
         if not others[rank]:
@@ -97,29 +103,53 @@ def _dtype(domain: Domain, name: str, wanted: str, draw: random.Random) -> torch
     return DTYPE_BY_NAME[wanted if wanted in dtypes else draw.choice(dtypes)]
 
 
-def _others(rule: Rule, tensors: Sequence[str], rank: int, draw: random.Random) -> Iterator[dict[str, Argument]]:
-    """Some combinations of values for the parameters that take no tensor."""
+def _others(
+    rule: Rule, tensors: Sequence[str], rank: int, draw: random.Random, most: int
+) -> Iterator[dict[str, Argument]]:
+    """Some combinations of values for the parameters that take no tensor: the first of each, and drawn ones."""
     names = [name for name in rule.parameters if name not in tensors]
     values = [list(_values(rule, name, rank)) for name in names]
     if not all(values):
         return
-    combinations = list(itertools.islice(itertools.product(*values), 1 << 10))
-    if len(combinations) > MOST_CHOICES:
-        combinations = [combinations[0], *draw.sample(combinations[1:], MOST_CHOICES - 1)]
-    for combination in combinations:
-        yield dict(zip(names, combination, strict=True))
+    yield {name: candidates[0] for name, candidates in zip(names, values, strict=True)}
+    distinct = math.prod(map(len, values))
+    for _ in range(min(most, distinct) - 1):
+        yield {
+            name: candidates[0] if draw.random() < USUAL else draw.choice(candidates)
+            for name, candidates in zip(names, values, strict=True)
+        }
 
 
 def _values(rule: Rule, name: str, rank: int) -> Iterator[Any]:
-    """Values of the kinds that a domain has of a parameter."""
+    """Values of the kinds that a domain has of a parameter: first its default, if it has one that is of these."""
     by_kind: dict[str, Sequence[Any]] = {
         "none": (None,),
         "bool": (False, True),
         "int": (1, 0, -1),
         "float": (0.5,),
-        "ints": (ListArg(range(rank)), ListArg((0,)), ListArg((-1, 0)), ListArg((1, 1)), ListArg((2,) * rank)),
+        "ints": (ListArg(range(rank)), ListArg((-1, 0)), *LISTS, ListArg((2,) * rank)),
     }
-    for kind in sorted(rule.domain.kinds.get(name, ()), key=lambda each: each != "none"):
+    kinds = rule.domain.kinds.get(name, ())
+    for parameter in _declared(rule):
+        if parameter.name == name and (default := _in_kinds(parameter.default, kinds)) is not NOT_GIVEN:
+            yield default
+    for kind in sorted(kinds, key=lambda each: each != "none"):
         yield from by_kind.get(kind, ())
     for choice in rule.domain.choices.get(name, ()):
         yield OBJECTS.get(choice, choice)
+
+
+def _declared(rule: Rule) -> Sequence[Parameter]:
+    try:
+        return parameters(resolve(rule.op, rule.level), rule.parameters)
+    except UnknownOperator:
+        return ()
+
+
+def _in_kinds(default: Any, kinds: Sequence[str]) -> Any:
+    """A default as an argument of one of these kinds; NOT_GIVEN if it is of another."""
+    if type(default) in (list, tuple) and "ints" in kinds:
+        return ListArg(default)
+    if type(default) is int and "ints" in kinds:
+        return ListArg((default,))
+    return default if {int: "int", bool: "bool", float: "float"}.get(type(default)) in kinds else NOT_GIVEN

@@ -19,19 +19,29 @@ from passes.infer.trials.from_domain import inputs_from
 from passes.infer.trials.inputs import metas_of
 from passes.infer.trials.runner import TrialRunner, trials_made
 from passes.infer.trials.strides import LAYOUTS, in_layout, reshaped
-from passes.infer.trials.variant import CallVariant, Draw, argument_facts, identity, is_small, with_metas
+from passes.infer.trials.variant import (
+    CallVariant,
+    Draw,
+    argument_facts,
+    identity,
+    is_small,
+    with_metas,
+)
 from passes.infer.validity.withdraw import BROAD, withdrawn_where_wrong
 from passes.meta import TensorMeta
 from passes.operators.outcome import leaves
 from passes.record.calls import Call, Failure
 from passes.rules.generate import PredictedError
-from passes.rules.layout_class import ROW_MAJOR, layout_class
+from passes.rules.layout_class import ROW_MAJOR, classes_up_to, layout_class
 from passes.rules.rule import Rule
 
 ENOUGH: Final = 4  # trials that must confirm a layout
-LEAST_ROUNDS, MOST_ROUNDS = 1, 5  # of trials
+LEAST_ROUNDS, MOST_ROUNDS = 1, 8  # of trials
 MOST_BASES: Final = 40  # recorded calls that trials in other layouts are made from
 LEADING: Final = ((3,), (3, 2), (2, 4, 3))  # sizes
+DRAWN: Final = 8  # calls, to find one with a tensor that can have a layout
+COMBINATIONS: Final = 40  # of other arguments, to find some that the operator takes
+COMMON: Final = (ROW_MAJOR, "permuted", "sliced", "channels-last")  # layouts to be tried, whatever it takes
 MORE: Final = 1.05  # times as many calls that conditions must leave answered to be preferred to a list of layouts
 Place = tuple[str, str]  # a parameter, and the class of the layout of a tensor there
 
@@ -47,7 +57,7 @@ def in_layouts(calls: Sequence[Call], draw: Draw, rounds: int = 1) -> Iterator[C
     facts = argument_facts(calls)
     seen: set[object] = set()
     for layout, manner in itertools.product((*LAYOUTS,) * rounds, (_one, _alike, _each)):
-        call = draw.choice(calls)
+        call = _base(calls, layout, draw)
         base = CallVariant(dict(call.arguments), call.shares)
         metas = _raised(metas_of(base.arguments), draw)
         metas = metas if draw.random() < 0.5 else list(map(_larger, metas))
@@ -55,6 +65,13 @@ def in_layouts(calls: Sequence[Call], draw: Draw, rounds: int = 1) -> Iterator[C
         if identity(variant) not in seen and is_small(variant, facts):
             seen.add(identity(variant))
             yield variant
+
+
+def _base(calls: Sequence[Call], layout: str, draw: Draw) -> Call:
+    """One of the calls, if possible with a tensor that can have this layout."""
+    drawn = [draw.choice(calls) for _ in range(DRAWN)]
+    able = (call for call in drawn if any(in_layout(meta, layout, draw) for meta in metas_of(call.arguments)))
+    return next(able, drawn[0])
 
 
 def _raised(metas: Sequence[TensorMeta], draw: Draw) -> list[TensorMeta]:
@@ -94,6 +111,7 @@ def tried_in_layouts(
     """
     asked = [rule for rule in rules if not rule.is_unknown and rule.domain.ranks]
     evidence = {rule.parameters: LayoutEvidence(rule) for rule in asked}
+    calls = [*calls, *(call for rule in asked for call in _calls_from(rule, calls, laboratory, seed))]
     for number in range(MOST_ROUNDS if asked else 0):
         trials = layout_trials(asked, calls, laboratory, f"{seed} {number}")
         for each in evidence.values():
@@ -107,6 +125,15 @@ def tried_in_layouts(
         ]
         return [evidence[rule.parameters].limited(fresh) if rule in asked else rule for rule in rules]
     return [evidence[rule.parameters].confirmed() if rule in asked else rule for rule in rules]
+
+
+def _calls_from(rule: Rule, calls: Sequence[Call], laboratory: TrialRunner, seed: int) -> list[Call]:
+    """Calls that the operator takes, made from the rule's domain, if hardly any was recorded."""
+    if sum(tuple(call.arguments) == rule.parameters for call in calls) >= ENOUGH:
+        return []
+    inputs = list(inputs_from(rule, seed, ("row-major",) * COMBINATIONS, every_dtype=False, choices=COMBINATIONS))
+    results = laboratory.observe_all(rule.op, rule.level, inputs) if inputs else []
+    return [call for call in trials_made(results) if not isinstance(call.outcome, Failure)]
 
 
 def layout_trials(rules: Sequence[Rule], calls: Sequence[Call], laboratory: TrialRunner, seed: object) -> list[Call]:
@@ -160,8 +187,15 @@ class LayoutEvidence:
 
     @property
     def is_scarce(self) -> bool:
-        """Whether a layout was tried, but not often enough."""
-        return any(count < ENOUGH for count in self.right.values())
+        """Whether a layout was tried, but not often enough; common ones have to be tried."""
+        if any(count < ENOUGH for count in self.right.values()):
+            return True
+        refuted = self.refuted()
+        ranks = self.rule.domain.ranks
+        wanted = {
+            (name, each) for name in ranks for each in COMMON if each in classes_up_to(max(ranks[name], default=0))
+        }
+        return any(self.right[place] < ENOUGH for place in wanted - refuted)
 
     def refuted(self) -> set[Place]:
         """Layouts to give up, so that the rule is asked about no call any more that it was wrong about: a greedy cover.
