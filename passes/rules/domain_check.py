@@ -121,7 +121,9 @@ def _dtypes(domain: Domain, parameter: str) -> frozenset[torch.dtype]:
 def layouts_of(domain: Domain, parameter: str) -> frozenset[str]:
     """The layout classes to which a parameter is bound; none: to nothing."""
     layouts = frozenset(domain.layouts.get(parameter, ()))
-    return frozenset() if layouts.issuperset(classes_up_to(max(domain.ranks.get(parameter, (0,))))) else layouts
+    return (
+        frozenset() if layouts.issuperset(classes_up_to(max(domain.ranks.get(parameter, ()), default=0))) else layouts
+    )
 
 
 def choices_of(rule: Rule, parameter: str) -> frozenset[str]:
