@@ -275,3 +275,19 @@ def test_a_torch_function_mode_sees_what_it_would_have_seen():
         assert captured(torch.ones(1)).item() == 3
     assert captured(torch.ones(1)).item() == 2
     assert counters().skips == 1
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+@pytest.mark.parametrize(
+    "ask", [lambda y: y.grad is None, lambda y: y.grad is not None, lambda y: not hasattr(y.grad, "dtype")]
+)
+def test_whether_there_is_a_gradient_is_guarded(ask, backend):
+    def program(x, y):
+        return x + 1 if ask(y) else x + 2
+
+    reset()
+    captured = capture(program, backend=backend)
+    x, y = torch.zeros(2), torch.ones(2, requires_grad=True)
+    for gradient in (torch.ones(2), None, torch.zeros(2), None):
+        y.grad = gradient
+        assert torch.equal(captured(x, y), program(x, y))

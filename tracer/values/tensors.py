@@ -172,6 +172,8 @@ class TensorValue(ObjectValue):
         real: Any = self.object
         self.touch(context)
         item = context.wrap(real.grad, self.source.child("getattr", "grad"))
+        if isinstance(item, TensorValue):
+            item.touch(context)  # that there is one is a fact by itself: `tensor.grad is None`
         self.attributes["grad"] = item
         return item
 
