@@ -291,3 +291,51 @@ def test_whether_there_is_a_gradient_is_guarded(ask, backend):
     for gradient in (torch.ones(2), None, torch.zeros(2), None):
         y.grad = gradient
         assert torch.equal(captured(x, y), program(x, y))
+
+
+class Holder:
+    """A tensor in an attribute that may be missing."""
+
+
+class Slotted:
+    """The same, in a slot."""
+
+    __slots__ = ("value",)
+
+
+QUESTIONS = {
+    "hasattr": lambda holder: hasattr(holder, "value"),
+    "getattr": lambda holder: getattr(holder, "value", None) is None,
+    "isinstance": lambda holder: isinstance(getattr(holder, "value", 3), int),
+    "read": lambda holder: holder.value is holder,
+    "deleted": lambda holder: delattr(holder, "value"),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+@pytest.mark.parametrize("make", [lambda: torch.ones(2), lambda: torch.nn.Parameter(torch.ones(2))])
+@pytest.mark.parametrize("kind", [Holder, Slotted])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_that_a_tensor_is_there_is_guarded(question, kind, make, backend):
+    """A tensor that no operator is given: its absence changes what the program does all the same."""
+    ask = QUESTIONS[question]
+
+    def program(holder, x):
+        try:
+            return x + 1 if ask(holder) else x + 2
+        except AttributeError:
+            return x + 3
+
+    def results(function):
+        holder = kind()
+        for state in ("made", "same", "deleted", "made", "number", "made"):
+            if state == "made":
+                holder.value = make()
+            elif state == "number":
+                holder.value = 3
+            elif state == "deleted" and hasattr(holder, "value"):
+                del holder.value
+            yield function(holder, torch.zeros(2)).tolist(), hasattr(holder, "value")
+
+    reset()
+    assert list(results(capture(program, backend=backend))) == list(results(program))

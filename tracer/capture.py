@@ -51,6 +51,7 @@ from tracer.values.item import Item
 from tracer.values.raising import Raised
 from tracer.values.rebuilding import Unrebuildable
 from tracer.values.shapes import NotExpressible, Shapes
+from tracer.values.tensors import guard_untouched
 
 if TYPE_CHECKING:
     import types
@@ -279,7 +280,7 @@ def _finish(
     if call is compiled and isinstance(call, Replaceable):
         call.on_replacement(partial(_replace_graph, weakref.ref(function)))
     entry = Entry(
-        GuardList(trace.guards),
+        guards_of(trace),
         program.inputs,
         function,
         code=code,
@@ -293,6 +294,12 @@ def _finish(
     )
     entry.arguments_are_held = lets_go_of_arguments(trace, frame)
     return entry, first_run
+
+
+def guards_of(trace: Trace) -> GuardList:
+    """The guards of a trace that has ended."""
+    guard_untouched(trace)
+    return GuardList(trace.guards)
 
 
 @runtime_checkable
@@ -316,7 +323,7 @@ def _skip(
 ) -> tuple[Entry, None]:
     """An entry that runs the original function, under guards on everything that led to that decision."""
     entry = Entry(
-        GuardList(trace.guards),
+        guards_of(trace),
         [],
         None,
         code=code,

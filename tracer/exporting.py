@@ -19,7 +19,7 @@ from torch.utils import _pytree
 from passes.graph_module import with_named_calls
 from tracer.api import Captured, CapturedCallable
 from tracer.aten_export import aten_module
-from tracer.capture import CaptureRequest, trace_whole
+from tracer.capture import CaptureRequest, guards_of, trace_whole
 from tracer.code.decode import decode
 from tracer.dispatch.capturing import begin_capture
 from tracer.dispatch.engine import is_traced_by_torch, undisturbed
@@ -329,7 +329,7 @@ def _traced(
             trace.shapes.finish(trace.guard)
             _check_dimensions(trace, call.resolve, dimensions)
             module = _module(trace, signature, paths, names, call.resolve, (result, positions))
-            return module, GuardList(trace.guards), signature
+            return module, guards_of(trace), signature
         except NotExpressible as error:
             if last:
                 raise ExportError(f"cannot export with these dimensions: {error}") from None

@@ -172,8 +172,6 @@ class TensorValue(ObjectValue):
         real: Any = self.object
         self.touch(context)
         item = context.wrap(real.grad, self.source.child("getattr", "grad"))
-        if isinstance(item, TensorValue):
-            item.touch(context)  # that there is one is a fact by itself: `tensor.grad is None`
         self.attributes["grad"] = item
         return item
 
@@ -183,6 +181,15 @@ def wrap_tensor(context: Context, obj: torch.Tensor, source: Source) -> Item:
     if obj.layout is not torch.strided or obj.is_quantized or obj.is_nested:
         context.stop(TENSOR_LAYOUT, f"{source.text} has layout {obj.layout}")
     return remember(context, TensorValue(type(obj), None, meta_of(obj), source, obj))
+
+
+def guard_untouched(context: Context) -> None:
+    """Guard that the tensors that were read and never asked anything are there: the program may know them from nothing,
+    as `hasattr(model, "mask")` does.
+    """
+    for value in context.known.values():
+        if isinstance(value, TensorValue) and not value.touched:
+            context.guard(value.source, "type", value.cls)
 
 
 def _graph_argument(arguments: GraphArguments, value: TensorValue) -> GraphArgument:
