@@ -25,7 +25,7 @@ class BreakGroup:
 
 
 def normalized(x):
-    return x / x.norm().item()
+    return x / len(str(x.norm().item()))
 
 
 def announced(x):
@@ -77,10 +77,9 @@ def checked(x):
 GROUPS = (
     BreakGroup(
         "The value of a tensor is needed",
-        "A graph is made without data, so nothing in it can depend on the number in a tensor. The instruction that "
-        "needs the number runs natively, and the graph ends before it. Keep the computation in tensors: `torch.where`"
-        " instead of `if`, a tensor instead of `.item()`, operators whose result size follows from the sizes of their"
-        " inputs.",
+        "A graph is made without data. A number that is read from a tensor, and a size that depends on data, is a "
+        "symbol there, with which the graph can compute. The instruction that needs the number itself runs natively, "
+        "and the graph ends before it. Keep the computation in tensors: `torch.where` instead of `if`.",
         normalized,
         (torch.ones(3),),
         ("data-dependent-jump", "data-to-python", "data-dependent-operator", "data-dependent-index"),

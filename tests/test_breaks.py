@@ -77,11 +77,10 @@ def test_print_of_constants_only():
 
 
 DATA_USES = {
-    "item": lambda x: x.sum().item(),
-    "tolist": lambda x: x.tolist(),
-    "float": lambda x: float(x[0]),
+    "text of an item": lambda x: str(x.sum().item()),
+    "long tolist": lambda x: x.expand(33, 2).tolist(),
     "int": lambda x: int(x[1]),
-    "bool": lambda x: bool(x[0] > 3),
+    "branch": lambda x: 1 if x[0] > 3 else 2,
     "complex": lambda x: complex(x[0]),
     "numpy": lambda x: x.numpy().sum().item(),
     "format": lambda x: f"{x[0]:.2f}",
@@ -91,9 +90,7 @@ DATA_USES = {
     "max": lambda x: max([x[0], x[1]]),
     "sorted": lambda x: sorted([3.0, x[0], x[1]])[0],
     "equal": lambda x: torch.equal(x, x),
-    "nonzero": lambda x: x.nonzero(),
-    "mask": lambda x: x[x > 1],
-    "unique": lambda x: torch.unique(x),
+    "branch on a size": lambda x: 1 if len(x.nonzero()) else 2,
     "index": lambda x: "abc"[x[1].long()],
 }
 
@@ -112,7 +109,7 @@ def test_data_of_a_tensor_reaches_python(extract):
 def test_item_is_used_afterwards():
     def program(x):
         n = (x + 1).sum().item()
-        return x * n, n
+        return x * n, n, str(n), x + n
 
     check(program, torch.ones(2), graphs=2, breaks=["data-to-python"], recaptures=None)
 

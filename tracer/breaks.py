@@ -18,7 +18,8 @@ from tracer.source_text import source_line
 class Break:
     """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called.
 
-    `callee` is the code object of the function that the captured frame was calling.
+    `callee` is the code object of the function that the captured frame was calling. `needs_number` says that the number
+    of a symbol for the data of a tensor was asked for.
     """
 
     reason: Reason
@@ -27,6 +28,7 @@ class Break:
     positions: Any
     inside: Location | None = None
     callee: Any = None
+    needs_number: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
@@ -30,7 +30,7 @@ from tracer.interpret.frame import Frame
 from tracer.interpret.interpreter import MACHINE
 from tracer.interpret.location import Location
 from tracer.interpret.loop import run_root
-from tracer.interpret.trace import Trace
+from tracer.interpret.trace import DataRead, Trace
 from tracer.options import Options
 from tracer.output.endings import end_in_order, guard_ends, lets_go_of_arguments
 from tracer.output.first_run import FirstRun, refute, unproven, unrun
@@ -42,6 +42,7 @@ from tracer.reasons import (
     TOO_LONG,
     GraphBreak,
     GraphBreakError,
+    NeedsNumber,
     Reason,
     TracerBug,
 )
@@ -171,11 +172,16 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
     if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
     turns = trace.turns  # more than twice those before the call that broke: it is the call that is too long
+    read = _read_before(trace, broke)
+    if read is not None:
+        step = read.step
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)
         if again is not None:
             raise TracerBug(f"{code!r}: broke at step {step} with {broke}, but before it in the second run: {again}")
+        if read is not None:
+            broke, read = _break_at(code, read.reason, read.detail, frame.index), None
         try:
             with watch.stage("output"):
                 guard_ends(trace, frame)
@@ -194,6 +200,13 @@ def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break
     """A break at the instruction that made the value; where that is unknown, at the instruction the frame is at."""
     at = step if error.birth is None else error.birth
     return _break_at(frame.code, error.reason, error.what, frame.op.index), at
+
+
+def _read_before(trace: Trace, broke: Break) -> DataRead | None:
+    """The call to break at instead, which reads data in the captured frame, where a function that it calls needs a
+    number that was read: it is one behind the break, and that function is inlined. None to break where it is needed.
+    """
+    return trace.data_read if broke.needs_number and broke.inside is not None else None
 
 
 def _break_at(
@@ -219,15 +232,15 @@ def _attempt(
     frame = root_frame(trace, code, request.function, request.locals)
     trace.frame = frame
     trace.guard(None, "state", read_state())
-    place = callee = None
     try:
         run_root(frame, stop_at)
         return trace, frame, None, trace.step
     except GraphBreak as stopped:
-        reason, detail, place, callee = stopped.reason, stopped.detail, stopped.place, stopped.callee
+        broke = _break_at(code, stopped.reason, stopped.detail, max(frame.index - 1, 0), stopped.place, stopped.callee)
+        return trace, frame, replace(broke, needs_number=isinstance(stopped, NeedsNumber)), trace.step
     except Raised as raised:
-        reason, detail = RAISED_EXCEPTION, raised.value.cls.__name__
-    return trace, frame, _break_at(code, reason, detail, max(frame.index - 1, 0), place, callee), trace.step
+        detail = raised.value.cls.__name__
+    return trace, frame, _break_at(code, RAISED_EXCEPTION, detail, max(frame.index - 1, 0)), trace.step
 
 
 def root_frame(trace: Trace, code: Code, function: types.FunctionType, locals: Sequence[Any]) -> Frame:
@@ -321,7 +334,12 @@ def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None
 def _skip(
     request: CaptureRequest, code: Code, trace: Trace, broke: Break, watch: Stopwatch, transparent: bool = False
 ) -> tuple[Entry, None]:
-    """An entry that runs the original function, under guards on everything that led to that decision."""
+    """An entry that runs the original function, under guards on everything that led to that decision.
+
+    Raises NotExpressible if symbols stand for data, without which a part of the frame may be captured.
+    """
+    if trace.shapes is not None and trace.shapes.reads_data and not transparent and not request.options.fullgraph:
+        raise NotExpressible("a frame that reads data cannot be left where it breaks")
     entry = Entry(
         guards_of(trace),
         [],

@@ -305,6 +305,10 @@ class GraphBreak(Exception):
         return f"{self.reason.id}: {self.reason.what}{detail}"
 
 
+class NeedsNumber(GraphBreak):
+    """A number that was read from a tensor, or drawn, is needed while tracing, where it is a symbol."""
+
+
 class GraphBreakError(RuntimeError):
     """Raised to the user of `capture(fullgraph=True)` when the function does not fit in one graph."""
 

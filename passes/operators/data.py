@@ -5,6 +5,7 @@ Nothing here runs an operator.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import torch
@@ -18,6 +19,30 @@ MISPREDICTED: Final = frozenset({"_pack_padded_sequence"})
 """Operators that torch's fake kernels get wrong where sizes hang on data: this one's packed data have the sizes of one
 sequence there, and its batch sizes the dtype of the data.
 """
+
+
+READERS: Final = (("method", "item"), ("method", "tolist"))
+"""Methods that give the numbers in a tensor."""
+
+
+def read_by(target: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """What a call reads from a tensor of floats or truths: the class `float` or `bool`, in nested lists for `tolist`.
+
+    No algebra is needed for those: a number is a symbol without a size. None for all other calls.
+    """
+    meta = args[0] if len(args) == 1 and not kwargs and target in READERS else None
+    if type(meta) is not TensorMeta or meta.symbolic or meta.stride is None:
+        return None
+    if meta.dtype is not torch.bool and not meta.dtype.is_floating_point:
+        return None
+    number = bool if meta.dtype is torch.bool else float
+    if target == READERS[0]:
+        return number if math.prod(meta.shape) == 1 else None
+    return _nested(number, meta.shape)
+
+
+def _nested(number: type, shape: tuple[Any, ...]) -> Any:
+    return [_nested(number, shape[1:]) for _ in range(shape[0])] if shape else number
 
 
 def hangs_on_data(arguments: Any) -> bool:

@@ -48,6 +48,7 @@ from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
 from tracer.options import Options
+from tracer.output.first_run import FirstRun
 from tracer.output.memory_options import MemoryOptions
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
@@ -80,7 +81,7 @@ class Engine:
         self.backend: Backend = look_up(options.backend, options.backend_options)
         of_modules = self.backend.compile_graph is None or self.backend.takes_floats
         plans_memory = options.donate is not None or options.allocate is not None
-        self.takes_data = options.fullgraph and of_modules and not plans_memory
+        self.takes_data = of_modules and not plans_memory
         """Whether symbols may stand for what a graph reads from tensors."""
         self.caches: dict[int, FrameCache] = {}
         self.histories: weakref.WeakKeyDictionary[FrameCache, History] = weakref.WeakKeyDictionary()
@@ -229,7 +230,7 @@ class Engine:
             compile_graph=self.compile_graph,
             make_branch=self.make_branch,
             run_original=self.run_original,
-            shapes=lambda: Shapes(history, self.options.dynamic, data=self.takes_data),
+            shapes=partial(Shapes, history, False, draws=False),
             transparent=cache in self.transparent,
             memory=self.memory_options(code),
             replays=self.backend is EAGER,
@@ -241,10 +242,7 @@ class Engine:
             watched=tuple(value for value in values if ends_visibly(value)) if owns else (),
         )
         try:
-            try:
-                entry, first_run = capture_frame(request)
-            except (NotExpressible, NeedsStaticSizes):
-                entry, first_run = capture_frame(replace(request, shapes=lambda: Shapes(history, False, draws=False)))
+            entry, first_run = self._capture_with_symbols(request, history)
         except BackendFailed as failed:
             raise failed.error from failed.error.__cause__
         except Exception as error:  # the one place that hides an internal error from the user
@@ -263,6 +261,22 @@ class Engine:
         if first_run is not None:
             first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY
+
+    def _capture_with_symbols(self, request: CaptureRequest, history: History) -> tuple[Entry, FirstRun | None]:
+        """Capture a frame with symbols for data and for sizes, if that fails with those for sizes, else with none."""
+        tried: list[Shapes] = []
+
+        def shapes(data: bool) -> Shapes:
+            tried.append(Shapes(history, self.options.dynamic, data))
+            return tried[-1]
+
+        for data in (True, False) if self.takes_data else (False,):
+            try:
+                return capture_frame(replace(request, shapes=partial(shapes, data)))
+            except (NotExpressible, NeedsStaticSizes):
+                if not any(symbols.reads_data for symbols in tried):
+                    break
+        return capture_frame(replace(request, shapes=partial(Shapes, history, False, draws=False)))
 
     def memory_options(self, code: types.CodeType) -> MemoryOptions:
         """The memory options of a frame. Arguments are donated to the captured function, not to those that it calls."""
@@ -321,7 +335,8 @@ class Engine:
         except Exception as error:
             if CHANGED_LATER in str(error):  # which the program minds only if it asks for gradients
                 return compile_with(EAGER, handover)
-            if any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
+            reads = not self.options.fullgraph and _reads_data(builder)
+            if reads or any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
                 # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
                 raise NeedsStaticSizes(f"{type(error).__name__}: {error}") from error
             with tempfile.NamedTemporaryFile(
@@ -347,6 +362,12 @@ def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, va
     """Remove an entry that a wrong prediction went into, and repeat its call, which captures the frame again."""
     cache.remove(entry)
     return cache.call_bound(function, *values)
+
+
+def _reads_data(builder: GraphBuilder) -> bool:
+    """Whether a call of the graph gives a number that it reads from a tensor."""
+    calls = (node for node in builder.graph.nodes if node.op == "call_function" or node.op == "call_method")
+    return any(isinstance(node.meta.get(META), (int, float, torch.SymInt)) for node in calls)
 
 
 def _tell(kind: str, details: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from passes.operators.outcome import New, leaves
 from passes.operators.randomness import draws, is_known, never_drawing
 from passes.operators.refusals import may_refuse
 from tracer.interpret.evaluator import EVALUATOR
+from tracer.interpret.size_nodes import assert_assumptions
 from tracer.reasons import ERROR_IN_HANDLER
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     trace.only_writes = trace.only_writes and not is_beyond_versions
     trace.counts_writes = trace.counts_writes and not (written and _behind_versions(trace, written))
     if lasts:
+        if trace.lasting is None and not trace.graph.is_inner:
+            assert_assumptions(trace)  # from here on, the graph could not be left where one turns out wrong
         trace.lasting = trace.lasting or name_of(target) or "a call"
     return refuses
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from passes.operators.trial import is_about_data
 from tracer.code.decode import UNIT, Code, Op
 from tracer.interpret.frame import Frame
 from tracer.interpret.letting_go import keep
 from tracer.interpret.registry import HANDLERS
-from tracer.reasons import RECURSION, UNSUPPORTED_OPCODE, GraphBreak
+from tracer.reasons import DATA_TO_PYTHON, RECURSION, UNSUPPORTED_OPCODE, GraphBreak, NeedsNumber
 from tracer.values.base import MISSING
 from tracer.values.item import Item
+from tracer.values.number_symbols import FROM_DATA
 from tracer.values.raising import Raised
 
 
@@ -48,6 +50,12 @@ def run(frame: Frame) -> Item:
         stopped.place = stopped.place or trace.location
         stopped.callee = frame.code.native
         raise
+    except RuntimeError as error:
+        if not is_about_data(error):
+            raise
+        stopped = NeedsNumber(DATA_TO_PYTHON, FROM_DATA)
+        stopped.place, stopped.callee = trace.location, frame.code.native
+        raise stopped from None
     finally:
         trace.frame = caller
 
@@ -74,6 +82,10 @@ def run_root(frame: Frame, stop_at: int | None) -> bool:
                     return True
                 if watched:
                     keep(frame, op, watched)
+        except RuntimeError as error:
+            if not is_about_data(error):
+                raise
+            raise NeedsNumber(DATA_TO_PYTHON, FROM_DATA) from None
         except Raised as raised:
             op = frame.op
             if not unwind(frame, raised):

@@ -5,6 +5,7 @@ What the operator does is never known here; `passes` says what it gives, and whe
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 from passes.meta import TensorMeta
 from passes.node_meta import META, PREDICTION
 from passes.operators.catalogue import takes_any_number
+from passes.operators.data import hangs_on_data, read_by
 from passes.operators.modes import KERNELS_OF_CPU, READS_KERNELS
 from passes.operators.outcome import (
     DataDependent,
@@ -33,11 +35,12 @@ from tracer.graph.subgraph import SubGraphBuilder
 from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.compilers import refuse_for_compilers
+from tracer.interpret.data_indices import indexed_by_data
 from tracer.interpret.error_order import keep_errors_in_order
 from tracer.interpret.evaluator import EVALUATOR, cross_checked
 from tracer.interpret.input_names import input_name, local_name
 from tracer.interpret.size_nodes import number_node, size_node
-from tracer.interpret.trace import InputWrite, Trace
+from tracer.interpret.trace import DataRead, InputWrite, Trace
 from tracer.reasons import (
     DATA_DEPENDENT_OPERATOR,
     DATA_TO_PYTHON,
@@ -47,6 +50,7 @@ from tracer.reasons import (
     OPERATOR_ERROR,
     TENSOR_SUBCLASS,
     UNSUPPORTED_CALL,
+    NeedsNumber,
 )
 from tracer.values.base import SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
@@ -56,7 +60,7 @@ from tracer.values.item import Item
 from tracer.values.kinds import kind_of
 from tracer.values.lists import ListValue
 from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
-from tracer.values.shapes import NotExpressible, as_python, decided
+from tracer.values.shapes import NotExpressible, as_python, decided, hint_of
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
 
@@ -66,6 +70,8 @@ DATA_READERS = frozenset(
 ITEM_GETTERS = frozenset({"getitem", "__getitem__"})
 POSITIONS = frozenset({torch.int32, torch.int64})
 """Types of tensors that are positions when they are indices; others are masks."""
+LONGEST_LIST = 64
+"""Numbers that `tolist` may give in a graph."""
 ASSERTION: Any = vars(torch)["_assert_async"]
 NO_KEYWORDS: Mapping[str, Item] = {}
 
@@ -159,14 +165,8 @@ def tensor_op(
         if trace.options.strict:
             prediction = cross_checked(prediction, trace.options.raise_bugs)
             outcome = prediction.outcome
-    except OpError as error:
-        trace.stop(OPERATOR_ERROR, str(error))
-    except DataDependent:
-        return operator_on_data(trace, target, (nodes, node_kwargs), (tuple(keys), key_kwargs), tensors)
-    except NoFakeKernel as error:
-        trace.stop(NO_FAKE_KERNEL, str(error))
-    except Unsupported as error:
-        trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
+    except (OpError, DataDependent, NoFakeKernel, Unsupported) as error:
+        return _unforeseen(trace, (target, args), (nodes, node_kwargs), (tuple(keys), key_kwargs), tensors, error)
     result = outcome.result
     if not trace.replays:
         refuse_for_compilers(trace, name_of(target), (*args, *kwargs.values()), "out" in kwargs, outcome, tensors)
@@ -195,6 +195,33 @@ def in_optimizer(trace: Trace) -> bool:
     return trace.frame is not None and trace.frame.globals.get("__name__", "").startswith("torch.optim.")
 
 
+def _unforeseen(
+    trace: Trace,
+    call: tuple[Any, Sequence[Item]],
+    nodes: tuple[list[Any], dict[str, Any]],
+    keys: tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]],
+    tensors: list[TensorValue],
+    error: Exception,
+) -> Item:
+    """What a call gives of which the evaluator has said `error`: symbols, if data is all that it lacks; else breaks.
+
+    `call` is the target and its arguments; `nodes` and `keys` are described at `operator_on_data`.
+    """
+    target, args = call
+    takes_data = trace.shapes is not None and trace.shapes.data and not trace.graph.is_inner
+    if takes_data and (isinstance(error, DataDependent) or (isinstance(error, OpError) and hangs_on_data(keys))):
+        item = indexed_by_data(trace, target, args, tensor_op)
+        if item is not NotImplemented:
+            return item
+    if isinstance(error, OpError):
+        trace.stop(OPERATOR_ERROR, str(error))
+    if isinstance(error, NoFakeKernel):
+        trace.stop(NO_FAKE_KERNEL, str(error))
+    if isinstance(error, Unsupported):
+        trace.stop(UNSUPPORTED_CALL, f"{name_of(target)}: {error}")
+    return operator_on_data(trace, target, nodes, keys, tensors)
+
+
 def operator_on_data(
     trace: Trace,
     target: Any,
@@ -213,11 +240,18 @@ def operator_on_data(
     reason = DATA_TO_PYTHON if name in DATA_READERS else DATA_DEPENDENT_OPERATOR
     if trace.shapes is None or not trace.shapes.data or trace.graph.is_inner:
         trace.stop(reason, name)
+    _refuse_long_list(trace, target, keys[0])
     try:
-        outcome = EVALUATOR.evaluate_on_data(target, *keys, trace.modes, trace.shapes.opened())
+        numbers = read_by(target, *keys)
+        if numbers is None:
+            outcome = EVALUATOR.evaluate_on_data(target, *keys, trace.modes, trace.shapes.opened())
+        else:
+            outcome = Outcome(numbers, {}, Trial("numbers", "they hang on data"))
     except OpError as error:
         trace.stop(OPERATOR_ERROR, str(error))
     except (DataDependent, Unsupported):
+        if hangs_on_data(keys):
+            raise NeedsNumber(reason, name) from None
         trace.stop(reason, name)
     if outcome.mutated:
         trace.stop(reason, name)
@@ -226,7 +260,18 @@ def operator_on_data(
     meta = outcome.result.meta if type(outcome.result) is New else None
     node = trace.graph.call(target, nodes[0], nodes[1], meta, trace.location, False, trace.modes)
     foresee(trace, node, prediction, refuses)
+    trace.shapes.reads_data = True
+    if trace.frame is not None and trace.frame.depth == 0:
+        trace.data_read = DataRead(trace.step, reason, name)
     return _unfold_data(trace, outcome.result, node, tensors)
+
+
+def _refuse_long_list(trace: Trace, target: Any, args: tuple[Any, ...]) -> None:
+    """Break at `tolist` of many numbers, each of which would be a call of the graph, unless there must be one graph."""
+    if target != ("method", "tolist") or trace.options.fullgraph or type(args[0]) is not TensorMeta:
+        return
+    if math.prod(map(hint_of, args[0].shape)) > LONGEST_LIST:
+        trace.stop(DATA_TO_PYTHON, "tolist of many numbers")
 
 
 def _unfold_data(trace: Trace, result: Any, node: torch.fx.Node, tensors: list[TensorValue]) -> Item:
@@ -237,9 +282,12 @@ def _unfold_data(trace: Trace, result: Any, node: torch.fx.Node, tensors: list[T
         return new_tensor(trace, node, result, tensors)
     if kind is Same:
         return tensors[result.index]
-    if kind is torch.SymFloat or kind is torch.SymBool:
-        node.meta[META] = ANY_NUMBER if kind is torch.SymFloat else True
-        return (FloatSymbol if kind is torch.SymFloat else BoolSymbol)(None, nodes=(node,))
+    if result is float or kind is torch.SymFloat:
+        node.meta[META] = ANY_NUMBER
+        return FloatSymbol(None, nodes=(node,))
+    if result is bool or kind is torch.SymBool:
+        node.meta[META] = True
+        return BoolSymbol(None, nodes=(node,))
     if kind is torch.SymInt:
         node.meta[META] = result
         trace.shapes.bind(result.node._expr, node)

@@ -77,6 +77,16 @@ class InputWrite(NamedTuple):
     differentiated: bool
 
 
+class DataRead(NamedTuple):
+    """A call in the captured frame itself that reads data from a tensor as a symbol: its step, why it would break
+    without symbols, and its operator.
+    """
+
+    step: int
+    reason: Reason
+    detail: str
+
+
 class Trace:
     """Implements `tracer.values.context.Context`, which describes the fields that values use.
 
@@ -107,6 +117,7 @@ class Trace:
         "class_attributes",
         "computes_cached",
         "counts_writes",
+        "data_read",
         "depth",
         "draws",
         "effects",
@@ -212,6 +223,7 @@ class Trace:
         self.computes_cached = False
         self.recipes: dict[int, Recipe] = {}
         self.shapes = shapes
+        self.data_read: DataRead | None = None  # the last one
         self._locations: dict[tuple[int, int | None], Location] = {}
         self._located_in: Any = None  # where `location` was asked for last, and what it was
         self._located_at = 0

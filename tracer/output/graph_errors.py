@@ -69,7 +69,7 @@ def is_repeated(trace: Trace) -> bool:
         return False
     if trace.effects.changes_generators:
         return True
-    if trace.shapes is not None and trace.shapes.asserted:
+    if trace.shapes is not None and (trace.shapes.asserted or trace.shapes.computes_with_data):
         return True
     if trace.replays and not trace.effects:
         return False

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tracer.guards.source import Source
-from tracer.reasons import DATA_TO_PYTHON, GraphBreak, Reason
+from tracer.reasons import DATA_TO_PYTHON, NeedsNumber, Reason
 
 ANY_NUMBER: Final = 0.5
 """What the evaluator of operators is asked about in the place of a float that varies."""
@@ -93,7 +93,7 @@ class NumberSymbol:
         Breaks if it hangs on the data of a tensor, or on what is drawn.
         """
         if self.value is None:
-            raise GraphBreak(*self.refusal(DATA_TO_PYTHON))
+            raise NeedsNumber(*self.refusal(DATA_TO_PYTHON))
         self.fixed = True
         if self.source is not None:
             assert self.add_guard is not None

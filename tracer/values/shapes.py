@@ -19,7 +19,7 @@ from passes.operators.trial import is_about_data
 from tracer.guards.checks import Expression, equal_constants
 from tracer.guards.source import Source
 from tracer.pauses import no_forks
-from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, GraphBreak, Reason
+from tracer.reasons import DATA_DEPENDENT_JUMP, DATA_TO_PYTHON, NeedsNumber, Reason
 from tracer.values.number_symbols import FROM_DATA, BoolSymbol, FloatSymbol, IntSymbol
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Shapes:
     `dimensions` are those that are to vary, by the id of a tensor from outside, besides those that it is marked with.
     With `data`, symbols may stand for what is read from tensors, too, and with `draws` for what each run draws. `read`
     has what stands for each number that is read: a call of the graph. `asserted` are the conditions on them that the
-    graph asserts. `limited` are numbers that operators were given.
+    graph asserts. `reads_data` says that a symbol stands for data. `limited` are numbers that operators were given.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Shapes:
         self.dynamic = dynamic
         self.data = data
         self.draws = draws
+        self.reads_data = False
         self.read: dict[Any, ReadNumber] = {}
         self.asserted: set[Any] = set()
         self.limited: dict[Any, None] = {}
@@ -165,6 +166,11 @@ class Shapes:
                 expected = expected * shape[d]
                 expected_hint = expected_hint * meta.shape[d]
         return tuple(strides)
+
+    @property
+    def computes_with_data(self) -> bool:
+        """Whether the algebra knows symbols for data: calls with those may have errors of their own."""
+        return self.reads_data and self.environment is not None
 
     def opened(self) -> Any:
         """The ShapeEnv, made when it is first needed."""
@@ -290,7 +296,7 @@ def _guarded(read: Callable[[Any], Any], symbol: Any, reason: Reason) -> Any:
         return read(symbol)
     except RuntimeError as error:
         if is_about_data(error):
-            raise GraphBreak(reason, FROM_DATA) from None
+            raise NeedsNumber(reason, FROM_DATA) from None
         raise
 
 

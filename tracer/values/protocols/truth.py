@@ -6,7 +6,7 @@ from types import FunctionType
 
 import torch
 
-from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING
+from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING, NeedsNumber
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import class_name, special
@@ -40,7 +40,7 @@ def truth(context: Context, item: Item) -> bool:
         return bool(item)
     if kind in SYMBOLS:
         if kind is BoolSymbol:
-            context.stop(*item.refusal(DATA_DEPENDENT_JUMP))
+            raise NeedsNumber(*item.refusal(DATA_DEPENDENT_JUMP))
         return decided(item != 0 if kind is torch.SymInt else item) if kind in ALGEBRAIC else bool(as_python(item))
     if kind is Lazy:
         return truth(context, item.realise(context))
