@@ -190,7 +190,7 @@ def test_a_constant_result_of_a_tensor_that_was_written_to_breaks():
         x.add_(1)
         return x * first(x)
 
-    check(program, x(), breaks=["data-to-python", "data-to-python"], recaptures=None)  # the second is within it
+    check(program, x(), breaks=["data-to-python"], recaptures=None)
 
 
 # nonstrict_trace -------------------------------------------------------------------------------------
