@@ -35,6 +35,8 @@ POLYFILLS = {original: row.body for original, row in ROWS.items() if isinstance(
 VIEWED = {"a": 1, "b": 2}
 PAIRS = [("a", 1), ("b", 2)]
 
+TENSORS = [torch.ones(2), torch.ones(3, dtype=torch.float64), torch.zeros(1)]
+
 CASES: dict[Any, list[Any]] = {
     # Reductions
     math.prod: [([2, 3],), ([],), call([2], start=[1]), (5,), (["a", 2],)],
@@ -98,6 +100,11 @@ CASES: dict[Any, list[Any]] = {
     list.remove: [([1, 2, 1], 1), ([], 1), ([2, Always()], 5)],
     torch.Size.__add__: [(torch.Size([2]), (3,)), (torch.Size([2]), torch.Size([])), (torch.Size([2]), (2.5,))],
     torch.Size.__radd__: [(torch.Size([2]), (3,)), (torch.Size([2]), [3]), (torch.Size([2]), ("a",))],
+    torch._C._group_tensors_by_device_and_dtype: [
+        ([[TENSORS[0], TENSORS[1], TENSORS[2]]], False),
+        ([[TENSORS[0], TENSORS[1], TENSORS[2]], [None, TENSORS[2], None], []], True),
+        ([[], []], True),
+    ],
     torch.Size.numel: [(torch.Size([2, 3]),), (torch.Size([]),), (torch.Size([4, 0]),)],
     # deque
     deque.__contains__: [(deque([1]), 1), (deque(), 1), (deque([NAN]), NAN)],

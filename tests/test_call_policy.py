@@ -16,6 +16,7 @@ import numpy
 import pytest
 import torch
 import torch._numpy
+from torch.optim.optimizer import _get_value
 
 import tracer
 from tests.check import check, one_graph
@@ -61,6 +62,10 @@ def remembered(n):
 @disable
 def marked(x):
     return x * 2
+
+
+hidden = torch.compiler.disable(_get_value)
+"""As torch hides functions of its optimizers from TorchDynamo, once that is imported."""
 
 
 @torch.compiler.assume_constant_result
@@ -142,6 +147,7 @@ SAMPLES = {
     "marked_operator": (shifted, lambda x: shifted(x), None),
     "substituted_function": (divided, lambda x: x * divided(1), None),
     "constant_function": (constant, lambda x: x * constant(), None),
+    "hidden_optimizer_function": (hidden, lambda x: x * hidden(2), None),
     "disabled_function": (marked, lambda x: marked(x), "disabled"),
     "tensor_operator": (torch.add, lambda x: torch.add(x, x), None),
     "pure_function": (ord, lambda x: x * ord("a"), None),

@@ -524,3 +524,19 @@ def test_own_references_do_not_count():
     assert ends_visibly([[thing]]) is False  # `thing` lives on
     del reference
     assert not ends_visibly(thing)
+
+
+def doubled(number):
+    return number * 2
+
+
+def test_functions_live_on_in_their_modules():
+    """Weak references to them, as torch.export makes some to builtins, do not end a graph."""
+    references = [weakref.ref(function) for function in (len, doubled)]
+
+    def program(x):
+        return x * len(str(x.max().item())) + doubled(ord(str(x.min().item())[0]))
+
+    outcome = check(program, [torch.ones(2)], recaptures=None)
+    assert "visible-end" not in outcome.first.breaks and all(reference() is not None for reference in references)
+    assert not any(map(ends_visibly, (len, doubled))) and ends_visibly(Resource())

@@ -140,7 +140,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
                 for _ in range(2)
             ]
             rules = _confirmed(choices, rounds, recorded, fitted)
-    if sum(not isinstance(call.outcome, Failure) for call in recorded) < FEWEST:
+    if sum(not isinstance(call.outcome, Failure) for call in recorded[:count]) < FEWEST:
         rules = [_withdrawn(rule) if has_constant_shape(rule) else rule for rule in rules]
     evidence = {"calls": count, "trials": trials, "refuted": refuted, "dependent": values.count}
     rules = [limited_to_variation(rule, fitted.calls.values()) for rule in rules]

@@ -13,7 +13,7 @@ from passes.subclasses import plain
 
 
 class NoTensor(LookupError):
-    """An array whose memory no tensor can have: it is not writeable, of another class, or of a strange dtype."""
+    """An array whose memory no tensor can have: it is not writeable, of another class or dtype, or a sparse tensor."""
 
 
 def tensor_of(array: Any) -> torch.Tensor:
@@ -22,6 +22,8 @@ def tensor_of(array: Any) -> torch.Tensor:
     Raises NoTensor, or what torch says of the dtype and strides of an array.
     """
     if isinstance(array, torch.Tensor):
+        if array.layout is not torch.strided:
+            raise NoTensor(str(array.layout))
         return plain(array)
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or type(array) is not numpy.ndarray or not array.flags.writeable:

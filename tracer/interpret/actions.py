@@ -321,6 +321,11 @@ def refuse_row(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoRet
     trace.stop(row.reason, full_name(function))
 
 
+def call_hidden(trace: Trace, function: types.FunctionType, args: Args, kwargs: Kwargs) -> Item:
+    """Call the function that a wrapper of torch's own hides from TorchDynamo."""
+    return trace.machine.call(trace, inspect.unwrap(function), args, kwargs)
+
+
 def refuse_disabled(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> NoReturn:
     """A break at a function that is marked with `disable`."""
     trace.stop(DISABLED, full_name(function))

@@ -191,6 +191,13 @@ def constant_function(function: types.FunctionType) -> Action | None:
 
 
 @takes(types.FunctionType)
+def hidden_optimizer_function(function: types.FunctionType) -> Action | None:
+    """Functions of torch.optim that torch hides from TorchDynamo once that is imported: what they hide is called."""
+    is_hidden = function.__dict__.get("_torchdynamo_disable") and function.__module__.startswith("torch.optim.")
+    return actions.call_hidden if is_hidden else None
+
+
+@takes(types.FunctionType)
 def disabled_function(function: types.FunctionType) -> Action | None:
     """Functions marked with `disable`: a break."""
     is_disabled = any(function.__dict__.get(mark) for mark in DISABLE_MARKS)
@@ -328,6 +335,7 @@ DECIDERS: Final[tuple[Decider, ...]] = (
     unbound_class_method,
     class_method,
     constant_function,
+    hidden_optimizer_function,
     disabled_function,
     tensor_operator,
     pure_function,

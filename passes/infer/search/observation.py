@@ -136,9 +136,13 @@ def answered(parameters: Sequence[str], calls: Iterable[Call]) -> list[Call]:
 
 
 def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
-    """The domain of some calls: ranks, dtypes, kinds, words and layouts of each parameter."""
+    """The domain of some calls: ranks, dtypes, kinds, words and layouts of each parameter.
+
+    Kernels take empty tensors of dtypes that they lack: a dtype counts for what tensors with elements have, if any do.
+    """
     ranks: dict[str, set[int]] = defaultdict(set)
     dtypes: dict[str, set[str]] = defaultdict(set)
+    dtypes_of_empty: dict[str, set[str]] = defaultdict(set)
     kinds: dict[str, set[str]] = defaultdict(set)
     choices: dict[str, set[Any]] = defaultdict(set)
     layouts_seen: dict[str, set[str]] = defaultdict(set)
@@ -149,17 +153,19 @@ def domain_of(parameters: Sequence[str], calls: Sequence[Call]) -> Domain:
                 if isinstance(meta, TensorMeta):
                     kinds[name] |= {flag for flag in ("conj", "neg") if getattr(meta, f"is_{flag}")}
                     ranks[name].add(len(meta.shape))
-                    dtypes[name].add(DTYPE_NAMES.get(meta.dtype) or str(meta.dtype))
+                    table = dtypes_of_empty if 0 in meta.shape else dtypes
+                    table[name].add(DTYPE_NAMES.get(meta.dtype) or str(meta.dtype))
                     layouts_seen[name].add(layout_class(meta))
             if isinstance(value, str):
                 choices[name].add(value)
             elif isinstance(value, torch.dtype | torch.memory_format | torch.layout):
                 choices[name].add(str(value))
+    dtypes = {**dtypes_of_empty, **dtypes}
     return Domain(*(_in_order(table, parameters) for table in (ranks, dtypes, kinds, choices, layouts_seen)))
 
 
 def _in_order(table: Mapping[str, set[Any]], parameters: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    return {name: tuple(sorted(table[name])) for name in parameters if table[name]}
+    return {name: tuple(sorted(table[name])) for name in parameters if table.get(name)}
 
 
 def sort_of(value: Any) -> str:

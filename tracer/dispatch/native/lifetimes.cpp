@@ -62,6 +62,19 @@ bool shows_its_end(PyObject* object) {
   return type->tp_finalize || type->tp_del || PyMemoryView_Check(object);
 }
 
+// Whether a function is held by the namespace of its module, under its name: it lives on without the frame.
+bool lives_in_its_module(PyObject* object) {
+  PyObject* held = nullptr;
+  if (PyFunction_Check(object)) {
+    held = PyDict_GetItemWithError(PyFunction_GET_GLOBALS(object), reinterpret_cast<PyFunctionObject*>(object)->func_name);
+  } else if (PyCFunction_Check(object) && PyCFunction_GET_SELF(object) && PyModule_Check(PyCFunction_GET_SELF(object))) {
+    PyObject* names = PyModule_GetDict(PyCFunction_GET_SELF(object));
+    held = PyDict_GetItemString(names, reinterpret_cast<PyCFunctionObject*>(object)->m_ml->ml_name);
+  }
+  if (!held) PyErr_Clear();
+  return held == object;
+}
+
 PyObject* python_ends_visibly(PyObject*, PyObject* object) { return PyBool_FromLong(ends_visibly(object)); }
 
 PyMethodDef functions[] = {
@@ -73,7 +86,7 @@ PyMethodDef functions[] = {
 }  // namespace
 
 bool ends_visibly(PyObject* object) {
-  if (PyType_Check(object)) return false;
+  if (PyType_Check(object) || lives_in_its_module(object)) return false;
   if (shows_its_end(object)) return true;
   if (!PyObject_IS_GC(object)) return false;
   Deaths deaths{object, {}, {}};

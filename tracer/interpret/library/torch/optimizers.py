@@ -39,7 +39,7 @@ def _zero_grad(trace: Trace, *args: Item, **kwargs: Item) -> Item:
 
 
 @polyfill(torch._C._group_tensors_by_device_and_dtype)
-def _group_tensors(tensorlistlist: Any, with_indices: bool = False) -> dict[Any, Any]:
+def _group_tensors(tensorlistlist: Any, with_indices: bool) -> dict[Any, Any]:
     kinds = tuple(
         tuple(None if tensor is None else (tensor.device, tensor.dtype) for tensor in tensors)
         for tensors in tensorlistlist
