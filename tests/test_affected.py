@@ -24,6 +24,7 @@ def test_files_that_do_not_reach_a_module_are_left_out(graph):
     assert "tests.test_closures" in affected(graph, {"tracer.interpret.frame"})
 
 
+@pytest.mark.slow
 def test_modules_reached_in_another_process_count(graph):
     """test_record_children runs `python -m tracer record`."""
     assert "tests.test_record_children" in affected(graph, {"tracer.commands.record"})
