@@ -113,3 +113,15 @@ def test_only_a_real_kernel_quarantines_a_rule():
     for meta in (meta_of(X), meta_of(torch.zeros(2000, 2000))):
         assert evaluation.evaluate(lift, (meta,), (), MODES).result == Same(0)
     assert evaluation.book.quarantined == []
+
+
+@pytest.mark.parametrize("name", ["alias", "relu", "exp", "t"])
+def test_overloads_on_tensors_that_require_grad_are_tried(name):
+    """Rules of ATen were learned behind autograd, where no result requires grad."""
+    overload = getattr(torch.ops.aten, name).default
+    given = torch.ones(2, 3, requires_grad=True)
+    evaluator = Evaluator(book=rulebook.shipped_book())
+    for tensor in (given, given.detach()):
+        outcome = evaluator.evaluate(overload, (meta_of(tensor),), (), MODES)
+        assert outcome.result.meta == meta_of(overload(tensor))
+        assert (outcome.trial is not None) == tensor.requires_grad

@@ -22,6 +22,7 @@ import torch
 
 from passes.errors import RuleError
 from passes.meta import CPU, TensorMeta
+from passes.operators.catalogue import LIBRARY_TARGETS
 from passes.operators.evaluate import CONTAINERS, any_inference
 from passes.operators.modes import ALL_KERNELS, READS_KERNELS, Modes
 from passes.operators.outcome import Argument, Arguments, Keywords, New, Outcome, Target, leaves, rebuilt
@@ -126,6 +127,8 @@ class Rulebook:
             return None
         if kernels != ALL_KERNELS and target in READS_KERNELS:
             return None
+        if grad_mode and isinstance(target, LIBRARY_TARGETS) and is_differentiated(args, kwargs):
+            return None
         if inference:
             return _in_inference(self.answer, target, args, kwargs, modes)
         if (target is TRUEDIV or target is ITRUEDIV) and type(args[0]) in NUMBERS:
@@ -194,6 +197,8 @@ class Rulebook:
         op = target_text(target) if binding is None else binding.op
         if words := _beyond_rules(target, modes):
             return Unanswered(op, words)
+        if modes.grad and isinstance(target, LIBRARY_TARGETS) and is_differentiated(args, kwargs):
+            return Unanswered(op, "overloads were recorded behind autograd, and an argument requires grad")
         if any(each.op == op for each in self.quarantined):
             return Unanswered(op, "quarantined: its rule was wrong")
         if routes := self._routes_of(target, args, kwargs):
@@ -260,13 +265,18 @@ def _beyond_rules(target: Target, modes: Modes) -> str:
     return "" if modes.default_dtype is torch.float32 else "another default dtype"
 
 
+def is_differentiated(args: Arguments, kwargs: Keywords) -> bool:
+    """Whether a tensor among the arguments requires grad."""
+    return any(type(leaf) is TensorMeta and leaf.requires_grad for leaf in leaves((args, kwargs)))
+
+
 def _in_inference(
     answer: Callable[..., Outcome | None], target: Target, args: Arguments, kwargs: Keywords, modes: Modes
 ) -> Outcome | None:
     """A call in inference mode, or on tensors made there: new tensors are of that kind, views are as their base is."""
-    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-    if modes.grad and not modes.inference and any(meta.requires_grad for meta in metas):
+    if modes.grad and not modes.inference and is_differentiated(args, kwargs):
         return None
+    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
     plain = modes._replace(grad=False, inference=False)
     outcome = answer(target, _ordinary(args), _ordinary(kwargs), plain)
     if outcome is None:
