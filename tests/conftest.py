@@ -34,13 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="write tests/snapshots, and the output in docs/")
     parser.addoption("--update-pins", action="store_true", help="write tests/pins")
     parser.addoption("--costs", metavar="FILE", help="write the seconds of CPU that each test cost")
+    parser.addoption("--update-slow", action="store_true", help="write tests/slow.txt from what the tests cost")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Meter())
     if not hasattr(config, "workerinput"):  # once for all processes of a run
         file = config.getoption("--costs")
-        config.pluginmanager.register(Ledger(file and Path(file)))
+        config.pluginmanager.register(Ledger(file and Path(file), config.getoption("--update-slow")))
         config.pluginmanager.register(PinWriter())
 
 

@@ -1,22 +1,59 @@
-"""What each test costs, in seconds of CPU, its child processes included; conftest.py installs these classes.
+"""What each test costs, in seconds of CPU, its child processes included, and which tests are `slow` for it.
 
-A test that costs more than LIMIT is to be marked `slow`, and so is one with many parameters that add up to more:
-`make quick` leaves it out. The last lines of a run name the tests that cost more alone and are not marked.
-`pytest --costs FILE` writes what every test cost, the dearest first; with it the last lines also name the tests that
-are marked and cost less than half of LIMIT, all their parameters together.
+tests/slow.txt names the slow ones, a function (`tests/test_x.py::test_y`) or one of its parameters
+(`tests/test_x.py::test_y[z]`) a line; conftest.py marks them, and `make quick` leaves them out. A run of the suite
+with `--update-slow` writes the file anew from what it measured, and a run of some files the lines of the functions
+that it ran. `pytest --costs FILE` writes what every test cost, the dearest first. The last lines of a run name the
+tests over LIMIT that are not in the list.
 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 LIMIT = 2.0
+"""What no test of `make quick` should cost."""
+
+SINGLE, MEAN = 0.5, 0.04
+"""A test over SINGLE is slow, and a whole function whose other tests cost more than MEAN on average."""
+
+LIST = Path(__file__).parent / "slow.txt"
 
 START = pytest.StashKey[float]()
+
+
+def slow_tests(costs: dict[str, float]) -> list[str]:
+    """The names to list as slow, sorted: functions and single tests.
+
+    Args:
+        costs: Seconds of CPU by the name that pytest gives a test (its node identifier).
+    """
+    functions: dict[str, dict[str, float]] = {}
+    for test, cost in costs.items():
+        functions.setdefault(_function(test), {})[test] = cost
+    slow: list[str] = []
+    for function, tests in functions.items():
+        cheap = [cost for cost in tests.values() if cost <= SINGLE]
+        if not cheap or sum(cheap) / len(cheap) > MEAN:
+            slow.append(function)
+        else:
+            slow += [test for test, cost in tests.items() if cost > SINGLE]
+    return sorted(slow)
+
+
+def updated(listed: Iterable[str], costs: dict[str, float]) -> list[str]:
+    """The list after a run: the functions and tests that it measured are judged anew, the others stay."""
+    measured = {*costs, *(_function(test) for test in costs)}
+    slow = {*(name for name in listed if name not in measured), *slow_tests(costs)}
+    return sorted(name for name in slow if name == _function(name) or _function(name) not in slow)
+
+
+def _function(test: str) -> str:
+    return test.partition("[")[0]
 
 
 def _seconds() -> float:
@@ -26,7 +63,14 @@ def _seconds() -> float:
 
 
 class Meter:
-    """Adds the cost of a test to its last report, in whichever process runs it."""
+    """Marks the slow tests, and adds the cost of a test to its last report, in whichever process runs it."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        slow = set(LIST.read_text().splitlines())
+        for item in items:
+            if item.nodeid in slow or _function(item.nodeid) in slow:
+                item.add_marker("slow")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -45,8 +89,9 @@ class Meter:
 class Ledger:
     """Keeps what the tests of a run cost, and whether they are marked; their reports tell it, from all workers."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, update: bool) -> None:
         self.file = file
+        self.update = update
         self.costs: dict[str, tuple[float, bool]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -55,18 +100,11 @@ class Ledger:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         costs = sorted(((cost, test, marked) for test, (cost, marked) in self.costs.items()), reverse=True)
         unmarked = [f"{cost:6.1f} s  {test}" for cost, test, marked in costs if cost > LIMIT and not marked]
-        if unmarked:
-            terminalreporter.section(f"over {LIMIT} s of CPU, to be marked slow")
+        if unmarked and not self.update:
+            terminalreporter.section(f"over {LIMIT} s of CPU and not in tests/slow.txt")
             terminalreporter.write_line("\n".join(unmarked))
-        if self.file is None:
-            return
-        self.file.write_text("".join(f"{cost:.3f} {test}\n" for cost, test, _ in costs))
-        totals: dict[str, float] = {}
-        for cost, test, marked in costs:
-            if marked:
-                name = test.partition("[")[0]
-                totals[name] = totals.get(name, 0.0) + cost
-        cheap = [f"{cost:6.1f} s  {name}" for name, cost in totals.items() if cost < LIMIT / 2]
-        if cheap:
-            terminalreporter.section(f"marked slow, under {LIMIT / 2} s of CPU")
-            terminalreporter.write_line("\n".join(cheap))
+        if self.file is not None:
+            self.file.write_text("".join(f"{cost:.3f} {test}\n" for cost, test, _ in costs))
+        if self.update:
+            listed = LIST.read_text().splitlines()
+            LIST.write_text("".join(f"{name}\n" for name in updated(listed, {test: cost for cost, test, _ in costs})))

@@ -11,20 +11,17 @@ def graph():
     return import_graph()
 
 
-@pytest.mark.slow
 def test_files_that_import_a_module_come_first(graph):
     files = list(affected(graph, {"passes.infer.study"}))
     direct = [file for file in files if "passes.infer.study" in graph[file]]
     assert "tests.test_learn" in direct and files[: len(direct)] == direct
 
 
-@pytest.mark.slow
 def test_files_that_do_not_reach_a_module_are_left_out(graph):
     assert "tests.test_closures" not in affected(graph, {"passes.infer.study"})
     assert "tests.test_closures" in affected(graph, {"tracer.interpret.frame"})
 
 
-@pytest.mark.slow
 def test_modules_reached_in_another_process_count(graph):
     """test_record_children runs `python -m tracer record`."""
     assert "tests.test_record_children" in affected(graph, {"tracer.commands.record"})
@@ -58,7 +55,6 @@ WITHOUT_TESTS = ("benchmarks/demo.py", "benchmarks/inductor.py", "tests/sanitize
 SUFFIXES = {".py", ".cpp", ".h", ".json", ".txt", ".ipynb"}
 
 
-@pytest.mark.slow
 def test_every_file_has_a_test_that_a_change_of_it_runs(graph):
     paths = (path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
     reached: dict[frozenset[str], bool] = {}

@@ -110,7 +110,6 @@ def test_strides_are_asked_for():
     assert result.stride() == (1, 4) and pool.has(result) and torch.equal(result, x.t() + 1)
 
 
-@pytest.mark.slow
 def test_sizes_that_vary():
     pool = Pool()
     captured = capture(lambda x: (x + 1).relu(), allocate=pool, dynamic=True)

@@ -135,7 +135,6 @@ def test_backend_sees_graph_and_inputs():
     assert isinstance(outputs, (tuple, list)) and outputs[0].shape == (3, 16)
 
 
-@pytest.mark.slow
 def test_backend_of_torch_by_name():
     captured = capture(example, backend="aot_eager")
     x = torch.ones(2, requires_grad=True)
@@ -288,7 +287,6 @@ def test_explanation_leaves_the_function_alone():
     assert len(calls) == 1
 
 
-@pytest.mark.slow
 def test_import_is_light():
     """Beyond our own modules, `import tracer` brings hardly any that `import torch` does not; `make bench` times it."""
     code = "import sys, torch\nbefore = set(sys.modules)\nimport tracer\nprint(*(set(sys.modules) - before))\n"

@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md that can be read off the source: who imports whom, what is nowhere to be edge."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -66,8 +67,16 @@ def layer_of(module: str) -> int:
     return max(fitting)[1]
 
 
-IMPORTS = [edge for path in sources() for edge in imports_of(path)]
-INTERNAL = [edge for edge in IMPORTS if edge.target.split(".")[0] in PACKAGES]
+@functools.cache
+def all_imports() -> tuple[Import, ...]:
+    """Every import statement of the tree. Read when a test asks, as each process of a run imports this file."""
+    return tuple(edge for path in sources() for edge in imports_of(path))
+
+
+@functools.cache
+def internal_imports() -> tuple[Import, ...]:
+    """Those of our own modules."""
+    return tuple(edge for edge in all_imports() if edge.target.split(".")[0] in PACKAGES)
 
 
 def is_inside(module: str, names: tuple[str, ...]) -> bool:
@@ -85,14 +94,14 @@ def where(edge: Import) -> str:
 
 
 def test_imports_go_to_lower_layers():
-    wrong = [where(edge) for edge in INTERNAL if layer_of(edge.target) > layer_of(edge.module)]
+    wrong = [where(edge) for edge in internal_imports() if layer_of(edge.target) > layer_of(edge.module)]
     assert not wrong, "\n".join(wrong)
 
 
 def test_packages_keep_apart():
     wrong = [
         where(edge)
-        for edge in INTERNAL
+        for edge in internal_imports()
         if edge.target.split(".")[0] in NEVER_IMPORTED_BY.get(edge.module.split(".")[0], ())
     ]
     assert not wrong, "\n".join(wrong)
@@ -103,7 +112,7 @@ def test_rules_at_run_time_and_graph_passes_know_nothing_of_recorder_or_learner(
     without_them = tuple(f"passes.{name}" for name in ("meta", "errors", "operators", "rules", *GRAPH_PASSES))
     wrong = [
         where(edge)
-        for edge in INTERNAL
+        for edge in internal_imports()
         if is_inside(edge.module, without_them) and is_inside(edge.target, RECORDER_AND_LEARNER)
     ]
     assert not wrong, "\n".join(wrong)
@@ -113,7 +122,7 @@ def test_recorder_and_learner_know_nothing_of_graph_passes():
     passes = tuple(f"passes.{name}" for name in GRAPH_PASSES)
     wrong = [
         where(edge)
-        for edge in INTERNAL
+        for edge in internal_imports()
         if is_inside(edge.module, RECORDER_AND_LEARNER) and is_inside(edge.target, passes)
     ]
     assert not wrong, "\n".join(wrong)
@@ -122,7 +131,7 @@ def test_recorder_and_learner_know_nothing_of_graph_passes():
 def test_no_cycles():
     """Imports for type checkers count: a circle of annotations is a circle for the reader."""
     needs: dict[str, set[str]] = {module: set() for module in MODULES}
-    for edge in INTERNAL:
+    for edge in internal_imports():
         if edge.target in MODULES and edge.target != edge.module:
             needs[edge.module].add(edge.target)
     finished: set[str] = set()
@@ -139,18 +148,20 @@ def test_no_cycles():
 
 
 def test_no_imports_inside_functions():
-    wrong = [where(edge) for edge in IMPORTS if edge.in_function and not is_lazy(edge.target)]
+    wrong = [where(edge) for edge in all_imports() if edge.in_function and not is_lazy(edge.target)]
     assert not wrong, "\n".join(wrong)
 
 
 def test_heavy_packages_are_imported_when_needed_only():
-    wrong = [where(edge) for edge in IMPORTS if is_lazy(edge.target) and not edge.in_function and not edge.for_types]
+    wrong = [
+        where(edge) for edge in all_imports() if is_lazy(edge.target) and not edge.in_function and not edge.for_types
+    ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_the_machine_imports_nothing_of_ours():
     """It is the way up to the call policy from below: an import of its own would close a circle."""
-    imports = [where(edge) for edge in INTERNAL if edge.module == "tracer.values.machine"]
+    imports = [where(edge) for edge in internal_imports() if edge.module == "tracer.values.machine"]
     assert "tracer.values.machine" in MODULES and not imports
 
 
@@ -166,7 +177,9 @@ def test_no_switch_of_the_native_code_has_a_default():
 
 def test_nothing_is_pickled():
     wrong = [
-        where(edge) for edge in IMPORTS if edge.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
+        where(edge)
+        for edge in all_imports()
+        if edge.target.split(".")[0] in ("pickle", "cloudpickle", "dill", "marshal")
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -200,7 +213,12 @@ def test_a_class_name_stands_for_one_class():
 # Decorators that name the opcode or the C function that the decorated one stands for.
 STANDS_FOR = ("handles", "polyfill", "lookaside")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-CLASSES = {node.name: node for path in sources() for node in nodes(path) if isinstance(node, ast.ClassDef)}
+
+
+@functools.cache
+def classes() -> dict[str, ast.ClassDef]:
+    """The classes of the tree by name, which a test below holds to be unique."""
+    return {node.name: node for path in sources() for node in nodes(path) if isinstance(node, ast.ClassDef)}
 
 
 def decorators(node: Definition) -> set[str]:
@@ -211,7 +229,7 @@ def decorators(node: Definition) -> set[str]:
 
 def is_documented_above(owner: ast.ClassDef, method: str) -> bool:
     """Whether a class from which `owner` inherits says what its method of this name does."""
-    parents = (CLASSES.get(ast.unparse(base).partition("[")[0].rpartition(".")[2]) for base in owner.bases)
+    parents = (classes().get(ast.unparse(base).partition("[")[0].rpartition(".")[2]) for base in owner.bases)
     return any(
         any(
             isinstance(node, ast.FunctionDef) and node.name == method and ast.get_docstring(node)

@@ -122,7 +122,6 @@ def recorded(folder: Path, function, seed: int, count: int):
     return list(Corpus(folder).calls(f"test_arithmetic::{function.__name__}"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("function", CASES, ids=lambda function: function.__name__)
 def test_sizes_of_other_calls_follow_from_a_few(tmp_path, function):
     calls = recorded(tmp_path / "few", function, 0, 40)
@@ -165,7 +164,6 @@ library.impl("fixed", lambda x: x.new_zeros(7), "CPU")
 """
 
 
-@pytest.mark.slow
 def test_negative_numbers_do_not_spoil_the_rule_for_others(tmp_path, monkeypatch):
     """A slice with a negative start is another thing: nothing is said of it, and of the others all."""
     (tmp_path / "arithmetic_crop.py").write_text(CROP)
@@ -186,7 +184,6 @@ def test_negative_numbers_do_not_spoil_the_rule_for_others(tmp_path, monkeypatch
     assert asked.exact == len(others)
 
 
-@pytest.mark.slow
 def test_a_rule_does_not_answer_for_a_number_that_never_varied(tmp_path):
     """All calls had one size of patches: of others nothing is known, though a formula may explain these."""
     calls = recorded(tmp_path / "few", patches, 0, 40)
@@ -200,7 +197,6 @@ def test_a_rule_does_not_answer_for_a_number_that_never_varied(tmp_path):
     assert (asked.exact, asked.wrong) == (0, 0) and others
 
 
-@pytest.mark.slow
 def test_a_constant_shape_of_two_calls_is_not_believed(tmp_path, monkeypatch):
     (tmp_path / "arithmetic_fixed.py").write_text(FIXED)
     monkeypatch.syspath_prepend(tmp_path)

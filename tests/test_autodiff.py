@@ -47,7 +47,6 @@ def mutating():
     return program, (torch.randn(3, 3, requires_grad=True),)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make", [mlp, convolution, attention, recurrent, mutating], ids=lambda make: make.__name__)
 def test_equal_to_autograd(make):
     program, args = make()
@@ -72,7 +71,6 @@ def test_equal_to_autograd(make):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_aot_autograd_gives_the_same_gradients():
     program, args = mlp()
     module, inputs = captured_graph(program, *args)
@@ -96,7 +94,6 @@ def test_outputs_that_are_views_are_copied_for_aot_autograd():
         torch.testing.assert_close(tuple(forward(*inputs)[:3]), tuple(program(*inputs)))
 
 
-@pytest.mark.slow
 def test_the_graphs_can_be_read():
     program, args = mlp()
     found = linearize(captured_graph(program, *args)[0])

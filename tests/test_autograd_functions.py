@@ -225,7 +225,6 @@ def gradients_while_scales_change(program):
 IMPURE = (by_dictionary, by_global, by_helper, by_class, by_context, by_default, printing, by_closure())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backward", IMPURE, ids=lambda backward: backward.__name__)
 @pytest.mark.parametrize("once", [False, True])
 def test_backward_sees_what_it_reads_when_it_runs(backward, once):

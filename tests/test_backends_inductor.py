@@ -48,7 +48,6 @@ def trained(net, call, x):
     return found + [parameter.grad for parameter in net.parameters()] + list(net.buffers()) + [x.grad]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_training_is_as_under_torch_compile(backend):
     torch.manual_seed(0)
@@ -65,7 +64,6 @@ def test_training_is_as_under_torch_compile(backend):
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.slow
 def test_inductor_with_sizes_that_vary_and_inputs_that_change():
     def program(x, y):
         x.mul_(2)
@@ -172,7 +170,6 @@ def test_a_break_inside_of_autocast():
     check(program, torch.randn(3, 3), backend="aot_eager", breaks=["explicit"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [True, None])
 def test_sizes_as_numbers_of_the_graph(dynamic):
     def program(x, n):
@@ -186,7 +183,6 @@ def test_sizes_as_numbers_of_the_graph(dynamic):
     assert counters().captures <= 3
 
 
-@pytest.mark.slow
 def test_symbols_of_transposed_inputs():
     def program(x):
         return x.t().contiguous().view(-1), x.stride()

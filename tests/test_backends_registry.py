@@ -180,7 +180,6 @@ def test_the_graph_that_people_see_is_not_the_backends_to_change():
 # Command ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_command_lists_backends(capsys):
     register_backend(recording([]))
     assert main(["backends", "--json"]) == 0

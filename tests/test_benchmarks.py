@@ -37,7 +37,6 @@ def clock(monkeypatch):
     return clock
 
 
-@pytest.mark.slow
 def test_contestants_take_turns(clock):
     order = []
     contestants = {name: (lambda name=name: (order.append(name), clock.sleep(0.001))) for name in "ab"}
@@ -46,7 +45,6 @@ def test_contestants_take_turns(clock):
     assert samples == {name: [pytest.approx(0.001)] * 3 for name in "ab"}
 
 
-@pytest.mark.slow
 def test_first_call_of_a_warmed_process(clock):
     prepared = []
 

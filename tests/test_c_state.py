@@ -11,7 +11,6 @@ import subprocess
 import sys
 import types
 
-import pytest
 import torch
 
 from tests.check import check
@@ -130,7 +129,6 @@ def test_stop_iteration_raised_by_a_captured_function_ends_yield_from():
     assert results(stop) == results(capture(stop)) == 8
 
 
-@pytest.mark.slow
 def test_system_exit_raised_by_a_captured_function_keeps_its_code():
     code = "from tracer import capture\ndef leave(status):\n    raise SystemExit(status)\ncapture(leave)(3)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 3

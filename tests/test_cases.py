@@ -39,7 +39,6 @@ def test_the_same_again(case):
     assert "the same" in str(report) and report.to_json()["ok"]
 
 
-@pytest.mark.slow
 def test_a_module_in_training(tmp_path):
     captured = capture(model())
     x = torch.randn(2, 1, 6, 4)
@@ -51,7 +50,6 @@ def test_a_module_in_training(tmp_path):
         assert replay_case(tmp_path, backend=backend).ok
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_functions_behind_pythons_and_assignments_to_elements(backend, tmp_path):
     def assigned(x):

@@ -557,7 +557,6 @@ class User:
     pass
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4, True, "2"])
 def test_reduced_as_the_protocol_says(protocol):
     """Protocols below 2 ask copyreg, the others the class for the arguments of its `__new__`."""

@@ -160,7 +160,6 @@ def test_slots():
     assert not code.suspends
 
 
-@pytest.mark.slow
 def test_decoded_once_for_each_code_object_and_not_kept():
     def program(x):
         return x + 1

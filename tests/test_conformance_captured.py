@@ -21,7 +21,6 @@ from tracer import capture, counters, reset
 PROGRAMS = [pytest.param(program, id=program.name) for program in load()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_captured(program: Program, pin):
     halves = split(program)

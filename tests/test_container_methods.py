@@ -135,7 +135,6 @@ def settled(value):
     return value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_sequences_of_calls(kind):
     names = methods_of(type(KINDS[kind]([])))

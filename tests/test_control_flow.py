@@ -29,7 +29,6 @@ def branch(x):
     return torch.cond(x.sum() > 0, lambda a: a.sin() * 2, lambda a: a.cos(), (x,)) + 1
 
 
-@pytest.mark.slow
 def test_inductor_compiles_the_branches():
     captured = capture(branch, backend="inductor", fullgraph=True)
     for x in (torch.ones(4), -torch.ones(4)):

@@ -116,7 +116,6 @@ def planted(tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], dict[st
     return process, json.loads(report.read_text())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["followed", "native"])
 def test_outcomes(planted, mode):
     _, report = planted
@@ -124,7 +123,6 @@ def test_outcomes(planted, mode):
     assert {name.rpartition(".")[2]: result["outcome"] for name, result in tests.items()} == EXPECTED
 
 
-@pytest.mark.slow
 def test_a_difference_says_how_the_test_came_out_plainly_and_captured(planted):
     process, report = planted
     rows = {(row["test"].rpartition(".")[2], row["mode"]): row for row in report["differences"]}

@@ -75,7 +75,6 @@ MODELS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_models_without_false_alarm(name):
     torch.manual_seed(0)
@@ -88,7 +87,6 @@ def test_models_without_false_alarm(name):
     assert all(before[key].shape == value.shape for key, value in model.state_dict().items())
 
 
-@pytest.mark.slow
 def test_a_compiler_with_gradients():
     """AOTAutograd's graphs, forward and backward, whole."""
     torch.manual_seed(0)

@@ -47,7 +47,6 @@ def script(tmp_path):
     return str(path)
 
 
-@pytest.mark.slow
 def test_a_script(script, tmp_path, capsys):
     state = sys.argv[:], sys.path[:]
     assert main(["check", script, "--folder", str(tmp_path / "found")]) == 1
@@ -104,7 +103,6 @@ def test_what_the_script_raises_is_the_scripts(tmp_path):
         main(["check", str(path)])
 
 
-@pytest.mark.slow
 def test_by_module(tmp_path):
     """As a person calls it."""
     path = tmp_path / "adds.py"

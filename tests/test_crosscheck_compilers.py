@@ -180,7 +180,6 @@ COMPILERS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPILERS)
 def test_found_named_and_written(name, tmp_path):
     program, candidate, target, kind, line = COMPILERS[name]

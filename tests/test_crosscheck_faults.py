@@ -26,7 +26,6 @@ for path in sys.argv[1:]:
     except BaseException as error:
         print("otherwise:", path, type(error).__name__, error)
 """
-SAMPLE = 9  # one row of the table in so many is checked by every run of the tests
 
 
 def first_finding(program, inputs, folder, **options):
@@ -61,14 +60,7 @@ def assert_found(finding, operator, kind, line):
     assert finding.script is not None, finding.why
 
 
-def cases(names):
-    """One row in SAMPLE of the table for every run, the others for those that take their time."""
-    marks = [[] if index % SAMPLE == 0 else pytest.mark.slow for index, _ in enumerate(names)]
-    return [pytest.param(name, marks=mark, id=name) for name, mark in zip(names, marks, strict=True)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", cases(faults.SWAPS))
+@pytest.mark.parametrize("name", faults.SWAPS)
 def test_found_named_and_written(name, tmp_path):
     surrounded, program, operator, candidate, inputs, kind = swapped(name)
     finding = first_finding(surrounded, inputs, tmp_path, candidate=candidate)
@@ -175,8 +167,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", cases(OTHERS))
+@pytest.mark.parametrize("name", OTHERS)
 def test_found_in_other_ways(name, tmp_path):
     program, options, operator, kind, line = OTHERS[name]
     finding = first_finding(program, (faults.X,), tmp_path, **options)
@@ -190,7 +181,6 @@ LAID_OUT = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAID_OUT)
 def test_found_in_other_layouts_unasked(layout, tmp_path):
     program, candidate, tensor, operator = LAID_OUT[layout]
@@ -254,7 +244,6 @@ def test_what_was_not_tried_is_told():
 # Gradients --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_wrong_function_of_autograd_is_named(tmp_path):
     report = check_gradients(
         lambda x: faults.WrongSine.apply(x * 2) + 1, [faults.X], folder=tmp_path, shrink=1.0, verify=False
@@ -278,7 +267,6 @@ class OffInOneElement(torch.autograd.Function):
         return result
 
 
-@pytest.mark.slow
 def test_a_percent_in_one_of_thousands_of_elements():
     x = torch.linspace(-1, 2, 4000)
     report = check_gradients(lambda x: OffInOneElement.apply(x).sin(), [x], shrink=0.0)

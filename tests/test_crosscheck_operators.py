@@ -54,7 +54,6 @@ def seeds_that_show(monkeypatch):
     monkeypatch.setattr(torch.testing._utils, "freeze_rng_state", contextlib.nullcontext)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("info", spread(), ids=lambda info: f"{info.name}.{info.variant_test_name}".rstrip("."))
 def test_no_false_alarm(info):
     name = getattr(info.op, "__name__", "<")

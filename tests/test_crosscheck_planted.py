@@ -122,7 +122,6 @@ def test_scripts_import_only_torch(found):
         assert not [node for node in ast.walk(ast.parse(finding.script)) if isinstance(node, ast.ImportFrom)]
 
 
-@pytest.mark.slow
 def test_scripts_fail_by_themselves(found):
     paths = [finding.path for finding in found.values()]
     done = subprocess.run([sys.executable, "-I", "-c", RUN_ALL, *paths], capture_output=True, text=True, cwd="/")
@@ -138,7 +137,6 @@ def reported(program, **options):
     return [report for report in reports if not report.ok]
 
 
-@pytest.mark.slow
 def test_a_wrong_gradient_is_found_where_inputs_require_one():
     (report,) = reported(wrong_slope)
     assert "softsign" in report.findings[0].operator and "ops.softsign(x * 2)" in report.findings[0].line
@@ -146,7 +144,6 @@ def test_a_wrong_gradient_is_found_where_inputs_require_one():
     check(wrong_slope, X, breaks=[], backend="crosscheck", gradients=False)
 
 
-@pytest.mark.slow
 def test_gradients_that_are_meant_to_be_others_are_no_findings_unless_asked_for():
     def straight_through(x):
         return (x + (x.round() - x).detach()).sum()
@@ -184,7 +181,6 @@ def test_a_divergence_is_no_error_of_the_program():
         capture(program, backend="crosscheck", options={"shrink": 0.0})(X)
 
 
-@pytest.mark.slow
 def test_a_verified_script(tmp_path):
     reports = []
     options = {"report": reports.append, "folder": str(tmp_path), "candidate": planted.wrong_fusion}
@@ -193,7 +189,6 @@ def test_a_verified_script(tmp_path):
     assert "fails when run" in str(reports[0])
 
 
-@pytest.mark.slow
 def test_a_script_passes_once_the_bug_is_gone(found, tmp_path):
     """The same script with the operator mended does not fail: it shows the bug, not itself."""
     mended = found["reads flat"].script.replace("x.as_strided((x.numel(),), (1,), x.storage_offset())", "x.flatten()")

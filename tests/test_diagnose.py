@@ -204,7 +204,6 @@ def test_bounds():
         Bounds(dead=2)
 
 
-@pytest.mark.slow
 def test_table_and_plot(tmp_path):
     diagnosis = diagnose(deep(nn.Sigmoid, 10, 1.0), *batches())
     text = diagnosis.table()

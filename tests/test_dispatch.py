@@ -212,7 +212,6 @@ def test_recompile_limit():
     assert stand_in(5, 0) == "captured"
 
 
-@pytest.mark.slow
 def test_dead_entries_do_not_count_towards_the_limit():
     class Local:
         pass
@@ -251,7 +250,6 @@ def test_entry_belongs_to_one_cache():
         frame_cache(plain.__code__, run_original).add(one)
 
 
-@pytest.mark.slow
 def test_entry_removed_while_it_runs():
     stand_in = captured(plain)
 
@@ -448,7 +446,6 @@ def test_cache_of_another_function_is_refused():
 # Memory and threads ------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_cycles_are_collected():
     def make():
         def function(x):

@@ -48,7 +48,6 @@ def assert_shown(place, shown, printed):
     assert agrees(shown, printed), f"{place} shows\n{shown}\nbut this was printed:\n{printed}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", GUIDES, ids=name_of)
 def test_programs_of_a_guide_print_what_it_shows(path, tmp_path, request):
     """After a change: pytest --update-snapshots."""
@@ -110,7 +109,6 @@ def consoles():
 SHOWN = [pytest.param(*console, id=f"{console[0]}-{console[1]}") for console in consoles() if console[2]]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("place", "command", "shown"), SHOWN)
 def test_command_prints_what_is_shown(place, command, shown):
     assert_shown(place, shown, run("bash", "-c", command, cwd=ROOT))
@@ -132,7 +130,6 @@ def command_lines():
                 yield f"{name_of(path)}:{line}", command
 
 
-@pytest.mark.slow
 def test_commands_exist():
     wrong = [f"{place}: {command}: {problem(command)}" for place, command in command_lines() if problem(command)]
     assert not wrong, "\n".join(wrong)

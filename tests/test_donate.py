@@ -288,7 +288,6 @@ def gradients(result, given):
         return type(error)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_every_operator_with_an_in_place_form(requires_grad):
     """Whatever torch has in place, on one and on two tensors: results and gradients bit for bit."""

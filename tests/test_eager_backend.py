@@ -194,7 +194,6 @@ def test_unknown_backends_name_the_known_ones():
         look_up(3)
 
 
-@pytest.mark.slow
 def test_looking_up_ours_imports_no_dynamo():
     program = "import sys; from backends.registry import look_up; look_up('eager'); look_up(print); " + (
         "assert not {'torch._dynamo', 'sympy'} & set(sys.modules)"

@@ -69,9 +69,7 @@ def same_outcomes(program: Callable[..., Any], backend: Any) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("refusal", ["index", "classes"])
-@pytest.mark.parametrize(
-    "order", [pytest.param(order, marks=[pytest.mark.slow][: len(order) > 2], id="-".join(order)) for order in ORDERS]
-)
+@pytest.mark.parametrize("order", [pytest.param(order, id="-".join(order)) for order in ORDERS])
 def test_effects_before_an_error_remain(order, refusal, backend):
     refuse = REFUSALS[refusal]
     effects = [EFFECTS[name] for name in order]

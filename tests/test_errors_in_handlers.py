@@ -142,7 +142,6 @@ def changes(buffer, log):
 SURROUNDINGS = [(nothing, nothing), (writes, nothing), (draws, nothing), (changes, writes), (changes, draws)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_error_reaches_its_handler(name, backend):
@@ -184,7 +183,6 @@ def test_changes_before_the_error_are_seen_outside():
     assert log == ["begun", "begun"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", [*BACKENDS, "inductor"])
 def test_assertion_outside_of_a_handler(backend):
     def program(x):

@@ -502,7 +502,6 @@ def test_symbols_are_remembered_by_expression(rows):
 # Cost -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_common_operators_need_neither_sympy_nor_dynamo():
     program = """
 import sys, operator, torch

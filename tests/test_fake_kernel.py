@@ -140,7 +140,6 @@ def library() -> Iterator[torch.library.Library]:
     library._destroy()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATORS)
 def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
     name: str, library: torch.library.Library, tmp_path: Path
@@ -165,7 +164,6 @@ def test_torch_accepts_the_fake_kernel_and_compiles_the_operator(
         torch.testing.assert_close(compiled(*arguments), expected)
 
 
-@pytest.mark.slow
 def test_a_call_outside_of_what_was_verified_says_so(library: torch.library.Library, tmp_path: Path):
     library.define("halved(Tensor x) -> Tensor")
     library.impl("halved", lambda x: x / 2 if x.dtype is torch.float32 else x.double(), "CPU")
@@ -177,7 +175,6 @@ def test_a_call_outside_of_what_was_verified_says_so(library: torch.library.Libr
         op(many)
 
 
-@pytest.mark.slow
 def test_calls_recorded_as_functions_will_do(library: torch.library.Library, tmp_path: Path):
     op = operator("padded")
     with record(tmp_path, levels=["function"]):
@@ -187,7 +184,6 @@ def test_calls_recorded_as_functions_will_do(library: torch.library.Library, tmp
     assert op(torch.empty(7, device="meta"), 4, 2).shape == (13,)
 
 
-@pytest.mark.slow
 def test_what_depends_on_data_gets_no_fake_kernel(library: torch.library.Library, tmp_path: Path):
     op = operator("positive")
     recorded(tmp_path, lambda: [op(torch.randn(size)) for size in (3, 5, 8, 13, 4)])
@@ -197,7 +193,6 @@ def test_what_depends_on_data_gets_no_fake_kernel(library: torch.library.Library
         fake_kernel(f"{NAMESPACE}::scaled", tmp_path)
 
 
-@pytest.mark.slow
 def test_infer_writes_a_file_that_torch_can_use_without_us(tmp_path: Path):
     module = tmp_path / "shipped_operators.py"
     module.write_text(

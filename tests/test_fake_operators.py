@@ -37,7 +37,7 @@ KNOWN_DIFFERENCES = {
 }
 MODES = [
     pytest.param(nullcontext, id="plain"),
-    pytest.param(lambda: torch.autocast("cpu", torch.bfloat16), id="autocast", marks=pytest.mark.slow),
+    pytest.param(lambda: torch.autocast("cpu", torch.bfloat16), id="autocast"),
 ]
 SKIPPED = ("jiterator", "sparse.", "_scaled_mm", "torch.ops.aten._")
 
@@ -85,7 +85,6 @@ def operator(request):
     return request.param, list(samples(request.param))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_operator(operator, mode, pin):
     op, refusals = operator[0], Counter()

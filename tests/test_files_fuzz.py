@@ -154,7 +154,6 @@ def use_book(file: Path) -> None:
         answer.evaluate(meta_of(torch.ones(2, 3)), given, True, _anywhere=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", BOOKS)
 def test_changed_rule_books(name: str, tmp_path: Path, nothing_runs: Path) -> None:
     rng = random.Random(name)
@@ -182,7 +181,6 @@ def graph_of_many_kinds(x: torch.Tensor) -> Any:
     return torch.cat([first, second]).float().clamp(min=-1.0, max=float("inf")) ** 2, x.max(dim=0).values
 
 
-@pytest.mark.slow
 def test_changed_cases(tmp_path: Path, nothing_runs: Path) -> None:
     rng = random.Random(0)
     folder = save_case(capture(graph_of_many_kinds), [torch.linspace(-2, 3, 24).reshape(4, 6)], tmp_path / "case")
@@ -256,7 +254,6 @@ def test_a_corpus_names_operators_and_nothing_else(name: str, level: str) -> Non
         resolve(name, level)
 
 
-@pytest.mark.slow
 def test_changed_corpora(tmp_path: Path, nothing_runs: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet

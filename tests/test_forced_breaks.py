@@ -49,7 +49,6 @@ def compare(program: Program) -> None:
         assert counters().tracer_bugs == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("choice", [everywhere, every_other])
 @pytest.mark.parametrize("program", programs(0))
 def test_many_breaks(program: Program, choice):
@@ -57,7 +56,6 @@ def test_many_breaks(program: Program, choice):
         compare(program)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("program", programs(4)[::3])
 def test_a_break_at_each_single_instruction(program: Program):
     ops = decode(program.function.__code__).ops
@@ -66,7 +64,6 @@ def test_a_break_at_each_single_instruction(program: Program):
             compare(program)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list(models.models_torch.MODELS)[::4])
 def test_model(name: str):
     model, args, kwargs = models.build(name)

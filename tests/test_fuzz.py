@@ -33,7 +33,6 @@ from tracer import is_capturing
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
 def test_most_programs_run_to_their_end():
     outcomes = Counter[str]()
     for program in sample(60):
@@ -43,7 +42,6 @@ def test_most_programs_run_to_their_end():
     assert outcomes["returned"] > 35
 
 
-@pytest.mark.slow
 def test_two_plain_runs_are_the_same():
     for program in sample(25):
         runs = [run_in_world(program, lambda function: function) for _ in range(2)]
@@ -67,7 +65,6 @@ def test_every_change_can_be_made(change):
     assert not [entry for entry in world.namespace["log"] if entry[:1] == ("change",)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arguments", templates.ARGUMENTS)
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", "forward"])
 def test_a_program_is_the_same_with_all_arguments(arguments, backend):
@@ -75,7 +72,6 @@ def test_a_program_is_the_same_with_all_arguments(arguments, backend):
     assert_same(Program(body, arguments, ("scale = 5", "helper = other"), backend))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("breaks", BREAKS)
 def test_a_program_is_the_same_through_all_doors(door, breaks):
@@ -153,7 +149,6 @@ def test_what_lives_on_is_seen():
     assert plain.alive == [] and "args[0]" in keeper.alive
 
 
-@pytest.mark.slow
 def test_planted_faults_of_outcomes_are_seen():
     """Of each thing that is compared: random programs make it, and a fault of it is told apart."""
     unseen = dict(planted.SPOILED)
@@ -164,7 +159,6 @@ def test_planted_faults_of_outcomes_are_seen():
     assert not unseen
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", planted.UNGUARDED)
 def test_left_out_guards_are_seen(name):
     """Random programs use what each kind of change changes, and a capture that takes it for granted is told apart.
@@ -191,7 +185,6 @@ def told_apart(program: Program) -> str:
     return "call 1: plain 1 captured 2" if "net" in program.body else ""
 
 
-@pytest.mark.slow
 def test_a_difference_is_shrunk_and_becomes_a_test(tmp_path):
     noted: list[Program] = []
     findings = list(explore(5, 100, noted.append, told_apart))
@@ -228,7 +221,6 @@ def test_a_process_that_dies_is_blamed_on_its_program(tmp_path):
     assert hanging.difference.startswith("hangs")
 
 
-@pytest.mark.slow
 def test_a_campaign_goes_on_after_a_finding():
     """Programs that are told apart in one way do not hide those that are in another."""
 
@@ -242,7 +234,6 @@ def test_a_campaign_goes_on_after_a_finding():
     assert not list(explore(3, 20, noted.append, compare, known=kinds))
 
 
-@pytest.mark.slow
 def test_a_campaign_explores_in_processes():
     campaign = Campaign(programs=20, first_seed=100, jobs=1)
     campaign.run()

@@ -153,7 +153,6 @@ def loss_of(output):
     return sum((tensor.float() ** 2).mean() for tensor in tensors_in(output) if tensor.requires_grad)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_gradients_of_all_parameters_are_those_of_eager(name):
     gradients = []

@@ -97,7 +97,6 @@ def test_a_wrong_gradient_of_a_graph_is_named(tmp_path):
     assert "return ops.softsign(x * 2).sum()" in finding.line
 
 
-@pytest.mark.slow
 def test_a_wrong_gradient_of_a_function_is_shrunk_to_a_script(tmp_path):
     report = check_gradients(wrong, [torch.linspace(0.5, 2, 6)], folder=tmp_path, verify=False)
     finding = report.findings[0]

@@ -110,7 +110,6 @@ SCALARS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scalar", SCALARS, ids=repr)
 def test_a_scalar_beside_a_tensor(scalar):
     everywhere(lambda x: x * scalar, X)
@@ -237,7 +236,6 @@ def test_torchs_tools_take_the_module():
 # Tensors without a stand-in ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_sparse_tensors_with_every_backend():
     everywhere(lambda x: (x.to_sparse() * 2).to_dense() + 1, X)
     everywhere(lambda x: x.to_dense() + 1, X.to_sparse())

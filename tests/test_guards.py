@@ -184,7 +184,6 @@ def test_every_check_has_words():
     assert "x is a int" in texts
 
 
-@pytest.mark.slow
 def test_guards_of_a_dropped_model_keep_nothing_alive():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
     guards, inputs = module_entry_parts(model)
@@ -196,7 +195,6 @@ def test_guards_of_a_dropped_model_keep_nothing_alive():
     assert len(guards) and len(inputs) == 2
 
 
-@pytest.mark.slow
 def test_sources_die_with_their_guards():
     gone = weakref.ref(argument("nobody_else_uses_this").child("dict"))
     gc.collect()

@@ -293,7 +293,6 @@ def test_function_and_method_fields():
     assert not probed.fits(point.__init__)
 
 
-@pytest.mark.slow
 def test_fields_known_to_be_one_object():
     def make(captured):
         def helper(a, b=(1, "b")):
@@ -465,7 +464,6 @@ def test_swapped_tensors():
     assert not probed.fits(model)
 
 
-@pytest.mark.slow
 def test_dropped_model_is_freed_at_once():
     model = small_model()
     probed = module_probe(model)

@@ -173,7 +173,6 @@ def test_same_object_and_type():
     assert not probed.fits(Point)
 
 
-@pytest.mark.slow
 def test_entry_that_expects_a_freed_object_is_dropped():
     local = type("Local", (), {})
     probed = probe(identity, (X, "type", local))

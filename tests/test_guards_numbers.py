@@ -127,7 +127,6 @@ MISSING_CASES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("table", "path", "row", "header"), MISSING_CASES)
 def test_row_without_a_case_does_not_compile(tmp_path, table, path, row, header):
     compiler = shutil.which("c++")

@@ -258,7 +258,6 @@ def test_threads_are_independent():
     assert results == [1, ("leaf", (2,))]
 
 
-@pytest.mark.slow
 def test_torch_compile_around_and_inside():
     compiled: list[int] = []
 
@@ -290,7 +289,6 @@ def test_torch_compile_around_and_inside():
     assert interceptor(leaf, 3) == ("leaf", (3,))
 
 
-@pytest.mark.slow
 def test_caches_are_held_weakly():
     made: list[weakref.ref[Cache]] = []
     kept: list[Cache] = []
@@ -311,7 +309,6 @@ def test_caches_are_held_weakly():
     assert len(made) == 2
 
 
-@pytest.mark.slow
 def test_code_objects_and_interceptors_are_freed():
     def handler(code):
         return None
@@ -339,7 +336,6 @@ def test_nothing_is_intercepted_below_an_import(tmp_path, monkeypatch):
     assert interceptor(importing) == (1, ("made", ()))
 
 
-@pytest.mark.slow
 def test_what_cpython_starts_on_its_own_account_runs_as_usual():
     log: list[Any] = []
 
@@ -413,6 +409,5 @@ assert codes and "hook" not in codes, codes
 """
 
 
-@pytest.mark.slow
 def test_audit_hooks_are_not_captured():
     subprocess.run([sys.executable, "-c", AUDITED], check=True)

@@ -66,7 +66,6 @@ def files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.json"))}
 
 
-@pytest.mark.slow
 def test_a_rulebook_predicts_calls_that_were_never_recorded(book: Path):
     (rule,) = Rulebook(book).rules("aten::sum.dim_IntList", "aten")
     meta = TensorMeta((6, 9), (1, 6))
@@ -75,7 +74,6 @@ def test_a_rulebook_predicts_calls_that_were_never_recorded(book: Path):
     assert rule.provenance.calls >= len(SIZES) and rule.provenance.trials >= TRIALS
 
 
-@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_rulebook(corpus: Path, book: Path, tmp_path: Path):
     before = files(book)
     kept = command("infer", corpus, "-o", book, "--ops", "relu,sum.dim_IntList", "--trials", TRIALS, "--json")
@@ -102,7 +100,6 @@ def test_other_calls_or_another_seed_change_the_hash_of_a_task(corpus: Path, tmp
     assert [task.rows for task in tasks_of(job)] == sorted((task.rows for task in tasks_of(job)), reverse=True)
 
 
-@pytest.mark.slow
 def test_imperfect_in_studies_only_operators_that_a_book_got_wrong(corpus: Path, book: Path, tmp_path: Path):
     tasks = tasks_of(StudyJob((str(corpus),)), "relu,sum.dim_IntList", ("aten",))
     assert imperfect(book, tasks) == [] and imperfect(tmp_path, tasks) == tasks
@@ -124,7 +121,6 @@ def test_held_out_calls_are_not_learned_from(corpus: Path):
     assert len(calls_of([str(corpus)], "aten::relu", "aten", most=5)[0]) == 5
 
 
-@pytest.mark.slow
 def test_a_study_that_hangs_is_ended_and_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(study_process, "HANGING", 0.3)
     job = StudyJob((str(corpus),), trials=TRIALS)
@@ -146,7 +142,6 @@ def finished(one: study_process.StudyProcess) -> Any:
     return report
 
 
-@pytest.mark.slow
 def test_an_operator_of_a_missing_library_is_reported_by_name(tmp_path: Path):
     library = torch.library.Library("test_infer_run", "DEF")
     library.define("unshipped(Tensor x) -> Tensor")
@@ -160,7 +155,6 @@ def test_an_operator_of_a_missing_library_is_reported_by_name(tmp_path: Path):
     assert Rulebook(tmp_path / "book").operators() == [("aten", "aten::relu")]
 
 
-@pytest.mark.slow
 def test_preconditions_are_learned_from_failures(tmp_path: Path):
     def products() -> None:
         types = (torch.float32, torch.float64, torch.int64, torch.complex64)
@@ -184,7 +178,6 @@ def test_preconditions_are_learned_from_failures(tmp_path: Path):
     assert "raise RuntimeError" in rule_text(rule)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_cluster_gives_the_same_rulebook(engine: str, package: str, corpus: Path, book: Path, tmp_path: Path):
     pytest.importorskip(package)

@@ -377,7 +377,6 @@ def danger(how: str) -> CallVariant:
     return CallVariant({"x": F32, "how": how}, (0,))
 
 
-@pytest.mark.slow
 def test_a_crash_costs_one_trial(dangerous):
     hows = ["well", "kill", "well", "segfault", "hang", "raise", "spin", "well", "leave", "well"]
     with Laboratory([dangerous]) as laboratory:
@@ -398,7 +397,6 @@ def test_a_skipped_trial_is_not_blamed_again():
     assert blamed(5, 4, {5: "SIGSEGV", 4: "SIGABRT"}) is None
 
 
-@pytest.mark.slow
 def test_a_garbled_answer_costs_one_trial(dangerous):
     hows = ["well", "garble", "well", "well", "garble"]
     with Laboratory([dangerous]) as laboratory:
@@ -408,7 +406,6 @@ def test_a_garbled_answer_costs_one_trial(dangerous):
         assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": F32}, (0,))])
 
 
-@pytest.mark.slow
 def test_a_forked_laboratory_has_the_operators_of_this_process():
     with torch.library._scoped_library("trials_here", "DEF") as library:
         library.define("op(Tensor x) -> Tensor")
@@ -422,7 +419,6 @@ def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("forked", [True, False])
 def test_no_process_is_left(forked):
     before = children()

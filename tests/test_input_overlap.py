@@ -116,7 +116,6 @@ def facts(value: Any) -> Any:
     return (value.detach(), value.requires_grad) if isinstance(value, torch.Tensor) else value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     "program",

@@ -16,7 +16,6 @@ def collected(*references: weakref.ref) -> bool:
     return all(reference() is None for reference in references)
 
 
-@pytest.mark.slow
 def test_model_and_its_tensors_are_freed():
     model = Mlp().eval()
     captured = capture(lambda model, x: model(x), strict=True)
@@ -29,7 +28,6 @@ def test_model_and_its_tensors_are_freed():
     assert captured is not None
 
 
-@pytest.mark.slow
 def test_captured_module_is_freed_with_its_graph():
     model = Mlp().eval()
     graphs = []
@@ -46,7 +44,6 @@ def test_captured_module_is_freed_with_its_graph():
     assert collected(*references, *graphs)
 
 
-@pytest.mark.slow
 def test_closure_is_freed():
     def build():
         weight = torch.ones(2)
@@ -61,7 +58,6 @@ def test_closure_is_freed():
     assert collected(*build())
 
 
-@pytest.mark.slow
 def test_arguments_are_freed_without_the_collector():
     captured = capture(lambda x, items: (x + 1, len(items)), strict=True)
     captured(torch.ones(2), [1])
@@ -78,7 +74,6 @@ def test_arguments_are_freed_without_the_collector():
         gc.enable()
 
 
-@pytest.mark.slow
 def test_intermediates_are_freed_at_their_last_use():
     alive = []
 
@@ -102,7 +97,6 @@ def test_intermediates_are_freed_at_their_last_use():
     assert alive == [[], [False]]
 
 
-@pytest.mark.slow
 def test_exception_leaves_nothing_behind():
     def program(x):
         y = x + 1
@@ -118,7 +112,6 @@ def test_exception_leaves_nothing_behind():
     assert collected(reference)
 
 
-@pytest.mark.slow
 def test_number_of_objects_does_not_grow_with_calls():
     model = Mlp().eval()
     captured = capture(model, strict=True)
@@ -133,7 +126,6 @@ def test_number_of_objects_does_not_grow_with_calls():
     assert len(gc.get_objects()) - before < 50
 
 
-@pytest.mark.slow
 def test_number_of_objects_does_not_grow_with_dropped_captures():
     def use_once():
         def program(x):
@@ -151,7 +143,6 @@ def test_number_of_objects_does_not_grow_with_dropped_captures():
     assert len(gc.get_objects()) - before < 400
 
 
-@pytest.mark.slow
 def test_arguments_of_a_capture_are_freed_without_the_collector():
     def program(x, holder):
         y = x * holder["w"]

@@ -57,7 +57,6 @@ def test_reduction(tmp_path):
     assert the_answer(rule.outputs[0].stride) == "contiguous(shape)"
 
 
-@pytest.mark.slow
 def test_view(tmp_path):
     def program():
         for tensor in tensors():
@@ -81,7 +80,6 @@ def test_write_in_place(tmp_path):
     assert set(rule.writes) == {"self"}
 
 
-@pytest.mark.slow
 def test_flags_become_conditions(tmp_path):
     def program():
         for tensor in tensors():
@@ -93,7 +91,6 @@ def test_flags_become_conditions(tmp_path):
     assert "full_matrices" in {case.condition.removeprefix("not ") for case in rule.outputs[0].shape}
 
 
-@pytest.mark.slow
 def test_lists_of_outputs(tmp_path):
     def program():
         for tensor in tensors():
@@ -106,7 +103,6 @@ def test_lists_of_outputs(tmp_path):
     assert "piece(self, split_size, dim, i)" in the_answer(rule.outputs[0].shape)
 
 
-@pytest.mark.slow
 def test_a_view_where_its_shape_allows_one(tmp_path):
     """Whether flatten copies depends on the shape it makes; the argument itself comes back where that is its own."""
 
@@ -137,7 +133,6 @@ def test_a_write_to_shared_memory_is_attributed_to_one_argument(tmp_path):
     assert set(rule.writes) == {"self"}
 
 
-@pytest.mark.slow
 def test_formulas_divide_by_products(tmp_path):
     def program():
         for kernel in ((2, 2), (2, 3), (1, 2)):
@@ -150,7 +145,6 @@ def test_formulas_divide_by_products(tmp_path):
     assert "self.shape[-2] // count(kernel_size)" in shape
 
 
-@pytest.mark.slow
 def test_one_size_of_a_shape_is_a_formula_of_sizes_in_that_dimension(tmp_path):
     library = torch.library.Library("test_learn", "DEF")
     library.define("stretched(Tensor x, int dim, int by) -> Tensor")
@@ -176,7 +170,6 @@ def test_a_rule_is_withdrawn_where_it_mispredicts(tmp_path):
     assert careful.wrong == 0 and careful.exact == refuted.exact
 
 
-@pytest.mark.slow
 def test_data_dependent_operators_are_unknown(tmp_path):
     def program():
         for tensor in tensors():
@@ -189,7 +182,6 @@ def test_data_dependent_operators_are_unknown(tmp_path):
     assert all(case.answer == UNKNOWN for rule in found.rules for case in rule.form[-1:])
 
 
-@pytest.mark.slow
 def test_trials_refute_a_rule_that_all_calls_agree_with(tmp_path):
     """Recorded calls are all contiguous: only trials tell that the order of dimensions is kept."""
 
@@ -208,7 +200,6 @@ def test_trials_refute_a_rule_that_all_calls_agree_with(tmp_path):
     assert tried.clean
 
 
-@pytest.mark.slow
 def test_trials_find_the_factors_of_sizes(tmp_path):
     def seen():
         for shape in ((1, 1, 2, 2), (2, 4, 3, 3), (3, 2, 5, 4), (4, 3, 1), (2, 1, 6, 2, 2)):
@@ -236,7 +227,6 @@ def test_a_rule_survives_json(tmp_path):
     assert compiled(again).source == compiled(rule).source
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("text", ["__import__('os')", "self.__class__", "(lambda: 1)()", "open('x')", "self.shape["])
 def test_learned_rules_use_the_rule_language_only(tmp_path, text):
     rule = to_json(learned(tmp_path, lambda: [tensor.transpose(0, -1) for tensor in tensors()], "aten::transpose.int"))

@@ -414,7 +414,6 @@ def namespace_of(source):
     return names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("statement", ["print(end='')", "pass"])
 def test_namespace_of_exec_is_freed_with_its_functions(statement):
     def run():

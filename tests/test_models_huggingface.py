@@ -7,7 +7,6 @@ from tests import models
 from tests.check import check
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", models.NAMES["huggingface"])
 def test_model(name):
     model, args, kwargs = models.build(name)

@@ -10,7 +10,6 @@ CHANGED = {"x-decoder-alibi": 1}
 """Models that keep something of their first call, and so are captured once more at the second."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", models.NAMES["libraries"])
 def test_model(name):
     model, args, kwargs = models.build(name)

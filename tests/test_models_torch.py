@@ -27,7 +27,6 @@ def test_model_with_gradients(name):
     check(model.train(), *args, keywords=kwargs, graphs=1, breaks=[])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", models.NAMES["layers"])
 def test_layer(name):
     layer, args, kwargs = models.build(name)

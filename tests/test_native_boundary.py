@@ -37,7 +37,6 @@ except MemoryError:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer reserves memory itself")
 def test_memory_that_runs_out_in_c_plus_plus_is_a_memory_error():
     outcome = subprocess.run([sys.executable, "-c", LITTLE_MEMORY], capture_output=True, text=True, check=False)

@@ -72,7 +72,6 @@ def derivatives(program, rows=3):
     return [tensor.detach() for tensor in found], x.grad, w.grad
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [None, True])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)

@@ -112,7 +112,6 @@ def test_stripping_removes_outputs():
     assert stripped(nbformat.writes(notebook)) == text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_runs_and_shows_its_outputs(name, tmp_path):
     notebook = nbformat.read(path_of(name), as_version=4)

@@ -157,7 +157,6 @@ def assert_same(left, right):
         assert left == right
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("make", [function, closure, method, module], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
@@ -200,7 +199,6 @@ def test_captured_function_is_scripted_like_the_original():
     assert torch.equal(torch.jit.script(capture(net))(example()), net(example()))
 
 
-@pytest.mark.slow
 def test_captured_function_of_what_torch_compiles():
     program = torch.compile(lambda x: x.sin() + 1, backend="eager")
     assert torch.equal(capture(program)(example()), helper(example()))

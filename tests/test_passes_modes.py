@@ -172,7 +172,6 @@ def run_under(outer, program, x, row):
         return result, state()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "outer", [torch.enable_grad, torch.no_grad, torch.inference_mode], ids=lambda mode: mode.__name__
 )
@@ -203,7 +202,6 @@ def setters_of(graph):
     return [(node.target, node.args) for node in graph.nodes if node.op == "call_function" and sets_modes(node.target)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_no_pass_drops_moves_or_merges_across_modes(mode):
     def program(x, row):

@@ -206,7 +206,6 @@ def test_sorting(items: list[Any], reverse: bool, key: Any):
     assert_same(sorted, call(items, reverse=reverse, key=key))
 
 
-@pytest.mark.slow
 @given(st.lists(st.integers(), min_size=64, max_size=300), st.booleans())
 @settings(max_examples=30)
 def test_sorting_long_lists(items: list[int], reverse: bool):
@@ -244,7 +243,6 @@ def test_zip_longest(left: list[int], right: list[int]):
     assert_same(itertools.zip_longest, (iter(left), iter(right)))
 
 
-@pytest.mark.slow
 @given(st.text("%(a)sdr#0- .*5{}!:x[]", max_size=8), st.lists(st.sampled_from([1, "a", 2.5]), max_size=2))
 @settings(max_examples=300)
 def test_percent_and_format_fill_templates(template: str, values: list[Any]):

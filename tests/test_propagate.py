@@ -97,7 +97,6 @@ def test_graphs_of_overloads():
     assert all(isinstance(leaf, TensorMeta | int) for node, value in found.items() for leaf in leaves(value))
 
 
-@pytest.mark.slow
 def test_captured_graphs_follow_from_their_inputs():
     model, args, kwargs = models.build("gpt2")
     graphs = []

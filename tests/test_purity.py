@@ -152,7 +152,6 @@ def below(cls):
     return found
 
 
-@pytest.mark.slow
 def test_subclasses_are_a_fact_that_can_change():
     class Parent:
         pass

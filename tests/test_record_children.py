@@ -42,7 +42,6 @@ def sizes(folder):
     return [size for (size,) in rows]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "seen"), [([], ["[2]", "[3]", "[4]"]), (["--no-children"], ["[4]"])])
 def test_new_processes_record_themselves(tmp_path, flags, seen):
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -53,7 +52,6 @@ def test_new_processes_record_themselves(tmp_path, flags, seen):
     assert len(Corpus(tmp_path / "c").files) == len(seen)
 
 
-@pytest.mark.slow
 def test_workers_of_pytest(tmp_path):
     test = "import pytest, torch\n@pytest.mark.parametrize('n', [2, 3])\ndef test_it(n): torch.ones(n)\n"
     (tmp_path / "test_it.py").write_text(test)
@@ -88,7 +86,6 @@ recorder.spill()
 """
 
 
-@pytest.mark.slow
 def test_termination_while_calls_are_written(tmp_path):
     """It is waited for what is being written; what came after is written then."""
     command = [sys.executable, "-c", TERMINATED, str(tmp_path / "c")]

@@ -130,7 +130,6 @@ def test_calls_as_text(tmp_path):
     assert "-> (f32[2] stride (1,), f32[2] stride (1,))" in call_text(only(calls, "aten::std_mean.correction"))
 
 
-@pytest.mark.slow
 def test_commands_show_merge_and_compare_corpora(corpora, tmp_path, command):
     a, b = corpora
     status, out, _ = command("corpus", "stat", a, "--json")
@@ -189,7 +188,6 @@ def test_record_runs_a_module(tmp_path, command, monkeypatch):
     assert Corpus(tmp_path / "c").sql("select op, arguments['size'] from calls")[1] == [("torch.ones", "[4]")]
 
 
-@pytest.mark.slow
 def test_the_traceback_of_a_program_has_its_own_frames_only(tmp_path):
     (tmp_path / "s.py").write_text("def f():\n    raise LookupError('mine')\n\n\nf()\n")
     words = [sys.executable, "-m", "tracer", "record", "-o", str(tmp_path / "c"), str(tmp_path / "s.py")]

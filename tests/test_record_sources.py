@@ -40,7 +40,6 @@ def of_operators(folder, **plan):
     return names, Corpus(folder)
 
 
-@pytest.mark.slow
 def test_operators(tmp_path):
     names, corpus = of_operators(tmp_path, pattern="cumsum")
     assert names == ["cumsum"]
@@ -57,7 +56,6 @@ def test_operators(tmp_path):
     assert corpus.sql("select distinct location from calls")[1] == [("opinfo cumsum",)]
 
 
-@pytest.mark.slow
 def test_operators_on_error_inputs(tmp_path):
     _, corpus = of_operators(tmp_path / "with", pattern="gather", backward=False, dtypes=[torch.float32])
     assert corpus.statistics().errors > 2
@@ -68,7 +66,6 @@ def test_operators_on_error_inputs(tmp_path):
     assert "aten::gather_backward" not in {op for op, *_ in corpus.operators()}
 
 
-@pytest.mark.slow
 def test_operators_are_deterministic(tmp_path):
     rows = []
     for seed in (1, 2):  # of the process, which must not matter
@@ -85,7 +82,6 @@ def test_parts_share_the_operators():
         operators.chosen(operators.OpInfoPlan("nope"))
 
 
-@pytest.mark.slow
 def test_usage(tmp_path):
     recorder = Recorder(tmp_path, ["function"])
     usage.start(recorder)("detach")

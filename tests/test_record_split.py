@@ -78,7 +78,6 @@ def test_by_size_holds_out_what_is_larger(tmp_path):
     assert "aten::cos" not in held["op"].to_pylist()  # nothing is larger than its only call
 
 
-@pytest.mark.slow
 def test_by_model_holds_out_whole_models(models):
     _, held = split(Corpus(models), "model", 0.2)
     names = {row["location"].split()[1] for row in held.to_pylist()}
@@ -98,7 +97,6 @@ def test_a_call_that_was_also_made_elsewhere_is_not_held_out_with_a_model(models
     assert len(split(Corpus(models), "model", 0.2)[1]) == 0
 
 
-@pytest.mark.slow
 def test_command(models, tmp_path, capsys):
     words = ["corpus", "split", str(models), "--by", "model", "-o", str(tmp_path / "fit"), str(tmp_path / "held")]
     assert application.main(words) == 0

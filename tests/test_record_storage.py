@@ -22,7 +22,6 @@ def many_calls(count: int, first: int = 1) -> None:
         torch.empty(size)
 
 
-@pytest.mark.slow
 def test_memory_is_bounded_and_nothing_is_lost(tmp_path):
     with record(tmp_path, memory=1 << 18) as recorder:
         many_calls(1000)
@@ -52,7 +51,6 @@ def test_spill_between_the_start_and_the_end_of_a_call(tmp_path):
     assert Corpus(tmp_path).sql("select sum(count) from calls where op = 'storage_test::spilling'")[1] == [(3,)]
 
 
-@pytest.mark.slow
 def test_a_killed_process_leaves_whole_files_only(tmp_path):
     program = f"""
         import os, signal, torch
@@ -78,7 +76,6 @@ def test_a_killed_process_leaves_whole_files_only(tmp_path):
     assert corpus.sql("select tensor(given[1]).size from calls where op = 'aten::add.Tensor'")[1] == [([2],)]
 
 
-@pytest.mark.slow
 def test_killed_at_any_time(tmp_path):
     """What the process said to have written is there, however it is killed; SIGTERM loses nothing at all."""
     program = f"""
@@ -195,7 +192,6 @@ def test_entering_again_goes_on(tmp_path):
     assert Corpus(tmp_path).sql("select arguments['size'], count from calls")[1] == [("[2]", 3)]
 
 
-@pytest.mark.slow
 def test_a_recorder_is_light_to_import():
     heavy = ["pyarrow", "duckdb", "rich", "typer", "torch.testing._internal.common_methods_invocations"]
     program = f"import sys, passes, passes.record; print([name for name in {heavy} if name in sys.modules])"

@@ -37,7 +37,6 @@ def sizes(folder):
     return dict(Corpus(folder).sql("select arguments['size'], sum(count)::int from calls group by 1")[1])
 
 
-@pytest.mark.slow
 def test_a_crash_loses_one_task_and_repeats_no_other(tmp_path):
     tasks = ["4", "5", "6", "7 killed", "8", "9 raises"]
     steps = list(in_workers(functools.partial(Recorder, tmp_path), start, tasks, jobs=1))
@@ -50,7 +49,6 @@ def test_a_crash_loses_one_task_and_repeats_no_other(tmp_path):
     assert sizes(tmp_path) == {f"[{size}]": 1 for size in (4, 5, 6, 8, 9)}
 
 
-@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_an_error(tmp_path):
     with pytest.raises(CorpusError, match="a worker was ended with status 1 while it started"):
         list(in_workers(functools.partial(Recorder, tmp_path), start_fails, ["1"], jobs=1))
@@ -75,7 +73,6 @@ def build(name):
 """
 
 
-@pytest.mark.slow
 def test_jobs_of_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "zoo_of_three.py").write_text(ZOO)
     monkeypatch.syspath_prepend(tmp_path)
@@ -89,7 +86,6 @@ def test_jobs_of_the_command_line(tmp_path, monkeypatch, capsys):
     ]
 
 
-@pytest.mark.slow
 def test_several_processes_record_the_same_calls_as_one(tmp_path, capsys):
     for jobs in ("0", "1"):
         words = ["record", "opinfo", "--ops", "cumsum", "--dtype", "f32", "--samples", "2", "--jobs", jobs]

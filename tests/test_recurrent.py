@@ -32,12 +32,6 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "RNNCell": lambda: nn.RNNCell(4, 6),
 }
 
-SLOW = {
-    "aot_eager": pytest.mark.slow,
-    "LSTM of two layers in both directions": pytest.mark.slow,
-    "GRU in both directions": pytest.mark.slow,
-}
-
 SIZES = ((2, 3, 4), (3, 2, 4))
 
 
@@ -53,8 +47,8 @@ def same_as_plain(network: nn.Module, captured: Any, size: tuple[int, ...], requ
     torch.testing.assert_close(steps[1], steps[0])
 
 
-@pytest.mark.parametrize("backend", [pytest.param(name, marks=SLOW.get(name, ())) for name in BACKENDS])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in (*NETWORKS, *CELLS)])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", (*NETWORKS, *CELLS))
 def test_recurrent_networks_are_one_graph(name, backend):
     reset()
     torch.manual_seed(0)

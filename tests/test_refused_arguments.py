@@ -79,7 +79,6 @@ FUNCTIONS |= {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_refused_as_cpython_refuses(name):
     for names in COMBINATIONS:

@@ -150,11 +150,10 @@ def nth(function: types.FunctionType, arguments: tuple[Any, ...], count: int) ->
     return next(iterator)
 
 
-SLOW = ("wide_function", "read_token")
 each_program = pytest.mark.parametrize(
     "function, arguments",
     [
-        pytest.param(*row, id=f"{row[0].__name__}-{index}", marks=[pytest.mark.slow] if row[0].__name__ in SLOW else [])
+        pytest.param(*row, id=f"{row[0].__name__}-{index}")
         for index, row in enumerate([*PROGRAMS, *FROM_THE_STANDARD_LIBRARY])
     ],
 )
@@ -162,7 +161,6 @@ STRIDES = {"wide_function": 397, "translate": 23}
 """Long functions are not entered everywhere."""
 
 
-@pytest.mark.slow
 @each_program
 def test_every_state_can_be_continued(function, arguments):
     plain = copy.deepcopy(arguments)

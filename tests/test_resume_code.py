@@ -68,7 +68,6 @@ def assert_well_formed(rebuilt: types.CodeType) -> Code:
     return decoded
 
 
-@pytest.mark.slow
 def test_every_continuation_is_well_formed_and_enters_where_it_should():
     count = 0
     for code in all_functions():
@@ -85,7 +84,6 @@ def test_every_continuation_is_well_formed_and_enters_where_it_should():
     assert count > 2000
 
 
-@pytest.mark.slow
 def test_every_trampoline_is_well_formed():
     count = 0
     for code in all_functions():
@@ -136,7 +134,6 @@ def test_a_continuation_of_a_continuation_is_one_of_the_original():
         continuation(first, 0, APPENDING)
 
 
-@pytest.mark.slow
 def test_code_objects_are_not_kept():
     code = loop.__code__.replace()
     rebuilt = continuation(code, AT_APPEND.offset, APPENDING)
@@ -234,7 +231,6 @@ def end_within_the_target():
     function(lambda a: a, 1, Weakly())
 
 
-@pytest.mark.slow
 def test_the_trampoline_holds_no_reference_to_what_it_passes():
     """In a new process: while another thread captures, CPython's own calls hold their arguments."""
     script = "from tests.test_resume_code import end_within_the_target; end_within_the_target()"

@@ -258,7 +258,6 @@ def test_what_was_captured_stays_as_it_was():
     torch.testing.assert_close(new(X, Y), module(X, Y))
 
 
-@pytest.mark.slow
 def test_gradients_of_rewritten_graphs():
     def program(x, w):
         y = x * x + w

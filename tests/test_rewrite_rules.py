@@ -30,7 +30,6 @@ def fired(report, name):
     return sum(count for key, count in report.counts.items() if key.startswith(name))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [*FUSIONS, *CONVOLUTION_NORM, *FINITE],
@@ -458,7 +457,6 @@ def built(name):
         return MODELS[name][0]()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_fused_and_give_the_same(name):
     (model, args, kwargs), expected = built(name), MODELS[name][1]

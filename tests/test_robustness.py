@@ -198,7 +198,6 @@ def test_deep_recursion_through_builtin_functions():
     check(lambda: sorted_down(200), breaks=[])
 
 
-@pytest.mark.slow
 def test_deep_recursion_with_a_break_at_each_level():
     captured = capture(down_with_a_break)
     assert captured(torch.zeros(2), 800).tolist() == [1600.0, 1600.0]
@@ -237,7 +236,6 @@ def another_thread_that_captures():
         thread.join()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("beside", [nobody, another_thread_that_captures], ids=["alone", "beside another thread"])
 def test_high_recursion_limit_does_not_overflow_the_stack(beside):
     usual = sys.getrecursionlimit()

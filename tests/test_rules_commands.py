@@ -154,7 +154,6 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path / "corpus"
 
 
-@pytest.mark.slow
 def test_show_finds_operators_by_parts_of_their_names(tmp_path: Path):
     book = book_of(tmp_path / "book", SUM, SPLIT)
     for name in ("sum", "aten::sum.dim_IntList", "sum.dim_IntList", "dim_Int"):
@@ -231,7 +230,6 @@ def test_diff_lists_differences_in_cases_domains_and_operators(tmp_path: Path):
     assert list(Rulebook(left)) == [SUM, SPLIT]
 
 
-@pytest.mark.slow
 def test_merge_takes_the_better_rules(tmp_path: Path, corpus: Path):
     wrong = replace(SUM, outputs=(replace(SUM.outputs[0], shape=always("self.shape")),))
     silent = replace(SUM, form=always(UNKNOWN))
@@ -264,7 +262,6 @@ def test_a_constant_shape_of_one_call_is_not_merged(tmp_path: Path):
     assert Rulebook(tmp_path / "out").rules(SUM.op, "aten") == [SUM]
 
 
-@pytest.mark.slow
 def test_audit_shows_where_torch_is_wrong_and_the_rule_is_not(tmp_path: Path):
     with record(tmp_path / "corpus"):
         matrix = torch.rand(5, 10).t()

@@ -130,7 +130,6 @@ def test_the_parameter_is_blamed_whose_layout_the_rule_is_wrong_about(laboratory
     assert "sliced" in tried.domain.layouts["other"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("op", ["exp", "acos"])
 def test_the_learner_makes_calls_in_layouts_that_the_corpus_lacks(op, tmp_path, laboratory):
     """From vectors alone: trials that never vary a layout would leave `contiguous` unrefuted."""
@@ -176,7 +175,6 @@ def test_flags_that_never_varied_are_no_evidence():
     assert limited_to_variation(one, varied).form == one.form
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_no_shipped_rule_of_one_tensor_is_wrong_in_any_layout(part, laboratory):
     """Every function and overload, in six layouts and row-major, three dtypes, ranks 0 to 5."""

@@ -42,7 +42,6 @@ def test_error_of_fullgraph(snapshot):
     snapshot(str(caught.value))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/benchmarks.md"])
 def test_page_shows_what_is_printed(page):
     """After a change: `make pages`."""

@@ -220,7 +220,6 @@ def results(function, ints):
     return [outcome(function, torch.ones(1), n) for n in ints]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [None, True])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_symbol_is_an_int(name, dynamic):

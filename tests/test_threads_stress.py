@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import pytest
 import torch
 
 from tracer import capture, disable, graph_break, reset
@@ -87,7 +86,6 @@ def fork_and_capture() -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_threads():
     reset()
     torch.manual_seed(0)

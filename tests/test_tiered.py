@@ -145,7 +145,6 @@ def test_what_is_no_faster_is_refused(clock):
     assert tier.state == "refused" and "no faster" in tier.reason
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "error, words",
     [
@@ -178,7 +177,6 @@ def test_a_compiled_program_that_exits_is_refused():
     assert tier.state == "refused" and "SystemExit: 3" in tier.reason
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("right_calls", [0, 3, 10, 40, 300])
 def test_a_program_that_turns_wrong_is_refused_at_a_sample(right_calls):
     """However late: while it is checked and timed, callers get the eager results, and later one call in SAMPLED is
@@ -318,7 +316,6 @@ def test_what_is_right_is_not_refused_for_its_changes():
     assert settled(captured, torch.zeros(2, 3)).state == "compiled"
 
 
-@pytest.mark.slow
 def test_inputs_change_once_a_call_and_random_numbers_are_drawn_once():
     """Over all states: also while both programs are run."""
 
@@ -378,7 +375,6 @@ def test_gradients_are_checked(monkeypatch, factor, state):
     assert torch.equal(x.grad, torch.ones(4))
 
 
-@pytest.mark.slow
 def test_training_with_aot_eager():
     """Parameters as inputs, a backward compiled in the background, dropout under a seed."""
     torch.manual_seed(0)
@@ -401,7 +397,6 @@ def test_training_with_aot_eager():
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-@pytest.mark.slow
 def test_sizes_that_vary_and_that_the_compiler_narrows():
     lengths = []
 
@@ -427,7 +422,6 @@ def test_sizes_that_vary_and_that_the_compiler_narrows():
 # Life times ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_model_that_waits_for_its_compiler_can_be_collected():
     begun, go_on, compiled = threading.Event(), threading.Event(), []
 
@@ -453,7 +447,6 @@ def test_a_model_that_waits_for_its_compiler_can_be_collected():
     assert BACKGROUND.wait(NET) and len(compiled) == 1
 
 
-@pytest.mark.slow
 def test_the_process_ends_while_something_compiles():
     program = """
 import threading, torch
@@ -505,7 +498,6 @@ def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
         CompileWorker().compile({"graph": []})
 
 
-@pytest.mark.slow
 def test_inductor_through_a_worker():
     def program(x, y):
         for _ in range(30):

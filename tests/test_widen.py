@@ -42,7 +42,6 @@ def learned(op: str, calls: list[Call], laboratory: Laboratory) -> list[Rule]:
     return list(study(op, "aten", calls, laboratory, Plan(trials=40, rounds=2)).rules)
 
 
-@pytest.mark.slow
 def test_confirmed_ranks_dtypes_and_numbers_join_the_domain(tmp_path, laboratory):
     def program() -> None:
         for size in ((2, 3), (4, 1), (3, 5), (2, 3, 4), (7,)):
@@ -68,7 +67,6 @@ def _seen(rule: Rule) -> Domain:
     return Domain(dict.fromkeys(tensors, (1, 2, 3)), dict.fromkeys(tensors, ("f32",)), kinds)
 
 
-@pytest.mark.slow
 def test_a_contradicted_novelty_stays_outside_of_the_domain(tmp_path, laboratory):
     """A rule that says row-major of every result is right about matrices as they were recorded, not about others."""
     wrong = replace(
@@ -82,7 +80,6 @@ def test_a_contradicted_novelty_stays_outside_of_the_domain(tmp_path, laboratory
     assert {"f64", "bf16"} <= {*widest.domain.dtypes["self"]}
 
 
-@pytest.mark.slow
 def test_the_ranks_of_a_domain_have_no_gaps(tmp_path, laboratory):
     right = replace(rule("aten::relu", level="aten", **RIGHT), domain=TWO)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (3, 3)]))
@@ -91,7 +88,6 @@ def test_the_ranks_of_a_domain_have_no_gaps(tmp_path, laboratory):
     assert [*ranks] == [*range(min(ranks), max(ranks) + 1)] and len(ranks) > 2
 
 
-@pytest.mark.slow
 def test_a_rule_that_mispredicts_held_out_calls_is_withdrawn_there(tmp_path):
     wrong = rule("aten::relu", level="aten", **ROW_MAJOR)
     calls = calls_of(tmp_path, "aten::relu", lambda: relus([(2, 3), (4, 5), (2, 3, 4), (6, 2), (3, 2, 2)]))
