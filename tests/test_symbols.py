@@ -20,6 +20,7 @@ import torch
 
 from tests.same import differences
 from tracer import capture, counters, reset
+from tracer.values import shapes
 
 INTS = (3, 4, 6, 1, 0, -2, 40)
 
@@ -369,3 +370,41 @@ def test_marks_on_a_tensor_say_which_sizes_vary(name, captures):
         mark(x, 0)
         assert torch.equal(captured(x), x.sum(0) * size)
     assert counters().captures == captures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["in", "index", "sorted", "dict"])
+def test_numbers_that_the_program_compares_with_each_other_do_not_all_become_symbols(monkeypatch, door):
+    """Each symbol costs milliseconds, and is fixed by a guard in the end where the number itself is asked for."""
+    made = []
+    symbol = shapes.Shapes._symbol
+    monkeypatch.setattr(shapes.Shapes, "_symbol", lambda *args, **kwargs: made.append(1) or symbol(*args, **kwargs))
+    programs = {
+        "in": lambda x, numbers: x * ((7 in numbers) + 2),
+        "index": lambda x, numbers: x * numbers.index(numbers[-1]),
+        "sorted": lambda x, numbers: x * sorted(numbers)[3],
+        "dict": lambda x, numbers: x * {number: place for place, number in enumerate(numbers)}[numbers[5]],
+    }
+    program = programs[door]
+    reset()
+    captured = capture(program)
+    for start in (0, 200, 500):
+        numbers = list(range(start, start + 200))
+        assert torch.equal(captured(torch.ones(2), numbers), program(torch.ones(2), numbers))
+    assert len(made) <= 2 * 2 * shapes.FEW
+
+
+@pytest.mark.slow
+def test_numbers_that_operators_are_given_become_symbols_however_many_there_are():
+    """As the lengths of a batch do, by which a tensor is split."""
+
+    def program(x, lengths):
+        return [part * 2 for part in x.split(lengths)]
+
+    reset()
+    captured = capture(program)
+    for turn in range(4):
+        lengths = [2 + (place + turn) % 3 for place in range(48)]
+        x = torch.arange(float(sum(lengths)))
+        assert not differences(captured(x, lengths), program(x, lengths))
+    assert counters().captures == 2

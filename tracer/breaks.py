@@ -18,8 +18,8 @@ from tracer.source_text import source_line
 class Break:
     """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called.
 
-    `callee` is the code object of the function that the captured frame was calling. `needs_number` says that the number
-    of a symbol for the data of a tensor was asked for.
+    `long` are the code objects of the functions, of those that the captured frame was calling, in which most of the
+    trace was spent. `needs_number` says that the number of a symbol for the data of a tensor was asked for.
     """
 
     reason: Reason
@@ -27,7 +27,7 @@ class Break:
     location: Location
     positions: Any
     inside: Location | None = None
-    callee: Any = None
+    long: tuple[Any, ...] = ()
     needs_number: bool = False
 
     @property

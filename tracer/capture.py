@@ -171,7 +171,6 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
         return _skip(request, code, trace, broke, watch, transparent=True)
     if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
-    turns = trace.turns  # more than twice those before the call that broke: it is the call that is too long
     read = _read_before(trace, broke)
     if read is not None:
         step = read.step
@@ -187,8 +186,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
                 guard_ends(trace, frame)
                 program = breaking(trace, frame, request.make_branch)
             entry, first_run = _finish(request, frame, program, broke, watch)
-            if broke.reason is TOO_LONG and 2 * trace.turns < turns:
-                entry.too_long = broke.callee
+            if broke.reason is TOO_LONG:
+                entry.too_long = broke.long
             return entry, first_run
         except Unrebuildable as error:
             if error.birth is None or error.birth >= step:
@@ -210,10 +209,10 @@ def _read_before(trace: Trace, broke: Break) -> DataRead | None:
 
 
 def _break_at(
-    code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None, callee: Any = None
+    code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None, long: tuple[Any, ...] = ()
 ) -> Break:
     op = code.ops[index]
-    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside, callee)
+    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside, long)
 
 
 def _attempt(
@@ -236,7 +235,8 @@ def _attempt(
         run_root(frame, stop_at)
         return trace, frame, None, trace.step
     except GraphBreak as stopped:
-        broke = _break_at(code, stopped.reason, stopped.detail, max(frame.index - 1, 0), stopped.place, stopped.callee)
+        long = tuple(callee for callee, turns in stopped.callees if 2 * turns < trace.turns)
+        broke = _break_at(code, stopped.reason, stopped.detail, max(frame.index - 1, 0), stopped.place, long)
         return trace, frame, replace(broke, needs_number=isinstance(stopped, NeedsNumber)), trace.step
     except Raised as raised:
         detail = raised.value.cls.__name__
@@ -352,5 +352,5 @@ def _skip(
         seconds=watch.seconds,
     )
     if broke.reason is TOO_LONG:
-        entry.too_long = code.native
+        entry.too_long = (code.native, *broke.long)
     return entry, None

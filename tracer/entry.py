@@ -55,8 +55,8 @@ class Entry(NativeEntry):
     in each stage of the capture, and `compiled` what the backend made of the graph. `end` is the break that ended the
     capture before the frame returned; a `transparent` frame, which only calls another, was then left to that other.
     `skipped` says that the original function runs, `restarts` how many traces were discarded, and `memory` what
-    `donate` and `allocate` did to the graph. `too_long` is the code object, of this frame or of one that it calls,
-    which computes for long with hardly any tensor. Entries are numbered in the order of capture.
+    `donate` and `allocate` did to the graph. `too_long` are the code objects, of this frame or of those that
+    it calls, which compute for long with hardly any tensor. Entries are numbered in the order of capture.
     """
 
     __slots__ = (
@@ -111,7 +111,7 @@ class Entry(NativeEntry):
         """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}
         self.restarts = 0
-        self.too_long: Any = None
+        self.too_long: tuple[Any, ...] = ()
         self.number = next(_numbers)
 
     @property

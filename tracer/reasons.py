@@ -297,8 +297,9 @@ class GraphBreak(Exception):
         self.detail = detail
         self.place: Any = None
         """The user's line where the break happened, if it is in a function that the captured one calls."""
-        self.callee: Any = None
-        """The code object of that function."""
+        self.callees: list[tuple[Any, int]] = []
+        """The code objects of the functions that were being called, and the turns of the trace when each was entered;
+        the innermost first."""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""

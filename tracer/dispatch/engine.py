@@ -256,8 +256,8 @@ class Engine:
         cache.add(entry)
         if cache in self.libraries and not entry.ops:
             self._computes_no_tensors(cache)
-        if entry.too_long is not None:
-            self._leave_alone(entry.too_long)
+        for long in entry.too_long:
+            self._leave_alone(long)
         if first_run is not None:
             first_run.expect(partial(_call_anew, cache, entry, function, values))
         return RETRY

@@ -34,6 +34,7 @@ def run(frame: Frame) -> Item:
         bind(frame.code)
     caller = trace.frame
     trace.frame = frame
+    turns = trace.turns
     frame.yielded = False
     try:
         while True:
@@ -48,13 +49,13 @@ def run(frame: Frame) -> Item:
                     raise
     except GraphBreak as stopped:
         stopped.place = stopped.place or trace.location
-        stopped.callee = frame.code.native
+        stopped.callees.append((frame.code.native, turns))
         raise
     except RuntimeError as error:
         if not is_about_data(error):
             raise
         stopped = NeedsNumber(DATA_TO_PYTHON, FROM_DATA)
-        stopped.place, stopped.callee = trace.location, frame.code.native
+        stopped.place = trace.location
         raise stopped from None
     finally:
         trace.frame = caller

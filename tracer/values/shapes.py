@@ -30,6 +30,9 @@ ATTRIBUTE_CHANGES = 2
 """Times that an int attribute must have changed before it is a symbol: most are settings, a few are counters."""
 
 
+FEW = 32
+"""Symbols that a trace makes for ints whatever becomes of them."""
+
 SYMBOLIC_MODULES = ("torch.fx.experimental.symbolic_shapes", "torch._dynamo")
 """torch's modules of symbolic sizes, and what they import when the first symbol is made."""
 
@@ -114,10 +117,20 @@ class Shapes:
         changes = self.history.changes(source.text, value)
         if changes < (ATTRIBUTE_CHANGES if attribute else 1) and not (self.dynamic and not attribute):
             return None
-        if abs(value) >= 1 << 62:
+        if abs(value) >= 1 << 62 or self._fixes_most():
             return None
         guard(source, "type", int)
         return self._symbol(value, source, size=False)
+
+    def _fixes_most(self) -> bool:
+        """Whether the program has asked for the numbers themselves of most symbols, as one does that compares the items
+        of a list with each other: more symbols would take time, and be as many guards on numbers in the end.
+        """
+        if len(self.sources) < FEW:
+            return False
+        numbers = self.environment.replacements
+        fixed = sum(symbol in numbers and numbers[symbol].is_Integer for symbol in self.sources)
+        return 2 * fixed > len(self.sources)
 
     def floating(self, guard: AddGuard, value: float, source: Source) -> FloatSymbol | None:
         """A symbol for a float from outside when it is known to vary, else None."""
