@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import weakref
+from collections import deque
 
 import pytest
 import torch
@@ -209,6 +210,109 @@ def test_arguments_die_without_the_collector(program):
             reference = weakref.ref(x)
             errors.clear()
             del x
+            assert reference() is None
+    finally:
+        gc.enable()
+
+
+class Tagged(torch.Tensor):
+    pass
+
+
+class Overriding(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+class Items(list):
+    pass
+
+
+class Names(dict):
+    pass
+
+
+class Line(deque):
+    pass
+
+
+def box_of_itself(x):
+    box = Box()
+    box.x, box.me = x, box
+    return box
+
+
+def parent_of_child(x):
+    box = Box()
+    box.child = Box()
+    box.child.x, box.child.parent = x, box
+    return box
+
+
+def list_of_itself(x):
+    items = Items([x])
+    items.append(items)
+    return items
+
+
+def dict_of_itself(x):
+    names = Names(x=x)
+    names["me"] = names
+    return names
+
+
+def deque_of_itself(x):
+    items = Line([x])
+    items.append(items)
+    return items
+
+
+def tensor_of_itself(x):
+    x.me = x
+    return x
+
+
+def module_of_itself(x):
+    module = torch.nn.Linear(2, 2)
+    object.__setattr__(module, "me", module)
+    return module
+
+
+CYCLES = {
+    "box": (box_of_itself, lambda box: box.me.me.x + 1, lambda box: delattr(box, "me")),
+    "parent": (parent_of_child, lambda box: box.child.parent.child.x + 1, lambda box: delattr(box.child, "parent")),
+    "list": (list_of_itself, lambda items: items[0] + items[1][0], Items.clear),
+    "dict": (dict_of_itself, lambda names: names["x"] + names["me"]["x"], Names.clear),
+    "deque": (deque_of_itself, lambda items: items[0] + items[1][0], Line.clear),
+    "tensor": (tensor_of_itself, lambda x: x + x.me, lambda x: delattr(x, "me")),
+    "module": (module_of_itself, lambda module: module.me(torch.ones(2)), lambda m: object.__delattr__(m, "me")),
+    "subclass": (lambda x: x.as_subclass(Tagged), lambda x: x.add_(1), lambda x: None),
+    "overriding": (lambda x: x.as_subclass(Overriding), lambda x: x + 1, lambda x: None),
+}
+"""What makes an argument that refers to itself, what is computed with it, and what ends the cycle."""
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+@pytest.mark.parametrize("name", CYCLES)
+def test_an_argument_that_referred_to_itself_dies_when_it_no_longer_does(name, breaks):
+    """A trace is freed without the collector although its values refer to each other as the objects do."""
+    make, compute, cut = CYCLES[name]
+
+    def program(argument):
+        if breaks:
+            graph_break()
+        return compute(argument)
+
+    captured = capture(program)
+    gc.disable()
+    try:
+        for _ in range(2):
+            argument = make(torch.ones(2))
+            captured(argument)
+            reference = weakref.ref(argument)
+            cut(argument)
+            del argument
             assert reference() is None
     finally:
         gc.enable()

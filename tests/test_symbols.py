@@ -372,7 +372,6 @@ def test_marks_on_a_tensor_say_which_sizes_vary(name, captures):
     assert counters().captures == captures
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("door", ["in", "index", "sorted", "dict"])
 def test_numbers_that_the_program_compares_with_each_other_do_not_all_become_symbols(monkeypatch, door):
     """Each symbol costs milliseconds, and is fixed by a guard in the end where the number itself is asked for."""
@@ -394,7 +393,6 @@ def test_numbers_that_the_program_compares_with_each_other_do_not_all_become_sym
     assert len(made) <= 2 * 2 * shapes.FEW
 
 
-@pytest.mark.slow
 def test_numbers_that_operators_are_given_become_symbols_however_many_there_are():
     """As the lengths of a batch do, by which a tensor is split."""
 

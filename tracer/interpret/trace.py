@@ -235,8 +235,8 @@ class Trace:
             generator.frame.clear()
         if self.frame is not None:
             self.frame.clear()
-        for owner in self.owners:
-            owner.dictionary = None
+        for value in (*self.known.values(), *self.owners):
+            value.let_go()
         for name in self.__slots__:
             delattr(self, name)
 

@@ -13,6 +13,7 @@ import importlib.machinery
 import inspect
 import types
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -124,9 +125,21 @@ class Value:
         """An attribute that the real thing keeps in C; UNREAD when the trace does not know it."""
         return UNREAD
 
+    def let_go(self) -> None:
+        """Hold nothing any more, at the end of a trace: objects that refer to each other are values that do."""
+        for name in _content(type(self)):
+            setattr(self, name, None)
+
     def __repr__(self) -> str:
         origin = f" from {self.source.text}" if self.source is not None else ""
         return f"<{type(self).__name__} {self.cls.__name__}{origin}>"
+
+
+@cache
+def _content(cls: type[Value]) -> tuple[str, ...]:
+    """The slots of a class of values, besides those of all values."""
+    classes = cls.__mro__[: cls.__mro__.index(Value)]
+    return tuple(name for base in classes for name in vars(base).get("__slots__", ()))
 
 
 class Lazy(Value):
