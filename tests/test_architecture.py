@@ -47,7 +47,8 @@ LAZY = (
     "backends.crosscheck.backend",  # with gradients, scripts and shrinking behind it
     "safetensors",  # an extra: for stored cases only
 )
-VERSION_TESTS = ("tracer/code/decode.py", "tracer/code/emit.py", "tracer/dispatch/")
+VERSION_TESTS = ("tracer/code/native.py",)
+FRAME_LAYOUT = "tracer/dispatch/native/frame_layout.h"
 EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600
 MAX_LINES_OF_A_FUNCTION = 60  # its signature apart: that of a command is a table of options
@@ -188,9 +189,12 @@ def test_version_tests_are_where_they_belong():
     wrong = [
         str(path.relative_to(ROOT))
         for path in sources()
-        if "version_info" in path.read_text() and not str(path.relative_to(ROOT)).startswith(VERSION_TESTS)
+        if "version_info" in path.read_text() and str(path.relative_to(ROOT)) not in VERSION_TESTS
     ]
     assert not wrong
+    native = [file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*")]
+    knowing = {str(file.relative_to(ROOT)) for file in native if b"PY_VERSION_HEX" in file.read_bytes()}
+    assert knowing == {FRAME_LAYOUT}
 
 
 def test_one_file_knows_the_frame_hook():

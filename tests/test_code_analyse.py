@@ -115,5 +115,5 @@ def test_stacks_agree_wherever_paths_meet():
     for native in programs():
         code = decode(native)
         for kinds in stack_kinds(code):
-            assert kinds is None or len(kinds) <= native.co_stacksize
+            assert kinds is None or len(kinds) <= max(native.co_stacksize, 1)  # `return 1` may need no slot natively
     assert isinstance(native, types.CodeType)

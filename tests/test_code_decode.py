@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import gc
 import operator
+import sys
 import types
 import weakref
 from collections.abc import Iterator
@@ -13,8 +14,18 @@ import pytest
 
 from tests import resume_programs
 from tracer.code import opcodes
-from tracer.code.decode import DROPPED, Handler, canonical_name, decode, native_exception_table
-from tracer.code.opcodes import OPCODES
+from tracer.code.decode import (
+    COMPILED,
+    DROPPED,
+    HALVES,
+    NATIVE_ROWS,
+    SPECIAL_ROWS,
+    Handler,
+    decode,
+    native_exception_table,
+)
+from tracer.code.native import DIALECT, DIALECTS, dialect_of
+from tracer.code.opcodes import OPCODES, Opcode
 
 
 def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -36,35 +47,76 @@ def ops(function) -> list[tuple[str, object]]:
     return [(op.name, op.operand) for op in decode(function.__code__).ops]
 
 
+def canonical_rows(number: int, argument: int) -> list[Opcode]:
+    """The canonical opcodes that a native instruction stands for."""
+    if number in HALVES:
+        return [row for half in HALVES[number] for row in canonical_rows(dis.opmap[half.name], half.argument(argument))]
+    row = SPECIAL_ROWS[number](argument)[0] if number in SPECIAL_ROWS else NATIVE_ROWS[number][0]
+    return [] if row is None else [row]
+
+
 def test_every_native_opcode_has_a_row_or_is_dropped():
-    for name in dis.opmap:
-        canonical = canonical_name(name)
-        assert name in DROPPED if canonical is None else canonical in OPCODES
-    assert {canonical_name(name) for name in dis.opmap} - {None} == set(OPCODES)
+    meant = set()
+    for number, name in COMPILED.items():
+        rows = [row.name for argument in range(16) for row in canonical_rows(number, argument)]
+        assert (not rows) is (name in DROPPED)
+        meant.update(rows)
+    assert meant == set(OPCODES) - DIALECT.unused
+    assert set(OPCODES) >= DIALECT.unused and set(dis.opmap) >= DROPPED
 
 
-KNOWN_DIFFERENCES = {"BUILD_SLICE": "dis only knows 2 and 3", "RETURN_GENERATOR": "the caller pushes", "CALL": "split"}
+def test_each_dialect_speaks_of_opcodes_that_exist():
+    for dialect in DIALECTS.values():
+        assert set(OPCODES) >= dialect.unused | set(dialect.plain_loads) | set(dialect.operands)
+        assert set(OPCODES) >= dialect.hidden_handlers | set(dialect.renamed.values()) | set(dialect.flagged.values())
+        assert set(OPCODES) >= {name for names in dialect.numbered.values() for name in names.values()}
 
 
-@pytest.mark.parametrize("name", sorted(set(dis.opmap) - DROPPED - set(KNOWN_DIFFERENCES)))
+def test_a_version_without_a_dialect_is_refused():
+    assert dialect_of((3, 11)) is DIALECTS[3, 11]
+    with pytest.raises(ImportError, match=r"of Python 3\.11 and 3\.12, not of 3\.10"):
+        dialect_of((3, 10))
+
+
+KNOWN_DIFFERENCES = {
+    "BUILD_SLICE": "dis only knows 2 and 3",
+    "RETURN_GENERATOR": "the caller pushes",
+    "CALL": "split",
+    **(
+        {}
+        if sys.version_info < (3, 12)
+        else dict.fromkeys(("FOR_ITER", "SEND", "CLEANUP_THROW"), "END_* is part of it")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMPILED.values()) - DROPPED - set(KNOWN_DIFFERENCES)))
 def test_stack_effects_are_the_native_ones(name):
     number = dis.opmap[name]
-    row = OPCODES[str(canonical_name(name))]
     for argument in (0, 1, 2, 3, 5, 8, 0x0203) if number >= dis.HAVE_ARGUMENT else (None,):
-        for jump in (False, True) if row.jumps else (False,):
-            pops, pushes = row.effect(argument or 0, jump)
+        rows = canonical_rows(number, argument or 0)
+        for jump in (False, True) if rows[0].jumps else (False,):
+            effects = [row.effect(argument or 0, jump) for row in rows]
+            pops, pushes = (sum(counts) for counts in zip(*effects, strict=True))
             assert pushes - pops == dis.stack_effect(number, argument, jump=jump), (name, argument, jump)
 
 
 def test_instructions_agree_with_dis():
     for code in programs():
         decoded = decode(code)
-        native = [each for each in dis.get_instructions(code) if each.opname not in DROPPED]
-        assert [canonical_name(each.opname) for each in native] == [op.name for op in decoded.ops]
-        by_offset = {each.offset: op for each, op in zip(native, decoded.ops, strict=True)}
+        rows = [
+            (each, row)
+            for each in dis.get_instructions(code)
+            if each.opname not in DROPPED
+            for row in canonical_rows(each.opcode, each.arg or 0)
+        ]
+        native = [each for each, _ in rows]
+        assert [row.name for _, row in rows] == [op.name for op in decoded.ops]
         for each, op in zip(native, decoded.ops, strict=True):
-            assert decoded.index_at[each.offset] == op.index == decoded.index_at[op.offset]
-            assert op.offset <= each.offset < op.end
+            assert decoded.index_at[op.offset] == op.index
+            if each.opname not in DIALECT.halves:
+                assert decoded.index_at[each.offset] == op.index
+                assert op.offset <= each.offset < op.end
             assert each.positions is not None and op.positions.column == each.positions.col_offset
             assert op.line == each.positions.lineno == op.positions.line
             if op.opcode.jumps:
@@ -73,7 +125,7 @@ def test_instructions_agree_with_dis():
                 assert op.operand is each.argval or op.operand == each.argval
             elif op.opcode.operand == "slot":
                 assert op.slot_name == each.argval
-        assert len(by_offset) == len(decoded.ops)
+        assert len({op.offset for op in decoded.ops}) == len(decoded.ops)
 
 
 def test_operators_are_functions():
@@ -119,14 +171,14 @@ def test_jumps_lead_to_operations():
 
     code = decode(program.__code__)
     names = {op.name for op in code.ops if op.opcode.jumps}
-    assert names == {
+    assert names - {"JUMP_IF_TRUE_OR_POP"} == {
         "POP_JUMP_IF_FALSE",
         "POP_JUMP_IF_TRUE",
-        "JUMP_IF_TRUE_OR_POP",
         "FOR_ITER",
         "JUMP",
         "POP_JUMP_IF_NOT_NONE",
     }
+    assert ("JUMP_IF_TRUE_OR_POP" in names) is ("JUMP_IF_TRUE_OR_POP" not in DIALECT.unused)
 
 
 def test_handlers_by_operation():

@@ -254,6 +254,10 @@ def test_bound_locals_are_passed_on_whether_read_again_or_not():
     assert [layout.locals for layout in passed] == [("a", "b"), ("a", "b")]
 
 
+INLINED = sys.version_info >= (3, 12)
+
+
+@pytest.mark.skipif(INLINED, reason="comprehensions are functions up to 3.11")
 def test_a_comprehension_can_be_entered():
     source = (lambda n, k: [i * k + j for i in range(n) for j in (i, k) if i != j]).__code__
     code = next(each for each in nested_codes(source) if each.co_name == "<listcomp>")
@@ -262,6 +266,62 @@ def test_a_comprehension_can_be_entered():
     rebuilt = continuation(code, append.offset, Layout(("value",) * 4, ("i",)))
     found = make_function(rebuilt, {}, "comprehension", [types.CellType(10)])([], iter([1, 2]), iter([5]), 7, 1)
     assert found == [7, 15, 11, 20, 21, 30][:2] + found[2:] and found[0] == 7
+
+
+@pytest.mark.skipif(not INLINED, reason="comprehensions are inlined from 3.12 on")
+def test_an_inlined_comprehension_gives_back_what_it_hides():
+    def bound(items, i):
+        return [i * 2 for i in items], i
+
+    def unbound(items):
+        doubled = [i * 2 for i in items]
+        return doubled, i  # noqa: F821
+
+    append = op_named(decode(bound.__code__), "LIST_APPEND")
+    rebuilt = continuation(bound.__code__, append.offset, Layout(("value",) * 4, ("items", "i")))
+    assert make_function(rebuilt, {}, "bound", ())(7, [], iter([5]), 1, (), 3) == ([1, 10], 7)
+    append = op_named(decode(unbound.__code__), "LIST_APPEND")
+    assert kinds_at(unbound.__code__, append.offset) == ("method", "value", "value", "value")
+    rebuilt = continuation(unbound.__code__, append.offset, Layout(("null", *["value"] * 3), ("items", "i")))
+    with pytest.raises(NameError, match="'i'"):
+        make_function(rebuilt, {}, "unbound", ())([], iter([5]), 1, (), 3)
+
+
+@pytest.mark.skipif(not INLINED, reason="comprehensions are inlined from 3.12 on")
+def test_a_trampoline_hides_a_variable_and_gives_it_back():
+    def program(items, i):
+        return [i * 2 for i in items], i
+
+    code = decode(program.__code__)
+    hide = op_named(code, "LOAD_FAST_AND_CLEAR")
+    restore = next(op for op in reversed(code.ops) if op.name == "STORE_FAST")
+    layouts: list[Layout] = []
+    for op, stack, names in (
+        (hide, ("value",), ("items", "i")),
+        (hide, ("value",), ("items",)),
+        (restore, ("value", "value"), ("items",)),
+        (restore, ("value", "null"), ("items", "i")),
+    ):
+        trampoline(
+            program.__code__, op.offset, Layout(stack, names), lambda offset, after: layouts.append(after) or print
+        )
+    assert [(layout.stack, layout.locals) for layout in layouts] == [
+        (("value", "value"), ("items",)),
+        (("value", "null"), ("items",)),
+        (("value",), ("items", "i")),
+        (("value",), ("items",)),
+    ]
+
+
+def test_a_return_of_a_constant_can_be_entered_behind_its_load():
+    def program():
+        return 5
+
+    load, back = decode(program.__code__).ops[-2:]
+    assert (load.name, back.name) == ("LOAD_CONST", "RETURN_VALUE") and load.offset != back.offset
+    rebuilt = continuation(program.__code__, back.offset, Layout(("value",), ()))
+    assert make_function(rebuilt, {}, "program", ())(6) == 6
+    assert original_place(rebuilt, decode(rebuilt).ops[-1].offset) == (program.__code__, back.offset)
 
 
 def test_names_of_the_user_may_look_like_ours():

@@ -14,11 +14,11 @@ import torch
 
 from passes.operators.catalogue import FAMILY_OF, LIBRARY_TARGETS, REPEATABLE, family_of, name_of
 from passes.operators.outcome import Arguments, Keywords, Target
+from passes.torch_facts import is_apply
 
 TRAINING: Final = ("train", "training")
 PROBABILITIES: Final = ("dropout_p", "dropout", "p")
 """What schemas call the probability of dropping an element; `p` is one only where they also say whether it trains."""
-APPLY: Final = torch.autograd.Function.apply.__func__  # type: ignore[attr-defined]
 NEVER_DRAW: Final = frozenset(map(id, REPEATABLE))
 """Families, by identity, of which no operator draws."""
 
@@ -49,7 +49,7 @@ def is_known(target: Target, args: Arguments) -> bool:
     """
     if isinstance(target, LIBRARY_TARGETS) or family_of(target, args) is not None or packet_of(target) is not None:
         return True
-    return getattr(target, "__func__", None) is APPLY
+    return is_apply(target)
 
 
 def packet_of(target: Target) -> Any:

@@ -16,7 +16,7 @@ VALUE = "value"
 NULL = "null"
 """The empty slot below a callable that is not a method."""
 METHOD = "method"
-"""What LOAD_METHOD leaves below: a value or null, known only at run time."""
+"""A value or null, known only at run time: what LOAD_METHOD leaves below, or a variable that a comprehension hides."""
 PREVIOUS = "previous"
 """What PUSH_EXC_INFO saved; marks one exception being handled, until POP_EXCEPT."""
 EXCEPTION = "exception"
@@ -36,6 +36,11 @@ FRAME_READERS = {
 
 NEVER_RAISES = frozenset({"PUSH_EXC_INFO", "POP_EXCEPT", "POP_TOP", "PUSH_NULL", "COPY", "SWAP", "LOAD_CONST"})
 """Opcodes whose exception handler is never entered from them, although the table covers them."""
+
+USES_LOCAL = frozenset({"LOAD_FAST", "LOAD_FAST_AND_CLEAR", "DELETE_FAST"})
+"""Opcodes that need what a local holds."""
+ENDS_LOCAL = frozenset({"STORE_FAST", "LOAD_FAST_AND_CLEAR", "DELETE_FAST"})
+"""Opcodes after which a local no longer holds what it held."""
 
 Fact = TypeVar("Fact")
 
@@ -72,8 +77,8 @@ def live_slots(code: Code) -> list[int]:
     A slot counts as used by its deletion (which fails when it is unbound), by an exception handler that the op may
     reach, throughout a function that may read its own frame, and, for the first argument, where `super()` may.
     """
-    uses = [1 << op.arg if op.name in ("LOAD_FAST", "DELETE_FAST") else 0 for op in code.ops]
-    keeps = [~(1 << op.arg) if op.name in ("STORE_FAST", "DELETE_FAST") else -1 for op in code.ops]
+    uses = [1 << op.arg if op.name in USES_LOCAL else 0 for op in code.ops]
+    keeps = [~(1 << op.arg) if op.name in ENDS_LOCAL else -1 for op in code.ops]
     always = 0
     if any(op.operand in FRAME_READERS[op.name] for op in code.ops if op.name in FRAME_READERS):
         always = (1 << len(code.local_names)) - 1
@@ -146,6 +151,8 @@ def stack_after(op: Op, before: Kinds, jump: bool = False) -> Kinds:
 SPECIAL_PUSHES = {
     "PUSH_NULL": [NULL],
     "LOAD_METHOD": [METHOD, VALUE],
+    "LOAD_SUPER_METHOD": [METHOD, VALUE],
+    "LOAD_FAST_AND_CLEAR": [METHOD],
     "PUSH_EXC_INFO": [PREVIOUS, EXCEPTION],
 }
 

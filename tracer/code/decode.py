@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
+from tracer.code.dialect import Half, Reader
+from tracer.code.native import DIALECT
 from tracer.code.opcodes import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -30,7 +32,7 @@ from tracer.code.opcodes import (
 UNIT = 2
 """Bytes in one code unit."""
 
-DROPPED = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME", "KW_NAMES"})
+DROPPED = DIALECT.dropped
 """Native opcodes with no canonical counterpart."""
 
 JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
@@ -211,10 +213,12 @@ def canonical_name(native_name: str) -> str | None:
         return None
     if native_name in JUMPS:
         return "JUMP"
+    if native_name in DIALECT.renamed:
+        return DIALECT.renamed[native_name]
     return native_name.replace("_FORWARD_", "_").replace("_BACKWARD_", "_")
 
 
-OPERANDS: dict[str, Callable[[CodeType, str, int], Any]] = {
+OPERANDS: dict[str, Reader] = {
     "none": lambda native, name, argument: None,
     "count": lambda native, name, argument: argument,
     "slot": lambda native, name, argument: argument,
@@ -233,33 +237,66 @@ OPERANDS: dict[str, Callable[[CodeType, str, int], Any]] = {
 }
 """How each kind of operand is read: (code object, canonical name, argument) to `Op.operand`."""
 
+CACHES: list[int] = opcode._inline_cache_entries  # pyright: ignore[reportAttributeAccessIssue]
+"""By opcode number: code units behind the instruction that its specialised forms use."""
+
 NATIVE_BINARY = tuple(BINARY_OPERATORS[symbol] for _, symbol in opcode._nb_ops)  # pyright: ignore[reportAttributeAccessIssue]
 NATIVE_COMPARISONS = tuple(COMPARISONS[symbol] for symbol in dis.cmp_op)
 
-Row = tuple[Opcode | None, Callable[[CodeType, str, int], Any] | None, int]
+Row = tuple[Opcode | None, Reader | None, int]
+"""(canonical opcode or None, operand reader, code units that the instruction takes).
+
+The reader is None for jumps, whose target is an offset yet."""
+
+COMPILED: Final = {number: name for name, number in dis.opmap.items() if number < 256 and "INSTRUMENTED" not in name}
+"""The opcodes of code objects, by number: neither what the compiler alone uses nor what a monitored frame runs."""
+
+
+def row_of(canonical: str, units: int) -> Row:
+    """The row of a canonical opcode."""
+    row = OPCODES[canonical]
+    return row, None if row.jumps else DIALECT.operands.get(canonical, OPERANDS[row.operand]), units
 
 
 def native_rows() -> list[Row]:
-    """By native opcode number: (canonical opcode or None, operand reader, code units that the instruction takes).
-
-    The reader is None for jumps, whose target is an offset yet."""
+    """The rows by native opcode number; those of SPECIAL_ROWS and HALVES have no opcode here."""
+    elsewhere = {*DIALECT.halves, *DIALECT.flagged, *DIALECT.numbered}
     rows: list[Row] = [(None, None, 1)] * 256
-    for name, number in dis.opmap.items():
-        units = 1 + opcode._inline_cache_entries[number]  # pyright: ignore[reportAttributeAccessIssue]
+    for number, name in COMPILED.items():
         canonical = canonical_name(name)
-        if canonical is None:
-            rows[number] = (None, None, units)
-            continue
-        row = OPCODES[canonical]
-        rows[number] = (row, None if row.jumps else OPERANDS[row.operand], units)
+        units = 1 + CACHES[number]
+        rows[number] = (None, None, units) if canonical is None or name in elsewhere else row_of(canonical, units)
     return rows
 
 
+def special_rows() -> dict[int, Callable[[int], Row]]:
+    """By native opcode number: the row for an argument, of opcodes whose argument says what they mean."""
+    rows: dict[int, Callable[[int], Row]] = {}
+    for name, other in DIALECT.flagged.items():
+        units = NATIVE_ROWS[dis.opmap[name]][2]
+        rows[dis.opmap[name]] = partial(_flagged_row, row_of(name, units), row_of(other, units))
+    for name, others in DIALECT.numbered.items():
+        units = NATIVE_ROWS[dis.opmap[name]][2]
+        by_argument = {argument: row_of(other, units) for argument, other in others.items()}
+        rows[dis.opmap[name]] = partial(_numbered_row, row_of(name, units), by_argument)
+    return rows
+
+
+def _flagged_row(plain: Row, flagged: Row, argument: int) -> Row:
+    return flagged if argument & 1 else plain
+
+
+def _numbered_row(plain: Row, by_argument: dict[int, Row], argument: int) -> Row:
+    return by_argument.get(argument, plain)
+
+
 NATIVE_ROWS = native_rows()
+SPECIAL_ROWS = special_rows()
+HALVES: dict[int, tuple[Half, Half]] = {dis.opmap[name]: halves for name, halves in DIALECT.halves.items()}
 BACKWARD = frozenset(number for name, number in dis.opmap.items() if "BACKWARD" in name)
 EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
 KW_NAMES = dis.opmap["KW_NAMES"]
-PRECALL = dis.opmap["PRECALL"]
+PRECALL = dis.opmap.get("PRECALL", -1)
 
 _DECODED: dict[int, Code] = {}
 
@@ -297,9 +334,15 @@ def _fill(code: Code, native: CodeType) -> None:
             argument <<= 8
             offset = end
             continue
+        if row is None and number in SPECIAL_ROWS:
+            row, read, _ = SPECIAL_ROWS[number](argument)
         if row is None:
             if number == KW_NAMES:
                 keywords = native.co_consts[argument]
+            elif number in HALVES:
+                _add_halves(code, ops, HALVES[number], argument, (start, offset + 1, end))
+                index_at[offset + 1] = len(ops) - 1
+                start = end
             elif number != PRECALL:
                 start = end
         else:
@@ -331,13 +374,46 @@ def _fill(code: Code, native: CodeType) -> None:
     code.ops = ops
     code.index_at = index_at
     _set_lines(ops, native)
-    code.exception_table = [
+    _set_handlers(code, native)
+
+
+def _add_halves(
+    code: Code, ops: list[Op], halves: tuple[Half, Half], argument: int, offsets: tuple[int, int, int]
+) -> None:
+    """Decode an instruction that stands for two; `offsets`: where the first begins, where it ends, and the second."""
+    for half, start, end in zip(halves, offsets, offsets[1:], strict=False):
+        row, read, _ = NATIVE_ROWS[dis.opmap[half.name]]
+        assert row is not None and read is not None
+        op = Op()
+        op.name, op.opcode, op.arg = row.name, row, half.argument(argument)
+        op.index, op.offset, op.end, op.line = len(ops), start, end, None
+        op.keywords, op.push_null, op.code, op.run = (), False, code, None
+        op.operand = read(code.native, row.name, op.arg)
+        ops.append(op)
+
+
+def _set_handlers(code: Code, native: CodeType) -> None:
+    """Read the exception table. A handler that the compiler hides is passed over, for the one around it."""
+    index_at = code.index_at
+    table = [
         Handler(index_at[entry.start], index_at[entry.end], index_at[entry.target], entry.depth, entry.lasti)
         for entry in native_exception_table(native)
     ]
-    code.handlers = [None] * len(ops)
-    for handler in code.exception_table:
+    code.exception_table = table
+    code.handlers = [None] * len(code.ops)
+    for handler in table:
         code.handlers[handler.start : handler.end] = [handler] * (handler.end - handler.start)
+    if not any(code.ops[handler.target].name in DIALECT.hidden_handlers for handler in table):
+        return
+    code.exception_table = [
+        handler for handler in table if code.ops[handler.target].name not in DIALECT.hidden_handlers
+    ]
+    native_handlers = code.handlers
+    code.handlers = []
+    for handler in native_handlers:
+        while handler is not None and code.ops[handler.target].name in DIALECT.hidden_handlers:
+            handler = native_handlers[handler.target]
+        code.handlers.append(handler)
 
 
 def _set_lines(ops: list[Op], native: CodeType) -> None:

@@ -7,14 +7,13 @@ offsets, and prefixes and caches are added when assembling. Nothing here knows w
 from __future__ import annotations
 
 import dis
-import opcode
 from collections.abc import Iterable, Sequence
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CodeType
 
-from tracer.code.decode import BACKWARD, EXTENDED_ARG, UNIT, native_exception_table
+from tracer.code.decode import BACKWARD, CACHES, EXTENDED_ARG, UNIT, native_exception_table
+from tracer.code.native import DIALECT
 
-CACHES: list[int] = opcode._inline_cache_entries  # pyright: ignore[reportAttributeAccessIssue]
 JUMPS = frozenset(dis.hasjrel)
 
 Positions = tuple[int | None, int | None, int | None, int | None]
@@ -91,6 +90,28 @@ def disassemble(native: CodeType) -> tuple[list[Instruction], list[int]]:
         for instruction in instructions[index_of_unit[row.start // UNIT] : index_of_unit[row.end // UNIT]]:
             instruction.handler = handler
     return instructions, index_of_unit[:-1]
+
+
+def take_apart(
+    instructions: Sequence[Instruction], index_of_unit: Sequence[int]
+) -> tuple[list[Instruction], list[int]]:
+    """What `disassemble` gives, with each instruction that stands for two as two; its unit is that of the first."""
+    if not any(each.name in DIALECT.halves for each in instructions):
+        return list(instructions), list(index_of_unit)
+    parts: list[Instruction] = []
+    first_of: list[int] = []
+    for instruction in instructions:
+        first_of.append(len(parts))
+        parts.append(instruction)
+        if instruction.name in DIALECT.halves:
+            first, second = DIALECT.halves[instruction.name]
+            rest = instruction.copy()
+            rest.rename(second.name)
+            rest.argument = second.argument(instruction.argument)
+            instruction.rename(first.name)
+            instruction.argument = first.argument(instruction.argument)
+            parts.append(rest)
+    return parts, [first_of[index] for index in index_of_unit]
 
 
 def assemble(

@@ -86,6 +86,7 @@ ROWS = (
     Opcode("LOAD_FAST", "slot", pushes=1),
     Opcode("STORE_FAST", "slot", pops=1),
     Opcode("DELETE_FAST", "slot"),
+    Opcode("LOAD_FAST_AND_CLEAR", "slot", pushes=1),
     Opcode("LOAD_GLOBAL", "global", pushes=lambda argument: 1 + flag(argument)),
     Opcode("STORE_GLOBAL", "name", pops=1),
     Opcode("DELETE_GLOBAL", "name"),
@@ -99,6 +100,9 @@ ROWS = (
     Opcode("STORE_DEREF", "slot", pops=1),
     Opcode("DELETE_DEREF", "slot"),
     Opcode("LOAD_CLASSDEREF", "slot", pushes=1),
+    Opcode("LOAD_LOCALS", pushes=1),
+    Opcode("LOAD_FROM_DICT_OR_DEREF", "slot", pops=1, pushes=1),
+    Opcode("LOAD_FROM_DICT_OR_GLOBALS", "name", pops=1, pushes=1),
     Opcode("LOAD_ASSERTION_ERROR", "assertion error", pushes=1),
     Opcode("LOAD_BUILD_CLASS", pushes=1),
     Opcode("SETUP_ANNOTATIONS"),
@@ -114,11 +118,15 @@ ROWS = (
     Opcode("BINARY_SUBSCR", pops=2, pushes=1),
     Opcode("STORE_SUBSCR", pops=3),
     Opcode("DELETE_SUBSCR", pops=2),
+    Opcode("BINARY_SLICE", pops=3, pushes=1),
+    Opcode("STORE_SLICE", pops=4),
     # Attributes and calls
     Opcode("LOAD_ATTR", "name", pops=1, pushes=1),
     Opcode("STORE_ATTR", "name", pops=2),
     Opcode("DELETE_ATTR", "name", pops=1),
     Opcode("LOAD_METHOD", "name", pops=1, pushes=2),
+    Opcode("LOAD_SUPER_ATTR", "name", pops=3, pushes=1),
+    Opcode("LOAD_SUPER_METHOD", "name", pops=3, pushes=2),
     Opcode("CALL", "count", pops=lambda count: count + 2, pushes=1),
     Opcode("CALL_FUNCTION_EX", "flag", pops=lambda argument: 3 + flag(argument), pushes=1),
     Opcode("MAKE_FUNCTION", "count", pops=lambda flags: 1 + (flags & 0xF).bit_count(), pushes=1),
@@ -173,6 +181,9 @@ ROWS = (
     Opcode("IMPORT_FROM", "name", pushes=1),
     Opcode("IMPORT_STAR", pops=1),
     Opcode("PRINT_EXPR", pops=1),
+    # What has a number instead of an opcode
+    Opcode("CALL_INTRINSIC_1", "count", pops=1, pushes=1),
+    Opcode("CALL_INTRINSIC_2", "count", pops=2, pushes=1),
     # Generators and coroutines
     Opcode("RETURN_GENERATOR", pushes=1, suspends=True),
     Opcode("YIELD_VALUE", pops=1, pushes=1, suspends=True),
@@ -184,6 +195,8 @@ ROWS = (
     Opcode("END_ASYNC_FOR", pops=2),
     Opcode("BEFORE_ASYNC_WITH", pops=1, pushes=2),
     Opcode("ASYNC_GEN_WRAP", pops=1, pushes=1),
+    Opcode("STOPITERATION_ERROR", pops=1, pushes=1),
+    Opcode("CLEANUP_THROW", pops=3, pushes=1),
 )
 
 OPCODES: dict[str, Opcode] = {row.name: row for row in ROWS}

@@ -17,6 +17,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from tracer.code.analyse import (
+    ENDS_LOCAL,
     EXCEPTION,
     LASTI,
     METHOD,
@@ -29,7 +30,8 @@ from tracer.code.analyse import (
     successors,
 )
 from tracer.code.decode import UNIT, Code, Op, decode
-from tracer.code.emit import Instruction, assemble, disassemble, place
+from tracer.code.emit import Instruction, assemble, disassemble, place, take_apart
+from tracer.code.native import DIALECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,6 @@ ALLOWED = {
 """By the kind that a slot must be of: the kinds that a layout may give it."""
 
 HIDDEN_ARGUMENT = ".first"
-FORWARD = {
-    "POP_JUMP_BACKWARD_IF_TRUE": "POP_JUMP_FORWARD_IF_TRUE",
-    "POP_JUMP_BACKWARD_IF_FALSE": "POP_JUMP_FORWARD_IF_FALSE",
-    "POP_JUMP_BACKWARD_IF_NONE": "POP_JUMP_FORWARD_IF_NONE",
-    "POP_JUMP_BACKWARD_IF_NOT_NONE": "POP_JUMP_FORWARD_IF_NOT_NONE",
-    "JUMP_BACKWARD": "JUMP_FORWARD",
-    "JUMP_BACKWARD_NO_INTERRUPT": "JUMP_FORWARD",
-}
-"""How a trampoline spells a jump: its ways out stand behind it."""
 
 
 def origin(code: CodeType) -> Origin | None:
@@ -130,7 +123,7 @@ def continuation(code: CodeType, offset: int, layout: Layout) -> CodeType:
         assembly = Assembly(decoded, layout, kinds)
         assembly.enter(assembly.at(op.offset))
         entry = assembly.finish()
-        offsets = {each.unit * UNIT: unit * UNIT for unit, each in assembly.first_units()}
+        offsets = {each.unit * UNIT: offset for offset, each in assembly.original_offsets()}
         _ORIGINS[id(entry)] = Origin(original, op.offset, layout, offsets)
         weakref.finalize(entry, _ORIGINS.pop, id(entry)).atexit = False
         _CONTINUATIONS[key] = weakref.ref(entry, partial(_forget, key))
@@ -166,12 +159,14 @@ def trampoline(
     assembly.tail += stub
     for index, jump in successors(op):
         after = stack_after(op, kinds, jump)
-        if op.name == "LOAD_METHOD":
+        if op.name in DIALECT.plain_loads:
             after = (*after[:-2], NULL, VALUE)
+        elif op.name == "LOAD_FAST_AND_CLEAR":
+            after = (*after[:-1], VALUE if op.slot_name in layout.locals else NULL)
         bound = bound_after(decoded, op, layout)
         target_layout = Layout(shown(after), bound)
         target = resume_at(decoded.ops[index].offset, target_layout)
-        way_out = assembly.leave(after, bound, target_layout.locals, target, stub[-1].location)
+        way_out = assembly.leave(after, bound, target_layout.locals, target, stub[-1].location, op.name if jump else "")
         if jump:
             stub[-1].target = way_out
     return assembly.finish()
@@ -222,25 +217,15 @@ def shown(kinds: Kinds) -> Kinds:
 
 def bound_after(code: Code, op: Op, layout: Layout) -> tuple[str, ...]:
     """Locals bound after `op`, given those bound before, in the order of their slots."""
-    if op.name == "STORE_FAST" and op.slot_name not in layout.locals:
+    if op.name not in ENDS_LOCAL:
+        return layout.locals
+    # What a comprehension has hidden and stores back may be null.
+    is_bound = op.name == "STORE_FAST" and layout.stack[-1] != NULL and op.slot_name not in code.cell_names
+    if is_bound and op.slot_name not in layout.locals:
         return tuple(sorted((*layout.locals, op.slot_name), key=code.local_names.index))
-    if op.name == "DELETE_FAST":
-        return tuple(name for name in layout.locals if name != op.slot_name)
-    return layout.locals
+    return layout.locals if is_bound else tuple(name for name in layout.locals if name != op.slot_name)
 
 
-SLOT_OPCODES = frozenset(
-    {
-        "LOAD_FAST",
-        "STORE_FAST",
-        "DELETE_FAST",
-        "LOAD_CLOSURE",
-        "LOAD_DEREF",
-        "STORE_DEREF",
-        "DELETE_DEREF",
-        "LOAD_CLASSDEREF",
-    }
-)
 CELL_SETUP = frozenset({"MAKE_CELL", "COPY_FREE_VARS"})
 
 
@@ -274,7 +259,7 @@ class Assembly:
         """Stack slots handed over; the parameters begin with them."""
         self.slots = {name: index for index, name in enumerate(self.variables)}
         self.constants = list(code.native.co_consts)
-        self.body, self.index_of_unit = disassemble(code.native)
+        self.body, self.index_of_unit = take_apart(*disassemble(code.native))
         self.prologue: list[Instruction] = []
         self.tail: list[Instruction] = []
         self.to_new: int | None = None
@@ -309,44 +294,55 @@ class Assembly:
             new[slot] = self.cell_slot(index)
         for index, slot in enumerate(self.code.free_slots):
             new[slot] = self.free_slot(len(self.code.cell_names) + index)
+        is_set_up = False
         for instruction in self.body:
-            if instruction.name in SLOT_OPCODES:
+            is_set_up = is_set_up or instruction.name == "RESUME"
+            if instruction.name in DIALECT.slots or (is_set_up and instruction.name == "MAKE_CELL"):
                 instruction.argument = new[instruction.argument]
             elif instruction.name in CELL_SETUP:
                 instruction.rename("NOP")
                 instruction.argument = 0
 
+    def index(self, offset: int) -> int:
+        """The number in the body of the instruction at `offset` in the original."""
+        unit = offset // UNIT
+        return self.index_of_unit[unit] + offset % UNIT if unit < len(self.index_of_unit) else len(self.body)
+
     def at(self, offset: int) -> Instruction:
         """The instruction of the body that stands at `offset` in the original."""
-        return self.body[self.index_of_unit[offset // UNIT]]
+        return self.body[self.index(offset)]
 
     def between(self, start: int, end: int) -> list[Instruction]:
         """The instructions of the body between two offsets in bytes."""
-        last = end // UNIT
-        stop = self.index_of_unit[last] if last < len(self.index_of_unit) else len(self.body)
-        return self.body[self.index_of_unit[start // UNIT] : stop]
+        return self.body[self.index(start) : self.index(end)]
 
     def stub(self, op: Op) -> list[Instruction]:
         """The native instructions of `op` once more, to stand in the tail.
 
-        LOAD_METHOD leaves null and a bound method there, so that what it leaves is known beforehand.
+        What leaves a method unbound leaves null and a bound method there, so that what it leaves is known beforehand.
         """
         stub = [each.copy() for each in self.between(op.offset, op.end)]
         for each in stub:
-            if each.name in FORWARD:
-                each.rename(FORWARD[each.name])
-        if op.name == "LOAD_METHOD":
+            if each.name in DIALECT.forward:
+                each.rename(DIALECT.forward[each.name])
+        if op.name in DIALECT.plain_loads:
             load = stub[-1]
-            load.rename("LOAD_ATTR")
-            stub = [Instruction("PUSH_NULL"), Instruction("SWAP", 2), load]
+            load.rename(DIALECT.plain_loads[op.name])
+            load.argument = DIALECT.plain_argument(load.argument)
+            operands, _ = op.opcode.effect(op.arg)
+            below = [Instruction("SWAP", depth) for depth in range(operands + 1, 1, -1)]
+            stub = [Instruction("PUSH_NULL"), *below, load]
             for each in stub[:-1]:
                 each.location = load.location
         return stub
 
-    def first_units(self) -> list[tuple[int, Instruction]]:
-        """(first code unit in the original, instruction) of the body."""
+    def original_offsets(self) -> list[tuple[int, Instruction]]:
+        """(offset in the original, instruction) of the body."""
         units = {index: unit for unit, index in reversed(list(enumerate(self.index_of_unit)))}
-        return [(units[index], instruction) for index, instruction in enumerate(self.body)]
+        return [
+            (units[index] * UNIT if index in units else units[index - 1] * UNIT + 1, instruction)
+            for index, instruction in enumerate(self.body)
+        ]
 
     def constant(self, value: object) -> int:
         """Add a constant, and give its index."""
@@ -415,12 +411,16 @@ class Assembly:
         passed: tuple[str, ...],
         target: object,
         location: tuple[int | None, int | None, int | None, int | None],
+        jump: str = "",
     ) -> Instruction:
         """Append the way out: unwind the stack into scratch slots, let go of all variables, call `target`.
 
-        Returns its first instruction."""
+        Returns its first instruction, which the canonical opcode `jump`, if any, jumps to."""
         start = len(self.tail)
         make = self.tail.append
+        if jump == "FOR_ITER":
+            for name in DIALECT.exit_of_loop:
+                make(Instruction(name))
         slots = passed_slots(shown(kinds))
         scratch = {index: self.scratch + number for number, index in enumerate(slots)}
         for index in reversed(range(len(kinds))):
@@ -445,8 +445,7 @@ class Assembly:
         for slot in [*scratch.values(), *(self.slots[name] for name in bound)]:
             make(Instruction("DELETE_FAST", slot))
         count = 1 + len(slots) + len(passed)
-        make(Instruction("PRECALL", count))
-        make(Instruction("CALL", count))
+        self.tail += [Instruction(name, count) for name in DIALECT.call]
         make(Instruction("RETURN_VALUE"))
         for instruction in self.tail[start:]:
             instruction.location = location
@@ -472,8 +471,7 @@ class Assembly:
         if not null_is_there:
             make(Instruction("PUSH_NULL"))
         make(Instruction("LOAD_CONST", self.constant(function)))
-        make(Instruction("PRECALL", 0))
-        make(Instruction("CALL", 0))
+        self.tail += [Instruction(name, 0) for name in DIALECT.call]
 
     def finish(self) -> CodeType:
         """The code object: prologue, body and tail, with their tables."""
@@ -483,8 +481,8 @@ class Assembly:
             self.constants[self.to_new] = tuple(self.body[index].unit for index in self.index_of_unit)
         if self.to_original is not None:
             units = [0] * (self.body[-1].unit + 1)
-            for unit, instruction in self.first_units():
-                units[instruction.unit] = unit
+            for offset, instruction in self.original_offsets():
+                units[instruction.unit] = offset // UNIT
             self.constants[self.to_original] = tuple(units)
         native = self.code.native
         return assemble(

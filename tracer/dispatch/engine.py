@@ -26,6 +26,7 @@ from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
 from passes.meta import TensorMeta
 from passes.node_meta import META, origin, result_meta
+from passes.torch_facts import is_fx_tracing
 from tracer._native import ends_visibly, go_on
 from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
@@ -379,7 +380,7 @@ def is_traced_by_torch() -> bool:
     return (
         torch._C._are_functorch_transforms_active()
         or torch._C._is_tracing()
-        or torch.fx._symbolic_trace._is_fx_tracing_flag  # pyright: ignore[reportAttributeAccessIssue]
+        or is_fx_tracing()
         or torch.compiler.is_compiling()
     )
 

@@ -173,7 +173,7 @@ def _stack(emitter: ProgramEmitter, frame: Frame, offset: int) -> tuple[list[str
     kinds: list[str] = []
     arguments: list[Fragment] = []
     for position, (item, kind) in enumerate(zip(frame.stack, expected, strict=True)):
-        if item is NULL_ITEM:
+        if item is NULL_ITEM or item is MISSING:
             kinds.append(NULL)
             continue
         if kind == PREVIOUS:

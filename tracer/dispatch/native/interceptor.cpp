@@ -1,5 +1,6 @@
-// Intercepting frames with PEP 523 of CPython 3.11; no other file knows interpreter frames. A frame that is about to
-// run either runs as usual, or `cache.call_bound(function, *parameter values)` answers it if its code has a cache.
+// Intercepting frames with PEP 523; no other file knows interpreter frames, but frame_layout.h, which has what differs
+// between versions of CPython. A frame that is about to run either runs as usual, or `cache.call_bound(function,
+// *parameter values)` answers it if its code has a cache.
 //
 // The evaluation function of the interpreter is replaced only while a thread has an active interceptor, as a custom one
 // slows down every call. Others replace it too (torch does): frames are passed on to the function that was installed
@@ -14,12 +15,9 @@
 #include <vector>
 
 #include "frame_cache.h"
+#include "frame_layout.h"
 #include "small_array.h"
 #include "stack.h"
-
-#define Py_BUILD_CORE
-#include <internal/pycore_frame.h>
-#undef Py_BUILD_CORE
 
 namespace bytegraph {
 namespace {
@@ -186,11 +184,11 @@ size_t parameter_count(const PyCodeObject* code) {
 // The cache's answer for a frame, with no interceptor active. Null with `*is_original` set if the frame is to run.
 PyObject* answer(PyObject* cache, _PyInterpreterFrame* frame, bool* is_original) {
   Active none(nullptr);
-  auto* function = reinterpret_cast<PyObject*>(frame->f_func);
+  PyObject* function = function_of(frame);
   if (Py_TYPE(cache) == frame_cache_type) {
     return answer_frame(reinterpret_cast<FrameCache*>(cache), function, frame->localsplus, is_original);
   }
-  size_t count = parameter_count(frame->f_code);
+  size_t count = parameter_count(code_of(frame));
   SmallArray<PyObject*, 18> values(count + 2);
   values[0] = cache;
   values[1] = function;
@@ -229,8 +227,8 @@ bool is_callback_of_collector(PyObject* function) {
 // is no part of the program that is captured, and neither are the frames below it.
 bool is_started_by_interpreter(const PyThreadState* thread, const _PyInterpreterFrame* frame) {
   if (thread->tracing > 0) return true;  // audit hooks, trace and profile functions
-  const PyCodeObject* code = frame->f_code;
-  auto* function = reinterpret_cast<PyObject*>(frame->f_func);
+  const PyCodeObject* code = code_of(frame);
+  PyObject* function = function_of(frame);
   if (is_callback_of_collector(function)) return true;
   for (int i = 0; i < code->co_argcount; ++i) {
     if (is_passed_by_interpreter(frame->localsplus[i], function)) return true;
@@ -260,7 +258,7 @@ PyObject* run_without_hooks(PyThreadState* thread, _PyInterpreterFrame* frame, i
 PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwing) {
   if (has_less_stack_than(4)) return run_without_hooks(thread, frame, throwing);
   Interceptor* interceptor = current.active;
-  PyCodeObject* code = frame->f_code;
+  PyCodeObject* code = code_of(frame);
   if (!interceptor || throwing || current.passed_on == frame || (code->co_flags & not_plain) ||
       (code->co_flags & plain_function) != plain_function) {
     return run_as_usual(thread, frame, throwing);
@@ -275,10 +273,16 @@ PyObject* evaluate(PyThreadState* thread, _PyInterpreterFrame* frame, int throwi
   if (decided.cache) {
     bool is_original = false;
     PyObject* result = answer(decided.cache.get(), frame, &is_original);
-    if (!is_original) return result;
+    if (!is_original) {
+      end_unrun(thread, frame);
+      return result;
+    }
     return run_below(reinterpret_cast<FrameCache*>(decided.cache.get())->interceptor, thread, frame);
   }
-  if (PyErr_Occurred()) return nullptr;
+  if (PyErr_Occurred()) {
+    end_unrun(thread, frame);
+    return nullptr;
+  }
   if (decided.quiet) return run_below(nullptr, thread, frame);
   return run_as_usual(thread, frame, throwing);
 }

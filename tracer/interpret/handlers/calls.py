@@ -142,5 +142,12 @@ def print_expr(frame: Frame, op: Op) -> None:
 
 
 @handles("LOAD_NAME", "STORE_NAME", "DELETE_NAME", "SETUP_ANNOTATIONS")
+@handles("LOAD_LOCALS", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS")
 def class_body(frame: Frame, op: Op) -> None:
     frame.trace.stop(UNSUPPORTED_OPCODE, f"{op.name} outside of a function")
+
+
+@handles("CALL_INTRINSIC_1", "CALL_INTRINSIC_2")
+def intrinsic(frame: Frame, op: Op) -> None:
+    """Type parameters and `type` statements; what else has a number has a canonical opcode."""
+    frame.trace.stop(UNSUPPORTED_OPCODE, f"{op.name} {op.operand}")

@@ -139,6 +139,8 @@ def send(frame: Frame, op: Op) -> None:
     "END_ASYNC_FOR",
     "BEFORE_ASYNC_WITH",
     "ASYNC_GEN_WRAP",
+    "STOPITERATION_ERROR",
+    "CLEANUP_THROW",
 )
 def asynchronous(frame: Frame, op: Op) -> None:
     frame.trace.stop(COROUTINE, op.name)

@@ -6,7 +6,7 @@ from tracer.code.decode import Op
 from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, NULL, known_lazies
+from tracer.values.base import MISSING, NULL, Lazy, known_lazies
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attributes import get_attribute, set_attribute
 from tracer.values.protocols.items import contains, get_item, set_item
@@ -63,6 +63,19 @@ def delete_subscr(frame: Frame, op: Op) -> None:
     set_item(frame.trace, container, key, MISSING)
 
 
+@handles("BINARY_SLICE")
+def binary_slice(frame: Frame, op: Op) -> None:
+    start, stop = known_lazies(frame.trace, frame.pop_many(2))
+    frame.push(get_item(frame.trace, frame.pop(), slice(start, stop)))
+
+
+@handles("STORE_SLICE")
+def store_slice(frame: Frame, op: Op) -> None:
+    start, stop = known_lazies(frame.trace, frame.pop_many(2))
+    container, item = frame.pop(), frame.pop()
+    set_item(frame.trace, container, slice(start, stop), item)
+
+
 @handles("LOAD_ATTR")
 def load_attr(frame: Frame, op: Op) -> None:
     frame.push(get_attribute(frame.trace, frame.pop(), op.operand))
@@ -77,6 +90,29 @@ def load_method(frame: Frame, op: Op) -> None:
     else:
         frame.push(NULL)
         frame.push(item)
+
+
+HAS_ARGUMENTS = 2
+"""The bit of LOAD_SUPER_ATTR's argument that says that `super` is called with the class and the instance."""
+
+
+def _call_super(frame: Frame, op: Op) -> None:
+    """Push what the call of `super` gives. Class and instance are on the stack whether it is passed them or not."""
+    function, *args = frame.pop_many(3)
+    is_builtin = (function.object if type(function) is Lazy else function) is super
+    frame.push(call(frame.trace, function, args if is_builtin or op.arg & HAS_ARGUMENTS else []))
+
+
+@handles("LOAD_SUPER_ATTR")
+def load_super_attr(frame: Frame, op: Op) -> None:
+    _call_super(frame, op)
+    load_attr(frame, op)
+
+
+@handles("LOAD_SUPER_METHOD")
+def load_super_method(frame: Frame, op: Op) -> None:
+    _call_super(frame, op)
+    load_method(frame, op)
 
 
 @handles("STORE_ATTR")

@@ -36,6 +36,13 @@ def delete_fast(frame: Frame, op: Op) -> None:
     frame.slots[op.arg] = MISSING
 
 
+@handles("LOAD_FAST_AND_CLEAR")
+def load_fast_and_clear(frame: Frame, op: Op) -> None:
+    """Put aside what an inlined comprehension hides: a value, a cell, or MISSING, which STORE_FAST will put back."""
+    frame.stack.append(frame.slots[op.arg])
+    frame.slots[op.arg] = MISSING
+
+
 def _unbound(frame: Frame, op: Op) -> None:
     throw(
         frame.trace,

@@ -17,6 +17,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
 from passes.node_meta import UNCHANGED
+from passes.torch_facts import FUNCTION_APPLY, applies_like_torch
 from tracer.interpret import tensor_ops
 from tracer.interpret.backward import all_hold, check_backward
 from tracer.interpret.call import call
@@ -48,9 +49,9 @@ for _name in NOTES:
     lookaside(getattr(FunctionCtx, _name))(_note)
 
 
-@lookaside(Function.apply.__func__)  # type: ignore[attr-defined]
+@lookaside(FUNCTION_APPLY)
 def _apply(trace: Trace, cls: Item, /, *args: Item, **kwargs: Item) -> Item:
-    if not isinstance(cls, type) or cls.apply.__func__ is not Function.apply.__func__:  # type: ignore[attr-defined]
+    if not isinstance(cls, type) or not applies_like_torch(cls):
         trace.stop(AUTOGRAD_FUNCTION, f"{cls!r}")
     items = [realise(trace, arg) for arg in args]
     if cls.setup_context is not Function.setup_context:
