@@ -20,13 +20,10 @@ from passes.operators.catalogue import (
     contraction_work,
     device_fact,
     element_span,
-    is_small_enough,
     is_unknown_attribute,
     may_tell_by_name,
     operator_name,
     reads_values,
-    reshapes,
-    trials,
     written_unseen,
 )
 from passes.operators.data import MISPREDICTED, hangs_on_data, tells_of_data
@@ -50,8 +47,9 @@ from passes.operators.outcome import (
     leaves,
 )
 from passes.operators.refusals import may_refuse, may_refuse_what_rules_allow
-from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns, StandIns
+from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.operators.trial import attempt
+from passes.operators.trials import AFFORDABLE, DIVISION_BY_ZERO, Trials, is_affordable
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
 RuleFunction = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
@@ -67,9 +65,7 @@ CONTAINERS: Final[dict[type, Callable[[Iterable[Any]], Any]]] = {
 CONTAINER_TYPES: Final = frozenset(CONTAINERS)
 # Types of targets that are torch's or Python's own, and of names: what is known of one stays true.
 LASTING: Final = frozenset((type(torch.add), type(torch.Tensor.add), torch._ops.OpOverload, tuple))
-DIVISION_BY_ZERO: Final = "ZeroDivisionError"  # what kernels say of integers, and stand-ins are zeros
 NO_BOOK: Final = "no rulebook is used"
-AFFORDABLE: Final = 1 << 22  # elements of real stand-ins for a trial that nobody waits for
 UNALLOCATABLE: Final = 1 << 48  # elements that no machine has the memory for: a kernel refuses them at once
 SYMBOLIC: Final = (torch.SymInt, torch.SymFloat, torch.SymBool)
 SYMBOLIC_TABLE: Final = "_bytegraph_outcomes"  # the attribute of a ShapeEnv for outcomes with its symbols in them
@@ -169,7 +165,7 @@ class Evaluator:
         self._accepted: dict[int, Outcome] = {}
         self._errors: dict[tuple[Any, ...], Exception] = {}  # without tracebacks, whose frames hold the traced objects
         self._knowable: dict[Target, bool] = {}
-        self._fake: FakeStandIns | None = None
+        self._trials = Trials()
         self.book_refusal = ""
 
     @property
@@ -267,7 +263,7 @@ class Evaluator:
                     raise
             except (DataDependent, Unsupported):
                 pass  # it wants values that make sense
-        outcome, _ = self._attempted(target, args, kwargs, modes, shape_env)
+        outcome, _ = self._trials.attempted(target, args, kwargs, modes, shape_env, self._book)
         return self._completed(target, args, kwargs, modes, outcome), False
 
     def forget(self) -> None:
@@ -277,7 +273,7 @@ class Evaluator:
         self._accepted.clear()
         self._errors.clear()
         self._knowable.clear()
-        self._fake = None
+        self._trials.forget()
 
     def kernel_refuses(self, call: EvaluatedCall, otherwise: bool) -> bool:
         """Whether the real kernel refuses arguments of these shapes and types, whatever their values: it runs on zeros.
@@ -354,7 +350,7 @@ class Evaluator:
         if knowable and (certain := _known_without_rules(target, args, kwargs, modes)) is not None:
             return certain
         if shape_env is not None and hangs_on_data((args, kwargs)):
-            return self._on_data(self._fakes(shape_env), target, args, kwargs, modes)
+            return self._on_data(self._trials.fakes(shape_env), target, args, kwargs, modes)
         outcome = self._ruled(target, args, kwargs, modes)
         if outcome is None and knowable and reads_values(target, args, kwargs):
             raise DataDependent(f"{target!r} reads the values of a tensor")
@@ -400,7 +396,7 @@ class Evaluator:
         if shape_env is not None:
             positional, named = at_hints(args), at_hints(kwargs)
             shape_env = shape_env_of(positional) or shape_env_of(named)
-        tried, stand_ins = self._attempted(target, positional, named, modes, shape_env)
+        tried, stand_ins = self._trials.attempted(target, positional, named, modes, shape_env, self._book)
         if vanishes(tried):
             return outcome
         if stand_ins is not REAL and is_affordable(positional, named):
@@ -442,67 +438,16 @@ class Evaluator:
 
     def _tried(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any) -> Outcome:
         """The outcome of a trial, with the reason why no rule predicted it."""
-        outcome, stand_ins = self._attempted(target, args, kwargs, modes, shape_env)
+        outcome, stand_ins = self._trials.attempted(target, args, kwargs, modes, shape_env, self._book)
         trial = self._why(target, args, kwargs, modes, isinstance(stand_ins, FakeStandIns))
         self.tally.trials[trial] += 1
         return replace(outcome, trial=trial)
-
-    def _attempted(
-        self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes, shape_env: Any
-    ) -> tuple[Outcome, StandIns]:
-        """The outcome on the first stand-ins that give one, and those.
-
-        What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
-        data may fail for want of it, so fake tensors have the last word.
-        """
-        for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
-            try:
-                return attempt(stand_ins, target, args, keywords, modes), stand_ins
-            except OpError as error:
-                if stand_ins is REAL and DIVISION_BY_ZERO not in str(error.original):
-                    raise
-            except (DataDependent, Unsupported):
-                continue
-        if shape_env is None and self._may_run(target, args, kwargs):
-            try:
-                return attempt(REAL, target, args, kwargs, modes), REAL
-            except (OpError, DataDependent, Unsupported):
-                pass  # it may refuse zeros only
-        fakes = self._fakes(shape_env)
-        outcome = attempt(fakes, target, args, kwargs, modes)
-        self._refuse_growth(target, args, outcome)
-        return outcome, fakes
-
-    def _may_run(self, target: Target, args: Arguments, kwargs: Keywords) -> bool:
-        """Whether a call that no table tells how to try can be run on real zeros: a small one, studied for the book.
-
-        Torch's fake kernels are wrong about many strides, and slower than a small run.
-        """
-        if self._book is None or not is_small_enough(target, args, kwargs):
-            return False
-        return self._book.is_told_by_metas(target, args, kwargs)
-
-    def _refuse_growth(self, target: Target, args: Arguments, outcome: Outcome) -> None:
-        """Raise what torch raises when an in-place operator would need more room, which fake tensors make."""
-        if not outcome.mutated or reshapes(target):
-            return
-        metas = [leaf for leaf in leaves(args) if type(leaf) is TensorMeta]
-        for index, after in outcome.mutated.items():
-            if index < len(metas) and metas[index].shape != after.shape:
-                shape, wanted = list(metas[index].shape), list(after.shape)
-                words = f"output with shape {shape} doesn't match the broadcast shape {wanted}"
-                raise OpError(RuntimeError(words))
 
     def _written_outside_inference(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> set[int]:
         """The tensor arguments that the call writes to: in inference mode torch does not count writes."""
         plain_args, plain_kwargs = without_inference(args), without_inference(kwargs)
         outcome = self.evaluate(target, plain_args, plain_kwargs, modes._replace(inference=False, grad=False))
         return set(outcome.mutated)
-
-    def _fakes(self, shape_env: Any) -> FakeStandIns:
-        if self._fake is None or self._fake.shape_env is not shape_env:
-            self._fake = FakeStandIns(shape_env)
-        return self._fake
 
 
 def _known_without_rules(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Outcome | None:
@@ -522,14 +467,6 @@ def has_negative_size(outcome: Outcome) -> bool:
     """Whether a new tensor is said to have a size below zero, as no tensor has: rules compute what operators refuse."""
     shapes = (leaf.meta.shape for leaf in outcome.tensors if type(leaf) is New)
     return any(type(size) is int and size < 0 for shape in shapes for size in shape)
-
-
-def is_affordable(args: Arguments, kwargs: Keywords) -> bool:
-    """Whether real stand-ins for the tensors can be made, and take little memory. Not to be asked about symbols."""
-    metas = [leaf for leaf in leaves((args, kwargs)) if type(leaf) is TensorMeta]
-    if any(meta.symbolic or meta.device != CPU or meta.stride is None for meta in metas):
-        return False
-    return sum(map(element_span, metas)) <= AFFORDABLE
 
 
 def vanishes(outcome: Outcome) -> bool:

@@ -14,6 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import torch
 
+from passes.meta import CPU
+
+DEVICE: Final = CPU.type  # the device whose autocast is meant: graphs are captured for it
+
 KERNELS: Final = ("flash", "math", "mem_efficient", "cudnn", "overrideable")
 """Kernels of scaled_dot_product_attention that can be switched on and off; first those that the CPU has."""
 
@@ -56,8 +60,8 @@ def current_modes() -> Modes:
     return Modes(
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        torch.get_autocast_dtype("cpu"),
+        torch.is_autocast_enabled(DEVICE),
+        torch.get_autocast_dtype(DEVICE),
         torch.get_default_dtype(),
         torch.are_deterministic_algorithms_enabled(),
         tuple(enabled() for enabled in KERNEL_GETTERS),
@@ -113,10 +117,10 @@ def restore(modes: Modes, kernels: bool = False) -> None:
     while _guards.entered:
         leave_inference()
     torch._C._set_grad_enabled(modes.grad)
-    if torch.is_autocast_enabled("cpu") != modes.autocast:
-        torch.set_autocast_enabled("cpu", modes.autocast)
-    if torch.get_autocast_dtype("cpu") != modes.autocast_dtype:
-        torch.set_autocast_dtype("cpu", modes.autocast_dtype)
+    if torch.is_autocast_enabled(DEVICE) != modes.autocast:
+        torch.set_autocast_enabled(DEVICE, modes.autocast)
+    if torch.get_autocast_dtype(DEVICE) != modes.autocast_dtype:
+        torch.set_autocast_dtype(DEVICE, modes.autocast_dtype)
     if kernels:
         choose_kernels(modes.kernels)
 
@@ -148,7 +152,7 @@ def entered(modes: Modes) -> Iterator[None]:
             stack.enter_context(torch.set_grad_enabled(modes.grad))
         if current.autocast or modes.autocast:
             stack.enter_context(
-                torch.autocast("cpu", dtype=modes.autocast_dtype, enabled=modes.autocast, cache_enabled=False)
+                torch.autocast(DEVICE, dtype=modes.autocast_dtype, enabled=modes.autocast, cache_enabled=False)
             )
         if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:  # type: ignore[attr-defined]
             stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_itself, _itself))
@@ -171,10 +175,10 @@ def _put_back(modes: Modes, cached: bool, depth: int) -> None:
         leave_inference()
     if torch.is_grad_enabled() != modes.grad:
         torch._C._set_grad_enabled(modes.grad)
-    if torch.is_autocast_enabled("cpu") != modes.autocast:
-        torch.set_autocast_enabled("cpu", modes.autocast)
-    if torch.get_autocast_dtype("cpu") != modes.autocast_dtype:
-        torch.set_autocast_dtype("cpu", modes.autocast_dtype)
+    if torch.is_autocast_enabled(DEVICE) != modes.autocast:
+        torch.set_autocast_enabled(DEVICE, modes.autocast)
+    if torch.get_autocast_dtype(DEVICE) != modes.autocast_dtype:
+        torch.set_autocast_dtype(DEVICE, modes.autocast_dtype)
     if torch.is_autocast_cache_enabled() != cached:
         torch.set_autocast_cache_enabled(cached)
     if torch.get_default_dtype() != modes.default_dtype:
