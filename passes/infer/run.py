@@ -24,6 +24,7 @@ from passes.infer.study import Plan, study
 from passes.infer.trials.runner import CrashLog, TrialRunner
 from passes.infer.validity.layouts import tried_in_layouts
 from passes.infer.validity.preconditions import with_preconditions
+from passes.infer.validity.trials_together import tried_together
 from passes.infer.validity.widen import widened
 from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import LaboratoryError
@@ -220,6 +221,7 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
         ]
         rules = widened(rules, fit, log, job.trials, job.seed)
         rules = tried_in_layouts(rules, fit, log, job.seed)
+        rules = tried_together(rules, log, job.seed)
     except (UnknownOperator, LaboratoryError) as error:
         return StudyReport(task.op, task.level, task.hash, failure=f"{type(error).__name__}: {error}")
     predicted = tally(task.op, rules, held)

@@ -188,6 +188,10 @@ class Rulebook:
                 kind = None if binding.level == LEVEL_OF_OVERLOADS else _named_result(target, kwargs)
                 yield Route(binding.values, binding.places, answerer, kind)
 
+    def routes(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
+        """The rules that are asked about such a call, in this order."""
+        return self._routes_of(target, args, kwargs)
+
     def why_not(self, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Unanswered:
         """The operator that a call is of, and why `answer` gives None, in a few words."""
         try:
@@ -353,6 +357,13 @@ def write_title(folder: Path, **facts: Any) -> None:
     """Write `book.json`: the version, the torch and device of this process unless `facts` say others, and `facts`."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / TITLE, {"version": VERSION, "torch": torch.__version__, "device": CPU.type, **facts})
+
+
+def copy_title(source: Path, folder: Path) -> None:
+    """Write the title of another book, as it is, into a book with rules of that one."""
+    title = read_title(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / TITLE, title)
 
 
 def shipped_folder(torch_version: str = torch.__version__, device: str = CPU.type) -> Path:

@@ -14,20 +14,23 @@ import typer
 from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family, check_operator, differences, family
 from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
-from passes.infer.assessment.sweep import SweptRule, swept
+from passes.infer.assessment.sweep import SweptRule, narrowed, swept
 from passes.infer.run import StudyJob, Task, matches, read_log, tasks_of
 from passes.infer.worker import Laboratory
+from passes.operators.resolve import resolve
 from passes.rules.answer import Answerer
-from passes.rules.book import Rulebook, shipped_folder
+from passes.rules.book import Rulebook, copy_title, shipped_folder, write_rules
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
+from passes.rules.why import read_arguments, reasons, silence
 from tracer.commands.printing import JsonOption, print_json, print_table, with_progress
 
 DEFAULT_BOOK: Final = shipped_folder()
 HEADINGS: Final = {"operators": "ops", "data_dependent": "data"}  # shorter headings for columns
 BookOption = Annotated[Path, typer.Option("--book", help="Folder of the rulebook; default: the shipped one.")]
 OpsOption = Annotated[str, typer.Option("--ops", help="Operators: 'add*', several with commas.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="What the calls leave open is drawn from this.")]
 
 application = typer.Typer(no_args_is_help=True, help="Show, compare, check and merge rules.")
 
@@ -64,6 +67,29 @@ def _matching(book: Rulebook, wanted: str) -> list[tuple[str, str]]:
 
 def _source(rule: Rule) -> str:
     return Answerer(rule).source.rstrip()
+
+
+@application.command()
+def why(
+    op: Annotated[str, typer.Argument(help="An operator, as `rules show` finds it.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="'f32[3, 4] stride (1, 3)', '[f32[2], f32[2]]', 2, 'dim=1', torch.float64."),
+    ] = None,
+    book: BookOption = DEFAULT_BOOK,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which rule answers a call, from which evidence, or why each refuses. Exits with 1 if none answers."""
+    rulebook = Rulebook(book)
+    level, name = _matching(rulebook, op)[0]
+    target, (args, kwargs) = resolve(name, level), read_arguments(arguments or ())
+    answers, silent = reasons(rulebook, target, args, kwargs), silence(rulebook, target, args, kwargs)
+    if as_json:
+        print_json({"op": name, "level": level, "reasons": [list(each.lines) for each in answers], "silence": silent})
+    else:
+        typer.echo("\n".join(line for each in answers for line in each.lines))
+        typer.echo(f"no rule answers this call of {name}: {silent}" if silent else f"{name} is answered by a rule")
+    raise typer.Exit(1 if silent else 0)
 
 
 @application.command()
@@ -184,17 +210,16 @@ def check(
 def sweep(
     book: BookOption = DEFAULT_BOOK,
     ops: OpsOption = "*",
-    tensors: Annotated[int, typer.Option("--tensors", min=1, help="Ask rules with at most so many tensors.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="What the calls leave open is drawn from this.")] = 0,
+    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask rules about calls in many layouts, ranks and dtypes. Exits with 1 if the real operator contradicts one."""
+    """Ask rules about calls in many layouts, ranks, dtypes and relations of tensors. Exits with 1 if one is wrong."""
     rulebook = Rulebook(book)
     names = [(level, op) for level, op in rulebook.operators() if matches(op, ops)]
     results: list[SweptRule] = []
     with Laboratory() as laboratory:
         for level, op in names:
-            results += swept(rulebook.rules(op, level), laboratory, tensors, seed)
+            results += swept(rulebook.rules(op, level), laboratory, seed)
     wrong = [each for each in results if each.wrong]
     if as_json:
         print_json([asdict(each) for each in results])
@@ -204,6 +229,34 @@ def sweep(
         sums = {what: sum(getattr(each, what) for each in results) for what in ("exact", "wrong", "unanswered")}
         typer.echo(f"{len(results):,} rules: {', '.join(f'{count:,} {what}' for what, count in sums.items())}")
     raise typer.Exit(1 if wrong else 0)
+
+
+@application.command()
+def narrow(
+    book: Annotated[Path, typer.Argument(help="Folder of the rulebook.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the rulebook to write; it may be the same.")],
+    ops: OpsOption = "*",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw answers that trials as in `rules sweep` contradict; take a twin's rules that answer more."""
+    rulebook = Rulebook(book)
+    names = rulebook.operators()
+    changed: list[str] = []
+    if out.resolve() != book.resolve():
+        copy_title(book, out)
+    with Laboratory() as laboratory:
+        shown = with_progress((op for _, op in names), len(names), "trying")
+        for (level, op), _ in zip(names, shown, strict=True):
+            before = rulebook.rules(op, level)
+            after = narrowed(rulebook, op, level, laboratory, seed) if matches(op, ops) else before
+            changed += [op] if after != before else []
+            if after != before or out.resolve() != book.resolve():
+                write_rules(out, op, level, after)
+    if as_json:
+        print_json({"changed": changed})
+    else:
+        typer.echo(f"{len(changed):,} of {len(names):,} operators have other rules: {', '.join(changed)}")
 
 
 @application.command()

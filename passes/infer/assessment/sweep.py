@@ -5,15 +5,16 @@ The calls are made from the domains of the rules, so no corpus is needed, and no
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from passes.infer.assessment.assess import tally
-from passes.infer.trials.from_domain import inputs_from, tensors_of
-from passes.infer.trials.runner import TrialRunner, trials_made
+from passes.infer.trials.from_domain import tensors_of
+from passes.infer.trials.runner import TrialRunner
+from passes.infer.validity.trials_together import trials_of, tried_together
 from passes.operators.resolve import UnknownOperator
-from passes.record.calls import Failure, call_text
+from passes.record.calls import call_text
+from passes.rules.book import Rulebook
 from passes.rules.rule import Rule
 
 
@@ -27,22 +28,20 @@ class SweptRule:
     exact: int = 0
     wrong: int = 0
     unanswered: int = 0
-    differences: Counter[str] = field(default_factory=Counter[str])
+    differences: dict[str, int] = field(default_factory=dict[str, int])
     examples: list[str] = field(default_factory=list[str])
 
 
-def swept(rules: Iterable[Rule], laboratory: TrialRunner, most_tensors: int = 1, seed: int = 0) -> Iterator[SweptRule]:
-    """Ask each rule that takes at most so many tensors, and at least one."""
+def swept(rules: Iterable[Rule], laboratory: TrialRunner, seed: int = 0) -> Iterator[SweptRule]:
+    """Ask each rule that takes tensors; those of several tensors also about tensors in relation to each other."""
     for rule in rules:
-        if rule.is_unknown or not 1 <= len(tensors_of(rule)) <= most_tensors:
+        if rule.is_unknown or not tensors_of(rule):
             continue
-        inputs = list(inputs_from(rule, seed))
         try:
-            calls = trials_made(laboratory.observe_all(rule.op, rule.level, inputs)) if inputs else []
+            calls = trials_of(rule, laboratory, seed)
         except UnknownOperator:
             continue
-        same = [call for call in calls if not isinstance(call.outcome, Failure)]
-        result = tally(rule.op, [rule], same, examples=20)
+        result = tally(rule.op, [rule], calls, examples=20)
         examples = [
             f"{call_text(call)}; the rule predicts {prediction.result}"
             for call, prediction in result.examples
@@ -55,6 +54,30 @@ def swept(rules: Iterable[Rule], laboratory: TrialRunner, most_tensors: int = 1,
             result.exact,
             result.wrong,
             result.unknown + result.data_dependent,
-            result.differences,
+            dict(result.differences),
             examples,
         )
+
+
+def narrowed(book: Rulebook, op: str, level: str, laboratory: TrialRunner, seed: int = 0) -> list[Rule]:
+    """The rules of one operator without what trials contradict, or those of its twin where these answer more.
+
+    They are as they are in the book where the laboratory does not know the operator.
+    """
+    rules = book.rules(op, level)
+    twins = [rule for twin in twins_of(op, level) for rule in book.rules(twin, level)]
+    try:
+        return tried_together(rules, laboratory, seed, twins)
+    except UnknownOperator:
+        return rules
+
+
+def twins_of(op: str, level: str) -> list[str]:
+    """Other names under which Python calls the same operator: `torch.where` and `torch.Tensor.where`."""
+    if level != "function":
+        return []
+    method, function = "torch.Tensor.", "torch."
+    if op.startswith(method):
+        return [function + op.removeprefix(method)]
+    name = op.removeprefix(function)
+    return [] if name == op or "." in name else [method + name]

@@ -1,0 +1,169 @@
+"""Rules asked about tensors beside each other: which calls are made, which wrong rules they find, what is left then."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from passes.infer.assessment.sweep import narrowed, swept, twins_of
+from passes.infer.trials.inputs import in_place_of_metas, metas_of, tensors_for
+from passes.infer.trials.together import RELATIONS, together
+from passes.infer.validity.trials_together import trials_of, tried_together
+from passes.infer.worker import Laboratory
+from passes.rules.book import Rulebook, read_title, write_rules, write_title
+from passes.rules.rule import Domain, Output, Provenance, Rule, always
+from tests.rulebooks import rule
+from tracer.commands.application import application
+
+BOTH = ("self", "other")
+FACTS = {"shape": "broadcast(self, other)", "stride": "iterated(shape, self, other)"}
+
+
+@pytest.fixture(scope="module")
+def laboratory() -> Iterator[Laboratory]:
+    with Laboratory() as opened:
+        yield opened
+
+
+def of_two(op: str = "torch.maximum", ranks: tuple[int, ...] = (0, 1, 2, 3), **facts: str) -> Rule:
+    """A rule of two tensors of floats or integers."""
+    domain = Domain(
+        dict.fromkeys(BOTH, ranks), dict.fromkeys(BOTH, ("f32", "f64", "i64")), dict.fromkeys(BOTH, ("tensor",))
+    )
+    gradient = "grad_mode and any_requires_grad(self, other)"
+    one = rule(op, "other", level="function", **{**FACTS, "requires_grad": gradient, **facts})
+    return replace(one, domain=domain)
+
+
+def counted(one: Rule, laboratory: Laboratory, seed: int = 5) -> tuple[int, int, int]:
+    """Exact, wrong and unanswered calls of a sweep."""
+    (result,) = swept([one], laboratory, seed)
+    return result.exact, result.wrong, result.unanswered
+
+
+def test_every_relation_is_made():
+    variants = list(together(of_two(), 0, ("row-major", "permuted"), 4))
+    pairs = [metas_of(variant.arguments) for variant in variants]
+    shapes = [(left.shape, right.shape) for left, right in pairs]
+    assert any(left != right and left and right for left, right in shapes)
+    assert any((left == ()) != (right == ()) for left, right in shapes)
+    assert any(0 in left and 0 in right for left, right in shapes)
+    assert any(1 in left and 1 in right and left == right for left, right in shapes)
+    assert any(left.dtype != right.dtype for left, right in pairs)
+    shared = [(variant, pair) for variant, pair in zip(variants, pairs, strict=True) if variant.shares == (0, 0)]
+    assert any(left == right for _, (left, right) in shared)
+    assert any(left.storage_offset != right.storage_offset for _, (left, right) in shared)
+    assert any(left.stride != right.stride for _, (left, right) in shared)
+
+
+def test_one_tensor_in_two_places_is_one_tensor():
+    for variant in together(of_two(), 0, ("row-major",), 4):
+        metas = metas_of(variant.arguments)
+        if variant.shares == (0, 0) and metas[0] == metas[1]:
+            tensors = tensors_for(metas, variant.shares, torch.Generator().manual_seed(0))
+            live = in_place_of_metas(variant.arguments, tensors)
+            assert live["self"] is live["other"]
+            return
+    raise AssertionError("no call has one tensor twice")
+
+
+def test_a_rule_of_one_tensor_has_no_relations():
+    assert list(together(rule("torch.exp"), 0, ("row-major",), 4)) == []
+
+
+def test_calls_follow_from_domain_and_seed():
+    first, again, other = (list(together(of_two(), seed, ("permuted",), 4)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len(RELATIONS) == 10
+
+
+def test_a_right_rule_stays_as_it_is(laboratory):
+    right = of_two(dtype="promoted(self, other)")
+    exact, wrong, unanswered = counted(right, laboratory)
+    assert exact > 80 and not wrong and not unanswered
+    assert tried_together([right], laboratory) == [right]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"dtype": "self.dtype"},  # wrong about tensors of other types
+        {"shape": "self.shape", "stride": "iterated(self.shape, self)", "dtype": "promoted(self, other)"},  # broadcast
+        {"stride": "contiguous(shape)", "dtype": "promoted(self, other)"},
+    ],
+    ids=["dtype", "shape", "stride"],
+)
+def test_wrong_rules_are_found_and_narrowed(facts, laboratory):
+    wrong = of_two(ranks=(0, 1, 2), **facts)
+    assert counted(wrong, laboratory)[1] > 0
+    (narrow,) = tried_together([wrong], laboratory)
+    exact, still_wrong, _ = counted(narrow, laboratory)
+    assert exact > 20 and not still_wrong
+    assert tried_together([narrow], laboratory) == [narrow]
+
+
+def test_calls_that_depend_on_values_contradict_a_rule(laboratory):
+    """`x[i]` for an integer `i` without dimensions is a view at an offset that only the data tell."""
+    view = Output(
+        always("view self"),
+        always("select(self, 0, 0).shape"),
+        always("select(self, 0, 0).stride"),
+        always("self.storage_offset"),
+        always("self.dtype"),
+        always("False"),
+    )
+    domain = Domain(
+        {"self": (2,), "key": (0,)},
+        {"self": ("f32",), "key": ("i64",)},
+        {"self": ("tensor",), "key": ("tensor",)},
+    )
+    form = always("tensor_0")
+    one = Rule("torch.Tensor.__getitem__", "function", ("self", "key"), form, (view,), domain=domain)
+    inputs = replace(one, domain=replace(domain, ranks={"self": (0, 1, 2), "key": (0, 1, 2)}))
+    dependent = replace(inputs, provenance=Provenance(dependent=1))
+    asked = [call for call in trials_of(dependent, laboratory, 0) if call.arguments["key"].rank == 0]
+    assert asked
+    (result,) = swept([dependent], laboratory)
+    assert result.wrong
+
+
+def test_a_function_and_its_method_are_twins():
+    assert twins_of("torch.where", "function") == ["torch.Tensor.where"]
+    assert twins_of("torch.Tensor.where", "function") == ["torch.where"]
+    assert twins_of("aten::where.self", "aten") == twins_of("torch._C._nn.gelu", "function") == []
+
+
+def test_the_twin_that_answers_more_is_taken(tmp_path, laboratory):
+    right = of_two("torch.maximum", dtype="promoted(self, other)")
+    poor = replace(of_two("torch.Tensor.maximum", dtype="promoted(self, other)"), domain=of_two(ranks=(1,)).domain)
+    write_title(tmp_path)
+    for one in (right, poor):
+        write_rules(tmp_path, one.op, one.level, [one])
+    (taken,) = narrowed(Rulebook(tmp_path), poor.op, poor.level, laboratory)
+    assert taken.op == "torch.Tensor.maximum" and taken.domain.ranks == right.domain.ranks
+    (kept,) = narrowed(Rulebook(tmp_path), right.op, right.level, laboratory)
+    assert kept == right
+    write_rules(tmp_path, right.op, right.level, [of_two("torch.maximum", dtype="self.dtype")])
+    (alone,) = narrowed(Rulebook(tmp_path), poor.op, poor.level, laboratory)
+    assert alone == poor
+
+
+def test_the_command_writes_a_book_that_it_leaves_as_it_is(tmp_path):
+    book, once, again = tmp_path / "book", tmp_path / "once", tmp_path / "again"
+    write_title(book, machine="here")
+    write_rules(book, "torch.maximum", "function", [of_two(ranks=(1, 2), dtype="self.dtype")])
+    write_rules(book, "torch.exp", "function", [rule("torch.exp")])
+    run = CliRunner().invoke
+    swept_before = run(application, ["rules", "sweep", "--book", str(book), "--ops", "maximum", "--json"])
+    assert swept_before.exit_code == 1
+    (facts,) = json.loads(swept_before.stdout)
+    assert facts["differences"]["dtype"] == facts["wrong"] > 0
+    for source, out in ((book, once), (once, again)):
+        assert run(application, ["rules", "narrow", str(source), "-o", str(out), "--ops", "maximum"]).exit_code == 0
+    texts = [{path.name: path.read_text() for path in each.rglob("*.json")} for each in (book, once, again)]
+    assert texts[0] != texts[1] == texts[2]
+    assert read_title(once) == read_title(book)
+    assert run(application, ["rules", "sweep", "--book", str(once), "--ops", "maximum"]).exit_code == 0
