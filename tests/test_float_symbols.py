@@ -62,6 +62,8 @@ SYMBOLIC = {
     "real": lambda x, r: x * r.real,
     "sum": lambda x, r: x * sum([r, r]),
     "operator": lambda x, r: x * operator.mul(r, 2),
+    "bounded": lambda x, r: x * (math.atan(r) + math.tanh(r)),
+    "size": lambda x, r: x * (r * 2.0 ** -x.dim()) + math.erf(r),
     "augmented": lambda x, r: _augmented(x, r),
 }
 """Programs that are captured twice, whatever floats come."""
@@ -89,6 +91,44 @@ FIXED = {
     "big int": lambda x, r: (x * r, (r + (1 << 60)) if math.isfinite(r) else r),
 }
 """Programs that need the number itself."""
+
+
+STEPS = (0.1, 0.25, 3.0, 7.5, 0.001, 1e100, 5e-324)
+"""Floats that the functions below take."""
+
+COMPUTED = {
+    "square root": lambda x, r: x * math.sqrt(r),
+    "logarithm": lambda x, r: (x + math.log(r), math.log(r, 10), math.log1p(r)),
+    "power": lambda x, r: (x * r**0.5, 2.0 ** -min(r, 1e200)),
+    "power of a constant": lambda x, r: x * (1 - 0.9**r),
+    "quotient": lambda x, r: x * (1.0 / (r + 1.0)),
+    "angle": lambda x, r: (x * (0.5 * (1 + math.cos(math.pi * r / 10))), math.atan2(r, 2)),
+    "rounded": lambda x, r: (x * round(r, 2), round(r * 2, 3)),
+    "chain": lambda x, r: x * math.exp(-math.sqrt(math.log1p(r))),
+    "returned only": lambda x, r: (math.sqrt(r), [math.hypot(r, 1.0)]),
+    "used again": lambda x, r: _repeated(x, math.sqrt(r)),
+    "compared": lambda x, r: x * math.sqrt(r) if r > 0.0 else x,
+    "truth": lambda x, r: x * math.sqrt(r) if r else x,
+    "not zero": lambda x, r: x * r if r != 0 and 0.0 <= r and not r < 0 else x,
+}
+"""Programs that are captured twice: each run computes before the graph what Python makes of the float."""
+
+SIZES = {
+    "scale": lambda x, n: x * (1 / math.sqrt(n)),
+    "power": lambda x, n: x * n**-0.5 + 0.9**n,
+    "decay": lambda x, n: (x * (1 - 0.9**n), 0.5 * n),
+    "quotient": lambda x, n: (x * (n / 3), n / 7),
+    "float": lambda x, n: x * float(n),
+    "half": lambda x, n: (x * math.floor(n), math.ceil(n), round(n), math.trunc(n)),
+    "milestones": lambda x, n: x * n if n in {100: 1, "a": 2} or n in {200, 300} else x + n,
+}
+"""Programs of an int that varies."""
+
+
+def _repeated(x, r):
+    for _ in range(40):
+        r = r + r
+    return x * r, r
 
 
 def _set(x, r):
@@ -126,6 +166,88 @@ def test_a_float_that_varies_is_a_symbol_after_its_first_change(name, backend):
         assert counters().captures == 3  # 1e300 is no float32: the original runs, and is captured, as the graph raises
     elif (backend, name) != ("aot_eager", "made a tensor in a list"):
         assert counters().captures == 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_python_makes_of_a_float_is_computed_before_the_graph(name, backend):
+    compare(COMPUTED[name], BACKENDS[backend], floats=STEPS)
+    assert (counters().captures, dict(counters().breaks)) == (2, {})
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_float_that_a_function_refuses_is_refused_as_plainly(name):
+    compare(COMPUTED[name], "eager", floats=(*STEPS, -1.0, 0.0, math.nan, math.inf, -0.5, 1e308, 0.25))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SIZES)
+def test_what_python_makes_of_an_int_that_varies_is_computed_before_the_graph(name, backend):
+    compare(SIZES[name], BACKENDS[backend], floats=(3, 4, 5, 9, 17, 1000))
+    assert counters().captures == 2
+    compare(SIZES[name], BACKENDS[backend], floats=(3, 4, 0, -1, 100, 200, -7, 12))
+
+
+def test_a_size_of_a_tensor_scales_without_a_capture_for_each():
+    def program(x):
+        return torch.softmax(x @ x.T * x.shape[0] ** -0.5 / math.sqrt(x.shape[1]), -1)
+
+    captured = capture(program)
+    reset()
+    for rows, columns in ((2, 3), (4, 5), (7, 2), (3, 9)):
+        x = torch.linspace(-1, 1, rows * columns).reshape(rows, columns)
+        assert torch.equal(captured(x), program(x))
+    assert counters().captures == 2
+
+
+def test_the_order_of_two_floats_is_guarded():
+    def program(x, r):
+        return x * r if r > 0.2 else x - r
+
+    compare(program, "eager", floats=(0.1, 0.15, 0.25, 3.0, -1.0, math.inf, -math.inf, 0.2))
+    assert counters().captures == 3  # one number, then a symbol on either side
+    compare(program, "eager", floats=(0.1, 0.15, math.nan, -0.0, 0.3))
+
+
+def test_random_numbers_are_drawn_within_what_was_computed():
+    import random
+
+    def program(x, r):
+        return x * random.uniform(0.0, math.sqrt(r))
+
+    for number in (0.1, 0.25, 4.0, -1.0):
+        random.seed(3)
+        expected = outcome(program, torch.ones(2), number)
+        after = random.getstate()
+        random.seed(3)
+        captured = capture(program)
+        assert not differences(expected, outcome(captured, torch.ones(2), number), "")
+        assert random.getstate() == after
+
+
+@pytest.mark.parametrize("schedule", ["CosineAnnealingLR", "ExponentialLR", "LambdaLR", "PolynomialLR"])
+def test_a_schedule_of_learning_rates_is_captured_a_few_times(schedule):
+    def trained(wrap):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        extra = {"CosineAnnealingLR": 10, "ExponentialLR": 0.9, "LambdaLR": lambda step: 0.9**step, "PolynomialLR": 12}
+        scheduler = getattr(torch.optim.lr_scheduler, schedule)(optimizer, extra[schedule])
+
+        def step():
+            optimizer.step()
+            scheduler.step()
+            return scheduler.get_last_lr()
+
+        step = wrap(step)
+        return [(step(), *(p.detach().clone() for p in model.parameters())) for _ in range(9)]
+
+    reset()
+    expected, observed = trained(lambda step: step), trained(capture)
+    assert not differences(expected, observed, schedule)
+    assert counters().captures <= 4 and not counters().breaks
 
 
 @pytest.mark.parametrize("name", FIXED)

@@ -7,6 +7,7 @@ neither builds nor runs, and that every row means in C++ what the reference eval
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import runpy
 import shutil
@@ -357,6 +358,8 @@ def three(x: int, y: int, result: int) -> None:
 def test_operation_gives_the_same_natively(name):
     operation = OPERATIONS[name]
     sources = tuple(map(argument, ("x", "y", "result")))
+    if name == "load float":
+        pytest.skip("of floats: test_floats_are_ordered_natively")
     step = ("constant", 3) if name == "constant" else (name, 0)
     loads = [("load", place) for place in range(operation.arity)]
     strict = probe(three, (None, "expression", Expression(sources, (*loads, step, ("load", 2), ("==", 0)))))
@@ -367,6 +370,21 @@ def test_operation_gives_the_same_natively(name):
         else:
             assert strict.fits(*operands, result), (name, operands)
             assert not strict.fits(*operands, result ^ 1), (name, operands)
+
+
+FLOATS = (-math.inf, -1e300, -1.5, -1.0, -5e-324, -0.0, 0.0, 5e-324, 0.1, 1.0, 1.5, 1e300, math.inf)
+
+
+@pytest.mark.parametrize("name", ["==", "!=", "<", "<=", ">", ">="])
+def test_floats_are_ordered_natively(name):
+    sources = (argument("x"), argument("y"))
+    condition = Expression(sources, (("load float", 0), ("load float", 1), (name, 0)))
+    strict = probe(three, (None, "expression", condition))
+    for left, right in itertools.product(FLOATS, repeat=2):
+        assert strict.fits(left, right, 0) == bool(OPERATIONS[name].apply(left, right)), (left, right)
+    for other in (math.nan, 1, True, None, "1.0"):
+        assert not strict.fits(other, 1.0, 0)
+        assert not strict.fits(1.0, other, 0)
 
 
 def expected_result(name: str, operands: tuple[int, int]) -> int | None:

@@ -50,12 +50,19 @@ class Expression(NamedTuple):
     """A condition over integers: a postfix program of OPERATIONS in which ("load", i) pushes the value of source i.
 
     Arithmetic is on signed 64-bit integers. The condition is false if it overflows, divides by zero or loads a value
-    that is no int.
+    that is no int. ("load float", i) pushes an int that is ordered as the float of source i is among floats, and makes
+    the condition false if that is no float, or NaN.
     """
 
     sources: tuple[Source, ...]
     program: tuple[tuple[str, int], ...]
     text: str = ""
+
+
+def float_order(number: float) -> int:
+    """An int for a float that is not NaN: equal, smaller or larger for floats that are."""
+    (bits,) = struct.unpack("q", struct.pack("d", number))
+    return bits if bits >= 0 else -(bits + (1 << 63))
 
 
 class Operation(NamedTuple):
@@ -87,7 +94,11 @@ OPERATIONS: dict[str, Operation] = {
     "or": Operation(17, 2, lambda a, b: int(bool(a or b))),
     "not": Operation(18, 1, lambda a: int(not a)),
     "absolute": Operation(19, 1, lambda a: abs(a)),
+    "load float": Operation(20, 0, float_order),
 }
+
+LOADED: dict[str, type] = {"load": int, "load float": float}
+"""Operations that push what is at a source, and the type that it must have."""
 
 # Tests ---------------------------------------------------------------------------------------------
 
@@ -245,11 +256,11 @@ def _expression_holds(_value: None, expected: Expression, call: GuardedCall) -> 
         if name == "constant":
             stack.append(operand)
             continue
-        if name == "load":
+        if name in LOADED:
             value = call.resolve(expected.sources[operand])
-            if type(value) is not int:
+            if type(value) is not LOADED[name] or value != value:
                 return False
-            stack.append(value)
+            stack.append(OPERATIONS[name].apply(value))
         else:
             operation = OPERATIONS[name]
             operands = stack[len(stack) - operation.arity :]

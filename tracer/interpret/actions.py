@@ -241,6 +241,7 @@ def compute_or_interpret(trace: Trace, function: Any, args: Args, kwargs: Kwargs
     """The result that CPython computes from constants; of anything else, that of the polyfill."""
     row = row_of(function)
     assert isinstance(row, Polyfill)
+    args = [arg.realise(trace) if type(arg) is Lazy and type(arg.object) in (int, float) else arg for arg in args]
     if not _needs_polyfill(trace, row, args, kwargs):
         try:
             return computed(trace, function, args, kwargs)

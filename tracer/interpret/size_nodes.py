@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 
@@ -108,6 +108,10 @@ def number_node(trace: Trace, number: Any) -> Any:
     elif number.draw is not None:
         node = trace.graph.placeholder(input_name(number.draw.name), ANY_NUMBER, number.draw.name)
         trace.inputs.append((number.draw, node, ANY_NUMBER))
+    elif number.first and number.function is not None:
+        name, place = number.function.__name__, cast(Any, number)
+        node = trace.graph.placeholder(input_name(name), ANY_NUMBER, name)
+        trace.inputs.append((place, node, number.value))
     elif number.function is None:
         raise NotExpressible("a number that was read by a call which is no longer in the graph")
     else:

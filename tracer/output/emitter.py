@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracer.guards.words import is_written_out
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
-from tracer.values.number_symbols import NumberSymbol
+from tracer.values.number_symbols import COMPARISONS, RAISING, SIGNS, NumberSymbol
 from tracer.values.objects import ObjectValue
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
 from tracer.values.shapes import NotExpressible, ReadNumber, python_text
@@ -100,6 +100,8 @@ class ProgramEmitter:
         """Where texts and numbers among the arguments of the frame are, by identity."""
         self._texts: dict[str, object] = {}
         """The first object with each text that the program has."""
+        self.numbers: list[tuple[Fragment, Fragment]] = []
+        """Names of numbers that the program computes before its graph, with their expressions, in order."""
         self._waiting: list[Callable[[], None] | None] = []
         """Functions that fill the containers that contain themselves; not empty while something is built."""
         self._filled: set[int] = set()
@@ -178,6 +180,24 @@ class ProgramEmitter:
         name = self.built.get(id(draw))
         if name is None:
             name = self.built[id(draw)] = self.fresh(draw.name.rpartition(".")[2])
+        return name
+
+    def computed(self, number: NumberSymbol) -> Fragment:
+        """The name of a number that the program computes, before its graph unless that is what knows it."""
+        name = self.built.get(id(number))
+        if name is None:
+            assert number.function is not None
+            operands = [self.expression(operand) for operand in number.operands]
+            template = (SIGNS | RAISING | COMPARISONS).get(number.function)
+            if template is None:
+                value = fragment("{}({})", self.constant(number.function), listed(operands))
+            else:
+                value = fragment(template, *operands)
+            if number.value is None:
+                name = self.built[id(number)] = self.assign(number.function.__name__, value)
+            else:
+                name = self.built[id(number)] = self.fresh(number.function.__name__)
+                self.numbers.append((name, value))
         return name
 
     # Statements ----------------------------------------------------------------------------------

@@ -99,8 +99,10 @@ def _donated(sources: tuple[Source, ...], trace: Trace, program: ResidualProgram
     refused: dict[str, str] = {}
     names = dict(zip(program.inputs, program.parameters, strict=True))
     for source, node, example in trace.inputs:
+        if node not in program.graph_inputs or not isinstance(example, torch.Tensor):
+            continue
         path = _steps(source)
-        if node not in program.graph_inputs or not isinstance(example, torch.Tensor) or not {*path} & {*sources}:
+        if not {*path} & {*sources}:
             continue
         # The call of the graph mentions the input once; a second mention, of it or of what holds it, is a later use.
         if sum(program.mentions(names[step]) for step in path if step in names) > 1:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -26,7 +26,7 @@ from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
 from tracer.effects.log import Draw
 from tracer.graph.show import filled
-from tracer.guards.source import argument
+from tracer.guards.source import Source, argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
 from tracer.interpret.size_nodes import assert_assumptions
@@ -42,11 +42,9 @@ from tracer.source_text import source_line
 from tracer.values.base import MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
 from tracer.values.cells import cell_expression
+from tracer.values.computed_numbers import REFUSALS
 from tracer.values.item import Item
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
-
-if TYPE_CHECKING:
-    from tracer.guards.source import Source
 
 GRAPH = "graph"
 """The global of a residual program that is called for its graph."""
@@ -199,11 +197,12 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
         if generator.left_in_handler:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
+    emitter.names.update({"float", *(refusal.__name__ for refusal in REFUSALS)})
     emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", code.name, GRAPH, FIRST_RUN})
     emitter.shapes = trace.shapes
     emitter.keep_identities(trace.arguments, ())
     for source, _, _ in trace.inputs:
-        if not isinstance(source, Draw):
+        if isinstance(source, Source):
             emitter.parameter(source)
 
 
@@ -294,10 +293,11 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     drawing = Drawing(emitter, trace, taken, calls)
     statements = [*drawing.after, *emitter.statements]
     if calls:
-        arguments = [emitter.drawn(place) if isinstance(place, Draw) else emitter.parameter(place) for place in taken]
+        arguments = [_input(emitter, place) for place in taken]
         statements = [_graph_call(emitter, trace, code, arguments, drawing.restoring), *statements]
     statements = [*drawing.before, *statements]
     statements = [*_conditions(emitter, trace, code), *statements]
+    statements = [*_computing(emitter, trace, code), *statements]
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]
     return ResidualProgram(
@@ -310,6 +310,28 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         calls_graph=calls,
         must_replay=calls and (guard_overlaps(trace, used) or _must_replay(trace)),
     )
+
+
+def _input(emitter: ProgramEmitter, place: Any) -> Fragment:
+    """What the graph is given for one of its inputs."""
+    if isinstance(place, Source):
+        return emitter.parameter(place)
+    return emitter.drawn(place) if isinstance(place, Draw) else emitter.expression(place)
+
+
+def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statement]:
+    """The statements that compute numbers; the original runs if Python refuses one, or gives no float."""
+    if not emitter.numbers:
+        return []
+    verdict = emitter.fresh("numbers_are_floats")
+    types = ["type({})"] * len(emitter.numbers)
+    are_floats = fragment(f"{' is '.join(types)} is float", *(name for name, _ in emitter.numbers))
+    steps = [*emitter.numbers, (verdict, are_floats)]
+    lines = ["try:", *(f"    {name.text} = {value.text}" for name, value in steps)]
+    lines += [f"except ({', '.join(refusal.__name__ for refusal in REFUSALS)}):", f"    {verdict.text} = False"]
+    reads = tuple(name for _, value in steps for name in value.reads)
+    computing = Statement("\n    ".join(lines), reads, tuple(name.text for name, _ in steps))
+    return [computing, _unless(emitter, trace, code, verdict)]
 
 
 def _must_replay(trace: Trace) -> bool:

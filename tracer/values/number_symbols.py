@@ -12,6 +12,8 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
+import torch
+
 from tracer.guards.source import Source
 from tracer.reasons import DATA_TO_PYTHON, NeedsNumber, Reason
 
@@ -56,10 +58,11 @@ class NumberSymbol:
 
     `value` is what it is in the call that is captured; None if that hangs on the data of a tensor, or is drawn. `nodes`
     are those that stand for it in the graph: at most one. `raises` says that an operator which Python refuses for some
-    floats, such as a division by zero, is a symbol all the same: the graph raises then.
+    floats, such as a division by zero, is a symbol all the same: the graph raises then. `first` says that a program
+    computes it before its graph, by a function of numbers that may be sizes.
     """
 
-    __slots__ = ("add_guard", "draw", "fixed", "function", "nodes", "operands", "raises", "source", "value")
+    __slots__ = ("add_guard", "draw", "first", "fixed", "function", "nodes", "operands", "raises", "source", "value")
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class NumberSymbol:
         nodes: tuple[Any, ...] = (),
         draw: Any = None,
         raises: bool = False,
+        first: bool = False,
     ) -> None:
         self.value = value
         self.draw = draw
@@ -80,6 +84,7 @@ class NumberSymbol:
         self.operands = operands
         self.nodes: list[Any] = list(nodes)
         self.raises = raises
+        self.first = first
         self.fixed = False
 
     @property
@@ -101,6 +106,8 @@ class NumberSymbol:
         for operand in self.operands:
             if type(operand) is FloatSymbol:
                 operand.number()
+            elif type(operand) is torch.SymInt:
+                int(operand)  # the algebra notes the guard
         return self.value
 
     def refusal(self, reason: Reason) -> tuple[Reason, str]:

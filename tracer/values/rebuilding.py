@@ -108,6 +108,10 @@ class Emitter(Protocol):
         """The name of what the program draws: an entry of the effect log."""
         ...
 
+    def computed(self, number: Any) -> Fragment:
+        """The name of a number that the program computes, before its graph unless that is what knows it."""
+        ...
+
     def symbol(self, size: Any) -> Fragment:
         """An expression for a symbolic size, over the sizes that it was read from."""
         ...

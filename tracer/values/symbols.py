@@ -56,6 +56,8 @@ def _rebuild_number(emitter: Emitter, symbol: NumberSymbol) -> Fragment:
         return emitter.drawn(symbol.draw)
     if symbol.function is None:
         return emitter.output(symbol)
+    if symbol.first or any(isinstance(one, NumberSymbol) and one.function is not None for one in symbol.operands):
+        return emitter.computed(symbol)  # named, as a sum of sums may mention each of them many times
     return fragment((SIGNS | RAISING | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
 
 

@@ -358,7 +358,7 @@ class Compiler {
     int depth = stack_depth(condition.program);
     bool loads_exist = true;
     for (const Instruction& step : condition.program) {
-      bool load = step.operation == Operation::load;
+      bool load = is_load(step.operation);
       loads_exist &= !load || (step.operand >= 0 && step.operand < static_cast<int64_t>(condition.nodes.size()));
     }
     if (depth < 1 || depth > most_expression_depth || !loads_exist) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "guard_numbers.h"
@@ -57,20 +58,32 @@ inline bool apply(Operation operation, int64_t a, int64_t b, int64_t* result) {
     case Operation::both: *result = a && b; return true;
     case Operation::either: *result = a || b; return true;
     case Operation::negation: *result = !a; return true;
-    case Operation::load: case Operation::constant: return false;  // `expression_holds` does these itself
+    case Operation::load: case Operation::load_float: case Operation::constant:
+      return false;  // `expression_holds` does these itself
   }
   return false;
 }
 
-// `load(i, &number)` reads the i-th number; if it returns false, the condition is false.
+inline bool is_load(Operation operation) {
+  return operation == Operation::load || operation == Operation::load_float;
+}
+
+// An int that is ordered as a float, which is not NaN, is among floats.
+inline int64_t float_order(double number) {
+  int64_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  return bits >= 0 ? bits : -(bits & INT64_MAX);
+}
+
+// `load(operation, i, &number)` reads the i-th number; if it returns false, the condition is false.
 template <typename Load>
 bool expression_holds(const Expression& program, Load load) {
   int64_t stack[most_expression_depth];
   int top = 0;
   for (const Instruction& step : program) {
     int64_t result = step.operand;
-    if (step.operation == Operation::load) {
-      if (!load(step.operand, &result)) return false;
+    if (is_load(step.operation)) {
+      if (!load(step.operation, step.operand, &result)) return false;
     } else if (step.operation != Operation::constant) {
       int64_t b = arity(step.operation) == 2 ? stack[--top] : 0;
       int64_t a = stack[--top];

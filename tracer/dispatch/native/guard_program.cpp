@@ -1,6 +1,8 @@
 // Evaluating a guard program on one call.
 #include "guard_program.h"
 
+#include <cmath>
+
 #include "evaluation.h"
 #include "lifetimes.h"
 
@@ -77,8 +79,13 @@ Verdict GuardProgram::comparisons_hold(Evaluation& evaluation) {
     if ((evaluation.value(compared.left) == evaluation.value(compared.right)) != compared.same) return Verdict::fails;
   }
   for (const Condition& condition : conditions_) {
-    auto load = [&](int64_t which, int64_t* number) {
+    auto load = [&](Operation operation, int64_t which, int64_t* number) {
       PyObject* value = evaluation.value(condition.nodes[which]);
+      if (operation == Operation::load_float) {
+        if (!PyFloat_CheckExact(value) || std::isnan(PyFloat_AS_DOUBLE(value))) return false;
+        *number = float_order(PyFloat_AS_DOUBLE(value));
+        return true;
+      }
       int overflow = 0;
       *number = PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &overflow) : 0;
       return PyLong_CheckExact(value) && !overflow;

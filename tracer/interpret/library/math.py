@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+
+from tracer.interpret.actions import compute
 from tracer.interpret.call import call
 from tracer.interpret.constants import computed
 from tracer.interpret.policy import (
@@ -16,6 +19,7 @@ from tracer.interpret.policy import (
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value
 from tracer.values.class_attributes import class_name
+from tracer.values.computed_numbers import FUNCTIONS, computed_number
 from tracer.values.item import Item
 from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.raising import throw
@@ -31,10 +35,26 @@ def product_of(iterable: Iterable[Any], /, *, start: Any = 1) -> Any:
     return total
 
 
+def _real(function: Any) -> Any:
+    """A function of numbers: of those that vary it gives a number that varies."""
+
+    def run(trace: Trace, *args: Item, **kwargs: Item) -> Item:
+        number = None if kwargs else computed_number(trace, function, args)
+        return compute(trace, function, args, kwargs) if number is None else number
+
+    return run
+
+
+for _function in FUNCTIONS:
+    lookaside(_function)(_real(_function))
+
+
 def _rounding(function: Any, name: str) -> Any:
     """math.floor, math.ceil and math.trunc: by the special method, else what they make of the float."""
 
     def run(trace: Trace, number: Item) -> Item:
+        if type(number) is torch.SymInt:
+            return number
         if not isinstance(number, Value) and not is_of_program(trace, number, name):
             return computed(trace, function, [number], {})
         result = call_special(trace, number, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import torch
@@ -17,6 +17,7 @@ import torch
 from passes.python_operators import IN_PLACE
 from tracer.reasons import GraphBreak
 from tracer.values.base import SYMBOLS
+from tracer.values.computed_numbers import OPERATORS, compared, computed_number
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -29,6 +30,12 @@ LARGEST: Final = 1 << 62
 OTHER: Final = (NumberSymbol, torch.SymBool)
 """Types of symbols that are no ints of the algebra."""
 
+MOST_KEYS: Final = 32
+"""Keys that a number is guarded to be none of."""
+
+KEYS: Final = frozenset({int, float, bool, str, bytes, type(None)})
+"""Types of keys that say without code of the program whether they equal a number."""
+
 LARGEST_EXPONENT: Final = 8
 """Guards compute a power by repeated multiplication."""
 
@@ -39,14 +46,22 @@ def symbolic(context: Context, function: Callable[..., Any], *operands: Item) ->
     function = row.function if row is not None else function
     if any(isinstance(operand, OTHER) for operand in operands):
         number = combined(function, operands)
-        return host(context, function, *operands) if number is None else number
+        return _computed(context, function, operands) if number is None else number
     if function in COMPARISONS:
         return _comparison(context, function, operands[0], operands[1])
     if all(map(_is_whole, operands)) and _is_algebraic(function, operands):
         result = function(*(operand + 0 if type(operand) is bool else operand for operand in operands))
         if abs(hint_of(result)) < LARGEST:
             return result
-    return host(context, function, *operands)
+    return _computed(context, function, operands)
+
+
+def _computed(context: Context, function: Callable[..., Any], operands: tuple[Item, ...]) -> Item:
+    """What each run computes before the graph, or a guard answers; else symbols become their numbers."""
+    number = computed_number(context, function, operands) if function in OPERATORS else None
+    if number is None and len(operands) == 2:
+        number = compared(context, function, *operands)
+    return host(context, function, *operands) if number is None else number
 
 
 def _is_whole(operand: Item) -> bool:
@@ -91,6 +106,18 @@ def _comparison(context: Context, function: Callable[..., Any], left: Item, righ
     if _orders_all_ints(right):
         return host(context, function, 0, right)
     return host(context, function, left, right)
+
+
+def is_none_of(context: Context, number: torch.SymInt, keys: Collection[Item]) -> bool:
+    """Whether a number that varies equals none of a few constants, which is guarded."""
+    if len(keys) > MOST_KEYS or not number.node.has_hint() or any(type(key) not in KEYS for key in keys):
+        return False
+    numbers = [key for key in keys if type(key) in (int, float, bool)]
+    if any(key == number.node.hint for key in numbers):
+        return False
+    for key in numbers:
+        _comparison(context, operator.ne, number, key)
+    return True
 
 
 def known(condition: Any) -> Any:

@@ -10,6 +10,7 @@ from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING, NeedsNumber
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
 from tracer.values.class_attributes import class_name, special
+from tracer.values.computed_numbers import differs_from_zero
 from tracer.values.context import Context
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -17,7 +18,7 @@ from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
-from tracer.values.number_symbols import BoolSymbol
+from tracer.values.number_symbols import BoolSymbol, FloatSymbol
 from tracer.values.protocols.length import length
 from tracer.values.protocols.special_methods import call_stored, is_native
 from tracer.values.raising import throw
@@ -41,6 +42,9 @@ def truth(context: Context, item: Item) -> bool:
     if kind in SYMBOLS:
         if kind is BoolSymbol:
             raise NeedsNumber(*item.refusal(DATA_DEPENDENT_JUMP))
+        if kind is FloatSymbol:
+            answer = differs_from_zero(context, item)
+            return bool(as_python(item)) if answer is None else answer
         return decided(item != 0 if kind is torch.SymInt else item) if kind in ALGEBRAIC else bool(as_python(item))
     if kind is Lazy:
         return truth(context, item.realise(context))

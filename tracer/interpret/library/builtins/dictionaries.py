@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
+
 from tracer.interpret.call import call
 from tracer.interpret.construct import dict_init
 from tracer.interpret.library.builtins.representation import represent
@@ -23,6 +25,7 @@ from tracer.values.protocols.iteration import builtin_iterator, iterate, unpack
 from tracer.values.protocols.length import builtin_length
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.special_methods import call_special, is_of_program
+from tracer.values.protocols.symbolic import is_none_of
 from tracer.values.raising import throw
 from tracer.values.table_iterators import TableIterator
 from tracer.values.tuples import make_tuple
@@ -66,6 +69,8 @@ def dict_delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
 
 @lookaside(dict.__contains__)
 def _contains(trace: Trace, mapping: DictValue, key: Item) -> bool:
+    if type(key) is torch.SymInt and is_none_of(trace, key, mapping.all(trace)):
+        return False
     return mapping.lookup(trace, trace.key(key)) is not MISSING
 
 

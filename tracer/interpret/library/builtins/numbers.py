@@ -20,6 +20,7 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, WARNING
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
+from tracer.values.computed_numbers import computed_number
 from tracer.values.concrete import concrete
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -153,7 +154,8 @@ def _float(trace: Trace, *args: Item) -> Item:
     items = [_real_number(trace, item, float) for item in args]
     if len(items) == 1 and type(items[0]) is FloatSymbol:
         return items[0]
-    return _refusing_values(trace, float, items)
+    number = computed_number(trace, float, items) if len(items) == 1 else None
+    return _refusing_values(trace, float, items) if number is None else number
 
 
 @lookaside(complex)
@@ -184,6 +186,9 @@ def _refusing_values(trace: Trace, kind: Any, items: list[Item], named: Mapping[
 
 @lookaside(round)
 def _round(trace: Trace, number: Item, ndigits: Item = None) -> Item:
+    rounded = computed_number(trace, round, (number, ndigits)) if type(ndigits) is int else None
+    if rounded is not None or (type(number) is torch.SymInt and ndigits is None):
+        return number if rounded is None else rounded
     if not isinstance(number, Value) and not is_of_program(trace, number, "__round__"):
         return computed(trace, round, [number, ndigits], {})
     result = call_special(trace, number, "__round__", *([] if ndigits is None else [ndigits]))

@@ -10,6 +10,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from passes import python_operators
 from tracer.interpret.construct import elements, set_init
 from tracer.interpret.policy import lookaside
@@ -23,6 +25,7 @@ from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
+from tracer.values.protocols.symbolic import is_none_of
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 
@@ -61,6 +64,9 @@ def _element(trace: Trace, item: Item) -> Item:
 
 @lookaside(set.__contains__, frozenset.__contains__)
 def _contains(trace: Trace, target: Item, item: Item) -> bool:
+    item = realise(trace, item)
+    if type(item) is torch.SymInt and is_none_of(trace, item, elements(trace, target)):
+        return False
     return host(trace, operator.contains, elements(trace, target), _element(trace, item))
 
 
