@@ -25,7 +25,7 @@ NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/nati
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 
-.PHONY: demo tiny quick affected test cpython fuzz native-asan lint bench pages rulebook format clean
+.PHONY: demo tiny quick affected test cpython fuzz native-asan installed lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: .venv/bench.stamp
@@ -56,6 +56,10 @@ fuzz: .venv/test.stamp
 # The tests of the C++ code, with extensions that AddressSanitizer and UBSan watch, in a copy of the tree.
 native-asan: .venv/test.stamp
 	$(BIN)/python -m tests.sanitized -n $(JOBS) $(ARGS)
+
+# `pip install .` into a new virtual environment below build/, and what a new user tries first there.
+installed: .venv/test.stamp
+	$(BIN)/python -m tests.installed
 
 bench: .venv/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -114,7 +118,7 @@ clean:
 .venv/build.stamp: .venv/torch.stamp pyproject.toml setup.py $(NATIVE)
 	@command -v $(firstword $(CXX)) >/dev/null || { echo "bytegraph needs $(firstword $(CXX)) to build its extension: install it (Debian: apt-get install g++)"; exit 1; }
 	$(PIP) --no-build-isolation --editable .
-	@$(BIN)/python -m compileall -q tracer passes backends
+	@$(BIN)/python -m compileall -q bytegraph.py tracer passes backends
 	@touch $@
 
 .venv/bench.stamp: .venv/build.stamp Makefile

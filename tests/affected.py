@@ -36,6 +36,7 @@ OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/cpython", ("tests.cpython",)),
     ("tests/conftest.py", (EVERYTHING,)),
     ("tests/costs.py", (EVERYTHING,)),
+    ("tests/slow.txt", ("tests.costs",)),
     ("tests/graph_programs.py", (EVERYTHING,)),
     ("tests/snapshots", ("tests.test_snapshots",)),
     ("notebooks", ("tests.test_notebooks",)),
@@ -44,6 +45,7 @@ OTHER_FILES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Makefile", (EVERYTHING,)),
     ("pyproject.toml", (EVERYTHING,)),
     ("setup.py", (EVERYTHING,)),
+    ("bytegraph.py", ("tests.test_install",)),
     (".ci", (EVERYTHING,)),
 )
 """How a path begins, and the modules that change with what lies there."""

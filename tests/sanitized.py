@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TREE = ROOT / "build" / "sanitized"
-COPIED = ("tracer", "passes", "backends", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+COPIED = ("tracer", "passes", "backends", "tests", "bytegraph.py", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 TESTS = (
     "test_guards.py",

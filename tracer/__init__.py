@@ -6,6 +6,9 @@ from tracer import capture
 def step(model, x): ...
 """
 
+from tracer import packages as packages  # before what may be hidden by a folder of the user's
+
+# isort: split
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +57,7 @@ __all__ = [
     "use_rulebook",
 ]
 
+__version__ = "0.1.0"
 
 WHEN_ASKED_FOR = {
     "fake_kernel": "passes.infer.fake_kernels.fake_kernel",

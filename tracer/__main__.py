@@ -2,12 +2,7 @@
 
 import sys
 
-try:
-    from tracer.commands.application import main
-except ModuleNotFoundError as error:
-    if error.name != "typer":
-        raise
-    sys.exit("error: the command line needs typer: pip install 'bytegraph[rules]'")
+from tracer.commands.application import main
 
 if __name__ == "__main__":
     sys.exit(main())

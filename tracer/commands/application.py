@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import traceback
 from types import TracebackType
-from typing import Final
+from typing import Annotated, Final
 
+import torch
 import typer
 
 from backends.cases import CaseError
@@ -14,6 +16,7 @@ from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
+from tracer import __version__
 from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules, why
 from tracer.interpret.explain_call import UnknownName
 
@@ -32,8 +35,6 @@ USER_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 
 application = typer.Typer(
-    name="python -m tracer",
-    help="See what is captured; record operators, learn their rules; check what backends compute.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,6 +50,21 @@ application.command("explain", context_settings=programs.WORDS_BELONG_TO_THE_PRO
 application.command("graph", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(graph.graph)
 application.command("why")(why.why)
 application.command("bench")(bench.bench)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bytegraph {__version__}, torch {torch.__version__}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@application.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """See what is captured; record operators, learn their rules; check what backends compute."""
 
 
 def main(words: list[str] | None = None) -> int:
