@@ -318,3 +318,40 @@ def test_functions_that_call_modules_of_torch():
         return x.expand(shape) + chained, ranks, torch.backends.mkldnn.enabled
 
     one_graph(program, torch.ones(2, 2))
+
+
+class WithBuffer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inside = torch.nn.Buffer(torch.ones(3))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_tensor_marked_as_a_buffer_is_one(backend):
+    def program(module, x):
+        made = torch.nn.Buffer(x + 1, persistent=False)
+        module.made = made
+        kinds = [isinstance(tensor, torch.nn.Buffer) for tensor in (made, module.made, module.inside, x)]
+        return kinds, sorted(dict(module.named_buffers())), sorted(module.state_dict()), module.made * 2
+
+    check(program, make=lambda: (WithBuffer(), torch.ones(3)), backend=backend)
+
+
+def test_whether_a_tensor_is_marked_as_a_buffer_is_guarded():
+    captured = capture(lambda x: (isinstance(x, torch.nn.Buffer), x + 1))
+    assert captured(torch.ones(2))[0] is False
+    assert captured(torch.nn.Buffer(torch.ones(2)))[0] is True
+    assert captured(torch.ones(2))[0] is False
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_values_of_a_sparse_tensor_behind_a_break(backend):
+    def rows(x):
+        return x.to_sparse_csr().values() + 1
+
+    def entries(x):
+        return x.coalesce().values() * 2, x.coalesce().indices() + 1
+
+    torch.ones(1, 1).to_sparse_csr()  # the first one in a process warns
+    check(rows, torch.arange(6.0).reshape(2, 3), backend=backend)
+    check(entries, make=lambda: (torch.eye(3).to_sparse(),), backend=backend)

@@ -110,3 +110,27 @@ def test_new_of_a_tensor():
         return [(tensor.shape, tensor.dtype) for tensor in tensors]
 
     check(program, torch.ones(2, 2, dtype=torch.float64), breaks=[])
+
+
+def made_on(x, device):
+    with device:
+        y, z = torch.ones(2), torch.arange(3)
+    return y, z, torch.zeros(1) + x
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_device_as_a_context_says_where_tensors_are_made(backend):
+    captured = capture(made_on, backend=backend)
+    for name in ("meta", "cpu", "meta"):
+        devices = [tensor.device.type for tensor in captured(torch.ones(1), torch.device(name))]
+        assert devices == [name, name, "cpu"]
+    assert torch.ones(1).device.type == "cpu"
+
+
+def test_device_named_inside_as_a_context():
+    def program(x):
+        with torch.device("meta"):
+            y = torch.tensor([1.0])
+        return y.device, x + 1, torch.ones(2)
+
+    check(program, torch.ones(2), breaks=["global-state"])

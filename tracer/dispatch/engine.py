@@ -309,7 +309,7 @@ class Engine:
 
         With `replay` the graph is replayed as it is: no compiler is right for every way in which inputs may overlap.
         """
-        backend = EAGER if replay else self.backend
+        backend = EAGER if replay or any(map(is_part_of_sparse, example_inputs)) else self.backend
         metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
         handover = Handover(
             graph=builder.graph,
@@ -428,6 +428,12 @@ class BackendFailed(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def is_part_of_sparse(example: Any) -> bool:
+    """Whether an input shares the memory of a tensor that is not strided, as its values do: compilers know no such."""
+    base = example._base if isinstance(example, torch.Tensor) else None
+    return base is not None and base.layout is not torch.strided
 
 
 class Branch:

@@ -91,7 +91,7 @@ def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         mark = PARAMETER_MARKS[candidate]
         return issubclass(cls, candidate) or (
-            type(item) is SubclassTensor and truth(trace, _getattr(trace, item, mark, False))
+            isinstance(item, TensorValue | SubclassTensor) and truth(trace, _getattr(trace, item, mark, False))
         )
     check = class_attribute(trace, type(candidate), "__instancecheck__")
     if check is type.__instancecheck__ or check is abc.ABCMeta.__instancecheck__:

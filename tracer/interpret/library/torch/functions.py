@@ -15,6 +15,7 @@ from tracer.interpret.tensor_ops import ASSERTION, tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
     FUNCTION_TRANSFORM,
+    GLOBAL_STATE,
     RANDOM_STATE,
 )
 from tracer.values.item import Item
@@ -38,6 +39,7 @@ pure(
 
 refuse(RANDOM_STATE, torch.manual_seed, torch.seed, torch.get_rng_state, torch.set_rng_state, torch.initial_seed)
 refuse(FUNCTION_TRANSFORM, torch.compile)
+refuse(GLOBAL_STATE, torch.device.__enter__, torch.device.__exit__)
 interpret(
     torch.distributed.is_available,
     torch.jit._unwrap_optional,  # pyright: ignore[reportPrivateImportUsage]
