@@ -26,6 +26,7 @@ from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, is_write
 from passes.operators.modes import KERNEL_SETTERS, current_modes, modes_kept, restore
 from passes.operators.outcome import New
+from passes.operators.wrapper_layouts import WrapperLayout
 
 MODE_SETTERS: Final = (
     torch._C._set_grad_enabled,
@@ -265,6 +266,8 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
             # not that of a number drawn at random.
             place = source if value.dim() else RandomValueSource(len(context.tensor_to_context))
             context.tensor_to_context[value] = _symbols_of(value, meta, place, mode.shape_env)
+        elif isinstance(meta, WrapperLayout) and not fakes:
+            context.tensor_to_context[value] = _fixed_layout(value, meta, source)
     with tracing(context):
         yield
     if context.guards_context.aotautograd_guards:
@@ -292,6 +295,27 @@ def _symbols_of(value: torch.Tensor, meta: Any, source: Any, shape_env: Any) -> 
     # Of the tensor that an input is a view of, nothing varies: only the view itself is in the graph.
     below = None if base is None else _context(base.dim(), AttrSource(source, "_base"))
     return _context(rank, source, meta.symbolic, below, {id(shape_env): hints})
+
+
+def _fixed_layout(value: torch.Tensor, layout: WrapperLayout, source: Any) -> Any:
+    """How to make an input fake that holds tensors: no size of it varies, nor one of those."""
+    from torch._dynamo.source import AttrSource
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, SubclassSymbolicContext
+
+    inner = {}
+    for name, part in layout.parts.items():
+        place, held = AttrSource(source, name), getattr(value, name)
+        is_plain = isinstance(part, TensorMeta)
+        inner[name] = _context(part.rank, place) if is_plain else _fixed_layout(held, part, place)
+    rank = value.dim()
+    return SubclassSymbolicContext(
+        dynamic_sizes=[DimDynamic.STATIC] * rank,
+        dynamic_strides=[DimDynamic.INFER_STRIDE] * rank,
+        constraint_sizes=[None] * rank,
+        constraint_strides=[None] * rank,
+        tensor_source=source,
+        inner_contexts=inner,
+    )
 
 
 def _context(

@@ -273,7 +273,7 @@ def _finish(
             builder = trace.graph
             if request.memory and any(type(example) is float for example in example_inputs):
                 raise NotExpressible("memory is planned for graphs of tensors and sizes")
-            if request.memory and not program.must_replay:
+            if request.memory and not program.must_replay and trace.wrappers is None:
                 from tracer.output.memory import rewrite
 
                 builder, example_inputs, memory = rewrite(request.memory, trace, program, example_inputs)

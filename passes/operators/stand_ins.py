@@ -38,12 +38,17 @@ class StandIns:
         with torch.inference_mode(meta.is_inference):
             tensor = self._detached(meta)
             if not meta.is_leaf:
-                with torch.enable_grad():
-                    return _WithHistory.apply(torch.empty((), requires_grad=True), [tensor])  # type: ignore[no-any-return]
+                return with_history(tensor)
             return tensor.requires_grad_() if meta.requires_grad else tensor
 
     def _detached(self, meta: TensorMeta) -> torch.Tensor:
         return _strided(meta, self.device)
+
+
+def with_history(tensor: torch.Tensor) -> torch.Tensor:
+    """`tensor` with a grad_fn: what is computed from one that requires gradients, and no view."""
+    with torch.enable_grad():
+        return _WithHistory.apply(torch.empty((), requires_grad=True), [tensor])  # type: ignore[no-any-return]
 
 
 class _WithHistory(torch.autograd.Function):

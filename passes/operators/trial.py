@@ -98,12 +98,13 @@ def attempt(stand_ins: StandIns, target: Target, args: Arguments, kwargs: Keywor
     versions = [_version(tensor) for _, tensor in arguments]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the real call will say it
-        result = _call(stand_ins, target, positional, keywords, modes)
+        result = call_on(stand_ins, target, positional, keywords, modes)
     findings = Findings(stand_ins, arguments)
     return Outcome(findings.describe(result), findings.mutated(versions))
 
 
-def _call(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
+def call_on(stand_ins: StandIns, target: Target, args: list[Any], kwargs: dict[str, Any], modes: Modes) -> Any:
+    """What `target(*args, **kwargs)` returns under `modes`, where the arguments hold stand-ins. Raises as `attempt`."""
     with entered(modes), random_numbers_put_back(), stand_ins.active():
         try:
             if type(target) is tuple:

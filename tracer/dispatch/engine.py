@@ -24,7 +24,6 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
-from passes.meta import TensorMeta
 from passes.node_meta import META, origin, result_meta
 from passes.torch_facts import is_fx_tracing
 from tracer._native import ends_visibly, go_on
@@ -336,8 +335,10 @@ class Engine:
         except Exception as error:
             if CHANGED_LATER in str(error):  # which the program minds only if it asks for gradients
                 return compile_with(EAGER, handover)
+            if builder.asks_classes:  # which may not answer all that a compiler asks
+                return compile_with(EAGER, handover)
             reads = not self.options.fullgraph and _reads_data(builder)
-            if reads or any(meta.symbolic if isinstance(meta, TensorMeta) else True for meta in metas):
+            if reads or any(getattr(meta, "symbolic", True) for meta in metas):
                 # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
                 raise NeedsStaticSizes(f"{type(error).__name__}: {error}") from error
             with tempfile.NamedTemporaryFile(

@@ -44,6 +44,9 @@ class GraphBuilder:
     is_inner = False
     """Whether this is the graph of a function that an operator of another graph is given."""
 
+    asks_classes = False
+    """Whether it has calls that the class of a tensor answers, by its `__torch_dispatch__`."""
+
     is_vectorised = False
     """Whether its scalars stand for many at once: an integer among them that is an index reads no value."""
 

@@ -18,6 +18,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from passes.operators.wrapper_layouts import layout_or_none
 from passes.references import OwnReference
 from tracer.guards import iterators
 from tracer.guards.arrays import tensor_of
@@ -303,6 +304,8 @@ ACCESSORS: dict[str, Accessor] = {
     "form": Accessor(25, lambda s: f"the form of {_base_text(s)}", lambda iterator, _: iterators.form(iterator)),
     # arrays of numpy and tensors of subclasses: the plain tensor that has their memory
     "memory": Accessor(27, _base_text, lambda array, _: tensor_of(array)),
+    # tensors that hold tensors: all that is known of one without its values
+    "layout": Accessor(29, lambda s: f"the layout of {_base_text(s)}", lambda tensor, _: layout_or_none(tensor)),
     # context variables: what one holds in the context of the thread; one that holds nothing leads to itself
     "held": Accessor(28, lambda s: f"{_base_text(s)}.get()", _held),
 }

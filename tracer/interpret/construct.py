@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+from passes.operators.wrapper_layouts import is_wrapper_class
 from tracer.interpret.policy import ROWS, Interpreted, Lookaside, Polyfill, Pure, refusing_row, row_of
 from tracer.interpret.trace import Trace
-from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, UNSUPPORTED_CALL, Reason
+from tracer.reasons import CLASS_DEFINITION, EXCEPTION_STATE, TENSOR_SUBCLASS, UNSUPPORTED_CALL, Reason
 from tracer.values.base import class_of, realise, type_of
 from tracer.values.class_attributes import HEAP_TYPE, METHOD_DESCRIPTORS, class_attribute, derives, is_callable
 from tracer.values.concrete import concrete
@@ -31,6 +32,7 @@ from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import bind, get_attribute
 from tracer.values.protocols.iteration import listed, unpack
 from tracer.values.protocols.special_methods import call_stored
+from tracer.values.quiet_classes import loud_place
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 from tracer.values.tensor_subclasses import NOT_OVERRIDDEN, is_overridable
@@ -63,6 +65,8 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
         trace.stop(CLASS_DEFINITION, f"{cls.__name__}() creates an enumeration")
     if isinstance(row_of(cls), (Lookaside, Pure, Polyfill)):
         return trace.machine.call(trace, cls, args, kwargs)
+    if is_wrapper_class(cls):
+        return _wrapper(trace, cls, args, kwargs)
     refusal = class_refusal(cls)
     if refusal is not None:
         trace.stop(*refusal)
@@ -88,6 +92,14 @@ def type_call(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
     return instance
 
 
+def _wrapper(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
+    """An instance of a class of tensors that hold tensors: a call of the graph."""
+    place = loud_place(trace, cls)
+    if place:
+        trace.stop(TENSOR_SUBCLASS, f"a {cls.__name__} is made, and {place} may change what lasts")
+    return trace.machine.wrapper_op(trace, cls, args, kwargs)
+
+
 def is_made_by_type(cls: type) -> bool:
     """Whether a call of the class is `type.__call__`, and not a metaclass of the program's."""
     return inspect.getattr_static(type(cls), "__call__") is type.__call__
@@ -98,7 +110,8 @@ def class_refusal(cls: type) -> tuple[Reason, str] | None:
     module = MODULE_OF(cls)
     name = f"{module}.{cls.__qualname__}"
     if issubclass(cls, torch.Tensor):
-        if is_overridable(cls) and cls.__torch_function__ != NOT_OVERRIDDEN:  # pyright: ignore[reportUnknownMemberType]
+        overrides = cls.__torch_function__ != NOT_OVERRIDDEN  # pyright: ignore[reportUnknownMemberType]
+        if is_wrapper_class(cls) or (is_overridable(cls) and overrides):
             return None
         return UNSUPPORTED_CALL, name
     row = refusing_row(module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracer.graph.builder import identifier
 from tracer.interpret.trace import Trace
 from tracer.values.base import Lazy
-from tracer.values.tensors import TensorValue
+from tracer.values.objects import ObjectValue
 
 
 def input_name(text: str) -> str:
@@ -13,7 +13,7 @@ def input_name(text: str) -> str:
     return identifier(text.removeprefix("self."), "input")
 
 
-def local_name(trace: Trace, value: TensorValue) -> str | None:
+def local_name(trace: Trace, value: ObjectValue) -> str | None:
     """The variable that holds an input which came in `*args` or `**kwargs`: its position there says little."""
     frame = trace.frame
     assert value.source is not None

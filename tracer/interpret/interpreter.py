@@ -8,6 +8,7 @@ from tracer.interpret import handlers, library
 from tracer.interpret.call import call
 from tracer.interpret.policy import PROTOCOLS
 from tracer.interpret.tensor_ops import tensor_op
+from tracer.interpret.wrapper_ops import wrapper_op
 from tracer.values.machine import Machine
 from tracer.values.protocols.attributes import bind
 
@@ -21,6 +22,7 @@ class Interpreter:
     call = staticmethod(call)
     bind = staticmethod(bind)
     tensor_op = staticmethod(tensor_op)
+    wrapper_op = staticmethod(wrapper_op)
 
     @staticmethod
     def polyfill(name: str) -> Any:

@@ -60,9 +60,11 @@ from tracer.values.item import Item
 from tracer.values.kinds import kind_of
 from tracer.values.lists import ListValue
 from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.objects import Overridden
 from tracer.values.shapes import NotExpressible, as_python, decided, hint_of
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.wrapper_tensors import WrapperTensor
 
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
@@ -112,6 +114,10 @@ class Lowering:
         node = node_of(self.context, value)
         self.tensors.append(value)
         return node, value.meta
+
+    def wrapper(self, value: Any) -> GraphArgument:
+        """A tensor that holds others: its class is asked."""
+        raise Overridden(TENSOR_SUBCLASS, f"an operator is given a {value.cls.__name__}")
 
     def size(self, symbol: Any) -> Any:
         """The node for a symbolic size."""
@@ -442,6 +448,8 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
     """An operator wrote to some of its arguments."""
     for index, meta in mutated.items():
         value = tensors[index]
+        if isinstance(value.base.owner, WrapperTensor):
+            trace.stop(TENSOR_SUBCLASS, "a write to a tensor that another holds")
         if meta is not value.meta and value.base.owner is not None and value.base.source is not None:
             trace.stop(TENSOR_SUBCLASS, "a write that changes more than the data of a tensor from outside")
         before, value.meta = value.meta, meta

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tracer.interpret.trace import Trace
+from tracer.interpret.wrapper_ops import wrapper_op
 from tracer.reasons import TENSOR_SUBCLASS
 from tracer.values.base import MISSING, Lazy, realise
 from tracer.values.class_attributes import class_attribute, class_name
@@ -23,9 +24,11 @@ from tracer.values.lists import ListValue
 from tracer.values.methods import BoundMethod
 from tracer.values.objects import OVERRIDE, ObjectValue
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.ragged_sizes import RaggedSize
 from tracer.values.tensor_subclasses import SubclassTensor
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.wrapper_tensors import WrapperTensor, asks_python
 
 Args = Sequence[Item]
 Kwargs = Mapping[str, Item]
@@ -94,6 +97,8 @@ class _Probing:
 
 def call_overridden(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
     """A call of a function of C, with tensors among its arguments whose class is asked instead."""
+    if holds_wrapper(trace, (*args, *kwargs.values())):
+        return wrapper_op(trace, function, args, kwargs)
     probing = _Probing(trace)
     try:
         real_args = [probing.real(arg) for arg in args]
@@ -122,6 +127,8 @@ def ask(trace: Trace, function: Any, relevant: Args, args: Args, kwargs: Kwargs 
         if all(tensor.cls is not other.cls for other in overloaded):
             bases = (place for place, other in enumerate(overloaded) if issubclass(tensor.cls, other.cls))
             overloaded.insert(next(bases, len(overloaded)), tensor)
+    if any(isinstance(tensor, WrapperTensor) for tensor in overloaded):
+        return wrapper_op(trace, function, args, kwargs or {})
     types = tuple(tensor.cls for tensor in overloaded)
     for tensor in overloaded:
         method = get_attribute(trace, tensor, "__torch_function__")
@@ -134,6 +141,20 @@ def ask(trace: Trace, function: Any, relevant: Args, args: Args, kwargs: Kwargs 
         if result is not NotImplemented:
             return result
     trace.stop(TENSOR_SUBCLASS, "no class implements an operator")
+
+
+def holds_wrapper(trace: Trace, items: Args) -> bool:
+    """Whether one of `items`, or of what lists and tuples hold, is a tensor that holds tensors, or a size of one."""
+    for item in items:
+        value: Any = realise(trace, item)
+        kind = type(value)
+        if kind is WrapperTensor or kind is RaggedSize:
+            return True
+        if kind is tuple and holds_wrapper(trace, value):
+            return True
+        if (kind is ListValue or kind is TupleValue) and holds_wrapper(trace, value.all(trace)):
+            return True
+    return False
 
 
 HOLDERS = (torch.Tensor, list, tuple)
@@ -153,7 +174,10 @@ def overriding(trace: Trace, items: Args) -> Iterator[ObjectValue]:
             continue
         value: Any = realise(trace, item)
         kind = type(value)
-        if kind is SubclassTensor or (kind is ObjectValue and overrides(trace, value)):
+        if kind is WrapperTensor:
+            if asks_python(trace, value):
+                yield value
+        elif kind is SubclassTensor or (kind is ObjectValue and overrides(trace, value)):
             yield value
         elif kind is tuple:
             yield from overriding(trace, value)

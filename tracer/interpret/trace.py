@@ -163,6 +163,7 @@ class Trace:
         "turns",
         "views",
         "watched",
+        "wrappers",
         "writes",
         "written",
     )
@@ -202,12 +203,12 @@ class Trace:
         self.frame: Running | None = None
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
-        self.step = 0
-        self.turns = 0
+        self.step = self.turns = 0
         self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
         self.overrides = True
+        self.wrappers: Any = None
         self.owners: list[Any] = []
         self.autocast_depth = 0
         self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded

@@ -18,9 +18,11 @@ from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.number_symbols import COMPARISONS, RAISING, SIGNS, NumberSymbol
 from tracer.values.objects import ObjectValue
+from tracer.values.ragged_sizes import RaggedSize
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
 from tracer.values.shapes import NotExpressible, ReadNumber, python_text
 from tracer.values.tensors import TensorValue
+from tracer.values.wrapper_tensors import WrapperTensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from tracer.values.item import Item
     from tracer.values.recipes import Recipe
     from tracer.values.shapes import Shapes
+
+Output = TensorValue | WrapperTensor | RaggedSize | NumberSymbol | ReadNumber
+"""What a graph may return."""
 
 PLAIN = frozenset({type(None), bool, str, bytes, type(Ellipsis)})
 """Constants whose repr is an expression for them."""
@@ -91,7 +96,7 @@ class ProgramEmitter:
         self.remark = ""
         self.parameters: dict[Source, Fragment] = {}
         self.constants: dict[str, Any] = {}
-        self.outputs: list[TensorValue | NumberSymbol | ReadNumber] = []
+        self.outputs: list[Output] = []
         self.names: set[str] = set()
         self.built: dict[int, Fragment] = {}
         self.shapes: Shapes | None = None
@@ -166,7 +171,7 @@ class ProgramEmitter:
         call = fragment("{}({})", self.constant(recipe.function), listed([*args, *named]))
         return self.assign(type(recipe.object).__name__, call)
 
-    def output(self, value: TensorValue | NumberSymbol | ReadNumber) -> Fragment:
+    def output(self, value: Output) -> Fragment:
         """The name of a tensor or number that the graph returns, which it is made to return."""
         name = self.built.get(id(value))
         if name is None or name is _UNFINISHED:

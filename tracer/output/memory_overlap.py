@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from passes.node_meta import META
+from passes.operators.wrapper_layouts import WrapperLayout
 from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Source
 from tracer.values.tensors import TensorValue
@@ -30,7 +32,7 @@ def guard_overlaps(trace: Trace, used: set[Any]) -> bool:
     tensors: dict[Source, Any] = {source: write.value.object for source, write in trace.written.items()}
     count = len(tensors)
     for source, node, example in trace.inputs:
-        if node in used and isinstance(example, torch.Tensor):
+        if node in used and isinstance(example, torch.Tensor) and not isinstance(node.meta[META], WrapperLayout):
             tensors.setdefault(source, example)
     redefined = [(source, write.line) for source, write in trace.written.items() if write.redefines]
     if redefined:

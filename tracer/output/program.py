@@ -45,6 +45,8 @@ from tracer.values.cells import cell_expression
 from tracer.values.computed_numbers import REFUSALS
 from tracer.values.item import Item
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
+from tracer.values.tensors import TensorValue
+from tracer.values.wrapper_tensors import WrapperTensor
 
 GRAPH = "graph"
 """The global of a residual program that is called for its graph."""
@@ -308,7 +310,20 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
-        must_replay=calls and (guard_overlaps(trace, used) or _must_replay(trace)),
+        must_replay=calls and (guard_overlaps(trace, used) or _must_replay(trace) or _returns_alias(emitter)),
+    )
+
+
+def _returns_alias(emitter: ProgramEmitter) -> bool:
+    """Whether the graph returns memory of a tensor that holds others, or such a tensor with memory of another.
+
+    AOTAutograd makes aliases again by operators of its own, which the class may answer in another way.
+    """
+    return any(
+        value.is_alias
+        if isinstance(value, WrapperTensor)
+        else isinstance(value, TensorValue) and isinstance(value.base.owner, WrapperTensor)
+        for value in emitter.outputs
     )
 
 
@@ -335,7 +350,7 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 
 
 def _must_replay(trace: Trace) -> bool:
-    if trace.runs_backward:
+    if trace.runs_backward or (trace.wrappers is not None and trace.written):
         return True
     return trace.operands_overlap or trace.reads_in_backward or _writes_are_differentiated(trace) or loses_errors(trace)
 

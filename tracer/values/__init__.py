@@ -20,6 +20,7 @@ from tracer.values import (
     objects,
     outside_iterators,
     partials,
+    ragged_sizes,
     sequence_iterators,
     sets,
     slices,
@@ -30,6 +31,7 @@ from tracer.values import (
     tensors,
     tracebacks,
     tuples,
+    wrapper_tensors,
 )
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "objects",
     "outside_iterators",
     "partials",
+    "ragged_sizes",
     "sequence_iterators",
     "sets",
     "slices",
@@ -62,4 +65,5 @@ __all__ = [
     "tensors",
     "tracebacks",
     "tuples",
+    "wrapper_tensors",
 ]

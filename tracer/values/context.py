@@ -42,6 +42,8 @@ class Context(Protocol):
     """How immutable objects that differ from call to call are made again, by the identity of the object."""
     overrides: bool
     """Whether the `__torch_function__` of a class is asked what an operator does with its instances."""
+    wrappers: Any
+    """The stand-ins for tensors that hold others, and for those that they meet; None while there are none."""
     requiring: list[torch.Tensor]
     """Inputs that require gradients only since a write of the program."""
     stop_value: Item

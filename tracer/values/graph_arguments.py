@@ -32,6 +32,10 @@ class GraphArguments(Protocol):
         """A tensor, by its node and its meta."""
         ...
 
+    def wrapper(self, value: Any) -> GraphArgument:
+        """A tensor that holds others."""
+        ...
+
     def size(self, symbol: Any) -> Any:
         """The node for a symbolic size."""
         ...

@@ -23,6 +23,10 @@ class Machine(Protocol):
         """The items that an operator returns: a node of the graph, or facts that follow from metas."""
         ...
 
+    def wrapper_op(self, context: Any, target: Any, args: Any, kwargs: Any = ..., /) -> Any:
+        """The items that an operator returns for a tensor that holds others."""
+        ...
+
     def polyfill(self, name: str, /) -> Any:
         """The Python function that stands for a protocol which CPython has in C only."""
         ...

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from passes.operators.wrapper_layouts import is_wrapper_class
 from passes.subclasses import overrides_disabled, with_class
 from tracer.guards.source import Source, constant
 from tracer.reasons import TENSOR_LAYOUT, TENSOR_SUBCLASS
@@ -23,6 +24,7 @@ from tracer.values.kinds import Kind, Wraps, no_constant, register, remember
 from tracer.values.objects import ObjectValue, Overridden, own_attributes, setting
 from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 from tracer.values.tensors import PLAIN, TensorValue, wrap_tensor
+from tracer.values.wrapper_tensors import wrap_wrapper
 
 NOT_OVERRIDDEN: Any = torch._C._disabled_torch_function_impl
 """The `__torch_function__` of classes whose instances operators take for plain tensors."""
@@ -70,6 +72,8 @@ PLAIN_METACLASSES = (type(torch.Tensor), type(torch.nn.Parameter))
 
 def _wrap(context: Context, obj: torch.Tensor, source: Source) -> Item:
     cls = type(obj)
+    if is_wrapper_class(cls):
+        return wrap_wrapper(context, obj, source)
     if not is_overridable(cls):
         context.stop(TENSOR_SUBCLASS, f"{source.text} is a {cls.__name__}")
     if not torch._C._is_torch_function_enabled():

@@ -114,6 +114,8 @@ def _rebuild(emitter: Emitter, value: TupleValue) -> Fragment:
     if value.cls is tuple:
         return emitter.assign("items", items) if contains_itself(value) else items
     cls = named_class(emitter, value.cls)
+    if value.cls is torch.Size:
+        return fragment("{}({})", cls, items)
     if value.cls.__module__.startswith("torch.return_types"):
         return emitter.assign("result", fragment("{}({})", cls, items))
     return build_instance(emitter, value, fragment("tuple.__new__({}, {})", cls, items))

@@ -44,6 +44,7 @@ constexpr AccessTraits traits(Access access) {
     case Access::leaf:
     case Access::form:
     case Access::memory:
+    case Access::layout:
     case Access::held: return {};
   }
   return {};

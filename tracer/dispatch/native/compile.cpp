@@ -195,7 +195,7 @@ class Compiler {
       case Access::index: case Access::deque_item: case Access::length: case Access::item_of: case Access::size:
       case Access::stride: case Access::storage_offset: case Access::call: case Access::upcoming:
       case Access::has_upcoming: case Access::leaf: case Access::form: case Access::subclasses: case Access::memory:
-      case Access::held:
+      case Access::layout: case Access::held:
         break;
     }
     return index;

@@ -178,6 +178,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::leaf: return keep(get_in_python("leaf", base, node.key));
     case Access::form: return keep(get_in_python("form", base, node.key));
     case Access::memory: return keep(get_in_python("memory", base, node.key));
+    case Access::layout: return keep(get_in_python("layout", base, node.key));
     case Access::held: {
       PyObject* item = nullptr;
       if (!PyContextVar_CheckExact(base) || PyContextVar_Get(base, base, &item) < 0) return nullptr;

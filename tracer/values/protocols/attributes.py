@@ -57,6 +57,7 @@ from tracer.values.super_objects import SuperValue
 from tracer.values.tensor_subclasses import TENSOR_BASE, SubclassTensor
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.wrapper_tensors import WrapperTensor
 
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
 """How pybind11 keeps a C++ method in its class."""
@@ -274,7 +275,7 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
         item = special(context, value)
         if item is not MISSING:
             return item
-    if type(value) is SubclassTensor and descriptor.__objclass__ is TENSOR_BASE:
+    if isinstance(value, SubclassTensor | WrapperTensor) and descriptor.__objclass__ is TENSOR_BASE:
         return context.machine.call(context, types.GetSetDescriptorType.__get__, [descriptor, value])
     if isinstance(value, LiteralObject) and is_builtin(descriptor):
         return host(context, getattr, value.payload, name)

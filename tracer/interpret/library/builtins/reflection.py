@@ -39,6 +39,7 @@ from tracer.values.super_objects import SuperValue
 from tracer.values.tensor_subclasses import SubclassTensor
 from tracer.values.tensors import TensorValue
 from tracer.values.tuples import TupleValue
+from tracer.values.wrapper_tensors import WrapperTensor
 
 pure(type.__repr__, type.__or__, type.__ror__, type.__subclasscheck__)
 refuse(UNSUPPORTED_MUTATION, type.__setattr__, type.__delattr__)
@@ -91,7 +92,8 @@ def _is_instance(trace: Trace, item: Item, candidate: Item) -> bool:
     if candidate is torch.nn.Parameter or candidate is torch.nn.Buffer:
         mark = PARAMETER_MARKS[candidate]
         return issubclass(cls, candidate) or (
-            isinstance(item, TensorValue | SubclassTensor) and truth(trace, _getattr(trace, item, mark, False))
+            isinstance(item, TensorValue | SubclassTensor | WrapperTensor)
+            and truth(trace, _getattr(trace, item, mark, False))
         )
     check = class_attribute(trace, type(candidate), "__instancecheck__")
     if check is type.__instancecheck__ or check is abc.ABCMeta.__instancecheck__:

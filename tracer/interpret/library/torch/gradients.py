@@ -180,6 +180,8 @@ def _tried(trace: Trace, differentiate: Callable[[Callable[[Any], Any]], tuple[A
 
     It is given a function that says what a node, or a structure of them, is in this run. Breaks where that cannot be.
     """
+    if trace.wrappers is not None:
+        trace.stop(BACKWARD, "through tensors of a subclass")
     for source, _, real in trace.inputs:
         if isinstance(real, torch.Tensor) and real.requires_grad:
             trace.guard(source.child("getattr", "is_leaf"), "equal", real.is_leaf)

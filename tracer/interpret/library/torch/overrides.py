@@ -14,6 +14,7 @@ from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.tensor_overrides import ask, overriding
 from tracer.interpret.trace import Trace
+from tracer.interpret.wrapper_ops import wrapper_op
 from tracer.reasons import TENSOR_SUBCLASS
 from tracer.values.base import Lazy, Value, class_of, realise
 from tracer.values.dicts import DictValue
@@ -26,6 +27,7 @@ from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 from tracer.values.tensor_subclasses import SubclassTensor, is_overridable
 from tracer.values.tensors import PLAIN, TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.wrapper_tensors import WrapperTensor
 
 DISABLERS = (torch._C.DisableTorchFunctionSubclass, torch._C.DisableTorchFunction)
 DEFAULT: Any = vars(torch.Tensor)["__torch_function__"].__func__
@@ -196,9 +198,22 @@ def _get_of_c(trace: Trace, descriptor: Any, instance: Item, owner: Item = None)
         if trace.overrides:
             return ask(trace, descriptor.__get__, [instance], [instance], None)
         return _plain_attribute(trace, instance, name, descriptor)
+    if isinstance(instance, WrapperTensor) and descriptor.__objclass__ is torch._C.TensorBase:
+        return _wrapper_attribute(trace, instance, name)
     if isinstance(instance, TensorValue):
         return instance.get(trace, name, descriptor)
     return trace.machine.bind(trace, descriptor, instance, class_of(instance), name)
+
+
+def _wrapper_attribute(trace: Trace, instance: WrapperTensor, name: str) -> Item:
+    """An attribute that torch gives tensors, of one that holds others."""
+    if name not in KEPT_BY_AUTOGRAD:
+        return wrapper_op(trace, getattr, (instance, name))
+    if name == "is_leaf":
+        return instance.stand_in.is_leaf
+    if name in ("grad_fn", "_grad_fn") and instance.stand_in.is_leaf:
+        return None
+    trace.stop(TENSOR_SUBCLASS, f"{instance.cls.__name__}.{name}")
 
 
 def _plain_attribute(trace: Trace, instance: SubclassTensor, name: str, descriptor: Any) -> Item:
