@@ -1,5 +1,7 @@
 """Tensors that hold tensors: wrapper subclasses with `__torch_dispatch__`, jagged nested tensors among them."""
 
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_map_only
 
+from passes.operators.wrapper_layouts import layout_of
 from tracer import capture, counters, graph_break, reset
 
 BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
@@ -277,6 +280,17 @@ def test_context_is_guarded():
     for bits in (8, 4, 8):
         assert torch.equal(captured(scaled(bits)), scaled(bits).dequantize() * bits)
     assert counters().captures == 2
+
+
+def test_layouts_of_calls_are_not_kept():
+    """A layout lives as long as an entry holds it; calls that no entry answers leave none."""
+    reset()
+    captured = capture(lambda weight, x: x @ weight.t())
+    for rows in range(1, 30):
+        captured(scaled(8), torch.ones(rows, 3))
+        layout = weakref.ref(layout_of(Scaled(torch.ones(rows, 3), torch.ones(rows, 1))))
+        assert layout() is None, rows
+    assert layout_of(scaled(8)) is layout_of(scaled(8))
 
 
 @each_backend

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import enum
 import struct
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import torch
@@ -45,7 +47,8 @@ class WrapperLayout:
     words = name
 
 
-_layouts: Final[dict[tuple[Any, ...], list[WrapperLayout]]] = {}
+_layouts: Final[dict[tuple[Any, ...], list[weakref.ref[WrapperLayout]]]] = {}
+"""The layouts that somebody holds, by all but their contexts, which may not be hashable."""
 
 
 def is_wrapper_class(cls: type) -> bool:
@@ -69,12 +72,21 @@ def layout_of(tensor: Any) -> WrapperLayout:
             *(_known_size(tensor.storage_offset()), tensor.dtype, tensor.device, tensor.layout),
             *(tensor.requires_grad, tensor.is_leaf, tensor.is_conj(), tensor.is_neg(), tensor.is_inference()),
         )
-    alike = _layouts.setdefault((type(tensor), facts, *parts.items()), [])
-    for layout in alike:
-        if _same_context(layout.context, context):
+    key = (type(tensor), facts, *parts.items())
+    for reference in _layouts.get(key, ()):
+        layout = reference()
+        if layout is not None and _same_context(layout.context, context):
             return layout
-    alike.append(WrapperLayout(type(tensor), facts, _copied(context), parts))
-    return alike[-1]
+    layout = WrapperLayout(type(tensor), facts, _copied(context), parts)
+    _layouts.setdefault(key, []).append(weakref.ref(layout, partial(_forget, key)))
+    return layout
+
+
+def _forget(key: tuple[Any, ...], reference: weakref.ref[WrapperLayout]) -> None:
+    alike = _layouts[key]
+    alike.remove(reference)
+    if not alike:
+        del _layouts[key]
 
 
 def layout_or_none(tensor: Any) -> WrapperLayout | None:
