@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 from torch.fx import GraphModule, Node
 
+from backends.handover import NeedsStaticSizes
 from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META
 
 COMPUTED: Final = frozenset(
@@ -28,12 +29,14 @@ COMPUTED: Final = frozenset(
 def floats_as_tensors(module: GraphModule, inputs: list[Any]) -> list[int]:
     """Have `module` take a tensor for each float among its example `inputs`, and give the places of those.
 
-    Both `module` and `inputs` are changed.
+    Both `module` and `inputs` are changed. Raises NeedsStaticSizes where torch would compute something else.
     """
     places = [place for place, value in enumerate(inputs) if type(value) is float]
     floats = [node for node in module.graph.nodes if _is_float(node)]
     if not floats:
         return places
+    if any(map(_scales_float, module.graph.nodes)):
+        raise NeedsStaticSizes("a float varies beside an alpha")
     _make_numbers_unknown(module)
     first = next(node for node in module.graph.nodes if node.op != "placeholder")
     tensors: dict[Node, Node] = {}
@@ -68,6 +71,12 @@ def _make_numbers_unknown(module: GraphModule) -> None:
 def _is_float(value: Any) -> bool:
     """Whether a node stands for a float that varies."""
     return isinstance(value, Node) and type(value.meta.get(META)) is float
+
+
+def _scales_float(node: Node) -> bool:
+    """Whether a call adds a float that varies times an `alpha`, which torch forgets when it makes a tensor of the float."""
+    operands = (*node.args, *(value for name, value in node.kwargs.items() if name != "alpha"))
+    return "alpha" in node.kwargs and any(map(_is_float, operands))
 
 
 def _read(node: Node, tensor: Node, before: Node, tensors: dict[Node, Node]) -> None:

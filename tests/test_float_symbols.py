@@ -347,3 +347,22 @@ def test_a_symbol_lives_on_behind_a_break():
 
     compare(program, "eager")
     assert counters().captures == 4
+
+
+SCALED = {
+    "add": lambda x, r: torch.add(x, r, alpha=2),
+    "by name": lambda x, r: torch.add(x, other=r, alpha=2),
+    "in place": lambda x, r: x.clone().sub_(r * 2, alpha=3),
+    "reflected": lambda x, r: (torch.add(r, x, alpha=2), torch.rsub(x, r, alpha=2)),
+    "from data": lambda x, r: x.subtract(x.sum().item(), alpha=3) * r,
+    "alpha itself": lambda x, r: torch.add(x, x + 1, alpha=r),
+    "both": lambda x, r: torch.add(x, r, alpha=r),
+    "from a list": lambda x, r: torch._foreach_add([x, x + 1], [x, x], alpha=r),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SCALED)
+def test_an_alpha_scales_a_float_that_varies(name, backend):
+    """torch's compilers add such a float without its alpha."""
+    compare(SCALED[name], BACKENDS[backend], lambda: tensor(torch.float32, 2, 3), (0.1, 0.25, -3.0, 1e30))
