@@ -74,7 +74,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _scales_float(node: Node) -> bool:
-    """Whether a call adds a float that varies times an `alpha`, which torch forgets when it makes a tensor of the float."""
+    """Whether a call adds a float that varies, times an `alpha`: torch forgets that where it makes a float a tensor."""
     operands = (*node.args, *(value for name, value in node.kwargs.items() if name != "alpha"))
     return "alpha" in node.kwargs and any(map(_is_float, operands))
 

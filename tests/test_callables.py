@@ -352,3 +352,70 @@ def test_a_metaclass_calls_its_base():
         Counting.made = 0
         assert captured(make, torch.ones(1)) == 2
         assert Counting.made == calls
+
+
+def collect(*args, **kwargs):
+    return args, kwargs
+
+
+class Collecting(functools.partial):
+    pass
+
+
+def late_keyword(x, partial):
+    keywords = partial.keywords
+    keywords["late"] = x
+    return partial(), keywords is partial.keywords, partial.args is partial.args
+
+
+def fewer_keywords(x, partial):
+    del partial.keywords["first"]
+    return partial(x), partial.keywords
+
+
+def keywords_of_its_own(x, partial):
+    made = functools.partial(collect, x, first=1)
+    keywords = made.keywords
+    keywords["second"] = x
+    graph_break()
+    keywords["third"] = 3
+    return made(), made.keywords is keywords, made, made.args is made.args
+
+
+def of_another(x, partial):
+    made = functools.partial(partial, last=x)
+    partial.keywords.clear()
+    return made(), partial(), made.keywords is partial.keywords
+
+
+def gives_it_out(x, partial):
+    return partial.keywords, partial.keywords is partial.keywords, x + 1
+
+
+@pytest.mark.parametrize("cls", [functools.partial, Collecting])
+@pytest.mark.parametrize(
+    "program", [late_keyword, fewer_keywords, keywords_of_its_own, of_another, gives_it_out], ids=lambda f: f.__name__
+)
+def test_the_keywords_of_a_partial_are_a_dict_that_programs_change(program, cls):
+    def outcome(call):
+        partial = cls(collect, first=1, second=2)
+        results = []
+        for number in range(3):
+            try:
+                results.append(call(torch.full((1,), float(number)), partial))
+            except KeyError as error:
+                results.append(str(error))
+            results.append(dict(partial.keywords))
+            if isinstance(results[0][0], dict):  # what was given out is what calls read
+                results[0][0]["given out"] = number
+        return repr(results)
+
+    assert outcome(capture(program)) == outcome(program)
+
+
+def test_arguments_of_a_partial_that_is_called_are_part_of_one_graph():
+    def program(x, partial):
+        made = functools.partial(torch.sub, x, alpha=3)
+        return partial(x, x), made(x), made.keywords["alpha"], made.func
+
+    one_graph(program, torch.ones(2), functools.partial(torch.add, alpha=2))

@@ -322,3 +322,38 @@ def activated(x):
 def test_torch_dynamo_may_be_half_imported_by_another_thread(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch._dynamo.trace_rules", types.ModuleType("torch._dynamo.trace_rules"))
     one_graph(lambda x: activated(x) * 2, torch.ones(2))
+
+
+def changes_a_default(x, function):
+    before = function()
+    function.__kwdefaults__["first"] = x
+    return before, function(), function(first=3), function.__kwdefaults__ is function.__kwdefaults__
+
+
+def deletes_a_default(x, function):
+    given = function.__kwdefaults__.pop("second")
+    try:
+        return function(), x
+    except TypeError as error:
+        return str(error), x + given
+    finally:
+        function.__kwdefaults__["second"] = given
+
+
+def replaces_defaults(x, function):
+    function.__kwdefaults__ = {"first": x, "second": 4}
+    return function()
+
+
+@pytest.mark.parametrize(
+    "program", [changes_a_default, deletes_a_default, replaces_defaults], ids=lambda program: program.__name__
+)
+def test_calls_read_the_keyword_defaults_as_they_are_then(program):
+    def outcome(call):
+        def function(*, first=1, second=2):
+            return first, second
+
+        results = [repr(call(torch.full((1,), float(number)), function)) for number in range(3)]
+        return [*results, repr(function.__kwdefaults__)]
+
+    assert outcome(capture(program)) == outcome(program)

@@ -2,9 +2,11 @@
 
 import collections
 
+import pytest
 import torch
 
 from tests.check import check, one_graph
+from tests.same import differences
 from tracer import capture, graph_break
 
 
@@ -321,3 +323,30 @@ def test_the_order_of_attributes_is_that_of_their_first_writing():
         return list(vars(point))
 
     one_graph(program, Point(), torch.ones(2))
+
+
+RESHAPING = {
+    "t_": lambda x: x.add_(1).t_(),
+    "the shape first": lambda x: x.swapaxes_(0, 1).mul_(2),
+    "unsqueeze_": lambda x: (x.add_(1), x.unsqueeze_(0))[1],
+    "squeeze_": lambda x: (x.mul_(2), x.squeeze_(), None)[2],
+    "as_strided_": lambda x: x.mul_(2).as_strided_((2,), (1,)) + 1,
+    "through detach": lambda x: (x.detach().add_(1), x.t_())[1],
+    "through data": lambda x: (x.data.mul_(3), x.transpose_(0, 1) * 2)[1],
+    "shape alone": lambda x: x.t_(),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("name", RESHAPING)
+def test_an_input_that_gets_other_numbers_and_another_shape(name, enabled, backend):
+    """torch's AOTAutograd forgets the shape where gradients are off, or the write is hidden from them."""
+    captured = capture(RESHAPING[name], backend=backend)
+    with torch.set_grad_enabled(enabled):
+        for shape in ((2, 2), (2, 3), (1, 2)):
+            for make in (torch.Tensor.clone, torch.Tensor.t):
+                x, y = (make(torch.arange(float(shape[0] * shape[1])).reshape(shape)) for _ in range(2))
+                expected, observed = RESHAPING[name](x), captured(y)
+                assert not differences((x, expected), (y, observed))
+                assert (observed is y) == (expected is x)

@@ -279,3 +279,56 @@ def test_dictionary_with_attributes_that_an_instance_keeps_its_own_in():
     captured = capture(program)
     for _ in range(2):
         assert captured(torch.ones(2), *holder_and_table())[1:] == (1, "attribute", 5)
+
+
+def deletes_after_a_write(box, x):
+    box.__dict__["new"] = x
+    del box.old
+    return hasattr(box, "old"), dict(vars(box)), len(vars(box))
+
+
+def deletes_after_a_look(box, x):
+    names = list(vars(box))
+    del box.old
+    return names, list(vars(box)), vars(box).get("old", 5), vars(box) | {"other": x}
+
+
+def deletes_what_it_wrote(box, x):
+    vars(box)["new"] = x
+    del box.new
+    return list(vars(box).items()), hasattr(box, "new")
+
+
+def deletes_and_sets_again(box, x):
+    list(vars(box))
+    del box.old
+    box.old = x
+    return list(vars(box).items()), repr(vars(box)) != "{}"
+
+
+def deletes_through_both(box, x):
+    attributes = vars(box)
+    attributes["new"] = x
+    object.__delattr__(box, "old")
+    del attributes["new"]
+    box.old = x + 1
+    return attributes.setdefault("new", 3), list(attributes)
+
+
+@pytest.mark.parametrize("make", [Holder, types.SimpleNamespace])
+@pytest.mark.parametrize(
+    "program",
+    [deletes_after_a_write, deletes_after_a_look, deletes_what_it_wrote, deletes_and_sets_again, deletes_through_both],
+    ids=lambda program: program.__name__,
+)
+def test_what_is_deleted_is_in_no_look_at_the_dictionary(program, make):
+    """The mark of a deleted attribute never shows, in the trace or in what it leaves."""
+
+    def outcome(call):
+        box = make()
+        box.old, box.kept = 1, 2
+        results = [repr(call(box, torch.ones(1)))]
+        box.old = 3
+        return [*results, repr(call(box, torch.zeros(1))), list(vars(box).items())]
+
+    assert repr(outcome(capture(program))) == repr(outcome(program))

@@ -89,7 +89,7 @@ def call_realised(trace: Trace, function: Lazy, args: Args, kwargs: Kwargs) -> I
 
 def call_partial(trace: Trace, function: PartialValue, args: Args, kwargs: Kwargs) -> Item:
     """The function of a functools.partial, with the arguments that it holds."""
-    keywords = {**function.keywords, **kwargs}
+    keywords = {**function.named(trace), **kwargs}
     return trace.machine.call(trace, function.function, [*function.arguments, *args], keywords)
 
 

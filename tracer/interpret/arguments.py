@@ -12,6 +12,7 @@ from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import MISSING
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
+from tracer.values.objects import only_through
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import throw
 from tracer.values.tuples import make_tuple
@@ -113,6 +114,8 @@ def _fill_defaults(trace: Trace, function: Item, code: Code, slots: list[Item], 
 def _fill_keyword_only(
     trace: Trace, function: Item, code: Code, slots: list[Item], defaults: Mapping[str, Item]
 ) -> None:
+    if trace.effects.stored and isinstance(function, types.FunctionType):
+        only_through(trace, function.__kwdefaults__)  # `defaults` are as the frame began
     missing: list[str] = []
     for index in range(code.argument_count, code.argument_count + code.keyword_only_count):
         if slots[index] is MISSING:

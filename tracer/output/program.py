@@ -352,13 +352,14 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 def _must_replay(trace: Trace) -> bool:
     if trace.runs_backward or (trace.wrappers is not None and trace.written):
         return True
-    return trace.operands_overlap or trace.reads_in_backward or _writes_are_differentiated(trace) or loses_errors(trace)
+    return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
 
 
-def _writes_are_differentiated(trace: Trace) -> bool:
-    """Whether a compiler would lose what autograd makes of a write to an input.
+def _loses_writes(trace: Trace) -> bool:
+    """Whether a compiler would lose what autograd makes of a write to an input, or what the input is after it.
 
     AOTAutograd writes to inputs after it has computed, so that what it saved of them for its backward has changed by
-    then, and a write to a leaf, which is an error, passes.
+    then, and a write to a leaf, which is an error, passes. Where gradients are off it takes an input that gets other
+    numbers and another shape for one that only gets other numbers.
     """
-    return not trace.replays and any(write.differentiated for write in trace.written.values())
+    return not trace.replays and any(write.differentiated or write.redefines for write in trace.written.values())

@@ -68,10 +68,12 @@ class ObjectValue(Value):
         """Set (or with MISSING delete) an attribute, as the last step of object.__setattr__."""
         self.one_place(context, writes=True)
         attributes = self.attributes
-        again = item is not MISSING and name in attributes and attributes[name] is MISSING
-        if again or (item is MISSING and self.object is MISSING):
-            del attributes[name]
-        if item is not MISSING or self.object is not MISSING:
+        is_read = self.dictionary is not None and self.dictionary.complete  # then no name in it is MISSING
+        gone = name in self.written and name not in attributes if is_read else attributes.get(name) is MISSING
+        again = gone and item is not MISSING and self.object is not MISSING
+        if again or item is MISSING:
+            attributes.pop(name, None)
+        if item is not MISSING or not (is_read or self.object is MISSING):
             attributes[name] = item
         self._note(context, name, again)
 

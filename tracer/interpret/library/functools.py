@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,9 @@ from passes.python_operators import COMPARISONS
 from tracer.interpret.library.shared import NotGiven
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.values.base import UNREAD, realise
+from tracer.values.base import MISSING, UNREAD, realise
+from tracer.values.class_attributes import class_attribute
+from tracer.values.dicts import DictValue
 from tracer.values.getters import COMPARISON_KEY, ComparisonKey
 from tracer.values.item import Item
 from tracer.values.partials import PartialValue
@@ -21,11 +24,23 @@ from tracer.values.raising import throw
 @lookaside(functools.partial, lazy=True)
 def _partial(trace: Trace, function: Item, /, *args: Item, **kwargs: Item) -> Item:
     function = realise(trace, function)
-    if isinstance(function, PartialValue) and function.cls is functools.partial:
+    if isinstance(function, PartialValue) and _is_merged(trace, function):
         args = (*function.arguments, *args)
-        kwargs = {**function.keywords, **kwargs}
+        kwargs = {**function.named(trace), **kwargs}
         function = function.function
-    return PartialValue(functools.partial, function, list(args), dict(kwargs))
+    return PartialValue(functools.partial, function, list(args), DictValue(dict, dict(kwargs)))
+
+
+def _is_merged(trace: Trace, function: PartialValue) -> bool:
+    """Whether a partial of a partial takes over what that holds: it has no attributes, and is called as they are."""
+    if function.attributes or function.dictionary is not None:
+        return False
+    if class_attribute(trace, function.cls, "__call__") is not vars(functools.partial)["__call__"]:
+        return False
+    real: Any = function.object
+    if real is MISSING:
+        return True
+    return all(held is real.keywords for held in gc.get_referents(real) if type(held) is dict)
 
 
 @polyfill(functools.reduce)

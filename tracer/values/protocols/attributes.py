@@ -44,7 +44,6 @@ from tracer.values.literal_objects import LiteralObject
 from tracer.values.methods import BoundMethod, descriptors_of
 from tracer.values.numpy_arrays import NumpyArray, is_kept_by_numpy
 from tracer.values.objects import ObjectValue
-from tracer.values.partials import PartialValue
 from tracer.values.protocols.exception_attributes import read_field, write_field
 from tracer.values.protocols.function_attributes import FUNCTION_FIELDS, function_attribute
 from tracer.values.protocols.kept_elsewhere import ELSEWHERE, get_kept_elsewhere, set_kept_elsewhere
@@ -56,7 +55,7 @@ from tracer.values.slices import slice_attribute
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensor_subclasses import TENSOR_BASE, SubclassTensor
 from tracer.values.tensors import TensorValue
-from tracer.values.tuples import TupleValue, make_tuple
+from tracer.values.tuples import TupleValue
 from tracer.values.wrapper_tensors import WrapperTensor
 
 INSTANCE_METHOD: type = type(torch._C._InferenceMode.__enter__)
@@ -295,10 +294,9 @@ def _slot_attribute(context: Context, value: Value, name: str, descriptor: Any) 
             return _outside_field(context, value, name)
         if not is_builtin(descriptor):
             return MISSING
-    else:
-        item = value.member(context, name)
-        if item is not UNREAD:
-            return item
+    item = value.member(context, name)
+    if item is not UNREAD:
+        return item
     context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
 
 
@@ -326,11 +324,6 @@ def _dictionary(context: Context, value: Value) -> Item:
 SPECIAL_ATTRIBUTES: dict[str, Any] = {
     "__class__": lambda context, value: context.machine.call(context, type, [value]),
     "__dict__": _dictionary,
-    "func": lambda context, value: value.function if isinstance(value, PartialValue) else MISSING,
-    "args": lambda context, value: make_tuple(value.arguments) if isinstance(value, PartialValue) else MISSING,
-    "keywords": lambda context, value: (
-        DictValue(dict, dict(value.keywords)) if isinstance(value, PartialValue) else MISSING
-    ),
     "maxlen": lambda context, value: value.maxlen if issubclass(value.cls, deque) else MISSING,
 }
 """C-level attributes that the trace knows itself."""
