@@ -9,12 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 from passes.infer.assessment.sweep import narrowed, swept, twins_of
+from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.inputs import in_place_of_metas, metas_of, tensors_for
 from passes.infer.trials.together import RELATIONS, together
 from passes.infer.validity.trials_together import trials_of, tried_together
 from passes.infer.worker import Laboratory
-from passes.rules.book import Rulebook, read_title, write_rules, write_title
-from passes.rules.rule import Domain, Output, Provenance, Rule, always
+from passes.rules.book import Rulebook, read_title, shipped_folder, write_rules, write_title
+from passes.rules.rule import Case, Domain, Output, Provenance, Rule, always
 from tests.rulebooks import rule
 from tracer.commands.application import application
 
@@ -130,9 +131,18 @@ def test_calls_that_depend_on_values_contradict_a_rule(laboratory):
     assert result.wrong
 
 
+def test_a_refusal_that_the_operator_contradicts_is_withdrawn(laboratory):
+    right = of_two(dtype="promoted(self, other)")
+    refusing = replace(right, raises=(Case("rank(self.shape) == 2", "RuntimeError"),))
+    assert counted(refusing, laboratory)[1] > 0
+    assert tried_together([refusing], laboratory) == [right]
+
+
 def test_a_function_and_its_method_are_twins():
     assert twins_of("torch.where", "function") == ["torch.Tensor.where"]
     assert twins_of("torch.Tensor.where", "function") == ["torch.where"]
+    assert twins_of("torch.Tensor.add_", "function") == ["torch.add_"]
+    assert twins_of("torch.Tensor.__eq__", "function") == ["torch.Tensor.eq", "torch.eq"]
     assert twins_of("aten::where.self", "aten") == twins_of("torch._C._nn.gelu", "function") == []
 
 
@@ -167,3 +177,15 @@ def test_the_command_writes_a_book_that_it_leaves_as_it_is(tmp_path):
     assert texts[0] != texts[1] == texts[2]
     assert read_title(once) == read_title(book)
     assert run(application, ["rules", "sweep", "--book", str(once), "--ops", "maximum"]).exit_code == 0
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_no_shipped_rule_of_several_tensors_is_wrong(part, laboratory):
+    """Broadcast, empty, of other types, the same tensor twice, in one memory: in seven layouts, ranks 0 to 5."""
+    book = Rulebook(shipped_folder())
+    rules = [each for level, op in book.operators()[part::8] for each in book.rules(op, level)]
+    several = [each for each in rules if len(tensors_of(each)) > 1]
+    results = list(swept(several, laboratory))
+    assert [(each.op, each.examples[0]) for each in results if each.wrong] == []
+    exact, unanswered = (sum(getattr(each, name) for each in results) for name in ("exact", "unanswered"))
+    assert exact > 3 * unanswered and exact > 1000

@@ -73,11 +73,13 @@ def narrowed(book: Rulebook, op: str, level: str, laboratory: TrialRunner, seed:
 
 
 def twins_of(op: str, level: str) -> list[str]:
-    """Other names under which Python calls the same operator: `torch.where` and `torch.Tensor.where`."""
+    """Other names by which Python calls the same operator: `torch.exp` and `torch.Tensor.exp`, `__eq__` and `eq`."""
     if level != "function":
         return []
     method, function = "torch.Tensor.", "torch."
     if op.startswith(method):
-        return [function + op.removeprefix(method)]
+        name = op.removeprefix(method)
+        plain = name.removeprefix("__").removesuffix("__")
+        return [function + name] if name == plain else [method + plain, function + plain]
     name = op.removeprefix(function)
     return [] if name == op or "." in name else [method + name]

@@ -22,7 +22,7 @@ from passes.infer.validity.layouts import MORE, LayoutEvidence
 from passes.infer.validity.withdraw import BROAD, withdrawn_where_wrong
 from passes.record.calls import Call, Failure
 from passes.rules.layout_class import ROW_MAJOR, classes_up_to
-from passes.rules.rule import Rule
+from passes.rules.rule import Case, Rule
 
 MOST_ROUNDS: Final = 8  # of trials
 CLEAN_ROUNDS: Final = 2  # in a row, after which a rule is believed
@@ -98,14 +98,15 @@ def _tried(rule: Rule, laboratory: TrialRunner, seed: int) -> Rule:
     wrong: list[Call] = []
     best, clean = rule, 0
     for number in range(MOST_ROUNDS):
-        fresh = trials_of(rule, laboratory, f"{seed} {number}")
+        fresh = trials_of(rule, laboratory, f"{seed} {number}" if number else seed)  # those of a sweep come first
         around = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         calls += [*fresh, *around]
         if not tally(rule.op, [best], [*fresh, *around]).wrong:
             clean += 1
-            if clean == (CLEAN_ROUNDS if best is rule else DOUBTED_ROUNDS):
+            if clean == (DOUBTED_ROUNDS if wrong else CLEAN_ROUNDS):
                 break
             continue
+        rule = without_false_refusals(rule, calls)
         wrong = _mispredicted(rule, calls)
         more = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         wrong += _mispredicted(rule, more)
@@ -126,6 +127,16 @@ def _narrower(rule: Rule, wrong: Sequence[Call], calls: Sequence[Call]) -> Rule:
         return tally(rule.op, [whole], calls).exact - COST_OF_UNSEEN * unseen, whole
 
     return max(map(worth, NARROWINGS), key=lambda each: each[0])[1]
+
+
+def without_false_refusals(rule: Rule, calls: Sequence[Call]) -> Rule:
+    """The rule without each case that says of one of these calls, which the operator takes, that it is refused."""
+
+    def is_right(case: Case) -> bool:
+        predicted = tally(rule.op, [replace(rule, raises=(case,))], calls)
+        return not any(difference.startswith("refused") for difference in predicted.differences)
+
+    return replace(rule, raises=tuple(case for case in rule.raises if is_right(case)))
 
 
 def _mispredicted(rule: Rule, calls: Sequence[Call]) -> list[Call]:
