@@ -3,9 +3,13 @@
 A test that measures something for each of its parameters, such as the reasons why a program is refused, calls
 `pin(value, usual)`. The table of its file, tests/pins/<file>.json, has a line for each parameter whose value is not the
 usual one. A new refusal fails a test, and so does one that is gone: its line is to be taken out.
+
+The tables are those of the lowest version of CPython; a folder, such as tests/pins/python3.12, has the lines in which
+another version differs from them.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +17,21 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parent / "pins"
+BASE = (3, 11)
+FOLDER_OF_VERSION = FOLDER / "python{}.{}".format(*sys.version_info[:2])
+WRITTEN = FOLDER if sys.version_info[:2] == BASE else FOLDER_OF_VERSION
+"""Where `--update-pins` writes."""
 PROPERTY = "pin"
+
+
+def lines_of(path: Path) -> dict[str, Any]:
+    """The lines of a table; none if there is no such file."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def read(table: str) -> dict[str, Any]:
     """The values that are not the usual ones, by the id of the test's parameters. `table` is the file's stem."""
-    path = FOLDER / f"{table}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return lines_of(FOLDER / f"{table}.json") | lines_of(FOLDER_OF_VERSION / f"{table}.json")
 
 
 @pytest.fixture
@@ -29,7 +41,7 @@ def pin(request: pytest.FixtureRequest) -> Callable[[Any, Any], None]:
 
     def compare(value: Any, usual: Any) -> None:
         if request.config.getoption("--update-pins"):
-            request.node.user_properties.append((PROPERTY, (table, key, value != usual, value)))
+            request.node.user_properties.append((PROPERTY, (table, key, usual, value)))
             return
         pinned = read(table).get(key, usual)
         assert value == pinned, (
@@ -49,13 +61,15 @@ class PinWriter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for name, pinned in report.user_properties if report.when == "call" else ():
             if name == PROPERTY:
-                table, key, unusual, value = pinned
-                lines = self.tables.setdefault(table, read(table))
+                table, key, usual, value = pinned
+                is_base = sys.version_info[:2] == BASE
+                lines = self.tables.setdefault(table, lines_of(WRITTEN / f"{table}.json"))
                 lines.pop(key, None)
-                lines.update({key: value} if unusual else {})
+                expected = usual if is_base else lines_of(FOLDER / f"{table}.json").get(key, usual)
+                lines.update({key: value} if value != expected else {})
 
     def pytest_sessionfinish(self) -> None:
         for table, lines in self.tables.items():
-            FOLDER.mkdir(exist_ok=True)
+            WRITTEN.mkdir(exist_ok=True)
             rows = [f"  {json.dumps(key)}: {json.dumps(lines[key])}" for key in sorted(lines)]
-            (FOLDER / f"{table}.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+            (WRITTEN / f"{table}.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")

@@ -124,14 +124,7 @@ def allocate(trace: Trace, cls: type, new: Any, args: Args, kwargs: Kwargs) -> I
     """The instance that a `__new__` written in C returns."""
     if new is object.__new__:
         if cls.__flags__ & ABSTRACT:
-            missing = cls.__abstractmethods__
-            names = ", ".join(sorted(missing))
-            plural = "s" if len(missing) > 1 else ""
-            throw(
-                trace,
-                TypeError,
-                f"Can't instantiate abstract class {cls.__name__} with abstract method{plural} {names}",
-            )
+            host(trace, object.__new__, cls)  # which refuses in the words of this CPython
         _refuse_finalizer(trace, cls)
         return ObjectValue(cls)
     _refuse_finalizer(trace, cls)

@@ -12,7 +12,7 @@ import functools
 import types
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 
@@ -497,9 +497,13 @@ def _class_object_attribute(context: Context, cls: type, name: str) -> Item:
         return call_stored(context, hook, cls, "__getattr__", [name])
     if issubclass(meta, enum.EnumMeta) and name in cls.__members__:
         return context.wrap(getattr(cls, name), constant(cls).child("getattr", name))
-    text = name if issubclass(meta, enum.EnumMeta) else f"type object '{cls.__name__}' has no attribute '{name}'"
+    is_bare = MEMBERS_BY_HOOK and issubclass(meta, enum.EnumMeta)
+    text = name if is_bare else f"type object '{cls.__name__}' has no attribute '{name}'"
     throw(context, AttributeError, text, name=name, obj=cls)
 
+
+MEMBERS_BY_HOOK: Final = "__getattr__" in vars(enum.EnumMeta)
+"""Whether enumerations look their members up in a hook, as up to 3.11, whose error is nothing but the name."""
 
 # Writing ---------------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ Attribute lookup itself is in attributes.py.
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
-from tracer.values.base import MISSING, UNREAD, realise
+from tracer.values.base import MISSING, UNREAD, realise, type_of
 from tracer.values.context import Context
 from tracer.values.dicts import DictValue
 from tracer.values.functions import FunctionValue
@@ -29,6 +30,16 @@ def _name(context: Context, attribute: str, item: Item) -> Item:
     return item
 
 
+HAS_TYPE_PARAMETERS = hasattr(types.FunctionType, "__type_params__")
+"""Whether functions know their type parameters, as from 3.12 on."""
+
+
+def _set_type_parameters(context: Context, target: FunctionValue, item: Item) -> None:
+    if type_of(context, item) is not tuple:
+        throw(context, TypeError, "__type_params__ must be set to a tuple")
+    target.write_field(context, "__type_params__", item)
+
+
 FUNCTION_FIELDS: dict[str, Any] = {
     "__defaults__": _set_defaults,
     "__name__": lambda context, target, item: setattr(target, "name", _name(context, "__name__", item)),
@@ -38,6 +49,7 @@ FUNCTION_FIELDS: dict[str, Any] = {
     "__doc__": lambda context, target, item: target.write_field(context, "__doc__", item),
     "__module__": lambda context, target, item: target.write_field(context, "__module__", item),
     "__annotations__": lambda context, target, item: setattr(target, "annotations", item),
+    **({"__type_params__": _set_type_parameters} if HAS_TYPE_PARAMETERS else {}),
 }
 
 
@@ -65,6 +77,6 @@ def function_attribute(context: Context, value: FunctionValue, name: str) -> Ite
         "__kwdefaults__": lambda: _keyword_defaults(value),
         "__closure__": lambda: make_tuple(value.closure) if value.closure else None,
         "__annotations__": lambda: value.annotations,
-        "__type_params__": lambda: (),
+        **({"__type_params__": lambda: ()} if HAS_TYPE_PARAMETERS else {}),
     }
     return getters[name]() if name in getters else MISSING

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from tracer.interpret.call import call
 from tracer.interpret.library.shared import ITERATOR_BY_INDEX, NotGiven
 from tracer.interpret.policy import lookaside, polyfill, stands_for
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, Value, realise
+from tracer.values.base import MISSING, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
 from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
@@ -27,6 +27,7 @@ from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import throw
 from tracer.values.sequence_iterators import ReversedIterator
+from tracer.values.shapes import as_python
 from tracer.values.table_iterators import TABLE_ITERATORS, TableIterator
 from tracer.values.tuples import TupleValue
 
@@ -118,9 +119,40 @@ def _sum(trace: Trace, iterable: Item, start: Item = 0) -> Item:
     if isinstance(start, (str, bytes)):
         kind, join = ("strings", "''") if isinstance(start, str) else ("bytes", "b''")
         throw(trace, TypeError, f"sum() can't sum {kind} [use {join}.join(seq) instead]")
-    while (item := next_item(trace, iterator)) is not END:
+    item = next_item(trace, iterator)
+    if COMPENSATES and type_of(trace, start) in (int, float):
+        total, item = _sum_numbers(trace, start, iterator, item)
+    while item is not END:
         total = binary(trace, operator.add, total, item)
+        item = next_item(trace, iterator)
     return total
+
+
+COMPENSATES: Final = sum([0.1] * 10) == 1.0
+"""Whether `sum` adds what the rounding of floats lost, as from 3.12 on."""
+
+
+def _sum_numbers(trace: Trace, total: Item, iterator: Item, item: Item) -> tuple[Item, Item]:
+    """The sum of what CPython adds as numbers of C, from `item` on, and the item behind it, which is added as any is.
+
+    That begins again once after ints, if adding another object to them gave a float. Symbols become their numbers where
+    floats are added, as no operation of a graph rounds in this way.
+    """
+    while True:
+        numbers: list[Item] = []
+        while item is not END and type_of(trace, item) in (int, bool, float):
+            numbers.append(realise(trace, item))
+            item = next_item(trace, iterator)
+        if float in {type_of(trace, number) for number in (total, *numbers)}:
+            return host(trace, sum, [as_python(number) for number in numbers], total), item
+        for number in numbers:
+            total = binary(trace, operator.add, total, number)
+        if item is END:
+            return total, END
+        total = binary(trace, operator.add, total, item)
+        item = next_item(trace, iterator)
+        if type_of(trace, total) is not float:
+            return total, item
 
 
 def iterator_next(trace: Trace, iterator: Item) -> Item:
@@ -205,10 +237,22 @@ def reverse_by_index(sequence: Any, index: int) -> Iterator[Any]:
         index -= 1
 
 
+def _refusal(function: Callable[..., Any], *args: Any) -> str:
+    """In which words this CPython refuses a call."""
+    try:
+        function(*args)
+    except TypeError as error:
+        return str(error)
+    raise AssertionError("the call was expected to be refused")
+
+
+NO_CALLABLE: Final = _refusal(iter, None, None)
+
+
 def iterate_until(function: Any, sentinel: Any) -> Iterator[Any]:
     """`iter(function, sentinel)`."""
     if not callable(function):
-        raise TypeError("iter(v, w): v must be callable")
+        raise TypeError(NO_CALLABLE)
     return call_until(function, sentinel)
 
 

@@ -19,7 +19,9 @@ from tracer.interpret.tensor_ops import in_optimizer
 from tracer.interpret.trace import Trace
 from tracer.values.item import Item
 
-pure(torch._C._accelerator_getAccelerator)
+pure(torch._C._accelerator_getAccelerator, torch.get_device_module)
+if hasattr(torch._C, "_cuda_getDeviceCount"):  # in a build for CUDA, which counts the devices of a process once
+    pure(torch._C._cuda_getDeviceCount)
 
 Kinds = tuple[tuple[tuple[torch.device, torch.dtype] | None, ...], ...]
 
