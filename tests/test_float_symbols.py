@@ -120,9 +120,14 @@ SIZES = {
     "quotient": lambda x, n: (x * (n / 3), n / 7),
     "float": lambda x, n: x * float(n),
     "half": lambda x, n: (x * math.floor(n), math.ceil(n), round(n), math.trunc(n)),
+    "whole quotient": lambda x, n: (_quotients(x, n + 30), math.floor(n / 3), int(n / 5)),
     "milestones": lambda x, n: x * n if n in {100: 1, "a": 2} or n in {200, 300} else x + n,
 }
 """Programs of an int that varies."""
+
+
+def _quotients(x, n):
+    return x.new_zeros(math.ceil(n / 7), int(n / 2), math.trunc(n / 3))
 
 
 def _repeated(x, r):
@@ -178,6 +183,18 @@ def test_what_python_makes_of_a_float_is_computed_before_the_graph(name, backend
 @pytest.mark.parametrize("name", COMPUTED)
 def test_a_float_that_a_function_refuses_is_refused_as_plainly(name):
     compare(COMPUTED[name], "eager", floats=(*STEPS, -1.0, 0.0, math.nan, math.inf, -0.5, 1e308, 0.25))
+
+
+def test_quotients_of_sizes_are_rounded_without_a_capture_for_each():
+    def program(x):
+        return x.new_zeros(math.ceil(x.shape[0] / 3), int(x.shape[0] / 2)), math.floor(x.shape[0] / 4)
+
+    reset()
+    captured = capture(program)
+    for size in (2, 3, 5, 9, 12, 13, 100):
+        expected, observed = program(torch.ones(size)), captured(torch.ones(size))
+        assert (expected[0].shape, expected[1]) == (observed[0].shape, observed[1])
+    assert counters().captures <= 4
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -17,6 +17,7 @@ from tracer.guards.checks import Expression, float_order
 from tracer.guards.source import Source
 from tracer.values.context import Context
 from tracer.values.number_symbols import COMPARISONS, LARGEST_INT, RAISING, SIGNS, FloatSymbol
+from tracer.values.shapes import decided
 
 REFUSALS: Final = (ArithmeticError, ValueError)
 """What functions of numbers raise where they refuse one."""
@@ -31,6 +32,9 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     math.ulp,
 )
 """Functions of `math` that give a float for numbers."""
+
+EXACT: Final = 1 << 52
+"""The quotient of an int below this by another, as a float, lies between the same ints as the quotient itself."""
 
 NAMES: Final = {function: text.split()[1] for function, text in COMPARISONS.items()}
 """Comparisons by their names in guards."""
@@ -73,6 +77,18 @@ def _is_number(operand: Any) -> bool:
 
 def _varies(operand: Any) -> bool:
     return type(operand) is torch.SymInt or (type(operand) is FloatSymbol and not operand.fixed)
+
+
+def rounded_quotient(function: Callable[..., Any], number: Any) -> torch.SymInt | None:
+    """`floor`, `ceil` or `trunc` of the quotient of a size by an int, by division of ints; None of any other number."""
+    if type(number) is not FloatSymbol or number.fixed or number.function is not operator.truediv:
+        return None
+    size, divisor = number.operands
+    if type(size) is not torch.SymInt or type(divisor) is not int or divisor <= 0 or not decided(size < EXACT):
+        return None
+    if not decided(size >= 0):
+        return None
+    return -(-size // divisor) if function is math.ceil else size // divisor
 
 
 def compared(context: Context, function: Callable[..., Any], left: Any, right: Any) -> bool | None:

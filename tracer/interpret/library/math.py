@@ -19,7 +19,7 @@ from tracer.interpret.policy import (
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, Value
 from tracer.values.class_attributes import class_name
-from tracer.values.computed_numbers import FUNCTIONS, computed_number
+from tracer.values.computed_numbers import FUNCTIONS, computed_number, rounded_quotient
 from tracer.values.item import Item
 from tracer.values.protocols.special_methods import call_special, is_of_program
 from tracer.values.raising import throw
@@ -55,6 +55,9 @@ def _rounding(function: Any, name: str) -> Any:
     def run(trace: Trace, number: Item) -> Item:
         if type(number) is torch.SymInt:
             return number
+        whole = rounded_quotient(function, number)
+        if whole is not None:
+            return whole
         if not isinstance(number, Value) and not is_of_program(trace, number, name):
             return computed(trace, function, [number], {})
         result = call_special(trace, number, name)

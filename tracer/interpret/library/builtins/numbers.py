@@ -20,7 +20,7 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, WARNING
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Value, realise, type_of
 from tracer.values.class_attributes import class_name, special
-from tracer.values.computed_numbers import computed_number
+from tracer.values.computed_numbers import computed_number, rounded_quotient
 from tracer.values.concrete import concrete
 from tracer.values.host import host
 from tracer.values.item import Item
@@ -143,6 +143,9 @@ METHODS: dict[Any, str] = {int: "__int__", float: "__float__", complex: "__compl
 def _int(trace: Trace, *args: Item, **kwargs: Item) -> Item:
     if len(args) == 1 and not kwargs:
         item = _real_number(trace, args[0], int)
+        whole = rounded_quotient(int, item)
+        if whole is not None:
+            return whole
         return item if type(item) in (int, torch.SymInt) else _refusing_values(trace, int, [item])
     base = {name: index_of(trace, item) for name, item in kwargs.items() if name == "base"}
     rest = [index_of(trace, item) for item in args[1:]]
