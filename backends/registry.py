@@ -39,7 +39,8 @@ EAGER: Final = Backend("eager", compile_graph_module, _replay, takes_floats=True
 def _eager(options: Mapping[str, Any]) -> Backend:
     """Run the operators one after the other, from one flat function. Takes no options."""
     if options:
-        raise BadOptions(f"the backend 'eager' has no options; given are {', '.join(map(repr, options))}")
+        hint = '; name a backend that compiles, such as backend="inductor"' if "mode" in options else ""
+        raise BadOptions(f"the backend 'eager' has no options; given are {', '.join(map(repr, options))}{hint}")
     return EAGER
 
 
@@ -105,6 +106,14 @@ def list_backends() -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def usual_backends() -> list[str]:
+    """The names of `list_backends`, without the backends by which torch tests and debugs its compilers."""
+    import torch._dynamo.backends.registry as theirs
+
+    tests = set(_torch_names()) - {*OURS, *_REGISTERED, *_installed(), *theirs.list_backends()}
+    return [name for name in list_backends() if name not in tests]
+
+
 def describe(name: str) -> tuple[str, str | None]:
     """Where a backend comes from, and its documentation. Raises UnknownBackend."""
     if name in OURS:
@@ -166,10 +175,9 @@ def _by_name(name: str) -> Compiler:
     if installed is not None:
         return installed.load()
     if name not in _torch_names():
-        names = list_backends()
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UnknownBackend(f"no backend is called {name!r}; known are {', '.join(names)}{hint}")
+        close = difflib.get_close_matches(name, list_backends(), n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UnknownBackend(f"no backend is called {name!r}; {hint}known are {', '.join(usual_backends())}")
     import torch._dynamo.backends.registry as theirs  # imports sympy, and much else
 
     return theirs.lookup_backend(name)

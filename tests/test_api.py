@@ -15,6 +15,7 @@ import torch
 import tracer
 from tests.models_torch import Mlp
 from tracer import capture, counters, disable, explain, graph_break, is_capturing, reset
+from tracer.entry import Entry
 
 
 def example(x: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
@@ -186,6 +187,36 @@ def test_dump_of_a_graph_is_runnable_python(tmp_path):
     captured.dump(tmp_path / "all.txt", what="all")
     written = (tmp_path / "all.txt").read_text()
     assert text in written and "guard" in written.lower()
+
+
+def test_dump_of_several_graphs_is_one_module():
+    captured = capture(lambda x, scale: torch.relu(x) * scale)
+    for scale in (2, 3):
+        captured(torch.ones(2), scale)
+    captured(torch.ones(2, dtype=torch.int64), 2)
+    namespace = {}
+    exec(captured.dump(what="graph"), namespace)
+    assert captured.dump(what="graph").count("import torch") == 1
+    assert [captured.entries[number].why for number in range(3)] == [
+        line.partition(": ")[2] for line in captured.dump(what="graph").splitlines() if line.startswith("# entry")
+    ]
+    (number,) = [number for number, entry in enumerate(captured.entries) if entry.why == "first call"]
+    assert namespace[f"graph_{number}"](torch.ones(2))[0].tolist() == [2, 2]
+
+
+def test_repr_of_an_entry_says_what_it_is():
+    captured = capture(example)
+    captured(torch.ones(2))
+    captured(torch.ones(2))
+    (entry,) = captured.entries
+    assert repr(entry) == f"<entry {entry.number}, {entry.place}: 2 operators, 1 hits; first call>"
+    assert repr(Entry((), (), None)).startswith("<entry ") and "of no capture" in repr(Entry((), (), None))
+
+
+@pytest.mark.parametrize("passes", [3, object()])
+def test_passes_that_are_none_are_named(passes):
+    with pytest.raises(TypeError, match="passes are rewrite rules and graph passes"):
+        capture(example, passes=passes)
 
 
 @pytest.mark.parametrize("what", ["graph", "guards", "program", "bytecode", "all"])

@@ -93,6 +93,27 @@ def test_graph_is_written(script, tmp_path, capsys, ending):
         ElementTree.fromstring(text)
 
 
+def test_options_may_follow_a_function(script, tmp_path, capsys):
+    """Which has no parameters; behind a script they are the script's."""
+    assert main(["graph", f"{script}:free", "--theirs", "-o", str(tmp_path / "g.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["file"] == str(tmp_path / "g.json")
+    assert main(["explain", f"{script}:free", "--", "--json"]) == 0
+    assert "captures" in capsys.readouterr().out
+    assert main(["graph", script, "-o", "g.py"]) == 2  # the number of the script's arguments
+    assert "arguments: -o g.py" in capsys.readouterr().out
+
+
+def test_backends_lists_no_tests_of_torch_unless_asked(capsys):
+    assert main(["backends", "--json"]) == 0
+    names = {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert main(["backends", "--all", "--json"]) == 0
+    every = {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert {"eager", "aot_eager", "inductor", "tiered", "cudagraphs"} <= names
+    assert {"aot_eager_decomp_partition", "relu_compile_error_TESTING_ONLY"} <= every - names
+    assert main(["backends", "inducter"]) == 2
+    assert "no backend is called 'inducter'; did you mean 'inductor'?" in capsys.readouterr().err
+
+
 def test_several_graphs_are_numbered(script, tmp_path, capsys):
     assert main(["graph", "--json", "-o", str(tmp_path / "graph.dot"), script]) == 0
     rows = json.loads(capsys.readouterr().out)

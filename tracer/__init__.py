@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from backends.registry import list_backends, register_backend
 from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
 from tracer.interpret.evaluator import use_rulebook
+from tracer.logs import set_log
 from tracer.marks import (
     allow_in_graph,
     assume_constant_result,
@@ -51,6 +52,7 @@ __all__ = [
     "register_backend",
     "reset",
     "run",
+    "set_log",
     "stance",
     "substitute_in_graph",
     "to_exported_program",

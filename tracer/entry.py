@@ -141,7 +141,8 @@ class Entry(NativeEntry):
         assert code is not None, "an entry that no capture made"
         original, _ = original_place(code.native, code.ops[-1].offset)
         rest = "" if original is code.native else " and on"
-        line = code.ops[0].line if rest else original.co_firstlineno
+        line = next((op.line for op in code.ops if op.line), None) if rest else None
+        line = line or original.co_firstlineno
         return f"{code.qualname}, {path.basename(code.filename)}:{line}{rest}"
 
     @property
@@ -160,6 +161,11 @@ class Entry(NativeEntry):
     def to_json(self) -> str:
         """The graph as a JSON list with one object for each node."""
         return json.dumps(show.rows(self.graph), default=str)
+
+    def __repr__(self) -> str:
+        content = "runs natively" if self.skipped else f"{self.ops} operators"
+        place = "of no capture" if self.code is None else self.place
+        return f"<entry {self.number}, {place}: {content}, {self.hits} hits; {self.why}>"
 
     def __str__(self) -> str:
         """Where, why, the graph, how it ended, and what must hold for it to run again."""

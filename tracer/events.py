@@ -15,13 +15,14 @@ from typing import Any, TextIO
 
 KINDS: dict[str, str] = {
     "capture": "a frame was captured (code, file, line, why, entries)",
-    "graph": "a graph was handed to the backend (code, ops, inputs, outputs)",
-    "break": "a graph ended before its frame did (reason, detail, code, file, line)",
+    "graph": "a graph was handed to the backend (code, file, line, ops; its source, with detail)",
+    "guards": "the guards of a capture, if they are logged (code, file, line, their number; in words, with detail)",
+    "break": "a graph ended before its frame did (reason, detail, message, code, file, line)",
     "restart": "a trace was discarded and the frame traced again (code, until)",
-    "miss": "no cached entry fits a call (code, guard, words)",
-    "skip": "a frame is not captured: its original function runs (code, why)",
-    "recompile limit": "a code object has reached its limit of entries (code, limit, the guard that fails, hint)",
-    "bug": "an internal error occurred and the original function ran instead (code, error)",
+    "miss": "no cached entry fits a call (code, file, line, why)",
+    "skip": "a frame is not captured: its original function runs (code, file, line, why)",
+    "recompile limit": "a code object has reached its limit of entries (code, file, line, limit, guard, why, hint)",
+    "bug": "an internal error occurred and the original function ran instead (code, file, line, error)",
     "stage": "time spent in one stage of a capture (code, stage, seconds)",
     "rewrite": "passes rewrote a graph (code, calls before and after, fired)",
     "tier": "a graph of the tiered backend changed its state (code, state, reason, seconds)",
@@ -101,6 +102,8 @@ class EventLog:
         self._ring: deque[Event] = deque(maxlen=size)
         self._counters = Counters()
         self._subscribers: list[Subscriber] = []
+        self.detailed: frozenset[str] = frozenset()
+        """Kinds whose events are to have all detail, as the details of others are not worth their time."""
 
     def renew_lock(self) -> None:
         """In a forked process, forget who held the lock: no other thread is left that would release it."""

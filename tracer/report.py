@@ -12,8 +12,9 @@ from typing import Any
 
 from passes.node_meta import prediction_of
 from passes.operators.verify import Prediction
-from tracer.entry import FIRST, Entry
+from tracer.entry import FIRST, NO_GRAPH, Entry
 from tracer.events import LOG, Event
+from tracer.graph.show import graph_source, module_source
 from tracer.interpret.evaluator import EVALUATOR
 
 # Dumps -----------------------------------------------------------------------------------------------
@@ -35,8 +36,21 @@ def _each(tell: Callable[[Entry], str]) -> Callable[[CodeType, list[Entry]], str
     return text_of
 
 
+def _graphs(code: CodeType, entries: list[Entry]) -> str:
+    """The graphs as one module, whose functions are `graph` or, of several, `graph_0` and so on."""
+    several = len(entries) > 1
+    functions: list[str] = []
+    for number, entry in enumerate(entries):
+        heading = f"# entry {number}: {' '.join(entry.why.split())}\n" if several else ""
+        name = f"graph_{number}" if several else "graph"
+        source = graph_source(entry.graph, name) if entry.ops else NO_GRAPH
+        functions.append(f"{heading}{source.rstrip()}\n")
+    captured = [entry.graph for entry in entries if entry.ops]
+    return module_source(captured, "\n".join(functions)) if captured else "\n".join(functions)
+
+
 KINDS: dict[str, Callable[[CodeType, list[Entry]], str]] = {
-    "graph": _each(lambda entry: entry.graph_text),
+    "graph": _graphs,
     "guards": _each(lambda entry: str(entry.guards)),
     "program": _each(lambda entry: entry.program),
     "bytecode": _bytecode,

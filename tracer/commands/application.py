@@ -46,8 +46,12 @@ application.command("infer")(infer.infer_rules)
 application.command("audit")(audit.audit_operators)
 application.add_typer(rules.application, name="rules")
 application.command("check")(check.check)
-application.command("explain", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(explain.explain)
-application.command("graph", context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(graph.graph)
+application.command("explain", cls=programs.ProgramCommand, context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(
+    explain.explain
+)
+application.command("graph", cls=programs.ProgramCommand, context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(
+    graph.graph
+)
 application.command("why")(why.why)
 application.command("bench")(bench.bench)
 

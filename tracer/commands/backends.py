@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from backends.registry import describe, list_backends
+from backends.registry import describe, list_backends, usual_backends
 from tracer.commands.printing import JsonOption, print_json, print_table
 
 
 def backends(
     name: Annotated[str | None, typer.Argument(help="Describe this one in full.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="List those by which torch tests its compilers, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the backends that `capture(backend=...)` takes by name."""
     rows: list[dict[str, Any]] = []
-    for each in list_backends() if name is None else [name]:
+    for each in (list_backends() if every else usual_backends()) if name is None else [name]:
         origin, documentation = describe(each)
         text = inspect.cleandoc(documentation or "")
         rows.append({"name": each, "from": origin, "what": text if name else text.partition("\n")[0]})

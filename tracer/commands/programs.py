@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from passes.record.program import as_if_started, program_of
 from tracer.api import capture
@@ -22,6 +23,37 @@ from tracer.report import Explanation
 
 WORDS_BELONG_TO_THE_PROGRAM: Final = {"allow_interspersed_args": False}
 """What follows the program's name on the command line is for the program."""
+
+
+class ProgramCommand(TyperCommand):
+    """A command that runs a program. Behind a script, words are the script's; behind `script.py:function`, which has no
+    parameters, the options that the command has are the command's.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move options from behind a function to its front."""
+        first = 0
+        while first < len(args) and args[first].startswith("-") and args[first] != "--":
+            first += self._length(args[first]) or 1
+        if first < len(args) and _function_named_by(args[first]) is not None:
+            options: list[str] = []
+            others: list[str] = []
+            place = first + 1
+            while place < len(args):
+                length = 0 if "--" in others else self._length(args[place])
+                (options if length else others).extend(args[place : place + (length or 1)])
+                place += length or 1
+            args = [*args[:first], *options, args[first], *others]
+        return super().parse_args(ctx, args)
+
+    def _length(self, word: str) -> int:
+        """The number of words that an option of this command takes up, from `word` on; 0 for other words."""
+        name, equals, _ = word.partition("=")
+        for parameter in self.params:
+            if name in (*parameter.opts, *parameter.secondary_opts) and name.startswith("-"):
+                return 1 if equals or getattr(parameter, "is_flag", False) else 2
+        return int(name == "--help")
+
 
 RUN_NAME: Final = "__captured__"
 """`__name__` in a script of which a function is wanted."""
@@ -64,10 +96,17 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
     return Explanation(entries, events, None), status
 
 
+def _function_named_by(word: str) -> tuple[str, str] | None:
+    """The file and the function of `script.py:function`; None for other words."""
+    path, colon, name = word.rpartition(":")
+    return (path, name) if colon and name.isidentifier() and Path(path).is_file() else None
+
+
 def _program(words: Sequence[str]) -> Callable[[], int]:
-    path, colon, name = words[0].rpartition(":")
-    if not (colon and name.isidentifier() and Path(path).is_file()):
+    function_named = _function_named_by(words[0])
+    if function_named is None:
         return program_of(words)
+    path, name = function_named
 
     def run() -> int:
         with as_if_started([path, *words[1:]], str(Path(path).resolve().parent)):

@@ -43,7 +43,7 @@ from tracer.dispatch.capturing import (
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, is_of_library, never_capture
 from tracer.dispatch.reach import reaches_tensor
 from tracer.dispatch.stances import answer_of_stance
-from tracer.events import Event, emit
+from tracer.events import LOG, Event, emit
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import runnable_source
 from tracer.guards.source import Source
@@ -163,7 +163,7 @@ class Engine:
         if is_traced_by_torch():
             return self._called_natively(cache, values)
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
-            emit(Event("skip", {"code": cache.code.co_qualname, "why": TORCH_FUNCTION_MODE.id}))
+            emit(Event("skip", {**place_of(cache.code), "why": TORCH_FUNCTION_MODE.id}))
             return RUN_ORIGINAL
         stance_answer = answer_of_stance(cache, cache.code, lambda: self._misses(cache, function, values))
         if stance_answer is not None:
@@ -174,7 +174,7 @@ class Engine:
             return RUN_ORIGINAL
         replaced = replaced_builtin()
         if replaced is not None:
-            emit(Event("skip", {"code": cache.code.co_qualname, "why": f"builtins.{replaced} was replaced"}))
+            emit(Event("skip", {**place_of(cache.code), "why": f"builtins.{replaced} was replaced"}))
             return RUN_ORIGINAL
         if not begin_capture():
             return RUN_ORIGINAL
@@ -206,7 +206,7 @@ class Engine:
         misses = explain_misses(cache, function, values)
         failed = Counter((guard.source.text if guard.source else "", guard.check) for _, guard, _ in misses)
         (source, check), _ = max(failed.items(), key=lambda row: row[1], default=((("", "")), 0))
-        details = {"code": code.co_qualname, "limit": self.options.recompile_limit, "guard": source}
+        details = {**place_of(code), "limit": self.options.recompile_limit, "guard": source}
         hint = LIMIT_HINTS.get(check, LIMIT_HINT)
         emit(Event("recompile limit", {**details, "hint": hint, "why": [words for _, _, words in misses]}))
 
@@ -219,7 +219,7 @@ class Engine:
         began = time.perf_counter()
         why = self._misses(cache, function, values) if cache.entries else []
         if why:
-            emit(Event("miss", {"code": code.co_qualname, "why": why}))
+            emit(Event("miss", {**place_of(code), "why": why}))
         owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
@@ -248,7 +248,7 @@ class Engine:
         except Exception as error:  # the one place that hides an internal error from the user
             if self.options.raise_bugs or self.options.fullgraph:
                 raise
-            emit(Event("bug", {"code": code.co_qualname, "error": f"{type(error).__name__}: {error}"}))
+            emit(Event("bug", {**place_of(code), "error": f"{type(error).__name__}: {error}"}))
             return RUN_ORIGINAL
         if entry.end is not None and self.options.fullgraph:
             raise GraphBreakError(entry.end.reason, entry.end.message)
@@ -287,15 +287,18 @@ class Engine:
 
     def _report(self, entry: Entry, code: types.CodeType, why: list[str], seconds: float) -> None:
         """Emit the events of a capture."""
-        place = {"code": code.co_qualname, "file": code.co_filename, "line": code.co_firstlineno}
+        place = place_of(code)
         emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": entry.seconds}))
         end = entry.end
         for _ in range(entry.restarts):
-            emit(Event("restart", {"code": code.co_qualname, "until": end.location.line if end else None}))
+            emit(Event("restart", {**place, "until": end.location.line if end else None}))
         if entry.ops:
-            emit(Event("graph", {"code": code.co_qualname, "ops": entry.ops}))
+            text = {"text": entry.graph_text} if "graph" in LOG.detailed else {}
+            emit(Event("graph", {**place, "ops": entry.ops, **text}))
+        if "guards" in LOG.detailed:
+            emit(Event("guards", {**place, "guards": len(entry.guards), "text": entry.guards.text}))
         if entry.skipped:
-            emit(Event("skip", {"code": code.co_qualname, "why": end.reason.id if end else ""}))
+            emit(Event("skip", {**place, "why": end.reason.id if end else ""}))
         if entry.broke is not None:
             emit(Event("break", {**entry.broke.facts, "code": code.co_qualname}))
 
@@ -358,6 +361,11 @@ class Engine:
         """Run the original function of a frame; the frames that it calls are captured on their own."""
         args, kwargs = unbind(decode(function.__code__), values)
         return self.intercept.run_original(function, *args, **kwargs)
+
+
+def place_of(code: types.CodeType) -> dict[str, Any]:
+    """A code object as the details of an event."""
+    return {"code": code.co_qualname, "file": code.co_filename, "line": code.co_firstlineno}
 
 
 def _call_anew(cache: FrameCache, entry: Entry, function: types.FunctionType, values: tuple[Any, ...]) -> Any:

@@ -5,6 +5,7 @@ Ours is set by `tracer.stance`; that of torch.compiler.set_stance counts for cap
 
 from __future__ import annotations
 
+import os
 import types
 import weakref
 from typing import Any, Final
@@ -20,6 +21,10 @@ FAIL_ON_RECOMPILE: Final = "fail_on_recompile"
 EAGER_THEN_COMPILE: Final = "eager_then_compile"
 STANCES: Final = (DEFAULT, FORCE_EAGER, EAGER_ON_RECOMPILE, FAIL_ON_RECOMPILE, EAGER_THEN_COMPILE)
 
+DISABLED: Final = os.environ.get("BYTEGRAPH_DISABLE", "") not in ("", "0")
+"""Whether the environment turns captures off: then all originals run, whatever the stance."""
+
+run_originals(DISABLED)
 _stance: str = DEFAULT
 _called: weakref.WeakSet[FrameCache] = weakref.WeakSet()
 """Caches whose function was called once without a capture, as `eager_then_compile` wants."""
@@ -31,12 +36,14 @@ def exchange_stance(stance: str) -> str:
     if stance not in STANCES:
         raise ValueError(f"the stance must be one of {', '.join(STANCES)}, not {stance!r}")
     before, _stance = _stance, stance
-    run_originals(stance == FORCE_EAGER)
+    run_originals(DISABLED or stance == FORCE_EAGER)
     return before
 
 
 def stance_now() -> str:
     """The stance that captures take."""
+    if DISABLED:
+        return FORCE_EAGER
     return _stance if _stance != DEFAULT else stance_of_torch() or DEFAULT
 
 

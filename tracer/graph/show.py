@@ -65,9 +65,15 @@ def filled(opening: str, parts: list[str], closing: str, indent: int = 0, width:
 
 def runnable_source(graph: Graph, name: str = "graph") -> str:
     """`graph_source` as a module that can be run: its imports come first."""
-    modules = {"torch", *(module for node in graph.nodes for module in _modules(node) if module)}
+    return module_source([graph], graph_source(graph, name))
+
+
+def module_source(graphs: Iterable[Graph], functions: str) -> str:
+    """A module with the functions of these graphs: the imports that they need come first."""
+    nodes = (node for graph in graphs for node in graph.nodes)
+    modules = {"torch", *(module for node in nodes for module in _modules(node) if module)}
     imports = "".join(f"import {module}\n" for module in sorted(modules))
-    return f"from __future__ import annotations\n\n{imports}\n{graph_source(graph, name)}"
+    return f"from __future__ import annotations\n\n{imports}\n{functions}"
 
 
 def statement(node: Node) -> str:

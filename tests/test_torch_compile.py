@@ -1,0 +1,111 @@
+"""docs/torch_compile.md: every argument of torch.compile and every name of torch.compiler, with what it does here."""
+
+import inspect
+import re
+
+import pytest
+import torch
+
+from tests.imports import ROOT
+from tracer import capture
+
+PAGE = ROOT / "docs" / "torch_compile.md"
+
+
+def rows(heading):
+    """The rows of the table below a heading: its columns, the first as a bare name."""
+    section = PAGE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    return {name.strip("`"): rest for name, *rest in cells}
+
+
+def test_every_argument_of_torch_compile_has_a_row():
+    table = rows("Arguments of torch.compile")
+    assert list(table) == list(inspect.signature(torch.compile).parameters)
+    ours = set(inspect.signature(capture).parameters)
+    for name, (here,) in table.items():
+        assert (name in ours and here.startswith(f"`{name}`")) or name not in ours, name
+
+
+def test_every_name_of_torch_compiler_has_a_row():
+    assert list(rows("Names of torch.compiler")) == sorted(torch.compiler.__all__)
+
+
+def doubled(x):
+    return x * 2
+
+
+def three():
+    return 3
+
+
+@torch.compiler.wrap_numpy
+def of_arrays(array):
+    return array + 1
+
+
+def in_stance(x):
+    with torch.compiler.set_stance("default"):
+        return x + 1
+
+
+DISABLED = torch.compiler.disable(lambda x: x * 2)
+CONSTANT = torch.compiler.assume_constant_result(lambda: 3)
+ALLOWED = torch.compiler.allow_in_graph(lambda x: x * 2)
+REGION = torch.compiler.nested_compile_region(lambda x: x * 2)
+COMPILED = torch.compile(lambda x: x * 2, backend="eager")
+
+CALLS = {
+    "allow_in_graph": lambda x: ALLOWED(x) + 1,
+    "assume_constant_result": lambda x: x + CONSTANT(),
+    "compile": lambda x: COMPILED(x) + 1,
+    "cudagraph_mark_step_begin": lambda x: (x + 1, torch.compiler.cudagraph_mark_step_begin())[0],
+    "disable": lambda x: DISABLED(x) + 1,
+    "get_default_backend": lambda x: x + len(str(torch.compiler.get_default_backend())),
+    "is_compiling": lambda x: x + bool(torch.compiler.is_compiling()) * 0,
+    "is_dynamo_compiling": lambda x: x + bool(torch.compiler.is_dynamo_compiling()) * 0,
+    "is_exporting": lambda x: x + bool(torch.compiler.is_exporting()),
+    "list_backends": lambda x: x + len(torch.compiler.list_backends()),
+    "nested_compile_region": lambda x: REGION(x) + 1,
+    "reset": lambda x: (x + 1, torch.compiler.reset())[0],
+    "set_stance": in_stance,
+    "wrap_numpy": lambda x: of_arrays(x) * 2,
+}
+
+
+def test_programs_below_try_every_name_of_which_the_page_says_what_a_call_does():
+    assert {name for name, (inside, _) in rows("Names of torch.compiler").items() if inside} == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_in_a_captured_program_does_what_the_page_says(name):
+    program, inside = CALLS[name], rows("Names of torch.compiler")[name][0]
+    x = torch.tensor([1.0, 2.0])
+    captured = capture(program)
+    for _ in range(2):
+        assert torch.equal(captured(x), program(x))
+    broke = any(entry.broke for entry in captured.entries)
+    assert inside == ("break" if broke else "one graph")
+    assert broke or [entry.ops > 0 for entry in captured.entries] == [True]
+
+
+def test_a_mode_without_a_compiler_is_told_to_name_one():
+    with pytest.raises(ValueError, match="'mode'.*backend=\"inductor\""):
+        capture(doubled, mode="max-autotune")
+
+
+def test_stance_of_torch_counts():
+    captured = capture(doubled)
+    with torch.compiler.set_stance("force_eager"):
+        assert captured(torch.ones(1)) == 2 and not captured.entries
+    assert captured(torch.ones(1)) == 2 and len(captured.entries) == 1
+
+
+def test_default_backend_of_torch_is_not_that_of_captures():
+    seen = []
+    before = torch.compiler.get_default_backend()
+    torch.compiler.set_default_backend(lambda module, inputs: seen.append(module) or module.forward)
+    try:
+        assert capture(lambda x: x - 3)(torch.ones(1)) == -2 and not seen
+    finally:
+        torch.compiler.set_default_backend(before)
