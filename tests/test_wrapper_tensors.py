@@ -70,6 +70,10 @@ NOTES = []
 class Noting(TwoTensor):
     """Notes each operator that it answers."""
 
+    @staticmethod
+    def __tensor_unflatten__(inner, meta, size, stride):
+        return Noting(inner["a"], inner["b"], size, stride)
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args, kwargs):
         NOTES.append(str(func))
@@ -80,6 +84,10 @@ class Counting(TwoTensor):
     """Counts the operators that it answers."""
 
     count = 0
+
+    @staticmethod
+    def __tensor_unflatten__(inner, meta, size, stride):
+        return Counting(inner["a"], inner["b"], size, stride)
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args, kwargs):
@@ -334,6 +342,45 @@ def test_class_that_answers_otherwise_is_asked_again(monkeypatch):
 
     monkeypatch.setattr(TwoTensor, "__torch_dispatch__", classmethod(answer))
     assert captured(two()).tolist() == [7.0]
+
+
+FACTOR = 2.0
+
+
+class Tuned(TwoTensor):
+    """Answers by a number of its class, a global one, and a method that may be another one."""
+
+    offset = 1.0
+
+    @classmethod
+    def tuned(cls, tensor):
+        return tensor * FACTOR + cls.offset
+
+    @staticmethod
+    def __tensor_unflatten__(inner, meta, size, stride):
+        return Tuned(inner["a"], inner["b"], size, stride)
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args, kwargs):
+        return cls.tuned(super().__torch_dispatch__(func, types, args, kwargs).a)
+
+
+@each_backend
+def test_what_the_code_of_a_class_reads_is_guarded(backend, monkeypatch):
+    reset()
+    captured = capture(lambda x: x + 1, backend=backend)
+
+    def answer():
+        return captured(Tuned(torch.ones(2), torch.ones(2))).tolist()
+
+    assert answer() == answer() == [5.0, 5.0]
+    monkeypatch.setattr(Tuned, "offset", 3.0)
+    assert answer() == [7.0, 7.0]
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert answer() == [9.0, 9.0]
+    monkeypatch.setattr(Tuned, "tuned", classmethod(lambda cls, tensor: tensor * 0))
+    assert answer() == [0.0, 0.0]
+    assert counters().captures == 4
 
 
 def test_error_of_an_operator_reaches_the_handler():

@@ -49,6 +49,8 @@ CHANGING: Final = frozenset(
 )
 """Methods that change what they are called on."""
 
+EMPTY: Final = types.CellType()
+
 LOUD_MODULES: Final = frozenset({"logging", "random", "time", "warnings", "sys", "os", "numpy", "threading"})
 LOUD_BUILTINS: Final = frozenset({"print", "open", "input", "exec", "eval", "globals", "locals", "setattr", "delattr"})
 READ: Final = (
@@ -97,7 +99,7 @@ class _Reading:
         self._seen.add(id(function))
         source = constant(function)
         self.context.guard(source.child("getattr", "__code__"), "same object", function.__code__)
-        for cell in function.__closure__ or ():
+        for cell in (cell for cell in function.__closure__ or () if cell != EMPTY):
             self._object(cell.cell_contents, function, owner)
         if self._changes(decode(function.__code__), function, source, owner):
             self.place = self.place or function.__qualname__
@@ -112,9 +114,15 @@ class _Reading:
             if op.name == "LOAD_GLOBAL":
                 self._global(op.operand, function, source)
             elif op.name in ("LOAD_ATTR", "LOAD_METHOD") and owner is not None:
-                self.method(owner, next((vars(c)[op.operand] for c in owner.__mro__ if op.operand in vars(c)), None))
+                self._attribute(owner, op.operand)
         inner = (part for part in code.native.co_consts if isinstance(part, types.CodeType))
         return any(self._changes(decode(part), function, source, owner) for part in inner)
+
+    def _attribute(self, owner: type, name: str) -> None:
+        """Read what a class of the program's stores under a name, which may be another object at the next call."""
+        holder = next((base for base in owner.__mro__ if name in vars(base)), None)
+        if holder is not None and not _is_of_torch(holder.__module__) and holder is not object:
+            self.method(owner, class_attribute(self.context, owner, name))
 
     def _global(self, name: str, function: types.FunctionType, source: Source) -> None:
         if name not in function.__globals__:
