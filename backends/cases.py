@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
+from backends.case_sizes import TooLarge, most_elements, refuse_large
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, is_plain, span
 from backends.crosscheck.candidates import CompilerCandidate, candidate_of
 from backends.crosscheck.compare import error_words, metas, values
@@ -279,6 +280,8 @@ class StoredCase:
     random: Tensor
     calls: dict[str, tuple[ConcreteCall, Mapping[str, Any]]]
     unknown: dict[str, str]
+    most: int
+    """How many elements a tensor may have that a call makes."""
 
 
 def load_case(folder: str | Path) -> StoredCase:
@@ -364,9 +367,8 @@ def _read(case: Mapping[str, Any], reader: _Reader) -> StoredCase:
             calls[name] = call, plain
     graph.lint()
     module = GraphModule(attributes, graph)
-    return StoredCase(
-        case["torch"], module, reader.together(case["inputs"]), reader.random(case["random"]), calls, unknown
-    )
+    inputs, random = reader.together(case["inputs"]), reader.random(case["random"])
+    return StoredCase(case["torch"], module, inputs, random, calls, unknown, reader.most)
 
 
 def _identifier(name: Any) -> str:
@@ -408,6 +410,7 @@ class _Reader:
 
     def __init__(self, memory: Mapping[str, Tensor]) -> None:
         self.memory = memory
+        self.most = most_elements(memory.values())
         self.nodes: Mapping[str, Node] = {}
         self.given: Sequence[Any] = ()
 
@@ -419,6 +422,10 @@ class _Reader:
     def _tensor(self, row: Mapping[str, Any], flat: Tensor) -> Tensor:
         if any(type(number) is not int or number < 0 for number in (*row["shape"], *row["stride"], row["offset"])):
             raise CaseError(f"a tensor has the shape {row['shape']}, stride {row['stride']}, offset {row['offset']}")
+        if math.prod(row["shape"]) > self.most:
+            raise CaseError(
+                f"a tensor has the shape {row['shape']}; what the case holds accounts for {self.most} elements"
+            )
         tensor = flat.as_strided(row["shape"], row["stride"], row["offset"])
         if row["parameter"]:
             return torch.nn.Parameter(tensor, requires_grad=row["grad"])
@@ -493,6 +500,10 @@ def replay_case(
     report.notes += [f"{name} was not run: {why}" for name, why in case.unknown.items()]
     with undisturbed(), torch.no_grad():
         for name, (call, expected) in case.calls.items():
+            try:
+                refuse_large(call, case.most)
+            except TooLarge as error:
+                raise CaseError(f"the call {name} is refused: {error}") from error
             difference = _replayed(call, expected, candidate)
             report.compared += 1
             if difference is not None:

@@ -25,6 +25,7 @@ from passes.operators.resolve import UnknownOperator, resolve
 from passes.record.corpus import Corpus
 from passes.record.recorder import record
 from passes.record.schema import CorpusError
+from passes.rules.answer import Answerer
 from passes.rules.book import read_rules, shipped_folder
 from passes.rules.generate import PredictedError, compiled
 from passes.rules.rule import RuleError
@@ -313,6 +314,107 @@ def method_of_a_text(case: dict[str, Any]) -> None:
     row = next(row for row in case["nodes"] if row["op"] == "call_method")
     expected = case["expected"][row["name"]]
     expected["args"][0]["tuple"].insert(0, "a text")
+
+
+def with_call(target: str, *arguments: Any, **tensor: Any) -> Callable[[dict[str, Any]], None]:
+    """The first call becomes another, of a tensor of one element unless `tensor` says other sizes."""
+
+    def change(case: dict[str, Any]) -> None:
+        name, expected = next(iter(case["expected"].items()))
+        row = next(row for row in case["nodes"] if row["name"] == name)
+        row["op"], row["target"] = "call_function" if "." in target else "call_method", target
+        given = [{**expected["tensors"][0], "shape": [1], "stride": [0], **tensor}]
+        places = [{"given": 0} if argument is X else argument for argument in arguments]
+        expected |= {"tensors": given, "after": given, "args": [{"tuple": places}, {"dict": []}]}
+        case["expected"] = {name: expected}
+
+    return change
+
+
+X = object()  # the tensor among the arguments of a call
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (with_call("clone", X, shape=[10**10]), "accounts for"),
+        (with_call("sum", X, shape=[10**4, 10**4, 10**4], stride=[0, 0, 0]), "accounts for"),
+        (with_call("repeat", X, 10**10), "gives 10000000000 elements"),
+        (with_call("new_zeros", X, 2 * 10**9), "gives 2000000000 elements"),
+        (with_call("torch.einsum", "a,b,c->abc", X, X, X, shape=[2000]), "elements"),
+        (with_call("builtins.tuple", X, shape=[10**7]), "more than 65536 tensors"),
+        (with_call("torch.split", X, 1, shape=[10**7]), "more than 65536 tensors"),
+        (with_call("operator.getitem", X, {"tuple": [None] * 1000}), "dimensions"),
+    ],
+)
+def test_a_case_of_a_few_bytes_does_not_fill_the_memory(
+    change: Callable[[dict[str, Any]], None], words: str, tmp_path: Path
+) -> None:
+    folder = changed_case(tmp_path, change)
+    with pytest.raises(CaseError, match=words):
+        replay_case(folder)
+
+
+def test_what_a_case_accounts_for_is_replayed(tmp_path: Path) -> None:
+    def expands(x: torch.Tensor) -> Any:
+        return torch.zeros(1, 1).expand(512, 512) + x.repeat(2, 3).sum(), x.unbind(1), x.nonzero()
+
+    folder = save_case(capture(expands), [torch.linspace(-2, 3, 24).reshape(4, 6)], tmp_path / "case")
+    assert replay_case(folder).ok
+
+
+def with_answer(question: str, answer: Any) -> Any:
+    """The rule of `neg` with another answer."""
+    rules = json.loads(next(shipped_folder().rglob("neg.json")).read_text())
+    owner = rules[0] if question in rules[0] else rules[0]["outputs"][0]
+    owner[question] = [["", answer]] if isinstance(answer, str) else answer
+    return rules
+
+
+SELF = meta_of(torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    "question, answer, words",
+    [
+        ("shape", "1" + "+1" * 400, "nested deeper"),
+        ("shape", "(" * 150 + "1" + ",)" * 150, "nested deeper"),
+        ("shape", "self.shape + " + "(1,) + " * 1000 + "(1,)", "characters"),
+        ("form", "[" + "tensor_0," * 1000 + "]", "characters"),
+        ("dtype", [["1 == 2", "self.dtype"]] * 2000, "parts"),
+        ("parameters", ["self", *(f"p{number}" for number in range(5000))], "parts"),
+    ],
+)
+def test_rules_too_large_to_compile_are_refused(
+    question: str, answer: Any, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "neg.json").write_text(json.dumps(with_answer(question, answer)))
+    with pytest.raises(RuleError, match=words):
+        read_rules(tmp_path / "neg.json")
+
+
+@pytest.mark.parametrize(
+    "question, answer",
+    [
+        ("shape", "self.shape * 10000000000"),
+        ("shape", "(1,) * 1000 * 1000 * 1000 * 1000"),
+        ("shape", "10000000000 * (1,)"),
+        ("dtype", "'a' * 10000000000"),
+        ("dtype", "'%9999999999d' % 1"),
+        ("form", "[each] * 10000000000"),
+        ("form", "(each) * (99999999 * 99999999)"),
+    ],
+)
+def test_an_answer_that_would_fill_the_memory_is_none(question: str, answer: str, tmp_path: Path) -> None:
+    (tmp_path / "neg.json").write_text(json.dumps(with_answer(question, answer)))
+    (rule,) = [rule for rule in read_rules(tmp_path / "neg.json") if rule.parameters == ("self",)]
+    assert Answerer(rule).answer({"self": SELF}) is None
+
+
+def test_a_file_of_rules_larger_than_any_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "neg.json").write_text(" " * (5 << 20) + "[]")
+    with pytest.raises(RuleError, match="larger than"):
+        read_rules(tmp_path / "neg.json")
 
 
 def tensor_for_a_node(case: dict[str, Any]) -> None:

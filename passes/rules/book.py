@@ -43,6 +43,7 @@ TITLE: Final = "book.json"
 SHIPPED: Final = Path(__file__).parent / "books"
 RETURN_TYPES: Final = {name: kind for name, kind in vars(torch.return_types).items() if isinstance(kind, type)}
 NUMBERS: Final = frozenset((bool, int, float, complex))
+MOST_BYTES: Final = 4 << 20  # of a file; the largest that is shipped has a third of a percent of that
 # Asked at every evaluation: names of this module are found faster than those of others.
 FLOAT32: Final = torch.float32
 TRUEDIV, ITRUEDIV = operator.truediv, operator.itruediv
@@ -346,6 +347,8 @@ def _json(path: Path) -> Any:
     if path.exists() and not path.is_file():
         raise RuleError(f"{path} is no regular file")
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise RuleError(f"{path} is larger than {MOST_BYTES} bytes, as no file of rules is")
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RuleError(f"{path} cannot be read: {error}") from error

@@ -22,7 +22,7 @@ from passes.rules.domain_check import domain_tests
 from passes.rules.grammar import KEPT, UNKNOWN, Many, MemoryAnswer, Part, form_of, memory_of
 from passes.rules.inline import Kinds, in_python, kinds_of, viewed_once
 from passes.rules.interned import made
-from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined, parsed
+from passes.rules.language import CONSTANTS, PRIMITIVES, Undefined, parsed, undefined
 from passes.rules.primitives.views import view_if_any
 from passes.rules.rule import Cases, Output, Rule, identifier
 from passes.rules.syntax import Block, assign, constant, name
@@ -45,6 +45,32 @@ GRAD_MODE: Final = "grad_mode"
 NO_VALUE: Final = (Undefined, ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
+# What Python repeats when it is multiplied.
+SEQUENCES: Final = (tuple, list, str, bytes)
+MOST_OUTPUTS: Final = 1 << 16  # tensors in a list that a rule is asked for; a longer one is tried instead
+
+
+def _product(left: Any, right: Any) -> Any:
+    """`left * right` of numbers. A list or a text has no product: repeated, it could fill the memory."""
+    if isinstance(left, SEQUENCES) or isinstance(right, SEQUENCES):
+        undefined("a list or a text is multiplied")
+    return left * right
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    """`left % right` of numbers; a text on the left would be filled in, to any width."""
+    if isinstance(left, SEQUENCES):
+        undefined("a text is filled in")
+    return left % right
+
+
+def _numbers_below(count: Any) -> range:
+    """The numbers of as many outputs as a rule says."""
+    if count > MOST_OUTPUTS:
+        undefined(f"more than {MOST_OUTPUTS} outputs")
+    return range(count)
+
+
 class PredictedError(Exception):
     """The rule says that the operator raises; `error` is the name of the exception's type."""
 
@@ -61,6 +87,9 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_meta": meta_on_cpu,
     "_Refused": PredictedError,
     "_view_if_any": view_if_any,
+    "_product": _product,
+    "_remainder": _remainder,
+    "_numbers_below": _numbers_below,
     **{f"_{each.name}": each.function for each in PRIMITIVES.values()},
 }
 
@@ -178,7 +207,7 @@ class _Compiler:
         return [
             *self._decision("_many", self.rule.form, count, self._python),
             assign("_results", ast.List([], syntax.LOAD, **syntax.HERE)),
-            syntax.repeat("i", syntax.call("range", name("_many")), body),
+            syntax.repeat("i", syntax.call("_numbers_below", name("_many")), body),
             self._outcome(results if listed else syntax.call("tuple", results)),
         ]
 

@@ -22,6 +22,8 @@ IN_PYTHON: Final[dict[str, Callable[[ast.expr], ast.expr]]] = {
     "_is_tensor": is_meta,
     "_is_empty": lambda value: syntax.compared(syntax.constant(0), ast.In(), syntax.attribute(value, "shape")),
 }
+# Operators whose operands are looked at first (generate.py): Python repeats a list, and fills in a text.
+GUARDED: Final[dict[type[ast.operator], str]] = {ast.Mult: "_product", ast.Mod: "_remainder"}
 ANY_REQUIRES_GRAD: Final = "_any_requires_grad"
 IS_VIEWABLE: Final = "_is_viewable"
 VIEW: Final = "_view"
@@ -44,6 +46,8 @@ def in_python(expression: ast.expr, kinds: Kinds, shared: ast.expr | None = None
     """An expression of the language as Python, with `variable` wherever it has the call `shared`."""
 
     def replacement(node: Any) -> ast.expr | None:
+        if isinstance(node, ast.BinOp) and (guarded := GUARDED.get(type(node.op))):
+            return syntax.call(guarded, *(syntax.rewritten(each, replacement) for each in (node.left, node.right)))
         if type(node) is not ast.Call or not isinstance(node.func, ast.Name):
             return None
         if shared is not None and syntax.alike(node, shared):

@@ -43,6 +43,7 @@ SUBTYPES: Final = {
 
 
 NO_SPELLINGS: Final[Mapping[str, str]] = {}
+DEEPEST: Final = 50  # levels of an expression; Python's compiler and what rewrites trees recurse
 READ: Final = "Equation"  # the type of words that primitives take apart: an expression holds for any of them
 
 
@@ -130,6 +131,8 @@ def parsed(text: str) -> ParsedExpression:
         raise RuleError(f"{text!r} is no expression: {error.msg}, column {error.offset}") from error
     except (ValueError, RecursionError, MemoryError) as error:  # a null byte; nested deeper than Python parses
         raise RuleError(f"{text[:80]!r} is no expression: {error}") from error
+    if _depth(tree) > DEEPEST:
+        raise RuleError(f"{text[:80]!r} is no expression: it is nested deeper than {DEEPEST} levels")
     names: set[str] = set()
     functions: dict[int, str] = {}  # the names that are called, by their nodes, which are met after the calls
     for node in ast.walk(tree):
@@ -144,6 +147,14 @@ def parsed(text: str) -> ParsedExpression:
         if isinstance(node, ast.Name) and id(node) not in functions and node.id not in CONSTANTS:
             names.add(node.id)
     return ParsedExpression(tree, frozenset(names), frozenset(functions.values()))
+
+
+def _depth(tree: ast.AST) -> int:
+    """The number of levels of a tree."""
+    depth, level = 0, [tree]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
 
 
 def _error(text: str, node: ast.AST, why: str) -> RuleError:

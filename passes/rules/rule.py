@@ -18,6 +18,9 @@ from passes.rules.language import PRIMITIVES, READ, check, parsed
 
 VERSION: Final = 2  # of the JSON; raised with every change that old readers misread
 EVERYWHERE: Final = frozenset(("i", "shape", "is_new", "grad_mode"))  # names beside the parameters
+# Bounds of what is compiled, as files come from anybody; the rules that are shipped stay below a fifth of them.
+MOST_CHARACTERS: Final = 1000
+MOST_PARTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,18 +210,29 @@ def from_json(stored: Any) -> Rule:
 def _text(stored: Any) -> str:
     if not isinstance(stored, str):
         raise RuleError(f"{stored!r} is not a string")
+    if len(stored) > MOST_CHARACTERS:
+        raise RuleError(
+            f"{stored[:80]!r}... has {len(stored)} characters; a text of a rule has {MOST_CHARACTERS} at most"
+        )
     return stored
 
 
 def _list(stored: Any) -> list[Any]:
     if not isinstance(stored, list):
         raise RuleError(f"{stored!r} is not a list")
-    return stored
+    return _few(stored)
 
 
 def _object(stored: Any) -> dict[str, Any]:
     if not isinstance(stored, dict):
         raise RuleError(f"{stored!r} is not an object")
+    return _few(stored)
+
+
+def _few(stored: Any) -> Any:
+    """A list or an object as it is. Raises RuleError if it has more parts than any rule, to be compiled, may have."""
+    if len(stored) > MOST_PARTS:
+        raise RuleError(f"there are {len(stored)} parts; rules have lists of {MOST_PARTS} at most")
     return stored
 
 
@@ -226,6 +240,8 @@ def _cases(stored: Any) -> Cases:
     for case in _list(stored):
         if not isinstance(case, list) or [type(text) for text in case] != [str, str]:
             raise RuleError(f"{case!r} is not a case, which is a list of two strings: the condition and the answer")
+        for text in case:
+            _text(text)
     return tuple(Case(condition, answer) for condition, answer in stored)
 
 

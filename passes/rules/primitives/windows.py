@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from passes.rules.language import primitive, undefined
 
 Ints = tuple[Any, ...]
+MOST_DIMENSIONS: Final = 64  # that a tensor has
 
 
 def _each(values: Any, count: int) -> Ints:
     numbers = (values,) if isinstance(values, int) else tuple(values)
-    if len(numbers) == 1:
+    if len(numbers) == 1 and count < MOST_DIMENSIONS:
         return numbers * count
     if len(numbers) != count:
         undefined("another number of spatial dimensions")
