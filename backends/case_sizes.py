@@ -25,7 +25,7 @@ MOST_DIMENSIONS: Final = 64  # with which torch computes
 INTO_PARTS: Final = ("unbind", "split", "unsafe_split")
 
 
-class TooLarge(Exception):
+class BeyondFile(Exception):
     """The call asks for more than its file accounts for; the message says for what."""
 
 
@@ -35,7 +35,7 @@ def most_elements(memory: Iterable[Tensor]) -> int:
 
 
 def refuse_large(call: ConcreteCall, most: int) -> None:
-    """Raise TooLarge if a tensor that the call makes has more than `most` elements, or it makes too many of them.
+    """Raise BeyondFile if a tensor that the call makes has more than `most` elements, or it makes too many of them.
 
     What fake tensors cannot say, as it depends on data or has no fake kernel, is not refused.
     """
@@ -54,7 +54,7 @@ def _without_memory(tensor: Tensor) -> Tensor:
 
 
 class _Limits(TorchDispatchMode):
-    """Raises TooLarge at the first operator that is beyond the limits."""
+    """Raises BeyondFile at the first operator that is beyond the limits."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -66,13 +66,13 @@ class _Limits(TorchDispatchMode):
     ) -> Any:
         self.calls += 1
         if self.calls > MOST_CALLS or _parts(func, args) > MOST_CALLS:
-            raise TooLarge(f"{func} gives more than {MOST_CALLS} tensors, or is called as often")
+            raise BeyondFile(f"{func} gives more than {MOST_CALLS} tensors, or is called as often")
         result = func(*args, **(kwargs or {}))
         for part in tree_iter(result):
             if isinstance(part, Tensor) and part.dim() > MOST_DIMENSIONS:
-                raise TooLarge(f"{func} gives {part.dim()} dimensions")
+                raise BeyondFile(f"{func} gives {part.dim()} dimensions")
             if isinstance(part, Tensor) and part.numel() > self.most:
-                raise TooLarge(f"{func} gives {part.numel()} elements; this case accounts for {self.most}")
+                raise BeyondFile(f"{func} gives {part.numel()} elements; this case accounts for {self.most}")
         return result
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
-from backends.case_sizes import TooLarge, most_elements, refuse_large
+from backends.case_sizes import BeyondFile, most_elements, refuse_large
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, is_plain, span
 from backends.crosscheck.candidates import CompilerCandidate, candidate_of
 from backends.crosscheck.compare import error_words, metas, values
@@ -502,7 +502,7 @@ def replay_case(
         for name, (call, expected) in case.calls.items():
             try:
                 refuse_large(call, case.most)
-            except TooLarge as error:
+            except BeyondFile as error:
                 raise CaseError(f"the call {name} is refused: {error}") from error
             difference = _replayed(call, expected, candidate)
             report.compared += 1

@@ -385,9 +385,7 @@ SELF = meta_of(torch.ones(2, 3))
         ("parameters", ["self", *(f"p{number}" for number in range(5000))], "parts"),
     ],
 )
-def test_rules_too_large_to_compile_are_refused(
-    question: str, answer: Any, words: str, tmp_path: Path
-) -> None:
+def test_rules_too_large_to_compile_are_refused(question: str, answer: Any, words: str, tmp_path: Path) -> None:
     (tmp_path / "neg.json").write_text(json.dumps(with_answer(question, answer)))
     with pytest.raises(RuleError, match=words):
         read_rules(tmp_path / "neg.json")
