@@ -296,17 +296,15 @@ class Trace:
         """The key of a payload for a real object's key; None as `source` when no path leads to it."""
         return keys.wrap_key(self, key, source)
 
-    def turn(self) -> None:
-        """Count a backward jump or a call. A break after many of them that computed with hardly any tensor.
+    def look_at_progress(self) -> None:
+        """A break after many turns (backward jumps and calls) that computed with hardly any tensor.
 
         Such a stretch runs natively in a fraction of the time; and it is counted, not timed, so that each capture of a
         program ends at the same place.
         """
-        self.turns += 1
-        if not self.turns % STRETCH:
-            before, self.nodes = self.nodes, self.graph.call_count
-            if self.nodes - before < STRETCH // TURNS_OF_A_NODE or self.turns >= TURN_LIMIT:
-                self.stop(TOO_LONG, f"{self.turns} turns of loops and calls")
+        before, self.nodes = self.nodes, self.graph.call_count
+        if self.nodes - before < STRETCH // TURNS_OF_A_NODE or self.turns >= TURN_LIMIT:
+            self.stop(TOO_LONG, f"{self.turns} turns of loops and calls")
 
     def stop(self, reason: Reason, detail: str = "") -> NoReturn:
         """Break the graph here."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import types
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from tracer.code.decode import Op
+from tracer.guards.source import constant
 from tracer.guards.source import module as module_source
 from tracer.interpret.call import call
 from tracer.interpret.frame import Frame, pop_value
@@ -37,7 +38,11 @@ DEFAULTS, KEYWORD_DEFAULTS, ANNOTATIONS, CLOSURE = 1, 2, 4, 8
 @handles("CALL")
 def call_instruction(frame: Frame, op: Op) -> None:
     stack = frame.stack
-    args = frame.pop_many(op.arg)
+    count = op.arg
+    args = []
+    if count:
+        args = stack[-count:]
+        del stack[-count:]
     callee = stack.pop()
     method = stack.pop()
     if method is not NULL:
@@ -113,7 +118,7 @@ def import_name(frame: Frame, op: Op) -> None:
     if name.startswith("torch."):
         host(trace, import_module, name)
     if name not in sys.modules:
-        trace.stop(IMPORT_STATEMENT, name)
+        _stop_at_import(frame, name)
     target = name if names else name.partition(".")[0]
     frame.push(trace.wrap(sys.modules[target], module_source(target)))
 
@@ -127,8 +132,14 @@ def import_from(frame: Frame, op: Op) -> None:
     except Raised:
         name = f"{package.__name__}.{op.operand}"
         if name not in sys.modules:
-            trace.stop(IMPORT_STATEMENT, name)
+            _stop_at_import(frame, name)
         frame.push(trace.wrap(sys.modules[name], module_source(name)))
+
+
+def _stop_at_import(frame: Frame, name: str) -> NoReturn:
+    """Break at the import of a module, until it is loaded."""
+    frame.trace.guard(constant(sys.modules), "absent", name)
+    frame.trace.stop(IMPORT_STATEMENT, name)
 
 
 @handles("IMPORT_STAR")

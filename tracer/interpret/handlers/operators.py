@@ -35,20 +35,23 @@ def unary_op(frame: Frame, op: Op) -> None:
 
 @handles("IS_OP")
 def is_op(frame: Frame, op: Op) -> None:
-    right, left = frame.pop(), frame.pop()
-    frame.push(is_same(frame.trace, left, right) != bool(op.arg))
+    stack = frame.stack
+    right = stack.pop()
+    stack.append(is_same(frame.trace, stack.pop(), right) != bool(op.arg))
 
 
 @handles("CONTAINS_OP")
 def contains_op(frame: Frame, op: Op) -> None:
-    right, left = frame.pop(), frame.pop()
-    frame.push(contains(frame.trace, right, left) != bool(op.arg))
+    stack = frame.stack
+    right = stack.pop()
+    stack.append(contains(frame.trace, right, stack.pop()) != bool(op.arg))
 
 
 @handles("BINARY_SUBSCR")
 def binary_subscr(frame: Frame, op: Op) -> None:
-    key, container = frame.pop(), frame.pop()
-    frame.push(get_item(frame.trace, container, key))
+    stack = frame.stack
+    key = stack.pop()
+    stack.append(get_item(frame.trace, stack.pop(), key))
 
 
 @handles("STORE_SUBSCR")
@@ -78,18 +81,18 @@ def store_slice(frame: Frame, op: Op) -> None:
 
 @handles("LOAD_ATTR")
 def load_attr(frame: Frame, op: Op) -> None:
-    frame.push(get_attribute(frame.trace, frame.pop(), op.operand))
+    stack = frame.stack
+    stack.append(get_attribute(frame.trace, stack.pop(), op.operand))
 
 
 @handles("LOAD_METHOD")
 def load_method(frame: Frame, op: Op) -> None:
-    item = get_attribute(frame.trace, frame.pop(), op.operand)
+    stack = frame.stack
+    item = get_attribute(frame.trace, stack.pop(), op.operand)
     if type(item) is BoundMethod and item.source is None:
-        frame.push(item.function)
-        frame.push(item.instance)
+        stack += (item.function, item.instance)
     else:
-        frame.push(NULL)
-        frame.push(item)
+        stack += (NULL, item)
 
 
 HAS_ARGUMENTS = 2

@@ -169,8 +169,8 @@ def generic_attribute(context: Context, value: ObjectValue, name: str) -> Item:
 
 def _is_data_descriptor(context: Context, stored: Item) -> bool:
     """Whether `stored` has a say before the instance's dictionary when it is read."""
-    kind = class_of(stored)
-    if kind in SLOT_DESCRIPTORS or issubclass(kind, property):
+    kind = type(stored)
+    if kind in SLOT_DESCRIPTORS or kind is property or issubclass(kind := class_of(stored), property):
         return True
     return (hasattr(kind, "__set__") or hasattr(kind, "__delete__")) and hasattr(kind, "__get__")
 
@@ -180,7 +180,10 @@ def bind(context: Context, stored: Any, value: Item, cls: type, name: str, holde
 
     `holder` is the class whose MRO has it first, if that is not `cls`.
     """
-    if type(stored) in PLAIN_METHODS or (kind := class_of(stored)) is types.FunctionType:
+    kind = type(stored)
+    if kind not in PLAIN_METHODS and kind not in BINDERS:
+        kind = class_of(stored)
+    if kind in PLAIN_METHODS:
         return stored if value is None else BoundMethod(stored, value)
     if kind in BINDERS:
         return BINDERS[kind](context, stored, value, cls, name)

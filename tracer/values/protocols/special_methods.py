@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import FunctionType
 
-from tracer.values.base import LITERALS, MISSING, Value, class_of
+from tracer.values.base import LITERALS, MISSING, class_of
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute
 from tracer.values.context import Context
 from tracer.values.identities import IDENTITY_TYPES
@@ -52,8 +52,8 @@ def is_native(stored: Item, cls: type, name: str) -> bool:
 
 def is_of_program(context: Context, item: Item, name: str) -> bool:
     """Whether the class of `item` has a special method that is neither C's own nor, say, a special form's of typing."""
-    cls = class_of(item)
-    if not isinstance(item, Value) and (cls in LITERALS or cls in IDENTITY_TYPES):
+    if type(item) in LITERALS or type(item) in IDENTITY_TYPES:
         return False
+    cls = class_of(item)
     stored = class_attribute(context, cls, name)
     return stored is not MISSING and not is_native(stored, cls, name)

@@ -252,15 +252,16 @@ def _super(trace: Trace, *args: Item) -> Item:
         start, instance = args if len(args) == 2 else (*args, None)
     else:
         throw(trace, TypeError, f"super() expected at most 2 arguments, got {len(args)}")
-    start, instance = realise(trace, start), realise(trace, instance)
+    start = start.realise(trace) if type(start) is Lazy else start
+    instance = instance.realise(trace) if type(instance) is Lazy else instance
     if not isinstance(start, type):
         throw(trace, TypeError, f"super() argument 1 must be a type, not {class_name(start)}")
     if instance is None:
         trace.stop(UNSUPPORTED_CALL, "super() of one argument")
     if isinstance(instance, type) and derives(instance, start):
         return SuperValue(start, instance, instance)
-    owner = type_of(trace, instance)
-    if not derives(owner, start):
+    owner = instance.cls if isinstance(instance, Value) else type_of(trace, instance)
+    if not type.__subclasscheck__(start, owner):  # whatever their metaclass says
         owner = _getattr(trace, instance, "__class__", owner)
         if not isinstance(owner, type) or not derives(owner, start):
             throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
