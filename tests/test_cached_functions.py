@@ -230,3 +230,23 @@ def test_entries_made_natively_are_found():
     assert scaled.cache_info()[:2] == (1, 1)
     captured(torch.zeros(1))
     assert scaled.cache_info()[:2] == (2, 1)
+
+
+def test_a_graph_that_ended_where_a_cache_had_no_result_is_captured_anew_when_it_has_one():
+    def helper(x):
+        return x * 2 + len(journal("late"))
+
+    def program(x):
+        return helper(x + 1) - 1
+
+    journal.cache_clear()
+    reset()
+    captured = capture(program, strict=True)
+    assert torch.equal(captured(torch.ones(2)), torch.full((2,), 4.0))
+    graphs, breaks = counters().graphs, dict(counters().breaks)
+    assert "unsupported-call" in breaks
+    for _ in range(2):
+        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 4.0))
+    assert counters().graphs == graphs + 1
+    assert dict(counters().breaks) == breaks
+    assert journal.cache_info()[:2] == (2, 1)

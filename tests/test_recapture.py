@@ -1,5 +1,6 @@
 """When a call is served from the cache, when the program is captured anew, and what is said about it."""
 
+import sys
 import threading
 
 import pytest
@@ -339,3 +340,29 @@ def test_that_a_tensor_is_there_is_guarded(question, kind, make, backend):
 
     reset()
     assert list(results(capture(program, backend=backend))) == list(results(program))
+
+
+def test_a_graph_that_ended_at_an_import_is_captured_anew_when_the_module_is_there(tmp_path, monkeypatch):
+    (tmp_path / "imported_late_by_a_test.py").write_text("scale = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def program(x):
+        y = x + 1
+        import imported_late_by_a_test
+
+        return y * imported_late_by_a_test.scale
+
+    reset()
+    captured = capture(program)
+    try:
+        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 6.0))
+        assert counters().breaks == {"import-statement": 1}
+        graphs = counters().graphs
+        for _ in range(2):
+            assert torch.equal(captured(torch.ones(2)), torch.full((2,), 6.0))
+        assert counters().graphs == graphs + 1
+        assert counters().breaks == {"import-statement": 1}
+        del sys.modules["imported_late_by_a_test"]
+        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 6.0))
+    finally:
+        sys.modules.pop("imported_late_by_a_test", None)

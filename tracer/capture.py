@@ -171,12 +171,15 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
         return _skip(request, code, trace, broke, watch, transparent=True)
     if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
+    stops_while = trace.stops_while
     read = _read_before(trace, broke)
     if read is not None:
         step = read.step
     while True:
         with watch.stage("trace"):
             trace, frame, again, _ = _attempt(request, code, step, traces)
+        if stops_while is not None:
+            trace.guard(*stops_while)
         if again is not None:
             raise TracerBug(f"{code!r}: broke at step {step} with {broke}, but before it in the second run: {again}")
         if read is not None:

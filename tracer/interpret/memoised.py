@@ -96,8 +96,7 @@ def _compute(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> Item:
 
 def _stop(trace: Trace, parts: Parts, key: Any, what: str) -> NoReturn:
     """Break, until the cache has a result."""
-    trace.guard(constant(parts.table), "absent", key)
-    trace.stop(UNSUPPORTED_CALL, what)
+    trace.stop_while((constant(parts.table), "absent", key), UNSUPPORTED_CALL, what)
 
 
 def _result(function: Wrapper, parts: Parts, key: Any) -> Any:

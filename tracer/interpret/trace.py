@@ -160,6 +160,7 @@ class Trace:
         "shapes",
         "step",
         "stop_value",
+        "stops_while",
         "turns",
         "views",
         "watched",
@@ -180,8 +181,7 @@ class Trace:
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = False
         self.reads_in_backward = False
-        self.runs_backward = False
-        self.applies_functions = False
+        self.runs_backward = self.applies_functions = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
         self.owns_arguments = False
@@ -203,6 +203,7 @@ class Trace:
         self.frame: Running | None = None
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
+        self.stops_while: tuple[Source, str, object] | None = None
         self.step = self.turns = 0
         self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
@@ -309,3 +310,12 @@ class Trace:
     def stop(self, reason: Reason, detail: str = "") -> NoReturn:
         """Break the graph here."""
         raise GraphBreak(reason, detail)
+
+    def stop_while(self, fact: tuple[Source, str, object], reason: Reason, detail: str) -> NoReturn:
+        """Break the graph here as long as `fact`, a source with a check and what it expects, holds.
+
+        The trace that ends in front of the break does not come to ask for it, and is given it.
+        """
+        self.guard(*fact)
+        self.stops_while = fact
+        self.stop(reason, detail)

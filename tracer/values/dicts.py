@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from passes.operators.outcome import DictArg
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
-from tracer.values.base import MISSING, UNREAD, Lazy, Value
+from tracer.values.base import LITERALS, MISSING, UNREAD, Lazy, Value
 from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
@@ -27,16 +28,17 @@ from tracer.values.objects import (
     only_through,
 )
 from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, listed, named_class, pairs_of
+from tracer.values.tuples import is_constant_tuple
 
 
 class DictValue(ObjectValue):
     """A dict or an instance of a subclass; keys are raw objects or values, hashed as the program would.
 
     `before` lists the keys that the real one has, in order, once they are known. `state` counts the changes of its
-    keys, which iterators of an OrderedDict must not outlive.
+    keys, which iterators of an OrderedDict must not outlive. `plain` is `is_plain`, once that was asked.
     """
 
-    __slots__ = ("before", "changed", "complete", "items", "state")
+    __slots__ = ("before", "changed", "complete", "items", "plain", "state")
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class DictValue(ObjectValue):
         self.changed = False
         self.complete = obj is MISSING
         self.state = 0
+        self.plain: bool | None = None
 
     def place(self, key: Item) -> Source:
         """The path to what the real dict holds at `key`."""
@@ -73,7 +76,7 @@ class DictValue(ObjectValue):
             return MISSING
         real: Any = self.object
         assert self.source is not None
-        if isinstance(key, Value):
+        if isinstance(key, Value) or not self.is_plain:
             return self.all(context).get(key, MISSING)
         if dict.__contains__(real, key):
             item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
@@ -82,6 +85,13 @@ class DictValue(ObjectValue):
             item = MISSING
         self.items[key] = item
         return item
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether CPython finds a constant in the real dict without running code of the program, say an `__eq__`."""
+        if self.plain is None:
+            self.plain = _have_no_equality(dict.keys(self.object))  # type: ignore[arg-type]
+        return self.plain
 
     def all(self, context: Context) -> dict[Item, Item]:
         """The payload with every key present, in the dict's own order."""
@@ -131,6 +141,15 @@ class DictValue(ObjectValue):
         """Remove `key`, which must be there, and give its item."""
         self.state += 1
         return self.change(context).pop(key)
+
+
+def _have_no_equality(keys: Iterable[object]) -> bool:
+    """Whether none of the real objects has an `__eq__` that is written in Python, nor holds one that may."""
+    kinds = set(map(type, keys)) - LITERALS
+    if tuple in kinds and not all(is_constant_tuple(key) for key in keys if type(key) is tuple):
+        return False
+    equalities = (next(vars(base)["__eq__"] for base in cls.__mro__ if "__eq__" in vars(base)) for cls in kinds)
+    return all(type(equality) is types.WrapperDescriptorType for equality in equalities)
 
 
 def keys_in_order(context: Context, mapping: OrderedDict[Any, Any]) -> tuple[Any, ...]:

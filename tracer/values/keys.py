@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import sys
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -118,7 +118,22 @@ def _known_by_identity(context: Context, item: Value) -> Value:
 
 
 def _hashed(context: Context, item: ObjectValue, method: Item) -> Item:
-    """A key with a hash of its own: payloads take it for the first equal one of the trace."""
+    """A key with a hash of its own: payloads take it for the first equal one of the trace.
+
+    So its methods are not called as often, and with the same objects, as by CPython: they may change nothing.
+    """
+    watch, context.effects.watch = context.effects.watch, lambda changed: _refuse_change(context, item)
+    try:
+        return _numbered(context, item, method)
+    finally:
+        context.effects.watch = watch
+
+
+def _refuse_change(context: Context, item: Value) -> NoReturn:
+    context.stop(UNSUPPORTED_OPERATION, f"a {item.cls.__name__} whose __hash__ or __eq__ changes something as a key")
+
+
+def _numbered(context: Context, item: ObjectValue, method: Item) -> Item:
     number = concrete(context, call_stored(context, method, item, "__hash__"))
     if not isinstance(number, int):
         throw(context, TypeError, "__hash__ method should return an integer")

@@ -138,8 +138,7 @@ def import_from(frame: Frame, op: Op) -> None:
 
 def _stop_at_import(frame: Frame, name: str) -> NoReturn:
     """Break at the import of a module, until it is loaded."""
-    frame.trace.guard(constant(sys.modules), "absent", name)
-    frame.trace.stop(IMPORT_STATEMENT, name)
+    frame.trace.stop_while((constant(sys.modules), "absent", name), IMPORT_STATEMENT, name)
 
 
 @handles("IMPORT_STAR")

@@ -290,7 +290,7 @@ def list_remove(self: list[Any], value: Any, /) -> None:
     position = 0
     while position < list.__len__(self):
         if same(list.__getitem__(self, position), value):
-            list.__delitem__(self, position)
+            list.__delitem__(self, slice(position, position + 1))  # `==` may have taken it out already
             return
         position += 1
     raise ValueError("list.remove(x): x not in list")

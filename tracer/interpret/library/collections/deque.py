@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from tracer.interpret.construct import list_init
-from tracer.interpret.library.builtins.comparisons import equal_sequences, order_sequences, unequal_sequences
+from tracer.interpret.library.builtins.comparisons import equal_deques, order_sequences
 from tracer.interpret.library.builtins.representation import represent_deque
 from tracer.interpret.library.builtins.sequences import (
     repetitions,
@@ -157,19 +157,24 @@ def deque_index(self: Deque, value: Any, *bounds: Any) -> int:
 
 @polyfill(deque.remove)
 def deque_remove(self: Deque, value: Any, /) -> None:
-    size = deque.__len__(self)
-    for position in range(size):
+    for position in range(deque.__len__(self)):
+        iterator = deque.__iter__(self)
         is_equal = same(deque.__getitem__(self, position), value)
-        if deque.__len__(self) != size:
-            raise IndexError("deque mutated during remove().")
+        try:
+            next(iterator, None)
+            is_mutated = False
+        except RuntimeError:
+            is_mutated = True
+        if is_mutated:
+            raise IndexError("deque mutated during iteration")
         if is_equal:
             deque.__delitem__(self, position)
             return
     raise ValueError(f"{value!r} is not in deque")
 
 
-polyfill(deque.__eq__, of_literals=True)(lambda self, other, /: equal_sequences(deque, self, other))
-polyfill(deque.__ne__, of_literals=True)(lambda self, other, /: unequal_sequences(deque, self, other))
+polyfill(deque.__eq__, of_literals=True)(lambda self, other, /: equal_deques(operator.eq, self, other))
+polyfill(deque.__ne__, of_literals=True)(lambda self, other, /: equal_deques(operator.ne, self, other))
 polyfill(deque.__lt__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.lt, self, other))
 polyfill(deque.__le__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.le, self, other))
 polyfill(deque.__gt__, of_literals=True)(lambda self, other, /: order_sequences(deque, operator.gt, self, other))
