@@ -21,7 +21,9 @@ SUFFIXES = {".py", ".cpp", ".h", ".md", ".ipynb", ".toml", ".yaml"}
 # Paths that are there only after a command wrote them.
 WRITTEN = ("benchmarks/results",)
 # Programs of examples, and files that users write.
-EXAMPLES = ("example.py", "script.py")
+EXAMPLES = ("example.py", "script.py", "passes.py")
+# What users have in folders that are named like ours.
+OF_USERS = ("backends/mine.py", "backends.mine", "backends.HERE")
 # How the paths of others begin: torch's, CPython's, and those of the programs of examples.
 FOREIGN = ("torch/", "aten/", "ATen/", "c10/", "Objects/", "Lib/", "Python/", "internal/", "transformers/")
 
@@ -87,7 +89,7 @@ def _is_path(path: str) -> bool:
     """Whether this is a path of the tree, or the end of one; `*` stands for anything."""
     path = path.rstrip("/")
     first = path.split("/")[0]
-    if first.isupper() or path.startswith((*FOREIGN, *WRITTEN)) or path in paths():
+    if first.isupper() or path.startswith((*FOREIGN, *WRITTEN)) or path in {*paths(), *OF_USERS}:
         return True
     ends = [f"*/{path}"] if first not in FOLDERS else [path]
     return any(fnmatch.fnmatchcase(file, end) for file in paths() for end in ends)
@@ -104,8 +106,8 @@ def _is_file(name: str) -> bool:
 def _is_name(name: str) -> bool:
     """Whether a dotted name is a module, or a name that a module binds, whatever follows it."""
     parts = name.split(".")
-    if f".{parts[-1]}" in SUFFIXES:
-        return True  # the name of a file
+    if f".{parts[-1]}" in SUFFIXES or ".".join(parts[:2]) in OF_USERS:
+        return True  # the name of a file, or of a module of a user's
     for length in range(len(parts), 0, -1):
         path = "/".join(parts[:length])
         module = next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in paths()), None)
@@ -117,7 +119,7 @@ def _is_name(name: str) -> bool:
 @functools.cache
 def _bound(module: str) -> frozenset[str]:
     """The names that the statements of a module bind, in `if` and `try` too."""
-    names: set[str] = set()
+    names = {"__file__"}
     for node in ast.walk(ast.parse((ROOT / module).read_text())):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)

@@ -1,10 +1,9 @@
 """What each test costs, in seconds of CPU, its child processes included, and which tests are `slow` for it.
 
-tests/slow.txt names the slow ones, a function (`tests/test_x.py::test_y`) or one of its parameters
-(`tests/test_x.py::test_y[z]`) a line; conftest.py marks them, and `make quick` leaves them out. A run of the suite
-with `--update-slow` writes the file anew from what it measured, and a run of some files the lines of the functions
-that it ran. `pytest --costs FILE` writes what every test cost, the dearest first. The last lines of a run name the
-tests over LIMIT that are not in the list.
+tests/slow.txt names the slow ones, a function (`FILE::FUNCTION`) or one of its parameters (`FILE::FUNCTION[PARAMETER]`)
+a line; conftest.py marks them, and `make quick` leaves them out. A run of the whole suite with `--update-slow` writes
+the file anew from what it measured, and a run of some files the lines of what it ran. `pytest --costs FILE` writes what
+every test cost, the dearest first. The last lines of a run name the tests over LIMIT that are not in the list.
 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """

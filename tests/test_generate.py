@@ -5,13 +5,24 @@ import torch
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Outcome, Same
 from passes.rules.answer import Answerer
-from passes.rules.generate import compiled
+from passes.rules.generate import NAMESPACE, compiled
 from passes.rules.interned import made
+from passes.rules.language import PRIMITIVES
 from passes.rules.rule import Case, Domain, Output, Rule, always
 
 PLACES = {"self": 0, "other": 1}
 X = TensorMeta((2, 3), (3, 1), requires_grad=True)
 T = TensorMeta((3, 2), (1, 3), is_leaf=False)
+
+
+DOUBLED = Output(
+    alias=always("new"),
+    shape=always("with_size(product(x.shape, (3, 3)), 0, size_at(x.shape, 0) * 3 % 7 * 1)"),
+    stride=always("contiguous(shape)"),
+    storage_offset=always("0"),
+    dtype=always("x.dtype"),
+    requires_grad=always("False"),
+)
 
 
 def view_rule(**more):
@@ -33,6 +44,15 @@ def test_a_view_is_made_once_and_gradients_are_asked_of_tensors_only():
     assert source.count("_view_if_any(self, other)") == 1
     assert "_view(" not in source and "_is_viewable" not in source
     assert "_grad = _tracked and self.requires_grad" in source
+
+
+def test_what_the_generated_code_adds_hides_no_primitive():
+    """Both are names behind an underscore."""
+    for primitive in PRIMITIVES.values():
+        assert NAMESPACE[f"_{primitive.name}"] is primitive.function
+    domain = Domain({"x": (2,)}, {"x": ("f32",)}, {"x": ("tensor",)})
+    rule = Rule("doubled", "aten", ("x",), always("tensor_0"), (DOUBLED,), domain=domain)
+    assert Answerer(rule).answer({"x": X}) == Outcome(New(TensorMeta((6, 3), (3, 1))), {})
 
 
 def test_views_and_copies():

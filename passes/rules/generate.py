@@ -50,14 +50,14 @@ SEQUENCES: Final = (tuple, list, str, bytes)
 MOST_OUTPUTS: Final = 1 << 16  # tensors in a list that a rule is asked for; a longer one is tried instead
 
 
-def _product(left: Any, right: Any) -> Any:
+def _times(left: Any, right: Any) -> Any:
     """`left * right` of numbers. A list or a text has no product: repeated, it could fill the memory."""
     if isinstance(left, SEQUENCES) or isinstance(right, SEQUENCES):
         undefined("a list or a text is multiplied")
     return left * right
 
 
-def _remainder(left: Any, right: Any) -> Any:
+def _modulo(left: Any, right: Any) -> Any:
     """`left % right` of numbers; a text on the left would be filled in, to any width."""
     if isinstance(left, SEQUENCES):
         undefined("a text is filled in")
@@ -87,8 +87,8 @@ NAMESPACE: Final[dict[str, Any]] = {
     "_meta": meta_on_cpu,
     "_Refused": PredictedError,
     "_view_if_any": view_if_any,
-    "_product": _product,
-    "_remainder": _remainder,
+    "_times": _times,
+    "_modulo": _modulo,
     "_numbers_below": _numbers_below,
     **{f"_{each.name}": each.function for each in PRIMITIVES.values()},
 }

@@ -23,7 +23,7 @@ IN_PYTHON: Final[dict[str, Callable[[ast.expr], ast.expr]]] = {
     "_is_empty": lambda value: syntax.compared(syntax.constant(0), ast.In(), syntax.attribute(value, "shape")),
 }
 # Operators whose operands are looked at first (generate.py): Python repeats a list, and fills in a text.
-GUARDED: Final[dict[type[ast.operator], str]] = {ast.Mult: "_product", ast.Mod: "_remainder"}
+GUARDED: Final[dict[type[ast.operator], str]] = {ast.Mult: "_times", ast.Mod: "_modulo"}
 ANY_REQUIRES_GRAD: Final = "_any_requires_grad"
 IS_VIEWABLE: Final = "_is_viewable"
 VIEW: Final = "_view"

@@ -89,7 +89,10 @@ def _may_rebind(trace: Trace, hook: Item) -> bool:
         return True
     names = frozenset(hook.code.co_freevars)
     later = frame.ops[frame.index :]
-    if any(op.name == "JUMP_BACKWARD" or (op.name in CELL_WRITES and op.slot_name in names) for op in later):
+    if any(
+        (op.opcode.jumps and op.operand < frame.index) or (op.name in CELL_WRITES and op.slot_name in names)
+        for op in later
+    ):
         return True
     return any(_assigns(part, names) for part in frame.code.native.co_consts if isinstance(part, types.CodeType))
 

@@ -1,0 +1,21 @@
+"""The page of what passes on which Python and torch is that of the numbers which runs have written."""
+
+import json
+
+from tests.platforms import NUMBERS, PAGE, page
+
+
+def test_page_is_that_of_the_numbers():
+    assert PAGE.read_text() == page(json.loads(NUMBERS.read_text()))
+
+
+def test_page_shows_what_failed_what_took_too_long_and_what_did_not_run():
+    text = page(
+        {"3.12": {"test_a": {"passed": 3, "failed": 1}, "test_b": None}, "3.11": {"test_a": {"passed": 4, "failed": 0}}}
+    )
+    assert text.splitlines()[-4:] == [
+        "| file | 3.11 | 3.12 |",
+        "| --- | --- | --- |",
+        "| `test_a` | 4 | 3 / 1 |",
+        "| `test_b` | - | late |",
+    ]
