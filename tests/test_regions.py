@@ -255,6 +255,21 @@ def test_hook_that_may_change_breaks():
     check(program, torch.randn(3, requires_grad=True), breaks=["tensor-hook"], recaptures=None)
 
 
+def test_hook_of_a_loop_uses_the_variable_of_its_last_turn():
+    def program(x):
+        total = x.sum()
+        for factor in (2.0, 3.0):
+            y = x * 2
+            y.register_hook(lambda g: g * factor)
+            total = total + y.sum()
+        return total
+
+    x = torch.randn(3, requires_grad=True)
+    gradients = [torch.autograd.grad(run(x), x)[0] for run in (program, capture(program))]
+    assert torch.equal(*gradients) and gradients[0].tolist() == [13.0] * 3
+    check(program, x, breaks=["tensor-hook"] * 2, recaptures=None)
+
+
 def test_hook_that_reads_a_setting_breaks():
     def program(x):
         y = x * 2
