@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tracer import capture, counters, reset
 
@@ -391,3 +392,65 @@ def test_number_of_64_bits_stays_a_symbol():
     for number in (2, 3, 2**40, -(2**61), 5):
         assert torch.equal(captured(torch.ones(1), number), torch.ones(1) * (number + 1))
     assert counters().graphs == 1
+
+
+# Shapes and types ------------------------------------------------------------------------------------
+
+ROWS = torch.ones(2, 3)
+REFUSED_ARGUMENTS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
+    "types of a product": (lambda x: x @ ROWS.t(), ROWS.double()),
+    "types of linear": (lambda x: F.linear(x, ROWS), ROWS.double()),
+    "sizes of linear": (lambda x: F.linear(x, ROWS), torch.ones(2, 4)),
+    "sizes of a bias": (lambda x: F.linear(x, ROWS, x[0]), torch.ones(2, 4)),
+    "types of conv1d": (lambda x: F.conv1d(x[None], ROWS[:, :2, None]), ROWS.double()),
+    "sizes of stack": (lambda x: torch.stack([x, ROWS]), torch.ones(3, 3)),
+    "a dimension": (lambda x: x.flip(x.dim() - 1, 1), torch.ones(3)),
+    "a loss": (lambda x: F.mse_loss(x, ROWS), torch.ones(3, 4)),
+}
+"""An operator that takes ROWS, and what it refuses."""
+
+
+def states_and_errors(program: Callable[..., Any], bad: torch.Tensor, backend: Any, dynamic: Any) -> list[Any]:
+    reset()
+    meter, seen = Meter(), []
+    callee = program if backend is None else capture(program, backend=backend, dynamic=dynamic)
+    for x in (ROWS, bad, bad, ROWS, bad):
+        try:
+            result: Any = callee(meter, x.clone()).tolist()
+        except (IndexError, RuntimeError) as error:
+            result = type(error), str(error)
+        seen.append((result, meter.state()[:3]))
+    return seen
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("effects", ["attribute", "attribute list tensor", "tensor attribute"])
+@pytest.mark.parametrize("name", REFUSED_ARGUMENTS)
+def test_effects_before_refused_arguments_remain(name, effects, dynamic, backend):
+    refuse, bad = REFUSED_ARGUMENTS[name]
+
+    def program(meter, x):
+        for effect in effects.split():
+            EFFECTS[effect](meter)
+        return refuse(x)
+
+    seen = states_and_errors(program, bad, BACKENDS[backend], dynamic)
+    assert seen == states_and_errors(program, bad, None, dynamic)
+    assert isinstance(seen[1][0], tuple) and counters().tracer_bugs == 0
+
+
+@pytest.mark.parametrize("first", [ROWS, ROWS.double()], ids=["after a good call", "at the first call"])
+def test_a_handler_of_refused_arguments_sees_what_was_done(first):
+    meter = Meter()
+
+    @capture(backend="eager")
+    def program(x):
+        meter.count += 1
+        try:
+            return F.linear(x, ROWS).sum()
+        except RuntimeError:
+            return x.sum() * meter.count
+
+    program(first)
+    assert program(ROWS.double()).item() == 12.0 and meter.count == 2

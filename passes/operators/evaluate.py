@@ -278,19 +278,21 @@ class Evaluator:
     def kernel_refuses(self, call: EvaluatedCall, otherwise: bool) -> bool:
         """Whether the real kernel refuses arguments of these shapes and types, whatever their values: it runs on zeros.
 
-        `otherwise` is the answer for symbolic sizes. False if running it costs too much, or draws from a generator.
+        `otherwise` is the answer for symbolic sizes if it takes those of the call that is captured. False if running
+        it costs too much, or draws from a generator.
         """
-        args, kwargs = call.args, call.kwargs
         if id(call.outcome) in self._accepted:
             return False
-        if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
-            return otherwise
+        is_remembered = self.is_remembered(call)
+        if otherwise and not is_remembered:
+            return True
+        args, kwargs = at_hints(call.args), at_hints(call.kwargs)
         operands = leaves((args, kwargs))
         metas = [leaf for leaf in operands if type(leaf) is TensorMeta]
-        sized = [*metas, *(leaf.meta for leaf in call.outcome.tensors if type(leaf) is New)]
-        if any(meta.device != CPU or meta.stride is None for meta in sized):
+        sized = [*metas, *(at_hints(leaf.meta) for leaf in call.outcome.tensors if type(leaf) is New)]
+        if any(meta.device != CPU or meta.stride is None or meta.symbolic for meta in sized):
             return False
-        if any(isinstance(operand, torch.Generator) for operand in operands):
+        if any(isinstance(operand, (torch.Generator, *SYMBOLIC)) for operand in operands):
             return False
         if AFFORDABLE < sum(map(element_span, sized)) < UNALLOCATABLE or contraction_work(metas, args) > 1:
             return False
@@ -300,13 +302,18 @@ class Evaluator:
             return DIVISION_BY_ZERO not in str(error.original)
         except (DataDependent, Unsupported):
             return False
-        self._accepted[id(call.outcome)] = call.outcome
+        if is_remembered:
+            self._accepted[id(call.outcome)] = call.outcome
         return False
+
+    def is_remembered(self, call: EvaluatedCall) -> bool:
+        """Whether the outcome, or the error, of such a call is remembered for all traces: no size is a symbol."""
+        return shape_env_of(call.args) is None and shape_env_of(call.kwargs) is None
 
     def remember_error(self, call: EvaluatedCall, error: OpError) -> bool:
         """Raise `error` whenever such a call is evaluated; False if calls of its kind cannot be remembered."""
         target, args, kwargs = call.target, call.args, call.kwargs
-        if shape_env_of(args) is not None or shape_env_of(kwargs) is not None:
+        if not self.is_remembered(call):
             return False
         key = (target, call.modes, args, kwargs, kinds(args), kinds(kwargs) if kwargs else ())
         self._known.pop(key, None)

@@ -38,19 +38,24 @@ class Prediction:
 
 
 class Mispredicted(Exception):
-    """A call did not do what was predicted. What a run had changed by then is as before."""
+    """A call did not do what was predicted. What a run had changed by then is as before.
 
-    def __init__(self, prediction: Prediction, words: str) -> None:
+    `refusal` is the error of an operator that takes no arguments of these shapes and types, though that was predicted.
+    """
+
+    def __init__(self, prediction: Prediction, words: str, refusal: Exception | None = None) -> None:
         super().__init__(words)
         self.prediction = prediction
         self.words = words
+        self.refusal = refusal
 
 
 class CheckedRun:
     """One run of a graph, operator by operator, that compares what comes with what was predicted.
 
-    Nothing is predicted of nodes whose `prediction` is None, and outcomes that are `proven` need no look. Writes to
-    inputs are undone if a mistake is found, unless autograd has noted them.
+    Nothing is predicted of nodes whose `prediction` is None, and outcomes that are `proven` need no look. An error is
+    a mistake if the operator `refuses` such calls whatever their values. Writes to inputs are undone if a mistake is
+    found, unless autograd has noted them.
     """
 
     def __init__(
@@ -59,12 +64,14 @@ class CheckedRun:
         attributes: Mapping[str, Any],
         prediction: Callable[[Node], Prediction | None],
         proven: Callable[[Outcome], bool],
+        refuses: Callable[[Prediction], bool],
         failed: Callable[[Node, Exception], None],
     ) -> None:
         self.graph = graph
         self.attributes = attributes
         self.prediction = prediction
         self.proven = proven
+        self.refuses = refuses
         self.failed = failed
         self.seen: list[Prediction] = []  # predictions that were right
         self.mistake: Mispredicted | None = None  # one that was found when nothing could be undone any more
@@ -114,6 +121,8 @@ class CheckedRun:
                 function = self.attributes[str(node.target)] if node.op == "call_module" else node.target
                 values[node] = function(*args, **kwargs)  # type: ignore[operator]
         except Exception as error:
+            if look is not None and self._undoable and self.refuses(look.prediction):
+                return Mispredicted(look.prediction, str(error), error.with_traceback(None))
             self.failed(node, error)
             raise
         if look is None:

@@ -92,18 +92,26 @@ class FirstRun:
             add_origin(error, node, origin)
 
         graph, attributes = self.builder.graph, self.builder.attributes
-        run = CheckedRun(graph, attributes, prediction_of, EVALUATOR.is_proven, failed)
+        run = CheckedRun(graph, attributes, prediction_of, EVALUATOR.is_proven, _refuses, failed)
         try:
             with no_collections():  # otherwise the capture's garbage would be collected inside this timed run
                 outputs = run.run(inputs)
         except Mispredicted as error:
-            quarantine(error.prediction, error.words)
+            if error.refusal is None:
+                quarantine(error.prediction, error.words)
+            else:  # the trace will see it raise, with all that the program has done by then
+                EVALUATOR.remember_error(error.prediction, OpError(error.refusal))
             raise
         for prediction in run.seen:
             EVALUATOR.prove(prediction.outcome)
         if run.mistake is not None:
             quarantine(run.mistake.prediction, run.mistake.words)
         return outputs
+
+
+def _refuses(prediction: Prediction) -> bool:
+    """Whether an operator refuses the shapes or types of a call, and a trace can be told so."""
+    return EVALUATOR.is_remembered(prediction) and EVALUATOR.kernel_refuses(prediction, otherwise=False)
 
 
 def unproven(node: Node) -> Prediction | None:
