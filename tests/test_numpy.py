@@ -187,3 +187,23 @@ def test_an_array_argument_that_is_written_to():
         plain, given = make(), make()
         assert differs(program(torch.ones(3), *plain), captured(torch.ones(3), *given)) is None
         assert differs(list(plain), list(given)) is None
+
+
+@pytest.mark.parametrize("backend", [BACKENDS[0], BACKENDS[2]])  # AOTAutograd makes views of inputs of such results
+@pytest.mark.parametrize("back", [torch.from_numpy, torch.as_tensor])
+def test_a_tensor_of_an_array_counts_its_writes_anew(back, backend):
+    def program(x):
+        x.add_(1)
+        y = back(x.detach().numpy())
+        z = back(x.detach().numpy())
+        z.mul_(2)
+        return y, z
+
+    captured = capture(program, backend=backend)
+    for _ in range(2):
+        plain, given = torch.ones(2, 2), torch.ones(2, 2)
+        expected, results = program(plain), captured(given)
+        assert [result._version for result in results] == [result._version for result in expected] == [0, 1]
+        assert given._version == plain._version == 1 and torch.equal(given, plain)
+        assert all(torch.equal(*pair) for pair in zip(results, expected, strict=True))
+        assert all(result.data_ptr() == given.data_ptr() for result in results)

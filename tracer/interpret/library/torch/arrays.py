@@ -33,7 +33,7 @@ def _numpy(trace: Trace, tensor: Item, *, force: Item = False) -> Item:
 def _from_numpy(trace: Trace, array: Item) -> Item:
     if not isinstance(array, NumpyArray) or array.is_number is not False:
         trace.stop(SKIPPED_FUNCTION, "torch.from_numpy")
-    return tensor_op(trace, torch.Tensor.detach, (array.tensor,))
+    return _in_memory_of(trace, array)
 
 
 @lookaside(torch.tensor)
@@ -49,7 +49,12 @@ def _as_tensor(trace: Trace, data: Item, **options: Item) -> Item:
         return tensor_op(trace, torch.as_tensor, (data,), options)
     if data.has_no_dimensions and data.is_number is not False:
         trace.stop(SKIPPED_FUNCTION, "torch.as_tensor of a number of numpy")
-    return _converted(trace, tensor_op(trace, torch.Tensor.detach, (data.tensor,)), options)
+    return _converted(trace, _in_memory_of(trace, data), options)
+
+
+def _in_memory_of(trace: Trace, array: NumpyArray) -> Item:
+    """A tensor in the memory of an array. It counts its writes anew, as `data` does and `detach` does not."""
+    return tensor_op(trace, getattr, (array.tensor, "data"))
 
 
 @named_lookaside("torch._numpy._ndarray", "ndarray")
