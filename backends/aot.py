@@ -17,6 +17,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import log as torch_log
 from torch.fx import GraphModule, Node
+from torch.utils.hooks import RemovableHandle
 
 from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
@@ -51,7 +52,7 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     module, inputs = handover.module(), list(handover.example_inputs)
     places = floats_as_tensors(module, inputs)
     with (
-        unchanged_randomness(),
+        unnoticed(),
         drawing_as_written(),
         with_gradients_of_lstm(module, inputs),
         without_anomalies(),
@@ -222,16 +223,15 @@ def keeping_modes(compile: Compiler, module: GraphModule, inputs: list[Any]) -> 
 
 
 @contextmanager
-def unchanged_randomness() -> Iterator[None]:
-    """Restore the state of the random number generator on exit: compilers draw numbers, which the program must not
-    notice.
-    """
-    python, native = random.getstate(), torch.get_rng_state()
+def unnoticed() -> Iterator[None]:
+    """Restore on exit what compilers use up and a program could see: random numbers, and the numbers of hooks."""
+    python, native, hooks = random.getstate(), torch.get_rng_state(), RemovableHandle.next_id
     try:
         yield
     finally:
         random.setstate(python)
         torch.set_rng_state(native)
+        RemovableHandle.next_id = hooks
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 import tracer
 from tests.check import check
@@ -199,3 +200,11 @@ def test_compiling_draws_no_random_numbers():
     state = torch.get_rng_state()
     captured(torch.ones(3))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_compiling_uses_up_no_numbers_of_hooks():
+    """A program sees them as the keys of its hooks."""
+    captured = capture(torch.nn.Linear(2, 2), backend="aot_eager")
+    number = RemovableHandle.next_id
+    captured(torch.ones(3, 2)).sum().backward()
+    assert RemovableHandle.next_id == number
