@@ -192,7 +192,9 @@ def test_version_tests_are_where_they_belong():
         if "version_info" in path.read_text() and str(path.relative_to(ROOT)) not in VERSION_TESTS
     ]
     assert not wrong
-    native = [file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*")]
+    native = [
+        file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*") if file.suffix in CPP
+    ]
     knowing = {str(file.relative_to(ROOT)) for file in native if b"PY_VERSION_HEX" in file.read_bytes()}
     assert knowing == {FRAME_LAYOUT}
 

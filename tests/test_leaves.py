@@ -173,3 +173,25 @@ def test_a_write_to_a_buffer_is_compiled():
     program = capture(lambda x, w: x.mul_(w), backend=backend)
     program(torch.ones(2), torch.ones(2, requires_grad=True))
     assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["eager", "aot_eager", "forward"])
+@pytest.mark.parametrize("value", [True, False, 1, None])
+def test_requires_grad_is_refused_as_plainly(value, backend):
+    """Of a tensor that is no leaf, even where it stays what it is, and by what is no bool."""
+
+    def program(x, leaf):
+        outcomes = []
+        for tensor in (x, leaf * 1, leaf):
+            try:
+                tensor.requires_grad = value
+                outcomes.append(tensor.requires_grad)
+            except (RuntimeError, TypeError) as error:
+                outcomes.append((type(error), str(error)))
+        return outcomes
+
+    captured = capture(program, backend=backend)
+    for _ in range(2):
+        makes = [[torch.ones(2, requires_grad=True) * 2, torch.ones(2)] for _ in range(2)]
+        assert captured(*makes[0]) == program(*makes[1])
+        assert makes[0][1].requires_grad == makes[1][1].requires_grad

@@ -16,7 +16,7 @@ from tracer.guards.aliasing import any_written_overlap
 from tracer.guards.checks import tensor_facts
 from tracer.guards.source import Source
 from tracer.reasons import GRADIENT_STATE, TENSOR_ATTRIBUTE, TENSOR_LAYOUT, TENSOR_STORAGE
-from tracer.values.base import MISSING
+from tracer.values.base import MISSING, realise
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, SLOT_DESCRIPTORS
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
@@ -153,6 +153,9 @@ class TensorValue(ObjectValue):
             self.write(context, name, None if item is MISSING else item)
             return
         if name == "requires_grad" and item is not MISSING:
+            self.guard_leaf(context)
+            if not self.meta.is_leaf or type(realise(context, item)) is not bool:
+                context.stop(GRADIENT_STATE, "requires_grad of a tensor that is no leaf, or by no bool, is refused")
             context.machine.tensor_op(context, torch.Tensor.requires_grad_, (self, item))
             return
         reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
