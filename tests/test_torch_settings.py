@@ -1,5 +1,6 @@
 """Modes and settings of torch: inference mode, process-wide switches, and transforms that run captured code."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,3 +135,18 @@ def test_device_named_inside_as_a_context():
         return y.device, x + 1, torch.ones(2)
 
     check(program, torch.ones(2), breaks=["global-state"])
+
+
+@pytest.mark.parametrize("mode", [torch.set_grad_enabled, torch.inference_mode])
+def test_a_mode_that_is_no_bool_is_refused_as_plainly(mode):
+    def program(x, enabled):
+        try:
+            with mode(enabled):
+                return (x * 2).requires_grad
+        except TypeError as error:
+            return str(error)
+
+    captured, x = capture(program), torch.ones(2, requires_grad=True)
+    for enabled in (True, np.bool_(True), 1, None, False, "yes"):
+        assert captured(x, enabled) == program(x, enabled)
+    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()

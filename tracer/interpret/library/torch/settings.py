@@ -18,8 +18,8 @@ from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
-from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE
-from tracer.values.base import Value, realise
+from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE, UNSUPPORTED_CALL
+from tracer.values.base import Value, class_of, realise
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
 from tracer.values.number_symbols import BoolSymbol
@@ -111,6 +111,13 @@ for _function in SETTINGS:
     lookaside(_function)(_setting(_function))
 
 
+def _switch(trace: Trace, item: Item) -> bool:
+    """What a mode is set to: C takes bools only, not numpy's."""
+    if class_of(realise(trace, item)) is not bool:
+        trace.stop(UNSUPPORTED_CALL, "a mode is set by something besides a bool")
+    return truth(trace, item)
+
+
 def _read_kernel(index: int) -> Any:
     def read(trace: Trace) -> bool:
         guard_kernels(trace)
@@ -121,7 +128,7 @@ def _read_kernel(index: int) -> Any:
 
 def _choose_kernel(index: int) -> Any:
     def choose(trace: Trace, enabled: Item) -> None:
-        enabled = truth(trace, enabled)
+        enabled = _switch(trace, enabled)
         guard_kernels(trace)
         kernels = trace.modes.kernels
         if enabled != kernels[index]:
@@ -151,7 +158,7 @@ def _is_inference(trace: Trace) -> bool:
 
 @lookaside(torch._C._set_grad_enabled)
 def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
-    enabled = truth(trace, enabled)
+    enabled = _switch(trace, enabled)
     if trace.modes.grad != enabled:
         trace.modes = trace.modes._replace(grad=enabled)
         trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
@@ -174,7 +181,7 @@ register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), Infer
 
 @lookaside(torch._C._InferenceMode)
 def _inference_guard(trace: Trace, enabled: Item) -> Item:
-    return InferenceGuard(trace, truth(trace, enabled))
+    return InferenceGuard(trace, _switch(trace, enabled))
 
 
 @lookaside(torch._C._InferenceMode.__enter__.__func__)  # type: ignore[attr-defined]
@@ -226,7 +233,7 @@ def _is_cache_enabled(trace: Trace) -> bool:
 
 @lookaside(torch.set_autocast_enabled)
 def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
-    device, enabled = realise(trace, device), truth(trace, enabled)
+    device, enabled = realise(trace, device), _switch(trace, enabled)
     if device == "cpu":
         trace.modes = trace.modes._replace(autocast=enabled)
     elif enabled:
@@ -245,7 +252,7 @@ def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
 @lookaside(torch.set_autocast_cache_enabled)
 def _set_cache_enabled(trace: Trace, enabled: Item) -> None:
     trace.graph.call(
-        torch.set_autocast_cache_enabled, (truth(trace, enabled),), None, None, trace.location, writes=True
+        torch.set_autocast_cache_enabled, (_switch(trace, enabled),), None, None, trace.location, writes=True
     )
 
 
@@ -274,7 +281,7 @@ def _clear_cache(trace: Trace) -> None:
 @lookaside(torch.set_anomaly_enabled)
 def _set_anomaly(trace: Trace, enabled: Item, check_nan: Item = True) -> None:
     """Whether autograd looks for anomalies: what is set already may be set."""
-    wanted = truth(trace, enabled), truth(trace, check_nan)
+    wanted = _switch(trace, enabled), truth(trace, check_nan)
     if wanted != (call(trace, torch.is_anomaly_enabled, []), call(trace, torch.is_anomaly_check_nan_enabled, [])):
         trace.stop(GLOBAL_STATE, "torch.set_anomaly_enabled")
 
