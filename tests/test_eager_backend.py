@@ -188,7 +188,9 @@ def test_look_up():
 
 
 def test_unknown_backends_name_the_known_ones():
-    with pytest.raises(UnknownBackend, match=r"no backend is called 'egaer'; known are eager, .*inductor"):
+    with pytest.raises(
+        UnknownBackend, match=r"no backend is called 'egaer'; did you mean 'eager'\? known are eager, .*inductor"
+    ):
         look_up("egaer")
     with pytest.raises(TypeError, match="int"):
         look_up(3)

@@ -221,7 +221,7 @@ def test_infer_writes_a_file_that_torch_can_use_without_us(tmp_path: Path):
 
 def test_all_primitives_can_be_written_into_one_file(library: torch.library.Library):
     """No two of them, and nothing that they use, have one name for different things."""
-    everything = " + ".join(f"{name}(x)" for name in PRIMITIVES)
+    everything = f"({', '.join(f'{name}(x)' for name in PRIMITIVES)})"
     output = Output(always("new"), always(everything), always("contiguous(shape)"), always("0"), always("x.dtype"))
     domain = Domain({"x": (1,), "factor": ()}, {"x": ("f32",)}, {"x": ("tensor",), "factor": ("float",)})
     rule = Rule(f"{NAMESPACE}::scaled", "aten", ("x", "factor"), always("tensor_0"), (output,), domain=domain)

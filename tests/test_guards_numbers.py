@@ -22,6 +22,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from torch.testing._internal.two_tensor import TwoTensor
 
 from passes.meta import meta_of
 from tests.guard_probe import Other, Point, Probe, identity, probe
@@ -188,6 +189,7 @@ ACCESSES: dict[str, tuple[Source, Any]] = {
     "leaf": (X.child("leaf", 0), enumerate(INNER)),
     "form": (X.child("form"), enumerate(INNER)),
     "memory": (X.child("memory"), numpy.ones(2)),
+    "layout": (X.child("layout"), TwoTensor(torch.ones(2), torch.ones(2))),
     "held": (X.child("held"), VARIABLE),
 }
 """For each access: a path that ends with it, and an argument on which that path leads somewhere."""

@@ -11,7 +11,7 @@ from tracer.interpret.arguments import bind_arguments, is_ours
 from tracer.interpret.frame import Frame
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.loop import run
-from tracer.interpret.trace import STRETCH, Trace
+from tracer.interpret.trace import Trace
 from tracer.reasons import COROUTINE
 from tracer.values.base import LITERALS
 from tracer.values.cells import CellValue
@@ -105,7 +105,7 @@ def enter(
 ) -> Item:
     """Run a new frame, or make the generator that will."""
     trace.turns += 1
-    if not trace.turns % STRETCH:
+    if trace.turns == trace.next_look:
         trace.look_at_progress()
     frame = Frame(trace, decode(code), slots, globals, globals_source, closure, trace.frame, function)
     if code.co_flags & CO_SUSPENDS:

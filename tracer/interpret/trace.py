@@ -139,6 +139,7 @@ class Trace:
         "leaves",
         "machine",
         "modes",
+        "next_look",
         "nodes",
         "only_writes",
         "opened",
@@ -204,7 +205,7 @@ class Trace:
         self.handling: list[Item] = [None]  # of the root frame and of each generator that runs: what it handles
         self.stop_value: Item = None
         self.stops_while: tuple[Source, str, object] | None = None
-        self.step = self.turns = 0
+        self.step, self.turns, self.next_look = 0, 0, STRETCH  # at so many turns progress is looked at
         self.nodes = 0  # of the graph, after the last STRETCH of turns
         self.depth = sys.getrecursionlimit()  # how deeply calls may be nested
         self.generators: list[Any] = []
@@ -303,6 +304,7 @@ class Trace:
         Such a stretch runs natively in a fraction of the time; and it is counted, not timed, so that each capture of a
         program ends at the same place.
         """
+        self.next_look += STRETCH
         before, self.nodes = self.nodes, self.graph.call_count
         if self.nodes - before < STRETCH // TURNS_OF_A_NODE or self.turns >= TURN_LIMIT:
             self.stop(TOO_LONG, f"{self.turns} turns of loops and calls")

@@ -6,7 +6,6 @@ from tracer.code.decode import Op
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.registry import handles
-from tracer.interpret.trace import STRETCH
 from tracer.reasons import COROUTINE
 from tracer.values.base import realise
 from tracer.values.iterators import END, call_until_stop, next_item
@@ -66,7 +65,7 @@ def _jump_to(frame: Frame, op: Op) -> None:
     if op.operand < frame.index:
         trace = frame.trace
         trace.turns += 1
-        if not trace.turns % STRETCH:
+        if trace.turns == trace.next_look:
             trace.look_at_progress()
     frame.index = op.operand
 
