@@ -11,7 +11,7 @@ from passes.infer.assessment.assess import tally
 from passes.infer.assessment.sweep import swept
 from passes.infer.fake_kernels.emit import fake_kernels, registered
 from passes.infer.study import Plan, study
-from passes.infer.trials.from_domain import inputs_from
+from passes.infer.trials.from_domain import inputs_from, tensors_of
 from passes.infer.trials.observe import observe
 from passes.infer.validity.in_distribution import limited_to_variation
 from passes.infer.validity.layouts import LayoutEvidence, in_layouts, tried_in_layouts
@@ -180,7 +180,7 @@ def test_no_shipped_rule_of_one_tensor_is_wrong_in_any_layout(part, laboratory):
     """Every function and overload, in six layouts and row-major, three dtypes, ranks 0 to 5."""
     book = Rulebook(shipped_folder())
     rules = [each for level, op in book.operators()[part::4] for each in book.rules(op, level)]
-    results = list(swept(rules, laboratory))
+    results = list(swept([each for each in rules if len(tensors_of(each)) == 1], laboratory))
     assert [each for each in results if each.wrong] == []
     exact, unanswered = (sum(getattr(each, name) for each in results) for name in ("exact", "unanswered"))
     assert exact > 20 * unanswered and exact > 5000
