@@ -7,11 +7,14 @@ measures what each test costs.
 
 import gc
 import getpass
+import logging
+import logging.handlers
 import os
 import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["BYTEGRAPH_RAISE_BUGS"] = "1"
@@ -60,6 +63,42 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from tests.graph_programs import install
 
         install()
+
+
+class LogRecords(logging.handlers.BufferingHandler):
+    """What is logged during a test: `records`, and their messages as `text`. It runs no code that is captured."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=sys.maxsize)
+
+    @property
+    def records(self) -> list[logging.LogRecord]:
+        return self.buffer
+
+    @property
+    def text(self) -> str:
+        return "\n".join(record.getMessage() for record in self.records)
+
+    @contextmanager
+    def at_level(self, level: int, logger: str | None = None) -> Iterator[None]:
+        chosen = logging.getLogger(logger)
+        before = chosen.level
+        chosen.setLevel(level)
+        try:
+            yield
+        finally:
+            chosen.setLevel(before)
+
+
+@pytest.fixture
+def caplog() -> Iterator[LogRecords]:
+    """In the place of pytest's, whose plugin goes through all loggers of torch and transformers six times a test."""
+    handler = LogRecords()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ every test cost, the dearest first. The last lines of a run name the tests over 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """
 
+import re
 import resource
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,8 +18,10 @@ import pytest
 LIMIT = 2.0
 """What no test of `make quick` should cost."""
 
-SINGLE, MEAN = 0.5, 0.04
+SINGLE, MEAN = 0.5, 0.025
 """A test over SINGLE is slow, and a whole function whose other tests cost more than MEAN on average."""
+
+DEFINITION = re.compile(r"^ *def (test_\w+)", re.MULTILINE)
 
 LIST = Path(__file__).parent / "slow.txt"
 
@@ -64,11 +67,21 @@ def _seconds() -> float:
 class Meter:
     """Marks the slow tests, and adds the cost of a test to its last report, in whichever process runs it."""
 
+    def __init__(self) -> None:
+        self.slow = frozenset(LIST.read_text().splitlines())
+
+    def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
+        """`-m "not slow"` does not even import a file of slow tests only."""
+        if config.option.markexpr != "not slow" or not collection_path.match("tests/test_*.py"):
+            return None
+        functions = DEFINITION.findall(collection_path.read_text())
+        names = {f"tests/{collection_path.name}::{function}" for function in functions}
+        return True if names and names <= self.slow else None
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        slow = set(LIST.read_text().splitlines())
         for item in items:
-            if item.nodeid in slow or _function(item.nodeid) in slow:
+            if item.nodeid in self.slow or _function(item.nodeid) in self.slow:
                 item.add_marker("slow")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

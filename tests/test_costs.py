@@ -7,7 +7,7 @@ from tests.imports import ROOT
 
 
 def test_a_function_is_slow_when_its_tests_are_dear_on_average():
-    costs = {"a.py::f[x]": 0.03, "a.py::f[y]": 0.01, "a.py::g[x]": 0.2, "a.py::g[y]": 0.01, "a.py::h": 0.05}
+    costs = {"a.py::f[x]": 0.03, "a.py::f[y]": 0.01, "a.py::g[x]": 0.2, "a.py::g[y]": 0.01, "a.py::h": 0.03}
     assert slow_tests(costs) == ["a.py::g", "a.py::h"]
 
 

@@ -37,7 +37,7 @@ def test_level_of_a_logger_is_guarded(caplog):
     assert not caplog.records
     logger.setLevel(logging.DEBUG)
     captured(torch.ones(2))
-    assert [record.message for record in caplog.records] == ["heard"]
+    assert [record.getMessage() for record in caplog.records] == ["heard"]
 
 
 def test_enabled_logger_breaks(caplog):
