@@ -93,7 +93,7 @@ def topics_of(words: str | Iterable[str]) -> dict[str, bool]:
             topics[name] = "+" in word
         elif name:
             near = difflib.get_close_matches(name, TOPICS, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = f"; did you mean {near[0]!r}?" if near else "."
             raise ValueError(f"no topic of the log is named {name!r}{meant} The topics are {', '.join(TOPICS)} and all")
     return topics
 

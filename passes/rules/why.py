@@ -22,6 +22,7 @@ from passes.rules.book import Route, Rulebook
 from passes.rules.domain_check import check_of, choices_of, kind_in_domain, layouts_of
 from passes.rules.generate import NO_VALUE, PredictedError
 from passes.rules.layout_class import layout_class
+from passes.rules.primitives.layouts import contiguous
 from passes.rules.rule import UNKNOWN, Case, Cases, Rule
 
 TENSOR: Final = re.compile(
@@ -66,10 +67,7 @@ def _read(text: str) -> Argument:
 
 def _meta(match: re.Match[str]) -> TensorMeta:
     shape = _numbers(match["shape"])
-    steps = [1]
-    for size in shape[:0:-1]:
-        steps.append(steps[-1] * max(size, 1))
-    stride = tuple(steps[::-1][: len(shape)]) if match["stride"] is None else _numbers(match["stride"])
+    stride = tuple(contiguous(shape)) if match["stride"] is None else _numbers(match["stride"])
     if len(stride) != len(shape):
         raise RuleError(f"{match[0]!r} has {len(shape)} sizes and {len(stride)} strides")
     flags = match["flags"].split()

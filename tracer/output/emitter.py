@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tracer.guards.words import is_written_out
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
-from tracer.values.number_symbols import COMPARISONS, RAISING, SIGNS, NumberSymbol
+from tracer.values.number_symbols import EXPRESSIONS, NumberSymbol
 from tracer.values.objects import ObjectValue
 from tracer.values.ragged_sizes import RaggedSize
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
@@ -193,7 +193,7 @@ class ProgramEmitter:
         if name is None:
             assert number.function is not None
             operands = [self.expression(operand) for operand in number.operands]
-            template = (SIGNS | RAISING | COMPARISONS).get(number.function)
+            template = EXPRESSIONS.get(number.function)
             if template is None:
                 value = fragment("{}({})", self.constant(number.function), listed(operands))
             else:

@@ -49,6 +49,9 @@ COMPARISONS: Final[dict[Callable[..., Any], str]] = {
 }
 """Those that compare floats, likewise. The truth is a symbol where it hangs on the data of a tensor."""
 
+EXPRESSIONS: Final = {**SIGNS, **RAISING, **COMPARISONS}
+"""How a residual program writes any of these operators."""
+
 AddGuard = Callable[[Source | None, str, object], None]
 
 

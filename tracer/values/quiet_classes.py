@@ -25,27 +25,10 @@ ANSWERS: Final = (
 """Methods that run where an operator is given an instance, or makes one."""
 
 CHANGING: Final = frozenset(
-    name
-    for kind in (list, dict, set)
-    for name in (
-        "append",
-        "extend",
-        "insert",
-        "remove",
-        "reverse",
-        "sort",
-        "add",
-        "update",
-        "setdefault",
-        "pop",
-        "clear",
-        "popitem",
-        "discard",
-        "appendleft",
-        "write",
-        "put",
+    (
+        *("append", "extend", "insert", "remove", "reverse", "sort", "add", "update", "setdefault", "pop", "clear"),
+        *("popitem", "discard", "appendleft", "write", "put"),
     )
-    if hasattr(kind, name) or name in ("appendleft", "write", "put")
 )
 """Methods that change what they are called on."""
 
@@ -163,16 +146,18 @@ def _stores_outside(ops: list[Op], index: int, first: str | None) -> bool:
 
 
 def _before(ops: list[Op], index: int) -> int:
-    """The last instruction of the operand below the one that `index` ends, a variable, an attribute or a constant."""
+    """The last instruction of the operand below the one that `index` ends."""
+    return _start(ops, index) - 1
+
+
+def _start(ops: list[Op], index: int) -> int:
+    """The first instruction of the operand that `index` ends: a variable or a constant, or an attribute of one."""
     while index > 0 and ops[index].name in ("LOAD_ATTR", "LOAD_METHOD"):
         index -= 1
-    return index - 1
+    return index
 
 
 def _is_own(ops: list[Op], index: int, first: str | None) -> bool:
     """Whether the operand that `index` ends is a variable of the function's, or comes from one, that is not `first`."""
-    while index > 0 and ops[index].name in ("LOAD_ATTR", "LOAD_METHOD"):
-        index -= 1
-    return ops[index].name in ("LOAD_FAST", "BUILD_LIST", "BUILD_MAP") and (
-        ops[index].name != "LOAD_FAST" or ops[index].slot_name != first
-    )
+    op = ops[_start(ops, index)]
+    return op.name in ("BUILD_LIST", "BUILD_MAP") or (op.name == "LOAD_FAST" and op.slot_name != first)

@@ -14,9 +14,7 @@ from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.kinds import BORN, Kind, no_parts, register
 from tracer.values.number_symbols import (
     ANY_NUMBER,
-    COMPARISONS,
-    RAISING,
-    SIGNS,
+    EXPRESSIONS,
     BoolSymbol,
     FloatSymbol,
     IntSymbol,
@@ -58,7 +56,7 @@ def _rebuild_number(emitter: Emitter, symbol: NumberSymbol) -> Fragment:
         return emitter.output(symbol)
     if symbol.first or any(isinstance(one, NumberSymbol) and one.function is not None for one in symbol.operands):
         return emitter.computed(symbol)  # named, as a sum of sums may mention each of them many times
-    return fragment((SIGNS | RAISING | COMPARISONS)[symbol.function], *map(emitter.expression, symbol.operands))
+    return fragment(EXPRESSIONS[symbol.function], *map(emitter.expression, symbol.operands))
 
 
 register(

@@ -70,16 +70,12 @@ class WrapperStandIns:
     """The stand-ins of one trace: for tensors that hold others, and for the plain ones that they meet."""
 
     def __init__(self) -> None:
-        self._kind = FakeStandIns()
+        self.kind = FakeStandIns()
+        """How they are made."""
         self._plain: dict[int, tuple[TensorValue, TensorMeta, torch.Tensor]] = {}
         self._inside: dict[int, tuple[Any, torch.Tensor, Source]] = {}
         self._values: dict[int, tuple[torch.Tensor, TensorValue | WrapperTensor]] = {}
         self._owners: dict[int, TensorValue | WrapperTensor] = {}
-
-    @property
-    def kind(self) -> FakeStandIns:
-        """How they are made."""
-        return self._kind
 
     def outside(self, context: Context, tensor: Any, source: Source) -> torch.Tensor:
         """A stand-in for a real tensor that holds others. One object inside two of them has one stand-in."""
@@ -90,12 +86,12 @@ class WrapperStandIns:
                 return self.outside(context, inner, place)
             entry = self._inside.get(id(inner))
             if entry is None:
-                entry = self._inside[id(inner)] = inner, self._kind.make(meta_of(inner)), place
+                entry = self._inside[id(inner)] = inner, self.kind.make(meta_of(inner)), place
             else:
                 context.guard(place, "same as", entry[2])
             return entry[1]
 
-        return stand_in_of(tensor, part, self._kind.active)
+        return stand_in_of(tensor, part, self.kind.active)
 
     def of(self, value: TensorValue | WrapperTensor) -> torch.Tensor:
         """The stand-in for a tensor of the trace: of a plain one the same one as long as its meta is."""
@@ -105,7 +101,7 @@ class WrapperStandIns:
         if entry is not None and entry[1] is value.meta:
             return entry[2]
         inside = self._inside.get(id(value.object))
-        stand_in = self._kind.make(specialised(value.meta)) if inside is None else inside[1]
+        stand_in = self.kind.make(specialised(value.meta)) if inside is None else inside[1]
         self.note(value, stand_in)
         return stand_in
 
