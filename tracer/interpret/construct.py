@@ -29,7 +29,8 @@ from tracer.values.kinds import NotConcrete
 from tracer.values.lists import ListValue
 from tracer.values.literal_objects import PLAIN, LiteralObject, literal_base
 from tracer.values.objects import ObjectValue
-from tracer.values.protocols.attributes import bind, get_attribute
+from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.descriptors import bind
 from tracer.values.protocols.iteration import listed, unpack
 from tracer.values.protocols.special_methods import call_stored
 from tracer.values.quiet_classes import loud_place

@@ -10,7 +10,7 @@ from tracer.interpret.policy import PROTOCOLS
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.wrapper_ops import wrapper_op
 from tracer.values.machine import Machine
-from tracer.values.protocols.attributes import bind
+from tracer.values.protocols.descriptors import bind
 
 REGISTERED = (handlers, library)
 """Imported for what they register."""

@@ -1,6 +1,6 @@
 """What classes store under a name, as the traced program would find it; each answer is guarded.
 
-Descriptors are handed out as they are: what looking them up on an instance gives is in protocols/attributes.py.
+Descriptors are handed out as they are: what looking them up on an instance gives is in protocols/descriptors.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.values.base import MISSING, NULL, Lazy, known_lazies
 from tracer.values.methods import BoundMethod
-from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.attribute_writes import set_attribute
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import contains, get_item, set_item
 from tracer.values.protocols.operators import binary, compare, unary
 from tracer.values.protocols.truth import is_same

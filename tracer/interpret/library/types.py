@@ -22,7 +22,8 @@ from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attribute_names import attribute_name
-from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
+from tracer.values.protocols.attribute_writes import generic_set_attribute
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.truth import is_same
 from tracer.values.raising import throw

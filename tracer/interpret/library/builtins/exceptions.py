@@ -15,7 +15,8 @@ from tracer.values.class_attributes import class_name
 from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
-from tracer.values.protocols.attributes import generic_set_attribute, get_attribute
+from tracer.values.protocols.attribute_writes import generic_set_attribute
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import initialise, throw
 
 

@@ -18,7 +18,8 @@ from tracer.values.item import Item
 from tracer.values.literal_objects import PLAIN
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attribute_names import attribute_name
-from tracer.values.protocols.attributes import generic_attribute, generic_set_attribute
+from tracer.values.protocols.attribute_writes import generic_set_attribute
+from tracer.values.protocols.attributes import generic_attribute
 from tracer.values.protocols.truth import is_same, truth
 from tracer.values.raising import throw
 

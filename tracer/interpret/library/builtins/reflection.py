@@ -28,7 +28,8 @@ from tracer.values.literal_objects import LiteralObject
 from tracer.values.numpy_arrays import ARRAY, NumpyArray
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attribute_names import attribute_name
-from tracer.values.protocols.attributes import get_attribute, set_attribute
+from tracer.values.protocols.attribute_writes import set_attribute
+from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.kept_elsewhere import ELSEWHERE
 from tracer.values.protocols.optional_attributes import optional_attribute
