@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.imports import NATIVE, ROOT, imports_of, module_name, parsed, sources
+from tests.imports import NATIVE, ROOT, imports_of, module_name, nodes_below, parsed, sources
 
 FOLDERS = ("tracer", "passes", "backends", "tests", "benchmarks", "notebooks")
 EVERYTHING = "everything"
@@ -99,7 +99,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def _strings(tree: ast.AST) -> set[str]:
-    constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    constants = [node.value for node in nodes_below(tree) if isinstance(node, ast.Constant)]
     return {value for value in constants if isinstance(value, str)}
 
 

@@ -2,8 +2,9 @@
 
 tests/slow.txt names the slow ones, a function (`FILE::FUNCTION`) or one of its parameters (`FILE::FUNCTION[PARAMETER]`)
 a line; conftest.py marks them, and `make quick` leaves them out. A run of the whole suite with `--update-slow` writes
-the file anew from what it measured, and a run of some files the lines of what it ran. `pytest --costs FILE` writes what
-every test cost, the dearest first. The last lines of a run name the tests over LIMIT that are not in the list.
+the file anew from what it measured, and a run of some files the lines of what it ran. Tests of which the first or last
+pays for what they share are marked in their own file. `pytest --costs FILE` writes what every test cost, the dearest
+first. The last lines of a run name the tests over LIMIT that are not marked.
 
 Seconds of CPU depend on the machine, so a test never fails for what it costs.
 """
@@ -113,7 +114,7 @@ class Ledger:
         costs = sorted(((cost, test, marked) for test, (cost, marked) in self.costs.items()), reverse=True)
         unmarked = [f"{cost:6.1f} s  {test}" for cost, test, marked in costs if cost > LIMIT and not marked]
         if unmarked and not self.update:
-            terminalreporter.section(f"over {LIMIT} s of CPU and not in tests/slow.txt")
+            terminalreporter.section(f"over {LIMIT} s of CPU and not marked as slow")
             terminalreporter.write_line("\n".join(unmarked))
         if self.file is not None:
             self.file.write_text("".join(f"{cost:.3f} {test}\n" for cost, test, _ in costs))

@@ -5,6 +5,8 @@ import pytest
 from tests.affected import EVERYTHING, FOLDERS, affected, changed_modules, import_graph, selected
 from tests.imports import ROOT
 
+pytestmark = pytest.mark.slow  # whichever runs first pays for the graph
+
 
 @pytest.fixture
 def graph():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._dynamo  # imported by the first call under a mode: no single test is to pay for it
 
 from passes.infer.trials.inputs import NotMaterialised, TooLarge, extent, materialise, metas_of
 from passes.infer.trials.observe import is_made, observe
@@ -210,6 +211,7 @@ def test_values_are_harmless_and_repeatable():
         (TensorMeta((2,), (1,), torch.quint8), "NotMaterialised"),
     ],
 )
+@pytest.mark.slow  # whichever runs last pays for the process of the laboratory
 def test_inputs_that_cannot_be_made_are_refused(meta, error, laboratory):
     with pytest.raises({"TooLarge": TooLarge, "NotMaterialised": NotMaterialised}[error]):
         materialise({"self": meta}, (0,), generator())
@@ -218,6 +220,7 @@ def test_inputs_that_cannot_be_made_are_refused(meta, error, laboratory):
     assert laboratory.observe_all("aten::neg", "aten", [CallVariant({"self": meta}, (0,))]) == [call]
 
 
+@pytest.mark.slow  # whichever runs last pays for the process of the laboratory
 def test_a_result_too_large_is_not_a_failure_of_the_operator(laboratory):
     huge = CallVariant({"self": TensorMeta((1,), (1,)), "repeats": ListArg((1 << 34,))}, (0,))
     (call,) = laboratory.observe_all("aten::repeat", "aten", [huge])
