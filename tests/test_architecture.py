@@ -166,11 +166,14 @@ def test_the_machine_imports_nothing_of_ours():
     assert "tracer.values.machine" in MODULES and not imports
 
 
+def native_files() -> list[Path]:
+    """The sources in C++."""
+    return [file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*") if file.suffix in CPP]
+
+
 def test_no_switch_of_the_native_code_has_a_default():
     """The compiler names every switch in which a generated number has no case; a default would silence it."""
-    files = [
-        file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*") if file.suffix in CPP
-    ]
+    files = native_files()
     wrong = [file.name for file in files if re.search(r"\bdefault\s*:", file.read_text())]
     assert any("switch" in file.read_text() for file in files) and not wrong
     assert "-Werror=switch" in (ROOT / "setup.py").read_text()
@@ -192,10 +195,7 @@ def test_version_tests_are_where_they_belong():
         if "version_info" in path.read_text() and str(path.relative_to(ROOT)) not in VERSION_TESTS
     ]
     assert not wrong
-    native = [
-        file for folder in ("tracer", "passes") for file in (ROOT / folder).rglob("native/*") if file.suffix in CPP
-    ]
-    knowing = {str(file.relative_to(ROOT)) for file in native if b"PY_VERSION_HEX" in file.read_bytes()}
+    knowing = {str(file.relative_to(ROOT)) for file in native_files() if b"PY_VERSION_HEX" in file.read_bytes()}
     assert knowing == {FRAME_LAYOUT}
 
 
@@ -315,6 +315,23 @@ def test_functions_are_short():
         lengths = [(node.name, (node.end_lineno or 0) - node.body[0].lineno + 1) for node in functions]
         longer = [f"{name} has {length} lines" for name, length in lengths if length > MAX_LINES_OF_A_FUNCTION]
         wrong += places(path, longer)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_and_functions_of_the_native_code_are_short():
+    """A function begins with a line at the margin that has a parenthesis, and ends with a brace at the margin."""
+    wrong: list[str] = []
+    for path in native_files():
+        lines = path.read_text().splitlines()
+        wrong += places(path, [f"{len(lines)} lines"] if len(lines) > MAX_LINES else [])
+        start = 0
+        for number, line in enumerate(lines):
+            if re.match(r"[\w<>*&:, ]+\(", line) and line[0] != " ":
+                start = number
+            if line == "}":
+                if number - start >= MAX_LINES_OF_A_FUNCTION:
+                    wrong += places(path, [f"the function at line {start + 1} has {number - start + 1} lines"])
+                start = number
     assert not wrong, "\n".join(wrong)
 
 

@@ -1,4 +1,8 @@
-"""Marks that users put on functions, to say what a capture does with a call of them; those of torch count, too."""
+"""Marks that users put on functions, to say what a capture does with a call of them: the decorators.
+
+They fill the tables of `interpret/mark_tables.py`, which `interpret/deciders.py` asks about each callable; what is done
+with a call of a marked one is in `interpret/marked_calls.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tracer.interpret.marks import (
+from tracer.interpret.mark_tables import (
     ALLOWED,
     CONSTANT_MARK,
     DISALLOWED,

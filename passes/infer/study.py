@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -37,9 +37,7 @@ from passes.record.calls import Call, Failure
 from passes.rules.rule import UNKNOWN, Rule, always
 
 MOST_BASES: Final = 250  # calls that trials are derived from
-LAYOUT_ROUNDS: Final = (
-    3  # rounds of calls that are made in every layout before a study begins: corpora have few of them
-)
+LAYOUT_ROUNDS: Final = 3  # of calls made in every layout before a study begins: corpora have few of them
 MOST_CALLS: Final = 1500  # recorded calls of one operator that are learned from
 MOST_REQUIRED: Final = 200  # mispredicted calls at a time that must be fitted from then on
 ROUNDS: Final = 8
@@ -143,10 +141,14 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
     if sum(not isinstance(call.outcome, Failure) for call in recorded[:count]) < FEWEST:
         rules = [_withdrawn(rule) if has_constant_shape(rule) else rule for rule in rules]
     evidence = {"calls": count, "trials": trials, "refuted": refuted, "dependent": values.count}
-    rules = [limited_to_variation(rule, fitted.calls.values()) for rule in rules]
-    rules = [replace(rule, provenance=replace(rule.provenance, **evidence)) for rule in rules]
     crashes = () if log is None else tuple(log.crashes)
-    return Study(op, level, tuple(rules), count, trials, refuted, crashes, fitted.terms, clean)
+    return Study(op, level, _published(rules, fitted, evidence), count, trials, refuted, crashes, fitted.terms, clean)
+
+
+def _published(rules: Sequence[Rule], fitted: _Fitted, evidence: Mapping[str, int]) -> tuple[Rule, ...]:
+    """The rules that a study ends with, limited to what varied in its calls, with the evidence for them."""
+    limited = [limited_to_variation(rule, fitted.calls.values()) for rule in rules]
+    return tuple(replace(rule, provenance=replace(rule.provenance, **evidence)) for rule in limited)
 
 
 def _in_other_layouts(

@@ -46,10 +46,10 @@ from passes.operators.outcome import (
     Unsupported,
     leaves,
 )
-from passes.operators.refusals import may_refuse, may_refuse_what_rules_allow
+from passes.operators.refusals import may_refuse_what_rules_allow
 from passes.operators.stand_ins import ALTERNATING, REAL, FakeStandIns
 from passes.operators.trial import attempt
-from passes.operators.trials import AFFORDABLE, DIVISION_BY_ZERO, Trials, is_affordable
+from passes.operators.trials import AFFORDABLE, Trials, is_affordable, is_refused
 
 # Answers for the calls it knows, None for the others. May raise OpError and DataDependent.
 RuleFunction = Callable[[Target, Arguments, Keywords, Modes], Outcome | None]
@@ -254,17 +254,8 @@ class Evaluator:
         Real ones are used if their memory is affordable, and no size is a symbol.
         """
         shape_env = shape_env_of(args) or shape_env_of(kwargs)
-        if shape_env is None and is_affordable(args, kwargs):
-            try:
-                outcome = attempt(REAL, target, args, kwargs, modes)
-                return self._completed(target, args, kwargs, modes, outcome), True
-            except OpError as error:
-                if not may_refuse(target, args, kwargs) and DIVISION_BY_ZERO not in str(error.original):
-                    raise
-            except (DataDependent, Unsupported):
-                pass  # it wants values that make sense
-        outcome, _ = self._trials.attempted(target, args, kwargs, modes, shape_env, self._book)
-        return self._completed(target, args, kwargs, modes, outcome), False
+        outcome, stand_ins = self._trials.checked(target, args, kwargs, modes, shape_env, self._book)
+        return self._completed(target, args, kwargs, modes, outcome), stand_ins is REAL
 
     def forget(self) -> None:
         """Drop the memo and the fake tensors' mode, as for a process that starts anew."""
@@ -296,15 +287,10 @@ class Evaluator:
             return False
         if AFFORDABLE < sum(map(element_span, sized)) < UNALLOCATABLE or contraction_work(metas, args) > 1:
             return False
-        try:
-            attempt(REAL, call.target, args, kwargs, call.modes)
-        except OpError as error:
-            return DIVISION_BY_ZERO not in str(error.original)
-        except (DataDependent, Unsupported):
-            return False
-        if is_remembered:
+        refused = is_refused(call.target, args, kwargs, call.modes)
+        if refused is False and is_remembered:
             self._accepted[id(call.outcome)] = call.outcome
-        return False
+        return bool(refused)
 
     def is_remembered(self, call: EvaluatedCall) -> bool:
         """Whether the outcome, or the error, of such a call is remembered for all traces: no size is a symbol."""

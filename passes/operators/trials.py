@@ -1,11 +1,15 @@
 """Trials of an operator on the stand-ins that suit it: those that catalogue.py names, small real ones, fake ones last.
 
+Whoever wants to know what a call gives names attempts in an order, and `first_outcome` makes them: for a prediction
+(`Trials.attempted`), for its check (`Trials.checked`), and for what the real kernel refuses (`is_refused`).
+
 Knows nothing of rules, but whether a book has studied an operator; nor of what was evaluated before.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, Protocol
 
 from passes.meta import CPU, TensorMeta
 from passes.operators.catalogue import element_span, is_small_enough, reshapes, trials
@@ -20,6 +24,7 @@ from passes.operators.outcome import (
     Unsupported,
     leaves,
 )
+from passes.operators.refusals import may_refuse
 from passes.operators.stand_ins import REAL, FakeStandIns, StandIns
 from passes.operators.trial import attempt
 
@@ -33,6 +38,61 @@ class StudiedOperators(Protocol):
     def is_told_by_metas(self, target: Target, args: Arguments, kwargs: Keywords) -> bool:
         """Whether calls of the operator were studied, and what none of them gave hung on the values in tensors."""
         ...
+
+
+class Attempt(NamedTuple):
+    """One way to try a call. An error for which `raises` is the call's own; after another the next attempt is made."""
+
+    stand_ins: StandIns
+    keywords: Keywords
+    raises: Callable[[OpError], bool]
+
+
+def first_outcome(
+    target: Target, args: Arguments, modes: Modes, attempts: Iterable[Attempt]
+) -> tuple[Outcome, StandIns]:
+    """The outcome of the first attempt that gives one, and its stand-ins; what the last one raised if none does."""
+    failure: OpError | DataDependent | Unsupported | None = None
+    for stand_ins, keywords, raises in attempts:
+        try:
+            return attempt(stand_ins, target, args, keywords, modes), stand_ins
+        except OpError as error:
+            if raises(error):
+                raise
+            failure = error
+        except (DataDependent, Unsupported) as error:
+            failure = error
+    assert failure is not None
+    try:
+        raise failure
+    finally:
+        del failure  # which has this frame, and so the stand-ins, in its traceback
+
+
+def is_about_arguments(error: OpError) -> bool:
+    """Whether what a kernel raised on zeros it raises whatever the values: a division by them it does not."""
+    return DIVISION_BY_ZERO not in str(error.original)
+
+
+def always(error: OpError) -> bool:
+    """For the attempt that has the last word."""
+    return True
+
+
+def never(error: OpError) -> bool:
+    """For an attempt whose errors say nothing of the call."""
+    return False
+
+
+def is_refused(target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> bool | None:
+    """Whether the real kernel refuses a call for its shapes and types; None where zeros cannot tell."""
+    try:
+        first_outcome(target, args, modes, [Attempt(REAL, kwargs, is_about_arguments)])
+    except OpError as error:
+        return is_about_arguments(error)
+    except (DataDependent, Unsupported):
+        return None
+    return False
 
 
 class Trials:
@@ -59,23 +119,51 @@ class Trials:
         What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
         data may fail for want of it, so fake tensors have the last word.
         """
+        return self._made(target, args, modes, self._usual(target, args, kwargs, modes, shape_env, book))
+
+    def checked(
+        self,
+        target: Target,
+        args: Arguments,
+        kwargs: Keywords,
+        modes: Modes,
+        shape_env: Any,
+        book: StudiedOperators | None,
+    ) -> tuple[Outcome, StandIns]:
+        """As `attempted`, but on real stand-ins first if their memory is affordable, and no size is a symbol."""
+
+        def is_of_the_call(error: OpError) -> bool:
+            return is_about_arguments(error) and not may_refuse(target, args, kwargs)
+
+        def attempts() -> Iterator[Attempt]:
+            if shape_env is None and is_affordable(args, kwargs):
+                yield Attempt(REAL, kwargs, is_of_the_call)
+            yield from self._usual(target, args, kwargs, modes, shape_env, book)
+
+        return self._made(target, args, modes, attempts())
+
+    def _usual(
+        self,
+        target: Target,
+        args: Arguments,
+        kwargs: Keywords,
+        modes: Modes,
+        shape_env: Any,
+        book: StudiedOperators | None,
+    ) -> Iterator[Attempt]:
         for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
-            try:
-                return attempt(stand_ins, target, args, keywords, modes), stand_ins
-            except OpError as error:
-                if stand_ins is REAL and DIVISION_BY_ZERO not in str(error.original):
-                    raise
-            except (DataDependent, Unsupported):
-                continue
+            yield Attempt(stand_ins, keywords, is_about_arguments if stand_ins is REAL else never)
         if shape_env is None and _may_run(target, args, kwargs, book):
-            try:
-                return attempt(REAL, target, args, kwargs, modes), REAL
-            except (OpError, DataDependent, Unsupported):
-                pass  # it may refuse zeros only
-        fakes = self.fakes(shape_env)
-        outcome = attempt(fakes, target, args, kwargs, modes)
-        _refuse_growth(target, args, outcome)
-        return outcome, fakes
+            yield Attempt(REAL, kwargs, never)  # it may refuse zeros only
+        yield Attempt(self.fakes(shape_env), kwargs, always)
+
+    def _made(
+        self, target: Target, args: Arguments, modes: Modes, attempts: Iterable[Attempt]
+    ) -> tuple[Outcome, StandIns]:
+        outcome, stand_ins = first_outcome(target, args, modes, attempts)
+        if isinstance(stand_ins, FakeStandIns):
+            _refuse_growth(target, args, outcome)
+        return outcome, stand_ins
 
     def fakes(self, shape_env: Any) -> FakeStandIns:
         """The fake tensors for a ShapeEnv, or for plain numbers; the last ones are kept."""

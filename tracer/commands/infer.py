@@ -26,45 +26,57 @@ USUAL = StudyJob(())
 JOBS = usual_jobs()
 
 
+Corpora = Annotated[list[Path], typer.Argument(help="Folders of the corpora, taken together.")]
+OutputOption = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="Folder of the rulebook; rules already learned from the same calls are kept."),
+]
+OperatorsOption = Annotated[str, typer.Option("--ops", help="Operators: 'add*', 'aten::sum.*', several with commas.")]
+LevelOption = Annotated[
+    str, typer.Option("--level", help=f"Level of the recorded calls: {', '.join(LEVELS)} or {BOTH}.")
+]
+JobsOption = Annotated[int, typer.Option("--jobs", help="Number of studies at a time.", min=1)]
+EngineOption = Annotated[str, typer.Option("--engine", help=f"What hands out the studies: {', '.join(ENGINES)}.")]
+TrialsOption = Annotated[int, typer.Option("--trials", help="Trials in each round of a study.", min=1)]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random choices.")]
+TermsOption = Annotated[
+    int, typer.Option("--terms", help="Expressions that a study compares with calls before its last round.", min=1)
+]
+HeldOutOption = Annotated[
+    float, typer.Option("--held-out", help="Share of signatures kept to check the rules on.", min=0, max=1)
+]
+ModulesOption = Annotated[
+    list[str] | None, typer.Option("--import", help="Module that registers operators; repeatable.")
+]
+EmitFakeOption = Annotated[
+    Path | None, typer.Option("--emit-fake", help="Write fake kernels of custom operators into this Python file.")
+]
+ImperfectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--imperfect-in", help="Study only operators that this book lacks, or predicts wrongly or not at all."
+    ),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")
+]
+
+
 def infer_rules(
-    corpora: Annotated[list[Path], typer.Argument(help="Folders of the corpora, taken together.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", help="Folder of the rulebook; rules already learned from the same calls are kept."
-        ),
-    ],
-    ops: Annotated[str, typer.Option("--ops", help="Operators: 'add*', 'aten::sum.*', several with commas.")] = "*",
-    level: Annotated[
-        str, typer.Option("--level", help=f"Level of the recorded calls: {', '.join(LEVELS)} or {BOTH}.")
-    ] = BOTH,
-    jobs: Annotated[int, typer.Option("--jobs", help="Number of studies at a time.", min=1)] = JOBS,
-    engine: Annotated[
-        str, typer.Option("--engine", help=f"What hands out the studies: {', '.join(ENGINES)}.")
-    ] = "local",
-    trials: Annotated[int, typer.Option("--trials", help="Trials in each round of a study.", min=1)] = USUAL.trials,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices.")] = 0,
-    terms: Annotated[
-        int, typer.Option("--terms", help="Expressions that a study compares with calls before its last round.", min=1)
-    ] = USUAL.terms,
-    held_out: Annotated[
-        float, typer.Option("--held-out", help="Share of signatures kept to check the rules on.", min=0, max=1)
-    ] = 0.0,
-    modules: Annotated[
-        list[str] | None, typer.Option("--import", help="Module that registers operators; repeatable.")
-    ] = None,
-    emit_fake: Annotated[
-        Path | None, typer.Option("--emit-fake", help="Write fake kernels of custom operators into this Python file.")
-    ] = None,
-    imperfect_in: Annotated[
-        Path | None,
-        typer.Option(
-            "--imperfect-in", help="Study only operators that this book lacks, or predicts wrongly or not at all."
-        ),
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")
-    ] = False,
+    corpora: Corpora,
+    output: OutputOption,
+    ops: OperatorsOption = "*",
+    level: LevelOption = BOTH,
+    jobs: JobsOption = JOBS,
+    engine: EngineOption = "local",
+    trials: TrialsOption = USUAL.trials,
+    seed: SeedOption = 0,
+    terms: TermsOption = USUAL.terms,
+    held_out: HeldOutOption = 0.0,
+    modules: ModulesOption = None,
+    emit_fake: EmitFakeOption = None,
+    imperfect_in: ImperfectOption = None,
+    again: AgainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn rules from recorded calls, try to refute them on the real operators, and write a rulebook.

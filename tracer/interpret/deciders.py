@@ -19,8 +19,8 @@ import torch
 from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
+from tracer.interpret.mark_tables import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.interpret.marked_calls import call_marked_operator, call_substitute, compute_marked, refuse_disallowed
-from tracer.interpret.marks import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.interpret.memoised import call_cached
 from tracer.interpret.numpy_calls import (
     call_method_of_array,

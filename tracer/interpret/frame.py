@@ -5,6 +5,7 @@ The stack has CPython's own layout at every instruction, so that a break can han
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tracer.code.decode import Code, Op
@@ -18,7 +19,11 @@ from tracer.values.item import Item
 
 
 class Frame:
-    """`slots` are CPython's localsplus: locals, cells, free variables; MISSING where unbound."""
+    """`slots` are CPython's localsplus: locals, cells, free variables; MISSING where unbound.
+
+    Handlers reach the stack by `push`, `pop` and the other methods here. Those of the instructions that run most (loads
+    and stores, attributes, operators, calls, jumps on a truth value) use the list itself, which saves a call in each.
+    """
 
     __slots__ = (
         "caller",
@@ -102,6 +107,26 @@ class Frame:
     def pop(self) -> Item:
         """Take the top of the stack."""
         return self.stack.pop()
+
+    def push_all(self, items: Iterable[Item]) -> None:
+        """Push items, the last of them on top."""
+        self.stack.extend(items)
+
+    def peek(self, depth: int = 1) -> Item:
+        """The item that is `depth` from the top, 1 the top itself, which stays there."""
+        return self.stack[-depth]
+
+    def realised(self, depth: int) -> Item:
+        """As `peek`; an object from outside that nothing has looked at yet becomes its value, there, too."""
+        item = self.stack[-depth]
+        if type(item) is Lazy:
+            item = self.stack[-depth] = item.realise(self.trace)
+        return item
+
+    def swap(self, depth: int) -> None:
+        """Exchange the top and the item that is `depth` from it."""
+        stack = self.stack
+        stack[-1], stack[-depth] = stack[-depth], stack[-1]
 
     def pop_many(self, count: int) -> list[Item]:
         """Take the uppermost `count` items of the stack, the lowest first."""

@@ -127,7 +127,7 @@ class GeneratorValue(IteratorValue):
         if not self.suspended:
             return None
         op = self.frame.ops[self.frame.index]
-        return self.frame.stack[-1] if op.name == "JUMP" and self.frame.ops[op.operand].name == "SEND" else None
+        return self.frame.peek() if op.name == "JUMP" and self.frame.ops[op.operand].name == "SEND" else None
 
     def _delegated(self, trace: Trace, step: Callable[[], Item]) -> Item:
         """Go on after a `step` of the delegate: with what it yields, with what it returned, or with what it raises."""

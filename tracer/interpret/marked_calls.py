@@ -1,4 +1,7 @@
-"""Calls of functions that their users have marked: constant, allowed in graphs, left for the backend, substituted."""
+"""What is done with a call of a function that its user has marked: constant, allowed in graphs, or another instead.
+
+Which functions are marked is in `mark_tables.py`, who marks them is `tracer/marks.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from passes.opaque_calls import OpaqueCall
 from tracer.guards.source import kept
 from tracer.interpret.constants import computed, describe
 from tracer.interpret.functions import interpret_function
-from tracer.interpret.marks import is_nonstrict, substitute_of
+from tracer.interpret.mark_tables import is_nonstrict, substitute_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
 from tracer.reasons import DATA_TO_PYTHON, DISABLED, UNSUPPORTED_CALL

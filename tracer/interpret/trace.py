@@ -180,8 +180,7 @@ class Trace:
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
-        self.operands_overlap = False
-        self.reads_in_backward = False
+        self.operands_overlap = self.reads_in_backward = False
         self.runs_backward = self.applies_functions = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
@@ -190,15 +189,12 @@ class Trace:
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
         self.first_modes = self.modes
-        self.protected = False
+        self.protected = self.draws = self.probes = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
-        self.only_writes = True
-        self.counts_writes = True
+        self.only_writes = self.counts_writes = True
         self.writes = Writes.COUNTED
-        self.draws = False
         self.refusing: list[Any] = []
-        self.probes = False
         self.replays = True
         self.run_original: Any = None
         self.frame: Running | None = None

@@ -217,6 +217,8 @@ PyMethodDef methods[] = {
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "passes.record._facts", nullptr, -1, methods,
                       nullptr, nullptr, nullptr, nullptr};
 
+PyObject* create_module() { return PyModule_Create(&module); }
+
 }  // namespace
 
-PyMODINIT_FUNC PyInit__facts() { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__facts() { return bytegraph::guarded<create_module>(); }

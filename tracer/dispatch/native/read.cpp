@@ -84,6 +84,17 @@ PyObject* subclasses(PyObject* base) {
                             : nullptr;
 }
 
+// New references to the item of a deque and to what a context variable holds.
+PyObject* deque_item(PyObject* base, Py_ssize_t index) {
+  if (!deque_type() || !PyObject_TypeCheck(base, deque_type())) return nullptr;
+  return deque_type()->tp_as_sequence->sq_item(base, index < 0 ? index + stored_length(base) : index);
+}
+
+PyObject* held(PyObject* base) {
+  PyObject* item = nullptr;
+  return PyContextVar_CheckExact(base) && PyContextVar_Get(base, base, &item) == 0 ? item : nullptr;
+}
+
 PyObject* number(PyObject* base, TensorNumber which, Py_ssize_t dim) {
   int64_t result;
   return tensor_number(base, which, dim, &result) ? PyLong_FromLongLong(result) : nullptr;
@@ -156,11 +167,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::item: return PyDict_Check(base) ? PyDict_GetItemWithError(base, node.key) : nullptr;
     case Access::index: return sequence_item(base, node.index);
     case Access::key: return nth_key(base, node.index);
-    case Access::deque_item: {
-      if (!deque_type() || !PyObject_TypeCheck(base, deque_type())) return nullptr;
-      Py_ssize_t index = node.index < 0 ? node.index + stored_length(base) : node.index;
-      return keep(deque_type()->tp_as_sequence->sq_item(base, index));
-    }
+    case Access::deque_item: return keep(deque_item(base, node.index));
     case Access::length: {
       Py_ssize_t length = stored_length(base);
       return length < 0 ? nullptr : keep(PyLong_FromSsize_t(length));
@@ -179,11 +186,7 @@ PyObject* Evaluation::read(const Node& node) {
     case Access::form: return keep(get_in_python("form", base, node.key));
     case Access::memory: return keep(get_in_python("memory", base, node.key));
     case Access::layout: return keep(get_in_python("layout", base, node.key));
-    case Access::held: {
-      PyObject* item = nullptr;
-      if (!PyContextVar_CheckExact(base) || PyContextVar_Get(base, base, &item) < 0) return nullptr;
-      return keep(item);
-    }
+    case Access::held: return keep(held(base));
   }
   return nullptr;
 }

@@ -61,7 +61,7 @@ def call_instruction(frame: Frame, op: Op) -> None:
 def call_function_ex(frame: Frame, op: Op) -> None:
     kwargs = {}
     if op.operand:
-        kwargs = mapping_items(frame, pop_value(frame), NOT_A_MAPPING, frame.stack[-2])
+        kwargs = mapping_items(frame, pop_value(frame), NOT_A_MAPPING, frame.peek(2))
     iterable = pop_value(frame)
     callee = frame.pop()
     assert frame.pop() is NULL
@@ -126,7 +126,7 @@ def import_name(frame: Frame, op: Op) -> None:
 @handles("IMPORT_FROM")
 def import_from(frame: Frame, op: Op) -> None:
     trace = frame.trace
-    package = frame.stack[-1]
+    package = frame.peek()
     try:
         frame.push(get_attribute(trace, package, op.operand))
     except Raised:

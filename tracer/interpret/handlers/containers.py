@@ -12,7 +12,7 @@ from tracer.interpret.construct import elements
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
-from tracer.values.base import MISSING, Lazy, class_of, known_lazies, realise, type_of
+from tracer.values.base import MISSING, class_of, known_lazies, realise, type_of
 from tracer.values.class_attributes import class_name, is_builtin_class
 from tracer.values.dicts import DictValue
 from tracer.values.item import Item
@@ -67,10 +67,7 @@ def list_to_tuple(frame: Frame, op: Op) -> None:
 
 def container(frame: Frame, op: Op) -> Any:
     """The container that a display or comprehension is filling; behind a break it comes as an argument."""
-    item = frame.stack[-op.arg]
-    if type(item) is Lazy:
-        item = frame.stack[-op.arg] = item.realise(frame.trace)
-    return item
+    return frame.realised(op.arg)
 
 
 @handles("LIST_APPEND")
@@ -120,7 +117,7 @@ def dict_merge(frame: Frame, op: Op) -> None:
     """`f(**mapping)`: names may not come twice."""
     mapping = pop_value(frame)
     target = container(frame, op).change(frame.trace)
-    callee = frame.stack[-op.arg - 2]
+    callee = frame.peek(op.arg + 2)
     for key, item in mapping_items(frame, mapping, NOT_A_MAPPING, callee).items():
         if key in target:
             name = callee_name(frame, callee)
@@ -170,7 +167,7 @@ def unpack_sequence(frame: Frame, op: Op) -> None:
         else:
             message = f"not enough values to unpack (expected {op.arg}, got {len(items)})"
         throw(frame.trace, ValueError, message)
-    frame.stack.extend(reversed(items))
+    frame.push_all(reversed(items))
 
 
 @handles("UNPACK_EX")
@@ -184,7 +181,7 @@ def unpack_ex(frame: Frame, op: Op) -> None:
             f"not enough values to unpack (expected at least {before + after}, got {len(items)})",
         )
     middle = items[before : len(items) - after]
-    frame.stack.extend(reversed([*items[:before], ListValue(list, middle), *items[len(items) - after :]]))
+    frame.push_all(reversed([*items[:before], ListValue(list, middle), *items[len(items) - after :]]))
 
 
 def _unpack_for_assignment(frame: Frame, limit: int | None) -> list[Item]:
@@ -207,7 +204,7 @@ def _unpack_for_assignment(frame: Frame, limit: int | None) -> list[Item]:
 
 @handles("GET_LEN")
 def get_len(frame: Frame, op: Op) -> None:
-    frame.push(length(frame.trace, frame.stack[-1]))
+    frame.push(length(frame.trace, frame.peek()))
 
 
 @handles("MATCH_SEQUENCE")
@@ -226,7 +223,7 @@ SEQUENCE, MAPPING = 1 << 5, 1 << 6
 
 def _has_flag(frame: Frame, flag: int) -> bool:
     """Whether a pattern takes the subject for a sequence or a mapping; registering its class later may change that."""
-    cls = type_of(frame.trace, frame.stack[-1])
+    cls = type_of(frame.trace, frame.peek())
     answer = bool(cls.__flags__ & flag)
     if not answer and not is_builtin_class(cls):
         frame.trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
@@ -236,7 +233,7 @@ def _has_flag(frame: Frame, flag: int) -> bool:
 @handles("MATCH_KEYS")
 def match_keys(frame: Frame, op: Op) -> None:
     trace = frame.trace
-    keys, subject = frame.stack[-1], frame.stack[-2]
+    keys, subject = frame.peek(), frame.peek(2)
     items: list[Item] = []
     seen: set[Item] = set()
     get = get_attribute(trace, subject, "get") if length(trace, keys) else None

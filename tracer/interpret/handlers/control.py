@@ -35,28 +35,28 @@ def pop_jump_if_false(frame: Frame, op: Op) -> None:
 
 @handles("POP_JUMP_IF_NONE")
 def pop_jump_if_none(frame: Frame, op: Op) -> None:
-    if is_same(frame.trace, frame.stack.pop(), None):
+    if is_same(frame.trace, frame.pop(), None):
         _jump_to(frame, op)
 
 
 @handles("POP_JUMP_IF_NOT_NONE")
 def pop_jump_if_not_none(frame: Frame, op: Op) -> None:
-    if not is_same(frame.trace, frame.stack.pop(), None):
+    if not is_same(frame.trace, frame.pop(), None):
         _jump_to(frame, op)
 
 
 @handles("JUMP_IF_TRUE_OR_POP")
 def jump_if_true_or_pop(frame: Frame, op: Op) -> None:
-    if truth(frame.trace, frame.stack[-1]):
+    if truth(frame.trace, frame.peek()):
         _jump_to(frame, op)
     else:
-        frame.stack.pop()
+        frame.pop()
 
 
 @handles("JUMP_IF_FALSE_OR_POP")
 def jump_if_false_or_pop(frame: Frame, op: Op) -> None:
-    if truth(frame.trace, frame.stack[-1]):
-        frame.stack.pop()
+    if truth(frame.trace, frame.peek()):
+        frame.pop()
     else:
         _jump_to(frame, op)
 
@@ -77,17 +77,17 @@ def get_iter(frame: Frame, op: Op) -> None:
 
 @handles("FOR_ITER")
 def for_iter(frame: Frame, op: Op) -> None:
-    item = next_item(frame.trace, frame.stack[-1])
+    item = next_item(frame.trace, frame.peek())
     if item is END:
-        frame.stack.pop()
+        frame.pop()
         frame.index = op.operand
     else:
-        frame.stack.append(item)
+        frame.push(item)
 
 
 @handles("RETURN_VALUE")
 def return_value(frame: Frame, op: Op) -> bool:
-    frame.result = frame.stack.pop()
+    frame.result = frame.pop()
     return True
 
 
@@ -102,7 +102,7 @@ def return_generator(frame: Frame, op: Op) -> None:
 
 @handles("YIELD_VALUE")
 def yield_value(frame: Frame, op: Op) -> bool:
-    frame.result = frame.stack.pop()
+    frame.result = frame.pop()
     frame.yielded = True
     return True
 
@@ -116,7 +116,7 @@ def get_yield_from_iter(frame: Frame, op: Op) -> None:
 @handles("SEND")
 def send(frame: Frame, op: Op) -> None:
     sent = frame.pop()
-    receiver = frame.stack[-1]
+    receiver = frame.peek()
     if isinstance(receiver, GeneratorValue) and receiver.is_generator:
         item = receiver.send(frame.trace, sent)
         result = receiver.returned
@@ -128,7 +128,7 @@ def send(frame: Frame, op: Op) -> None:
             item = call_until_stop(trace, get_attribute(trace, receiver, "send"), [sent])
         result, trace.stop_value = trace.stop_value, None
     if item is END:
-        frame.stack.pop()
+        frame.pop()
         frame.push(result)
         frame.index = op.operand
     else:

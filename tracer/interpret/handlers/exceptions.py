@@ -68,7 +68,7 @@ def reraise(frame: Frame, op: Op) -> None:
 @handles("CHECK_EXC_MATCH")
 def check_exc_match(frame: Frame, op: Op) -> None:
     kinds = pop_value(frame)
-    frame.push(matches(frame, frame.stack[-1], kinds))
+    frame.push(matches(frame, frame.peek(), kinds))
 
 
 def matches(frame: Frame, exception: Item, kinds: Item) -> bool:
@@ -106,7 +106,7 @@ def before_with(frame: Frame, op: Op) -> None:
 
 @handles("WITH_EXCEPT_START")
 def with_except_start(frame: Frame, op: Op) -> None:
-    exception: ExceptionValue = frame.stack[-1]
-    leave = frame.stack[-4]
+    exception: ExceptionValue = frame.peek()
+    leave = frame.peek(4)
     traceback = get_attribute(frame.trace, exception, "__traceback__")
     frame.push(call(frame.trace, leave, [exception.cls, exception, traceback]))

@@ -36,16 +36,14 @@ def unary_op(frame: Frame, op: Op) -> None:
 
 @handles("IS_OP")
 def is_op(frame: Frame, op: Op) -> None:
-    stack = frame.stack
-    right = stack.pop()
-    stack.append(is_same(frame.trace, stack.pop(), right) != bool(op.arg))
+    right, left = frame.pop(), frame.pop()
+    frame.push(is_same(frame.trace, left, right) != bool(op.arg))
 
 
 @handles("CONTAINS_OP")
 def contains_op(frame: Frame, op: Op) -> None:
-    stack = frame.stack
-    right = stack.pop()
-    stack.append(contains(frame.trace, right, stack.pop()) != bool(op.arg))
+    container, item = frame.pop(), frame.pop()
+    frame.push(contains(frame.trace, container, item) != bool(op.arg))
 
 
 @handles("BINARY_SUBSCR")

@@ -39,7 +39,7 @@ def delete_fast(frame: Frame, op: Op) -> None:
 @handles("LOAD_FAST_AND_CLEAR")
 def load_fast_and_clear(frame: Frame, op: Op) -> None:
     """Put aside what an inlined comprehension hides: a value, a cell, or MISSING, which STORE_FAST will put back."""
-    frame.stack.append(frame.slots[op.arg])
+    frame.push(frame.slots[op.arg])
     frame.slots[op.arg] = MISSING
 
 
@@ -64,7 +64,7 @@ def copy_free_vars(frame: Frame, op: Op) -> None:
 
 @handles("LOAD_CLOSURE")
 def load_closure(frame: Frame, op: Op) -> None:
-    frame.stack.append(frame.slots[op.arg])
+    frame.push(frame.slots[op.arg])
 
 
 @handles("LOAD_DEREF", "LOAD_CLASSDEREF")
@@ -72,12 +72,12 @@ def load_deref(frame: Frame, op: Op) -> None:
     item = frame.slots[op.arg].read(frame.trace)
     if item is MISSING:
         _unbound_free(frame, op)
-    frame.stack.append(item)
+    frame.push(item)
 
 
 @handles("STORE_DEREF")
 def store_deref(frame: Frame, op: Op) -> None:
-    frame.slots[op.arg].write(frame.trace, frame.stack.pop())
+    frame.slots[op.arg].write(frame.trace, frame.pop())
 
 
 @handles("DELETE_DEREF")
@@ -107,7 +107,7 @@ def load_global_name(frame: Frame, op: Op) -> None:
 
 @handles("STORE_GLOBAL")
 def store_global_name(frame: Frame, op: Op) -> None:
-    store_global(frame, op.operand, frame.stack.pop())
+    store_global(frame, op.operand, frame.pop())
 
 
 @handles("DELETE_GLOBAL")
@@ -118,7 +118,7 @@ def delete_global(frame: Frame, op: Op) -> None:
 
 @handles("PUSH_NULL")
 def push_null(frame: Frame, op: Op) -> None:
-    frame.stack.append(NULL)
+    frame.push(NULL)
 
 
 @handles("POP_TOP")
@@ -128,10 +128,9 @@ def pop_top(frame: Frame, op: Op) -> None:
 
 @handles("COPY")
 def copy(frame: Frame, op: Op) -> None:
-    frame.stack.append(frame.stack[-op.arg])
+    frame.push(frame.peek(op.arg))
 
 
 @handles("SWAP")
 def swap(frame: Frame, op: Op) -> None:
-    stack = frame.stack
-    stack[-1], stack[-op.arg] = stack[-op.arg], stack[-1]
+    frame.swap(op.arg)

@@ -1,7 +1,7 @@
-"""What users have said about functions: allowed in graphs or not, constant, traced by the backend, or another instead.
+"""The tables of marks, and what they say of a callable: allowed in graphs or not, constant, or another instead.
 
-Marks of tracer.marks and those of torch.compiler count alike. torch keeps its marks in modules that take long to
-import, so it is asked only if they are there.
+`tracer/marks.py` has the decorators that fill them. Those of torch.compiler count alike; torch keeps its marks in
+modules that take long to import, so it is asked only if they are there.
 """
 
 from __future__ import annotations
