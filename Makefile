@@ -2,14 +2,15 @@
 # of them (see CONTRIBUTING.md). Each target creates .venv if it is missing and installs what it needs; stamp files in
 # .venv keep later runs quick.
 #
-#   PYTHON=...      the interpreter that .venv is made with (3.11)
+#   PYTHON=...      the interpreter that the virtual environment is made with (python3.11)
+#   TORCH=...       the version of torch (2.13.0); each other pair has an environment of its own, .venv-PYTHON-torchTORCH
 #   TORCH_FLAGS=... flags of the pip command that installs torch, such as the index of CPU builds
 #   JOBS=...        number of processes that run the tests
 #   BASE=...        what `make affected` compares with (main)
 #   ARGS=...        further arguments for pytest, the demo or the benchmarks
 
 PYTHON ?= python3.11
-TORCH := 2.13.0
+TORCH ?= 2.13.0
 TORCH_FLAGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BASE ?= main
@@ -17,8 +18,16 @@ ARGS ?=
 # Without compiled files, each run would spend ten seconds on compiling the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .venv/constraints.txt
+PAIR := $(notdir $(PYTHON))-torch$(TORCH)
+SUPPORTED := python3.11-torch2.13.0
+VENV := $(if $(filter $(SUPPORTED),$(PAIR)),.venv,.venv-$(PAIR))
+BIN := $(VENV)/bin
+# What is not supported yet is installed all the same, without the dependencies that would ask for another torch.
+EDITABLE := $(if $(filter $(SUPPORTED),$(PAIR)),,--no-deps --ignore-requires-python) --no-build-isolation --editable .
+# Extensions lie beside the sources, one for each Python: another torch for the same Python builds them again.
+BUILT_FOR := build/torch-of-$(notdir $(PYTHON))
+$(shell mkdir -p build; test "$$(cat $(BUILT_FOR) 2>/dev/null)" = "$(TORCH)" || echo "$(TORCH)" > $(BUILT_FOR))
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt
 NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/native/*) tracer/guards/source.py tracer/guards/checks.py
 
 # Installed without their dependencies, which would pull in torchvision and with it another build of torch.
@@ -28,44 +37,44 @@ ZOO_NEEDS := einops einx loguru packaging
 .PHONY: demo tiny quick affected test cpython fuzz native-asan installed lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
-demo: .venv/bench.stamp
+demo: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks.demo $(ARGS)
 
 TINY := tests/test_tiny.py tests/test_architecture.py tests/test_graph_show.py tests/test_code_emit.py
 
-tiny: .venv/test.stamp
+tiny: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 0 $(ARGS) $(TINY)
 
-quick: .venv/test.stamp
+quick: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
-affected: .venv/test.stamp
+affected: $(VENV)/test.stamp
 	$(BIN)/python -m tests.affected --base $(BASE) -n $(JOBS) $(ARGS)
 
-test: .venv/test.stamp
+test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 # CPython's own tests, each plain and captured: all modules in an hour, ARGS=--sample for the fixed sample of .ci/run.
-cpython: .venv/test.stamp
+cpython: $(VENV)/test.stamp
 	$(BIN)/python -m tests.cpython --jobs $(JOBS) $(ARGS)
 
 # Random programs, plain and captured: 2,000, or ARGS="--programs 100000 --seed 1000" for more and others.
-fuzz: .venv/test.stamp
+fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --jobs $(JOBS) $(ARGS)
 
 # The tests of the C++ code, with extensions that AddressSanitizer and UBSan watch, in a copy of the tree.
-native-asan: .venv/test.stamp
+native-asan: $(VENV)/test.stamp
 	$(BIN)/python -m tests.sanitized -n $(JOBS) $(ARGS)
 
 # `pip install .` into a new virtual environment below build/, and what a new user tries first there.
-installed: .venv/test.stamp
+installed: $(VENV)/test.stamp
 	$(BIN)/python -m tests.installed
 
-bench: .venv/bench.stamp
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Rewrites the parts of README.md and docs/ that programs print; tests/test_snapshots.py compares them.
-pages: .venv/bench.stamp
+pages: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks --pages
 
 # Builds the next rulebook to ship, build/rules/book. Existing corpora and rules of operators already studied are kept.
@@ -78,7 +87,7 @@ CORPORA := $(SOURCES:%=build/rules/%)
 SHIPPED = $(shell $(BIN)/python -c "from passes.rules.book import shipped_folder; print(shipped_folder())")
 INFER := $(BIN)/python -m tracer infer $(CORPORA) $(ARGS)
 
-rulebook: .venv/bench.stamp
+rulebook: $(VENV)/bench.stamp
 	for source in $(SOURCES); do \
 		test -d build/rules/$$source \
 		|| $(BIN)/python -m tracer record $$source -o build/rules/$$source --level aten --level function --jobs $(JOBS) \
@@ -91,46 +100,46 @@ rulebook: .venv/bench.stamp
 	$(BIN)/python -m tracer rules merge build/rules/merged $(SHIPPED) $(CORPORA) -o build/rules/wide
 	$(BIN)/python -m tracer rules narrow build/rules/wide -o build/rules/book
 
-lint: .venv/lint.stamp
+lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-format: .venv/lint.stamp
+format: $(VENV)/lint.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build *.egg-info tracer/*.so passes/record/*.so .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build *.egg-info tracer/*.so passes/record/*.so .pytest_cache .ruff_cache .hypothesis
 
-.venv/venv.stamp:
+$(VENV)/venv.stamp:
 	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "bytegraph needs Python 3.11, and $(PYTHON) is another version"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	echo "torch==$(TORCH)" > .venv/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "bytegraph needs Python 3.11 or 3.12, and $(PYTHON) is another version"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	echo "torch==$(TORCH)" > $(VENV)/constraints.txt
 	@touch $@
 
-.venv/torch.stamp: .venv/venv.stamp
+$(VENV)/torch.stamp: $(VENV)/venv.stamp
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) $(TORCH_FLAGS) torch==$(TORCH)
-	$(PIP) 'setuptools>=77' wheel ninja numpy
+	$(PIP) 'setuptools>=77' wheel ninja numpy 'networkx>=3' 'rich>=13' 'typer>=0.15'
 	@touch $@
 
-.venv/build.stamp: .venv/torch.stamp pyproject.toml setup.py $(NATIVE)
+$(VENV)/build.stamp: $(VENV)/torch.stamp pyproject.toml setup.py $(NATIVE) $(BUILT_FOR)
 	@command -v $(firstword $(CXX)) >/dev/null || { echo "bytegraph needs $(firstword $(CXX)) to build its extension: install it (Debian: apt-get install g++)"; exit 1; }
-	$(PIP) --no-build-isolation --editable .
+	$(PIP) $(EDITABLE)
 	@$(BIN)/python -m compileall -q bytegraph.py tracer passes backends
 	@touch $@
 
-.venv/bench.stamp: .venv/build.stamp Makefile
+$(VENV)/bench.stamp: $(VENV)/build.stamp Makefile
 	$(PIP) 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
 	$(PIP) --no-deps $(ZOO)
 	@touch $@
 
-.venv/test.stamp: .venv/bench.stamp
+$(VENV)/test.stamp: $(VENV)/bench.stamp
 	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
 		'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
 	@touch $@
 
-.venv/lint.stamp: .venv/test.stamp Makefile
+$(VENV)/lint.stamp: $(VENV)/test.stamp Makefile
 	$(PIP) 'ruff>=0.6' 'pyright[nodejs]>=1.1.380'
 	@touch $@
