@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, Final
 
 from tracer.interpret.call import call
 from tracer.interpret.constants import describe
 from tracer.interpret.generators import GeneratorValue, generator_close, generator_send, generator_throw
+from tracer.interpret.library.warnings import warn_at
+from tracer.interpret.places import place_of_caller
 from tracer.interpret.policy import (
     immutable,
     lookaside,
@@ -15,6 +17,7 @@ from tracer.interpret.policy import (
 from tracer.interpret.trace import Trace
 from tracer.reasons import (
     UNSUPPORTED_CALL,
+    WARNING,
 )
 from tracer.values.base import realise
 from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_of
@@ -52,7 +55,19 @@ def _namespace_init(trace: Trace, item: Item, /, **attributes: Item) -> None:
 
 
 lookaside(types.GeneratorType.send)(generator_send)
-lookaside(types.GeneratorType.throw)(generator_throw)
+
+
+@lookaside(types.GeneratorType.throw)
+def _throw(trace: Trace, generator: Item, kind: Item, *rest: Item) -> Item:
+    if rest and THROW_WARNS:
+        warn_at(trace, THROW_WARNING, DeprecationWarning, THROW_WARNING, place_of_caller(trace, 1, WARNING))
+    return generator_throw(trace, generator, kind, *rest)
+
+
+THROW_WARNS: Final = "deprecated" in str(types.GeneratorType.throw.__doc__)
+THROW_WARNING: Final = "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead."
+"""What CPython says, from 3.12 on, of a call of `throw` with more than an exception."""
+
 lookaside(types.GeneratorType.close)(generator_close)
 
 

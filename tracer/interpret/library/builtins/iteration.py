@@ -189,6 +189,18 @@ def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = 
     return extreme("max", operator.gt, items, key, default)
 
 
+def _of_nothing() -> str:
+    try:
+        min(())
+    except ValueError as error:
+        return str(error).removeprefix("min()")
+    raise AssertionError("min of nothing has no error")
+
+
+OF_NOTHING: Final = _of_nothing()
+"""What `min` and `max` of nothing say behind their names, which differs between versions of CPython."""
+
+
 def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any], Any] | None, default: Any) -> Any:
     """The first of the best items, where `better(candidate, best)` says which of two is better."""
     if len(items) == 0:
@@ -202,7 +214,7 @@ def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any],
     best = next(candidates, NotGiven)
     if best is NotGiven:
         if default is NotGiven:
-            raise ValueError(f"{name}() arg is an empty sequence")
+            raise ValueError(f"{name}(){OF_NOTHING}")
         return default
     if key is None:
         for candidate in candidates:

@@ -174,11 +174,18 @@ def _guard_virtual_subclasses(trace: Trace, candidate: type) -> None:
 def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
     """What `type.__instancecheck__` and `ABCMeta.__instancecheck__` ask."""
     if isinstance(candidate, abc.ABCMeta):
+        if type(candidate) is PROTOCOL_META:
+            answer = host(trace, abc.ABCMeta.__subclasscheck__, candidate, cls)  # typing lets abc ask of any protocol
+            if not answer:
+                _guard_virtual_subclasses(trace, candidate)
+            return answer
         return _issubclass(trace, cls, candidate)
     return derives(cls, candidate)
 
 
-SUBCLASS_CHECKS = (type.__subclasscheck__, abc.ABCMeta.__subclasscheck__)
+PROTOCOL_META: Any = type(typing.Protocol)
+SUBCLASS_CHECKS = (type.__subclasscheck__, abc.ABCMeta.__subclasscheck__, PROTOCOL_META.__subclasscheck__)
+"""What CPython's own classes ask. That of protocols looks, from 3.12 on, at who asks: a program, or abc for another."""
 
 
 @lookaside(type.__call__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from tracer.interpret.policy import polyfill
 from tracer.values.dict_views import VIEW_TYPES
@@ -68,7 +68,13 @@ def represent_deque(item: Any, active: Active) -> str:
 def represent_ordered(item: Any, active: Active) -> str:
     """`OrderedDict.__repr__`."""
     name = type(item).__name__
-    return f"{name}([{join(item.items(), active)}])" if len(item) else f"{name}()"
+    if not len(item):
+        return f"{name}()"
+    return f"{name}({represent_dict(item, active)})" if SHOWN_AS_DICT else f"{name}([{join(item.items(), active)}])"
+
+
+SHOWN_AS_DICT: Final = repr(OrderedDict(a=1)) == "OrderedDict({'a': 1})"
+"""Whether an OrderedDict shows a dict of its items, as from 3.12 on, or a list of pairs."""
 
 
 def represent_defaultdict(item: Any, active: Active) -> str:
