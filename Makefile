@@ -19,11 +19,16 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 PAIR := $(notdir $(PYTHON))-torch$(TORCH)
-SUPPORTED := python3.11-torch2.13.0
-VENV := $(if $(filter $(SUPPORTED),$(PAIR)),.venv,.venv-$(PAIR))
+VENV := $(if $(filter python3.11-torch2.13.0,$(PAIR)),.venv,.venv-$(PAIR))
 BIN := $(VENV)/bin
-# What is not supported yet is installed all the same, without the dependencies that would ask for another torch.
+# The pairs that `make matrix` tests. What is not supported yet is installed all the same, without its dependencies,
+# which would ask for another torch.
+MATRIX := python3.11-torch2.13.0 python3.12-torch2.13.0 python3.11-torch2.14.1
+SUPPORTED := python3.11-torch2.13.0 python3.12-torch2.13.0
 EDITABLE := $(if $(filter $(SUPPORTED),$(PAIR)),,--no-deps --ignore-requires-python) --no-build-isolation --editable .
+# An interpreter of pyenv's does not run under its plain name where another version is the chosen one.
+INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null \
+	|| ls $(HOME)/.pyenv/versions/*/bin/$(notdir $(PYTHON)) 2>/dev/null | sort -V | tail -n 1)
 # Extensions lie beside the sources, one for each Python: another torch for the same Python builds them again.
 BUILT_FOR := build/torch-of-$(notdir $(PYTHON))
 $(shell mkdir -p build; test "$$(cat $(BUILT_FOR) 2>/dev/null)" = "$(TORCH)" || echo "$(TORCH)" > $(BUILT_FOR))
@@ -33,8 +38,11 @@ NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/nati
 # Installed without their dependencies, which would pull in torchvision and with it another build of torch.
 ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
+BENCH_NEEDS := 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
+TEST_NEEDS := 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
+	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
 
-.PHONY: demo tiny quick affected test cpython fuzz native-asan installed lint bench pages rulebook format clean
+.PHONY: demo tiny quick lane matrix environment affected test cpython fuzz native-asan installed lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/bench.stamp
@@ -47,6 +55,24 @@ tiny: $(VENV)/test.stamp
 
 quick: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+
+# What is tested on each pair of Python and torch: quick, and all of what knows the bytecode and the frames of CPython.
+LANE := $(wildcard tests/test_code_*.py tests/test_resume*.py tests/test_conformance*.py tests/test_guards*.py) \
+	tests/test_hook.py tests/test_dispatch.py
+
+lane: quick
+	$(BIN)/python -m pytest -n $(JOBS) -m slow $(LANE)
+
+# Every pair, each in its environment; fails where one cannot be made, too.
+matrix:
+	for pair in $(MATRIX); do \
+		$(MAKE) lane PYTHON=$${pair%-torch*} TORCH=$${pair##*-torch} || exit 1; \
+	done
+
+# The virtual environment with all that is to be fetched, which takes minutes and no look at the tree.
+environment: $(VENV)/torch.stamp
+	$(PIP) $(BENCH_NEEDS) $(TEST_NEEDS)
+	$(PIP) --no-deps $(ZOO)
 
 affected: $(VENV)/test.stamp
 	$(BIN)/python -m tests.affected --base $(BASE) -n $(JOBS) $(ARGS)
@@ -113,9 +139,9 @@ clean:
 	rm -rf .venv .venv-* build *.egg-info tracer/*.so passes/record/*.so .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/venv.stamp:
-	@command -v $(PYTHON) >/dev/null || { echo "bytegraph needs Python 3.11: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "bytegraph needs Python 3.11 or 3.12, and $(PYTHON) is another version"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -n "$(INTERPRETER)" || { echo "bytegraph needs Python 3.11 or 3.12: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "bytegraph needs Python 3.11 or 3.12, and $(PYTHON) is another version"; exit 1; }
+	test -x $(BIN)/python || $(INTERPRETER) -m venv $(VENV)
 	echo "torch==$(TORCH)" > $(VENV)/constraints.txt
 	@touch $@
 
@@ -131,13 +157,12 @@ $(VENV)/build.stamp: $(VENV)/torch.stamp pyproject.toml setup.py $(NATIVE) $(BUI
 	@touch $@
 
 $(VENV)/bench.stamp: $(VENV)/build.stamp Makefile
-	$(PIP) 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
+	$(PIP) $(BENCH_NEEDS)
 	$(PIP) --no-deps $(ZOO)
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/bench.stamp
-	$(PIP) 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
-		'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
+	$(PIP) $(TEST_NEEDS)
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/test.stamp Makefile

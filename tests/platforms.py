@@ -29,7 +29,7 @@ HEAD = """# Platforms
 
 Which tests pass on which version of Python and torch, as `passed` or `passed / failed`; skipped tests do not count.
 Written by `python -m tests.platforms`, from runs; a dash is a file that was not run there, `late` one that took too
-long. Supported are Python 3.11 and torch 2.13, which CI tests; the other pairs are on their way.
+long. Supported are Python 3.11 and 3.12 with torch 2.13, which `.ci/run` tests; other pairs are on their way.
 
 """
 
