@@ -50,7 +50,7 @@ def resized(x):
 
 
 def widened(x):
-    torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(2)
     return x + torch.ones(3)
 
 

@@ -116,15 +116,14 @@ def _outcome(program: Callable[..., Any], inputs: list[Any], generators: list[to
 
 @contextmanager
 def _undisturbed(generators: list[torch.Generator]) -> Iterator[None]:
-    """Put back on exit the modes of the thread and the state of every random number generator."""
-    before, state, python = modes.current_modes(), torch.get_rng_state(), random.getstate()
+    """Put back on exit modes, settings and the state of every random number generator."""
+    state, python = torch.get_rng_state(), random.getstate()
     states = [generator.get_state() for generator in generators]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), modes.modes_kept():
             warnings.simplefilter("ignore")
             yield
     finally:
-        modes.restore(before, kernels=True)
         torch.set_rng_state(state)
         random.setstate(python)
         for generator, held in zip(generators, states, strict=True):

@@ -357,9 +357,13 @@ def test_hooks_on_saved_tensors_are_not_run():
     assert packed == []
 
 
-def test_modes_of_the_process_cannot_be_entered():
-    with pytest.raises(ValueError, match="process"):
-        Evaluator().evaluate(torch.zeros, (2,), (), Modes(default_dtype=torch.float64))
+def test_modes_of_the_process_are_entered_and_put_back():
+    evaluator = Evaluator()
+    for dtype in (torch.float64, torch.float32):
+        outcome = evaluator.evaluate(torch.zeros, (2,), (), Modes(default_dtype=dtype, deterministic=True))
+        assert outcome.result.meta.dtype is dtype
+        assert torch.get_default_dtype() is torch.float32
+        assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_modes_are_part_of_the_memo():

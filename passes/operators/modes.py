@@ -1,14 +1,14 @@
 """Modes: the state of torch that decides what an operator returns, besides its arguments.
 
 Knows nothing of operators. Modes of the thread (gradients, inference, autocast) can be entered for the
-length of an evaluation; those of the process (default dtype, determinism) can only be read. The kernels of attention
-are of the process, too, but entered: a program that has calls evaluated under others chooses them itself.
+length of an evaluation. The default dtype, determinism and the kernels of attention are of the process, but entered,
+too: a program that has calls evaluated under others than the current ones sets them itself.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +41,22 @@ READS_KERNELS: Final = frozenset(
     )
 )
 """Operators that return something else, or refuse, by the kernels that are switched on."""
+
+
+SETTINGS: Final[dict[Any, Callable[[], Any]]] = {
+    torch._C._set_default_dtype: torch.get_default_dtype,
+    torch._C._set_deterministic_algorithms: torch._C._get_deterministic_algorithms,
+    torch.use_deterministic_algorithms: torch._C._get_deterministic_algorithms,
+    torch._C._set_deterministic_fill_uninitialized_memory: torch._C._get_deterministic_fill_uninitialized_memory,
+    torch._C._set_float32_matmul_precision: torch._C._get_float32_matmul_precision,
+    torch._C._set_cublas_allow_tf32: torch._C._get_cublas_allow_tf32,
+    torch._C._set_cudnn_allow_tf32: torch._C._get_cudnn_allow_tf32,
+    torch._C._set_cudnn_enabled: torch._C._get_cudnn_enabled,
+    torch._C._set_cudnn_benchmark: torch._C._get_cudnn_benchmark,
+    torch._C._set_cudnn_deterministic: torch._C._get_cudnn_deterministic,
+    torch._C._set_math_sdp_allow_fp16_bf16_reduction: torch._C._get_math_sdp_allow_fp16_bf16_reduction,
+}
+"""Functions that change a setting of the process, and for each the one that tells it."""
 
 
 class Modes(NamedTuple):
@@ -88,6 +104,7 @@ SETTERS: Final = frozenset(
         torch.autocast_decrement_nesting,
         torch.clear_autocast_cache,
         *KERNEL_SETTERS,
+        *SETTINGS,
     )
 )
 """Functions of a graph that change modes. To ask what they return must not run them."""
@@ -110,9 +127,9 @@ def leave_inference() -> None:
     _guards.entered.pop().__exit__(None, None, None)
 
 
-def restore(modes: Modes, kernels: bool = False) -> None:
+def restore(modes: Modes, kernels: bool = False, settings: Iterable[tuple[Callable[[Any], Any], Any]] = ()) -> None:
     """Set this thread's modes to `modes`, as leaving the contexts entered since then would; if `kernels`, also those
-    of attention.
+    of attention. `settings` are functions that change settings of the process, and what to set them to.
     """
     while _guards.entered:
         leave_inference()
@@ -123,6 +140,8 @@ def restore(modes: Modes, kernels: bool = False) -> None:
         torch.set_autocast_dtype(DEVICE, modes.autocast_dtype)
     if kernels:
         choose_kernels(modes.kernels)
+    for setter, value in settings:
+        setter(value)
 
 
 def choose_kernels(kernels: tuple[bool, ...]) -> None:
@@ -135,17 +154,18 @@ def choose_kernels(kernels: tuple[bool, ...]) -> None:
 def entered(modes: Modes) -> Iterator[None]:
     """Run under `modes`, whatever this thread's are, unseen by its autocast cache and hooks on saved tensors.
 
-    What the evaluation itself changes of them is put back, also when it raises. Raises ValueError when the default
-    dtype or determinism differs: changing it would be seen by other threads.
+    What the evaluation itself changes of them is put back, also when it raises.
     """
     current = current_modes()
-    if (current.default_dtype, current.deterministic) != (modes.default_dtype, modes.deterministic):
-        raise ValueError(f"modes of the process cannot be changed for an evaluation: wanted {modes}, are {current}")
     cached, depth = torch.is_autocast_cache_enabled(), len(_guards.entered)
     with ExitStack() as stack:
         stack.callback(_put_back, current, cached, depth)
         if current.kernels != modes.kernels:
             choose_kernels(modes.kernels)
+        if current.default_dtype != modes.default_dtype:
+            torch.set_default_dtype(modes.default_dtype)
+        if current.deterministic != modes.deterministic:
+            torch.use_deterministic_algorithms(modes.deterministic)
         if current.inference != modes.inference:
             stack.enter_context(torch.inference_mode(modes.inference))
         if torch.is_grad_enabled() != modes.grad:
@@ -161,12 +181,16 @@ def entered(modes: Modes) -> Iterator[None]:
 
 @contextmanager
 def modes_kept() -> Iterator[None]:
-    """A context on whose exit this thread's modes are what they were, whatever is called in it, also after an error."""
+    """A context on whose exit modes and settings are what they were, whatever is called in it, also after an error."""
     current, cached, depth = current_modes(), torch.is_autocast_cache_enabled(), len(_guards.entered)
+    settings = [(setter, getter, getter()) for setter, getter in SETTINGS.items()]
     try:
         yield
     finally:
         _put_back(current, cached, depth)
+        for setter, getter, value in settings:
+            if getter() != value:
+                setter(value)
 
 
 def _put_back(modes: Modes, cached: bool, depth: int) -> None:

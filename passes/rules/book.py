@@ -124,8 +124,8 @@ class Rulebook:
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
         grad_mode, inference, autocast, _, default_dtype, _, kernels = modes
-        if autocast or default_dtype is not FLOAT32:
-            return None
+        if autocast or default_dtype is not FLOAT32 or torch.get_default_dtype() is not FLOAT32:
+            return None  # rules ask torch itself for the default
         if kernels != ALL_KERNELS and target in READS_KERNELS:
             return None
         if grad_mode and isinstance(target, LIBRARY_TARGETS) and is_differentiated(args, kwargs):

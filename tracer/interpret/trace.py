@@ -77,6 +77,16 @@ class InputWrite(NamedTuple):
     differentiated: bool
 
 
+class ChangedSetting(NamedTuple):
+    """A setting of the process that the graph has changed: the function that sets it, what it was when the frame began,
+    and what it is now.
+    """
+
+    setter: Any
+    first: Any
+    now: Any
+
+
 class DataRead(NamedTuple):
     """A call in the captured frame itself that reads data from a tensor as a symbol: its step, why it would break
     without symbols, and its operator.
@@ -158,6 +168,7 @@ class Trace:
         "requiring",
         "run_original",
         "runs_backward",
+        "settings",
         "shapes",
         "step",
         "stop_value",
@@ -209,6 +220,7 @@ class Trace:
         self.wrappers: Any = None
         self.owners: list[Any] = []
         self.autocast_depth = 0
+        self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
         self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded
         self.views: dict[int, list[TensorValue]] = {}
         self.class_attributes: dict[tuple[type, str], Item] = {}

@@ -224,7 +224,8 @@ def _graph_call(
     calls = [node for node in trace.graph.graph.nodes if node.op.startswith("call_")]
     sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
     chooses = any(node.target in KERNEL_SETTERS for node in calls)
-    put_back = partial(restore, trace.first_modes, chooses)
+    settings = tuple((setting.setter, setting.first) for setting in trace.settings.values())
+    put_back = partial(restore, trace.first_modes, chooses, settings)
     restoring = emitter.constant(put_back, "restore_modes") if sets_modes else None
     puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
     puts_back += [fragment("    {}", line) for line in restoring_draws]
@@ -350,7 +351,7 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 
 
 def _must_replay(trace: Trace) -> bool:
-    if trace.runs_backward or (trace.wrappers is not None and trace.written):
+    if trace.runs_backward or trace.settings or (trace.wrappers is not None and trace.written):
         return True
     return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
 

@@ -61,18 +61,9 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
         context.stop(UNSUPPORTED_MUTATION, f"{target.cls.__name__}.{name} is set")
     stored: Any = class_attribute(context, target.cls, name)
     if stored is not MISSING:
-        kind = class_of(stored)
-        if issubclass(kind, property) and getattr(kind, "__set__", None) is property.__set__:
-            return _set_property(context, target, name, item, stored)
-        if kind in SLOT_DESCRIPTORS:
+        if class_of(stored) in SLOT_DESCRIPTORS:
             return _set_slot(context, target, name, item, stored)
-        hook, other = ("__delete__", "__set__") if item is MISSING else ("__set__", "__delete__")
-        setter = class_attribute(context, kind, hook)
-        if setter is MISSING and class_attribute(context, kind, other) is not MISSING:
-            throw(context, AttributeError, hook)  # a data descriptor all the same
-        if setter is not MISSING:
-            wrapped = plain_class_attribute(context, stored, target.cls, name)
-            call_stored(context, setter, wrapped, hook, [target] if item is MISSING else [target, item])
+        if _set_by_descriptor(context, target, target.cls, name, item, stored):
             return None
     if not target.cls.__dictoffset__:
         _refuse_attribute(context, target, target.cls, name)
@@ -81,13 +72,22 @@ def generic_set_attribute(context: Context, target: Item, name: str, item: Item)
     return target.write(context, name, item)
 
 
-def _set_property(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
-    accessor = "fdel" if item is MISSING else "fset"
-    if getattr(stored, accessor) is None:
-        verb = "deleter" if item is MISSING else "setter"
-        throw(context, AttributeError, f"property '{name}' of '{target.cls.__qualname__}' object has no {verb}")
-    function = descriptor_part(context, stored, accessor)
-    context.machine.call(context, function, [target] if item is MISSING else [target, item])
+def _set_by_descriptor(context: Context, target: Item, cls: type, name: str, item: Item, stored: Any) -> bool:
+    """Set or delete an attribute by the descriptor that a class has for it; False if what it has is none that can."""
+    kind, args = class_of(stored), [target] if item is MISSING else [target, item]
+    if issubclass(kind, property) and getattr(kind, "__set__", None) is property.__set__:
+        accessor, verb = ("fdel", "deleter") if item is MISSING else ("fset", "setter")
+        if getattr(stored, accessor) is None:
+            throw(context, AttributeError, f"property '{name}' of '{cls.__qualname__}' object has no {verb}")
+        context.machine.call(context, descriptor_part(context, stored, accessor), args)
+        return True
+    hook, other = ("__delete__", "__set__") if item is MISSING else ("__set__", "__delete__")
+    setter = class_attribute(context, kind, hook)
+    if setter is MISSING and class_attribute(context, kind, other) is not MISSING:
+        throw(context, AttributeError, hook)  # a data descriptor all the same
+    if setter is not MISSING:
+        call_stored(context, setter, plain_class_attribute(context, stored, cls, name), hook, args)
+    return setter is not MISSING
 
 
 def _set_slot(context: Context, target: ObjectValue, name: str, item: Item, stored: Any) -> None:
@@ -110,8 +110,10 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
         host(context, setattr, target, name, None)  # CPython refuses it, in its own words
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
         _refuse_attribute(context, target, class_of(target), name)
-    elif name.startswith("__") or class_attribute(context, type(target), name) is not MISSING:
-        context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
+    elif (stored := class_attribute(context, type(target), name)) is not MISSING or name.startswith("__"):
+        sets = isinstance(target, types.ModuleType) and not name.startswith("__")
+        if not sets or not _set_by_descriptor(context, target, type(target), name, item, stored):
+            context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set")
     else:
         set_name(context, target, name, item, get_attribute)
 

@@ -63,6 +63,8 @@ def _part(trace: Trace, item: Item) -> Item:
     if isinstance(item, TensorValue):
         if item.meta.requires_grad and not trace.replays:
             trace.stop(PRINTING, "a tensor that requires gradients, whose grad_fn a compiler changes")
+        if trace.settings:
+            trace.stop(PRINTING, "a tensor, while settings differ from those behind the graph")
         return item
     before = trace.graph.call_count, len(trace.effects.changed), len(trace.effects.output_calls)
     text = realise(trace, call(trace, str, [item]))

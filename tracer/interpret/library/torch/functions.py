@@ -24,12 +24,12 @@ NO_MESSAGE = "Expected Tensor with single nonzero value, but got zero"
 """What torch._assert_async says if it is given no message."""
 
 immutable(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.qscheme)
-pure(torch.device, torch.dtype, torch.finfo, torch.iinfo, torch.layout, torch.memory_format)
+pure(torch.device, torch.dtype, torch.iinfo, torch.layout, torch.memory_format)
 pure(
-    *(torch.promote_types, torch.can_cast, torch.get_default_dtype, torch.broadcast_shapes),
+    *(torch.promote_types, torch.can_cast, torch.broadcast_shapes),
     *(torch._C._log_api_usage_once, torch._C._is_tracing, torch._C._get_privateuse1_backend_name),
     *(torch._C._is_autocast_available, torch._C._autocast_supported_devices),
-    *(torch._C._get_deterministic_algorithms, torch._C._get_deterministic_algorithms_warn_only),
+    torch._C._get_deterministic_algorithms_warn_only,
     *(torch._C._get_default_device, torch._C._get_mkldnn_enabled, torch.backends.mkldnn.is_available),
     *(torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack),
     *(torch._C._is_torch_function_mode_enabled, torch._C._is_torch_function_all_disabled),

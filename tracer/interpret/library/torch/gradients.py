@@ -138,6 +138,8 @@ def _check(trace: Trace, stays: bool = False) -> None:
     frame = trace.frame
     if not trace.replays and not trace.options.fullgraph and not stays:
         trace.stop(BACKWARD, "in a graph for a compiler")
+    if trace.settings:
+        trace.stop(BACKWARD, "in a graph that changes settings of the process")
     if trace.applies_functions:
         trace.stop(BACKWARD, "through a torch.autograd.Function, whose backward may do anything")
     if trace.graph.is_inner or (frame is not None and (frame.protected or frame.handled_here)):

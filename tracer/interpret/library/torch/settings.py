@@ -5,20 +5,17 @@ A setter becomes a node, so that what runs after it (in the graph or behind a br
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from passes.operators.data import is_read_from_data
 from passes.operators.modes import KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
-from tracer.guards.source import constant
 from tracer.interpret.attention_kernels import guard_kernels
-from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
-from tracer.reasons import CONTEXT_MANAGER, GLOBAL_STATE, UNSUPPORTED_CALL
+from tracer.reasons import CONTEXT_MANAGER, UNSUPPORTED_CALL
 from tracer.values.base import Value, class_of, realise
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
@@ -88,30 +85,7 @@ def _tracing_state(trace: Trace) -> None:
     return None
 
 
-SETTINGS: tuple[Callable[[], Any], ...] = (
-    *(torch._C._get_cublas_allow_tf32, torch._C._get_cudnn_allow_tf32, torch._C._get_float32_matmul_precision),
-    *(torch._C._get_cudnn_enabled, torch._C._get_cudnn_benchmark),
-    *(torch._C._get_cudnn_deterministic, torch._C._get_deterministic_fill_uninitialized_memory),
-    *(torch._C._are_functorch_transforms_active, torch.get_num_threads, torch.get_num_interop_threads),
-    *(torch._C._get_math_sdp_allow_fp16_bf16_reduction, torch.is_anomaly_enabled, torch.is_anomaly_check_nan_enabled),
-)
-"""C functions without arguments that return a setting of the process. A guard calls them again."""
-
-
-def _setting(function: Any) -> Any:
-    def read(trace: Trace) -> Item:
-        setting = function()
-        trace.guard(constant(function).child("call", None), "equal", setting)
-        return setting
-
-    return read
-
-
-for _function in SETTINGS:
-    lookaside(_function)(_setting(_function))
-
-
-def _switch(trace: Trace, item: Item) -> bool:
+def switch(trace: Trace, item: Item) -> bool:
     """What a mode is set to: C takes bools only, not numpy's."""
     if class_of(realise(trace, item)) is not bool:
         trace.stop(UNSUPPORTED_CALL, "a mode is set by something besides a bool")
@@ -128,7 +102,7 @@ def _read_kernel(index: int) -> Any:
 
 def _choose_kernel(index: int) -> Any:
     def choose(trace: Trace, enabled: Item) -> None:
-        enabled = _switch(trace, enabled)
+        enabled = switch(trace, enabled)
         guard_kernels(trace)
         kernels = trace.modes.kernels
         if enabled != kernels[index]:
@@ -158,7 +132,7 @@ def _is_inference(trace: Trace) -> bool:
 
 @lookaside(torch._C._set_grad_enabled)
 def _set_grad_enabled(trace: Trace, enabled: Item) -> None:
-    enabled = _switch(trace, enabled)
+    enabled = switch(trace, enabled)
     if trace.modes.grad != enabled:
         trace.modes = trace.modes._replace(grad=enabled)
         trace.graph.call(torch._C._set_grad_enabled, (enabled,), None, None, trace.location, writes=True)
@@ -181,7 +155,7 @@ register(Kind(BORN, no_parts, no_constant, no_graph_argument, no_rebuild), Infer
 
 @lookaside(torch._C._InferenceMode)
 def _inference_guard(trace: Trace, enabled: Item) -> Item:
-    return InferenceGuard(trace, _switch(trace, enabled))
+    return InferenceGuard(trace, switch(trace, enabled))
 
 
 @lookaside(torch._C._InferenceMode.__enter__.__func__)  # type: ignore[attr-defined]
@@ -233,7 +207,7 @@ def _is_cache_enabled(trace: Trace) -> bool:
 
 @lookaside(torch.set_autocast_enabled)
 def _set_autocast_enabled(trace: Trace, device: Item, enabled: Item) -> None:
-    device, enabled = realise(trace, device), _switch(trace, enabled)
+    device, enabled = realise(trace, device), switch(trace, enabled)
     if device == "cpu":
         trace.modes = trace.modes._replace(autocast=enabled)
     elif enabled:
@@ -252,7 +226,7 @@ def _set_autocast_dtype(trace: Trace, device: Item, dtype: Item) -> None:
 @lookaside(torch.set_autocast_cache_enabled)
 def _set_cache_enabled(trace: Trace, enabled: Item) -> None:
     trace.graph.call(
-        torch.set_autocast_cache_enabled, (_switch(trace, enabled),), None, None, trace.location, writes=True
+        torch.set_autocast_cache_enabled, (switch(trace, enabled),), None, None, trace.location, writes=True
     )
 
 
@@ -273,27 +247,3 @@ def _decrement_nesting(trace: Trace) -> int:
 @lookaside(torch.clear_autocast_cache)
 def _clear_cache(trace: Trace) -> None:
     trace.graph.call(torch.clear_autocast_cache, (), None, None, trace.location, writes=True)
-
-
-# Settings of the process: no graph may change them ------------------------------------------------------
-
-
-@lookaside(torch.set_anomaly_enabled)
-def _set_anomaly(trace: Trace, enabled: Item, check_nan: Item = True) -> None:
-    """Whether autograd looks for anomalies: what is set already may be set."""
-    wanted = _switch(trace, enabled), truth(trace, check_nan)
-    if wanted != (call(trace, torch.is_anomaly_enabled, []), call(trace, torch.is_anomaly_check_nan_enabled, [])):
-        trace.stop(GLOBAL_STATE, "torch.set_anomaly_enabled")
-
-
-for _function in (
-    torch.set_default_dtype,
-    torch.set_default_device,
-    torch.use_deterministic_algorithms,
-    torch.set_num_threads,
-    torch.set_deterministic_debug_mode,
-    torch.set_float32_matmul_precision,
-):
-    lookaside(_function)(
-        lambda trace, *args, name=_function.__name__, **kwargs: trace.stop(GLOBAL_STATE, f"torch.{name}")
-    )

@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 
 def _construct(trace: Trace, dtype: torch.dtype | None, args: tuple[Item, ...], device: torch.device = CPU) -> Item:
     items = [realise(trace, arg) for arg in args]
-    kind = {"dtype": dtype or torch.get_default_dtype(), "device": device}
+    kind = {"dtype": dtype or trace.modes.default_dtype, "device": device}
     if len(items) == 1 and (isinstance(items[0], (ListValue, TupleValue)) or type(items[0]) is tuple):
         return tensor_op(trace, torch.tensor, items, kind)
     if len(items) == 1 and dtype is None and isinstance(items[0], TensorValue):
