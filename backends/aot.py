@@ -22,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
 from backends.native_gradients import with_native_gradients
+from backends.view_outputs import with_views_of_program
 from passes.importing import import_apart
 from passes.meta import TensorMeta
 from passes.node_meta import PREDICTION, is_write
@@ -61,7 +62,8 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
         program = _compiled(backend, module, inputs, places)
         if handover.shape_env is not None:
             program = without_marks(program)
-        return with_native_gradients(given_floats(program, places), handover)
+        program = with_views_of_program(given_floats(program, places), handover.graph)
+        return with_native_gradients(program, handover)
 
 
 def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: list[int]) -> Callable[..., Any]:

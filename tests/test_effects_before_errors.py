@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.same import differences
 from tracer import capture, counters, reset
 
 BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
@@ -454,3 +455,41 @@ def test_a_handler_of_refused_arguments_sees_what_was_done(first):
 
     program(first)
     assert program(ROWS.double()).item() == 12.0 and meter.count == 2
+
+
+def copied_and_drawn(items, x, y):
+    items.append(x)
+    x.copy_(y)
+    return torch.rand(2, 2) + x
+
+
+def drawn_and_added(items, x, y):
+    items.append(torch.rand(2))
+    x.add_(y)
+    return x
+
+
+def written_twice(items, x, y):
+    items.append(1)
+    noise = F.dropout(x, 0.5)
+    x.sub_(y)
+    items.append(noise)
+    return noise
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("program", [copied_and_drawn, drawn_and_added, written_twice])
+def test_changes_before_a_write_that_is_refused_since_tensors_overlap(program, backend):
+    captured = capture(program, backend=backend)
+    for overlap in (True, True, False, True):
+        runs = []
+        for function in (program, captured):
+            torch.manual_seed(0)
+            whole = torch.arange(6.0).view(3, 2)
+            items: list[Any] = []
+            try:
+                outcome: Any = function(items, whole[:2], whole[1:] if overlap else torch.ones(2, 2))
+            except RuntimeError as error:
+                outcome = str(error)
+            runs.append([outcome, items, whole, torch.rand(1)])
+        assert not differences(*runs)

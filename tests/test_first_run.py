@@ -1,13 +1,17 @@
 """The first run of a residual program, while other threads call it and whatever the program's constants are called."""
 
+import gc
 import types
+import weakref
 from typing import Any
 
+import pytest
 import torch
 
 from tests.check import one_graph
 from tracer import capture, reset
 from tracer.graph.builder import GraphBuilder
+from tracer.interpret.evaluator import EVALUATOR
 from tracer.output.first_run import FirstRun
 
 
@@ -39,3 +43,32 @@ def test_function_of_the_program_called_first_run():
         function, result = captured(torch.ones(rows))
         assert function is first_run
         assert torch.equal(result, torch.full((rows,), 2.0))
+
+
+def test_an_operator_that_is_found_to_refuse_leaves_no_version_and_no_cycle_behind():
+    """Of a write that is undone since a later operator was mispredicted, no trace is left, whichever is asked first."""
+    held: list[Any] = []
+
+    def program(x, index):
+        x.add_(1)
+        return x.index_put((index,), held[0])
+
+    held.append(torch.ones(2, dtype=torch.float64))
+    versions = []
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for function in (program, capture(program)):
+            EVALUATOR.forget()
+            x = torch.ones(2, 2)
+            with pytest.raises(RuntimeError):
+                function(x, torch.tensor([0]))
+            versions.append((x._version, x.tolist()))
+            reference = weakref.ref(x)
+            del x
+            assert reference() is None
+    finally:
+        if enabled:
+            gc.enable()
+    assert versions[0] == versions[1]

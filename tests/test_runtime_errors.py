@@ -151,3 +151,44 @@ def test_numbers_that_no_tensor_holds_are_refused_where_they_are_used(key):
                 except (RuntimeError, OverflowError, ValueError) as error:
                     outcomes.append((type(error), list(notes)))
             assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize(
+    "call",
+    [lambda x, y: x @ y, torch.mm, lambda x, y: torch.nn.functional.linear(x, y), lambda x, y: torch.dot(x[0], y[0])],
+    ids=["operator", "mm", "linear", "dot"],
+)
+def test_types_that_a_kernel_refuses_are_an_error_though_nobody_uses_the_result(call, backend, dynamic):
+    def program(x, y):
+        call(x, y)
+        return y + 1
+
+    captured = capture(program, backend=backend, dynamic=dynamic)
+    for rows in (2, 3, 2):
+        with pytest.raises(RuntimeError, match="dtype|same"):
+            captured(torch.ones(rows, rows), torch.ones(rows, rows, dtype=torch.float64))
+    assert torch.equal(captured(torch.ones(2, 2), torch.ones(2, 2)), torch.full((2, 2), 2.0))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "forward"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: x.exponential_(),
+        lambda x: x.normal_(),
+        lambda x: (x.sum() + torch.zeros(1, 2)).expand(2, 2).exponential_(),
+        lambda x: x[0].uniform_(),
+    ],
+    ids=["exponential", "normal", "result", "row"],
+)
+def test_a_write_to_a_tensor_that_overlaps_itself_is_refused_in_its_kernels_words(write, backend):
+    outcomes = []
+    for function in (write, capture(write, backend=(lambda gm, _: gm.forward) if backend == "forward" else backend)):
+        torch.manual_seed(0)
+        try:
+            outcomes.append(function(torch.ones(1, 2).expand(2, 2)).tolist())
+        except RuntimeError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]

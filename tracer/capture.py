@@ -33,7 +33,7 @@ from tracer.interpret.loop import run_root
 from tracer.interpret.trace import DataRead, Trace
 from tracer.options import Options
 from tracer.output.endings import end_in_order, guard_ends, lets_go_of_arguments
-from tracer.output.first_run import FirstRun, refute, unproven, unrun
+from tracer.output.first_run import FirstRun, refute, refute_unused, unproven, unrun
 from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
 from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
 from tracer.reasons import (
@@ -270,6 +270,7 @@ def _finish(
     compiled = call = memory = first_run = None
     watched = request.replays and not request.memory  # other backends receive verified metadata only
     refute(unrun(trace.predictions, trace.graph.graph) if watched else trace.predictions)
+    refute_unused(trace.graph.pruned)
     if program.calls_graph:
         shape_env = None if trace.shapes is None else trace.shapes.environment
         with watch.stage("backend"):

@@ -77,6 +77,7 @@ class CheckedRun:
         self.mistake: Mispredicted | None = None  # one that was found when nothing could be undone any more
         self._right: set[int] = set()  # outcomes of those, which layers that are alike share
         self._saved: dict[int, tuple[Any, Any]] = {}
+        self._versions: list[tuple[torch.Tensor, int]] = []
         self._outside: set[int] = set()
         self._undoable = True
 
@@ -97,7 +98,10 @@ class CheckedRun:
                 mistake = self._step(node, values)
                 if mistake is not None and self._undoable:
                     self._undo(random)
-                    raise mistake
+                    try:
+                        raise mistake
+                    finally:  # its traceback has this frame, which else would keep all that is below until a collection
+                        del mistake
                 self.mistake = self.mistake or mistake
             for used in dying:
                 del values[used]
@@ -147,12 +151,16 @@ class CheckedRun:
                 continue
             if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
                 self._undoable = False
+            if not tensors[index].is_inference():
+                self._versions.append((tensors[index], tensors[index]._version))
             storage = tensors[index].untyped_storage()
             self._saved.setdefault(_memory_of(tensors[index]), (storage, storage.clone()))
 
     def _undo(self, random: torch.Tensor) -> None:
         for storage, before in self._saved.values():
             storage.copy_(before)
+        for tensor, version in reversed(self._versions):
+            torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
         torch.set_rng_state(random)
 
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky
+from hypothesis.internal.conjecture import providers
 
 from tests.cpython.processes import Child, import_for_all
 from tests.fuzz.grammar import compiles, programs
@@ -62,6 +64,22 @@ class Finding:
 
 class Told(AssertionError):
     """A program was told apart; Hypothesis shrinks what raises it."""
+
+
+@contextmanager
+def without_constants_of_modules() -> Iterator[None]:
+    """A context in which a seed gives the same programs whatever modules are loaded: Hypothesis else draws some numbers
+    from the constants of all that are local, so that a change of any file would give other programs.
+    """
+    provider: Any = providers.HypothesisProvider
+    drawn_from = vars(provider)["_local_constants"]
+    provider._local_constants = providers.Constants()
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        provider._local_constants = drawn_from
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def explore(
@@ -104,7 +122,8 @@ def explore(
                 raise Told(finding.difference)
 
         try:
-            run()
+            with without_constants_of_modules():
+                run()
         except Told:
             pass
         except Flaky:  # what was told apart is not in another run of the same program

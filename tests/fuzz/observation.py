@@ -44,13 +44,19 @@ def text_of(value: Any) -> str:
 
 
 def places_of(error: BaseException) -> list[str]:
-    """The functions and lines of a program through which an exception has passed."""
+    """The functions and lines of a program through which an exception has passed.
+
+    Without the last line where a local was not bound: once CPython 3.11 has joined the instruction that reads it to the
+    one before it, it names the line of that one.
+    """
     places, traceback = list[str](), error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if code.co_filename in _SOURCES:
             places.append(f"{code.co_name}:{traceback.tb_lineno}")
         traceback = traceback.tb_next
+    if places and type(error) is UnboundLocalError:
+        places[-1] = places[-1].partition(":")[0]
     return places
 
 

@@ -64,8 +64,11 @@ LIMIT_HINTS = {
 UNKNOWN_TO_FAKES = (DynamicOutputShapeException, DataDependentOutputException)
 """What a compiler raises about an operator whose result it cannot foresee: such a graph is replayed."""
 
-CHANGED_LATER = "has been modified by an inplace operation"
-"""What a compiler of backward graphs raises where a graph writes to something that its gradients are computed from."""
+LEFT_TO_KERNELS = (
+    "has been modified by an inplace operation",  # a write to what gradients are computed from, if they are asked for
+    "element of the written-to tensor refers to a single memory location",  # which some kernels take
+)
+"""What a compiler raises of a graph whose replay runs, or fails in other words."""
 
 PATIENCE = 3
 """Calls without tensors after which frames of a library are no longer captured."""
@@ -336,7 +339,7 @@ class Engine:
         except UNKNOWN_TO_FAKES:  # which an operator refuses, or accepts, by its data
             return compile_with(EAGER, handover)
         except Exception as error:
-            if CHANGED_LATER in str(error):  # which the program minds only if it asks for gradients
+            if any(words in str(error) for words in LEFT_TO_KERNELS):
                 return compile_with(EAGER, handover)
             if builder.asks_classes:  # which may not answer all that a compiler asks
                 return compile_with(EAGER, handover)

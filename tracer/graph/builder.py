@@ -22,6 +22,7 @@ from passes.operators.catalogue import is_removable
 from passes.operators.modes import Modes
 from passes.operators.outcome import Target
 from passes.operators.refusals import may_refuse
+from passes.operators.verify import Prediction
 from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 
 _NOT_IN_NAMES: Final = re.compile(r"\W+")
@@ -36,6 +37,7 @@ class GraphBuilder:
     def __init__(self) -> None:
         self.graph = Graph()
         self.attributes: dict[str, Any] = {}
+        self.pruned: list[Prediction] = []  # of the calls that were removed since nothing depends on them
         self._names: dict[Target, str] = {}
         self._counts: dict[str, int] = {}
         self._first_call: Node | None = None
@@ -150,6 +152,8 @@ class GraphBuilder:
         """Remove calls that nothing depends on."""
         for node in reversed(self.graph.nodes):
             if not node.users and is_dead_weight(node):
+                if (prediction := prediction_of(node)) is not None:
+                    self.pruned.append(prediction)
                 self.graph.erase_node(node)
 
     @property

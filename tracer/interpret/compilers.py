@@ -32,6 +32,8 @@ def refuse_for_compilers(
             trace.stop(GRADIENT_STATE, f"{name} makes a tensor a leaf")
         if before.shape != after.shape and (has_out or _elements(before) != _elements(after)):
             trace.stop(UNSUPPORTED_CALL, f"{name} resizes a tensor")
+    if name == "detach_" and (tensors[0].source is not None or tensors[0].base is not tensors[0]):
+        trace.stop(GRADIENT_STATE, "detach_ of a tensor that may be a view")  # which torch refuses
     if name == "random_" and len(args) > 1:
         trace.stop(UNSUPPORTED_CALL, "random_ from a range")  # no compiler can write `aten.random.from`
     for arg in args:

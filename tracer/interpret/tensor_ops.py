@@ -15,7 +15,7 @@ import torch
 
 from passes.meta import TensorMeta
 from passes.node_meta import META, PREDICTION
-from passes.operators.catalogue import takes_any_number
+from passes.operators.catalogue import operator_name, takes_any_number
 from passes.operators.data import hangs_on_data, read_by
 from passes.operators.modes import KERNELS_OF_CPU, READS_KERNELS
 from passes.operators.outcome import (
@@ -368,10 +368,17 @@ def new_tensor(trace: Trace, node: torch.fx.Node, new: New, tensors: list[Tensor
             bind_sizes(trace, node, new.meta)
         assume_sizes(trace, new.meta, tensors)
     if new.alias_of is not None:
-        base = tensors[new.alias_of].base
-        value.viewed = base
-        trace.views.setdefault(id(base), [base]).append(value)
+        of = tensors[new.alias_of]
+        value.viewed = of.base
+        if not detaches(node):
+            value.root = of.root
+            trace.views.setdefault(id(value.root), [value.root]).append(value)
     return value
+
+
+def detaches(node: torch.fx.Node) -> bool:
+    """Whether autograd does not know what a call gives as a view of what it is given, though they share memory."""
+    return operator_name(node.target) == "detach" or (node.target is getattr and node.args[1] == "data")
 
 
 def bind_sizes(trace: Trace, node: torch.fx.Node, meta: TensorMeta) -> None:
@@ -463,7 +470,7 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
             trace.leaves.append(value)
-            spread_gradient(trace, value.base)
+            spread_gradient(trace, value.root)
 
 
 def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
@@ -478,7 +485,7 @@ def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
 
 
 def spread_gradient(trace: Trace, base: TensorValue) -> None:
-    """The storage of `base` requires gradients from now on: so do its views.
+    """`base` requires gradients from now on: so do its views, but for those that autograd does not know as such.
 
     Breaks where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
     """

@@ -101,7 +101,8 @@ class Trace:
     """Implements `tracer.values.context.Context`, which describes the fields that values use.
 
     `operands_overlap` says that an operator wrote to a tensor while it read another view of the same memory: what it
-    does then is known to its kernel alone. `owns_arguments` says that the caller of the captured frame has let go of
+    does then is known to its kernel alone; `inputs_overlap`, that the graph writes to an input that shares memory with
+    another input. `owns_arguments` says that the caller of the captured frame has let go of
     its `arguments`; `watched` are those whose end a program can see. `protected` says that a handler of the program is
     around an operator of the graph: when the graph raises, the original runs from its beginning. `lasting` is the name
     of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node;
@@ -142,6 +143,7 @@ class Trace:
         "handling",
         "hashed",
         "inputs",
+        "inputs_overlap",
         "keyed",
         "known",
         "lasting",
@@ -191,7 +193,7 @@ class Trace:
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
-        self.operands_overlap = self.reads_in_backward = False
+        self.operands_overlap = self.inputs_overlap = self.reads_in_backward = False
         self.runs_backward = self.applies_functions = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []

@@ -16,7 +16,9 @@ from typing import Any
 from torch.fx import Graph, Node
 
 from backends.eager import add_origin
+from backends.handover import NeedsStaticSizes
 from passes.node_meta import origin, prediction_of
+from passes.operators.catalogue import name_of
 from passes.operators.outcome import OpError
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
 from tracer.graph.builder import GraphBuilder
@@ -129,7 +131,8 @@ def unrun(predictions: Iterable[Prediction], graph: Graph) -> list[Prediction]:
 def refute(predictions: Iterable[Prediction | None]) -> None:
     """Run the operators behind predictions that no run of the graph will confirm, and compare.
 
-    Raises Mispredicted for the first wrong one, after quarantining its rule; a call that would raise is remembered.
+    Raises Mispredicted for the first wrong one, after quarantining its rule; a call that would raise is remembered, or,
+    if its sizes vary, NeedsStaticSizes raised: with numbers for sizes, the trace will see it raise.
     """
     for prediction in predictions:
         if prediction is None or EVALUATOR.is_proven(prediction.outcome):
@@ -139,7 +142,17 @@ def refute(predictions: Iterable[Prediction | None]) -> None:
         except OpError as error:
             if EVALUATOR.remember_error(prediction, error):
                 raise Mispredicted(prediction, str(error)) from error
-            continue
+            raise NeedsStaticSizes(f"{name_of(prediction.target)}: {error}") from error  # with numbers, it is an error
         if words:
             quarantine(prediction, words)
             raise Mispredicted(prediction, words)
+
+
+def refute_unused(predictions: Iterable[Prediction]) -> None:
+    """Ask the kernels of calls that a graph no longer has whether they take the call, where its sizes vary.
+
+    Fake tensors take types that kernels refuse. Raises NeedsStaticSizes for a call that would raise.
+    """
+    for prediction in predictions:
+        if not EVALUATOR.is_remembered(prediction) and EVALUATOR.kernel_refuses(prediction, otherwise=False):
+            raise NeedsStaticSizes(f"{name_of(prediction.target)} takes no arguments of these types")

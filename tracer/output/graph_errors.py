@@ -60,6 +60,7 @@ def is_repeated(trace: Trace) -> bool:
     A program that writes to inputs last raises before writes that the function has made by then. What a compiler made
     of an operator may raise another error than the operator does.
     Not if memory of the caller's may be reused by the graph, or calls of caches would be counted twice.
+    An operator that writes to a tensor may refuse any whose memory overlaps with it.
     """
     if _is_in_the_dark(trace) and not _is_replayed(trace):
         return False
@@ -74,7 +75,11 @@ def is_repeated(trace: Trace) -> bool:
     if trace.replays and not trace.effects:
         return False
     nodes = trace.graph.graph.nodes
-    return _varies(trace) or any(_may_refuse(node) or (is_write(node) and not trace.draws) for node in nodes)
+    return (
+        trace.inputs_overlap
+        or _varies(trace)
+        or any(_may_refuse(node) or (is_write(node) and not trace.draws) for node in nodes)
+    )
 
 
 def _varies(trace: Trace) -> bool:

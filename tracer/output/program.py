@@ -293,6 +293,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     used = set(trace.graph.inputs)
     taken = [source for source, node, _ in trace.inputs if node in used]
     calls = bool(outputs) or trace.graph.call_count > 0
+    trace.inputs_overlap = calls and guard_overlaps(trace, used)
     drawing = Drawing(emitter, trace, taken, calls)
     statements = [*drawing.after, *emitter.statements]
     if calls:
@@ -311,7 +312,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
-        must_replay=calls and (guard_overlaps(trace, used) or _must_replay(trace) or _returns_alias(emitter)),
+        must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or _returns_alias(emitter)),
     )
 
 

@@ -66,11 +66,12 @@ class TensorValue(ObjectValue):
     """A tensor. `node` is None for an input of the frame that no operator has used yet.
 
     `base` is the value whose storage this one views (itself when it owns one), so that facts which
-    spread over a storage (requires_grad after an in-place write) can find every view. `owner` is the tensor of a
-    subclass whose memory this one has.
+    spread over a storage can find every view; `root` is the value that autograd knows this one as a view of (itself,
+    when it is none, as a detached tensor is), for what spreads over those only: that they require gradients after an
+    in-place write. `owner` is the tensor of a subclass whose memory this one has.
     """
 
-    __slots__ = ("meta", "node", "owner", "touched", "viewed")
+    __slots__ = ("_root", "meta", "node", "owner", "touched", "viewed")
 
     def __init__(
         self,
@@ -85,12 +86,22 @@ class TensorValue(ObjectValue):
         self.meta = meta
         self.touched = source is None
         self.viewed: TensorValue | None = None
+        self._root: TensorValue | None = None
         self.owner: Any = None
 
     @property
     def base(self) -> TensorValue:
         """The tensor whose storage this one views: itself when it owns one."""
         return self.viewed or self
+
+    @property
+    def root(self) -> TensorValue:
+        """The tensor that autograd knows this one as a view of: itself when it is no such view."""
+        return self._root or self
+
+    @root.setter
+    def root(self, root: TensorValue) -> None:
+        self._root = root
 
     def touch(self, context: Context) -> None:
         """Something now depends on what kind of tensor an input is: guard its facts."""

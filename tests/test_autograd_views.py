@@ -1,0 +1,149 @@
+"""What autograd knows as a view: of results of graphs that are written to later, and of tensors that begin to require
+gradients.
+"""
+
+import pytest
+import torch
+
+from tests.same import differences
+from tracer import capture, graph_break
+
+BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
+
+
+def view_and_base(x, y):
+    whole = x * 1
+    view = whole[1:]
+    graph_break()
+    view += y[:1]
+    return whole, view
+
+
+def view_alone(x, y):
+    view = (x * 1).t()
+    graph_break()
+    view.mul_(y)
+    return view
+
+
+def view_of_a_view(x, y):
+    view = (x + 1).view(-1)[1:3]
+    graph_break()
+    view.copy_(y[0])
+    return view
+
+
+def view_without_gradients(x, y):
+    with torch.no_grad():
+        whole = x * 1
+        view = whole[1:]
+    graph_break()
+    view += y[:1]
+    return whole, view
+
+
+def one_of_several(x, y):
+    first, second = (x * 1).unbind(0)
+    graph_break()
+    first.mul_(y[0])
+    return first, second
+
+
+def one_of_several_parts(x, y):
+    first, *_ = (x * 1).chunk(2)
+    graph_break()
+    first.add_(y[:1])
+    return first
+
+
+VIEWS = (view_and_base, view_alone, view_of_a_view, view_without_gradients, one_of_several, one_of_several_parts)
+
+
+def outcome(function, x, y):
+    """What a call gives, with its gradients, or its error."""
+    try:
+        result = function(x, y)
+    except RuntimeError as error:
+        return str(error)
+    tensors = result if isinstance(result, tuple) else (result,)
+    wanted = [tensor for tensor in tensors if tensor.requires_grad]
+    if wanted:
+        torch.stack([(tensor**2).sum() for tensor in wanted]).sum().backward()
+    return [(tensor.detach(), tensor.requires_grad, tensor._is_view(), tensor._version) for tensor in tensors], y.grad
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("program", VIEWS)
+def test_a_view_that_a_graph_returns_is_written_to(program, backend):
+    captured = capture(program, backend=backend)
+    for _ in range(2):
+        runs = [
+            outcome(function, torch.ones(2, 2), torch.full((2, 2), 3.0, requires_grad=True))
+            for function in (program, captured)
+        ]
+        assert not differences(*runs)
+
+
+def detached(x, y):
+    view = x.detach()
+    y.requires_grad_()
+    return view.requires_grad, view * 2, view
+
+
+def data(x, y):
+    view = x.data.view(4)
+    y.requires_grad_()
+    return view.requires_grad, view + 1
+
+
+def view(x, y):
+    view = x.view(4)
+    y.requires_grad_()
+    return view.requires_grad, view + 1
+
+
+def view_of_detached(x, y):
+    view = x.detach()
+    part = view[0]
+    view.mul_(torch.ones(2, 2, requires_grad=True))
+    return part.requires_grad, x.requires_grad, x * 2, part + 1
+
+
+def written_by_a_detached_view(x, y):
+    own = y * 1
+    view = own.detach()[0]
+    view.mul_(torch.ones(2, requires_grad=True))
+    return own.requires_grad, view.requires_grad, own + view
+
+
+def written_view(x, y):
+    own = y * 1
+    view, other = own[0], own[1]
+    view.mul_(torch.ones(2, requires_grad=True))
+    return own.requires_grad, other.requires_grad, own + other
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("program", [detached, data, view, view_of_detached, written_by_a_detached_view, written_view])
+def test_only_views_begin_to_require_gradients(program, backend):
+    if program is view_of_detached and backend == "aot_eager":
+        pytest.skip("AOTAutograd returns each view of an input as a view of that input alone")
+    captured = capture(program, backend=backend)
+    for same in (True, False, True):
+        runs = []
+        for function in (program, captured):
+            x, y = torch.ones(2, 2), torch.ones(2, 2)
+            runs.append([function(x, x if same else y), x, y])
+        assert not differences(*runs, compiled=backend == "aot_eager")
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize(
+    "program",
+    [lambda x: (x.detach_(), x[1:])[1], lambda x: (x[0].detach_(), x * 2)[1], lambda x: (x * 2).view(4).detach_()],
+    ids=["argument", "view of an argument", "view of a result"],
+)
+def test_views_cannot_be_detached_in_place(program, backend):
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="Can't detach views in-place"):
+            capture(program, backend=backend)(torch.arange(4.0).view(2, 2))
