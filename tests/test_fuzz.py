@@ -15,7 +15,7 @@ from tests.fuzz import grammar, planted, templates
 from tests.fuzz.campaign import Campaign, Finding, explore, findings_in
 from tests.fuzz.changes import CHANGES
 from tests.fuzz.grammar import compiles
-from tests.fuzz.observation import Observation
+from tests.fuzz.observation import ABOUT, Observation, are_close
 from tests.fuzz.planted import programs_needed, sample
 from tests.fuzz.program import Program
 from tests.fuzz.worlds import (
@@ -246,3 +246,14 @@ def test_aliases_are_numbered_in_the_order_of_the_walk():
     assert "r[1]: the same as #1" in lines
     assert sum("memory 0" in line for line in lines) == 2
     assert not is_capturing()
+
+
+def test_gradients_of_compilers_may_differ_by_roundings_only():
+    lines = [
+        next(line for line in Observation(autograd=False).lines(tensor, "r") if f" {ABOUT} " in line)
+        for number in (1.0, 1.0 + 2e-7, 1.0 + 1e-5, float("nan"))
+        for tensor in [torch.ones(2, requires_grad=True)]
+        if setattr(tensor, "grad", torch.tensor([number, 2.0])) is None
+    ]
+    assert are_close(lines[0], lines[1]) and are_close(lines[3], lines[3])
+    assert not are_close(lines[0], lines[2]) and not are_close(lines[0], lines[3])

@@ -1,5 +1,8 @@
 """Whether two objects from outside are one: asked by `is`, and by dicts and sets keyed by them."""
 
+from collections import deque
+
+import numpy
 import pytest
 import torch
 
@@ -143,3 +146,22 @@ def test_constant_that_an_argument_happens_to_be_is_not_read_from_it():
     captured = capture(program, backend="eager")
     assert captured(torch.ones(2), word)[1:] == (word, word)
     assert captured(torch.ones(2), "another")[1:] == (word, "another")
+
+
+def test_numbers_of_numpy_are_new_objects_in_each_call():
+    """Each call makes one of its own, which is one object wherever the call puts it."""
+
+    def program(x, n, kept):
+        number = n + 1
+        kept.extend((number, numpy.add(n, 2), n.astype("float32"), numpy.int64(4)))
+        return number, numpy.float32(1.5) * n, n, x + int(number), number.conjugate() is number
+
+    for backend in ("eager", "aot_eager", lambda module, inputs: module.forward):
+        identities = []
+        for function in (program, capture(program, backend=backend)):
+            n, kept, results = numpy.int64(3), deque[object](), list[object]()
+            for _ in range(3):
+                results.extend(part for part in function(torch.ones(2), n, kept) if not isinstance(part, torch.Tensor))
+            objects = [*results, *kept]
+            identities.append([[one is other for other in objects] for one in objects])
+        assert identities[0] == identities[1]

@@ -159,8 +159,9 @@ class CheckedRun:
     def _undo(self, random: torch.Tensor) -> None:
         for storage, before in self._saved.values():
             storage.copy_(before)
+        autograd: Any = torch._C._autograd  # type: ignore[attr-defined]
         for tensor, version in reversed(self._versions):
-            torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+            autograd._unsafe_set_version_counter((tensor,), (version,))
         torch.set_rng_state(random)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import math
 import re
 import types
 import weakref
@@ -30,6 +31,10 @@ _ITERATORS = (
 """Iterators that say by `__reduce__` what is left of them."""
 ANYTHING = "..."
 """The end of a line that is the same as any line that begins as it does."""
+ABOUT = "about"
+"""Before the numbers of a gradient that a compiler computes, whose sums may be in another order."""
+ROUNDINGS = 8
+"""How many times the rounding error of its dtype such a number may be off, relative to the largest of its tensor."""
 _NOTE_OF_REPLAY = "raised by "
 """The replay of a graph notes the line of the program in what an operator raises, and does not pass through it."""
 _SOURCES = ("<program>", "<surroundings>", "<change>")
@@ -58,6 +63,21 @@ def places_of(error: BaseException) -> list[str]:
     if places and type(error) is UnboundLocalError:
         places[-1] = places[-1].partition(":")[0]
     return places
+
+
+def are_close(left: str, right: str) -> bool:
+    """Whether two lines show gradients whose numbers differ by roundings only."""
+    (path, numbers), (other_path, other_numbers) = (line.partition(f" {ABOUT} ")[::2] for line in (left, right))
+    if path != other_path or not numbers or not other_numbers:
+        return False
+    (tolerance, *one), (_, *other) = (
+        [float(word.strip("[],")) for word in line.split()] for line in (numbers, other_numbers)
+    )
+    least = tolerance * max((abs(number) for number in one if math.isfinite(number)), default=0.0)
+    return len(one) == len(other) and all(
+        math.isclose(number, partner, rel_tol=tolerance, abs_tol=least) or (number != number and partner != partner)
+        for number, partner in zip(one, other, strict=True)
+    )
 
 
 class Observation:
@@ -170,6 +190,15 @@ class Observation:
         memory = self.memory.setdefault(array.__array_interface__["data"][0], len(self.memory)) if array.size else None
         yield f"{path}: {array.dtype} {array.shape} {array.strides} memory {memory} {array.tobytes().hex()}"
 
+    def gradient(self, gradient: torch.Tensor | None, path: str) -> Iterator[str]:
+        """The lines for a gradient that a compiler has computed: its numbers, as close as they have to be."""
+        if gradient is None or not gradient.is_floating_point() or gradient.layout is not torch.strided:
+            yield from self.lines(gradient, f"{path}.grad")
+            return
+        yield f"{path}.grad: {gradient.dtype} {tuple(gradient.shape)} requires_grad={gradient.requires_grad}"
+        tolerance = ROUNDINGS * torch.finfo(gradient.dtype).eps
+        yield f"{path}.grad: {ABOUT} {tolerance} {gradient.double().flatten().tolist()}"
+
     def tensor(self, tensor: torch.Tensor, path: str) -> Iterator[str]:
         """The lines for a tensor: metadata, memory, autograd state, elements, gradient."""
         facts = [tuple(tensor.shape), tensor.dtype, str(tensor.device), tensor.layout]
@@ -189,6 +218,6 @@ class Observation:
         yield f"{path}: {' '.join(map(str, facts))}"
         yield f"{path}: {bits(tensor).tolist() if tensor.numel() <= 64 else hash(tuple(bits(tensor).tolist()))}"
         if tensor.is_leaf or tensor.retains_grad:
-            yield from self.lines(tensor.grad, f"{path}.grad")
+            yield from self.lines(tensor.grad, f"{path}.grad") if self.autograd else self.gradient(tensor.grad, path)
         attributes = {name: value for name, value in vars(tensor).items() if name not in _MARKS_OF_TORCH}
         yield from self.lines(attributes, f"{path}.__dict__")

@@ -18,7 +18,7 @@ import numpy
 import torch
 
 from tests.check import tensors_in
-from tests.fuzz.observation import ANYTHING, Observation
+from tests.fuzz.observation import ANYTHING, Observation, are_close
 from tests.fuzz.program import Program
 from tests.fuzz.surroundings import SOURCE
 from tracer import capture, counters, reset
@@ -251,7 +251,9 @@ def difference(program: Program, wrap: Wrap | None = None) -> str:
 
 
 def _is_alike(left: str | None, right: str | None) -> bool:
-    return bool(left and right and right.endswith(ANYTHING) and left.startswith(right.removesuffix(ANYTHING)))
+    if not left or not right:
+        return False
+    return are_close(left, right) or (right.endswith(ANYTHING) and left.startswith(right.removesuffix(ANYTHING)))
 
 
 def run_in_world(program: Program, wrap: Wrap) -> Run:

@@ -39,6 +39,9 @@ CONSTANTS: Final[tuple[Any, ...]] = (
 )
 """Beside the literals: classes whose instances, those of subclasses included, are one and the same in every run."""
 
+HAVING_IDENTITY: Final = (*MADE_ANEW, *NUMPY_SCALARS)
+"""Classes of which each call makes an object of its own: numpy, unlike CPython, shares no small numbers."""
+
 CALLBACKS: Final[tuple[Any, ...]] = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodDescriptorType),
     *(types.MethodWrapperType, functools.partial, functools._lru_cache_wrapper),
@@ -200,7 +203,7 @@ def note_recipes(
     """Note how an object that a pure function has just made is made again. Raises MadeByEachCall."""
     if not type(result).__flags__ & READY:  # no question can be asked about it: the iterators of code objects
         raise MadeByEachCall(f"{describe(function)}, whose result is of a class that CPython has not prepared")
-    if isinstance(result, MADE_ANEW) and all(map(_never_changes, (*args, *kwargs.values()))):
+    if isinstance(result, HAVING_IDENTITY) and all(map(_never_changes, (*args, *kwargs.values()))):
         trace.recipes[id(result)] = Recipe(result, function, args, kwargs)
     elif not _is_remade(result):
         raise MadeByEachCall(f"{describe(function)}, of which each call makes a new {type(result).__name__}")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 
 from tracer.interpret.actions import compute
-from tracer.interpret.constants import describe
+from tracer.interpret.constants import describe, note_recipes
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.trace import Trace
 from tracer.reasons import SKIPPED_FUNCTION
@@ -110,6 +110,7 @@ def call_numpy(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> Item:
             real_kwargs = {name: concrete(trace, arg) for name, arg in kwargs.items()}
             result = host_numpy(trace, function, *real_args, **real_kwargs)
             if type(result) in LITERALS or isinstance(result, NUMPY_SCALARS):
+                note_recipes(trace, result, function, real_args, real_kwargs)
                 return result
         except NotConcrete:
             pass
