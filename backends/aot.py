@@ -25,7 +25,7 @@ from backends.native_gradients import with_native_gradients
 from backends.view_outputs import with_views_of_program
 from passes.importing import import_apart
 from passes.meta import TensorMeta
-from passes.node_meta import PREDICTION, is_write
+from passes.node_meta import PREDICTION, TENSOR_DICT, is_write
 from passes.operators.modes import KERNEL_SETTERS, current_modes, modes_kept, restore
 from passes.operators.outcome import New
 from passes.operators.wrapper_layouts import WrapperLayout
@@ -262,7 +262,7 @@ def tracing(handover: Handover, module: GraphModule, inputs: list[Any]) -> Itera
     for node, value, meta in zip(module.graph.find_nodes(op="placeholder"), inputs, handover.metas, strict=True):
         node._dynamo_source = source = LocalSource(node.name, is_input=True)
         if isinstance(value, torch.nn.Parameter):
-            node.meta["tensor_dict"] = {"_dynamo_static_input_type": "unguarded"}
+            node.meta[TENSOR_DICT] = {"_dynamo_static_input_type": "unguarded"}
         if isinstance(value, torch.Tensor) and not fakes and isinstance(meta, TensorMeta):
             # torch would read the number in a tensor without dimensions, and guards of what it assumes of it get lost;
             # not that of a number drawn at random.

@@ -41,6 +41,8 @@ EXAMPLE_VALUE: Final = "example_value"
 """As `val`. Written by TorchDynamo; by the tracer for other backends."""
 SHAPE_PROP: Final = "tensor_meta"
 """torch's own TensorMetadata. Written by ShapeProp; by the tracer for other backends."""
+TENSOR_DICT: Final = "tensor_dict"
+"""Of a placeholder: what AOTAutograd reads of it as an attribute of the tensor. Written by backends/aot.py."""
 
 
 class Line(Protocol):

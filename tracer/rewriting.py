@@ -118,13 +118,13 @@ def pipeline(passes: Sequence[Pass] = STANDARD) -> Pipeline:
     for step in passes:
         if not hasattr(step, "name"):
             raise TypeError(f"a pass is a RewriteRule or a GraphPass, not {step!r}")
-    result = Pipeline(tuple(passes), RULES, EVALUATOR, _fault, graph_source)
+    result = Pipeline(tuple(passes), RULES, EVALUATOR, _inconsistency, graph_source)
     result.prepare()
     return result
 
 
-def _fault(graph: Graph, evaluator: Evaluator) -> str:
-    """What is unsound in a graph, "" if nothing is."""
+def _inconsistency(graph: Graph, evaluator: Evaluator) -> str:
+    """The first inconsistency in the graph in words, or ""."""
     try:
         check_graph(graph, evaluator)
     except TracerBug as fault:

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 from backends.crosscheck.calls import ConcreteCall, is_plain
 from backends.crosscheck.sweep import Variation
 
-# Simplest first: a difference that shows in an earlier one is shown in that.
+# Simplest first: a difference is reported in the simplest layout that shows it.
 SIMPLICITY: Final = ("offset", "sliced", "transposed", "rows", "channels-last", "expanded", "contiguous")
 Shows = Callable[[ConcreteCall, Variation], bool]
 

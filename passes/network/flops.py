@@ -72,7 +72,7 @@ class CostComparison:
 
 
 def compare(forward: GraphModule, backward: GraphModule) -> CostComparison:
-    """Backward against forward."""
+    """Compare the cost of the backward graph with the forward graph."""
     return CostComparison(cost(forward), cost(backward))
 
 

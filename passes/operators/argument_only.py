@@ -1,6 +1,6 @@
-"""Facts: calls that are answered from their arguments alone, as they compute with no tensor.
+"""Facts: calls whose result follows from argument metadata alone.
 
-They tell what is known of one (`x.size(0)`, `torch.numel(x)`), or make one of numbers (`torch.tensor([1, 2])`).
+They read a tensor's metadata (`x.size(0)`, `torch.numel(x)`), or make a tensor of numbers (`torch.tensor([1, 2])`).
 Nothing is run here.
 """
 

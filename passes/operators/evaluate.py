@@ -354,7 +354,7 @@ class Evaluator:
         return self._completed(target, args, kwargs, modes, outcome)
 
     def _may_be_known_without_rules(self, target: Target) -> bool:
-        """Whether some calls are known without a rule or a trial; asked once of what is there as long as torch is."""
+        """Whether some calls are known without rule or trial; cached for targets that live as long as torch does."""
         if type(target) not in LASTING:
             return True
         answer = self._knowable.get(target)

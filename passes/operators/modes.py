@@ -123,7 +123,7 @@ def enter_inference(enabled: bool) -> None:
 
 
 def leave_inference() -> None:
-    """What it does at its end. A graph leaves what it enters."""
+    """The matching exit; a graph must exit every mode it enters."""
     _guards.entered.pop().__exit__(None, None, None)
 
 

@@ -74,7 +74,7 @@ class CheckedRun:
         self.refuses = refuses
         self.failed = failed
         self.seen: list[Prediction] = []  # predictions that were right
-        self.mistake: Mispredicted | None = None  # one that was found when nothing could be undone any more
+        self.mistake: Mispredicted | None = None  # found when side effects could no longer be rolled back
         self._right: set[int] = set()  # outcomes of those, which layers that are alike share
         self._saved: dict[int, tuple[Any, Any]] = {}
         self._versions: list[tuple[torch.Tensor, int]] = []

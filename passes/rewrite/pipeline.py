@@ -91,7 +91,9 @@ def _times(count: int) -> str:
 
 @dataclass
 class Pipeline:
-    """Passes in their order. `check(graph, evaluator)` says what is unsound in a graph, `show(graph)` prints one."""
+    """Passes in their order. `check(graph, evaluator)` describes the first inconsistency in a graph, `show(graph)`
+    prints the graph.
+    """
 
     passes: Sequence[Pass]
     rules: RewriteRules

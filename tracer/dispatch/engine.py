@@ -62,7 +62,7 @@ LIMIT_HINTS = {
 """What to do about a guard that fails call after call, by its check."""
 
 UNKNOWN_TO_FAKES = (DynamicOutputShapeException, DataDependentOutputException)
-"""What a compiler raises about an operator whose result it cannot foresee: such a graph is replayed."""
+"""What a compiler raises about an operator whose result it cannot predict: such a graph is replayed."""
 
 LEFT_TO_KERNELS = (
     "has been modified by an inplace operation",  # a write to what gradients are computed from, if they are asked for

@@ -180,7 +180,7 @@ def tensor_op(
         refuses = keep_errors_in_order(trace, prediction, tensors)
         meta, mutates = result.meta, bool(outcome.mutated)
         node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, mutates, trace.modes)
-        foresee(trace, node, prediction, refuses)
+        record_prediction(trace, node, prediction, refuses)
         value = new_tensor(trace, node, result, tensors)
         if outcome.mutated:
             mutate(trace, tensors, outcome.mutated)
@@ -192,7 +192,7 @@ def tensor_op(
     mutate(trace, tensors, outcome.mutated)
     meta, writes = result_meta(result, tensors), bool(outcome.mutated)
     node = trace.graph.call(target, nodes, node_kwargs, meta, trace.location, writes, trace.modes)
-    foresee(trace, node, prediction, refuses)
+    record_prediction(trace, node, prediction, refuses)
     return unfold(trace, result, node, tensors)
 
 
@@ -265,7 +265,7 @@ def operator_on_data(
     refuses = keep_errors_in_order(trace, prediction, tensors)
     meta = outcome.result.meta if type(outcome.result) is New else None
     node = trace.graph.call(target, nodes[0], nodes[1], meta, trace.location, False, trace.modes)
-    foresee(trace, node, prediction, refuses)
+    record_prediction(trace, node, prediction, refuses)
     trace.shapes.reads_data = True
     if trace.frame is not None and trace.frame.depth == 0:
         trace.data_read = DataRead(trace.step, reason, name)
@@ -337,8 +337,8 @@ def is_assertion(prediction: Prediction) -> bool:
     return outcome.result is None and may_refuse(prediction.target, prediction.args, prediction.kwargs)
 
 
-def foresee(trace: Trace, node: torch.fx.Node, prediction: Prediction, refuses: bool) -> None:
-    """Note what was said of a node; what rules say is to be compared with what comes."""
+def record_prediction(trace: Trace, node: torch.fx.Node, prediction: Prediction, refuses: bool) -> None:
+    """Keep the prediction for a node; what rules predict is compared with the first real run."""
     node.meta[PREDICTION] = prediction
     if refuses:
         trace.refusing.append(node)

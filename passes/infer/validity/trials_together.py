@@ -28,7 +28,7 @@ MOST_ROUNDS: Final = 8  # of trials
 CLEAN_ROUNDS: Final = 2  # in a row, after which a rule is believed
 DOUBTED_ROUNDS: Final = 3  # likewise, for one that was contradicted
 MOST_RIGHT: Final = 300  # calls that a rule is right about, beside which conditions for the wrong ones are looked for
-COST_OF_UNSEEN: Final = 20.0  # answers that a narrowing may lose for each wrong call that it does not foresee
+COST_OF_UNSEEN: Final = 20.0  # answers that a narrowing may lose for each wrong call that it does not exclude
 AROUND: Final = 40  # trials of calls like those that a rule is wrong about
 Narrowing = Callable[[Rule, Sequence[Call]], Rule]
 
