@@ -1,5 +1,6 @@
 """The first run of a residual program, while other threads call it and whatever the program's constants are called."""
 
+import contextlib
 import gc
 import types
 import weakref
@@ -45,6 +46,19 @@ def test_function_of_the_program_called_first_run():
         assert torch.equal(result, torch.full((rows,), 2.0))
 
 
+@contextlib.contextmanager
+def without_collector():
+    """A context in which only what no cycle holds dies."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def test_an_operator_that_is_found_to_refuse_leaves_no_version_and_no_cycle_behind():
     """Of a write that is undone since a later operator was mispredicted, no trace is left, whichever is asked first."""
     held: list[Any] = []
@@ -55,10 +69,7 @@ def test_an_operator_that_is_found_to_refuse_leaves_no_version_and_no_cycle_behi
 
     held.append(torch.ones(2, dtype=torch.float64))
     versions = []
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         for function in (program, capture(program)):
             EVALUATOR.forget()
             x = torch.ones(2, 2)
@@ -68,7 +79,27 @@ def test_an_operator_that_is_found_to_refuse_leaves_no_version_and_no_cycle_behi
             reference = weakref.ref(x)
             del x
             assert reference() is None
-    finally:
-        if enabled:
-            gc.enable()
     assert versions[0] == versions[1]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x.expand(2, 2).view(-1),
+        lambda x: x.sum().backward(),
+        lambda x: torch.linalg.inv(x.expand(2, 2)),
+        lambda x: x.detach().requires_grad_().exponential_(),
+        lambda x: x.to_sparse().to_dense(),
+    ],
+    ids=["view", "backward", "inverse", "leaf", "sparse"],
+)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_trials_of_which_some_fail_leave_no_cycle_behind(program, backend):
+    EVALUATOR.forget()
+    with without_collector():
+        x = torch.ones(1, 2)
+        with contextlib.suppress(RuntimeError):
+            capture(program, backend=backend)(x)
+        reference = weakref.ref(x)
+        del x
+        assert reference() is None

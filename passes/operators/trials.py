@@ -53,20 +53,20 @@ def first_outcome(
 ) -> tuple[Outcome, StandIns]:
     """The outcome of the first attempt that gives one, and its stand-ins; what the last one raised if none does."""
     failure: OpError | DataDependent | Unsupported | None = None
-    for stand_ins, keywords, raises in attempts:
-        try:
-            return attempt(stand_ins, target, args, keywords, modes), stand_ins
-        except OpError as error:
-            if raises(error):
-                raise
-            failure = error
-        except (DataDependent, Unsupported) as error:
-            failure = error
-    assert failure is not None
     try:
+        for stand_ins, keywords, raises in attempts:
+            try:
+                return attempt(stand_ins, target, args, keywords, modes), stand_ins
+            except OpError as error:
+                if raises(error):
+                    raise
+                failure = error
+            except (DataDependent, Unsupported) as error:
+                failure = error
+        assert failure is not None
         raise failure
     finally:
-        del failure  # which has this frame, and so the stand-ins, in its traceback
+        failure = None  # which has this frame, and so the stand-ins and all that calls it, in its traceback
 
 
 def is_about_arguments(error: OpError) -> bool:
