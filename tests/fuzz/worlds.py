@@ -156,14 +156,15 @@ class World:
 
     def observe(self, outcome: list[Any]) -> Iterator[str]:
         """The lines for the outcome of a call, and for all that is left of the program's state."""
+        autograd = self.program.backend != "aot_eager"
         if isinstance(outcome[0], Exception):
-            yield from Observation().lines(outcome[0], "raised")
+            yield from Observation(autograd).lines(outcome[0], "raised")
             outcome[0] = type(outcome[0])
         backward = self.backward(outcome[0])
         self.results = [*self.results, outcome] if self.program.keep else [outcome]
         del outcome
         state = {name: value for name, value in self.namespace.items() if name not in _HIDDEN}
-        observation = Observation(autograd=self.program.backend != "aot_eager")
+        observation = Observation(autograd)
         yield from observation.lines(self.results, "results")
         yield from observation.lines(self.namespace["args"], "args")
         yield from observation.lines({name: value for name, value in state.items() if not _is_code(value)}, "globals")
