@@ -21,9 +21,9 @@ import torch
 from torch.fx import Graph, GraphModule, Node
 
 from passes import python_operators
+from passes.constant_text import is_spelled
 from passes.graph_module import holds_node
 from passes.node_meta import stack_trace_of
-from passes.spelling import is_spelled
 
 Program = Callable[..., tuple[Any, ...]]
 Origin = Callable[[Node], str | None]

@@ -19,9 +19,9 @@ from torch.fx.graph import _is_from_torch, inplace_methods, magic_methods
 from torch.fx.immutable_collections import immutable_list
 from torch.fx.node import _get_qualified_name
 
+from passes.constant_text import is_spelled
 from passes.meta import TensorMeta
 from passes.node_meta import result_meta
-from passes.spelling import is_spelled
 
 HELD: Final = "constant"
 """What the attributes that hold constants are named after."""

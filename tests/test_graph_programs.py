@@ -14,8 +14,8 @@ from torch.fx import Graph, GraphModule, Interpreter, symbolic_trace
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.immutable_collections import immutable_list
 
+from passes.constant_text import is_spelled
 from passes.graph_module import as_module
-from passes.spelling import is_spelled
 from tests import graph_programs
 from tests.check import check
 from tracer import capture

@@ -18,7 +18,7 @@ from torch.fx.graph import CodeGen, _PyTreeCodeGen, _PyTreeInfo
 from torch.fx.graph_module import _get_attr
 from torch.utils import _pytree
 
-from passes.spelling import is_spelled
+from passes.constant_text import is_spelled
 from tracer.graph.builder import RESERVED, identifier
 from tracer.guards.checks import equal_constants
 from tracer.reasons import ExportError

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from passes.constant_text import is_spelled
 from passes.meta import TensorMeta
 from passes.operators.outcome import New, Outcome
-from passes.spelling import is_spelled
 from tracer.interpret.trace import Trace
 from tracer.reasons import GRADIENT_STATE, UNSUPPORTED_CALL
 from tracer.values.item import Item
