@@ -195,3 +195,45 @@ def test_requires_grad_is_refused_as_plainly(value, backend):
         makes = [[torch.ones(2, requires_grad=True) * 2, torch.ones(2)] for _ in range(2)]
         assert captured(*makes[0]) == program(*makes[1])
         assert makes[0][1].requires_grad == makes[1][1].requires_grad
+
+
+def stepped(x, weight):
+    weight.data -= 0.5 * x
+    before = weight.data
+    weight.data += 1
+    weight.data = weight.data.mul_(2)
+    return weight * x, before, weight.data
+
+
+def stepped_view(x, weight):
+    row = weight[1:]
+    row.data *= 3
+    row.data = weight.detach()[1:]
+    return row * 2, weight * x
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+@pytest.mark.parametrize("program", [stepped, stepped_view])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_data_that_is_changed_in_place_and_set_to_itself(program, requires_grad, backend):
+    check(
+        program,
+        torch.arange(3.0),
+        torch.ones(3, requires_grad=requires_grad),
+        graphs=1,
+        breaks=[],
+        backend=backend,
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [lambda weight: weight.data[:2], lambda weight: weight.data.clone(), lambda weight: weight.data.flip(0)]
+    + [lambda weight: weight.data[None], lambda weight: weight.detach()[::2]],
+)
+def test_data_of_other_memory_or_form_breaks(other):
+    def program(weight):
+        weight.data = other(weight)
+        return weight * 2, weight.shape
+
+    check(program, torch.ones(4, requires_grad=True), breaks=["tensor-storage"], recaptures=None)

@@ -169,8 +169,19 @@ class TensorValue(ObjectValue):
                 context.stop(GRADIENT_STATE, "requires_grad of a tensor that is no leaf, or by no bool, is refused")
             context.machine.tensor_op(context, torch.Tensor.requires_grad_, (self, item))
             return
+        if name == "data" and self._has_memory_of(context, item):
+            return
         reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
         context.stop(reason, f"Tensor.{name} is set")
+
+    def _has_memory_of(self, context: Context, item: Item) -> bool:
+        """Whether the tensor is all that `item` is but for gradients: `x.data -= y` gives it what it has already."""
+        other = None if item is MISSING else realise(context, item)
+        if not isinstance(other, TensorValue) or other.base is not self.base or other.base.owner is not None:
+            return False
+        self.touch(context)
+        gradients = {"requires_grad": self.meta.requires_grad, "is_leaf": self.meta.is_leaf}
+        return self.meta.stride is not None and other.meta.replace(**gradients) == self.meta
 
     def guard_leaf(self, context: Context) -> None:
         """Whether an input is a leaf is guarded only when the program asks, or writes to it."""
