@@ -21,11 +21,10 @@ export PYTHONDONTWRITEBYTECODE :=
 PAIR := $(notdir $(PYTHON))-torch$(TORCH)
 VENV := $(if $(filter python3.11-torch2.13.0,$(PAIR)),.venv,.venv-$(PAIR))
 BIN := $(VENV)/bin
-# The pairs that `make matrix` tests. What is not supported yet is installed all the same, without its dependencies,
-# which would ask for another torch.
-MATRIX := python3.11-torch2.13.0 python3.12-torch2.13.0 python3.11-torch2.14.1
-SUPPORTED := python3.11-torch2.13.0 python3.12-torch2.13.0
-EDITABLE := $(if $(filter $(SUPPORTED),$(PAIR)),,--no-deps --ignore-requires-python) --no-build-isolation --editable .
+# The pairs that `make matrix` tests; the usual one last, for which the extensions are built in the end. Other pairs are
+# installed all the same, without the dependencies that would ask for another torch.
+MATRIX := python3.11-torch2.14.1 python3.12-torch2.13.0 python3.11-torch2.13.0
+EDITABLE := $(if $(filter $(MATRIX),$(PAIR)),,--no-deps --ignore-requires-python) --no-build-isolation --editable .
 # An interpreter of pyenv's does not run under its plain name where another version is the chosen one.
 INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null \
 	|| ls $(HOME)/.pyenv/versions/*/bin/$(notdir $(PYTHON)) 2>/dev/null | sort -V | tail -n 1)

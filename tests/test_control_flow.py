@@ -8,6 +8,7 @@ from torch import nn
 from torch._higher_order_ops import associative_scan, scan
 from torch._higher_order_ops.map import map as torch_map
 
+from passes.rules.book import release
 from tests.check import one_graph
 from tracer import capture, counters, reset
 
@@ -292,6 +293,7 @@ def test_associative_scan_reads_a_setting(backend):
         SETTINGS.factor = 2.0
 
 
+@pytest.mark.skipif(release(torch.__version__) != "2.13", reason="from torch 2.14 on it is computed on the CPU, too")
 def test_what_associative_scan_refuses():
     captured = capture(lambda x: associative_scan(torch.add, x, 0, combine_mode="pointwise"))
     with pytest.raises(ValueError, match="need to be on CUDA or XPU"):

@@ -23,6 +23,9 @@ X = torch.linspace(-1, 1, 12).reshape(3, 4)
 MODES = Modes()
 
 
+needs_book = pytest.mark.skipif(not shipped_folder().exists(), reason="no rulebook is shipped for this torch")
+
+
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
@@ -65,6 +68,7 @@ def test_a_torch_without_a_shipped_book_is_warned_of(tmp_path, monkeypatch, capl
     assert "no rulebook is shipped for torch" in caplog.text
 
 
+@needs_book
 def test_the_shipped_book_names_its_torch_and_device():
     title = json.loads((shipped_folder() / "book.json").read_text())
     assert misfit(title) == ""
@@ -75,6 +79,7 @@ def shipped() -> Evaluator:
     return Evaluator(book=Rulebook(shipped_folder()))
 
 
+@needs_book
 def test_the_book_is_asked_before_the_table_of_operators_that_read_values():
     """Indices that are integers do not decide the shape, masks do."""
     x, index, mask = meta_of(X), meta_of(torch.tensor([0, 2])), meta_of(X > 0)
@@ -106,6 +111,7 @@ def test_a_call_whose_result_hangs_on_values_is_not_run_on_made_up_ones(tmp_path
         Evaluator(book=Rulebook(tmp_path)).evaluate(torch.bincount, (TensorMeta((3,), (1,), torch.int32),), (), MODES)
 
 
+@needs_book
 def test_only_a_real_kernel_quarantines_a_rule():
     """Fake tensors say that `lift_fresh` makes a copy; the rule that it gives back what it is given is right."""
     evaluation = shipped()
@@ -115,6 +121,7 @@ def test_only_a_real_kernel_quarantines_a_rule():
     assert evaluation.book.quarantined == []
 
 
+@needs_book
 @pytest.mark.parametrize("name", ["alias", "relu", "exp", "t"])
 def test_overloads_on_tensors_that_require_grad_are_tried(name):
     """Rules of ATen were learned behind autograd, where no result requires grad."""

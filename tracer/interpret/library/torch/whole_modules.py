@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch.fx import _symbolic_trace
 
+from passes.torch_facts import is_fx_tracing
 from tracer.interpret.policy import interpret, interpret_modules, refuse_modules
 from tracer.reasons import (
     AUTOGRAD_FUNCTION,
@@ -29,6 +30,7 @@ interpret(
     _symbolic_trace.is_fx_tracing,
     _symbolic_trace.is_fx_symbolic_tracing,
     _symbolic_trace.is_fx_tracing_warning.__wrapped__,
+    is_fx_tracing,  # what the two ask, from torch 2.14 on
 )
 refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
 refuse_modules(BACKWARD, "torch.autograd.graph")
