@@ -221,6 +221,28 @@ def test_a_change_of_an_object_is_an_error():
         export(lambda x: COUNTER, X)
 
 
+def test_a_change_of_a_setting_of_the_process_is_an_error():
+    def program(x):
+        torch.set_default_dtype(torch.float64)
+        torch.backends.cudnn.benchmark = True
+        return torch.ones(1) + x
+
+    with pytest.raises(ExportError, match=r"settings of the process \(_set_default_dtype, _set_cudnn_benchmark\)"):
+        export(program, X)
+    assert torch.get_default_dtype() is torch.float32 and not torch.backends.cudnn.benchmark
+
+
+def test_a_parameter_that_the_function_makes_has_no_operator():
+    def program(x):
+        made = torch.nn.Parameter(x * 2)
+        return made, made * x
+
+    made, product = export(program, X)(X)
+    assert type(made) is torch.nn.Parameter and product.requires_grad and torch.equal(made, X * 2)
+    with pytest.raises(ExportError, match="makes a parameter"):
+        export(program, X, aten_graph=True)
+
+
 def test_functions_of_functions_and_sizes_from_data():
     agrees(lambda x: torch.cond(x.sum() > 0, lambda x: x + 1, lambda x: x - 1, (x,)), X, others=[(-X,)])
     agrees(lambda x: x[x > 2] * 2, X, others=[(-X,), (Y * 9,)])

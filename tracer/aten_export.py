@@ -13,6 +13,7 @@ from torch.fx.graph_module import _get_attr
 from torch.nn.utils.stateless import _reparametrize_module
 
 from tracer.exported_module import ModuleWriter, Signature, unstructured
+from tracer.reasons import ExportError
 
 
 def aten_module(
@@ -25,6 +26,8 @@ def aten_module(
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     flat = unstructured(module)
+    if any(node.target is torch.nn.Parameter for node in flat.graph.nodes):
+        raise ExportError("cannot export: the function makes a parameter, which no operator of torch.ops.aten does")
     names = [str(node.target) for node in flat.graph.find_nodes(op="get_attr")]
     held = {name: value for name in names if isinstance(value := _get_attr(flat, name), torch.Tensor)}
     places = [place for place, leaf in enumerate(signature.leaves) if isinstance(leaf.value, torch.Tensor)]

@@ -324,6 +324,9 @@ def _traced(
             call = CallFrame.bound(function, function.__code__, values)
             if trace.effects.changed:
                 raise ExportError(f"cannot export: the function changes {', '.join(changes(trace))}")
+            if trace.settings:
+                setters = ", ".join(setting.setter.__name__ for setting in trace.settings.values())
+                raise ExportError(f"cannot export: the function changes settings of the process ({setters})")
             result, positions = graph_result(trace, frame.code, frame.result, call.resolve)
             assert trace.shapes is not None
             trace.shapes.finish(trace.guard)
