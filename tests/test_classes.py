@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import ctypes
 import dataclasses
 import decimal
 import enum
@@ -597,3 +598,28 @@ def test_what_keeps_its_state_in_c_is_not_pickled():
             return x + 1, str(error)
 
     check(program, torch.ones(2))
+
+
+def test_a_metaclass_of_c_sets_attributes_in_its_own_way():
+    def program(x, values):
+        class Pair(ctypes.Structure):
+            pass
+
+        Pair._fields_ = [("first", ctypes.c_int), ("second", ctypes.c_int)]
+        pair = Pair(*values)
+        return x * pair.second, pair.first, ctypes.sizeof(Pair)
+
+    check(program, torch.ones(2), [3, 4], recaptures=None)
+
+
+def test_a_metaclass_of_c_sets_attributes_of_a_class_from_outside():
+    def program(x, cls):
+        y = x + 1
+        cls._fields_ = [("first", ctypes.c_int)]
+        return y * cls(3).first, ctypes.sizeof(cls)
+
+    captured = capture(program)
+    for _ in range(2):
+        result, size = captured(torch.ones(2), type("Single", (ctypes.Structure,), {}))
+        assert result.tolist() == [6.0, 6.0]
+        assert size == ctypes.sizeof(ctypes.c_int)

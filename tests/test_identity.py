@@ -1,5 +1,6 @@
 """Whether two objects from outside are one: asked by `is`, and by dicts and sets keyed by them."""
 
+import weakref
 from collections import deque
 
 import numpy
@@ -120,6 +121,65 @@ def test_texts_stay_the_objects_that_they_are_behind_a_break(program, backend):
     captured = capture(program, backend=backend)
     expected = program(torch.ones(2))
     assert [captured(torch.ones(2)) for _ in range(2)] == [expected] * 2
+
+
+class Bound:
+    def method(self):
+        return self
+
+    def both_supers(self):
+        one = other = super()
+        graph_break()
+        return one is other
+
+
+def method_of_python(x):
+    one, other = Bound().method, Bound().method
+    again = one
+    graph_break()
+    return one is again, one is other, [one][0] is again
+
+
+def method_of_c(x):
+    one = [].append
+    again = one
+    graph_break()
+    return one is again
+
+
+def method_behind_a_weak_reference(x):
+    method = Bound().method
+    reference = weakref.ref(method)
+    return reference() is None, reference() is method
+
+
+def view_of_a_dict(x):
+    one = again = {1: 2}.keys()
+    graph_break()
+    return one is again, one is {1: 2}.keys()
+
+
+def super_object(x):
+    return Bound().both_supers()
+
+
+OBJECTS = [method_of_python, method_of_c, method_behind_a_weak_reference, view_of_a_dict, super_object]
+
+
+@pytest.mark.parametrize("program", OBJECTS)
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_objects_made_while_tracing_are_one_object_behind_a_break(program, backend):
+    captured = capture(lambda x: (program(x), x + 1)[0], backend=backend)
+    assert [captured(torch.ones(2)) for _ in range(2)] == [program(torch.ones(2))] * 2
+
+
+def test_methods_from_outside_are_one_object_or_two():
+    captured = capture(lambda x, one, other: (x + 1, one is other)[1])
+    one, other = Bound().method, Bound().method
+    for _ in range(2):
+        assert captured(torch.ones(2), one, one) is True
+        assert captured(torch.ones(2), one, other) is False
+        assert captured(torch.ones(2), [].append, one) is False
 
 
 @pytest.mark.parametrize("argument", ["a text", b"bytes", 10**20, 1000, 2.5, "word"])

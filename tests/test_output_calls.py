@@ -289,3 +289,16 @@ def test_a_handler_of_the_programs_own_is_called_in_time():
     log_of(captured, torch.ones(2), items, handlers=[Counting()])
     assert seen == [("one", 1)]
     assert [result.tolist() for result in results] == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("ask", [lambda: logger.isEnabledFor("high"), lambda: logger.log("high", "a message")])
+def test_level_that_is_no_number_is_the_error_of_the_program(ask):
+    def program(x):
+        y = x + 1
+        try:
+            return y, ask()
+        except TypeError as error:
+            return y, str(error)
+
+    check(program, torch.ones(2), recaptures=None)
+    assert counters().tracer_bugs == 0

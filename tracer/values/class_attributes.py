@@ -91,9 +91,14 @@ GENERIC_SETTERS = (object, BaseException, types.SimpleNamespace, partial)
 
 def sets_in_its_own_way(cls: type) -> bool:
     """Whether the C code of a class stores attributes where only it finds them, such as threading.local's."""
+    return native_setter(cls) not in GENERIC_SETTERS
+
+
+def native_setter(cls: type) -> type:
+    """The class of C whose code sets the attributes of instances of `cls`."""
     setters = (owner.__dict__.get("__setattr__") for owner in cls.__mro__)
     native: Any = next(setter for setter in setters if type(setter) in METHOD_DESCRIPTORS)
-    return native.__objclass__ not in GENERIC_SETTERS
+    return native.__objclass__
 
 
 def is_builtin(descriptor: Any) -> bool:

@@ -56,7 +56,8 @@ def _constant(context: Context, value: DictView, instances: bool) -> Any:
 
 
 def _rebuild(emitter: Emitter, value: DictView) -> Fragment:
-    return fragment("{}.{}()", emitter.expression(value.dictionary), Fragment(value.kind))
+    view = fragment("{}.{}()", emitter.expression(value.dictionary), Fragment(value.kind))
+    return emitter.assign(value.kind, view)  # it is one object wherever the program mentions it
 
 
 register(

@@ -6,26 +6,30 @@ import types
 from typing import Any
 
 from tracer.guards.source import Source
-from tracer.values.base import Value, class_of
+from tracer.values.base import MISSING, Value, class_of
 from tracer.values.concrete import concrete
 from tracer.values.context import Context
 from tracer.values.identities import identity
 from tracer.values.item import Item
-from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register
+from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
 
 
 class BoundMethod(Value):
-    """`function` bound to `instance`; `function` may be a C method descriptor."""
+    """`function` bound to `instance`; `function` may be a C method descriptor.
 
-    __slots__ = ("function", "instance")
+    `object` is the real method, MISSING for one that the trace bound.
+    """
 
-    def __init__(self, function: Item, instance: Item, source: Source | None = None) -> None:
+    __slots__ = ("function", "instance", "object")
+
+    def __init__(self, function: Item, instance: Item, source: Source | None = None, obj: object = MISSING) -> None:
         kind = type(function)
         self.cls: type = types.MethodType
         if kind in BOUND_TYPES:
             self.cls = BOUND_TYPES[kind]
         self.source = source
+        self.object = obj
         self.function = function
         self.instance = instance
 
@@ -48,7 +52,7 @@ def _wrap(context: Context, obj: Any, source: Source) -> Item:
     context.guard(source, "type", types.MethodType)
     function = context.wrap(obj.__func__, source.child("getattr", "__func__"))
     instance = context.wrap(obj.__self__, source.child("getattr", "__self__"))
-    return BoundMethod(function, instance, source)
+    return remember(context, BoundMethod(function, instance, source, obj))
 
 
 def descriptors_of(method: Any) -> list[Any]:
@@ -74,7 +78,8 @@ def _wrap_builtin(context: Context, obj: Any, source: Source) -> Item:
     context.guard(source.child("getattr", "__name__"), "equal", obj.__name__)
     if type(obj) is types.MethodWrapperType:
         context.guard(source.child("getattr", "__objclass__"), "same object", obj.__objclass__)
-    return BoundMethod(descriptors[0], context.wrap(owner, source.child("getattr", "__self__")), source)
+    instance = context.wrap(owner, source.child("getattr", "__self__"))
+    return remember(context, BoundMethod(descriptors[0], instance, source, obj))
 
 
 def _parts(value: BoundMethod) -> tuple[Item, ...]:
@@ -90,11 +95,14 @@ def _constant(context: Context, value: BoundMethod, instances: bool) -> Any:
 def _rebuild(emitter: Emitter, value: BoundMethod) -> Fragment:
     function, instance = emitter.expression(value.function), emitter.expression(value.instance)
     if value.cls is types.MethodType:
-        return fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
-    if isinstance(value.function, types.ClassMethodDescriptorType):
-        return fragment("{}.__get__(None, {})", function, instance)
-    # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
-    return fragment("{}.__get__({}, {})", function, instance, named_class(emitter, class_of(value.instance)))
+        method = fragment("{}({}, {})", emitter.constant(types.MethodType, "MethodType"), function, instance)
+    elif isinstance(value.function, types.ClassMethodDescriptorType):
+        method = fragment("{}.__get__(None, {})", function, instance)
+    else:
+        # The class must be named: CPython 3.11 reads it, unchecked, for methods that receive their defining class.
+        owner = named_class(emitter, class_of(value.instance))
+        method = fragment("{}.__get__({}, {})", function, instance, owner)
+    return emitter.assign("method", method)  # it is one object wherever the program mentions it
 
 
 register(

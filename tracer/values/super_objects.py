@@ -25,7 +25,8 @@ def _parts(value: SuperValue) -> tuple[Item, ...]:
 
 
 def _rebuild(emitter: Emitter, value: SuperValue) -> Fragment:
-    return fragment("super({}, {})", named_class(emitter, value.start), emitter.expression(value.instance))
+    parts = named_class(emitter, value.start), emitter.expression(value.instance)
+    return emitter.assign("bound", fragment("super({}, {})", *parts))  # it is one object wherever it is mentioned
 
 
 register(

@@ -7,6 +7,7 @@ becomes a call behind the graph; what reaches code of the program breaks the gra
 from __future__ import annotations
 
 import logging
+import operator
 from typing import Any
 
 from tracer.effects.log import OutputCall
@@ -16,11 +17,12 @@ from tracer.interpret.places import place_of_caller
 from tracer.interpret.policy import interpret, lookaside, refuse_modules
 from tracer.interpret.trace import Trace
 from tracer.reasons import PRINTING
-from tracer.values.base import LITERALS, realise
+from tracer.values.base import LITERALS, class_of, realise
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute
+from tracer.values.protocols.operators import compare
 from tracer.values.protocols.truth import truth
 from tracer.values.raising import Raised
 
@@ -61,13 +63,16 @@ def _is_enabled(trace: Trace, logger: Item, level: Item) -> bool:
     level = realise(trace, level)
     if truth(trace, get_attribute(trace, logger, "disabled")):
         return False
-    if realise(trace, get_attribute(trace, get_attribute(trace, logger, "manager"), "_disable")) >= level:
+    disabled = get_attribute(trace, get_attribute(trace, logger, "manager"), "_disable")
+    if truth(trace, compare(trace, operator.ge, disabled, level)):
         return False
-    return level >= _effective_level(trace, logger)
+    return truth(trace, compare(trace, operator.ge, level, _effective_level(trace, logger)))
 
 
 @lookaside(logging.Logger.log)
 def _log(trace: Trace, logger: Item, level: Item, message: Item, *args: Item, **options: Item) -> None:
+    if not issubclass(class_of(realise(trace, level)), int):
+        trace.stop(PRINTING, "the level of a log message is no number")  # logging.raiseExceptions says what is done
     if not _is_enabled(trace, logger, level):
         return
     text, parts = realise(trace, message), [realise(trace, arg) for arg in args]

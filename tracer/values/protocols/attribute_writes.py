@@ -17,6 +17,7 @@ from tracer.values.class_attributes import (
     SLOT_DESCRIPTORS,
     class_attribute,
     is_builtin,
+    native_setter,
     sets_in_its_own_way,
 )
 from tracer.values.context import Context
@@ -110,6 +111,8 @@ def _set_raw_attribute(context: Context, target: Any, name: str, item: Item) -> 
         host(context, setattr, target, name, None)  # CPython refuses it, in its own words
     elif not isinstance(target, (type, types.FunctionType, types.ModuleType)):
         _refuse_attribute(context, target, class_of(target), name)
+    elif isinstance(target, type) and native_setter(type(target)) is not type:
+        context.stop(UNSUPPORTED_MUTATION, f"{target.__name__}.{name} is set as its metaclass of C does it")
     elif (stored := class_attribute(context, type(target), name)) is not MISSING or name.startswith("__"):
         sets = isinstance(target, types.ModuleType) and not name.startswith("__")
         if not sets or not _set_by_descriptor(context, target, type(target), name, item, stored):

@@ -17,7 +17,6 @@ from tracer.values.dicts import DictValue
 from tracer.values.functions import NestedFunction
 from tracer.values.host import host
 from tracer.values.item import Item
-from tracer.values.methods import BoundMethod
 from tracer.values.number_symbols import BoolSymbol, FloatSymbol
 from tracer.values.protocols.length import length
 from tracer.values.protocols.special_methods import call_stored, is_native
@@ -106,7 +105,7 @@ def _same_object(context: Context, left: Item, right: Item) -> bool:
 
 def tell_apart(context: Context, left: Value, right: Value) -> None:
     """Guard that two values from outside, different objects now, are so on every call."""
-    if left.cls is not right.cls or isinstance(left, BoundMethod) or left.source is right.source:
+    if left.cls is not right.cls or left.source is right.source:
         return
     if left.source is not None and right.source is not None:
         context.guard(left.source, "not same as", right.source)
