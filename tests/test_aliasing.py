@@ -1,8 +1,10 @@
 """Which of a captured program's outputs are one object, and which share memory with which input."""
 
+import pytest
 import torch
 
 from tests.check import check, one_graph
+from tracer import capture
 
 
 def test_argument_returned_is_the_argument():
@@ -157,3 +159,23 @@ def test_tuple_of_arguments_returned():
     outcome = report.outcomes[-1]
     assert outcome.result[0][1] is outcome.arguments[1]
     assert outcome.result[1]["k"] is outcome.keywords["k"]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: [x.max(0).values for _ in range(3)],
+        lambda x: (x * 2, x * 2),
+        lambda x: (x.sin() + 1, x.cos(), x.sin() + 1),
+        lambda x: {"first": x.softmax(0), "second": x.softmax(0)},
+    ],
+    ids=["parts", "products", "sums", "keys"],
+)
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_equal_results_are_two_tensors(program, gradient, backend):
+    captured = capture(program, backend=backend)
+    for _ in range(2):
+        results = captured(torch.ones(2, 2).requires_grad_(gradient))
+        tensors = list(results.values()) if isinstance(results, dict) else list(results)
+        assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)

@@ -493,3 +493,47 @@ def test_changes_before_a_write_that_is_refused_since_tensors_overlap(program, b
                 outcome = str(error)
             runs.append([outcome, items, whole, torch.rand(1)])
         assert not differences(*runs)
+
+
+def written_after_changes(items, x, y):
+    for index in range(2):
+        x.add_(1)
+        items.append(index)
+    x.T.add_(y)
+    return x
+
+
+def copied_after_changes(items, x, y):
+    x.mul_(2)
+    items.append("multiplied")
+    x[:1].copy_(y[1:] * 2)
+    x[1:].copy_(y[:1])
+    items.append("copied")
+    x.T.sub_(y)
+    return x
+
+
+def handled(items, x, y):
+    x.mul_(2)
+    items.append("multiplied")
+    try:
+        torch.add(x.T, 1, out=y)
+    except RuntimeError:
+        items.append("refused")
+    return x
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("program", [written_after_changes, copied_after_changes, handled])
+def test_changes_between_a_write_and_one_that_overlapping_memory_forbids(program, backend):
+    captured = capture(program, backend=backend)
+    for same in (True, False, True):
+        runs = []
+        for function in (program, captured):
+            x, items = torch.arange(4.0).view(2, 2), list[Any]()
+            try:
+                outcome: Any = function(items, x, x if same else torch.ones(2, 2))
+            except RuntimeError as error:
+                outcome = str(error)
+            runs.append([outcome, items, x])
+        assert not differences(*runs)

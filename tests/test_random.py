@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.check import check, one_graph
+from tests.same import differences
 from tracer import capture, graph_break
 
 
@@ -121,3 +122,32 @@ def test_drop_path_by_a_python_coin():
         return x
 
     check(program, torch.ones(2), 0.5, recaptures=None, calls=6, fresh=True)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: x.bernoulli_(0.5),
+        lambda x: torch.rand(3, 4, out=x),
+        lambda x: torch.randn(3, 4, out=x),
+        lambda x: torch.nn.functional.dropout(x, 0.5, inplace=True),
+        lambda x: x.t().normal_(),
+        lambda x: (x * 2).t().contiguous().t().bernoulli_(),
+    ],
+    ids=["bernoulli", "rand", "randn", "dropout", "normal", "result"],
+)
+@pytest.mark.parametrize("x", [torch.full((4, 3), 0.5).t(), torch.full((3, 8), 0.5)[:, ::2], torch.full((3, 4), 0.5)])
+def test_numbers_are_drawn_in_the_order_of_the_memory(draw, x):
+    def program(x):
+        result = draw(x)
+        return x, result
+
+    for backend in ("eager", "aot_eager", lambda module, inputs: module.forward):
+        captured = capture(program, backend=backend)
+        for _ in range(2):
+            outcomes = []
+            for function in (program, captured):
+                torch.manual_seed(3)
+                own = torch.empty_strided(x.shape, x.stride()).copy_(x)
+                outcomes.append([function(own), own, torch.rand(1)])
+            assert not differences(*outcomes)

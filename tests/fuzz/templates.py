@@ -169,7 +169,8 @@ for value in numbers(@T):
 for value in box:
     @B
 
-while n < 3:
+turn = 0
+while n < 3 and (turn := turn + 1) < 9:
     n += 1
     @B
 

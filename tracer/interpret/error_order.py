@@ -18,12 +18,13 @@ from passes.operators.catalogue import name_of
 from passes.operators.outcome import New, leaves
 from passes.operators.randomness import draws, is_known, never_drawing
 from passes.operators.refusals import may_refuse
+from tracer.guards.aliasing import any_written_overlap
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.interpret.size_nodes import assert_assumptions
 from tracer.reasons import ERROR_IN_HANDLER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from passes.operators.verify import Prediction
     from tracer.interpret.trace import Trace
@@ -49,6 +50,8 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     if frame is not None and (frame.protected or frame.handled_here):
         trace.protected = True
         refuses = may_refuse(target, args, kwargs)
+        if not refuses and cannot_repeat:
+            refuses = writes_what_it_reads(mutated, tensors)
         if not refuses and (cannot_repeat or not trace.replays):
             refuses = EVALUATOR.kernel_refuses(prediction, otherwise=cannot_repeat)
         if refuses and cannot_repeat:
@@ -56,7 +59,11 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     elif (
         cannot_repeat
         and trace.effects
-        and (may_refuse(target, args, kwargs) or EVALUATOR.kernel_refuses(prediction, otherwise=False))
+        and (
+            may_refuse(target, args, kwargs)
+            or EVALUATOR.kernel_refuses(prediction, otherwise=False)
+            or writes_what_it_reads(mutated, tensors)
+        )
     ):
         trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'} and a change of an object")
     trace.draws = trace.draws or draws_numbers
@@ -67,6 +74,22 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
             assert_assumptions(trace)  # from here on, the graph could not be left where one turns out wrong
         trace.lasting = trace.lasting or name_of(target) or "a call"
     return refuses
+
+
+def writes_what_it_reads(written: Iterable[int], tensors: Sequence[TensorValue]) -> bool:
+    """Whether a call writes to a tensor and is given another one with memory of it, which most kernels refuse."""
+    return any(
+        other is not tensors[place] and (other.base is tensors[place].base or _share_memory(other, tensors[place]))
+        for place in written
+        for other in tensors
+    )
+
+
+def _share_memory(one: TensorValue, other: TensorValue) -> bool:
+    """Whether two tensors are, or are views of, tensors from outside that share memory."""
+    real: list[object] = [value.base.object for value in (one, other) if value.base.source is not None]
+    tensors = [tensor for tensor in real if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided]
+    return len(tensors) == 2 and any_written_overlap(tensors, 1)
 
 
 def _behind_versions(trace: Trace, written: Sequence[TensorValue]) -> bool:

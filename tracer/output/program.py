@@ -18,9 +18,12 @@ from typing import Any
 import torch
 
 from backends.verdict import Verdict
-from passes.node_meta import is_write, modes_of
+from passes.node_meta import is_write, modes_of, prediction_of
+from passes.operators.hints import at_hints
 from passes.operators.modes import KERNEL_SETTERS, restore
+from passes.operators.randomness import draws
 from passes.operators.verify import Mispredicted
+from passes.rules.primitives.layouts import is_row_major
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
 from tracer.code.decode import UNIT, Code, decode
 from tracer.code.resume import Layout, kinds_at, original_place
@@ -354,7 +357,22 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 def _must_replay(trace: Trace) -> bool:
     if trace.runs_backward or trace.settings or (trace.wrappers is not None and trace.written):
         return True
+    if _draws_into_strides(trace):
+        return True
     return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
+
+
+def _draws_into_strides(trace: Trace) -> bool:
+    """Whether a call that draws random numbers writes them to a tensor that is not in row-major order.
+
+    Kernels draw in the order of the memory, compilers in that of another tensor, which they copy from.
+    """
+    if trace.replays or not trace.draws:
+        return False
+    calls = [call for node in trace.graph.graph.nodes if (call := prediction_of(node)) and call.outcome.mutated]
+    drawing = [call for call in calls if draws(call.target, call.args, call.kwargs)]
+    written = [at_hints(call.given[index]) for call in drawing for index in call.outcome.mutated]
+    return any(not is_row_major(meta.shape, meta.stride) for meta in written)
 
 
 def _loses_writes(trace: Trace) -> bool:
