@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from torch.fx import _symbolic_trace
 
-from passes.torch_facts import is_fx_tracing
 from tracer.interpret.policy import interpret, interpret_modules, refuse_modules
 from tracer.reasons import (
     AUTOGRAD_FUNCTION,
@@ -30,8 +29,9 @@ interpret(
     _symbolic_trace.is_fx_tracing,
     _symbolic_trace.is_fx_symbolic_tracing,
     _symbolic_trace.is_fx_tracing_warning.__wrapped__,
-    is_fx_tracing,  # what the two ask, from torch 2.14 on
 )
+if hasattr(_symbolic_trace, "_get_is_fx_tracing"):  # what the two ask, from torch 2.14 on
+    interpret(_symbolic_trace._get_is_fx_tracing)  # pyright: ignore[reportAttributeAccessIssue]
 refuse_modules(AUTOGRAD_FUNCTION, "torch.autograd.function")
 refuse_modules(BACKWARD, "torch.autograd.graph")
 refuse_modules(TENSOR_STORAGE, "torch.storage")
