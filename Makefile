@@ -41,7 +41,7 @@ BENCH_NEEDS := 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>
 TEST_NEEDS := 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
 	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
 
-.PHONY: demo tiny quick lane matrix environment affected test cpython fuzz native-asan installed lint bench pages rulebook format clean
+.PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/bench.stamp
@@ -75,6 +75,9 @@ environment: $(VENV)/torch.stamp
 
 affected: $(VENV)/test.stamp
 	$(BIN)/python -m tests.affected --base $(BASE) -n $(JOBS) $(ARGS)
+
+screenshots: $(VENV)/test.stamp
+	$(BIN)/python -m tests.screenshots
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

@@ -16,6 +16,9 @@ META: Final = "tensor_meta_bg"
 and by every pass that adds a call."""
 LINE: Final = "line"
 """The user's line that made the node: a Line. Written by the tracer's GraphBuilder; passes copy it."""
+MODULE: Final = "module"
+"""Of a call: the module that made it, something whose `text` is its access path, such as `self.layers[2].fc`; None
+where no module was running. Written by the tracer's tensor_ops."""
 SOURCE: Final = "source"
 """Of a placeholder: the text of its access path, such as `self.fc.weight`. Written by the tracer's GraphBuilder."""
 WRITES: Final = "writes"
@@ -72,6 +75,12 @@ def result_meta(node: Node) -> Any:
 def line_of(node: Node) -> Line | None:
     """The user's line that made the node, None when nobody noted it."""
     return node.meta.get(LINE)
+
+
+def module_of(node: Node) -> str | None:
+    """The access path of the module that made the call, None when no module did or when nobody noted it."""
+    module = node.meta.get(MODULE)
+    return None if module is None else module.text
 
 
 def source_of(node: Node) -> str | None:

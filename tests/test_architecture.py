@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes.record",),
     ("passes.infer",),
     ("backends",),
-    ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses", "tracer.source_text"),
+    ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses", "tracer.source_text", "tracer.version"),
     ("tracer.code",),
     ("tracer.guards", "tracer._native"),
     ("tracer.graph", "tracer.effects"),
@@ -31,6 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.capture",),
     ("tracer.rewriting",),
     ("tracer.dispatch",),
+    ("tracer.stacks",),
+    ("tracer.page",),
     ("tracer.api", "tracer.report", "tracer.__main__", "tracer"),
 )
 NEVER_IMPORTED_BY = {"passes": ("backends", "tracer"), "backends": ("tracer",)}
@@ -41,6 +43,8 @@ LAZY = (
     *("torch.fx.experimental.symbolic_shapes", "torch._guards", "pyarrow", "duckdb", "rich", "matplotlib"),
     "torch._numpy",  # for programs that use numpy
     "tracer.output.memory",  # with passes/reuse behind it
+    "tracer.page.facts",  # with passes/reuse behind it
+    "tracer.page.render",  # with jinja2 behind it
     "tracer.rewriting",  # with passes/rewrite behind it
     "backends.tiered.backend",  # with threads and processes behind it
     "tracer.interpret.rulebook",  # with passes/rules behind it

@@ -53,7 +53,7 @@ def test_type_checkers_know_the_names_that_are_imported_when_asked_for():
 def test_version_is_written_once():
     assert bytegraph.__version__ == tracer.__version__
     assert "version" not in PROJECT["project"] and PROJECT["project"]["dynamic"] == ["version"]
-    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "tracer.__version__"}
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "tracer.version.VERSION"}
 
 
 def test_module_and_packages_are_installed():

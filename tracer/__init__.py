@@ -25,6 +25,7 @@ from tracer.marks import (
 )
 from tracer.reasons import ExportError, GraphBreakError, TracerBug
 from tracer.stances import run, stance
+from tracer.version import VERSION
 
 if TYPE_CHECKING:
     from passes.infer.fake_kernels.fake_kernel import fake_kernel
@@ -59,7 +60,7 @@ __all__ = [
     "use_rulebook",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 WHEN_ASKED_FOR = {
     "fake_kernel": "passes.infer.fake_kernels.fake_kernel",

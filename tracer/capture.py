@@ -302,6 +302,7 @@ def _finish(
         function,
         code=code,
         program=program.source,
+        statements=program.statements,
         builder=trace.graph,
         end=broke,
         compiled=compiled,

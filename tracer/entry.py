@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tracer.code.decode import Code
     from tracer.graph.builder import GraphBuilder
     from tracer.guards.source import Source
+    from tracer.interpret.location import Location
+    from tracer.output.emitter import Statement
     from tracer.output.memory import MemoryReport
 
 FIRST: Final = "first call"
@@ -45,18 +47,23 @@ class GuardList(list[Any]):
     @property
     def text(self) -> str:
         """A line for each guard, with the user's line that needed it."""
-        return table(Row(guard_words(guard), "", "" if guard.line is None else guard.line.text) for guard in self)
+        return table(Row(words, "", "" if line is None else line.text) for words, line in self.words)
+
+    @property
+    def words(self) -> list[tuple[str, Location | None]]:
+        """Each guard in words, and the user's line that needed it."""
+        return [(guard_words(guard), guard.line) for guard in self]
 
 
 class Entry(NativeEntry):
     """One capture. `function(*values of inputs)` stands for the call when all `guards` hold; None: the original runs.
 
-    `program` is the source text of the function, `ops` the number of operators in the graph, `seconds` the time spent
-    in each stage of the capture, and `compiled` what the backend made of the graph. `end` is the break that ended the
-    capture before the frame returned; a `transparent` frame, which only calls another, was then left to that other.
-    `skipped` says that the original function runs, `restarts` how many traces were discarded, and `memory` what
-    `donate` and `allocate` did to the graph. `too_long` are the code objects, of this frame or of those that
-    it calls, which compute for long with hardly any tensor. Entries are numbered in the order of capture.
+    `program` is the source text of the function, made of `statements`, `ops` the number of operators in the graph,
+    `seconds` the time spent in each stage of the capture, and `compiled` what the backend made of the graph. `end` is
+    the break that ended the capture before the frame returned; a `transparent` frame, which only calls another, was
+    then left to that other. `skipped` says that the original function runs, `restarts` how many traces were discarded,
+    and `memory` what `donate` and `allocate` did to the graph. `too_long` are the code objects, of this frame or of
+    those that it calls, which compute for long with hardly any tensor. Entries are numbered in the order of capture.
     """
 
     __slots__ = (
@@ -73,6 +80,7 @@ class Entry(NativeEntry):
             "restarts",
             "seconds",
             "skipped",
+            "statements",
         ),
         *("too_long", "transparent", "why"),
     )
@@ -85,6 +93,7 @@ class Entry(NativeEntry):
         *,
         code: Code | None = None,
         program: str = NO_PROGRAM,
+        statements: Sequence[Statement] = (),
         builder: GraphBuilder | None = None,
         end: Break | None = None,
         compiled: Callable[..., Any] | None = None,
@@ -100,6 +109,7 @@ class Entry(NativeEntry):
             None if code is None else code.native
         )  # kept alive, because `code` itself only refers to it weakly
         self.program = program
+        self.statements = statements
         self.ops = 0 if builder is None else builder.call_count
         self.builder = builder if self.ops else None
         self.end = end

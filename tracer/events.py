@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 KINDS: dict[str, str] = {
-    "capture": "a frame was captured (code, file, line, why, entries)",
+    "capture": "a frame was captured (code, file, line, entry, why, seconds, stages)",
     "graph": "a graph was handed to the backend (code, file, line, ops; its source, with detail)",
     "guards": "the guards of a capture, if they are logged (code, file, line, their number; in words, with detail)",
     "break": "a graph ended before its frame did (reason, detail, message, code, file, line)",

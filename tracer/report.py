@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import io
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tracer.entry import FIRST, NO_GRAPH, Entry
 from tracer.events import LOG, Event
 from tracer.graph.show import graph_source, module_source
 from tracer.interpret.evaluator import EVALUATOR
+from tracer.stacks import with_stacks
 
 # Dumps -----------------------------------------------------------------------------------------------
 
@@ -139,6 +141,22 @@ class Explanation:
         stages = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
         return "\n".join([*lines, f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})"])
 
+    def to_html(self, path: str | Path | None = None, title: str = "bytegraph report") -> str:
+        """The report as one HTML file that needs no network, written to `path` if it is given."""
+        from tracer.page.facts import page_facts
+        from tracer.page.render import page_of
+
+        text = page_of(page_facts(title, self.entries, self.events))
+        if path is not None:
+            Path(path).write_text(text)
+        return text
+
+    def _repr_html_(self) -> str:
+        """The report for notebooks, in a frame of its own."""
+        from tracer.page.render import framed
+
+        return framed(self.to_html())
+
     @property
     def predictions(self) -> list[Prediction]:
         """The prediction of each operator's result in the graphs."""
@@ -169,4 +187,4 @@ def _rule(title: str) -> str:
 def listen() -> tuple[list[Event], Callable[[], None]]:
     """Collect events from now on: (the growing list, how to stop)."""
     events: list[Event] = []
-    return events, LOG.subscribe(events.append)
+    return events, LOG.subscribe(with_stacks(events.append, sys._getframe(1)))

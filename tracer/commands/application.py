@@ -16,11 +16,25 @@ from backends.handover import BadOptions
 from backends.registry import UnknownBackend
 from passes.record.schema import CorpusError
 from passes.rules.language import RuleError
-from tracer import __version__
-from tracer.commands import audit, backends, bench, check, corpus, explain, graph, infer, programs, record, rules, why
+from tracer.commands import (
+    audit,
+    backends,
+    bench,
+    check,
+    corpus,
+    explain,
+    graph,
+    infer,
+    programs,
+    record,
+    report,
+    rules,
+    why,
+)
 from tracer.interpret.explain_call import UnknownName
+from tracer.stacks import RUNNER
+from tracer.version import VERSION
 
-RUNNER: Final = "<frozen runpy>"  # the file of the frames that run a script or module
 # What a person did wrong: its words are shown without a traceback.
 USER_ERRORS: Final[tuple[type[Exception], ...]] = (
     CorpusError,
@@ -52,13 +66,16 @@ application.command("explain", cls=programs.ProgramCommand, context_settings=pro
 application.command("graph", cls=programs.ProgramCommand, context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(
     graph.graph
 )
+application.command("report", cls=programs.ProgramCommand, context_settings=programs.WORDS_BELONG_TO_THE_PROGRAM)(
+    report.report
+)
 application.command("why")(why.why)
 application.command("bench")(bench.bench)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bytegraph {__version__}, torch {torch.__version__}, Python {platform.python_version()}")
+        typer.echo(f"bytegraph {VERSION}, torch {torch.__version__}, Python {platform.python_version()}")
         raise typer.Exit
 
 

@@ -20,6 +20,7 @@ from tracer.api import capture
 from tracer.dispatch.engine import engines
 from tracer.events import LOG, Event
 from tracer.report import Explanation
+from tracer.stacks import with_stacks
 
 WORDS_BELONG_TO_THE_PROGRAM: Final = {"allow_interspersed_args": False}
 """What follows the program's name on the command line is for the program."""
@@ -85,7 +86,7 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
                 kept.update((cache, None) for engine in engines() for cache in engine.living if cache not in before)
                 tell(f"{len(kept)} frames captured, now {event.details['code']}")
 
-        unsubscribe = LOG.subscribe(hear)
+        unsubscribe = LOG.subscribe(with_stacks(hear, sys._getframe()))
         try:
             status = _program(words)()
         finally:

@@ -291,7 +291,9 @@ class Engine:
     def _report(self, entry: Entry, code: types.CodeType, why: list[str], seconds: float) -> None:
         """Emit the events of a capture."""
         place = place_of(code)
-        emit(Event("capture", {**place, "why": why, "seconds": seconds, "stages": entry.seconds}))
+        emit(
+            Event("capture", {**place, "entry": entry.number, "why": why, "seconds": seconds, "stages": entry.seconds})
+        )
         end = entry.end
         for _ in range(entry.restarts):
             emit(Event("restart", {**place, "until": end.location.line if end else None}))

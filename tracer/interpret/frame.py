@@ -6,14 +6,16 @@ The stack has CPython's own layout at every instruction, so that a break can han
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from tracer.code.decode import Code, Op
 from tracer.guards.source import Source
 from tracer.interpret.handler_reach import is_handled
 from tracer.interpret.location import is_user_file
 from tracer.interpret.trace import Running, Trace
-from tracer.values.base import Lazy
+from tracer.values.base import Lazy, Value
 from tracer.values.cells import CellValue
 from tracer.values.item import Item
 
@@ -35,6 +37,7 @@ class Frame:
         "globals_source",
         "index",
         "library_of",
+        "module",
         "ops",
         "protected",
         "result",
@@ -68,6 +71,7 @@ class Frame:
         self.function = function
         self.result: Item = None
         self.yielded = False
+        self.module: Source | Literal[False] | None = False
         self.library_of: Running | None = None
         if caller is not None and not is_user_file(code.filename):
             self.library_of = caller.user
@@ -87,6 +91,24 @@ class Frame:
     def user(self) -> Running:
         """This frame, or, when it runs library code, the nearest frame of the user's below it."""
         return self.library_of or self
+
+    def find_module(self) -> Source | None:
+        """The source of the module whose code runs: of the frame's first argument, or as it is for its caller.
+
+        `module` is what came of it, False as long as nobody has asked.
+        """
+        first = self.slots[0] if self.slots else None
+        if isinstance(first, CellValue):
+            first = first.content
+        if isinstance(first, Value) and issubclass(first.cls, torch.nn.Module):
+            self.module = first.source
+        elif self.caller is None:
+            self.module = None
+        else:
+            self.module = self.caller.module
+            if self.module is False:
+                self.module = self.caller.find_module()
+        return self.module
 
     @property
     def handled_here(self) -> bool:

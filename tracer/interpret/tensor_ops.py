@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from passes.meta import TensorMeta
-from passes.node_meta import META, PREDICTION
+from passes.node_meta import META, MODULE, PREDICTION
 from passes.operators.catalogue import operator_name, takes_any_number
 from passes.operators.data import hangs_on_data, read_by
 from passes.operators.modes import KERNELS_OF_CPU, READS_KERNELS
@@ -340,6 +340,7 @@ def is_assertion(prediction: Prediction) -> bool:
 def record_prediction(trace: Trace, node: torch.fx.Node, prediction: Prediction, refuses: bool) -> None:
     """Keep the prediction for a node; what rules predict is compared with the first real run."""
     node.meta[PREDICTION] = prediction
+    node.meta[MODULE] = trace.module
     if refuses:
         trace.refusing.append(node)
     if trace.lasting and (trace.lasting_node is None or trace.lasting_node._erased):

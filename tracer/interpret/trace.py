@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
 import torch
 
@@ -50,6 +50,11 @@ class Running(Protocol):
     protected: bool
     depth: int
     globals: dict[str, Any]
+    module: Source | Literal[False] | None
+
+    def find_module(self) -> Source | None:
+        """The source of the module whose code runs, None without one."""
+        ...
 
     def clear(self) -> None:
         """Let go of everything that the frame holds."""
@@ -269,6 +274,14 @@ class Trace:
             location = self._locations[place] = Location(frame.code, line or 0)
         self._located_in, self._located_at, self._location = ops, index, location
         return location
+
+    @property
+    def module(self) -> Source | None:
+        """The source of the module whose code runs: of the user's or, inside it, one of torch's."""
+        frame = self.frame
+        if frame is None:
+            return None
+        return frame.find_module() if frame.module is False else frame.module
 
     @property
     def handled(self) -> Item:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tracer.effects.log import Draw
     from tracer.guards.source import Source
+    from tracer.interpret.location import Location
     from tracer.values.item import Item
     from tracer.values.recipes import Recipe
     from tracer.values.shapes import Shapes
@@ -69,31 +70,36 @@ def _is_interned(text: object) -> bool:
 class Statement:
     """A statement of a residual program: its text, the names that it reads (once for each mention) and assigns to.
 
-    The text of a compound statement has several lines; all but the first carry their indentation.
+    The text of a compound statement has several lines; all but the first carry their indentation. `origin` is the
+    user's line that it stands for; one that `runs_graph` stands for all lines of the graph.
     """
 
     text: str
     reads: tuple[str, ...]
     writes: tuple[str, ...] = ()
     comment: str = ""
+    origin: Location | None = None
+    runs_graph: bool = False
 
     @property
     def line(self) -> str:
-        """The statement with its comment, as it is printed."""
-        return f"{self.text:<{COMMENT_COLUMN}}  # {self.comment}" if self.comment else self.text
+        """The statement with its comment, or the user's line, as it is printed."""
+        comment = self.comment or ("" if self.origin is None else self.origin.text)
+        return f"{self.text:<{COMMENT_COLUMN}}  # {comment}" if comment else self.text
 
 
 class ProgramEmitter:
     """Writes one program. What its methods do for values is said at tracer.values.rebuilding.Emitter.
 
     `parameters`: access path to name, in order. `constants`: name to object. `outputs`: tensors that the graph returns.
-    `remark` is the comment of the next statements. `built` holds the expression of every value that has one.
+    `origin` is the user's line that the next statements stand for. `built` holds the expression of every value that has
+    one.
     """
 
     def __init__(self, recipes: Mapping[int, Recipe]) -> None:
         self.recipes = recipes
         self.statements: list[Statement] = []
-        self.remark = ""
+        self.origin: Location | None = None
         self.parameters: dict[Source, Fragment] = {}
         self.constants: dict[str, Any] = {}
         self.outputs: list[Output] = []
@@ -215,11 +221,11 @@ class ProgramEmitter:
 
     def assign_to(self, name: Fragment, value: Fragment) -> None:
         """Write the assignment of a value to a name."""
-        self.statements.append(Statement(f"{name.text} = {value.text}", value.reads, name.reads, self.remark))
+        self.statements.append(Statement(f"{name.text} = {value.text}", value.reads, name.reads, origin=self.origin))
 
-    def say(self, statement: Fragment, comment: str = "") -> None:
-        """Write a statement, with a comment."""
-        self.statements.append(Statement(statement.text, statement.reads, (), comment or self.remark))
+    def say(self, statement: Fragment, comment: str = "", origin: Location | None = None) -> None:
+        """Write a statement, with a comment and the user's line that it stands for if they are not as before."""
+        self.statements.append(Statement(statement.text, statement.reads, (), comment, origin or self.origin))
 
     # Values --------------------------------------------------------------------------------------
 

@@ -46,13 +46,12 @@ def emit_mutations(emitter: ProgramEmitter, effects: EffectLog) -> None:
             _namespace(emitter, value, effects)
         if isinstance(value, ObjectValue):
             _attributes(emitter, value, effects)
-    emitter.remark = ""
+    emitter.origin = None
 
 
 def _remark(emitter: ProgramEmitter, effects: EffectLog, value: Any, name: str | None = None) -> None:
-    """The comment of the next statements: the user's line that made the change."""
-    line = effects.line_of(value, name)
-    emitter.remark = "" if line is None else line.text
+    """Note the user's line that made the change with the next statements."""
+    emitter.origin = effects.line_of(value, name)
 
 
 def guard_aliases(trace: Trace) -> None:

@@ -32,6 +32,7 @@ from tracer.graph.show import filled
 from tracer.guards.source import Source, argument
 from tracer.guards.source import function as function_source
 from tracer.interpret.frame import ExcInfoEntry, Frame
+from tracer.interpret.location import Location
 from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.trace import Trace
 from tracer.output.cached_calls import agreement, emit_cached_calls
@@ -150,7 +151,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     globals = emitter.parameter(function_source(code.native).child("globals"), "globals")
     handed_over = [globals, fragment("({},)" if cells else "({})", listed(cells)), *arguments]
     call = fragment("return {}({})", branch, listed(handed_over))
-    emitter.say(call, f"natively `{text}`, then what follows")
+    emitter.say(call, f"natively `{text}`, then what follows", Location(code, op.line or 0))
     return _assemble(emitter, trace, code)
 
 
@@ -251,7 +252,7 @@ def _graph_call(
     if handlers:
         lines = [*(line.text for line in begin), "try:", f"    {lines[0]}", *(line.text for line in handlers)]
     reads += [name for line in (*begin, *handlers) for name in line.reads]
-    return Statement("\n    ".join(lines), tuple(reads), tuple(assigned))
+    return Statement("\n    ".join(lines), tuple(reads), tuple(assigned), runs_graph=True)
 
 
 def _run_original(emitter: ProgramEmitter, trace: Trace, code: Code) -> Fragment:

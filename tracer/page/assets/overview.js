@@ -1,0 +1,51 @@
+// The first page: numbers, breaks, recaptures, captures, events; and the tree of functions beside every page.
+"use strict";
+function overviewPage() {
+  const captures = DATA.entries;
+  const sum = (count) => captures.reduce((total, capture) => total + count(capture), 0);
+  const stages = {};
+  captures.forEach((capture) => Object.entries(capture.seconds).forEach(([stage, spent]) => {
+    stages[stage] = (stages[stage] || 0) + spent;
+  }));
+  return [
+    make("h1", {}, DATA.title),
+    make("p", { class: "faint" }, DATA.versions),
+    make("p", {}, `${sum((capture) => (capture.ops ? 1 : 0))} graphs with ${sum((capture) => capture.ops)} operators, `,
+      `${captures.length} captures, ${sum((capture) => (capture.broke ? 1 : 0))} graph breaks, ${sum((capture) => capture.hits)} calls answered.`),
+    section("Graph breaks, those that most calls ran into first", DATA.breaks.length &&
+      table(["where", "why", "calls", "what would remove it"], DATA.breaks.map((broke) => [
+        make("div", {}, placed(broke.cause), make("div", {}, broke.entries.map((index) => [link(index, "program", null, DATA.entries[index].place), " "]))),
+        `${broke.reason}${broke.detail ? ` (${broke.detail})` : ""}`, broke.calls,
+        make("ul", {}, broke.remedies.map((remedy) => make("li", {}, remedy)))]), [2])),
+    section("Captured again, and what was different", DATA.recaptures.length &&
+      table(["capture", "the call", "the capture before", "earlier captures"], DATA.recaptures.map(({ entry, place, why }) => {
+        const [now, before] = why[0].split(", captured ");
+        return [link(entry, "guards", null, place), now, before || "",
+          why.length > 1 ? make("span", { title: why.slice(1).join("\n") }, `${why.length - 1} differed, too`) : ""];
+      }))),
+    section("Captures", table(["where", "operators", "answered", "guards", "time"], captures.map((capture, index) => [
+      link(index, capture.graph ? "graph" : "program", null, capture.place), capture.ops, capture.hits, capture.guards.length,
+      milliseconds(Object.values(capture.seconds).reduce((total, spent) => total + spent, 0))]), [1, 2, 3, 4])),
+    section("Time by stage", table(["stage", "time"], Object.entries(stages).map(([stage, spent]) => [stage, milliseconds(spent)]), [1])),
+    section("What else was reported", DATA.events.length && table(["kind", "details"], DATA.events.map((event) =>
+      [event.kind, make("pre", {}, Object.entries(event.details).map(([key, value]) => `${key}: ${value}`).join("\n"))]))),
+  ];
+}
+
+function section(title, content) {
+  return content ? make("section", {}, make("h2", {}, title), content) : null;
+}
+
+function treeOf(branches) {
+  return make("ul", {}, branches.map((branch) => make("li", {},
+    make("span", { class: "faint" }, branch.name),
+    branch.entries.length ? make("ul", {}, branch.entries.map((index) => make("li", {}, captureLink(index)))) : null,
+    branch.inner.length ? treeOf(branch.inner) : null)));
+}
+
+function captureLink(index) {
+  const capture = DATA.entries[index];
+  const words = capture.native ? "natively" : `${capture.ops} operators`;
+  return make("a", { href: address(index, capture.graph ? "graph" : "program"), "data-capture": index },
+    `${capture.place.split(", ").pop()}: ${words}`, capture.broke ? make("span", { class: "warn" }, " ⚠") : null);
+}

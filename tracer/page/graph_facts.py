@@ -1,0 +1,83 @@
+"""A captured graph as plain data for the page: operators with metas, lines, modules, and the memory that is alive."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+from torch.fx import Graph, Node
+
+from passes.network.build import bytes_of, operator_name
+from passes.network.liveness import Lifetime, lifetimes
+from passes.node_meta import MODULE, line_of, module_of, prediction_of, result_meta, source_of
+from tracer.graph.show import long, statement
+from tracer.interpret.evaluator import EVALUATOR
+from tracer.page.sources import Sources
+
+
+def graph_facts(graph: Graph, sources: Sources) -> dict[str, Any]:
+    """`nodes` in the graph's order, and `memory`: bytes alive at each node, and each lifetime."""
+    nodes = list(graph.nodes)
+    position = {node: index for index, node in enumerate(nodes)}
+    return {
+        "nodes": [_node(node, position, sources) for node in nodes],
+        "memory": memory_facts(lifetimes(graph, EVALUATOR), len(nodes)),
+    }
+
+
+def memory_facts(lives: list[Lifetime], count: int) -> dict[str, Any]:
+    """Bytes alive at each of `count` nodes, what is given to the graph apart, and the lifetimes, the largest first."""
+    changes = [0] * (count + 1)
+    inside = [life for life in lives if not life.given]
+    for life in inside:
+        changes[life.born] += life.bytes
+        changes[life.last + 1] -= life.bytes
+    alive = list(accumulate(changes[:-1]))
+    return {
+        "given": sum(life.bytes for life in lives if life.given),
+        "alive": alive,
+        "lives": [
+            {"maker": life.maker, "bytes": life.bytes, "born": life.born, "last": life.last, "values": life.values}
+            for life in sorted(inside, key=lambda life: -life.bytes)
+        ],
+    }
+
+
+def _node(node: Node, position: dict[Node, int], sources: Sources) -> dict[str, Any]:
+    line = line_of(node)
+    meta = result_meta(node)
+    return {
+        "name": node.name,
+        "kind": node.op,
+        "operator": None if node.op in ("placeholder", "get_attr", "output") else operator_name(node),
+        "source": source_of(node),
+        "code": None if node.op in ("placeholder", "get_attr") else statement(node),
+        "meta": None if meta is None else long(meta),
+        "bytes": bytes_of(node),
+        "line": None if line is None else sources.place(line.file, line.line, line.function),
+        "module": _module(node),
+        "rule": _who_told(node),
+        "inputs": [position[used] for used in node.all_input_nodes],
+    }
+
+
+def _module(node: Node) -> str | None:
+    """The module that made a node; a part that was taken out of a result belongs to what made the result."""
+    while MODULE not in node.meta and node.op.startswith("call_") and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    return module_of(node)
+
+
+def _who_told(node: Node) -> str | None:
+    """Who said what the call returns: a rule, or a run of the operator and why no rule did."""
+    prediction = prediction_of(node)
+    if prediction is None:
+        return None
+    trial = prediction.outcome.trial
+    if trial is None:
+        if EVALUATOR.book is None:
+            return "a rule"
+        call = prediction.target, prediction.args, prediction.kwargs, prediction.modes
+        return f"the rule of {EVALUATOR.book.why_not(*call).op}"
+    kind = "a run on fake tensors" if trial.fake else "a run on small real tensors"
+    return f"{kind}: {trial.reason}"
