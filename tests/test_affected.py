@@ -53,7 +53,13 @@ def test_module_that_changes_with_a_path(path, module):
 
 
 # Files that people run, or that hold for tools only.
-WITHOUT_TESTS = ("benchmarks/demo.py", "benchmarks/inductor.py", "tests/sanitized.py", "tests/fuzz/__main__.py")
+WITHOUT_TESTS = (
+    "benchmarks/demo.py",
+    "benchmarks/inductor.py",
+    "tests/fuzz/__main__.py",
+    "tests/sanitized.py",
+    "tests/screenshots.py",
+)
 SUFFIXES = {".py", ".cpp", ".h", ".json", ".txt", ".ipynb"}
 
 
