@@ -281,6 +281,22 @@ def test_changed_corpora(tmp_path: Path, nothing_runs: Path) -> None:
         file.write_bytes(whole)
 
 
+def test_a_corpus_with_text_that_is_none_is_refused(tmp_path: Path) -> None:
+    """As a damaged page has it: Parquet's reader takes any bytes for text, and any number for an index."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with record(tmp_path / "corpus", levels=("aten",)):
+        graph_of_many_kinds(torch.ones(4, 6))
+    (file,) = (tmp_path / "corpus").glob("*.parquet")
+    table = parquet.read_table(file)
+    bytes_of_no_text = pa.array([b"aten::neg\xc7"] * len(table), pa.binary()).view(pa.string())
+    broken = table.set_column(table.schema.get_field_index("op"), "op", bytes_of_no_text)
+    parquet.write_table(broken.replace_schema_metadata(parquet.read_metadata(file).metadata), file)
+    with pytest.raises(CorpusError, match="is damaged"):
+        read_corpus(tmp_path / "corpus", resolve)
+
+
 def read_corpus(folder: Path, find: Callable[[str, str], Any]) -> None:
     for call in Corpus(folder).calls():
         try:

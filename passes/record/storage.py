@@ -167,7 +167,9 @@ def read(files: Iterable[Path], columns: Iterable[str] = NAMES, op: str | None =
     tables: list[pyarrow.Table] = []
     for file in files:
         try:
-            tables.append(parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=TEXT_PATHS))
+            table = parquet.read_table(file, columns=wanted, filters=filters, read_dictionary=TEXT_PATHS)
+            table.validate(full=True)  # a damaged page may hold indices that lead out of its dictionary, or no UTF-8
+            tables.append(table)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise CorpusError(f"{file} is damaged: {error}") from error
     return pa.concat_tables(tables)
