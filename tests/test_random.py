@@ -151,3 +151,32 @@ def test_numbers_are_drawn_in_the_order_of_the_memory(draw, x):
                 own = torch.empty_strided(x.shape, x.stride()).copy_(x)
                 outcomes.append([function(own), own, torch.rand(1)])
             assert not differences(*outcomes)
+
+
+@torch.library.custom_op("random_tests::halve_", mutates_args={"x"})
+def halve_(x: torch.Tensor) -> None:
+    x.copy_(x / 2)
+
+
+@halve_.register_fake
+def _(x):
+    return None
+
+
+def test_an_operator_of_a_library_that_writes_to_a_transposed_tensor_goes_to_the_compiler():
+    """It may draw without saying so, and still a backend gets the graph: that is what crosscheck finds faults in."""
+
+    def program(x):
+        y = (x * 2).t()
+        halve_(y)
+        return y
+
+    compiled = []
+
+    def backend(module, inputs):
+        compiled.append(module)
+        return module.forward
+
+    x = torch.randn(2, 3)
+    assert torch.equal(capture(program, backend=backend)(x), program(x))
+    assert len(compiled) == 1

@@ -21,7 +21,7 @@ from backends.verdict import Verdict
 from passes.node_meta import is_write, modes_of, prediction_of
 from passes.operators.hints import at_hints
 from passes.operators.modes import KERNEL_SETTERS, restore
-from passes.operators.randomness import draws
+from passes.operators.randomness import draws, packet_of
 from passes.operators.verify import Mispredicted
 from passes.rules.primitives.layouts import is_row_major
 from tracer.code.analyse import EXCEPTION, LASTI, NULL, PREVIOUS, argument_of_super, live_names
@@ -366,12 +366,13 @@ def _must_replay(trace: Trace) -> bool:
 def _draws_into_strides(trace: Trace) -> bool:
     """Whether a call that draws random numbers writes them to a tensor that is not in row-major order.
 
-    Kernels draw in the order of the memory, compilers in that of another tensor, which they copy from.
+    Kernels draw in the order of the memory, compilers in that of another tensor, which they copy from. Operators of
+    libraries, which may draw without saying it, compilers call as they are.
     """
     if trace.replays or not trace.draws:
         return False
     calls = [call for node in trace.graph.graph.nodes if (call := prediction_of(node)) and call.outcome.mutated]
-    drawing = [call for call in calls if draws(call.target, call.args, call.kwargs)]
+    drawing = [call for call in calls if packet_of(call.target) and draws(call.target, call.args, call.kwargs)]
     written = [at_hints(call.given[index]) for call in drawing for index in call.outcome.mutated]
     return any(not is_row_major(meta.shape, meta.stride) for meta in written)
 
