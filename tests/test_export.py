@@ -223,7 +223,7 @@ def test_a_change_of_an_object_is_an_error():
 
 def test_a_change_of_a_setting_of_the_process_is_an_error(monkeypatch):
     # Importing torch's own tests, as recording their samples does, forbids to set such flags for the whole process.
-    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True)
+    monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", True)
 
     def program(x):
         torch.set_default_dtype(torch.float64)

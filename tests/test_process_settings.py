@@ -37,7 +37,7 @@ def put_back():
 @pytest.fixture(autouse=True)
 def usual_settings(monkeypatch):
     # Importing torch's own tests, as recording their samples does, forbids to set such flags for the whole process.
-    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True)
+    monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", True)
     put_back()
     yield
     put_back()
