@@ -38,6 +38,7 @@ TRIES = (
     ("bytegraph", "--version"),
     ("bytegraph", "explain", "script.py"),
     ("bytegraph", "graph", "script.py"),
+    ("bytegraph", "report", "script.py"),
     ("bytegraph", "why", "str.join"),
     ("bytegraph", "backends"),
     ("python", "-m", "bytegraph", "check", "script.py:step_of_one"),
