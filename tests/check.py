@@ -25,6 +25,9 @@ from tests.same import MISSING, cell_contents, differences
 from tracer import capture, counters, is_capturing, reset
 from tracer.reasons import TracerBug
 
+BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
+"""What tests of tensors run under: our own replay, torch's compiler without code, and the graph module as it is."""
+
 
 @dataclass
 class Surroundings:

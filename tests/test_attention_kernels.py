@@ -6,10 +6,9 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from passes.operators.modes import ALL_KERNELS, choose_kernels, current_modes
-from tests.check import check
+from tests.check import BACKENDS, check
 from tracer import capture, counters, graph_break
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 TWO = [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION]
 
 

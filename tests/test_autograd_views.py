@@ -5,10 +5,9 @@ gradients.
 import pytest
 import torch
 
+from tests.check import BACKENDS
 from tests.same import differences
 from tracer import capture, graph_break
-
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 
 def view_and_base(x, y):

@@ -6,11 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from tests.check import check
+from tests.check import BACKENDS, check
 from tests.same import differences
 from tracer import capture, counters, reset
-
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 
 def leaf():

@@ -6,11 +6,10 @@ import torch.distributed as dist
 import torch.distributed._functional_collectives as functional
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from tests.check import check
+from tests.check import BACKENDS, check
 from tracer import capture
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 
 @pytest.fixture(autouse=True)

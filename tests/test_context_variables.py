@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture, counters, graph_break, reset
 
 DEFAULT: ContextVar[Any] = ContextVar("DEFAULT", default=2)
 BARE: ContextVar[Any] = ContextVar("BARE")
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 
 def in_a_copy(program, *args):

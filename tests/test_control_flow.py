@@ -9,10 +9,9 @@ from torch._higher_order_ops import associative_scan, scan
 from torch._higher_order_ops.map import map as torch_map
 
 from passes.rules.book import release
-from tests.check import one_graph
+from tests.check import BACKENDS, one_graph
 from tracer import capture, counters, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 SETTINGS = SimpleNamespace(factor=2.0)
 
 

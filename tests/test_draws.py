@@ -6,10 +6,9 @@ import time
 import pytest
 import torch
 
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture, counters, graph_break, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 GENERATOR = random.Random(5)
 
 

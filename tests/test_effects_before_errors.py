@@ -9,10 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.check import BACKENDS
 from tests.same import differences
 from tracer import capture, counters, reset
-
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 WEIGHT = torch.arange(12.0).reshape(4, 3)
 

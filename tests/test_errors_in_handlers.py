@@ -9,11 +9,10 @@ import torch
 
 from passes.meta import meta_of
 from passes.operators.refusals import may_refuse
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tests.same import differences
 from tracer import capture, counters, graph_break
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 IDENTITY = torch.eye(3) * 2
 GOOD, BAD = torch.tensor([0, 1]), torch.tensor([0, 9])
 

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import func, nn
 
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture, counters, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 SETTINGS = SimpleNamespace(factor=2.0)
 
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch.utils._pytree import tree_map
 
-from tests.check import is_compiler
+from tests.check import BACKENDS, is_compiler
 from tests.same import differences
 from tracer import capture, counters, reset
 
 WEIGHT = torch.ones(4, requires_grad=True)
 Pair = tuple[torch.Tensor, torch.Tensor]
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 
 
 def apart() -> Pair:

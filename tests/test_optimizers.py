@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.check import BACKENDS
 from tests.same import differences
 from tracer import capture, counters, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 OPTIM = torch.optim
 
 WHOLE = {

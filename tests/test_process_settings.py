@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from tests.check import check
+from tests.check import BACKENDS, check
 from tests.same import differences
 from tracer import capture, counters, graph_break, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 PRECISION = torch.backends.cuda.matmul
 
 

@@ -16,10 +16,9 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
-from tests.check import check, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture, counters, graph_break, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 SETTINGS = SimpleNamespace(factor=2.0)
 
 

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_map_only
 
 from passes.operators.wrapper_layouts import layout_of
+from tests.check import BACKENDS
 from tracer import capture, counters, graph_break, reset
 
-BACKENDS = {"eager": "eager", "aot_eager": "aot_eager", "forward": lambda module, inputs: module.forward}
 each_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 
 

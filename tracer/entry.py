@@ -72,6 +72,7 @@ class Entry(NativeEntry):
             "builder",
             "code",
             "compiled",
+            "differences",
             "end",
             "memory",
             "number",
@@ -117,6 +118,8 @@ class Entry(NativeEntry):
         self.memory = memory
         self.skipped = skipped
         self.transparent = transparent
+        self.differences = tuple(why)
+        """How the call differed from each of the entries that existed, the nearest first."""
         self.why = "; ".join(why) or FIRST
         """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}

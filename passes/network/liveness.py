@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from torch.fx import Graph
 
@@ -50,15 +52,18 @@ def lifetimes(graph: Graph, evaluator: Evaluator) -> list[Lifetime]:
 def peak_memory(graph: Graph, evaluator: Evaluator, inputs: bool = False) -> Peak:
     """The peak of a graph that frees memory after its last use; `inputs` are counted only when asked for."""
     counted = [lifetime for lifetime in lifetimes(graph, evaluator) if inputs or not lifetime.given]
-    changes = [0] * (len(graph.nodes) + 1)
+    names = [node.name for node in graph.nodes]
+    levels = bytes_alive(counted, len(names))
+    highest = max(levels)
+    position = levels.index(highest)
+    alive = [lifetime for lifetime in counted if lifetime.born <= position <= lifetime.last]
+    return Peak(highest, names[position], tuple(sorted(alive, key=lambda lifetime: -lifetime.bytes)))
+
+
+def bytes_alive(counted: Iterable[Lifetime], nodes: int) -> list[int]:
+    """The bytes of these lifetimes at each of the `nodes` of their graph."""
+    changes = [0] * (nodes + 1)
     for lifetime in counted:
         changes[lifetime.born] += lifetime.bytes
         changes[lifetime.last + 1] -= lifetime.bytes
-    level, highest, position = 0, 0, 0
-    for step, change in enumerate(changes):
-        level += change
-        if level > highest:
-            highest, position = level, step
-    names = [node.name for node in graph.nodes]
-    alive = [lifetime for lifetime in counted if lifetime.born <= position <= lifetime.last]
-    return Peak(highest, names[position], tuple(sorted(alive, key=lambda lifetime: -lifetime.bytes)))
+    return list(accumulate(changes[:-1]))

@@ -254,7 +254,7 @@ class Evaluator:
         Real ones are used if their memory is affordable, and no size is a symbol.
         """
         shape_env = shape_env_of(args) or shape_env_of(kwargs)
-        outcome, stand_ins = self._trials.checked(target, args, kwargs, modes, shape_env, self._book)
+        outcome, stand_ins = self._trials.attempted(target, args, kwargs, modes, shape_env, self._book, real_first=True)
         return self._completed(target, args, kwargs, modes, outcome), stand_ins is REAL
 
     def forget(self) -> None:

@@ -113,54 +113,28 @@ class Trials:
         modes: Modes,
         shape_env: Any,
         book: StudiedOperators | None,
+        real_first: bool = False,
     ) -> tuple[Outcome, StandIns]:
         """The outcome on the first stand-ins that give one, and those.
 
         What real stand-ins raise is what the call raises, a division by their zeros apart. Those without
-        data may fail for want of it, so fake tensors have the last word.
+        data may fail for want of it, so fake tensors have the last word. With `real_first`, real stand-ins come first
+        if their memory is affordable and no size is a symbol.
         """
-        return self._made(target, args, modes, self._usual(target, args, kwargs, modes, shape_env, book))
-
-    def checked(
-        self,
-        target: Target,
-        args: Arguments,
-        kwargs: Keywords,
-        modes: Modes,
-        shape_env: Any,
-        book: StudiedOperators | None,
-    ) -> tuple[Outcome, StandIns]:
-        """As `attempted`, but on real stand-ins first if their memory is affordable, and no size is a symbol."""
 
         def is_of_the_call(error: OpError) -> bool:
             return is_about_arguments(error) and not may_refuse(target, args, kwargs)
 
         def attempts() -> Iterator[Attempt]:
-            if shape_env is None and is_affordable(args, kwargs):
+            if real_first and shape_env is None and is_affordable(args, kwargs):
                 yield Attempt(REAL, kwargs, is_of_the_call)
-            yield from self._usual(target, args, kwargs, modes, shape_env, book)
+            for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
+                yield Attempt(stand_ins, keywords, is_about_arguments if stand_ins is REAL else never)
+            if shape_env is None and _may_run(target, args, kwargs, book):
+                yield Attempt(REAL, kwargs, never)  # it may refuse zeros only
+            yield Attempt(self.fakes(shape_env), kwargs, always)
 
-        return self._made(target, args, modes, attempts())
-
-    def _usual(
-        self,
-        target: Target,
-        args: Arguments,
-        kwargs: Keywords,
-        modes: Modes,
-        shape_env: Any,
-        book: StudiedOperators | None,
-    ) -> Iterator[Attempt]:
-        for stand_ins, keywords in () if shape_env is not None else trials(target, args, kwargs, modes):
-            yield Attempt(stand_ins, keywords, is_about_arguments if stand_ins is REAL else never)
-        if shape_env is None and _may_run(target, args, kwargs, book):
-            yield Attempt(REAL, kwargs, never)  # it may refuse zeros only
-        yield Attempt(self.fakes(shape_env), kwargs, always)
-
-    def _made(
-        self, target: Target, args: Arguments, modes: Modes, attempts: Iterable[Attempt]
-    ) -> tuple[Outcome, StandIns]:
-        outcome, stand_ins = first_outcome(target, args, modes, attempts)
+        outcome, stand_ins = first_outcome(target, args, modes, attempts())
         if isinstance(stand_ins, FakeStandIns):
             _refuse_growth(target, args, outcome)
         return outcome, stand_ins

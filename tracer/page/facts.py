@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tracer.entry import FIRST, Entry
+from tracer.entry import Entry
 from tracer.events import Event
 from tracer.page.entry_facts import entry_facts
 from tracer.page.sources import Sources
@@ -31,9 +31,9 @@ def page_facts(title: str, entries: Sequence[Entry], events: Sequence[Event]) ->
         "tree": _tree(entries, captures, stacks),
         "breaks": _breaks(captures),
         "recaptures": [
-            {"entry": index, "place": capture["place"], "why": capture["why"].split("; ")}
+            {"entry": index, "place": capture["place"], "why": entries[index].differences}
             for index, capture in enumerate(captures)
-            if entries[index].why != FIRST
+            if entries[index].differences
         ],
         "events": [
             _event(event) for event in events if event.kind in ("bug", "recompile limit", "quarantine", "rewrite")

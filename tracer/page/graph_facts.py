@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any
 
 from torch.fx import Graph, Node
 
 from passes.network.build import bytes_of, operator_name
-from passes.network.liveness import Lifetime, lifetimes
+from passes.network.liveness import Lifetime, bytes_alive, lifetimes
 from passes.node_meta import MODULE, line_of, module_of, prediction_of, result_meta, source_of
 from tracer.graph.show import long, statement
 from tracer.interpret.evaluator import EVALUATOR
@@ -27,15 +26,10 @@ def graph_facts(graph: Graph, sources: Sources) -> dict[str, Any]:
 
 def memory_facts(lives: list[Lifetime], count: int) -> dict[str, Any]:
     """Bytes alive at each of `count` nodes, what is given to the graph apart, and the lifetimes, the largest first."""
-    changes = [0] * (count + 1)
     inside = [life for life in lives if not life.given]
-    for life in inside:
-        changes[life.born] += life.bytes
-        changes[life.last + 1] -= life.bytes
-    alive = list(accumulate(changes[:-1]))
     return {
         "given": sum(life.bytes for life in lives if life.given),
-        "alive": alive,
+        "alive": bytes_alive(inside, count),
         "lives": [
             {"maker": life.maker, "bytes": life.bytes, "born": life.born, "last": life.last, "values": life.values}
             for life in sorted(inside, key=lambda life: -life.bytes)
