@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import torch
 
-from passes import collectives
 from passes.meta import TensorMeta
 from passes.operators.catalogue import FAMILIES, FAMILY_OF, device_fact, family_of, operator_name
 from passes.operators.modes import Modes
 from passes.operators.outcome import Arguments, Keywords, Outcome, Same, Target, leaves
+from passes.targets import collectives
 
 TAKE_ANY_VALUES: Final = tuple(family for name, family in FAMILIES.items() if name != "index")
 """Families whose operators compute with any values, apart from those in REFUSES."""

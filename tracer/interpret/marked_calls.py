@@ -13,7 +13,7 @@ from torch.fx.node import map_arg
 from torch.utils import _pytree
 
 from passes.node_meta import is_write
-from passes.opaque_calls import OpaqueCall
+from passes.targets.opaque_calls import OpaqueCall
 from tracer.guards.source import kept
 from tracer.interpret.constants import computed, describe
 from tracer.interpret.functions import interpret_function

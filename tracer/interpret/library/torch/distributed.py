@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 import torch.distributed as dist
 
-from passes import collectives
+from passes.targets import collectives
 from tracer.guards.source import Source, module
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.policy import interpret, interpret_modules, lookaside, named_lookaside

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch.fx.node import map_arg
 
-from passes.accumulation import accumulated
 from passes.node_meta import META
 from passes.operators.outcome import DataDependent, New, OpError, Unsupported
+from passes.targets.accumulation import accumulated
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.interpret.policy import lookaside
 from tracer.interpret.tensor_ops import new_tensor, node_of, note_write

@@ -12,7 +12,7 @@ import types
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from passes.transforms import hooked, unhooked
+from passes.targets.transforms import hooked, unhooked
 from tracer.code.decode import decode
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.interpret.backward import late_fault

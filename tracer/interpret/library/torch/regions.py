@@ -12,7 +12,7 @@ from typing import Any
 import torch._compile
 from torch.utils import checkpoint
 
-from passes.transforms import checkpointed
+from passes.targets.transforms import checkpointed
 from tracer.code.decode import decode
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.guards.source import constant

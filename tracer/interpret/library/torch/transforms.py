@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from passes import transforms
+from passes.targets import transforms
 from tracer.graph.subgraph import SubGraphBuilder
 from tracer.interpret.call import call
 from tracer.interpret.policy import interpret_modules, lookaside, named_lookaside
@@ -55,7 +55,7 @@ def _load_decompositions(trace: Trace) -> None:
 def transformed(
     trace: Trace, target: Any, options: Sequence[Any], traced: SubTrace, leading: Sequence[TensorValue]
 ) -> list[Item]:
-    """A call of one of `passes.transforms` with a closed function as its body: the tensors in the tuple it returns.
+    """A call of a transform of `passes.targets` with a closed function as its body: the tensors it returns.
 
     Its operands are `leading`, then what the body lifted.
     """
