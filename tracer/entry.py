@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tracer.graph.builder import GraphBuilder
     from tracer.guards.source import Source
     from tracer.interpret.location import Location
-    from tracer.output.emitter import Statement
     from tracer.output.memory import MemoryReport
+    from tracer.output.statements import Statement
 
 FIRST: Final = "first call"
 NO_GRAPH: Final = "# no tensor operation was captured\n"

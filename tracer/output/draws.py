@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracer.output.emitter import ProgramEmitter, Statement
+from tracer.output.emitter import ProgramEmitter
 from tracer.output.graph_errors import is_repeated
+from tracer.output.statements import Statement
 from tracer.values.rebuilding import Fragment, fragment, listed
 from tracer.values.shapes import NotExpressible
 

@@ -10,10 +10,13 @@ import keyword
 import math
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tracer.guards.words import is_written_out
+from tracer.output.mentions import mark, without_marks
+from tracer.output.statements import Statement
 from tracer.values.base import Lazy, Value
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.number_symbols import EXPRESSIONS, NumberSymbol
@@ -25,7 +28,7 @@ from tracer.values.tensors import TensorValue
 from tracer.values.wrapper_tensors import WrapperTensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracer.effects.log import Draw
     from tracer.guards.source import Source
@@ -45,7 +48,8 @@ NUMBERS = frozenset({int, float, complex})
 SMALL_INTS = range(-5, 257)
 """CPython has one object for each of these."""
 
-COMMENT_COLUMN = 54
+CONTAINERS = frozenset({tuple, slice, torch.Size})
+"""Types of raw objects that hold items, so that a program makes each of them again, once."""
 
 _UNFINISHED = Fragment("")
 """Stands for a value that is being built and has no name yet."""
@@ -64,28 +68,6 @@ def _is_interned(text: object) -> bool:
     if type(text) is not str:
         return len(text) < 2 if type(text) is bytes else False
     return len(text) < 2 or (_NAME.fullmatch(text) is not None and sys.intern(text) is text)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement of a residual program: its text, the names that it reads (once for each mention) and assigns to.
-
-    The text of a compound statement has several lines; all but the first carry their indentation. `origin` is the
-    user's line that it stands for; one that `runs_graph` stands for all lines of the graph.
-    """
-
-    text: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...] = ()
-    comment: str = ""
-    origin: Location | None = None
-    runs_graph: bool = False
-
-    @property
-    def line(self) -> str:
-        """The statement with its comment, or the user's line, as it is printed."""
-        comment = self.comment or ("" if self.origin is None else self.origin.text)
-        return f"{self.text:<{COMMENT_COLUMN}}  # {comment}" if comment else self.text
 
 
 class ProgramEmitter:
@@ -116,6 +98,8 @@ class ProgramEmitter:
         self._waiting: list[Callable[[], None] | None] = []
         """Functions that fill the containers that contain themselves; not empty while something is built."""
         self._filled: set[int] = set()
+        self._containers: list[Item] = []
+        """The raw objects in `built`, which live as long as their numbers are used."""
 
     # Names ---------------------------------------------------------------------------------------
 
@@ -223,6 +207,16 @@ class ProgramEmitter:
         """Write the assignment of a value to a name."""
         self.statements.append(Statement(f"{name.text} = {value.text}", value.reads, name.reads, origin=self.origin))
 
+    def once(self, wish: str, value: Fragment) -> Fragment:
+        """A value that is made once, in a variable with a name like `wish` if it is mentioned more often."""
+        marked = mark(wish, len(self.statements))
+        self.statements.append(Statement(f"{marked.text} = {value.text}", value.reads, marked.reads))
+        return marked
+
+    def settled(self, statements: Sequence[Statement]) -> list[Statement]:
+        """Statements without the marks of what is made once."""
+        return without_marks(statements, lambda wish: self.fresh(wish).text)
+
     def say(self, statement: Fragment, comment: str = "", origin: Location | None = None) -> None:
         """Write a statement, with a comment and the user's line that it stands for if they are not as before."""
         self.statements.append(Statement(statement.text, statement.reads, (), comment, origin or self.origin))
@@ -232,7 +226,10 @@ class ProgramEmitter:
     def expression(self, item: Item) -> Fragment:
         """The expression for an item; what must be built once is built before, and named."""
         kind = kind_of(item)
-        if not isinstance(item, Value) or type(item) is Lazy:
+        if type(item) in CONTAINERS and id(item) not in self.built:
+            self._containers.append(item)
+            self.built[id(item)] = kind.rebuild(self, item)
+        elif type(item) is Lazy or not (isinstance(item, Value) or type(item) in CONTAINERS):
             return kind.rebuild(self, item)
         name = self.built.get(id(item))
         if name is not None:

@@ -37,11 +37,12 @@ from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.trace import Trace
 from tracer.output.cached_calls import agreement, emit_cached_calls
 from tracer.output.draws import Drawing
-from tracer.output.emitter import ProgramEmitter, Statement
+from tracer.output.emitter import ProgramEmitter
 from tracer.output.graph_errors import emit_repetition, is_repeated, loses_errors
 from tracer.output.memory_overlap import guard_overlaps
 from tracer.output.mutations import emit_mutations, guard_aliases
 from tracer.output.output_calls import emit_output_calls, possibility
+from tracer.output.statements import Statement
 from tracer.source_text import source_line
 from tracer.values.base import MISSING, Lazy, Value
 from tracer.values.base import NULL as NULL_ITEM
@@ -305,7 +306,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements = [_graph_call(emitter, trace, code, arguments, drawing.restoring), *statements]
     statements = [*drawing.before, *statements]
     statements = [*_conditions(emitter, trace, code), *statements]
-    statements = [*_computing(emitter, trace, code), *statements]
+    statements = emitter.settled([*_computing(emitter, trace, code), *statements])
     read = {name for statement in statements for name in statement.reads}
     inputs = [source for source, name in emitter.parameters.items() if name.text in read]
     return ResidualProgram(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tracer.interpret.size_nodes import assert_assumptions, expression_node
-from tracer.output.emitter import ProgramEmitter, Statement
+from tracer.output.emitter import ProgramEmitter
 from tracer.output.program import GRAPH, ResidualProgram, reserve
+from tracer.output.statements import Statement
 from tracer.values.rebuilding import Fragment, fragment
 from tracer.values.shapes import ReadNumber
 
@@ -51,7 +52,7 @@ def graph_result(
     trace.graph.output([value.node for value in emitter.outputs if value.node is not None])
     trace.graph.prune()
     names = [emitter.built[id(value)].text for value in emitter.outputs]
-    statements = emitter.statements
+    statements = emitter.settled(emitter.statements)
     if names:
         statements = [Statement(f"{', '.join(names)}, = {GRAPH}()", (), tuple(names)), *statements]
     places = tuple(torch.empty(0) for _ in names)

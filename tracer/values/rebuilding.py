@@ -88,6 +88,10 @@ class Emitter(Protocol):
         """Assign `value` to a fresh variable, and give its name."""
         ...
 
+    def once(self, wish: str, value: Fragment) -> Fragment:
+        """An expression for `value`, which is made once: a variable if the program mentions it more often."""
+        ...
+
     def assign_to(self, name: Fragment, value: Fragment) -> None:
         """Assign `value` to the variable `name`."""
         ...

@@ -63,7 +63,7 @@ def _bound(context: Context, bound: Item) -> Item:
 
 
 def _rebuild(emitter: Emitter, item: slice) -> Fragment:
-    return fragment("slice({})", items_of(emitter, _parts(item)))
+    return emitter.once("bounds", fragment("slice({})", items_of(emitter, _parts(item))))
 
 
 register(

@@ -17,7 +17,7 @@ from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
 from tracer.values.item import Item
-from tracer.values.kinds import BORN, Kind, NotConcrete, Wraps, contains_itself, register, remember
+from tracer.values.kinds import BORN, Kind, NotConcrete, Wraps, register, remember
 from tracer.values.objects import build_instance, has_state_of_its_own, object_constant
 from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class, tuple_of_items
 from tracer.values.sequences import SequenceValue, sequence_parts
@@ -100,22 +100,24 @@ def _graph_argument(arguments: GraphArguments, value: TupleValue) -> GraphArgume
 
 
 def _raw_rebuild(emitter: Emitter, item: tuple[Item, ...]) -> Fragment:
-    return tuple_of_items(emitter, item)
+    items = tuple_of_items(emitter, item)
+    return emitter.once("items", items) if items.reads else items  # one of literals is a constant
 
 
 def _rebuild_size(emitter: Emitter, item: torch.Size) -> Fragment:
     if all(type(size) is int for size in item):
         return emitter.constant(item)
-    return fragment("{}({})", named_class(emitter, torch.Size), tuple_of_items(emitter, item))
+    size = fragment("{}({})", named_class(emitter, torch.Size), tuple_of_items(emitter, item))
+    return emitter.once("size", size)
 
 
 def _rebuild(emitter: Emitter, value: TupleValue) -> Fragment:
     items = tuple_of_items(emitter, value.items)
     if value.cls is tuple:
-        return emitter.assign("items", items) if contains_itself(value) else items
+        return emitter.once("items", items)
     cls = named_class(emitter, value.cls)
     if value.cls is torch.Size:
-        return fragment("{}({})", cls, items)
+        return emitter.once("size", fragment("{}({})", cls, items))
     if value.cls.__module__.startswith("torch.return_types"):
         return emitter.assign("result", fragment("{}({})", cls, items))
     return build_instance(emitter, value, fragment("tuple.__new__({}, {})", cls, items))

@@ -80,6 +80,8 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
                 return lazy.realise(context) is None
             context.guard(lazy.source, "type", lazy.cls)
             return False
+    if type(left) is Lazy and type(right) is Lazy and left.cls is right.cls and left.cls in (tuple, slice):
+        return _one_outside(context, left, right)
     if type(left) is Lazy:
         left = left.realise(context)
     if type(right) is Lazy:
@@ -91,6 +93,14 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
     if (type(left) in SYMBOLS or type(right) in SYMBOLS) and class_of(left) is class_of(right):
         return left is right or as_python(left) is as_python(right)
     return left is right
+
+
+def _one_outside(context: Context, left: Lazy, right: Lazy) -> bool:
+    """Whether two objects from outside, which may be raw here, are one; guarded."""
+    same = left.object is right.object
+    if left.source is not right.source:
+        context.guard(left.source, "same as" if same else "not same as", right.source)
+    return same
 
 
 def _same_object(context: Context, left: Item, right: Item) -> bool:
