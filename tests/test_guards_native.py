@@ -185,6 +185,23 @@ def test_entry_that_expects_a_freed_object_is_dropped():
     assert probed.cache.entries == []
 
 
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+@pytest.mark.parametrize("key", [Point, lambda: (Point(), 1), lambda: torch.ones(1)], ids=["object", "tuple", "tensor"])
+def test_keys_that_equal_only_themselves_are_held_weakly(kind, key):
+    first = key()
+    table = kind({first: 1, "b": 2})
+    probed = probe(identity, (X, "keys", tuple(table)))
+    assert probed.fits(table)
+    assert probed.fits(kind(table))
+    assert not probed.fits(kind({key(): 1, "b": 2}))
+    assert not probed.fits(kind({None: 1, "b": 2}))
+    dying = weakref.ref(first[0] if type(first) is tuple else first)
+    del first, table
+    assert dying() is None
+    assert not probed.fits(kind({key(): 1, "b": 2}))
+    assert not probed.fits(kind({None: 1, "b": 2}))
+
+
 CONTAINERS = [
     ("length", 2, [[1, 2], (1, 2), {1: 1, 2: 2}, {1, 2}, deque([1, 2]), "ab"], [[1], {}, 5, deque()]),
     ("keys", ("a", "b"), [{"a": 1, "b": 2}, OrderedDict(a=1, b=2)], [{"b": 1, "a": 1}, {"a": 1}, ["a", "b"]]),

@@ -100,6 +100,25 @@ def weak_set_of_what_is_deleted(x):
     return x * 2, before, len(members)
 
 
+def keys_of_a_dict_that_was_emptied(x):
+    thing, other = Plain(), Plain()
+    table = weakref.WeakKeyDictionary({thing: 1, other: 2})
+    merged = {}
+    merged.update(table)
+    merged.clear()
+    del thing
+    return x + 1, list(table.values())
+
+
+def union_of_weak_tables(x):
+    thing, other = Plain(), Plain()
+    table = weakref.WeakKeyDictionary({thing: 1, other: 2})
+    union = table | weakref.WeakKeyDictionary({other: 3})
+    same = dict(union) == dict(table) | {other: 3}
+    del thing
+    return x * 2, same, list(union.values())
+
+
 def finalize_of_what_is_deleted(x):
     thing, log = Plain(), []
     weakref.finalize(thing, log.append, "final")
@@ -369,6 +388,8 @@ PROGRAMS = [
     weak_reference_to_what_is_deleted,
     callback_of_a_weak_reference,
     weak_set_of_what_is_deleted,
+    keys_of_a_dict_that_was_emptied,
+    union_of_weak_tables,
     finalize_of_what_is_deleted,
     generator_left_by_break,
     generator_left_by_return,

@@ -16,6 +16,7 @@ import torch
 
 from passes.meta import TensorMeta, meta_of
 from passes.operators.difference import OutcomeDifference, meta_difference
+from passes.references import OwnReference
 from tracer._native import ends_visibly
 from tracer.guards.aliasing import Aliasing, any_written_overlap
 from tracer.guards.source import Absent, Source, Strong, class_attribute, hold, stored_keys, stored_length
@@ -220,8 +221,31 @@ def _keys_difference(expected: int, actual: torch._C.DispatchKeySet) -> OutcomeD
     return None if actual.raw_repr() == expected else OutcomeDifference("dispatch keys", wanted, actual)
 
 
+def hold_keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The keys to expect of a dictionary: of what equals only itself weak references, so that it may die."""
+    return tuple(hold_keys(key) if type(key) is tuple else hold(key) if _has_weak_identity(key) else key for key in keys)
+
+
+def _has_weak_identity(key: object) -> bool:
+    cls = type(key)
+    has_value = cls in _EQUALITY or issubclass(cls, tuple) or _equality_of_base(cls) is not None
+    return bool(cls.__weakrefoffset__) and not has_value
+
+
 def _has_keys(value: Any, expected: tuple[Any, ...], _: GuardedCall) -> bool:
-    return isinstance(value, dict) and _same_elements(tuple(stored_keys(value)), expected)
+    return isinstance(value, dict) and _are_keys(tuple(stored_keys(value)), expected)
+
+
+def _are_keys(keys: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
+    return len(keys) == len(expected) and all(map(_is_key, keys, expected))
+
+
+def _is_key(key: object, expected: Any) -> bool:
+    if type(key) is tuple and type(expected) is tuple:
+        return _are_keys(key, expected)
+    if key is not None and type(expected) is OwnReference and expected() is key:
+        return True
+    return equal_constants(key, expected)
 
 
 def _is_absent(value: Any, expected: Any, _: GuardedCall) -> bool:
@@ -309,7 +333,7 @@ CHECKS: dict[str, Check] = {
     "equal": Check(3, "{source} == {expected}", lambda value, expected, _: equal_constants(value, expected)),
     "tensor": Check(4, "{source} is {expected}", _is_tensor),
     "length": Check(5, "len({source}) == {expected}", lambda value, expected, _: stored_length(value) == expected),
-    "keys": Check(6, "{source} has the keys {expected}", _has_keys),
+    "keys": Check(6, "{source} has the keys {expected}", _has_keys, hold_keys),
     "absent": Check(7, "{source} has no {expected}", _is_absent, keyed=True),
     "same as": Check(
         8, "{source} is {expected}", lambda value, expected, call: value is call.resolve(expected), keyed=True

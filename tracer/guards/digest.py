@@ -171,7 +171,7 @@ def _count(number: int, what: str) -> str:
 _PARTS: dict[str, Callable[[Guard], str]] = {
     "type": expected_words,
     "length": lambda guard: f"length {guard.expected}",
-    "keys": lambda guard: f"keys {', '.join(map(repr, guard.expected))}" if guard.expected else "empty",
+    "keys": lambda guard: f"keys {expected_words(guard)[1:-1].removesuffix(',')}" if guard.expected else "empty",
     "no hooks": lambda guard: "no hooks",
     "unseen end": lambda guard: f"{f'its {guard.expected} ' if guard.expected else ''}ends unseen",
     "absent": lambda guard: f"without {shown(guard.expected)}",

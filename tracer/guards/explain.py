@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from passes.references import OwnReference
 from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, Expression, TensorFacts, facts_difference
 from tracer.guards.guard_set import Guard
@@ -96,6 +97,8 @@ def expected_words(guard: Guard) -> str:
         return "<gone>" if target is None and guard.check == "type" else _name(target)
     if guard.check == "unseen end":
         return "" if expected is None else f".{expected}"
+    if guard.check == "keys":
+        return shown(_keys(expected))
     match expected:
         case TensorFacts():
             return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"
@@ -103,6 +106,10 @@ def expected_words(guard: Guard) -> str:
             return expected.text
         case _:
             return shown(expected)
+
+
+def _keys(expected: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(key() if type(key) is OwnReference else _keys(key) if type(key) is tuple else key for key in expected)
 
 
 def guard_words(guard: Guard) -> str:

@@ -7,17 +7,36 @@ namespace {
 
 Verdict verdict(bool holds) { return holds ? Verdict::holds : Verdict::fails; }
 
+Verdict are_keys(PyObject* keys, PyObject* expected);
+
+// What equals only itself is expected by a weak reference to it.
+Verdict is_key(PyObject* key, PyObject* expected) {
+  if (PyTuple_CheckExact(key) && PyTuple_CheckExact(expected)) return are_keys(key, expected);
+  if (key != Py_None && PyWeakref_CheckRef(expected) && PyWeakref_GET_OBJECT(expected) == key) return Verdict::holds;
+  return equal_constants(key, expected);
+}
+
+Verdict are_keys(PyObject* keys, PyObject* expected) {
+  Py_ssize_t size = PyTuple_GET_SIZE(keys);
+  if (size != PyTuple_GET_SIZE(expected)) return Verdict::fails;
+  for (Py_ssize_t i = 0; i < size; ++i) {
+    Verdict same = is_key(PyTuple_GET_ITEM(keys, i), PyTuple_GET_ITEM(expected, i));
+    if (same != Verdict::holds) return same;
+  }
+  return Verdict::holds;
+}
+
 Verdict has_keys(PyObject* value, PyObject* expected) {
   if (!PyDict_Check(value) || PyDict_GET_SIZE(value) != PyTuple_GET_SIZE(expected)) return Verdict::fails;
   if (PyODict_Check(value)) {
     Object keys = ordered_keys(value);
     Object found(keys ? PyList_AsTuple(keys.get()) : nullptr);
-    return found ? equal_elements(found.get(), expected) : unreadable();
+    return found ? are_keys(found.get(), expected) : unreadable();
   }
   PyObject *key, *ignored;
   Py_ssize_t position = 0, i = 0;
   while (PyDict_Next(value, &position, &key, &ignored)) {
-    Verdict same = equal_constants(key, PyTuple_GET_ITEM(expected, i++));
+    Verdict same = is_key(key, PyTuple_GET_ITEM(expected, i++));
     if (same != Verdict::holds) return same;
   }
   return Verdict::holds;
