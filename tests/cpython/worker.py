@@ -11,6 +11,7 @@ import faulthandler
 import importlib
 import inspect
 import json
+import logging
 import os
 import random
 import resource
@@ -130,6 +131,7 @@ def work(job: Job, tell: Callable[..., None]) -> None:
     faulthandler.enable(sys.stderr)
     resource.setrlimit(resource.RLIMIT_AS, (job.memory, job.memory))
     warnings.simplefilter("ignore")
+    logging.getLogger("bytegraph").disabled = True  # what is said of captures is not what the program logs
     torch.set_num_threads(1)
     if job.mode == "followed":
         assertions.install()

@@ -223,7 +223,11 @@ def _keys_difference(expected: int, actual: torch._C.DispatchKeySet) -> OutcomeD
 
 def hold_keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
     """The keys to expect of a dictionary: of what equals only itself weak references, so that it may die."""
-    return tuple(hold_keys(key) if type(key) is tuple else hold(key) if _has_weak_identity(key) else key for key in keys)
+    return tuple(map(_hold_key, keys))
+
+
+def _hold_key(key: Any) -> Any:
+    return hold_keys(key) if type(key) is tuple else hold(key) if _has_weak_identity(key) else key
 
 
 def _has_weak_identity(key: object) -> bool:

@@ -9,7 +9,6 @@ Nothing here knows about bytecode, guards' meaning or torch operators.
 
 from __future__ import annotations
 
-import importlib.machinery
 import inspect
 import types
 from collections.abc import Iterable
@@ -72,10 +71,10 @@ NUMPY_FUNCTIONS: tuple[type, ...] = () if numpy is None else (numpy.ufunc, type(
 
 
 HOST_OBJECTS: tuple[type, ...] = (
-    *(inspect.Signature, inspect.Parameter, importlib.machinery.ModuleSpec),
+    *(inspect.Signature, inspect.Parameter),
     *(torch.finfo, torch.iinfo),
 )
-"""Immutable instances: their attributes are read, and their methods called, by CPython."""
+"""Classes of immutable objects, whose attributes CPython reads."""
 
 
 def is_literal_class(cls: type) -> bool:

@@ -32,8 +32,9 @@ interpret(
     inspect.BoundArguments,
     *(
         function
-        for cls in (inspect.Signature, inspect.BoundArguments)
-        for function in vars(cls).values()
+        for cls in (inspect.Signature, inspect.Parameter, inspect.BoundArguments)
+        for attribute in vars(cls).values()
+        for function in (attribute.fget if isinstance(attribute, property) else attribute,)
         if isinstance(function, types.FunctionType)
     ),
 )

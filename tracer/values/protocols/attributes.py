@@ -8,9 +8,11 @@ class attribute gives is in `descriptors.py`, setting and deleting in `attribute
 from __future__ import annotations
 
 import types
+from collections import deque
 
 import torch
 
+from tracer.guards.source import constant
 from tracer.reasons import UNSUPPORTED_ATTRIBUTE
 from tracer.values.base import HOST_OBJECTS, MISSING, UNREAD, Lazy, Value, class_of
 from tracer.values.cells import CellValue
@@ -38,7 +40,7 @@ from tracer.values.raising import Raised, throw
 from tracer.values.super_objects import SuperValue
 from tracer.values.tensors import TensorValue
 
-NOT_LOOKED_INTO = (*HOST_OBJECTS, *ELSEWHERE)
+MUTABLE = frozenset((list, dict, set, deque, bytearray))
 MODULE_TABLES = ("_parameters", "_buffers", "_modules")
 
 
@@ -76,11 +78,10 @@ def _say_where(error: ExceptionValue, item: Item, name: str) -> None:
 def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
     """`value.name`, MISSING when AttributeError would be raised by the plain lookup."""
     cls = value.cls
-    if issubclass(cls, NOT_LOOKED_INTO):
-        if issubclass(cls, ELSEWHERE):
-            return get_kept_elsewhere(context, value, name)
-        if value.object is not MISSING:
-            return from_host(context, host(context, getattr, value.object, name))
+    if issubclass(cls, ELSEWHERE):
+        return get_kept_elsewhere(context, value, name)
+    if cls in HOST_OBJECTS and value.object is not MISSING:
+        return _host_attribute(context, value, name)
     if type(value) is NumpyArray and (method := value.method(name)) is not None:
         return BoundMethod(method, value)
     hook = class_attribute(context, cls, "__getattribute__")
@@ -92,6 +93,16 @@ def object_attribute(context: Context, value: ObjectValue, name: str) -> Item:
         if attribute is MISSING and (sets_in_its_own_way(value.cls) or is_kept_by_numpy(value, name)):
             context.stop(UNSUPPORTED_ATTRIBUTE, f"{value.cls.__name__}.{name}")
     return attribute
+
+
+def _host_attribute(context: Context, value: ObjectValue, name: str) -> Item:
+    """What CPython reads from an immutable object, which is guarded to be that one unless the trace has made it."""
+    if value.source is not None and value.source.accessor != "object":
+        context.guard(value.source, "same object", value.object)
+    attribute = host(context, getattr, value.object, name)
+    if type(attribute) in MUTABLE:  # the default of a parameter, which is whose it is
+        return context.wrap(attribute, constant(attribute))
+    return from_host(context, attribute)
 
 
 def _hooked_attribute(context: Context, hook: Item, value: ObjectValue, name: str) -> Item:
