@@ -1,8 +1,8 @@
 """Eager replay: a graph as one flat Python function.
 
-Inputs are positional parameters, constants are globals of the function, and intermediates live in numbered slots that
-are cleared at their last use. When an operator raises, its exception passes through, with a note that names the user's
-line. Nothing here knows how the graph was made.
+Inputs are positional parameters, constants are globals of the function, and intermediates are locals with the names of
+their nodes, deleted at their last use. When an operator raises, its exception passes through, with a note that names
+the user's line. Debuggers and tracebacks show the lines. Nothing here knows how the graph was made.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import builtins
 import math
 import operator
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from keyword import iskeyword
 from operator import attrgetter
 from types import CodeType, FunctionType
@@ -20,13 +22,16 @@ from typing import Any, Final
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from backends.handover import Handover
 from passes import python_operators
 from passes.constant_text import is_spelled
+from passes.generated_source import show_source, unused_filename
 from passes.graph_module import holds_node
 from passes.node_meta import stack_trace_of
 
 Program = Callable[..., tuple[Any, ...]]
 Origin = Callable[[Node], str | None]
+Shown = Callable[[Node], str]
 
 # Calls that are written as the expression they stand for, which CPython runs faster.
 EXPRESSIONS: Final = {
@@ -39,9 +44,9 @@ EXPRESSIONS: Final = {
 WRITTEN: Final = frozenset((bool, int, str, type(None), type(...)))
 """Types of constants that CPython loads as fast as a global, and that people like to read."""
 
-HEADER: Final = "def {}({}):\n  try:\n"
+HEADER: Final = "def graph({}):\n  try:\n"
 FIRST_LINE: Final = 3  # the line after the header
-FOOTER: Final = "\n  except Exception as error:\n    _note(error)\n    raise\n"
+FOOTER: Final = "\n  except Exception as error:\n    {}(error)\n    raise\n"
 
 
 def compile_graph_module(module: GraphModule, example_inputs: list[torch.Tensor]) -> Program:
@@ -50,15 +55,27 @@ def compile_graph_module(module: GraphModule, example_inputs: list[torch.Tensor]
     return compile_graph(module.graph, {target: attrgetter(target)(module) for target in targets})
 
 
+def compile_handover(handover: Handover) -> Program:
+    """The program of a captured graph."""
+    name = f"graph of {handover.label}"
+    return compile_graph(handover.graph, handover.attributes, handover.origin, name, shown=handover.shown)
+
+
 def compile_graph(
-    graph: Graph, attributes: Mapping[str, Any] | None = None, origin: Origin = stack_trace_of, name: str = "graph"
+    graph: Graph,
+    attributes: Mapping[str, Any] | None = None,
+    origin: Origin = stack_trace_of,
+    name: str = "graph",
+    *,
+    shown: Shown | None = None,
 ) -> Program:
     """The program of `graph`: a Python function that takes the inputs positionally and returns a tuple.
 
     `attributes` are the objects that get_attr and call_module nodes name. `origin(node)` gives the user's line of a
-    node that has raised. The source is the function's attribute `source`.
+    node that has raised, `shown(node)` what debuggers and tracebacks show of it, if not the line that runs. `name` is
+    part of the file name that they show. The source is the function's attribute `source`.
     """
-    writer = SourceWriter(attributes or {})
+    writer = SourceWriter(attributes or {}, (node.name for node in graph.nodes))
     lines, nodes = [], []
     for node, dying in with_last_uses(graph):
         if node.op in ("placeholder", "get_attr"):
@@ -66,13 +83,27 @@ def compile_graph(
         else:
             lines.append(writer.line(node, dying))
             nodes.append(node)
-    source = HEADER.format(name, ", ".join(writer.parameters)) + "    " + "\n    ".join(lines) + FOOTER
-    module_code = compile(source, f"<{name}>", "exec", dont_inherit=True)
+    note = writer.fresh("note")
+    body = "\n    ".join(lines)
+    source = f"{HEADER.format(', '.join(writer.parameters))}    {body}{FOOTER.format(note)}"
+    module_code = compile(source, unused_filename(name), "exec", dont_inherit=True)
     code = next(constant for constant in module_code.co_consts if type(constant) is CodeType)
-    writer.globals["_note"] = noter(nodes, origin)
-    program = FunctionType(code, writer.globals, name)
+    writer.globals[note] = noter(nodes, origin)
+    program = FunctionType(code, writer.globals, "graph")
     program.source = source  # type: ignore[attr-defined]
+    show_source(program, partial(_shown_source, weakref.ref(graph), source, shown))
     return program
+
+
+def _shown_source(graph: weakref.ref[Graph], source: str, shown: Shown | None) -> str:
+    """The source of a graph's program, with what is shown of its nodes instead of the lines that run."""
+    alive = graph()
+    if alive is None or shown is None:
+        return source
+    lines = source.splitlines()
+    nodes = [node for node in alive.nodes if node.op not in ("placeholder", "get_attr")]
+    lines[FIRST_LINE - 1 : FIRST_LINE - 1 + len(nodes)] = [f"    {shown(node)}" for node in nodes]
+    return "\n".join(lines)
 
 
 def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
@@ -117,23 +148,22 @@ def add_origin(error: Exception, node: Node, origin: Origin) -> None:
 class SourceWriter:
     """Writes each node as a line of Python, and collects the objects that its names stand for.
 
-    `p0` are parameters, `v0` slots for intermediates, and names that begin with an underscore are globals.
+    Parameters and intermediates have the names of their nodes; constants and functions are globals with other names.
     """
 
-    def __init__(self, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, attributes: Mapping[str, Any], node_names: Iterable[str]) -> None:
         self.globals: dict[str, Any] = {"__builtins__": vars(builtins)}
         self.parameters: list[str] = []
         self._attributes = attributes
+        self._node_names = frozenset(node_names)
         self._places: dict[Node, str] = {}
-        self._slots = 0
-        self._free: list[str] = []
         self._bound: dict[int, str] = {}
 
     def place(self, node: Node) -> None:
         """Name an input or an attribute, which needs no line of its own."""
         if node.op == "placeholder":
-            self._places[node] = f"p{len(self.parameters)}"
-            self.parameters.append(self._places[node])
+            self._places[node] = node.name
+            self.parameters.append(node.name)
         else:
             self._places[node] = self.bind(self._attributes[str(node.target)])
 
@@ -142,20 +172,11 @@ class SourceWriter:
         if node.op == "output":
             return f"return {self.argument(tuple(node.args[0]))}"  # type: ignore[arg-type]
         text = self._call(node)
-        freed = [place for used in dying if (place := self._places[used]).startswith("v")]
         if node.users:
-            self._places[node] = slot = freed.pop() if freed else self._slot()
-            text = f"{slot} = {text}"
-        if freed:
-            text = f"{text}; del {', '.join(freed)}"
-            self._free += freed
-        return text
-
-    def _slot(self) -> str:
-        if self._free:
-            return self._free.pop()
-        self._slots += 1
-        return f"v{self._slots - 1}"
+            self._places[node] = node.name
+            text = f"{node.name} = {text}"
+        dead = [used.name for used in dying if used.op not in ("placeholder", "get_attr")]
+        return f"{text}; del {', '.join(dead)}" if dead else text
 
     def _call(self, node: Node) -> str:
         target, args, kwargs = node.target, node.args, node.kwargs
@@ -208,10 +229,15 @@ class SourceWriter:
         """The name of a global that holds `value`."""
         name = self._bound.get(id(value))
         if name is None:
-            hint = getattr(value, "__name__", type(value).__name__)
-            name = f"_{''.join(letter if letter.isalnum() else '_' for letter in hint)}_{len(self._bound)}"
-            self._bound[id(value)] = name
+            name = self._bound[id(value)] = self.fresh(getattr(value, "__name__", type(value).__name__))
             self.globals[name] = value
+        return name
+
+    def fresh(self, hint: str) -> str:
+        """A name for a global that neither another one nor a node has."""
+        name = f"_{''.join(letter if letter.isalnum() else '_' for letter in hint)}_{len(self.globals)}"
+        while name in self._node_names:
+            name = f"_{name}"
         return name
 
 

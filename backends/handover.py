@@ -38,9 +38,10 @@ class Handover:
     `example_inputs` are those of the captured call: tensors, a torch.SymInt of `shape_env` for a size that varies, and
     floats, which vary, too; `metas` has a TensorMeta for each tensor among them. `module()` makes a new module of the
     graph, with torch's metas on its nodes, which the backend may change. `meta_of(node)` is what a node stands for: a
-    TensorMeta, or a structure with TensorMetas in it. `tell(kind, details)` reports events that happen after the
-    backend has returned. A backend that compiles later, in another thread, does so inside `exclusive()`, because
-    captures see torch's tracing state.
+    TensorMeta, or a structure with TensorMetas in it. `origin(node)` is the user's line of a node as a traceback shows
+    it, `shown(node)` the node as a line of Python with a comment, for debuggers, and `label` the function that was
+    captured. `tell(kind, details)` reports events that happen after the backend has returned. A backend that compiles
+    later, in another thread, does so inside `exclusive()`, because captures see torch's tracing state.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Handover:
     module: Callable[[], GraphModule]
     origin: Callable[[Node], str | None]
     meta_of: Callable[[Node], Any] = lambda node: None
+    shown: Callable[[Node], str] | None = None
     shape_env: Any = None
     label: str = "graph"
     tell: Listener = ignore

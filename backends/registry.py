@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar, overload
 
 from backends.aot import aot_eager
-from backends.eager import compile_graph, compile_graph_module
+from backends.eager import compile_graph_module, compile_handover
 from backends.handover import NO_OPTIONS, Backend, BadOptions, Compiler, Handover
 from backends.inductor import inductor
 
@@ -30,7 +30,7 @@ class UnknownBackend(ValueError):
 
 
 def _replay(handover: Handover) -> Callable[..., Any]:
-    return compile_graph(handover.graph, handover.attributes, handover.origin)
+    return compile_handover(handover)
 
 
 EAGER: Final = Backend("eager", compile_graph_module, _replay, takes_floats=True)

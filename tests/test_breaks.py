@@ -459,3 +459,47 @@ def test_source_of_a_break_is_not_read_by_what_the_program_replaced(monkeypatch)
     assert torch.equal(capture(program)(torch.ones(2)), torch.full((2,), 4.0))
     assert not opened.closed
     assert "graph_break()" in str(explain(program, torch.ones(2)))
+
+
+def test_the_place_of_a_break_is_the_innermost_line_of_the_users_own(tmp_path, monkeypatch):
+    library = tmp_path / "library.py"
+    library.write_text("def shown(value):\n    return input(value)\n")
+    monkeypatch.setattr("tracer.interpret.location.LIBRARIES", (f"{tmp_path}/",))
+    namespace = {}
+    exec(compile(library.read_text(), str(library), "exec"), namespace)
+
+    def helper(x):
+        namespace["shown"](
+            "text",
+        )
+        return x + 1
+
+    def program(x):
+        return helper(x * 2) * 2
+
+    monkeypatch.setitem(namespace, "input", input)
+    with pytest.raises(GraphBreakError) as raised:
+        capture(program, fullgraph=True)(torch.ones(2))
+    line = helper.__code__.co_firstlineno + 1
+    assert str(raised.value).splitlines()[:6] == [
+        "graph break: input-output",
+        f"  tests/test_breaks.py:{line} in helper",
+        '      namespace["shown"](',
+        "      ^^^^^^^^^^^^^^^^^^^",
+        f"  reached at {library}:2 in shown",
+        "      return input(value)",
+    ]
+    assert f"  called at tests/test_breaks.py:{line + 6} in program" in str(raised.value)
+
+
+def test_the_place_of_a_break_below_a_captured_module_is_a_line_of_its_code():
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            graph_break()
+            return x
+
+    model = Model()
+    with pytest.raises(GraphBreakError) as raised:
+        capture(model, fullgraph=True)(torch.ones(2))
+    line = Model.forward.__code__.co_firstlineno + 1
+    assert f"  tests/test_breaks.py:{line} in forward\n      graph_break()\n" in str(raised.value)

@@ -116,7 +116,7 @@ def test_pandas_is_not_captured_frame_by_frame():
 
 def write_library(folder, monkeypatch, text):
     """Import a module that lies where libraries are."""
-    monkeypatch.setattr("tracer.dispatch.hook.LIBRARIES", (f"{folder}/",))
+    monkeypatch.setattr("tracer.interpret.location.LIBRARIES", (f"{folder}/",))
     (folder / "library_of_a_test.py").write_text(text)
     monkeypatch.syspath_prepend(str(folder))
     sys.modules.pop("library_of_a_test", None)

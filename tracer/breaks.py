@@ -16,7 +16,7 @@ from tracer.source_text import source_line
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One graph break. `location` and `positions` are in the captured frame; `inside` is in a frame it called.
+    """One graph break. `location` is in the captured frame, `calls` are in functions that it was calling, inside first.
 
     `long` are the code objects of the functions, of those that the captured frame was calling, in which most of the
     trace was spent. `needs_number` says that the number of a symbol for the data of a tensor was asked for.
@@ -25,45 +25,51 @@ class Break:
     reason: Reason
     detail: str
     location: Location
-    positions: Any
-    inside: Location | None = None
+    calls: tuple[Location, ...] = ()
     long: tuple[Any, ...] = ()
     needs_number: bool = False
 
     @property
+    def place(self) -> Location:
+        """The user's line that caused the break: the innermost one that is in no library, if there is one."""
+        places = (place for place in (*self.calls, self.location) if not place.is_of_library)
+        return next(places, self.location)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The break as the details of an event."""
-        location = self.location
-        place = {"file": location.file, "line": location.line}
+        place = {"file": self.place.file, "line": self.place.line}
         return {"reason": self.reason.id, "detail": self.detail, **place, "message": self.message}
 
     @property
     def message(self) -> str:
         """The reason, the place, the user's line with carets, an explanation and a hint."""
-        location, inside = self.location, self.inside
-        lines = [f"graph break: {self.reason.id}", f"  {_place(location)}", *self._pointed_line()]
-        if inside is not None and (inside.file, inside.line) != (location.file, location.line):
-            lines.append(f"  reached at {_place(inside)}")
-            text = source_line(inside.file, inside.line).strip()
+        chain, place = (*self.calls, self.location), self.place
+        index = next(index for index, each in enumerate(chain) if each is place)
+        lines = [f"graph break: {self.reason.id}", f"  {_place(place)}", *_pointed_line(place)]
+        if index > 0:
+            lines.append(f"  reached at {_place(chain[0])}")
+            text = source_line(chain[0].file, chain[0].line).strip()
             lines += [f"      {text}"] if text else []
+        lines += [f"  called at {_place(caller)}" for caller in chain[index + 1 :] if not caller.is_of_library]
         detail = f" ({self.detail})" if self.detail else ""
         lines.append(f"  {self.reason.what}{detail}")
         lines.append(f"  hint: {self.reason.hint}")
         return "\n".join(lines)
 
-    def _pointed_line(self) -> list[str]:
-        """The line of the program, and carets under the instruction's part of it."""
-        location, position = self.location, self.positions
-        text = source_line(location.file, location.line)
-        if not text:
-            return []
-        lines = [f"      {text.strip()}"]
-        if position.line == location.line and position.column is not None:
-            indent = len(text) - len(text.lstrip())
-            begin = _characters(text, position.column)
-            end = _characters(text, position.end_column) if position.end_line == position.line else len(text)
-            lines.append(f"      {' ' * (begin - indent)}{'^' * max(1, end - begin)}")
-        return lines
+
+def _pointed_line(place: Location) -> list[str]:
+    """A line of the program, and carets under the instruction's part of it."""
+    position, text = place.positions, source_line(place.file, place.line)
+    if not text:
+        return []
+    lines = [f"      {text.strip()}"]
+    if position.line == place.line and position.column is not None:
+        indent = len(text) - len(text.lstrip())
+        begin = _characters(text, position.column)
+        end = _characters(text, position.end_column) if position.end_line == position.line else len(text)
+        lines.append(f"      {' ' * (begin - indent)}{'^' * max(1, end - begin)}")
+    return lines
 
 
 def _characters(text: str, column: int) -> int:

@@ -38,6 +38,7 @@ from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
 from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
 from tracer.reasons import (
     COROUTINE,
+    DEBUGGER,
     RAISED_EXCEPTION,
     TOO_LONG,
     GraphBreak,
@@ -169,7 +170,9 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             broke, step = _unrebuildable(frame, error, trace.step)
     if request.transparent:
         return _skip(request, code, trace, broke, watch, transparent=True)
-    if broke.reason is TOO_LONG and (broke.inside is None or not trace.graph.call_count):
+    if broke.reason is DEBUGGER:
+        return _skip(request, code, trace, broke, watch)  # the debugger shows all lines and names of the function
+    if broke.reason is TOO_LONG and (not broke.calls or not trace.graph.call_count):
         return _skip(request, code, trace, broke, watch)  # behind a break, the rest of the loop would be as long
     stops_while = trace.stops_while
     read = _read_before(trace, broke)
@@ -208,14 +211,16 @@ def _read_before(trace: Trace, broke: Break) -> DataRead | None:
     """The call to break at instead, which reads data in the captured frame, where a function that it calls needs a
     number that was read: it is one behind the break, and that function is inlined. None to break where it is needed.
     """
-    return trace.data_read if broke.needs_number and broke.inside is not None else None
+    return trace.data_read if broke.needs_number and broke.calls else None
 
 
 def _break_at(
-    code: Code, reason: Reason, detail: str, index: int, inside: Location | None = None, long: tuple[Any, ...] = ()
+    code: Code, reason: Reason, detail: str, index: int, calls: Sequence[Location] = (), long: tuple[Any, ...] = ()
 ) -> Break:
     op = code.ops[index]
-    return Break(reason, detail, Location(code, op.line or 0), op.positions, inside, long)
+    location = Location(code, op.line or code.native.co_firstlineno, op.positions)
+    inner = [call for call in calls if (call.code, call.line) != (code, location.line)]
+    return Break(reason, detail, location, tuple(inner), long)
 
 
 def _attempt(
@@ -239,7 +244,7 @@ def _attempt(
         return trace, frame, None, trace.step
     except GraphBreak as stopped:
         long = tuple(callee for callee, turns in stopped.callees if 2 * turns < trace.turns)
-        broke = _break_at(code, stopped.reason, stopped.detail, max(frame.index - 1, 0), stopped.place, long)
+        broke = _break_at(code, stopped.reason, stopped.detail, max(frame.index - 1, 0), stopped.places, long)
         return trace, frame, replace(broke, needs_number=isinstance(stopped, NeedsNumber)), trace.step
     except Raised as raised:
         detail = raised.value.cls.__name__

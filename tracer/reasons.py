@@ -273,6 +273,11 @@ NO_FAKE_KERNEL = Reason(
     what="a custom operator has no fake kernel, so that its result cannot be predicted",
     hint="register one with torch.library.register_fake, or infer one with tracer.fake_kernel(name, corpus)",
 )
+DEBUGGER = Reason(
+    "debugger",
+    what="the program calls a debugger, or sets a trace or profile function",
+    hint="nothing needs fixing here: the function runs as it is, so that the debugger shows its lines and names",
+)
 RECURSION = Reason(
     "recursion",
     what="calls are nested too deeply to be traced",
@@ -295,11 +300,17 @@ class GraphBreak(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
-        self.place: Any = None
-        """The user's line where the break happened, if it is in a function that the captured one calls."""
+        self.places: list[Any] = []
+        """The user's lines in functions that the captured one was calling, the innermost first."""
         self.callees: list[tuple[Any, int]] = []
         """The code objects of the functions that were being called, and the turns of the trace when each was entered;
         the innermost first."""
+
+    def passes(self, place: Any) -> None:
+        """Add the line at which a function is left; frames of torch have the line of their caller."""
+        last = self.places[-1] if self.places else None
+        if place is not None and (last is None or (place.code, place.line) != (last.code, last.line)):
+            self.places.append(place)
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""

@@ -110,7 +110,7 @@ class Explanation:
     @property
     def remedies(self) -> str:
         """A line for each way to remove a break, behind the break's place."""
-        breaks = dict.fromkeys((broke.location.text, broke.reason) for broke in self.breaks)
+        breaks = dict.fromkeys((broke.place.text, broke.reason) for broke in self.breaks)
         lines = [f"{place}: {remedy}" for place, reason in breaks for remedy in reason.remedies]
         return "\n".join(lines)
 
@@ -127,7 +127,7 @@ class Explanation:
             ("ops", self.ops, [" + ".join(graphs)] if len(graphs) > 1 else []),
             *([] if EVALUATOR.book is None else [("predicted by rules", self.ops_by_rules, self._without_rule())]),
             *([("rulebook refused", 1, [EVALUATOR.book_refusal])] if EVALUATOR.book_refusal else []),
-            ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.location.text}" for broke in self.breaks]),
+            ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.place.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{entry.place}: {entry.why}" for entry in self.entries]),
             ("hits", self.hits, []),
             *([("tiers", len(tiers), tiers)] if tiers else []),

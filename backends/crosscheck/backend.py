@@ -11,7 +11,7 @@ from torch.fx import GraphModule
 from backends.crosscheck.candidates import LookUp, candidate_of
 from backends.crosscheck.check import OWN, check, settings_of
 from backends.crosscheck.report import Divergence
-from backends.eager import compile_graph, compile_graph_module
+from backends.eager import compile_graph_module, compile_handover
 from backends.gradients import GradientError, check_gradients
 from backends.handover import NO_OPTIONS, Backend, Handover, Writes
 
@@ -58,7 +58,7 @@ def crosscheck_backend(options: Mapping[str, Any], look_up: LookUp) -> Backend:
         return checked(compile_graph_module(module, inputs), lambda: module)
 
     def start(handover: Handover) -> Callable[..., Any]:
-        return checked(compile_graph(handover.graph, handover.attributes, handover.origin), handover.module)
+        return checked(compile_handover(handover), handover.module)
 
     writes = Writes.UNSEEN if candidate.compiles else Writes.COUNTED
     return Backend("crosscheck", compile, start, probes=not candidate.compiles, writes=writes, options=options)

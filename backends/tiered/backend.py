@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from backends.eager import compile_graph, compile_graph_module
+from backends.eager import compile_graph_module, compile_handover
 from backends.handover import Backend, BadOptions, Handover, Writes
 from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.background import BACKGROUND, ProcessEnds
@@ -42,7 +42,7 @@ def tiered(options: Mapping[str, Any], look_up: LookUp) -> Backend:
     compiler = look_up(name, {**REQUIRED.get(name if isinstance(name, str) else "", {}), **rest})
 
     def start(handover: Handover) -> TieredProgram:
-        eager = compile_graph(handover.graph, handover.attributes, handover.origin)
+        eager = compile_handover(handover)
         program = TieredProgram(eager, handover.label, handover.tell)
         work = _Compilation(weakref.ref(program), CompileJob.of(handover), compiler, handover.exclusive)
         program.compiling()

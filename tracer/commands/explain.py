@@ -53,5 +53,5 @@ def _capture(entry: Entry) -> dict[str, Any]:
         "skipped": entry.skipped,
         "break": None
         if broke is None
-        else {"reason": broke.reason.id, "place": broke.location.text, "message": broke.message},
+        else {"reason": broke.reason.id, "place": broke.place.text, "message": broke.message},
     }

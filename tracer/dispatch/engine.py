@@ -26,7 +26,7 @@ from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
 from passes.node_meta import META, origin, result_meta
 from passes.torch_facts import is_fx_tracing
-from tracer._native import ends_visibly, go_on
+from tracer._native import ends_visibly, go_on, hidden, shown
 from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
@@ -40,13 +40,14 @@ from tracer.dispatch.capturing import (
     frames_left,
     signals_interrupt,
 )
-from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, is_of_library, never_capture
+from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.dispatch.reach import reaches_tensor
 from tracer.dispatch.stances import answer_of_stance
 from tracer.events import LOG, Event, emit
 from tracer.graph.builder import GraphBuilder
-from tracer.graph.show import runnable_source
+from tracer.graph.show import line_for_debuggers, runnable_source
 from tracer.guards.source import Source
+from tracer.interpret.location import is_library_file
 from tracer.options import Options
 from tracer.output.first_run import FirstRun
 from tracer.output.memory_options import MemoryOptions
@@ -82,6 +83,8 @@ class Engine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.backend: Backend = look_up(options.backend, options.backend_options)
+        if callable(options.backend):  # a debugger sees the user's own compiler, and no other part of a capture
+            self.backend = replace(self.backend, compile=partial(shown, self.backend.compile))
         of_modules = self.backend.compile_graph is None or self.backend.takes_floats
         plans_memory = options.donate is not None or options.allocate is not None
         self.takes_data = of_modules and not plans_memory
@@ -130,7 +133,7 @@ class Engine:
         if self.options.fullgraph or id(code) in self.left_alone:
             return None
         cache = self.cache_for(code)
-        if is_of_library(code):
+        if is_library_file(code.co_filename):
             self.libraries.setdefault(cache, 0)
         return cache
 
@@ -201,7 +204,7 @@ class Engine:
             return RUN_ORIGINAL
         _, args, kwargs = values
         original: Any = super(type(captured), captured)
-        return original.__call__(*args, **kwargs)
+        return shown(original.__call__, *args, **kwargs)
 
     def on_limit(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> None:
         """Report a miss of a cache that has reached its limit of entries, with the guard that fails most often."""
@@ -329,6 +332,7 @@ class Engine:
             module=partial(builder.copied_module, shape_env),
             origin=origin,
             meta_of=lambda node: result_meta(node),
+            shown=line_for_debuggers,
             shape_env=shape_env,
             label=label,
             tell=_tell,
@@ -358,9 +362,9 @@ class Engine:
 
     # After a break -------------------------------------------------------------------------------
 
-    def make_branch(self, code: Code, offset: int, layout: Layout) -> Branch:
+    def make_branch(self, code: Code, offset: int, layout: Layout) -> Callable[..., Any]:
         """What a residual program calls to run the instruction that broke; see tracer.output.program.breaking."""
-        return Branch(self, code, offset, layout)
+        return hidden(Branch(self, code, offset, layout))
 
     def run_original(self, function: types.FunctionType, *values: Any) -> Any:
         """Run the original function of a frame; the frames that it calls are captured on their own."""
@@ -459,7 +463,7 @@ class Branch:
     def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout) -> None:
         self.intercept = engine.intercept
         self.original, _ = original_place(code.native, offset)
-        self.code = trampoline(code.native, offset, layout, partial(Continuation, engine, self.original))
+        self.code = trampoline(code.native, offset, layout, partial(_continuation, engine, self.original))
         self.name = code.name
         never_capture(self.code)
 
@@ -483,6 +487,10 @@ class Continuation:
     def __call__(self, cells: tuple[types.CellType, ...], *slots: Any) -> Any:
         globals = sys._getframe(1).f_globals
         return go_on(self.cache, make_function(self.code, globals, self.name, cells), *slots)
+
+
+def _continuation(engine: Engine, original: types.CodeType, offset: int, layout: Layout) -> Callable[..., Any]:
+    return hidden(Continuation(engine, original, offset, layout))
 
 
 def unbind(code: Code, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

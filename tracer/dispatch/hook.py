@@ -102,15 +102,6 @@ def is_capturable(code: CodeType) -> bool:
     return next((captured for start, captured in PLACES if code.co_filename.startswith(start)), True)
 
 
-LIBRARIES = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-"""Where code lies that is not the user's own."""
-
-
-def is_of_library(code: CodeType) -> bool:
-    """Whether a code object comes from a library, and not from the user's own files."""
-    return code.co_filename.startswith(LIBRARIES)
-
-
 def interceptor(handler: Handler) -> Interceptor:
     """An interceptor that calls `handler` once for each capturable code object, for a cache or None (run it as usual).
 

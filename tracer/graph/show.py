@@ -93,6 +93,14 @@ def user_line(node: Node) -> str:
     return f"{path.basename(line.file)}:{line.line} in {line.function}   {text}".rstrip()
 
 
+def line_for_debuggers(node: Node) -> str:
+    """The call of a node with its meta and the user's line: `y = torch.relu(x)   # f32[2, 4]  mlp.py:12 in forward`."""
+    line, meta = line_of(node), result_meta(node)
+    place = "" if line is None else f"{path.basename(line.file)}:{line.line} in {line.function}"
+    comment = "  ".join(part for part in ("" if meta is None else long(meta), place) if part)
+    return f"{statement(node):<{COMMENT_COLUMN}} # {comment}" if comment else statement(node)
+
+
 def short(meta: Any) -> str:
     """A meta, or a structure of metas, by element type and shape: `f32[2, 16]`."""
     return _structure(meta, lambda part: part.name)

@@ -48,14 +48,14 @@ def run(frame: Frame) -> Item:
                 if not unwind(frame, raised):
                     raise
     except GraphBreak as stopped:
-        stopped.place = stopped.place or trace.location
+        stopped.passes(trace.stopped_at)
         stopped.callees.append((frame.code.native, turns))
         raise
     except RuntimeError as error:
         if not is_about_data(error):
             raise
         stopped = NeedsNumber(DATA_TO_PYTHON, FROM_DATA)
-        stopped.place = trace.location
+        stopped.passes(trace.stopped_at)
         raise stopped from None
     finally:
         trace.frame = caller

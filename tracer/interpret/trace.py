@@ -276,6 +276,15 @@ class Trace:
         return location
 
     @property
+    def stopped_at(self) -> Location | None:
+        """The user's line that runs now, with the positions of its instruction."""
+        if self.frame is None:
+            return None
+        frame = self.frame.user
+        op = frame.ops[max(frame.index - 1, 0)]
+        return Location(frame.code, op.line or frame.code.native.co_firstlineno, op.positions)
+
+    @property
     def module(self) -> Source | None:
         """The source of the module whose code runs: of the user's or, inside it, one of torch's."""
         frame = self.frame

@@ -21,6 +21,7 @@ from passes.node_meta import origin, prediction_of
 from passes.operators.catalogue import name_of
 from passes.operators.outcome import OpError
 from passes.operators.verify import CheckedRun, Mispredicted, Prediction
+from tracer._native import hidden, shown
 from tracer.graph.builder import GraphBuilder
 from tracer.interpret.evaluator import EVALUATOR, mismatch, quarantine
 from tracer.output.program import FIRST_RUN, GRAPH
@@ -50,8 +51,9 @@ class FirstRun:
         """Send the next call of a residual program, compiled with `self.graph` for its graph, to `program`."""
         self.function = function
         self.code = function.__code__
-        function.__globals__[FIRST_RUN] = self.program
-        function.__code__ = _through_hook.__code__
+        function.__globals__[FIRST_RUN] = hidden(self.program)
+        code = self.code
+        function.__code__ = _through_hook.__code__.replace(co_filename=code.co_filename, co_name=code.co_name)
 
     def expect(self, recapture: Recapture) -> None:
         """Announce that this thread makes the first call next; `recapture` repeats that call without the entry."""
@@ -64,14 +66,14 @@ class FirstRun:
         self.recapture = None
         if self.thread != threading.get_ident() or recapture is None:
             self._leave()
-            return function(*inputs)
+            return shown(function, *inputs)
         try:
-            return function(*inputs)
+            return shown(function, *inputs)
         except Mispredicted:
             pass  # state is rolled back; recapture without that rule and call again
         finally:
             self._leave()
-        return recapture()
+        return shown(recapture)
 
     def _leave(self) -> None:
         """Give the program the backend's callable for its graph, unless it has been given another already.
@@ -84,7 +86,12 @@ class FirstRun:
         if getattr(namespace.get(GRAPH), "__self__", None) is self:
             namespace[GRAPH] = self.call
 
-    def graph(self, *inputs: Any) -> Any:
+    @property
+    def graph(self) -> Callable[..., Any]:
+        """What is called for the graph in its first call."""
+        return hidden(self._checked_run)
+
+    def _checked_run(self, *inputs: Any) -> Any:
         """The first call of the graph: it is interpreted, and every result compared with its prediction."""
         if self.thread != threading.get_ident():
             return self.call(*inputs)

@@ -8,16 +8,15 @@ tracebacks show it.
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from backends.verdict import Verdict
+from passes.generated_source import show_source, unused_filename
 from passes.node_meta import is_write, modes_of, prediction_of
 from passes.operators.hints import at_hints
 from passes.operators.modes import KERNEL_SETTERS, restore
@@ -59,8 +58,6 @@ GRAPH = "graph"
 FIRST_RUN = "first_run"
 """The global that stands before a residual program until it has run once."""
 
-_numbers = count()
-
 
 @dataclass(slots=True)
 class ResidualProgram:
@@ -89,11 +86,12 @@ class ResidualProgram:
         """The function itself. `graph` is what the backend returned."""
         body = "".join(f"    {statement.line}\n" for statement in self.statements) or "    pass\n"
         self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
-        filename = f"<bytegraph {self.name} {next(_numbers)}>"
+        filename = unused_filename(self.name)
         namespace: dict[str, Any] = {**self.constants, GRAPH: graph, "__name__": "bytegraph.programs"}
         exec(compile(self.source, filename, "exec"), namespace)
-        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        return namespace[self.name]
+        function = namespace[self.name]
+        show_source(function, partial(str, self.source))
+        return function
 
 
 def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
@@ -123,7 +121,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     kinds, arguments = _stack(emitter, frame, op.offset)
     places: dict[str, Fragment] = {}
     unread: list[tuple[str, Item]] = []
-    live = live_names(code, op.index)
+    live = _kept_names(code, op.index)
     original = decode(original_place(code.native, op.offset)[0])
     first = argument_of_super(original)  # `super()` reads it, wherever a continuation keeps it
     for slot, name in enumerate(code.local_names):
@@ -154,6 +152,17 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     call = fragment("return {}({})", branch, listed(handed_over))
     emitter.say(call, f"natively `{text}`, then what follows", Location(code, op.line or 0))
     return _assemble(emitter, trace, code)
+
+
+DEBUGGERS: Final = frozenset({"breakpoint", "set_trace"})
+"""Names by which programs call debuggers."""
+
+
+def _kept_names(code: Code, index: int) -> tuple[str, ...]:
+    """Names of the locals that are handed over at op `index`: those that are read later, or that a debugger shows."""
+    if DEBUGGERS.isdisjoint(code.native.co_names):
+        return live_names(code, index)
+    return tuple(name for name in code.local_names if name not in code.cell_names)
 
 
 def _exists(emitter: ProgramEmitter, item: Item, owned: bool) -> bool:

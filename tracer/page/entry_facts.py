@@ -48,7 +48,6 @@ def entry_facts(entry: Entry, sources: Sources) -> dict[str, Any]:
 
 def break_facts(broke: Break, sources: Sources) -> dict[str, Any]:
     """A break: its reason, where it is in the captured frame and in a function that this was calling, and remedies."""
-    inside = broke.inside or broke.location
     return {
         "reason": broke.reason.id,
         "what": broke.reason.what,
@@ -56,7 +55,7 @@ def break_facts(broke: Break, sources: Sources) -> dict[str, Any]:
         "message": broke.message,
         "remedies": broke.reason.remedies,
         "frame": sources.place(broke.location.file, broke.location.line, broke.location.function),
-        "cause": sources.place(inside.file, inside.line, inside.function),
+        "cause": sources.place(broke.place.file, broke.place.line, broke.place.function),
     }
 
 

@@ -1,12 +1,15 @@
 #include "frame_cache.h"
 
+#include <ATen/record_function.h>
 #include <structmember.h>
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "boundary.h"
+#include "debugger.h"
 #include "interceptor.h"
 #include "small_array.h"
 #include "stack.h"
@@ -78,6 +81,7 @@ bool check_strictly(const Dispatch& call, Entry* entry, Verdict verdict) {
   if (strict == Py_None) return true;
   Object values = call.locals_tuple();
   PyObject* holds = verdict == Verdict::holds ? Py_True : Py_False;
+  HiddenFromDebugger hidden;
   Object answer(values ? PyObject_CallFunctionObjArgs(strict, entry, call.function, values.get(), holds, nullptr)
                        : nullptr);
   return static_cast<bool>(answer);
@@ -89,11 +93,21 @@ void move_to_front(FrameCache* cache, size_t place, Entry* entry) {
   std::rotate(entries.begin(), entries.begin() + place, entries.begin() + place + 1);
 }
 
+// What a profiler shows of a program that runs: the place in the user's code.
+std::string label_of(Entry* entry) {
+  Object place(PyObject_GetAttrString(reinterpret_cast<PyObject*>(entry), "place"));
+  const char* text = place && PyUnicode_Check(place.get()) ? PyUnicode_AsUTF8(place.get()) : nullptr;
+  if (!text) PyErr_Clear();
+  return text ? text : "a captured program";
+}
+
 PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vector<Object>& owned) {
   if (!PyFunction_Check(entry->program)) {  // a Python function takes its own references at once
     for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
   }
   NotIntercepted program;
+  at::RecordFunction range(at::RecordScope::USER_SCOPE);
+  if (range.isActive()) range.before(label_of(entry));
   return PyObject_Vectorcall(entry->program, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
 }
 
@@ -158,6 +172,7 @@ bool report_limit(const Dispatch& call) {
   FrameCache* cache = call.cache;
   if (std::exchange(cache->limit_reported, true) || cache->on_limit == Py_None) return true;
   Object values = call.locals_tuple();
+  HiddenFromDebugger hidden;
   Object answer(values ? PyObject_CallFunctionObjArgs(cache->on_limit, cache, call.function, values.get(), nullptr)
                        : nullptr);
   return static_cast<bool>(answer);
@@ -179,7 +194,11 @@ PyObject* miss(const Dispatch& call) {
   Object values = call.locals_tuple();
   if (!values) return nullptr;
   cache->owns_arguments = call.is_bound;
-  Object answer(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));
+  Object answer;
+  {
+    HiddenFromDebugger hidden;
+    answer = Object(PyObject_CallFunctionObjArgs(cache->on_miss, cache, call.function, values.get(), nullptr));
+  }
   values = Object();  // nothing but the program holds them while it runs
   if (!answer) return nullptr;
   if (answer.get() == retry) {
@@ -195,7 +214,7 @@ PyObject* miss(const Dispatch& call) {
 
 PyObject* dispatch_bound(const Dispatch& call) {
   Object alive = Object::borrow(reinterpret_cast<PyObject*>(call.cache));
-  if (runs_originals) {
+  if (runs_originals || has_breakpoints()) {
     ++call.cache->originals;
     return call.run_original();
   }

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "debugger.h"
 #include "frame_cache.h"
 #include "frame_layout.h"
 #include "small_array.h"
@@ -147,6 +148,7 @@ Decisions* decisions_of(PyObject* code) {
 // Calls the handler, and remembers its answer.
 Answer ask(Interceptor* interceptor, PyObject* code) {
   Active none(nullptr);
+  HiddenFromDebugger hidden;
   Object cache(PyObject_CallOneArg(interceptor->handler, code));
   if (!cache) return {};
   bool quiet = cache.get() == Py_False;

@@ -1,6 +1,7 @@
 // The extension module `tracer._native`. Import torch first: its libraries are needed to load this one.
 #include "boundary.h"
 #include "captured_function.h"
+#include "debugger.h"
 #include "forks.h"
 #include "guard_numbers.h"
 #include "interceptor.h"
@@ -37,7 +38,7 @@ PyObject* create_module() {
   Object module(PyModule_Create(&definition));
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
                   add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
-                  add_step_type(module.get()) && add_lifetimes(module.get()) && add_numbers(module.get()) &&
+                  add_step_type(module.get()) && add_debugger_functions(module.get()) && add_lifetimes(module.get()) && add_numbers(module.get()) &&
                   keep_forks_whole();
   return complete ? module.release() : nullptr;
 }

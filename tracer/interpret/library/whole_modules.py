@@ -8,6 +8,7 @@ from __future__ import annotations
 from tracer.interpret.policy import pure_module, refuse_modules
 from tracer.reasons import (
     CLOCK,
+    DEBUGGER,
     FRAME_INSPECTION,
     INPUT_OUTPUT,
     PYTHON_RANDOM,
@@ -22,4 +23,5 @@ refuse_modules(PYTHON_RANDOM, "random", "_random", "secrets", "uuid")
 refuse_modules(WAITING, "threading", "_thread", "queue", "multiprocessing", "concurrent", "asyncio")
 refuse_modules(INPUT_OUTPUT, "subprocess", "posix", "io", "_io", "pathlib", "shutil", "tempfile", "socket", "pickle")
 refuse_modules(FRAME_INSPECTION, "traceback", "linecache", "ast")
+refuse_modules(DEBUGGER, "pdb", "bdb", "ipdb", "pudb", "debugpy", "pydevd", "IPython.core.debugger", "trace", "profile")
 refuse_modules(SKIPPED_FUNCTION, "json", "unittest", "numpy")

@@ -14,7 +14,7 @@ from tracer.effects.printing import can_print, print_line
 from tracer.interpret.call import call
 from tracer.interpret.policy import lookaside, refuse
 from tracer.interpret.trace import Trace
-from tracer.reasons import FRAME_INSPECTION, IMPORT_STATEMENT, INPUT_OUTPUT, PRINTING
+from tracer.reasons import DEBUGGER, FRAME_INSPECTION, IMPORT_STATEMENT, INPUT_OUTPUT, PRINTING
 from tracer.values.base import Value, realise
 from tracer.values.item import Item
 from tracer.values.objects import ObjectValue
@@ -23,6 +23,7 @@ from tracer.values.tensors import TensorValue
 
 refuse(INPUT_OUTPUT, input, open)
 refuse(FRAME_INSPECTION, exec, eval, compile, locals, globals, dir)
+refuse(DEBUGGER, breakpoint, sys.settrace, sys.setprofile)
 refuse(IMPORT_STATEMENT, builtins.__import__)
 
 
