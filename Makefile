@@ -110,7 +110,7 @@ pages: $(VENV)/bench.stamp
 # learned from; the operators that they got wrong are studied again with another seed. Merging keeps the better rules for
 # each operator, those of the shipped book among them. Last, answers are withdrawn that trials of tensors beside each
 # other contradict: narrowing the book once more gives the same book.
-SOURCES := opinfo usage models
+SOURCES := opinfo modules usage models
 CORPORA := $(SOURCES:%=build/rules/%)
 SHIPPED = $(shell $(BIN)/python -c "from passes.rules.book import shipped_folder; print(shipped_folder())")
 INFER := $(BIN)/python -m tracer infer $(CORPORA) $(ARGS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from passes.record import Corpus, CorpusError, Recorder
-from passes.record.sources import models, operators, usage
+from passes.record.sources import models, modules, operators, usage
 from passes.record.sources.layouts import LAYOUTS, laid_out
 from tests import models as zoo
 
@@ -98,6 +98,22 @@ def test_usage(tmp_path):
     assert corpus.sql("select count(*) from calls where op = 'torch.Tensor.zero_' and error is null")[1] > [(20,)]
     with pytest.raises(CorpusError, match="no use of tensors matches 'nope'"):
         usage.titles("nope")
+
+
+def test_modules(tmp_path):
+    recorder = Recorder(tmp_path, ["aten"])
+    modules.start(recorder)("nn.LayerNorm")
+    modules.start(recorder)("nn.AvgPool2d")
+    recorder.close()
+    corpus = Corpus(tmp_path)
+    ops = {op for op, *_ in corpus.operators()}
+    assert {"aten::native_layer_norm", "aten::native_layer_norm_backward", "aten::avg_pool2d"} <= ops
+    places = corpus.sql("select distinct location from calls order by 1")[1]
+    assert places == [("modules nn.AvgPool2d",), ("modules nn.LayerNorm",)]
+    strides = "select distinct tensor(given[1]).stride from calls where op = 'aten::avg_pool2d'"
+    assert len(corpus.sql(strides)[1]) > 3  # layouts
+    with pytest.raises(CorpusError, match="no module of torch's database matches 'nope'"):
+        modules.chosen("nope")
 
 
 def test_every_use_records_a_call():

@@ -18,7 +18,7 @@ from passes.record.corpus import merge_files
 from passes.record.program import run_program
 from passes.record.recorder import Recorder
 from passes.record.schema import FILE_PREFIX, LEVELS, CorpusError
-from passes.record.sources import models, operators, usage
+from passes.record.sources import models, modules, operators, usage
 from passes.record.storage import rows_in
 from passes.record.workers import FinishedTask, in_this_process, in_workers
 from tracer.commands.printing import JsonOption, print_json, with_progress
@@ -40,7 +40,8 @@ application = typer.Typer(
     cls=ProgramGroup,
     no_args_is_help=True,
     help="Record calls of tensor operators into a corpus: `record -o DIR script.py args...`, "
-    "`record -o DIR -- -m pytest ...`, `record opinfo -o DIR`, `record usage -o DIR` or `record models -o DIR`.",
+    "`record -o DIR -- -m pytest ...`, `record opinfo -o DIR`, `record modules -o DIR`, `record usage -o DIR` "
+    "or `record models -o DIR`.",
 )
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder of the corpus.")]
@@ -220,6 +221,21 @@ def record_usage(
     """Record everyday expressions that torch's operator database has no sample of: `x[None]`, `x.data`, `2**x`."""
     make_recorder = partial(Recorder, output, level, memory << 20, integers)
     record_all(make_recorder, usage.start, usage.titles(names), jobs, as_json)
+
+
+@application.command("modules")
+def record_modules(
+    output: OutputOption,
+    names: Annotated[str, typer.Option("--names", help="Pattern for names of modules, such as 'nn.Conv*'.")] = "*",
+    jobs: JobsOption = 0,
+    level: LevelOption = ATEN,
+    memory: MemoryOption = 256,
+    integers: IntegersOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Record the modules of torch's own database: inputs in several layouts, training, backward."""
+    make_recorder = partial(Recorder, output, level, memory << 20, integers)
+    record_all(make_recorder, modules.start, list(modules.chosen(names)), jobs, as_json)
 
 
 def part_of(text: str) -> tuple[int, int]:
