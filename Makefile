@@ -109,7 +109,7 @@ pages: $(VENV)/bench.stamp
 # An operator whose study failed is studied once more. The rules of the first book are checked on calls that they were not
 # learned from; the operators that they got wrong are studied again with another seed. Merging keeps the better rules for
 # each operator, those of the shipped book among them. Last, answers are withdrawn that trials of tensors beside each
-# other contradict: narrowing the book once more gives the same book.
+# each other, or recorded calls, contradict: narrowing the book once more gives the same book.
 SOURCES := opinfo modules usage models
 CORPORA := $(SOURCES:%=build/rules/%)
 SHIPPED = $(shell $(BIN)/python -c "from passes.rules.book import shipped_folder; print(shipped_folder())")
@@ -126,7 +126,7 @@ rulebook: $(VENV)/bench.stamp
 	rm -rf build/rules/merged build/rules/wide build/rules/book
 	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/merged
 	$(BIN)/python -m tracer rules merge build/rules/merged $(SHIPPED) $(CORPORA) -o build/rules/wide
-	$(BIN)/python -m tracer rules narrow build/rules/wide -o build/rules/book
+	$(BIN)/python -m tracer rules narrow build/rules/wide $(CORPORA:%=--corpus %) -o build/rules/book
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

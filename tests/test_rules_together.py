@@ -8,12 +8,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from passes.infer.assessment.assess import tally
 from passes.infer.assessment.sweep import narrowed, swept, twins_of
 from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.inputs import in_place_of_metas, metas_of, tensors_for
+from passes.infer.trials.runner import trials_made
 from passes.infer.trials.together import RELATIONS, together
+from passes.infer.trials.variant import CallVariant
 from passes.infer.validity.trials_together import trials_of, tried_together
 from passes.infer.worker import Laboratory
+from passes.meta import TensorMeta
 from passes.rules.book import Rulebook, read_title, shipped_folder, write_rules, write_title
 from passes.rules.rule import Case, Domain, Output, Provenance, Rule, always
 from tests.rulebooks import rule
@@ -36,7 +40,7 @@ def of_two(op: str = "torch.maximum", ranks: tuple[int, ...] = (0, 1, 2, 3), **f
     )
     gradient = "grad_mode and any_requires_grad(self, other)"
     one = rule(op, "other", level="function", **{**FACTS, "requires_grad": gradient, **facts})
-    return replace(one, domain=domain)
+    return replace(one, domain=domain, provenance=Provenance(calls=100))
 
 
 def counted(one: Rule, laboratory: Laboratory, seed: int = 5) -> tuple[int, int, int]:
@@ -104,6 +108,27 @@ def test_wrong_rules_are_found_and_narrowed(facts, laboratory):
     exact, still_wrong, _ = counted(narrow, laboratory)
     assert exact > 20 and not still_wrong
     assert tried_together([narrow], laboratory) == [narrow]
+
+
+def test_recorded_calls_count_as_trials(laboratory):
+    """No trial has eleven rows, so only calls that were recorded contradict what a rule says of these."""
+    right = of_two(ranks=(0, 1, 2), dtype="promoted(self, other)")
+    rare = Case("rank(self.shape) == 2 and self.shape[0] == 11", "(1, 1)")
+    wrong = replace(right, outputs=(replace(right.outputs[0], shape=(rare, *right.outputs[0].shape)),))
+    metas = [TensorMeta((11, size), (size, 1)) for size in range(2, 9)]
+    pairs = [CallVariant({"self": meta, "other": meta}, (0, 1)) for meta in metas]
+    recorded = trials_made(laboratory.observe_all(right.op, right.level, pairs))
+    assert tally(wrong.op, [wrong], recorded).wrong == len(pairs) and tried_together([wrong], laboratory) == [wrong]
+    (narrow,) = tried_together([wrong], laboratory, recorded=recorded)
+    assert not tally(narrow.op, [narrow], recorded).wrong and counted(narrow, laboratory)[0] > 20
+
+
+def test_a_rule_learned_from_few_calls_is_withdrawn_whole_once_it_is_contradicted(laboratory):
+    wrong = of_two(dtype="self.dtype")
+    (narrow,) = tried_together([replace(wrong, provenance=Provenance(calls=19))], laboratory)
+    assert narrow.is_unknown
+    right = replace(of_two(dtype="promoted(self, other)"), provenance=Provenance(calls=3))
+    assert tried_together([right], laboratory) == [right]
 
 
 def test_calls_that_depend_on_values_contradict_a_rule(laboratory):

@@ -29,12 +29,12 @@ from passes.infer.validity.in_distribution import (
     ordinary,
 )
 from passes.infer.validity.layouts import in_layouts
-from passes.infer.validity.withdraw import withdrawn_where_wrong
+from passes.infer.validity.withdraw import withdrawn, withdrawn_where_wrong
 from passes.infer.worker import Crash
 from passes.meta import TensorMeta
 from passes.operators.outcome import leaves
 from passes.record.calls import Call, Failure
-from passes.rules.rule import UNKNOWN, Rule, always
+from passes.rules.rule import Rule
 
 MOST_BASES: Final = 250  # calls that trials are derived from
 LAYOUT_ROUNDS: Final = 3  # of calls made in every layout before a study begins: corpora have few of them
@@ -139,7 +139,7 @@ def study(op: str, level: str, calls: Sequence[Call], laboratory: TrialRunner | 
             ]
             rules = _confirmed(choices, rounds, recorded, fitted)
     if sum(not isinstance(call.outcome, Failure) for call in recorded[:count]) < FEWEST:
-        rules = [_withdrawn(rule) if has_constant_shape(rule) else rule for rule in rules]
+        rules = [withdrawn(rule) if has_constant_shape(rule) else rule for rule in rules]
     evidence = {"calls": count, "trials": trials, "refuted": refuted, "dependent": values.count}
     crashes = () if log is None else tuple(log.crashes)
     return Study(op, level, _published(rules, fitted, evidence), count, trials, refuted, crashes, fitted.terms, clean)
@@ -280,11 +280,6 @@ def _rules_of_ordinary_calls(op: str, level: str, recorded: Sequence[Call], fitt
     return [limited_to_ordinary(rule, recorded) for rule in rules]
 
 
-def _withdrawn(rule: Rule) -> Rule:
-    """The rule without any answer."""
-    return replace(rule, form=always(UNKNOWN), outputs=(), writes={})
-
-
 def _confirmed(
     choices: Sequence[Sequence[Rule]], rounds: Sequence[Sequence[Call]], recorded: Sequence[Call], fitted: _Fitted
 ) -> list[Rule]:
@@ -305,5 +300,5 @@ def _confirmed(
             exact = _share(on_recorded.exact, on_recorded.calls)
             worth = exact - COST_OF_WRONG * _share(on_trials.wrong, on_trials.answered) if sound else -1
             if worth > best.get(rule.parameters, (-2, rule))[0]:
-                best[rule.parameters] = worth, candidate if sound else _withdrawn(rule)
+                best[rule.parameters] = worth, candidate if sound else withdrawn(rule)
     return [rule for _, rule in best.values()]

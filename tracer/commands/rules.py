@@ -15,7 +15,7 @@ from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family
 from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
 from passes.infer.assessment.sweep import SweptRule, narrowed, swept
-from passes.infer.run import StudyJob, Task, matches, read_log, tasks_of
+from passes.infer.run import StudyJob, Task, calls_of, matches, read_log, tasks_of
 from passes.infer.worker import Laboratory
 from passes.operators.resolve import resolve
 from passes.rules.answer import Answerer
@@ -236,11 +236,15 @@ def narrow(
     book: Annotated[Path, typer.Argument(help="Folder of the rulebook.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the rulebook to write; it may be the same.")],
     ops: OpsOption = "*",
+    corpora: Annotated[
+        list[Path], typer.Option("--corpus", help="Folder of a corpus whose calls count as trials; repeatable.")
+    ] = [],  # noqa: B006
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw answers that trials as in `rules sweep` contradict; take a twin's rules that answer more."""
     rulebook = Rulebook(book)
+    folders = tuple(map(str, corpora))
     names = rulebook.operators()
     changed: list[str] = []
     if out.resolve() != book.resolve():
@@ -249,7 +253,9 @@ def narrow(
         shown = with_progress((op for _, op in names), len(names), "trying")
         for (level, op), _ in zip(names, shown, strict=True):
             before = rulebook.rules(op, level)
-            after = narrowed(rulebook, op, level, laboratory, seed) if matches(op, ops) else before
+            after = before
+            if matches(op, ops):
+                after = narrowed(rulebook, op, level, laboratory, seed, calls_of(folders, op, level)[0])
             changed += [op] if after != before else []
             if after != before or out.resolve() != book.resolve():
                 write_rules(out, op, level, after)

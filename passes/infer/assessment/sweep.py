@@ -5,7 +5,7 @@ The calls are made from the domains of the rules, so no corpus is needed, and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from passes.infer.assessment.assess import tally
@@ -13,7 +13,7 @@ from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.runner import TrialRunner
 from passes.infer.validity.trials_together import trials_of, tried_together
 from passes.operators.resolve import UnknownOperator
-from passes.record.calls import call_text
+from passes.record.calls import Call, call_text
 from passes.rules.book import Rulebook
 from passes.rules.rule import Rule
 
@@ -59,15 +59,18 @@ def swept(rules: Iterable[Rule], laboratory: TrialRunner, seed: int = 0) -> Iter
         )
 
 
-def narrowed(book: Rulebook, op: str, level: str, laboratory: TrialRunner, seed: int = 0) -> list[Rule]:
+def narrowed(
+    book: Rulebook, op: str, level: str, laboratory: TrialRunner, seed: int = 0, recorded: Sequence[Call] = ()
+) -> list[Rule]:
     """The rules of one operator without what trials contradict, or those of its twin where these answer more.
 
-    They are as they are in the book where the laboratory does not know the operator.
+    What calls that were `recorded` contradict goes too. They are as they are in the book where the laboratory does not
+    know the operator.
     """
     rules = book.rules(op, level)
     twins = [rule for twin in twins_of(op, level) for rule in book.rules(twin, level)]
     try:
-        return tried_together(rules, laboratory, seed, twins)
+        return tried_together(rules, laboratory, seed, twins, recorded)
     except UnknownOperator:
         return rules
 

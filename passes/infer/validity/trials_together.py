@@ -19,7 +19,7 @@ from passes.infer.trials.value_dependence import ValueDependence, identity_of
 from passes.infer.trials.variant import CallVariant
 from passes.infer.trials.variants import variants
 from passes.infer.validity.layouts import MORE, LayoutEvidence
-from passes.infer.validity.withdraw import BROAD, withdrawn_where_wrong
+from passes.infer.validity.withdraw import BROAD, withdrawn, withdrawn_where_wrong
 from passes.record.calls import Call, Failure
 from passes.rules.layout_class import ROW_MAJOR, classes_up_to
 from passes.rules.rule import Case, Rule
@@ -29,6 +29,7 @@ CLEAN_ROUNDS: Final = 2  # in a row, after which a rule is believed
 DOUBTED_ROUNDS: Final = 3  # likewise, for one that was contradicted
 MOST_RIGHT: Final = 300  # calls that a rule is right about, beside which conditions for the wrong ones are looked for
 COST_OF_UNSEEN: Final = 20.0  # answers that a narrowing may lose for each wrong call that it does not exclude
+FEW_CALLS: Final = 20  # of a corpus: a rule learned from fewer is no law with exceptions once something contradicts it
 AROUND: Final = 40  # trials of calls like those that a rule is wrong about
 Narrowing = Callable[[Rule, Sequence[Call]], Rule]
 
@@ -60,17 +61,22 @@ def _observed(rule: Rule, laboratory: TrialRunner, inputs: Sequence[CallVariant]
 
 
 def tried_together(
-    rules: Sequence[Rule], laboratory: TrialRunner, seed: int = 0, twins: Sequence[Rule] = ()
+    rules: Sequence[Rule],
+    laboratory: TrialRunner,
+    seed: int = 0,
+    twins: Sequence[Rule] = (),
+    recorded: Sequence[Call] = (),
 ) -> list[Rule]:
     """The rules of one operator, without the answers that trials of tensors beside each other contradict.
 
     `twins` are rules of the same operator under another name: a function and the method. Where one of them answers
-    more of these calls, it is taken.
+    more of these calls, it is taken. Calls that were `recorded` count as trials that were made already.
     """
+    plain = [call for call in recorded if not isinstance(call.outcome, Failure)]
     return [
         rule
         if rule.is_unknown or not tensors_of(rule)
-        else _tried(_better(rule, twins, laboratory, seed), laboratory, seed)
+        else _tried(_better(rule, twins, laboratory, seed), laboratory, seed, plain)
         for rule in rules
     ]
 
@@ -88,7 +94,7 @@ def _better(rule: Rule, twins: Sequence[Rule], laboratory: TrialRunner, seed: in
     return rule
 
 
-def _tried(rule: Rule, laboratory: TrialRunner, seed: int) -> Rule:
+def _tried(rule: Rule, laboratory: TrialRunner, seed: int, recorded: Sequence[Call]) -> Rule:
     """The rule as it is, or the narrower one that loses least, after two rounds that contradict nothing.
 
     From the first wrong answer on, calls like the wrong ones are tried too: a single one shows little of its kind.
@@ -99,6 +105,8 @@ def _tried(rule: Rule, laboratory: TrialRunner, seed: int) -> Rule:
     best, clean = rule, 0
     for number in range(MOST_ROUNDS):
         fresh = trials_of(rule, laboratory, f"{seed} {number}" if number else seed)  # those of a sweep come first
+        if not number:
+            fresh += [call for call in recorded if tuple(call.arguments) == rule.parameters]
         around = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         calls += [*fresh, *around]
         if not tally(rule.op, [best], [*fresh, *around]).wrong:
@@ -111,6 +119,8 @@ def _tried(rule: Rule, laboratory: TrialRunner, seed: int) -> Rule:
         more = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         wrong += _mispredicted(rule, more)
         calls += more
+        if wrong and rule.provenance.calls < FEW_CALLS:
+            return withdrawn(rule)
         best, clean = _narrower(rule, wrong, calls), 0
     return best
 

@@ -16,12 +16,17 @@ from passes.infer.search.conditions import Condition, conditions_of, conjunction
 from passes.infer.search.observation import sample_of
 from passes.infer.search.sample import bits
 from passes.record.calls import Call
-from passes.rules.rule import UNKNOWN, Case, Rule, identifier
+from passes.rules.rule import UNKNOWN, Case, Rule, always, identifier
 
 MOST_CALLS: Final = 600
 PAIRED: Final = 40  # conditions that are also tried two at a time
 EXACT, BROAD = 1.3, 3.0  # how much it counts that a condition selects many wrong calls, beside selecting few others
 FEW: Final = 4  # wrong calls: too few to show where more of them are
+
+
+def withdrawn(rule: Rule) -> Rule:
+    """The rule without any answer."""
+    return replace(rule, form=always(UNKNOWN), outputs=(), writes={})
 
 
 def withdrawn_where_wrong(rule: Rule, calls: Sequence[Call], breadth: float = EXACT) -> Rule:

@@ -46,8 +46,8 @@ def start(recorder: Recorder) -> Callable[[str], None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for training in (False, True) if info.train_and_eval_differ else (False,):
-                for given, layout in itertools.product(_inputs(info, training), LAYOUTS):
-                    run_module(recorder, info, given, layout, training)
+                for example, layout in itertools.product(_inputs(info, training), LAYOUTS):
+                    run_module(recorder, info, example, layout, training)
 
     return do
 
@@ -55,20 +55,20 @@ def start(recorder: Recorder) -> Callable[[str], None]:
 def _inputs(info: Any, training: bool) -> list[Any]:
     if DTYPE not in info.dtypes:
         return []
-    made = info.module_inputs_func(info, device=CPU.type, dtype=DTYPE, requires_grad=True, training=training)
-    every = 1 + len(made) // MOST_INPUTS
-    return list(made[::every])
+    examples = info.module_inputs_func(info, device=CPU.type, dtype=DTYPE, requires_grad=True, training=training)
+    every = 1 + len(examples) // MOST_INPUTS
+    return list(examples[::every])
 
 
-def run_module(recorder: Recorder, info: Any, given: Any, layout: str, training: bool) -> None:
+def run_module(recorder: Recorder, info: Any, example: Any, layout: str, training: bool) -> None:
     """Run a new module on one input in one layout, if the input can have it: forward, and backward where it can."""
-    call = given.forward_input
+    call = example.forward_input
     if call is None:
         return
     (args, kwargs), changed = laid_out((tuple(call.args), dict(call.kwargs)), layout)
     if not changed and layout != "contiguous":
         return
-    module = _built(info, given, training)
+    module = _built(info, example, training)
     if layout == "channels-last":
         _lay_weights(module)
     with recorder:
@@ -81,8 +81,8 @@ def run_module(recorder: Recorder, info: Any, given: Any, layout: str, training:
             return
 
 
-def _built(info: Any, given: Any, training: bool) -> torch.nn.Module:
-    make = given.constructor_input
+def _built(info: Any, example: Any, training: bool) -> torch.nn.Module:
+    make = example.constructor_input
     return info.module_cls(*make.args, **make.kwargs).to(DTYPE).train(training)
 
 
