@@ -21,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
+from backends.inference_graphs import keeping_inference
 from backends.native_gradients import with_native_gradients
 from backends.view_outputs import with_views_of_program
 from passes.importing import import_apart
@@ -73,11 +74,11 @@ def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: 
     Raises NeedsStaticSizes if it fails where there are some: not every kernel takes a number that varies.
     """
     if not floats:
-        return keeping_modes(keeping_calls(backend.compile), module, inputs)
+        return keeping_modes(keeping_inference(keeping_calls(backend.compile)), module, inputs)
     quiet = torch_log.disabled
     torch_log.disabled = True  # what fails here is captured again
     try:
-        return keeping_modes(keeping_calls(backend.compile), module, inputs)
+        return keeping_modes(keeping_inference(keeping_calls(backend.compile)), module, inputs)
     except Exception as error:
         raise NeedsStaticSizes("a float varies") from error
     finally:

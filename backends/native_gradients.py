@@ -63,7 +63,7 @@ class _NativeGradients:
         if "native" not in vars(compiled):
             compiled.native = compiled.backward
             compiled.backward = staticmethod(self._backward)
-        node.run = [(weakref.ref(x), x._version) if isinstance(x, torch.Tensor) else x for x in inputs]
+        node.run = [(weakref.ref(x), _version_of(x)) if isinstance(x, torch.Tensor) else x for x in inputs]
 
     def _backward(self, node: Any, gradients: list[Any]) -> Any:
         """The gradients of a run: by the compiled backward where that gives them."""
@@ -93,7 +93,7 @@ class _NativeGradients:
             if type(noted) is tuple:
                 reference, version = noted
                 noted = reference()
-                if noted is None or noted._version != version:
+                if noted is None or version is None or noted._version != version:
                     return None
             inputs.append(noted)
         return inputs
@@ -118,6 +118,11 @@ class _NativeGradients:
         ]
         results = iter(_gradients(pairs, wanted))
         return tuple(None if x is original else next(results) for x, original in zip(copies, inputs, strict=True))
+
+
+def _version_of(tensor: torch.Tensor) -> int | None:
+    """How often a tensor was written to; None for an inference tensor, of which nobody counts that."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _gradients(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], wanted: Sequence[torch.Tensor]) -> Sequence[Any]:

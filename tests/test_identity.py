@@ -7,7 +7,7 @@ import numpy
 import pytest
 import torch
 
-from tests.check import check
+from tests.check import BACKENDS, check
 from tracer import capture, graph_break
 
 
@@ -225,3 +225,17 @@ def test_numbers_of_numpy_are_new_objects_in_each_call():
             objects = [*results, *kept]
             identities.append([[one is other for other in objects] for one in objects])
         assert identities[0] == identities[1]
+
+
+def test_number_of_numpy_that_a_function_gives_back():
+    """What `max` gives is one of its arguments, or a number that the program has made before."""
+
+    def program(x, n):
+        doubled = n * 2
+        largest, clipped = max(n, 2), min(doubled, 100)
+        return largest is n, clipped is doubled, largest, clipped, x + int(largest)
+
+    for backend in BACKENDS.values():
+        captured = capture(program, backend=backend)
+        for n in (numpy.int64(3), numpy.int64(1), numpy.int64(70)):
+            assert captured(torch.ones(2), n)[:4] == program(torch.ones(2), n)[:4]

@@ -203,7 +203,10 @@ def note_recipes(
     """Note how an object that a pure function has just made is made again. Raises MadeByEachCall."""
     if not type(result).__flags__ & READY:  # no question can be asked about it: the iterators of code objects
         raise MadeByEachCall(f"{describe(function)}, whose result is of a class that CPython has not prepared")
-    if isinstance(result, HAVING_IDENTITY) and all(map(_never_changes, (*args, *kwargs.values()))):
+    arguments = (*args, *kwargs.values())
+    if isinstance(result, HAVING_IDENTITY) and any(result is one for one in arguments):
+        return  # `max(n, 2)` may be `n` itself, which has a recipe of its own if it needs one
+    if isinstance(result, HAVING_IDENTITY) and all(map(_never_changes, arguments)):
         trace.recipes[id(result)] = Recipe(result, function, args, kwargs)
     elif not _is_remade(result):
         raise MadeByEachCall(f"{describe(function)}, of which each call makes a new {type(result).__name__}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from passes.operators.verify import Prediction
-    from tracer.interpret.trace import Trace
+    from tracer.interpret.trace import Running, Trace
     from tracer.values.tensors import TensorValue
 
 
@@ -47,7 +47,8 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
     cannot_repeat = trace.lasting is not None or lasts
     refuses = False
     frame = trace.frame
-    if frame is not None and (frame.protected or frame.handled_here):
+    is_protected = frame is not None and (frame.protected or frame.handled_here)
+    if is_protected:
         trace.protected = True
         refuses = may_refuse(target, args, kwargs)
         if not refuses and cannot_repeat:
@@ -66,6 +67,8 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
         )
     ):
         trace.stop(ERROR_IN_HANDLER, f"{name_of(target)}, after {trace.lasting or 'nothing'} and a change of an object")
+    if trace.modes is not trace.error_modes and not trace.graph.is_inner and not _is_unwound(frame):
+        trace.error_modes = trace.modes
     trace.draws = trace.draws or draws_numbers
     trace.only_writes = trace.only_writes and not is_beyond_versions
     trace.counts_writes = trace.counts_writes and not (written and _behind_versions(trace, written))
@@ -74,6 +77,15 @@ def keep_errors_in_order(trace: Trace, prediction: Prediction, tensors: Sequence
             assert_assumptions(trace)  # from here on, the graph could not be left where one turns out wrong
         trace.lasting = trace.lasting or name_of(target) or "a call"
     return refuses
+
+
+def _is_unwound(frame: Running | None) -> bool:
+    """Whether an exception would run code of the frame, or of one below it, before it leaves them."""
+    while frame is not None:
+        if frame.code.handlers[frame.index - 1] is not None:
+            return True
+        frame = frame.caller
+    return False
 
 
 def writes_what_it_reads(written: Iterable[int], tensors: Sequence[TensorValue]) -> bool:

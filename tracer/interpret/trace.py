@@ -43,6 +43,7 @@ TURN_LIMIT = 1_000_000
 class Running(Protocol):
     """The frame that runs now, as far as a trace looks into it."""
 
+    caller: Running | None
     code: Code
     ops: list[Op]
     index: int
@@ -109,8 +110,10 @@ class Trace:
     does then is known to its kernel alone; `inputs_overlap`, that the graph writes to an input that shares memory with
     another input. `owns_arguments` says that the caller of the captured frame has let go of
     its `arguments`; `watched` are those whose end a program can see. `protected` says that a handler of the program is
-    around an operator of the graph: when the graph raises, the original runs from its beginning. `lasting` is the name
-    of the first operator that stands in the way of that, as what it does cannot be undone, and `lasting_node` its node;
+    around an operator of the graph: when the graph raises, the original runs from its beginning. `error_modes` are
+    those that an error leaves set when it leaves the frame: of an operator outside of all blocks. `lasting` is the
+    name of the first operator that stands in the way of a repetition, as what it does cannot be undone, and
+    `lasting_node` its node;
     `only_writes` says that all such operators only write to inputs, `counts_writes` that the versions of these count
     them, and `writes` when the backend's programs write.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
@@ -137,6 +140,7 @@ class Trace:
         "depth",
         "draws",
         "effects",
+        "error_modes",
         "first_modes",
         "frame",
         "function_facts",
@@ -206,7 +210,7 @@ class Trace:
         self.watched: Sequence[object] = ()
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
-        self.first_modes = self.modes
+        self.first_modes = self.error_modes = self.modes
         self.protected = self.draws = self.probes = False
         self.lasting: str | None = None
         self.lasting_node: Any = None

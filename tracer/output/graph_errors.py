@@ -121,19 +121,24 @@ def _may_refuse(node: Node) -> bool:
     return call is not None and may_refuse(call.target, call.args, call.kwargs)
 
 
-def emit_repetition(emitter: ProgramEmitter, trace: Trace) -> tuple[list[tuple[Fragment, Fragment]], list[Fragment]]:
-    """What is kept before the graph is called, by names, and the statements before its repetition after an error."""
+def emit_repetition(
+    emitter: ProgramEmitter, trace: Trace, raising: list[Fragment]
+) -> tuple[list[tuple[Fragment, Fragment]], list[Fragment]]:
+    """What is kept before the graph is called, by names, and the statements before its repetition after an error.
+
+    `raising` are those with which the error leaves the program where the graph cannot be repeated.
+    """
     before: list[tuple[Fragment, Fragment]] = []
     after: list[Fragment] = []
     if trace.lasting and not _is_replayed(trace) and trace.writes is not Writes.LAST:
         versions, asked = emitter.fresh("versions"), emitter.constant(versions_of, "versions_of")
         asking = fragment("{}({})", asked, listed(map(emitter.parameter, trace.written)))
         before.append((versions, asking))
-        after += [fragment("if {} != {}:", asking, versions), Fragment("    raise")]
+        after += [fragment("if {} != {}:", asking, versions), *raising]
     elif trace.lasting:
         failed_before = FailedBefore(trace.graph.graph, trace.lasting_node, trace.writes is Writes.LAST)
         check = fragment("{}()", emitter.constant(failed_before, "failed_before_writes"))
-        after += [fragment("if not {}:", check), Fragment("    raise")]
+        after += [fragment("if not {}:", check), *raising]
     if trace.draws:
         generator: Any = torch.default_generator
         state = emitter.fresh("random_state")

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import torch
 
+from backends.inference_graphs import loses_inference
 from backends.verdict import Verdict
 from passes.generated_source import show_source, unused_filename
 from passes.node_meta import is_write, modes_of, prediction_of
 from passes.operators.hints import at_hints
-from passes.operators.modes import KERNEL_SETTERS, restore
+from passes.operators.modes import KERNEL_SETTERS, Modes, restore
 from passes.operators.randomness import draws, packet_of
 from passes.operators.verify import Mispredicted
 from passes.rules.primitives.layouts import is_row_major
@@ -65,7 +66,8 @@ class ResidualProgram:
 
     `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
     `must_replay` says that the graph is not compiled, as a compiler might not keep what it does: an error that a
-    handler waits for, or a write to a tensor that may overlap another or requires gradients.
+    handler waits for, a write to a tensor that may overlap another or requires gradients, or which tensors were made in
+    inference mode.
     """
 
     name: str
@@ -239,15 +241,22 @@ def _graph_call(
     sets_modes = any(modes_of(node) is None and is_write(node) for node in calls)
     chooses = any(node.target in KERNEL_SETTERS for node in calls)
     settings = tuple((setting.setter, setting.first) for setting in trace.settings.values())
-    put_back = partial(restore, trace.first_modes, chooses, settings)
-    restoring = emitter.constant(put_back, "restore_modes") if sets_modes else None
-    puts_back = [] if restoring is None else [fragment("    {}()", restoring)]
-    puts_back += [fragment("    {}", line) for line in restoring_draws]
+
+    def restoring(modes: Modes, name: str) -> list[Fragment]:
+        if not sets_modes:
+            return []
+        return [fragment("    {}()", emitter.constant(partial(restore, modes, chooses, settings), name))]
+
+    draws_put_back = [fragment("    {}", line) for line in restoring_draws]
+    puts_back = [*restoring(trace.first_modes, "restore_modes"), *draws_put_back]
+    raising = [*puts_back, Fragment("    raise")]
+    if trace.error_modes != trace.first_modes:
+        raising = [*restoring(trace.error_modes, "leave_modes"), *draws_put_back, Fragment("    raise")]
     begin: list[Fragment] = []
     handlers: list[Fragment] = []
     assigned = list(writes)
     if is_repeated(trace):
-        kept, repeated = emit_repetition(emitter, trace)
+        kept, repeated = emit_repetition(emitter, trace, raising)
         findings = fragment("except {}:", emitter.constant((Mispredicted, Verdict), "Findings"))
         handlers += [findings, *puts_back, Fragment("    raise"), Fragment("except Exception:"), *puts_back]
         failed = emitter.fresh("failed")
@@ -258,7 +267,7 @@ def _graph_call(
         # Outside of the handler: what the original raises has no context but its own.
         handlers += [fragment("if {}:", failed), fragment("    {}", _run_original(emitter, trace, code))]
     elif sets_modes:
-        handlers += [Fragment("except BaseException:"), *puts_back, Fragment("    raise")]
+        handlers += [Fragment("except BaseException:"), *raising]
     if handlers:
         lines = [*(line.text for line in begin), "try:", f"    {lines[0]}", *(line.text for line in handlers)]
     reads += [name for line in (*begin, *handlers) for name in line.reads]
@@ -368,7 +377,7 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 def _must_replay(trace: Trace) -> bool:
     if trace.runs_backward or trace.settings or (trace.wrappers is not None and trace.written):
         return True
-    if _draws_into_strides(trace):
+    if _draws_into_strides(trace) or (not trace.replays and loses_inference(trace.graph.graph)):
         return True
     return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
 
