@@ -31,7 +31,8 @@ INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/nu
 # Extensions lie beside the sources, one for each Python: another torch for the same Python builds them again.
 BUILT_FOR := build/torch-of-$(notdir $(PYTHON))
 $(shell mkdir -p build; test "$$(cat $(BUILT_FOR) 2>/dev/null)" = "$(TORCH)" || echo "$(TORCH)" > $(BUILT_FOR))
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(VENV)/constraints.txt
+# What pip fetches takes minutes: it says what it does.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c $(VENV)/constraints.txt
 NATIVE := $(wildcard tracer/dispatch/native/* passes/record/native/* passes/native/*) tracer/guards/source.py tracer/guards/checks.py
 
 # Installed without their dependencies, which would pull in torchvision and with it another build of torch.

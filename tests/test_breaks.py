@@ -503,3 +503,14 @@ def test_the_place_of_a_break_below_a_captured_module_is_a_line_of_its_code():
         capture(model, fullgraph=True)(torch.ones(2))
     line = Model.forward.__code__.co_firstlineno + 1
     assert f"  tests/test_breaks.py:{line} in forward\n      graph_break()\n" in str(raised.value)
+
+
+def test_a_generator_breaks_where_it_is_first_suspended():
+    @capture
+    def numbers(x):
+        y = x + 1
+        yield y * 2
+
+    assert torch.equal(next(numbers(torch.ones(2))), torch.full((2,), 4.0))
+    (entry,) = numbers.entries
+    assert entry.broke.message.splitlines()[2:4] == ["      yield y * 2", "      ^^^^^^^^^^^"]

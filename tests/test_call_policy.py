@@ -370,9 +370,11 @@ def test_why_as_json(capsys):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("torch.nn.functional.reluu", "torch.nn.functional has no 'reluu'; did you mean 'relu'?"),
-        ("maths.floor", "no module or built-in function is called 'maths'; did you mean 'math'?"),
-        ("str.joined", "str has no 'joined'; did you mean 'join'?"),
+        ("torch.nn.functional.reluu", "torch.nn.functional has no 'reluu'; did you mean 'relu' or "),
+        ("relu", "did you mean 'torch.relu' or 'torch.Tensor.relu'"),
+        ("join", "did you mean 'str.join' or "),
+        ("maths.floor", "no module or built-in function is called 'maths'; did you mean 'math.floor' or "),
+        ("str.joined", "str has no 'joined'; did you mean 'join'"),
         ("math.floor.qqqq", "math.floor has no 'qqqq'"),
     ],
 )

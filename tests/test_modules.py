@@ -269,6 +269,33 @@ def test_captured_module_behaves_like_the_module():
     assert isinstance(captured, nn.Module)
 
 
+@pytest.mark.parametrize("twice", [copy.copy, copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_copies_of_captured_modules_are_captured(twice):
+    model = Mlp().eval()
+    captured = capture(model, fullgraph=True)
+    copied = twice(captured)
+    x = torch.randn(3, 16)
+    assert torch.equal(copied(x), model(x))
+    assert copied.__wrapped__ is not model and len(copied.entries) == 1
+    assert (copied.fc1 is model.fc1) == (twice is copy.copy)
+    assert not captured.entries
+
+
+def test_a_module_that_is_captured_with_a_nameless_backend_is_pickled_plain_with_a_warning():
+    captured = capture(Mlp(), backend=lambda module, inputs: module.forward)
+    with pytest.warns(UserWarning, match="a captured Mlp is pickled as the plain one, as backend=.* has no name"):
+        plain = pickle.loads(pickle.dumps(captured))
+    assert type(plain) is Mlp
+
+
+def test_forward_of_a_captured_module_is_captured():
+    model = Mlp().eval()
+    captured = capture(model)
+    x = torch.randn(3, 16)
+    assert torch.equal(captured.forward(x), model(x))
+    assert len(captured.entries) == 1 and captured.entries[0].ops
+
+
 def test_captured_module_inside_another():
     inner = capture(Mlp().eval(), strict=True)
     outer = nn.Sequential(inner, nn.ReLU())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
 from notebooks.strip import FOLDER, stripped
@@ -131,3 +132,17 @@ def shown(notebook) -> str:
         parts += [output.get("text", ""), *data, data.get("text/plain", "")]
         parts.append(re.sub(r"<[^>]*>", "", data.get("text/html", "")))
     return "\n".join(parts)
+
+
+def test_places_in_a_notebook_are_named_by_the_cell():
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("import torch\nfrom tracer import capture, graph_break", store_history=True).raise_error()
+        cell = "@capture\ndef step(x):\n    y = x + 1\n    graph_break()\n    return y * 2\n\nstep(torch.ones(2));"
+        shell.run_cell(cell, store_history=True).raise_error()
+        (entry,) = shell.user_ns["step"].entries
+        assert entry.place == "step, cell 2, line 1"
+        assert entry.broke.message.splitlines()[1:3] == ["  cell 2, line 4 in step", "      graph_break()"]
+        assert "# cell 2, line 3 in step   y = x + 1\n" in str(entry)
+    finally:
+        InteractiveShell.clear_instance()

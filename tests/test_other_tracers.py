@@ -209,3 +209,4 @@ def test_captured_object_is_copied():
     scaled.factor = 5
     copied = copy.deepcopy(capture(scaled))
     assert copied is not scaled and torch.equal(copied(example()), example() * 5)
+    assert len(copied.entries) == 1

@@ -5,10 +5,16 @@ This layer is thin: it turns arguments into Options and callables into functions
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
+import sys
 import types
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import torch
@@ -85,7 +91,7 @@ class CapturedCallable:
         setattr(self.__wrapped__, name, value)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _unchanged, (self.__wrapped__,)
+        return reduced(self.__wrapped__, engine_of(_function_of(self).frame_cache).options)
 
     def __repr__(self) -> str:
         return f"<captured {self.__wrapped__!r}>"
@@ -286,12 +292,17 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         return captured(module, *args, **kwargs)
 
+    again = partial(_captured, engine)
+    forward = _captured_method(engine, original, "forward")
     members = {
+        **({} if forward is None else {"forward": forward}),
+        "__copy__": lambda self: again(copy.copy(module)),
+        "__deepcopy__": lambda self, memo: again(copy.deepcopy(module, memo)),
         "__call__": call,
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
         CAPTURE_ATTRIBUTE: inner,
-        "__reduce_ex__": lambda self, protocol: (_unchanged, (module,)),
+        "__reduce_ex__": lambda self, protocol: reduced(module, engine.options),
         "entries": property(lambda self: _module_entries(engine, inner, original)),
         "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
         "__module__": original.__module__,
@@ -312,9 +323,16 @@ def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Modul
     return [entry for entry in captured.entries if not entry.skipped] + inner
 
 
-def _unchanged(target: Any) -> Any:
-    """What a captured module or object is copied and pickled by: the copy is one that is not captured."""
-    return target
+def _captured_method(engine: Engine, cls: type, name: str) -> Any:
+    """The function that a class has by a name, captured, for calls of the method itself; None if it is no function."""
+    method = inspect.getattr_static(cls, name, None)
+    return _captured(engine, method) if isinstance(method, types.FunctionType) else None
+
+
+def _function_of(target: CapturedCallable) -> Captured:
+    """What the calls of a captured object go through."""
+    captured: Any = target._captured
+    return getattr(captured, "__func__", captured)
 
 
 def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -328,6 +346,38 @@ def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
     if isinstance(forward, types.CodeType):
         code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno - 1)
     return types.FunctionType(code, _module_call.__globals__, cls.__name__)
+
+
+def captured_again(target: Any, options: Options) -> Any:
+    """A module or an object that was pickled while it was captured: captured again, under the same options."""
+    return _captured(_engine(options), target)
+
+
+def reduced(target: Any, options: Options) -> tuple[Any, ...]:
+    """What a captured module or object is pickled as. Functions are pickled by their names; where an option has none,
+    the plain object is pickled, with a warning.
+    """
+    nameless = [
+        f"{name}={value!r}" for name in ("backend", "allocate") if not _is_named(value := getattr(options, name))
+    ]
+    if nameless:
+        warnings.warn(
+            f"a captured {type(target).__name__} is pickled as the plain one, as {' and '.join(nameless)} has no name",
+            stacklevel=3,
+        )
+        return _itself, (target,)
+    return captured_again, (target, replace(options, backend_options=dict(options.backend_options)))
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a function can be found by its name; what is no function says itself how it is pickled."""
+    if not isinstance(value, types.FunctionType):
+        return True
+    return getattr(sys.modules.get(value.__module__), value.__qualname__, None) is value
+
+
+def _itself(target: Any) -> Any:
+    return target
 
 
 def disable(fn: Any) -> Any:

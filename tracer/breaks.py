@@ -11,7 +11,7 @@ from typing import Any
 
 from tracer.interpret.location import Location
 from tracer.reasons import Reason
-from tracer.source_text import source_line
+from tracer.source_text import file_name, line_name, source_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +79,8 @@ def _characters(text: str, column: int) -> int:
 
 def _place(location: Location) -> str:
     """`train.py:41 in step`, the file as seen from where Python runs."""
-    file = path.relpath(location.file) if path.isabs(location.file) else location.file
-    return f"{location.file if file.startswith('..') else file}:{location.line} in {location.function}"
+    file, line = location.file, location.line
+    if file_name(file) == path.basename(file):
+        relative = path.relpath(file) if path.isabs(file) else file
+        return f"{file if relative.startswith('..') else relative}:{line} in {location.function}"
+    return f"{line_name(file, line)} in {location.function}"

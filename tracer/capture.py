@@ -134,7 +134,7 @@ def trace_whole(request: CaptureRequest, traces: list[Trace]) -> tuple[Trace, Fr
     """
     code = decode(request.function.__code__)
     if code.suspends:
-        _refuse(_break_at(code, COROUTINE, code.qualname, 0))
+        _refuse(_suspension(code))
     while True:
         trace, frame, broke, _ = _attempt(request, code, None, traces)
         try:
@@ -154,7 +154,7 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
     """`capture_frame`, adding every trace that it makes to `traces`."""
     watch = Stopwatch()
     if code.suspends:
-        return _skip(request, code, Trace(MACHINE), _break_at(code, COROUTINE, code.qualname, 0), watch)
+        return _skip(request, code, Trace(MACHINE), _suspension(code), watch)
     with watch.stage("trace"):
         trace, frame, broke, step = _attempt(request, code, None, traces)
     if broke is not None:
@@ -221,6 +221,12 @@ def _break_at(
     location = Location(code, op.line or code.native.co_firstlineno, op.positions)
     inner = [call for call in calls if (call.code, call.line) != (code, location.line)]
     return Break(reason, detail, location, tuple(inner), long)
+
+
+def _suspension(code: Code) -> Break:
+    """The break of a generator or coroutine, at the first instruction that suspends it."""
+    first = next((op.index for op in code.ops if op.name == "YIELD_VALUE"), 0)
+    return _break_at(code, COROUTINE, code.qualname, first)
 
 
 def _attempt(

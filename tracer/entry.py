@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
-from os import path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -19,6 +18,7 @@ from tracer.code.resume import original_place
 from tracer.graph import show
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import guard_words
+from tracer.source_text import line_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +156,7 @@ class Entry(NativeEntry):
         rest = "" if original is code.native else " and on"
         line = next((op.line for op in code.ops if op.line), None) if rest else None
         line = line or original.co_firstlineno
-        return f"{code.qualname}, {path.basename(code.filename)}:{line}{rest}"
+        return f"{code.qualname}, {line_name(code.filename, line)}{rest}"
 
     @property
     def graph_text(self) -> str:

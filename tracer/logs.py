@@ -17,6 +17,7 @@ from typing import Any, Final
 from tracer.events import KINDS, LOG, Event
 from tracer.interpret.policy import lookaside
 from tracer.reasons import GLOBAL_STATE
+from tracer.source_text import line_name
 
 LOGGER: Final = logging.getLogger("bytegraph")
 
@@ -36,7 +37,7 @@ WARNINGS: Final = frozenset({"recompile limit", "bug", "rules refused"})
 
 def _place(details: Mapping[str, Any]) -> str:
     file = details.get("file")
-    return f"{details['code']}, {os.path.basename(file)}:{details['line']}" if file else str(details["code"])
+    return f"{details['code']}, {line_name(file, details['line'])}" if file else str(details["code"])
 
 
 def _reasons(details: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from os import path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -18,7 +17,7 @@ from torch.fx.node import _get_qualified_name
 from passes import python_operators
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, line_of, result_meta, source_of
-from tracer.source_text import source_line
+from tracer.source_text import line_name, source_line
 
 if TYPE_CHECKING:
     import networkx
@@ -90,13 +89,13 @@ def user_line(node: Node) -> str:
     text = source_line(line.file, line.line).strip()
     if len(text) > LONGEST_LINE:
         text = f"{text[:LONGEST_LINE]} ..."
-    return f"{path.basename(line.file)}:{line.line} in {line.function}   {text}".rstrip()
+    return f"{line_name(line.file, line.line)} in {line.function}   {text}".rstrip()
 
 
 def line_for_debuggers(node: Node) -> str:
     """The call of a node with its meta and the user's line: `y = torch.relu(x)   # f32[2, 4]  mlp.py:12 in forward`."""
     line, meta = line_of(node), result_meta(node)
-    place = "" if line is None else f"{path.basename(line.file)}:{line.line} in {line.function}"
+    place = "" if line is None else f"{line_name(line.file, line.line)} in {line.function}"
     comment = "  ".join(part for part in ("" if meta is None else long(meta), place) if part)
     return f"{statement(node):<{COMMENT_COLUMN}} # {comment}" if comment else statement(node)
 

@@ -12,13 +12,13 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from os.path import basename
 from typing import Any, Final, NamedTuple
 
 from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
 from tracer.guards.words import shown
+from tracer.source_text import file_name
 
 DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
@@ -114,7 +114,7 @@ def home_of(source: Source) -> str:
     path = _path(source)
     target = path[0].key() if path[0].accessor == "object" else path[0].key
     if isinstance(target, types.CodeType):
-        return basename(target.co_filename)
+        return file_name(target.co_filename)
     if isinstance(target, types.ModuleType):
         return target.__name__
     if isinstance(target, dict):

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from tracer.interpret.construct import class_refusal, is_allocated
 from tracer.interpret.deciders import Decider, deciders_for, decision
 from tracer.interpret.functions import interpret_function
 from tracer.interpret.interpreter import MACHINE
-from tracer.interpret.policy import Lookaside, Operator, PolicyRow, Polyfill, Pure, Refused, refusing_row, row_of
+from tracer.interpret.policy import ROWS, Lookaside, Operator, PolicyRow, Polyfill, Pure, Refused, refusing_row, row_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import DISABLED, UNSUPPORTED_CALL, Reason
 from tracer.values.base import Value
@@ -35,6 +35,10 @@ from tracer.values.methods import descriptors_of
 ROOT: Final = Path(__file__).parent.parent.parent
 ALLOCATION: Final = "tracer/interpret/construct.py"
 LIBRARY: Final = Path(__file__).parent / "library"
+
+
+NEAREST: Final = 3
+"""Names that are suggested for one that leads nowhere."""
 
 
 class UnknownName(ValueError):
@@ -224,7 +228,8 @@ def resolve(name: str) -> Any:
     else:
         value = _imported(first)
         if value is None:
-            raise UnknownName(_unknown(name, f"no module or built-in function is called {first!r}", first, _modules()))
+            complaint = f"no module or built-in function is called {first!r}"
+            raise UnknownName(_unknown(name, complaint, first, _modules(), _names_of_rows()))
     path = first
     for part in rest:
         inner = _attribute(value, path, part)
@@ -274,7 +279,31 @@ def _modules() -> set[str]:
     return {*sys.stdlib_module_names, *loaded, *dir(builtins)}
 
 
-def _unknown(name: str, complaint: str, part: str, names: Iterable[str]) -> str:
-    similar = difflib.get_close_matches(part, names, n=1)
-    suggestion = f"; did you mean {similar[0]!r}?" if similar else ""
+PUBLIC: Final = {"torch._C.TensorBase": "torch.Tensor", "torch._VariableFunctionsClass": "torch", "torch._C": "torch"}
+"""Where people find what C has elsewhere."""
+
+
+def _names_of_rows() -> Iterator[str]:
+    """Dotted names of callables that a row is about."""
+    for function in ROWS:
+        module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+        owner = getattr(function, "__objclass__", None)
+        if owner is not None:
+            module, name = owner.__module__, f"{owner.__qualname__}.{getattr(function, '__name__', '')}"
+        dotted = f"{module}.{name}".removeprefix("builtins.")
+        for private, public in PUBLIC.items():
+            dotted = dotted.replace(f"{private}.", f"{public}.")
+        if name and not any(part.startswith("_") for part in dotted.split(".")):
+            yield dotted
+
+
+def _unknown(name: str, complaint: str, part: str, names: Iterable[str], dotted: Iterable[str] = ()) -> str:
+    """The message: names that are spelled like `part`, and dotted names that end like `name`."""
+    last = name.rpartition(".")[2]
+    endings = sorted(
+        {each for each in dotted if each.rpartition(".")[2] == last and each != name},
+        key=lambda each: (len(each), each),
+    )
+    similar = [*endings, *difflib.get_close_matches(part, names, n=NEAREST)][:NEAREST]
+    suggestion = f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
     return f"cannot find {name}: {complaint}{suggestion}"

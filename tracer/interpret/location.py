@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import torch
 
+from tracer.source_text import line_name
+
 INTERNAL_FOLDERS = (path.dirname(torch.__file__) + path.sep, path.dirname(path.dirname(__file__)) + path.sep)
 """Files whose lines are never shown as the user's."""
 
@@ -34,7 +36,7 @@ class Location:
     @property
     def text(self) -> str:
         """As messages show it: `mlp.py:12`."""
-        return f"{path.basename(self.file)}:{self.line}"
+        return line_name(self.file, self.line)
 
     @property
     def is_of_library(self) -> bool:

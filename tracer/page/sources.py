@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import linecache
-from os import path
 from typing import Any, Final
+
+from tracer.source_text import file_name
 
 AROUND: Final = 3
 """Lines shown before and after a line that is referred to."""
@@ -45,4 +46,4 @@ class Sources:
         else:
             shown = set(range(1, len(text) + 1))
         lines = {line: text[line - 1].rstrip() for line in sorted(shown) if 0 < line <= len(text)}
-        return {"path": name, "name": path.basename(name), "lines": lines}
+        return {"path": name, "name": file_name(name), "lines": lines}

@@ -1,19 +1,20 @@
-"""sys: intern is pure; exc_info is about the exception that the program handles."""
+"""sys: intern is pure, debuggers run natively; exc_info is about the exception that the program handles."""
 
 from __future__ import annotations
 
 import sys
 
 from tracer.guards.source import constant
-from tracer.interpret.policy import lookaside, pure
+from tracer.interpret.policy import lookaside, pure, refuse
 from tracer.interpret.trace import Trace
-from tracer.reasons import UNSUPPORTED_CALL
+from tracer.reasons import DEBUGGER, UNSUPPORTED_CALL
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.tuples import make_tuple
 
 pure(sys.intern)
+refuse(DEBUGGER, sys.settrace, sys.setprofile)
 
 NOTHING = (None, None, None)
 

@@ -23,7 +23,7 @@ from tracer.values.tensors import TensorValue
 
 refuse(INPUT_OUTPUT, input, open)
 refuse(FRAME_INSPECTION, exec, eval, compile, locals, globals, dir)
-refuse(DEBUGGER, breakpoint, sys.settrace, sys.setprofile)
+refuse(DEBUGGER, breakpoint)
 refuse(IMPORT_STATEMENT, builtins.__import__)
 
 
