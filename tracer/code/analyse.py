@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tracer.code.decode import Code, Handler, Op
 
@@ -106,6 +106,45 @@ def live_slots(code: Code) -> list[int]:
 def argument_of_super(code: Code) -> str | None:
     """The local that `super()` without arguments would read: the first, in a function that a class body defines."""
     return code.local_names[0] if "__class__" in code.free_names and code.argument_count > 0 else None
+
+
+class RaisingWay(NamedTuple):
+    """Of a jump on a condition, one way of which only raises: the `truth` that leads the other way, and the `names` of
+    globals that are read on the way to the `raise`, such as that of the exception."""
+
+    truth: bool
+    names: frozenset[str]
+
+
+@once_for_each_code
+def raising_ways(code: Code) -> dict[int, RaisingWay]:
+    """By index the jumps on a condition of which just one way comes to a `raise`, whatever it does until then."""
+    raising: list[frozenset[str] | None] = [None] * (len(code.ops) + 1)
+    for op in reversed(code.ops):
+        if op.name == "RAISE_VARARGS":
+            raising[op.index] = frozenset()
+            continue
+        ways = [raising[successor] for successor, _ in successors(op)]
+        names = [way for way in ways if way is not None]
+        if names and len(names) == len(ways) and op.name not in SUSPENDING:
+            raising[op.index] = frozenset().union(*names, NAMES_READ.get(op.name, lambda op: ())(op))
+    found: dict[int, RaisingWay] = {}
+    for op in code.ops:
+        if op.name in TRUTH_OF_JUMP:
+            passing, jumping = raising[op.index + 1], raising[op.operand]
+            if jumping is not None and passing is None:
+                found[op.index] = RaisingWay(not TRUTH_OF_JUMP[op.name], jumping)
+            elif passing is not None and jumping is None:
+                found[op.index] = RaisingWay(TRUTH_OF_JUMP[op.name], passing)
+    return found
+
+
+SUSPENDING = frozenset({"YIELD_VALUE", "SEND"})
+TRUTH_OF_JUMP = {"POP_JUMP_IF_TRUE": True, "POP_JUMP_IF_FALSE": False}
+NAMES_READ: dict[str, Callable[[Op], tuple[str, ...]]] = {
+    "LOAD_GLOBAL": lambda op: (op.operand,),
+    "LOAD_ASSERTION_ERROR": lambda op: ("AssertionError",),
+}
 
 
 def live_names(code: Code, index: int) -> tuple[str, ...]:

@@ -117,10 +117,11 @@ class Trace:
     `only_writes` says that all such operators only write to inputs, `counts_writes` that the versions of these count
     them, and `writes` when the backend's programs write.
     `draws` says that random numbers are drawn, which are put back. `refusing` are the nodes whose error a handler
-    waits for. `reads_in_backward` says that a hook reads tensors besides its gradient, as they are when autograd runs
-    it: a compiler would keep them, or inputs that they can be computed from, as they are before. `runs_backward` says
-    that the graph calls autograd, `applies_functions` that it has a torch.autograd.Function, whose `backward` is code
-    of the program; `leaves` are those of autograd that the graph makes.
+    waits for, `assertions` those that stand for branches whose other way raises. `reads_in_backward` says that a hook
+    reads tensors besides its gradient, as they are when autograd runs it: a compiler would keep them, or inputs that
+    they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
+    `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program; `leaves` are
+    those of autograd that the graph makes.
     """
 
     __slots__ = (
@@ -131,6 +132,7 @@ class Trace:
         "actions",
         "applies_functions",
         "arguments",
+        "assertions",
         "autocast_depth",
         "cached_results",
         "class_attributes",
@@ -217,6 +219,7 @@ class Trace:
         self.only_writes = self.counts_writes = True
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []
+        self.assertions: list[Any] = []
         self.replays = True
         self.run_original: Any = None
         self.frame: Running | None = None

@@ -64,7 +64,7 @@ def is_repeated(trace: Trace) -> bool:
     """
     if _is_in_the_dark(trace) and not _is_replayed(trace):
         return False
-    if trace.protected:
+    if trace.protected or trace.assertions:
         return True
     if trace.effects.cached_calls or trace.options.donate is not None:
         return False
@@ -105,13 +105,17 @@ def _versions_tell(trace: Trace) -> bool:
 
 
 def _may_lose_changes(trace: Trace) -> bool:
-    """Whether an operator in front of what lasts may refuse its data when the program has changed objects by then."""
-    if not trace.effects or trace.effects.cached_calls or trace.options.donate is not None:
+    """Whether an operator in front of what lasts may refuse its data when the program has changed objects by then.
+
+    Or asserts what the program raises an error of its own for.
+    """
+    changes = trace.effects and not trace.effects.cached_calls and trace.options.donate is None
+    if not changes and not trace.assertions:
         return False
     for node in trace.graph.graph.nodes:
         if node is trace.lasting_node:
             return False
-        if _may_refuse(node):
+        if node in trace.assertions or (changes and _may_refuse(node)):
             return True
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracer.code.decode import Op
+from tracer.interpret.assertions import branch
 from tracer.interpret.frame import Frame, pop_value
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.registry import handles
@@ -22,14 +23,14 @@ def jump(frame: Frame, op: Op) -> None:
 @handles("POP_JUMP_IF_TRUE")
 def pop_jump_if_true(frame: Frame, op: Op) -> None:
     item = frame.stack.pop()
-    if item is True or (item is not False and truth(frame.trace, item)):
+    if item is True or (item is not False and branch(frame, op, item)):
         _jump_to(frame, op)
 
 
 @handles("POP_JUMP_IF_FALSE")
 def pop_jump_if_false(frame: Frame, op: Op) -> None:
     item = frame.stack.pop()
-    if item is False or (item is not True and not truth(frame.trace, item)):
+    if item is False or (item is not True and not branch(frame, op, item)):
         _jump_to(frame, op)
 
 

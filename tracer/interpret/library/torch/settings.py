@@ -9,17 +9,15 @@ from typing import Any
 
 import torch
 
-from passes.operators.data import is_read_from_data
 from passes.operators.modes import KERNEL_GETTERS, KERNEL_SETTERS, enter_inference, leave_inference
+from tracer.interpret.assertions import assumed
 from tracer.interpret.attention_kernels import guard_kernels
 from tracer.interpret.policy import lookaside, named_lookaside
-from tracer.interpret.size_nodes import ASSERTION, assert_condition, number_node
 from tracer.interpret.trace import Trace
 from tracer.reasons import CONTEXT_MANAGER, UNSUPPORTED_CALL
 from tracer.values.base import Value, class_of, realise
 from tracer.values.item import Item
 from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_parts, no_rebuild, register
-from tracer.values.number_symbols import BoolSymbol
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.truth import truth
 
@@ -53,25 +51,7 @@ named_lookaside("torch.fx.experimental.symbolic_shapes", "is_nested_int")(lambda
 @named_lookaside("torch.fx.experimental.symbolic_shapes", "expect_true")
 def _expect_true(trace: Trace, fact: Item, skip: Item = 0) -> bool:
     """What torch._check asks. A condition on data is taken to hold from here on, and asserted by the graph."""
-    if trace.graph.is_inner:
-        return truth(trace, fact)
-    if type(fact) is BoolSymbol and trace.shapes is not None:
-        trace.shapes.asserted.add(fact)
-        trace.graph.call(
-            ASSERTION, (number_node(trace, fact), NOT_AS_CHECKED), None, None, trace.location, True, trace.modes
-        )
-        return True
-    if type(fact) is not torch.SymBool or not is_read_from_data(fact):
-        return truth(trace, fact)
-    condition = fact.node.expr
-    if not fact.node.expect_true("", 0):
-        return False
-    assert_condition(trace, condition, NOT_AS_CHECKED)
-    return True
-
-
-NOT_AS_CHECKED = "Expected cond to be True, but got False."
-"""Begins what torch._check says if it is given no message."""
+    return assumed(trace, fact)
 
 
 @named_lookaside("torch.distributed.distributed_c10d", "is_initialized")
