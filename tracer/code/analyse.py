@@ -128,15 +128,15 @@ def raising_ways(code: Code) -> dict[int, RaisingWay]:
         names = [way for way in ways if way is not None]
         if names and len(names) == len(ways) and op.name not in SUSPENDING:
             raising[op.index] = frozenset().union(*names, NAMES_READ.get(op.name, lambda op: ())(op))
-    found: dict[int, RaisingWay] = {}
+    jumps: dict[int, RaisingWay] = {}
     for op in code.ops:
         if op.name in TRUTH_OF_JUMP:
             passing, jumping = raising[op.index + 1], raising[op.operand]
             if jumping is not None and passing is None:
-                found[op.index] = RaisingWay(not TRUTH_OF_JUMP[op.name], jumping)
+                jumps[op.index] = RaisingWay(not TRUTH_OF_JUMP[op.name], jumping)
             elif passing is not None and jumping is None:
-                found[op.index] = RaisingWay(TRUTH_OF_JUMP[op.name], passing)
-    return found
+                jumps[op.index] = RaisingWay(TRUTH_OF_JUMP[op.name], passing)
+    return jumps
 
 
 SUSPENDING = frozenset({"YIELD_VALUE", "SEND"})

@@ -120,8 +120,8 @@ class Trace:
     waits for, `assertions` those that stand for branches whose other way raises. `reads_in_backward` says that a hook
     reads tensors besides its gradient, as they are when autograd runs it: a compiler would keep them, or inputs that
     they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
-    `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program; `leaves` are
-    those of autograd that the graph makes.
+    `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program, `moves_memory`
+    that it gives a tensor the memory of another; `leaves` are those of autograd that the graph makes.
     """
 
     __slots__ = (
@@ -162,6 +162,7 @@ class Trace:
         "leaves",
         "machine",
         "modes",
+        "moves_memory",
         "next_look",
         "nodes",
         "only_writes",
@@ -205,7 +206,7 @@ class Trace:
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = self.inputs_overlap = self.reads_in_backward = False
-        self.runs_backward = self.applies_functions = False
+        self.runs_backward = self.applies_functions = self.moves_memory = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
         self.owns_arguments = False

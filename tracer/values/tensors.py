@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from passes.memory_moves import move_data
 from passes.meta import TensorMeta, meta_of
 from tracer.guards.aliasing import any_written_overlap
 from tracer.guards.checks import tensor_facts
@@ -169,14 +170,16 @@ class TensorValue(ObjectValue):
                 context.stop(GRADIENT_STATE, "requires_grad of a tensor that is no leaf, or by no bool, is refused")
             context.machine.tensor_op(context, torch.Tensor.requires_grad_, (self, item))
             return
-        if name == "data" and self._has_memory_of(context, item):
+        if name == "data" and item is not MISSING:
+            if not self._has_memory_of(context, item):
+                context.machine.call(context, move_data, [self, item])
             return
-        reason = TENSOR_STORAGE if name == "data" else GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
+        reason = GRADIENT_STATE if "grad" in name else TENSOR_ATTRIBUTE
         context.stop(reason, f"Tensor.{name} is set")
 
     def _has_memory_of(self, context: Context, item: Item) -> bool:
         """Whether the tensor is all that `item` is but for gradients: `x.data -= y` gives it what it has already."""
-        other = None if item is MISSING else realise(context, item)
+        other = realise(context, item)
         if not isinstance(other, TensorValue) or other.base is not self.base or other.base.owner is not None:
             return False
         self.touch(context)
