@@ -43,9 +43,9 @@ def trained(weight, x):
     return weight.grad.norm()
 
 
-def resized(x):
+def replaced(x):
     y = x * 2
-    y.data = torch.zeros(4)
+    y.data = y.double()
     return y + 1
 
 
@@ -108,7 +108,7 @@ GROUPS = (
         "A tensor that a graph cannot represent",
         "A graph knows a tensor by its meta (shape, strides, dtype, ...). What lies outside of it, such as the "
         "storage, an attribute of the user's or a subclass with operators of its own, is handled natively.",
-        resized,
+        replaced,
         (torch.ones(3),),
         ("tensor-subclass", "tensor-layout", "tensor-storage", "tensor-attribute", "tensor-identity"),
     ),

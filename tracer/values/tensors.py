@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from passes.memory_moves import move_data
 from passes.meta import TensorMeta, meta_of
+from passes.targets.memory_moves import move_data
 from tracer.guards.aliasing import any_written_overlap
 from tracer.guards.checks import tensor_facts
 from tracer.guards.source import Source

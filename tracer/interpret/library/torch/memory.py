@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from passes.memory_moves import move_data, move_memory
+from passes.targets.memory_moves import move_data, move_memory
 from tracer.interpret.policy import lookaside
 from tracer.interpret.size_nodes import assert_assumptions
 from tracer.interpret.tensor_ops import node_of, note_write
