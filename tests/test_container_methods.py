@@ -306,3 +306,48 @@ def test_dict_changed_by_a_comparison_while_another_takes_its_items(change, merg
     for _ in range(2):
         assert captured(torch.ones(2))[1:] == program(torch.ones(2))[1:]
     assert counters().tracer_bugs == 0
+
+
+def made_inside(_):
+    return OrderedDict(a=1, b=2)
+
+
+def from_outside(table):
+    return table
+
+
+STORAGE = {
+    "set": lambda table: dict.__setitem__(table, "c", 3),
+    "default": lambda table: dict.setdefault(table, "c", 3),
+    "update": lambda table: dict.update(table, c=3),
+    "union": lambda table: dict.__ior__(table, {"c": 3}),
+    "delete": lambda table: dict.__delitem__(table, "a"),
+    "pop": lambda table: dict.pop(table, "b"),
+    "last": lambda table: dict.popitem(table),
+    "clear": lambda table: dict.clear(table),
+    "swap": lambda table: (dict.pop(table, "b"), dict.update(table, c=3)),
+    "copy": lambda table: dict.copy(table),
+    "views": lambda table: [*dict.keys(table), *dict.values(table), *dict.items(table)],
+    "iterators": lambda table: [*dict.__iter__(table), *dict.__reversed__(table)],
+}
+
+
+@pytest.mark.parametrize("whose", [made_inside, from_outside], ids=["inside", "outside"])
+@pytest.mark.parametrize("change", STORAGE.values(), ids=STORAGE)
+def test_methods_of_dict_know_nothing_of_the_order_of_an_ordered_dict(change, whose):
+    def program(x, table):
+        table = whose(table)
+        answer = change(table)
+        seen = [len(table), "c" in table, dict.get(table, "c")]
+        try:
+            seen.append(list(table.items()))
+        except KeyError as error:
+            seen.append(error.args)
+        return x + 1, answer if answer is not table else "itself", seen
+
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        tables = OrderedDict(a=1, b=2), OrderedDict(a=1, b=2)
+        expected, observed = program(torch.ones(2), tables[0]), captured(torch.ones(2), tables[1])
+        assert observed[1:] == expected[1:]
+        assert [*dict.items(tables[1])] == [*dict.items(tables[0])]

@@ -77,7 +77,7 @@ SOURCES = (
         r"sys\._getframe|currentframe|\bf_(back|locals|lineno|code|lasti|globals)\b|(gi|cr|ag)_frame",
     ),
     Exclusion("traces or profiles the interpreter", r"settrace|setprofile"),
-    Exclusion("counts references", r"getrefcount|gettotalrefcount"),
+    Exclusion("counts references", r"getrefcount|gettotalrefcount|refcount_test"),
     Exclusion(
         "when objects are freed by the collector",
         r"gc_collect|\bgc\.(collect|get_|disable|enable|is_tracked)|check_free_after|_testcapi\.\w*ref",

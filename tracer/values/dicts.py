@@ -153,11 +153,16 @@ def _have_no_equality(keys: Iterable[object]) -> bool:
 
 
 def keys_in_order(context: Context, mapping: OrderedDict[Any, Any]) -> tuple[Any, ...]:
-    """The keys of an OrderedDict. Its iterator looks each of them up: a break where one is not found any more."""
+    """The keys of an OrderedDict, which keeps their order beside its storage. Methods of dict change only that, and its
+    iterator looks each key up: a break where the two have other keys.
+    """
     try:
-        return tuple(OrderedDict.__iter__(mapping))
+        keys = tuple(OrderedDict.__iter__(mapping))
     except KeyError:
         context.stop(UNSUPPORTED_OPERATION, f"a {type(mapping).__name__} with a key whose hash has changed")
+    if set(map(id, keys)) != set(map(id, dict.keys(mapping))):
+        context.stop(UNSUPPORTED_OPERATION, f"a {type(mapping).__name__} that methods of dict have changed")
+    return keys
 
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tracer.interpret.library.builtins.representation import represent
 from tracer.interpret.library.builtins.sequences import sequence_opened
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
+from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING, Value, class_of, realise
 from tracer.values.class_attributes import special
 from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
@@ -34,12 +36,28 @@ VIEWS = (*VIEW_TYPES.values(), *ORDERED_VIEW_TYPES.values())
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 
 lookaside(dict.__init__)(dict_init)
+
+
+def dict_method(method: Any, lazy: bool = False) -> Any:
+    """The lookaside of a method of dict; a break on an OrderedDict, whose order that method knows nothing of."""
+
+    def register(handler: Any) -> Any:
+        def run(trace: Trace, mapping: DictValue, *args: Item, **kwargs: Item) -> Item:
+            if issubclass(mapping.cls, OrderedDict):
+                trace.stop(UNSUPPORTED_OPERATION, f"dict.{method.__name__} of a {mapping.cls.__name__}")
+            return handler(trace, mapping, *args, **kwargs)
+
+        lookaside(method, lazy=lazy)(run)
+        return handler
+
+    return register
+
+
 lookaside(dict.__len__, *(view.__len__ for view in VIEW_TYPES.values()))(
     lambda trace, container: builtin_length(trace, container) if isinstance(container, Value) else len(container)
 )
-lookaside(dict.__iter__, *(view.__iter__ for view in VIEWS))(
-    lambda trace, container: builtin_iterator(trace, container)
-)
+dict_method(dict.__iter__)(builtin_iterator)
+lookaside(*(view.__iter__ for view in VIEWS))(builtin_iterator)
 
 
 @lookaside(dict.__getitem__)
@@ -54,12 +72,12 @@ def _getitem(trace: Trace, mapping: DictValue, key: Item) -> Item:
     return answer
 
 
-@lookaside(dict.__setitem__, lazy=True)
+@dict_method(dict.__setitem__, lazy=True)
 def dict_setitem(trace: Trace, mapping: DictValue, key: Item, item: Item) -> None:
     mapping.put(trace, trace.key(key), item)
 
 
-@lookaside(dict.__delitem__)
+@dict_method(dict.__delitem__)
 def dict_delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
@@ -80,7 +98,7 @@ def _get(trace: Trace, mapping: DictValue, key: Item, default: Item = None, /) -
     return default if item is MISSING else item
 
 
-@lookaside(dict.setdefault, lazy=True)
+@dict_method(dict.setdefault, lazy=True)
 def dict_setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item = None) -> Item:
     key = trace.key(key)
     item = mapping.lookup(trace, key)
@@ -90,7 +108,7 @@ def dict_setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item =
     return item
 
 
-@lookaside(dict.pop, lazy=True)
+@dict_method(dict.pop, lazy=True)
 def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING, /) -> Item:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
@@ -100,7 +118,7 @@ def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSIN
     return mapping.take(trace, key)
 
 
-@lookaside(dict.popitem)
+@dict_method(dict.popitem)
 def _popitem(trace: Trace, mapping: DictValue) -> Item:
     items = mapping.change(trace)
     if not items:
@@ -109,25 +127,25 @@ def _popitem(trace: Trace, mapping: DictValue) -> Item:
     return make_tuple((key, mapping.take(trace, key)))
 
 
-@lookaside(dict.clear)
+@dict_method(dict.clear)
 def dict_clear(trace: Trace, mapping: DictValue) -> None:
     mapping.change(trace).clear()
 
 
-@lookaside(dict.copy)
+@dict_method(dict.copy)
 def dict_copy(trace: Trace, mapping: DictValue) -> Item:
     """dict.copy: a plain dict, whatever the class of the dict that is copied."""
     return DictValue(dict, dict(mapping.all(trace)))
 
 
-@lookaside(dict.update)
+@dict_method(dict.update)
 def _update(trace: Trace, mapping: DictValue, other: Item = (), /, **kwargs: Item) -> None:
     merge(trace, mapping, other)
     for name, item in kwargs.items():
         mapping.put(trace, name, item)
 
 
-@lookaside(dict.__ior__)
+@dict_method(dict.__ior__)
 def dict_ior(trace: Trace, mapping: DictValue, other: Item) -> Item:
     merge(trace, mapping, other)
     return mapping
@@ -203,17 +221,17 @@ def _reflected_or(trace: Trace, right: Item, left: Item) -> Item:
     return dict_or(trace, realise(trace, left), right)
 
 
-@lookaside(dict.keys)
+@dict_method(dict.keys)
 def dict_keys(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "keys")
 
 
-@lookaside(dict.values)
+@dict_method(dict.values)
 def dict_values(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "values")
 
 
-@lookaside(dict.items)
+@dict_method(dict.items)
 def dict_items(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "items")
 
@@ -230,7 +248,7 @@ def from_keys(cls: type) -> Any:
 lookaside(dict.fromkeys)(from_keys(dict))
 
 
-@lookaside(dict.__reversed__)
+@dict_method(dict.__reversed__)
 def dict_reversed(trace: Trace, mapping: DictValue) -> Item:
     return TableIterator(trace, mapping, "keys", backwards=True)
 
