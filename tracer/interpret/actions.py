@@ -179,6 +179,8 @@ def run_lookaside(trace: Trace, function: Any, args: Args, kwargs: Kwargs) -> It
     row: Any = row_of(function)  # a Lookaside
     if type(function) in METHOD_DESCRIPTORS:
         args = _with_receiver(trace, function, args)
+        if row.excluding and issubclass(class_of(args[0]), row.excluding):
+            trace.stop(UNSUPPORTED_CALL, f"{describe(function)} of a {class_of(args[0]).__name__}")
     if not row.lazy:
         for arg in args:
             if type(arg) is Lazy:

@@ -35,12 +35,18 @@ class PolicyRow:
 
 
 class Lookaside(PolicyRow):
-    """`handler(trace, *args, **kwargs)` runs instead; its arguments are realised first, unless `lazy`."""
+    """`handler(trace, *args, **kwargs)` runs instead; its arguments are realised first, unless `lazy`.
 
-    def __init__(self, file: str, handler: Callable[..., Any], lazy: bool = False) -> None:
+    A method is left to CPython where its receiver is of a class that `excluding` names.
+    """
+
+    def __init__(
+        self, file: str, handler: Callable[..., Any], lazy: bool = False, excluding: type | tuple[()] = ()
+    ) -> None:
         super().__init__(file)
         self.handler = handler
         self.lazy = lazy
+        self.excluding = excluding
 
 
 class Polyfill(PolicyRow):
@@ -125,15 +131,15 @@ def _register(row: PolicyRow, callables: tuple[Any, ...]) -> None:
 # What a file of the library says ---------------------------------------------------------------------
 
 
-def lookaside(*callables: Any, lazy: bool = False) -> Callable[[Function], Function]:
+def lookaside(*callables: Any, lazy: bool = False, excluding: type | tuple[()] = ()) -> Callable[[Function], Function]:
     """Run the decorated function, `f(trace, *args, **kwargs)`, when the program calls one of `callables`.
 
-    Its arguments arrive realised, unless `lazy`.
+    Its arguments arrive realised, unless `lazy`. Methods are left to CPython for receivers of a class `excluding`.
     """
     file = _registering()
 
     def register(handler: Function) -> Function:
-        _register(Lookaside(file, handler, lazy), callables)
+        _register(Lookaside(file, handler, lazy, excluding), callables)
         return handler
 
     return register

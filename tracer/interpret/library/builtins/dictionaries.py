@@ -1,4 +1,7 @@
-"""Methods of dict and its views. They run on the payloads."""
+"""Methods of dict and its views. They run on the payloads.
+
+On an OrderedDict those of dict itself that list or change keys are CPython's: they know nothing of its order.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from tracer.interpret.library.builtins.representation import represent
 from tracer.interpret.library.builtins.sequences import sequence_opened
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
-from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING, Value, class_of, realise
 from tracer.values.class_attributes import special
 from tracer.values.dict_views import ORDERED_VIEW_TYPES, VIEW_TYPES, DictView
@@ -36,27 +38,10 @@ VIEWS = (*VIEW_TYPES.values(), *ORDERED_VIEW_TYPES.values())
 KEYS, VALUES, ITEMS = VIEW_TYPES["keys"], VIEW_TYPES["values"], VIEW_TYPES["items"]
 
 lookaside(dict.__init__)(dict_init)
-
-
-def dict_method(method: Any, lazy: bool = False) -> Any:
-    """The lookaside of a method of dict; a break on an OrderedDict, whose order that method knows nothing of."""
-
-    def register(handler: Any) -> Any:
-        def run(trace: Trace, mapping: DictValue, *args: Item, **kwargs: Item) -> Item:
-            if issubclass(mapping.cls, OrderedDict):
-                trace.stop(UNSUPPORTED_OPERATION, f"dict.{method.__name__} of a {mapping.cls.__name__}")
-            return handler(trace, mapping, *args, **kwargs)
-
-        lookaside(method, lazy=lazy)(run)
-        return handler
-
-    return register
-
-
 lookaside(dict.__len__, *(view.__len__ for view in VIEW_TYPES.values()))(
     lambda trace, container: builtin_length(trace, container) if isinstance(container, Value) else len(container)
 )
-dict_method(dict.__iter__)(builtin_iterator)
+lookaside(dict.__iter__, excluding=OrderedDict)(builtin_iterator)
 lookaside(*(view.__iter__ for view in VIEWS))(builtin_iterator)
 
 
@@ -72,12 +57,12 @@ def _getitem(trace: Trace, mapping: DictValue, key: Item) -> Item:
     return answer
 
 
-@dict_method(dict.__setitem__, lazy=True)
+@lookaside(dict.__setitem__, lazy=True, excluding=OrderedDict)
 def dict_setitem(trace: Trace, mapping: DictValue, key: Item, item: Item) -> None:
     mapping.put(trace, trace.key(key), item)
 
 
-@dict_method(dict.__delitem__)
+@lookaside(dict.__delitem__, excluding=OrderedDict)
 def dict_delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
@@ -98,7 +83,7 @@ def _get(trace: Trace, mapping: DictValue, key: Item, default: Item = None, /) -
     return default if item is MISSING else item
 
 
-@dict_method(dict.setdefault, lazy=True)
+@lookaside(dict.setdefault, lazy=True, excluding=OrderedDict)
 def dict_setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item = None) -> Item:
     key = trace.key(key)
     item = mapping.lookup(trace, key)
@@ -108,7 +93,7 @@ def dict_setdefault(trace: Trace, mapping: DictValue, key: Item, default: Item =
     return item
 
 
-@dict_method(dict.pop, lazy=True)
+@lookaside(dict.pop, lazy=True, excluding=OrderedDict)
 def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSING, /) -> Item:
     key = trace.key(key)
     if mapping.lookup(trace, key) is MISSING:
@@ -118,7 +103,7 @@ def dict_pop(trace: Trace, mapping: DictValue, key: Item, default: Item = MISSIN
     return mapping.take(trace, key)
 
 
-@dict_method(dict.popitem)
+@lookaside(dict.popitem, excluding=OrderedDict)
 def _popitem(trace: Trace, mapping: DictValue) -> Item:
     items = mapping.change(trace)
     if not items:
@@ -127,25 +112,25 @@ def _popitem(trace: Trace, mapping: DictValue) -> Item:
     return make_tuple((key, mapping.take(trace, key)))
 
 
-@dict_method(dict.clear)
+@lookaside(dict.clear, excluding=OrderedDict)
 def dict_clear(trace: Trace, mapping: DictValue) -> None:
     mapping.change(trace).clear()
 
 
-@dict_method(dict.copy)
+@lookaside(dict.copy, excluding=OrderedDict)
 def dict_copy(trace: Trace, mapping: DictValue) -> Item:
     """dict.copy: a plain dict, whatever the class of the dict that is copied."""
     return DictValue(dict, dict(mapping.all(trace)))
 
 
-@dict_method(dict.update)
+@lookaside(dict.update, excluding=OrderedDict)
 def _update(trace: Trace, mapping: DictValue, other: Item = (), /, **kwargs: Item) -> None:
     merge(trace, mapping, other)
     for name, item in kwargs.items():
         mapping.put(trace, name, item)
 
 
-@dict_method(dict.__ior__)
+@lookaside(dict.__ior__, excluding=OrderedDict)
 def dict_ior(trace: Trace, mapping: DictValue, other: Item) -> Item:
     merge(trace, mapping, other)
     return mapping
@@ -221,17 +206,17 @@ def _reflected_or(trace: Trace, right: Item, left: Item) -> Item:
     return dict_or(trace, realise(trace, left), right)
 
 
-@dict_method(dict.keys)
+@lookaside(dict.keys, excluding=OrderedDict)
 def dict_keys(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "keys")
 
 
-@dict_method(dict.values)
+@lookaside(dict.values, excluding=OrderedDict)
 def dict_values(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "values")
 
 
-@dict_method(dict.items)
+@lookaside(dict.items, excluding=OrderedDict)
 def dict_items(trace: Trace, mapping: DictValue) -> Item:
     return DictView(mapping, "items")
 
@@ -248,7 +233,7 @@ def from_keys(cls: type) -> Any:
 lookaside(dict.fromkeys)(from_keys(dict))
 
 
-@dict_method(dict.__reversed__)
+@lookaside(dict.__reversed__, excluding=OrderedDict)
 def dict_reversed(trace: Trace, mapping: DictValue) -> Item:
     return TableIterator(trace, mapping, "keys", backwards=True)
 
