@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import random
 import weakref
 from collections import OrderedDict, deque
 from typing import Any
@@ -13,8 +14,9 @@ import torch
 
 from passes.meta import meta_of
 from tests.guard_models import module_entry_parts
+from tracer.guards import checks
 from tracer.guards.aliasing import Aliasing
-from tracer.guards.checks import CHECKS, Expression, equal_constants, tensor_facts
+from tracer.guards.checks import CHECKS, Expression, equal_constants, same_members, tensor_facts
 from tracer.guards.explain import CallFrame, first_failure, guard_words
 from tracer.guards.guard_set import GuardSet
 from tracer.guards.source import Absent, Source, argument, class_attribute, constant, function, module
@@ -205,3 +207,42 @@ def test_source_cannot_be_pickled():
     with pytest.raises(TypeError):
         argument("x").__reduce__()
     assert isinstance(argument("x"), Source)
+
+
+def pairwise(members, expected):
+    """`same_members` by its definition."""
+    rest = list(expected)
+    for member in members:
+        match = next((place for place, candidate in enumerate(rest) if equal_constants(member, candidate)), None)
+        if match is None:
+            return False
+        del rest[match]
+    return not rest
+
+
+ALIKE = [
+    *(1, True, 1.0, 1 + 0j, 0, False, 0.0, -0.0, math.nan, float("nan"), "a", b"a", None, torch.float32, ..., range(3)),
+    *((), (1,), (True,), (1.0,), (math.nan,), ((1, 2), "x"), (math.sqrt, 1), frozenset({1}), frozenset({True})),
+    *(math.sqrt, Point),
+]
+
+
+def test_members_of_sets_are_the_same_as_one_by_one():
+    chance = random.Random(3)
+    for _ in range(3000):
+        members = set(chance.choices(ALIKE, k=chance.randrange(5)))
+        expected = {each if chance.random() < 0.8 else chance.choice(ALIKE) for each in members}
+        assert same_members(members, expected) == pairwise(members, expected)
+        assert same_members({(each,) for each in members}, {(each,) for each in members})
+
+
+@pytest.mark.parametrize(
+    "member", [int, str, float, lambda number: (number, "a")], ids=["int", "str", "float", "tuple"]
+)
+def test_members_of_large_sets_are_not_compared_one_by_one(member, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("two members were compared")
+
+    monkeypatch.setattr(checks, "equal_constants", refuse)
+    assert same_members(set(map(member, range(1000))), frozenset(map(member, range(1000))))
+    assert not same_members(set(map(member, range(1000))), frozenset(map(member, range(1, 1001))))

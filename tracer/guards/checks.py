@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -127,15 +129,56 @@ def _same_elements(value: Any, expected: Any) -> bool:
     return len(value) == len(expected) and all(map(equal_constants, value, expected))
 
 
+TOLD_APART = frozenset((str, bytes, int, type(None), type, FunctionType, BuiltinFunctionType, torch.dtype))
+"""Types of which equal objects are the same, and equal none of the others; no code of the program compares them."""
+
+
 def same_members(value: Any, expected: Any) -> bool:
     """Whether two sets have equal constants as members. The native guard program calls this, too."""
-    rest = list(expected)
-    for member in value:
-        match = next((i for i, candidate in enumerate(rest) if equal_constants(member, candidate)), None)
+    if len(value) != len(expected):
+        return False
+    if TOLD_APART.issuperset(map(type, value)) and TOLD_APART.issuperset(map(type, expected)):
+        return value == expected
+    alike, others = _by_value(value)
+    expected_alike, rest = _by_value(expected)
+    if alike != expected_alike:
+        return False
+    shared = others.keys() & rest.keys()
+    candidates = [rest[key] for key in rest if key not in shared]
+    for key in others.keys() - shared:
+        match = next((i for i, candidate in enumerate(candidates) if equal_constants(others[key], candidate)), None)
         if match is None:
             return False
-        del rest[match]
-    return not rest
+        del candidates[match]
+    return not candidates
+
+
+def _by_value(members: Any) -> tuple[Counter[Any], dict[int, Any]]:
+    """How often a set has each value (NaN may be there twice), and the members without one, by their identity."""
+    values, others = Counter[Any](), dict[int, Any]()
+    for member in members:
+        value = _value_of(member)
+        if value is None:
+            others[id(member)] = member
+        else:
+            values[value] += 1
+    return values, others
+
+
+PLAIN_VALUES = frozenset((str, bytes, int, bool, type(None)))
+
+
+def _value_of(constant: Any) -> tuple[type, Any] | None:
+    """What is the same for constants that are equal, and hashed without code of the program; None for other objects."""
+    kind = type(constant)
+    if kind in PLAIN_VALUES:
+        return kind, constant
+    if kind is float:
+        return kind, None if math.isnan(constant) else struct.pack("d", constant)
+    if kind is tuple:
+        values = tuple(map(_value_of, constant))
+        return None if any(value is None for value in values) else (kind, values)
+    return None
 
 
 _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
