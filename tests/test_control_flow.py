@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from torch._higher_order_ops import associative_scan, scan
 from torch._higher_order_ops.map import map as torch_map
 
 from passes.rules.book import release
-from tests.check import BACKENDS, one_graph
+from tests.check import BACKENDS, check, one_graph
 from tracer import capture, counters, reset
 
 SETTINGS = SimpleNamespace(factor=2.0)
@@ -297,3 +298,8 @@ def test_what_associative_scan_refuses():
     captured = capture(lambda x: associative_scan(torch.add, x, 0, combine_mode="pointwise"))
     with pytest.raises(ValueError, match="need to be on CUDA or XPU"):
         captured(torch.ones(3))
+
+
+@pytest.mark.parametrize("predicate", [True, 3, 0.0, np.int64(3), np.bool_(True), np.float64(1), "yes", None])
+def test_cond_takes_the_numbers_that_torch_takes(predicate):
+    check(lambda x, predicate: torch.cond(predicate, lambda: x + 1, lambda: x + 2), torch.ones(2), predicate)

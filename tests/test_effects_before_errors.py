@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.check import BACKENDS
+from tests.check import BACKENDS, check
 from tests.same import differences
 from tracer import capture, counters, reset
 
@@ -536,3 +536,28 @@ def test_changes_between_a_write_and_one_that_overlapping_memory_forbids(program
                 outcome = str(error)
             runs.append([outcome, items, x])
         assert not differences(*runs)
+
+
+class Noting:
+    """Notes its entry and what leaves it."""
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    def __enter__(self):
+        self.notes.append("enter")
+
+    def __exit__(self, kind, error, traceback):
+        self.notes.append(kind)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_detaching_a_view_is_refused_in_front_of_what_was_written(backend):
+    def program(x, notes):
+        with Noting(notes):
+            x.add_(1)
+            x.detach_()
+        return x
+
+    for make in (lambda: (torch.arange(4.0).view(2, 2), []), lambda: (torch.ones(2, 2), [])):
+        check(program, make=make, backend=BACKENDS[backend], recaptures=None)

@@ -24,9 +24,10 @@ TAKE_ANY_VALUES: Final = tuple(family for name, family in FAMILIES.items() if na
 
 REFUSING_NAMES: Final = """
     as_strided tensor_split bernoulli bernoulli_ binary_cross_entropy nll_loss nll_loss2d nll_loss_nd
-    cross_entropy_loss embedding_bag max_unpool1d max_unpool2d max_unpool3d pinv pinverse norm
+    cross_entropy_loss detach_ embedding_bag max_unpool1d max_unpool2d max_unpool3d pinv pinverse norm
     """
-"""Of those families: they check a range, an index or that an algorithm converges, or read beyond a storage."""
+"""Of those families: they check a range, an index, that an algorithm converges or that a tensor is no view, or read
+beyond a storage."""
 
 DIVISION_NAMES: Final = """
     __div__ __floordiv__ __idiv__ __ifloordiv__ __mod__ __rfloordiv__ __rmod__ div div_ divide floor_divide

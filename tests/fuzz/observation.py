@@ -15,6 +15,7 @@ import re
 import types
 import weakref
 from collections.abc import Iterator
+from traceback import walk_tb
 from typing import Any
 
 import numpy
@@ -63,6 +64,11 @@ def places_of(error: BaseException) -> list[str]:
     if places and type(error) is UnboundLocalError:
         places[-1] = places[-1].partition(":")[0]
     return places
+
+
+def is_from_compiled_graph(error: BaseException) -> bool:
+    """Whether an exception has passed through a graph module's own code, which knows no line of the program."""
+    return any(frame.f_code.co_filename.startswith("<eval_with_key>") for frame, _ in walk_tb(error.__traceback__))
 
 
 def are_close(left: str, right: str) -> bool:
@@ -183,7 +189,8 @@ class Observation:
         notes = getattr(error, "__notes__", [])
         of_program = [note for note in notes if not note.startswith(_NOTE_OF_REPLAY)]
         yield f"{path} notes {of_program}"
-        yield f"{path} passed {places_of(error) if len(notes) == len(of_program) else ANYTHING}"
+        hidden = len(notes) > len(of_program) or is_from_compiled_graph(error)
+        yield f"{path} passed {ANYTHING if hidden else places_of(error)}"
 
     def array(self, array: numpy.ndarray, path: str) -> Iterator[str]:
         """The lines for an array of numpy's: metadata, memory, elements."""
@@ -199,8 +206,8 @@ class Observation:
         tolerance = ROUNDINGS * torch.finfo(gradient.dtype).eps
         yield f"{path}.grad: {ABOUT} {tolerance} {gradient.double().flatten().tolist()}"
 
-    def tensor(self, tensor: torch.Tensor, path: str) -> Iterator[str]:
-        """The lines for a tensor: metadata, memory, autograd state, elements, gradient."""
+    def facts(self, tensor: torch.Tensor) -> list[Any]:
+        """What is known of a tensor without its elements: metadata, memory, autograd state."""
         facts = [tuple(tensor.shape), tensor.dtype, str(tensor.device), tensor.layout]
         if tensor.layout is torch.strided:
             facts += [tensor.stride(), tensor.storage_offset()]
@@ -215,6 +222,17 @@ class Observation:
             facts += [type(tensor.grad_fn).__name__, f"view={tensor._is_view()}"]
             facts += [] if tensor.is_inference() else [f"version={tensor._version}"]
             facts.append(f"base #{self.numbers.get(id(tensor._base))}" if tensor._is_view() else "")
+        return facts
+
+    def tensor(self, tensor: torch.Tensor, path: str) -> Iterator[str]:
+        """The lines for a tensor: metadata, memory, autograd state, elements, gradient."""
+        try:
+            facts = self.facts(tensor)
+        except (
+            RuntimeError
+        ) as error:  # autograd refuses a view whose base was written to in a way that it cannot follow
+            yield f"{path}: no facts, {error}"
+            return
         yield f"{path}: {' '.join(map(str, facts))}"
         yield f"{path}: {bits(tensor).tolist() if tensor.numel() <= 64 else hash(tuple(bits(tensor).tolist()))}"
         if tensor.is_leaf or tensor.retains_grad:

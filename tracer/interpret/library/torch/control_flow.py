@@ -29,7 +29,8 @@ from tracer.interpret.subtrace import (
 from tracer.interpret.tensor_ops import node_of
 from tracer.interpret.trace import Trace
 from tracer.reasons import HIGHER_ORDER
-from tracer.values.base import Value, realise
+from tracer.values.base import Value, class_of, realise
+from tracer.values.class_attributes import class_name
 from tracer.values.item import Item
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.truth import truth
@@ -42,6 +43,8 @@ OPERATORS: Any = torch.ops.higher_order
 def _cond(trace: Trace, pred: Item, true_fn: Item, false_fn: Item, operands: Item = ()) -> Item:
     """torch.cond: both branches become graphs, unless it is known now which one runs."""
     if not isinstance(pred, Value):
+        if not issubclass(class_of(pred), (int, float)):
+            trace.stop(HIGHER_ORDER, f"torch.cond with a {class_name(pred)} as predicate")  # which torch refuses
         return call(trace, true_fn if truth(trace, pred) else false_fn, unpack(trace, operands))
     if not isinstance(pred, TensorValue) or pred.meta.element_count != 1:
         trace.stop(HIGHER_ORDER, "torch.cond with a predicate that is no tensor of one element")
