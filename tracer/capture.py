@@ -32,7 +32,7 @@ from tracer.interpret.location import Location
 from tracer.interpret.loop import run_root
 from tracer.interpret.trace import DataRead, Trace
 from tracer.options import Options
-from tracer.output.endings import end_in_order, guard_ends, lets_go_of_arguments
+from tracer.output.endings import end_in_order, guard_ends, is_kept_alive, lets_go_of_arguments
 from tracer.output.first_run import FirstRun, refute, refute_unused, unproven, unrun
 from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
 from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
@@ -41,6 +41,7 @@ from tracer.reasons import (
     DEBUGGER,
     RAISED_EXCEPTION,
     TOO_LONG,
+    VISIBLE_END,
     GraphBreak,
     GraphBreakError,
     NeedsNumber,
@@ -165,6 +166,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
                 guard_ends(trace, frame)
                 end_in_order(trace, frame)
                 program = returning(trace, code, frame.result)
+            if is_kept_alive(trace, frame, program.passed):
+                return _skip(request, code, trace, _kept_by_traceback(frame), watch)
             return _finish(request, frame, program, None, watch)
         except Unrebuildable as error:
             broke, step = _unrebuildable(frame, error, trace.step)
@@ -191,6 +194,8 @@ def _capture(request: CaptureRequest, code: Code, traces: list[Trace]) -> tuple[
             with watch.stage("output"):
                 guard_ends(trace, frame)
                 program = breaking(trace, frame, request.make_branch)
+            if is_kept_alive(trace, frame, program.passed):
+                return _skip(request, code, trace, _kept_by_traceback(frame), watch)
             entry, first_run = _finish(request, frame, program, broke, watch)
             if broke.reason is TOO_LONG:
                 entry.too_long = broke.long
@@ -205,6 +210,11 @@ def _unrebuildable(frame: Frame, error: Unrebuildable, step: int) -> tuple[Break
     """A break at the instruction that made the value; where that is unknown, at the instruction the frame is at."""
     at = step if error.birth is None else error.birth
     return _break_at(frame.code, error.reason, error.what, frame.op.index), at
+
+
+def _kept_by_traceback(frame: Frame) -> Break:
+    """The break of a frame that an exception keeps alive, which is run as it is."""
+    return _break_at(frame.code, VISIBLE_END, "what an exception keeps with the frame", max(frame.index - 1, 0))
 
 
 def _read_before(trace: Trace, broke: Break) -> DataRead | None:

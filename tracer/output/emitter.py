@@ -10,6 +10,7 @@ import keyword
 import math
 import re
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ from tracer.guards.words import is_written_out
 from tracer.output.mentions import mark, without_marks
 from tracer.output.statements import Statement
 from tracer.values.base import Lazy, Value
+from tracer.values.exceptions import ExceptionValue
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.number_symbols import EXPRESSIONS, NumberSymbol
 from tracer.values.objects import ObjectValue
@@ -75,7 +77,7 @@ class ProgramEmitter:
 
     `parameters`: access path to name, in order. `constants`: name to object. `outputs`: tensors that the graph returns.
     `origin` is the user's line that the next statements stand for. `built` holds the expression of every value that has
-    one.
+    one, `passed` the code objects whose frames the exceptions that the program makes have passed through.
     """
 
     def __init__(self, recipes: Mapping[int, Recipe]) -> None:
@@ -87,6 +89,7 @@ class ProgramEmitter:
         self.outputs: list[Output] = []
         self.names: set[str] = set()
         self.built: dict[int, Fragment] = {}
+        self.passed: set[types.CodeType] = set()
         self.shapes: Shapes | None = None
         self._constant_names: dict[int, Fragment] = {}
         self._arguments: dict[int, Source] = {}
@@ -262,6 +265,8 @@ class ProgramEmitter:
         self._waiting.append(None)
         self.built[id(value)] = _UNFINISHED
         built = self.built[id(value)] = kind.rebuild(self, value)
+        if isinstance(value, ExceptionValue):
+            self.passed.update(code for code, _ in value.traceback)
         while outermost and self._waiting:
             fill = self._waiting.pop()
             if fill is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,6 +57,23 @@ def guard_ends(trace: Trace, frame: Frame) -> None:
     for change in changes:
         for lost in _lost(trace, frame, change):
             _guard_end(trace, change, lost, kept)
+
+
+def is_kept_alive(trace: Trace, frame: Frame, passed: Collection[types.CodeType]) -> bool:
+    """Whether an exception that lasts keeps the frame alive, and in it an object whose end shows; otherwise guarded.
+
+    `passed` are the code objects of the frames that such exceptions have passed through. What a residual program makes
+    has a traceback with frames that hold nothing.
+    """
+    if frame.code.native not in passed or not trace.owns_arguments:
+        return False
+    kept = held_by(frame)
+    if any(id(obj) in kept for obj in trace.watched):
+        return True
+    for argument in trace.arguments:
+        if id(argument.object) in kept and not _is_literal(trace, argument.object, argument.source):
+            trace.guard(argument.source, "unseen end")
+    return False
 
 
 def lets_go_of_arguments(trace: Trace, frame: Frame) -> bool:

@@ -8,6 +8,7 @@ tracebacks show it.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,7 @@ class ResidualProgram:
     `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
     `must_replay` says that the graph is not compiled, as a compiler might not keep what it does: an error that a
     handler waits for, a write to a tensor that may overlap another or requires gradients, or which tensors were made in
-    inference mode.
+    inference mode. `passed` are the code objects whose frames the exceptions that it makes have passed through.
     """
 
     name: str
@@ -78,6 +79,7 @@ class ResidualProgram:
     graph_inputs: set[Any]
     calls_graph: bool
     must_replay: bool = False
+    passed: frozenset[types.CodeType] = frozenset()
     source: str = ""
 
     def mentions(self, name: str) -> int:
@@ -335,6 +337,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         statements=statements,
         graph_inputs=used,
         calls_graph=calls,
+        passed=frozenset(emitter.passed),
         must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or _returns_alias(emitter)),
     )
 
