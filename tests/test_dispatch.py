@@ -333,9 +333,9 @@ def test_frames_of_an_original_function_are_intercepted():
 def test_explain_misses():
     stand_in = captured(plain)
     stand_in.frame_cache.add(entry(lambda: 0, (argument("a"), "equal", 1)))
-    ((_, guard, words),) = explain_misses(stand_in.frame_cache, plain, (2, 0))
-    assert guard.check == "equal"
-    assert words == "a is 2, captured with 1"
+    ((_, failure),) = explain_misses(stand_in.frame_cache, plain, (2, 0))
+    assert failure.guard.check == "equal" and failure.difference == ("a is 2", "with 1")
+    assert failure.words == "a is 2, captured with 1"
 
 
 # Standing in for a function ---------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_what_was_captured_again_says_what_was_different():
     captured(torch.ones(3))
     captured(torch.ones(4))
     facts = facts_of(explain(captured, torch.ones(4)))
-    assert [again["why"] for again in facts["recaptures"]] == [["x: size(0) is 4, captured with 3"]]
+    assert [again["why"] for again in facts["recaptures"]] == [[["x: size(0) is 4", "with 3"]]]
 
 
 def test_text_of_the_program_is_never_markup():
@@ -261,3 +261,45 @@ def test_nothing_is_wider_than_the_window(explanation, tmp_path, part, width):
     measure = "document.body.setAttribute('data-wide', document.documentElement.scrollWidth - window.innerWidth);"
     shown = browse(explanation.to_html(), tmp_path, f"#capture-{at}/{part}", measure, width)
     assert int(re.search(r'data-wide="(-?\d+)"', shown)[1]) <= 0
+
+
+def many(calls, *inputs):
+    def f(x, values):
+        for value in values:
+            x = x + value
+        for _ in range(calls):
+            x = torch.relu(x)
+        return x
+
+    return explain(f, torch.ones(2), [torch.ones(2) for _ in range(*inputs)])
+
+
+@needs_browser
+def test_browser_shows_the_first_of_many_guards_and_filters_all(tmp_path):
+    page = many(3, 600).to_html()
+    rows = "document.querySelectorAll('main tbody tr').length"
+    write = f"document.body.setAttribute('data-rows', {rows});"
+    guards = int(re.search(r"(\d+) guards", browse(page, tmp_path, "#capture-0/guards"))[1])
+    assert guards > 500
+    first = browse(page, tmp_path, "#capture-0/guards", write)
+    assert 'data-rows="500"' in first and f"show the other {guards - 500}" in first
+    rest = browse(
+        page, tmp_path, "#capture-0/guards", f"[...document.querySelectorAll('main button')].pop().click(); {write}"
+    )
+    assert f'data-rows="{guards}"' in rest
+    box = "const box = document.querySelector('main input')"
+    filtered = f"{box}; box.value = 'values[599]'; box.dispatchEvent(new Event('input'));"
+    few = browse(page, tmp_path, "#capture-0/guards", filtered + write)
+    assert 0 < int(re.search(r'data-rows="(\d+)"', few)[1]) < 10
+
+
+@needs_browser
+def test_browser_opens_and_searches_five_thousand_operators(tmp_path):
+    page = many(5000, 1).to_html()
+    assert len(page) < 4_000_000
+    shown = browse(page, tmp_path, "#capture-0/operators/relu_4998")
+    assert re.search(r'class="row now" id="operator-relu_4998"', shown) and shown.count('class="row') > 5000
+    search = (
+        "const box = document.getElementById('search'); box.value = 'relu_4999'; box.dispatchEvent(new Event('input'));"
+    )
+    assert "relu_4999 = torch.relu(relu_4998)" in browse(page, tmp_path, "", search).partition('id="found"')[2]

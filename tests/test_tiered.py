@@ -22,6 +22,7 @@ from backends.tiered.program import CHECKS, ROUNDS, SAMPLED, TRAINING_ROUNDS
 from backends.tiered.transport import Unsendable, read_graph, write_graph
 from backends.tiered.worker import CompileWorker, WorkerFailed
 from passes.node_meta import META
+from passes.processes import command_of, environment
 from tests.graphs import Sketch
 from tracer import capture, explain
 from tracer.events import LOG
@@ -42,10 +43,10 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    clock, compile_graph = Clock(), tiered.compile_graph
+    clock, compile_handover = Clock(), tiered.compile_handover
 
     def compile_eagerly(*arguments):
-        eager = compile_graph(*arguments)
+        eager = compile_handover(*arguments)
 
         def run(*inputs):
             clock.seconds += 1.0
@@ -53,7 +54,7 @@ def clock(monkeypatch):
 
         return run
 
-    monkeypatch.setattr(tiered, "compile_graph", compile_eagerly)
+    monkeypatch.setattr(tiered, "compile_handover", compile_eagerly)
     monkeypatch.setattr("backends.tiered.program.time", clock)
     monkeypatch.setattr("backends.tiered.trial.time", clock)
     return clock
@@ -496,6 +497,17 @@ def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
     )
     with pytest.raises(WorkerFailed, match=words):
         CompileWorker().compile({"graph": []})
+
+
+@pytest.mark.parametrize("module", ["backends.tiered.worker", "passes.infer.worker"])
+def test_processes_of_ours_are_not_hidden_by_a_folder_of_the_users(module, tmp_path, monkeypatch):
+    for package in ("backends", "passes"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = subprocess.run(command_of(module), env=environment(), input="", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_inductor_through_a_worker():

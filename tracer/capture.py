@@ -23,6 +23,7 @@ from tracer.breaks import Break
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout
 from tracer.entry import Entry, GuardList
+from tracer.guards.explain import Difference
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.guards.state import read_state
@@ -103,7 +104,7 @@ class CaptureRequest:
     replays: bool = False
     probes: bool = False
     writes: Writes = Writes.COUNTED
-    why: Sequence[str] = ()
+    why: Sequence[Difference] = ()
     depth: int = 1000
     owns_arguments: bool = False
     watched: Sequence[object] = ()

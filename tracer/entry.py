@@ -17,7 +17,7 @@ from tracer._native import NativeEntry
 from tracer.code.resume import original_place
 from tracer.graph import show
 from tracer.guards.digest import Row, digest, table
-from tracer.guards.explain import guard_words
+from tracer.guards.explain import Difference, guard_words
 from tracer.source_text import line_name
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Entry(NativeEntry):
         memory: MemoryReport | None = None,
         skipped: bool = False,
         transparent: bool = False,
-        why: Sequence[str] = (),
+        why: Sequence[Difference] = (),
         seconds: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(guards, inputs, function)
@@ -120,7 +120,7 @@ class Entry(NativeEntry):
         self.transparent = transparent
         self.differences = tuple(why)
         """How the call differed from each of the entries that existed, the nearest first."""
-        self.why = "; ".join(why) or FIRST
+        self.why = "; ".join(map(str, why)) or FIRST
         """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}
         self.restarts = 0

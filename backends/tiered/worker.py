@@ -17,15 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from backends.inductor import inductor
 from backends.tiered.attempt import GuardedAttempt
 from backends.tiered.job import read_job
 from backends.tiered.transport import read_value
+from passes.processes import command_of, environment
 
-ROOT: Final = Path(__file__).parents[2]
 NICENESS: Final = 10
 
 
@@ -73,14 +72,13 @@ class CompileWorker:
 
 
 def _started() -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
-        [sys.executable, "-m", "backends.tiered.worker"],
+        command_of("backends.tiered.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
     )
 
 

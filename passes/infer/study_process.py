@@ -22,6 +22,7 @@ import torch
 
 from passes.infer.run import StudyJob, StudyReport, Task, report_from, study_task
 from passes.infer.worker import Laboratory
+from passes.processes import command_of, environment
 
 READ: Final = 1 << 16
 # One thread each: there are as many study processes as processors.
@@ -35,11 +36,10 @@ class StudyProcess:
     """One process: `give` it a task, wait until `fileno` is readable, `take` the report; `end` it at last."""
 
     def __init__(self, job: StudyJob) -> None:
-        environment = os.environ | ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "passes.infer.study_process"]
+        command = command_of("passes.infer.study_process")
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True, bufsize=0
+            command, stdin=pipe, stdout=pipe, env=environment() | ENVIRONMENT, start_new_session=True, bufsize=0
         )
         self._unread = b""
         self._started = 0.0

@@ -31,6 +31,7 @@ from passes.infer.trials.texts import arguments_from, texts_of
 from passes.infer.trials.variant import CallVariant
 from passes.meta import TensorMeta
 from passes.operators.resolve import Target, UnknownOperator, resolve
+from passes.processes import command_of, environment
 from passes.record.calls import Call
 from passes.record.schema import OUTCOME_NAMES, CorpusError
 
@@ -170,10 +171,9 @@ def _read(line: bytes) -> tuple[int, Any]:
 
 def _spawn_keeper(modules: Sequence[str]) -> Keeper:
     """A keeper in a new Python process, which finds modules where this one does."""
-    command = [sys.executable, "-m", "passes.infer.worker", *modules]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = command_of("passes.infer.worker", *modules)
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment())
     assert process.stdin is not None and process.stdout is not None
     return Keeper(process.pid, process.stdin, process.stdout)
 

@@ -14,8 +14,7 @@ import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its librarie
 
 from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor
 from tracer.entry import Entry
-from tracer.guards.explain import CallFrame, first_failure
-from tracer.guards.guard_set import Guard
+from tracer.guards.explain import CallFrame, FailedGuard, first_failure
 from tracer.reasons import TracerBug
 
 __all__ = ["RETRY", "RUN_ORIGINAL", "CapturedFunction", "Entry", "FrameCache", "explain_misses", "frame_cache"]
@@ -58,8 +57,8 @@ def _verdict_check(code: CodeType) -> Callable[[Entry, Any, tuple[Any, ...], boo
     return check
 
 
-def explain_misses(cache: FrameCache, function: Any, values: tuple[Any, ...]) -> list[tuple[Entry, Guard, str]]:
-    """(entry, guard, words) for each entry of the cache: the first guard that does not hold for this call, and why."""
+def explain_misses(cache: FrameCache, function: Any, values: tuple[Any, ...]) -> list[tuple[Entry, FailedGuard]]:
+    """For each entry of the cache the first guard that does not hold for this call."""
     call = CallFrame.bound(function, cache.code, values)
     failures = ((entry, first_failure(entry.guards, call)) for entry in cache.entries)
-    return [(entry, failure.guard, failure.words) for entry, failure in failures if failure is not None]
+    return [(entry, failure) for entry, failure in failures if failure is not None]

@@ -46,6 +46,7 @@ from tracer.dispatch.stances import answer_of_stance
 from tracer.events import LOG, Event, emit
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import line_for_debuggers, runnable_source
+from tracer.guards.explain import Difference
 from tracer.guards.source import Source
 from tracer.interpret.location import is_library_file
 from tracer.options import Options
@@ -210,22 +211,23 @@ class Engine:
         """Report a miss of a cache that has reached its limit of entries, with the guard that fails most often."""
         code = cache.code
         misses = explain_misses(cache, function, values)
-        failed = Counter((guard.source.text if guard.source else "", guard.check) for _, guard, _ in misses)
+        guards = [failure.guard for _, failure in misses]
+        failed = Counter((guard.source.text if guard.source else "", guard.check) for guard in guards)
         (source, check), _ = max(failed.items(), key=lambda row: row[1], default=((("", "")), 0))
         details = {**place_of(code), "limit": self.options.recompile_limit, "guard": source}
         hint = LIMIT_HINTS.get(check, LIMIT_HINT)
-        emit(Event("recompile limit", {**details, "hint": hint, "why": [words for _, _, words in misses]}))
+        emit(Event("recompile limit", {**details, "hint": hint, "why": [failure.words for _, failure in misses]}))
 
-    def _misses(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> list[str]:
-        """Why each entry did not fit, in words."""
-        return [words for _, _, words in explain_misses(cache, function, values)]
+    def _misses(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> list[Difference]:
+        """Why each entry did not fit."""
+        return [failure.difference for _, failure in explain_misses(cache, function, values)]
 
     def _capture(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...], depth: int) -> Any:
         code = cache.code
         began = time.perf_counter()
         why = self._misses(cache, function, values) if cache.entries else []
         if why:
-            emit(Event("miss", {**place_of(code), "why": why}))
+            emit(Event("miss", {**place_of(code), "why": list(map(str, why))}))
         owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
@@ -291,11 +293,20 @@ class Engine:
         donor, sources = self.donated.get(id(code), (None, ()))
         return MemoryOptions(sources if donor is code else (), self.options.allocate)
 
-    def _report(self, entry: Entry, code: types.CodeType, why: list[str], seconds: float) -> None:
+    def _report(self, entry: Entry, code: types.CodeType, why: list[Difference], seconds: float) -> None:
         """Emit the events of a capture."""
         place = place_of(code)
         emit(
-            Event("capture", {**place, "entry": entry.number, "why": why, "seconds": seconds, "stages": entry.seconds})
+            Event(
+                "capture",
+                {
+                    **place,
+                    "entry": entry.number,
+                    "why": list(map(str, why)),
+                    "seconds": seconds,
+                    "stages": entry.seconds,
+                },
+            )
         )
         end = entry.end
         for _ in range(entry.restarts):

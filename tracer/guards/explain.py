@@ -50,12 +50,27 @@ class CallFrame:
         self._resolved.clear()
 
 
+class Difference(NamedTuple):
+    """How a call differs from the one that was captured: `x: size(0) is 4`, and before, `with 2`, or nothing."""
+
+    now: str
+    before: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.now}, captured {self.before}" if self.before else self.now
+
+
 class FailedGuard(NamedTuple):
-    """A guard that does not hold, the value at its source (or why there is none), and both in words."""
+    """A guard that does not hold, the value at its source (or why there is none), and how they differ in words."""
 
     guard: Guard
     value: Any
-    words: str
+    difference: Difference
+
+    @property
+    def words(self) -> str:
+        """The difference as one text."""
+        return str(self.difference)
 
 
 def first_failure(guards: Iterable[Guard], call: CallFrame) -> FailedGuard | None:
@@ -65,9 +80,9 @@ def first_failure(guards: Iterable[Guard], call: CallFrame) -> FailedGuard | Non
             value = None if guard.source is None else call.resolve(guard.source)
             holds = CHECKS[guard.check].test(value, guard.expected, call)
         except UNREACHABLE as error:
-            return FailedGuard(guard, error, _unreachable_words(guard, error))
+            return FailedGuard(guard, error, Difference(_unreachable_words(guard, error)))
         if not holds:
-            return FailedGuard(guard, value, failure_words(guard, value, call))
+            return FailedGuard(guard, value, difference_of(guard, value, call))
     return None
 
 
@@ -118,32 +133,32 @@ def guard_words(guard: Guard) -> str:
     return CHECKS[guard.check].text.format(source=source, expected=expected_words(guard))
 
 
-def failure_words(guard: Guard, value: Any, call: CallFrame) -> str:
-    """How the value at the source of a failed guard differs: `x: size(0) is 4, captured with 2`."""
+def difference_of(guard: Guard, value: Any, call: CallFrame) -> Difference:
+    """How the value at the source of a failed guard differs: `x: size(0) is 4`, captured `with 2`."""
     text = "" if guard.source is None else guard.source.text
     expected = guard.expected
     match guard.check:
         case "tensor":
             difference = facts_difference(value, expected)
             assert difference is not None, "the tensor is what the failed guard expects"
-            return f"{text}: {difference.kind} is {difference.actual}, captured with {difference.expected}"
+            return Difference(f"{text}: {difference.kind} is {difference.actual}", f"with {difference.expected}")
         case "type":
-            return f"{text} is a {_name(type(value))}, captured as a {expected_words(guard)}"
+            return Difference(f"{text} is a {_name(type(value))}", f"as a {expected_words(guard)}")
         case "state":
             now = read_state(threads=expected.threads is not None)
             name = next(name for name in now._fields if getattr(now, name) != getattr(expected, name))
-            return f"torch's setting {name} is {getattr(now, name)}, captured with {getattr(expected, name)}"
+            return Difference(f"torch's setting {name} is {getattr(now, name)}", f"with {getattr(expected, name)}")
         case "expression":
             values = ", ".join(f"{source.text} = {shown(call.resolve(source))}" for source in expected.sources)
-            return f"{expected.text} does not hold for {values}"
+            return Difference(f"{expected.text} does not hold for {values}")
         case "aliasing":
-            return f"it does not hold that {expected.text}"
+            return Difference(f"it does not hold that {expected.text}")
         case "equal":
-            return f"{text} is {_name(value)}, captured with {shown(expected)}"
+            return Difference(f"{text} is {_name(value)}", f"with {shown(expected)}")
         case "same object":
-            return f"{text} is no longer {expected_words(guard)}"
+            return Difference(f"{text} is no longer {expected_words(guard)}")
         case _:
-            return f"guard failed: {guard_words(guard)}"
+            return Difference(f"guard failed: {guard_words(guard)}")
 
 
 def _unreachable_words(guard: Guard, error: BaseException) -> str:

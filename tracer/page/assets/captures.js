@@ -52,8 +52,8 @@ function operatorsPart(capture, index, name) {
   const open = openedOf(capture, index, items, name);
   const inputs = nodes.filter((node) => node.kind === "placeholder" || node.kind === "get_attr");
   return make("div", {},
-    make("details", {}, make("summary", {}, `${inputs.length} inputs and constants`), table(["name", "comes from", "meta"],
-      inputs.map((node) => [make("code", {}, node.name), node.source || "a constant", node.meta || ""]))),
+    make("details", {}, make("summary", {}, `${inputs.length} inputs and constants`), longTable(["name", "comes from", "meta"],
+      inputs, (node) => [make("code", {}, node.name), node.source || "a constant", node.meta || ""])),
     make("div", { class: "list" }, items.map((item) => rowsOf(item, 0, index, open, name))));
 }
 
@@ -113,12 +113,14 @@ function textLine(number, text, linked) {
 }
 
 function guardsPart(capture) {
-  const rows = capture.guards.map((guard) => [guard.words, placed(guard.line)]);
-  const frame = make("div", {}, table(["what must hold", "for the sake of"], rows));
-  const filter = make("input", { type: "search", placeholder: "only those with", oninput: () => {
-    frame.querySelectorAll("tbody tr").forEach((row) => { row.hidden = !row.textContent.includes(filter.value); });
-  } });
-  return make("div", {}, make("p", {}, `${rows.length} guards `, filter), frame);
+  const frame = make("div", {});
+  const draw = (words) => {
+    const guards = capture.guards.filter((guard) => `${guard.words} ${placeText(guard.line)} ${sourceLine(guard.line)}`.includes(words));
+    frame.replaceChildren(longTable(["what must hold", "for the sake of"], guards, (guard) => [guard.words, placed(guard.line)]));
+  };
+  const filter = make("input", { type: "search", placeholder: "only those with", oninput: () => draw(filter.value) });
+  draw("");
+  return make("div", {}, make("p", {}, `${capture.guards.length} guards `, filter), frame);
 }
 
 function memoryPart(capture, index) {

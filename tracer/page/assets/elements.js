@@ -1,5 +1,6 @@
 // Makes elements, and the words that are the same on every part of the page.
 "use strict";
+const MOST_ROWS = 500;
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 // An element with attributes, handlers (`onclick`) and children; texts become text, never markup.
@@ -21,8 +22,20 @@ function table(headings, rows, numbers = []) {
   return make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, body)));
 }
 
+// A table of the first rows, and a button for the others: browsers need seconds for thousands of rows.
+function longTable(headings, items, row) {
+  const shown = table(headings, items.slice(0, MOST_ROWS).map(row));
+  if (items.length <= MOST_ROWS) return shown;
+  const button = make("button", { type: "button", onclick: () => frame.replaceChildren(table(headings, items.map(row))) },
+    `show the other ${items.length - MOST_ROWS}`);
+  const frame = make("div", {}, shown, button);
+  return frame;
+}
+
 function placeText(place) {
-  return place ? `${DATA.files[place[0]].name}:${place[1]}` : "";
+  if (!place) return "";
+  const { name } = DATA.files[place[0]];
+  return /^cell \d+$/.test(name) ? `${name}, line ${place[1]}` : `${name}:${place[1]}`;
 }
 
 function sourceLine(place) {

@@ -18,10 +18,10 @@ function overviewPage() {
         `${broke.reason}${broke.detail ? ` (${broke.detail})` : ""}`, broke.calls,
         make("ul", {}, broke.remedies.map((remedy) => make("li", {}, remedy)))]), [2])),
     section("Captured again, and what was different", DATA.recaptures.length &&
-      table(["capture", "the call", "the capture before", "earlier captures"], DATA.recaptures.map(({ entry, place, why }) => {
-        const [now, before] = why[0].split(", captured ");
-        return [link(entry, "guards", null, place), now, before || "",
-          why.length > 1 ? make("span", { title: why.slice(1).join("\n") }, `${why.length - 1} differed, too`) : ""];
+      table(["capture", "the call", "the capture before", "earlier captures"], DATA.recaptures.map(({ entry, place, why: [[now, before], ...others] }) => {
+        const differences = others.map(([is, was]) => (was ? `${is}, captured ${was}` : is));
+        return [link(entry, "guards", null, place), now, before,
+          differences.length ? make("span", { title: differences.join("\n") }, `${differences.length} differed, too`) : ""];
       }))),
     section("Captures", table(["where", "operators", "answered", "guards", "time"], captures.map((capture, index) => [
       link(index, capture.graph ? "graph" : "program", null, capture.place), capture.ops, capture.hits, capture.guards.length,
