@@ -60,6 +60,7 @@ from tracer.values.item import Item
 from tracer.values.kinds import kind_of
 from tracer.values.lists import ListValue
 from tracer.values.number_symbols import ANY_NUMBER, BoolSymbol, FloatSymbol, NumberSymbol
+from tracer.values.numpy_numbers import NumpyNumber
 from tracer.values.objects import Overridden
 from tracer.values.shapes import NotExpressible, as_python, decided, hint_of
 from tracer.values.tensors import TensorValue
@@ -69,6 +70,7 @@ from tracer.values.wrapper_tensors import WrapperTensor
 DATA_READERS = frozenset(
     {"item", "tolist", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero"}
 )
+MAKERS = frozenset({"new_tensor", "new_full", "new", "tensor", "as_tensor", "asarray"})
 ITEM_GETTERS = frozenset({"getitem", "__getitem__"})
 POSITIONS = frozenset({torch.int32, torch.int64})
 """Types of tensors that are positions when they are indices; others are masks."""
@@ -93,17 +95,18 @@ def node_of(trace: Trace, value: TensorValue) -> torch.fx.Node:
 
 class Lowering:
     """The arguments of one call on their way into the graph; `tensors` are those among them, in order, and `numbers`
-    the floats that vary.
+    the floats that vary, `numpy_numbers` those of numpy's.
 
     Implements `tracer.values.graph_arguments.GraphArguments`.
     """
 
-    __slots__ = ("context", "numbers", "tensors")
+    __slots__ = ("context", "numbers", "numpy_numbers", "tensors")
 
     def __init__(self, trace: Trace) -> None:
         self.context = trace
         self.tensors: list[TensorValue] = []
         self.numbers: list[NumberSymbol] = []
+        self.numpy_numbers: list[NumpyNumber] = []
 
     def lower(self, item: Item) -> GraphArgument:
         """An item as the graph holds it, and as the evaluator is asked about it."""
@@ -123,6 +126,13 @@ class Lowering:
         """The node for a symbolic size."""
         return size_node(self.context, symbol)
 
+    def numpy_number(self, value: NumpyNumber) -> GraphArgument:
+        """A number of numpy that varies: the plain number, but for operators that make a tensor of its dtype."""
+        if value.fixed:
+            return value.object, value.object
+        self.numpy_numbers.append(value)
+        return self.lower(value.symbol)
+
     def number(self, symbol: NumberSymbol) -> Any:
         """The node for a float that varies."""
         self.numbers.append(symbol)
@@ -133,11 +143,24 @@ class Lowering:
 
         Sub-graphs are given none: the operators that call them take tensors and sizes.
         """
-        if not self.numbers or (takes_any_number(target, tuple(keys)) and not self.context.graph.is_inner):
+        if not self.numbers and not self.numpy_numbers:
             return False
+        if not self.context.graph.is_inner and self._takes_numbers(target, keys):
+            return False
+        for value in self.numpy_numbers:
+            value.fix(self.context)
         for number in self.numbers:
             number.number()
         return True
+
+    def _takes_numbers(self, target: Any, keys: Sequence[Any]) -> bool:
+        """Whether what `target` gives, values apart, is the same for others of these numbers.
+
+        Arithmetic with tensors takes a number of numpy for a plain one. A new tensor of one has its dtype.
+        """
+        if self.numpy_numbers and (not self.tensors or name_of(target) in MAKERS):
+            return False
+        return takes_any_number(target, tuple(keys)) or (not self.numbers and name_of(target) in ITEM_GETTERS)
 
 
 def tensor_op(

@@ -40,6 +40,10 @@ class GraphArguments(Protocol):
         """The node for a symbolic size."""
         ...
 
+    def numpy_number(self, value: Any) -> GraphArgument:
+        """A number of numpy that varies."""
+        ...
+
     def number(self, symbol: Any) -> Any:
         """The node for a float that varies."""
         ...

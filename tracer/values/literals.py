@@ -1,6 +1,6 @@
 """Literals: immutable constants, compared by value and guarded by equality.
 
-Scalars of numpy count as literals, too. Instances of other subclasses of int, str and the like do not.
+Scalars of numpy that do not vary count as literals, too. Instances of other subclasses of int, str and the like do not.
 """
 
 from __future__ import annotations
@@ -9,17 +9,11 @@ from typing import Any
 
 import torch
 
-from tracer.guards.source import Source
-from tracer.values.base import LITERALS, NUMPY_SCALARS
+from tracer.values.base import LITERALS
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
-from tracer.values.item import Item
-from tracer.values.kinds import Kind, Wraps, no_parts, register
+from tracer.values.kinds import BORN, Kind, no_parts, register
 from tracer.values.rebuilding import Emitter, Fragment
-
-
-def _constant(context: Context, obj: Any, source: Source) -> Item:
-    return context.constant(obj, source)
 
 
 def itself(context: Context, item: Any, instances: bool) -> Any:
@@ -38,7 +32,7 @@ def by_name(emitter: Emitter, item: Any) -> Fragment:
 
 
 LITERAL = Kind(
-    wraps=Wraps(subclasses=dict.fromkeys(NUMPY_SCALARS, _constant)),
+    wraps=BORN,
     parts=no_parts,
     constant=itself,
     graph_argument=as_it_is,

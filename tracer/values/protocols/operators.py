@@ -20,6 +20,7 @@ from tracer.values.class_attributes import METHOD_DESCRIPTORS, class_attribute, 
 from tracer.values.context import Context
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.numpy_numbers import NumpyNumber
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.special_methods import call_special, call_stored, is_of_program
 from tracer.values.protocols.symbolic import symbolic
@@ -99,7 +100,7 @@ def _in_place(context: Context, left: Item, right: Item, row: BinaryOperator) ->
 
 
 def _tensor_operand(kind: type) -> bool:
-    return kind is TensorValue or kind in RAW or issubclass(kind, NUMPY_SCALARS)
+    return kind is TensorValue or kind is NumpyNumber or kind in RAW or issubclass(kind, NUMPY_SCALARS)
 
 
 def two_sided(context: Context, left: Item, right: Item, name: str, reflected: str) -> Item:
