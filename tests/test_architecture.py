@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tracer.entry",),
     ("tracer.capture",),
     ("tracer.rewriting",),
+    ("tracer.store",),
     ("tracer.dispatch",),
     ("tracer.stacks",),
     ("tracer.page",),

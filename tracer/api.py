@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import os
 import sys
 import types
 import warnings
@@ -125,6 +126,7 @@ def capture(
     donate: Iterable[str] | None = ...,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
     passes: Iterable[Pass] | None = ...,
+    cache: str | os.PathLike[str] | None = ...,
 ) -> Function: ...
 @overload
 def capture(
@@ -140,6 +142,7 @@ def capture(
     donate: Iterable[str] | None = ...,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = ...,
     passes: Iterable[Pass] | None = ...,
+    cache: str | os.PathLike[str] | None = ...,
 ) -> Callable[[Function], Function]: ...
 
 
@@ -156,6 +159,7 @@ def capture(
     donate: Iterable[str] | None = None,
     allocate: Callable[[TensorMeta], torch.Tensor] | None = None,
     passes: Iterable[Pass] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Capture `fn` when it is called: its tensor code runs as graphs, its behaviour stays the same.
 
@@ -172,6 +176,7 @@ def capture(
     on it (`donate=()`: on dead intermediates only), and in strict mode donated tensors hold NaN after the call.
     `allocate(meta) -> tensor` gives memory for each output of a graph; the TensorMeta says what the tensor must be.
     `passes` rewrite each graph before the backend compiles it (passes.rewrite.rules has STANDARD and FROZEN).
+    `cache` is a folder in which captures outlive the process (docs/cache.md); without it, BYTEGRAPH_CACHE may name one.
 
     Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
     """
@@ -191,6 +196,7 @@ def capture(
         {**(options or {}), **({} if mode is None else {"mode": mode})},
         donate=names,
         allocate=allocate,
+        cache=None if cache is None else os.fspath(cache),
     )
     engine = _engine(chosen)
     if fn is None:
@@ -213,6 +219,7 @@ def _engine(options: Options) -> Engine:
         _hashable(options.backend_options),
         options.donate,
         options.allocate,
+        options.cache_folder,
     )
     engine = _ENGINES.get(key)
     if engine is None:

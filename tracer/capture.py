@@ -333,6 +333,7 @@ def _finish(
         seconds=watch.seconds,
     )
     entry.arguments_are_held = lets_go_of_arguments(trace, frame)
+    entry.residual = program
     return entry, first_run
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracer.guards.source import Source
     from tracer.interpret.location import Location
     from tracer.output.memory import MemoryReport
+    from tracer.output.program import ResidualProgram
     from tracer.output.statements import Statement
 
 FIRST: Final = "first call"
@@ -78,12 +79,13 @@ class Entry(NativeEntry):
             "number",
             "ops",
             "program",
+            "residual",
             "restarts",
             "seconds",
             "skipped",
             "statements",
         ),
-        *("too_long", "transparent", "why"),
+        *("stored_as", "too_long", "transparent", "why"),
     )
 
     def __init__(
@@ -126,6 +128,10 @@ class Entry(NativeEntry):
         self.restarts = 0
         self.too_long: tuple[Any, ...] = ()
         self.number = next(_numbers)
+        self.residual: ResidualProgram | None = None
+        """The residual program that `program` is the text of; None where the original runs."""
+        self.stored_as = ""
+        """The name of the file that it was read from or written to; empty for an entry that is in no folder."""
 
     @property
     def graph_module(self) -> torch.fx.GraphModule | None:

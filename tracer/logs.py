@@ -27,7 +27,7 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     "guards": ("guards",),
     "graphs": ("graph", "rewrite", "tier"),
     "rules": ("quarantine", "rules refused"),
-    "cache": ("capture", "restart", "skip", "bug"),
+    "cache": ("capture", "restart", "skip", "bug", "loaded", "stored", "not stored", "file refused"),
 }
 """The kinds of events of each topic."""
 

@@ -1,7 +1,7 @@
 """The options of `capture`, as one frozen object that is passed in.
 
-Nothing here knows of backends or captures; a name is resolved to a backend elsewhere. The only
-process-wide choice, whether an internal error propagates, is read from the environment once.
+Nothing here knows of backends or captures; a name is resolved to a backend elsewhere. The
+process-wide choices, whether an internal error propagates and where captures are kept, come from the environment.
 """
 
 import os
@@ -15,6 +15,9 @@ Backend = str | Callable[..., Any]
 RAISE_BUGS = os.environ.get("BYTEGRAPH_RAISE_BUGS", "") not in ("", "0")
 """True where a TracerBug propagates to the user (tests) instead of running the original function."""
 
+CACHE_VARIABLE: Final = "BYTEGRAPH_CACHE"
+"""Names the folder of stored captures for all functions whose options name none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -24,7 +27,8 @@ class Options:
     says whether sizes are symbols (None: from the second capture on); `recompile_limit` is the number of
     entries one code object may have; `strict` checks every guard verdict against the slow evaluator;
     `backend_options` are handed to the backend. `donate` names parameters whose tensors may be overwritten
-    (None: no tensor is overwritten, not even a dead one); `allocate` gives the memory for graphs' outputs.
+    (None: no tensor is overwritten, not even a dead one); `allocate` gives the memory for graphs' outputs. `cache` is
+    the folder in which captures outlive the process (None: what the environment says; empty: they do not).
     """
 
     backend: Backend = "eager"
@@ -36,6 +40,7 @@ class Options:
     raise_bugs: bool = RAISE_BUGS
     donate: tuple[str, ...] | None = None
     allocate: Callable[..., Any] | None = None
+    cache: str | None = None
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError naming the option, what it takes and what was given."""
@@ -54,8 +59,15 @@ class Options:
             raise TypeError(f"donate must be a tuple of parameter names or None, not {self.donate!r}")
         if self.allocate is not None and not callable(self.allocate):
             raise TypeError(f"allocate must be a callable or None, not {self.allocate!r}")
+        if self.cache is not None and not isinstance(self.cache, str):
+            raise TypeError(f"cache must be the path of a folder or None, not {self.cache!r}")
         if not isinstance(self.backend_options, Mapping):
             raise TypeError(f"backend_options must be a mapping, not {self.backend_options!r}")
+
+    @property
+    def cache_folder(self) -> str:
+        """The path of the folder in which captures outlive the process; empty where they do not."""
+        return os.environ.get(CACHE_VARIABLE, "") if self.cache is None else self.cache
 
 
 def _are_names(value: Any) -> bool:

@@ -20,6 +20,7 @@ from tracer.commands import (
     audit,
     backends,
     bench,
+    cache,
     check,
     corpus,
     explain,
@@ -45,6 +46,7 @@ USER_ERRORS: Final[tuple[type[Exception], ...]] = (
     check.CheckError,
     programs.ProgramError,
     bench.BenchError,
+    cache.CacheError,
     UnknownName,
 )
 
@@ -71,6 +73,7 @@ application.command("report", cls=programs.ProgramCommand, context_settings=prog
 )
 application.command("why")(why.why)
 application.command("bench")(bench.bench)
+application.add_typer(cache.application, name="cache")
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,6 +17,9 @@ from typing import Any, Final
 FRAMES_PER_CALL: Final = 24
 """Frames of ours that following one nested call of the program may take, at the most."""
 
+SHALLOW: Final = 1000
+"""How deeply code may nest in `shallow_recursion`."""
+
 _lock = threading.RLock()
 """Held by the thread that captures; the others run the original meanwhile."""
 
@@ -87,6 +90,26 @@ def deep_recursion() -> Iterator[None]:
     restoration = partial(_restore_limit, usual, raised)
     _restorations.append(restoration)
     sys.setrecursionlimit(raised)
+    try:
+        yield
+    finally:
+        _restorations.remove(restoration)
+        restoration()
+
+
+@contextmanager
+def shallow_recursion() -> Iterator[None]:
+    """Let code nest no deeper than a usual program, inside `deep_recursion`: what reads files from others may be made
+    to nest without end, and C code that does has no stack for so much.
+    """
+    before = sys.getrecursionlimit()
+    lowered = before - frames_left() + SHALLOW
+    if lowered >= before:
+        yield
+        return
+    restoration = partial(_restore_limit, before, lowered)
+    _restorations.append(restoration)
+    sys.setrecursionlimit(lowered)
     try:
         yield
     finally:

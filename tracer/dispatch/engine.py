@@ -43,6 +43,7 @@ from tracer.dispatch.capturing import (
 from tracer.dispatch.hook import Interceptor, exchange_interceptor, interceptor, never_capture
 from tracer.dispatch.reach import reaches_tensor
 from tracer.dispatch.stances import answer_of_stance
+from tracer.dispatch.stored import StoredCaptures
 from tracer.events import LOG, Event, emit
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import line_for_debuggers, runnable_source
@@ -106,6 +107,10 @@ class Engine:
         tensors, and those that a trace followed for too long."""
         self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
         """The code object and the donated access paths of each function that callers donate to, by the code's id."""
+        is_transparent = self.transparent.__contains__
+        stored = partial(StoredCaptures, options, self.compile_graph, self.run_original, is_transparent)
+        self.stored = stored() if options.cache_folder else None
+        """The captures that outlive the process, if there are to be any."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -231,6 +236,9 @@ class Engine:
         owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
+        if self.stored is not None and self.stored.load(cache, function, values):
+            self._note_sizes(cache, values)
+            return RETRY
         request = CaptureRequest(
             function=function,
             locals=values,
@@ -266,8 +274,11 @@ class Engine:
             self._computes_no_tensors(cache)
         for long in entry.too_long:
             self._leave_alone(long)
+        keep = _nothing if self.stored is None else partial(self.stored.store, cache, entry)
         if first_run is not None:
-            first_run.expect(partial(_call_anew, cache, entry, function, values))
+            first_run.expect(partial(_call_anew, cache, entry, function, values), keep)
+        else:
+            keep()
         return RETRY
 
     def _capture_with_symbols(self, request: CaptureRequest, history: History) -> tuple[Entry, FirstRun | None]:
@@ -432,7 +443,7 @@ def undisturbed(work: Callable[[int], Any]) -> Any:
 
 
 def _nothing() -> None:
-    """A reference to no module."""
+    """A reference to no module, and what is done where captures are not stored."""
 
 
 NOT_CALLED_BY_US: Final = frozenset({"print", "open", "input", "breakpoint", "help", "exit", "quit", "_", "__doc__"})

@@ -92,13 +92,14 @@ class GraphBuilder:
         line: Line | None = None,
         writes: bool = False,
         modes: Modes | None = None,
+        name: str | None = None,
     ) -> Node:
         """A call of `target`, a callable or ("method", name), on nodes and constants.
 
         `meta` tells what it returns, `writes` that it changes something besides, `modes` what it runs under:
-        only calls that tell them can be checked.
+        only calls that tell them can be checked. `name` is what the result is called if the target is not to say it.
         """
-        name = self._names.get(target)
+        name = name or self._names.get(target)
         if name is None:
             name = self._names[target] = name_of(target)
         kind, fx_target = ("call_method", target[1]) if type(target) is tuple else ("call_function", target)

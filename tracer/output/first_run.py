@@ -35,6 +35,13 @@ def _through_hook(*inputs: Any) -> Any:
 Recapture = Callable[[], Any]
 
 
+def _nothing() -> None:
+    """What is done about a program that was right, unless somebody waits for that."""
+
+
+_MISPREDICTED = object()
+
+
 class FirstRun:
     """Takes the places of a residual program and of its graph until both have run once.
 
@@ -46,6 +53,8 @@ class FirstRun:
         self.call = call
         self.thread: int | None = None
         self.recapture: Recapture | None = None
+        self.confirmed: Callable[[], None] = _nothing
+        self.is_right = False
 
     def stand_before(self, function: FunctionType) -> None:
         """Send the next call of a residual program, compiled with `self.graph` for its graph, to `program`."""
@@ -55,9 +64,11 @@ class FirstRun:
         code = self.code
         function.__code__ = _through_hook.__code__.replace(co_filename=code.co_filename, co_name=code.co_name)
 
-    def expect(self, recapture: Recapture) -> None:
-        """Announce that this thread makes the first call next; `recapture` repeats that call without the entry."""
-        self.thread, self.recapture = threading.get_ident(), recapture
+    def expect(self, recapture: Recapture, confirmed: Callable[[], None] = _nothing) -> None:
+        """Announce that this thread makes the first call next; `recapture` repeats that call without the entry, and
+        `confirmed` is called after it if all predictions were right.
+        """
+        self.thread, self.recapture, self.confirmed = threading.get_ident(), recapture, confirmed
 
     def program(self, *inputs: Any) -> Any:
         """The first call of the residual program."""
@@ -67,13 +78,18 @@ class FirstRun:
         if self.thread != threading.get_ident() or recapture is None:
             self._leave()
             return shown(function, *inputs)
+        confirmed, self.confirmed = self.confirmed, _nothing
         try:
-            return shown(function, *inputs)
+            result = shown(function, *inputs)
         except Mispredicted:
-            pass  # state is rolled back; recapture without that rule and call again
+            result = _MISPREDICTED  # state is rolled back; recapture without that rule and call again
         finally:
             self._leave()
-        return shown(recapture)
+        if result is _MISPREDICTED:
+            return shown(recapture)
+        if self.is_right:
+            confirmed()
+        return result
 
     def _leave(self) -> None:
         """Give the program the backend's callable for its graph, unless it has been given another already.
@@ -115,6 +131,7 @@ class FirstRun:
             EVALUATOR.prove(prediction.outcome)
         if run.mistake is not None:
             quarantine(run.mistake.prediction, run.mistake.words)
+        self.is_right = run.mistake is None
         return outputs
 
 

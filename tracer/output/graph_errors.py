@@ -27,25 +27,30 @@ if TYPE_CHECKING:
 
 
 class FailedBefore:
-    """Asked after a graph has raised: whether it did so before the node `end` has written anything.
+    """Asked after a graph has raised: whether it did so before it has written anything, in a node of these `names`.
 
     An operator that may refuse its data may have begun to write when it does; others refuse their arguments before.
 
     `compiled` is the answer for a callable that does not replay the graph, and so does not note what raised.
     """
 
-    def __init__(self, graph: Graph, end: Node, compiled: bool) -> None:
+    def __init__(self, graph: Graph, names: frozenset[str], compiled: bool) -> None:
         self.graph = graph
         self.compiled = compiled
-        nodes = list(graph.nodes)
-        last = nodes.index(end) + (not _may_refuse(end)) if end in nodes else 0
-        self.names = frozenset(node.name for node in nodes[:last])
+        self.names = names
 
     def __call__(self) -> bool:
         """Whether the last node that raised on this thread is one of those."""
         if LAST_FAILURE.graph != id(self.graph):
             return self.compiled
         return LAST_FAILURE.node in self.names
+
+
+def _names_before(graph: Graph, end: Node) -> frozenset[str]:
+    """The nodes that have not written anything if they raise, up to the first that writes, `end`."""
+    nodes = list(graph.nodes)
+    last = nodes.index(end) + (not _may_refuse(end)) if end in nodes else 0
+    return frozenset(node.name for node in nodes[:last])
 
 
 def versions_of(*tensors: torch.Tensor) -> list[int]:
@@ -140,7 +145,8 @@ def emit_repetition(
         before.append((versions, asking))
         after += [fragment("if {} != {}:", asking, versions), *raising]
     elif trace.lasting:
-        failed_before = FailedBefore(trace.graph.graph, trace.lasting_node, trace.writes is Writes.LAST)
+        graph = trace.graph.graph
+        failed_before = FailedBefore(graph, _names_before(graph, trace.lasting_node), trace.writes is Writes.LAST)
         check = fragment("{}()", emitter.constant(failed_before, "failed_before_writes"))
         after += [fragment("if not {}:", check), *raising]
     if trace.draws:

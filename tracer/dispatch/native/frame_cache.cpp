@@ -294,6 +294,27 @@ PyObject* add(PyObject* self, PyObject* object) {
   Py_RETURN_NONE;
 }
 
+PyObject* add_if_fits(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  FrameCache* cache = as_cache(self);
+  if (count < 2 || !PyObject_TypeCheck(args[0], entry_type) ||
+      count != static_cast<Py_ssize_t>(cache->signature->size()) + 2) {
+    return PyErr_Format(PyExc_TypeError, "add_if_fits takes an entry, the function and its %zu parameters' values",
+                        cache->signature->size());
+  }
+  auto* entry = reinterpret_cast<Entry*>(args[0]);
+  if (entry->native) return PyErr_Format(PyExc_ValueError, "an entry belongs to one cache: %R", args[0]);
+  if (cache->owns_arguments && entry->arguments_are_held) Py_RETURN_FALSE;
+  if (!prepare_entry(entry, cache->signature->names())) return nullptr;
+  std::vector<Object> owned;
+  SmallArray<PyObject*, 32> arguments(entry->native->input_count());
+  Verdict verdict = entry->native->run({args[1], args + 2}, arguments.data(), owned);
+  if (verdict == Verdict::error) return nullptr;
+  if (verdict == Verdict::fails) Py_RETURN_FALSE;
+  cache->entries->reserve(cache->entries->size() + 1);
+  cache->entries->insert(cache->entries->begin(), reinterpret_cast<Entry*>(Py_NewRef(args[0])));
+  Py_RETURN_TRUE;
+}
+
 PyObject* remove_entry(PyObject* self, PyObject* object) {
   auto& entries = *as_cache(self)->entries;
   auto place = std::find(entries.begin(), entries.end(), reinterpret_cast<Entry*>(object));
@@ -404,6 +425,8 @@ void deallocate(PyObject* self) {
 
 PyMethodDef methods[] = {
     {"add", method<add>(), METH_O, "add(entry): compile its guards; it is tried first from now on"},
+    {"add_if_fits", method<add_if_fits>(), METH_FASTCALL,
+     "add_if_fits(entry, function, *values): `add` it if its guards hold for a call, and say whether they do"},
     {"remove", method<remove_entry>(), METH_O, "remove(entry) -> whether the cache had it"},
     {"clear", method<clear_entries>(), METH_NOARGS, "drop all entries, and forget that the limit was reached"},
     {"call_bound", method<call_bound>(), METH_FASTCALL,

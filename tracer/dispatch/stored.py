@@ -1,0 +1,144 @@
+"""Captures that outlive the process: what an engine asks of its folder at a miss, and writes to it after a capture.
+
+A file that cannot be used is no error: it is passed over, with one event. What is in files, and why reading one runs
+nothing, is said in docs/cache.md.
+"""
+
+from __future__ import annotations
+
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from backends.handover import NeedsStaticSizes
+from tracer.dispatch.capturing import shallow_recursion
+from tracer.entry import Entry
+from tracer.events import Event, emit
+from tracer.store import folder
+from tracer.store.content import key_of
+from tracer.store.entries import LoadedEntry, write_entry
+from tracer.store.errors import BadFile, Unfit, Unstorable
+
+if TYPE_CHECKING:
+    from tracer._native import FrameCache
+    from tracer.options import Options
+
+CANDIDATES: Final = 16
+"""How many files are tried for one call, the ones used latest first."""
+
+DAMAGE: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, SyntaxError)
+"""What reading data that no writer of ours has written may raise."""
+
+
+class StoredCaptures:
+    """The folder of one engine, with these options.
+
+    `compile_graph` and `run_original` are described at tracer.capture.CaptureRequest; `is_transparent` tells whether a
+    cache is of a frame that only calls another.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        compile_graph: Callable[..., Callable[..., Any]],
+        run_original: Callable[..., Any],
+        is_transparent: Callable[[FrameCache], bool],
+    ) -> None:
+        self.options = options
+        self.compile_graph = compile_graph
+        self.run_original = run_original
+        self.is_transparent = is_transparent
+        self.folder = folder.Folder(options.cache_folder)
+        self.refused: set[Path] = set()
+        self._keys: dict[int, tuple[types.CodeType, str | None]] = {}
+
+    def key(self, cache: FrameCache) -> str | None:
+        """The key of the captures of a code object; None, after an event, if they are not stored."""
+        code = cache.code
+        if id(code) not in self._keys:
+            role = "transparent" if self.is_transparent(cache) else "plain"
+            key = None
+            try:
+                key = key_of(code, self.options, role)
+            except Unstorable as reason:
+                self._not_stored(code, reason)
+            self._keys[id(code)] = code, key
+        return self._keys[id(code)][1]
+
+    def load(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> bool:
+        """Add an entry of the folder whose guards hold for a call to the cache, and say whether there is one."""
+        key = self.key(cache)
+        if key is None:
+            return False
+        present = {entry.stored_as for entry in cache.entries}
+        files = [file.path for file in self.folder.files(key)]
+        candidates = [path for path in files if path.name not in present and path not in self.refused]
+        return any(self._add(cache, key, path, function, values) for path in candidates[:CANDIDATES])
+
+    def _add(
+        self, cache: FrameCache, key: str, path: Path, function: types.FunctionType, values: tuple[Any, ...]
+    ) -> bool:
+        began = time.perf_counter()
+        try:
+            with shallow_recursion():
+                data, written = folder.read(path, key)
+                loaded = LoadedEntry(data, function, cache.code, values)
+            entry = self._entry(loaded)
+            if not cache.add_if_fits(entry, function, *values):
+                return False
+        except (Unfit, NeedsStaticSizes):
+            return False
+        except BadFile as error:
+            self._refuse(path, str(error))
+            return False
+        except DAMAGE as error:
+            self._refuse(path, f"{type(error).__name__}: {error}")
+            return False
+        seconds = time.perf_counter() - began
+        entry.stored_as = path.name
+        entry.seconds = {"load": seconds}
+        entry.why = f"from the cache, saved at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(written))}"
+        folder.touch(path)
+        details = {"entry": entry.number, "path": str(path), "saved": written, "seconds": seconds}
+        emit(Event("loaded", {**_place_of(cache.code), **details}))
+        return True
+
+    def _entry(self, loaded: LoadedEntry) -> Entry:
+        def compile_graph(builder: Any, inputs: list[Any], replay: bool) -> Any:
+            return self.compile_graph(builder, inputs, None, loaded.code.co_qualname, replay)
+
+        return loaded.entry(compile_graph, self.run_original)
+
+    def _refuse(self, path: Path, why: str) -> None:
+        self.refused.add(path)
+        emit(Event("file refused", {"path": str(path), "why": why}))
+
+    def store(self, cache: FrameCache, entry: Entry) -> None:
+        """Write an entry to the folder, if all that it holds can be written as data."""
+        key = self.key(cache)
+        if key is None:
+            return
+        code = cache.code
+        try:
+            path = self.folder.write(key, write_entry(entry, self.run_original))
+        except Unstorable as reason:
+            self._not_stored(code, reason)
+            return
+        except Exception as error:  # an internal error is hidden from the user here, as one of a capture is
+            if self.options.raise_bugs:
+                raise
+            emit(Event("bug", {**_place_of(code), "error": f"{type(error).__name__}: {error}"}))
+            return
+        if path is not None:
+            entry.stored_as = path.name
+            emit(Event("stored", {**_place_of(code), "entry": entry.number, "path": str(path)}))
+
+    @staticmethod
+    def _not_stored(code: types.CodeType, reason: Unstorable) -> None:
+        emit(Event("not stored", {**_place_of(code), "why": reason.what, "detail": reason.detail}))
+
+
+def _place_of(code: types.CodeType) -> dict[str, Any]:
+    return {"code": code.co_qualname, "file": code.co_filename, "line": code.co_firstlineno}

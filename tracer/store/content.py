@@ -1,0 +1,115 @@
+"""What a stored capture is keyed by: the content of code, and all that decides what a capture of it is.
+
+Nothing here knows what is in a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from tracer.options import Options
+from tracer.store.errors import Unstorable
+from tracer.version import VERSION
+
+FORMAT: Final = 1
+"""The version of the format; files of another one are other captures' files."""
+
+OWN_PACKAGES: Final = ("tracer", "passes", "backends")
+SOURCES: Final = frozenset((".py", ".so", ".json"))
+"""Endings of files that decide what bytegraph captures: its sources, its extensions and its rulebooks."""
+
+RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
+
+
+FIELDS: Final = (
+    *("co_code", "co_exceptiontable", "co_flags", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
+    *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_stacksize"),
+    *("co_name", "co_qualname", "co_filename", "co_firstlineno", "co_linetable"),
+)
+LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
+
+
+def code_hash(code: types.CodeType) -> str:
+    """A hash of everything in a code object: instructions, constants with the code in them, names, lines and file.
+
+    Raises Unstorable for constants that no compiler writes.
+    """
+    fields = [getattr(code, name) for name in FIELDS]
+    constants = [_constant(constant, code) for constant in code.co_consts]
+    return hashlib.sha256(repr((fields, constants)).encode(errors="surrogatepass")).hexdigest()
+
+
+def _constant(constant: Any, code: types.CodeType) -> Any:
+    """Something whose repr is equal for equal constants only."""
+    kind = type(constant)
+    if kind in LITERALS:
+        return kind.__name__, constant
+    if kind is types.CodeType:
+        return "code", code_hash(constant)
+    if kind is tuple:
+        return "tuple", [_constant(each, code) for each in constant]
+    if kind is frozenset:
+        return "frozenset", sorted((_constant(each, code) for each in constant), key=repr)
+    raise Unstorable("code with constants of its own", code.co_qualname)
+
+
+@cache
+def own_sources() -> str:
+    """A hash of the names, sizes and times of bytegraph's own files, which change while it is worked on."""
+    root = Path(__file__).parent.parent.parent
+    found = hashlib.sha256()
+    for package in OWN_PACKAGES:
+        for folder, folders, names in os.walk(root / package):
+            folders.sort()
+            for name in sorted(names):
+                if os.path.splitext(name)[1] in SOURCES:
+                    status = os.stat(os.path.join(folder, name))
+                    found.update(
+                        f"{os.path.relpath(folder, root)} {name} {status.st_size} {status.st_mtime_ns}\n".encode()
+                    )
+    return found.hexdigest()
+
+
+@cache
+def environment() -> tuple[str, ...]:
+    """All of the process that decides what a capture is, besides the program, its options and its guards."""
+    return (
+        sys.version,
+        platform.machine(),
+        torch.__version__,
+        str(torch.version.git_version),
+        torch.backends.cpu.get_cpu_capability(),
+        str(torch.backends.mkldnn.is_available()),
+        VERSION,
+        own_sources(),
+    )
+
+
+def options_text(options: Options) -> str:
+    """The options that decide what a capture is. Raises Unstorable for those that are objects of the program."""
+    if not isinstance(options.backend, str):
+        raise Unstorable("a backend that is a callable", repr(options.backend))
+    if options.donate is not None or options.allocate is not None:
+        raise Unstorable("memory that is donated or allocated", "")
+    try:
+        rest = json.dumps(dict(options.backend_options), sort_keys=True)
+    except (TypeError, ValueError):
+        raise Unstorable("options of a backend that are objects", repr(options.backend_options)) from None
+    return f"{options.backend} {options.fullgraph} {options.dynamic} {rest}"
+
+
+def key_of(code: types.CodeType, options: Options, role: str) -> str:
+    """The key of the captures of one code object; `role` is what else decides how the engine captures it."""
+    rules = os.environ.get(RULES_VARIABLE, "")
+    parts: list[Any] = [FORMAT, *environment(), rules, options_text(options), role, code_hash(code)]
+    return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,330 @@
+"""One entry as data, and the entry that such data stands for in this process and for the call at hand."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from passes.operators.modes import Modes, restore
+from tracer.code.decode import decode
+from tracer.entry import Entry, GuardList
+from tracer.graph.builder import GraphBuilder
+from tracer.guards.aliasing import Aliasing
+from tracer.guards.checks import CHECKS, OPERATIONS, Expression, TensorFacts
+from tracer.guards.explain import CallFrame
+from tracer.guards.guard_set import Guard
+from tracer.guards.source import hold
+from tracer.guards.state import State
+from tracer.output.graph_errors import FailedBefore
+from tracer.output.program import GRAPH, ResidualProgram
+from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.store.graphs import GraphReader, GraphWriter, is_name
+from tracer.store.paths import HELD, TableReader, TableWriter
+from tracer.store.programs import (
+    FINDINGS,
+    HELPERS,
+    PROGRAM_BUILTINS,
+    Program,
+    read_statement,
+    statement_of,
+    write_statement,
+)
+
+
+def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any]:
+    """An entry as JSON. Raises Unstorable for one that holds what is not written as data."""
+    if entry.end is not None:
+        raise Unstorable("a graph break", entry.end.reason.id)
+    if entry.memory is not None or entry.residual is None:
+        raise Unstorable("memory that is donated or allocated")
+    tables = TableWriter(entry.guards)
+    guards = [_write_guard(tables, guard) for guard in entry.guards]
+    inputs = [tables.source(source) for source in entry.inputs]
+    graph = None if entry.builder is None else GraphWriter(tables).write(entry.builder)
+    program = _write_program(tables, entry.residual, run_original)
+    rows = {"sources": tables.sources, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines}
+    held, code = entry.arguments_are_held, entry.code
+    assert code is not None, "an entry that no capture made"
+    place = [code.qualname, code.filename, code.native.co_firstlineno]
+    return {
+        "place": place,
+        **rows,
+        "guards": guards,
+        "inputs": inputs,
+        "graph": graph,
+        "program": program,
+        "held": held,
+    }
+
+
+def _write_guard(tables: TableWriter, guard: Guard) -> list[Any]:
+    source, check, expected, line = guard
+    if check in HELD:
+        target = expected()
+        if target is None and expected.__class__.__name__ != "Strong":
+            raise Unstorable("an object that is gone")
+        written: Any = tables.object(target)
+    elif isinstance(expected, types.CodeType):
+        written = ["o", tables.object(expected)]
+    elif check == "tensor":
+        written = [tables.meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
+    elif check == "state":
+        written = list(map(tables.value, expected))
+    elif check == "expression":
+        written = [
+            [tables.source(each) for each in expected.sources],
+            [list(step) for step in expected.program],
+            expected.text,
+        ]
+    elif check == "aliasing":
+        written = [[tables.source(each) for each in expected.sources], expected.written, expected.overlapping]
+    else:
+        written = tables.value(expected)
+    return [-1 if source is None else tables.source(source), check, written, tables.line(line)]
+
+
+def _facts(facts: TensorFacts) -> list[Any]:
+    return [list(facts.dynamic), list(facts.asked)]
+
+
+def _write_program(tables: TableWriter, residual: ResidualProgram, run_original: Callable[..., Any]) -> dict[str, Any]:
+    constants = {name: _write_constant(tables, value, run_original) for name, value in residual.constants.items()}
+    if not all(map(is_name, (residual.name, *residual.parameters, *constants))):
+        raise Unstorable("names of a program that are not plain")
+    program = _names_of(residual.parameters, constants)
+    statements = [
+        [write_statement(each, program, tables), each.comment, tables.line(each.origin)] for each in residual.statements
+    ]
+    facts = {"name": residual.name, "parameters": residual.parameters, "replay": residual.must_replay}
+    return {**facts, "calls": residual.calls_graph, "constants": constants, "statements": statements}
+
+
+CALLED: Final = frozenset({"helper", "original", "restore", "failed before"})
+"""Kinds of constants that a program calls."""
+
+
+def _names_of(parameters: list[str], constants: Mapping[str, Any]) -> Program:
+    return Program(parameters, {name: row[0] in CALLED for name, row in constants.items()})
+
+
+def _write_constant(tables: TableWriter, constant: Any, run_original: Callable[..., Any]) -> list[Any]:
+    kind: Any = type(constant)
+    if kind is tuple and constant == FINDINGS:
+        return ["findings"]
+    if kind is types.MethodType and constant == run_original:
+        return ["original"]
+    helper = next((name for name, each in HELPERS.items() if each is constant or _is_same_method(each, constant)), None)
+    if helper is not None:
+        return ["helper", helper]
+    if kind in (partial, Restoration) and constant.func is restore:
+        modes, chooses, settings = constant.args
+        if settings:
+            raise Unstorable("settings of the process")
+        return ["restore", [tables.value(field) for field in modes], chooses]
+    if kind is FailedBefore:
+        return ["failed before", sorted(constant.names), constant.compiled]
+    if kind in (str, bytes, int, float, complex):
+        raise Unstorable("a number or text known by identity", kind.__name__)
+    return ["value", tables.value(constant)]
+
+
+def _is_same_method(helper: Any, constant: Any) -> bool:
+    return type(helper) is types.BuiltinFunctionType and type(constant) is type(helper) and helper == constant
+
+
+# Reading ---------------------------------------------------------------------------------------------
+
+
+class LoadedEntry:
+    """What an entry in a file is made of, for one call; `entry` makes it, when a graph has been compiled."""
+
+    def __init__(self, data: Any, function: Any, code: types.CodeType, values: tuple[Any, ...]) -> None:
+        """Raises BadFile, and Unfit if what the file refers to is not here or another."""
+        if type(data) is not dict:
+            raise BadFile("no entry")
+        self.code = code
+        self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
+        self.guards = GuardList(_read_guard(self.tables, row) for row in _list(data, "guards"))
+        self.inputs = list(map(self.tables.source, _list(data, "inputs")))
+        self.builder = None if data.get("graph") is None else GraphReader(self.tables).read(data["graph"])
+        self.program = _dict(data, "program")
+        self.is_held = data.get("held") is True
+
+    def entry(
+        self,
+        compile_graph: Callable[[GraphBuilder, list[Any], bool], Callable[..., Any]],
+        run_original: Callable[..., Any],
+    ) -> Entry:
+        """The entry. `compile_graph(builder, inputs, replay)` makes the graph's callable; tracer.capture.CaptureRequest
+        describes `run_original`.
+        """
+        residual = self._residual(run_original)
+        graph = None
+        builder = self.builder
+        if residual.calls_graph:
+            builder = GraphBuilder() if builder is None else builder
+            graph = compile_graph(builder, self._graph_inputs(residual), residual.must_replay)
+        function = residual.compile(graph)
+        entry = Entry(
+            self.guards,
+            self.inputs,
+            function,
+            code=decode(self.code),
+            program=residual.source,
+            statements=residual.statements,
+            builder=self.builder,
+            compiled=graph,
+        )
+        entry.arguments_are_held = self.is_held
+        entry.residual = residual
+        return entry
+
+    def _residual(self, run_original: Callable[..., Any]) -> ResidualProgram:
+        facts, parameters = self.program, _list(self.program, "parameters")
+        constants = _dict(facts, "constants")
+        name = facts.get("name")
+        if not all(map(is_name, (name, *parameters, *constants))) or len(parameters) != len(self.inputs):
+            raise BadFile("a program whose names are none")
+        if not all(type(row) is list and row for row in constants.values()):
+            raise BadFile("a constant that is none")
+        program = _names_of(parameters, constants)
+        statements = []
+        for row in _list(facts, "statements"):
+            if type(row) is not list or len(row) != 3:
+                raise BadFile("no statement")
+            trees = read_statement(row[0], program, self.tables)
+            statements.append(statement_of(trees, row[1], self.tables.line(row[2])))
+        values = {name: self._constant(row, run_original) for name, row in constants.items()}
+        return ResidualProgram(
+            name=str(name),
+            inputs=self.inputs,
+            parameters=parameters,
+            constants={**values, "__builtins__": PROGRAM_BUILTINS},
+            statements=statements,
+            graph_inputs=set() if self.builder is None else set(self.builder.inputs),
+            calls_graph=facts.get("calls") is True,
+            must_replay=facts.get("replay") is True,
+        )
+
+    def _constant(self, row: list[Any], run_original: Callable[..., Any]) -> Any:
+        kind, *rest = row
+        if kind == "findings":
+            return FINDINGS
+        if kind == "original":
+            return run_original
+        if kind == "helper" and len(rest) == 1 and type(rest[0]) is str and rest[0] in HELPERS:
+            return HELPERS[rest[0]]
+        if kind == "restore" and len(rest) == 2 and type(rest[0]) is list and len(rest[0]) == len(Modes._fields):
+            return Restoration(Modes(*map(self.tables.value, rest[0])), rest[1] is True)
+        if kind == "failed before" and len(rest) == 2 and self.builder is not None and type(rest[0]) is list:
+            return FailedBefore(self.builder.graph, frozenset(map(str, rest[0])), rest[1] is True)
+        if kind == "value" and len(rest) == 1:
+            return self.tables.value(rest[0])
+        raise BadFile(f"a constant of the kind {kind!r}")
+
+    def _graph_inputs(self, residual: ResidualProgram) -> list[Any]:
+        """What this call gives the graph, in the order of its inputs."""
+        by_name = dict(zip(residual.parameters, self.inputs, strict=True))
+        calls = [each for each in residual.statements if each.runs_graph]
+        if len(calls) != 1:
+            raise BadFile("a program that does not call its graph once")
+        names = graph_arguments(calls[0].text)
+        if self.builder is not None and len(names) != len(self.builder.inputs):
+            raise BadFile("a graph that is given other inputs than it has")
+        return [self.tables.resolve(by_name[name]) if name in by_name else None for name in names]
+
+
+def graph_arguments(text: str) -> list[str | None]:
+    """The names that the statement which calls the graph gives it; None for arguments that are no names."""
+    call = next(
+        node
+        for node in ast.walk(ast.parse(text.replace("\n    ", "\n")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == GRAPH
+    )
+    return [argument.id if isinstance(argument, ast.Name) else None for argument in call.args]
+
+
+class Restoration:
+    """Sets the modes that a graph may have changed to what they were."""
+
+    def __init__(self, modes: Modes, chooses: bool) -> None:
+        self.func, self.args = restore, (modes, chooses, ())
+
+    def __call__(self) -> None:
+        self.func(*self.args)
+
+
+def _read_guard(tables: TableReader, row: Any) -> Guard:
+    if type(row) is not list or len(row) != 4 or type(row[1]) is not str or row[1] not in CHECKS:
+        raise BadFile("a guard that is none")
+    place, check, written, line = row
+    source = None if place == -1 else tables.source(place)
+    if (source is None) is not (check in SOURCELESS):
+        raise BadFile(f"a guard {check!r} of another source")
+    try:
+        expected = _expected(tables, check, written)
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise BadFile(f"a guard {check!r}: {error}") from None
+    return Guard(source, check, expected, tables.line(line))
+
+
+SOURCELESS: Final = frozenset({"state", "expression", "aliasing"})
+
+
+def _expected(tables: TableReader, check: str, written: Any) -> Any:
+    if check in HELD:
+        return hold(tables.object(written))
+    if check == "tensor":
+        meta, cls, keys, dynamic, asked = written
+        _require(type(keys) is int and 0 <= keys < 1 << 64 and all(type(dim) is int for dim in dynamic))
+        _require(all(type(fact) is str for fact in asked))
+        return TensorFacts(tables.meta(meta), tables.object(cls), keys, tuple(dynamic), tuple(asked))
+    if check == "state":
+        return State(*map(tables.value, written))
+    if check == "expression":
+        sources, program, text = written
+        _require(type(text) is str and all(name in OPERATIONS and type(operand) is int for name, operand in program))
+        return Expression(tuple(map(tables.source, sources)), tuple(map(tuple, program)), text)
+    if check == "aliasing":
+        sources, count, overlapping = written
+        _require(type(count) is int and 0 <= count <= len(sources) and type(overlapping) is bool)
+        return Aliasing(tuple(map(tables.source, sources)), count, overlapping)
+    expected = tables.value(written)
+    kind = EXPECTED_TYPES.get(check)
+    _require(kind is None or isinstance(expected, kind))
+    prepare = CHECKS[check].prepare
+    return expected if prepare is None else prepare(expected)
+
+
+EXPECTED_TYPES: Final[Mapping[str, Any]] = {
+    "length": int,
+    "keys": tuple,
+    "same as": object,
+    "set items": (set, frozenset),
+    "unseen end": (str, type(None)),
+}
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError("a value that it does not compare with")
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    part = data.get(name)
+    if type(part) is not list:
+        raise BadFile(f"no {name}")
+    return part
+
+
+def _dict(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    part = data.get(name)
+    if type(part) is not dict:
+        raise BadFile(f"no {name}")
+    return part
+
+
+__all__ = ["LoadedEntry", "Unfit", "write_entry"]

@@ -1,0 +1,425 @@
+"""Access paths, objects and metas as numbered tables, which guards, programs and graphs refer to by number.
+
+The writer fills the tables as it is asked; the reader makes entries of them when they are asked for, in the process and
+for the call at hand.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import weakref
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from passes.meta import FACT_NAMES, TensorMeta
+from passes.references import OwnReference
+from tracer.guards import source as sources
+from tracer.guards.explain import UNREACHABLE, CallFrame
+from tracer.guards.guard_set import Guard
+from tracer.guards.source import ACCESSORS, Absent, Source, class_attribute
+from tracer.interpret.location import Location
+from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.store.objects import BUILTIN_FUNCTION, fingerprint, import_path, look_up, part, parts
+from tracer.store.values import ValueReader, ValueWriter
+
+ROOTS: Final = ("argument", "function", "object", "module")
+STORED_STEPS: Final = frozenset(ACCESSORS) - {
+    "upcoming",
+    "has upcoming",
+    "leaf",
+    "form",
+    "memory",
+    "layout",
+    "subclasses",
+}
+"""Steps that a file may have: no other code than CPython's runs when they are taken."""
+DEPTH: Final = 200
+HELD: Final = ("type", "same object")
+"""Checks whose expected value is an object known by identity."""
+GETTERS_OF_SETTINGS: Final = ("_get_", "_is_", "get_", "is_")
+"""How the functions of C begin that tell a setting of torch: an access path may call those."""
+FIELD_TYPES: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+class TableWriter(ValueWriter):
+    """Writes sources, objects and metas into its tables, and their numbers where they are used."""
+
+    def __init__(self, guards: Iterable[Guard] = ()) -> None:
+        self.pins = _pins(guards)
+        self.sources: list[Any] = []
+        self.objects: list[Any] = []
+        self.metas: list[Any] = []
+        self.lines: list[Any] = []
+        self._places: dict[Any, int] = {}
+        self._alive: list[Any] = []
+        self._sought: set[int] = set()
+
+    def source(self, source: Source) -> int:
+        """The number of an access path."""
+        place = self._places.get(source)
+        if place is None:
+            row = self._source_row(source)
+            place = self._places[source] = len(self.sources)
+            self.sources.append(row)
+        return place
+
+    def _source_row(self, source: Source) -> list[Any]:
+        accessor, key = source.accessor, source.key
+        if accessor not in STORED_STEPS:
+            raise Unstorable(f"an access path by {accessor!r}", source.text)
+        base = -1 if source.base is None else self.source(source.base)
+        if accessor == "function":
+            return [base, accessor, None]
+        if accessor == "object":
+            target = key()
+            if target is None:
+                raise Unstorable("an object that is gone")
+            return [base, accessor, self.object(target)]
+        if accessor == "item of":
+            return [base, accessor, self.source(key)]
+        return [base, accessor, self.key(key)]
+
+    def key(self, key: Any) -> Any:
+        """The key of a step, or of a dictionary: a constant, or an object known by identity."""
+        return self.value(key)
+
+    def object(self, target: Any) -> int:
+        """The number of an object known by identity."""
+        place = self._places.get(id(target))
+        if place is None:
+            row = [self._way_to(target), fingerprint(target)]
+            place = self._places[id(target)] = len(self.objects)
+            self._alive.append(target)
+            self.objects.append(row)
+        return place
+
+    def _way_to(self, target: Any) -> list[Any]:
+        """How another process finds its own: by a name, or at the end of a path that a guard compares it at."""
+        if isinstance(target, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+            raise Unstorable("an operator known by identity", str(target))
+        path = import_path(target)
+        if path is not None:
+            return ["name", *path]
+        pin = self.pins.get(id(target))
+        if pin is not None and id(target) not in self._sought:
+            self._sought.add(id(target))
+            how, place, name = pin
+            return [how, self.source(place)] if isinstance(place, Source) else [how, self.object(place), name]
+        if isinstance(target, types.ModuleType):
+            return ["module"]
+        raise Unstorable("an object that no access path leads to", f"a {type(target).__qualname__}: {target!r:.200}")
+
+    def meta(self, meta: TensorMeta) -> int:
+        """The number of a TensorMeta."""
+        place = self._places.get(meta)
+        if place is None:
+            if meta.symbolic:
+                raise Unstorable("sizes that vary")
+            place = self._places[meta] = len(self.metas)
+            self._alive.append(meta)
+            self.metas.append([self.value(fact) for fact in meta.facts])
+        return place
+
+    def line(self, line: Any) -> int:
+        """The number of a user's line; -1 for none."""
+        if line is None:
+            return -1
+        key = "line", line.file, line.line, line.function
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = len(self.lines)
+            self.lines.append(list(key[1:]))
+        return place
+
+    def other(self, value: Any) -> Any:
+        if type(value) is OwnReference:  # a key of a dictionary that equals only itself
+            return ["o", self.object(value())]
+        if isinstance(value, TensorMeta):
+            return ["m", self.meta(value)]
+        if isinstance(value, Source):
+            return ["@", self.source(value)]
+        if isinstance(value, enum.Enum):
+            return ["o", self.object(value)] if import_path(type(value)) is None else self._member(value)
+        if isinstance(value, tuple) and hasattr(type(value), "_fields"):
+            return ["named", self.object(type(value)), *map(self.value, value)]
+        if isinstance(value, (type, types.FunctionType, BUILTIN_FUNCTION, types.ModuleType)):
+            return ["o", self.object(value)]
+        return super().other(value)
+
+    def _member(self, member: enum.Enum) -> list[Any]:
+        return ["member", self.object(type(member)), member._name_]
+
+
+def _pins(guards: Iterable[Guard]) -> dict[int, tuple[str, Any, str]]:
+    """How to find objects that guards compare with what a path leads to, or with its type, and the parts of those, by
+    the ids of the objects.
+    """
+    pins: dict[int, tuple[str, Any, str]] = {}
+    waiting: list[Any] = []
+    for source, check, expected, _ in guards:
+        if source is not None and (check in HELD or type(expected) is types.CodeType):
+            target: Any = expected() if check in HELD else expected  # pyright: ignore[reportCallIssue]
+            pins.setdefault(id(target), ("type at" if check == "type" else "at", source, ""))
+            waiting.append(target)
+    while waiting:
+        target = waiting.pop()
+        for name, each in parts(target):
+            if id(each) not in pins:
+                pins[id(each)] = "part", target, name
+                waiting.append(each)
+    return pins
+
+
+class StoredCode(NamedTuple):
+    """As much of a code object as a line of it is known by."""
+
+    filename: str
+    name: str
+
+
+class TableReader(ValueReader):
+    """Reads the tables of one file, for one call."""
+
+    def __init__(self, data: dict[str, Any], call: CallFrame, code: types.CodeType) -> None:
+        self.call = call
+        self.code = code
+        self._source_rows, self._object_rows = _table(data, "sources"), _table(data, "objects")
+        self._meta_rows = _table(data, "metas")
+        self._sources: list[Source | None] = [None] * len(self._source_rows)
+        self._objects: dict[int, Any] = {}
+        self._sought: set[Any] = set()
+        self._metas: list[TensorMeta | None] = [None] * len(self._meta_rows)
+        self.lines = [_line(row) for row in _table(data, "lines")]
+
+    def source(self, place: Any, depth: int = 0) -> Source:
+        """The access path with a number. Raises BadFile, and Unfit if it starts at an object that is not here."""
+        if type(place) is not int or not 0 <= place < len(self._sources) or depth > DEPTH:
+            raise BadFile(f"no access path {place!r}")
+        source = self._sources[place]
+        if source is None:
+            source = self._sources[place] = self._read_source(self._source_rows[place], place, depth + 1)
+        return source
+
+    def _read_source(self, row: Any, place: int, depth: int) -> Source:
+        base, accessor, key = _row(row, 3)
+        if accessor not in STORED_STEPS or (accessor in ROOTS) is not (base == -1):
+            raise BadFile(f"an access path by {accessor!r}")
+        if base == -1:
+            return self._root(accessor, key)
+        if type(base) is not int or base >= place:
+            raise BadFile(f"the access path {place} goes on from {base!r}")
+        before = self.source(base, depth)
+        key = self.source(key, depth) if accessor == "item of" else self.value(key)
+        if (accessor in TEXT_KEYS and type(key) is not str) or (accessor in INT_KEYS and type(key) is not int):
+            raise BadFile(f"{key!r} for {accessor!r}")
+        try:
+            source = before.child(accessor, key)
+        except TypeError as error:
+            raise BadFile(f"a key that is none: {error}") from None
+        if accessor in ("getattr", "call"):
+            self._require_harmless(before, accessor, key)
+        return source
+
+    def _root(self, accessor: str, key: Any) -> Source:
+        if accessor == "function":
+            return sources.function(self.code)
+        if accessor == "object":
+            return sources.constant(self.object(key))
+        if type(key) is not str:
+            raise BadFile(f"{key!r} for {accessor!r}")
+        if accessor == "module":
+            return sources.module(key)
+        if key not in self.call.locals:
+            raise BadFile(f"no parameter {key!r}")
+        return sources.argument(key)
+
+    def _require_harmless(self, base: Source, accessor: str, key: Any) -> None:
+        """Refuse a step that would run code of the program: a property, or any function but a getter of torch's."""
+        holder = self.resolve(base)
+        if accessor == "getattr":
+            if not _is_plain_field(holder, key):
+                raise BadFile(f"{base.text}.{key} is computed")
+        elif not (isinstance(holder, weakref.ref) or _tells_a_setting(holder)):
+            raise BadFile(f"{base.text} is called")
+
+    def resolve(self, source: Source) -> Any:
+        """What an access path leads to in this call. Raises Unfit if it leads nowhere."""
+        try:
+            return self.call.resolve(source)
+        except UNREACHABLE:
+            raise Unfit(f"there is no {source.text}") from None
+
+    def object(self, place: Any) -> Any:
+        """The object with a number: this process's own. Raises Unfit if it is another, or none."""
+        if type(place) is not int or not 0 <= place < len(self._object_rows):
+            raise BadFile(f"no object {place!r}")
+        if place not in self._objects:
+            how, wanted = _row(self._object_rows[place], 2)
+            if type(how) is not list or type(wanted) is not list or not how:
+                raise BadFile("an object without a description")
+            target = self._find(how, wanted)
+            try:
+                same = fingerprint(target) == wanted
+            except Unstorable:
+                same = False
+            if not same:
+                raise Unfit(f"another {wanted[0] if wanted else 'object'} is in the place of one that was captured")
+            self._objects[place] = target
+        return self._objects[place]
+
+    def _find(self, how: list[Any], wanted: list[Any]) -> Any:
+        kind, *rest = how
+        try:
+            if kind == "module" and not rest:
+                return self.resolve(sources.module(_text(wanted[1])))
+            if kind == "name":
+                return look_up(*map(_text, rest))
+        except (Absent, IndexError, TypeError) as error:
+            raise Unfit(str(error)) from None
+        if kind == "part" and len(rest) == 2 and type(rest[1]) is str:
+            return self._part(*rest)
+        if kind in ("at", "type at") and len(rest) == 1:
+            target = self.resolve(self.source(rest[0]))
+            return type(target) if kind == "type at" else target
+        raise BadFile(f"an object found by {kind!r}")
+
+    def _part(self, place: Any, name: str) -> Any:
+        """A part of another object, which comes before it in the table of its file."""
+        if place in self._sought:
+            raise BadFile("an object that is a part of itself")
+        self._sought.add(place)
+        try:
+            return part(self.object(place), name)
+        except Absent as error:
+            raise Unfit(str(error)) from None
+        finally:
+            self._sought.discard(place)
+
+    def meta(self, place: Any) -> TensorMeta:
+        """The TensorMeta with a number."""
+        if type(place) is not int or not 0 <= place < len(self._metas):
+            raise BadFile(f"no meta {place!r}")
+        meta = self._metas[place]
+        if meta is None:
+            facts = list(map(self.value, _row(self._meta_rows[place], len(FACT_NAMES))))
+            _check_facts(facts)
+            by_name = dict(zip(FACT_NAMES, facts, strict=True))
+            meta = self._metas[place] = TensorMeta(**by_name)
+        return meta
+
+    def line(self, place: Any) -> Location | None:
+        """The user's line with a number."""
+        if type(place) is not int or not -1 <= place < len(self.lines):
+            raise BadFile(f"no line {place!r}")
+        return None if place < 0 else self.lines[place]
+
+    def other(self, tag: Any, rest: list[Any]) -> Any:
+        if tag == "m":
+            return self.meta(*rest)
+        if tag == "@":
+            return self.source(*rest)
+        if tag == "o":
+            return self.object(*rest)
+        if tag == "member":
+            cls = self.object(rest[0])
+            if not (isinstance(cls, type) and issubclass(cls, enum.Enum)):
+                raise BadFile("a member of no enumeration")
+            members = type.__getattribute__(cls, "_member_map_")
+            if rest[1] not in members:
+                raise Unfit(f"{cls.__name__} has no {rest[1]}")
+            return members[rest[1]]
+        if tag == "named":
+            cls = self.object(rest[0])
+            if not (isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")):
+                raise BadFile("a named tuple of another class")
+            return tuple.__new__(cls, map(self.value, rest[1:]))
+        return super().other(tag, rest)
+
+
+TEXT_KEYS: Final = frozenset({"class attribute", "getattr"})
+INT_KEYS: Final = frozenset({"cell", "index", "key", "deque item", "size", "stride"})
+C_METHOD: Final = types.WrapperDescriptorType
+
+
+def _is_plain_field(holder: Any, name: str) -> bool:
+    """Whether reading an attribute runs no code of the program. Raises Unfit if there is none."""
+    cls = type(holder)
+    if type(class_attribute(cls, "__getattribute__")) is not C_METHOD:
+        return False
+    if isinstance(holder, enum.EnumMeta) and name in type.__getattribute__(holder, "_member_map_"):
+        return True
+    stored = _stored(cls, name)
+    if stored is not None:
+        return type(stored) in FIELD_TYPES
+    if isinstance(holder, type):
+        stored = _stored(holder, name)
+    else:
+        stored = object.__getattribute__(holder, "__dict__").get(name) if cls.__dictoffset__ else None
+    if stored is None:
+        raise Unfit(f"there is no {name}")
+    return not isinstance(holder, type) or _stored(type(stored), "__get__") is None or type(stored) in FUNCTIONS
+
+
+FUNCTIONS: Final = (types.FunctionType, types.BuiltinFunctionType, staticmethod)
+
+
+def _stored(cls: type, name: str) -> Any:
+    """What the classes of `cls` store under a name; None where that is nothing."""
+    try:
+        return class_attribute(cls, name)
+    except Absent:
+        return None
+
+
+def _tells_a_setting(target: Any) -> bool:
+    return (
+        type(target) is BUILTIN_FUNCTION
+        and isinstance(target.__module__, str)
+        and target.__module__.partition(".")[0] == "torch"
+        and target.__name__.startswith(GETTERS_OF_SETTINGS)
+    )
+
+
+def _check_facts(facts: list[Any]) -> None:
+    shape, stride, offset, dtype, device, layout, *flags = facts
+    sizes = (
+        [*shape, *(stride or ()), offset] if isinstance(shape, tuple) and isinstance(stride, tuple | None) else [None]
+    )
+    if not (
+        all(type(size) is int for size in sizes)
+        and (stride is None or len(stride) == len(shape))
+        and isinstance(dtype, torch.dtype)
+        and isinstance(device, torch.device)
+        and isinstance(layout, torch.layout)
+        and all(type(flag) is bool for flag in flags)
+    ):
+        raise BadFile("a meta that is none")
+
+
+def _table(data: dict[str, Any], name: str) -> list[Any]:
+    table = data.get(name)
+    if type(table) is not list:
+        raise BadFile(f"no table {name!r}")
+    return table
+
+
+def _row(row: Any, length: int) -> list[Any]:
+    if type(row) is not list or len(row) != length:
+        raise BadFile("a row of another length")
+    return row
+
+
+def _line(row: Any) -> Location:
+    file, line, function = _row(row, 3)
+    if type(line) is not int or not all(type(text) is str and text.isprintable() for text in (file, function)):
+        raise BadFile("a line that is none")
+    return Location(StoredCode(file, function), line)
+
+
+def _text(data: Any) -> str:
+    if type(data) is not str:
+        raise TypeError("a name is a text")
+    return data
