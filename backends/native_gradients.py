@@ -3,7 +3,10 @@
 AOTAutograd compiles one backward for a graph. It cannot be differentiated again, as `create_graph=True` asks, and it is
 what the `backward` of a torch.autograd.Function was when the graph was compiled, though autograd looks that up when it
 runs. In both cases autograd itself differentiates a replay of the graph. Where a replay would not be what ran (an input
-is gone or was written to, numbers were drawn, outputs are views) an error says so. Knows nothing of captures.
+is gone or was written to, numbers were drawn, outputs are views) an error says so.
+
+And a compiled backward gives zeros where autograd gives nothing: to inputs whose outputs have no gradient. Those are
+left out. Knows nothing of captures.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from functools import cached_property
 from typing import Any, Final
 
 import torch
+from torch.fx import Graph, Node
 
 from backends.eager import compile_graph
 from backends.handover import Handover
-from passes.node_meta import UNCHANGED
+from passes.meta import TensorMeta
+from passes.node_meta import UNCHANGED, is_write, modes_of
 from passes.operators.modes import current_modes, restore
 
 NAME: Final = "CompiledFunction"
@@ -49,7 +54,13 @@ class _NativeGradients:
     def __init__(self, handover: Handover) -> None:
         self._graph = handover.graph, handover.attributes, handover.origin
         self._modes = current_modes()
+        self._meta_of = handover.meta_of
         self._unchanged = [node.meta[UNCHANGED] for node in handover.graph.nodes if UNCHANGED in node.meta]
+
+    @cached_property
+    def _reached(self) -> list[frozenset[int]] | None:
+        """For each input the outputs that a gradient for it may come from; None if the graph does not tell."""
+        return outputs_reached(self._graph[0], self._meta_of)
 
     @cached_property
     def _replay(self) -> Program:
@@ -63,6 +74,7 @@ class _NativeGradients:
         if "native" not in vars(compiled):
             compiled.native = compiled.backward
             compiled.backward = staticmethod(self._backward)
+        node.set_materialize_grads(False)
         node.run = [(weakref.ref(x), _version_of(x)) if isinstance(x, torch.Tensor) else x for x in inputs]
 
     def _backward(self, node: Any, gradients: list[Any]) -> Any:
@@ -70,7 +82,7 @@ class _NativeGradients:
         changed = not all(unchanged() for unchanged in self._unchanged)
         compiled = type(node)._forward_cls
         if not changed and not torch.is_grad_enabled():
-            return compiled.native(node, gradients)
+            return self._compiled(node, gradients)
         inputs = self._inputs(node, compiled.metadata)
         results = None if inputs is None else self._differentiated(inputs, gradients)
         if results is not None:
@@ -80,13 +92,30 @@ class _NativeGradients:
                 "the backward of a torch.autograd.Function, or what it reads, changed after the graph that applies it"
                 " was compiled and run, and the run cannot be repeated"
             )
-        return compiled.native(node, gradients)  # which raises when it is differentiated again
+        return self._compiled(node, gradients)  # which raises when it is differentiated again
+
+    def _compiled(self, node: Any, gradients: Sequence[Any]) -> Any:
+        """The gradients that the compiled backward gives, without those for inputs that no gradient reaches."""
+        compiled, metadata = type(node)._forward_cls, node._input_metadata
+        filled = [
+            torch.zeros(place.shape, dtype=place.dtype, device=place.device)
+            if gradient is None and place is not None and (place.dtype.is_floating_point or place.dtype.is_complex)
+            else gradient
+            for gradient, place in zip(gradients, metadata, strict=True)
+        ]
+        results = compiled.native(node, filled)
+        if all(gradient is not None for gradient in gradients) or not self._is_plain(node, compiled.metadata):
+            return results
+        if self._reached is None or not len(results) == len(self._reached) == len(node.run):
+            return results
+        given = {position for position, gradient in enumerate(gradients) if gradient is not None}
+        return tuple(
+            result if outputs & given else None for result, outputs in zip(results, self._reached, strict=True)
+        )
 
     def _inputs(self, node: Any, metadata: Any) -> list[Any] | None:
         """The inputs of a run; None if they are gone or written to, or not what the compiled graph was given."""
-        if metadata.num_mutated_inp_runtime_indices or metadata.num_outputs_aliased or metadata.tokens:
-            return None
-        if metadata.num_intermediate_bases or len(node.needs_input_grad) != len(node.run):
+        if not self._is_plain(node, metadata):
             return None
         inputs: list[Any] = []
         for noted in node.run:
@@ -97,6 +126,12 @@ class _NativeGradients:
                     return None
             inputs.append(noted)
         return inputs
+
+    def _is_plain(self, node: Any, metadata: Any) -> bool:
+        """Whether the step of autograd takes the inputs of the graph and gives its outputs, each as it is."""
+        if metadata.num_mutated_inp_runtime_indices or metadata.num_outputs_aliased or metadata.tokens:
+            return False
+        return not metadata.num_intermediate_bases and len(node.needs_input_grad) == len(node.run)
 
     def _differentiated(self, inputs: list[Any], gradients: Sequence[Any]) -> tuple[Any, ...] | None:
         """Gradients of the inputs by a replay; None if it drew numbers, so that it was not what ran before."""
@@ -118,6 +153,29 @@ class _NativeGradients:
         ]
         results = iter(_gradients(pairs, wanted))
         return tuple(None if x is original else next(results) for x, original in zip(copies, inputs, strict=True))
+
+
+def outputs_reached(graph: Graph, meta_of: Callable[[Node], Any]) -> list[frozenset[int]] | None:
+    """For each input of a graph the positions of the outputs that are computed from it with gradients.
+
+    None for a graph that writes to tensors, in which that is no matter of arguments.
+    """
+    inputs: dict[Node, frozenset[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            inputs[node] = frozenset([node])
+        elif node.op != "output":
+            if is_write(node) and modes_of(node) is not None:
+                return None
+            meta = meta_of(node)
+            wanted = not isinstance(meta, TensorMeta) or meta.requires_grad
+            inputs[node] = (
+                frozenset().union(*(inputs[source] for source in node.all_input_nodes)) if wanted else frozenset()
+            )
+    outputs: Any = graph.output_node().args[0]
+    reached = [inputs[output] if isinstance(output, Node) else frozenset[Node]() for output in outputs]
+    places = graph.find_nodes(op="placeholder")
+    return [frozenset(position for position, nodes in enumerate(reached) if place in nodes) for place in places]
 
 
 def _version_of(tensor: torch.Tensor) -> int | None:

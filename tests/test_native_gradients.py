@@ -169,3 +169,38 @@ def test_a_late_change_is_an_error_where_the_run_cannot_be_repeated():
     with pytest.raises(RuntimeError, match="cannot be repeated"):
         result.backward()
     assert torch.equal(state, torch.get_rng_state())
+
+
+def two_heads(x, one, other, third):
+    hidden = x @ one
+    first, second = (hidden * 2).chunk(2)
+    return first.sum(), second.sum(), (other * 3).sum(), hidden.detach().sum() * third, hidden + third, x + 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_what_no_gradient_reaches_has_none(backend, dynamic):
+    """An optimizer leaves a parameter alone that has no gradient; of zeros it makes steps."""
+
+    def gradients(function, which):
+        leaves = [torch.full((2, 2), float(number), requires_grad=True) for number in (1, 2, 3)]
+        results = function(torch.ones(2, 2), *leaves)
+        sum(results[place].sum() for place in which).backward()
+        return [leaf.grad for leaf in leaves]
+
+    captured = capture(two_heads, backend=BACKENDS[backend], dynamic=dynamic)
+    for which in [(0,), (1,), (2,), (3,), (4,), (0, 2), (3, 1), (0, 1, 2, 3, 4)]:
+        for expected, observed in zip(gradients(two_heads, which), gradients(captured, which), strict=True):
+            assert (expected is None) == (observed is None)
+            assert expected is None or torch.equal(expected, observed)
+
+
+def test_output_without_a_gradient_beside_a_written_input():
+    def program(x, one, other):
+        x.mul_(2)
+        return (x * one).sum(), (other * 3).sum()
+
+    captured = capture(program, backend="aot_eager")
+    one, other = (torch.ones(2, requires_grad=True) for _ in range(2))
+    captured(torch.ones(2), one, other)[0].backward()
+    assert torch.equal(one.grad, torch.full((2,), 2.0))
