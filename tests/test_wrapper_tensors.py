@@ -480,6 +480,43 @@ def test_attention_of_jagged_tensors():
     same(program, lambda: (jagged(),), breaks=None, graphs=None)
 
 
+def of_a_list(x, y):
+    z = torch.nested.nested_tensor([x, y], layout=torch.jagged)
+    return (z * 2).sin().values(), z.offsets(), torch.nested.to_padded_tensor(z + z, 0.0), z.size(0), z.is_nested
+
+
+def of_values(x, y):
+    offsets = torch.tensor([0, len(x), len(x) + len(y)])
+    z = torch.nested.nested_tensor_from_jagged(torch.cat([x, y]), offsets)
+    return z.values() * 3, F.relu(z).sum(1), F.linear(z, torch.ones(2, x.shape[1])).values(), z.dim()
+
+
+@each_backend
+@pytest.mark.parametrize("program", [of_a_list, of_values], ids=lambda program: program.__name__)
+def test_jagged_tensor_made_inside_is_part_of_one_graph(program, backend):
+    makes = [
+        lambda rows=rows: tuple(torch.full((count, 3), float(count), requires_grad=True) for count in rows)
+        for rows in ((2, 4), (3, 4), (5, 2), (2, 4), (1, 6))
+    ]
+    same(program, *makes, backend=backend)
+
+
+@each_backend
+def test_sums_of_jagged_tensors_made_inside(backend):
+    def program(values, offsets, others):
+        x = torch.nested.nested_tensor_from_jagged(values, offsets)
+        y = torch.nested.nested_tensor_from_jagged(values + 1, offsets)
+        z = torch.nested.nested_tensor_from_jagged(values, others)
+        try:
+            return (x + y).values(), (x * z).values()  # offsets of their own: torch refuses them
+        except RuntimeError as error:
+            return (x + y).values(), type(error)
+
+    offsets = torch.tensor([0, 2, 5])
+    same(program, lambda: (torch.ones(5, 2), offsets, offsets.clone()), backend=backend, breaks=None, graphs=None)
+    same(program, lambda: (torch.ones(5, 2), offsets, offsets), backend=backend, breaks=None, graphs=None)
+
+
 @each_backend
 def test_backward_inside_runs_natively(backend):
     def program(x):

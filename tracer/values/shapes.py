@@ -188,9 +188,7 @@ class Shapes:
     def opened(self) -> Any:
         """The ShapeEnv, made when it is first needed."""
         if self.environment is None:
-            with no_forks:
-                torch_symbols = _symbolic_shapes()
-            self.environment = torch_symbols.ShapeEnv()
+            self.environment = shape_environment()
         return self.environment
 
     def bind(self, symbol: Any, node: torch.fx.Node) -> None:
@@ -367,6 +365,13 @@ def _is_attribute(source: Source) -> bool:
 def _is_buffer(source: Source) -> bool:
     base = source.base
     return base is not None and base.accessor == "item" and base.key == "_buffers"
+
+
+def shape_environment() -> Any:
+    """A new ShapeEnv of torch."""
+    with no_forks:
+        torch_symbols = _symbolic_shapes()
+    return torch_symbols.ShapeEnv()
 
 
 def _symbolic_shapes() -> Any:

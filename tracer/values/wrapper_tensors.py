@@ -32,6 +32,7 @@ from tracer.values.kinds import BORN, Kind, no_constant, register, remember
 from tracer.values.objects import ObjectValue, object_parts, own_attributes, setting
 from tracer.values.quiet_classes import loud_place
 from tracer.values.rebuilding import Emitter, Fragment
+from tracer.values.shapes import shape_environment
 from tracer.values.tensors import TensorValue
 
 
@@ -70,8 +71,8 @@ class WrapperStandIns:
     """The stand-ins of one trace: for tensors that hold others, and for the plain ones that they meet."""
 
     def __init__(self) -> None:
-        self.kind = FakeStandIns()
-        """How they are made."""
+        self.kind = FakeStandIns(shape_environment())
+        """How they are made: in an environment, as the ragged size of a jagged tensor made in the trace is a symbol."""
         self._plain: dict[int, tuple[TensorValue, TensorMeta, torch.Tensor]] = {}
         self._inside: dict[int, tuple[Any, torch.Tensor, Source]] = {}
         self._values: dict[int, tuple[torch.Tensor, TensorValue | WrapperTensor]] = {}
