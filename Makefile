@@ -40,9 +40,9 @@ ZOO := vit-pytorch==1.26.11 x-transformers==2.31.10 torch-einops-utils==0.2.0
 ZOO_NEEDS := einops einx loguru packaging
 BENCH_NEEDS := 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>=0.15' expecttest $(ZOO_NEEDS)
 TEST_NEEDS := 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
-	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'dask>=2024.1' 'distributed>=2024.1'
+	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'pdoc>=15' 'dask>=2024.1' 'distributed>=2024.1'
 
-.PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench pages rulebook format clean
+.PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench docs pages rulebook format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/bench.stamp
@@ -101,6 +101,10 @@ installed: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The API reference as HTML, build/docs/bytegraph.html, from the docstrings of all public names.
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.reference
 
 # Rewrites the parts of README.md and docs/ that programs print; tests/test_snapshots.py compares them.
 pages: $(VENV)/bench.stamp

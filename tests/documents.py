@@ -21,7 +21,7 @@ from tests.printed import portable
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if not path.name.startswith("."))
-GUIDES = [ROOT / "docs" / "debugging.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+GUIDES = [ROOT / "docs" / "debugging.md", ROOT / "docs" / "recipes.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 EXAMPLE = "example.py"
 
 FENCE = re.compile(r"^```(\S*)")

@@ -2,8 +2,8 @@
 
 What a page shows is checked like this:
 
-- The ```python blocks of docs/debugging.md and of each page of docs/howto run from top to bottom as one program, in a
-  process of its own. A ```text block right after one is compared with what that block printed;
+- The ```python blocks of docs/debugging.md, docs/recipes.md and each page of docs/howto run from top to bottom as one
+  program, in a process of its own. A ```text block right after one is compared with what that block printed;
   `pytest --update-snapshots` writes it.
 - In a ```console block each line `$ command` is a command line. If output follows it, it is run in the project's folder
   and its output compared; if none follows, it is checked that its targets, commands, options and files exist.
@@ -22,6 +22,7 @@ import sys
 
 import pytest
 
+import bytegraph
 from benchmarks.pages import PAGES as PARTS
 from benchmarks.pages import write
 from tests.command_lines import problem
@@ -195,3 +196,11 @@ def test_files_that_the_glossary_names_use_its_words():
         if not any(re.search(rf"\b{term}", file.read_text(), re.IGNORECASE) for file in files):
             wrong.append(term)
     assert len(entries) > 40 and not wrong
+
+
+def test_the_reference_has_every_public_name(tmp_path):
+    from benchmarks.reference import write
+
+    text = write(tmp_path).read_text()
+    missing = [name for name in bytegraph.__all__ if f'id="{name}"' not in text]
+    assert not missing
