@@ -108,9 +108,9 @@ class _NativeGradients:
             return results
         if self._reached is None or not len(results) == len(self._reached) == len(node.run):
             return results
-        given = {position for position, gradient in enumerate(gradients) if gradient is not None}
+        wanted = {position for position, gradient in enumerate(gradients) if gradient is not None}
         return tuple(
-            result if outputs & given else None for result, outputs in zip(results, self._reached, strict=True)
+            result if outputs & wanted else None for result, outputs in zip(results, self._reached, strict=True)
         )
 
     def _inputs(self, node: Any, metadata: Any) -> list[Any] | None:

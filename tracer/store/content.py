@@ -67,17 +67,17 @@ def _constant(constant: Any, code: types.CodeType) -> Any:
 def own_sources() -> str:
     """A hash of the names, sizes and times of bytegraph's own files, which change while it is worked on."""
     root = Path(__file__).parent.parent.parent
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for package in OWN_PACKAGES:
         for folder, folders, names in os.walk(root / package):
             folders.sort()
             for name in sorted(names):
                 if os.path.splitext(name)[1] in SOURCES:
                     status = os.stat(os.path.join(folder, name))
-                    found.update(
+                    digest.update(
                         f"{os.path.relpath(folder, root)} {name} {status.st_size} {status.st_mtime_ns}\n".encode()
                     )
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 @cache

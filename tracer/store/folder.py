@@ -50,12 +50,12 @@ class Folder:
     def files(self, key: str | None = None) -> list[StoredFile]:
         """The files of one key, or all, the ones used latest first."""
         pattern = f"{key[:KEY_LENGTH]}/*{SUFFIX}" if key else f"*/*{SUFFIX}"
-        found = []
+        files = []
         for path in self.path.glob(pattern):
             with suppress(OSError):  # another process may have removed it
                 status = path.stat()
-                found.append(StoredFile(path, status.st_size, status.st_mtime))
-        return sorted(found, key=lambda file: (-file.used, file.path.name))
+                files.append(StoredFile(path, status.st_size, status.st_mtime))
+        return sorted(files, key=lambda file: (-file.used, file.path.name))
 
     def write(self, key: str, content: dict[str, Any]) -> Path | None:
         """Write an entry; None if it cannot be, or if it is there already. Raises ValueError if it is too large."""

@@ -258,20 +258,20 @@ _PARTS: Final[dict[type, tuple[str, ...]]] = {
 
 def parts(target: Any) -> list[tuple[str, Any]]:
     """Objects that `target` will always have, by the names under which `part` finds them."""
-    found = [(name, _FIELDS[type(target), name].__get__(target)) for name in _PARTS.get(type(target), ())]
+    named = [(name, _FIELDS[type(target), name].__get__(target)) for name in _PARTS.get(type(target), ())]
     if type(target) is tuple:
-        found += [(str(index), each) for index, each in enumerate(target)]
+        named += [(str(index), each) for index, each in enumerate(target)]
     if isinstance(target, type):
-        found += [(f"base {index}", base) for index, base in enumerate(type.mro(target))]
-    return [("type", type(target)), *((name, each) for name, each in found if type(each) not in LITERALS)]
+        named += [(f"base {index}", base) for index, base in enumerate(type.mro(target))]
+    return [("type", type(target)), *((name, each) for name, each in named if type(each) not in LITERALS)]
 
 
 def part(target: Any, name: str) -> Any:
     """One of the `parts` of an object. Raises Absent."""
-    found = dict(parts(target))
-    if name not in found:
+    by_name = dict(parts(target))
+    if name not in by_name:
         raise Absent(name)
-    return found[name]
+    return by_name[name]
 
 
 _FIELDS: Final = {(kind, name): vars(kind)[name] for kind, names in _PARTS.items() for name in names}
