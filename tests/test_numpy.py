@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.check import check, one_graph
+from tests.same import differences
 from tracer import capture, counters, graph_break, reset
 
 
@@ -207,3 +208,25 @@ def test_a_tensor_of_an_array_counts_its_writes_anew(back, backend):
         assert given._version == plain._version == 1 and torch.equal(given, plain)
         assert all(torch.equal(*pair) for pair in zip(results, expected, strict=True))
         assert all(result.data_ptr() == given.data_ptr() for result in results)
+
+
+@pytest.mark.parametrize(
+    "part", [lambda a: a[1:], lambda a: a[:2], lambda a: a.T, lambda a: a.reshape(-1), lambda a: a]
+)
+@pytest.mark.parametrize("back", [torch.from_numpy, torch.as_tensor])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tensor_of_a_part_of_an_array_has_a_storage_of_that_part(part, back, backend):
+    def program(x, array, whole):
+        tensors = [back(part(array)), back(part(np.ones((4, 4)))), back(part(x.numpy())), back(part(whole[0].numpy()))]
+        tensors[0].mul_(2)
+        return [(t, t.storage_offset(), t.untyped_storage().nbytes()) for t in tensors], torch.from_numpy(array + 1)
+
+    reset()
+    captured = capture(program, backend=backend)
+    for _ in range(2):
+        worlds = [(torch.ones(4, 4), np.ones((4, 4)), torch.ones(2, 4, 4)) for _ in range(2)]
+        plain, observed = program(*worlds[0]), captured(*worlds[1])
+        assert not differences(plain, observed, "result", backend == "aot_eager")
+        assert np.array_equal(worlds[0][1], worlds[1][1])
+        for one, other in zip(plain[0], observed[0], strict=True):
+            assert one[0].untyped_storage().nbytes() == other[0].untyped_storage().nbytes()

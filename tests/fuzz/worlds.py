@@ -27,7 +27,8 @@ from tracer.interpret.forced_breaks import every_other, everywhere, forced_break
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _HIDDEN = ("__builtins__", "__warningregistry__", "program", "args")
-_INHERENT = frozenset(("__dict__", "__weakref__", "__module__", "__doc__"))
+_INHERENT = frozenset(("__dict__", "__weakref__", "__module__", "__doc__", "__slotnames__"))
+"""What is no attribute that a program sets: `__slotnames__` is where CPython remembers what it found out for a copy."""
 _MODULE = compile(SOURCE, "<surroundings>", "exec")
 
 

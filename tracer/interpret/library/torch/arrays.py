@@ -11,7 +11,7 @@ from tracer.interpret.numpy_calls import array_of
 from tracer.interpret.policy import lookaside, named_lookaside
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
-from tracer.reasons import DATA_TO_PYTHON, SKIPPED_FUNCTION
+from tracer.reasons import DATA_TO_PYTHON, SKIPPED_FUNCTION, TENSOR_STORAGE
 from tracer.values.base import numpy
 from tracer.values.concrete import concrete
 from tracer.values.item import Item
@@ -53,8 +53,23 @@ def _as_tensor(trace: Trace, data: Item, **options: Item) -> Item:
 
 
 def _in_memory_of(trace: Trace, array: NumpyArray) -> Item:
-    """A tensor in the memory of an array. It counts its writes anew, as `data` does and `detach` does not."""
+    """A tensor in the memory of an array. It counts its writes anew, as `data` does and `detach` does not.
+
+    Its storage begins and ends with the array, which is another storage than that of the tensor that the array is a
+    view of: no operator of a graph makes one.
+    """
+    if not _is_whole(array.tensor):
+        trace.stop(TENSOR_STORAGE, "a tensor in the memory of a part of an array")
     return tensor_op(trace, getattr, (array.tensor, "data"))
+
+
+def _is_whole(tensor: TensorValue) -> bool:
+    """Whether a tensor has all of its storage."""
+    meta, base = tensor.meta, tensor.base
+    if tensor is not base and (meta.storage_offset != 0 or meta.element_count != base.meta.element_count):
+        return False
+    real = base.object
+    return not isinstance(real, torch.Tensor) or real.untyped_storage().nbytes() == real.nbytes
 
 
 @named_lookaside("torch._numpy._ndarray", "ndarray")
