@@ -108,7 +108,7 @@ SIMPLE = (
     "@V.requires_grad_(not @V.requires_grad)", "net.requires_grad_(n > 2)",
     "@new = torch.tensor(3.0, requires_grad=True)", "@new = @T.clone().detach().requires_grad_()", "items[:] = [@T]",
     "@new = torch.nn.Parameter(@T)", "net.linear.weight = torch.nn.Parameter(@T)", "del items[0]",
-    "counts.update('ab')", "items *= 2", "items += [@T]", "box += @T", "box @= 1", "x @= y", "x = x ** n", "box[1:2]",
+    "counts.update('ab')", "items *= 2; del items[8:]", "items += [@T]", "box += @T", "box @= 1", "x @= y", "x = x ** n", "box[1:2]",
     "typed.value = @T", "typed.other = @N", "del typed.value", "Scaled.scale = @N", "@V.fill_diagonal_(@N)",
     "@V.relu_()", "@V.exponential_()", "torch.randn(2, 2, out=@V)", "torch.nn.functional.relu(@V, inplace=True)",
     "@V.index_add_(0, torch.tensor([0]), @T)", "@V.masked_fill_(@V > 0, @N)", "torch.nn.init.ones_(net.linear.weight)",
