@@ -351,3 +351,80 @@ def test_methods_of_dict_know_nothing_of_the_order_of_an_ordered_dict(change, wh
         expected, observed = program(torch.ones(2), tables[0]), captured(torch.ones(2), tables[1])
         assert observed[1:] == expected[1:]
         assert [*dict.items(tables[1])] == [*dict.items(tables[0])]
+
+
+class Lenient:
+    """Equals any text."""
+
+    def __hash__(self):
+        return hash("a")
+
+    def __eq__(self, other):
+        return isinstance(other, str)
+
+
+class Inverted(set):
+    def __contains__(self, member):
+        return not super().__contains__(member)
+
+
+MEMBERS = {"a": set("ab"), "b": set("bc"), "empty": set(), "frozen": frozenset("ab"), "numbers": {1, True, 2.5, None}}
+MEMBERS |= {
+    "inverted": Inverted("ab"),
+    "lenient": {Lenient(), 1},
+    "tuples": {("a",), "a"},
+    "objects": {torch.float32, len, "a"},
+}
+
+
+@pytest.mark.parametrize("member", ["a", 1, 1.0, True, None, math.nan, ("a",), torch.float32])
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_of_a_set_from_outside(name, member):
+    def program(x, members):
+        if member in members:
+            x = x + 1
+        return x, member not in members, members.__contains__(member), member in members and len(members)
+
+    def changing(x, members):
+        before = member in members
+        members.add(member)
+        between = member in members
+        members.discard(member)
+        return x + 1, before, between, member in members, members
+
+    captured, changed = capture(program, strict=True), capture(changing, strict=True)
+    for members in (MEMBERS[name], set("a"), set("b"), {1, "a"}, MEMBERS[name]):
+        assert not differences(program(torch.ones(2), members), captured(torch.ones(2), members), "result")
+        if isinstance(members, set):
+            expected, observed = changing(torch.ones(2), members.copy()), changed(torch.ones(2), members.copy())
+            assert observed[1:] == expected[1:]
+
+
+def test_other_members_of_a_set_from_outside_are_not_guarded():
+    def program(x, members):
+        return x + 1 if "a" in members and "z" not in members else x
+
+    reset()
+    captured = capture(program, strict=True)
+    for members in ({"a"}, {"a", "b"}, set("abc"), {*range(1000), "a"}):
+        assert captured(torch.zeros(1), members).item() == 1
+    assert counters().captures == 1
+    for members in ({"b"}, {"a", "z"}, set()):
+        assert captured(torch.zeros(1), members).item() == 0
+
+
+@pytest.mark.parametrize("kind", [set, dict.fromkeys])
+def test_a_number_that_varies_is_not_compared_with_all_of_many(kind):
+    def program(x, number, numbers):
+        return x + number if number in numbers else x
+
+    reset()
+    captured, numbers = capture(program, strict=True), kind(range(1000))
+    for number in (1, 2, 3, 5000):
+        assert captured(torch.zeros(1), number, numbers).item() == (number if number < 1000 else 0)
+    captures = counters().captures
+    for added in (2000, 3000):
+        numbers |= kind([added])
+        for number in (3, 5000):
+            assert captured(torch.zeros(1), number, numbers).item() == (number if number < 1000 else 0)
+    assert counters().captures == captures

@@ -206,7 +206,8 @@ CONTAINERS = [
     ("length", 2, [[1, 2], (1, 2), {1: 1, 2: 2}, {1, 2}, deque([1, 2]), "ab"], [[1], {}, 5, deque()]),
     ("keys", ("a", "b"), [{"a": 1, "b": 2}, OrderedDict(a=1, b=2)], [{"b": 1, "a": 1}, {"a": 1}, ["a", "b"]]),
     ("keys", (1, 2), [{1: 0, 2: 0}], [{True: 0, 2: 0}]),
-    ("absent", "a", [{}, {"b": 1}, Point], [{"a": 1}, type("A", (), {"a": 1}), 5]),
+    ("absent", "a", [{}, {"b": 1}, Point, set(), frozenset({"b"})], [{"a": 1}, type("A", (), {"a": 1}), 5, {"a"}]),
+    ("present", "a", [{"a"}, frozenset({1, "a"})], [{"b"}, set(), {"a": 1}, ["a"], 5]),
     ("set items", frozenset({1, "a"}), [{1, "a"}, frozenset({"a", 1})], [{True, "a"}, set(), [1, "a"]]),
 ]
 

@@ -298,11 +298,19 @@ def _is_key(key: object, expected: Any) -> bool:
 def _is_absent(value: Any, expected: Any, _: GuardedCall) -> bool:
     if isinstance(value, dict):
         return not dict.__contains__(value, expected)
+    if isinstance(value, set | frozenset):
+        return not _is_present(value, expected, _)
     try:
         class_attribute(value, expected)
     except Absent:
         return True
     return False
+
+
+def _is_present(value: Any, expected: Any, _: GuardedCall) -> bool:
+    if isinstance(value, set):
+        return set.__contains__(value, expected)
+    return isinstance(value, frozenset) and frozenset.__contains__(value, expected)
 
 
 def _has_members(value: Any, expected: Any, _: GuardedCall) -> bool:
@@ -382,6 +390,7 @@ CHECKS: dict[str, Check] = {
     "length": Check(5, "len({source}) == {expected}", lambda value, expected, _: stored_length(value) == expected),
     "keys": Check(6, "{source} has the keys {expected}", _has_keys, hold_keys),
     "absent": Check(7, "{source} has no {expected}", _is_absent, keyed=True),
+    "present": Check(15, "{source} has {expected}", _is_present, keyed=True),
     "same as": Check(
         8, "{source} is {expected}", lambda value, expected, call: value is call.resolve(expected), keyed=True
     ),

@@ -104,7 +104,7 @@ def _is_code(anchor: Source, guard: Guard) -> bool:
     """Whether a guard of a global, or of a closure's variable, is about a class, a function or a module."""
     if anchor.base is None:
         return False
-    return guard.check in ("same object", "absent", "keys") or (
+    return guard.check in ("same object", "absent", "present", "keys") or (
         guard.check == "equal" and type(guard.expected) not in PLAIN
     )
 
@@ -175,6 +175,7 @@ _PARTS: dict[str, Callable[[Guard], str]] = {
     "no hooks": lambda guard: "no hooks",
     "unseen end": lambda guard: f"{f'its {guard.expected} ' if guard.expected else ''}ends unseen",
     "absent": lambda guard: f"without {shown(guard.expected)}",
+    "present": lambda guard: f"has {shown(guard.expected)}",
     "same object": lambda guard: f"still {expected_words(guard)}",
 }
 
@@ -248,4 +249,4 @@ def _identity(guard: Guard) -> int:
     assert source is not None
     if _kind(source) != "name":
         return id(source.root)
-    return hash((source, guard.expected)) if guard.check == "absent" else id(source)
+    return hash((source, guard.expected)) if guard.check in ("absent", "present") else id(source)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 from passes.operators.outcome import DictArg
 from tracer.guards.source import Source
 from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
-from tracer.values.base import LITERALS, MISSING, UNREAD, Lazy, Value
+from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.concrete import concrete, concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
@@ -27,8 +26,8 @@ from tracer.values.objects import (
     object_parts,
     only_through,
 )
+from tracer.values.plain_keys import have_no_equality
 from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, listed, named_class, pairs_of
-from tracer.values.tuples import is_constant_tuple
 
 
 class DictValue(ObjectValue):
@@ -90,7 +89,7 @@ class DictValue(ObjectValue):
     def is_plain(self) -> bool:
         """Whether CPython finds a constant in the real dict without running code of the program, say an `__eq__`."""
         if self.plain is None:
-            self.plain = _have_no_equality(dict.keys(self.object))  # type: ignore[arg-type]
+            self.plain = have_no_equality(dict.keys(self.object))  # type: ignore[arg-type]
         return self.plain
 
     def all(self, context: Context) -> dict[Item, Item]:
@@ -119,6 +118,11 @@ class DictValue(ObjectValue):
             self.complete = True
         return self.items
 
+    @property
+    def size(self) -> int:
+        """How many keys there are now, of a dict from outside unguarded."""
+        return len(self.items) if self.complete else dict.__len__(self.object)  # type: ignore[arg-type]
+
     def change(self, context: Context) -> dict[Item, Item]:
         """The payload, about to be changed."""
         if self.object is not MISSING and dict.__contains__(self.object, "__builtins__"):  # type: ignore[arg-type]
@@ -141,15 +145,6 @@ class DictValue(ObjectValue):
         """Remove `key`, which must be there, and give its item."""
         self.state += 1
         return self.change(context).pop(key)
-
-
-def _have_no_equality(keys: Iterable[object]) -> bool:
-    """Whether none of the real objects has an `__eq__` that is written in Python, nor holds one that may."""
-    kinds = set(map(type, keys)) - LITERALS
-    if tuple in kinds and not all(is_constant_tuple(key) for key in keys if type(key) is tuple):
-        return False
-    equalities = (next(vars(base)["__eq__"] for base in cls.__mro__ if "__eq__" in vars(base)) for cls in kinds)
-    return all(type(equality) is types.WrapperDescriptorType for equality in equalities)
 
 
 def keys_in_order(context: Context, mapping: OrderedDict[Any, Any]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequenc
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
+from tracer.values.plain_keys import have_no_equality
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
 
 
@@ -25,7 +26,7 @@ class SetValue(ObjectValue):
     `members` is the order of that one until it is changed, `faithful` whether a copy has it too.
     """
 
-    __slots__ = ("changed", "complete", "faithful", "items", "members")
+    __slots__ = ("changed", "complete", "faithful", "items", "members", "plain")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
@@ -36,6 +37,7 @@ class SetValue(ObjectValue):
         self.faithful = True
         self.changed = False
         self.complete = obj is MISSING
+        self.plain: bool | None = None
 
     def all(self, context: Context) -> Any:
         """The payload with every element read."""
@@ -49,6 +51,32 @@ class SetValue(ObjectValue):
             self.items = real if exact else kind(self.members)
             self.complete = True
         return self.items
+
+    @property
+    def size(self) -> int:
+        """How many members there are now, of a set from outside unguarded."""
+        if self.complete:
+            return len(self.items)
+        real: Any = self.object
+        kind: Any = frozenset if isinstance(real, frozenset) else set
+        return kind.__len__(real)
+
+    def holds(self, context: Context, element: Item) -> bool | None:
+        """Whether a literal is in the set; of one from outside only that is guarded. None: look at all members."""
+        if self.complete or type(element) not in LITERALS or element != element or not self._is_plain():
+            return None
+        real: Any = self.object
+        kind: Any = frozenset if isinstance(real, frozenset) else set
+        found = kind.__contains__(real, element)
+        context.guard(self.source, "present" if found else "absent", element)
+        return found
+
+    def _is_plain(self) -> bool:
+        """Whether CPython finds a literal in the real set without running code of the program."""
+        if self.plain is None:
+            kind: Any = frozenset if isinstance(self.object, frozenset) else set
+            self.plain = have_no_equality(kind.__iter__(self.object))
+        return self.plain
 
     def in_order(self, context: Context) -> list[Item]:
         """The elements as the program's set lists them."""

@@ -219,6 +219,7 @@ class Compiler {
       case Check::length: return add_test(source, Test::length, expected);
       case Check::keys: return add_test(source, Test::keys, expected);
       case Check::absent: return add_test(source, Test::absent, expected);
+      case Check::present: return add_test(source, Test::present, expected);
       case Check::set_items: return add_test(source, Test::set_items, expected);
       case Check::same_as: return add_comparison(source, expected, true);
       case Check::not_same_as: return add_comparison(source, expected, false);
@@ -259,7 +260,7 @@ class Compiler {
       case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
       case Test::keys: node.ordered = node.sized = true; break;
-      case Test::length: case Test::absent: case Test::set_items: node.sized = true; break;
+      case Test::length: case Test::absent: case Test::present: case Test::set_items: node.sized = true; break;
       case Test::equal: node.sized |= PySet_Check(expected) != 0; break;
       case Test::empty: node.is_hook_table = true; break;
     }
@@ -273,7 +274,7 @@ class Compiler {
       case Test::keys: return is_a(test.expected, PyTuple_Check(test.expected), "a tuple of keys");
       case Test::length: return is_a(test.expected, is_length(test.expected), "a length");
       case Test::set_items: return is_a(test.expected, PyAnySet_Check(test.expected), "a set");
-      case Test::equal: case Test::absent: case Test::empty: return true;
+      case Test::equal: case Test::absent: case Test::present: case Test::empty: return true;
     }
     return false;  // not reached: every test has its case
   }

@@ -47,8 +47,17 @@ Verdict is_absent(PyObject* value, PyObject* name) {
     int found = PyDict_Contains(value, name);
     return found < 0 ? unreadable() : verdict(!found);
   }
+  if (PyAnySet_Check(value)) {
+    int found = PySet_Contains(value, name);
+    return found < 0 ? unreadable() : verdict(!found);
+  }
   if (!PyType_Check(value)) return Verdict::fails;
   return verdict(!_PyType_Lookup(reinterpret_cast<PyTypeObject*>(value), name));
+}
+
+Verdict is_present(PyObject* value, PyObject* member) {
+  int found = PyAnySet_Check(value) ? PySet_Contains(value, member) : 0;
+  return found < 0 ? unreadable() : verdict(found);
 }
 
 bool is_alive(const NodeTest& test) {
@@ -65,6 +74,7 @@ Verdict holds(const NodeTest& test, PyObject* value) {
     case Test::length: return verdict(stored_length(value) == PyLong_AsSsize_t(test.expected));
     case Test::keys: return has_keys(value, test.expected);
     case Test::absent: return is_absent(value, test.expected);
+    case Test::present: return is_present(value, test.expected);
     case Test::set_items:
       return PyAnySet_Check(value) ? equal_members(value, test.expected) : Verdict::fails;
     case Test::empty: return verdict(PyDict_Check(value) && PyDict_GET_SIZE(value) == 0);

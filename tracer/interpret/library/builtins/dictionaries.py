@@ -29,7 +29,7 @@ from tracer.values.protocols.iteration import builtin_iterator, iterate, unpack
 from tracer.values.protocols.length import builtin_length
 from tracer.values.protocols.operators import equal
 from tracer.values.protocols.special_methods import call_special, is_of_program
-from tracer.values.protocols.symbolic import is_none_of
+from tracer.values.protocols.symbolic import MOST_KEYS, is_none_of
 from tracer.values.raising import throw
 from tracer.values.table_iterators import TableIterator
 from tracer.values.tuples import make_tuple
@@ -72,7 +72,7 @@ def dict_delitem(trace: Trace, mapping: DictValue, key: Item) -> None:
 
 @lookaside(dict.__contains__)
 def _contains(trace: Trace, mapping: DictValue, key: Item) -> bool:
-    if type(key) is torch.SymInt and is_none_of(trace, key, mapping.all(trace)):
+    if type(key) is torch.SymInt and mapping.size <= MOST_KEYS and is_none_of(trace, key, mapping.all(trace)):
         return False
     return mapping.lookup(trace, trace.key(key)) is not MISSING
 

@@ -25,7 +25,7 @@ from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
-from tracer.values.protocols.symbolic import is_none_of
+from tracer.values.protocols.symbolic import MOST_KEYS, is_none_of
 from tracer.values.raising import throw
 from tracer.values.sets import SetValue
 
@@ -65,9 +65,12 @@ def _element(trace: Trace, item: Item) -> Item:
 @lookaside(set.__contains__, frozenset.__contains__)
 def _contains(trace: Trace, target: Item, item: Item) -> bool:
     item = realise(trace, item)
-    if type(item) is torch.SymInt and is_none_of(trace, item, elements(trace, target)):
+    is_large = isinstance(target, SetValue) and target.size > MOST_KEYS
+    if type(item) is torch.SymInt and not is_large and is_none_of(trace, item, elements(trace, target)):
         return False
-    return host(trace, operator.contains, elements(trace, target), _element(trace, item))
+    element = _element(trace, item)
+    found = target.holds(trace, element) if isinstance(target, SetValue) else None
+    return found if found is not None else host(trace, operator.contains, elements(trace, target), element)
 
 
 @lookaside(set.copy)
