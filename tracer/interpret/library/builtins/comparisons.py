@@ -6,7 +6,7 @@ Items are compared with `==` and the operator in question; identical objects cou
 from __future__ import annotations
 
 import operator
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any, NoReturn
 
 from tracer.interpret.library.shared import NotGiven, same
@@ -95,7 +95,7 @@ def equal_dictionaries(self: dict[Any, Any], other: Any, /) -> Any:
     size = dict.__len__(self)
     if size != dict.__len__(other):
         return False
-    pairs = iter(dict.items(self))
+    pairs = iter(OrderedDict.items(self) if isinstance(self, OrderedDict) else dict.items(self))
     while True:
         try:
             pair: Any = next(pairs, NotGiven)

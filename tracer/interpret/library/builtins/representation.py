@@ -30,9 +30,8 @@ def join(items: Iterable[Any], active: Active) -> str:
 
 def pairs(item: Any, active: Active) -> str:
     """The keys and values of a dictionary as its representation lists them."""
-    return ", ".join(
-        [f"{represent(key, active)}: {represent(dict.__getitem__(item, key), active)}" for key in dict.__iter__(item)]
-    )
+    keys = OrderedDict.__iter__(item) if isinstance(item, OrderedDict) else dict.__iter__(item)
+    return ", ".join([f"{represent(key, active)}: {represent(dict.__getitem__(item, key), active)}" for key in keys])
 
 
 def represent_list(item: Any, active: Active) -> str:
