@@ -3,6 +3,7 @@
 `tracer.reset()` stands for the end of a process where nothing else of it matters; some tests start real ones.
 """
 
+import abc
 import contextlib
 import functools
 import hashlib
@@ -752,3 +753,33 @@ def test_the_command_lists_shows_verifies_and_clears(stored, capsys):
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert command(capsys, "show", tmp_path, "abc")[0] == 2
     assert command(capsys, "list", tmp_path / "nowhere")[0] == 2
+
+
+class Sized(abc.ABC):
+    @abc.abstractmethod
+    def size(self): ...
+
+
+class Box(Sized):
+    def size(self):
+        return 2
+
+
+def test_what_tells_which_classes_are_registered_may_be_asked(tmp_path):
+    def program(x, box):
+        return x * box.size() if isinstance(box, Sized) else x
+
+    x = torch.ones(3)
+    expected = tracer.capture(program, cache=tmp_path)(x, Box())
+    forget()
+    assert torch.equal(tracer.capture(program, cache=tmp_path)(x, Box()), expected)
+    assert kinds() == ["loaded"]
+    forget()
+
+    class Other:
+        def size(self):
+            return 7
+
+    Sized.register(Other)
+    assert torch.equal(tracer.capture(program, cache=tmp_path)(x, Other()), x * 7)
+    assert "loaded" not in kinds()

@@ -58,8 +58,8 @@ ATTRIBUTES: Final = frozenset(READABLE.split())
 
 
 @cache
-def _functions() -> dict[str, Any]:
-    """Every function of torch's own namespaces that is an operator, by its name."""
+def _functions_of_c() -> dict[str, Any]:
+    """Functions of C in torch's own namespaces that are operators, and Python's operators, by their names."""
     functions: dict[str, Any] = dict(NAMED)
     for name in NAMESPACES:
         for attribute, value in vars(_namespace(name)).items():
@@ -70,6 +70,13 @@ def _functions() -> dict[str, Any]:
         value = getattr(VARIABLE, attribute)
         if type(value) is type(len) and attribute not in FORBIDDEN and not attribute.startswith("_"):
             functions.setdefault(f"torch._VF.{attribute}", value)
+    return functions
+
+
+@cache
+def _functions() -> dict[str, Any]:
+    """Every function of torch's own namespaces that is an operator, by its name."""
+    functions = dict(_functions_of_c())
     overridable = torch.overrides.get_overridable_functions()
     for owner, prefix in ((torch, "torch"), (torch.functional, "torch.functional"), (torch.nn.functional, FUNCTIONAL)):
         for value in overridable[owner]:
@@ -139,7 +146,7 @@ def target_of(op: str, name: str) -> Any:
         return name
     if name.startswith("torch.ops."):
         return _operator(name)
-    target = _functions().get(name)
+    target = _functions_of_c().get(name) or _functions().get(name)  # asking torch for the others takes a while
     if target is None:
         raise UnknownTarget(f"{name!r} is not the name of an operator of torch {torch.__version__}")
     return target

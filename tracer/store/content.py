@@ -25,7 +25,7 @@ FORMAT: Final = 1
 """The version of the format; files of another one are other captures' files."""
 
 OWN_PACKAGES: Final = ("tracer", "passes", "backends")
-SOURCES: Final = frozenset((".py", ".so", ".json"))
+SOURCES: Final = (".py", ".so", ".json")
 """Endings of files that decide what bytegraph captures: its sources, its extensions and its rulebooks."""
 
 RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
@@ -67,17 +67,16 @@ def _constant(constant: Any, code: types.CodeType) -> Any:
 def own_sources() -> str:
     """A hash of the names, sizes and times of bytegraph's own files, which change while it is worked on."""
     root = Path(__file__).parent.parent.parent
-    digest = hashlib.sha256()
+    content = hashlib.sha256()
     for package in OWN_PACKAGES:
         for folder, folders, names in os.walk(root / package):
             folders.sort()
+            content.update(os.path.relpath(folder, root).encode())
             for name in sorted(names):
-                if os.path.splitext(name)[1] in SOURCES:
-                    status = os.stat(os.path.join(folder, name))
-                    digest.update(
-                        f"{os.path.relpath(folder, root)} {name} {status.st_size} {status.st_mtime_ns}\n".encode()
-                    )
-    return digest.hexdigest()
+                if name.endswith(SOURCES):
+                    status = os.stat(f"{folder}/{name}")
+                    content.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return content.hexdigest()
 
 
 @cache
@@ -89,7 +88,8 @@ def environment() -> tuple[str, ...]:
         torch.__version__,
         str(torch.version.git_version),
         torch.backends.cpu.get_cpu_capability(),
-        str(torch.backends.mkldnn.is_available()),
+        f"{torch.backends.mkldnn.is_available()} {torch.cuda.is_available()}",
+        f"{sys.platform} {sys.flags} {os.cpu_count()}",
         VERSION,
         own_sources(),
     )

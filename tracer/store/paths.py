@@ -6,6 +6,7 @@ for the call at hand.
 
 from __future__ import annotations
 
+import abc
 import enum
 import types
 import weakref
@@ -375,7 +376,7 @@ def _stored(cls: type, name: str) -> Any:
 
 
 def _tells_a_setting(target: Any) -> bool:
-    return (
+    return target is abc.get_cache_token or (
         type(target) is BUILTIN_FUNCTION
         and isinstance(target.__module__, str)
         and target.__module__.partition(".")[0] == "torch"
