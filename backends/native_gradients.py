@@ -76,6 +76,9 @@ class _NativeGradients:
             compiled.backward = staticmethod(self._backward)
         node.set_materialize_grads(False)
         node.run = [(weakref.ref(x), _version_of(x)) if isinstance(x, torch.Tensor) else x for x in inputs]
+        node.origins = [
+            _Origin.apply(x) for x in inputs if isinstance(x, torch.Tensor) and x.requires_grad and not x.is_leaf
+        ]
 
     def _backward(self, node: Any, gradients: list[Any]) -> Any:
         """The gradients of a run: by the compiled backward where that gives them."""
@@ -92,7 +95,7 @@ class _NativeGradients:
                 "the backward of a torch.autograd.Function, or what it reads, changed after the graph that applies it"
                 " was compiled and run, and the run cannot be repeated"
             )
-        return self._compiled(node, gradients)  # which raises when it is differentiated again
+        return _differentiated_once(self._compiled(node, gradients), node)
 
     def _compiled(self, node: Any, gradients: Sequence[Any]) -> Any:
         """The gradients that the compiled backward gives, without those for inputs that no gradient reaches."""
@@ -181,6 +184,45 @@ def outputs_reached(graph: Graph, meta_of: Callable[[Node], Any]) -> list[frozen
 def _version_of(tensor: torch.Tensor) -> int | None:
     """How often a tensor was written to; None for an inference tensor, of which nobody counts that."""
     return None if tensor.is_inference() else tensor._version
+
+
+class _Origin(torch.autograd.Function):
+    """What has the history of a tensor, and none of its memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.new_empty(0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return None
+
+
+class _Once(torch.autograd.Function):
+    """Gradients that cannot be differentiated again. Says so wherever that is asked for.
+
+    Without it, autograd would take them for constants: nothing leads from a compiled backward to an input whose values
+    it does not use.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Any) -> Any:
+        return tuple(None if x is None else x.view_as(x) for x in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        raise RuntimeError(
+            "double backward of a compiled graph whose run cannot be repeated: an input is gone or was written to,"
+            " random numbers were drawn, or outputs are views"
+        )
+
+
+def _differentiated_once(results: Any, node: Any) -> Any:
+    """The gradients that a compiled backward gave, connected to all that they may be differentiated by."""
+    noted = [entry[0]() for entry in node.run if type(entry) is tuple]
+    leaves = [x for x in noted if x is not None and x.requires_grad and x.is_leaf]
+    results = tuple(results)
+    return _Once.apply(len(results), *results, *node.origins, *leaves)
 
 
 def _gradients(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], wanted: Sequence[torch.Tensor]) -> Sequence[Any]:

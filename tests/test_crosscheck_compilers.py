@@ -158,10 +158,10 @@ RELU = "rectified = torch.relu(hidden)"
 COMPILERS = {
     "results remembered by shape": (two_rectified, remembering, "relu", "values", "torch.relu(-x)"),
     "one buffer for all results": (
-        two_rectified, faults.swap("relu", in_one_buffer), "relu", "values", "torch.relu(-x)"),
+        two_rectified, faults.swap("relu", in_one_buffer), "relu", "overwritten", "torch.relu(-x)"),
     "an argument overwritten": (used_again, faults.swap("relu", overwriting), "relu", "values", "torch.relu(x)"),
     "a read behind a write": (read_then_written, moving_a_read, "", "values", ""),
-    "draws merged": (two_draws, merging, "rand_like", "values", "second = torch.rand_like(x)"),
+    "draws merged": (two_draws, merging, "rand_like", "aliasing", "second = torch.rand_like(x)"),
     "results in another order": (two_results, reversing, "cos", "values", "cosine = torch.cos(x)"),
     "a result forgotten": (two_results, forgetting_the_last, "sin", "outputs", "sine = torch.sin(x)"),
     "inputs baked in": (product, baking, "mul", "values", "return torch.mul(hidden, y)"),
@@ -175,15 +175,16 @@ COMPILERS = {
     "nothing for a tensor": (chain, faults.swap("relu", lambda x: None), "relu", "type", RELU),
     "a tensor without memory": (
         chain, faults.swap("relu", lambda x: torch.relu(x).to("meta")), "relu", "device", RELU),
-    "gradients lost": (two_results, detaching, "sin", "gradient", "sine = torch.sin(x)"),
-    "gradients turned off": (two_results, without_gradients, "sin", "gradient", "sine = torch.sin(x)"),
+    "gradients lost": (two_results, detaching, "sin", "requires_grad", "sine = torch.sin(x)"),
+    "gradients turned off": (two_results, without_gradients, "sin", "state", "sine = torch.sin(x)"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMPILERS)
 def test_found_named_and_written(name, tmp_path):
     program, candidate, target, kind, line = COMPILERS[name]
-    inputs = (X.clone().requires_grad_(kind == "gradient"), POSITIVE)[: program.__code__.co_argcount]
+    wanted = kind in ("gradient", "requires_grad", "state")
+    inputs = (X.clone().requires_grad_(wanted), POSITIVE)[: program.__code__.co_argcount]
     finding = first_finding(program, inputs, tmp_path, candidate=candidate)
     assert_found(finding, target, kind, line)
     assert_fails(finding.path)

@@ -82,6 +82,28 @@ def test_derivatives_of_derivatives(program, backend, dynamic):
         assert not differences(derivatives(program, rows), derivatives(captured, rows))
 
 
+def written_to(program, x):
+    inner = x * 1
+    result = program(inner)
+    inner.add_(1)
+    return result
+
+
+@pytest.mark.parametrize(
+    "run",
+    [lambda program, x: program(x.clone()), written_to, lambda program, x: program(x * 1)[1:]],
+    ids=["gone", "written to", "gone, a part"],
+)
+def test_second_derivatives_are_never_left_out(run):
+    """Nothing leads from a compiled backward of tanh, which uses its result alone, to the input."""
+    x = torch.linspace(-1, 1, 5, requires_grad=True)
+    program = capture(lambda x: x.tanh(), backend="aot_eager")
+    gradient = torch.autograd.grad(run(program, x).sum(), x, create_graph=True)[0]
+    assert gradient.requires_grad
+    with pytest.raises(RuntimeError, match="double backward"):
+        torch.autograd.grad((gradient * x).sum(), x)
+
+
 def test_first_derivatives_are_there_where_an_input_is_gone():
     def gradient(program):
         x = torch.ones(3, requires_grad=True)

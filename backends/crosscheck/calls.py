@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -21,6 +21,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from backends.crosscheck.process_state import DRAWN, StateChange, process_state, put_back
 from passes.node_meta import STACK_TRACE
 from passes.operators.modes import modes_kept
 from passes.operators.outcome import OPERATOR_ERRORS
@@ -223,12 +224,18 @@ def _alone(tensor: Tensor, dtype: Callable[[torch.dtype], torch.dtype]) -> Tenso
 
 
 class ConcreteOutcome(NamedTuple):
-    """A call's outcome: its result, its tensor arguments afterwards, whether it drew random numbers, or its error."""
+    """A call's outcome: its result, its tensor arguments afterwards, whether it drew random numbers, or its error.
+
+    `left` is what it left changed of the state of the process; `written` are the numbers of the arguments that torch
+    counts as written to, whether or not their values changed.
+    """
 
     result: Any
     arguments: list[Tensor]
     drew: bool
     error: Exception | None
+    left: Sequence[StateChange] = ()
+    written: Sequence[int] = ()
 
     @property
     def outputs(self) -> list[Any]:
@@ -244,15 +251,25 @@ def attempt(
 ) -> ConcreteOutcome:
     """Run the call without copying. `seed` is the state of the random number generator to begin with.
 
-    Modes of torch that the call sets are put back. Errors other than `refusals` pass through.
+    The state of the process, with the modes of torch, is put back. Errors other than `refusals` pass through.
     """
-    with random_state(seed) as before, modes_kept():
+    tensors = call.tensors
+    with random_state(seed), modes_kept():
+        versions, state = list(map(_version, tensors)), process_state()
         try:
             result, error = run(call), None
         except refusals as refusal:
             result, error = None, refusal
-        drew = not torch.equal(before, torch.get_rng_state())
-    return ConcreteOutcome(result, call.tensors, drew, error)
+        finally:
+            left = put_back(state)
+        written = [index for index, tensor in enumerate(tensors) if _version(tensor) != versions[index]]
+    drew = any(change.state == DRAWN for change in left)
+    return ConcreteOutcome(result, tensors, drew, error, left, written)
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written to; tensors of inference mode do not count."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextmanager

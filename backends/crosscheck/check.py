@@ -22,11 +22,13 @@ from backends.crosscheck.bisection import fewest, first_wrong
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference, error_words, stale
+from backends.crosscheck.gradients import MANNERS
 from backends.crosscheck.operators import UNINITIALISED, is_registered, is_torchs, name_of
 from backends.crosscheck.reference import reference, shares_memory
 from backends.crosscheck.report import CrosscheckFinding, CrosscheckReport, ending, refuse_inside_a_script, write
 from backends.crosscheck.script import script
 from backends.crosscheck.shrink import shrunk
+from backends.crosscheck.sizes import other_sizes
 from backends.crosscheck.sweep import PLAIN, THOROUGH, CrosscheckTrial, Variation, seeded, sweep
 from backends.crosscheck.text import CannotWrite
 from backends.crosscheck.walk import calls_of, copied_inputs, part, snapshot, steps, undisturbed
@@ -37,7 +39,8 @@ from passes.operators.targets import UnknownTarget
 
 Progress = Callable[[int, int, str], None]
 # What a compiler's whole graph is put through.
-WHOLE: Final = (Variation("values"), Variation("repeat"), Variation("poison"), Variation("other values"))
+WHOLE: Final = tuple(map(Variation, ("values", "repeat", "poison", "other values", "threads")))
+TRAINED: Final = (Variation("training"), *(Variation("gradients", manner) for manner in ("", *MANNERS)))
 REPEATED: Final = Variation("repeat")
 DECLARED: Final = Variation("writes")
 WHOLE_LAYOUTS: Final = tuple(
@@ -51,12 +54,14 @@ class CrosscheckSettings:
     """How much is checked. `operators`: one by one (None: unless the candidate compiles). `most`: stop at so many
     findings.
 
-    `layouts`: the sweep over layouts, `out=`, in place and threads. `gradients`: those of a compiled graph too, if its
+    `layouts`: the sweep over layouts, `out=`, in place and threads. `sizes`: a compiled graph with sizes of 0, of 1 and
+    large ones. `gradients`: those of a compiled graph too, if its
     inputs require them. `shrink`: seconds to spend on shrinking a finding; 0 leaves it as it is, without a script.
     `verify`: run each script. `folder`: the folder for scripts (None: temporary files).
     """
 
     layouts: bool = True
+    sizes: bool = True
     operators: bool | None = None
     gradients: bool = True
     most: int = 1
@@ -123,7 +128,9 @@ def _untried(candidate: CompilerCandidate, settings: CrosscheckSettings) -> list
     if candidate.compiles and not settings.operators:
         untried.append("other layouts of tensors inside of the graph (operators=True)")
     if candidate.compiles:
-        untried.append("memory that compiled code allocates without torch, other numbers of threads")
+        untried.append("memory that compiled code allocates without torch")
+    if candidate.compiles and not settings.sizes:
+        untried.append("other sizes (sizes=True)")
     if candidate.compiles and not settings.gradients:
         untried.append("gradients (gradients=True)")
     return untried
@@ -248,7 +255,7 @@ def _check_whole(
     call = ConcreteCall(module, tuple(snapshot(list(inputs))), name="graph")
     variations = [*WHOLE, *(WHOLE_LAYOUTS if settings.layouts else ())]
     if settings.gradients and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
-        variations.insert(1, Variation("gradients"))
+        variations[1:1] = TRAINED
     trial = CrosscheckTrial(call, candidate, torch.get_rng_state())
     report.checked = report.calls if settings.operators is None else 0
     if trial.right.outcome.error is not None:
@@ -262,17 +269,33 @@ def _check_whole(
         except REFUSALS as error:
             report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
             continue
-        if difference is not None and difference.kind == "strides":  # and the values are right
-            report.latent.append(_finding(trial, variation, difference, "graph", replace(settings, shrink=0.0)))
-        elif difference is not None:
-            report.findings.append(_located(module, inputs, candidate, variation, difference, settings, trial))
+        if difference is not None:
+            report.findings.append(_located(candidate, variation, difference, settings, trial))
+            if len(report.findings) >= settings.most:
+                return
+    if settings.sizes:
+        _check_sizes(call, candidate, settings, report)
+
+
+def _check_sizes(
+    call: ConcreteCall, candidate: CompilerCandidate, settings: CrosscheckSettings, report: CrosscheckReport
+) -> None:
+    """Check the graph, compiled anew, on tensors of other sizes. To reject them is no wrong answer."""
+    for words, resized in other_sizes(call):
+        report.variations += 1
+        variation, trial = Variation("size", words), CrosscheckTrial(resized, candidate, torch.get_rng_state())
+        try:
+            difference = trial.examine(variation)
+        except REFUSALS as error:
+            report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
+            continue
+        if difference is not None and difference.kind != "error":
+            report.findings.append(_located(candidate, variation, difference, settings, trial))
             if len(report.findings) >= settings.most:
                 return
 
 
 def _located(
-    module: GraphModule,
-    inputs: Sequence[Any],
     candidate: CompilerCandidate,
     variation: Variation,
     difference: CrosscheckDifference,
@@ -280,7 +303,7 @@ def _located(
     whole: CrosscheckTrial,
 ) -> CrosscheckFinding:
     """The finding at the first operator that shows the difference."""
-
+    module, inputs = whole.call.target, whole.call.args
     if variation.kind == "values" and whole.examine(REPEATED) is not None:
         variation = REPEATED  # right at some calls and wrong at others: one call of a part says little
 

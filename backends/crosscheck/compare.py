@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, is_plain
+from backends.crosscheck.operators import chooses_zeros
+from backends.crosscheck.process_state import StateChange
 from backends.crosscheck.reference import TRIALS, ReferenceRun, distance, observations
 from backends.crosscheck.tolerance import ROUNDINGS, unit_roundoff
 from passes.operators.difference import tensor_difference
@@ -26,7 +30,7 @@ class CrosscheckDifference:
     """One difference. `kind` says what differs, `what` names the tensor, `detail` has figures for people.
 
     `index` is the number of the observation, `place` the flat index of the element; `error` and `allowed` are those of
-    that element, 0 where no figures apply.
+    that element, 0 where no figures apply. `where` is the part of the state that was left changed.
     """
 
     kind: str
@@ -36,6 +40,7 @@ class CrosscheckDifference:
     allowed: float = 0.0
     index: int = 0
     place: int = 0
+    where: str = ""
 
 
 def label(index: int, call: ConcreteCall, outcome: ConcreteOutcome) -> str:
@@ -122,20 +127,18 @@ def metas(
     expected: ConcreteOutcome,
     aliases: bool = True,
 ) -> CrosscheckDifference | None:
-    """The first output whose shape, dtype, strides or (if `aliases`) aliasing differs from that of the plain call."""
+    """The first output whose type, shape, dtype, strides, requires_grad or (if `aliases`) aliasing differs from that of
+    the plain call.
+    """
     for index, (got, wanted) in enumerate(zip(outcome.outputs, expected.outputs, strict=False)):
         what = label(index, found_call, outcome)
-        if isinstance(got, Tensor) != isinstance(wanted, Tensor):
+        if type(got) is not type(wanted):
             types = f"{type(got).__name__} instead of {type(wanted).__name__}"
             return CrosscheckDifference("type", what, types, index=index)
         if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
             continue
-        facts = ("shape", "dtype", "device", *(("strides",) if is_plain(got) and is_plain(wanted) else ()))
-        if difference := tensor_difference(wanted, got, facts):
-            ours, theirs = difference.actual, difference.expected
-            if difference.kind == "strides":  # all of them, for a person
-                ours, theirs = got.stride(), wanted.stride()
-            return CrosscheckDifference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
+        if difference := _facts(got, wanted, what, index):
+            return difference
         ours, theirs = _aliases(got, found_call.tensors), _aliases(wanted, reference_call.tensors)
         if aliases and ours != theirs:
             return CrosscheckDifference(
@@ -145,14 +148,141 @@ def metas(
         return CrosscheckDifference(
             "outputs", "the result", f"{len(outcome.outputs)} parts instead of {len(expected.outputs)}"
         )
+    return _among(found_call, outcome, expected) if aliases else None
+
+
+def _facts(got: Tensor, wanted: Tensor, what: str, index: int) -> CrosscheckDifference | None:
+    """The first fact in which a tensor differs from the plain call's."""
+    facts = ("shape", "dtype", "device", "requires_grad", *(("strides",) if is_plain(got) and is_plain(wanted) else ()))
+    difference = tensor_difference(wanted, got, facts)
+    if difference is None:
+        return None
+    ours, theirs = difference.actual, difference.expected
+    if difference.kind == "strides":  # all of them, for a person
+        ours, theirs = got.stride(), wanted.stride()
+    return CrosscheckDifference(difference.kind, what, f"{ours} instead of {theirs}", index=index)
+
+
+def _among(call: ConcreteCall, outcome: ConcreteOutcome, expected: ConcreteOutcome) -> CrosscheckDifference | None:
+    """The first output that shares memory with other outputs than in the plain call, or is another's object."""
+    for index, (got, wanted) in enumerate(zip(outcome.outputs, expected.outputs, strict=True)):
+        if not isinstance(got, Tensor):
+            continue
+        what = label(index, call, outcome)
+        ours, theirs = _aliases(got, outcome.outputs), _aliases(wanted, expected.outputs)
+        if ours != theirs:
+            return CrosscheckDifference(
+                "aliasing", what, f"shares memory with results {ours} instead of {theirs}", index=index
+            )
+        ours, theirs = _same_objects(got, outcome.outputs), _same_objects(wanted, expected.outputs)
+        if ours != theirs:
+            return CrosscheckDifference(
+                "identity", what, f"is the same object as results {ours} instead of {theirs}", index=index
+            )
     return None
 
 
-def _aliases(tensor: Tensor, inputs: Sequence[Tensor]) -> list[int]:
+def _same_objects(tensor: Tensor, others: Sequence[Any]) -> list[int]:
+    return [index for index, other in enumerate(others) if other is tensor]
+
+
+def effects(
+    found_call: ConcreteCall,
+    outcome: ConcreteOutcome,
+    reference_call: ConcreteCall,
+    expected: ConcreteOutcome,
+    before: Sequence[Tensor],
+) -> CrosscheckDifference | None:
+    """The first thing that a call does besides returning results and writing values: to its arguments, to constants
+    that its graph holds, and to the state of the process. `before` are the arguments as they were.
+
+    torch does not count every write: not those of batch norm to its statistics.
+    """
+    count = len(observations(found_call, outcome)) - len(outcome.arguments)
+    for index, (now, wanted, then) in enumerate(zip(outcome.arguments, expected.arguments, before, strict=True)):
+        what = label(count + index, found_call, outcome)
+        if difference := _facts(now, wanted, what, count + index):
+            return difference
+        if _has_gradient(now) and not _has_gradient(wanted):
+            return CrosscheckDifference("grad", what, "has a gradient of its own", index=count + index)
+        if index in outcome.written and index not in expected.written and not bool((distance(then, now) > 0).any()):
+            return CrosscheckDifference("written", what, "was written to, with the values that it had", index=index)
+    ours, theirs = _held(found_call.target), _held(reference_call.target)
+    for name, tensor in ours.items():
+        if name in theirs and bool((distance(tensor, theirs[name]) > 0).any()):
+            return CrosscheckDifference("constant", f"the constant {name} after the call", "was written to")
+    return state_difference(outcome.left, expected.left)
+
+
+def _has_gradient(tensor: Tensor) -> bool:
+    return tensor.is_leaf and tensor.grad is not None
+
+
+def _held(target: Any) -> dict[str, Tensor]:
+    """The tensors that a graph holds, by name."""
+    if not isinstance(target, GraphModule):
+        return {}
+    held = {str(node.target): attrgetter(str(node.target))(target) for node in target.graph.find_nodes(op="get_attr")}
+    return {name: value for name, value in held.items() if isinstance(value, Tensor) and is_plain(value)}
+
+
+def state_difference(left: Sequence[StateChange], expected: Sequence[StateChange]) -> CrosscheckDifference | None:
+    """The first part of the state of the process that is left other than the plain call leaves it."""
+    ours, theirs = {change.state: change for change in left}, {change.state: change for change in expected}
+    for name in (*ours, *theirs):
+        if name not in theirs or name not in ours or ours[name].after != theirs[name].after:
+            change = ours.get(name) or StateChange(name, theirs[name].after, theirs[name].before)
+            return CrosscheckDifference("state", "the state of the process", change.words, where=name)
+    return None
+
+
+def signs(call: ConcreteCall, outcome: ConcreteOutcome, right: ReferenceRun) -> CrosscheckDifference | None:
+    """The first zero of another sign, among those that the call gives in its own dtype and in float64 alike.
+
+    Not for graphs in which the greater of two equal zeros is chosen: either will do.
+    """
+    if chooses_zeros(call.target):
+        return None
+    plain = observations(right.call, right.outcome)
+    for index, (got, wanted, exact) in enumerate(zip(observations(call, outcome), plain, right.exact, strict=False)):
+        if got is None or wanted is None or exact is None or not (got.shape == wanted.shape == exact.shape):
+            continue
+        if not (got.is_floating_point() and wanted.is_floating_point() and exact.is_floating_point()):
+            continue
+        wrong = (got == 0) & (wanted == 0) & (exact == 0) & (wanted.signbit() == exact.signbit())
+        wrong &= got.signbit() != wanted.signbit()
+        if index < len(right.undefined) and (mask := right.undefined[index]) is not None:
+            wrong &= ~mask
+        if bool(wrong.any()):
+            place = int(wrong.flatten().int().argmax())
+            detail = f"{int(wrong.sum()):,} of {wrong.numel():,} zeros have another sign"
+            return CrosscheckDifference("sign", label(index, call, outcome), detail, index=index, place=place)
+    return None
+
+
+def _aliases(tensor: Tensor, others: Sequence[Any]) -> list[int]:
+    """The numbers of the tensors that are in the memory of `tensor`."""
     if not is_plain(tensor) or not tensor.numel():
         return []
-    storage = tensor.untyped_storage()._cdata
-    return [index for index, one in enumerate(inputs) if is_plain(one) and one.untyped_storage()._cdata == storage]
+    storage, tensors = tensor.untyped_storage()._cdata, enumerate(others)
+    return [
+        index
+        for index, one in tensors
+        if isinstance(one, Tensor) and is_plain(one) and one.untyped_storage()._cdata == storage
+    ]
+
+
+def overwritten(
+    outcome: ConcreteOutcome, later: ConcreteOutcome, expected: ConcreteOutcome, expected_later: ConcreteOutcome
+) -> CrosscheckDifference | None:
+    """The first result that a later call of the same program returns its own result in the memory of."""
+    for index, (got, wanted) in enumerate(zip(outcome.outputs, expected.outputs, strict=False)):
+        if not isinstance(got, Tensor) or not isinstance(wanted, Tensor):
+            continue
+        if _aliases(got, later.outputs) and not _aliases(wanted, expected_later.outputs):
+            what = "the result" if len(outcome.outputs) == 1 else f"result {index}"
+            return CrosscheckDifference("overwritten", what, "a later call returns its result in the same memory")
+    return None
 
 
 def bitwise(

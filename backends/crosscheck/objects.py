@@ -268,7 +268,10 @@ def _functions_in(member: Any) -> Iterator[FunctionType]:
 
 
 def _function_node(function: FunctionType) -> tuple[Any, str]:
-    """The definition of a function or a lambda as a tree and as text. Raises CannotWrite if there is no source."""
+    """The definition of a function or a lambda as a tree and as text. Raises CannotWrite if there is no source.
+
+    Without its decorators: a function object is what they were given, whatever they made of it.
+    """
     code = function.__code__
     try:
         lines, _ = inspect.findsource(code)
@@ -279,8 +282,9 @@ def _function_node(function: FunctionType) -> tuple[Any, str]:
     if len(nodes) != 1:
         raise CannotWrite(f"{_described(function)} is not alone in its line")
     node = nodes[0]
-    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
-    return node, "".join(lines[first - 1 : node.end_lineno])
+    if isinstance(node, ast.FunctionDef):
+        node.decorator_list = []
+    return node, "".join(lines[node.lineno - 1 : node.end_lineno])
 
 
 def _parsed(text: str) -> ast.Module:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall
@@ -37,6 +38,21 @@ READS_STORAGE: Final = _set(
 )
 # What orders elements: among equal ones, any is as good as another.
 ORDERS: Final = _set("sort argsort topk kthvalue median nanmedian mode min max argmin argmax cummax cummin")
+# What chooses the greater or the lesser of two numbers: of two zeros, either.
+CHOOSES: Final = ORDERS | _set(
+    """
+    maximum minimum fmax fmin amax amin aminmax clamp clamp_ clamp_min clamp_max clip relu relu_ relu6 hardtanh
+    hardswish hardsigmoid leaky_relu max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d
+    adaptive_max_pool3d nextafter copysign
+    """
+)
+
+
+def chooses_zeros(target: Any) -> bool:
+    """Whether an operator, or one of a graph's, chooses one of two equal zeros."""
+    if isinstance(target, GraphModule):
+        return any(name_of(ConcreteCall(node.target, ())) in CHOOSES for node in target.graph.nodes)
+    return name_of(ConcreteCall(target, ())) in CHOOSES
 
 
 def name_of(call: ConcreteCall) -> str:

@@ -74,7 +74,7 @@ class CrosscheckReport:
     """What a check covered: calls of the graph, calls compared, variations tried; findings; what was left out.
 
     `latent` holds findings that do not affect the values of this graph: bugs of torch's own operators in calls that the
-    graph does not make (other layouts, `out=`), and outputs of a compiler whose strides differ from the plain graph's.
+    graph does not make (other layouts, `out=`).
     `untried` says what was not looked for, and which option does.
     """
 

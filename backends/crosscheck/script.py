@@ -20,9 +20,12 @@ from torch.utils._pytree import tree_map
 
 from backends.crosscheck.calls import ConcreteCall, attempt, is_plain, single
 from backends.crosscheck.compare import CrosscheckDifference
-from backends.crosscheck.gradients import CallAndBackward
+from backends.crosscheck.gradients import CallInTraining
 from backends.crosscheck.objects import ObjectTexts
+from backends.crosscheck.process_state import STATE
+from backends.crosscheck.surrounding import SURROUNDING, surrounding_text
 from backends.crosscheck.sweep import (
+    OTHER_SEED,
     SEEDS,
     CrosscheckTrial,
     Variation,
@@ -107,11 +110,13 @@ def graph_module():
 
 EXPECTED: Final = """seed()
 arguments = {arguments}
-expected = observed({program}(*arguments), arguments)[{index}]
+parts = observed({program}(*arguments), arguments)
+expected = parts[{index}]
 """
 FOUND: Final = """seed()
 arguments = inputs()
-found = observed({run}(*arguments), arguments)[{index}]
+parts = observed({run}(*arguments), arguments)
+found = parts[{index}]
 """
 ELEMENT: Final = """{expected}{prepare}{found}
 wanted, got = expected.flatten()[{place}].item(), found.flatten()[{place}].item()
@@ -131,6 +136,14 @@ BODIES: Final = {
     "dtype": FACT,
     "strides": FACT,
     "aliasing": FACT,
+    "identity": FACT,
+    "requires_grad": FACT,
+    "grad": FACT,
+    "sign": """{expected}{prepare}{found}
+wanted, got = (part.flatten()[{place}].item() for part in (expected, found))
+print(f"element {place} of {{list(found.shape)}}: {{got}} instead of {{wanted}}")
+assert str(got) == str(wanted), "wrong sign of zero"
+""",
     "outputs": FACT,
     "type": FACT,
     "device": FACT,
@@ -168,6 +181,37 @@ seed()
 changed = [index for index, (now, then) in enumerate(zip(arguments, before)) if not same(now, then)]
 print("arguments that were written to:", changed)
 assert {index} not in changed, "an argument was overwritten"
+""",
+    "written": """seed()
+arguments = [value for value in inputs() if isinstance(value, torch.Tensor)]
+versions = [value._version for value in arguments]
+{run}(*arguments)
+print("arguments that were written to:", [value._version != then for value, then in zip(arguments, versions)])
+assert arguments[{index}]._version == versions[{index}], "an argument was written to"
+""",
+    "overwritten": """seed()
+first = observed({run}(*inputs()), [])
+seed()
+later = observed({run}(*inputs()), [])
+places = [value.untyped_storage()._cdata for value in later if isinstance(value, torch.Tensor)]
+shared = [isinstance(value, torch.Tensor) and value.untyped_storage()._cdata in places for value in first]
+print("results in whose memory a later call returns its own:", shared)
+assert not any(shared), "a later call overwrites the result of an earlier one"
+""",
+    "state": """import gc, os, random, sys, warnings
+
+
+def left(run):  # what a call leaves of it, and whether that is what was there before
+    seed()
+    arguments, before = inputs(), {state}
+    run(*arguments)
+    after = {state}
+    return after, after == before
+
+
+wanted, got = left({program}), left({run})
+print("the same as before:", got[1])
+assert got == wanted, "the state of the process is left changed"
 """,
     "slope": """leaves = [wide(value) for value in inputs()]
 floating = [value for value in leaves if value.is_floating_point()]
@@ -220,19 +264,32 @@ FACTS: Final = {
     "shape": "list({}.shape)",
     "dtype": "{}.dtype",
     "strides": "[stride for size, stride in zip({0}.shape, {0}.stride()) if size > 1]",
-    "aliasing": "[{0}.untyped_storage()._cdata == value.untyped_storage()._cdata for value in {1}]",
+    "aliasing": "[isinstance(part, torch.Tensor) and {0}.untyped_storage()._cdata == part.untyped_storage()._cdata"
+    " for part in parts]",
+    "identity": "[part is {0} for part in parts[: len(parts) - len(arguments)]]",
+    "requires_grad": "{}.requires_grad",
+    "grad": "{}.grad is not None",
     "outputs": "{}",
     "type": "type({}).__name__",
     "device": "{}.device",
 }
 PREPARATIONS: Final = {
     "threads": "torch.set_num_threads(1 if torch.get_num_threads() > 1 else 2)\n",
-    "other values": """seed()
-others = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs()]
-for value in others:
+    "other values": """torch.manual_seed({other_seed})
+first, others = inputs(), inputs()
+for value in first:
     if isinstance(value, torch.Tensor) and value.is_floating_point():
-        value.copy_(value.flatten().flip(0).reshape(value.shape))
-candidate(*others)  # is compiled for these
+        value.copy_(value.flatten().flip(0).reshape(value.shape) * 2)
+candidate(*first)  # is compiled for these
+for value, other in zip(first, others):
+    if isinstance(value, torch.Tensor):
+        value.copy_(other)
+
+
+def inputs():  # in the tensors that it was compiled for
+    return first
+
+
 """,
 }
 
@@ -244,9 +301,9 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
     reference_name = "program"
     if varied.target is not call.target:
         program, reference_name = f"{program}\n\n{function('reference', call, objects)}", "reference"
-    backward = variation.kind == "gradients"
-    if backward:
-        program += f"\n\n{gradient_function(call)}"
+    surrounding = SURROUNDING.get(variation.kind)
+    if surrounding is not None:
+        program += f"\n\n{surrounding_text(call, variation)}"
     run, candidate = _candidate_texts(trial, varied, objects)
     title = f"{call.title}: {difference.kind}, {variation.words}: {difference.what}: {difference.detail}"
     about = f"{_line_text(call)}Candidate: {trial.candidate.name}. torch {torch.__version__}."
@@ -264,8 +321,8 @@ def script(trial: CrosscheckTrial, variation: Variation, difference: CrosscheckD
             variation,
             difference,
             varied,
-            f"gradients({reference_name})" if backward else reference_name,
-            f"gradients({run})" if backward else run,
+            reference_name if surrounding is None else f"{surrounding}({reference_name})",
+            run if surrounding is None else f"{surrounding}({run})",
         ),
     )
 
@@ -290,6 +347,8 @@ def _body(
     inputs = "inputs()" if count == len(varied.tensors) else f"inputs()[:{count}]"
     contiguous = "[value.contiguous().clone() for value in {}]" if variation.kind == "layout" else "{}"
     fact = FACTS.get(difference.kind, "{}")
+    if difference.kind not in BODIES:
+        raise CannotWrite(f"no script shows what a call leaves of {difference.what}")
     return BODIES[difference.kind].format(
         expected=EXPECTED.format(
             arguments=("[wide(value) for value in {}]" if widened else contiguous).format(inputs),
@@ -297,15 +356,17 @@ def _body(
             program=reference_name,
         ),
         found=FOUND.format(run=run, index=difference.index),
-        prepare=PREPARATIONS.get(variation.kind, ""),
+        prepare=PREPARATIONS.get(variation.kind, "").replace("{other_seed}", str(OTHER_SEED)),
         allowed=difference.allowed,
         index=difference.index,
         place=difference.place,
         kind=difference.kind,
         error=difference.detail.split(":")[0],
         run=run,
-        fact_found=fact.format("found", "arguments"),
-        fact_expected=fact.format("expected", "arguments"),
+        program=reference_name,
+        state=STATE[difference.where].text if difference.where else "",
+        fact_found=fact.format("found"),
+        fact_expected=fact.format("expected"),
     )
 
 
@@ -367,7 +428,7 @@ def _candidate_texts(trial: CrosscheckTrial, varied: ConcreteCall, objects: Obje
         return "candidate", COMPILED.format(parameter="program", argument="program", compile=compile)
     module = varied.target
     if not isinstance(module, GraphModule):
-        target = module.target if isinstance(module, CallAndBackward) else module
+        target = module.target if isinstance(module, CallInTraining) else module
         call = replace(varied, target=target)
         result = attempt(call.copied(), seed=trial.seed).result
         module, _ = single(call, result)
@@ -447,28 +508,6 @@ def graph_function(name: str, module: GraphModule, objects: ObjectTexts) -> str:
         elif node.op != "placeholder":
             raise CannotWrite(f"{node.name} is a {node.op} node, which has no text")
     return f"def {name}({', '.join(parameters)}):\n" + textwrap.indent("\n".join(lines), "    ") + "\n"
-
-
-def gradient_function(call: ConcreteCall) -> str:
-    """The source of a function that turns a program into one that returns the gradients of its inputs."""
-    wanted = [index for index, tensor in enumerate(call.tensors) if tensor.requires_grad]
-    return textwrap.dedent(f"""\
-        def gradients(program, wanted={tuple(wanted)}):
-            def run(*values):
-                leaves = [value.detach().clone().requires_grad_(index in wanted) for index, value in enumerate(values)]
-                parts = observed(program(*[leaf.clone() for leaf in leaves]), [])
-                results = [part for part in parts if part.requires_grad]
-                weights = []
-                for part in results:
-                    generator = torch.Generator().manual_seed(part.numel())
-                    weights.append(torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part.dtype))
-                chosen = [leaves[index] for index in wanted]
-                found = [None] * len(chosen)
-                if results:
-                    found = torch.autograd.grad(results, chosen, weights, allow_unused=True)
-                return [torch.zeros_like(leaves[index]) if part is None else part for index, part in zip(wanted, found)]
-            return run
-        """)
 
 
 def call_text(op: str, target: Any, args: Any, kwargs: Any, objects: ObjectTexts) -> str:

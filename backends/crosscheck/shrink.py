@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule, Node
-from torch.utils._pytree import tree_map
 
 from backends.crosscheck.calls import ConcreteCall, is_plain
+from backends.crosscheck.sizes import narrowed, with_numbers
 from backends.crosscheck.sweep import Variation
 
 # Simplest first: a difference is reported in the simplest layout that shows it.
@@ -56,37 +54,9 @@ def _smaller(call: ConcreteCall) -> Iterator[ConcreteCall]:
     for size in sizes:
         for new in sorted({1, 2, 3, size // 2}):
             if 0 < new < size:
-                narrowed = call.mapped(lambda tensor, size=size, new=new: _narrowed(tensor, size, new))
-                yield narrowed
-                yield _with_numbers(narrowed, size, new)
-
-
-def _narrowed(tensor: Tensor, size: int, new: int) -> Tensor:
-    """The call with every dimension of length `size` cut to `new`. Dense tensors stay dense."""
-    if not is_plain(tensor):
-        return tensor
-    index = tuple(slice(new) if length == size else slice(None) for length in tensor.shape)
-    cut = tensor.detach()[index]
-    return cut.clone().requires_grad_(tensor.requires_grad)
-
-
-def _with_numbers(call: ConcreteCall, size: int, new: int) -> ConcreteCall:
-    """The call with `new` for every argument that equals the number `size`."""
-
-    def other(leaf: Any) -> Any:
-        return new if type(leaf) is int and leaf == size else leaf
-
-    if not isinstance(call.target, GraphModule):
-        args, kwargs = tree_map(other, (call.args, call.kwargs))
-        return replace(call, args=args, kwargs=kwargs)
-    graph = Graph()
-    places: dict[Node, Node] = {}
-    for node in call.target.graph.nodes:
-        places[node] = graph.node_copy(node, lambda used: places[used])
-        if node.op.startswith("call_"):
-            places[node].args = tree_map(other, tuple(places[node].args))
-            places[node].kwargs = tree_map(other, dict(places[node].kwargs))
-    return replace(call, target=GraphModule(call.target, graph), args=tuple(map(other, call.args)))
+                smaller = call.mapped(lambda tensor, size=size, new=new: narrowed(tensor, size, new))
+                yield smaller
+                yield with_numbers(smaller, size, new)
 
 
 def _simpler(variation: Variation) -> Iterator[Variation]:

@@ -22,7 +22,7 @@ from backends.crosscheck import compare
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, ConcreteOutcome, attempt, is_plain
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference
-from backends.crosscheck.gradients import with_gradients
+from backends.crosscheck.gradients import ONE_RESULT, OTHERS_ZERO, in_training, with_gradients
 from backends.crosscheck.layouts import LAYOUTS, WRITABLE, gaps_written, laid_out, layout_words
 from backends.crosscheck.operators import READS_STORAGE, UNINITIALISED, declared_writes, name_of
 from backends.crosscheck.poison import poisoned_memory, threads
@@ -34,7 +34,7 @@ from passes.operators.stand_ins import FakeStandIns
 
 
 class Variation(NamedTuple):
-    """One way to run a call: what is varied, and the layout it is varied to."""
+    """One way to run a call: what is varied, and to which layout, sizes or manner of going backward."""
 
     kind: str
     layout: str = ""
@@ -42,11 +42,12 @@ class Variation(NamedTuple):
     @property
     def words(self) -> str:
         """The variation as part of a sentence."""
-        return WORDS[self.kind].format(layout=self.layout)
+        return WORDS[self.kind].format(layout=self.layout).rstrip()
 
 
 AGAIN: Final = 2  # further runs: of two that take turns, the second differs
 AGAIN_COMPILED: Final = 7  # further runs of one compiled program, which may go wrong at every second or eighth call
+OTHER_SEED: Final = 99  # of torch.manual_seed, where a program is run for the first time
 SEEDS: Final = range(16)  # of torch.manual_seed: what shows under the first of them is written with its number
 WORDS: Final = {
     "writes": "beside its declaration",
@@ -58,7 +59,9 @@ WORDS: Final = {
     "layout": "with {layout} inputs",
     "out": "with a {layout} tensor as `out=`",
     "in-place": "in place on a {layout} tensor",
-    "gradients": "backward",
+    "size": "with {layout}",
+    "training": "with gradients recorded",
+    "gradients": "backward {layout}",
     "slope": "backward, beside the slope",
 }
 
@@ -92,7 +95,7 @@ class CrosscheckTrial:
 
     def examine(self, variation: Variation) -> CrosscheckDifference | None:
         """The first difference that this variation shows; None also if the call itself raises."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.modes.grad):
             if self.right.outcome.error is not None:
                 return None
             return EXAMINATIONS[variation.kind](self, variation.layout)
@@ -165,33 +168,44 @@ def _poison(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
 
 
 def with_other_values(call: ConcreteCall) -> ConcreteCall | None:
-    """A copy of the call with the elements of floating tensors in the opposite order; None without such tensors.
+    """A copy of the call with the elements of floating tensors in the opposite order and half as large; None without
+    such tensors.
 
-    Twice is the call as it was. Indices and lengths stay: others might be none.
+    Indices and lengths stay: others might be none.
     """
-    floating = [tensor for tensor in call.tensors if tensor.is_floating_point() and is_plain(tensor)]
+    floating = [tensor for tensor in call.tensors if _is_variable(tensor)]
     if not any(tensor.numel() > 1 for tensor in floating) or shares_memory(call.tensors):
         return None
     if any(0 in tensor.stride() for tensor in floating):
         return None
     copy = call.copied()
     with torch.no_grad():
-        for tensor in copy.tensors:
-            if tensor.is_floating_point() and is_plain(tensor):
-                tensor.copy_(tensor.flatten().flip(0).reshape(tensor.shape))
+        for tensor in filter(_is_variable, copy.tensors):
+            tensor.copy_(tensor.flatten().flip(0).reshape(tensor.shape) / 2)
     return copy
 
 
+def _is_variable(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and is_plain(tensor)
+
+
 def _other_values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    """What was compiled for the call, run with other values: none of them may be part of the program."""
+    """What was compiled for the call, run with other values in the same tensors and with other random numbers: none of
+    them may be part of the program.
+    """
     other = with_other_values(trial.call)
     if other is None or not trial.candidate.compiles or _hangs_on_nothing(trial):
         return None
     right = reference(other.copied(), trial.seed)
-    trial = replace(trial, candidate=trial.candidate.compiling_once())
-    if right.outcome.error is not None or trial.run(trial.call.copied())[1].error is not None:
+    once, first = trial.candidate.compiling_once(), trial.call.copied()
+    earlier = attempt(first, once.run, seed_state(OTHER_SEED), once.refusals)
+    if right.outcome.error is not None or earlier.error is not None:
         return None
-    call, outcome = trial.run(other)
+    with torch.no_grad():
+        for tensor, value in zip(first.tensors, other.tensors, strict=True):
+            if is_plain(tensor) and tensor.shape == value.shape:
+                tensor.copy_(value)
+    call, outcome = replace(trial, candidate=once).run(first)
     if outcome.error is not None:
         return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
     return trial.beside(call, outcome, right)
@@ -209,10 +223,14 @@ def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     remarked = trial
     if trial.candidate.compiles:
         trial = replace(trial, candidate=trial.candidate.compiling_once())
+    earlier: list[ConcreteOutcome] = []
     for _again in range(AGAIN_COMPILED if trial.candidate.compiles else AGAIN):
         again = trial.run(trial.call.copied())
         if again[1].error is not None:
             return CrosscheckDifference("error", "the call", compare.error_words(again[1].error))
+        if earlier and (difference := _overwritten(trial, earlier[0], again[1])) is not None:
+            return difference
+        earlier.append(again[1])
         difference = compare.bitwise(call, outcome, *again)
         if difference is None:
             continue
@@ -224,23 +242,86 @@ def _repeat(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     return None
 
 
+def _overwritten(trial: CrosscheckTrial, first: ConcreteOutcome, later: ConcreteOutcome) -> CrosscheckDifference | None:
+    """A result that a later call of one program overwrites, where the graph itself does not return what it holds."""
+    if not trial.candidate.compiles:
+        return None
+    once = trial.call.copied()
+    expected = [attempt(replace(trial.call.copied(), target=once.target), seed=trial.seed) for _ in range(2)]
+    return compare.overwritten(first, later, *expected)
+
+
 def _values(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
     call, outcome = trial.plain
     if outcome.error is not None:
         return CrosscheckDifference("error", "the call", compare.error_words(outcome.error))
+    if not trial.candidate.compiles:
+        return trial.beside(call, outcome)
     copy = trial.call.copied()
-    if trial.candidate.compiles:
-        expected = attempt(copy, seed=trial.seed)
-        difference = compare.metas(call, outcome, copy, expected)
-        if difference is not None and difference.kind == "strides" and _as_predicted(trial.call, outcome):
-            trial.remark = (
-                f"{difference.what} has the strides that torch predicts, {difference.detail} that its kernel gives"
-            )
-        elif difference is not None and difference.kind == "strides":
-            return trial.beside(call, outcome) or difference
-        elif difference is not None:
-            return difference
-    return trial.beside(call, outcome)
+    expected = attempt(copy, seed=trial.seed)
+    difference = compare.metas(call, outcome, copy, expected)
+    if difference is not None and difference.kind != "strides":
+        return difference
+    if difference is not None and _as_predicted(trial.call, outcome):
+        trial.remark = (
+            f"{difference.what} has the strides that torch predicts, {difference.detail} that its kernel gives"
+        )
+        difference = None
+    return (
+        trial.beside(call, outcome)
+        or difference
+        or compare.signs(call, outcome, trial.right)
+        or _effects(trial, call, outcome, copy, expected)
+    )
+
+
+def _effects(
+    trial: CrosscheckTrial,
+    call: ConcreteCall,
+    outcome: ConcreteOutcome,
+    plain_call: ConcreteCall,
+    expected: ConcreteOutcome,
+) -> CrosscheckDifference | None:
+    """What a call does besides. What only the first of two runs leaves changed is what a compiler sets up once, such as
+    what its modules do when they are imported.
+    """
+    difference = compare.effects(call, outcome, plain_call, expected, trial.call.tensors)
+    if difference is None or difference.kind != "state":
+        return difference
+    _, again = trial.run(trial.call.copied())
+    names = {change.state for change in (*again.left, *expected.left)}
+    left = [change for change in outcome.left if change.state in names]
+    return None if again.error is not None else compare.state_difference(left, expected.left)
+
+
+def _training(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
+    """Compare the results where gradients are recorded, which a compiler may compute in another way."""
+    if _hangs_on_nothing(trial):
+        return None
+    call = in_training(trial.call)
+    right = reference(call, trial.seed)
+    if right.outcome.error is not None:
+        return None
+    copy, plain = call.copied(), call.copied()
+    outcome = attempt(copy, _run_of(trial), trial.seed, trial.candidate.refusals)
+    if outcome.error is not None:
+        return _differentiable(trial, outcome.error)
+    difference = compare.metas(copy, outcome, plain, attempt(plain, seed=trial.seed), aliases=False)
+    if difference is not None and difference.kind != "strides":
+        return difference
+    return compare.values(copy, outcome, right, right.outcome)
+
+
+def _differentiable(trial: CrosscheckTrial, error: Exception) -> CrosscheckDifference | None:
+    """The difference for an error, unless an operator has no derivative, which a compiler may ask for at once."""
+    if attempt(with_gradients(trial.call).copied(), seed=trial.seed).error is not None:
+        return None
+    return CrosscheckDifference("error", "the call", compare.error_words(error))
+
+
+def _run_of(trial: CrosscheckTrial) -> Callable[[ConcreteCall], Any]:
+    """What runs a call whose target runs another one: by the candidate."""
+    return lambda call: call.target.run(call, trial.candidate.run)
 
 
 def _as_predicted(call: ConcreteCall, outcome: ConcreteOutcome) -> bool:
@@ -261,10 +342,18 @@ def _as_predicted(call: ConcreteCall, outcome: ConcreteOutcome) -> bool:
 
 
 def _threads(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    if trial.candidate.compiles:
-        return None  # what it compiles is compiled for a number of threads
-    with threads(1 if torch.get_num_threads() > 1 else 2):
+    count = 1 if torch.get_num_threads() > 1 else 2
+    with threads(count):
         call, outcome = trial.run(trial.call.copied())
+    if outcome.error is None and (difference := trial.beside(call, outcome)) is not None:
+        return difference
+    if not trial.candidate.compiles:
+        return None
+    once = replace(trial, candidate=trial.candidate.compiling_once())
+    if once.run(trial.call.copied())[1].error is not None:
+        return None
+    with threads(count):  # what was compiled under another number
+        call, outcome = once.run(trial.call.copied())
     return trial.beside(call, outcome) if outcome.error is None else None
 
 
@@ -408,21 +497,26 @@ def _in_place(trial: CrosscheckTrial, layout: str) -> CrosscheckDifference | Non
     return trial.beside(trial.call, ConcreteOutcome(buffer, trial.call.tensors, outcome.drew, None))
 
 
-def _gradients(trial: CrosscheckTrial, _: str) -> CrosscheckDifference | None:
-    """Compare the gradients of the candidate with those of the call in float64."""
+def _gradients(trial: CrosscheckTrial, manner: str) -> CrosscheckDifference | None:
+    """Compare the gradients of the candidate with those of the call in float64.
+
+    In other manners than once and from all results, an error says that the candidate does not support them.
+    """
     with torch.enable_grad():
-        call = with_gradients(trial.call)
+        call = with_gradients(trial.call, manner)
         right = reference(call, trial.seed)
         if right.outcome.error is not None or right.outcome.result is None:
             return None
         copy = call.copied()
-        run: Callable[[ConcreteCall], Any] = lambda call: call.target.run(call, trial.candidate.run)  # noqa: E731
-        outcome = attempt(copy, run, trial.seed, trial.candidate.refusals)
+        outcome = attempt(copy, _run_of(trial), trial.seed, trial.candidate.refusals)
     if outcome.error is not None:
-        return CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
+        return None if manner else CrosscheckDifference("error", "the gradients", compare.error_words(outcome.error))
     if outcome.result is None:  # nothing that it gives depends on the inputs
         outcome = outcome._replace(result=[torch.zeros_like(copy.tensors[index]) for index in call.target.wanted])
-    difference = compare.values(copy, outcome, right, right.outcome)
+    near = right.outcome
+    if manner == ONE_RESULT:  # what a compiler may take for the same: 0 times infinity is NaN
+        near = attempt(with_gradients(trial.call, OTHERS_ZERO).copied(), seed=trial.seed)
+    difference = compare.values(copy, outcome, right, near)
     return None if difference is None else replace(difference, kind="gradient")
 
 
@@ -436,6 +530,8 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "layout": _layout,
     "out": _out,
     "in-place": _in_place,
+    "size": _values,
+    "training": _training,
     "gradients": _gradients,
 }
 PLAIN: Final = tuple(Variation(kind) for kind in ("writes", "poison", "repeat", "values"))
