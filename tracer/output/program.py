@@ -251,9 +251,8 @@ def _graph_call(
 
     draws_put_back = [fragment("    {}", line) for line in restoring_draws]
     puts_back = [*restoring(trace.first_modes, "restore_modes"), *draws_put_back]
-    raising = [*puts_back, Fragment("    raise")]
-    if trace.error_modes != trace.first_modes:
-        raising = [*restoring(trace.error_modes, "leave_modes"), *draws_put_back, Fragment("    raise")]
+    leaves_others = trace.error_modes != trace.first_modes
+    raising = [*(restoring(trace.error_modes, "leave_modes") if leaves_others else []), Fragment("    raise")]
     begin: list[Fragment] = []
     handlers: list[Fragment] = []
     assigned = list(writes)
@@ -269,7 +268,7 @@ def _graph_call(
         # Outside of the handler: what the original raises has no context but its own.
         handlers += [fragment("if {}:", failed), fragment("    {}", _run_original(emitter, trace, code))]
     elif sets_modes:
-        handlers += [Fragment("except BaseException:"), *raising]
+        handlers += [Fragment("except BaseException:"), *puts_back, *raising]
     if handlers:
         lines = [*(line.text for line in begin), "try:", f"    {lines[0]}", *(line.text for line in handlers)]
     reads += [name for line in (*begin, *handlers) for name in line.reads]
