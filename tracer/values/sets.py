@@ -67,9 +67,9 @@ class SetValue(ObjectValue):
             return None
         real: Any = self.object
         kind: Any = frozenset if isinstance(real, frozenset) else set
-        found = kind.__contains__(real, element)
-        context.guard(self.source, "present" if found else "absent", element)
-        return found
+        is_there = kind.__contains__(real, element)
+        context.guard(self.source, "present" if is_there else "absent", element)
+        return is_there
 
     def _is_plain(self) -> bool:
         """Whether CPython finds a literal in the real set without running code of the program."""

@@ -69,8 +69,8 @@ def _contains(trace: Trace, target: Item, item: Item) -> bool:
     if type(item) is torch.SymInt and not is_large and is_none_of(trace, item, elements(trace, target)):
         return False
     element = _element(trace, item)
-    found = target.holds(trace, element) if isinstance(target, SetValue) else None
-    return found if found is not None else host(trace, operator.contains, elements(trace, target), element)
+    answer = target.holds(trace, element) if isinstance(target, SetValue) else None
+    return answer if answer is not None else host(trace, operator.contains, elements(trace, target), element)
 
 
 @lookaside(set.copy)
