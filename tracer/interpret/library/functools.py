@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from passes.python_operators import COMPARISONS
 from tracer.interpret.library.shared import NotGiven
+from tracer.interpret.library.warnings import warn_at
+from tracer.interpret.places import place_of_caller
 from tracer.interpret.policy import lookaside, polyfill
 from tracer.interpret.trace import Trace
+from tracer.reasons import WARNING
 from tracer.values.base import MISSING, UNREAD, realise
 from tracer.values.class_attributes import class_attribute
 from tracer.values.dicts import DictValue
@@ -59,6 +62,21 @@ def reduce(function: Callable[[Any, Any], Any], iterable: Iterable[Any], initial
 @polyfill(functools.partial.__call__)
 def call_partial(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     return self.func(*self.args, *args, **{**self.keywords, **kwargs})
+
+
+def _partial_get(trace: Trace, item: Item, instance: Item, owner: Item = None) -> Item:
+    """`partial.__get__` of 3.13, which warns that it will bind one day."""
+    if realise(trace, instance) is not None:
+        warn_at(trace, WILL_BIND, FutureWarning, WILL_BIND, place_of_caller(trace, 1, WARNING))
+    return item
+
+
+WILL_BIND: Final = (
+    "functools.partial will be a method descriptor in future Python versions; "
+    "wrap it in staticmethod() if you want to preserve the old behavior"
+)
+if (_getter := getattr(functools.partial, "__get__", None)) is not None:
+    lookaside(_getter)(_partial_get)
 
 
 @lookaside(functools.cmp_to_key, lazy=True)

@@ -30,13 +30,13 @@ interpret(
 )
 interpret(
     inspect.BoundArguments,
-    *(
+    *{  # a set, as from 3.13 on one function has two names
         function
         for cls in (inspect.Signature, inspect.Parameter, inspect.BoundArguments)
         for attribute in vars(cls).values()
         for function in (attribute.fget if isinstance(attribute, property) else attribute,)
         if isinstance(function, types.FunctionType)
-    ),
+    },
 )
 
 

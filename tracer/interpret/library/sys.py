@@ -1,8 +1,10 @@
-"""sys: intern is pure, debuggers run natively; exc_info is about the exception that the program handles."""
+"""sys: intern is pure, debuggers run natively; exc_info and exception are about what the program handles."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from tracer.guards.source import constant
 from tracer.interpret.policy import lookaside, pure, refuse
@@ -21,13 +23,25 @@ NOTHING = (None, None, None)
 
 @lookaside(sys.exc_info)
 def _exc_info(trace: Trace) -> Item:
+    handled = _handled(trace, sys.exc_info, NOTHING)
+    if handled is None:
+        return NOTHING
+    return make_tuple([handled.cls, handled, get_attribute(trace, handled, "__traceback__")])
+
+
+@lookaside(sys.exception)
+def _exception(trace: Trace) -> Item:
+    return _handled(trace, sys.exception, None)
+
+
+def _handled(trace: Trace, function: Callable[[], Any], nothing: Any) -> ExceptionValue | None:
     """What the captured code handles; if nothing, what its callers do, which must be nothing then, too."""
     handled = trace.handled
     if handled is None:
-        if sys.exc_info() != NOTHING:
-            trace.stop(UNSUPPORTED_CALL, "sys.exc_info while a caller handles an exception")
-        trace.guard(constant(sys.exc_info).child("call", None), "equal", NOTHING)
-        return NOTHING
+        if sys.exception() is not None:
+            trace.stop(UNSUPPORTED_CALL, f"sys.{function.__name__} while a caller handles an exception")
+        trace.guard(constant(function).child("call", None), "equal", nothing)
+        return None
     if not isinstance(handled, ExceptionValue):
-        trace.stop(UNSUPPORTED_CALL, "sys.exc_info of an exception from outside")
-    return make_tuple([handled.cls, handled, get_attribute(trace, handled, "__traceback__")])
+        trace.stop(UNSUPPORTED_CALL, f"sys.{function.__name__} of an exception from outside")
+    return handled

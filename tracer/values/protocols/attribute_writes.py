@@ -25,6 +25,7 @@ from tracer.values.exceptions import ExceptionValue
 from tracer.values.functions import FunctionValue
 from tracer.values.host import host
 from tracer.values.item import Item
+from tracer.values.native_words import NO_PLACE, SAYS_WHERE_TO_PLACE
 from tracer.values.numpy_arrays import is_kept_by_numpy
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attributes import get_attribute
@@ -125,4 +126,5 @@ def _refuse_attribute(context: Context, target: Item, cls: type, name: str) -> N
     """Objects of `cls` have no dictionary to put `name` into."""
     if class_attribute(context, cls, name) is not MISSING:
         throw(context, AttributeError, f"'{cls.__name__}' object attribute '{name}' is read-only")
-    throw(context, AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")
+    where = {"name": name, "obj": target} if SAYS_WHERE_TO_PLACE else {}
+    throw(context, AttributeError, NO_PLACE.format(owner=cls.__name__, name=name), **where)

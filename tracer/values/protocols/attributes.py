@@ -30,6 +30,7 @@ from tracer.values.from_host import from_host
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.methods import BoundMethod
+from tracer.values.native_words import unset_slot
 from tracer.values.numpy_arrays import NumpyArray, is_kept_by_numpy
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.descriptors import PLAIN_METHODS, bind, is_data_descriptor
@@ -60,11 +61,18 @@ def get_attribute(context: Context, item: Item, name: str) -> Item:
         else:
             attribute = _other_attribute(context, item, name)
         if attribute is MISSING:
-            throw(context, AttributeError, f"'{class_name(item)}' object has no attribute '{name}'")
+            throw(context, AttributeError, _no_attribute(context, item, name))
     except Raised as raised:
         _say_where(raised.value, item, name)
         raise
     return attribute
+
+
+def _no_attribute(context: Context, item: Value, name: str) -> str:
+    """What AttributeError says of `item.name`: an empty slot is another matter from no attribute in some versions."""
+    if type(class_attribute(context, item.cls, name)) is types.MemberDescriptorType:
+        return unset_slot(item.cls, name)
+    return f"'{class_name(item)}' object has no attribute '{name}'"
 
 
 def _say_where(error: ExceptionValue, item: Item, name: str) -> None:

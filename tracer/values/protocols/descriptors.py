@@ -10,7 +10,7 @@ import functools
 import types
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -86,11 +86,16 @@ def _bind_property(context: Context, stored: Any, value: Item, cls: type, name: 
     return context.machine.call(context, descriptor_part(context, stored, "fget"), [value])
 
 
+CLASS_METHODS_CHAIN: Final = classmethod(property(lambda cls: 1)).__get__(None, object) == 1  # type: ignore[arg-type]
+"""Whether a classmethod asks what it wraps to bind itself, as up to 3.12."""
+
+
 def _bind_class_method(context: Context, stored: Any, value: Item, cls: type, name: str) -> Item:
-    """What is wrapped is bound to the class by its own `__get__`, if it has one."""
+    """What is wrapped is bound to the class; up to 3.12 by its own `__get__`, if it has one."""
     inner = descriptor_part(context, stored, "__func__")
     kind = class_of(inner)
-    if kind is types.FunctionType or kind in METHOD_DESCRIPTORS or not hasattr(kind, "__get__"):
+    binds_itself = CLASS_METHODS_CHAIN and hasattr(kind, "__get__")
+    if kind is types.FunctionType or kind in METHOD_DESCRIPTORS or not binds_itself:
         return BoundMethod(inner, cls)
     return bind(context, inner, cls, cls, name)
 

@@ -15,6 +15,7 @@ from tracer.values.class_attributes import class_name
 from tracer.values.exceptions import KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.item import Item
 from tracer.values.lists import ListValue
+from tracer.values.native_words import UNKNOWN_KEYWORD
 from tracer.values.protocols.attribute_writes import generic_set_attribute
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.raising import initialise, throw
@@ -34,7 +35,7 @@ def _init(trace: Trace, item: ExceptionValue, /, *args: Item, **kwargs: Item) ->
             if len(kwargs) > len(names):
                 trace.stop(UNSUPPORTED_CALL, f"{item.cls.__name__}() with {len(kwargs)} keywords")
             base = next(base for base, _ in KEYWORD_FIELDS if issubclass(item.cls, base))
-            throw(trace, TypeError, f"'{name}' is an invalid keyword argument for {base.__name__}()")
+            throw(trace, TypeError, UNKNOWN_KEYWORD.format(name=name, owner=base.__name__))
         item.keep_field(name, value)
     initialise(item, args)
 

@@ -19,6 +19,7 @@ from tracer.values.item import Item
 from tracer.values.items_iterators import ItemsIterator
 from tracer.values.iterators import END, IteratorValue, next_item
 from tracer.values.lists import ListValue
+from tracer.values.native_words import NO_CALLABLE, OF_NOTHING
 from tracer.values.nested_iterators import EnumerateIterator, FilterIterator, MapIterator, ZipIterator
 from tracer.values.protocols.iteration import iterate
 from tracer.values.protocols.length import index_of
@@ -189,18 +190,6 @@ def max_of(*items: Any, key: Callable[[Any], Any] | None = None, default: Any = 
     return extreme("max", operator.gt, items, key, default)
 
 
-def _of_nothing() -> str:
-    try:
-        min(())
-    except ValueError as error:
-        return str(error).removeprefix("min()")
-    raise AssertionError("min of nothing has no error")
-
-
-OF_NOTHING: Final = _of_nothing()
-"""What `min` and `max` of nothing say behind their names, which differs between versions of CPython."""
-
-
 def extreme(name: str, better: Any, items: tuple[Any, ...], key: Callable[[Any], Any] | None, default: Any) -> Any:
     """The first of the best items, where `better(candidate, best)` says which of two is better."""
     if len(items) == 0:
@@ -247,18 +236,6 @@ def reverse_by_index(sequence: Any, index: int) -> Iterator[Any]:
             return
         yield item
         index -= 1
-
-
-def _refusal(function: Callable[..., Any], *args: Any) -> str:
-    """In which words this CPython refuses a call."""
-    try:
-        function(*args)
-    except TypeError as error:
-        return str(error)
-    raise AssertionError("the call was expected to be refused")
-
-
-NO_CALLABLE: Final = _refusal(iter, None, None)
 
 
 def iterate_until(function: Any, sentinel: Any) -> Iterator[Any]:

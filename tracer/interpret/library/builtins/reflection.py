@@ -25,6 +25,7 @@ from tracer.values.iterators import (
 )
 from tracer.values.lists import ListValue
 from tracer.values.literal_objects import LiteralObject
+from tracer.values.native_words import NO_INSTANCE, NO_SUBTYPE
 from tracer.values.numpy_arrays import ARRAY, NumpyArray
 from tracer.values.objects import ObjectValue
 from tracer.values.protocols.attribute_names import attribute_name
@@ -272,7 +273,9 @@ def _super(trace: Trace, *args: Item) -> Item:
     if not type.__subclasscheck__(start, owner):  # whatever their metaclass says
         owner = _getattr(trace, instance, "__class__", owner)
         if not isinstance(owner, type) or not derives(owner, start):
-            throw(trace, TypeError, "super(type, obj): obj must be an instance or subtype of type")
+            is_class = isinstance(instance, type)
+            words, shown = (NO_SUBTYPE, instance.__name__) if is_class else (NO_INSTANCE, class_name(instance))
+            throw(trace, TypeError, words.format(start=start.__name__, owner=shown))
     return SuperValue(start, instance, owner)
 
 

@@ -19,6 +19,7 @@ from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
+from tracer.values.native_words import NO_ITERABLE, NO_ITERABLE_IN_STEPS
 from tracer.values.protocols.items import sequence_item, subscript
 from tracer.values.protocols.iteration import builtin_iterator, iterate, listed, unpack
 from tracer.values.protocols.length import builtin_length, index_of, length_hint
@@ -132,10 +133,7 @@ def sequence_setitem(trace: Trace, sequence: ListValue, key: Item, item: Item) -
     key = subscript(trace, sequence, key)
     if isinstance(key, slice):
         if special(trace, item, "__iter__") is MISSING and special(trace, item, "__getitem__") is MISSING:
-            plain = key.step in (None, 1)
-            throw(
-                trace, TypeError, "can only assign an iterable" if plain else "must assign iterable to extended slice"
-            )
+            throw(trace, TypeError, NO_ITERABLE if key.step in (None, 1) else NO_ITERABLE_IN_STEPS)
         assigned = unpack(trace, item)
         host(trace, operator.setitem, sequence.change(trace), key, assigned)
         return
