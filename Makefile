@@ -23,7 +23,7 @@ VENV := $(if $(filter python3.11-torch2.13.0,$(PAIR)),.venv,.venv-$(PAIR))
 BIN := $(VENV)/bin
 # The pairs that `make matrix` tests; the usual one last, for which the extensions are built in the end. Other pairs are
 # installed all the same, without the dependencies that would ask for another torch.
-MATRIX := python3.11-torch2.14.1 python3.12-torch2.13.0 python3.11-torch2.13.0
+MATRIX := python3.11-torch2.14.1 python3.12-torch2.13.0 python3.13-torch2.13.0 python3.11-torch2.13.0
 EDITABLE := $(if $(filter $(MATRIX),$(PAIR)),,--no-deps --ignore-requires-python) --no-build-isolation --editable .
 # An interpreter of pyenv's does not run under its plain name where another version is the chosen one.
 INTERPRETER = $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null \
@@ -146,8 +146,8 @@ clean:
 	rm -rf .venv .venv-* build *.egg-info tracer/*.so passes/record/*.so .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/venv.stamp:
-	@test -n "$(INTERPRETER)" || { echo "bytegraph needs Python 3.11 or 3.12: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
-	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "bytegraph needs Python 3.11 or 3.12, and $(PYTHON) is another version"; exit 1; }
+	@test -n "$(INTERPRETER)" || { echo "bytegraph needs Python 3.11, 3.12 or 3.13: install it, or set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' || { echo "bytegraph needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is another version"; exit 1; }
 	test -x $(BIN)/python || $(INTERPRETER) -m venv $(VENV)
 	echo "torch==$(TORCH)" > $(VENV)/constraints.txt
 	@touch $@

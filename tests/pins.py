@@ -5,7 +5,7 @@ A test that measures something for each of its parameters, such as the reasons w
 usual one. A new refusal fails a test, and so does one that is gone: its line is to be taken out.
 
 The tables are those of the lowest version of CPython; a folder, such as tests/pins/python3.12, has the lines in which
-another version differs from them.
+another version differs from the one before it.
 """
 
 import json
@@ -18,9 +18,8 @@ import pytest
 
 FOLDER = Path(__file__).parent / "pins"
 BASE = (3, 11)
-FOLDER_OF_VERSION = FOLDER / "python{}.{}".format(*sys.version_info[:2])
-WRITTEN = FOLDER if sys.version_info[:2] == BASE else FOLDER_OF_VERSION
-"""Where `--update-pins` writes."""
+FOLDERS = [FOLDER, *(FOLDER / f"python3.{minor}" for minor in range(BASE[1] + 1, sys.version_info[1] + 1))]
+"""Those of the versions up to the running one, whose own is the last: `--update-pins` writes there."""
 PROPERTY = "pin"
 
 
@@ -31,7 +30,15 @@ def lines_of(path: Path) -> dict[str, Any]:
 
 def read(table: str) -> dict[str, Any]:
     """The values that are not the usual ones, by the id of the test's parameters. `table` is the file's stem."""
-    return lines_of(FOLDER / f"{table}.json") | lines_of(FOLDER_OF_VERSION / f"{table}.json")
+    return merged(FOLDERS, table)
+
+
+def merged(folders: list[Path], table: str) -> dict[str, Any]:
+    """The lines of a table in some folders, of which later ones come before earlier ones."""
+    lines: dict[str, Any] = {}
+    for folder in folders:
+        lines |= lines_of(folder / f"{table}.json")
+    return lines
 
 
 @pytest.fixture
@@ -62,14 +69,16 @@ class PinWriter:
         for name, pinned in report.user_properties if report.when == "call" else ():
             if name == PROPERTY:
                 table, key, usual, value = pinned
-                is_base = sys.version_info[:2] == BASE
-                lines = self.tables.setdefault(table, lines_of(WRITTEN / f"{table}.json"))
+                lines = self.tables.setdefault(table, lines_of(FOLDERS[-1] / f"{table}.json"))
                 lines.pop(key, None)
-                expected = usual if is_base else lines_of(FOLDER / f"{table}.json").get(key, usual)
+                expected = merged(FOLDERS[:-1], table).get(key, usual)
                 lines.update({key: value} if value != expected else {})
 
     def pytest_sessionfinish(self) -> None:
         for table, lines in self.tables.items():
-            WRITTEN.mkdir(exist_ok=True)
+            path = FOLDERS[-1] / f"{table}.json"
+            if not lines and not path.exists():
+                continue
+            path.parent.mkdir(exist_ok=True)
             rows = [f"  {json.dumps(key)}: {json.dumps(lines[key])}" for key in sorted(lines)]
-            (WRITTEN / f"{table}.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+            path.write_text("{\n" + ",\n".join(rows) + "\n}\n")

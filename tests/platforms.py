@@ -29,8 +29,8 @@ HEAD = """# Platforms
 
 Which tests pass on which version of Python and torch, as `passed` or `passed / failed`; skipped tests do not count.
 Written by `python -m tests.platforms`, from runs; a dash is a file that was not run there, `late` one that took too
-long. Supported are Python 3.11 and 3.12, torch 2.13 and 2.14. `.ci/run` tests both Pythons with torch 2.13, and
-`make matrix` torch 2.14 as well, for which no rulebook is shipped yet: operators are evaluated on fake tensors there.
+long. Supported are Python 3.11 to 3.13, torch 2.13 and 2.14. `.ci/run` tests 3.11 and 3.12 with torch 2.13, and `make
+matrix` 3.13 and torch 2.14 as well. No rulebook of 2.14 is shipped yet: operators are evaluated on fake tensors there.
 
 """
 

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backends",),
     ("tracer.reasons", "tracer.options", "tracer.events", "tracer.pauses", "tracer.source_text", "tracer.version"),
     ("tracer.code",),
-    ("tracer.guards", "tracer._native"),
+    ("tracer.guards", "tracer._native", "tracer.extension"),
     ("tracer.graph", "tracer.effects"),
     ("tracer.values",),
     ("tracer.interpret",),
@@ -53,7 +53,7 @@ LAZY = (
     "safetensors",  # an extra: for stored cases only
 )
 VERSION_TESTS = ("tracer/code/native.py",)
-FRAME_LAYOUT = "tracer/dispatch/native/frame_layout.h"
+LAYOUTS = {"tracer/dispatch/native/frame_layout.h", "tracer/dispatch/native/dict_layout.h"}
 EVAL_FRAME = "tracer/dispatch/hook.py"
 MAX_LINES = 600
 MAX_LINES_OF_A_FUNCTION = 60  # its signature apart: that of a command is a table of options
@@ -201,7 +201,7 @@ def test_version_tests_are_where_they_belong():
     ]
     assert not wrong
     knowing = {str(file.relative_to(ROOT)) for file in native_files() if b"PY_VERSION_HEX" in file.read_bytes()}
-    assert knowing == {FRAME_LAYOUT}
+    assert knowing == LAYOUTS
 
 
 def test_one_file_knows_the_frame_hook():

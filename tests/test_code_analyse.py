@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 
 from tests.test_code_decode import programs
-from tracer.code.analyse import live_names, stack_kinds
+from tracer.code.analyse import CALLEE, live_names, stack_kinds
 from tracer.code.decode import Op, decode
 
 
@@ -85,6 +85,10 @@ def test_cells_are_not_among_the_locals():
     assert live_at(program, first(program, "MAKE_FUNCTION")) == ("b",)
 
 
+FUNCTION = tuple("null" if kind == "method" else kind for kind in CALLEE)
+"""What the call of a function has on the stack below its arguments."""
+
+
 def test_kinds_of_handled_exceptions():
     def program(f):
         try:
@@ -96,7 +100,7 @@ def test_kinds_of_handled_exceptions():
     kinds = dict(zip([op.name for op in code.ops], stack_kinds(code), strict=True))
     assert kinds["CHECK_EXC_MATCH"] == ("previous", "exception", "value")
     in_handler = [op for op in code.ops if op.name == "CALL"][1]
-    assert stack_kinds(code)[in_handler.index] == ("previous", "null", "value", "value")
+    assert stack_kinds(code)[in_handler.index] == ("previous", *FUNCTION, "value")
     cleanup = [op for op in code.ops if op.name == "COPY"][-1]
     assert stack_kinds(code)[cleanup.index] == ("previous", "lasti", "value")
     assert stack_kinds(code)[cleanup.index + 1] == ("value", "lasti", "value", "previous")
@@ -108,7 +112,7 @@ def test_kinds_of_callables():
 
     code = decode(program.__code__)
     calls = [stack_kinds(code)[op.index] for op in code.ops if op.name == "CALL"]
-    assert calls == [("null", "value", "method", "value", "value"), ("null", "value", "value")]
+    assert calls == [(*FUNCTION, *CALLEE, "value"), (*FUNCTION, "value")]
 
 
 def test_stacks_agree_wherever_paths_meet():

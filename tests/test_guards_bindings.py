@@ -255,6 +255,25 @@ def test_instance_in_a_cell():
     assert not probed.fits(0)
 
 
+@pytest.mark.parametrize("bind_instance_first", [False, True])
+def test_dictionary_of_an_instance_by_itself(bind_instance_first):
+    """From 3.13 on it may be a view of what the instance holds, which attributes are stored in past it."""
+    point = Point()
+    if bind_instance_first:
+        assert probe(identity, (X, "type", Point), (ATTRIBUTE, "equal", 1)).fits(point)
+    table = vars(point)
+    probed = probe(identity, (X, "type", dict), (X.child("item", "x"), "equal", 1))
+    assert probed.fits(table) and probed.fits(table)
+    point.x = 2
+    assert not probed.fits(table)
+    point.x = 1
+    assert probed.fits(table)
+    other = Point()
+    other.__dict__ = table
+    other.x = 3
+    assert not probed.fits(table)
+
+
 def test_exceptions_have_no_dict_until_a_guard_asks_for_it():
     probed = probe(identity, (X, "type", ValueError), (X.child("dict"), "absent", "name"))
     for step in range(50):  # each at the address of the one before, whose dict is freed

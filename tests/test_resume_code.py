@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import resume_programs
-from tracer.code.analyse import METHOD, NULL, VALUE, stack_kinds
+from tracer.code.analyse import CALLEE, METHOD, NULL, VALUE, stack_kinds
 from tracer.code.decode import Code, Op, decode
 from tracer.code.resume import (
     Layout,
@@ -25,6 +25,9 @@ from tracer.code.resume import (
     original_place,
     trampoline,
 )
+
+FUNCTION = tuple(NULL if kind == METHOD else kind for kind in CALLEE)
+"""What the call of a function has on the stack below its arguments."""
 
 
 def op_named(code: Code, name: str, operand: Any = None) -> Op:
@@ -107,7 +110,7 @@ def loop(log, n):
 
 LOOP = decode(loop.__code__)
 AT_APPEND = next(op for op in LOOP.ops if op.name == "CALL" and op.line == loop.__code__.co_firstlineno + 2)
-APPENDING = Layout(("value", "null", "value", "value"), ("log", "n"))
+APPENDING = Layout(("value", *FUNCTION, "value"), ("log", "n"))
 
 
 def test_the_same_place_gives_the_same_code_object_while_in_use():
@@ -194,7 +197,7 @@ def test_handlers_run_natively_around_the_instruction():
     def fails(item):
         raise ValueError("from the call")
 
-    found = run_trampoline(guarded, GUARDED_CALL, Layout(("null", "value", "value"), ("log",)), print, fails, 1, [])
+    found = run_trampoline(guarded, GUARDED_CALL, Layout((*FUNCTION, "value"), ("log",)), print, fails, 1, [])
     assert found == ["handled", "from the call", True]
 
 
@@ -204,7 +207,7 @@ def test_no_handler_is_around_the_target():
         raise ValueError("from the target")
 
     with pytest.raises(ValueError, match="from the target"):
-        run_trampoline(guarded, GUARDED_CALL, Layout(("null", "value", "value"), ("log",)), target, print, 1, [])
+        run_trampoline(guarded, GUARDED_CALL, Layout((*FUNCTION, "value"), ("log",)), target, print, 1, [])
 
 
 class Weakly:
@@ -226,7 +229,7 @@ def end_within_the_target():
         del b
         print(gone())
 
-    rebuilt = trampoline(holder.__code__, call.offset, Layout((NULL, VALUE, VALUE), ("b",)), lambda *place: target)
+    rebuilt = trampoline(holder.__code__, call.offset, Layout((*FUNCTION, VALUE), ("b",)), lambda *place: target)
     function = make_function(rebuilt, {}, "holder", ())
     function(lambda a: a, 1, Weakly())
 
@@ -249,8 +252,8 @@ def test_bound_locals_are_passed_on_whether_read_again_or_not():
         passed.append(after)
         return print
 
-    trampoline(holder.__code__, load.offset, Layout((NULL, VALUE), ("a", "b")), remember)
-    trampoline(holder.__code__, call.offset, Layout((NULL, VALUE, VALUE), ("a", "b")), remember)
+    trampoline(holder.__code__, load.offset, Layout(FUNCTION, ("a", "b")), remember)
+    trampoline(holder.__code__, call.offset, Layout((*FUNCTION, VALUE), ("a", "b")), remember)
     assert [layout.locals for layout in passed] == [("a", "b"), ("a", "b")]
 
 
@@ -329,7 +332,7 @@ def test_names_of_the_user_may_look_like_ours():
         return [_stack_0, len((_stack_1, _stack_0)), _stack_1]
 
     call = op_named(decode(program.__code__), "CALL", 1)
-    layout = Layout(("value", "null", "value", "value"), ("_stack_1", "_stack_0"))
+    layout = Layout(("value", *FUNCTION, "value"), ("_stack_1", "_stack_0"))
     rebuilt = continuation(program.__code__, call.offset, layout)
     assert make_function(rebuilt, {}, "program", ())(1, len, (3, 4, 5), 2, 9) == [1, 3, 2]
     seen: list[Any] = []

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from tracer.code.decode import Code, Handler, Op
+from tracer.code.native import DIALECT
 
 VALUE = "value"
 """An ordinary object."""
 NULL = "null"
-"""The empty slot below a callable that is not a method."""
+"""The empty slot beside a callable that is not a method."""
 METHOD = "method"
-"""A value or null, known only at run time: what LOAD_METHOD leaves below, or a variable that a comprehension hides."""
+"""A value or null, known only at run time: what LOAD_METHOD leaves beside, or a variable that a comprehension hides."""
 PREVIOUS = "previous"
 """What PUSH_EXC_INFO saved; marks one exception being handled, until POP_EXCEPT."""
 EXCEPTION = "exception"
@@ -180,17 +181,20 @@ def stack_after(op: Op, before: Kinds, jump: bool = False) -> Kinds:
             del kinds[-pops:]
         kinds += SPECIAL_PUSHES[name] if name in SPECIAL_PUSHES else [VALUE] * pushes
         if op.push_null:
-            kinds[-2] = NULL
+            kinds[-len(CALLEE) :] = [NULL if kind == METHOD else kind for kind in CALLEE]
         if name == "CHECK_EG_MATCH":
             # The matching part becomes the exception being handled; the slot keeps the whole group.
             kinds = [VALUE if kind == EXCEPTION else kind for kind in kinds]
     return normal(kinds)
 
 
+CALLEE = [VALUE, METHOD] if DIALECT.is_null_above else [METHOD, VALUE]
+"""What a call has on the stack below its arguments."""
+
 SPECIAL_PUSHES = {
     "PUSH_NULL": [NULL],
-    "LOAD_METHOD": [METHOD, VALUE],
-    "LOAD_SUPER_METHOD": [METHOD, VALUE],
+    "LOAD_METHOD": CALLEE,
+    "LOAD_SUPER_METHOD": CALLEE,
     "LOAD_FAST_AND_CLEAR": [METHOD],
     "PUSH_EXC_INFO": [PREVIOUS, EXCEPTION],
 }

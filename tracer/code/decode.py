@@ -194,7 +194,7 @@ class Code:
         """Where an instruction stands in the source; the table is read once."""
         if self._positions is None:
             self._positions = [Position(*row) for row in self.native.co_positions()]
-        return self._positions[op.offset // UNIT]
+        return self._positions[(op.end - 1) // UNIT]  # what is in front may stand elsewhere, such as names of keywords
 
     def __repr__(self) -> str:
         return f"<Code {self.qualname} {self.filename}, {len(self.ops)} ops>"
@@ -232,12 +232,14 @@ OPERANDS: dict[str, Reader] = {
     "identity": lambda native, name, argument: IDENTITY[argument],
     "membership": lambda native, name, argument: MEMBERSHIP[argument],
     "assertion error": lambda native, name, argument: AssertionError,
+    "conversion": lambda native, name, argument: CONVERSIONS[argument],
     "format": lambda native, name, argument: (CONVERSIONS[argument & 3], bool(argument & 4)),
     "unpack": lambda native, name, argument: (argument & 0xFF, argument >> 8),
 }
 """How each kind of operand is read: (code object, canonical name, argument) to `Op.operand`."""
 
-CACHES: list[int] = opcode._inline_cache_entries  # pyright: ignore[reportAttributeAccessIssue]
+_ENTRIES: Any = opcode._inline_cache_entries  # pyright: ignore[reportAttributeAccessIssue]
+CACHES: list[int] = [_ENTRIES.get(name, 0) for name in dis.opname] if isinstance(_ENTRIES, dict) else _ENTRIES
 """By opcode number: code units behind the instruction that its specialised forms use."""
 
 NATIVE_BINARY = tuple(BINARY_OPERATORS[symbol] for _, symbol in opcode._nb_ops)  # pyright: ignore[reportAttributeAccessIssue]
@@ -279,6 +281,9 @@ def special_rows() -> dict[int, Callable[[int], Row]]:
         units = NATIVE_ROWS[dis.opmap[name]][2]
         by_argument = {argument: row_of(other, units) for argument, other in others.items()}
         rows[dis.opmap[name]] = partial(_numbered_row, row_of(name, units), by_argument)
+    for name, bit in DIALECT.halved_by.items():
+        units = NATIVE_ROWS[dis.opmap[name]][2]
+        rows[dis.opmap[name]] = partial(_halved_row, row_of(name, units), (None, None, units), bit)
     return rows
 
 
@@ -290,13 +295,23 @@ def _numbered_row(plain: Row, by_argument: dict[int, Row], argument: int) -> Row
     return by_argument.get(argument, plain)
 
 
+def _halved_row(plain: Row, none: Row, bit: int, argument: int) -> Row:
+    return none if argument & bit else plain
+
+
 NATIVE_ROWS = native_rows()
 SPECIAL_ROWS = special_rows()
 HALVES: dict[int, tuple[Half, Half]] = {dis.opmap[name]: halves for name, halves in DIALECT.halves.items()}
 BACKWARD = frozenset(number for name, number in dis.opmap.items() if "BACKWARD" in name)
 EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
-KW_NAMES = dis.opmap["KW_NAMES"]
+ABSORBING = {dis.opmap[name]: absorbed for name, absorbed in DIALECT.absorbing.items()}
+COMPLETING = {dis.opmap[name]: completed for name, completed in DIALECT.completing.items()}
+KW_NAMES = dis.opmap.get("KW_NAMES", -1)
+CALL_KW = dis.opmap.get("CALL_KW", -1)
 PRECALL = dis.opmap.get("PRECALL", -1)
+EXIT_OF_LOOP = dis.opmap[DIALECT.exit_of_loop[0]] if DIALECT.exit_of_loop else -1
+REST_OF_EXIT = UNIT * (len(DIALECT.exit_of_loop) - 1)
+"""Bytes of the instructions behind EXIT_OF_LOOP that are dropped with it."""
 
 _DECODED: dict[int, Code] = {}
 
@@ -342,28 +357,29 @@ def _fill(code: Code, native: CodeType) -> None:
             elif number in HALVES:
                 _add_halves(code, ops, HALVES[number], argument, (start, offset + 1, end))
                 index_at[offset + 1] = len(ops) - 1
-                start = end
-            elif number != PRECALL:
+            elif number in COMPLETING:
+                _complete(ops[-1], COMPLETING[number], argument, end)
+                index_at[offset] -= 1
+            elif number == EXIT_OF_LOOP:
+                index_at[end] = len(ops)
+                end += REST_OF_EXIT
+            if number not in (KW_NAMES, PRECALL):
                 start = end
         else:
-            op = Op()
-            op.name = name = row.name
-            op.opcode = row
-            op.arg = argument
-            op.index = len(ops)
-            op.offset = start
-            op.end = end
-            op.line = None
+            if number in ABSORBING and ops and ops[-1].name == ABSORBING[number]:
+                absorbed = ops.pop()
+                index_at[start] = index_at[offset] = len(ops)
+                start = absorbed.offset
+                keywords = absorbed.operand if number == CALL_KW else ()
+            elif number == CALL_KW:
+                raise ValueError(f"{code!r}: the names of the keywords at {offset} are no constant")
+            op = _add_op(code, ops, row, argument, start, end)
             op.keywords = keywords
-            op.push_null = name == "LOAD_GLOBAL" and argument & 1 == 1
-            op.code = code
-            op.run = None
             if read is None:
                 distance = argument * UNIT
                 targets.append((op, end - distance if number in BACKWARD else end + distance))
             else:
-                op.operand = read(native, name, argument)
-            ops.append(op)
+                op.operand = read(native, row.name, argument)
             keywords = ()
             start = end
         argument = 0
@@ -377,19 +393,43 @@ def _fill(code: Code, native: CodeType) -> None:
     _set_handlers(code, native)
 
 
+def _add_op(code: Code, ops: list[Op], row: Opcode, argument: int, start: int, end: int) -> Op:
+    """Append an op whose native instruction begins at `start`; its operand is missing yet."""
+    op = Op()
+    op.name = row.name
+    op.opcode = row
+    op.arg = argument
+    op.index = len(ops)
+    op.offset = start
+    op.end = end
+    op.line = None
+    op.keywords = ()
+    op.push_null = row.name == "LOAD_GLOBAL" and argument & 1 == 1
+    op.code = code
+    op.run = None
+    ops.append(op)
+    return op
+
+
 def _add_halves(
     code: Code, ops: list[Op], halves: tuple[Half, Half], argument: int, offsets: tuple[int, int, int]
 ) -> None:
     """Decode an instruction that stands for two; `offsets`: where the first begins, where it ends, and the second."""
     for half, start, end in zip(halves, offsets, offsets[1:], strict=False):
-        row, read, _ = NATIVE_ROWS[dis.opmap[half.name]]
+        number, part = dis.opmap[half.name], half.argument(argument)
+        row, read, _ = SPECIAL_ROWS[number](part) if number in SPECIAL_ROWS else NATIVE_ROWS[number]
         assert row is not None and read is not None
-        op = Op()
-        op.name, op.opcode, op.arg = row.name, row, half.argument(argument)
-        op.index, op.offset, op.end, op.line = len(ops), start, end, None
-        op.keywords, op.push_null, op.code, op.run = (), False, code, None
-        op.operand = read(code.native, row.name, op.arg)
-        ops.append(op)
+        op = _add_op(code, ops, row, part, start, end)
+        op.operand = read(code.native, row.name, part)
+
+
+def _complete(op: Op, name: str, argument: int, end: int) -> None:
+    """Add the argument of an instruction to that of the op in front of it, which it is a part of."""
+    if op.name != name:
+        raise ValueError(f"{op!r} is no {name}, which the instruction behind it would complete")
+    op.arg |= argument
+    op.operand = op.arg
+    op.end = end
 
 
 def _set_handlers(code: Code, native: CodeType) -> None:
@@ -420,7 +460,7 @@ def _set_lines(ops: list[Op], native: CodeType) -> None:
     ranges = iter(native.co_lines())
     end, line = 0, None
     for op in ops:
-        while op.offset >= end:
+        while op.end > end:
             _, end, line = next(ranges)
         op.line = line
 

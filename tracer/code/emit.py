@@ -96,15 +96,16 @@ def take_apart(
     instructions: Sequence[Instruction], index_of_unit: Sequence[int]
 ) -> tuple[list[Instruction], list[int]]:
     """What `disassemble` gives, with each instruction that stands for two as two; its unit is that of the first."""
-    if not any(each.name in DIALECT.halves for each in instructions):
+    if not any(DIALECT.halves_of(each.name, each.argument) for each in instructions):
         return list(instructions), list(index_of_unit)
     parts: list[Instruction] = []
     first_of: list[int] = []
     for instruction in instructions:
         first_of.append(len(parts))
         parts.append(instruction)
-        if instruction.name in DIALECT.halves:
-            first, second = DIALECT.halves[instruction.name]
+        halves = DIALECT.halves_of(instruction.name, instruction.argument)
+        if halves:
+            first, second = halves
             rest = instruction.copy()
             rest.rename(second.name)
             rest.argument = second.argument(instruction.argument)

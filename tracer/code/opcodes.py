@@ -111,6 +111,7 @@ ROWS = (
     Opcode("UNARY_NEGATIVE", "unary", pops=1, pushes=1),
     Opcode("UNARY_NOT", "unary", pops=1, pushes=1),
     Opcode("UNARY_INVERT", "unary", pops=1, pushes=1),
+    Opcode("TO_BOOL", pops=1, pushes=1),
     Opcode("BINARY_OP", "binary", pops=2, pushes=1),
     Opcode("COMPARE_OP", "comparison", pops=2, pushes=1),
     Opcode("IS_OP", "identity", pops=2, pushes=1),
@@ -138,6 +139,9 @@ ROWS = (
     Opcode("BUILD_CONST_KEY_MAP", "count", pops=one_more, pushes=1),
     Opcode("BUILD_SLICE", "count", pops=same, pushes=1),
     Opcode("BUILD_STRING", "count", pops=same, pushes=1),
+    Opcode("CONVERT_VALUE", "conversion", pops=1, pushes=1),
+    Opcode("FORMAT_SIMPLE", pops=1, pushes=1),
+    Opcode("FORMAT_WITH_SPEC", pops=2, pushes=1),
     Opcode("FORMAT_VALUE", "format", pops=lambda argument: 1 + (argument >> 2 & 1), pushes=1),
     Opcode("LIST_TO_TUPLE", pops=1, pushes=1),
     Opcode("LIST_APPEND", "count", pops=1),
@@ -231,4 +235,4 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {row.symbol: row.function fo
 IDENTITY: tuple[Callable[[Any, Any], bool], ...] = (operator.is_, operator.is_not)
 MEMBERSHIP: tuple[Callable[[Any, Any], bool], ...] = (contained, not_contained)
 CONVERSIONS: tuple[Callable[[Any], str] | None, ...] = (None, str, repr, ascii)
-"""What `FORMAT_VALUE` applies before formatting: nothing, `!s`, `!r`, `!a`."""
+"""What `FORMAT_VALUE`, or `CONVERT_VALUE`, applies before formatting: nothing, `!s`, `!r`, `!a`."""

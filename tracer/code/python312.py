@@ -24,6 +24,7 @@ DIALECT: Final = Dialect(
         (
             *("LOAD_CLASSDEREF", "IMPORT_STAR", "PRINT_EXPR"),
             *("JUMP_IF_TRUE_OR_POP", "JUMP_IF_FALSE_OR_POP"),
+            *("CONVERT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "TO_BOOL"),
         )
     ),
     slots=frozenset(

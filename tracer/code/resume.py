@@ -17,6 +17,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from tracer.code.analyse import (
+    CALLEE,
     ENDS_LOCAL,
     EXCEPTION,
     LASTI,
@@ -160,7 +161,7 @@ def trampoline(
     for index, jump in successors(op):
         after = stack_after(op, kinds, jump)
         if op.name in DIALECT.plain_loads:
-            after = (*after[:-2], NULL, VALUE)
+            after = (*after[:-2], *(NULL if kind == METHOD else kind for kind in CALLEE))
         elif op.name == "LOAD_FAST_AND_CLEAR":
             after = (*after[:-1], VALUE if op.slot_name in layout.locals else NULL)
         bound = bound_after(decoded, op, layout)
@@ -319,7 +320,7 @@ class Assembly:
     def stub(self, op: Op) -> list[Instruction]:
         """The native instructions of `op` once more, to stand in the tail.
 
-        What leaves a method unbound leaves null and a bound method there, so that what it leaves is known beforehand.
+        What leaves a method unbound leaves a bound method and null there, so that what it leaves is known beforehand.
         """
         stub = [each.copy() for each in self.between(op.offset, op.end)]
         for each in stub:
@@ -329,12 +330,17 @@ class Assembly:
             load = stub[-1]
             load.rename(DIALECT.plain_loads[op.name])
             load.argument = DIALECT.plain_argument(load.argument)
+            null = Instruction("PUSH_NULL")
             operands, _ = op.opcode.effect(op.arg)
             below = [Instruction("SWAP", depth) for depth in range(operands + 1, 1, -1)]
-            stub = [Instruction("PUSH_NULL"), *below, load]
-            for each in stub[:-1]:
+            stub = [load, null] if DIALECT.is_null_above else [null, *below, load]
+            for each in stub:
                 each.location = load.location
-        return stub
+        # Where a call raises, 3.13 looks for the handler of the code unit in front of it.
+        padding = stub[0].copy()
+        padding.rename("NOP")
+        padding.argument, padding.target = 0, None
+        return [padding, *stub]
 
     def original_offsets(self) -> list[tuple[int, Instruction]]:
         """(offset in the original, instruction) of the body."""
@@ -361,7 +367,7 @@ class Assembly:
         before = len(self.prologue)
         make(Instruction("RESUME", 0))
         for index in cells:
-            make(Instruction("LOAD_CLOSURE", self.free_slot(index)))
+            make(Instruction(DIALECT.load_cell, self.free_slot(index)))
             make(Instruction("STORE_FAST", self.cell_slot(index)))
         for index, kind in enumerate(self.kinds):
             if kind == NULL:
@@ -425,13 +431,12 @@ class Assembly:
         scratch = {index: self.scratch + number for number, index in enumerate(slots)}
         for index in reversed(range(len(kinds))):
             self.unwind(kinds[index], scratch.get(index))
-        make(Instruction("PUSH_NULL"))
-        make(Instruction("LOAD_CONST", self.constant(target)))
+        self.load_callee(target)
         cell_count = len(self.code.cell_names)
         for index in range(cell_count):
-            make(Instruction("LOAD_CLOSURE", self.cell_slot(index)))
+            make(Instruction(DIALECT.load_cell, self.cell_slot(index)))
         for index in range(cell_count, len(self.free)):
-            make(Instruction("LOAD_CLOSURE", self.free_slot(index)))
+            make(Instruction(DIALECT.load_cell, self.free_slot(index)))
         make(Instruction("BUILD_TUPLE", len(self.free)))
         for index in slots:
             if kinds[index] == LASTI:
@@ -454,8 +459,11 @@ class Assembly:
     def unwind(self, kind: str, scratch: int | None) -> None:
         """Take one slot off the stack, into `scratch` when it is passed on; end the handling that it marks."""
         make = self.tail.append
-        if kind == NULL:
-            self.call_constant(tuple, null_is_there=True)
+        if kind == NULL:  # which only a call may take away
+            make(Instruction("LOAD_CONST", self.constant(tuple)))
+            if DIALECT.is_null_above:
+                make(Instruction("SWAP", 2))
+            self.tail += [Instruction(name, 0) for name in DIALECT.call]
             make(Instruction("POP_TOP"))
             return
         if kind == PREVIOUS and scratch is not None:
@@ -465,13 +473,15 @@ class Assembly:
         if kind == PREVIOUS:
             make(Instruction("POP_EXCEPT"))
 
-    def call_constant(self, function: object, null_is_there: bool = False) -> None:
+    def call_constant(self, function: object) -> None:
         """Emit a call of a function without arguments, which is a constant."""
-        make = self.tail.append
-        if not null_is_there:
-            make(Instruction("PUSH_NULL"))
-        make(Instruction("LOAD_CONST", self.constant(function)))
+        self.load_callee(function)
         self.tail += [Instruction(name, 0) for name in DIALECT.call]
+
+    def load_callee(self, function: object) -> None:
+        """Emit what pushes a function that is called, a constant."""
+        pair = [Instruction("LOAD_CONST", self.constant(function)), Instruction("PUSH_NULL")]
+        self.tail += pair if DIALECT.is_null_above else reversed(pair)
 
     def finish(self) -> CodeType:
         """The code object: prologue, body and tail, with their tables."""

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 
 from tracer.code.decode import Code, Op
+from tracer.code.native import DIALECT
 from tracer.guards.source import Source
 from tracer.interpret.handler_reach import is_handled
 from tracer.interpret.location import is_user_file
 from tracer.interpret.trace import Running, Trace
-from tracer.values.base import Lazy, Value
+from tracer.values.base import NULL, Lazy, Value
 from tracer.values.cells import CellValue
 from tracer.values.item import Item
 
@@ -173,3 +174,14 @@ def pop_value(frame: Frame) -> Item:
     """The top of the stack, realised."""
     item = frame.stack.pop()
     return item.realise(frame.trace) if type(item) is Lazy else item
+
+
+def callee_pair(function: Item) -> tuple[Item, Item]:
+    """The two stack entries of a function that a call finds below its arguments, no method."""
+    return (function, NULL) if DIALECT.is_null_above else (NULL, function)
+
+
+def callee_at(frame: Frame, depth: int) -> Item:
+    """What is called, where the upper one of the two entries is `depth` from the top; no method."""
+    upper = frame.peek(depth)
+    return frame.peek(depth + 1) if upper is NULL else upper

@@ -1,6 +1,7 @@
 // Building bindings, verifying them, and repairing those in which the version of one container changed.
 #include "binding.h"
 
+#include "dict_layout.h"
 #include "evaluation.h"
 
 namespace bytegraph {
@@ -126,7 +127,8 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   }
   if (node.typed && may_change_class(Py_TYPE(value))) add(binding, &value->ob_type);
   if (node.reads_dict) {
-    instance_dict(value);  // makes it, so that its slot is not stamped while it is still empty
+    // Made now, so that its slot is not stamped while it is still empty.
+    if (PyObject* dict = instance_dict(value)) make_versioned(value, dict);
     if (PyObject** slot = _PyObject_GetDictPtr(value)) add(binding, slot);
   }
   if (node.sized) stamp_content(binding, index, value);
@@ -156,7 +158,11 @@ void GuardProgram::stamp_known(Evaluation& evaluation, Binding& binding, uint32_
 void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* value) {
   bool own_order = nodes_[index].ordered && PyODict_Check(value);
   if (PyDict_Check(value) && !own_order) {
-    add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_version_tag, index);
+    if (is_versioned(value)) {
+      add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_version_tag, index);
+    } else {
+      add(binding, &unversioned, 1, index);
+    }
     return;
   }
   if (PyType_Check(value)) {

@@ -11,7 +11,7 @@ from tracer.code.decode import Op
 from tracer.guards.source import constant
 from tracer.guards.source import module as module_source
 from tracer.interpret.call import call
-from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.frame import Frame, callee_at, pop_value
 from tracer.interpret.handlers.containers import NOT_A_MAPPING, callee_name, is_iterable, mapping_items
 from tracer.interpret.registry import handles
 from tracer.reasons import (
@@ -43,11 +43,11 @@ def call_instruction(frame: Frame, op: Op) -> None:
     if count:
         args = stack[-count:]
         del stack[-count:]
-    callee = stack.pop()
-    method = stack.pop()
-    if method is not NULL:
-        args.insert(0, callee)
-        callee = method
+    upper, callee = stack.pop(), stack.pop()
+    if callee is NULL:
+        callee = upper
+    elif upper is not NULL:
+        args.insert(0, upper)
     names = op.keywords
     if names:
         kwargs = dict(zip(names, args[-len(names) :], strict=True))
@@ -61,10 +61,10 @@ def call_instruction(frame: Frame, op: Op) -> None:
 def call_function_ex(frame: Frame, op: Op) -> None:
     kwargs = {}
     if op.operand:
-        kwargs = mapping_items(frame, pop_value(frame), NOT_A_MAPPING, frame.peek(2))
+        kwargs = mapping_items(frame, pop_value(frame), NOT_A_MAPPING, callee_at(frame, 2))
     iterable = pop_value(frame)
-    callee = frame.pop()
-    assert frame.pop() is NULL
+    callee = callee_at(frame, 1)
+    frame.pop_many(2)
     if not is_iterable(frame, iterable):
         complaint = f"argument after * must be an iterable, not {class_name(iterable)}"
         throw(frame.trace, TypeError, f"{callee_name(frame, callee)} {complaint}")

@@ -9,7 +9,7 @@ from tracer.code.decode import Op
 from tracer.guards.source import constant
 from tracer.interpret.call import call
 from tracer.interpret.construct import elements
-from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.frame import Frame, callee_at, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
 from tracer.values.base import MISSING, class_of, known_lazies, realise, type_of
@@ -117,7 +117,7 @@ def dict_merge(frame: Frame, op: Op) -> None:
     """`f(**mapping)`: names may not come twice."""
     mapping = pop_value(frame)
     target = container(frame, op).change(frame.trace)
-    callee = frame.peek(op.arg + 2)
+    callee = callee_at(frame, op.arg + 2)
     for key, item in mapping_items(frame, mapping, NOT_A_MAPPING, callee).items():
         if key in target:
             name = callee_name(frame, callee)

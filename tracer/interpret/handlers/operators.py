@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from tracer.code.decode import Op
 from tracer.interpret.call import call
-from tracer.interpret.frame import Frame, pop_value
+from tracer.interpret.frame import Frame, callee_pair, pop_value
 from tracer.interpret.registry import handles
-from tracer.values.base import MISSING, NULL, Lazy, known_lazies
+from tracer.values.base import MISSING, Lazy, known_lazies
 from tracer.values.methods import BoundMethod
 from tracer.values.protocols.attribute_writes import set_attribute
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import contains, get_item, set_item
 from tracer.values.protocols.operators import binary, compare, unary
-from tracer.values.protocols.truth import is_same
+from tracer.values.protocols.truth import is_same, truth
 
 
 @handles("BINARY_OP")
@@ -32,6 +32,11 @@ def compare_op(frame: Frame, op: Op) -> None:
 @handles("UNARY_NEGATIVE", "UNARY_POSITIVE", "UNARY_INVERT", "UNARY_NOT")
 def unary_op(frame: Frame, op: Op) -> None:
     frame.push(unary(frame.trace, op.operand, frame.pop()))
+
+
+@handles("TO_BOOL")
+def to_bool(frame: Frame, op: Op) -> None:
+    frame.push(truth(frame.trace, frame.pop()))
 
 
 @handles("IS_OP")
@@ -91,7 +96,7 @@ def load_method(frame: Frame, op: Op) -> None:
     if type(item) is BoundMethod and item.source is None:
         stack += (item.function, item.instance)
     else:
-        stack += (NULL, item)
+        stack += callee_pair(item)
 
 
 HAS_ARGUMENTS = 2
@@ -136,6 +141,22 @@ def format_value(frame: Frame, op: Op) -> None:
     if conversion is not None:
         item = call(frame.trace, conversion, [item])
     frame.push(call(frame.trace, format, [item, spec]))
+
+
+@handles("CONVERT_VALUE")
+def convert_value(frame: Frame, op: Op) -> None:
+    frame.push(call(frame.trace, op.operand, [pop_value(frame)]))
+
+
+@handles("FORMAT_SIMPLE")
+def format_simple(frame: Frame, op: Op) -> None:
+    frame.push(call(frame.trace, format, [pop_value(frame), ""]))
+
+
+@handles("FORMAT_WITH_SPEC")
+def format_with_spec(frame: Frame, op: Op) -> None:
+    spec = frame.pop()
+    frame.push(call(frame.trace, format, [pop_value(frame), spec]))
 
 
 @handles("BUILD_STRING")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracer.code.decode import Op
-from tracer.interpret.frame import Frame
+from tracer.interpret.frame import Frame, callee_pair
 from tracer.interpret.global_names import load_global, store_global
 from tracer.interpret.registry import handles
 from tracer.values.base import MISSING, NULL
@@ -100,9 +100,11 @@ def _unbound_free(frame: Frame, op: Op) -> None:
 
 @handles("LOAD_GLOBAL")
 def load_global_name(frame: Frame, op: Op) -> None:
+    item = load_global(frame, op.operand)
     if op.push_null:
-        frame.stack.append(NULL)
-    frame.stack.append(load_global(frame, op.operand))
+        frame.stack += callee_pair(item)
+    else:
+        frame.stack.append(item)
 
 
 @handles("STORE_GLOBAL")
