@@ -9,6 +9,9 @@ def step(model, x): ...
 from tracer import packages as packages  # before what may be hidden by a folder of the user's
 
 # isort: split
+from tracer import extension as extension  # before what needs the native part
+
+# isort: split
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

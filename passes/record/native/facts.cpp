@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "boundary.h"
+#include "built_for.h"
 
 namespace {
 
@@ -217,7 +218,9 @@ PyMethodDef methods[] = {
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "passes.record._facts", nullptr, -1, methods,
                       nullptr, nullptr, nullptr, nullptr};
 
-PyObject* create_module() { return PyModule_Create(&module); }
+PyObject* create_module() {
+  return bytegraph::is_built_for_this_torch("passes.record._facts") ? PyModule_Create(&module) : nullptr;
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // The extension module `tracer._native`. Import torch first: its libraries are needed to load this one.
 #include "boundary.h"
+#include "built_for.h"
 #include "captured_function.h"
 #include "debugger.h"
 #include "forks.h"
@@ -34,7 +35,7 @@ bool add_numbers(PyObject* module) {
 }
 
 PyObject* create_module() {
-  if (!check_tensor_layout()) return nullptr;
+  if (!is_built_for_this_torch("tracer._native") || !check_tensor_layout()) return nullptr;
   Object module(PyModule_Create(&definition));
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
                   add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
