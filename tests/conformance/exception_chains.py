@@ -315,6 +315,24 @@ def exception_state():
 
 
 @program()
+def exception_being_handled():
+    import sys
+
+    states = [sys.exception()]
+    try:
+        raise ValueError("outer")
+    except ValueError as error:
+        states.append(sys.exception() is error)
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            states.append(str(sys.exception()))
+        states.append(str(sys.exception()))
+    states.append(sys.exception())
+    return states
+
+
+@program()
 def exception_while_handling_in_call():
     def handle(error):
         try:
