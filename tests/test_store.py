@@ -5,6 +5,7 @@
 
 import abc
 import contextlib
+import enum
 import functools
 import hashlib
 import json
@@ -728,6 +729,75 @@ def test_processes_that_race_for_one_folder(tmp_path):
     assert len(files(tmp_path / "cache")) == 1
 
 
+SETS = """
+import sys, torch, tracer
+from tracer.events import LOG
+WORDS = ("alpha", "beta", "gamma", "delta", "eps", "zeta", "eta")
+SET, FROZEN = set(WORDS), frozenset(WORDS)
+class Plain:
+    pass
+def weigh(words):
+    return sum(place * len(word) for place, word in enumerate(words))
+PROGRAMS = [
+    lambda x: x * weigh({"alpha", "beta", "gamma", "delta", "eps"}),
+    lambda x: x * weigh(SET),
+    lambda x: x * weigh(FROZEN),
+    lambda x: x * weigh(list(SET | {"more"})),
+    lambda x: x * weigh(set(["alpha", "beta", "gamma", "delta"])),
+    lambda x: x * len(set(WORDS).pop()),
+    lambda x: x * len(str(FROZEN).split()[0]),
+    lambda x: x * len(",".join(FROZEN).split(",")[0]),
+    lambda x: x * (hash("alpha") % 97),
+    lambda x: x * ("alpha".__hash__() % 97),
+    lambda x: x * (hash(Plain) % 97),
+    lambda x: x * (hash(("alpha", 1)) % 97),
+    lambda x: x * (id(SET) % 97),
+    lambda x: x * sum(map(ord, repr(weigh))),
+    lambda x: x * (2 if "alpha" in FROZEN and "beta" in SET and "q" not in {"alpha", "beta"} else 3),
+    lambda x: x * (hash(3) + len(SET) + weigh({"one"})),
+]
+x = torch.arange(3.0)
+for number, program in enumerate(PROGRAMS):
+    tracer.reset()
+    got = tracer.capture(program, cache=sys.argv[1])(x)
+    assert torch.equal(got, program(x)), number
+    print(*[event.kind for event in LOG.recent() if event.kind in ("loaded", "stored", "bug")] or ["none"])
+"""
+
+
+def test_orders_of_sets_hashes_and_addresses_are_of_one_process(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(SETS)
+    outputs = []
+    for seed in ("1", "5"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        words = [sys.executable, str(script), str(tmp_path / "cache")]
+        run = subprocess.run(words, capture_output=True, text=True, env=environment)
+        assert run.returncode == 0, run.stderr
+        outputs.append(run.stdout.split())
+    assert outputs == [["none"] * 14 + ["stored"] * 2, ["none"] * 14 + ["loaded"] * 2]
+
+
+def test_what_the_members_of_an_enumeration_hold_is_compared(tmp_path):
+    def run(value):
+        class Kind(enum.Enum):
+            ONE = (1, 2)
+            OTHER = (3, 4)
+
+            def __init__(self, first, second):
+                self.weight = first * value
+
+        def program(x):
+            return x * Kind.ONE.weight
+
+        assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), torch.ones(2) * value)
+        found = kinds()
+        forget()
+        return found[0]
+
+    assert [run(2), run(3), run(2)] == ["capture", "capture", "loaded"]
+
+
 # The command line -------------------------------------------------------------------------------------
 
 
@@ -783,3 +853,21 @@ def test_what_tells_which_classes_are_registered_may_be_asked(tmp_path):
     Sized.register(Other)
     assert torch.equal(tracer.capture(program, cache=tmp_path)(x, Other()), x * 7)
     assert "loaded" not in kinds()
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_which_classes_are_registered_is_of_one_process(registered, tmp_path):
+    class Shape(abc.ABC):  # noqa: B024
+        pass
+
+    class Square:
+        pass
+
+    if registered:
+        Shape.register(Square)
+
+    def program(x):
+        return x * 2 if isinstance(Square(), Shape) else x * 3
+
+    assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), torch.full((2,), 3.0 - registered))
+    assert not files(tmp_path)

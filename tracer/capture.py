@@ -334,6 +334,7 @@ def _finish(
     )
     entry.arguments_are_held = lets_go_of_arguments(trace, frame)
     entry.residual = program
+    entry.of_process = trace.of_process
     return entry, first_run
 
 

@@ -77,6 +77,7 @@ class Entry(NativeEntry):
             "end",
             "memory",
             "number",
+            "of_process",
             "ops",
             "program",
             "residual",
@@ -130,6 +131,8 @@ class Entry(NativeEntry):
         self.number = next(_numbers)
         self.residual: ResidualProgram | None = None
         """The residual program that `program` is the text of; None where the original runs."""
+        self.of_process = ""
+        """What it holds that no other process need have, as `tracer.values.context.Context` says."""
         self.stored_as = ""
         """The name of the file that it was read from or written to; empty for an entry that is in no folder."""
 

@@ -165,6 +165,7 @@ class Trace:
         "moves_memory",
         "next_look",
         "nodes",
+        "of_process",
         "only_writes",
         "opened",
         "operands_overlap",
@@ -217,6 +218,7 @@ class Trace:
         self.protected = self.draws = self.probes = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
+        self.of_process = ""
         self.only_writes = self.counts_writes = True
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []

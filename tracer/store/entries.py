@@ -40,6 +40,8 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
         raise Unstorable("a graph break", entry.end.reason.id)
     if entry.memory is not None or entry.residual is None:
         raise Unstorable("memory that is donated or allocated")
+    if entry.of_process:
+        raise Unstorable("what only this process has", entry.of_process)
     tables = TableWriter(entry.guards)
     guards = [_write_guard(tables, guard) for guard in entry.guards]
     inputs = [tables.source(source) for source in entry.inputs]

@@ -151,12 +151,26 @@ def _class(cls: type) -> list[Any]:
     """Names and structure: of the classes that it inherits from and of its metaclass, and the names that it defines."""
     parts: list[Any] = [_name_of_class(base) for base in type.mro(cls)]
     parts += [_name_of_class(type(cls)), cls.__basicsize__, cls.__dictoffset__, bool(cls.__weakrefoffset__)]
+    parts += _members_of_enumeration(cls)
     for base in type.mro(cls):
         module = _name_of_class(base)[0]
         if type(module) is str and module.partition(".")[0] not in LIBRARIES:
             names = type.__getattribute__(base, "__dict__")
             parts.append(sorted(name for name in names if not (name.startswith("_") and name.endswith("_"))))
     return ["class", *_name_of_class(cls), hashlib.sha256(repr(parts).encode()).hexdigest()[:32]]
+
+
+def _members_of_enumeration(cls: type) -> list[Any]:
+    """The names of an enumeration's members and what each of them holds, which no guard compares."""
+    if not isinstance(cls, enum.EnumMeta) or _name_of_class(cls)[0].partition(".")[0] in LIBRARIES:
+        return []
+    described: list[Any] = []
+    for name, member in type.__getattribute__(cls, "_member_map_").items():
+        held = {key: each for key, each in object.__getattribute__(member, "__dict__").items() if key != "__objclass__"}
+        if any(_FINGERPRINTS.get(type(each)) is _container for each in held.values()):
+            raise Unstorable("an enumeration whose members can change", cls.__qualname__)
+        described.append([name, [[key, fingerprint(each, 1)] for key, each in held.items()]])
+    return described
 
 
 def _builtin(function: Any, depth: int) -> list[Any]:

@@ -46,6 +46,8 @@ class Context(Protocol):
     """The stand-ins for tensors that hold others, and for those that they meet; None while there are none."""
     requiring: list[torch.Tensor]
     """Inputs that require gradients only since a write of the program."""
+    of_process: str
+    """What the trace holds that no other process need have: an order of a set, a hash or an address; "" for nothing."""
     stop_value: Item
     """What the iterator that ended last returned."""
 

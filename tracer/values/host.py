@@ -11,6 +11,7 @@ from tracer.values.base import LITERALS, numpy
 from tracer.values.context import Context
 from tracer.values.exceptions import DERIVED_FIELDS, KEYWORD_FIELDS, NATIVE_FIELDS, ExceptionValue, fields_of
 from tracer.values.from_host import from_host
+from tracer.values.of_process import note_result
 from tracer.values.raising import Raised, chain
 from tracer.values.shapes import NUMBERS_OF_SYMBOLS, as_python
 
@@ -23,7 +24,9 @@ def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: A
             if type(arg) in NUMBERS_OF_SYMBOLS:
                 args = tuple(map(as_python, args))
                 break
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        note_result(context, function, args, result)
+        return result
     except GraphBreak:
         raise
     except Exception as error:  # noqa: BLE001  (whatever a C function raises is the program's to handle)

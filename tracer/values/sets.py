@@ -15,6 +15,7 @@ from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequenc
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, register, remember
 from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
+from tracer.values.of_process import note_order
 from tracer.values.plain_keys import have_no_equality
 from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
 
@@ -81,6 +82,7 @@ class SetValue(ObjectValue):
     def in_order(self, context: Context) -> list[Item]:
         """The elements as the program's set lists them."""
         items = self.all(context)
+        note_order(context, items)
         if self.members is not None:
             return self.members
         if not self.faithful:

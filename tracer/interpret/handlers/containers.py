@@ -18,6 +18,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
 from tracer.values.lists import ListValue
+from tracer.values.of_process import note_registration
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.items import get_item
 from tracer.values.protocols.iteration import iterate, listed, unpack
@@ -227,6 +228,7 @@ def _has_flag(frame: Frame, flag: int) -> bool:
     answer = bool(cls.__flags__ & flag)
     if not answer and not is_builtin_class(cls):
         frame.trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
+        note_registration(frame.trace, cls)
     return answer
 
 

@@ -28,6 +28,7 @@ from tracer.values.literal_objects import LiteralObject
 from tracer.values.native_words import NO_INSTANCE, NO_SUBTYPE
 from tracer.values.numpy_arrays import ARRAY, NumpyArray
 from tracer.values.objects import ObjectValue
+from tracer.values.of_process import note_address, note_hash, note_registration
 from tracer.values.protocols.attribute_names import attribute_name
 from tracer.values.protocols.attribute_writes import set_attribute
 from tracer.values.protocols.attributes import get_attribute
@@ -163,6 +164,8 @@ def _issubclass(trace: Trace, cls: Item, candidate: Item) -> bool:
     answer = host(trace, issubclass, cls, candidate)
     if not answer and is_type and type(candidate) is not type:
         _guard_virtual_subclasses(trace, candidate)
+    elif answer and is_type and not derives(cls, candidate):
+        note_registration(trace, cls)
     return answer
 
 
@@ -170,6 +173,7 @@ def _guard_virtual_subclasses(trace: Trace, candidate: type) -> None:
     """Assume that no class has been registered with an abstract class of the program's since."""
     if candidate.__module__.partition(".")[0] not in sys.stdlib_module_names:
         trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
+        note_registration(trace, candidate)
 
 
 def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
@@ -179,6 +183,8 @@ def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
             answer = host(trace, abc.ABCMeta.__subclasscheck__, candidate, cls)  # typing lets abc ask of any protocol
             if not answer:
                 _guard_virtual_subclasses(trace, candidate)
+            elif not derives(cls, candidate):
+                note_registration(trace, cls)
             return answer
         return _issubclass(trace, cls, candidate)
     return derives(cls, candidate)
@@ -204,8 +210,10 @@ def _id(trace: Trace, item: Item) -> Item:
     item = realise(trace, item)
     if isinstance(item, ObjectValue) and item.object is not MISSING and item.source is not None:
         trace.guard(item.source, "same object", item.object)
+        note_address(trace)
         return id(item.object)
     if not isinstance(item, Value) and type(item) not in LITERALS and type(item) not in SYMBOLS:
+        note_address(trace)
         return id(item)
     trace.stop(TENSOR_IDENTITY, f"id() of a {class_name(item)}")
 
@@ -213,6 +221,7 @@ def _id(trace: Trace, item: Item) -> Item:
 @lookaside(hash)
 def _hash(trace: Trace, item: Item) -> Item:
     key = trace.key(item)
+    note_hash(trace, key)
     if not isinstance(key, Value):
         return hash(key)
     if isinstance(key, LiteralObject) or (isinstance(key, ObjectValue) and key.hash is not None):

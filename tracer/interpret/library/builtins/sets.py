@@ -23,6 +23,7 @@ from tracer.values.dicts import DictValue
 from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.iterators import END, next_item
+from tracer.values.of_process import note_order
 from tracer.values.protocols.iteration import builtin_iterator, iterate
 from tracer.values.protocols.length import builtin_length
 from tracer.values.protocols.symbolic import MOST_KEYS, is_none_of
@@ -203,7 +204,9 @@ def _pop(trace: Trace, target: SetValue) -> Item:
     """Remove and return an element. Which one depends on the history of the set: one from outside breaks the graph."""
     if not target.born and len(target.all(trace)) > 1:
         trace.stop(UNSUPPORTED_CALL, "set.pop of a set from outside")
-    return host(trace, set.pop, target.change(trace))
+    items = target.change(trace)
+    note_order(trace, items)
+    return host(trace, set.pop, items)
 
 
 @lookaside(set.intersection_update)
