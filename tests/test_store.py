@@ -4,6 +4,7 @@
 """
 
 import abc
+import collections.abc
 import contextlib
 import enum
 import functools
@@ -871,3 +872,18 @@ def test_which_classes_are_registered_is_of_one_process(registered, tmp_path):
 
     assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), torch.full((2,), 3.0 - registered))
     assert not files(tmp_path)
+
+
+def test_special_methods_of_a_class_are_part_of_what_it_is(tmp_path):
+    def run(members):
+        cls = type("Made", (), members)
+
+        def program(x):
+            return x * 2 if isinstance(cls(), collections.abc.Iterable) else x * 3
+
+        expected = program(torch.ones(2))
+        assert torch.equal(tracer.capture(program, cache=tmp_path)(torch.ones(2)), expected)
+        forget()
+
+    run({})
+    run({"__iter__": lambda self: iter(())})

@@ -156,8 +156,16 @@ def _class(cls: type) -> list[Any]:
         module = _name_of_class(base)[0]
         if type(module) is str and module.partition(".")[0] not in LIBRARIES:
             names = type.__getattribute__(base, "__dict__")
-            parts.append(sorted(name for name in names if not (name.startswith("_") and name.endswith("_"))))
+            parts.append(sorted(name for name, each in names.items() if not _is_special(name) or type(each) in METHODS))
     return ["class", *_name_of_class(cls), hashlib.sha256(repr(parts).encode()).hexdigest()[:32]]
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("_") and name.endswith("_")
+
+
+METHODS: Final = (types.FunctionType, staticmethod, classmethod, property)
+"""Types of the special attributes that a program writes; Python adds others, some of them late."""
 
 
 def _members_of_enumeration(cls: type) -> list[Any]:

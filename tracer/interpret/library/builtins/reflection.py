@@ -163,17 +163,18 @@ def _issubclass(trace: Trace, cls: Item, candidate: Item) -> bool:
         trace.stop(UNSUPPORTED_OPERATION, f"issubclass of a {class_name(cls)}")
     answer = host(trace, issubclass, cls, candidate)
     if not answer and is_type and type(candidate) is not type:
-        _guard_virtual_subclasses(trace, candidate)
+        _guard_virtual_subclasses(trace, cls, candidate)
     elif answer and is_type and not derives(cls, candidate):
         note_registration(trace, cls)
     return answer
 
 
-def _guard_virtual_subclasses(trace: Trace, candidate: type) -> None:
+def _guard_virtual_subclasses(trace: Trace, cls: type, candidate: type) -> None:
     """Assume that no class has been registered with an abstract class of the program's since."""
     if candidate.__module__.partition(".")[0] not in sys.stdlib_module_names:
         trace.guard(constant(abc.get_cache_token).child("call", None), "equal", abc.get_cache_token())
         note_registration(trace, candidate)
+    note_registration(trace, cls)
 
 
 def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
@@ -182,7 +183,7 @@ def _is_subclass(trace: Trace, cls: type, candidate: Any) -> bool:
         if type(candidate) is PROTOCOL_META:
             answer = host(trace, abc.ABCMeta.__subclasscheck__, candidate, cls)  # typing lets abc ask of any protocol
             if not answer:
-                _guard_virtual_subclasses(trace, candidate)
+                _guard_virtual_subclasses(trace, cls, candidate)
             elif not derives(cls, candidate):
                 note_registration(trace, cls)
             return answer
