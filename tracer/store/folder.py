@@ -51,7 +51,10 @@ class Folder:
         """The files of one key, or all, the ones used latest first."""
         pattern = f"{key[:KEY_LENGTH]}/*{SUFFIX}" if key else f"*/*{SUFFIX}"
         files = []
-        for path in self.path.glob(pattern):
+        paths: list[Path] = []
+        with suppress(OSError):  # a folder that cannot be read, or whose name no folder can have, has no files
+            paths = list(self.path.glob(pattern))
+        for path in paths:
             with suppress(OSError):  # another process may have removed it
                 status = path.stat()
                 files.append(StoredFile(path, status.st_size, status.st_mtime))
@@ -106,7 +109,7 @@ class Folder:
 def size_limit() -> int:
     """The bytes that a folder may take."""
     text = os.environ.get(SIZE_VARIABLE, "")
-    return int(text) if text.isdecimal() else SIZE_LIMIT
+    return int(text) if text.isdecimal() and len(text) < 20 else SIZE_LIMIT
 
 
 def read(path: Path, key: str | None = None) -> tuple[Any, float]:
