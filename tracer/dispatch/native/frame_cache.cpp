@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -106,8 +107,10 @@ PyObject* run_program(Entry* entry, PyObject** arguments, size_t count, std::vec
     for (size_t i = 0; i < count; ++i) owned.push_back(Object::borrow(arguments[i]));
   }
   NotIntercepted program;
-  at::RecordFunction range(at::RecordScope::USER_SCOPE);
-  if (range.isActive()) range.before(label_of(entry));
+  std::optional<at::RecordFunction> range;
+  if (auto observers = at::getStepCallbacksUnlessEmpty(at::RecordScope::USER_SCOPE)) {  // as the dispatcher asks
+    range.emplace(std::move(*observers)).before(label_of(entry));
+  }
   return PyObject_Vectorcall(entry->program, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
 }
 
