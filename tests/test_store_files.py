@@ -1,0 +1,344 @@
+"""Files of stored captures: none does anything but be read, whatever is in it. Folders, and the command for them."""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+
+import pytest
+import torch
+
+import tracer
+from tests.check import check  # noqa: F401 - registers what every test of captures needs
+from tests.stored import files, forget, kinds
+from tracer.commands.application import main
+from tracer.store import folder
+from tracer.store.folder import Folder
+
+
+def add(x, scale=2):
+    return x * scale + 1
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A folder with one entry, and its file."""
+    tracer.capture(add, cache=tmp_path)(torch.ones(3))
+    (file,) = files(tmp_path)
+    forget()
+    return file.path
+
+
+def answers(path):
+    """Call the function of `stored` with its folder; the events of that."""
+    result = tracer.capture(add, cache=path.parent.parent)(torch.ones(3))
+    assert torch.equal(result, torch.full((3,), 3.0))
+    found = kinds()
+    forget()
+    return found
+
+
+def test_a_file_is_trusted_only_if_nobody_else_may_write_to_it(stored):
+    stored.chmod(0o666)
+    assert answers(stored)[:2] == ["file refused", "capture"]
+
+
+DAMAGES = {
+    "empty": lambda text: b"",
+    "cut short": lambda text: text[: len(text) // 2],
+    "one byte short": lambda text: text[:-1],
+    "one bit": lambda text: text[:-20] + bytes([text[-20] ^ 1]) + text[-19:],
+    "foreign": lambda text: b"\x89PNG\r\n" + text,
+    "pickle": lambda text: b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+    "other version": lambda text: text.replace(b"capture 1", b"capture 2", 1),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_passed_over_with_one_event(name, stored):
+    stored.write_bytes(DAMAGES[name](stored.read_bytes()))
+    assert answers(stored) == ["file refused", "capture"]  # and the good file is there, so to speak: it is not replaced
+
+
+def test_a_link_is_not_followed(stored, tmp_path):
+    target = tmp_path / "elsewhere"
+    stored.rename(target)
+    stored.symlink_to(target)
+    assert answers(stored)[0] == "file refused"
+
+
+def test_a_file_of_other_code_is_not_used(stored):
+    text = stored.read_bytes()
+
+    def subtract(x, scale=2):
+        return x * scale - 1
+
+    tracer.capture(subtract, cache=stored.parent.parent)(torch.ones(3))
+    (other,) = [file.path for file in files(stored.parent.parent) if file.path != stored]
+    forget()
+    other.write_bytes(text)
+    assert torch.equal(tracer.capture(subtract, cache=stored.parent.parent)(torch.ones(3)), torch.ones(3))
+    assert kinds()[0] == "file refused"
+
+
+def contents(path):
+    data, _ = folder.read(path)
+    return data
+
+
+def rewrite(path, data):
+    """A file with another content, and the hash of that: what somebody writes who means harm."""
+    magic, _, header, _ = path.read_bytes().split(b"\n", 3)
+    text = json.dumps(data).replace(f'"{NEST}"', '["t",' * 100_000 + "0" + "]" * 100_000)
+    content = header + b"\n" + text.encode()
+    path.write_bytes(magic + b"\n" + hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+MARK = "store_test_mark"
+NEST = "stands for lists in lists"
+
+
+def hostile_node(data):
+    data["graph"]["nodes"][1][0] = "torch.from_file"
+
+
+def hostile_import(data):
+    data["graph"]["nodes"][1][0] = "ops.os.system"
+
+
+def hostile_method(data):
+    data["graph"]["nodes"][1][0] = ".backward"
+
+
+def hostile_name(data):
+    data["graph"]["nodes"][1][1] = f"x = __import__('os').environ.setdefault('{MARK}', '1')"
+
+
+def hostile_keyword(data):
+    data["graph"]["nodes"][1][3] = {f"a=__import__('os').environ.setdefault('{MARK}', '1'), b": 1}
+
+
+def call_of(name, *arguments):
+    words = [["Constant", argument] for argument in arguments]
+    return [["Expr", ["Call", ["Name", name, ["Load"]], words, []]]]
+
+
+def hostile_builtin(data):
+    data["program"]["statements"].insert(0, [call_of("exec", f"import os; os.environ['{MARK}'] = '1'"), "", -1])
+
+
+def hostile_constant(data):
+    data["objects"].append([["name", "os", "putenv"], ["builtin", "posix", "putenv", "posix"]])
+    data["program"]["constants"]["run"] = ["value", ["o", len(data["objects"]) - 1]]
+    data["program"]["statements"].insert(0, [call_of("run", MARK, "1"), "", -1])
+
+
+def hostile_attribute(data):
+    called = ["Attribute", ["Name", "x", ["Load"]], "share_memory_", ["Load"]]
+    data["program"]["statements"].insert(0, [[["Expr", ["Call", called, [], []]]], "", -1])
+
+
+def hostile_comment(data):
+    data["program"]["statements"][0][1] = f"\n    __import__('os').environ.setdefault('{MARK}', '1')"
+
+
+def hostile_line(data):
+    data["lines"][0][0] = f"a\n    __import__('os').environ.setdefault('{MARK}', '1')"
+
+
+def hostile_parameter(data):
+    data["program"]["parameters"][0] = f"x=__import__('os').environ.setdefault('{MARK}', '1')"
+
+
+def hostile_program_name(data):
+    data["program"]["name"] = f"f(): pass\n__import__('os').environ.setdefault('{MARK}', '1')\ndef g"
+
+
+def hostile_call(data):
+    data["sources"] += [[-1, "module", "os"], [len(data["sources"]), "dict", None]]
+    data["sources"].append([len(data["sources"]) - 1, "item", "getcwd"])
+    data["sources"].append([len(data["sources"]) - 1, "call", None])
+    data["guards"].insert(0, [len(data["sources"]) - 1, "equal", os.getcwd(), -1])
+
+
+def hostile_sizes(data):
+    data["metas"][0][0] = ["t", *[1 << 200] * 3]
+
+
+def hostile_depth(data):
+    data["guards"][0][2] = NEST
+
+
+def hostile_meta_in_itself(data):
+    data["metas"][0][0] = ["m", 0]
+
+
+def hostile_object_at_itself(data):
+    data["sources"].append([-1, "object", len(data["objects"])])
+    data["objects"].append([["at", len(data["sources"]) - 1], ["module", "os"]])
+    data["guards"].append([len(data["sources"]) - 1, "same object", len(data["objects"]) - 1, -1])
+
+
+def hostile_circle(data):
+    data["sources"].append([len(data["sources"]), "dict", None])
+    data["inputs"] = [len(data["sources"]) - 1]
+
+
+def hostile_traversal(data):
+    data["sources"].append([-1, "module", "../../etc/passwd"])
+    data["guards"].append([len(data["sources"]) - 1, "equal", 1, -1])
+
+
+HOSTILE = [value for name, value in list(globals().items()) if name.startswith("hostile_")]
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=lambda change: change.__name__.removeprefix("hostile_"))
+def test_a_hostile_file_executes_nothing(change, stored):
+    data = contents(stored)
+    change(data)
+    rewrite(stored, data)
+    found = answers(stored)
+    assert found[-1] == "capture" and "bug" not in found and "loaded" not in found
+    assert MARK not in os.environ and os.getenv(MARK) is None
+
+
+def mutated(data, chance):
+    """A copy of JSON with one place changed."""
+    places = []
+
+    def walk(node):
+        for key in range(len(node)) if isinstance(node, list) else list(node):
+            places.append((node, key))
+            if isinstance(node[key], list | dict):
+                walk(node[key])
+
+    data = json.loads(json.dumps(data))
+    walk(data)
+    node, key = chance.choice(places)
+    other, place = chance.choice(places)
+    values = (
+        None,
+        -1,
+        0,
+        1,
+        1 << 70,
+        1.5,
+        "",
+        "x",
+        "__class__",
+        [],
+        {},
+        True,
+        ["o", 0],
+        ["n", 0],
+        ["@", 0],
+        other[place],
+    )
+    node[key] = json.loads(json.dumps(chance.choice(values)))
+    return data
+
+
+def mutated_bytes(text, chance):
+    text = bytearray(text)
+    for _ in range(chance.choice((1, 1, 2, 8))):
+        place = chance.randrange(len(text))
+        if chance.random() < 0.3:
+            del text[place : place + chance.randrange(1, 50)]
+        else:
+            text[place] ^= 1 << chance.randrange(8)
+    return bytes(text)
+
+
+def fuzz(path, count, seed):
+    """Files with changed bytes are refused; files with changed content and a hash of that are read without harm."""
+    chance = random.Random(seed)
+    text, data = path.read_bytes(), contents(path)
+    used = 0
+    for number in range(count):
+        forget()
+        if number % 2:
+            changed = mutated_bytes(text, chance)
+            path.write_bytes(changed)
+            if changed != text:
+                assert answers(path)[-1] == "capture"
+        else:
+            path.write_bytes(text)
+            rewrite(path, mutated(data, chance))
+            with contextlib.suppress(Exception):  # a program that was made to deceive may fail, as Python programs do
+                tracer.capture(add, cache=path.parent.parent)(torch.ones(3))
+            used += "loaded" in kinds()
+            assert "bug" not in kinds()
+        for file in files(path.parent.parent):
+            if file.path != path:
+                file.path.unlink()
+    assert MARK not in os.environ
+    return used
+
+
+def test_a_few_mutated_files(stored):
+    assert fuzz(stored, 60, seed=0) < 60
+
+
+def test_thousands_of_mutated_files(stored):
+    fuzz(stored, int(os.environ.get("STORE_FUZZ", "3000")), seed=1)
+
+
+def test_files_used_longest_ago_are_removed_first(tmp_path):
+    place = Folder(tmp_path)
+    names = [place.write(f"{number:064d}", {"text": "x" * 1000, "number": number}) for number in range(5)]
+    for age, path in enumerate(names):
+        os.utime(path, (1000 - age, 1000 - age))
+    assert place.shrink(limit=3 * names[0].stat().st_size) == 2
+    assert [path.exists() for path in names] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "file", "loop"])
+def test_where_no_folder_can_be_functions_are_captured(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("BYTEGRAPH_CACHE_SIZE", "9" * 5000)
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert torch.equal(tracer.capture(add, cache=tmp_path / name)(torch.ones(3)), torch.full((3,), 3.0))
+    assert kinds() == ["capture"]
+    forget()
+    tracer.capture(add, cache=tmp_path)(torch.ones(3))
+    assert kinds() == ["capture", "stored"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_only_read(stored, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(folder.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(folder.os, "utime", refuse)
+    assert answers(stored) == ["loaded"]
+    program = tracer.capture(lambda x: x + 5, cache=stored.parent.parent)
+    assert torch.equal(program(torch.ones(1)), torch.tensor([6.0]))
+    assert "stored" not in kinds() and "bug" not in kinds()
+
+
+# The command line -------------------------------------------------------------------------------------
+
+
+def command(capsys, *words):
+    status = main(["cache", *map(str, words)])
+    return status, capsys.readouterr().out
+
+
+def test_the_command_lists_shows_verifies_and_clears(stored, capsys):
+    path = stored.parent.parent
+    status, text = command(capsys, "list", path)
+    assert status == 0 and "add" in text and "test_store_files.py" in text
+    status, text = command(capsys, "show", path, stored.name[:8])
+    assert status == 0 and "torch Tensor" in text and "operator.mul" in text
+    assert command(capsys, "verify", path)[0] == 0
+    stored.write_bytes(stored.read_bytes()[:-1])
+    status, text = command(capsys, "verify", path)
+    assert status == 1 and "its content is not what was written" in text
+    status, text = command(capsys, "clear", path)
+    assert status == 0 and not files(path)
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
+    assert command(capsys, "show", tmp_path, "abc")[0] == 2
+    assert command(capsys, "list", tmp_path / "nowhere")[0] == 2
