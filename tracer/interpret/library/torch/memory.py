@@ -1,7 +1,7 @@
 """Tensors that are given the memory of another tensor: `x.data = y` and `x.set_(y)`, calls of the graph.
 
 The tensor is the same object with another meta, and from then on has the other's memory. To autograd its views stay
-its views. Graphs for compilers end in front of such a call; if no graph may end, with `fullgraph`, the graph is replayed.
+its views. Graphs for compilers end in front of such a call; if none may end, with `fullgraph`, the graph is replayed.
 """
 
 from __future__ import annotations
