@@ -89,7 +89,8 @@ def hardswish(x: Tensor) -> Tensor:
     return functional.hardswish(x)
 
 
-HARDSWISH: Final = RewriteRule("hard swish", (hardswish_by_relu6,), hardswish, X)
+# At NaN the slope of torch's operator is NaN or 1, whichever of its loops the element falls to; by hand it is NaN.
+HARDSWISH: Final = RewriteRule("hard swish", (hardswish_by_relu6,), hardswish, X, gradients=False)
 # Where its pieces meet, at -3 and 3, a clamp has the slope 1, torch's operator the slope 0.
 HARDSWISH_BY_CLAMP: Final = RewriteRule("hard swish by a clamp", (hardswish_by_clamp,), hardswish, X, gradients=False)
 
