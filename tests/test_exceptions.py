@@ -294,3 +294,61 @@ def test_exception_group():
         return x
 
     check(program, torch.ones(2), recaptures=None)
+
+
+FROM_OUTSIDE = (KeyError, ValueError)
+
+
+class Classes(tuple):
+    """A tuple that says of its items something else than what it holds."""
+
+    def __iter__(self):
+        return iter(())
+
+
+def natively_given():
+    graph_break()
+    return ValueError
+
+
+def refused(x, classes):
+    try:
+        return refuse(x, 3)
+    except classes:
+        return x + 1
+
+
+def refused_among_two(x, one):
+    try:
+        return refuse(x, 3)
+    except (one, KeyError):
+        return x + 2
+
+
+@pytest.mark.parametrize("classes", [(KeyError, Refused), Classes((ValueError,)), FROM_OUTSIDE, ValueError])
+def test_the_classes_that_are_caught_come_from_outside(classes):
+    one_graph(refused, torch.ones(2), classes)
+
+
+def test_classes_that_were_captured_are_guarded():
+    captured = capture(refused)
+    x = torch.ones(2)
+    assert torch.equal(captured(x, (ValueError,)), x + 1)
+    with pytest.raises(Refused):
+        captured(x, (KeyError,))
+    for wrong in ([ValueError], ((ValueError,),), (ValueError, 3), 3):
+        with pytest.raises(TypeError, match="catching classes that do not inherit from BaseException is not allowed"):
+            captured(x, wrong)
+    assert torch.equal(captured(x, FROM_OUTSIDE), x + 1)
+
+
+def test_caught_classes_among_others():
+    def program(x):
+        try:
+            return refuse(x, 3)
+        except (*FROM_OUTSIDE, TypeError):
+            return x + 1
+
+    one_graph(program, torch.ones(2))
+    one_graph(refused_among_two, torch.ones(2), ValueError)
+    check(lambda x: refused_among_two(x, natively_given()), torch.ones(2), breaks=["explicit"] * 2)

@@ -8,7 +8,6 @@ from tests.check import check
 
 # Layers that cannot be one graph, and a reason for which they break.
 BREAKING: dict[str, str] = {
-    "GaussianNLLLoss": "data-dependent-jump",
     "AdaptiveLogSoftmaxWithLoss": "data-dependent-operator",
     "CrossMapLRN2d": "autograd-function",
 }

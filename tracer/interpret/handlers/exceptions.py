@@ -8,13 +8,14 @@ from tracer.interpret.frame import ExcInfoEntry, Frame, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
 from tracer.reasons import EXCEPTION_STATE
-from tracer.values.base import MISSING
+from tracer.values.base import MISSING, realise
 from tracer.values.class_attributes import class_name, special
 from tracer.values.exceptions import ExceptionValue
 from tracer.values.item import Item
 from tracer.values.protocols.attributes import get_attribute
 from tracer.values.protocols.special_methods import bind_special
 from tracer.values.raising import Raised, chain, make_exception, throw
+from tracer.values.tuples import TupleValue
 
 
 @handles("LOAD_ASSERTION_ERROR")
@@ -72,8 +73,9 @@ def check_exc_match(frame: Frame, op: Op) -> None:
 
 
 def matches(frame: Frame, exception: Item, kinds: Item) -> bool:
-    """Whether `except kinds` catches the exception."""
-    choices = kinds if isinstance(kinds, tuple) else (kinds,)
+    """Whether `except kinds` catches the exception. Of a tuple, also of a subclass, CPython reads what it stores."""
+    parts = kinds.all(frame.trace) if isinstance(kinds, TupleValue) else kinds if isinstance(kinds, tuple) else (kinds,)
+    choices = tuple(realise(frame.trace, part) for part in parts)
     for kind in choices:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             throw(frame.trace, TypeError, "catching classes that do not inherit from BaseException is not allowed")
