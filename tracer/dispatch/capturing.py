@@ -68,6 +68,17 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def _restored(restoration: Callable[[], None]) -> Iterator[None]:
+    """Run `restoration` at the end, or in a child that is forked meanwhile."""
+    _restorations.append(restoration)
+    try:
+        yield
+    finally:
+        _restorations.remove(restoration)
+        restoration()
+
+
 # Recursion -------------------------------------------------------------------------------------------
 
 
@@ -87,14 +98,9 @@ def deep_recursion() -> Iterator[None]:
     """
     usual = sys.getrecursionlimit()
     raised = usual * FRAMES_PER_CALL
-    restoration = partial(_restore_limit, usual, raised)
-    _restorations.append(restoration)
-    sys.setrecursionlimit(raised)
-    try:
+    with _restored(partial(_restore_limit, usual, raised)):
+        sys.setrecursionlimit(raised)
         yield
-    finally:
-        _restorations.remove(restoration)
-        restoration()
 
 
 @contextmanager
@@ -107,14 +113,9 @@ def shallow_recursion() -> Iterator[None]:
     if lowered >= before:
         yield
         return
-    restoration = partial(_restore_limit, before, lowered)
-    _restorations.append(restoration)
-    sys.setrecursionlimit(lowered)
-    try:
+    with _restored(partial(_restore_limit, before, lowered)):
+        sys.setrecursionlimit(lowered)
         yield
-    finally:
-        _restorations.remove(restoration)
-        restoration()
 
 
 def _restore_limit(usual: int, raised: int) -> None:
@@ -140,13 +141,8 @@ def signals_interrupt() -> Iterator[None]:
     A timeout is an ordinary exception to the code that it interrupts, which would take it for an error of its own.
     """
     stand_ins = _stand_in_for_handlers() if threading.current_thread() is threading.main_thread() else {}
-    restoration = partial(_restore_handlers, stand_ins)
-    _restorations.append(restoration)
-    try:
+    with _restored(partial(_restore_handlers, stand_ins)):
         yield
-    finally:
-        _restorations.remove(restoration)
-        restoration()
 
 
 def _restore_handlers(stand_ins: dict[int, tuple[Any, Any]]) -> None:

@@ -37,6 +37,7 @@ FIELDS: Final = (
     *("co_name", "co_qualname", "co_filename", "co_firstlineno", "co_linetable"),
 )
 LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
+"""Types of constants whose repr says all of them."""
 
 
 def code_hash(code: types.CodeType) -> str:

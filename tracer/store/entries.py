@@ -16,11 +16,11 @@ from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, OPERATIONS, Expression, TensorFacts
 from tracer.guards.explain import CallFrame
 from tracer.guards.guard_set import Guard
-from tracer.guards.source import hold
+from tracer.guards.source import Strong, hold
 from tracer.guards.state import State
 from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import GRAPH, ResidualProgram
-from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphReader, GraphWriter, is_name
 from tracer.store.paths import HELD, TableReader, TableWriter
 from tracer.store.programs import (
@@ -66,7 +66,7 @@ def _write_guard(tables: TableWriter, guard: Guard) -> list[Any]:
     source, check, expected, line = guard
     if check in HELD:
         target = expected()
-        if target is None and expected.__class__.__name__ != "Strong":
+        if target is None and not isinstance(expected, Strong):
             raise Unstorable("an object that is gone")
         written: Any = tables.object(target)
     elif isinstance(expected, types.CodeType):
@@ -149,10 +149,10 @@ class LoadedEntry:
             raise BadFile("no entry")
         self.code = code
         self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
-        self.guards = GuardList(_read_guard(self.tables, row) for row in _list(data, "guards"))
-        self.inputs = list(map(self.tables.source, _list(data, "inputs")))
+        self.guards = GuardList(_read_guard(self.tables, row) for row in part_of(data, "guards", list))
+        self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
         self.builder = None if data.get("graph") is None else GraphReader(self.tables).read(data["graph"])
-        self.program = _dict(data, "program")
+        self.program = part_of(data, "program", dict)
         self.is_held = data.get("held") is True
 
     def entry(
@@ -185,8 +185,8 @@ class LoadedEntry:
         return entry
 
     def _residual(self, run_original: Callable[..., Any]) -> ResidualProgram:
-        facts, parameters = self.program, _list(self.program, "parameters")
-        constants = _dict(facts, "constants")
+        facts, parameters = self.program, part_of(self.program, "parameters", list)
+        constants = part_of(facts, "constants", dict)
         name = facts.get("name")
         if not all(map(is_name, (name, *parameters, *constants))) or len(parameters) != len(self.inputs):
             raise BadFile("a program whose names are none")
@@ -194,7 +194,7 @@ class LoadedEntry:
             raise BadFile("a constant that is none")
         program = _names_of(parameters, constants)
         statements = []
-        for row in _list(facts, "statements"):
+        for row in part_of(facts, "statements", list):
             if type(row) is not list or len(row) != 3:
                 raise BadFile("no statement")
             trees = read_statement(row[0], program, self.tables)
@@ -313,20 +313,3 @@ EXPECTED_TYPES: Final[Mapping[str, Any]] = {
 def _require(holds: bool) -> None:
     if not holds:
         raise ValueError("a value that it does not compare with")
-
-
-def _list(data: Mapping[str, Any], name: str) -> list[Any]:
-    part = data.get(name)
-    if type(part) is not list:
-        raise BadFile(f"no {name}")
-    return part
-
-
-def _dict(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    part = data.get(name)
-    if type(part) is not dict:
-        raise BadFile(f"no {name}")
-    return part
-
-
-__all__ = ["LoadedEntry", "Unfit", "write_entry"]

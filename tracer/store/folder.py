@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -100,10 +99,6 @@ class Folder:
                 with suppress(OSError):  # unless others are in it
                     file.path.parent.rmdir()
         return removed
-
-    def keys(self) -> Iterator[str]:
-        """The first characters of the keys that the folder has files for."""
-        return (path.name for path in self.path.iterdir() if path.is_dir()) if self.path.is_dir() else iter(())
 
 
 def size_limit() -> int:

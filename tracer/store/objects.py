@@ -21,8 +21,9 @@ from typing import Any, Final
 import torch
 
 from tracer.guards.source import Absent, class_attribute
-from tracer.store.content import code_hash
+from tracer.store.content import LITERALS, code_hash
 from tracer.store.errors import Unstorable
+from tracer.values.class_attributes import HEAP_TYPE
 
 BUILTIN_FUNCTION: Final = types.BuiltinFunctionType
 DESCRIPTORS: Final[tuple[type, ...]] = (
@@ -32,8 +33,6 @@ DESCRIPTORS: Final[tuple[type, ...]] = (
     types.GetSetDescriptorType,
     types.MemberDescriptorType,
 )
-HEAP: Final = 1 << 9
-"""The flag of classes that programs make (Py_TPFLAGS_HEAPTYPE), as those of many C libraries are."""
 LIBRARIES: Final = frozenset({*sys.stdlib_module_names, "torch", "builtins"})
 """Packages whose versions are part of the key, so that the structure of their classes need not be compared."""
 
@@ -131,7 +130,7 @@ def module_name(module: types.ModuleType) -> str:
 def _is_of_python(cls: type) -> bool:
     """Whether all that an instance holds is in its dictionary and slots: no class of C but `object` is behind it."""
     return cls is object or all(
-        base is object or (base.__flags__ & HEAP and "__module__" in vars(base) and not _has_own_layout(base))
+        base is object or (base.__flags__ & HEAP_TYPE and "__module__" in vars(base) and not _has_own_layout(base))
         for base in type.mro(cls)
     )
 
@@ -219,9 +218,6 @@ def _code(code: types.CodeType, depth: int) -> list[Any]:
 
 def _literal(value: Any, depth: int) -> list[Any]:
     return [type(value).__name__, repr(value)]
-
-
-LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 
 
 def _tuple(values: tuple[Any, ...], depth: int) -> list[Any]:

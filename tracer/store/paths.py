@@ -22,7 +22,7 @@ from tracer.guards.explain import UNREACHABLE, CallFrame
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source, class_attribute
 from tracer.interpret.location import Location
-from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.store.errors import BadFile, Unfit, Unstorable, part_of
 from tracer.store.objects import BUILTIN_FUNCTION, fingerprint, import_path, look_up, part, parts
 from tracer.store.values import ValueReader, ValueWriter
 
@@ -81,11 +81,7 @@ class TableWriter(ValueWriter):
             return [base, accessor, self.object(target)]
         if accessor == "item of":
             return [base, accessor, self.source(key)]
-        return [base, accessor, self.key(key)]
-
-    def key(self, key: Any) -> Any:
-        """The key of a step, or of a dictionary: a constant, or an object known by identity."""
-        return self.value(key)
+        return [base, accessor, self.value(key)]
 
     def object(self, target: Any) -> int:
         """The number of an object known by identity."""
@@ -187,13 +183,13 @@ class TableReader(ValueReader):
     def __init__(self, data: dict[str, Any], call: CallFrame, code: types.CodeType) -> None:
         self.call = call
         self.code = code
-        self._source_rows, self._object_rows = _table(data, "sources"), _table(data, "objects")
-        self._meta_rows = _table(data, "metas")
+        self._source_rows, self._object_rows = part_of(data, "sources", list), part_of(data, "objects", list)
+        self._meta_rows = part_of(data, "metas", list)
         self._sources: list[Source | None] = [None] * len(self._source_rows)
         self._objects: dict[int, Any] = {}
         self._sought: set[Any] = set()
         self._metas: list[TensorMeta | None] = [None] * len(self._meta_rows)
-        self.lines = [_line(row) for row in _table(data, "lines")]
+        self.lines = [_line(row) for row in part_of(data, "lines", list)]
 
     def source(self, place: Any, depth: int = 0) -> Source:
         """The access path with a number. Raises BadFile, and Unfit if it starts at an object that is not here."""
@@ -398,13 +394,6 @@ def _check_facts(facts: list[Any]) -> None:
         and all(type(flag) is bool for flag in flags)
     ):
         raise BadFile("a meta that is none")
-
-
-def _table(data: dict[str, Any], name: str) -> list[Any]:
-    table = data.get(name)
-    if type(table) is not list:
-        raise BadFile(f"no table {name!r}")
-    return table
 
 
 def _row(row: Any, length: int) -> list[Any]:

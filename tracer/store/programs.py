@@ -20,6 +20,7 @@ from tracer.output.graph_errors import versions_of
 from tracer.output.mutations import drop_attribute, drop_field, drop_name
 from tracer.output.program import GRAPH
 from tracer.output.statements import Statement
+from tracer.store.content import LITERALS
 from tracer.store.errors import BadFile, Unstorable
 from tracer.store.graphs import is_name
 from tracer.store.values import ValueReader, ValueWriter
@@ -72,9 +73,6 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("Load", "Store", "Del", "Not", "USub", "Is", "IsNot", "Eq", "NotEq"), ()),
 }
 """The statements and expressions of stored programs, and the parts of each."""
-
-SPELLED: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
-"""Types of the constants that a program spells out."""
 
 DEPTH: Final = 60
 
@@ -170,7 +168,7 @@ def _node(data: Any, values: ValueReader, depth: int) -> ast.AST:
         raise BadFile(f"no part of a program is called {name!r}")
     if name == "Constant":
         constant = values.value(parts[0])
-        if type(constant) not in SPELLED:
+        if type(constant) not in LITERALS:
             raise BadFile("a constant that has no spelling")
         return ast.Constant(constant)
     return getattr(ast, name)(**{field: _field(part, values, depth) for field, part in zip(fields, parts, strict=True)})

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from tracer.values.class_attributes import HEAP_TYPE
 from tracer.values.context import Context
 
 SMALLEST_TABLE: Final = 8
@@ -17,9 +18,6 @@ SMALLEST_TABLE: Final = 8
 
 ADDRESS: Final = " at 0x"
 """Stands in what `object.__repr__`, and those of functions and of other objects of C, answer."""
-
-HEAP: Final = 1 << 9
-"""The flag of classes that programs make (Py_TPFLAGS_HEAPTYPE)."""
 
 NUMBERS: Final = frozenset({bool, int, float, complex})
 """Types whose hashes are the same in each process."""
@@ -49,7 +47,7 @@ def note_registration(context: Context, cls: type) -> None:
     """Note that it was asked whether a class is registered with an abstract one, which the program may do at any time:
     the token that guards compare counts registrations, and so many others may be made in another process.
     """
-    if cls.__flags__ & HEAP and cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
+    if cls.__flags__ & HEAP_TYPE and cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
         context.of_process = "a registered class"
 
 

@@ -19,6 +19,7 @@ from passes.operators.outcome import OPERATOR_ERRORS
 from passes.record.location import in_model
 from passes.record.recorder import Recorder
 from passes.record.schema import MODEL_SEPARATOR, CorpusError
+from passes.record.sources.loss import loss_of
 
 DEFAULT_ZOO: Final = "tests.models"
 
@@ -87,7 +88,7 @@ def run_model(
         return
     with recorder:
         result = _result(model.train(), args, kwargs)
-        loss = _loss(result)
+        loss = loss_of(result)
         if loss is not None:
             loss.backward()
 
@@ -97,20 +98,3 @@ def _result(model: torch.nn.Module, args: Sequence[Any], kwargs: Mapping[str, An
         return model(*args, **kwargs)
     except OPERATOR_ERRORS:
         return None
-
-
-def _loss(result: Any) -> torch.Tensor | None:
-    """The sum of all floating-point tensors of a result that require gradients."""
-    parts = [tensor.sum() for tensor in _tensors(result) if tensor.requires_grad and tensor.is_floating_point()]
-    return torch.stack([part.float() for part in parts]).sum() if parts else None
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

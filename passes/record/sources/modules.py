@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -21,6 +21,7 @@ from passes.operators.outcome import OPERATOR_ERRORS
 from passes.record.recorder import Recorder
 from passes.record.schema import CorpusError
 from passes.record.sources.layouts import LAYOUTS, MEMORY_FORMATS, laid_out
+from passes.record.sources.loss import loss_of
 
 DTYPE: Final = torch.float32
 MOST_INPUTS: Final = 24  # of one module in one mode; some modules of the database have hundreds that differ little
@@ -74,9 +75,9 @@ def run_module(recorder: Recorder, info: Any, example: Any, layout: str, trainin
     with recorder:
         try:
             result = module(*args, **kwargs)
-            losses = [tensor.sum() for tensor in _tensors(result) if tensor.requires_grad]
-            if losses:
-                torch.autograd.backward(losses)
+            loss = loss_of(result)
+            if loss is not None:
+                loss.backward()
         except OPERATOR_ERRORS:
             return
 
@@ -91,11 +92,3 @@ def _lay_weights(module: torch.nn.Module) -> None:
     for parameter in module.parameters():
         if not is_lazy(parameter) and parameter.dim() in MEMORY_FORMATS:
             parameter.data = parameter.data.contiguous(memory_format=MEMORY_FORMATS[parameter.dim()])
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
