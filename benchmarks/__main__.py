@@ -1,9 +1,9 @@
 """`python -m benchmarks`: measure everything, print a table, write JSON.
 
-`--quick` takes a minute instead of several; `--only NAME` runs one measurement; `--json` prints JSON
-instead of the table; `--check` ends with status 1 when a target is missed by more than `--slack`;
-`--pages` measures nothing and rewrites the printed parts of README.md and docs/, the figures from the last full run.
-A full run rewrites docs/benchmarks.md.
+A full run takes a quarter of an hour, `--quick` has fewer rounds and fewer small modules; `--only NAME` runs one
+measurement; `--json` prints JSON, no table; `--check` ends with status 1 when a target is missed by more than
+`--slack`; `--pages` measures nothing and rewrites the printed parts of README.md and docs/, the figures from the last
+full run. A full run rewrites docs/benchmarks.md.
 """
 
 import argparse

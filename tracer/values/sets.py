@@ -44,9 +44,9 @@ class SetValue(ObjectValue):
         """The payload with every element read."""
         if not self.complete:
             real: Any = self.object
+            kind = _storage(real)
             assert self.source is not None
             context.guard(self.source, "set items", frozenset(real))
-            kind: Any = frozenset if isinstance(real, frozenset) else set
             self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
             exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
             self.items = real if exact else kind(self.members)
@@ -56,27 +56,20 @@ class SetValue(ObjectValue):
     @property
     def size(self) -> int:
         """How many members there are now, of a set from outside unguarded."""
-        if self.complete:
-            return len(self.items)
-        real: Any = self.object
-        kind: Any = frozenset if isinstance(real, frozenset) else set
-        return kind.__len__(real)
+        return len(self.items) if self.complete else _storage(self.object).__len__(self.object)
 
     def holds(self, context: Context, element: Item) -> bool | None:
         """Whether a literal is in the set; of one from outside only that is guarded. None: look at all members."""
         if self.complete or type(element) not in LITERALS or element != element or not self._is_plain():
             return None
-        real: Any = self.object
-        kind: Any = frozenset if isinstance(real, frozenset) else set
-        is_there = kind.__contains__(real, element)
+        is_there = _storage(self.object).__contains__(self.object, element)
         context.guard(self.source, "present" if is_there else "absent", element)
         return is_there
 
     def _is_plain(self) -> bool:
         """Whether CPython finds a literal in the real set without running code of the program."""
         if self.plain is None:
-            kind: Any = frozenset if isinstance(self.object, frozenset) else set
-            self.plain = have_no_equality(kind.__iter__(self.object))
+            self.plain = have_no_equality(_storage(self.object).__iter__(self.object))
         return self.plain
 
     def in_order(self, context: Context) -> list[Item]:
@@ -107,6 +100,11 @@ class SetValue(ObjectValue):
         if self is other or not isinstance(other, SetValue):
             return self is other
         return issubclass(self.cls, frozenset) and issubclass(other.cls, frozenset) and self.items == other.items
+
+
+def _storage(real: object) -> Any:
+    """The class of C whose methods read what a set stores, whatever those of its own class say."""
+    return frozenset if isinstance(real, frozenset) else set
 
 
 def _wrap_frozenset(context: Context, obj: Any, source: Source) -> Item:
