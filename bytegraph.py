@@ -21,8 +21,9 @@ if os.path.dirname(os.path.abspath(str(tracer.__file__))) != os.path.join(
 ):
     raise ImportError(f"{tracer.__file__} hides the package 'tracer' of bytegraph: rename it, or move it off sys.path")
 
-from tracer import *  # noqa: F403
 from tracer import __version__ as __version__
+
+globals().update({name: getattr(tracer, name) for name in tracer.__all__ if name not in tracer.WHEN_ASKED_FOR})
 
 if TYPE_CHECKING:
     from backends.cases import replay_case, save_case
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from passes.record import Corpus, record
     from passes.rewrite.pipeline import Pass
     from passes.rewrite.rules import FROZEN, STANDARD
+    from tracer import *  # noqa: F403
     from tracer.diagnosis import diagnose
     from tracer.rewriting import check_rule, rewrite, rewrite_rule, rewriting
 
 WHEN_ASKED_FOR = {
+    **tracer.WHEN_ASKED_FOR,
     "FROZEN": "passes.rewrite.rules",
     "STANDARD": "passes.rewrite.rules",
     "Corpus": "passes.record",

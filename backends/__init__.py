@@ -3,7 +3,8 @@
     handover     what a backend is, and the form in which it receives a graph
     registry     backends by name: own, registered, installed, torch's
     eager        replay: the graph as one flat Python function
-    aot          what AOTAutograd needs to know; the backend `aot_eager`
+    aot          what AOTAutograd needs to know
+    aot_eager    the backend of that name
     inductor     torch's compiler
     tiered/      eager at once, compiled later if that is right and faster
     crosscheck/  every operator compared with a float64 reference

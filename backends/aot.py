@@ -1,4 +1,4 @@
-"""What torch's AOTAutograd needs to know about a captured graph, and the backend `aot_eager`.
+"""What torch's AOTAutograd needs to know about a captured graph.
 
 TorchDynamo passes more than a graph: the fake tensor mode to use, the symbol of each size, and which inputs are
 parameters. `tracing` provides the same for graphs of bytegraph, so that every backend written for torch.compile works.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from torch.fx import GraphModule, Node
 from torch.utils.hooks import RemovableHandle
 
 from backends.float_inputs import floats_as_tensors, given_floats
-from backends.handover import Backend, BadOptions, Compiler, Handover, NeedsStaticSizes, Writes
+from backends.handover import Backend, Compiler, Handover, NeedsStaticSizes
 from backends.inference_graphs import keeping_inference
 from backends.native_gradients import with_native_gradients
 from backends.view_outputs import with_views_of_program
@@ -352,17 +352,3 @@ def _context(
         tensor_source=source,
         shape_env_to_source_to_symbol_cache=hints or {},
     )
-
-
-def aot_eager(options: Mapping[str, Any]) -> Backend:
-    """Run AOTAutograd's forward and backward graphs operator by operator. Takes no options."""
-    if options:
-        raise BadOptions(f"the backend 'aot_eager' has no options; given are {', '.join(map(repr, options))}")
-    return Backend("aot_eager", _compile_aot_eager, takes_fakes=True, writes=Writes.LAST)
-
-
-def _compile_aot_eager(module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
-    import_apart("torch._dynamo.backends.debugging")
-    from torch._dynamo.backends.debugging import aot_eager as compile_aot_eager
-
-    return compile_aot_eager(module, inputs)

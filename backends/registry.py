@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar, overload
 
-from backends.aot import aot_eager
+from backends.aot_eager import aot_eager
 from backends.eager import compile_graph_module, compile_handover
 from backends.handover import NO_OPTIONS, Backend, BadOptions, Compiler, Handover
 from backends.inductor import inductor

@@ -11,7 +11,7 @@ import torch
 
 from tests.imports import ROOT
 from tracer import capture, graph_break, logs, reset, set_log
-from tracer.api import _captured
+from tracer.captured import captured_form
 from tracer.dispatch import engine
 from tracer.dispatch.engine import Engine
 from tracer.events import KINDS, LOG, Event
@@ -145,7 +145,7 @@ def test_internal_error_is_one_warning_for_a_function(caplog, monkeypatch):
         raise KeyError("lost")
 
     monkeypatch.setattr(engine, "capture_frame", fail)
-    captured = _captured(Engine(Options(raise_bugs=False)), program())
+    captured = captured_form(Engine(Options(raise_bugs=False)), program())
     for flag in ("a", "bb"):
         assert captured(torch.ones(1), flag) == 2 * (1 + len(flag))
     (line,) = lines(caplog)

@@ -8,7 +8,7 @@ import torch
 import tracer
 from tests.check import check, one_graph
 from tracer import capture, counters, explain, export, reset
-from tracer.interpret.mark_tables import ALLOWED, DISALLOWED, SUBSTITUTES
+from tracer.mark_tables import ALLOWED, DISALLOWED, SUBSTITUTES
 
 BACKENDS = ["eager", "aot_eager", lambda module, inputs: module.forward]
 MARKS = {

@@ -11,7 +11,7 @@ import torch
 
 from tests.check import check, one_graph
 from tracer import capture, counters, graph_break, reset
-from tracer.api import _captured
+from tracer.captured import captured_form
 from tracer.dispatch import engine as engines
 from tracer.dispatch.capturing import begin_capture, end_capture, is_capturing
 from tracer.dispatch.engine import Engine
@@ -22,7 +22,7 @@ from tracer.reasons import TracerBug
 
 def hiding_internal_errors(function, **options):
     """`function` captured as in use, where an internal error is only counted."""
-    return _captured(Engine(Options(raise_bugs=False, **options)), function)
+    return captured_form(Engine(Options(raise_bugs=False, **options)), function)
 
 
 # Signals ---------------------------------------------------------------------------------------------

@@ -16,23 +16,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from backends.registry import list_backends, register_backend
-from tracer.api import capture, counters, disable, explain, graph_break, is_capturing, reset
-from tracer.interpret.evaluator import use_rulebook
+from tracer.api import capture, counters, disable, explain, reset
+from tracer.dispatch.capturing import is_capturing
 from tracer.logs import set_log
 from tracer.marks import (
     allow_in_graph,
     assume_constant_result,
     disallow_in_graph,
+    graph_break,
     nonstrict_trace,
     substitute_in_graph,
 )
 from tracer.reasons import ExportError, GraphBreakError, TracerBug
-from tracer.stances import run, stance
+from tracer.stances import stance
 from tracer.version import VERSION
 
 if TYPE_CHECKING:
     from passes.infer.fake_kernels.fake_kernel import fake_kernel
+    from tracer.existing_captures import run
     from tracer.exporting import export, to_exported_program
+    from tracer.interpret.evaluator import use_rulebook
     from tracer.interpret.explain_call import explain_call
 
 __all__ = [
@@ -69,7 +72,9 @@ WHEN_ASKED_FOR = {
     "fake_kernel": "passes.infer.fake_kernels.fake_kernel",
     "explain_call": "tracer.interpret.explain_call",
     "export": "tracer.exporting",
+    "run": "tracer.existing_captures",
     "to_exported_program": "tracer.exporting",
+    "use_rulebook": "tracer.interpret.evaluator",
 }
 """Functions that few programs need, by module: imported at their first use, so that `import tracer` is quick."""
 

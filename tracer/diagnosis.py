@@ -10,7 +10,7 @@ import torch
 from passes.diagnose.diagnosis import Diagnosis
 from passes.diagnose.findings import Bounds, find
 from passes.diagnose.measure import Measurement
-from tracer.api import _captured
+from tracer.captured import captured_form
 from tracer.dispatch.engine import Engine
 from tracer.options import Options
 
@@ -27,7 +27,7 @@ def diagnose(step: Callable[..., Any], *batches: Any, bounds: Bounds | None = No
         raise ValueError("diagnose needs at least one batch to run the step on")
     chosen = bounds or Bounds()
     measurement = Measurement(chosen.derivative)
-    captured = _captured(Engine(Options(backend=measurement.compile, dynamic=False)), step)
+    captured = captured_form(Engine(Options(backend=measurement.compile, dynamic=False)), step)
     reached = False
     for batch in batches:
         args, kwargs = _arguments(batch)

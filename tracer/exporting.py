@@ -17,14 +17,14 @@ from torch.fx import GraphModule
 from torch.utils import _pytree
 
 from passes.graph_module import with_named_calls
-from tracer.api import Captured, CapturedCallable
 from tracer.aten_export import aten_module
-from tracer.capture import CaptureRequest, guards_of, trace_whole
+from tracer.captured import Captured, CapturedCallable
 from tracer.code.decode import decode
 from tracer.dispatch.capturing import begin_capture
 from tracer.dispatch.engine import is_traced_by_torch, undisturbed
 from tracer.entry import GuardList
 from tracer.exported_module import FixedInputs, Leaf, ModuleWriter, Signature, parameter_name
+from tracer.frame_capture import CaptureRequest, guards_of, trace_whole
 from tracer.guards.checks import Expression
 from tracer.guards.explain import CallFrame
 from tracer.guards.source import Source, argument

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from tracer.events import KINDS, LOG, Event
-from tracer.interpret.policy import lookaside
-from tracer.reasons import GLOBAL_STATE
 from tracer.source_text import line_name
 
 LOGGER: Final = logging.getLogger("bytegraph")
@@ -159,11 +157,6 @@ def from_environment(environment: Mapping[str, str]) -> None:
             set_log(topics, json=file)
     except (ValueError, OSError) as error:
         LOGGER.warning("BYTEGRAPH_LOG: %s", error)
-
-
-@lookaside(set_log)
-def _set_log(trace: Any, topics: Any = None, *, json: Any = None) -> None:
-    trace.stop(GLOBAL_STATE, "set_log")
 
 
 LOG.subscribe(_log)

@@ -1,6 +1,6 @@
-"""Marks that users put on functions, to say what a capture does with a call of them: the decorators.
+"""Marks that users put on functions, to say what a capture does with a call of them: the decorators, and a call.
 
-They fill the tables of `interpret/mark_tables.py`, which `interpret/deciders.py` asks about each callable; what is done
+They fill the tables of `mark_tables.py`, which `interpret/deciders.py` asks about each callable; what is done
 with a call of a marked one is in `interpret/marked_calls.py`.
 """
 
@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tracer.interpret.mark_tables import (
+from tracer.mark_tables import (
     ALLOWED,
     CONSTANT_MARK,
     DISALLOWED,
@@ -24,6 +24,10 @@ from tracer.interpret.mark_tables import (
 )
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def graph_break(msg: str = "") -> None:
+    """Break the graph here, with `msg` in the report; does nothing in a function that is not captured."""
 
 
 def allow_in_graph(fn: Any) -> Any:

@@ -22,7 +22,7 @@ from passes.rewrite.pattern import Pattern, RuleError
 from passes.rewrite.pipeline import Pass, Pipeline, RewriteReport, copied
 from passes.rewrite.rule import RewriteRule, RewriteRules
 from passes.rewrite.rules import STANDARD
-from tracer.capture import CaptureRequest, capture_frame
+from tracer.frame_capture import CaptureRequest, capture_frame
 from tracer.graph.annotate import fill_stack_traces, fill_torch_metas
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.check import check_graph

@@ -6,7 +6,6 @@ themselves, their continuations, and the frames that residual code calls.
 
 from __future__ import annotations
 
-import builtins
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
@@ -27,9 +26,9 @@ from backends.registry import EAGER, look_up
 from passes.node_meta import META, origin, result_meta
 from passes.torch_facts import is_fx_tracing
 from tracer._native import ends_visibly, go_on, hidden, shown
-from tracer.capture import CaptureRequest, capture_frame
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
+from tracer.dispatch.builtins_at_start import replaced_builtin
 from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
 from tracer.dispatch.capturing import (
     Interruption,
@@ -45,6 +44,7 @@ from tracer.dispatch.reach import reaches_tensor
 from tracer.dispatch.stances import answer_of_stance
 from tracer.dispatch.stored import StoredCaptures
 from tracer.events import LOG, Event, emit
+from tracer.frame_capture import CaptureRequest, capture_frame
 from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import line_for_debuggers, runnable_source
 from tracer.guards.explain import Difference
@@ -444,22 +444,6 @@ def undisturbed(work: Callable[[int], Any]) -> Any:
 
 def _nothing() -> None:
     """A reference to no module, and what is done where captures are not stored."""
-
-
-NOT_CALLED_BY_US: Final = frozenset({"print", "open", "input", "breakpoint", "help", "exit", "quit", "_", "__doc__"})
-"""Names of `builtins` that programs and tools often replace, and that no capture needs."""
-
-BUILTINS: Final = {name: value for name, value in vars(builtins).items() if name not in NOT_CALLED_BY_US}
-"""What the tracer itself calls, as it was when the tracer was imported."""
-
-
-def replaced_builtin() -> str | None:
-    """The name of a builtin that the program has replaced; None if there is none.
-
-    While one is, frames run natively: a capture would call the program's function for purposes of its own.
-    """
-    now = vars(builtins)
-    return next((name for name, value in BUILTINS.items() if now.get(name) is not value), None)
 
 
 class BackendFailed(Exception):

@@ -10,8 +10,7 @@ import types
 import weakref
 from typing import Any, Final
 
-from tracer._native import run_originals
-from tracer.dispatch.cache import RUN_ORIGINAL, FrameCache
+from tracer._native import RUN_ORIGINAL, FrameCache, run_originals
 from tracer.dispatch.hook import stance_of_torch
 
 DEFAULT: Final = "default"

@@ -35,8 +35,8 @@ DAMAGE: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticE
 class StoredCaptures:
     """The folder of one engine, with these options.
 
-    `compile_graph` and `run_original` are described at tracer.capture.CaptureRequest; `is_transparent` tells whether a
-    cache is of a frame that only calls another.
+    `compile_graph` and `run_original` are described at tracer.frame_capture.CaptureRequest; `is_transparent` tells
+    whether a cache is of a frame that only calls another.
     """
 
     def __init__(

@@ -19,7 +19,6 @@ import torch
 from tracer.interpret import actions
 from tracer.interpret.construct import class_refusal, construct, is_made_by_type
 from tracer.interpret.functions import interpret_born, interpret_function, interpret_nested
-from tracer.interpret.mark_tables import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.interpret.marked_calls import call_marked_operator, call_substitute, compute_marked, refuse_disallowed
 from tracer.interpret.memoised import call_cached
 from tracer.interpret.numpy_calls import (
@@ -31,6 +30,7 @@ from tracer.interpret.numpy_calls import (
     is_of_model,
 )
 from tracer.interpret.policy import IMMUTABLE, ROWS, Lookaside, Operator, Polyfill, Pure, Refused, row_of
+from tracer.mark_tables import CONSTANT_MARK, is_allowed, is_disallowed, is_nonstrict, substitute_of
 from tracer.values.base import NUMPY_FUNCTIONS, Lazy, Value
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
 from tracer.values.functions import FunctionValue, NestedFunction

@@ -17,9 +17,9 @@ from passes.targets.opaque_calls import OpaqueCall
 from tracer.guards.source import kept
 from tracer.interpret.constants import computed, describe
 from tracer.interpret.functions import interpret_function
-from tracer.interpret.mark_tables import is_nonstrict, substitute_of
 from tracer.interpret.tensor_ops import tensor_op
 from tracer.interpret.trace import Trace
+from tracer.mark_tables import is_nonstrict, substitute_of
 from tracer.reasons import DATA_TO_PYTHON, DISABLED, UNSUPPORTED_CALL
 from tracer.values.base import SYMBOLS, Value, realise
 from tracer.values.concrete import concrete

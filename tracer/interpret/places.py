@@ -8,7 +8,7 @@ from tracer.guards.source import Source
 from tracer.interpret.trace import Trace
 from tracer.reasons import Reason
 
-OWN_CALLER = "tracer.api"
+OWN_CALLER = "tracer.captured"
 """The module of the function in whose call a captured module is called, which the plain program does not have."""
 
 

@@ -160,8 +160,8 @@ class LoadedEntry:
         compile_graph: Callable[[GraphBuilder, list[Any], bool], Callable[..., Any]],
         run_original: Callable[..., Any],
     ) -> Entry:
-        """The entry. `compile_graph(builder, inputs, replay)` makes the graph's callable; tracer.capture.CaptureRequest
-        describes `run_original`.
+        """The entry. `compile_graph(builder, inputs, replay)` makes the graph's callable;
+        tracer.frame_capture.CaptureRequest describes `run_original`.
         """
         residual = self._residual(run_original)
         graph = None
