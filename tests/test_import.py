@@ -54,8 +54,8 @@ def in_new_process(code: str) -> str:
 
 @pytest.mark.slow
 def test_importing_leaves_the_interpreter_for_later():
-    loaded = in_new_process(f"import sys, bytegraph; print([name for name in sys.modules if name.startswith({HEAVY!r})])")
-    assert loaded.strip() == "[]"
+    code = f"import sys, bytegraph; print([name for name in sys.modules if name.startswith({HEAVY!r})])"
+    assert in_new_process(code).strip() == "[]"
 
 
 @pytest.mark.slow
