@@ -209,6 +209,12 @@ CONTAINERS = [
     ("absent", "a", [{}, {"b": 1}, Point, set(), frozenset({"b"})], [{"a": 1}, type("A", (), {"a": 1}), 5, {"a"}]),
     ("present", "a", [{"a"}, frozenset({1, "a"})], [{"b"}, set(), {"a": 1}, ["a"], 5]),
     ("set items", frozenset({1, "a"}), [{1, "a"}, frozenset({"a", 1})], [{True, "a"}, set(), [1, "a"]]),
+    (
+        "set order",
+        (0, 0, 8),
+        [{0, 8}, frozenset([0, 8])],
+        [{8, 0}, {False, 8}, {0}, set(), [0, 8], set(range(9)) - {1}],
+    ),
 ]
 
 

@@ -295,6 +295,7 @@ EVERY_CHECK: dict[str, tuple[Source | None, Any, list[Any], list[Any]]] = {
     "not same as": (X, X.child("index", 0), [[1]], [1]),
     "no hooks": (X, None, [Hooked()], [hooked(), Point(), 1]),
     "set items": (X, frozenset({1, "a"}), [{1, "a"}], [{1}, {True, "a"}, [1, "a"]]),
+    "set order": (X, (0, 0, 8), [{0, 8}], [{8, 0}, {0}, [0, 8]]),
     "expression": (None, Expression((X,), (("load", 0), ("constant", 3), (">", 0))), [4], [3, True, "a", 2**70]),
     "aliasing": (
         None,

@@ -151,7 +151,7 @@ def spoiling(fault: Callable[[Call], None]) -> Callable[[Callable[..., Any]], Ca
 
 Choice = Callable[[Source | None, str], bool]
 
-_VALUES = ("equal", "same object", "type", "keys", "length", "absent", "set items", "tensor")
+_VALUES = ("equal", "same object", "type", "keys", "length", "absent", "set items", "set order", "tensor")
 
 
 def _reads(*accessors: str) -> Choice:

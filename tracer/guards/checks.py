@@ -8,6 +8,7 @@ here knows how a value was reached, or what happens when a check fails.
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections import Counter
 from collections.abc import Callable
@@ -134,10 +135,14 @@ TOLD_APART = frozenset((str, bytes, int, type(None), type, FunctionType, Builtin
 
 
 def same_members(value: Any, expected: Any) -> bool:
-    """Whether two sets have equal constants as members. The native guard program calls this, too."""
+    """Whether two sets have equal constants as members, of which `expected` may hold some weakly, in any order.
+
+    The native guard program calls this, too.
+    """
     if len(value) != len(expected):
         return False
-    if TOLD_APART.issuperset(map(type, value)) and TOLD_APART.issuperset(map(type, expected)):
+    kinds = (set, frozenset)
+    if type(expected) in kinds and all(TOLD_APART.issuperset(map(type, members)) for members in (value, expected)):
         return value == expected
     alike, others = _by_value(value)
     expected_alike, rest = _by_value(expected)
@@ -158,6 +163,8 @@ def _by_value(members: Any) -> tuple[Counter[Any], dict[int, Any]]:
     values, others = Counter[Any](), dict[int, Any]()
     for member in members:
         value = _value_of(member)
+        if type(member) is OwnReference:
+            member = member()
         if value is None:
             others[id(member)] = member
         else:
@@ -181,13 +188,17 @@ def _value_of(constant: Any) -> tuple[type, Any] | None:
     return None
 
 
+def _same_order(value: Any, expected: Any) -> bool:
+    return _same_elements(set_order(value), set_order(expected))
+
+
 _EQUALITY: dict[type, Callable[[Any, Any], bool]] = {
     float: _same_bits,
     complex: lambda a, b: _same_bits(a.real, b.real) and _same_bits(a.imag, b.imag),
     tuple: _same_elements,
     torch.Size: _same_elements,
-    frozenset: same_members,
-    set: same_members,
+    frozenset: _same_order,
+    set: _same_order,
     slice: lambda a, b: _same_elements((a.start, a.stop, a.step), (b.start, b.stop, b.step)),
     range: lambda a, b: (a.start, a.stop, a.step) == (b.start, b.stop, b.step),
     int: int.__eq__,
@@ -207,8 +218,9 @@ def _equality_of_base(cls: type) -> Callable[[Any, Any], bool] | None:
 def equal_constants(value: object, expected: object) -> bool:
     """Whether both have the same type and value, so that no program can tell them apart.
 
-    NaN equals NaN, -0.0 differs from 0.0, and 1 from True; members of containers are compared in the same way. An
-    object that is no constant equals only itself. Of an instance of a subclass only the constant in it is compared.
+    NaN equals NaN, -0.0 differs from 0.0, and 1 from True; members of containers are compared in the same way, those of
+    sets in their order. An object that is no constant equals only itself. Of an instance of a subclass only the
+    constant in it is compared.
     """
     if value is expected:
         return True
@@ -218,6 +230,13 @@ def equal_constants(value: object, expected: object) -> bool:
         return _same_elements(value, expected)  # a named tuple
     equality = _EQUALITY.get(type(value)) or _equality_of_base(type(value))
     return equality is not None and equality(value, expected)
+
+
+def _equals(value: object, expected: object) -> bool:
+    """Equal as constants are, but for the order of a frozenset: that is guarded by itself, where it is used."""
+    if type(expected) is frozenset and type(value) is frozenset:
+        return same_members(value, expected)
+    return equal_constants(value, expected)
 
 
 def _is_held(value: object, expected: Any, _: GuardedCall) -> bool:
@@ -273,6 +292,13 @@ def _hold_key(key: Any) -> Any:
     return hold_keys(key) if type(key) is tuple else hold(key) if _has_weak_identity(key) else key
 
 
+def hold_members(members: Any) -> Any:
+    """The members to expect of a set; a tuple where some are held weakly: a set would compare what they refer to."""
+    keys = tuple(members)
+    held = hold_keys(keys)
+    return members if all(map(operator.is_, keys, held)) else held
+
+
 def _has_weak_identity(key: object) -> bool:
     cls = type(key)
     has_value = cls in _EQUALITY or issubclass(cls, tuple) or _equality_of_base(cls) is not None
@@ -315,6 +341,19 @@ def _is_present(value: Any, expected: Any, _: GuardedCall) -> bool:
 
 def _has_members(value: Any, expected: Any, _: GuardedCall) -> bool:
     return isinstance(value, set | frozenset) and same_members(value, expected)
+
+
+def set_order(members: Any) -> tuple[Any, ...]:
+    """What the order of a set is told by: the bytes of its table apart from itself, then its members as it lists them.
+
+    The size of the table says where members go that are added, and in which order copies list theirs.
+    """
+    kind: Any = frozenset if isinstance(members, frozenset) else set
+    return kind.__sizeof__(members) - type(members).__basicsize__, *kind.__iter__(members)
+
+
+def _has_order(value: Any, expected: tuple[Any, ...], _: GuardedCall) -> bool:
+    return isinstance(value, set | frozenset) and _are_keys(set_order(value), expected)
 
 
 HOOK_TABLES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -385,7 +424,7 @@ class Check(NamedTuple):
 CHECKS: dict[str, Check] = {
     "type": Check(0, "{source} is a {expected}", lambda value, expected, _: type(value) is expected(), hold),
     "same object": Check(1, "{source} is still {expected}", _is_held, hold),
-    "equal": Check(3, "{source} == {expected}", lambda value, expected, _: equal_constants(value, expected)),
+    "equal": Check(3, "{source} == {expected}", lambda value, expected, _: _equals(value, expected)),
     "tensor": Check(4, "{source} is {expected}", _is_tensor),
     "length": Check(5, "len({source}) == {expected}", lambda value, expected, _: stored_length(value) == expected),
     "keys": Check(6, "{source} has the keys {expected}", _has_keys, hold_keys),
@@ -398,7 +437,8 @@ CHECKS: dict[str, Check] = {
         2, "{source} is not {expected}", lambda value, expected, call: value is not call.resolve(expected), keyed=True
     ),
     "no hooks": Check(9, "no hook is registered on {source} or for all modules", _has_no_hooks),
-    "set items": Check(10, "{source} has the members {expected}", _has_members),
+    "set items": Check(10, "{source} has the members {expected}", _has_members, hold_members),
+    "set order": Check(16, "{source} lists its members in the order {expected}", _has_order, hold_keys),
     "expression": Check(11, "{expected}", _expression_holds, keyed=True),
     "aliasing": Check(13, "{expected}", _has_aliasing, keyed=True),
     "unseen end": Check(14, "the end of {source}{expected} does not show", _ends_unseen, keyed=True),

@@ -20,7 +20,7 @@ from tracer.guards.source import Source
 from tracer.guards.words import shown
 from tracer.source_text import file_name
 
-DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items"})
+DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items", "set order"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
 
 _FACTS_OF_MANY: Final = {"expression": "sizes", "aliasing": "memory"}
@@ -200,7 +200,7 @@ def _data_rows(guards: list[Guard]) -> Iterator[Row]:
         yield Row(ranges(texts), words, _line(group[0]))
 
 
-_SIGNS = {"equal": "==", "not same as": "is not", "set items": "has the members"}
+_SIGNS = {"equal": "==", "not same as": "is not", "set items": "has the members", "set order": "lists"}
 
 
 def ranges(texts: list[str]) -> str:

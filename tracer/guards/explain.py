@@ -114,6 +114,10 @@ def expected_words(guard: Guard) -> str:
         return "" if expected is None else f".{expected}"
     if guard.check == "keys":
         return shown(_keys(expected))
+    if guard.check == "set order":
+        return shown(list(_keys(expected[1:])))
+    if guard.check == "set items":
+        return shown(frozenset(_keys(tuple(expected))))
     match expected:
         case TensorFacts():
             return f"{TENSOR_NAMES.get(expected.type, expected.type.__qualname__)} {expected.meta.words}"

@@ -172,7 +172,7 @@ def _new_literal(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
 
 
 def _new_frozenset(trace: Trace, cls: type, args: Args, kwargs: Kwargs) -> Item:
-    return SetValue(cls, frozenset(elements(trace, args[0]) if args else ()))
+    return SetValue(cls, host(trace, frozenset, elements(trace, args[0]) if args else ()))
 
 
 ALLOCATORS: tuple[tuple[Any, Callable[..., Item]], ...] = (
@@ -248,6 +248,7 @@ def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
     payload = instance.change(trace)
     payload.clear()
     payload.update(keys)
+    trace.set_orders.follow(payload, keys)
 
 
 def elements(trace: Trace, item: Item) -> Any:

@@ -28,6 +28,7 @@ from tracer.values.item import Item
 from tracer.values.machine import Machine
 from tracer.values.objects import ObjectValue
 from tracer.values.recipes import Recipe
+from tracer.values.set_orders import SetOrders
 from tracer.values.shapes import Shapes
 from tracer.values.tensors import TensorValue
 
@@ -183,6 +184,7 @@ class Trace:
         "requiring",
         "run_original",
         "runs_backward",
+        "set_orders",
         "settings",
         "shapes",
         "step",
@@ -219,6 +221,7 @@ class Trace:
         self.lasting: str | None = None
         self.lasting_node: Any = None
         self.of_process = ""
+        self.set_orders = SetOrders()
         self.only_writes = self.counts_writes = True
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []

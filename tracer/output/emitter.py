@@ -23,6 +23,7 @@ from tracer.values.exceptions import ExceptionValue
 from tracer.values.kinds import Kind, kind_of
 from tracer.values.number_symbols import EXPRESSIONS, NumberSymbol
 from tracer.values.objects import ObjectValue
+from tracer.values.of_process import note_order
 from tracer.values.ragged_sizes import RaggedSize
 from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed
 from tracer.values.shapes import NotExpressible, ReadNumber, python_text
@@ -30,11 +31,12 @@ from tracer.values.tensors import TensorValue
 from tracer.values.wrapper_tensors import WrapperTensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tracer.effects.log import Draw
     from tracer.guards.source import Source
     from tracer.interpret.location import Location
+    from tracer.values.context import Context
     from tracer.values.item import Item
     from tracer.values.recipes import Recipe
     from tracer.values.shapes import Shapes
@@ -80,8 +82,9 @@ class ProgramEmitter:
     one, `passed` the code objects whose frames the exceptions that the program makes have passed through.
     """
 
-    def __init__(self, recipes: Mapping[int, Recipe]) -> None:
-        self.recipes = recipes
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.recipes = context.recipes
         self.statements: list[Statement] = []
         self.origin: Location | None = None
         self.parameters: dict[Source, Fragment] = {}
@@ -134,6 +137,11 @@ class ProgramEmitter:
         # The literal for a text is one object wherever it is written: an equal text that is another object is held.
         if is_plain and (kind not in TEXTS or self._texts.setdefault(repr(obj), obj) is obj):
             return Fragment(repr(obj))
+        if kind is frozenset:
+            itself = next((source for source, real in self.context.set_orders.origins(obj) if real is obj), None)
+            if itself is not None:
+                return self.parameter(itself)
+            self.list_members(obj)
         name = self._constant_names.get(id(obj))
         if name is None and id(obj) in self.recipes:
             name = self._constant_names[id(obj)] = self._made_again(self.recipes[id(obj)])
@@ -142,6 +150,10 @@ class ProgramEmitter:
             self._constant_names[id(obj)] = name
             self.constants[name.text] = obj
         return name
+
+    def list_members(self, members: Any) -> None:
+        """Note that the program lists the members of a set, or of one that is made of it."""
+        note_order(self.context, members)
 
     def keep_identities(self, arguments: Iterable[Lazy], constants: Iterable[object]) -> None:
         """Have texts and numbers stay the objects that they are: `arguments`, and `constants` of the code, which what

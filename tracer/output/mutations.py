@@ -22,7 +22,7 @@ from tracer.values.iterators import advance
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue, setting
 from tracer.values.outside_iterators import OutsideIterator
-from tracer.values.rebuilding import Fragment, fragment, listed, literal
+from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
 from tracer.values.sets import SetValue
 from tracer.values.tensors import TensorValue
 
@@ -168,10 +168,35 @@ def _set(emitter: ProgramEmitter, value: SetValue) -> None:
     name = emitter.expression(value)
     removed = [element for element in set.__iter__(real) if element not in value.items]
     added = [element for element in value.items if isinstance(element, Value) or element not in real]
+    if not _lists(real, removed, added, value.items):
+        removed, added = list(set.__iter__(real)), list(value.items)
+        if list(set(added)) != added:
+            raise Unrebuildable("a set that lists its members as only its history explains")
+    if removed:
+        emitter.list_members(value.items)
+    if removed and len(removed) == set.__len__(real):
+        emitter.say(fragment("set.clear({})", name))
+        removed = []
     for element in removed:
         emitter.say(fragment("set.discard({}, {})", name, emitter.expression(element)))
     for element in added:
         emitter.say(fragment("set.add({}, {})", name, emitter.expression(element)))
+
+
+def _lists(real: Any, removed: list[Any], added: list[Item], members: Iterable[Item]) -> bool:
+    """Whether a set without what is removed, and then with what is added, lists its members in the order of `members`.
+
+    Where there are objects among those, their addresses decide that, in each call anew.
+    """
+    wanted = list(members)
+    if any(isinstance(element, Value) for element in wanted):
+        return True
+    changed = set(real)
+    for element in removed:
+        changed.discard(element)
+    for element in added:
+        changed.add(element)
+    return list(changed) == wanted
 
 
 def _attributes(emitter: ProgramEmitter, value: ObjectValue, effects: EffectLog) -> None:

@@ -100,7 +100,7 @@ class ResidualProgram:
 
 def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:
     """The program of a frame that was captured to its end. Raises Unrebuildable."""
-    emitter = ProgramEmitter(trace.recipes)
+    emitter = ProgramEmitter(trace)
     reserve(emitter, trace, code)
     value = emitter.expression(result)
     emit_mutations(emitter, trace.effects)
@@ -119,7 +119,7 @@ def breaking(trace: Trace, frame: Frame, make_branch: Callable[[Code, int, Layou
     """
     code = frame.code
     op = frame.ops[frame.index]
-    emitter = ProgramEmitter(trace.recipes)
+    emitter = ProgramEmitter(trace)
     reserve(emitter, trace, code)
     emitter.keep_identities((), code.native.co_consts)
     kinds, arguments = _stack(emitter, frame, op.offset)

@@ -25,7 +25,7 @@ class ResultEmitter(ProgramEmitter):
     """Writes a program that takes every number which varies from its graph, and computes none itself."""
 
     def __init__(self, trace: Trace) -> None:
-        super().__init__(trace.recipes)
+        super().__init__(trace)
         self.trace = trace
 
     def symbol(self, size: Any) -> Fragment:

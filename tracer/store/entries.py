@@ -306,6 +306,7 @@ EXPECTED_TYPES: Final[Mapping[str, Any]] = {
     "keys": tuple,
     "same as": object,
     "set items": (set, frozenset),
+    "set order": tuple,
     "unseen end": (str, type(None)),
 }
 

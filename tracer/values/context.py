@@ -15,6 +15,7 @@ from tracer.reasons import Reason
 from tracer.values.item import Item
 from tracer.values.machine import Machine
 from tracer.values.recipes import Recipe
+from tracer.values.set_orders import SetOrders
 from tracer.values.shapes import Shapes
 
 
@@ -48,6 +49,8 @@ class Context(Protocol):
     """Inputs that require gradients only since a write of the program."""
     of_process: str
     """What the trace holds that no other process need have: an order of a set, a hash or an address; "" for nothing."""
+    set_orders: SetOrders
+    """From which sets from outside the orders of sets come."""
     stop_value: Item
     """What the iterator that ended last returned."""
 

@@ -25,7 +25,7 @@ def host(context: Context, function: Callable[..., Any], *args: Any, **kwargs: A
                 args = tuple(map(as_python, args))
                 break
         result = function(*args, **kwargs)
-        note_result(context, function, args, result)
+        note_result(context, function, args, kwargs, result)
         return result
     except GraphBreak:
         raise

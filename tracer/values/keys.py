@@ -83,7 +83,7 @@ def as_key(context: Context, item: Item) -> Item:
             return raw
     elif isinstance(item, SetValue) and item.cls is frozenset:
         payload = item.all(context)
-        return item if any(isinstance(part, Value) for part in payload) else frozenset(payload)
+        return item if any(isinstance(part, Value) for part in payload) else host(context, frozenset, payload)
     elif isinstance(item, TensorValue):
         return _known_by_identity(context, item)
     elif isinstance(item, BoundMethod):

@@ -7,11 +7,14 @@ that has used one serves the process that made it, and is not stored for others.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+import types
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from tracer.guards.checks import set_order
 from tracer.values.class_attributes import HEAP_TYPE
 from tracer.values.context import Context
+from tracer.values.set_orders import sets_in
 
 SMALLEST_TABLE: Final = 8
 """Places of the smallest table of a set: ints below it are listed in ascending order by every set."""
@@ -22,12 +25,16 @@ ADDRESS: Final = " at 0x"
 NUMBERS: Final = frozenset({bool, int, float, complex})
 """Types whose hashes are the same in each process."""
 
-UNORDERED: Final = frozenset({bool, int, set, frozenset, type(None), type(NotImplemented)})
+UNORDERED: Final = frozenset(
+    {bool, int, type(None), type(NotImplemented), types.BuiltinMethodType, types.MethodWrapperType}
+)
 """Types of results in which no order of a set is seen."""
 
 
 def note_order(context: Context, members: Any) -> None:
-    """Note that the order of a set's members is seen."""
+    """Note that the order of a set's members is seen: that of a set from outside, or made of such, is guarded."""
+    for source, real in context.set_orders.origins(members):
+        context.guard(source, "set order", set_order(real))
     if len(members) > 1 and not all(type(each) is int and 0 <= each < SMALLEST_TABLE for each in members):
         context.of_process = "the order of a set"
 
@@ -51,7 +58,9 @@ def note_registration(context: Context, cls: type) -> None:
         context.of_process = "a registered class"
 
 
-def note_result(context: Context, function: Callable[..., Any], args: Iterable[Any], result: Any) -> None:
+def note_result(
+    context: Context, function: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any], result: Any
+) -> None:
     """Note what the result of a function that CPython has run on real objects tells of this process."""
     kind = type(result)
     if kind is int and getattr(function, "__name__", "") == "__hash__":
@@ -59,8 +68,9 @@ def note_result(context: Context, function: Callable[..., Any], args: Iterable[A
             note_hash(context, each)
     elif kind is str and ADDRESS in result:
         note_address(context)
+    operands = (*args, getattr(function, "__self__", None), *kwargs.values())
+    if kind is set or kind is frozenset:
+        context.set_orders.follow(result, *sets_in(operands))
     elif kind not in UNORDERED:
-        for each in (*args, getattr(function, "__self__", None)):
-            for part in each if isinstance(each, tuple | list) else (each,):
-                if isinstance(part, set | frozenset):
-                    note_order(context, part)
+        for each in sets_in(operands):
+            note_order(context, each)

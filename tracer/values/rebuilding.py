@@ -76,6 +76,10 @@ class Emitter(Protocol):
         """An expression for a raw object: a literal, or a name like `wish` that is bound to it."""
         ...
 
+    def list_members(self, members: Any) -> None:
+        """Note that the program lists the members of a set, or of one that is made of it."""
+        ...
+
     def parameter(self, source: Source) -> Fragment:
         """The parameter of the program that holds what `source` leads to."""
         ...

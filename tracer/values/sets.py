@@ -17,7 +17,7 @@ from tracer.values.kinds import Kind, NotConcrete, Wraps, no_graph_argument, reg
 from tracer.values.objects import ObjectValue, build_instance, has_state_of_its_own, object_constant, object_parts
 from tracer.values.of_process import note_order
 from tracer.values.plain_keys import have_no_equality
-from tracer.values.rebuilding import Emitter, Fragment, fragment, items_of, named_class
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, items_of, named_class
 
 
 class SetValue(ObjectValue):
@@ -50,6 +50,7 @@ class SetValue(ObjectValue):
             self.members = [context.wrap_key(key, None) for key in kind.__iter__(real)]
             exact = type(real) is kind and all(not isinstance(member, Value) for member in self.members)
             self.items = real if exact else kind(self.members)
+            context.set_orders.begin(self.items, self.source, real)
             self.complete = True
         return self.items
 
@@ -86,7 +87,7 @@ class SetValue(ObjectValue):
         """The payload, about to be changed."""
         items = self.all(context)
         if self.members is not None:
-            items = self.items = set(items)
+            items = self.items = context.set_orders.follow(set(items), items)
             self.faithful = list(items) == self.members and getsizeof(items) == getsizeof(self.object)
             self.members = None
         self.changed = True
@@ -109,6 +110,7 @@ def _storage(real: object) -> Any:
 
 def _wrap_frozenset(context: Context, obj: Any, source: Source) -> Item:
     if all(type(element) in LITERALS for element in obj):
+        context.set_orders.begin(obj, source, obj)
         return context.constant(obj, source)
     return _wrap(context, obj, source)
 
@@ -129,7 +131,8 @@ def _constant(context: Context, value: SetValue, instances: bool) -> Any:
         return object_constant(context, value, instances)
     payload = value.all(context)
     plain = all(not isinstance(part, Value) for part in payload)
-    return value.cls(payload if plain else concrete_parts(context, value, payload, instances))
+    parts = payload if plain else concrete_parts(context, value, payload, instances)
+    return context.set_orders.follow(value.cls(parts), payload)
 
 
 def _graph_argument(arguments: GraphArguments, value: SetValue) -> GraphArgument:
@@ -139,17 +142,28 @@ def _graph_argument(arguments: GraphArguments, value: SetValue) -> GraphArgument
 
 
 def _rebuild(emitter: Emitter, value: SetValue) -> Fragment:
-    cls, members = named_class(emitter, value.cls), items_of(emitter, value.items)
+    if value.cls is frozenset and not any(isinstance(member, Value) for member in value.items):
+        return emitter.constant(value.items)
+    cls, members = named_class(emitter, value.cls), _listed(emitter, value)
     if value.cls is set or value.cls is frozenset:
-        return emitter.assign("members", fragment("{}([{}])", cls, members))
+        return emitter.assign("members", fragment("{}({})", cls, members))
     if issubclass(value.cls, frozenset):
         return build_instance(
-            emitter, value, fragment("{}.__new__({}, [{}])", named_class(emitter, frozenset), cls, members)
+            emitter, value, fragment("{}.__new__({}, {})", named_class(emitter, frozenset), cls, members)
         )
     base = named_class(emitter, set)
     name = build_instance(emitter, value, fragment("{}.__new__({})", base, cls))
-    emitter.say(fragment("{}.update({}, [{}])", base, name, members))
+    emitter.say(fragment("{}.update({}, {})", base, name, members))
     return name
+
+
+def _listed(emitter: Emitter, value: SetValue) -> Fragment:
+    """What a new set is filled from so that it lists its members as the program's does."""
+    members = list(value.items)
+    emitter.list_members(value.items)
+    if list(set(members)) != members and not any(isinstance(member, Value) for member in members):
+        raise Unrebuildable("a set that lists its members as only its history explains")
+    return fragment("[{}]", items_of(emitter, members))
 
 
 register(

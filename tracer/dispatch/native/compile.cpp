@@ -221,6 +221,7 @@ class Compiler {
       case Check::absent: return add_test(source, Test::absent, expected);
       case Check::present: return add_test(source, Test::present, expected);
       case Check::set_items: return add_test(source, Test::set_items, expected);
+      case Check::set_order: return add_test(source, Test::set_order, expected);
       case Check::same_as: return add_comparison(source, expected, true);
       case Check::not_same_as: return add_comparison(source, expected, false);
       case Check::no_hooks: return add_hook_tests(source);
@@ -260,7 +261,9 @@ class Compiler {
       case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
       case Test::keys: node.ordered = node.sized = true; break;
-      case Test::length: case Test::absent: case Test::present: case Test::set_items: node.sized = true; break;
+      case Test::length: case Test::absent: case Test::present: case Test::set_items: case Test::set_order:
+        node.sized = true;
+        break;
       case Test::equal: node.sized |= PySet_Check(expected) != 0; break;
       case Test::empty: node.is_hook_table = true; break;
     }
@@ -273,11 +276,15 @@ class Compiler {
       case Test::tensor: return (test.tensor = tensor_check(test.expected)) != nullptr;
       case Test::keys: return is_a(test.expected, PyTuple_Check(test.expected), "a tuple of keys");
       case Test::length: return is_a(test.expected, is_length(test.expected), "a length");
-      case Test::set_items: return is_a(test.expected, PyAnySet_Check(test.expected), "a set");
+      case Test::set_order: return is_a(test.expected, PyTuple_Check(test.expected), "an order");
+      case Test::set_items: return is_a(test.expected, is_set_of_members(test.expected), "a set");
       case Test::equal: case Test::absent: case Test::present: case Test::empty: return true;
     }
     return false;  // not reached: every test has its case
   }
+
+  // A set, or a tuple where members are held weakly.
+  static bool is_set_of_members(PyObject* expected) { return PyAnySet_Check(expected) || PyTuple_Check(expected); }
 
   static bool is_length(PyObject* expected) {
     bool fits = PyLong_Check(expected) && PyLong_AsSsize_t(expected) >= 0;

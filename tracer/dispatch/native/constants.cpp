@@ -37,8 +37,9 @@ Verdict equal_elements(PyObject* found, PyObject* expected) {
 }
 
 Verdict equal_members(PyObject* found, PyObject* expected) {
-  if (PySet_GET_SIZE(found) != PySet_GET_SIZE(expected)) return Verdict::fails;
-  return PySet_GET_SIZE(found) == 0 ? Verdict::holds : ask_python("same_members", found, expected);
+  Py_ssize_t size = PyTuple_Check(expected) ? PyTuple_GET_SIZE(expected) : PySet_GET_SIZE(expected);
+  if (PySet_GET_SIZE(found) != size) return Verdict::fails;
+  return size == 0 ? Verdict::holds : ask_python("same_members", found, expected);
 }
 
 Verdict equal_constants(PyObject* found, PyObject* expected) {

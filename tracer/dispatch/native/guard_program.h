@@ -20,7 +20,7 @@
 namespace bytegraph {
 
 // What is asked of the value of one node. `add_row` in compile.cpp says which of these a row of CHECKS becomes.
-enum class Test : uint8_t { type, same_object, equal, tensor, length, keys, absent, present, set_items, empty };
+enum class Test : uint8_t { type, same_object, equal, tensor, length, keys, absent, present, set_items, set_order, empty };
 
 // Attributes of functions and methods, which captures read most; they are read without the descriptor protocol.
 enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function };

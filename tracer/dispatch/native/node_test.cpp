@@ -60,6 +60,27 @@ Verdict is_present(PyObject* value, PyObject* member) {
   return found < 0 ? unreadable() : verdict(found);
 }
 
+// The bytes of the table, then the members in the order of their places; those of deleted members have the hash -1.
+Verdict has_order(PyObject* value, PyObject* expected) {
+  if (!PyAnySet_Check(value) || PySet_GET_SIZE(value) != PyTuple_GET_SIZE(expected) - 1) return Verdict::fails;
+  auto* set = reinterpret_cast<PySetObject*>(value);
+  Py_ssize_t table = set->table == set->smalltable ? 0 : (set->mask + 1) * Py_ssize_t(sizeof(setentry));
+  if (table != PyLong_AsSsize_t(PyTuple_GET_ITEM(expected, 0))) return Verdict::fails;
+  Py_ssize_t next = 1;
+  for (Py_ssize_t place = 0; place <= set->mask; ++place) {
+    const setentry& entry = set->table[place];
+    if (!entry.key || entry.hash == -1) continue;
+    Verdict same = is_key(entry.key, PyTuple_GET_ITEM(expected, next++));
+    if (same != Verdict::holds) return same;
+  }
+  return Verdict::holds;
+}
+
+Verdict equals(PyObject* value, PyObject* expected) {
+  bool unordered = PyFrozenSet_CheckExact(value) && PyFrozenSet_CheckExact(expected) && value != expected;
+  return unordered ? equal_members(value, expected) : equal_constants(value, expected);
+}
+
 bool is_alive(const NodeTest& test) {
   return !test.reference || PyWeakref_GET_OBJECT(test.reference) == test.expected;
 }
@@ -69,7 +90,7 @@ Verdict holds(const NodeTest& test, PyObject* value) {
     case Test::type:
       return verdict(reinterpret_cast<PyObject*>(Py_TYPE(value)) == test.expected && is_alive(test));
     case Test::same_object: return verdict(value == test.expected && is_alive(test));
-    case Test::equal: return equal_constants(value, test.expected);
+    case Test::equal: return equals(value, test.expected);
     case Test::tensor: return (*test.tensor)(value);
     case Test::length: return verdict(stored_length(value) == PyLong_AsSsize_t(test.expected));
     case Test::keys: return has_keys(value, test.expected);
@@ -77,6 +98,7 @@ Verdict holds(const NodeTest& test, PyObject* value) {
     case Test::present: return is_present(value, test.expected);
     case Test::set_items:
       return PyAnySet_Check(value) ? equal_members(value, test.expected) : Verdict::fails;
+    case Test::set_order: return has_order(value, test.expected);
     case Test::empty: return verdict(PyDict_Check(value) && PyDict_GET_SIZE(value) == 0);
   }
   return Verdict::error;  // not reached: every test has its case

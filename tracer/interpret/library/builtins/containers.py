@@ -44,12 +44,12 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
 
 @lookaside(set)
 def _set(trace: Trace, iterable: Item = ()) -> Item:
-    return SetValue(set, set(elements(trace, iterable)))
+    return SetValue(set, host(trace, set, elements(trace, iterable)))
 
 
 @lookaside(frozenset)
 def _frozenset(trace: Trace, iterable: Item = ()) -> Item:
-    result = frozenset(elements(trace, iterable))
+    result = host(trace, frozenset, elements(trace, iterable))
     return SetValue(frozenset, result) if any(isinstance(key, Value) for key in result) else result
 
 

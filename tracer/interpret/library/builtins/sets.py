@@ -56,7 +56,7 @@ def _element(trace: Trace, item: Item) -> Item:
     """The key to look for in a set; a set is looked for as the frozenset that equals it."""
     item = realise(trace, item)
     if isinstance(item, SetValue) and not issubclass(item.cls, frozenset):
-        return trace.key(as_item(frozenset(item.all(trace))))
+        return trace.key(as_item(host(trace, frozenset, item.all(trace))))
     return trace.key(item)
 
 
@@ -76,14 +76,14 @@ def _contains(trace: Trace, target: Item, item: Item) -> bool:
 
 @lookaside(set.copy)
 def _copy(trace: Trace, target: SetValue) -> Item:
-    return SetValue(set, set(target.all(trace)))
+    return SetValue(set, host(trace, set, target.all(trace)))
 
 
 @lookaside(frozenset.copy)
 def _copy_frozen(trace: Trace, target: Item) -> Item:
     """The set itself, unless it is of a subclass."""
     copied = isinstance(target, SetValue) and target.cls is not frozenset
-    return as_item(frozenset(target.all(trace))) if copied else target
+    return as_item(host(trace, frozenset, target.all(trace))) if copied else target
 
 
 def _combination(name: str) -> Callable[..., Item]:
@@ -94,13 +94,8 @@ def _combination(name: str) -> Callable[..., Item]:
     return run
 
 
-for _name in ("union", "intersection", "difference"):
+for _name in ("union", "intersection", "difference", "symmetric_difference"):
     lookaside(getattr(set, _name), getattr(frozenset, _name))(_combination(_name))
-
-
-@lookaside(set.symmetric_difference, frozenset.symmetric_difference)
-def _symmetric_difference(trace: Trace, target: Item, other: Item) -> Item:
-    return as_item(elements(trace, target).symmetric_difference(elements(trace, other)))
 
 
 def _question(name: str) -> Callable[..., bool]:
@@ -212,13 +207,17 @@ def _pop(trace: Trace, target: SetValue) -> Item:
 @lookaside(set.intersection_update)
 def _intersection_update(trace: Trace, target: SetValue, *others: Item) -> None:
     operands = [elements(trace, other) for other in others]
-    target.change(trace).intersection_update(*operands)
+    payload = target.change(trace)
+    payload.intersection_update(*operands)
+    trace.set_orders.follow(payload, *operands)
 
 
 @lookaside(set.symmetric_difference_update)
 def _symmetric_difference_update(trace: Trace, target: SetValue, other: Item) -> None:
     operand = elements(trace, other)
-    target.change(trace).symmetric_difference_update(operand)
+    payload = target.change(trace)
+    payload.symmetric_difference_update(operand)
+    trace.set_orders.follow(payload, operand)
 
 
 def _step_by_step(name: str, step: Callable[[set[Item], Item], object]) -> Callable[..., None]:
@@ -227,7 +226,10 @@ def _step_by_step(name: str, step: Callable[[set[Item], Item], object]) -> Calla
     def run(trace: Trace, target: SetValue, *others: Item) -> None:
         for other in others:
             if isinstance(other, (SetValue, DictValue, frozenset)):
-                getattr(target.change(trace), name)(elements(trace, other))
+                operand = elements(trace, other)
+                payload = target.change(trace)
+                getattr(payload, name)(operand)
+                trace.set_orders.follow(payload, operand)
                 continue
             iterator = iterate(trace, other)
             while (item := next_item(trace, iterator)) is not END:
