@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import log as torch_log
 from torch.fx import GraphModule, Node
 from torch.utils.hooks import RemovableHandle
 
+from backends.account import heard
 from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, Compiler, Handover, NeedsStaticSizes
 from backends.inference_graphs import keeping_inference
@@ -49,7 +50,7 @@ def compile_with(backend: Backend, handover: Handover) -> Callable[..., Any]:
     if backend.compile_graph is not None:
         if not backend.takes_floats and any(type(value) is float for value in handover.example_inputs):
             raise NeedsStaticSizes("a float varies")
-        return backend.compile_graph(handover)
+        return heard(backend.compile_graph(handover))
     _refuse_overlaps(handover)
     module, inputs = handover.module(), list(handover.example_inputs)
     places = floats_as_tensors(module, inputs)
@@ -73,12 +74,13 @@ def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: 
 
     Raises NeedsStaticSizes if it fails where there are some: not every kernel takes a number that varies.
     """
+    compile: Compiler = lambda module, inputs: heard(backend.compile(module, inputs))  # noqa: E731  (a local of one line)
     if not floats:
-        return keeping_modes(keeping_inference(keeping_calls(backend.compile)), module, inputs)
+        return keeping_modes(keeping_inference(keeping_calls(compile)), module, inputs)
     quiet = torch_log.disabled
     torch_log.disabled = True  # what fails here is captured again
     try:
-        return keeping_modes(keeping_inference(keeping_calls(backend.compile)), module, inputs)
+        return keeping_modes(keeping_inference(keeping_calls(compile)), module, inputs)
     except Exception as error:
         raise NeedsStaticSizes("a float varies") from error
     finally:

@@ -30,7 +30,13 @@ class UnknownBackend(ValueError):
 
 
 def _replay(handover: Handover) -> Callable[..., Any]:
-    return compile_handover(handover)
+    program = compile_handover(handover)
+    program.backend_report = _replay_report  # type: ignore[attr-defined]
+    return program
+
+
+def _replay_report() -> list[str]:
+    return ["replays the graph as one Python function, operator by operator"]
 
 
 EAGER: Final = Backend("eager", compile_graph_module, _replay, takes_floats=True)

@@ -55,7 +55,7 @@ def explanation():
 
 
 def facts_of(explanation):
-    return json.loads(json.dumps(page_facts("a page", explanation.entries, explanation.events)))
+    return json.loads(json.dumps(page_facts("a page", explanation.entries, explanation.events, explanation.accounts)))
 
 
 def graph_capture(facts):
@@ -72,7 +72,10 @@ def test_operators_have_their_module_line_meta_and_who_told_it(explanation):
     relu = nodes["relu_2"]
     assert relu["module"].endswith("layers[2]") and nodes["linear_4"]["module"].endswith("layers[2].first")
     assert text_of(facts, relu["line"]) == "return x + self.second(torch.relu(self.first(x)))"
-    assert relu["meta"] == "f32[2, 4] stride (4, 1)" and relu["rule"].startswith("the rule of ")
+    assert relu["meta"] == "f32[2, 4] stride (4, 1)"
+    assert relu["told"]["words"].startswith("the rule of ")
+    rule = facts["rules"][relu["told"]["rule"]]
+    assert "calls fitted" in rule and "shape = self.shape" in rule
     names = list(nodes)
     assert [names[used] for used in relu["inputs"]] == ["linear_4"]
 
@@ -255,7 +258,7 @@ def test_browser_lights_up_the_lines_that_belong_together(explanation, tmp_path)
 
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("part", ["graph", "operators", "program", "guards", "memory", "times"])
+@pytest.mark.parametrize("part", ["graph", "operators", "program", "guards", "memory", "backend", "times"])
 def test_nothing_is_wider_than_the_window(explanation, tmp_path, part, width):
     at = next(index for index, entry in enumerate(explanation.entries) if entry.ops > 5)
     measure = "document.body.setAttribute('data-wide', document.documentElement.scrollWidth - window.innerWidth);"

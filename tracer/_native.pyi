@@ -106,5 +106,17 @@ def shown(callable: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """The result of a call within a hidden one, whose frames a debugger sees."""
 
 def go_on(callable: Callable[..., Any], /, *args: Any) -> Step: ...
+def guard_seconds(
+    guards: Iterable[Guard],
+    inputs: Iterable[Source],
+    parameters: tuple[str, ...],
+    function: Callable[..., Any],
+    values: tuple[Any, ...],
+    /,
+) -> float:
+    """The seconds that one evaluation of the guards takes for a call of `function` whose `parameters` have these
+    `values`.
+    """
+
 def hit_count() -> int: ...
 def run_originals(wanted: bool, /) -> bool: ...

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import torch
 
+from backends.account import keeping_accounts
 from tracer import own_calls as own_calls
-from tracer.dispatch.cache import CapturedFunction
+from tracer.dispatch.cache import CapturedFunction, timing_guards
 from tracer.dispatch.engine import Engine, engine_of, engines
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry
@@ -318,9 +319,10 @@ def explanation(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ex
     before = engine.activity()
     events, stop = listen()
     try:
-        result = called(*args, **kwargs)
+        with timing_guards(), keeping_accounts() as accounts:
+            result = called(*args, **kwargs)
     finally:
         stop()
     used = [cache for cache, counts in engine.activity().items() if before.get(cache) != counts]
     entries = [entry for cache in used for entry in sorted(cache.entries, key=lambda entry: entry.number)]
-    return Explanation(entries, events, result)
+    return Explanation(entries, events, result, accounts)

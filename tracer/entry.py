@@ -16,6 +16,7 @@ from backends.tiered.program import TieredProgram, TierStatus
 from tracer._native import NativeEntry
 from tracer.code.resume import original_place
 from tracer.graph import show
+from tracer.guards.costs import GuardCosts, seconds_in_words
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import Difference, guard_words
 from tracer.source_text import line_name
@@ -73,6 +74,7 @@ class Entry(NativeEntry):
             "builder",
             "code",
             "compiled",
+            "costs",
             "differences",
             "end",
             "memory",
@@ -126,6 +128,8 @@ class Entry(NativeEntry):
         self.why = "; ".join(map(str, why)) or FIRST
         """Why it was captured: `first call`, or how the call differed from the entries that existed."""
         self.seconds = seconds or {}
+        self.costs: GuardCosts | None = None
+        """What the guards cost; None unless they answered a call while a report was made."""
         self.restarts = 0
         self.too_long: tuple[Any, ...] = ()
         self.number = next(_numbers)
@@ -197,9 +201,17 @@ class Entry(NativeEntry):
             *([] if self.broke is None else [self.broke.message]),
             *([] if self.memory is None else [f"memory\n{_indented(str(self.memory))}"]),
             *([] if self.tier is None else [f"tier\n{_indented(str(self.tier))}"]),
-            f"guards\n{_indented(str(self.guards))}",
+            self._guards_text,
         ]
         return "\n\n".join(part.rstrip() for part in parts)
+
+    @property
+    def _guards_text(self) -> str:
+        if self.costs is None:
+            return f"guards\n{_indented(str(self.guards))}"
+        seconds = {id(guard): alone for guard, alone in zip(self.guards, self.costs.alone, strict=True)}
+        heading = f"guards, checked in {seconds_in_words(self.costs.together)} a call (last column: each row alone)"
+        return f"{heading}\n{_indented(table(digest(self.guards), seconds=seconds))}"
 
 
 def _indented(text: str) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from backends.account import Accounts
 from passes.node_meta import prediction_of
 from passes.operators.verify import Prediction
 from tracer.entry import FIRST, NO_GRAPH, Entry
 from tracer.events import LOG, Event
 from tracer.graph.show import graph_source, module_source
+from tracer.guards.costs import seconds_in_words
 from tracer.interpret.evaluator import EVALUATOR
 from tracer.stacks import with_stacks
 
@@ -82,8 +84,12 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
 class Explanation:
     """The result of `explain`: counts, breaks, guards, recompiles and times. `str` of it is for people to read."""
 
-    def __init__(self, entries: list[Entry], events: list[Event], result: Any) -> None:
+    def __init__(
+        self, entries: list[Entry], events: list[Event], result: Any, accounts: Accounts | None = None
+    ) -> None:
         self.result = result
+        self.accounts = Accounts() if accounts is None else accounts
+        """What the backend did with the graphs that were compiled meanwhile."""
         self.entries = entries
         self.events = events
         self.breaks = [entry.broke for entry in self.entries if entry.broke is not None]
@@ -102,10 +108,17 @@ class Explanation:
 
     def __str__(self) -> str:
         frames = [
-            f"{_rule(f'{number} of {len(self.entries)}')}\n{entry}" for number, entry in enumerate(self.entries, 1)
+            f"{_rule(f'{number} of {len(self.entries)}')}\n{entry}{self._backend_text(entry)}"
+            for number, entry in enumerate(self.entries, 1)
         ]
         remedies = [f"{_rule('what would remove the breaks')}\n{self.remedies}"] if self.remedies else []
         return "\n\n".join([*frames, *remedies, f"{_rule('in numbers')}\n{self.numbers}"])
+
+    def _backend_text(self, entry: Entry) -> str:
+        """What the backend says that it did with the graph of an entry."""
+        account = self.accounts.of(entry.compiled)
+        lines = [] if account is None else [f"  {line}" for line in account.lines]
+        return "" if account is None or not lines else "\n".join(["", "", f"backend {account.backend}", *lines])
 
     @property
     def remedies(self) -> str:
@@ -139,14 +152,18 @@ class Explanation:
         below = "\n" + " " * (width + 7)
         lines = [f"{name:<{width}}  {number:>3}  {below.join(details)}".rstrip() for name, number, details in counts]
         stages = ", ".join(f"{stage} {spent * 1000:.1f} ms" for stage, spent in self.seconds.items())
-        return "\n".join([*lines, f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})"])
+        lines.append(f"{'time':<{width}}  {sum(self.seconds.values()) * 1000:.1f} ms  ({stages})")
+        checks = [entry.costs.together for entry in self.entries if entry.costs is not None]
+        if checks:
+            lines.append(f"{'guards':<{width}}  {seconds_in_words(sum(checks))} to check all of them once")
+        return "\n".join(lines)
 
     def to_html(self, path: str | Path | None = None, title: str = "bytegraph report") -> str:
         """The report as one HTML file that needs no network, written to `path` if it is given."""
         from tracer.page.facts import page_facts
         from tracer.page.render import page_of
 
-        text = page_of(page_facts(title, self.entries, self.events))
+        text = page_of(page_facts(title, self.entries, self.events, self.accounts))
         if path is not None:
             Path(path).write_text(text)
         return text

@@ -103,6 +103,10 @@ class TieredProgram:
         finally:
             self._turn.release()
 
+    def backend_report(self) -> list[str]:
+        """How far it has come, for reports."""
+        return [str(self.status)]
+
     def on_replacement(self, install: Callable[[Program], None]) -> None:
         """Have `install` called with the program that stays."""
         self._install = install

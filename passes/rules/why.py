@@ -160,6 +160,18 @@ def reasons(book: Rulebook, target: Target, args: Arguments, kwargs: Keywords = 
     return answers
 
 
+def answering_rule(book: Rulebook, target: Target, args: Arguments, kwargs: Keywords, modes: Modes) -> Rule | None:
+    """The rule that answers a call; None if none does, or one that is asked about another call in its place."""
+    for route in book.routes(target, args, kwargs):
+        try:
+            outcome = route.answerer.evaluate(*route.values(args, kwargs), route.places, modes.grad)
+        except NO_VALUE:
+            continue
+        if outcome is not None:
+            return route.answerer.rule
+    return None
+
+
 def silence(book: Rulebook, target: Target, args: Arguments, kwargs: Keywords = ()) -> str:
     """Why a book gave no answer, "" if it gave one."""
     if book.answer(target, args, kwargs, Modes()) is not None:

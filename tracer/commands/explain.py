@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from backends.account import Account
 from tracer.commands.printing import JsonOption, print_json
 from tracer.commands.programs import ProgramArgument, explained
 from tracer.entry import Entry
@@ -39,11 +40,11 @@ def facts(explanation: Explanation) -> dict[str, Any]:
         "recompile_limits": explanation.limits,
         "bugs": explanation.bugs,
         "seconds": explanation.seconds,
-        "captures": list(map(_capture, explanation.entries)),
+        "captures": [_capture(entry, explanation.accounts.of(entry.compiled)) for entry in explanation.entries],
     }
 
 
-def _capture(entry: Entry) -> dict[str, Any]:
+def _capture(entry: Entry, account: Account | None) -> dict[str, Any]:
     broke = entry.broke
     return {
         "place": entry.place,
@@ -51,6 +52,9 @@ def _capture(entry: Entry) -> dict[str, Any]:
         "ops": entry.ops,
         "hits": entry.hits,
         "skipped": entry.skipped,
+        "guards": len(entry.guards),
+        "guard_seconds": None if entry.costs is None else entry.costs.together,
+        "backend": None if account is None else {"name": account.backend, "did": account.lines},
         "break": None
         if broke is None
         else {"reason": broke.reason.id, "place": broke.place.text, "message": broke.message},

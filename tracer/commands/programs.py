@@ -15,8 +15,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from backends.account import keeping_accounts
 from passes.record.program import as_if_started, program_of
 from tracer.api import capture
+from tracer.dispatch.cache import timing_guards
 from tracer.dispatch.engine import engines
 from tracer.events import LOG, Event
 from tracer.report import Explanation
@@ -88,13 +90,14 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
 
         unsubscribe = LOG.subscribe(with_stacks(hear, sys._getframe()))
         try:
-            status = _program(words)()
+            with timing_guards(), keeping_accounts() as accounts:
+                status = _program(words)()
         finally:
             unsubscribe()
     entries = sorted((entry for cache in kept for entry in cache.entries), key=lambda entry: entry.number)
     if not entries:
         raise ProgramError(f"{words[0]} captured nothing; name a function to be captured: {words[0]}:function")
-    return Explanation(entries, events, None), status
+    return Explanation(entries, events, None, accounts), status
 
 
 def _function_named_by(word: str) -> tuple[str, str] | None:

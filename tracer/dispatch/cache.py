@@ -6,18 +6,30 @@ docs/native_guards.md). Nothing here knows how a frame is captured: the maker of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its libraries must be loaded before ours)
 
 from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor
 from tracer.entry import Entry
+from tracer.guards.costs import guard_costs
 from tracer.guards.explain import CallFrame, FailedGuard, first_failure
 from tracer.reasons import TracerBug
 
-__all__ = ["RETRY", "RUN_ORIGINAL", "CapturedFunction", "Entry", "FrameCache", "explain_misses", "frame_cache"]
+__all__ = [
+    "RETRY",
+    "RUN_ORIGINAL",
+    "CapturedFunction",
+    "Entry",
+    "FrameCache",
+    "explain_misses",
+    "frame_cache",
+    "timing_guards",
+]
 
 OnMiss = Callable[[FrameCache, Any, tuple[Any, ...]], Any]
 
@@ -43,7 +55,47 @@ def frame_cache(
     check = _verdict_check(code) if strict else None
     cache = FrameCache(code, on_miss, recompile_limit, strict=check, on_limit=on_limit)
     cache.interceptor = interceptor
+    _CACHES.add(cache)
+    if _timing:
+        _time_guards(cache)
     return cache
+
+
+_CACHES: weakref.WeakSet[FrameCache] = weakref.WeakSet()
+_timing: list[None] = []  # an item for each report that is being made
+
+
+@contextmanager
+def timing_guards() -> Iterator[None]:
+    """While it lasts, measure the guards of each entry that answers a call, once: `Entry.costs`."""
+    _timing.append(None)
+    for cache in list(_CACHES):
+        _time_guards(cache)
+    try:
+        yield
+    finally:
+        _timing.pop()
+        for cache in list(_CACHES):
+            if not _timing and isinstance(cache.strict, _GuardTimer):
+                cache.strict = cache.strict.check
+
+
+def _time_guards(cache: FrameCache) -> None:
+    if not isinstance(cache.strict, _GuardTimer):
+        cache.strict = _GuardTimer(cache.strict, cache.code)
+
+
+class _GuardTimer(NamedTuple):
+    """Stands where a cache has its strict check, which it asks first: it is called with every verdict."""
+
+    check: Callable[[Any, Any, tuple[Any, ...], bool], object] | None
+    code: CodeType
+
+    def __call__(self, entry: Entry, function: Any, values: tuple[Any, ...], holds: bool) -> None:
+        if self.check is not None:
+            self.check(entry, function, values, holds)
+        if holds and entry.costs is None:
+            entry.costs = guard_costs(entry.guards, entry.inputs, self.code, function, values)
 
 
 def _verdict_check(code: CodeType) -> Callable[[Entry, Any, tuple[Any, ...], bool], None]:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
+from backends.account import accounted
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
 from backends.registry import EAGER, look_up
@@ -361,16 +362,16 @@ class Engine:
             exclusive=capture_lock,
         )
         try:
-            return compile_with(backend, handover)
+            return accounted(backend.name, partial(compile_with, backend, handover))
         except NeedsStaticSizes:
             raise
         except UNKNOWN_TO_FAKES:  # which an operator refuses, or accepts, by its data
-            return compile_with(EAGER, handover)
+            return replayed(handover)
         except Exception as error:
             if any(words in str(error) for words in LEFT_TO_KERNELS):
-                return compile_with(EAGER, handover)
+                return replayed(handover)
             if builder.asks_classes:  # which may not answer all that a compiler asks
-                return compile_with(EAGER, handover)
+                return replayed(handover)
             reads = not self.options.fullgraph and _reads_data(builder)
             if reads or any(getattr(meta, "symbolic", True) for meta in metas):
                 # With numbers as sizes, an operator that torch refuses raises in the program, within its handlers.
@@ -392,6 +393,11 @@ class Engine:
         """Run the original function of a frame; the frames that it calls are captured on their own."""
         args, kwargs = unbind(decode(function.__code__), values)
         return self.intercept.run_original(function, *args, **kwargs)
+
+
+def replayed(handover: Handover) -> Callable[..., Any]:
+    """The replay of a graph that its backend cannot compile."""
+    return accounted(EAGER.name, partial(compile_with, EAGER, handover))
 
 
 def place_of(code: types.CodeType) -> dict[str, Any]:

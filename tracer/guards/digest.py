@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from tracer.guards.costs import seconds_in_words
 from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
@@ -35,11 +36,12 @@ _INDEX: Final = re.compile(r"\[(\d+)\]|(?<=\.)(\d+)(?=\.|$)")
 
 
 class Row(NamedTuple):
-    """One line of a digest: the thing, what its guards say, and the user's line that first needed them."""
+    """One line of a digest: the thing, what its guards say, the user's line that first needed them, and the guards."""
 
     thing: str
     words: str
     line: str
+    guards: Sequence[Guard] = ()
 
 
 def digest(guards: Iterable[Guard]) -> list[Row]:
@@ -51,7 +53,7 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
     for guard in guards:
         if guard.source is None:
             if guard.check == "state":
-                settings.append(Row("torch", f"settings: {expected_words(guard)}", _line(guard)))
+                settings.append(Row("torch", f"settings: {expected_words(guard)}", _line(guard), [guard]))
             else:
                 values.append(guard)
             continue
@@ -61,19 +63,27 @@ def digest(guards: Iterable[Guard]) -> list[Row]:
         else:
             data.setdefault(anchor, []).append(guard)
     rows = [row for anchor, group in data.items() for row in _object_rows(anchor, group)]
-    rows += [Row(_FACTS_OF_MANY[guard.check], guard_words(guard), _line(guard)) for guard in values]
-    rows += [Row(home, _code_words(group), _line(group[0])) for home, group in sorted(code.items())]
+    rows += [Row(_FACTS_OF_MANY[guard.check], guard_words(guard), _line(guard), [guard]) for guard in values]
+    rows += [Row(home, _code_words(group), _line(group[0]), group) for home, group in sorted(code.items())]
     return rows + settings
 
 
-def table(rows: Iterable[Row], widest: int = 66) -> str:
-    """Rows as lines of three columns. A text wider than `widest` shifts the rest of its line."""
+def table(rows: Iterable[Row], widest: int = 66, seconds: Mapping[int, float] | None = None) -> str:
+    """Rows as lines of three columns; a fourth has the sum of the `seconds` of a row's guards, given by their ids.
+
+    A text wider than `widest` shifts the rest of its line.
+    """
     rows = list(rows)
-    thing, words = (
-        max((len(text) for text in texts if len(text) <= widest), default=0)
-        for texts in ([row.thing for row in rows], [row.words for row in rows])
-    )
-    return "\n".join(f"{row.thing:<{thing}}  {row.words:<{words}}  {row.line}".rstrip() for row in rows)
+    columns = [[*row[:3], *([] if seconds is None else [_cost(row.guards, seconds)])] for row in rows]
+    widths = [
+        max((len(text) for text in column if len(text) <= widest), default=0) for column in zip(*columns, strict=True)
+    ]
+    lines = ("  ".join(f"{text:<{width}}" for text, width in zip(texts, widths, strict=True)) for texts in columns)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cost(guards: Sequence[Guard], seconds: Mapping[int, float]) -> str:
+    return seconds_in_words(sum(seconds[id(guard)] for guard in guards))
 
 
 # Data or code -----------------------------------------------------------------------------------------
@@ -145,13 +155,13 @@ def _object_rows(anchor: Source, guards: list[Guard]) -> Iterator[Row]:
         assert guard.source is not None
         parts.setdefault(guard.source, []).append(guard)
     if len(parts) > FEW:
-        yield Row(anchor.text, _structure_words(anchor, structure), _line(structure[0]))
+        yield Row(anchor.text, _structure_words(anchor, structure), _line(structure[0]), structure)
     else:
         by_text: dict[str, list[Guard]] = {}
         for part, group in parts.items():
             by_text.setdefault(part.text, []).extend(group)
         for text, group in by_text.items():
-            yield Row(text, ", ".join(dict.fromkeys(_part_words(guard) for guard in group)), _line(group[0]))
+            yield Row(text, ", ".join(dict.fromkeys(_part_words(guard) for guard in group)), _line(group[0]), group)
     yield from _data_rows(data)
 
 
@@ -197,7 +207,7 @@ def _data_rows(guards: list[Guard]) -> Iterator[Row]:
         values = dict.fromkeys(expected_words(guard) for guard in group)
         expected = ", ".join(list(values)[:4]) + (", ..." if len(values) > 4 else "")
         words = expected if group[0].check == "tensor" else f"{_SIGNS.get(group[0].check, 'is')} {expected}"
-        yield Row(ranges(texts), words, _line(group[0]))
+        yield Row(ranges(texts), words, _line(group[0]), group)
 
 
 _SIGNS = {"equal": "==", "not same as": "is not", "set items": "has the members", "set order": "lists"}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from backends.account import Account
 from passes.node_meta import line_of
 from tracer.breaks import Break
 from tracer.code.resume import original_place
 from tracer.entry import FIRST, Entry
 from tracer.page.graph_facts import graph_facts
+from tracer.page.rules import Rules
 from tracer.page.sources import Sources
 
 
-def entry_facts(entry: Entry, sources: Sources) -> dict[str, Any]:
+def entry_facts(entry: Entry, sources: Sources, rules: Rules, account: Account | None) -> dict[str, Any]:
     """The entry with its graph (None without one), guards in words, and its program linked with the user's lines."""
     code = entry.code
     assert code is not None, "an entry that no capture made"
@@ -33,17 +35,28 @@ def entry_facts(entry: Entry, sources: Sources) -> dict[str, Any]:
         "restarts": entry.restarts,
         "seconds": dict(entry.seconds),
         "broke": None if broke is None else break_facts(broke, sources),
-        "guards": [
-            {"words": words, "line": None if line is None else sources.place(line.file, line.line, line.function)}
-            for words, line in entry.guards.words
-        ],
+        "guards": _guards(entry, sources),
+        "checks": None if entry.costs is None else entry.costs.together,
         "program": entry.program.splitlines(),
         "links": _links(entry, sources),
-        "graph": graph_facts(entry.graph, sources) if entry.ops else None,
+        "graph": graph_facts(entry.graph, sources, rules) if entry.ops else None,
         "memory": None if entry.memory is None else str(entry.memory),
         "tier": None if entry.tier is None else str(entry.tier),
-        "compiled": None if entry.compiled is None else _kind_of(entry.compiled),
+        "backend": None if account is None else account_facts(account),
     }
+
+
+def _guards(entry: Entry, sources: Sources) -> list[dict[str, Any]]:
+    """The guards in words, each with the line that needed it, and the seconds that it takes alone, if that is known."""
+    alone = [None] * len(entry.guards) if entry.costs is None else entry.costs.alone
+    return [
+        {
+            "words": words,
+            "line": None if line is None else sources.place(line.file, line.line, line.function),
+            "seconds": seconds,
+        }
+        for (words, line), seconds in zip(entry.guards.words, alone, strict=True)
+    ]
 
 
 def break_facts(broke: Break, sources: Sources) -> dict[str, Any]:
@@ -76,5 +89,10 @@ def _graph_lines(entry: Entry) -> list[Any]:
     return list(lines.values())
 
 
-def _kind_of(compiled: Any) -> str:
-    return f"{type(compiled).__module__}.{type(compiled).__qualname__}"
+def account_facts(account: Account) -> dict[str, Any]:
+    """What a backend did: its name, its lines, and the texts that it made, with what each is."""
+    return {
+        "name": account.backend,
+        "lines": account.words,
+        "parts": [{"title": part.title, "text": part.text} for part in account.parts],
+    }

@@ -11,18 +11,23 @@ from typing import Any
 
 import torch
 
+from backends.account import Accounts
 from tracer.entry import Entry
 from tracer.events import Event
-from tracer.page.entry_facts import entry_facts
+from tracer.page.entry_facts import account_facts, entry_facts
+from tracer.page.rules import Rules
 from tracer.page.sources import Sources
 from tracer.stacks import STACK
 from tracer.version import VERSION
 
 
-def page_facts(title: str, entries: Sequence[Entry], events: Sequence[Event]) -> dict[str, Any]:
+def page_facts(
+    title: str, entries: Sequence[Entry], events: Sequence[Event], accounts: Accounts | None = None
+) -> dict[str, Any]:
     """The data of a page, as JSON can hold it. Places are [number of a file in `files`, line, function]."""
-    sources = Sources()
-    captures = [entry_facts(entry, sources) for entry in entries]
+    sources, rules = Sources(), Rules()
+    accounts = Accounts() if accounts is None else accounts
+    captures = [entry_facts(entry, sources, rules, accounts.of(entry.compiled)) for entry in entries]
     stacks = {event.details["entry"]: event.details[STACK] for event in events if STACK in event.details}
     return {
         "title": title,
@@ -38,6 +43,8 @@ def page_facts(title: str, entries: Sequence[Entry], events: Sequence[Event]) ->
         "events": [
             _event(event) for event in events if event.kind in ("bug", "recompile limit", "quarantine", "rewrite")
         ],
+        "compiled_later": account_facts(accounts.later) if accounts.later.parts else None,
+        "rules": rules.texts,
         "files": sources.facts(),
     }
 

@@ -8,18 +8,19 @@ from torch.fx import Graph, Node
 
 from passes.network.build import bytes_of, operator_name
 from passes.network.liveness import Lifetime, bytes_alive, lifetimes
-from passes.node_meta import MODULE, line_of, module_of, prediction_of, result_meta, source_of
+from passes.node_meta import MODULE, line_of, module_of, result_meta, source_of
 from tracer.graph.show import long, statement
 from tracer.interpret.evaluator import EVALUATOR
+from tracer.page.rules import Rules
 from tracer.page.sources import Sources
 
 
-def graph_facts(graph: Graph, sources: Sources) -> dict[str, Any]:
+def graph_facts(graph: Graph, sources: Sources, rules: Rules) -> dict[str, Any]:
     """`nodes` in the graph's order, and `memory`: bytes alive at each node, and each lifetime."""
     nodes = list(graph.nodes)
     position = {node: index for index, node in enumerate(nodes)}
     return {
-        "nodes": [_node(node, position, sources) for node in nodes],
+        "nodes": [_node(node, position, sources, rules) for node in nodes],
         "memory": memory_facts(lifetimes(graph, EVALUATOR), len(nodes)),
     }
 
@@ -37,7 +38,7 @@ def memory_facts(lives: list[Lifetime], count: int) -> dict[str, Any]:
     }
 
 
-def _node(node: Node, position: dict[Node, int], sources: Sources) -> dict[str, Any]:
+def _node(node: Node, position: dict[Node, int], sources: Sources, rules: Rules) -> dict[str, Any]:
     line = line_of(node)
     meta = result_meta(node)
     return {
@@ -50,7 +51,7 @@ def _node(node: Node, position: dict[Node, int], sources: Sources) -> dict[str, 
         "bytes": bytes_of(node),
         "line": None if line is None else sources.place(line.file, line.line, line.function),
         "module": _module(node),
-        "rule": _who_told(node),
+        "told": rules.who_told(node),
         "inputs": [position[used] for used in node.all_input_nodes],
     }
 
@@ -60,18 +61,3 @@ def _module(node: Node) -> str | None:
     while MODULE not in node.meta and node.op.startswith("call_") and node.all_input_nodes:
         node = node.all_input_nodes[0]
     return module_of(node)
-
-
-def _who_told(node: Node) -> str | None:
-    """Who said what the call returns: a rule, or a run of the operator and why no rule did."""
-    prediction = prediction_of(node)
-    if prediction is None:
-        return None
-    trial = prediction.outcome.trial
-    if trial is None:
-        if EVALUATOR.book is None:
-            return "a rule"
-        call = prediction.target, prediction.args, prediction.kwargs, prediction.modes
-        return f"the rule of {EVALUATOR.book.why_not(*call).op}"
-    kind = "a run on fake tensors" if trial.fake else "a run on small real tensors"
-    return f"{kind}: {trial.reason}"

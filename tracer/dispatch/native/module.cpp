@@ -5,6 +5,7 @@
 #include "debugger.h"
 #include "forks.h"
 #include "guard_numbers.h"
+#include "guard_timing.h"
 #include "interceptor.h"
 #include "lifetimes.h"
 #include "step.h"
@@ -39,8 +40,8 @@ PyObject* create_module() {
   Object module(PyModule_Create(&definition));
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
                   add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
-                  add_step_type(module.get()) && add_debugger_functions(module.get()) && add_lifetimes(module.get()) && add_numbers(module.get()) &&
-                  keep_forks_whole();
+                  add_step_type(module.get()) && add_debugger_functions(module.get()) && add_lifetimes(module.get()) &&
+                  add_guard_timing(module.get()) && add_numbers(module.get()) && keep_forks_whole();
   return complete ? module.release() : nullptr;
 }
 

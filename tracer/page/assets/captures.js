@@ -7,8 +7,8 @@ function capturePage(index, part, name) {
   const parts = Object.keys(PARTS).filter((each) => PARTS[each].fits(capture));
   const chosen = parts.includes(part) ? part : parts[0];
   return [
-    make("h1", {}, capture.place),
-    make("p", { class: "faint" }, `${capture.ops} operators, ${capture.hits} calls answered`, capture.native ? ", runs natively" : ""),
+    make("h1", {}, numbered(index)),
+    make("p", { class: "faint" }, `${many(capture.ops, "operator")}, ${many(capture.hits, "later call")} answered`, capture.native ? ", runs natively" : ""),
     make("p", {}, "captured: ", capture.why || "first call"),
     capture.broke ? brokeText(capture.broke) : null,
     make("div", { class: "tabs" }, parts.map((each) =>
@@ -52,7 +52,7 @@ function operatorsPart(capture, index, name) {
   const open = openedOf(capture, index, items, name);
   const inputs = nodes.filter((node) => node.kind === "placeholder" || node.kind === "get_attr");
   return make("div", {},
-    make("details", {}, make("summary", {}, `${inputs.length} inputs and constants`), longTable(["name", "comes from", "meta"],
+    make("details", {}, make("summary", {}, `inputs and constants: ${inputs.length}`), longTable(["name", "comes from", "meta"],
       inputs, (node) => [make("code", {}, node.name), node.source || "a constant", node.meta || ""])),
     make("div", { class: "list" }, items.map((item) => rowsOf(item, 0, index, open, name))));
 }
@@ -63,7 +63,7 @@ function rowsOf(item, depth, index, open, name) {
     const { node } = item;
     return make("div", { class: `row${node.name === name ? " now" : ""}`, id: `operator-${node.name}` },
       make("div", indent, link(index, "operators", node.name, make("code", {}, node.code || node.name))),
-      make("div", {}, make("code", {}, node.meta || ""), node.rule ? make("div", { class: "faint" }, `told by ${node.rule}`) : null),
+      make("div", {}, make("code", {}, node.meta || ""), node.told ? toldBy(node.told) : null),
       make("div", {}, placed(node.line)));
   }
   const inner = make("div", {});
@@ -76,7 +76,21 @@ function rowsOf(item, depth, index, open, name) {
   button.addEventListener("click", turn);
   show();
   return make("div", {}, make("div", { class: "row group" }, make("div", indent, button, item.name),
-    make("div", { class: "faint" }, `${item.size} operators`), make("div", {})), inner);
+    make("div", { class: "faint" }, many(item.size, "operator")), make("div", {})), inner);
+}
+
+// Who said what an operator returns; a click shows the rule.
+function toldBy({ words, rule }) {
+  if (rule === null) return make("div", { class: "faint" }, `told by ${words}`);
+  return unfolding(`told by ${words}`, () => DATA.rules[rule]);
+}
+
+// A line that unfolds into a text, which is put into the page only then.
+function unfolding(title, text) {
+  const inside = make("pre", { class: "code" });
+  const details = make("details", { class: "faint", ontoggle: () => { if (!inside.textContent) inside.append(text()); } },
+    make("summary", {}, title), make("div", { class: "scroll" }, inside));
+  return details;
 }
 
 // The program and the user's lines side by side; a click on a line lights up those it belongs to.
@@ -116,11 +130,19 @@ function guardsPart(capture) {
   const frame = make("div", {});
   const draw = (words) => {
     const guards = capture.guards.filter((guard) => `${guard.words} ${placeText(guard.line)} ${sourceLine(guard.line)}`.includes(words));
-    frame.replaceChildren(longTable(["what must hold", "for the sake of"], guards, (guard) => [guard.words, placed(guard.line)]));
+    if (dearest.checked) guards.sort((left, right) => right.seconds - left.seconds);
+    frame.replaceChildren(longTable(["what must hold", "needed by", ...(measured ? ["alone"] : [])], guards, (guard) =>
+      [guard.words, placed(guard.line), ...(measured ? [shortTime(guard.seconds)] : [])], [2]));
   };
+  const measured = capture.checks !== null;
+  const dearest = make("input", { type: "checkbox", oninput: () => draw(filter.value) });
   const filter = make("input", { type: "search", placeholder: "only those with", oninput: () => draw(filter.value) });
   draw("");
-  return make("div", {}, make("p", {}, `${capture.guards.length} guards `, filter), frame);
+  return make("div", {}, make("p", {}, `${many(capture.guards.length, "guard")} `, filter,
+    measured ? make("label", {}, " ", dearest, " the slowest first") : ""),
+    make("p", { class: "faint" }, measured
+      ? `A call that this capture answers spends ${shortTime(capture.checks)} on all of them. The last column is the time of each alone; together they share what they read.`
+      : "Not timed: no call was answered by this capture while the report was made."), frame);
 }
 
 function memoryPart(capture, index) {
@@ -142,9 +164,20 @@ function timesPart(capture) {
   return make("div", {},
     table(["stage", "time"], stages.map(([stage, spent]) =>
       [stage, make("span", {}, make("span", { class: "bar", style: `width:${(200 * spent) / most}px` }), milliseconds(spent))])),
-    make("p", {}, `${capture.restarts} traces were discarded.`),
-    capture.compiled ? make("p", {}, "The backend returned ", make("code", {}, capture.compiled), ".") : null,
+    make("p", {}, `${many(capture.restarts, "trace")} discarded.`),
     capture.tier ? make("pre", {}, capture.tier) : null);
+}
+
+function backendPart(capture) {
+  return backendText(capture.backend);
+}
+
+function backendText({ name, lines, parts }) {
+  const none = !lines.length && !parts.length;
+  return make("div", {}, make("p", {}, "backend ", make("code", {}, name)),
+    none ? make("p", { class: "faint" }, "It says nothing of what it did. A callable that a backend returns may have a function backend_report, whose lines are shown here.") : null,
+    make("ul", {}, lines.map((line) => make("li", {}, line))),
+    parts.map((part) => unfolding(part.title, () => part.text)));
 }
 
 const PARTS = {
@@ -153,5 +186,6 @@ const PARTS = {
   program: { fits: () => true, draw: programPart },
   guards: { fits: () => true, draw: guardsPart },
   memory: { fits: (capture) => capture.graph, draw: memoryPart },
+  backend: { fits: (capture) => capture.backend, draw: backendPart },
   times: { fits: () => true, draw: timesPart },
 };

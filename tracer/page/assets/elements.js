@@ -23,10 +23,10 @@ function table(headings, rows, numbers = []) {
 }
 
 // A table of the first rows, and a button for the others: browsers need seconds for thousands of rows.
-function longTable(headings, items, row) {
-  const shown = table(headings, items.slice(0, MOST_ROWS).map(row));
+function longTable(headings, items, row, numbers = []) {
+  const shown = table(headings, items.slice(0, MOST_ROWS).map(row), numbers);
   if (items.length <= MOST_ROWS) return shown;
-  const button = make("button", { type: "button", onclick: () => frame.replaceChildren(table(headings, items.map(row))) },
+  const button = make("button", { type: "button", onclick: () => frame.replaceChildren(table(headings, items.map(row), numbers)) },
     `show the other ${items.length - MOST_ROWS}`);
   const frame = make("div", {}, shown, button);
   return frame;
@@ -66,4 +66,14 @@ function bytes(count) {
 
 function milliseconds(seconds) {
   return `${(seconds * 1000).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
+}
+
+function shortTime(seconds) {
+  const nanoseconds = seconds * 1e9;
+  return nanoseconds < 1000 ? `${nanoseconds.toFixed(0)} ns` : `${(nanoseconds / 1000).toFixed(1)} µs`;
+}
+
+// "1 graph", "2 graphs".
+function many(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

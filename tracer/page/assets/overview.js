@@ -10,26 +10,34 @@ function overviewPage() {
   return [
     make("h1", {}, DATA.title),
     make("p", { class: "faint" }, DATA.versions),
-    make("p", {}, `${sum((capture) => (capture.ops ? 1 : 0))} graphs with ${sum((capture) => capture.ops)} operators, `,
-      `${captures.length} captures, ${sum((capture) => (capture.broke ? 1 : 0))} graph breaks, ${sum((capture) => capture.hits)} calls answered.`),
+    make("p", {}, `${many(sum((capture) => (capture.ops ? 1 : 0)), "graph")} with ${many(sum((capture) => capture.ops), "operator")}, `,
+      `${many(captures.length, "capture")}, ${many(sum((capture) => (capture.broke ? 1 : 0)), "graph break")}; `,
+      `${many(sum((capture) => capture.hits), "later call")} answered by them.`),
     section("Graph breaks, those that most calls ran into first", DATA.breaks.length &&
       table(["where", "why", "calls", "what would remove it"], DATA.breaks.map((broke) => [
-        make("div", {}, placed(broke.cause), make("div", {}, broke.entries.map((index) => [link(index, "program", null, DATA.entries[index].place), " "]))),
+        make("div", {}, placed(broke.cause), make("div", {}, broke.entries.map((index) => [link(index, "program", null, numbered(index)), " "]))),
         `${broke.reason}${broke.detail ? ` (${broke.detail})` : ""}`, broke.calls,
         make("ul", {}, broke.remedies.map((remedy) => make("li", {}, remedy)))]), [2])),
     section("Captured again, and what was different", DATA.recaptures.length &&
       table(["capture", "the call", "the capture before", "earlier captures"], DATA.recaptures.map(({ entry, place, why: [[now, before], ...others] }) => {
         const differences = others.map(([is, was]) => (was ? `${is}, captured ${was}` : is));
-        return [link(entry, "guards", null, place), now, before,
+        return [link(entry, "guards", null, `${entry + 1}. ${place}`), now, before,
           differences.length ? make("span", { title: differences.join("\n") }, `${differences.length} differed, too`) : ""];
       }))),
-    section("Captures", table(["where", "operators", "answered", "guards", "time"], captures.map((capture, index) => [
-      link(index, capture.graph ? "graph" : "program", null, capture.place), capture.ops, capture.hits, capture.guards.length,
-      milliseconds(Object.values(capture.seconds).reduce((total, spent) => total + spent, 0))]), [1, 2, 3, 4])),
+    section("Captures", table(["where", "operators", "answered", "guards", "guards, a call", "time to capture"], captures.map((capture, index) => [
+      link(index, capture.graph ? "graph" : "program", null, numbered(index)), capture.ops, capture.hits, capture.guards.length,
+      capture.checks === null ? "" : shortTime(capture.checks),
+      milliseconds(Object.values(capture.seconds).reduce((total, spent) => total + spent, 0))]), [1, 2, 3, 4, 5])),
     section("Time by stage", table(["stage", "time"], Object.entries(stages).map(([stage, spent]) => [stage, milliseconds(spent)]), [1])),
+    section("Compiled after a capture, such as for backward()", DATA.compiled_later && backendText(DATA.compiled_later)),
     section("What else was reported", DATA.events.length && table(["kind", "details"], DATA.events.map((event) =>
       [event.kind, make("pre", {}, Object.entries(event.details).map(([key, value]) => `${key}: ${value}`).join("\n"))]))),
   ];
+}
+
+// The place of a capture behind its number, which tells captures of one function apart.
+function numbered(index) {
+  return `${index + 1}. ${DATA.entries[index].place}`;
 }
 
 function section(title, content) {
@@ -45,7 +53,7 @@ function treeOf(branches) {
 
 function captureLink(index) {
   const capture = DATA.entries[index];
-  const words = capture.native ? "natively" : `${capture.ops} operators`;
+  const words = capture.native ? "natively" : many(capture.ops, "operator");
   return make("a", { href: address(index, capture.graph ? "graph" : "program"), "data-capture": index },
-    `${capture.place.split(", ").pop()}: ${words}`, capture.broke ? make("span", { class: "warn" }, " ⚠") : null);
+    `${index + 1}. ${capture.place.split(", ").pop()}: ${words}`, capture.broke ? make("span", { class: "warn" }, " ⚠") : null);
 }
