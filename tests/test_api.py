@@ -326,3 +326,35 @@ def test_import_is_light():
     light = {"_decimal", "decimal", "fractions", "sysconfig"}
     assert {module for module in foreign if not module.startswith("_sysconfigdata")} <= light
     assert not {module for module in modules if module.startswith(("passes.infer", "passes.record", "tracer.commands"))}
+
+
+def test_attributes_set_on_a_captured_function_are_the_originals():
+    """As in the plain program, in which both names stand for one function."""
+
+    def step(x):
+        step.calls += 1
+        return x * step.calls
+
+    plain = step
+    step = capture(step)
+    step.calls = 0
+    assert plain.calls == 0 and vars(step) == vars(plain) == {"calls": 0}
+    assert [step(torch.ones(1)).item() for _ in range(3)] == [1, 2, 3]
+    assert plain.calls == step.calls == 3
+    del step.calls
+    assert not hasattr(plain, "calls")
+    plain.note = "n"
+    assert step.note == "n"
+
+
+def test_attributes_set_on_captured_modules_and_objects_are_the_originals():
+    class Scale:
+        def __call__(self, x):
+            return x * self.factor
+
+    for plain in (torch.nn.Linear(2, 2), Scale()):
+        captured = capture(plain)
+        captured.factor = 3
+        assert plain.factor == 3
+        plain.factor = 4
+        assert captured.factor == 4

@@ -7,6 +7,7 @@ import gc
 import linecache
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tests.check import check
+from tests.debug_adapter import debugged_stops
 from tracer import capture, graph_break
 
 ROOT = Path(__file__).parent.parent
@@ -201,6 +203,39 @@ def test_every_breakpoint_is_reached() -> None:
     hits = captured.entries[0].hits
     captured(X)
     assert captured.entries[0].hits == hits + 1
+
+
+DEBUGGED = """
+import torch
+from tracer import capture
+
+def scaled(x, factor):
+    product = x * factor
+    return product.relu()
+
+@capture
+def program(x):
+    y = scaled(x, 2)
+    if y.sum() > 0:
+        y = y + 1
+    return y
+
+for _ in range(2):
+    program(torch.ones(2))
+print("entries:", len(program.entries))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("debugpy") is None, reason="debugpy is not installed")
+def test_every_breakpoint_of_debugpy_is_reached(tmp_path: Path) -> None:
+    script = tmp_path / "debugged.py"
+    script.write_text(DEBUGGED)
+    stops, printed = debugged_stops(script, [7, 13])
+    assert stops == [("scaled", 7, ["factor", "product", "x"]), ("program", 13, ["x", "y"])] * 2
+    assert "entries: 0" in printed, "the originals ran"
+    stops, printed = debugged_stops(script, [])
+    assert stops == [] and "entries: 1" in printed, "without breakpoints, captures answer"
 
 
 def test_a_debugger_sees_the_users_own_backend() -> None:

@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import inspect
 import io
 import operator
 import pickle
@@ -295,3 +296,32 @@ def test_an_exported_program_writes_to_its_buffers():
     module = to_exported_program(net, X).module()
     assert not differences(twin(X), module(X))
     assert torch.equal(module.norm.running_mean, twin.norm.running_mean)
+
+
+class InputByItsName(torch.nn.Module):
+    def forward(self, input, type=None):
+        return input.relu() if type is None else input + type
+
+
+def test_parameters_keep_their_names_though_they_are_those_of_builtins():
+    x, y = torch.ones(3, 2), torch.ones(2)
+    module = InputByItsName()
+    graph_module, _ = export(module, x, type=y)
+    assert list(inspect.signature(graph_module.forward).parameters) == ["input", "type"]
+    assert torch.equal(graph_module(x, type=y), module(x, type=y))
+    program = to_exported_program(module, x)
+    assert program.graph_signature.user_inputs == ("input",)
+
+
+def test_dimensions_of_a_parameter_with_the_name_of_a_builtin_vary():
+    dynamic = {"input": {0: torch.export.Dim("rows", min=2)}}
+    program = to_exported_program(InputByItsName(), input=torch.ones(3, 2), dynamic_shapes=dynamic)
+    assert program.module()(input=torch.ones(5, 2)).shape == (5, 2)
+
+
+def test_a_name_that_the_code_needs_is_not_that_of_a_parameter():
+    def function(x, slice):
+        return x[1:] * slice
+
+    graph_module, _ = export(function, torch.ones(3), torch.ones(2))
+    assert torch.equal(graph_module(torch.ones(3), torch.ones(2)), torch.ones(2))

@@ -7,6 +7,8 @@ how the graph was captured.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from tracer.graph.builder import RESERVED, identifier
 from tracer.guards.checks import equal_constants
 from tracer.reasons import ExportError
 
+BUILTINS: Final = frozenset(vars(builtins)) - frozenset(keyword.kwlist)
 _INDEX: Final = re.compile(r"\[(\w+)\]")
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
@@ -38,9 +41,12 @@ class Leaf:
 
 @dataclass(slots=True)
 class Signature:
-    """How the module is called: the names of its parameters, the leaves of the arguments and their structure."""
+    """How the module is called: the names of its parameters, which mean nothing else in a `forward`, those that the
+    function itself has for them, the leaves of the arguments and their structure.
+    """
 
     parameters: list[str]
+    names: list[str]
     leaves: list[Leaf]
     structure: Any
 
@@ -109,9 +115,18 @@ class ModuleWriter:
         """The module, which returns these leaves in this structure."""
         self.graph.output(list(outputs))
         signature = self.signature
-        codegen = _PyTreeCodeGen(_PyTreeInfo(list(signature.parameters), signature.structure, structure))
-        self.graph.set_codegen(codegen)
+        for names in (lambda: signature.parameters, self._own_names):  # the latter looks at the code with the former
+            codegen = _PyTreeCodeGen(_PyTreeInfo(list(names()), signature.structure, structure))
+            self.graph.set_codegen(codegen)
         return GraphModule(self.attributes, self.graph, name)
+
+    def _own_names(self) -> list[str]:
+        """The function's own names for its parameters, `input` say, but for those that the code needs for others."""
+        code = self.graph.python_code("self").src
+        pairs = zip(self.signature.parameters, self.signature.names, strict=True)
+        return [
+            safe if name not in BUILTINS or re.search(rf"(?<![\w.']){name}\b", code) else name for safe, name in pairs
+        ]
 
 
 def _attribute_name(path: str, taken: Mapping[str, Any]) -> str:

@@ -198,7 +198,7 @@ def _signature(
             name = f"{name}_"
         names.append(name)
     return (
-        Signature(names, leaves, structure),
+        Signature(names, [name for name, _ in named], leaves, structure),
         paths,
         [(name, value) for (name, _), value in zip(named, values, strict=True)],
     )

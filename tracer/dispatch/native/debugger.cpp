@@ -114,14 +114,37 @@ HiddenFromDebugger::~HiddenFromDebugger() {
   PyThreadState_LeaveTracing(PyThreadState_Get());
 }
 
+namespace {
+
+// Whether a table of breakpoints, by file, has one; false, without an error, for what is no such table.
+bool any_in(Object table) {
+  bool any = false;
+  if (table && PyDict_Check(table.get())) {
+    Py_ssize_t position = 0;
+    PyObject* lines;
+    while (!any && PyDict_Next(table.get(), &position, nullptr, &lines)) any = PyObject_IsTrue(lines) > 0;
+  }
+  if (PyErr_Occurred()) PyErr_Clear();
+  return any;
+}
+
+// The debugger of debugpy, VS Code and PyCharm: one for the process, whose trace function says nothing of it.
+Object pydevd_breakpoints() {
+  Object name(PyUnicode_FromString("pydevd"));
+  Object module(name ? PyImport_GetModule(name.get()) : nullptr);
+  Object debugger(module ? PyObject_CallMethod(module.get(), "get_global_debugger", nullptr) : nullptr);
+  return Object(debugger && debugger.get() != Py_None ? PyObject_GetAttrString(debugger.get(), "breakpoints") : nullptr);
+}
+
+}  // namespace
+
 bool has_breakpoints() {
   PyThreadState* thread = PyThreadState_Get();
-  if (!thread->c_tracefunc || !thread->c_traceobj || !PyMethod_Check(thread->c_traceobj)) return false;
+  if (!thread->c_tracefunc || !thread->c_traceobj) return false;
   HiddenFromDebugger hidden;
-  Object breaks(PyObject_GetAttr(PyMethod_GET_SELF(thread->c_traceobj), breaks_name));
-  int has = breaks ? PyObject_IsTrue(breaks.get()) : -1;
-  if (has < 0) PyErr_Clear();
-  return has > 0;
+  bool is_method = PyMethod_Check(thread->c_traceobj);
+  Object breaks(is_method ? PyObject_GetAttr(PyMethod_GET_SELF(thread->c_traceobj), breaks_name) : nullptr);
+  return breaks ? any_in(std::move(breaks)) : (PyErr_Clear(), any_in(pydevd_breakpoints()));
 }
 
 bool add_debugger_functions(PyObject* module) {
