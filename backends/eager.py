@@ -11,18 +11,21 @@ import builtins
 import math
 import operator
 import threading
+import types
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from keyword import iskeyword
 from operator import attrgetter
 from types import CodeType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch.fx import Graph, GraphModule, Node
 
 from backends.handover import Handover
+from backends.repeats import NOT_COMPUTED, Call, Stretch, repetitions
 from passes import python_operators
 from passes.constant_text import is_spelled
 from passes.generated_source import show_source, unused_filename
@@ -46,6 +49,8 @@ WRITTEN: Final = frozenset((bool, int, str, type(None), type(...)))
 
 HEADER: Final = "def graph({}):\n  try:\n"
 FIRST_LINE: Final = 3  # the line after the header
+LINES_BEFORE_BLOCK: Final = 2
+"""Lines of a block's function before that of its first call."""
 FOOTER: Final = "\n  except Exception as error:\n    {}(error)\n    raise\n"
 
 
@@ -76,34 +81,117 @@ def compile_graph(
     part of the file name that they show. The source is the function's attribute `source`.
     """
     writer = SourceWriter(attributes or {}, (node.name for node in graph.nodes))
-    lines, nodes = [], []
+    calls = []
     for node, dying in with_last_uses(graph):
-        if node.op in ("placeholder", "get_attr"):
+        if node.op in NOT_COMPUTED:
             writer.place(node)
         else:
-            lines.append(writer.line(node, dying))
-            nodes.append(node)
+            calls.append((node, dying))
+    body = _GraphLines(writer, calls)
     note = writer.fresh("note")
-    body = "\n    ".join(lines)
-    source = f"{HEADER.format(', '.join(writer.parameters))}    {body}{FOOTER.format(note)}"
+    text = "\n    ".join(body.lines)
+    source = f"{HEADER.format(', '.join(writer.parameters))}    {text}{FOOTER.format(note)}"
+    starts = {}
+    for block in body.blocks:
+        starts[block.name] = source.count("\n") + 1 + LINES_BEFORE_BLOCK
+        source += block.source
     module_code = compile(source, unused_filename(name), "exec", dont_inherit=True)
-    code = next(constant for constant in module_code.co_consts if type(constant) is CodeType)
-    writer.globals[note] = noter(nodes, origin)
-    program = FunctionType(code, writer.globals, "graph")
+    program, *functions = (
+        FunctionType(code, writer.globals) for code in module_code.co_consts if type(code) is CodeType
+    )
+    writer.globals.update((function.__name__, function) for function in functions)
+    writer.globals[note] = noter(body, origin)
     program.source = source  # type: ignore[attr-defined]
-    show_source(program, partial(_shown_source, weakref.ref(graph), source, shown))
+    names = [node.name for node in body.nodes]
+    shown_lines = {FIRST_LINE + row: names[place] for row, place in body.single_rows}
+    for block in body.blocks:
+        first = starts[block.name]
+        shown_lines.update(enumerate(names[block.start : block.end], first))
+    show_source(program, partial(_shown_source, weakref.ref(graph), source, shown_lines, shown))
     return program
 
 
-def _shown_source(graph: weakref.ref[Graph], source: str, shown: Shown | None) -> str:
-    """The source of a graph's program, with what is shown of its nodes instead of the lines that run."""
+def _shown_source(graph: weakref.ref[Graph], source: str, names: Mapping[int, str], shown: Shown | None) -> str:
+    """The source of a graph's program, with what is shown of its nodes instead of the lines that run; `names` are those
+    of the nodes by their lines.
+    """
     alive = graph()
     if alive is None or shown is None:
         return source
     lines = source.splitlines()
-    nodes = [node for node in alive.nodes if node.op not in ("placeholder", "get_attr")]
-    lines[FIRST_LINE - 1 : FIRST_LINE - 1 + len(nodes)] = [f"    {shown(node)}" for node in nodes]
+    nodes = {node.name: node for node in alive.nodes}
+    for line, name in names.items():
+        lines[line - 1] = f"    {shown(nodes[name])}"
     return "\n".join(lines)
+
+
+class _Block(NamedTuple):
+    """A stretch of calls that repeats, as a function of its own: its name, its source, and the calls of its lines."""
+
+    name: str
+    source: str
+    start: int
+    end: int
+
+
+class _GraphLines:
+    """The lines of a graph's program, and the blocks that they call. `places` are the numbers of the calls that lines
+    stand for, of the first of a repetition's, and `lengths` how many calls the repetitions have that begin there.
+    """
+
+    def __init__(self, writer: SourceWriter, calls: Sequence[Call]) -> None:
+        self.writer = writer
+        self.nodes = [node for node, _ in calls]
+        self.lines: list[str] = []
+        self.places: list[int] = []
+        self.lengths: dict[int, int] = {}
+        self.blocks: list[_Block] = []
+        done = 0
+        for stretches in repetitions(calls):
+            self._write(calls, done, stretches[0].start)
+            self._write_block(calls, stretches)
+            done = stretches[-1].end
+        self._write(calls, done, len(calls))
+
+    @property
+    def single_rows(self) -> list[tuple[int, int]]:
+        """The lines that stand for one call, with the number of that."""
+        return [(row, place) for row, place in enumerate(self.places) if place not in self.lengths]
+
+    def node_at(self, raised: types.TracebackType) -> Node:
+        """The node of the call that has raised an exception."""
+        place = self.places[raised.tb_lineno - FIRST_LINE]
+        inner = raised.tb_next
+        if place in self.lengths and inner is not None:
+            row = inner.tb_lineno - inner.tb_frame.f_code.co_firstlineno - LINES_BEFORE_BLOCK
+            place += min(max(row, 0), self.lengths[place] - 1)
+        return self.nodes[place]
+
+    def _write(self, calls: Sequence[Call], start: int, end: int) -> None:
+        self.lines += [self.writer.line(node, dying) for node, dying in calls[start:end]]
+        self.places += range(start, end)
+
+    def _write_block(self, calls: Sequence[Call], stretches: Sequence[Stretch]) -> None:
+        """Write a function for stretches that are one, and a line that calls it for each.
+
+        Values that die in it are handed over in a list, which it empties: the caller must not keep them alive.
+        """
+        writer, first = self.writer, stretches[0]
+        name, held = writer.fresh("block"), writer.fresh("held")
+        writer.globals[name] = None
+        dying = [node.name for node in first.dying]
+        parameters = [node.name for node in first.inputs if node not in first.dying]
+        header = f"def {name}({', '.join([*parameters, held] if dying else parameters)}):\n"
+        taking = f"  {', '.join(dying)}, = {held}; {held}.clear()\n" if dying else "\n"
+        with writer.inside(first.inputs):
+            lines = [f"  {writer.line(node, dead)}\n" for node, dead in calls[first.start : first.end]]
+        outputs = ", ".join(node.name for node in first.outputs)
+        source = f"{header}{taking}{''.join(lines)}  return {outputs}\n"
+        self.blocks.append(_Block(name, source, first.start, first.end))
+        for stretch in stretches:
+            self.lines.append(writer.call_of_block(name, held, stretch))
+            self.places.append(stretch.start)
+            self.lengths[stretch.start] = stretch.end - stretch.start
 
 
 def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
@@ -118,12 +206,12 @@ def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
     return pairs
 
 
-def noter(nodes: list[Node], origin: Origin) -> Callable[[Exception], None]:
+def noter(lines: _GraphLines, origin: Origin) -> Callable[[Exception], None]:
     """A function that adds to an exception the user's line of the node that raised it."""
 
     def note(error: Exception) -> None:
         assert error.__traceback__ is not None
-        add_origin(error, nodes[error.__traceback__.tb_lineno - FIRST_LINE], origin)
+        add_origin(error, lines.node_at(error.__traceback__), origin)
 
     return note
 
@@ -175,8 +263,30 @@ class SourceWriter:
         if node.users:
             self._places[node] = node.name
             text = f"{node.name} = {text}"
-        dead = [used.name for used in dying if used.op not in ("placeholder", "get_attr")]
+        dead = [used.name for used in dying if used.op not in NOT_COMPUTED]
         return f"{text}; del {', '.join(dead)}" if dead else text
+
+    @contextmanager
+    def inside(self, inputs: Iterable[Node]) -> Iterator[None]:
+        """Write lines of another function, which has these nodes as parameters or local variables."""
+        outer = self._places
+        self._places = {node: node.name for node in inputs}
+        try:
+            yield
+        finally:
+            self._places = outer
+
+    def call_of_block(self, name: str, held: str, stretch: Stretch) -> str:
+        """The line that calls the function for a stretch, and stores what is used of its results."""
+        arguments = [self._places[node] for node in stretch.inputs if node not in stretch.dying]
+        text = f"{name}({', '.join([*arguments, *([held] if stretch.dying else [])])})"
+        self._places.update((node, node.name) for node in stretch.outputs)
+        if stretch.outputs:
+            text = f"{', '.join(node.name for node in stretch.outputs)} = {text}"
+        if not stretch.dying:
+            return text
+        dying = ", ".join(node.name for node in stretch.dying)
+        return f"{held} = [{dying}]; del {dying}; {text}"
 
     def _call(self, node: Node) -> str:
         target, args, kwargs = node.target, node.args, node.kwargs
