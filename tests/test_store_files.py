@@ -51,7 +51,7 @@ DAMAGES = {
     "one bit": lambda text: text[:-20] + bytes([text[-20] ^ 1]) + text[-19:],
     "foreign": lambda text: b"\x89PNG\r\n" + text,
     "pickle": lambda text: b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-    "other version": lambda text: text.replace(b"capture 1", b"capture 2", 1),
+    "other version": lambda text: text.replace(b"capture 2", b"capture 1", 1),
 }
 
 
@@ -155,11 +155,22 @@ def hostile_program_name(data):
     data["program"]["name"] = f"f(): pass\n__import__('os').environ.setdefault('{MARK}', '1')\ndef g"
 
 
+def add_path(data, base, accessor, key):
+    """Another access path: its number."""
+    data["steps"].append([accessor, key])
+    data["sources"] += [base, len(data["steps"]) - 1]
+    return len(data["sources"]) // 2 - 1
+
+
+def add_guard(data, place, check, expected):
+    data["facts"].append([check, expected])
+    data["guards"][:0] = [place, len(data["facts"]) - 1, -1]
+
+
 def hostile_call(data):
-    data["sources"] += [[-1, "module", "os"], [len(data["sources"]), "dict", None]]
-    data["sources"].append([len(data["sources"]) - 1, "item", "getcwd"])
-    data["sources"].append([len(data["sources"]) - 1, "call", None])
-    data["guards"].insert(0, [len(data["sources"]) - 1, "equal", os.getcwd(), -1])
+    namespace = add_path(data, add_path(data, -1, "module", "os"), "dict", None)
+    result = add_path(data, add_path(data, namespace, "item", "getcwd"), "call", None)
+    add_guard(data, result, "equal", os.getcwd())
 
 
 def hostile_sizes(data):
@@ -167,7 +178,7 @@ def hostile_sizes(data):
 
 
 def hostile_depth(data):
-    data["guards"][0][2] = NEST
+    data["facts"][0][1] = NEST
 
 
 def hostile_meta_in_itself(data):
@@ -175,19 +186,29 @@ def hostile_meta_in_itself(data):
 
 
 def hostile_object_at_itself(data):
-    data["sources"].append([-1, "object", len(data["objects"])])
-    data["objects"].append([["at", len(data["sources"]) - 1], ["module", "os"]])
-    data["guards"].append([len(data["sources"]) - 1, "same object", len(data["objects"]) - 1, -1])
+    place = add_path(data, -1, "object", len(data["objects"]))
+    data["objects"].append([["at", place], ["module", "os"]])
+    add_guard(data, place, "same object", len(data["objects"]) - 1)
 
 
 def hostile_circle(data):
-    data["sources"].append([len(data["sources"]), "dict", None])
-    data["inputs"] = [len(data["sources"]) - 1]
+    data["inputs"] = [add_path(data, len(data["sources"]) // 2, "dict", None)]
 
 
 def hostile_traversal(data):
-    data["sources"].append([-1, "module", "../../etc/passwd"])
-    data["guards"].append([len(data["sources"]) - 1, "equal", 1, -1])
+    add_guard(data, add_path(data, -1, "module", "../../etc/passwd"), "equal", 1)
+
+
+def hostile_number(data):
+    data["guards"][0] = 1 << 70
+
+
+def hostile_row(data):
+    data["guards"].append(0)
+
+
+def hostile_key(data):
+    add_path(data, 0, "item", ["l", 1])
 
 
 HOSTILE = [value for name, value in list(globals().items()) if name.startswith("hostile_")]

@@ -88,7 +88,7 @@ def show(
         print_json(data)
         return
     place, source, line = data["place"]
-    checks = Counter(check for _, check, _, _ in data["guards"])
+    checks = Counter(data["facts"][number][0] for number in data["guards"][1::3])
     operators = [row[0] for row in (data["graph"] or {"nodes": []})["nodes"] if row[0] not in ("input", "output")]
     typer.echo(f"{place}, {source}:{line}, saved at {_moment(written)}")
     typer.echo(f"\nguards: {', '.join(f'{count} {check}' for check, count in checks.most_common())}")

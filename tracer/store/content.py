@@ -21,7 +21,7 @@ from tracer.options import Options
 from tracer.store.errors import Unstorable
 from tracer.version import VERSION
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the format; files of another one are other captures' files."""
 
 OWN_PACKAGES: Final = ("tracer", "passes", "backends")
@@ -68,16 +68,20 @@ def _constant(constant: Any, code: types.CodeType) -> Any:
 def own_sources() -> str:
     """A hash of the names, sizes and times of bytegraph's own files, which change while it is worked on."""
     root = Path(__file__).parent.parent.parent
-    content = hashlib.sha256()
-    for package in OWN_PACKAGES:
-        for folder, folders, names in os.walk(root / package):
-            folders.sort()
-            content.update(os.path.relpath(folder, root).encode())
-            for name in sorted(names):
-                if name.endswith(SOURCES):
-                    status = os.stat(f"{folder}/{name}")
-                    content.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return content.hexdigest()
+    facts: list[str] = []
+    folders = [str(root / package) for package in OWN_PACKAGES]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(SOURCES):
+                    status = entry.stat()
+                    facts.append(f"{entry.path} {status.st_size} {status.st_mtime_ns}")
+                elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
+    start = len(str(root))
+    content = "\n".join(sorted(fact[start:] for fact in facts))
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 @cache

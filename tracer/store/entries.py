@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import GRAPH, ResidualProgram
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphReader, GraphWriter, is_name
-from tracer.store.paths import HELD, TableReader, TableWriter
+from tracer.store.paths import HELD, TableReader, TableWriter, numbers
 from tracer.store.programs import (
     FINDINGS,
     HELPERS,
@@ -43,17 +43,19 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
     if entry.of_process:
         raise Unstorable("what only this process has", entry.of_process)
     tables = TableWriter(entry.guards)
-    guards = [_write_guard(tables, guard) for guard in entry.guards]
+    facts, guards = _write_guards(tables, entry.guards)
     inputs = [tables.source(source) for source in entry.inputs]
     graph = None if entry.builder is None else GraphWriter(tables).write(entry.builder)
     program = _write_program(tables, entry.residual, run_original)
-    rows = {"sources": tables.sources, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines}
+    paths = {"sources": tables.sources, "steps": tables.steps}
+    rows = {**paths, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines}
     held, code = entry.arguments_are_held, entry.code
     assert code is not None, "an entry that no capture made"
     place = [code.qualname, code.filename, code.native.co_firstlineno]
     return {
         "place": place,
         **rows,
+        "facts": facts,
         "guards": guards,
         "inputs": inputs,
         "graph": graph,
@@ -62,30 +64,38 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
     }
 
 
-def _write_guard(tables: TableWriter, guard: Guard) -> list[Any]:
-    source, check, expected, line = guard
+def _write_guards(tables: TableWriter, guards: Iterable[Guard]) -> tuple[list[Any], list[int]]:
+    """What guards compare with, each once, and three numbers for each guard: its source, that fact, and its line."""
+    facts: dict[str, tuple[int, Any]] = {}
+    rows: list[int] = []
+    for guard in guards:
+        fact = [guard.check, _write_expected(tables, guard.check, guard.expected)]
+        number, _ = facts.setdefault(repr(fact), (len(facts), fact))
+        rows += (-1 if guard.source is None else tables.source(guard.source), number, tables.line(guard.line))
+    return [fact for _, fact in facts.values()], rows
+
+
+def _write_expected(tables: TableWriter, check: str, expected: Any) -> Any:
     if check in HELD:
         target = expected()
         if target is None and not isinstance(expected, Strong):
             raise Unstorable("an object that is gone")
-        written: Any = tables.object(target)
-    elif isinstance(expected, types.CodeType):
-        written = ["o", tables.object(expected)]
-    elif check == "tensor":
-        written = [tables.meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
-    elif check == "state":
-        written = list(map(tables.value, expected))
-    elif check == "expression":
-        written = [
+        return tables.object(target)
+    if isinstance(expected, types.CodeType):
+        return ["o", tables.object(expected)]
+    if check == "tensor":
+        return [tables.meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
+    if check == "state":
+        return list(map(tables.value, expected))
+    if check == "expression":
+        return [
             [tables.source(each) for each in expected.sources],
             [list(step) for step in expected.program],
             expected.text,
         ]
-    elif check == "aliasing":
-        written = [[tables.source(each) for each in expected.sources], expected.written, expected.overlapping]
-    else:
-        written = tables.value(expected)
-    return [-1 if source is None else tables.source(source), check, written, tables.line(line)]
+    if check == "aliasing":
+        return [[tables.source(each) for each in expected.sources], expected.written, expected.overlapping]
+    return tables.value(expected)
 
 
 def _facts(facts: TensorFacts) -> list[Any]:
@@ -149,7 +159,7 @@ class LoadedEntry:
             raise BadFile("no entry")
         self.code = code
         self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
-        self.guards = GuardList(_read_guard(self.tables, row) for row in part_of(data, "guards", list))
+        self.guards = _read_guards(self.tables, part_of(data, "facts", list), part_of(data, "guards", list))
         self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
         self.builder = None if data.get("graph") is None else GraphReader(self.tables).read(data["graph"])
         self.program = part_of(data, "program", dict)
@@ -259,18 +269,27 @@ class Restoration:
         self.func(*self.args)
 
 
-def _read_guard(tables: TableReader, row: Any) -> Guard:
-    if type(row) is not list or len(row) != 4 or type(row[1]) is not str or row[1] not in CHECKS:
+def _read_guards(tables: TableReader, facts: list[Any], rows: list[Any]) -> GuardList:
+    known = [_fact(tables, row) for row in facts]
+    paths, lines, guards = [*tables.sources, None], [*tables.lines, None], GuardList()
+    for place, number, line in numbers(rows, 3):
+        if not (-1 <= place < len(paths) - 1 and 0 <= number < len(known) and -1 <= line < len(lines) - 1):
+            raise BadFile("a guard that is none")
+        check, expected = known[number]
+        if (place < 0) is not (check in SOURCELESS):
+            raise BadFile(f"a guard {check!r} of another source")
+        guards.append(tuple.__new__(Guard, (paths[place], check, expected, lines[line])))
+    return guards
+
+
+def _fact(tables: TableReader, row: Any) -> tuple[str, Any]:
+    if type(row) is not list or len(row) != 2 or type(row[0]) is not str or row[0] not in CHECKS:
         raise BadFile("a guard that is none")
-    place, check, written, line = row
-    source = None if place == -1 else tables.source(place)
-    if (source is None) is not (check in SOURCELESS):
-        raise BadFile(f"a guard {check!r} of another source")
+    check, written = row
     try:
-        expected = _expected(tables, check, written)
+        return check, _expected(tables, check, written)
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise BadFile(f"a guard {check!r}: {error}") from None
-    return Guard(source, check, expected, tables.line(line))
 
 
 SOURCELESS: Final = frozenset({"state", "expression", "aliasing"})

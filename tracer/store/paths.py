@@ -37,7 +37,6 @@ STORED_STEPS: Final = frozenset(ACCESSORS) - {
     "subclasses",
 }
 """Steps that a file may have: no other code than CPython's runs when they are taken."""
-DEPTH: Final = 200
 HELD: Final = ("type", "same object")
 """Checks whose expected value is an object known by identity."""
 GETTERS_OF_SETTINGS: Final = ("_get_", "_is_", "get_", "is_")
@@ -50,7 +49,8 @@ class TableWriter(ValueWriter):
 
     def __init__(self, guards: Iterable[Guard] = ()) -> None:
         self.pins = _pins(guards)
-        self.sources: list[Any] = []
+        self.sources: list[int] = []
+        self.steps: list[Any] = []
         self.objects: list[Any] = []
         self.metas: list[Any] = []
         self.lines: list[Any] = []
@@ -62,26 +62,35 @@ class TableWriter(ValueWriter):
         """The number of an access path."""
         place = self._places.get(source)
         if place is None:
-            row = self._source_row(source)
-            place = self._places[source] = len(self.sources)
-            self.sources.append(row)
+            row = -1 if source.base is None else self.source(source.base), self._step(source)
+            place = self._places[source] = len(self.sources) // 2
+            self.sources += row
         return place
 
-    def _source_row(self, source: Source) -> list[Any]:
+    def _step(self, source: Source) -> int:
+        """The number of the last step of an access path, which many have in common."""
+        step = self._step_row(source)
+        name = repr(step)
+        place = self._places.get(name)
+        if place is None:
+            place = self._places[name] = len(self.steps)
+            self.steps.append(step)
+        return place
+
+    def _step_row(self, source: Source) -> list[Any]:
         accessor, key = source.accessor, source.key
         if accessor not in STORED_STEPS:
             raise Unstorable(f"an access path by {accessor!r}", source.text)
-        base = -1 if source.base is None else self.source(source.base)
         if accessor == "function":
-            return [base, accessor, None]
+            return [accessor, None]
         if accessor == "object":
             target = key()
             if target is None:
                 raise Unstorable("an object that is gone")
-            return [base, accessor, self.object(target)]
+            return [accessor, self.object(target)]
         if accessor == "item of":
-            return [base, accessor, self.source(key)]
-        return [base, accessor, self.value(key)]
+            return [accessor, self.source(key)]
+        return [accessor, self.value(key)]
 
     def object(self, target: Any) -> int:
         """The number of an object known by identity."""
@@ -183,42 +192,57 @@ class TableReader(ValueReader):
     def __init__(self, data: dict[str, Any], call: CallFrame, code: types.CodeType) -> None:
         self.call = call
         self.code = code
-        self._source_rows, self._object_rows = part_of(data, "sources", list), part_of(data, "objects", list)
-        self._meta_rows = part_of(data, "metas", list)
-        self._sources: list[Source | None] = [None] * len(self._source_rows)
+        self._object_rows, self._meta_rows = part_of(data, "objects", list), part_of(data, "metas", list)
         self._objects: dict[int, Any] = {}
         self._sought: set[Any] = set()
         self._metas: list[TensorMeta | None] = [None] * len(self._meta_rows)
         self.lines = [_line(row) for row in part_of(data, "lines", list)]
+        self.sources: list[Source] = []
+        self._read_sources(part_of(data, "sources", list), part_of(data, "steps", list))
 
-    def source(self, place: Any, depth: int = 0) -> Source:
-        """The access path with a number. Raises BadFile, and Unfit if it starts at an object that is not here."""
-        if type(place) is not int or not 0 <= place < len(self._sources) or depth > DEPTH:
+    def source(self, place: Any) -> Source:
+        """The access path with a number. Raises BadFile."""
+        if type(place) is not int or not 0 <= place < len(self.sources):
             raise BadFile(f"no access path {place!r}")
-        source = self._sources[place]
-        if source is None:
-            source = self._sources[place] = self._read_source(self._source_rows[place], place, depth + 1)
-        return source
+        return self.sources[place]
 
-    def _read_source(self, row: Any, place: int, depth: int) -> Source:
-        base, accessor, key = _row(row, 3)
-        if accessor not in STORED_STEPS or (accessor in ROOTS) is not (base == -1):
+    def _read_sources(self, rows: list[Any], steps: list[Any]) -> None:
+        """Read all access paths: each is a step from one before it. Raises Unfit if one starts at an object that is not
+        here.
+        """
+        paths = self.sources
+        known: list[tuple[str, Any] | None] = [None] * len(steps)
+        for base, number in numbers(rows, 2):
+            if not 0 <= number < len(steps) or not -1 <= base < len(paths):
+                raise BadFile(f"an access path goes on from {base!r} by {number!r}")
+            step = known[number]
+            if step is None:
+                step = known[number] = self._step(steps[number])
+            accessor, key = step
+            if base < 0 or accessor in ROOTS:
+                if base >= 0 or accessor not in ROOTS:
+                    raise BadFile(f"an access path by {accessor!r}")
+                paths.append(self._root(accessor, key))
+                continue
+            before = paths[base]
+            paths.append(before.child(accessor, key))
+            if accessor == "getattr" or accessor == "call":
+                self._require_harmless(before, accessor, key)
+
+    def _step(self, row: Any) -> tuple[str, Any]:
+        accessor, key = _row(row, 2)
+        if type(accessor) is not str or accessor not in STORED_STEPS:
             raise BadFile(f"an access path by {accessor!r}")
-        if base == -1:
-            return self._root(accessor, key)
-        if type(base) is not int or base >= place:
-            raise BadFile(f"the access path {place} goes on from {base!r}")
-        before = self.source(base, depth)
-        key = self.source(key, depth) if accessor == "item of" else self.value(key)
+        if accessor in ROOTS:
+            return accessor, key
+        key = self.source(key) if accessor == "item of" else self.value(key)
         if (accessor in TEXT_KEYS and type(key) is not str) or (accessor in INT_KEYS and type(key) is not int):
             raise BadFile(f"{key!r} for {accessor!r}")
         try:
-            source = before.child(accessor, key)
+            hash(key)
         except TypeError as error:
             raise BadFile(f"a key that is none: {error}") from None
-        if accessor in ("getattr", "call"):
-            self._require_harmless(before, accessor, key)
-        return source
+        return accessor, key
 
     def _root(self, accessor: str, key: Any) -> Source:
         if accessor == "function":
@@ -394,6 +418,14 @@ def _check_facts(facts: list[Any]) -> None:
         and all(type(flag) is bool for flag in flags)
     ):
         raise BadFile("a meta that is none")
+
+
+def numbers(rows: list[Any], length: int) -> Iterable[tuple[int, ...]]:
+    """A list of numbers as rows of this length. Raises BadFile for anything else."""
+    if len(rows) % length or not set(map(type, rows)) <= {int}:
+        raise BadFile("a row of another length")
+    columns = iter(rows)
+    return zip(*[columns] * length, strict=True)
 
 
 def _row(row: Any, length: int) -> list[Any]:
