@@ -162,8 +162,8 @@ def add_path(data, base, accessor, key):
     return len(data["sources"]) // 2 - 1
 
 
-def add_guard(data, place, check, expected):
-    data["facts"].append([check, expected])
+def add_guard(data, place, kind, expected):
+    data["facts"].append([kind, expected])
     data["guards"][:0] = [place, len(data["facts"]) - 1, -1]
 
 
