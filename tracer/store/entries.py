@@ -270,12 +270,12 @@ class Restoration:
 
 
 def _read_guards(tables: TableReader, facts: list[Any], rows: list[Any]) -> GuardList:
-    known = [_fact(tables, row) for row in facts]
+    compared = [_fact(tables, row) for row in facts]
     paths, lines, guards = [*tables.sources, None], [*tables.lines, None], GuardList()
     for place, number, line in numbers(rows, 3):
-        if not (-1 <= place < len(paths) - 1 and 0 <= number < len(known) and -1 <= line < len(lines) - 1):
+        if not (-1 <= place < len(paths) - 1 and 0 <= number < len(compared) and -1 <= line < len(lines) - 1):
             raise BadFile("a guard that is none")
-        check, expected = known[number]
+        check, expected = compared[number]
         if (place < 0) is not (check in SOURCELESS):
             raise BadFile(f"a guard {check!r} of another source")
         guards.append(tuple.__new__(Guard, (paths[place], check, expected, lines[line])))

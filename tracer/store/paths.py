@@ -211,13 +211,13 @@ class TableReader(ValueReader):
         here.
         """
         paths = self.sources
-        known: list[tuple[str, Any] | None] = [None] * len(steps)
+        step_of: list[tuple[str, Any] | None] = [None] * len(steps)
         for base, number in numbers(rows, 2):
             if not 0 <= number < len(steps) or not -1 <= base < len(paths):
                 raise BadFile(f"an access path goes on from {base!r} by {number!r}")
-            step = known[number]
+            step = step_of[number]
             if step is None:
-                step = known[number] = self._step(steps[number])
+                step = step_of[number] = self._step(steps[number])
             accessor, key = step
             if base < 0 or accessor in ROOTS:
                 if base >= 0 or accessor not in ROOTS:
