@@ -87,6 +87,7 @@ class Entry(NativeEntry):
             "seconds",
             "skipped",
             "statements",
+            "symbols",
         ),
         *("stored_as", "too_long", "transparent", "why"),
     )
@@ -135,6 +136,8 @@ class Entry(NativeEntry):
         self.number = next(_numbers)
         self.residual: ResidualProgram | None = None
         """The residual program that `program` is the text of; None where the original runs."""
+        self.symbols: Mapping[Any, Source] = {}
+        """The access path of the int that each symbol of torch's algebra stands for."""
         self.of_process = ""
         """What it holds that no other process need have, as `tracer.values.context.Context` says."""
         self.stored_as = ""

@@ -334,6 +334,8 @@ def _finish(
     )
     entry.arguments_are_held = lets_go_of_arguments(trace, frame)
     entry.residual = program
+    if trace.shapes is not None:
+        entry.symbols = trace.shapes.sources
     entry.of_process = trace.of_process
     return entry, first_run
 

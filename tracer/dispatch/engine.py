@@ -54,8 +54,10 @@ from tracer.interpret.location import is_library_file
 from tracer.options import Options
 from tracer.output.first_run import FirstRun
 from tracer.output.memory_options import MemoryOptions
+from tracer.output.program import BranchPlace
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
+from tracer.store.entries import EngineParts
 from tracer.values.shapes import History, NotExpressible, Shapes
 
 LIMIT_HINTS = {
@@ -109,7 +111,8 @@ class Engine:
         self.donated: dict[int, tuple[types.CodeType, tuple[Source, ...]]] = {}
         """The code object and the donated access paths of each function that callers donate to, by the code's id."""
         is_transparent = self.transparent.__contains__
-        stored = partial(StoredCaptures, options, self.compile_graph, self.run_original, is_transparent)
+        parts = EngineParts(self.compile_graph, self.run_original, self.make_branch)
+        stored = partial(StoredCaptures, options, parts, is_transparent)
         self.stored = stored() if options.cache_folder else None
         """The captures that outlive the process, if there are to be any."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
@@ -474,7 +477,8 @@ class Branch:
 
     def __init__(self, engine: Engine, code: Code, offset: int, layout: Layout) -> None:
         self.intercept = engine.intercept
-        self.original, _ = original_place(code.native, offset)
+        self.original, original_offset = original_place(code.native, offset)
+        self.place = BranchPlace(self.original, original_offset, layout)
         self.code = trampoline(code.native, offset, layout, partial(_continuation, engine, self.original))
         self.name = code.name
         never_capture(self.code)

@@ -18,8 +18,9 @@ from tracer.entry import Entry
 from tracer.events import Event, emit
 from tracer.store import folder
 from tracer.store.content import key_of
-from tracer.store.entries import LoadedEntry, write_entry
+from tracer.store.entries import EngineParts, LoadedEntry, write_entry
 from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.values.shapes import NotExpressible
 
 if TYPE_CHECKING:
     from tracer._native import FrameCache
@@ -42,13 +43,11 @@ class StoredCaptures:
     def __init__(
         self,
         options: Options,
-        compile_graph: Callable[..., Callable[..., Any]],
-        run_original: Callable[..., Any],
+        parts: EngineParts,
         is_transparent: Callable[[FrameCache], bool],
     ) -> None:
         self.options = options
-        self.compile_graph = compile_graph
-        self.run_original = run_original
+        self.parts = parts
         self.is_transparent = is_transparent
         self.folder = folder.Folder(options.cache_folder)
         self.refused: set[Path] = set()
@@ -85,10 +84,12 @@ class StoredCaptures:
             with shallow_recursion():
                 data, written = folder.read(path, key)
                 loaded = LoadedEntry(data, function, cache.code, values)
-            entry = self._entry(loaded)
+            if loaded.end is not None and self.options.fullgraph:
+                raise BadFile("a graph break where none may be")
+            entry = loaded.entry(self.parts)
             if not cache.add_if_fits(entry, function, *values):
                 return False
-        except (Unfit, NeedsStaticSizes):
+        except (Unfit, NeedsStaticSizes, NotExpressible):
             return False
         except BadFile as error:
             self._refuse(path, str(error))
@@ -105,12 +106,6 @@ class StoredCaptures:
         emit(Event("loaded", {**_place_of(cache.code), **details}))
         return True
 
-    def _entry(self, loaded: LoadedEntry) -> Entry:
-        def compile_graph(builder: Any, inputs: list[Any], replay: bool) -> Any:
-            return self.compile_graph(builder, inputs, None, loaded.code.co_qualname, replay)
-
-        return loaded.entry(compile_graph, self.run_original)
-
     def _refuse(self, path: Path, why: str) -> None:
         self.refused.add(path)
         emit(Event("file refused", {"path": str(path), "why": why}))
@@ -122,7 +117,7 @@ class StoredCaptures:
             return
         code = cache.code
         try:
-            path = self.folder.write(key, write_entry(entry, self.run_original))
+            path = self.folder.write(key, write_entry(entry, self.parts.run_original))
         except Unstorable as reason:
             self._not_stored(code, reason)
             return

@@ -93,6 +93,19 @@ def _is_over_builtin(iterator: Any) -> bool:
     return type(iterator.__reduce__()[1][0]) in (tuple, str, bytes)
 
 
+BUILTIN_CONTAINERS = frozenset({list, tuple, str, bytes, range, dict, set, frozenset, OrderedDict})
+
+
+def is_over_builtin(leaf: Any) -> bool:
+    """Whether a leaf takes its items from a container of CPython's own class, or has given them all: a copy of it then
+    runs no code of the program.
+    """
+    kind = type(leaf)
+    if kind not in SEQUENCE_ITERATORS | TABLE_ITERATORS:
+        return False
+    return kind in TABLE_ITERATORS or type(leaf.__reduce__()[1][0]) in BUILTIN_CONTAINERS
+
+
 def _is_strict(iterator: Any) -> bool:
     return len(iterator.__reduce__()) > 2
 

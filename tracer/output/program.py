@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -59,6 +59,14 @@ GRAPH = "graph"
 
 FIRST_RUN = "first_run"
 """The global that stands before a residual program until it has run once."""
+
+
+class BranchPlace(NamedTuple):
+    """Where a branch, which a program calls at a graph break, goes on: at an offset of code that the user wrote."""
+
+    code: types.CodeType
+    offset: int
+    layout: Layout
 
 
 @dataclass(slots=True)

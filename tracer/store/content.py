@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import torch
 
+from tracer.code.resume import origin
 from tracer.options import Options
 from tracer.store.errors import Unstorable
 from tracer.version import VERSION
@@ -43,8 +44,14 @@ LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, 
 def code_hash(code: types.CodeType) -> str:
     """A hash of everything in a code object: instructions, constants with the code in them, names, lines and file.
 
-    Raises Unstorable for constants that no compiler writes.
+    The rest of a function after a graph break is known by that function and where it is entered. Raises Unstorable for
+    constants that no compiler writes.
     """
+    entered = origin(code)
+    if entered is not None:
+        layout = entered.layout
+        text = f"{code_hash(entered.code)} {entered.offset} {layout.stack} {layout.locals}"
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     fields = [getattr(code, name) for name in FIELDS]
     constants = [_constant(constant, code) for constant in code.co_consts]
     return hashlib.sha256(repr((fields, constants)).encode(errors="surrogatepass")).hexdigest()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import types
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from passes.operators.modes import Modes, restore
 from tracer.code.decode import decode
@@ -20,6 +21,7 @@ from tracer.guards.source import Strong, hold
 from tracer.guards.state import State
 from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import GRAPH, ResidualProgram
+from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphReader, GraphWriter, is_name
 from tracer.store.paths import HELD, TableReader, TableWriter, numbers
@@ -36,21 +38,22 @@ from tracer.store.programs import (
 
 def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any]:
     """An entry as JSON. Raises Unstorable for one that holds what is not written as data."""
-    if entry.end is not None:
-        raise Unstorable("a graph break", entry.end.reason.id)
-    if entry.memory is not None or entry.residual is None:
+    if entry.too_long:
+        raise Unstorable("a function that is followed for too long")
+    if entry.memory is not None:
         raise Unstorable("memory that is donated or allocated")
     if entry.of_process:
         raise Unstorable("what only this process has", entry.of_process)
-    tables = TableWriter(entry.guards)
+    code = entry.code
+    assert code is not None, "an entry that no capture made"
+    tables = TableWriter(entry.guards, code.native)
+    tables.symbol_sources = entry.symbols
     facts, guards = _write_guards(tables, entry.guards)
     inputs = [tables.source(source) for source in entry.inputs]
     graph = None if entry.builder is None else GraphWriter(tables).write(entry.builder)
-    program = _write_program(tables, entry.residual, run_original)
+    program = None if entry.residual is None else _write_program(tables, entry.residual, run_original)
     paths = {"sources": tables.sources, "steps": tables.steps}
-    rows = {**paths, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines}
-    held, code = entry.arguments_are_held, entry.code
-    assert code is not None, "an entry that no capture made"
+    rows = {**paths, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines, "symbols": tables.symbols}
     place = [code.qualname, code.filename, code.native.co_firstlineno]
     return {
         "place": place,
@@ -60,7 +63,9 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
         "inputs": inputs,
         "graph": graph,
         "program": program,
-        "held": held,
+        "end": write_break(entry.end),
+        "held": entry.arguments_are_held,
+        "transparent": entry.transparent,
     }
 
 
@@ -114,7 +119,7 @@ def _write_program(tables: TableWriter, residual: ResidualProgram, run_original:
     return {**facts, "calls": residual.calls_graph, "constants": constants, "statements": statements}
 
 
-CALLED: Final = frozenset({"helper", "original", "restore", "failed before"})
+CALLED: Final = frozenset({"branch", "helper", "original", "restore", "failed before"})
 """Kinds of constants that a program calls."""
 
 
@@ -128,6 +133,9 @@ def _write_constant(tables: TableWriter, constant: Any, run_original: Callable[.
         return ["findings"]
     if kind is types.MethodType and constant == run_original:
         return ["original"]
+    branch = write_branch(constant)
+    if branch is not None:
+        return ["branch", *branch]
     helper = next((name for name, each in HELPERS.items() if each is constant or _is_same_method(each, constant)), None)
     if helper is not None:
         return ["helper", helper]
@@ -138,9 +146,15 @@ def _write_constant(tables: TableWriter, constant: Any, run_original: Callable[.
         return ["restore", [tables.value(field) for field in modes], chooses]
     if kind is FailedBefore:
         return ["failed before", sorted(constant.names), constant.compiled]
+    if kind in CONTAINERS:
+        return ["value", ["o", tables.object(constant)]]
     if kind in (str, bytes, int, float, complex):
         raise Unstorable("a number or text known by identity", kind.__name__)
     return ["value", tables.value(constant)]
+
+
+CONTAINERS: Final = (dict, list, set, OrderedDict, deque)
+"""Types of constants that are one object, which a copy is not."""
 
 
 def _is_same_method(helper: Any, constant: Any) -> bool:
@@ -148,6 +162,14 @@ def _is_same_method(helper: Any, constant: Any) -> bool:
 
 
 # Reading ---------------------------------------------------------------------------------------------
+
+
+class EngineParts(NamedTuple):
+    """What an engine makes of the parts of an entry, as tracer.frame_capture.CaptureRequest describes it."""
+
+    compile_graph: Callable[..., Callable[..., Any]]
+    run_original: Callable[..., Any]
+    make_branch: Callable[..., Any]
 
 
 class LoadedEntry:
@@ -162,40 +184,46 @@ class LoadedEntry:
         self.guards = _read_guards(self.tables, part_of(data, "facts", list), part_of(data, "guards", list))
         self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
         self.builder = None if data.get("graph") is None else GraphReader(self.tables).read(data["graph"])
-        self.program = part_of(data, "program", dict)
+        self.end = read_break(data.get("end"))
+        is_skipped = data.get("program") is None and self.end is not None
+        self.program = None if is_skipped else part_of(data, "program", dict)
         self.is_held = data.get("held") is True
+        self.is_transparent = data.get("transparent") is True
 
-    def entry(
-        self,
-        compile_graph: Callable[[GraphBuilder, list[Any], bool], Callable[..., Any]],
-        run_original: Callable[..., Any],
-    ) -> Entry:
-        """The entry. `compile_graph(builder, inputs, replay)` makes the graph's callable;
-        tracer.frame_capture.CaptureRequest describes `run_original`.
-        """
-        residual = self._residual(run_original)
+    def entry(self, parts: EngineParts) -> Entry:
+        """The entry. Raises BadFile and Unfit, and what a backend raises."""
+        code, end = decode(self.code), self.end
+        if self.program is None:
+            return Entry(self.guards, [], None, code=code, end=end, skipped=True, transparent=self.is_transparent)
+        residual = self._residual(self.program, parts)
         graph = None
         builder = self.builder
         if residual.calls_graph:
             builder = GraphBuilder() if builder is None else builder
-            graph = compile_graph(builder, self._graph_inputs(residual), residual.must_replay)
+            inputs = self._graph_inputs(residual)
+            sizes = self.tables.sizes
+            label = self.code.co_qualname
+            graph = parts.compile_graph(builder, inputs, sizes.environment, label, residual.must_replay)
+            self.guards += sizes.assumptions(self.guards)
         function = residual.compile(graph)
         entry = Entry(
             self.guards,
             self.inputs,
             function,
-            code=decode(self.code),
+            code=code,
             program=residual.source,
             statements=residual.statements,
             builder=self.builder,
+            end=end,
             compiled=graph,
         )
         entry.arguments_are_held = self.is_held
         entry.residual = residual
+        entry.symbols = self.tables.sizes.access_paths
         return entry
 
-    def _residual(self, run_original: Callable[..., Any]) -> ResidualProgram:
-        facts, parameters = self.program, part_of(self.program, "parameters", list)
+    def _residual(self, facts: dict[str, Any], parts: EngineParts) -> ResidualProgram:
+        parameters = part_of(facts, "parameters", list)
         constants = part_of(facts, "constants", dict)
         name = facts.get("name")
         if not all(map(is_name, (name, *parameters, *constants))) or len(parameters) != len(self.inputs):
@@ -209,7 +237,7 @@ class LoadedEntry:
                 raise BadFile("no statement")
             trees = read_statement(row[0], program, self.tables)
             statements.append(statement_of(trees, row[1], self.tables.line(row[2])))
-        values = {name: self._constant(row, run_original) for name, row in constants.items()}
+        values = {name: self._constant(row, parts) for name, row in constants.items()}
         return ResidualProgram(
             name=str(name),
             inputs=self.inputs,
@@ -221,12 +249,14 @@ class LoadedEntry:
             must_replay=facts.get("replay") is True,
         )
 
-    def _constant(self, row: list[Any], run_original: Callable[..., Any]) -> Any:
+    def _constant(self, row: list[Any], parts: EngineParts) -> Any:
         kind, *rest = row
         if kind == "findings":
             return FINDINGS
         if kind == "original":
-            return run_original
+            return parts.run_original
+        if kind == "branch":
+            return read_branch(rest, self.code, parts.make_branch)
         if kind == "helper" and len(rest) == 1 and type(rest[0]) is str and rest[0] in HELPERS:
             return HELPERS[rest[0]]
         if kind == "restore" and len(rest) == 2 and type(rest[0]) is list and len(rest[0]) == len(Modes._fields):

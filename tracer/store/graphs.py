@@ -23,7 +23,7 @@ from tracer.store.paths import TableReader, TableWriter
 
 LIBRARIES: Final = frozenset({"aten", "prims"})
 """Libraries of operators that come with torch, whose version is part of the key."""
-KNOWN_KEYS: Final = frozenset({META, LINE, MODULE, MODES, SOURCE, WRITES, PREDICTION})
+KNOWN_KEYS: Final = frozenset({META, LINE, MODULE, MODES, SOURCE, WRITES, PREDICTION, SYMBOL})
 """What nodes may carry; predictions are not written, as a stored entry has run."""
 OPERATOR: Final = "torch.ops."
 SETTER: Final = "mode."
@@ -96,6 +96,8 @@ class GraphWriter:
         if unknown:
             raise Unstorable(self._words_for(unknown), node.name)
         meta = self._structure(node.meta.get(META))
+        if SYMBOL in node.meta:
+            meta = ["symbol", meta, self._structure(node.meta[SYMBOL])]
         if node.op == "placeholder":
             return ["input", node.name, meta, node.meta.get(SOURCE, "")]
         if node.op not in ("call_function", "call_method"):
@@ -116,13 +118,7 @@ class GraphWriter:
 
     @staticmethod
     def _words_for(keys: set[str]) -> str:
-        return (
-            "sizes that vary"
-            if SYMBOL in keys
-            else "an autograd function"
-            if UNCHANGED in keys
-            else f"{min(keys)} of a node"
-        )
+        return "an autograd function" if UNCHANGED in keys else f"{min(keys)} of a node"
 
     def _argument(self, argument: Any) -> Any:
         if isinstance(argument, Node):
@@ -136,8 +132,8 @@ class GraphWriter:
         return self.tables.value(argument)
 
     def _structure(self, meta: Any) -> Any:
-        if isinstance(meta, torch.SymInt | torch.SymFloat | torch.SymBool):
-            raise Unstorable("sizes that vary")
+        if type(meta) is torch.SymInt:
+            return self.tables.value(meta)
         if isinstance(meta, TensorMeta):
             return ["m", self.tables.meta(meta)]
         if isinstance(meta, tuple | list):
@@ -194,6 +190,9 @@ class GraphReader:
                 raise BadFile("an input that is none")
             return builder.placeholder(name, self._structure(meta), source)
         text, name, args, kwargs, meta, line, modes, writes, module = row
+        symbol = None
+        if type(meta) is list and len(meta) == 3 and meta[0] == "symbol":
+            _, meta, symbol = meta
         if type(args) is not list or type(kwargs) is not dict or not all(map(is_name, kwargs)):
             raise BadFile("arguments that are none")
         if type(modes) is not int or not 0 <= modes < len(self.modes) or type(writes) is not bool:
@@ -208,6 +207,8 @@ class GraphReader:
             modes=self.modes[modes],
             name=name,
         )
+        if symbol is not None:
+            node.meta[SYMBOL] = self._structure(symbol)
         if type(module) is str:
             node.meta[MODULE] = self.modules.setdefault(module, Named(module))
         return node

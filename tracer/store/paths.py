@@ -8,35 +8,36 @@ from __future__ import annotations
 
 import abc
 import enum
+import sys
 import types
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import torch
 
 from passes.meta import FACT_NAMES, TensorMeta
 from passes.references import OwnReference
+from tracer.code.resume import origin
+from tracer.guards import iterators
 from tracer.guards import source as sources
 from tracer.guards.explain import UNREACHABLE, CallFrame
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source, class_attribute
 from tracer.interpret.location import Location
 from tracer.store.errors import BadFile, Unfit, Unstorable, part_of
-from tracer.store.objects import BUILTIN_FUNCTION, fingerprint, import_path, look_up, part, parts
+from tracer.store.objects import BUILTIN_FUNCTION, LIBRARIES, fingerprint, import_path, look_up, part, parts
+from tracer.store.sizes import SIZES, SizeReader, write_size
 from tracer.store.values import ValueReader, ValueWriter
 
 ROOTS: Final = ("argument", "function", "object", "module")
-STORED_STEPS: Final = frozenset(ACCESSORS) - {
-    "upcoming",
-    "has upcoming",
-    "leaf",
-    "form",
-    "memory",
-    "layout",
-    "subclasses",
-}
+STORED_STEPS: Final = frozenset(ACCESSORS) - {"memory", "layout", "subclasses"}
 """Steps that a file may have: no other code than CPython's runs when they are taken."""
+STEPS_OF_ITERATORS: Final = frozenset({"upcoming", "has upcoming", "leaf", "form"})
+DEPTH: Final = 200
+"""Steps of one access path, at most."""
+FURTHEST: Final = 10_000
+"""How many items in advance of an iterator are looked at, at most."""
 HELD: Final = ("type", "same object")
 """Checks whose expected value is an object known by identity."""
 GETTERS_OF_SETTINGS: Final = ("_get_", "_is_", "get_", "is_")
@@ -47,13 +48,15 @@ FIELD_TYPES: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 class TableWriter(ValueWriter):
     """Writes sources, objects and metas into its tables, and their numbers where they are used."""
 
-    def __init__(self, guards: Iterable[Guard] = ()) -> None:
-        self.pins = _pins(guards)
+    def __init__(self, guards: Iterable[Guard] = (), code: types.CodeType | None = None) -> None:
+        self.pins = _pins(guards, None if code is None else written_code(code))
         self.sources: list[int] = []
         self.steps: list[Any] = []
         self.objects: list[Any] = []
         self.metas: list[Any] = []
         self.lines: list[Any] = []
+        self.symbols: list[Any] = []
+        self.symbol_sources: Mapping[Any, Source] = {}
         self._places: dict[Any, int] = {}
         self._alive: list[Any] = []
         self._sought: set[int] = set()
@@ -113,20 +116,34 @@ class TableWriter(ValueWriter):
         if pin is not None and id(target) not in self._sought:
             self._sought.add(id(target))
             how, place, name = pin
+            if place is None:
+                return [how]
             return [how, self.source(place)] if isinstance(place, Source) else [how, self.object(place), name]
         if isinstance(target, types.ModuleType):
             return ["module"]
+        if type(target) is dict and _namespace(target.get("__name__")) is target:
+            return ["namespace", target["__name__"]]
         raise Unstorable("an object that no access path leads to", f"a {type(target).__qualname__}: {target!r:.200}")
 
     def meta(self, meta: TensorMeta) -> int:
         """The number of a TensorMeta."""
         place = self._places.get(meta)
         if place is None:
-            if meta.symbolic:
-                raise Unstorable("sizes that vary")
             place = self._places[meta] = len(self.metas)
             self._alive.append(meta)
             self.metas.append([self.value(fact) for fact in meta.facts])
+        return place
+
+    def symbol(self, symbol: Any) -> int:
+        """The number of a symbol that sizes are computed from. Raises Unstorable for one that stands for data."""
+        key = "symbol", symbol
+        place = self._places.get(key)
+        if place is None:
+            source = self.symbol_sources.get(symbol)
+            if source is None:
+                raise Unstorable("a number that is read from a tensor", str(symbol))
+            place = self._places[key] = len(self.symbols)
+            self.symbols.append([self.source(source), source.accessor == "size"])
         return place
 
     def line(self, line: Any) -> int:
@@ -141,6 +158,8 @@ class TableWriter(ValueWriter):
         return place
 
     def other(self, value: Any) -> Any:
+        if type(value) is torch.SymInt:
+            return ["size of", write_size(value, self.symbol)]
         if type(value) is OwnReference:  # a key of a dictionary that equals only itself
             return ["o", self.object(value())]
         if isinstance(value, TensorMeta):
@@ -151,7 +170,7 @@ class TableWriter(ValueWriter):
             return ["o", self.object(value)] if import_path(type(value)) is None else self._member(value)
         if isinstance(value, tuple) and hasattr(type(value), "_fields"):
             return ["named", self.object(type(value)), *map(self.value, value)]
-        if isinstance(value, (type, types.FunctionType, BUILTIN_FUNCTION, types.ModuleType)):
+        if isinstance(value, (type, types.FunctionType, types.CodeType, BUILTIN_FUNCTION, types.ModuleType)):
             return ["o", self.object(value)]
         return super().other(value)
 
@@ -159,12 +178,24 @@ class TableWriter(ValueWriter):
         return ["member", self.object(type(member)), member._name_]
 
 
-def _pins(guards: Iterable[Guard]) -> dict[int, tuple[str, Any, str]]:
-    """How to find objects that guards compare with what a path leads to, or with its type, and the parts of those, by
-    the ids of the objects.
+def written_code(code: types.CodeType) -> types.CodeType:
+    """The code object that the user wrote, where `code` is the rest of it after a graph break."""
+    entered = origin(code)
+    return code if entered is None else entered.code
+
+
+def _namespace(name: Any) -> dict[str, Any] | None:
+    """The namespace of an imported module of the program's own; None for any other name."""
+    module = sys.modules.get(name) if type(name) is str and name.partition(".")[0] not in LIBRARIES else None
+    return object.__getattribute__(module, "__dict__") if isinstance(module, types.ModuleType) else None
+
+
+def _pins(guards: Iterable[Guard], code: types.CodeType | None) -> dict[int, tuple[str, Any, str]]:
+    """How to find the code of the entry, objects that guards compare with what a path leads to, or with its type, and
+    the parts of those, by the ids of the objects.
     """
-    pins: dict[int, tuple[str, Any, str]] = {}
-    waiting: list[Any] = []
+    pins: dict[int, tuple[str, Any, str]] = {} if code is None else {id(code): ("code", None, "")}
+    waiting: list[Any] = [] if code is None else [code]
     for source, check, expected, _ in guards:
         if source is not None and (check in HELD or type(expected) is types.CodeType):
             target: Any = expected() if check in HELD else expected  # pyright: ignore[reportCallIssue]
@@ -199,6 +230,7 @@ class TableReader(ValueReader):
         self.lines = [_line(row) for row in part_of(data, "lines", list)]
         self.sources: list[Source] = []
         self._read_sources(part_of(data, "sources", list), part_of(data, "steps", list))
+        self.sizes = SizeReader(part_of(data, "symbols", list), self.source, self.resolve)
 
     def source(self, place: Any) -> Source:
         """The access path with a number. Raises BadFile."""
@@ -210,7 +242,7 @@ class TableReader(ValueReader):
         """Read all access paths: each is a step from one before it. Raises Unfit if one starts at an object that is not
         here.
         """
-        paths = self.sources
+        paths, depths = self.sources, list[int]()
         step_of: list[tuple[str, Any] | None] = [None] * len(steps)
         for base, number in numbers(rows, 2):
             if not 0 <= number < len(steps) or not -1 <= base < len(paths):
@@ -223,10 +255,14 @@ class TableReader(ValueReader):
                 if base >= 0 or accessor not in ROOTS:
                     raise BadFile(f"an access path by {accessor!r}")
                 paths.append(self._root(accessor, key))
+                depths.append(0)
                 continue
             before = paths[base]
+            depths.append(depths[base] + 1)
+            if depths[base] > DEPTH:
+                raise BadFile("an access path without end")
             paths.append(before.child(accessor, key))
-            if accessor == "getattr" or accessor == "call":
+            if accessor in STEPS_TO_ASK:
                 self._require_harmless(before, accessor, key)
 
     def _step(self, row: Any) -> tuple[str, Any]:
@@ -263,6 +299,9 @@ class TableReader(ValueReader):
         if accessor == "getattr":
             if not _is_plain_field(holder, key):
                 raise BadFile(f"{base.text}.{key} is computed")
+        elif accessor in STEPS_OF_ITERATORS:
+            if not all(map(iterators.is_over_builtin, iterators.leaves(holder))) or (key or 0) > FURTHEST:
+                raise BadFile(f"{base.text} is followed too far, or no iterator over a builtin container")
         elif not (isinstance(holder, weakref.ref) or _tells_a_setting(holder)):
             raise BadFile(f"{base.text} is called")
 
@@ -298,8 +337,15 @@ class TableReader(ValueReader):
                 return self.resolve(sources.module(_text(wanted[1])))
             if kind == "name":
                 return look_up(*map(_text, rest))
+            if kind == "code" and not rest:
+                return written_code(self.code)
         except (Absent, IndexError, TypeError) as error:
             raise Unfit(str(error)) from None
+        if kind == "namespace" and len(rest) == 1:
+            namespace = _namespace(rest[0])
+            if namespace is None:
+                raise Unfit(f"there is no module {rest[0]!r}")
+            return namespace
         if kind == "part" and len(rest) == 2 and type(rest[1]) is str:
             return self._part(*rest)
         if kind in ("at", "type at") and len(rest) == 1:
@@ -340,6 +386,8 @@ class TableReader(ValueReader):
     def other(self, tag: Any, rest: list[Any]) -> Any:
         if tag == "m":
             return self.meta(*rest)
+        if tag == "size of":
+            return self.sizes.size(*rest)
         if tag == "@":
             return self.source(*rest)
         if tag == "o":
@@ -361,7 +409,11 @@ class TableReader(ValueReader):
 
 
 TEXT_KEYS: Final = frozenset({"class attribute", "getattr"})
-INT_KEYS: Final = frozenset({"cell", "index", "key", "deque item", "size", "stride"})
+INT_KEYS: Final = frozenset(
+    {"cell", "index", "key", "deque item", "size", "stride", "upcoming", "has upcoming", "leaf"}
+)
+STEPS_TO_ASK: Final = STEPS_OF_ITERATORS | {"getattr", "call"}
+"""Steps of which only what they start from tells whether they run code of the program."""
 C_METHOD: Final = types.WrapperDescriptorType
 
 
@@ -410,7 +462,7 @@ def _check_facts(facts: list[Any]) -> None:
         [*shape, *(stride or ()), offset] if isinstance(shape, tuple) and isinstance(stride, tuple | None) else [None]
     )
     if not (
-        all(type(size) is int for size in sizes)
+        SIZES.issuperset(map(type, sizes))
         and (stride is None or len(stride) == len(shape))
         and isinstance(dtype, torch.dtype)
         and isinstance(device, torch.device)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import types
 from collections import OrderedDict, deque
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -24,9 +26,24 @@ from tracer.store.content import LITERALS
 from tracer.store.errors import BadFile, Unstorable
 from tracer.store.graphs import is_name
 from tracer.store.values import ValueReader, ValueWriter
+from tracer.values.iterators import advance
 
 BUILTIN_NAMES: Final = frozenset(
-    {"list", "dict", "set", "tuple", "object", "slice", "type", "float", "iter", "enumerate", "zip", "reversed"}
+    {
+        "list",
+        "dict",
+        "set",
+        "tuple",
+        "object",
+        "slice",
+        "type",
+        "float",
+        "iter",
+        "enumerate",
+        "zip",
+        "range",
+        "reversed",
+    }
     | {"Exception", "BaseException", "False", "True", "None", "ValueError", "OverflowError", "ZeroDivisionError"}
 )
 PROGRAM_BUILTINS: Final = {
@@ -37,7 +54,14 @@ PROGRAM_BUILTINS: Final = {
 FINDINGS: Final = (Mispredicted, Verdict)
 
 HELPERS: Final[dict[str, Any]] = {
-    **{each.__name__: each for each in (drop_name, drop_attribute, drop_field, versions_of, states_of, put_back)},
+    **{
+        each.__name__: each
+        for each in (drop_name, drop_attribute, drop_field, versions_of, states_of, put_back, advance)
+    },
+    "FunctionType": types.FunctionType,
+    "CellType": types.CellType,
+    "MethodType": types.MethodType,
+    "partial": partial,
     "OrderedDict": OrderedDict,
     "deque": deque,
     "get_random_state": torch.default_generator.get_state,
@@ -69,8 +93,10 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "Attribute": ("value", "attr", "ctx"),
     "Subscript": ("value", "slice", "ctx"),
     "UnaryOp": ("op", "operand"),
+    "BinOp": ("left", "op", "right"),
     "Compare": ("left", "ops", "comparators"),
     **dict.fromkeys(("Load", "Store", "Del", "Not", "USub", "Is", "IsNot", "Eq", "NotEq"), ()),
+    **dict.fromkeys(("Add", "Sub", "Mult", "Div", "FloorDiv", "Mod", "Pow"), ()),
 }
 """The statements and expressions of stored programs, and the parts of each."""
 
@@ -95,6 +121,8 @@ class Program:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and node.id not in self.known:
                 return f"it reads {node.id}"
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _is_small(node.right):
+                return "it computes a power without end"
             if isinstance(node, ast.Attribute) and not self._may_name(node, calls):
                 return f"it reads an attribute {node.attr}"
         for called in calls:
@@ -113,6 +141,11 @@ class Program:
         if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
             return False
         return called.value.id in CLASSES and called.attr in METHODS
+
+
+def _is_small(exponent: ast.expr) -> bool:
+    value = exponent.value if isinstance(exponent, ast.Constant) else None
+    return isinstance(value, int | float) and abs(value) <= 64
 
 
 WRITTEN_ATTRIBUTES: Final = frozenset({"grad", "cell_contents", "requires_grad"})

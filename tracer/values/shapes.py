@@ -120,7 +120,7 @@ class Shapes:
         if abs(value) >= 1 << 62 or self._fixes_most():
             return None
         guard(source, "type", int)
-        return self._symbol(value, source, size=False)
+        return self.symbol(value, source, size=False)
 
     def _fixes_most(self) -> bool:
         """Whether the program has asked for the numbers themselves of most symbols, as one does that compares the items
@@ -158,7 +158,7 @@ class Shapes:
         if not varying:
             return meta, ()
         shape = [
-            self._symbol(size, source.child("size", d), size=True) if d in varying else size
+            self.symbol(size, source.child("size", d), size=True) if d in varying else size
             for d, size in enumerate(real.shape)
         ]
         stride = self._strides(guard, meta, shape, source)
@@ -207,7 +207,8 @@ class Shapes:
             condition for condition in conditions if condition not in self.asserted and condition.free_symbols <= bound
         ]
 
-    def _symbol(self, value: int, source: Source, size: bool) -> Any:
+    def symbol(self, value: int, source: Source, size: bool) -> Any:
+        """A new symbol for the int at an access path, which is `value` now; `size` says that it is a tensor's."""
         self.opened()
         torch_symbols = _symbolic_shapes()
         name = object.__new__(_named_source())

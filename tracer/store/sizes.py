@@ -1,0 +1,116 @@
+"""Sizes that vary, as data: expressions over symbols, each of which stands for the int at an access path.
+
+A reader makes symbols of its own for the call at hand. What torch's algebra assumed of those of the capture is among
+the guards; what it assumes while a graph is compiled again becomes guards too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any, Final
+
+import torch
+
+from tracer.guards.guard_set import Guard
+from tracer.guards.source import Source
+from tracer.interpret.size_nodes import OPERATORS
+from tracer.store.errors import BadFile, Unfit, Unstorable
+from tracer.values.shapes import History, Shapes
+
+COUNT: Final = 256
+"""Symbols of one entry, at most."""
+DEPTH: Final = 40
+SIZES: Final = {torch.SymInt, int}
+
+
+def write_size(size: Any, number_of: Callable[[Any], int]) -> Any:
+    """An expression as JSON; `number_of` gives the number of a symbol. Raises Unstorable."""
+    return _tree(size.node.expr, number_of)
+
+
+def _tree(expression: Any, number_of: Callable[[Any], int]) -> Any:
+    if expression.is_Symbol:
+        return ["symbol", number_of(expression)]
+    if expression.is_Integer and abs(int(expression)) < 1 << 62:
+        return int(expression)
+    kind = type(expression).__name__
+    if kind not in OPERATORS or not expression.args:
+        raise Unstorable("a size that is computed in another way", str(expression))
+    return [kind, *(_tree(part, number_of) for part in expression.args)]
+
+
+class SizeReader:
+    """The symbols of one file, for one call. `rows` are the access path of each, and whether it is a tensor's size."""
+
+    def __init__(self, rows: list[Any], source: Callable[[Any], Source], resolve: Callable[[Source], Any]) -> None:
+        if len(rows) > COUNT:
+            raise BadFile(f"{len(rows)} symbols")
+        self.rows = rows
+        self.source = source
+        self.resolve = resolve
+        self.shapes: Shapes | None = None
+        self.symbols: dict[int, torch.SymInt] = {}
+
+    def size(self, data: Any, depth: int = 0) -> Any:
+        """The size that `write_size` has written. Raises BadFile, and Unfit if there is no int for a symbol."""
+        if type(data) is int:
+            return data
+        if type(data) is not list or len(data) < 2 or type(data[0]) is not str or depth > DEPTH:
+            raise BadFile("a size that is none")
+        kind, *parts = data
+        if kind == "symbol":
+            return self._symbol(*parts)
+        if kind not in OPERATORS or len(parts) > COUNT:
+            raise BadFile(f"a size that is computed by {kind!r}")
+        operands = [self.size(part, depth + 1) for part in parts]
+        if kind in POWERS and not (len(operands) == 2 and type(operands[1]) is int and 0 < operands[1] <= 8):
+            raise BadFile("a power without end")
+        value = OPERATORS[kind](*operands) if len(operands) < 2 else reduce(OPERATORS[kind], operands)
+        if type(value) not in SIZES:
+            raise BadFile("a size that is no number")
+        return value
+
+    def _symbol(self, number: Any) -> torch.SymInt:
+        if type(number) is not int or not 0 <= number < len(self.rows):
+            raise BadFile(f"no symbol {number!r}")
+        symbol = self.symbols.get(number)
+        if symbol is None:
+            row = self.rows[number]
+            if type(row) is not list or len(row) != 2 or type(row[1]) is not bool:
+                raise BadFile("a symbol that is none")
+            source = self.source(row[0])
+            value = self.resolve(source)
+            if type(value) is not int or (row[1] and value < 2) or abs(value) >= 1 << 62:
+                raise Unfit(f"{source.text} is no size that varies")
+            self.shapes = self.shapes or Shapes(History(), None, draws=False)
+            symbol = self.symbols[number] = self.shapes.symbol(value, source, size=row[1])
+        return symbol
+
+    @property
+    def environment(self) -> Any:
+        """The ShapeEnv of the symbols; None if there are none."""
+        return None if self.shapes is None else self.shapes.environment
+
+    @property
+    def access_paths(self) -> Mapping[Any, Source]:
+        """The access path of the int that each symbol of the algebra stands for."""
+        return {} if self.shapes is None else self.shapes.sources
+
+    def assumptions(self, guards: Iterable[Guard]) -> list[Guard]:
+        """What compiling the graph has assumed of the symbols, as guards besides `guards`. Raises NotExpressible."""
+        if self.shapes is None:
+            return []
+        added: list[Guard] = []
+        present = {guard.expected for guard in guards if guard.check == "expression"}
+
+        def add(source: Source | None, check: str, expected: Any) -> None:
+            if expected not in present:
+                present.add(expected)
+                added.append(Guard(source, check, expected, None))
+
+        self.shapes.finish(add)
+        return added
+
+
+POWERS: Final = frozenset({"Pow", "PowByNatural"})
