@@ -1,6 +1,7 @@
 """Stored captures that end in a graph break, and the rests of functions after it."""
 
 import contextlib
+import inspect
 
 import pytest
 import torch
@@ -213,3 +214,31 @@ def test_a_loop_goes_on_with_iterators_only():
     assert branch({}, (), it := iter([1]), 2) == (it, 2)
     with pytest.raises(BadFile):
         branch({}, (), [1], 2)
+
+
+COUNT = 0
+
+
+def counting(x):
+    global COUNT
+    COUNT += 1
+    return x * COUNT
+
+
+def calls_counting(x):
+    return counting(x) + 1
+
+
+@pytest.mark.parametrize("name", ["counting", "calls_counting"])
+def test_globals_that_are_written_are_those_of_the_function(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "COUNT", 0)
+    tracer.capture(globals()[name], cache=tmp_path)(torch.ones(2))
+    assert kinds() == ["capture", "stored"] and COUNT == 1
+    forget()
+    source = inspect.getsource(counting) + "\n\n" + inspect.getsource(calls_counting)
+    line = inspect.getsourcelines(counting)[1]
+    space = {"__name__": __name__, "COUNT": 0}
+    exec(compile("\n" * (line - 1) + source, __file__, "exec"), space)
+    assert space[name].__code__.co_code == globals()[name].__code__.co_code
+    assert torch.equal(tracer.capture(space[name], cache=tmp_path)(torch.ones(2)), space[name](torch.zeros(2)) + 1)
+    assert COUNT == 1 and space["COUNT"] == 2

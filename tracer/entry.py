@@ -80,6 +80,7 @@ class Entry(NativeEntry):
             "memory",
             "number",
             "of_process",
+            "own_globals",
             "ops",
             "program",
             "residual",
@@ -138,6 +139,8 @@ class Entry(NativeEntry):
         """The residual program that `program` is the text of; None where the original runs."""
         self.symbols: Mapping[Any, Source] = {}
         """The access path of the int that each symbol of torch's algebra stands for."""
+        self.own_globals: tuple[str, ...] = ()
+        """The constants of the residual program that are the globals of the function captured."""
         self.of_process = ""
         """What it holds that no other process need have, as `tracer.values.context.Context` says."""
         self.stored_as = ""

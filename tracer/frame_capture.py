@@ -334,6 +334,8 @@ def _finish(
     )
     entry.arguments_are_held = lets_go_of_arguments(trace, frame)
     entry.residual = program
+    globals = request.function.__globals__
+    entry.own_globals = tuple(name for name, value in program.constants.items() if value is globals)
     if trace.shapes is not None:
         entry.symbols = trace.shapes.sources
     entry.of_process = trace.of_process

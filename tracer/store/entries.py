@@ -51,7 +51,7 @@ def write_entry(entry: Entry, run_original: Callable[..., Any]) -> dict[str, Any
     facts, guards = _write_guards(tables, entry.guards)
     inputs = [tables.source(source) for source in entry.inputs]
     graph = None if entry.builder is None else GraphWriter(tables).write(entry.builder)
-    program = None if entry.residual is None else _write_program(tables, entry.residual, run_original)
+    program = None if entry.residual is None else _write_program(tables, entry, entry.residual, run_original)
     paths = {"sources": tables.sources, "steps": tables.steps}
     rows = {**paths, "objects": tables.objects, "metas": tables.metas, "lines": tables.lines, "symbols": tables.symbols}
     place = [code.qualname, code.filename, code.native.co_firstlineno]
@@ -107,8 +107,13 @@ def _facts(facts: TensorFacts) -> list[Any]:
     return [list(facts.dynamic), list(facts.asked)]
 
 
-def _write_program(tables: TableWriter, residual: ResidualProgram, run_original: Callable[..., Any]) -> dict[str, Any]:
-    constants = {name: _write_constant(tables, value, run_original) for name, value in residual.constants.items()}
+def _write_program(
+    tables: TableWriter, entry: Entry, residual: ResidualProgram, run_original: Callable[..., Any]
+) -> dict[str, Any]:
+    constants = {
+        name: ["globals"] if name in entry.own_globals else _write_constant(tables, value, run_original)
+        for name, value in residual.constants.items()
+    }
     if not all(map(is_name, (residual.name, *residual.parameters, *constants))):
         raise Unstorable("names of a program that are not plain")
     program = _names_of(residual.parameters, constants)
@@ -219,6 +224,7 @@ class LoadedEntry:
         )
         entry.arguments_are_held = self.is_held
         entry.residual = residual
+        entry.own_globals = tuple(name for name, row in self.program["constants"].items() if row[0] == "globals")
         entry.symbols = self.tables.sizes.access_paths
         return entry
 
@@ -251,6 +257,8 @@ class LoadedEntry:
 
     def _constant(self, row: list[Any], parts: EngineParts) -> Any:
         kind, *rest = row
+        if kind == "globals":
+            return self.tables.call.function.__globals__
         if kind == "findings":
             return FINDINGS
         if kind == "original":

@@ -277,6 +277,8 @@ _PARTS: Final[dict[type, tuple[str, ...]]] = {
 def parts(target: Any) -> list[tuple[str, Any]]:
     """Objects that `target` will always have, by the names under which `part` finds them."""
     named = [(name, _FIELDS[type(target), name].__get__(target)) for name in _PARTS.get(type(target), ())]
+    if type(target) is types.FunctionType:
+        named.append(("globals", target.__globals__))
     code = target.__code__ if type(target) is types.FunctionType else target  # which is in a function's fingerprint
     if type(code) is types.CodeType:
         named += [(f"code {index}", each) for index, each in enumerate(code.co_consts) if type(each) is type(code)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import enum
-import sys
 import types
 import weakref
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,7 @@ from tracer.guards.guard_set import Guard
 from tracer.guards.source import ACCESSORS, Absent, Source, class_attribute
 from tracer.interpret.location import Location
 from tracer.store.errors import BadFile, Unfit, Unstorable, part_of
-from tracer.store.objects import BUILTIN_FUNCTION, LIBRARIES, fingerprint, import_path, look_up, part, parts
+from tracer.store.objects import BUILTIN_FUNCTION, fingerprint, import_path, look_up, part, parts
 from tracer.store.sizes import SIZES, SizeReader, write_size
 from tracer.store.values import ValueReader, ValueWriter
 
@@ -121,8 +120,6 @@ class TableWriter(ValueWriter):
             return [how, self.source(place)] if isinstance(place, Source) else [how, self.object(place), name]
         if isinstance(target, types.ModuleType):
             return ["module"]
-        if type(target) is dict and _namespace(target.get("__name__")) is target:
-            return ["namespace", target["__name__"]]
         raise Unstorable("an object that no access path leads to", f"a {type(target).__qualname__}: {target!r:.200}")
 
     def meta(self, meta: TensorMeta) -> int:
@@ -182,12 +179,6 @@ def written_code(code: types.CodeType) -> types.CodeType:
     """The code object that the user wrote, where `code` is the rest of it after a graph break."""
     entered = origin(code)
     return code if entered is None else entered.code
-
-
-def _namespace(name: Any) -> dict[str, Any] | None:
-    """The namespace of an imported module of the program's own; None for any other name."""
-    module = sys.modules.get(name) if type(name) is str and name.partition(".")[0] not in LIBRARIES else None
-    return object.__getattribute__(module, "__dict__") if isinstance(module, types.ModuleType) else None
 
 
 def _pins(guards: Iterable[Guard], code: types.CodeType | None) -> dict[int, tuple[str, Any, str]]:
@@ -341,11 +332,6 @@ class TableReader(ValueReader):
                 return written_code(self.code)
         except (Absent, IndexError, TypeError) as error:
             raise Unfit(str(error)) from None
-        if kind == "namespace" and len(rest) == 1:
-            namespace = _namespace(rest[0])
-            if namespace is None:
-                raise Unfit(f"there is no module {rest[0]!r}")
-            return namespace
         if kind == "part" and len(rest) == 2 and type(rest[1]) is str:
             return self._part(*rest)
         if kind in ("at", "type at") and len(rest) == 1:
