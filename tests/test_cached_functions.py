@@ -66,6 +66,27 @@ def table(name):
     return {"name": name}
 
 
+class Recipe:
+    def __init__(self, axes):
+        self.axes = list(axes)
+        self.groups = {axis: [place] for place, axis in enumerate(axes)}
+
+
+@functools.lru_cache(16)
+def recipe(pattern):
+    return Recipe(pattern.split())
+
+
+@functools.lru_cache(16)
+def shapes(plan, size):
+    return [size, len(plan.axes)], parts(size)
+
+
+@functools.lru_cache
+def parts(n):
+    return [n] * n
+
+
 class Layer(torch.nn.Module):
     @functools.lru_cache  # noqa: B019
     def mask(self, n):
@@ -86,6 +107,7 @@ class Holder:
 
 
 CACHES = (noise, journal, scaled, typed, small, fibonacci, failing, never_kept, weighted, table, Layer.mask)
+CACHES += (recipe, shapes, parts)
 layer, holder = Layer(), Holder()
 kept = torch.ones(2)
 
@@ -143,6 +165,35 @@ def program_of_a_property(x):
     return x + holder.value[0], holder.value is holder.value, holder.computed
 
 
+def program_of_objects(x):
+    plan = recipe("a b c")
+    counts, sizes = shapes(plan, 2)
+    same = sizes is parts(2), sizes is shapes(plan, 2)[1]
+    return x.reshape(counts[0]) * len(plan.groups), recipe("a b c") is plan, *same
+
+
+def program_with_a_break_behind(x):
+    first = shapes(recipe("a b"), 2)
+    torch._dynamo.graph_break()
+    return x + len(first), recipe("a b") is recipe("a b"), shapes(recipe("a b"), 2) is first
+
+
+def program_of_a_branch(x):
+    return torch.cond(x.sum() > 100, lambda y: y + len(parts(3)), lambda y: y - 1, (x,))
+
+
+def program_behind_a_write(x):
+    x += 1
+    return x * len(parts(4)), parts(4) is parts(4)
+
+
+def program_in_a_loop(x):
+    for n in (1, 2, 3, 1, 2):
+        parts(n).append(n)
+        x = x + len(parts(n))
+    return x, [parts(n) for n in (1, 2, 3)]
+
+
 def program_of_a_dictionary(x):
     table("a")["calls"] = table("a").get("calls", 0) + 1
     return x + table("a")["calls"], dict(table("a"))
@@ -186,6 +237,35 @@ def test_literal_result_is_one_graph_and_never_captured_again():
     scaled.cache_clear()
     report = check(program_of_numbers, torch.ones(2), calls=4)
     assert (report.total.captures, sum(report.total.breaks.values())) == (1, 0)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", lambda module, inputs: module.forward])
+def test_objects_that_a_cache_does_not_have_yet_are_one_graph_in_the_first_call(backend):
+    for cache in CACHES:
+        cache.cache_clear()
+    reset()
+    captured = capture(program_of_objects, backend=backend, fullgraph=True)
+    assert [bool(captured(torch.ones(2))[1]) for _ in range(3)] == [True] * 3
+    assert (counters().captures, counters().graphs) == (1, 1)
+    recipe.cache_clear()  # another object is found where the guards expect the first
+    assert captured(torch.ones(2))[1:] == (True, True, True)
+    assert counters().captures == 2
+
+
+def test_sizes_that_a_cached_function_fixes_are_fixed_in_both_runs_up_to_a_break():
+    def program(x):
+        y = x * len(recipe("a b").axes) + len(shapes(recipe("a b"), x.shape[0])[1])
+        torch._dynamo.graph_break()
+        return y + x.shape[0]
+
+    captured = capture(program, strict=True)
+    reset()
+    for size in (2, 3, 4, 5):
+        for cache in CACHES:
+            cache.cache_clear()
+        x = torch.ones(size)
+        assert torch.equal(captured(x), x * 2 + size + size)
+    assert counters().tracer_bugs == 0
 
 
 def test_tensor_from_a_cache_is_an_input_of_one_graph():
@@ -234,19 +314,19 @@ def test_entries_made_natively_are_found():
 
 def test_a_graph_that_ended_where_a_cache_had_no_result_is_captured_anew_when_it_has_one():
     def helper(x):
-        return x * 2 + len(journal("late"))
+        return x * 2 + noise(4).numel()
 
     def program(x):
         return helper(x + 1) - 1
 
-    journal.cache_clear()
+    noise.cache_clear()
     reset()
     captured = capture(program, strict=True)
-    assert torch.equal(captured(torch.ones(2)), torch.full((2,), 4.0))
+    assert torch.equal(captured(torch.ones(2)), torch.full((2,), 7.0))
     graphs, breaks = counters().graphs, dict(counters().breaks)
     assert "unsupported-call" in breaks
     for _ in range(2):
-        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 4.0))
+        assert torch.equal(captured(torch.ones(2)), torch.full((2,), 7.0))
     assert counters().graphs == graphs + 1
     assert dict(counters().breaks) == breaks
-    assert journal.cache_info()[:2] == (2, 1)
+    assert noise.cache_info()[:2] == (2, 1)

@@ -246,6 +246,7 @@ def _attempt(
     """Trace until the frame returns, breaks, or reaches `stop_at`: (trace, frame, break, step)."""
     trace = Trace(MACHINE, request.shapes(), request.options)
     traces.append(trace)
+    trace.cached.made = traces[0].cached.made
     trace.run_original = request.run_original
     trace.probes = request.probes
     trace.writes = request.writes

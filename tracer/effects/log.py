@@ -35,6 +35,7 @@ class CacheCall(NamedTuple):
     """A call of a function behind functools.lru_cache, with its result.
 
     `guarded`: the guards find that very result in the cache. Otherwise it is a literal, and the program compares it.
+    `is_made`: the call was made while tracing, and the program's first run leaves it out.
     """
 
     function: Any
@@ -42,6 +43,7 @@ class CacheCall(NamedTuple):
     kwargs: Mapping[str, Any]
     result: Any = None
     guarded: bool = False
+    is_made: bool = False
 
 
 class OutputCall(NamedTuple):

@@ -1,15 +1,17 @@
 """Functions behind functools.lru_cache: a call is answered by the cache, and leaves the cache as the plain call would.
 
-What the cache holds for a key of constants is the result, the same object each time. A literal that is not there yet is
-computed by interpreting the function, if it does nothing else; the residual program begins with the real call, and runs
-the original where that gives another result. A call that neither covers breaks the graph.
+What the cache holds for a key of constants is the result, the same object each time. A result that is not there yet is
+computed by interpreting the function. If that did nothing else, a literal is taken for the result: the residual program
+begins with the real call, and runs the original where that gives another one. For any other object the real call is
+made at once, as the plain run would make it now; the program's first run leaves it out. A call that none of these
+covers breaks the graph.
 """
 
 from __future__ import annotations
 
 import functools
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, NoReturn
 
 from tracer.effects.log import CacheCall
@@ -19,6 +21,7 @@ from tracer.interpret.trace import Trace
 from tracer.reasons import UNSUPPORTED_CALL
 from tracer.values.base import LITERALS, MISSING
 from tracer.values.concrete import concrete
+from tracer.values.host import host
 from tracer.values.item import Item
 from tracer.values.kinds import NotConcrete
 from tracer.values.objects import ObjectValue
@@ -53,45 +56,78 @@ def call_cached(trace: Trace, function: Wrapper, args: Sequence[Item], kwargs: M
     arguments = [_given(trace, arg) for arg in args]
     call = CacheCall(function, arguments, {name: _given(trace, arg) for name, arg in kwargs.items()})
     is_early = not trace.effects.changed
-    answer = trace.cached_results.get((id(function), key), MISSING)
-    if answer is MISSING and key in parts.table:
+    name = id(function), key
+    answer = trace.cached.results.get(name, MISSING)
+    is_remade = name in trace.cached.made and name not in trace.cached.interpreted
+    if answer is MISSING and key in parts.table and not is_remade:
         result = _result(function, parts, key)
         if type(result) in LITERALS and is_early:
-            answer = trace.cached_results[id(function), key] = result
+            answer = trace.cached.results[name] = result
         else:
-            trace.guard(constant(parts.table).child("item", key), "same object", parts.table[key])
-            answer = trace.wrap(result, constant(result))
-            call = call._replace(guarded=True)
+            answer, call = _found(trace, call, parts, key)
     if answer is MISSING:
         return _compute(trace, call, parts, key)
-    if not trace.computes_cached:
+    if not trace.cached.computes:
         calls.append(call._replace(result=answer))
     return answer
 
 
+def _found(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> tuple[Item, CacheCall]:
+    """The object in the cache, which the guards find there, and the call that only counts."""
+    trace.guard(constant(parts.table).child("item", key), "same object", parts.table[key])
+    result = _result(call.function, parts, key)
+    return trace.wrap(result, constant(result)), call._replace(guarded=True)
+
+
 def _compute(trace: Trace, call: CacheCall, parts: Parts, key: Any) -> Item:
-    """The result of a function whose cache does not have it: a literal, and all that the call does but remember it."""
+    """The result of a function whose cache does not have it, if all that the call does is to compute and keep it."""
     what = f"{describe(call.function)}, whose cache has no result for these arguments"
     limit = call.function.cache_parameters()["maxsize"]
-    pending = sum(owner == id(call.function) for owner, _ in trace.cached_results)
-    if trace.effects.changed or (limit is not None and len(parts.table) + pending >= limit):
+    pending = sum(owner == id(call.function) for owner, _ in trace.cached.results)
+    name = id(call.function), key
+    is_full = limit is not None and len(parts.table) + pending >= limit and name not in trace.cached.made
+    if trace.effects.changed or is_full:
         _stop(trace, parts, key, what)
-    nodes, outer = trace.graph.call_count, trace.computes_cached
-    outputs = len(trace.effects.output_calls)
-    trace.computes_cached = True
+    nodes, outer = trace.graph.call_count, trace.cached.computes
+    answers, before = dict(trace.cached.results), set(trace.cached.interpreted)
+    effects = trace.effects
+    logged = len(effects.output_calls), len(effects.draws)
+    trace.cached.computes = True
     try:
         result = trace.machine.call(trace, parts.function, call.args, call.kwargs)
     except Raised:
         _stop(trace, parts, key, what)
     finally:
-        trace.computes_cached = outer
-    has_effects = trace.effects.changed or len(trace.effects.output_calls) != outputs
-    if has_effects or trace.graph.call_count != nodes or type(result) not in LITERALS:
+        trace.cached.computes = outer
+    has_effects = effects.changed or (len(effects.output_calls), len(effects.draws)) != logged
+    if has_effects or trace.graph.call_count != nodes:
         _stop(trace, parts, key, what)
-    trace.cached_results[id(call.function), key] = result
-    if not outer:
+    trace.cached.interpreted.add(name)
+    trace.cached.results[name] = result
+    if outer:
+        return result
+    if type(result) in LITERALS:
         trace.effects.cached_calls.append(call._replace(result=result))
-    return result
+        return result
+    if trace.graph.is_inner:
+        _stop(trace, parts, key, what)
+    trace.cached.results = answers
+    _make_call(trace, call, name, trace.cached.interpreted - before)
+    answer, call = _found(trace, call, parts_of(call.function), key)
+    trace.effects.cached_calls.append(call._replace(result=answer, is_made=True))
+    return answer
+
+
+def _make_call(trace: Trace, call: CacheCall, name: tuple[int, Any], interpreted: Set[tuple[int, Any]]) -> None:
+    """Make the real call now, unless an earlier trace of this capture did: all who ask the cache get the same object.
+
+    Such a trace interprets again what was `interpreted` then, as that may fix sizes.
+    """
+    if name in trace.cached.made:
+        return
+    args = [_identified(trace, arg) for arg in call.args]
+    host(trace, call.function, *args, **{keyword: _identified(trace, arg) for keyword, arg in call.kwargs.items()})
+    trace.cached.made |= interpreted
 
 
 def _stop(trace: Trace, parts: Parts, key: Any, what: str) -> NoReturn:

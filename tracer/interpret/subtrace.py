@@ -77,7 +77,7 @@ def sub_trace(
     arguments = (*args, *kwargs.values()) if leaves is None else leaves
     boundary = _Boundary(trace, (function, *arguments), builder, merges)
     graph, modes, drew, watch = trace.graph, trace.modes, trace.draws, trace.effects.watch
-    answers, printed = len(trace.cached_results), len(trace.effects.output_calls)
+    answers, printed = len(trace.cached.results), len(trace.effects.output_calls)
     trace.graph, trace.draws, trace.effects.watch = builder, False, boundary
     try:
         result = realise(trace, call(trace, function, args, kwargs))
@@ -94,7 +94,7 @@ def sub_trace(
         trace.stop(HIGHER_ORDER, "it leaves a mode of torch set")
     if len(trace.effects.output_calls) != printed:
         trace.stop(HIGHER_ORDER, "it prints, logs or warns")
-    if len(trace.cached_results) != answers:
+    if len(trace.cached.results) != answers:
         trace.stop(HIGHER_ORDER, "a function that it calls keeps its results")
     return SubTrace(builder, result, results, structure, draws)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
 import torch
@@ -104,6 +105,19 @@ class DataRead(NamedTuple):
     detail: str
 
 
+@dataclass
+class CachedCalls:
+    """Of functions behind functools.lru_cache, by function and key: `results` that are literals or being computed, the
+    calls that the traces of this capture have `made`, and those that this trace has `interpreted`. `computes` says that
+    it interprets one.
+    """
+
+    results: dict[tuple[int, Any], Item] = field(default_factory=dict)
+    made: set[tuple[int, Any]] = field(default_factory=set)
+    interpreted: set[tuple[int, Any]] = field(default_factory=set)
+    computes: bool = False
+
+
 class Trace:
     """Implements `tracer.values.context.Context`, which describes the fields that values use.
 
@@ -135,9 +149,8 @@ class Trace:
         "arguments",
         "assertions",
         "autocast_depth",
-        "cached_results",
+        "cached",
         "class_attributes",
-        "computes_cached",
         "counts_writes",
         "data_read",
         "depth",
@@ -250,8 +263,7 @@ class Trace:
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: list[Value] = []
         self.opened: set[int] = set()
-        self.cached_results: dict[tuple[int, Any], Item] = {}  # by cached function and key
-        self.computes_cached = False
+        self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}
         self.shapes = shapes
         self.data_read: DataRead | None = None  # the last one

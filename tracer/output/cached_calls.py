@@ -1,7 +1,8 @@
 """Calls of functions behind functools.lru_cache, made by residual programs so that the cache counts and keeps them.
 
 A program begins with the calls whose results are literals, and runs the original if one gives another result than the
-trace had. Calls whose results the guards have found in the cache are made among the writes.
+trace had. Calls whose results the guards have found in the cache are made among the writes, except, in the first run,
+those that were made while tracing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,20 @@ def emit_cached_calls(emitter: Emitter, calls: list[CacheCall]) -> None:
 
 
 def _function(emitter: Emitter, call: CacheCall) -> Fragment:
-    return emitter.constant(call.function)
+    return emitter.constant(_FromSecondCall(call.function) if call.is_made else call.function)
+
+
+class _FromSecondCall:
+    """A function whose first call was made already."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.is_first = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.is_first:
+            return self.function(*args, **kwargs)
+        self.is_first = False
 
 
 def _given(emitter: Emitter, call: CacheCall) -> list[Fragment]:
