@@ -375,6 +375,25 @@ def test_what_a_function_sees_of_an_instance(door, source, monkeypatch):
     check(program, torch.ones(2), recaptures=None)
 
 
+NO_FLAGS = Number(0)
+
+
+def test_flags_of_any_class_compile_a_pattern():
+    """CPython 3.13 gives `re.sub` and `re.split` such an instance for no flags, and for no count."""
+
+    def program(x):
+        return x + 1, re.split("b", "abc", flags=NO_FLAGS), re.compile("B", Number(re.IGNORECASE)).findall("abB")
+
+    check(program, torch.ones(2), graphs=1)
+
+
+def test_flags_of_a_class_with_methods_are_left_to_python():
+    def program(x):
+        return x + 1, re.split("b", "abc", flags=Indexed(0))
+
+    check(program, torch.ones(2), breaks=["unsupported-call"])
+
+
 def test_print_is_no_stream():
     def program(x):
         shift = operator.rshift

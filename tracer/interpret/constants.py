@@ -76,6 +76,8 @@ CALLERS: Final = frozenset((re.Pattern.sub, re.Pattern.subn))
 NUMBERS: Final = frozenset((bool, int, float, complex))
 """Classes whose methods look at the type of their other arguments only."""
 
+OF_NUMBERS: Final = frozenset((re.compile, re._compile))  # type: ignore[attr-defined]
+"""Functions of Python that see the number alone of an int of any class, as of the flags that 3.13's `re.sub` is given."""
 
 TEXTS: Final = frozenset((str, bytes))
 """Classes whose methods, apart from FORMATTERS, read the text or the number that an argument holds."""
@@ -161,7 +163,9 @@ def _literal_objects(item: Item) -> list[LiteralObject]:
 
 def _sees_more(function: Any, method: Any, cls: type) -> bool:
     """Whether a function sees, or calls, more of an instance of a literal type's subclass than the plain literal."""
-    if isinstance(function, types.FunctionType) or is_class_of_program(function):
+    if isinstance(function, types.FunctionType):
+        return not (function in OF_NUMBERS and issubclass(cls, int)) or _is_programmed(cls)
+    if is_class_of_program(function):
         return True
     reads_text = getattr(method, "__objclass__", None) in TEXTS and method not in FORMATTERS
     return not reads_text and _is_programmed(cls)
