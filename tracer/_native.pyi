@@ -16,6 +16,18 @@ NUMBERS: Final[Mapping[str, Mapping[str, int]]]
 def ends_visibly(obj: object, /) -> bool:
     """Whether a program can see the end of an object that its last holder lets go of."""
 
+def start_watching() -> bool:
+    """Whether this interpreter has a watcher of dictionaries for us, which is asked for again."""
+
+def stop_watching() -> None:
+    """Give the watcher of dictionaries back; their versions are compared at every call from now on."""
+
+def lacks_watcher() -> bool:
+    """Whether this CPython has watchers of dictionaries, but had none left, or has it back."""
+
+def watched_dictionaries() -> int:
+    """How many dictionaries are watched, each counted for every root object that depends on it."""
+
 class NativeEntry:
     """What a cache knows of a capture: `function(*values of inputs)` is called instead if all `guards` hold."""
 
@@ -33,6 +45,8 @@ class NativeEntry:
     def hits(self) -> int: ...
     @property
     def bindings(self) -> int: ...
+    @property
+    def full_reads(self) -> int: ...
     @property
     def is_dead(self) -> bool: ...
 

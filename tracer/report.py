@@ -14,6 +14,7 @@ from typing import Any
 from backends.account import Accounts
 from passes.node_meta import prediction_of
 from passes.operators.verify import Prediction
+from tracer._native import lacks_watcher
 from tracer.entry import FIRST, NO_GRAPH, Entry
 from tracer.events import LOG, Event
 from tracer.graph.show import graph_source, module_source
@@ -79,6 +80,8 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
 
 
 # Explanations ----------------------------------------------------------------------------------------
+
+NO_WATCHER = "CPython had none left for us: what captures read from dictionaries is compared at every call"
 
 
 class Explanation:
@@ -146,6 +149,7 @@ class Explanation:
             *([("tiers", len(tiers), tiers)] if tiers else []),
             *([("in place", len(overwrites), [f"{saved:,} bytes saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),
+            *([("dict watchers", 0, [NO_WATCHER])] if lacks_watcher() else []),
             *([("internal errors", len(self.bugs), self.bugs)] if self.bugs else []),
         ]
         width = max(len(name) for name, _, _ in counts)

@@ -6,6 +6,7 @@ docs/native_guards.md). Nothing here knows how a frame is captured: the maker of
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its libraries must be loaded before ours)
 
-from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor
+from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor, stop_watching
 from tracer.entry import Entry
 from tracer.guards.costs import guard_costs
 from tracer.guards.explain import CallFrame, FailedGuard, first_failure
@@ -30,6 +31,8 @@ __all__ = [
     "frame_cache",
     "timing_guards",
 ]
+
+atexit.register(stop_watching)
 
 OnMiss = Callable[[FrameCache, Any, tuple[Any, ...]], Any]
 

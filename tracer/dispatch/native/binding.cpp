@@ -9,13 +9,18 @@ namespace {
 
 const uint64_t unversioned = 0;  // a stamp of this word never fits, so that its owner is repaired on every call
 
-void add(Binding& binding, const void* address, uint64_t expected, uint32_t owner) {
-  binding.stamps.push_back({address, expected});
-  binding.owners.push_back(owner);
+// `dictionary` is the one that the word lies in, if it is one that watchers know of.
+void add(Binding& binding, const void* address, uint32_t owner = none, PyObject* dictionary = nullptr) {
+  bool is_told = dictionary && binding.watch.add(dictionary);  // before its version is read, which this moves
+  uint64_t expected = address == &unversioned ? 1 : load_word(address);
+  binding.stamps.add(address, expected, owner, is_told ? dictionary : nullptr);
+  if (has_watchers && !is_told) binding.untold.add(address, expected, owner, nullptr);
 }
 
-void add(Binding& binding, const void* address, uint32_t owner = none) {
-  add(binding, address, load_word(address), owner);
+void add_unversioned(Binding& binding, uint32_t owner) { add(binding, &unversioned, owner); }
+
+void add_version(Binding& binding, PyObject* dict, uint32_t owner) {
+  add(binding, &reinterpret_cast<PyDictObject*>(dict)->ma_version_tag, owner, dict);
 }
 
 bool may_change_class(PyTypeObject* type) {
@@ -26,12 +31,14 @@ bool may_change_class(PyTypeObject* type) {
 // The address of the field of `base` that `node` reads; null if the value is not one word of memory.
 const void* place_in(PyObject* base, const Node& node) {
   if (node.access == Access::contents) return &reinterpret_cast<PyCellObject*>(base)->ob_ref;
+  if (node.field == Field::name && PyType_Check(base)) return name_of_class(base);
   if (!PyFunction_Check(base)) return nullptr;
   auto* function = reinterpret_cast<PyFunctionObject*>(base);
   switch (node.field) {
     case Field::code: return &function->func_code;
     case Field::defaults: return &function->func_defaults;
     case Field::keyword_defaults: return &function->func_kwdefaults;
+    case Field::name: return &function->func_name;
     case Field::self:
     case Field::function:
     case Field::other: return nullptr;
@@ -46,8 +53,6 @@ static_assert(offsetof(PyTypeObject, tp_finalize) - offsetof(PyTypeObject, tp_ve
 const void* version_of(PyTypeObject* type) {
   return reinterpret_cast<const char*>(type) + offsetof(PyTypeObject, tp_version_tag);
 }
-
-bool has_version(PyTypeObject* type) { return type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG; }
 
 }  // namespace
 
@@ -87,8 +92,10 @@ Verdict GuardProgram::bind(Evaluation& evaluation, uint32_t scope, PyObject* roo
       if (verify(evaluation, *binding)) return Verdict::holds;
     }
   }
+  ++full_reads_;
   auto binding = std::make_unique<Binding>();
   binding->root = root;
+  binding->watch.clean();
   binding->values.resize(anchor.members.size());
   evaluation.enter(scope, *binding);
   Verdict built = build(evaluation, anchor, *binding);
@@ -123,7 +130,7 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
     add(binding, &reinterpret_cast<PyWeakReference*>(node.key)->wr_object);
   }
   if (node.access == Access::module) {
-    add(binding, &reinterpret_cast<PyDictObject*>(PyImport_GetModuleDict())->ma_version_tag, index);
+    add_version(binding, PyImport_GetModuleDict(), index);
   }
   if (node.typed && may_change_class(Py_TYPE(value))) add(binding, &value->ob_type);
   if (node.reads_dict) {
@@ -133,36 +140,35 @@ void GuardProgram::stamp(Binding& binding, uint32_t index, PyObject* value) {
   }
   if (node.sized) stamp_content(binding, index, value);
   for (uint32_t test = node.first_test; test != none; test = tests_[test].next) {
-    if (tests_[test].test == Test::empty) add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_used);
+    if (tests_[test].test == Test::empty) add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_used, none, value);
     if (tests_[test].test == Test::tensor) {
       binding.tensors.push_back({value, tests_[test].tensor, index});
     }
   }
 }
 
-// A field tested to hold one object need not be read again while the field is unchanged and the object alive.
+// A field tested to hold one object need not be read again while the field is unchanged and the object alive. A literal
+// is alive if it is the guard's own; of another that equals it, the field may hold a later one at the same address.
 void GuardProgram::stamp_known(Evaluation& evaluation, Binding& binding, uint32_t index) {
   const Node& node = nodes_[index];
   if (node.access != Access::contents && node.access != Access::getattr) return;
-  if (const void* place = place_in(evaluation.value(node.base), node)) {
-    add(binding, place);
-  } else {
-    add(binding, &unversioned, 1, index);
-  }
+  PyObject *base = evaluation.value(node.base), *value = evaluation.value(node);
+  bool is_held = false;
   for (uint32_t test = node.first_test; test != none; test = tests_[test].next) {
+    bool of_identity = tests_[test].test == Test::same_object || tests_[test].test == Test::equal;
+    is_held |= of_identity && tests_[test].expected == value;
     PyObject* reference = tests_[test].reference;
     if (reference) add(binding, &reinterpret_cast<PyWeakReference*>(reference)->wr_object);
   }
+  const void* place = is_held ? place_in(base, node) : nullptr;
+  place ? add(binding, place) : add_unversioned(binding, index);
+  if (place && PyType_Check(base)) add(binding, &base->ob_type);
 }
 
 void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* value) {
   bool own_order = nodes_[index].ordered && PyODict_Check(value);
   if (PyDict_Check(value) && !own_order) {
-    if (is_versioned(value)) {
-      add(binding, &reinterpret_cast<PyDictObject*>(value)->ma_version_tag, index);
-    } else {
-      add(binding, &unversioned, 1, index);
-    }
+    is_versioned(value) ? add_version(binding, value, index) : add_unversioned(binding, index);
     return;
   }
   if (PyType_Check(value)) {
@@ -179,28 +185,45 @@ void GuardProgram::stamp_content(Binding& binding, uint32_t index, PyObject* val
     return;
   }
   bool immutable = PyTuple_Check(value) || PyFrozenSet_Check(value) || PyUnicode_Check(value);
-  if (!immutable) add(binding, &unversioned, 1, index);
+  if (!immutable) add_unversioned(binding, index);
 }
 
+// While the watch is clean, its dictionaries are alive and as they were: so is what they hold, in which other stamps lie.
 bool GuardProgram::verify(Evaluation& evaluation, Binding& binding) {
-  const Stamp* stamps = binding.stamps.data();
-  size_t count = binding.stamps.size();
+  bool holds = has_watchers && binding.watch.is_clean() && stamps_hold(evaluation, binding, binding.untold, false);
+  if (!holds || !binding.watch.is_clean()) {
+    bool watches_again = binding.watch.is_lost();
+    binding.watch.clean();
+    if (!stamps_hold(evaluation, binding, binding.stamps, watches_again)) {
+      binding.watch.lose();
+      return false;
+    }
+  }
+  return tensors_hold(binding.tensors.data(), binding.tensors.size());
+}
+
+bool GuardProgram::stamps_hold(Evaluation& evaluation, Binding& binding, Stamps& stamps, bool watches_again) {
+  Stamp* words = stamps.words.data();
+  size_t count = stamps.words.size();
+  auto holds = [words](size_t i) { return load_word(words[i].address) == words[i].expected; };
   for (size_t i = 0; i < count; ++i) {
-    if (load_word(stamps[i].address) == stamps[i].expected) [[likely]] continue;
-    if (binding.owners[i] == none || !repair(evaluation, binding, binding.owners[i])) {
+    while (!watches_again && i < count && holds(i)) ++i;
+    if (i == count) break;
+    if (!holds(i) && (stamps.owners[i] == none || !repair(evaluation, binding, stamps.owners[i]))) {
       PyErr_Clear();
       return false;
     }
-    if (stamps[i].address != &unversioned) binding.stamps[i].expected = load_word(stamps[i].address);
+    if (watches_again && stamps.dictionaries[i]) binding.watch.add(stamps.dictionaries[i], true);
+    if (words[i].address != &unversioned) words[i].expected = load_word(words[i].address);
   }
-  return tensors_hold(binding.tensors.data(), binding.tensors.size());
+  return true;
 }
 
 // The container at the node `owner` changed: whether everything that was read from it is unchanged.
 bool GuardProgram::repair(Evaluation& evaluation, Binding& binding, uint32_t owner) {
   const Node& node = nodes_[owner];
   PyObject* container = evaluation.value(node);
-  bool read_again = node.access == Access::module || node.access == Access::getattr;
+  bool read_again = node.access == Access::module || node.access == Access::getattr || node.access == Access::contents;
   if (read_again && evaluation.read(node) != container) return false;
   if (tests_hold(node, container, false) != Verdict::holds) return false;
   for (uint32_t index = node.first_child; index != none; index = nodes_[index].next_sibling) {

@@ -3,7 +3,8 @@
 // A stamp is a word of memory and what it must still contain for a fact to hold without looking: a
 // dictionary's version, an object's type, a type's version, a list's length. Stamps are in the order
 // in which the objects were reached, so that a word is only read once those before it proved that the
-// object it lies in is still alive. Bindings own nothing of the user's.
+// object it lies in is still alive. Bindings own nothing of the user's. Where CPython tells of changes of dictionaries
+// (see watching.h), stamps in those are compared only after one has changed.
 //
 // Strict aliasing: a stamped word is a pointer, a size or a version in one of CPython's structs, so that reading it
 // through a `uint64_t*` would be undefined. `load_word` copies its bytes instead, which is always defined and compiles
@@ -17,6 +18,7 @@
 
 #include "common.h"
 #include "tensors.h"
+#include "watching.h"
 
 namespace bytegraph {
 
@@ -31,10 +33,23 @@ struct Stamp {
   uint64_t expected;
 };
 
+struct Stamps {
+  std::vector<Stamp> words;
+  std::vector<uint32_t> owners;         // for each stamp the node that `repair` can read again, or `none`
+  std::vector<PyObject*> dictionaries;  // for each stamp the watched dictionary that it lies in, if any; borrowed
+
+  void add(const void* address, uint64_t expected, uint32_t owner, PyObject* dictionary) {
+    words.push_back({address, expected});
+    owners.push_back(owner);
+    dictionaries.push_back(dictionary);
+  }
+};
+
 struct Binding {
   PyObject* root = nullptr;  // borrowed; only ever compared
-  std::vector<Stamp> stamps;
-  std::vector<uint32_t> owners;  // for each stamp the node that `repair` can read again, or `none`
+  Stamps stamps;
+  Watch watch;    // of the dictionaries in which stamps lie
+  Stamps untold;  // the stamps whose changes it is not told of: all that is compared while the watch is clean
   std::vector<TensorRecord> tensors;
   std::vector<PyObject*> values;  // by slot, borrowed
 };

@@ -87,7 +87,8 @@ Field field_named(PyObject* name) {
                 {"__defaults__", Field::defaults},
                 {"__kwdefaults__", Field::keyword_defaults},
                 {"__self__", Field::self},
-                {"__func__", Field::function}};
+                {"__func__", Field::function},
+                {"__name__", Field::name}};
   for (const auto& row : fields) {
     if (PyUnicode_Check(name) && !PyUnicode_CompareWithASCIIString(name, row.name)) return row.field;
   }
@@ -260,11 +261,17 @@ class Compiler {
       case Test::type: node.typed = true; break;
       case Test::same_object: node.is_known = true; break;
       case Test::tensor: node.is_tensor = true; break;
-      case Test::keys: node.ordered = node.sized = true; break;
+      case Test::keys:
+        node.ordered |= PyTuple_GET_SIZE(expected) > 1;
+        node.sized = true;
+        break;
       case Test::length: case Test::absent: case Test::present: case Test::set_items: case Test::set_order:
         node.sized = true;
         break;
-      case Test::equal: node.sized |= PySet_Check(expected) != 0; break;
+      case Test::equal:
+        node.sized |= PySet_Check(expected) != 0;
+        node.is_known |= is_literal(expected);
+        break;
       case Test::empty: node.is_hook_table = true; break;
     }
     return true;
@@ -285,6 +292,11 @@ class Compiler {
 
   // A set, or a tuple where members are held weakly.
   static bool is_set_of_members(PyObject* expected) { return PyAnySet_Check(expected) || PyTuple_Check(expected); }
+
+  static bool is_literal(PyObject* expected) {
+    return expected == Py_None || PyBool_Check(expected) || PyUnicode_CheckExact(expected) ||
+           PyLong_CheckExact(expected) || PyFloat_CheckExact(expected);
+  }
 
   static bool is_length(PyObject* expected) {
     bool fits = PyLong_Check(expected) && PyLong_AsSsize_t(expected) >= 0;
@@ -435,6 +447,7 @@ class Compiler {
     if (!base.member) return traits(node.access).is_durable ? scope : none;
     if (node.access == Access::index) return is_tuple(base) ? scope : none;
     bool in_a_word = node.access == Access::contents || node.field != Field::other;
+    if (node.field == Field::name && !keeps_its_name(base)) return none;
     return traits(node.access).is_durable || (in_a_word && node.is_known) ? scope : none;
   }
 
@@ -442,6 +455,16 @@ class Compiler {
     if (node.is_tensor) return false;
     if (node.reads_dict || node.reads_class) return true;
     return node.sized && (node.access == Access::globals || node.access == Access::builtins);
+  }
+
+  // Whether a node is known to be an object that keeps its name in a word; others make theirs at each look.
+  bool keeps_its_name(const Node& node) const {
+    for (uint32_t i = node.first_test; i != none; i = program_.tests_[i].next) {
+      const NodeTest& test = program_.tests_[i];
+      if (test.test != Test::same_object) continue;
+      return PyFunction_Check(test.expected) || name_of_class(test.expected);
+    }
+    return false;
   }
 
   bool is_tuple(const Node& node) const {

@@ -66,6 +66,11 @@ PyObject* bindings(PyObject* self, void*) {
   return PyLong_FromSize_t(entry->native ? entry->native->binding_count() : 0);
 }
 
+PyObject* full_reads(PyObject* self, void*) {
+  Entry* entry = as_entry(self);
+  return PyLong_FromSize_t(entry->native ? entry->native->full_reads() : 0);
+}
+
 PyObject* is_dead(PyObject* self, void*) {
   Entry* entry = as_entry(self);
   return PyBool_FromLong(entry->native && entry->native->is_dead());
@@ -85,6 +90,8 @@ PyMemberDef members[] = {
 PyGetSetDef properties[] = {
     {"bindings", guarded<bindings>, nullptr,
      "the number of root objects for which the guards are known to hold", nullptr},
+    {"full_reads", guarded<full_reads>, nullptr,
+     "how often all that is reached from a root object was read, as nothing, or something else, was known of it", nullptr},
     {"is_dead", guarded<is_dead>, nullptr,
      "whether an object that it compares with is gone, so that it cannot hit again", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},

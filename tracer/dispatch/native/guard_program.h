@@ -22,12 +22,18 @@ namespace bytegraph {
 // What is asked of the value of one node. `add_row` in compile.cpp says which of these a row of CHECKS becomes.
 enum class Test : uint8_t { type, same_object, equal, tensor, length, keys, absent, present, set_items, set_order, empty };
 
-// Attributes of functions and methods, which captures read most; they are read without the descriptor protocol.
-enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function };
+// Attributes of functions, methods and classes, which captures read most; they are read without the descriptor protocol.
+enum class Field : uint8_t { other, code, defaults, keyword_defaults, self, function, name };
 
 constexpr uint32_t none = UINT32_MAX;
 constexpr uint32_t call_scope = 0;    // values read at every call
 constexpr uint32_t static_scope = 1;  // members whose paths start at objects and imported modules
+
+// The word in which a plain class, whose metaclass is `type`, keeps its name; null for any other object.
+inline PyObject** name_of_class(PyObject* base) {
+  bool is_plain = Py_IS_TYPE(base, &PyType_Type) && (reinterpret_cast<PyTypeObject*>(base)->tp_flags & Py_TPFLAGS_HEAPTYPE);
+  return is_plain ? &reinterpret_cast<PyHeapTypeObject*>(base)->ht_name : nullptr;
+}
 
 struct NodeTest {
   Test test;
@@ -47,7 +53,7 @@ struct Node {
   bool reads_class = false;  // has a child `class_attribute`
   bool ordered = false;      // the order of its keys matters
   bool is_hook_table = false;
-  bool is_known = false;     // tested to be one object, which the guard holds, weakly or not
+  bool is_known = false;     // tested to be one object, which the guard holds, weakly or not, or to equal a literal
   bool is_tensor = false;
   uint32_t base = none;
   uint32_t other = none;     // `item_of`: the node that gives the key
@@ -107,6 +113,7 @@ class GuardProgram {
 
   size_t input_count() const { return input_places_.size(); }
   size_t binding_count() const;
+  size_t full_reads() const { return full_reads_; }
   bool is_dead() const;  // an object at which a path starts, or which a test expects, is gone
 
   int traverse(visitproc visit, void* arg) const;
@@ -127,6 +134,7 @@ class GuardProgram {
   void stamp_known(Evaluation& evaluation, Binding& binding, uint32_t index);
   void stamp_content(Binding& binding, uint32_t index, PyObject* value);
   bool verify(Evaluation& evaluation, Binding& binding);
+  bool stamps_hold(Evaluation& evaluation, Binding& binding, Stamps& stamps, bool watches_again);
   bool repair(Evaluation& evaluation, Binding& binding, uint32_t owner);
   bool still_so(Evaluation& evaluation, const Node& node, PyObject* value);
   bool replace_leaf(Evaluation& evaluation, Binding& binding, uint32_t index, PyObject* value);
@@ -150,6 +158,7 @@ class GuardProgram {
   bool checks_global_hooks_ = false;
   uint32_t call_values_ = 0;
   uint32_t running_ = 0;
+  size_t full_reads_ = 0;
 };
 
 }  // namespace bytegraph

@@ -9,6 +9,7 @@
 #include "interceptor.h"
 #include "lifetimes.h"
 #include "step.h"
+#include "watching.h"
 
 namespace bytegraph {
 namespace {
@@ -41,7 +42,8 @@ PyObject* create_module() {
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
                   add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
                   add_step_type(module.get()) && add_debugger_functions(module.get()) && add_lifetimes(module.get()) &&
-                  add_guard_timing(module.get()) && add_numbers(module.get()) && keep_forks_whole();
+                  add_guard_timing(module.get()) && add_numbers(module.get()) && add_watching(module.get()) &&
+                  keep_forks_whole();
   return complete ? module.release() : nullptr;
 }
 

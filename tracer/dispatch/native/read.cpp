@@ -1,5 +1,6 @@
 // The value of each kind of access; ACCESSORS of tracer/guards/source.py defines it.
 // A base may be of any type: every case tests it first.
+#include "dict_layout.h"
 #include "evaluation.h"
 
 #include <structmember.h>
@@ -46,9 +47,12 @@ PyObject* known_field(PyObject* base, Field field) {
     if (field == Field::code) return function->func_code;
     if (field == Field::defaults) return or_none(function->func_defaults);
     if (field == Field::keyword_defaults) return or_none(function->func_kwdefaults);
+    if (field == Field::name) return function->func_name;
   } else if (PyMethod_Check(base)) {
     if (field == Field::self) return PyMethod_GET_SELF(base);
     if (field == Field::function) return PyMethod_GET_FUNCTION(base);
+  } else if (field == Field::name) {
+    if (PyObject** name = name_of_class(base)) return *name;
   }
   return nullptr;
 }
@@ -57,7 +61,7 @@ PyObject* known_field(PyObject* base, Field field) {
 void learn_slot(const Node& node, PyTypeObject* type) {
   if (type->tp_getattro != PyObject_GenericGetAttr || !PyUnicode_Check(node.key)) return;
   PyObject* descriptor = _PyType_Lookup(type, node.key);
-  if (!descriptor || !Py_IS_TYPE(descriptor, &PyMemberDescr_Type) || !(type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG)) return;
+  if (!descriptor || !Py_IS_TYPE(descriptor, &PyMemberDescr_Type) || !has_version(type)) return;
   const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member;
   if (member->type != T_OBJECT_EX) return;
   node.slot_version = type->tp_version_tag;
