@@ -77,7 +77,7 @@ NUMBERS: Final = frozenset((bool, int, float, complex))
 """Classes whose methods look at the type of their other arguments only."""
 
 OF_NUMBERS: Final = frozenset((re.compile, re._compile))  # type: ignore[attr-defined]
-"""Functions of Python that see only the number of an int of any class, such as the flags that 3.13's `re.sub` passes."""
+"""Functions of Python that see only the number of an int of any class, such as the flags that 3.13 gives `re.sub`."""
 
 TEXTS: Final = frozenset((str, bytes))
 """Classes whose methods, apart from FORMATTERS, read the text or the number that an argument holds."""
