@@ -199,18 +199,17 @@ QUANTIZED: Final = frozenset((torch.qint8, torch.quint8, torch.qint32, torch.qui
 SYMBOLIC_TABLE: Final = "_bytegraph_metas"  # the attribute of a ShapeEnv that holds its metas: both die together
 
 
-def meta_of(tensor: torch.Tensor) -> TensorMeta:
-    """The meta of a real or fake tensor.
+def meta_of(tensor: torch.Tensor, is_leaf: bool | None = None) -> TensorMeta:
+    """The meta of a real or fake tensor. With `is_leaf` given, autograd is not asked for that, which makes anew the
+    history of a view whose memory was written to through another one.
 
     Raises NotImplementedError for tensors that more must be known of than its facts: nested and quantized ones.
     """
     layout = tensor.layout
     if layout is not torch.strided or tensor.is_nested:
         return _meta_of_unstrided(tensor)
-    try:
-        is_leaf = tensor.is_leaf
-    except RuntimeError:  # a view made without gradients of what was written since, whose history torch refuses to make
-        is_leaf = False
+    if is_leaf is None:
+        is_leaf = _is_leaf(tensor)
     facts = (
         tensor.shape,
         tensor.stride(),
@@ -232,6 +231,13 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
                 "a quantized tensor has no TensorMeta: its scale is not one of the facts"
             ) from None
         return _intern((tuple(facts[0]), *facts[1:]))
+
+
+def _is_leaf(tensor: torch.Tensor) -> bool:
+    try:
+        return tensor.is_leaf
+    except RuntimeError:  # a view made without gradients of what was written since, whose history torch refuses to make
+        return False
 
 
 def meta_on_cpu(

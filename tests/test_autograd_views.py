@@ -5,7 +5,7 @@ gradients.
 import pytest
 import torch
 
-from tests.check import BACKENDS
+from tests.check import BACKENDS, check
 from tests.same import differences
 from tracer import capture, graph_break
 
@@ -146,3 +146,60 @@ def test_views_cannot_be_detached_in_place(program, backend):
     for _ in range(2):
         with pytest.raises(RuntimeError, match="Can't detach views in-place"):
             capture(program, backend=backend)(torch.arange(4.0).view(2, 2))
+
+
+class Counted:
+    count = 0
+
+
+def _through_a_view(holder, x, y):
+    holder.count += 1
+    x.T.add_(y)
+    x.add_(1)
+    return x
+
+
+def _through_the_base(holder, x, y):
+    holder.count += 1
+    view = x.T
+    x.add_(y)
+    view.add_(1)
+    return x, view
+
+
+def _beside_another_view(holder, x, y):
+    holder.count += 1
+    rows, first = x.T, x[0]
+    rows.add_(y)
+    first.add_(1)
+    return x, first
+
+
+def _of_the_program(holder, x, y):
+    holder.count += 1
+    own = x.clone()
+    rows, first = own.T, own[0]
+    rows.add_(y)
+    first.add_(1)
+    return own, first
+
+
+def _asked_before(holder, x, y):
+    holder.count += 1
+    x.T.add_(y)
+    total = x + 1
+    x.add_(1)
+    return x, total
+
+
+STALE = [_through_a_view, _through_the_base, _beside_another_view, _of_the_program, _asked_before]
+
+
+@pytest.mark.parametrize("program", STALE)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("is_view", [True, False])
+def test_a_write_to_a_tensor_that_requires_gradients_since_a_write_to_a_view(program, backend, is_view):
+    """Torch refuses it as one to a leaf, unless the history of the tensor was asked for in between."""
+    shape = (lambda tensor: tensor.view(2, 2)) if is_view else (lambda tensor: tensor.reshape(2, 2).clone())
+    choices = {"backend": BACKENDS[backend], "recaptures": None, "gradients": False}
+    check(program, make=lambda: (Counted(), shape(torch.arange(4.0)), torch.ones(2, 2, requires_grad=True)), **choices)

@@ -177,12 +177,17 @@ class _Look:
     @staticmethod
     def at(prediction: Prediction, tensors: Sequence[torch.Tensor]) -> _Look | None:
         """None where the tensors are not those that the prediction is about: an earlier one was wrong."""
+        expected = prediction.given
+        if len(expected) != len(tensors):
+            return None
         try:
-            metas = [meta_of(tensor) for tensor in tensors]
+            metas = [
+                meta_of(tensor, meta.is_leaf if tensor._is_view() else None)  # the operator may refuse a stale history
+                for tensor, meta in zip(tensors, expected, strict=True)
+            ]
         except NotImplementedError:
             return None
-        expected = prediction.given
-        if len(expected) != len(metas) or any(map(meta_difference, expected, metas)):
+        if any(map(meta_difference, expected, metas)):
             return None
         memories = [_memory_of(tensor) if _has_memory(tensor) else id(tensor) for tensor in tensors]
         versions = [None if tensor.is_inference() else tensor._version for tensor in tensors]

@@ -489,12 +489,14 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
         differentiated = meta.requires_grad and trace.modes.grad
         if differentiated:
             _refuse_leaf(trace, value)
+            if value.is_stale:
+                _write_to_stale(trace, value)
         note_write(trace, value.base, meta is not before, differentiated)
         if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
             trace.leaves.append(value)
-            spread_gradient(trace, value.root)
+            spread_gradient(trace, value)
 
 
 def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
@@ -508,17 +510,27 @@ def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
         trace.stop(OPERATOR_ERROR, "a write to a view of a leaf that requires gradients")
 
 
-def spread_gradient(trace: Trace, base: TensorValue) -> None:
-    """`base` requires gradients from now on: so do its views, but for those that autograd does not know as such.
+def _write_to_stale(trace: Trace, value: TensorValue) -> None:
+    """A write that torch refuses unless the history of the tensor has been made anew, which a compiler does not know."""
+    if value.base.source is not None:
+        trace.stop(OPERATOR_ERROR, "a write to a tensor that requires gradients since a write to a view of it")
+    trace.writes_to_stale = True
 
-    Breaks where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
+
+def spread_gradient(trace: Trace, written: TensorValue) -> None:
+    """A tensor requires gradients since a write to it, and with it those that autograd knows as views of the same one.
+
+    Of those, the histories are made anew only when they are asked for: until then torch refuses writes to them. Breaks where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
     """
+    base = written.root
     for view in trace.views.get(id(base), ()):
+        view.is_stale = view is not written
         if not view.meta.requires_grad and view.meta.dtype.is_floating_point:
             view.meta = view.meta.replace(requires_grad=True, is_leaf=False)
     if base.source is None:
         return
     real: Any = base.object
+    base.is_stale = base is not written
     tensors = [value for value in trace.known.values() if isinstance(value, TensorValue) and value is not base]
     others: list[Any] = [value.object for value in tensors if value.touched]
     if any(any_written_overlap([real, other], 1) for other in others):

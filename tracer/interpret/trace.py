@@ -136,7 +136,8 @@ class Trace:
     reads tensors besides its gradient, as they are when autograd runs it: a compiler would keep them, or inputs that
     they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
     `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program, `moves_memory`
-    that it gives a tensor the memory of another; `leaves` are those of autograd that the graph makes.
+    that it gives a tensor the memory of another, `writes_to_stale` that it may write to a view whose history autograd
+    has not made again; `leaves` are those of autograd that the graph makes.
     """
 
     __slots__ = (
@@ -208,6 +209,7 @@ class Trace:
         "watched",
         "wrappers",
         "writes",
+        "writes_to_stale",
         "written",
     )
 
@@ -222,7 +224,7 @@ class Trace:
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
         self.operands_overlap = self.inputs_overlap = self.reads_in_backward = False
-        self.runs_backward = self.applies_functions = self.moves_memory = False
+        self.runs_backward = self.applies_functions = self.moves_memory = self.writes_to_stale = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
         self.owns_arguments = False

@@ -385,7 +385,9 @@ def _computing(emitter: ProgramEmitter, trace: Trace, code: Code) -> list[Statem
 
 
 def _must_replay(trace: Trace) -> bool:
-    if trace.runs_backward or trace.moves_memory or trace.settings or (trace.wrappers is not None and trace.written):
+    if trace.runs_backward or trace.moves_memory or trace.writes_to_stale or trace.settings:
+        return True
+    if trace.wrappers is not None and trace.written:
         return True
     if _draws_into_strides(trace) or (not trace.replays and loses_inference(trace.graph.graph)):
         return True

@@ -69,10 +69,11 @@ class TensorValue(ObjectValue):
     `base` is the value whose storage this one views (itself when it owns one), so that facts which
     spread over a storage can find every view; `root` is the value that autograd knows this one as a view of (itself,
     when it is none, as a detached tensor is), for what spreads over those only: that they require gradients after an
-    in-place write. `owner` is the tensor of a subclass whose memory this one has.
+    in-place write. `owner` is the tensor of a subclass whose memory this one has. `is_stale` says that a tensor
+    requires gradients since a write to another one of the same memory.
     """
 
-    __slots__ = ("_root", "meta", "node", "owner", "touched", "viewed")
+    __slots__ = ("_root", "is_stale", "meta", "node", "owner", "touched", "viewed")
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class TensorValue(ObjectValue):
         self.viewed: TensorValue | None = None
         self._root: TensorValue | None = None
         self.owner: Any = None
+        self.is_stale = False
 
     @property
     def base(self) -> TensorValue:
