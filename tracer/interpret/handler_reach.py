@@ -1,8 +1,9 @@
 """Whether an exception raised by the instruction that runs now would be seen by code of the program.
 
 What counts are `except`, `finally` and `with` around it, in its frame and in the frames above. What does not: the exits
-of torch's own context managers and `nullcontext`, which put settings back and let every exception pass, generators of
-`contextlib.contextmanager` without a handler of their own, and the cleanup that the compiler adds around handlers.
+of torch's own context managers and `nullcontext`, which put settings back and let every exception pass (of those that
+the trace has entered: others know settings that it does not), generators of `contextlib.contextmanager` without a
+handler of their own, and the cleanup that the compiler adds around handlers.
 """
 
 from __future__ import annotations
@@ -58,10 +59,17 @@ def _observes(frame: Any, handler: Handler) -> bool:
         if ops[index + 1].name != "WITH_EXCEPT_START" or handler.depth > len(frame.stack):
             return True
         leave = frame.stack[handler.depth - 1]
-        return not _passes_all(leave.realise(frame.trace) if type(leave) is Lazy else leave)
+        if type(leave) is Lazy:
+            leave = leave.realise(frame.trace)
+        return _is_entered_before(leave) or not _passes_all(leave)
     while ops[index].name in CLEANUP:
         index += 1
     return ops[index].name != "RERAISE"
+
+
+def _is_entered_before(leave: Item) -> bool:
+    """Whether `leave` is the `__exit__` of what was entered in front of a break."""
+    return isinstance(leave, BoundMethod) and leave.source is not None
 
 
 def _passes_all(leave: Item) -> bool:
