@@ -123,8 +123,42 @@ def error_that_is_dropped(x, log, errors):
     return x + 1
 
 
+def generator_made_after_the_error(x, log, errors):
+    try:
+        raise ValueError(1)
+    except ValueError as error:
+        errors.append(error)
+        generator = waiting(log)
+        next(generator)
+    return x + 1
+
+
+def finaliser_made_behind_a_break(x, log, errors):
+    try:
+        raise ValueError(1)
+    except ValueError as error:
+        errors.append({"error": error})
+    graph_break()
+    finalised = Finalised(log)
+    return x + 1
+
+
+def generator_made_in_a_callee(x, log, errors):
+    def callee():
+        generator = waiting(log)
+        next(generator)
+        raise ValueError(1)
+
+    try:
+        callee()
+    except ValueError as error:
+        errors.append(error)
+    return x + 1
+
+
 PROGRAMS = [generator_and_kept_error, finaliser_and_kept_error, returned_error, error_in_an_object]
 PROGRAMS += [context_of_an_error, break_behind_the_error, error_of_a_callee, variable_of_a_callee]
+PROGRAMS += [generator_made_after_the_error, finaliser_made_behind_a_break, generator_made_in_a_callee]
 PROGRAMS += [error_without_traceback, error_that_is_dropped]
 
 

@@ -511,7 +511,7 @@ def _refuse_leaf(trace: Trace, written: TensorValue) -> None:
 
 
 def _write_to_stale(trace: Trace, value: TensorValue) -> None:
-    """A write that torch refuses unless the history of the tensor has been made anew, which a compiler does not know."""
+    """Torch refuses this write unless the history of the tensor has been made anew, which a compiler does not know."""
     if value.base.source is not None:
         trace.stop(OPERATOR_ERROR, "a write to a tensor that requires gradients since a write to a view of it")
     trace.writes_to_stale = True
@@ -520,7 +520,8 @@ def _write_to_stale(trace: Trace, value: TensorValue) -> None:
 def spread_gradient(trace: Trace, written: TensorValue) -> None:
     """A tensor requires gradients since a write to it, and with it those that autograd knows as views of the same one.
 
-    Of those, the histories are made anew only when they are asked for: until then torch refuses writes to them. Breaks where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
+    The histories of those are made anew only when they are asked for: until then torch refuses writes to them. Breaks
+    where other inputs share its memory, as only the real tensors know which of them autograd counts as views.
     """
     base = written.root
     for view in trace.views.get(id(base), ()):

@@ -20,9 +20,11 @@ from tracer.guards.source import Source, constant, module
 from tracer.guards.source import function as function_source
 from tracer.interpret.letting_go import held_by, items_of, real
 from tracer.reasons import VISIBLE_END
-from tracer.values.base import MISSING, UNREAD, Lazy, is_literal_class
+from tracer.values.base import MISSING, UNREAD, Lazy, Value, is_literal_class
 from tracer.values.cells import CellValue
 from tracer.values.dicts import DictValue
+from tracer.values.exceptions import ExceptionValue
+from tracer.values.kinds import reachable
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue
 from tracer.values.rebuilding import Unrebuildable
@@ -74,6 +76,19 @@ def is_kept_alive(trace: Trace, frame: Frame, passed: Collection[types.CodeType]
         if id(argument.object) in kept and not _is_literal(trace, argument.object, argument.source):
             trace.guard(argument.source, "unseen end")
     return False
+
+
+def is_kept_by_a_change(trace: Trace, frame: Frame) -> bool:
+    """Whether an object from outside was made to hold an exception that has passed through the frame: it keeps alive
+    what the frame will hold behind a break, too.
+    """
+    contents = [item for change in trace.effects.changed.values() for item in _content(change)]
+    values = [item for item in contents if isinstance(item, Value)]
+    return any(
+        isinstance(part, ExceptionValue) and any(code == frame.code.native for code, _ in part.traceback)
+        for value in values
+        for part in (value, *reachable(value))
+    )
 
 
 def lets_go_of_arguments(trace: Trace, frame: Frame) -> bool:
@@ -133,7 +148,9 @@ def _content(change: Any) -> Iterable[Item]:
     parts += (getattr(change, "fields", None) or {}).values()
     if isinstance(change, DictValue):
         parts += [*change.items.keys(), *change.items.values()]
-    elif isinstance(change, ListValue | SetValue):
+    elif isinstance(change, ListValue):
+        parts += [*change.items, *change.tail]
+    elif isinstance(change, SetValue):
         parts += change.items
     return parts
 

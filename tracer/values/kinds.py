@@ -12,7 +12,7 @@ to a question says so (`BORN`, `no_parts`, `no_constant`, `no_graph_argument`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -112,16 +112,19 @@ def remember(context: Context, value: Any) -> Any:
 
 def contains_itself(value: Value) -> bool:
     """Whether a value born in the trace can be reached from itself."""
+    return any(part is value for part in reachable(value))
+
+
+def reachable(value: Value) -> Iterator[Value]:
+    """The values that building `value` needs, and those that building these needs, each once."""
     seen: set[int] = set()
     waiting = parts_of(value)
     while waiting:
         part = waiting.pop()
-        if part is value:
-            return True
         if id(part) not in seen:
             seen.add(id(part))
+            yield part
             waiting += parts_of(part)
-    return False
 
 
 def parts_of(value: Value) -> list[Value]:
