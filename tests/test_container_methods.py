@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.check import check, one_graph
 from tests.same import differences
-from tracer import capture, counters, reset
+from tracer import capture, counters, graph_break, reset
 from tracer.interpret import trace
 
 EXAMPLES = int(os.environ.get("BYTEGRAPH_CONTAINER_EXAMPLES", "12"))
@@ -428,3 +428,77 @@ def test_a_number_that_varies_is_not_compared_with_all_of_many(kind):
         for number in (3, 5000):
             assert captured(torch.zeros(1), number, numbers).item() == (number if number < 1000 else 0)
     assert counters().captures == captures
+
+
+def _popped_before(d, s):
+    d.pop("a")
+    entries = []
+    for entry in d.items():
+        entries.append(entry)
+        graph_break()
+    return entries
+
+
+def _members_discarded_before(d, s):
+    s.discard(1)
+    members = []
+    for member in s:
+        members.append(member)
+        graph_break()
+    return members
+
+
+def _values_written_meanwhile(d, s):
+    keys = []
+    for key in d:
+        d[key] = 5
+        keys.append(key)
+        graph_break()
+    return keys
+
+
+def _reversed_after_an_insertion(d, s):
+    d["z"] = 1
+    keys = reversed(d)
+    return next(keys), graph_break(), list(keys)
+
+
+def _members_added_before_and_behind(d, s):
+    s.add(77)
+    members = iter(s)
+    next(members)
+    graph_break()
+    s.add(78)
+    return list(members)
+
+
+def _key_put_again(d, s):
+    del d["a"]
+    d["a"] = 2
+    keys = iter(d)
+    return next(keys), graph_break(), list(keys)
+
+
+def _other_keys_meanwhile(d, s):
+    keys = iter(d)
+    next(keys)
+    del d["a"]
+    d["q"] = 2
+    graph_break()
+    return list(keys)
+
+
+def _pairs_after_an_update(d, s):
+    d.update(t=1)
+    pairs = zip(d, enumerate(d.items()), map(str, d.values()))
+    return next(pairs), graph_break(), list(pairs)
+
+
+ITERATED = [_popped_before, _members_discarded_before, _values_written_meanwhile, _reversed_after_an_insertion]
+ITERATED += [_members_added_before_and_behind, _key_put_again, _other_keys_meanwhile, _pairs_after_an_update]
+
+
+@pytest.mark.parametrize("program", ITERATED)
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_iterators_of_changed_tables_across_a_break(program, kind):
+    check(program, kind(a=1, b=2, c=3), {1, 2, 3}, recaptures=None)

@@ -226,3 +226,19 @@ def test_output_without_a_gradient_beside_a_written_input():
     one, other = (torch.ones(2, requires_grad=True) for _ in range(2))
     captured(torch.ones(2), one, other)[0].backward()
     assert torch.equal(one.grad, torch.full((2,), 2.0))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("picked", [0, 1, 2])
+def test_gradients_of_one_of_some_results_where_another_is_a_conjugate(backend, picked):
+    def program(x):
+        return x.cfloat().conj(), x - 1, x.cfloat().conj()[0].imag
+
+    reset()
+    captured, gradients = capture(program, backend=BACKENDS[backend]), []
+    for function in (program, captured, captured):
+        x = torch.ones(2, 2, requires_grad=True)
+        results = function(x)
+        results[picked].abs().sum().backward()
+        gradients.append((x.grad, [(result.is_conj(), result.is_neg()) for result in results]))
+    assert not differences(gradients[0], gradients[1], "first") and not differences(gradients[0], gradients[2], "next")

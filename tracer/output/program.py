@@ -345,21 +345,21 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         graph_inputs=used,
         calls_graph=calls,
         passed=frozenset(emitter.passed),
-        must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or _returns_alias(emitter)),
+        must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or any(map(_is_refused, emitter.outputs))),
     )
 
 
-def _returns_alias(emitter: ProgramEmitter) -> bool:
-    """Whether the graph returns memory of a tensor that holds others, or such a tensor with memory of another.
+def _is_refused(value: Any) -> bool:
+    """Whether AOTAutograd has no right answer where the graph returns a tensor.
 
-    AOTAutograd makes aliases again by operators of its own, which the class may answer in another way.
+    It makes aliases again by operators of its own, which the class of one that holds others may answer in another way,
+    and for a conjugate with gradients it compiles a backward that raises where other gradients are asked for.
     """
-    return any(
-        value.is_alias
-        if isinstance(value, WrapperTensor)
-        else isinstance(value, TensorValue) and isinstance(value.base.owner, WrapperTensor)
-        for value in emitter.outputs
-    )
+    if isinstance(value, WrapperTensor):
+        return value.is_alias
+    if not isinstance(value, TensorValue):
+        return False
+    return isinstance(value.base.owner, WrapperTensor) or (value.meta.is_conj and value.meta.requires_grad)
 
 
 def _input(emitter: ProgramEmitter, place: Any) -> Fragment:

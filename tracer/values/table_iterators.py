@@ -93,14 +93,20 @@ def _iterator_type(table: DictValue | SetValue, kind: str, backwards: bool) -> t
 def _rebuild(emitter: Emitter, value: TableIterator) -> Fragment:
     if value.table is None:
         return _exhausted(emitter, value)
-    payload = list(value.table.items)
-    is_changed = value.table.source is not None and value.table.changed
-    if (is_changed and payload != value.keys[:: -1 if value.backwards else 1]) or value.state != _state(value.table):
+    if value.state != _state(value.table) or (value.table.source is not None and _has_other_keys(value.table)):
         raise Unrebuildable("an iterator of a dict or set that has changed", value.birth)
     name = emitter.assign("iterator", _begun_anew(emitter, value, value.table))
     if value.index:
         skip(emitter, name, value.index)
     return name
+
+
+def _has_other_keys(table: DictValue | SetValue) -> bool:
+    """Whether a table from outside has lost or got keys: the iterator is made before the program does that."""
+    if not table.changed:
+        return False
+    before = table.before if isinstance(table, DictValue) else set.__iter__(table.object)  # type: ignore[arg-type]
+    return list(before) != list(table.items)
 
 
 def _exhausted(emitter: Emitter, value: TableIterator) -> Fragment:
