@@ -108,7 +108,8 @@ def fused_attention(
         result = functional.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, scale=scale)[0]
     if hidden is not None and value != -math.inf:
         return result
-    return result + 0 * torch.linalg.vector_norm(q.detach(), math.inf, dim=-1, keepdim=True)
+    # Not the infinity norm, which takes half the time of the attention itself.
+    return result + 0 * q.detach().abs().amax(-1, keepdim=True)
 
 
 def _failing(q: Tensor, mask: Tensor) -> Tensor:
