@@ -27,7 +27,7 @@ from backends.native_gradients import with_native_gradients
 from backends.view_outputs import with_views_of_program
 from passes.importing import import_apart
 from passes.meta import TensorMeta
-from passes.node_meta import PREDICTION, TENSOR_DICT, is_write
+from passes.node_meta import PREDICTION, TENSOR_DICT, is_write, result_meta
 from passes.operators.modes import KERNEL_SETTERS, current_modes, modes_kept, restore
 from passes.operators.outcome import New
 from passes.operators.wrapper_layouts import WrapperLayout
@@ -187,10 +187,14 @@ def with_gradients_of_lstm(module: GraphModule, inputs: list[Any]) -> Iterator[N
     """A context in which AOTAutograd traces an LSTM into operators that have gradients, where gradients are asked for.
 
     Unless the LSTM's input itself requires gradients, torch would take oneDNN's kernel as it is for inference, which
-    leaves nothing to compute the gradients of the parameters from: the graph would fail when it runs.
+    leaves nothing to compute the gradients of the parameters from: the graph would fail when it runs. Under autocast,
+    oneDNN's kernel gives results in the lower precision and those operators, which torch also takes for an input that
+    requires gradients where none are recorded, do not. So results are cast.
     """
     parts = [part for part in module.modules() if isinstance(part, GraphModule)]
     targets = {node.target for part in parts for node in part.graph.nodes}
+    for part in parts if torch.lstm in targets else ():
+        _cast_results_of_lstm(part)
     has_gradients = torch.is_grad_enabled() or MODE_SETTERS[0] in targets
     if torch.lstm not in targets or not has_gradients or not any(map(_requires_grad, inputs)):
         yield
@@ -201,6 +205,18 @@ def with_gradients_of_lstm(module: GraphModule, inputs: list[Any]) -> Iterator[N
         yield
     finally:
         torch._C._set_mkldnn_enabled(enabled)
+
+
+def _cast_results_of_lstm(module: GraphModule) -> None:
+    """Give the results of each LSTM the dtype that is predicted for them."""
+    for node in module.graph.find_nodes(op="call_function", target=torch.lstm):
+        for part in list(node.users):
+            meta = result_meta(part)
+            if isinstance(meta, TensorMeta):
+                with module.graph.inserting_after(part):
+                    cast = module.graph.call_method("to", (part, meta.dtype))
+                part.replace_all_uses_with(cast, delete_user_cb=lambda user, cast=cast: user is not cast)
+    module.recompile()
 
 
 def _requires_grad(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """Recurrent networks are one graph: LSTM, GRU, RNN and their cells, with the gradients of parameters and inputs."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,26 @@ def test_lstm_with_state_in_a_larger_program(backend):
             gradients.append((out, torch.autograd.grad((h * c).sum(), list(network.parameters()))))
         torch.testing.assert_close(gradients[1], gradients[0])
     assert torch.backends.mkldnn.enabled
+
+
+@pytest.mark.parametrize("name", ("LSTM", "LSTM with projections", "GRU"))
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_recurrent_networks_under_autocast(name, requires_grad):
+    """The dtype of each result, which oneDNN's kernel for LSTMs gives otherwise than the operators it stands for."""
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+
+    def program(x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return torch.utils._pytree.tree_leaves(network(x))
+
+    for trained, recorded in itertools.product((True, False), repeat=2):
+        network.requires_grad_(trained)
+        given = torch.randn(SIZES[0], requires_grad=requires_grad)
+        with torch.set_grad_enabled(recorded):
+            expected = program(given)
+            for backend in BACKENDS.values():
+                results = capture(program, fullgraph=True, backend=backend)(given)
+                assert [result.dtype for result in results] == [result.dtype for result in expected]
+                assert [result.requires_grad for result in results] == [result.requires_grad for result in expected]
+                torch.testing.assert_close(results, expected, atol=0.02, rtol=0.02)
