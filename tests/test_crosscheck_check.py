@@ -93,8 +93,9 @@ def test_a_compiler_with_gradients():
     model = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2))
     reports, _ = checked(model, X.clone(), candidate="aot_eager")
     assert reports[0].ok and reports[0].candidate == "aot_eager", reports[0]
-    # Values, in training, four ways of going backward, again, poison, other values, threads, five layouts, six sizes.
-    assert reports[0].variations == 21
+    # Values, in training, seven ways of going backward, again, poison, other values, threads, five layouts, six sizes,
+    # five contents.
+    assert reports[0].variations == 29
 
 
 def no_grad_compiler(graph_module, example_inputs):

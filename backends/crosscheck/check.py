@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from backends.crosscheck.bisection import fewest, first_wrong
 from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt
 from backends.crosscheck.candidates import CompilerCandidate
 from backends.crosscheck.compare import CrosscheckDifference, error_words, stale
+from backends.crosscheck.contents import joined_inputs, other_contents
 from backends.crosscheck.gradients import MANNERS
 from backends.crosscheck.operators import UNINITIALISED, is_registered, is_torchs, name_of
 from backends.crosscheck.reference import reference, shares_memory
@@ -55,13 +56,15 @@ class CrosscheckSettings:
     findings.
 
     `layouts`: the sweep over layouts, `out=`, in place and threads. `sizes`: a compiled graph with sizes of 0, of 1 and
-    large ones. `gradients`: those of a compiled graph too, if its
-    inputs require them. `shrink`: seconds to spend on shrinking a finding; 0 leaves it as it is, without a script.
-    `verify`: run each script. `folder`: the folder for scripts (None: temporary files).
+    large ones. `contents`: a compiled graph with equal elements, zeros of both signs, large numbers, NaN, infinities,
+    negative integers, masks of one value, and with one tensor or one memory for two inputs. `gradients`: those of a
+    compiled graph too, if its inputs require them. `shrink`: seconds to spend on shrinking a finding; 0 leaves it as it
+    is, without a script. `verify`: run each script. `folder`: the folder for scripts (None: temporary files).
     """
 
     layouts: bool = True
     sizes: bool = True
+    contents: bool = True
     operators: bool | None = None
     gradients: bool = True
     most: int = 1
@@ -131,6 +134,8 @@ def _untried(candidate: CompilerCandidate, settings: CrosscheckSettings) -> list
         untried.append("memory that compiled code allocates without torch")
     if candidate.compiles and not settings.sizes:
         untried.append("other sizes (sizes=True)")
+    if candidate.compiles and not settings.contents:
+        untried.append("values that are treated in a way of their own, such as NaN and equal ones (contents=True)")
     if candidate.compiles and not settings.gradients:
         untried.append("gradients (gradients=True)")
     return untried
@@ -273,23 +278,38 @@ def _check_whole(
             report.findings.append(_located(candidate, variation, difference, settings, trial))
             if len(report.findings) >= settings.most:
                 return
-    if settings.sizes:
-        _check_sizes(call, candidate, settings, report)
+    for kind, others in OTHER_CALLS.items():
+        if getattr(settings, OPTIONS[kind]) and len(report.findings) < settings.most:
+            _check_others(kind, others(call), candidate, settings, report)
 
 
-def _check_sizes(
-    call: ConcreteCall, candidate: CompilerCandidate, settings: CrosscheckSettings, report: CrosscheckReport
+OTHER_CALLS: Final[dict[str, Callable[[ConcreteCall], Iterator[tuple[str, ConcreteCall]]]]] = {
+    "size": other_sizes,
+    "content": other_contents,
+    "joined": joined_inputs,
+}
+OPTIONS: Final = {"size": "sizes", "content": "contents", "joined": "contents"}
+REJECTABLE: Final = ("size", "joined")
+"""What a compiler may reject, which is no wrong answer."""
+
+
+def _check_others(
+    kind: str,
+    others: Iterator[tuple[str, ConcreteCall]],
+    candidate: CompilerCandidate,
+    settings: CrosscheckSettings,
+    report: CrosscheckReport,
 ) -> None:
-    """Check the graph, compiled anew, on tensors of other sizes. To reject them is no wrong answer."""
-    for words, resized in other_sizes(call):
+    """Check the graph, compiled anew, on other tensors."""
+    for words, other in others:
         report.variations += 1
-        variation, trial = Variation("size", words), CrosscheckTrial(resized, candidate, torch.get_rng_state())
+        variation, trial = Variation(kind, words), CrosscheckTrial(other, candidate, torch.get_rng_state())
         try:
             difference = trial.examine(variation)
         except REFUSALS as error:
             report.notes.append(f"the graph {variation.words} was not compared: {error_words(error)}")
             continue
-        if difference is not None and difference.kind != "error":
+        if difference is not None and not (difference.kind == "error" and kind in REJECTABLE):
             report.findings.append(_located(candidate, variation, difference, settings, trial))
             if len(report.findings) >= settings.most:
                 return
@@ -308,7 +328,9 @@ def _located(
         variation = REPEATED  # right at some calls and wrong at others: one call of a part says little
 
     def wrong(call: ConcreteCall, seed: Tensor) -> bool:
-        return CrosscheckTrial(call, candidate, seed).examine(variation) is not None
+        """A part that a compiler cannot compile says nothing of the whole that it can."""
+        other = CrosscheckTrial(call, candidate, seed).examine(variation)
+        return other is not None and (other.kind != "error" or difference.kind == "error")
 
     end = first_wrong(module, inputs, wrong)
     if end is None:

@@ -16,7 +16,10 @@ TWICE: Final = "a second time"
 SECOND_ORDER: Final = "to second order"
 ONE_RESULT: Final = "from the last result alone"
 OTHERS_ZERO: Final = "from the last result, with zeros for the others"
-MANNERS: Final = (TWICE, SECOND_ORDER, ONE_RESULT)
+EXPANDED: Final = "from one number expanded"
+TRANSPOSED: Final = "from transposed gradients"
+ALONE: Final = "to the first tensor alone"
+MANNERS: Final = (TWICE, SECOND_ORDER, ONE_RESULT, EXPANDED, TRANSPOSED, ALONE)
 """Ways of going backward, besides once and from all results: a compiler need not support them."""
 
 
@@ -67,7 +70,7 @@ class CallAndBackward(CallInTraining):
         if not outputs:
             return None
         with torch.enable_grad():
-            cotangents = list(map(cotangent, outputs))
+            cotangents = [LAID_OUT.get(self.manner, _as_it_is)(cotangent(output)) for output in outputs]
             if self.manner == OTHERS_ZERO:
                 cotangents = [*map(torch.zeros_like, cotangents[:-1]), cotangents[-1]]
             gradients = _backward(outputs, wanted, cotangents, self.manner == TWICE, self.manner == SECOND_ORDER)
@@ -102,9 +105,26 @@ def cotangent(output: Tensor) -> Tensor:
     return torch.randn(output.shape, generator=generator, dtype=torch.float64).to(output.device, output.dtype)
 
 
+def _as_it_is(gradient: Tensor) -> Tensor:
+    return gradient
+
+
+def _expanded(gradient: Tensor) -> Tensor:
+    """What the backward of a sum gives."""
+    return gradient.new_ones(()).expand(gradient.shape)
+
+
+def _transposed(gradient: Tensor) -> Tensor:
+    """The same gradient, its last two dimensions swapped in memory."""
+    return gradient.mT.contiguous().mT if gradient.dim() > 1 else gradient
+
+
+LAID_OUT: Final[dict[str, Callable[[Tensor], Tensor]]] = {EXPANDED: _expanded, TRANSPOSED: _transposed}
+
+
 def with_gradients(call: ConcreteCall, manner: str = "") -> ConcreteCall:
     """`call` together with its gradients for the tensors that require them, as one call."""
-    return replace(call, target=CallAndBackward(call.target, differentiated(call), manner))
+    return replace(call, target=CallAndBackward(call.target, differentiated(call, manner), manner))
 
 
 def in_training(call: ConcreteCall) -> ConcreteCall:
@@ -112,6 +132,7 @@ def in_training(call: ConcreteCall) -> ConcreteCall:
     return replace(call, target=CallInTraining(call.target, differentiated(call)))
 
 
-def differentiated(call: ConcreteCall) -> tuple[int, ...]:
-    """The numbers of the call's tensors that require gradients."""
-    return tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
+def differentiated(call: ConcreteCall, manner: str = "") -> tuple[int, ...]:
+    """The numbers of the call's tensors that require gradients, and are given some in this manner."""
+    wanted = tuple(index for index, tensor in enumerate(call.tensors) if tensor.requires_grad)
+    return wanted[:1] if manner == ALONE else wanted

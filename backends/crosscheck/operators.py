@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall
+from backends.crosscheck.tolerance import is_pointwise
 
 
 def _set(names: str) -> frozenset[str]:
@@ -36,8 +37,13 @@ READS_STORAGE: Final = _set(
     is_contiguous storage_offset view view_as is_set_to dim_order
     """
 )
-# What orders elements: among equal ones, any is as good as another.
+# What gives numbers that belong to the dtype, such as the largest one: in float64 it is another function.
+OF_DTYPE: Final = _set("nan_to_num nan_to_num_ nextafter nextafter_")
+# What orders elements. Among equal ones, any is as good as another, except for what torch's documentation says to take
+# the first, or if it is asked to keep their order.
 ORDERS: Final = _set("sort argsort topk kthvalue median nanmedian mode min max argmin argmax cummax cummin")
+FIRST: Final = _set("argmax argmin max min")
+KEEPING: Final = _set("sort argsort")
 # What chooses the greater or the lesser of two numbers: of two zeros, either.
 CHOOSES: Final = ORDERS | _set(
     """
@@ -53,6 +59,25 @@ def chooses_zeros(target: Any) -> bool:
     if isinstance(target, GraphModule):
         return any(name_of(ConcreteCall(node.target, ())) in CHOOSES for node in target.graph.nodes)
     return name_of(ConcreteCall(target, ())) in CHOOSES
+
+
+def decides_ties(target: Any, kwargs: Any = None) -> bool:
+    """Whether what orders elements takes the first of equal ones; in a graph, of inputs and what is computed of their
+    elements one by one: sums may be equal by chance.
+    """
+    if not isinstance(target, GraphModule):
+        name = name_of(ConcreteCall(target, ()))
+        return name in FIRST or (name in KEEPING and bool((kwargs or {}).get("stable")))
+    by_element: set[Node] = set()
+    for node in target.graph.nodes:
+        of_elements = all(used in by_element for used in node.all_input_nodes)
+        if node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
+            by_element.add(node)
+        elif name_of(ConcreteCall(node.target, ())) in ORDERS and not (
+            of_elements and decides_ties(node.target, node.kwargs)
+        ):
+            return False
+    return True
 
 
 def name_of(call: ConcreteCall) -> str:

@@ -1,7 +1,7 @@
 """The right result: the call in float64 on contiguous copies, and how far a result may be from it.
 
-For a call that does not accept float64, or draws random numbers (which differ by dtype), the reference is the call
-itself on contiguous copies. Nothing here knows of candidates.
+For a call that does not accept float64, gives numbers that belong to its dtype, or draws random numbers (which differ
+by dtype), the reference is the call itself on contiguous copies. Nothing here knows of candidates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from torch.fx import GraphModule
 from torch.utils._pytree import tree_leaves
 
 from backends.crosscheck.calls import ConcreteCall, ConcreteOutcome, attempt, is_plain, wider
-from backends.crosscheck.operators import FRESH, ORDERS, READS_STORAGE, UNINITIALISED, name_of, readings
+from backends.crosscheck.operators import (
+    FRESH,
+    OF_DTYPE,
+    ORDERS,
+    READS_STORAGE,
+    UNINITIALISED,
+    decides_ties,
+    name_of,
+    readings,
+)
 from backends.crosscheck.tolerance import SMALLEST, bound, perturbed, reduction_length, unit_roundoff
 from backends.crosscheck.walk import FillingInterpreter
 
@@ -41,6 +50,7 @@ class ReferenceRun:
     _generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
     _spreads: list[Tensor | None] = field(default_factory=list[Any])
     _steady: list[Tensor | None] = field(default_factory=list[Any])
+    _tied: list[Tensor | None] = field(default_factory=list[Any])
     _trials: int = 0
 
     def tolerance(self, index: int, dtype: torch.dtype, trials: int) -> Tensor:
@@ -48,23 +58,29 @@ class ReferenceRun:
         determined.
 
         Moving an exact zero may leave the domain of a function (sqrt), or the pole that it stands at (1 / x): where the
-        result is then anything, what counts is how far it moves while zeros stay zeros.
+        result is then anything, what counts is how far it moves while zeros stay zeros. Where the first of equal
+        elements is chosen, equal elements of an input stay equal.
         """
         self._perturb(trials)
         exact, spread, steady = self.exact[index], self._spreads[index], self._steady[index]
         assert exact is not None and spread is not None and steady is not None
         if not (dtype.is_floating_point or dtype.is_complex):
+            spread = self._tied[index] if self._tied else spread
+            assert spread is not None
             return torch.where(spread > 0, torch.inf, 0.0)
         return bound(exact, torch.where(spread.isinf(), steady, spread), dtype, self.length)
 
     def _perturb(self, trials: int) -> None:
         if not self._spreads:
             self._spreads, self._steady = self._zeros(), self._zeros()
+            self._tied = self._zeros() if decides_ties(self.call.target, self.call.kwargs) else []
         while self._trials < trials:
             self._trials += 1
             self._move(self._spreads, SMALLEST)
             if any(spread is not None and bool(spread.isinf().any()) for spread in self._spreads):
                 self._move(self._steady, 0.0)
+            if self._tied:
+                self._move(self._tied, SMALLEST, alike=True)
 
     def _zeros(self) -> list[Tensor | None]:
         return [
@@ -72,15 +88,18 @@ class ReferenceRun:
             for exact in self.exact
         ]
 
-    def _move(self, spreads: list[Tensor | None], smallest: float) -> None:
+    def _move(self, spreads: list[Tensor | None], smallest: float, alike: bool = False) -> None:
         """Run the call on inputs that are moved by a rounding, and note in `spreads` how far its results move."""
         units = [unit_roundoff(part.dtype) for part in observations(self.call, self.outcome) if part is not None]
         inputs = [unit_roundoff(tensor.dtype) for tensor in self.call.tensors]
         unit = max(units, default=0.0) or max(inputs, default=0.0)
         base = canonical(self.call.copied(wider if self.wide else _same))
-        if name_of(self.call) in ORDERS and not self.wide:  # of integers: what is equal is told apart at random
+        if (
+            name_of(self.call) in ORDERS and not self.wide and not alike
+        ):  # of integers: what is equal is told apart at random
             base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
-        moved = base.mapped(partial(perturbed, unit=unit, generator=self._generator, smallest=smallest))
+        move = partial(perturbed, unit=unit, generator=self._generator, smallest=smallest, alike=alike)
+        moved = base.mapped(move)
         outcome = attempt(moved, seed=self.seed)
         if outcome.error is not None:
             return
@@ -97,6 +116,7 @@ def reference(call: ConcreteCall, seed: Tensor) -> ReferenceRun:
     if outcome.error is not None:
         return ReferenceRun(call, seed, outcome, [], False, 1, [])
     wide = not outcome.drew and any(wider(tensor.dtype) is not tensor.dtype for tensor in call.tensors)
+    wide = wide and name_of(call) not in OF_DTYPE
     best, exact = call, outcome
     if wide:
         best = canonical(call.copied(wider))

@@ -8,14 +8,20 @@ import textwrap
 from typing import Final
 
 from backends.crosscheck.calls import ConcreteCall
-from backends.crosscheck.gradients import ONE_RESULT, SECOND_ORDER, TWICE, differentiated
+from backends.crosscheck.gradients import ALONE, EXPANDED, ONE_RESULT, SECOND_ORDER, TRANSPOSED, TWICE, differentiated
 from backends.crosscheck.sweep import Variation
 
 SURROUNDING: Final = {"gradients": "gradients", "training": "training"}
 """Functions that a script calls the program by."""
 
+ONCE: Final = "found = torch.autograd.grad(results, chosen, weights(results), allow_unused=True)"
 GRADIENTS: Final[dict[str, str]] = {
-    "": "found = torch.autograd.grad(results, chosen, weights(results), allow_unused=True)",
+    "": ONCE,
+    ALONE: ONCE,
+    EXPANDED: """ones = [part.new_ones(()).expand(part.shape) for part in results]
+found = torch.autograd.grad(results, chosen, ones, allow_unused=True)""",
+    TRANSPOSED: """swapped = [part.mT.contiguous().mT if part.dim() > 1 else part for part in weights(results)]
+found = torch.autograd.grad(results, chosen, swapped, allow_unused=True)""",
     TWICE: """torch.autograd.grad(results, chosen, weights(results), allow_unused=True, retain_graph=True)
 found = torch.autograd.grad(results, chosen, weights(results), allow_unused=True)""",
     SECOND_ORDER: """slopes = torch.autograd.grad(results, chosen, weights(results), None, True, allow_unused=True)
@@ -30,7 +36,7 @@ def surrounding_text(call: ConcreteCall, variation: Variation) -> str:
     """The source of a function that turns a program into one that runs with gradients recorded; for "gradients", into
     one that returns those of its inputs.
     """
-    wanted = differentiated(call)
+    wanted = differentiated(call, variation.layout)
     text = textwrap.dedent(f"""\
         def training(program, wanted={wanted}):
             def run(*values):

@@ -60,6 +60,8 @@ WORDS: Final = {
     "out": "with a {layout} tensor as `out=`",
     "in-place": "in place on a {layout} tensor",
     "size": "with {layout}",
+    "content": "with {layout}",
+    "joined": "with {layout}",
     "training": "with gradients recorded",
     "gradients": "backward {layout}",
     "slope": "backward, beside the slope",
@@ -531,6 +533,8 @@ EXAMINATIONS: Final[dict[str, Callable[[CrosscheckTrial, str], CrosscheckDiffere
     "out": _out,
     "in-place": _in_place,
     "size": _values,
+    "content": _values,
+    "joined": _values,
     "training": _training,
     "gradients": _gradients,
 }

@@ -73,12 +73,17 @@ def bound(exact: Tensor, spread: Tensor, dtype: torch.dtype, length: int) -> Ten
     return torch.where(finite, allowed, torch.inf)
 
 
-def perturbed(tensor: Tensor, unit: float, generator: torch.Generator, smallest: float = SMALLEST) -> Tensor:
+def perturbed(
+    tensor: Tensor, unit: float, generator: torch.Generator, smallest: float = SMALLEST, alike: bool = False
+) -> Tensor:
     """A tensor of the reference's precision with each element moved by a relative error of at most `unit`, and by at
-    most `smallest` of that besides.
+    most `smallest` of that besides; if `alike`, equal elements stay equal.
     """
     if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
         return tensor
     noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit)
     noise = noise.to(device=tensor.device, dtype=tensor.dtype)
+    if alike:
+        _, numbers = torch.unique(tensor, return_inverse=True)
+        noise = noise.flatten()[numbers]
     return torch.where(tensor.isfinite(), tensor * (noise + 1) + noise * smallest, tensor)
