@@ -100,6 +100,17 @@ def test_usage(tmp_path):
         usage.titles("nope")
 
 
+def test_recurrent_layers_have_sizes_that_nothing_else_equals():
+    """A hidden size that is the number of layers, say, tells nobody which of the two a result has."""
+    for name in modules.RECURRENT:
+        drawn = [example.constructor_input for example in modules._of_drawn_sizes(name)]
+        settings = [(*each.args, each.kwargs["bidirectional"], each.kwargs["batch_first"]) for each in drawn]
+        for column in zip(*settings, strict=True):
+            assert len(set(column)) >= 2
+        assert len({hidden for _, hidden, *_ in settings}) > 5 and {each[2] for each in settings} == {1, 2, 3, 4}
+    assert modules._of_drawn_sizes("nn.Linear") == []
+
+
 def test_modules(tmp_path):
     recorder = Recorder(tmp_path, ["aten"])
     modules.start(recorder)("nn.LayerNorm")

@@ -194,6 +194,32 @@ def test_check_asks_synonyms_where_a_rule_gives_no_answer(tmp_path: Path):
     assert [(each["exact"], each["unknown"]) for each in totals if each["family"] == "all"] == [(1, 0)]
 
 
+def test_check_says_what_the_evidence_lacks(tmp_path: Path):
+    with record(tmp_path / "corpus", levels=["function"]):
+        torch.rand(2, 3).relu()
+    rule = rulebooks.rule("torch.Tensor.relu")
+    domain = replace(rule.domain, ranks={"self": (1, 2, 4)}, dtypes={"self": ("f32", "i64", "bool", "bf16", "c64")})
+    narrow = replace(rule, domain=replace(domain, layouts={"self": ("contiguous", "sliced", "spaced", "repeated")}))
+    checked = command("rules", "check", book_of(tmp_path / "book", narrow), tmp_path / "corpus", "--json")
+    (total,) = (each for each in json.loads(checked.stdout)["families"] if each["family"] == "all")
+    layouts = ("channels-last", "permuted", "permuted slice", "expanded", "overlapping")
+    assert total["lacks"] == {f"layout {each}": 1 for each in layouts} | {"dtype f64": 1, "rank 0": 1, "rank 3": 1}
+
+
+def test_widen_gives_a_rule_the_layouts_that_trials_confirm(tmp_path: Path):
+    with record(tmp_path / "corpus", levels=["function"]):
+        for size in range(2, 8):
+            torch.rand(size, 3).relu()
+    rule = rulebooks.rule("torch.Tensor.relu")
+    rule = replace(rule, outputs=(replace(rule.outputs[0], stride=always("iterated(shape, self)")),))
+    narrow = replace(rule, domain=replace(rule.domain, layouts={"self": ("contiguous",)}))
+    book, out = book_of(tmp_path / "book", narrow), tmp_path / "wider"
+    words = ("rules", "widen", book, "-o", out, "--corpus", tmp_path / "corpus", "--json")
+    assert json.loads(command(*words).stdout) == {"changed": [rule.op]}
+    (wider,) = Rulebook(out).rules(rule.op, "function")
+    assert {*wider.domain.layouts["self"]} >= {"contiguous", "channels-last", "permuted", "sliced", "expanded"}
+
+
 def test_coverage_names_what_is_unknown(tmp_path: Path, corpus: Path):
     book = book_of(tmp_path / "book", SUM, NONZERO)
     found = json.loads(command("rules", "coverage", "--book", book, "--json").stdout)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +16,8 @@ from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
 from passes.infer.assessment.sweep import SweptRule, narrowed, swept
 from passes.infer.run import StudyJob, Task, calls_of, matches, read_log, tasks_of
+from passes.infer.validity.regain import regained
+from passes.infer.validity.widen import widened
 from passes.infer.worker import Laboratory
 from passes.operators.resolve import resolve
 from passes.rules.answer import Answerer
@@ -134,6 +136,10 @@ def _print_by_level(rows: list[dict[str, Any]]) -> None:
         print_table(f"level {level}", headings, [tuple(row.values()) for row in rows_of_level])
 
 
+def _lacks_text(lacks: Counter[str]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in lacks.most_common())
+
+
 def _why(report: Any) -> str:
     return (
         "depends on data, or no rule explains it" if report is None or report.clean else "refuted until the last round"
@@ -190,15 +196,18 @@ def check(
     level: Annotated[str | None, typer.Option("--level", help="Check only calls recorded at this level.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare predictions of rules with recorded calls, by family. Exits with 1 if any prediction is wrong."""
+    """Compare rules with recorded calls, by family, and say what their evidence lacks. Exits with 1 if one is wrong."""
     checked = list(_checked(Rulebook(book), corpora, ops, level))
     wrong = [each for each in checked if each.wrong]
     families = by_family(checked)
     if as_json:
-        facts = [asdict(each) | {"answered": each.answered} for each in checked]
-        print_json({"families": [_counts(each) for each in families], "operators": facts})
+        names = [each.name for each in fields(RuleCheck)]  # asdict would copy counters as it does lists
+        facts = [{name: getattr(each, name) for name in (*names, "answered")} for each in checked]
+        print_json({"families": [_counts(each) | {"lacks": each.lacks} for each in families], "operators": facts})
     else:
         _print_by_level([_counts(each) for each in families])
+        lacks = [(each.level, each.family, _lacks_text(each.lacks)) for each in families if each.lacks]
+        print_table("what so many rules were never tried with", ("level", "family", "evidence lacks"), lacks)
         for each in wrong:
             facts = ", ".join(f"{name} {count}" for name, count in each.differences.items())
             typer.echo(f"{each.name}: {each.wrong} of {each.exact + each.wrong} wrong, in {facts}", err=True)
@@ -243,8 +252,41 @@ def narrow(
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw answers that trials as in `rules sweep` contradict; take a twin's rules that answer more."""
-    rulebook = Rulebook(book)
     folders = tuple(map(str, corpora))
+
+    def change(rulebook: Rulebook, op: str, level: str, laboratory: Laboratory) -> list[Rule]:
+        return narrowed(rulebook, op, level, laboratory, seed, calls_of(folders, op, level)[0])
+
+    _rewrite(book, out, ops, change, as_json)
+
+
+@application.command()
+def widen(
+    book: Annotated[Path, typer.Argument(help="Folder of the rulebook.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the rulebook to write; it may be the same.")],
+    corpora: Annotated[
+        list[Path], typer.Option("--corpus", help="Folder of a corpus whose calls trials are made from; repeatable.")
+    ],
+    ops: OpsOption = "*",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Try rules with ranks, dtypes and layouts that they lack, and where answers were withdrawn; keep what holds."""
+    folders = tuple(map(str, corpora))
+
+    def change(rulebook: Rulebook, op: str, level: str, laboratory: Laboratory) -> list[Rule]:
+        calls = calls_of(folders, op, level)[0]
+        wider = widened(rulebook.rules(op, level), calls, laboratory, StudyJob(folders).trials, seed) if calls else []
+        return regained(wider or rulebook.rules(op, level), calls, laboratory, seed)
+
+    _rewrite(book, out, ops, change, as_json)
+
+
+def _rewrite(
+    book: Path, out: Path, ops: str, change: Callable[[Rulebook, str, str, Laboratory], list[Rule]], as_json: bool
+) -> None:
+    """Write the book with other rules for the operators whose names match `ops`, and say which are other ones."""
+    rulebook = Rulebook(book)
     names = rulebook.operators()
     changed: list[str] = []
     if out.resolve() != book.resolve():
@@ -253,9 +295,7 @@ def narrow(
         shown = with_progress((op for _, op in names), len(names), "trying")
         for (level, op), _ in zip(names, shown, strict=True):
             before = rulebook.rules(op, level)
-            after = before
-            if matches(op, ops):
-                after = narrowed(rulebook, op, level, laboratory, seed, calls_of(folders, op, level)[0])
+            after = change(rulebook, op, level, laboratory) if matches(op, ops) else before
             changed += [op] if after != before else []
             if after != before or out.resolve() != book.resolve():
                 write_rules(out, op, level, after)

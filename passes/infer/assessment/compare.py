@@ -16,8 +16,10 @@ from passes.operators.resolve import UnknownOperator, resolve
 from passes.record.calls import Call, Failure, call_text
 from passes.rules.binding import LEVEL_OF_FUNCTIONS, equivalents, name_of_function
 from passes.rules.book import Rulebook
+from passes.rules.domain_check import layouts_of
 from passes.rules.generate import PredictedError
 from passes.rules.language import PRIMITIVES, parsed
+from passes.rules.layout_class import classes_up_to
 from passes.rules.rule import WORDS, Cases, Domain, Rule
 from passes.rules.show import count_text
 
@@ -31,6 +33,8 @@ BY_PRIMITIVE: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("linear algebra", frozenset(("column_major", "batch"))),
     ("element-wise", frozenset(("iterated", "iterated_as", "broadcast", "preserved", "like_in_format", "promoted"))),
 )
+USUAL_DTYPES: Final = ("f32", "f64", "bf16", "i64", "bool", "c64")
+USUAL_RANKS: Final = range(5)
 DOMAIN_WORDS: Final = tuple(each.name for each in fields(Domain))
 
 
@@ -80,6 +84,7 @@ class RuleCheck:
     data_dependent: int = 0
     refused: int = 0
     differences: Counter[str] = field(default_factory=Counter[str])
+    lacks: Counter[str] = field(default_factory=Counter[str])  # what so many rules were never tried with
     examples: list[str] = field(default_factory=list[str])
 
     @property
@@ -104,7 +109,20 @@ def check_operator(book: Rulebook, corpora: Sequence[str], op: str, level: str) 
         if prediction is not None
     ]
     counts = (result.exact, result.wrong, result.unknown, result.data_dependent, _refused(rules, calls))
-    return RuleCheck(op, level, family(rules), 1, perfect, *counts, result.differences, examples)
+    lacks = Counter(each for rule in rules for each in evidence_lacks(rule))
+    return RuleCheck(op, level, family(rules), 1, perfect, *counts, result.differences, lacks, examples)
+
+
+def evidence_lacks(rule: Rule) -> set[str]:
+    """What no trial of a rule had that its tensors may have: usual dtypes, ranks up to 4, classes of layouts."""
+    lacks: set[str] = set()
+    for name, ranks in {} if rule.is_unknown else rule.domain.ranks.items():
+        layouts = layouts_of(rule.domain, name)
+        missing = {*classes_up_to(max(ranks, default=0))} - layouts if layouts else set[str]()
+        lacks |= {f"layout {each}" for each in missing}
+        lacks |= {f"dtype {each}" for each in USUAL_DTYPES if each not in rule.domain.dtypes.get(name, ())}
+        lacks |= {f"rank {each}" for each in USUAL_RANKS if each not in ranks}
+    return lacks
 
 
 def _rules_for(book: Rulebook, op: str, level: str) -> Iterator[Rule]:
@@ -144,6 +162,7 @@ def by_family(operators: Iterable[RuleCheck]) -> list[RuleCheck]:
             for name in SUMS:
                 setattr(total, name, getattr(total, name) + getattr(each, name))
             total.differences += each.differences
+            total.lacks += each.lacks
     return sorted(sums.values(), key=lambda each: (each.level, each.name == "all", -each.operators, each.name))
 
 

@@ -242,6 +242,8 @@ def _special_layouts(terms: Terms, test: AnswerTest, shape: Term, tensors: Seque
         (applied("suggested", *((each,) for each in tensors)), 0.0),
         (applied("suggested_exactly", *((each,) for each in tensors)), 0.0),
         (applied("suggested_by_either", *neighbours), 0.0),
+        (terms.apply_to(PRIMITIVES["convolved_strides"], shape), 0.0),
+        (terms.apply_to(PRIMITIVES["transposed_convolved_strides"], shape), 0.2),
         # fixed layouts, and a format or a permutation that is given
         ((terms.application(PRIMITIVES[name], (shape,)) for name in ("channels_last", "column_major")), 0.0),
         (applied("of_format", *((each,) for each in terms.of("Format"))), 0.0),

@@ -142,7 +142,10 @@ class Terms:
             if reading.applies(kinds, values):
                 self.add(reading.of(name, values))
         if kinds & {"Ints"} and kinds <= {"Ints", "None"}:
-            self._add_first_integers(name, _kept(values, _kinds("Ints")))
+            lists = _kept(values, _kinds("Ints"))
+            self._add_first_integers(name, lists)
+            lengths = [each if each is MISSING else len(each) for each in lists]
+            self.add(Term(f"rank({name})", "Rank", lengths, 0.9))  # how many dimensions sizes are given for
         if "Tensors" in kinds:
             self._add_elements(name, _kept(values, _kinds("Tensors")))
         if AS_OPERAND.applies(kinds, values):
@@ -215,8 +218,12 @@ class Terms:
 
     def apply(self, primitive: Primitive) -> Iterator[Term]:
         """Every application of a primitive to terms of the types it takes, within MOST_COMBINATIONS."""
+        return self.apply_to(primitive)
+
+    def apply_to(self, primitive: Primitive, *first: Term) -> Iterator[Term]:
+        """Those applications of a primitive whose first arguments are given."""
         fixed = primitive.takes[:-1] if primitive.variadic else primitive.takes
-        pools = [self.of(kind) for kind in fixed]
+        pools = [[each] for each in first] + [self.of(kind) for kind in fixed[len(first) :]]
         tails = list(self.tails(primitive.takes[-1][1:])) if primitive.variadic else [()]
         if math.prod(map(len, pools)) * len(tails) > MOST_COMBINATIONS:
             pools = [_called(name, pool) for name, pool in zip(_names(primitive), pools, strict=False)]

@@ -46,10 +46,11 @@ def trials_of(rule: Rule, laboratory: TrialRunner, seed: object) -> list[Call]:
 
     Of an operator that is known to depend on values, calls that do have an outcome that no rule predicts.
     """
-    return _observed(rule, laboratory, list(asked_of(rule, seed)))
+    return observed(rule, laboratory, list(asked_of(rule, seed)))
 
 
-def _observed(rule: Rule, laboratory: TrialRunner, inputs: Sequence[CallVariant]) -> list[Call]:
+def observed(rule: Rule, laboratory: TrialRunner, inputs: Sequence[CallVariant]) -> list[Call]:
+    """What the real operator makes of inputs, as `trials_of` gives it."""
     results = laboratory.observe_all(rule.op, rule.level, inputs) if inputs else []
     calls = [call for call in trials_made(results) if not isinstance(call.outcome, Failure)]
     calls = [call for call in calls if tuple(call.arguments) == rule.parameters]
@@ -107,7 +108,7 @@ def _tried(rule: Rule, laboratory: TrialRunner, seed: int, recorded: Sequence[Ca
         fresh = trials_of(rule, laboratory, f"{seed} {number}" if number else seed)  # those of a sweep come first
         if not number:
             fresh += [call for call in recorded if tuple(call.arguments) == rule.parameters]
-        around = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
+        around = observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         calls += [*fresh, *around]
         if not tally(rule.op, [best], [*fresh, *around]).wrong:
             clean += 1
@@ -116,7 +117,7 @@ def _tried(rule: Rule, laboratory: TrialRunner, seed: int, recorded: Sequence[Ca
             continue
         rule = without_false_refusals(rule, calls)
         wrong = _mispredicted(rule, calls)
-        more = _observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
+        more = observed(rule, laboratory, list(variants(wrong, draw, AROUND)))
         wrong += _mispredicted(rule, more)
         calls += more
         if wrong and rule.provenance.calls < FEW_CALLS:

@@ -2,19 +2,22 @@
 
 Each is built anew for each input and run forward and backward: in training mode too, where the database says that this
 differs. Layers call operators with other arguments than the database of operators has: recurrent ones with lists of
-weights, normalizations over several dimensions. The database seeds its random numbers itself.
+weights, normalizations over several dimensions. The database seeds its random numbers itself. Its recurrent layers all
+have about the same sizes, from which nobody can tell what a size depends on, so that some of drawn sizes come beside.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import itertools
+import random
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_map_only
 
 from passes.meta import CPU
 from passes.operators.outcome import OPERATOR_ERRORS
@@ -24,6 +27,9 @@ from passes.record.sources.layouts import LAYOUTS, MEMORY_FORMATS, laid_out
 from passes.record.sources.loss import loss_of
 
 DTYPE: Final = torch.float32
+RECURRENT: Final = ("nn.RNN", "nn.GRU", "nn.LSTM")
+MOST_DRAWN: Final = 40  # recurrent layers of drawn sizes
+FROZEN: Final = ("inputs", "weight", "bias")
 MOST_INPUTS: Final = 24  # of one module in one mode; some modules of the database have hundreds that differ little
 
 
@@ -47,8 +53,11 @@ def start(recorder: Recorder) -> Callable[[str], None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for training in (False, True) if info.train_and_eval_differ else (False,):
-                for example, layout in itertools.product(_inputs(info, training), LAYOUTS):
+                inputs = [*_inputs(info, training), *_of_drawn_sizes(name)]
+                for example, layout in itertools.product(inputs, LAYOUTS):
                     run_module(recorder, info, example, layout, training)
+                for example, frozen in itertools.product(inputs, FROZEN):
+                    run_module(recorder, info, example, "contiguous", training, frozen)
 
     return do
 
@@ -61,8 +70,31 @@ def _inputs(info: Any, training: bool) -> list[Any]:
     return list(examples[::every])
 
 
-def run_module(recorder: Recorder, info: Any, example: Any, layout: str, training: bool) -> None:
-    """Run a new module on one input in one layout, if the input can have it: forward, and backward where it can."""
+def _of_drawn_sizes(name: str) -> list[Any]:
+    """Inputs of a recurrent layer in which every size is another number; none of other modules."""
+    from torch.testing._internal.common_modules import FunctionInput, ModuleInput
+
+    draw = random.Random(name)
+    examples: list[Any] = []
+    for _ in range(MOST_DRAWN if name in RECURRENT else 0):
+        sizes = draw.sample(range(2, 12), 3)
+        settings: dict[str, Any] = {each: draw.random() < 0.5 for each in ("bias", "batch_first", "bidirectional")}
+        if name == "nn.RNN":
+            settings["nonlinearity"] = draw.choice(("tanh", "relu"))
+        if name == "nn.LSTM" and sizes[1] > 2 and draw.random() < 0.3:
+            settings["proj_size"] = draw.randrange(1, sizes[1])
+        batch = draw.choice(([], [1], [draw.randrange(2, 6)]))
+        leading = [*batch, sizes[2]] if settings["batch_first"] else [sizes[2], *batch]
+        constructor = FunctionInput(*sizes[:2], draw.choice((1, 2, 3, 4)), **settings)
+        examples.append(ModuleInput(constructor, FunctionInput(torch.rand(*leading, sizes[0]))))
+    return examples
+
+
+def run_module(recorder: Recorder, info: Any, example: Any, layout: str, training: bool, frozen: str = "") -> None:
+    """Run a new module on one input in one layout, if the input can have it: forward, and backward where it can.
+
+    What is `frozen`, one of FROZEN, requires no gradient: backwards are asked for some gradients only.
+    """
     call = example.forward_input
     if call is None:
         return
@@ -72,6 +104,10 @@ def run_module(recorder: Recorder, info: Any, example: Any, layout: str, trainin
     module = _built(info, example, training)
     if layout == "channels-last":
         _lay_weights(module)
+    if frozen == "inputs":
+        args, kwargs = tree_map_only(torch.Tensor, torch.Tensor.detach, (args, kwargs))
+    for name, parameter in module.named_parameters() if frozen else ():
+        parameter.requires_grad_(not is_lazy(parameter) and not name.startswith(frozen))
     with recorder:
         try:
             result = module(*args, **kwargs)

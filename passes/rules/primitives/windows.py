@@ -1,4 +1,4 @@
-"""Windows: sizes after convolutions, pooling and resampling (ATen/native/ConvUtils.h, Pool.h, UpSample.h).
+"""Windows: what convolutions, pooling and resampling make (ATen/native/ConvUtils.h, Pool.h, UpSample.h).
 
 Lists of settings have one entry for each spatial dimension; one entry alone serves them all.
 """
@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import torch
 
 from passes.rules.language import primitive, undefined
+from passes.rules.primitives.layouts import compact, contiguous, like_channels_last, suggested_by_either
 
 Ints = tuple[Any, ...]
 MOST_DIMENSIONS: Final = 64  # that a tensor has
+# Whether oneDNN computes with a dtype, which the processor decides.
+ONEDNN_HAS: Final = {
+    torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+    torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+}
+SMALL_INPUT: Final = 20480  # elements of the first four dimensions: up to these torch has kernels of its own
 
 
 def _each(values: Any, count: int) -> Ints:
@@ -66,6 +75,73 @@ def transposed_convolved(
         for size, kernel, step, pad, more, gap in zip(shape[-dims:], weight[2:], *settings, strict=True)
     ]
     return (*shape[: -dims - 1], weight[1] * groups, *sizes)
+
+
+class Laid(NamedTuple):
+    """Sizes and strides of a tensor inside an operator."""
+
+    shape: Ints
+    stride: Ints
+
+
+@primitive("Ints, Tensor, Tensor, IntOrInts, IntOrInts, Int -> Strides")
+def convolved_strides(shape: Sequence[Any], input: Any, weight: Any, stride: Any, dilation: Any, groups: Any) -> Ints:
+    """Strides of what a convolution computes: channels-last where torch suggests it for the input or the weight.
+
+    After ATen/native/Convolution.cpp. With one spatial dimension the input is made contiguous, and the weight gets
+    another dimension as it lies. With three, oneDNN alone keeps the format. What has no batch gets one of size 1.
+    """
+    rank = len(weight.shape)
+    if 0 in input.shape or 0 in weight.shape:
+        return contiguous(shape)
+    if len(shape) == rank - 1 and len(input.shape) == rank - 1:
+        first = input.shape[0] * input.stride[0]
+        batch = input.replace(shape=(1, *input.shape), stride=(first, *input.stride))
+        return convolved_strides((1, *shape), batch, weight, stride, dilation, groups)[1:]
+    if rank == 3:
+        wide = _with_height(input.shape, compact(input.shape, input.stride)), _with_height(weight.shape, weight.stride)
+        batch, channels, _, places = suggested_by_either((*shape[:2], 1, shape[2]), *wide)
+        return batch, channels, places
+    asked = rank == 5 and (like_channels_last(input) or like_channels_last(weight))
+    if asked and not _by_onednn(input, weight, stride, dilation, groups):
+        return contiguous(shape)
+    return suggested_by_either(shape, input, weight)
+
+
+@primitive("Ints, Tensor, Tensor, IntOrInts, IntOrInts, IntOrInts, Int -> Strides")
+def transposed_convolved_strides(
+    shape: Sequence[Any], input: Any, weight: Any, stride: Any, output_padding: Any, dilation: Any, groups: Any
+) -> Ints:
+    """As `convolved_strides`; with three spatial dimensions, oneDNN pads no output by as much as a stride."""
+    dims = len(weight.shape) - 2
+    steps, more = _each(stride, dims), _each(output_padding, dims)
+    if dims == 3 and any(each >= step for each, step in zip(more, steps, strict=True)):
+        return contiguous(shape)
+    return convolved_strides(shape, input, weight, stride, dilation, groups)
+
+
+def _with_height(shape: Sequence[Any], strides: Sequence[Any]) -> Laid:
+    """A tensor of three dimensions with one of size 1 before the last."""
+    if len(shape) != 3:
+        undefined("no batch of sequences")
+    return Laid((*shape[:2], 1, shape[2]), (*strides[:2], shape[2] * strides[2], strides[2]))
+
+
+def _by_onednn(input: Any, weight: Any, stride: Any, dilation: Any, groups: Any) -> bool:
+    """Whether oneDNN computes a convolution of five dimensions on this CPU (ConvParams::use_mkldnn)."""
+    if input.dtype in ONEDNN_HAS:
+        return bool(ONEDNN_HAS[input.dtype]())
+    height, width = weight.shape[-2:]
+    large = input.shape[0] > 1 or groups > 1 or (height > 3 and width > 3) or math.prod(input.shape[:4]) > SMALL_INPUT
+    if input.dtype is not torch.float32 or not large:
+        return False
+    settings = (*_each(stride, 3), *_each(dilation, 3))
+    return (
+        any(number != 1 for number in settings)
+        or input.shape[0] >= 16
+        or (height != 1 or width != 1)
+        or torch.get_num_threads() > 1
+    )
 
 
 @primitive("Ints, IntOrInts, IntOrInts, IntOrInts, IntOrInts, Bool, Rank -> Ints")
