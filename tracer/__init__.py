@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tracer.exporting import export, to_exported_program
     from tracer.interpret.evaluator import use_rulebook
     from tracer.interpret.explain_call import explain_call
+    from tracer.saved_captures import load_captures, save_captures
 
 __all__ = [
     "ExportError",
@@ -55,10 +56,12 @@ __all__ = [
     "graph_break",
     "is_capturing",
     "list_backends",
+    "load_captures",
     "nonstrict_trace",
     "register_backend",
     "reset",
     "run",
+    "save_captures",
     "set_log",
     "stance",
     "substitute_in_graph",
@@ -72,7 +75,9 @@ WHEN_ASKED_FOR = {
     "fake_kernel": "passes.infer.fake_kernels.fake_kernel",
     "explain_call": "tracer.interpret.explain_call",
     "export": "tracer.exporting",
+    "load_captures": "tracer.saved_captures",
     "run": "tracer.existing_captures",
+    "save_captures": "tracer.saved_captures",
     "to_exported_program": "tracer.exporting",
     "use_rulebook": "tracer.interpret.evaluator",
 }

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any, Final
 
 import torch
@@ -29,6 +30,9 @@ from tracer.guards.source import constant
 from tracer.options import Options
 from tracer.report import Explanation, dump_entries, listen
 from tracer.values.kinds import WRAPPERS
+
+SAVED_CAPTURES: Final = "tracer.saved_captures"
+"""Imported when captures are saved or loaded, as it stands above this module."""
 
 
 class Captured(CapturedFunction):
@@ -45,6 +49,14 @@ class Captured(CapturedFunction):
         Raises ValueError for another `what`.
         """
         return dump_entries(self.__wrapped__.__code__, self.entries, what, path)
+
+    def save(self, path: Any) -> int:
+        """Write the captures of this function to a folder; see `tracer.save_captures`."""
+        return import_module(SAVED_CAPTURES).save_captures(self, path)
+
+    def load(self, path: Any) -> int:
+        """Use the captures of this function that are in a folder; see `tracer.load_captures`."""
+        return import_module(SAVED_CAPTURES).load_captures(self, path)
 
     @property
     def _torchdynamo_inline(self) -> Callable[..., Any]:
@@ -75,7 +87,7 @@ class CapturedCallable:
         return self._captured(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._captured if name in ("entries", "dump") else self.__wrapped__, name)
+        return getattr(self._captured if name in ("entries", "dump", "save", "load") else self.__wrapped__, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__wrapped__, name, value)
@@ -309,6 +321,14 @@ def _inner(fn: Any) -> Captured | None:
     if isinstance(fn, CapturedCallable):
         return _inner(fn._captured)
     return fn if isinstance(fn, Captured) else None
+
+
+def captured_function_of(fn: Any) -> Captured:
+    """The captured function behind a captured callable. Raises TypeError for what is not captured."""
+    inner = _inner(fn)
+    if inner is None:
+        raise TypeError(f"{fn!r} is not captured")
+    return inner
 
 
 def explanation(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Explanation:

@@ -112,9 +112,8 @@ class Engine:
         """The code object and the donated access paths of each function that callers donate to, by the code's id."""
         is_transparent = self.transparent.__contains__
         parts = EngineParts(self.compile_graph, self.run_original, self.make_branch)
-        stored = partial(StoredCaptures, options, parts, is_transparent)
-        self.stored = stored() if options.cache_folder else None
-        """The captures that outlive the process, if there are to be any."""
+        self.stored = StoredCaptures(options, parts, is_transparent)
+        """The captures that outlive the process."""
         self.intercept: Interceptor = interceptor(self.nested_cache)
         ENGINES.add(self)
 
@@ -240,7 +239,7 @@ class Engine:
         owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
         self.living.setdefault(cache)
-        if self.stored is not None and self.stored.load(cache, function, values):
+        if self.stored.sources and self.stored.load(cache, function, values):
             self._note_sizes(cache, values)
             return RETRY
         request = CaptureRequest(
@@ -278,7 +277,7 @@ class Engine:
             self._computes_no_tensors(cache)
         for long in entry.too_long:
             self._leave_alone(long)
-        keep = _nothing if self.stored is None else partial(self.stored.store, cache, entry)
+        keep = partial(self.stored.store, cache, entry)
         if first_run is not None:
             first_run.expect(partial(_call_anew, cache, entry, function, values), keep)
         else:
@@ -452,7 +451,7 @@ def undisturbed(work: Callable[[int], Any]) -> Any:
 
 
 def _nothing() -> None:
-    """A reference to no module, and what is done where captures are not stored."""
+    """A reference to no module."""
 
 
 class BackendFailed(Exception):

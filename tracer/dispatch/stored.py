@@ -6,6 +6,7 @@ nothing, is said in docs/cache.md.
 
 from __future__ import annotations
 
+import os
 import time
 import types
 from collections.abc import Callable
@@ -49,7 +50,9 @@ class StoredCaptures:
         self.options = options
         self.parts = parts
         self.is_transparent = is_transparent
-        self.folder = folder.Folder(options.cache_folder)
+        self.folder = folder.Folder(options.cache_folder) if options.cache_folder else None
+        """Where captures are written to, if they are."""
+        self.sources = [] if self.folder is None else [self.folder]
         self.refused: set[Path] = set()
         self._keys: dict[int, tuple[types.CodeType, str | None]] = {}
 
@@ -66,13 +69,22 @@ class StoredCaptures:
             self._keys[id(code)] = code, key
         return self._keys[id(code)][1]
 
+    def read_from(self, path: str | os.PathLike[str]) -> None:
+        """Ask another folder too, before those that there are."""
+        added = folder.Folder(path)
+        self.sources = [added, *(source for source in self.sources if source.path != added.path)]
+
+    def files(self, key: str) -> list[Path]:
+        """The files for a key, in the order in which they are tried."""
+        return [file.path for source in self.sources for file in source.files(key)]
+
     def load(self, cache: FrameCache, function: types.FunctionType, values: tuple[Any, ...]) -> bool:
         """Add an entry of the folder whose guards hold for a call to the cache, and say whether there is one."""
         key = self.key(cache)
         if key is None:
             return False
         present = {entry.stored_as for entry in cache.entries}
-        files = [file.path for file in self.folder.files(key)]
+        files = self.files(key)
         candidates = [path for path in files if path.name not in present and path not in self.refused]
         return any(self._add(cache, key, path, function, values) for path in candidates[:CANDIDATES])
 
@@ -111,13 +123,18 @@ class StoredCaptures:
         emit(Event("file refused", {"path": str(path), "why": why}))
 
     def store(self, cache: FrameCache, entry: Entry) -> None:
-        """Write an entry to the folder, if all that it holds can be written as data."""
+        """Write an entry to the folder of this engine, if there is one."""
+        if self.folder is not None:
+            self.write(cache, entry, self.folder)
+
+    def write(self, cache: FrameCache, entry: Entry, place: folder.Folder) -> None:
+        """Write an entry to a folder, if all that it holds can be written as data."""
         key = self.key(cache)
         if key is None:
             return
         code = cache.code
         try:
-            path = self.folder.write(key, write_entry(entry, self.parts.run_original))
+            path = place.write(key, write_entry(entry, self.parts.run_original))
         except Unstorable as reason:
             self._not_stored(code, reason)
             return

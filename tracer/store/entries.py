@@ -113,6 +113,7 @@ def _write_program(
     constants = {
         name: ["globals"] if name in entry.own_globals else _write_constant(tables, value, run_original)
         for name, value in residual.constants.items()
+        if value is not PROGRAM_BUILTINS
     }
     if not all(map(is_name, (residual.name, *residual.parameters, *constants))):
         raise Unstorable("names of a program that are not plain")
