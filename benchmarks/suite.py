@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.measure import Spread, differences, first_calls, interleaved, ratios, spread
 from benchmarks.subjects import CAPTURERS, REPLAYED, SMALL, SUBJECTS, Subject, forget, from_zoo, precomputed
+from benchmarks.warm import seconds_in_new_processes
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +52,7 @@ class Row:
 
 
 OVERHEAD_LIMITS = {"x + 1, 8 floats": 0.5e-6, "GPT-2, 12 layers": 6e-6, "Qwen3, 36 layers": 17e-6}
+WARM_LIMITS = {"GPT-2, 12 layers": 0.06, "Qwen3, 36 layers": 0.15}
 CAPTURE_LIMITS = {"GPT-2, 12 layers": 0.13, "Qwen3, 36 layers": 0.5}
 
 
@@ -82,6 +84,13 @@ def first_capture(effort: Effort) -> Iterator[Row]:
             times[contestant] = spread(first_calls(prepare, effort.captures))
         limit = CAPTURE_LIMITS.get(name)
         yield Row("first capture", name, "s", None, times["dynamo"], times["bytegraph"], limit)
+
+
+def warm_start(effort: Effort) -> Iterator[Row]:
+    """Seconds of the first call in a new process, where an earlier one has stored the captures."""
+    for name, limit in WARM_LIMITS.items():
+        times = {capturer: spread(seconds_in_new_processes(name, capturer, effort.captures)) for capturer in CAPTURERS}
+        yield Row("first call, captures stored", name, "s", None, times["dynamo"], times["bytegraph"], limit)
 
 
 def replay(effort: Effort) -> Iterator[Row]:
@@ -137,6 +146,7 @@ def import_time(effort: Effort) -> Iterator[Row]:
 MEASUREMENTS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "overhead per call": overhead_per_call,
     "first capture": first_capture,
+    "warm start": warm_start,
     "replay": replay,
     "small modules": small_modules,
     "import": import_time,
