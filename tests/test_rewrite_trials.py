@@ -278,3 +278,24 @@ def test_what_is_hidden_stays_hidden(special):
     for passes in (STANDARD, FROZEN):
         captured = tracer.capture(program, passes=passes)
         torch.testing.assert_close(captured(Q, key, V, hidden), program(Q, key, V, hidden), equal_nan=True)
+
+
+WHOLE_NUMBERS = torch.arange(-4, 4)
+
+
+@pytest.mark.parametrize(
+    "program, inputs",
+    [
+        (lambda x: 0.5 * x * (1 + torch.tanh(0.7978845608028654 * (x + 0.044715 * x**3))), [WHOLE_NUMBERS]),
+        (lambda x: x * torch.sigmoid(x), [WHOLE_NUMBERS]),
+        (lambda x: torch.log(1 + torch.exp(x)), [WHOLE_NUMBERS]),
+        (lambda x, y: x + y * True, [torch.ones(3), torch.ones(3)]),
+        (lambda x, y: x + y * 2j, [torch.ones(3), torch.ones(3)]),
+    ],
+    ids=["gelu", "silu", "softplus", "a truth value", "a complex number"],
+)
+def test_a_replacement_that_refuses_what_the_pattern_takes(program, inputs):
+    """It raised from the first call: torch's operators take no whole numbers where the formulas do."""
+    for passes in (STANDARD, FROZEN):
+        captured = tracer.capture(program, passes=passes)
+        torch.testing.assert_close(captured(*inputs), program(*inputs))

@@ -129,7 +129,13 @@ class Spelling:
         trials = RuleTrials(example, self.rule.dtypes, finite=self.rule.finite).of_values()
         try:
             self._compare(
-                replace(trial, modes=lambda: entered(modes), precision=precision, metas_only=modes.autocast)
+                replace(
+                    trial,
+                    modes=lambda: entered(modes),
+                    precision=precision,
+                    metas_only=modes.autocast,
+                    refusable=True,
+                )
                 for trial in trials
             )
         except RuleError as error:
