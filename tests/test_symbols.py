@@ -7,6 +7,7 @@ Each program is called with several ints, plainly and captured, by history (the 
 import copy
 import decimal
 import fractions
+import functools
 import json
 import math
 import numbers
@@ -21,6 +22,7 @@ import torch
 from tests.same import differences
 from tracer import capture, counters, reset
 from tracer.values import shapes
+from tracer.values.shapes import History
 
 INTS = (3, 4, 6, 1, 0, -2, 40)
 
@@ -376,8 +378,8 @@ def test_marks_on_a_tensor_say_which_sizes_vary(name, captures):
 def test_numbers_that_the_program_compares_with_each_other_do_not_all_become_symbols(monkeypatch, door):
     """Each symbol costs milliseconds, and is fixed by a guard in the end where the number itself is asked for."""
     made = []
-    symbol = shapes.Shapes._symbol
-    monkeypatch.setattr(shapes.Shapes, "_symbol", lambda *args, **kwargs: made.append(1) or symbol(*args, **kwargs))
+    symbol = shapes.Shapes.symbol
+    monkeypatch.setattr(shapes.Shapes, "symbol", lambda *args, **kwargs: made.append(1) or symbol(*args, **kwargs))
     programs = {
         "in": lambda x, numbers: x * ((7 in numbers) + 2),
         "index": lambda x, numbers: x * numbers.index(numbers[-1]),
@@ -406,3 +408,46 @@ def test_numbers_that_operators_are_given_become_symbols_however_many_there_are(
         x = torch.arange(float(sum(lengths)))
         assert not differences(captured(x, lengths), program(x, lengths))
     assert counters().captures == 2
+
+
+class Plan:
+    def __init__(self, sizes):
+        self.sizes = sizes
+
+
+@functools.lru_cache
+def plan(*sizes):
+    return Plan(list(sizes))
+
+
+def test_numbers_of_different_objects_with_one_name_are_not_taken_for_one_that_varies():
+    inputs = []
+
+    def program(x):
+        y = x.reshape(plan(2, 3).sizes) + x.reshape(plan(3, 2).sizes).sum() + x.reshape(plan(6, 1).sizes).sum()
+        torch._dynamo.graph_break()
+        return y * plan(2, 3).sizes[1]
+
+    def backend(module, examples):
+        inputs.extend(examples)
+        return module.forward
+
+    plan(2, 3), plan(3, 2), plan(6, 1)
+    reset()
+    captured = capture(program, backend=backend, strict=True)
+    for _ in range(2):
+        assert torch.equal(captured(torch.ones(6)), torch.full((2, 3), 39.0))
+    assert (counters().captures, counters().graphs, counters().tracer_bugs) == (2, 2, 0)
+    assert all(isinstance(example, torch.Tensor) for example in inputs)
+
+
+def test_each_trace_of_a_capture_takes_the_same_numbers_for_symbols():
+    history = History()
+    history.begin_capture()
+    assert [history.changes("n", value) for value in (2, 3)] == [0, 0]  # two objects at one place
+    history.begin_trace()
+    assert history.changes("n", 2) == 0
+    assert history.changed_dimensions("x", (2, 3)) == frozenset()
+    history.begin_capture()
+    assert history.changes("n", 4) == 1
+    assert history.changed_dimensions("x", (2, 4)) == {1}

@@ -198,13 +198,12 @@ class Engine:
     def _note_sizes(self, cache: FrameCache, values: tuple[Any, ...]) -> None:
         """Note sizes and numbers of a call that is not captured, so that what changes until the next is a symbol."""
         history = self.histories.setdefault(cache, History())
+        history.begin_capture()
         for name, value in zip(cache.code.co_varnames, values, strict=False):
             if type(value) is torch.Tensor:
                 history.changed_dimensions(name, tuple(value.shape))
-            elif type(value) is int:
+            elif type(value) in (int, float):
                 history.changes(name, value)
-            elif type(value) is float:
-                history.changes_of_float(name, value)
 
     def _called_natively(self, cache: FrameCache, values: tuple[Any, ...]) -> Any:
         """Run the original: the captured module itself, not the one behind it, as tracers know only that."""
@@ -238,6 +237,7 @@ class Engine:
             emit(Event("miss", {**place_of(code), "why": list(map(str, why))}))
         owns = cache.owns_arguments
         history = self.histories.setdefault(cache, History())
+        history.begin_capture()
         self.living.setdefault(cache)
         if self.stored.sources and self.stored.load(cache, function, values):
             self._note_sizes(cache, values)

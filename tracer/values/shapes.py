@@ -6,7 +6,7 @@ are imported when the first symbol is made, since they bring sympy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -41,41 +41,52 @@ AddGuard = Callable[[Source | None, str, object], None]
 
 
 class History:
-    """What earlier captures of one code object saw at each access path."""
+    """What earlier captures of one code object saw at each place: an access path, by its text, or one from an object.
+
+    What a capture sees itself counts from the next one on: it traces more than once, and each time alike.
+    """
 
     def __init__(self) -> None:
-        self.sizes: dict[str, tuple[int, ...]] = {}
-        self.dynamic_sizes: dict[str, set[int]] = {}
-        self.ints: dict[str, int] = {}
-        self.int_changes: dict[str, int] = {}
-        self.floats: dict[str, float] = {}
-        self.float_changes: dict[str, int] = {}
+        self._shapes: dict[Any, tuple[tuple[int, ...], frozenset[int]]] = {}
+        self._numbers: dict[Any, tuple[int | float, int]] = {}
+        self._new_shapes: dict[Any, tuple[tuple[int, ...], frozenset[int]]] = {}
+        self._new_numbers: dict[Any, tuple[int | float, int]] = {}
 
-    def changed_dimensions(self, text: str, shape: tuple[int, ...]) -> set[int]:
-        """The dimensions of the tensor at `text` that are known to vary, after having seen `shape`."""
-        before = self.sizes.get(text)
-        changed = self.dynamic_sizes.setdefault(text, set())
-        if before is not None:
-            if len(before) != len(shape):
-                changed.clear()
-            else:
-                changed.update(d for d, size in enumerate(shape) if size != before[d])
-        self.sizes[text] = shape
+    def begin_capture(self) -> None:
+        """What the capture before saw last is what is compared with from now on."""
+        self._shapes.update(self._new_shapes)
+        self._numbers.update(self._new_numbers)
+        self.begin_trace()
+
+    def begin_trace(self) -> None:
+        """Another trace of this capture begins."""
+        self._new_shapes.clear()
+        self._new_numbers.clear()
+
+    def changed_dimensions(self, place: Any, shape: tuple[int, ...]) -> frozenset[int]:
+        """The dimensions of the tensor at `place` that are known to vary, after having seen `shape`."""
+        before, changed = self._shapes.get(place, (shape, frozenset()))
+        if len(before) != len(shape):
+            changed = frozenset()
+        else:
+            changed = changed.union(d for d, size in enumerate(shape) if size != before[d])
+        self._new_shapes[place] = shape, changed
         return changed
 
-    def changes(self, text: str, value: int) -> int:
-        """How often the int at `text` has changed, after having seen `value`."""
-        if self.ints.get(text, value) != value:
-            self.int_changes[text] = self.int_changes.get(text, 0) + 1
-        self.ints[text] = value
-        return self.int_changes.get(text, 0)
+    def changes(self, place: Any, value: float) -> int:
+        """How often the int or float at `place` has changed, after having seen `value`."""
+        key = place, type(value)
+        before, count = self._numbers.get(key, (value, 0))
+        if not equal_constants(before, value):
+            count += 1
+        self._new_numbers[key] = value, count
+        return count
 
-    def changes_of_float(self, text: str, value: float) -> int:
-        """How often the float at `text` has changed, after having seen `value`."""
-        if not equal_constants(self.floats.get(text, value), value):
-            self.float_changes[text] = self.float_changes.get(text, 0) + 1
-        self.floats[text] = value
-        return self.float_changes.get(text, 0)
+
+def place_of(source: Source) -> Any:
+    """The place in a history that a source leads to: different objects may have the same text."""
+    root = source.root
+    return (source.text, id(root.key())) if root.accessor == "object" else source.text
 
 
 class Shapes:
@@ -96,6 +107,8 @@ class Shapes:
         draws: bool = True,
     ) -> None:
         self.history = history
+        if dynamic is not False:
+            history.begin_trace()
         self.dimensions = dimensions
         self.dynamic = dynamic
         self.data = data
@@ -114,7 +127,7 @@ class Shapes:
         if self.dynamic is False:
             return None
         attribute = _is_attribute(source)
-        changes = self.history.changes(source.text, value)
+        changes = self.history.changes(place_of(source), value)
         if changes < (ATTRIBUTE_CHANGES if attribute else 1) and not (self.dynamic and not attribute):
             return None
         if abs(value) >= 1 << 62 or self._fixes_most():
@@ -139,7 +152,7 @@ class Shapes:
         symbol = self.floats.get(source)
         if symbol is None:
             needed = ATTRIBUTE_CHANGES if _is_attribute(source) else 1
-            if self.history.changes_of_float(source.text, value) < needed:
+            if self.history.changes(place_of(source), value) < needed:
                 return None
             guard(source, "type", float)
             symbol = self.floats[source] = FloatSymbol(value, source, guard)
@@ -151,9 +164,9 @@ class Shapes:
         """An input's meta with symbols for the dimensions that vary, and those dimensions: its guard omits them."""
         if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
             return meta, ()
-        changed = self.history.changed_dimensions(source.text, tuple(real.shape))
-        changed = set(range(real.dim())) if self.dynamic else changed.union(self.dimensions.get(id(real), ()))
-        dimensions = _marked(real, changed)
+        changed = self.history.changed_dimensions(place_of(source), tuple(real.shape))
+        dimensions = set(range(real.dim())) if self.dynamic else changed.union(self.dimensions.get(id(real), ()))
+        dimensions = _marked(real, dimensions)
         varying = tuple(d for d in sorted(dimensions) if real.shape[d] > 1)
         if not varying:
             return meta, ()
@@ -339,7 +352,7 @@ def hint_of(size: Any) -> int:
     return size.node.hint if size.node.has_hint() else 0
 
 
-def _marked(real: torch.Tensor, dimensions: set[int]) -> set[int]:
+def _marked(real: torch.Tensor, dimensions: Set[int]) -> Set[int]:
     """`dimensions` as the marks of torch._dynamo.mark_dynamic, mark_unbacked and mark_static on a tensor say."""
     marks = real.__dict__
     if not marks:
