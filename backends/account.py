@@ -111,7 +111,12 @@ def accounted(backend: str, compile: Callable[[], Callable[..., Any]]) -> Callab
 
 
 def heard(compiled: Any) -> Any:
-    """The callable that a backend has returned, noted for what it has to say: it may be wrapped from here on."""
+    """The callable that a backend has returned, noted for what it has to say: it may be wrapped from here on.
+
+    Raises TypeError for what is no callable.
+    """
+    if not callable(compiled):
+        raise TypeError(f"a backend must return a callable, and this one returned {compiled!r}")
     for accounts in _kept:
         if accounts.now is not None:
             accounts.now.answer = compiled

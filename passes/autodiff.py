@@ -20,6 +20,7 @@ from torch.fx.node import map_arg
 from torch.fx.traceback import preserve_node_meta
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from passes.errors import expect
 from passes.meta import TensorMeta
 from passes.node_meta import FAKE_VALUE, META, TANGENT, is_write
 from passes.operators.modes import modes_kept
@@ -81,6 +82,7 @@ def linearize(module: GraphModule, wrt: Collection[str] | None = None) -> Linear
     none does. Attention is decomposed: its fused kernels have no forward derivative. Raises
     NotDifferentiable, and ValueError for a name that no input has.
     """
+    expect(module, GraphModule, "linearize", "captured.entries[0].graph_module")
     inputs, fakes, stand_ins = _stand_ins(module)
     names = _differentiated(inputs, wrt)
     chosen = [index for index, node in enumerate(inputs) if node.name in names]
@@ -102,6 +104,7 @@ def transpose(linear: GraphModule) -> GraphModule:
     and returns one for each tangent. Raises ValueError for a graph without tangents, and NotDifferentiable where an
     operator in it has no derivative: forward derivatives such as that of `glu` have none.
     """
+    expect(linear, GraphModule, "transpose", "linearize(module).linear")
     inputs = list(linear.graph.find_nodes(op="placeholder"))
     if not any(TANGENT in node.meta for node in inputs):
         raise ValueError(f"the graph is linear in none of its inputs: no placeholder's meta has {TANGENT!r}")
@@ -135,6 +138,7 @@ def partition(module: GraphModule) -> tuple[GraphModule, GraphModule]:
     each output that requires grad. An output that is a view is returned as a copy: the exporter takes no others.
     Raises NotDifferentiable when no input requires grad.
     """
+    expect(module, GraphModule, "partition", "captured.entries[0].graph_module")
     from torch._functorch.aot_autograd import aot_export_joint_simple
     from torch._functorch.partitioners import default_partition
 

@@ -14,6 +14,7 @@ import torch
 from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import TensorMetadata
 
+from passes.errors import expect
 from passes.meta import TensorMeta, meta_of
 from passes.node_meta import EXAMPLE_VALUE, FAKE_VALUE, META, SHAPE_PROP, modes_of, origin
 from passes.operators.difference import meta_difference
@@ -78,6 +79,7 @@ def propagate(
     number of inputs.
     """
     body = graph.graph if isinstance(graph, GraphModule) else graph
+    expect(body, Graph, "propagate", "captured.entries[0].graph")
     owner = graph if isinstance(graph, GraphModule) else body.owning_module
     run = _Propagation(evaluator or Evaluator(), owner, attributes or {}, check)
     return run.run(body, [meta_of(meta) if isinstance(meta, torch.Tensor) else meta for meta in input_metas])

@@ -13,13 +13,21 @@ from tests.test_report_page import BROWSER
 from tracer import capture, explain, graph_break
 
 FOLDER = Path(__file__).parent.parent / "build" / "screenshots"
-WIDTHS = (1280, 500)
+WIDTHS = (1280, 400)
+HEIGHT = 900
+THEMES = ("light", "dark")
 
 
 def gpt2():
     """A transformer of twelve layers that are alike, in one graph."""
     model = GPT2LMHeadModel(GPT2Config(n_layer=12, n_embd=32, n_head=2, vocab_size=99, n_positions=64)).eval()
-    return explain(model, torch.zeros(1, 8, dtype=torch.long)), ("overview", "capture-0/graph", "capture-0/memory")
+    return explain(model, torch.zeros(1, 8, dtype=torch.long)), (
+        "overview",
+        "capture-0/graph",
+        "capture-0/operators",
+        "capture-0/memory",
+        "capture-0/guards",
+    )
 
 
 def three_breaks():
@@ -47,20 +55,29 @@ def storm():
     return explain(captured, torch.ones(2), "one more"), ("overview", "capture-1/guards")
 
 
+def pictures(name, page, address):
+    """One picture for each width and theme. A window is at least 500 wide, so that a narrow page is a frame in one."""
+    for theme in THEMES:
+        file = FOLDER / f"{name}-{theme}.html"
+        file.write_text(page.replace('<html lang="en">', f'<html lang="en" data-theme="{theme}">'))
+        for width in WIDTHS:
+            frame = FOLDER / "frame.html"
+            style = f"width: {width}px; height: {HEIGHT}px; border: 0"
+            frame.write_text(f'<body style="margin: 0"><iframe src="{file.name}#{address}" style="{style}"></iframe>')
+            picture = FOLDER / f"{name}-{address.replace('/', '-')}-{width}-{theme}.png"
+            options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=2000"]
+            options += [f"--window-size={max(width, 500)},{HEIGHT}", f"--screenshot={picture}"]
+            subprocess.run([BROWSER, *options, frame.as_uri()], check=True, capture_output=True)
+            print(picture, flush=True)
+
+
 def main():
     assert BROWSER, "no chromium is installed to open the pages in"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for subject in (gpt2, three_breaks, storm):
+    for subject in (storm, three_breaks, gpt2):
         explanation, addresses = subject()
-        page = FOLDER / f"{subject.__name__}.html"
-        explanation.to_html(page, title=subject.__name__)
         for address in addresses:
-            for width in WIDTHS:
-                picture = FOLDER / f"{subject.__name__}-{address.replace('/', '-')}-{width}.png"
-                options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-                options += [f"--window-size={width},900", f"--screenshot={picture}", "--virtual-time-budget=2000"]
-                subprocess.run([BROWSER, *options, f"{page.as_uri()}#{address}"], check=True, capture_output=True)
-                print(picture)
+            pictures(subject.__name__, explanation.to_html(title=subject.__name__), address)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from tracer import capture, explain
 from tracer.commands.application import main
 from tracer.page.facts import page_facts
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NAMES = () if os.environ.get("NO_BROWSER") else ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Block(nn.Module):
@@ -306,3 +308,24 @@ def test_browser_opens_and_searches_five_thousand_operators(tmp_path):
         "const box = document.getElementById('search'); box.value = 'relu_4999'; box.dispatchEvent(new Event('input'));"
     )
     assert "relu_4999 = torch.relu(relu_4998)" in browse(page, tmp_path, "", search).partition('id="found"')[2]
+
+
+def test_a_limit_that_was_reached_before_is_reported():
+    def f(x, word):
+        return x + len(word)
+
+    captured = capture(f, recompile_limit=2)
+    for count in range(3):
+        captured(torch.ones(2), "w" * count)
+    explanation = explain(captured, torch.ones(2), "w")
+    assert len(explanation.limits) == 1 and "word changes" in explanation.limits[0]
+    assert [event["kind"] for event in facts_of(explanation)["events"]] == ["recompile limit"]
+    assert not explain(lambda x: x + 1, torch.ones(2)).limits
+
+
+def test_guards_of_globals_say_so():
+    def f(x):
+        return x + len("ab")
+
+    words = [guard["words"] for guard in facts_of(explain(f, torch.ones(2)))["entries"][0]["guards"]]
+    assert "the global namespace has no 'len'" in words or "tests.test_report_page has no 'len'" in words

@@ -114,7 +114,7 @@ def capture(
         {**(options or {}), **({} if mode is None else {"mode": mode})},
         donate=names,
         allocate=allocate,
-        cache=None if cache is None else os.fspath(cache),
+        cache=os.fspath(cache) if isinstance(cache, os.PathLike) else cache,
     )
     import_apart("tracer.captured")  # with the interpreter; the modes of this thread are none of its business
     from tracer.captured import captured_form, engine_for
@@ -127,6 +127,8 @@ def disable(fn: Any) -> Any:
     """`fn` as a function that is never captured, and neither is what it calls. Also a decorator."""
     if isinstance(fn, types.MethodType):
         return types.MethodType(disable(fn.__func__), fn.__self__)
+    if not callable(fn):
+        raise TypeError(f"disable takes a callable, not {fn!r}")
 
     @functools.wraps(fn)
     def native(*args: Any, **kwargs: Any) -> Any:

@@ -26,6 +26,7 @@ from tracer.dispatch.cache import CapturedFunction, timing_guards
 from tracer.dispatch.engine import Engine, engine_of, engines
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry
+from tracer.events import LOG, Event
 from tracer.guards.source import constant
 from tracer.options import Options
 from tracer.report import Explanation, dump_entries, listen
@@ -241,7 +242,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
 
 def _module_entries(engine: Engine, captured: Captured, cls: type[torch.nn.Module]) -> list[Entry]:
     """The captures of the module's call as a whole and, where that was not possible, those of its `forward`."""
-    cache = engine.caches.get(id(getattr(cls.forward, "__code__", None)))
+    cache = engine.caches.get(id(_code_of_forward(cls)))
     inner = [] if cache is None else cache.entries
     return [entry for entry in captured.entries if not entry.skipped] + inner
 
@@ -265,10 +266,15 @@ def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
 def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
     """A function that calls a module: it has the name of the class, the place of `forward` and its own code object."""
     code = _module_call.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
-    forward = getattr(cls.forward, "__code__", None)
+    forward = _code_of_forward(cls)
     if isinstance(forward, types.CodeType):
         code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno - 1)
     return types.FunctionType(code, _module_call.__globals__, cls.__name__)
+
+
+def _code_of_forward(cls: type[torch.nn.Module]) -> Any:
+    """The code of a class's `forward`; None if that is no function, as that of a scripted module is none."""
+    return getattr(inspect.getattr_static(cls, "forward", None), "__code__", None)
 
 
 def captured_again(target: Any, options: Options) -> Any:
@@ -333,6 +339,8 @@ def captured_function_of(fn: Any) -> Captured:
 
 def explanation(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Explanation:
     """What `tracer.explain` gives: one call of `fn`, and all captures that it used."""
+    if not callable(fn):
+        raise TypeError(f"explain takes a function and the arguments to call it with, explain(fn, x), not {fn!r}")
     inner = _inner(fn)
     engine = Engine(Options()) if inner is None else engine_of(inner.frame_cache)
     called = captured_form(engine, fn) if inner is None else fn
@@ -345,4 +353,11 @@ def explanation(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ex
         stop()
     used = [cache for cache, counts in engine.activity().items() if before.get(cache) != counts]
     entries = [entry for cache in used for entry in sorted(cache.entries, key=lambda entry: entry.number)]
-    return Explanation(entries, events, result, accounts)
+    return Explanation(entries, [*_earlier_limits(entries, events), *events], result, accounts)
+
+
+def _earlier_limits(entries: list[Entry], events: list[Event]) -> list[Event]:
+    """The events by which the functions of these entries have reached their limits before."""
+    functions = {(entry.code.filename, entry.code.qualname) for entry in entries if entry.code is not None}
+    reached = (event for event in LOG.recent("recompile limit") if event not in events)
+    return [event for event in reached if (event.details["file"], event.details["code"]) in functions]

@@ -235,6 +235,11 @@ def _dimensions(
             raise ExportError(f"dynamic_shapes names {unknown[0]!r}, but the arguments are {', '.join(named)}")
         rows = [(name, value, wanted[name]) for name, value in zip(named, values, strict=True) if name in wanted]
     else:
+        if not isinstance(wanted, Sequence) or isinstance(wanted, str):
+            raise ExportError(
+                f"dynamic_shapes must have a row for each of the arguments {', '.join(named)}, such as "
+                f"{{{named[0]!r}: {{0: torch.export.Dim('batch')}}}}, and is {wanted!r}"
+            )
         if len(wanted) != len(values):
             raise ExportError(f"dynamic_shapes has {len(wanted)} entries for {len(values)} arguments")
         rows = list(zip(named, values, wanted, strict=True))
@@ -261,6 +266,8 @@ def _add_dimensions(dimensions: dict[int, dict[int, tuple[str, Any]]], name: str
         kind = getattr(getattr(wish, "type", None), "name", "")
         if wish is None or isinstance(wish, int) or kind == "STATIC":
             continue
+        if not isinstance(dim, int) or not -value.dim() <= dim < value.dim():
+            raise ExportError(f"dynamic_shapes names dimension {dim!r} of {name}, which has {value.dim()}")
         dim = range(value.dim())[dim]
         words = f"{name}.size({dim})"
         if value.shape[dim] < 2 and kind != "AUTO":

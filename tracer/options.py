@@ -61,6 +61,8 @@ class Options:
             raise TypeError(f"allocate must be a callable or None, not {self.allocate!r}")
         if self.cache is not None and not isinstance(self.cache, str):
             raise TypeError(f"cache must be the path of a folder or None, not {self.cache!r}")
+        if self.cache is not None and os.path.exists(self.cache) and not os.path.isdir(self.cache):
+            raise ValueError(f"cache must be the path of a folder, and {self.cache!r} is a file")
         if not isinstance(self.backend_options, Mapping):
             raise TypeError(f"backend_options must be a mapping, not {self.backend_options!r}")
 

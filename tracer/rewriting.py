@@ -172,7 +172,7 @@ def rewriting(
 
     Raises RuleError for a rule that cannot be used, TypeError for what is no pass, and what `look_up` raises.
     """
-    if not isinstance(passes, Iterable):
+    if not isinstance(passes, Iterable) or isinstance(passes, str):
         raise TypeError(f"passes are rewrite rules and graph passes, such as those of STANDARD, not {passes!r}")
     inner, steps = look_up(backend, options or {}), pipeline(tuple(passes))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from torch.fx import Graph, Node
 
+from passes.errors import expect
 from passes.meta import TensorMeta
 from passes.node_meta import result_meta
 from passes.operators.outcome import leaves
@@ -23,6 +24,7 @@ def network_of(graph: Graph) -> networkx.DiGraph[str]:
     Nodes have `kind` (input, constant, call, output), `operator`, `meta`, `bytes`, `line`, and `position` in
     the graph.
     """
+    expect(graph, Graph, "network_of", "captured.entries[0].graph")
     import networkx  # only who asks for it pays for it
 
     network: networkx.DiGraph[str] = networkx.DiGraph()

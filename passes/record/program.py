@@ -36,7 +36,7 @@ def program_of(words: Sequence[str]) -> Callable[[], int]:
     if not name:
         raise CorpusError("name a script, or -m and a module")
     if not module and not Path(name[0]).is_file():
-        raise CorpusError(f"no script {name[0]!r}: for a module say -m {name[0]}")
+        raise CorpusError(f"there is no script {name[0]!r} (a module is named by `-- -m NAME`)")
     first = "" if module else str(Path(name[0]).resolve().parent)
 
     def run() -> int:

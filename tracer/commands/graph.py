@@ -12,7 +12,7 @@ import typer
 from passes.network.build import network_of
 from passes.network.export import to_dot, to_graphml, to_svg
 from tracer.commands.printing import JsonOption, print_json
-from tracer.commands.programs import ProgramArgument, ProgramError, explained
+from tracer.commands.programs import ProgramArgument, ProgramError, explained, write_output
 from tracer.entry import Entry
 
 
@@ -64,7 +64,6 @@ def written(entries: list[Entry], output: Path) -> list[str]:
     files: list[str] = []
     for number, entry in enumerate(entries, 1):
         file = output if len(entries) == 1 else output.with_stem(f"{output.stem}-{number}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(FORMATS[output.suffix](entry))
+        write_output(file, FORMATS[output.suffix](entry))
         files.append(str(file))
     return files

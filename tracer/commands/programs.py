@@ -6,6 +6,7 @@ Knows nothing of what they print.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,12 @@ class ProgramCommand(TyperCommand):
                 (options if length else others).extend(args[place : place + (length or 1)])
                 place += length or 1
             args = [*args[:first], *options, args[first], *others]
+        elif first < len(args) and Path(args[first]).is_file():
+            for word in args[first + 1 :]:
+                if self._length(word):
+                    typer.echo(
+                        f"note: {word} is given to {args[first]}; options of {ctx.info_name} stand before it", err=True
+                    )
         return super().parse_args(ctx, args)
 
     def _length(self, word: str) -> int:
@@ -119,10 +126,28 @@ def _program(words: Sequence[str]) -> Callable[[], int]:
             if not callable(function):
                 names = sorted(key for key, value in namespace.items() if getattr(value, "__module__", "") == RUN_NAME)
                 raise ProgramError(f"{path} has no function {name!r}; it has {', '.join(names) or 'none'}")
+            _check_takes_nothing(function, words[0])
             (function if hasattr(function, "entries") else capture(function))()
         return 0
 
     return run
+
+
+def _check_takes_nothing(function: Callable[..., Any], word: str) -> None:
+    """Raise ProgramError for a function that cannot be called without arguments."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ProgramError(f"{word} is called without arguments, and that cannot be: {error}") from error
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write what a command was asked to write, and the folders that it goes into. Raises ProgramError if that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise ProgramError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tracer.commands.programs import ProgramArgument, explained
+from tracer.commands.programs import ProgramArgument, explained, write_output
 
 
 def report(
@@ -19,7 +19,6 @@ def report(
     Exits with the program's own status.
     """
     explanation, status = explained(program, as_json=False)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    explanation.to_html(output, title=program[0])
+    write_output(output, explanation.to_html(title=program[0]))
     typer.echo(f"{output}: {explanation.captures} captures, {explanation.graphs} graphs")
     raise typer.Exit(status)

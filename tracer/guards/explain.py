@@ -133,7 +133,7 @@ def _keys(expected: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def guard_words(guard: Guard) -> str:
     """What the guard says: `self.fc is a Linear`."""
-    source = "" if guard.source is None else guard.source.text
+    source = "" if guard.source is None else guard.source.text or "the global namespace"
     return CHECKS[guard.check].text.format(source=source, expected=expected_words(guard))
 
 

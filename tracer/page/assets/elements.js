@@ -18,7 +18,8 @@ function make(name, attributes, ...children) {
 function table(headings, rows, numbers = []) {
   const mark = (index) => (numbers.includes(index) ? { class: "number" } : {});
   const head = make("tr", {}, headings.map((text, index) => make("th", mark(index), text)));
-  const body = rows.map((row) => make("tr", {}, row.map((cell, index) => make("td", mark(index), cell))));
+  const body = rows.map((row) => make("tr", {}, row.map((cell, index) =>
+    make("td", { ...mark(index), "data-label": headings[index] }, make("div", {}, cell)))));
   return make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, body)));
 }
 
