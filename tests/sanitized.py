@@ -21,6 +21,7 @@ TESTS = (
     "test_guards_native.py",
     "test_guards_numbers.py",
     "test_guards_bindings.py",
+    "test_guards_watched.py",
     "test_guards_fuzz.py",
     "test_native_boundary.py",
     "test_dispatch.py",

@@ -6,6 +6,7 @@
 #include <c10/util/Exception.h>
 #include <torch/csrc/Device.h>
 #include <torch/csrc/Dtype.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -93,9 +94,10 @@ struct Expected {
   std::vector<Dim> dims;
 };
 
+// Torch makes no other AutogradMeta than its own. The flag of a leaf, such as a parameter, says it without a call.
 bool requires_grad(const c10::TensorImpl* impl) {
   auto* meta = Layout::autograd_meta(impl);
-  return meta && meta->requires_grad();
+  return meta && (static_cast<const torch::autograd::AutogradMeta*>(meta)->requires_grad_ || meta->requires_grad());
 }
 
 class MetadataCheck final : public TensorCheck {
