@@ -9,7 +9,9 @@ import heapq
 import itertools
 import math
 import operator
+import os
 from collections import Counter, OrderedDict, defaultdict, deque
+from pathlib import PurePosixPath
 from typing import Any
 
 import torch
@@ -128,6 +130,7 @@ CASES: dict[Any, list[Any]] = {
     heapq.heappop: [([1, 3, 2],), ([],), ([1],), ((),)],
     heapq.heapreplace: [([1, 3, 2], 5), ([], 1)],
     heapq.heappushpop: [([1, 3, 2], 5), ([], 1), ([2], 1)],
+    os.fspath: [("a",), (b"a",), (PurePosixPath("a/b"),), (3,), (None,)],
     heapq.heapify: [([5, 2, 8, 1, 9, 0],), ([],), ((),), ([1, "a"],)],
     bisect.bisect_right: [
         ([1, 2, 2, 3], 2),

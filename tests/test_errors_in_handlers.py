@@ -319,6 +319,18 @@ def test_error_of_a_kernel_alone_whose_result_nobody_uses(backend):
     check(program, torch.ones(3, 3, dtype=torch.bool), backend=BACKENDS[backend])
 
 
+@pytest.mark.parametrize("index", [1, 5])
+def test_a_conversion_in_front_leaves_the_graph_repeatable(index):
+    def program(x, index):
+        y = x.type(torch.float64)
+        try:
+            return y[index]
+        except IndexError:
+            return x
+
+    check(program, torch.ones(3), torch.tensor([index]), graphs=1, breaks=[])
+
+
 def test_write_in_front_breaks():
     def program(x, buffer):
         buffer.add_(1)

@@ -7,6 +7,7 @@ import fractions
 import gc
 import itertools
 import operator
+import os
 import re
 import string
 import struct
@@ -281,6 +282,27 @@ def test_ordinary_text_processing_is_one_graph():
         return x * int(number), stem, words, packed, textwrap.dedent("  a"), "{:>4}".format(stem), "ä".encode()
 
     one_graph(program, torch.ones(2), "layer12")
+
+
+class Folder:
+    def __fspath__(self):
+        return "folder"
+
+
+class NoFolder:
+    def __fspath__(self):
+        return 3
+
+
+def test_paths_are_put_together_in_one_graph():
+    def program(x, name):
+        path = os.path.join(Folder(), name)
+        try:
+            os.fspath(NoFolder())
+        except TypeError as error:
+            return x * len(path), os.path.split(path), os.path.splitext(path), os.fspath(name) is name, str(error)
+
+    one_graph(program, torch.ones(2), "weights.pt")
 
 
 class Key:

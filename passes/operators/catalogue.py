@@ -174,7 +174,7 @@ NAMES: Final = {
         heaviside_ hypot_ i0_ ldexp_ lgamma_ log10_ log1p_ log2_ logical_and_ logical_not_ logical_or_ logical_xor_
         logit_ rad2deg_ sgn_ sinc_ sinh_ tan_ true_divide_ xlogy_
         """,
-    "conversion": "bfloat16 bool byte cdouble cfloat char cpu double float half int long short to type_as",
+    "conversion": "bfloat16 bool byte cdouble cfloat char cpu double float half int long short to type type_as",
     "contraction": """
         __matmul__ __rmatmul__ addbmm addbmm_ addmm addmm_ addmv addmv_ addr baddbmm baddbmm_ bmm chain_matmul dot
         einsum ger inner linear matmul mm mv outer tensordot vdot vecdot imatmul
