@@ -242,3 +242,29 @@ def test_gradients_of_one_of_some_results_where_another_is_a_conjugate(backend, 
         results[picked].abs().sum().backward()
         gradients.append((x.grad, [(result.is_conj(), result.is_neg()) for result in results]))
     assert not differences(gradients[0], gradients[1], "first") and not differences(gradients[0], gradients[2], "next")
+
+
+def _through_sparse(x):
+    return (x * 2).to_sparse().to_dense() * 3
+
+
+def _through_compressed(x):
+    return x.to_sparse_csr().to_dense() + x
+
+
+def _sparse_result(x):
+    return (x * x).to_sparse(), x + 1
+
+
+@pytest.mark.parametrize("program", [_through_sparse, _through_compressed, _sparse_result])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_gradients_through_tensors_that_are_not_strided(program, backend):
+    reset()
+    captured, gradients = capture(program, backend=BACKENDS[backend]), []
+    for function in (program, captured, captured):
+        x = torch.ones(2, 2, requires_grad=True)
+        result = function(x)
+        (result[0] if type(result) is tuple else result).to_dense().sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(gradients[0], gradients[1]) and torch.equal(gradients[0], gradients[2])

@@ -19,7 +19,8 @@ import torch
 from backends.inference_graphs import loses_inference
 from backends.verdict import Verdict
 from passes.generated_source import show_source, unused_filename
-from passes.node_meta import is_write, modes_of, prediction_of
+from passes.meta import TensorMeta
+from passes.node_meta import META, is_write, modes_of, prediction_of
 from passes.operators.hints import at_hints
 from passes.operators.modes import KERNEL_SETTERS, Modes, restore
 from passes.operators.randomness import draws, packet_of
@@ -389,9 +390,19 @@ def _must_replay(trace: Trace) -> bool:
         return True
     if trace.wrappers is not None and trace.written:
         return True
-    if _draws_into_strides(trace) or (not trace.replays and loses_inference(trace.graph.graph)):
+    if _draws_into_strides(trace) or _differentiates_sparse(trace) or (not trace.replays and loses_inference(trace.graph.graph)):
         return True
     return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
+
+
+def _differentiates_sparse(trace: Trace) -> bool:
+    """Whether gradients go through a tensor that is not strided: AOTAutograd gives such a wrapper that has no layout of
+    its own, at which torch raises an error, or aborts the process.
+    """
+    if trace.replays:
+        return False
+    metas = (node.meta.get(META) for node in trace.graph.graph.nodes)
+    return any(type(meta) is TensorMeta and meta.layout is not torch.strided and meta.requires_grad for meta in metas)
 
 
 def _draws_into_strides(trace: Trace) -> bool:
