@@ -239,3 +239,64 @@ def test_number_of_numpy_that_a_function_gives_back():
         captured = capture(program, backend=backend)
         for n in (numpy.int64(3), numpy.int64(1), numpy.int64(70)):
             assert captured(torch.ones(2), n)[:4] == program(torch.ones(2), n)[:4]
+
+
+def _again(literal):
+    """An equal literal that is another object."""
+    kind = type(literal)
+    if kind is complex:
+        return complex(literal.real, literal.imag)
+    if kind in (str, bytes):
+        return kind().join([literal[:1], literal[1:]])
+    if kind in (int, float):
+        return kind(repr(literal))
+    return kind(literal.start, literal.stop) if kind in (range, slice) else kind(list(literal))
+
+
+class _Pair:
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+
+
+def _arguments_are_one(pair, first, second, x):
+    return first is second, first is not second, x + 1
+
+
+def _attributes_are_one(pair, first, second, x):
+    return pair.first is pair.second, x + 1
+
+
+def _attribute_is_argument(pair, first, second, x):
+    return pair.second is first, x + 1
+
+
+def _behind_a_break(pair, first, second, x):
+    kept = first
+    graph_break()
+    return kept is second, x + 1
+
+
+LITERALS = [
+    "a b c",
+    b"xyz",
+    123456789,
+    1.25e10,
+    1 + 2j,
+    range(5),
+    frozenset([1, 2]),
+    torch.Size([2, 3]),
+    (1, "z"),
+    slice(1, 2),
+]
+
+
+@pytest.mark.parametrize("literal", LITERALS, ids=lambda literal: type(literal).__name__)
+@pytest.mark.parametrize("program", [_arguments_are_one, _attributes_are_one, _attribute_is_argument, _behind_a_break])
+@pytest.mark.parametrize("orders", [(True, False, True), (False, True, False)])
+def test_equal_literals_from_outside_are_one_object_or_two(literal, program, orders):
+    captured = capture(program, strict=True)
+    for are_one in orders:
+        second = literal if are_one else _again(literal)
+        assert (second is literal) is are_one
+        arguments = _Pair(literal, second), literal, second, torch.ones(2)
+        assert captured(*arguments)[:-1] == program(*arguments)[:-1]

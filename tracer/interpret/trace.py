@@ -175,6 +175,7 @@ class Trace:
         "lasting",
         "lasting_node",
         "leaves",
+        "literals",
         "machine",
         "modes",
         "moves_memory",
@@ -223,11 +224,10 @@ class Trace:
         self.known: dict[int, Any] = {}
         self.inputs: list[tuple[Source, Any, Any]] = []
         self.written: dict[Source, InputWrite] = {}
-        self.operands_overlap = self.inputs_overlap = self.reads_in_backward = False
+        self.operands_overlap = self.inputs_overlap = self.reads_in_backward = self.owns_arguments = False
         self.runs_backward = self.applies_functions = self.moves_memory = self.writes_to_stale = False
         self.leaves: list[TensorValue] = []
         self.arguments: list[Lazy] = []
-        self.owns_arguments = False
         self.watched: Sequence[object] = ()
         self.requiring: list[torch.Tensor] = []
         self.modes: Modes = current_modes()
@@ -235,8 +235,7 @@ class Trace:
         self.protected = self.draws = self.probes = False
         self.lasting: str | None = None
         self.lasting_node: Any = None
-        self.of_process = ""
-        self.set_orders = SetOrders()
+        self.of_process, self.set_orders = "", SetOrders()
         self.only_writes = self.counts_writes = True
         self.writes = Writes.COUNTED
         self.refusing: list[Any] = []
@@ -267,6 +266,9 @@ class Trace:
         self.opened: set[int] = set()
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}
+        self.literals: dict[
+            int, tuple[object, dict[Source, None]]
+        ] = {}  # by identity: from outside, and where they are
         self.shapes = shapes
         self.data_read: DataRead | None = None  # the last one
         self._locations: dict[tuple[int, int | None], Location] = {}
@@ -335,7 +337,17 @@ class Trace:
             if symbol is not None:
                 return symbol
             self.guard(source, "equal", obj)
+            self.note_place(obj, source)
         return obj
+
+    def note_place(self, literal: object, source: Source) -> None:
+        """Note a path by which the trace has come to a literal from outside."""
+        self.literals.setdefault(id(literal), (literal, {}))[1][source] = None
+
+    def places_of(self, literal: object) -> list[Source]:
+        """The paths by which the trace has come to a literal from outside."""
+        row = self.literals.get(id(literal))
+        return [] if row is None else list(row[1])
 
     def _symbol(self, number: Any, source: Source) -> Item:
         """The symbol for a number that is known to vary, else None."""

@@ -390,7 +390,11 @@ def _must_replay(trace: Trace) -> bool:
         return True
     if trace.wrappers is not None and trace.written:
         return True
-    if _draws_into_strides(trace) or _differentiates_sparse(trace) or (not trace.replays and loses_inference(trace.graph.graph)):
+    if (
+        _draws_into_strides(trace)
+        or _differentiates_sparse(trace)
+        or (not trace.replays and loses_inference(trace.graph.graph))
+    ):
         return True
     return trace.operands_overlap or trace.reads_in_backward or _loses_writes(trace) or loses_errors(trace)
 

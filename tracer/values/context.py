@@ -72,6 +72,14 @@ class Context(Protocol):
         """`obj` as a raw constant, guarded by equality (or a symbol that stands for it)."""
         ...
 
+    def note_place(self, literal: object, source: Source) -> None:
+        """Note a path by which the trace has come to a literal from outside."""
+        ...
+
+    def places_of(self, literal: object) -> list[Source]:
+        """The paths by which the trace has come to a literal from outside."""
+        ...
+
     def wrap(self, obj: object, source: Source) -> Item:
         """The item for an object from outside."""
         ...

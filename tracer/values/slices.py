@@ -27,7 +27,10 @@ def _wrap(context: Context, obj: slice, source: Source) -> Item:
     """A slice whose bounds are items: a bound that varies is a symbol, and one that is an object a value."""
     context.guard(source, "type", slice)
     bounds = [context.wrap(getattr(obj, name), source.child("getattr", name)) for name in BOUNDS]
-    return obj if all(item is getattr(obj, name) for item, name in zip(bounds, BOUNDS, strict=True)) else slice(*bounds)
+    if all(item is getattr(obj, name) for item, name in zip(bounds, BOUNDS, strict=True)):
+        context.note_place(obj, source)
+        return obj
+    return slice(*bounds)
 
 
 def slice_attribute(context: Context, item: slice, name: str) -> Item:

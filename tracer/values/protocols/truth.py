@@ -6,6 +6,7 @@ from types import FunctionType
 
 import torch
 
+from tracer.guards.checks import equal_constants
 from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING, NeedsNumber
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
@@ -16,6 +17,7 @@ from tracer.values.dict_views import DictView
 from tracer.values.dicts import DictValue
 from tracer.values.functions import NestedFunction
 from tracer.values.host import host
+from tracer.values.identities import IDENTITY_TYPES
 from tracer.values.item import Item
 from tracer.values.number_symbols import BoolSymbol, FloatSymbol
 from tracer.values.protocols.length import length
@@ -25,6 +27,9 @@ from tracer.values.sequences import SequenceValue
 from tracer.values.sets import SetValue
 from tracer.values.shapes import as_python, decided
 from tracer.values.tensors import TensorValue
+
+SINGLE = frozenset({bool, type(None), type(Ellipsis), type(NotImplemented), *IDENTITY_TYPES, torch.dtype, torch.layout})
+"""Types of raw objects of which equal ones are one object."""
 
 ALGEBRAIC = frozenset({torch.SymInt, torch.SymBool})
 
@@ -72,7 +77,7 @@ def truth(context: Context, item: Item) -> bool:
 
 def is_same(context: Context, left: Item, right: Item) -> bool:
     """`left is right`."""
-    if left is right:
+    if left is right and isinstance(left, Value):
         return True
     for lazy, other in ((left, right), (right, left)):
         if type(lazy) is Lazy and other is None:
@@ -92,7 +97,20 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
         return left is right or _same_object(context, left, right)
     if (type(left) in SYMBOLS or type(right) in SYMBOLS) and class_of(left) is class_of(right):
         return left is right or as_python(left) is as_python(right)
+    _guard_identity(context, left, right)
     return left is right
+
+
+def _guard_identity(context: Context, left: object, right: object) -> None:
+    """Guard which of two equal literals from outside are one object: a guard by equality admits others that are not."""
+    if type(left) is not type(right) or type(left) in SINGLE:
+        return
+    places, others = context.places_of(left), context.places_of(right)
+    if left is right:
+        for place in places[1:]:
+            context.guard(place, "same as", places[0])
+    elif places and others and equal_constants(left, right):
+        context.guard(places[0], "not same as", others[0])
 
 
 def _one_outside(context: Context, left: Lazy, right: Lazy) -> bool:
