@@ -10,7 +10,7 @@ from tests.imports import PACKAGES, ROOT, Import, imports_of, module_name, nodes
 
 # Lowest first. A module belongs to the longest name that it starts with.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("passes.meta", "passes.errors", "passes"),
+    ("passes.meta", "passes.errors", "passes.places", "passes"),
     ("passes.operators",),
     ("passes.rules",),
     ("passes.reuse",),

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from os import path
 from typing import Any
 
+from passes.places import file_name, line_name
 from tracer.interpret.location import Location
 from tracer.reasons import Reason
-from tracer.source_text import file_name, line_name, source_line
+from tracer.source_text import source_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from backends.tiered.program import TieredProgram, TierStatus
+from passes.places import line_name
 from tracer._native import NativeEntry
 from tracer.code.resume import original_place
 from tracer.graph import show
 from tracer.guards.costs import GuardCosts, seconds_in_words
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import Difference, guard_words
-from tracer.source_text import line_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from passes.places import line_name
 from tracer.events import KINDS, LOG, Event
-from tracer.source_text import line_name
 
 LOGGER: Final = logging.getLogger("bytegraph")
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import io
 import linecache
-import sys
 import tokenize
 from functools import lru_cache
-from os import path
-from typing import Any, Final
+from typing import Final
 
 _open, _encoding_of = io.open, tokenize.detect_encoding
 """As they were when this was imported."""
@@ -25,26 +23,6 @@ def source_line(file: str, number: int) -> str:
     held = linecache.cache.get(file)
     lines = tuple(held[2]) if held is not None and len(held) > 2 else _lines_of(file)
     return lines[number - 1].rstrip("\n") if 0 < number <= len(lines) else ""
-
-
-def file_name(file: str) -> str:
-    """A file as messages name it: `mlp.py`, or `cell 4` of a notebook."""
-    return _cell_of(file) or path.basename(file)
-
-
-def line_name(file: str, line: int) -> str:
-    """A line as messages name it: `mlp.py:12`, or `cell 4, line 12` of a notebook."""
-    cell = _cell_of(file)
-    return f"{cell}, line {line}" if cell else f"{path.basename(file)}:{line}"
-
-
-def _cell_of(file: str) -> str:
-    """The cell of a notebook that IPython compiled under this name; "" for files."""
-    shell: Any = sys.modules.get("IPython.core.interactiveshell")
-    if shell is None or not shell.InteractiveShell.initialized():
-        return ""
-    numbers = getattr(shell.InteractiveShell.instance().compile, "_filename_map", {})
-    return f"cell {numbers[file]}" if file in numbers else ""
 
 
 @lru_cache(KEPT_FILES)

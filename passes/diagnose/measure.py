@@ -6,7 +6,6 @@ A Measurement is a backend: the graphs it compiles run as they are, node by node
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.utils.hooks import RemovableHandle
 
 from passes.node_meta import fake_value, source_of, stack_trace_of
+from passes.places import line_name
 
 SATURATED, DEAD, CUT = "saturated", "dead", "cut off"
 
@@ -269,4 +269,4 @@ def user_line(node: Node) -> str:
     if match is None:
         return ""
     file, line, function, text = match.groups()
-    return f"{os.path.basename(file)}:{line} in {function}   {text}".rstrip()
+    return f"{line_name(file, int(line))} in {function}   {text}".rstrip()

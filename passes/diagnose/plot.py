@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 from passes.diagnose.findings import TrainingFinding
 from passes.diagnose.measure import Record
 
+FEW: Final = 30  # bars, whose labels have room for letters of the usual size
 MISSING = "plots need matplotlib: pip install 'bytegraph[plot]'"
 
 
@@ -37,4 +38,6 @@ def draw(records: Sequence[Record], findings: Sequence[TrainingFinding], path: s
 def _bars(axes: Any, records: Sequence[Record], heights: Sequence[float], wrong: set[str]) -> None:
     colours = ["tab:red" if record.name in wrong else "tab:blue" for record in records]
     axes.bar(range(len(records)), heights, color=colours)
-    axes.set_xticks(range(len(records)), [record.name for record in records], rotation=90, fontsize=6)
+    axes.set_xticks(
+        range(len(records)), [record.name for record in records], rotation=90, fontsize=9 if len(records) <= FEW else 6
+    )

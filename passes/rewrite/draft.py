@@ -12,7 +12,6 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from os import path
 from typing import Any, Final
 
 import torch
@@ -24,6 +23,7 @@ from passes.operators.catalogue import FAMILIES, family_of
 from passes.operators.evaluate import Evaluator
 from passes.operators.modes import sets_modes
 from passes.operators.outcome import DataDependent, OpError, Outcome, Same, Unsupported, leaves
+from passes.places import line_name
 from passes.reuse.calls import GraphCall, call_of
 from passes.reuse.memory import Memory, Place, tensors
 from passes.rewrite.match import Index
@@ -68,7 +68,7 @@ class Write:
 def user_line(node: Node) -> str:
     """Where the user's program made a node: `mlp.py:12 in forward`; "" when it is not known."""
     line = line_of(node)
-    return "" if line is None else f"{path.basename(line.file)}:{line.line} in {line.function}"
+    return "" if line is None else f"{line_name(line.file, line.line)} in {line.function}"
 
 
 class Draft:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from os import path
 from typing import Any, Final
 
 import torch
 from torch.fx import Graph, Node
 
 from passes.errors import RuleError
+from passes.places import line_name
 from passes.rewrite.forms import Form, form_of, slots_of
 
 
@@ -76,7 +76,7 @@ class Pattern:
     @property
     def place(self) -> str:
         """Where its function was written: `attention.py:31`."""
-        return f"{path.basename(self.file)}:{self.line}"
+        return line_name(self.file, self.line)
 
     def __len__(self) -> int:
         return len(self.calls)
@@ -124,7 +124,7 @@ def pattern_of(function: Callable[..., Any], graph: Graph, constants: Mapping[st
     these does not occur, when two are equal, or when an output is no result of a call.
     """
     code = function.__code__
-    where = f"{path.basename(code.co_filename)}:{code.co_firstlineno} {function.__name__}"
+    where = f"{line_name(code.co_filename, code.co_firstlineno)} {function.__name__}"
     _told_apart(where, constants)
     numbers: dict[Node, Result | Input] = {}
     calls: list[Form] = []

@@ -10,7 +10,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os import path
 from typing import Any, Final
 
 import torch
@@ -19,6 +18,7 @@ from torch.fx import Graph, Node
 from passes.meta import TensorMeta, meta_of
 from passes.node_meta import META, MODES, is_write, result_meta
 from passes.operators.modes import Modes, current_modes, entered
+from passes.places import line_name
 from passes.reuse.calls import concrete
 from passes.rewrite.draft import CannotReplace, Draft
 from passes.rewrite.forms import bits
@@ -68,7 +68,7 @@ class RewriteRule:
     def place(self) -> str:
         """Where the first pattern was written: `attention.py:31`."""
         code = self.patterns[0].__code__
-        return f"{path.basename(code.co_filename)}:{code.co_firstlineno}"
+        return line_name(code.co_filename, code.co_firstlineno)
 
 
 @dataclass(eq=False)
@@ -231,7 +231,7 @@ class RewriteRules:
 
     def _spelling(self, rule: RewriteRule, function: Callable[..., Any]) -> Spelling:
         example = accepted(function, rule.example)
-        where = f"{path.basename(function.__code__.co_filename)}:{function.__code__.co_firstlineno} {function.__name__}"
+        where = f"{line_name(function.__code__.co_filename, function.__code__.co_firstlineno)} {function.__name__}"
         missing = [name for name in inspect.signature(function).parameters if name not in example]
         if missing:
             raise RuleError(f"{where}: the example of the rule {rule.name!r} gives no {missing[0]}")

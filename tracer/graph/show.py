@@ -17,7 +17,8 @@ from torch.fx.node import _get_qualified_name
 from passes import python_operators
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, line_of, result_meta, source_of
-from tracer.source_text import line_name, source_line
+from passes.places import line_name
+from tracer.source_text import source_line
 
 if TYPE_CHECKING:
     import networkx

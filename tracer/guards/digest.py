@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from passes.places import file_name
 from tracer.guards.costs import seconds_in_words
 from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
 from tracer.guards.words import shown
-from tracer.source_text import file_name
 
 DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items", "set order"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""

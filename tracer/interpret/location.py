@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import torch
 
-from tracer.source_text import line_name
+from passes.places import line_name
 
 INTERNAL_FOLDERS = (path.dirname(torch.__file__) + path.sep, path.dirname(path.dirname(__file__)) + path.sep)
 """Files whose lines are never shown as the user's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 from typing import Any, Final
 
-from tracer.source_text import file_name
+from passes.places import file_name
 
 AROUND: Final = 3
 """Lines shown before and after a line that is referred to."""
