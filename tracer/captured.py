@@ -23,7 +23,7 @@ import torch
 from backends.account import keeping_accounts
 from tracer import own_calls as own_calls
 from tracer.dispatch.cache import CapturedFunction, timing_guards
-from tracer.dispatch.engine import Engine, engine_of, engines
+from tracer.dispatch.engine import Engine, engine_of, engines, living_caches
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry
 from tracer.events import LOG, Event
@@ -347,7 +347,7 @@ def explanation(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ex
     before = engine.activity()
     events, stop = listen()
     try:
-        with timing_guards(), keeping_accounts() as accounts:
+        with timing_guards(living_caches()), keeping_accounts() as accounts:
             result = called(*args, **kwargs)
     finally:
         stop()

@@ -20,7 +20,7 @@ from backends.account import keeping_accounts
 from passes.record.program import as_if_started, program_of
 from tracer.api import capture
 from tracer.dispatch.cache import timing_guards
-from tracer.dispatch.engine import engines
+from tracer.dispatch.engine import engines, living_caches
 from tracer.events import LOG, Event
 from tracer.report import Explanation
 from tracer.stacks import with_stacks
@@ -97,7 +97,7 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
 
         unsubscribe = LOG.subscribe(with_stacks(hear, sys._getframe()))
         try:
-            with timing_guards(), keeping_accounts() as accounts:
+            with timing_guards(living_caches()), keeping_accounts() as accounts:
                 status = _program(words)()
         finally:
             unsubscribe()

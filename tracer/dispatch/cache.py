@@ -7,8 +7,7 @@ docs/native_guards.md). Nothing here knows how a frame is captured: the maker of
 from __future__ import annotations
 
 import atexit
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType
 from typing import Any, NamedTuple
@@ -58,34 +57,35 @@ def frame_cache(
     check = _verdict_check(code) if strict else None
     cache = FrameCache(code, on_miss, recompile_limit, strict=check, on_limit=on_limit)
     cache.interceptor = interceptor
-    _CACHES.add(cache)
-    if _timing:
-        _time_guards(cache)
     return cache
 
 
-_CACHES: weakref.WeakSet[FrameCache] = weakref.WeakSet()
-_timing: list[None] = []  # an item for each report that is being made
+_timed: list[list[FrameCache]] = []  # the caches that each report which is being made has set up
 
 
 @contextmanager
-def timing_guards() -> Iterator[None]:
-    """While it lasts, measure the guards of each entry that answers a call, once: `Entry.costs`."""
-    _timing.append(None)
-    for cache in list(_CACHES):
-        _time_guards(cache)
+def timing_guards(caches: Iterable[FrameCache]) -> Iterator[None]:
+    """While it lasts, measure the guards of each entry that answers a call, once (`Entry.costs`): of these caches, and
+    of those in which captures are made meanwhile.
+    """
+    timed: list[FrameCache] = []
+    _timed.append(timed)
+    for cache in caches:
+        time_guards(cache)
     try:
         yield
     finally:
-        _timing.pop()
-        for cache in list(_CACHES):
-            if not _timing and isinstance(cache.strict, _GuardTimer):
+        _timed[:] = [each for each in _timed if each is not timed]
+        for cache in timed:
+            if isinstance(cache.strict, _GuardTimer):
                 cache.strict = cache.strict.check
 
 
-def _time_guards(cache: FrameCache) -> None:
-    if not isinstance(cache.strict, _GuardTimer):
+def time_guards(cache: FrameCache) -> None:
+    """Have the guards of a cache measured if a report is being made, and that is not done already."""
+    if _timed and not isinstance(cache.strict, _GuardTimer):
         cache.strict = _GuardTimer(cache.strict, cache.code)
+        _timed[-1].append(cache)
 
 
 class _GuardTimer(NamedTuple):

@@ -30,7 +30,7 @@ from tracer._native import ends_visibly, go_on, hidden, shown
 from tracer.code.decode import Code, decode
 from tracer.code.resume import Layout, continuation, make_function, original_place, trampoline
 from tracer.dispatch.builtins_at_start import replaced_builtin
-from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache
+from tracer.dispatch.cache import RETRY, RUN_ORIGINAL, Entry, FrameCache, explain_misses, frame_cache, time_guards
 from tracer.dispatch.capturing import (
     Interruption,
     begin_capture,
@@ -239,6 +239,7 @@ class Engine:
         history = self.histories.setdefault(cache, History())
         history.begin_capture()
         self.living.setdefault(cache)
+        time_guards(cache)
         if self.stored.sources and self.stored.load(cache, function, values):
             self._note_sizes(cache, values)
             return RETRY
@@ -530,6 +531,11 @@ def engine_of(cache: FrameCache) -> Engine:
     engine = getattr(cache.on_miss, "__self__", None)
     assert isinstance(engine, Engine)
     return engine
+
+
+def living_caches() -> list[FrameCache]:
+    """The caches of all engines in which captures were made."""
+    return [cache for engine in engines() for cache in list(engine.living)]
 
 
 def engines() -> Iterator[Engine]:
