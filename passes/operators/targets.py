@@ -49,6 +49,8 @@ NAMESPACES: Final = (
 VARIABLE: Final = torch._C._VariableFunctions  # pyright: ignore[reportAttributeAccessIssue]
 FUNCTIONAL: Final = "torch.nn.functional"
 FORBIDDEN: Final = frozenset(("from_file", "save", "load", "_print", "set_data"))
+# Operators of the interpreter, of debuggers and profilers, and of inductor's programs, which believe where memory is.
+INTERNAL: Final = frozenset(("prim", "debugprims", "profiler", "inductor"))
 # Attributes that a graph may read from a tensor or a size.
 READABLE: Final = """
     T mT H mH real imag data grad shape dtype ndim device layout requires_grad is_leaf itemsize nbytes is_sparse
@@ -172,6 +174,7 @@ def refusal(namespace: str, name: str) -> str | None:
         return f": no operator {namespace}::{name} is registered; import what defines it"
     values = [value for schema in schemas for value in (*schema.arguments, *schema.returns)]
     of_files = any(word in value.name for value in values for word in ("file", "path"))
-    if of_files or name in FORBIDDEN or namespace == "prim" or not any("Tensor" in str(v.type) for v in values):
+    of_tensors = any("Tensor" in str(value.type) for value in values)
+    if of_files or name in FORBIDDEN or namespace in INTERNAL or not of_tensors:
         return " is not an operator on tensors"
     return None
