@@ -69,15 +69,14 @@ def decides_ties(target: Any, kwargs: Any = None) -> bool:
         name = name_of(ConcreteCall(target, ()))
         return name in FIRST or (name in KEEPING and bool((kwargs or {}).get("stable")))
     by_element: set[Node] = set()
+    decided: list[bool] = []
     for node in target.graph.nodes:
         of_elements = all(used in by_element for used in node.all_input_nodes)
-        if node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
+        if name_of(ConcreteCall(node.target, ())) in ORDERS:  # first, as the maximum of two tensors is by element
+            decided.append(of_elements and decides_ties(node.target, node.kwargs))
+        elif node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
             by_element.add(node)
-        elif name_of(ConcreteCall(node.target, ())) in ORDERS and not (
-            of_elements and decides_ties(node.target, node.kwargs)
-        ):
-            return False
-    return True
+    return bool(decided) and all(decided)
 
 
 def name_of(call: ConcreteCall) -> str:

@@ -83,7 +83,7 @@ def perturbed(
         return tensor
     noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64).mul_(2).sub_(1).mul_(unit)
     noise = noise.to(device=tensor.device, dtype=tensor.dtype)
-    if alike:
+    if alike and not tensor.is_complex():  # which nothing orders
         _, numbers = torch.unique(tensor, return_inverse=True)
         noise = noise.flatten()[numbers]
     return torch.where(tensor.isfinite(), tensor * (noise + 1) + noise * smallest, tensor)
