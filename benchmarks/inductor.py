@@ -2,8 +2,8 @@
 
 `python -m benchmarks.inductor 600` checks the first sample of each operator, in a random order that is the same each
 time, for 600 seconds. Each operator is captured, compiled by inductor and compared by crosscheck; the script of each
-difference was run and ended with its own assertion. What was found is kept in build/inductor.json, and the next run
-goes on from there; it checks those that differ again.
+difference was run and ended with its own assertion. What was found is kept in `STORE`, and the next run goes on from
+there; it checks those that differ again.
 """
 
 from __future__ import annotations
