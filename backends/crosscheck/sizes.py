@@ -15,7 +15,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from backends.crosscheck.calls import REFUSALS, ConcreteCall, attempt, is_plain
+from backends.crosscheck.calls import ConcreteCall, attempt, is_plain
 from backends.crosscheck.layouts import LIMIT
 from backends.crosscheck.operators import is_registered, name_of
 from backends.crosscheck.reference import shares_memory
@@ -25,6 +25,7 @@ from passes.operators.stand_ins import FakeStandIns
 RESIZED: Final = 6  # calls of other sizes that are tried
 OPERATORS_OF_NODE: Final = 20  # of a graph with a large size, on average
 RECURRENT: Final = ("lstm", "gru", "rnn_tanh", "rnn_relu")  # weights of other sizes make oneDNN end the process
+ANY_ERROR: Final = (Exception,)  # libraries whose functions a graph calls raise errors of their own
 LARGE: Final = 33_000  # elements: more than torch's kernels leave to one thread, and no multiple of a vector
 
 
@@ -106,7 +107,7 @@ def _is_sound(call: ConcreteCall) -> bool:
     try:
         with stand_ins.active(), _Bounded(OPERATORS_OF_NODE * len(call.target.graph.nodes)):
             fakes.run()
-    except (*REFUSALS, MemoryError):
+    except ANY_ERROR:
         return False
     return True
 
