@@ -294,6 +294,7 @@ OUR_OWN = ("tracer", "passes.targets", "tests")  # modules whose functions stand
 # A class or function says it is of one module, and belongs to another.
 ODD_HOMES = {
     ("io", "builtins.input_output"),  # open
+    ("posix", "os"),
     ("builtins", "types"),  # functions, methods, generators, modules
     ("builtins", "torch.operators"),
     ("builtins", "torch.functions"),

@@ -320,3 +320,45 @@ def test_a_changed_set_lists_its_members_as_it_does_plainly():
             program(expected, X)
             captured(observed, X)
             assert list(observed) == list(expected), (program.__name__, order)
+
+
+COLLIDING = (7, 15, 23, 8)
+"""Their places depend on who came first, and a set that is filled in the order of another's places has others."""
+
+
+def comprehended(x):
+    return {number for number in COLLIDING}, x + 1
+
+
+def added(x):
+    numbers = set()
+    for number in COLLIDING:
+        numbers.add(number)
+    return {*COLLIDING}, numbers, x + 1
+
+
+def constructed(x):
+    numbers = set(COLLIDING[:3])
+    numbers.add(COLLIDING[3])
+    more = set()
+    more.update(COLLIDING[:2], COLLIDING[2:])
+    return numbers, more, x + 1
+
+
+def emptied(x):
+    numbers = {1, 2, 3}
+    numbers.clear()
+    set.__init__(numbers, COLLIDING)
+    return numbers, x + 1
+
+
+@pytest.mark.parametrize("program", [comprehended, added, constructed, emptied])
+def test_a_set_that_was_filled_is_given_back_as_it_was_filled_without_a_break(program):
+    assert list(set(filled(*COLLIDING))) != list(set(list(filled(*COLLIDING))))
+    reset()
+    captured = capture(program, fullgraph=True)
+    for _ in range(2):
+        expected, observed = program(X), captured(X)
+        for mine, theirs in zip(expected, observed, strict=True):
+            assert listed(mine) == listed(theirs) if isinstance(mine, set) else True
+    assert sum(counters().breaks.values()) == 0

@@ -245,10 +245,20 @@ def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) ->
 def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
     """set.__init__: the elements of `iterable` replace what the set holds."""
     keys = elements(trace, iterable)
-    payload = instance.change(trace)
-    payload.clear()
-    payload.update(keys)
-    trace.set_orders.follow(payload, keys)
+    instance.change(trace).clear()
+    instance.filled = []
+    update_set(trace, instance, keys)
+
+
+def update_set(trace: Trace, target: SetValue, keys: Any) -> None:
+    """Add what `elements` gives, one key after the other as CPython does, or a whole set."""
+    if type(keys) is list:
+        for key in keys:
+            target.add(trace, key)
+    else:
+        payload = target.change(trace)
+        payload.update(keys)
+        trace.set_orders.follow(payload, keys)
 
 
 def elements(trace: Trace, item: Item) -> Any:

@@ -24,16 +24,18 @@ class SetValue(ObjectValue):
     """A set or frozenset; the payload is a host set, changed step by step as the program's is.
 
     So it has the same order, unless it stands for a set from outside whose history is not known:
-    `members` is the order of that one until it is changed, `faithful` whether a copy has it too.
+    `members` is the order of that one until it is changed, `faithful` whether a copy has it too. `filled` is what was
+    added to an empty set, in that order, unless other changes were made.
     """
 
-    __slots__ = ("changed", "complete", "faithful", "items", "members", "plain")
+    __slots__ = ("changed", "complete", "faithful", "filled", "items", "members", "plain")
 
     def __init__(
         self, cls: type = set, items: Iterable[Item] = (), source: Source | None = None, obj: object = MISSING
     ) -> None:
         super().__init__(cls, source, obj)
-        self.items: Any = items if type(items) in (set, frozenset) else set(items)
+        self.filled: list[Item] | None = None if type(items) in (set, frozenset) else list(items)
+        self.items: Any = items if self.filled is None else set(self.filled)
         self.members: list[Item] | None = None
         self.faithful = True
         self.changed = False
@@ -91,8 +93,18 @@ class SetValue(ObjectValue):
             self.faithful = list(items) == self.members and getsizeof(items) == getsizeof(self.object)
             self.members = None
         self.changed = True
+        self.filled = None
         context.effects.record(self)
         return items
+
+    def add(self, context: Context, element: Item) -> None:
+        """Add one element, as `set.add`."""
+        filled = self.filled
+        items = self.change(context)
+        if filled is not None and element not in items:
+            filled.append(element)
+        self.filled = filled
+        items.add(element)
 
     def __hash__(self) -> int:
         return hash(frozenset(self.items)) if issubclass(self.cls, frozenset) else id(self)
@@ -159,9 +171,9 @@ def _rebuild(emitter: Emitter, value: SetValue) -> Fragment:
 
 def _listed(emitter: Emitter, value: SetValue) -> Fragment:
     """What a new set is filled from so that it lists its members as the program's does."""
-    members = list(value.items)
+    members = list(value.items) if value.filled is None else value.filled
     emitter.list_members(value.items)
-    if list(set(members)) != members and not any(isinstance(member, Value) for member in members):
+    if list(set(members)) != list(value.items) and not any(isinstance(member, Value) for member in members):
         raise Unrebuildable("a set that lists its members as only its history explains")
     return fragment("[{}]", items_of(emitter, members))
 

@@ -8,7 +8,7 @@ from typing import Any
 from tracer.code.decode import Op
 from tracer.guards.source import constant
 from tracer.interpret.call import call
-from tracer.interpret.construct import elements
+from tracer.interpret.construct import elements, update_set
 from tracer.interpret.frame import Frame, callee_at, pop_value
 from tracer.interpret.registry import handles
 from tracer.interpret.trace import Trace
@@ -80,7 +80,7 @@ def list_append(frame: Frame, op: Op) -> None:
 @handles("SET_ADD")
 def set_add(frame: Frame, op: Op) -> None:
     item = frame.pop()
-    container(frame, op).change(frame.trace).add(frame.trace.key(item))
+    container(frame, op).add(frame.trace, frame.trace.key(item))
 
 
 @handles("MAP_ADD")
@@ -104,7 +104,7 @@ def list_extend(frame: Frame, op: Op) -> None:
 @handles("SET_UPDATE")
 def set_update(frame: Frame, op: Op) -> None:
     items = elements(frame.trace, pop_value(frame))
-    container(frame, op).change(frame.trace).update(items)
+    update_set(frame.trace, container(frame, op), items)
 
 
 @handles("DICT_UPDATE")

@@ -44,7 +44,8 @@ def _tuple(trace: Trace, iterable: Item = ()) -> Item:
 
 @lookaside(set)
 def _set(trace: Trace, iterable: Item = ()) -> Item:
-    return SetValue(set, host(trace, set, elements(trace, iterable)))
+    keys = elements(trace, iterable)
+    return SetValue(set, keys if type(keys) is list else host(trace, set, keys))
 
 
 @lookaside(frozenset)

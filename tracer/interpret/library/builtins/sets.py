@@ -172,7 +172,7 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 @lookaside(set.add)
 def _add(trace: Trace, target: SetValue, item: Item) -> None:
     key = trace.key(item)
-    target.change(trace).add(key)
+    target.add(trace, key)
 
 
 @lookaside(set.discard)
@@ -220,7 +220,7 @@ def _symmetric_difference_update(trace: Trace, target: SetValue, other: Item) ->
     trace.set_orders.follow(payload, operand)
 
 
-def _step_by_step(name: str, step: Callable[[set[Item], Item], object]) -> Callable[..., None]:
+def _step_by_step(name: str, step: Callable[[Trace, SetValue, Item], None]) -> Callable[..., None]:
     """Methods that are done with each element before they ask for the next one."""
 
     def run(trace: Trace, target: SetValue, *others: Item) -> None:
@@ -234,13 +234,21 @@ def _step_by_step(name: str, step: Callable[[set[Item], Item], object]) -> Calla
             iterator = iterate(trace, other)
             while (item := next_item(trace, iterator)) is not END:
                 key = trace.key(item)
-                step(target.change(trace), key)
+                step(trace, target, key)
 
     return run
 
 
-lookaside(set.update)(_step_by_step("update", set.add))
-lookaside(set.difference_update)(_step_by_step("difference_update", set.discard))
+def _add_key(trace: Trace, target: SetValue, key: Item) -> None:
+    target.add(trace, key)
+
+
+def _discard_key(trace: Trace, target: SetValue, key: Item) -> None:
+    target.change(trace).discard(key)
+
+
+lookaside(set.update)(_step_by_step("update", _add_key))
+lookaside(set.difference_update)(_step_by_step("difference_update", _discard_key))
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[..., Item]:
