@@ -1,5 +1,5 @@
 // The layout of CPython's interpreter frames, the one thing about them that differs between its versions. Only the
-// interceptor includes this file.
+// interceptor includes this file, and what asks for the states of generators, whose names come with it.
 #pragma once
 
 #include <Python.h>

@@ -6,15 +6,13 @@
 #include <vector>
 
 #include "boundary.h"
+#include "frame_layout.h"
 
 namespace bytegraph {
 namespace {
 
 // Beyond this many objects an end counts as visible: looking further would take longer than a graph break.
 constexpr size_t most_objects = 20000;
-
-// States of a generator's frame, which only CPython's internal headers name.
-constexpr int8_t frame_suspended = -1, frame_executing = 0;
 
 struct Deaths {
   PyObject* first;
@@ -54,10 +52,13 @@ bool shows_its_end(PyObject* object) {
   PyTypeObject* type = Py_TYPE(object);
   if (is_referred_to(object)) return true;
   if (PyWeakref_Check(object) && has_callback(object)) return true;
-  if (PyGen_CheckExact(object)) return reinterpret_cast<PyGenObject*>(object)->gi_frame_state == frame_suspended;
-  if (PyCoro_CheckExact(object)) return reinterpret_cast<PyCoroObject*>(object)->cr_frame_state < frame_executing;
+  if (PyGen_CheckExact(object)) {
+    int8_t state = reinterpret_cast<PyGenObject*>(object)->gi_frame_state;
+    return FRAME_CREATED < state && state < FRAME_EXECUTING;
+  }
+  if (PyCoro_CheckExact(object)) return reinterpret_cast<PyCoroObject*>(object)->cr_frame_state < FRAME_EXECUTING;
   if (PyAsyncGen_CheckExact(object)) {
-    return reinterpret_cast<PyAsyncGenObject*>(object)->ag_frame_state < frame_executing;
+    return reinterpret_cast<PyAsyncGenObject*>(object)->ag_frame_state < FRAME_EXECUTING;
   }
   return type->tp_finalize || type->tp_del || PyMemoryView_Check(object);
 }
