@@ -502,3 +502,18 @@ ITERATED += [_members_added_before_and_behind, _key_put_again, _other_keys_meanw
 @pytest.mark.parametrize("kind", [dict, OrderedDict])
 def test_iterators_of_changed_tables_across_a_break(program, kind):
     check(program, kind(a=1, b=2, c=3), {1, 2, 3}, recaptures=None)
+
+
+@pytest.mark.parametrize("name", ["symmetric_difference", "add"])
+def test_a_refusal_names_the_class_that_the_method_was_looked_up_in(name):
+    def program(x, name):
+        members = Members()
+        try:
+            getattr(members, name)(1, 2)
+        except TypeError as error:
+            return x + 1, str(error)
+
+    expected = program(torch.ones(2), name)
+    assert expected[1].startswith(f"Members.{name}()")
+    captured = capture(program)
+    assert [captured(torch.ones(2), name)[1] for _ in range(2)] == [expected[1]] * 2

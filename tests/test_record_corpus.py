@@ -156,7 +156,7 @@ def test_commands_show_merge_and_compare_corpora(corpora, tmp_path, command):
         (("record", "opinfo", "-o", "{new}", "--dtype", "f31"), "there is no dtype 'f31'; choose from"),
         (("record", "opinfo", "-o", "{new}", "--part", "2/2"), "is not I/N"),
         (("record", "models", "-o", "{new}", "--zoo", "no.zoo"), "no zoo 'no.zoo'"),
-        (("record", "-o", "{new}", "nothing.py"), "no script 'nothing.py': for a module say -m"),
+        (("record", "-o", "{new}", "nothing.py"), "no script 'nothing.py' (a module is named by `-- -m NAME`)"),
         (("record", "-o", "{new}", "--level", "jit", "x.py"), "unknown levels ['jit']"),
         (("record", "-o", "{file}", __file__), "cannot make the folder {file} of a corpus: File exists"),
         (("corpus", "split", "{a}", "-o", "{new}", "{file}"), "cannot make the folder {file}"),

@@ -94,8 +94,14 @@ def _combination(name: str) -> Callable[..., Item]:
     return run
 
 
-for _name in ("union", "intersection", "difference", "symmetric_difference"):
+for _name in ("union", "intersection", "difference"):
     lookaside(getattr(set, _name), getattr(frozenset, _name))(_combination(_name))
+
+
+@lookaside(set.symmetric_difference, frozenset.symmetric_difference)
+def _symmetric_difference(trace: Trace, target: Item, other: Item) -> Item:
+    """Takes one set alone: any other number is refused in words that depend on how the method was looked up."""
+    return _combination("symmetric_difference")(trace, target, other)
 
 
 def _question(name: str) -> Callable[..., bool]:
