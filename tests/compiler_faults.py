@@ -166,13 +166,17 @@ def applying(function):
     return running(run)
 
 
-class ConstantSlope(torch.autograd.Function):
-    """The slope of a sine is taken for a constant."""
+class SavingSine(torch.autograd.Function):
+    """A sine that goes backward from its input."""
 
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
         return x.sin()
+
+
+class ConstantSlope(SavingSine):
+    """The slope of a sine is taken for a constant."""
 
     @staticmethod
     def backward(ctx, gradient):
@@ -208,13 +212,8 @@ class OnesForNone(torch.autograd.Function):
         return first * x.cos() - second * x.sin()
 
 
-class HalfPrecisionSlope(torch.autograd.Function):
+class HalfPrecisionSlope(SavingSine):
     """Goes backward in bfloat16."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.sin()
 
     @staticmethod
     def backward(ctx, gradient):

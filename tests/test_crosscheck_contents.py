@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.compiler_faults import replaying, running, wrong_where
+from tests.compiler_faults import SavingSine, replaying, running, wrong_where
 from tests.faults import IMAGE, INTEGERS, X, swap
 from tests.test_crosscheck_faults import assert_fails, first_finding
 
@@ -66,13 +66,8 @@ def writing_last(module, inputs):
     return (x * 2 + y + 1,)
 
 
-class SineOfContiguous(torch.autograd.Function):
+class SineOfContiguous(SavingSine):
     """Takes the gradient that it is given for contiguous."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.sin()
 
     @staticmethod
     def backward(ctx, gradient):
@@ -80,13 +75,8 @@ class SineOfContiguous(torch.autograd.Function):
         return memory * ctx.saved_tensors[0].cos()
 
 
-class SineOfExpanded(torch.autograd.Function):
+class SineOfExpanded(SavingSine):
     """Counts a gradient that was expanded twice."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.sin()
 
     @staticmethod
     def backward(ctx, gradient):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from passes.diagnose.diagnosis import Diagnosis
 from passes.diagnose.findings import Bounds, find
 from passes.diagnose.measure import Measurement
+from passes.results import differentiable_tensors
 from tracer.captured import captured_form
 from tracer.dispatch.engine import Engine
 from tracer.options import Options
@@ -63,7 +64,7 @@ def _loss(result: Any) -> torch.Tensor | None:
     named = result.get("loss") if isinstance(result, Mapping) else getattr(result, "loss", None)
     if isinstance(named, torch.Tensor):
         return named
-    outputs = [tensor for tensor in _tensors(result) if tensor.requires_grad and tensor.is_floating_point()]
+    outputs = differentiable_tensors(result)
     if len(outputs) == 1 and outputs[0].numel() == 1:
         return outputs[0].sum()
     generator = torch.Generator().manual_seed(0)
@@ -72,14 +73,3 @@ def _loss(result: Any) -> torch.Tensor | None:
         weights = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
         terms.append((tensor * weights).sum() / tensor.numel() ** 0.5)
     return torch.stack(terms).sum() if terms else None
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)

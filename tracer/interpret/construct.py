@@ -245,8 +245,7 @@ def dict_init(trace: Trace, instance: DictValue, *args: Item, **kwargs: Item) ->
 def set_init(trace: Trace, instance: SetValue, iterable: Item = ()) -> None:
     """set.__init__: the elements of `iterable` replace what the set holds."""
     keys = elements(trace, iterable)
-    instance.change(trace).clear()
-    instance.filled = []
+    instance.empty(trace)
     update_set(trace, instance, keys)
 
 

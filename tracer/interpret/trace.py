@@ -266,9 +266,8 @@ class Trace:
         self.opened: set[int] = set()
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}
-        self.literals: dict[
-            int, tuple[object, dict[Source, None]]
-        ] = {}  # by identity: from outside, and where they are
+        # By identity: literals from outside, and the paths to each.
+        self.literals: dict[int, tuple[object, dict[Source, None]]] = {}
         self.shapes = shapes
         self.data_read: DataRead | None = None  # the last one
         self._locations: dict[tuple[int, int | None], Location] = {}

@@ -22,8 +22,8 @@ from tracer.values.iterators import advance
 from tracer.values.lists import ListValue
 from tracer.values.objects import ObjectValue, setting
 from tracer.values.outside_iterators import OutsideIterator
-from tracer.values.rebuilding import Fragment, Unrebuildable, fragment, listed, literal
-from tracer.values.sets import SetValue
+from tracer.values.rebuilding import Fragment, fragment, listed, literal
+from tracer.values.sets import SetValue, order_of_filling
 from tracer.values.tensors import TensorValue
 
 if TYPE_CHECKING:
@@ -169,9 +169,7 @@ def _set(emitter: ProgramEmitter, value: SetValue) -> None:
     removed = [element for element in set.__iter__(real) if element not in value.items]
     added = [element for element in value.items if isinstance(element, Value) or element not in real]
     if not _lists(real, removed, added, value.items):
-        removed, added = list(set.__iter__(real)), list(value.items)
-        if list(set(added)) != added:
-            raise Unrebuildable("a set that lists its members as only its history explains")
+        removed, added = list(set.__iter__(real)), order_of_filling(value)
     if removed:
         emitter.list_members(value.items)
     if removed and len(removed) == set.__len__(real):

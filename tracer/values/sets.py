@@ -106,6 +106,11 @@ class SetValue(ObjectValue):
         self.filled = filled
         items.add(element)
 
+    def empty(self, context: Context) -> None:
+        """Remove all elements, as `set.clear`: what is added then goes where it would in a new set."""
+        self.change(context).clear()
+        self.filled = []
+
     def __hash__(self) -> int:
         return hash(frozenset(self.items)) if issubclass(self.cls, frozenset) else id(self)
 
@@ -171,11 +176,19 @@ def _rebuild(emitter: Emitter, value: SetValue) -> Fragment:
 
 def _listed(emitter: Emitter, value: SetValue) -> Fragment:
     """What a new set is filled from so that it lists its members as the program's does."""
-    members = list(value.items) if value.filled is None else value.filled
     emitter.list_members(value.items)
+    return fragment("[{}]", items_of(emitter, order_of_filling(value)))
+
+
+def order_of_filling(value: SetValue) -> list[Item]:
+    """The order in which an empty set is filled so that it lists its members as the program's does.
+
+    Raises Unrebuildable where none is known.
+    """
+    members = list(value.items) if value.filled is None else value.filled
     if list(set(members)) != list(value.items) and not any(isinstance(member, Value) for member in members):
         raise Unrebuildable("a set that lists its members as only its history explains")
-    return fragment("[{}]", items_of(emitter, members))
+    return members
 
 
 register(

@@ -197,7 +197,7 @@ def _remove(trace: Trace, target: SetValue, item: Item) -> None:
 
 @lookaside(set.clear)
 def _clear(trace: Trace, target: SetValue) -> None:
-    target.change(trace).clear()
+    target.empty(trace)
 
 
 @lookaside(set.pop)
