@@ -297,7 +297,7 @@ class SourceWriter:
         template = EXPRESSIONS.get(target)  # type: ignore[call-overload]
         if template and not kwargs and not (target is operator.setitem and node.users):
             return template.format(*map(self.argument, args))
-        if target is getattr and len(args) == 2:
+        if target is getattr and len(args) == 2 and not kwargs and is_attribute_name(args[1]):
             return f"{self.argument(args[0])}.{args[1]}"
         return f"{self.bind(target)}({self._arguments(args, kwargs)})"
 
@@ -349,6 +349,11 @@ class SourceWriter:
         while name in self._node_names:
             name = f"_{name}"
         return name
+
+
+def is_attribute_name(name: Any) -> bool:
+    """Whether `x.name` reads the attribute: other texts, which `getattr` accepts too, would be other Python."""
+    return type(name) is str and name.isidentifier() and name.isascii() and not iskeyword(name)
 
 
 def is_written(value: Any) -> bool:

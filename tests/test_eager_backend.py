@@ -70,6 +70,13 @@ def test_keywords_that_are_reserved_words():
     assert drawn.min() >= 2
 
 
+def test_a_text_that_is_no_name_is_not_written_as_an_attribute():
+    graph = torch.fx.Graph()
+    graph.output((graph.call_function(getattr, (graph.placeholder("x"), "T + x")),))
+    with pytest.raises(AttributeError, match="T [+] x"):
+        compile_graph(graph)(X)
+
+
 def test_no_inputs_no_outputs():
     sketch = Sketch()
     sketch.builder.output([])

@@ -119,6 +119,15 @@ def hostile_keyword(data):
     data["graph"]["nodes"][1][3] = {f"a=__import__('os').environ.setdefault('{MARK}', '1'), b": 1}
 
 
+def hostile_attribute_of_tensor(data):
+    text = f"shape; __import__('os').environ.setdefault('{MARK}', '1')"
+    data["graph"]["nodes"][1][:4] = "builtins.getattr", "mul", [["n", 0], text], {}
+
+
+def hostile_private_attribute(data):
+    data["graph"]["nodes"][1][:4] = "builtins.getattr", "mul", [["n", 0], "__reduce_ex__"], {}
+
+
 def call_of(name, *arguments):
     words = [["Constant", argument] for argument in arguments]
     return [["Expr", ["Call", ["Name", name, ["Load"]], words, []]]]

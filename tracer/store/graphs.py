@@ -16,7 +16,7 @@ from torch.fx import Node
 from passes.meta import TensorMeta
 from passes.node_meta import LINE, META, MODES, MODULE, PREDICTION, SOURCE, SYMBOL, UNCHANGED, WRITES
 from passes.operators.modes import SETTERS, Modes
-from passes.operators.targets import UnknownTarget, target_name, target_of
+from passes.operators.targets import ATTRIBUTES, UnknownTarget, target_name, target_of
 from tracer.graph.builder import GraphBuilder
 from tracer.store.errors import BadFile, Unstorable
 from tracer.store.paths import TableReader, TableWriter
@@ -56,6 +56,11 @@ def _target(text: str) -> Any:
         return target_of("call_function", text)
     except (UnknownTarget, AttributeError) as error:
         raise BadFile(f"no operator: {error}") from None
+
+
+def _reads_attribute_of_list(args: tuple[Any, ...]) -> bool:
+    """Whether these are the arguments of `getattr` for an attribute that a graph may read; a replay spells it out."""
+    return len(args) == 2 and type(args[1]) is str and args[1] in ATTRIBUTES
 
 
 def is_name(name: Any) -> bool:
@@ -102,6 +107,8 @@ class GraphWriter:
             return ["input", node.name, meta, node.meta.get(SOURCE, "")]
         if node.op not in ("call_function", "call_method"):
             raise Unstorable("a tensor or module that the graph holds", node.name)
+        if node.target is getattr and not _reads_attribute_of_list(node.args):
+            raise Unstorable("an attribute that no graph in a file reads", str(node.args[1:]))
         target = _name_of(node.op, node.target)
         module = node.meta.get(MODULE)
         return [
@@ -197,9 +204,12 @@ class GraphReader:
             raise BadFile("arguments that are none")
         if type(modes) is not int or not 0 <= modes < len(self.modes) or type(writes) is not bool:
             raise BadFile("a call without modes")
+        target, operands = _target(text), tuple(map(self._argument, args))
+        if target is getattr and not _reads_attribute_of_list(operands):
+            raise BadFile("an attribute that no graph reads")
         node = builder.call(
-            _target(text),
-            tuple(map(self._argument, args)),
+            target,
+            operands,
             {key: self._argument(part) for key, part in kwargs.items()},
             self._structure(meta),
             self.tables.line(line),
