@@ -33,6 +33,11 @@ def add_one(x: torch.Tensor) -> torch.Tensor:
     return x + 1
 
 
+class AddOne(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
 def gpt2(layers: int = 12) -> Subject:
     """GPT-2's body: 12 layers, 64 wide."""
     configuration = transformers.GPT2Config(
@@ -74,6 +79,11 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "GPT-2, 12 layers": gpt2,
     "Qwen3, 36 layers": qwen3,
 }
+CALLED: dict[str, Callable[[], Subject]] = {
+    "x + 1, as a module": lambda: Subject(AddOne(), (torch.ones(8),)),
+    **SUBJECTS,
+}
+"""Those that overhead per call is measured with."""
 REPLAYED: dict[str, Callable[[], Subject]] = {
     "MLP": lambda: from_zoo("mlp"),
     "ResNet-18, narrow": lambda: from_zoo("resnet"),

@@ -5,6 +5,7 @@ import __future__
 import functools
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -345,6 +346,58 @@ def test_attributes_set_on_a_captured_function_are_the_originals():
     assert not hasattr(plain, "calls")
     plain.note = "n"
     assert step.note == "n"
+
+
+def test_calls_of_a_captured_module_run_no_python_before_the_program():
+    net = torch.nn.ReLU()
+    captured = capture(net)
+    captured(torch.ones(2))
+    frames = []
+    sys.setprofile(lambda frame, event, argument: event == "call" and frames.append(frame.f_code.co_name))
+    try:
+        captured(torch.ones(2))
+    finally:
+        sys.setprofile(None)
+    assert len(captured.entries) == 1 and captured.entries[0].hits == 1
+    assert captured.entries[0].function.__name__ in frames
+    assert "call" not in frames and len(frames) == 2  # of the program and its graph
+
+
+def test_captured_modules_take_arguments_as_plain_ones():
+    class Net(torch.nn.Module):
+        def forward(self, x, *others, scale=1, **names):
+            return x * scale + len(others), sorted(names)
+
+    net = Net()
+    captured = capture(net)
+    x = torch.ones(2)
+    for args, kwargs in [((x,), {}), ((), {"x": x}), ((x, 1, 2), {"scale": 3, "self_": 4}), ((x,), {"scale": x})]:
+        expected, names = net(*args, **kwargs)
+        for call in (captured, captured.__call__, functools.partial(type(captured).__call__, captured)):
+            result, others = call(*args, **kwargs)
+            assert torch.equal(result, expected) and names == others
+    with pytest.raises(TypeError) as plainly:
+        net()
+    with pytest.raises(TypeError, match=re.escape(str(plainly.value))):
+        captured()
+
+
+def test_class_of_a_captured_module_may_be_given_another_call():
+    captured = capture(torch.nn.ReLU())
+    cls = type(captured)
+    call = cls.__call__
+
+    class Below(cls):
+        def __call__(self, x):
+            return super().__call__(x) + 10
+
+    below = object.__new__(Below)
+    object.__setattr__(below, "__dict__", captured.__dict__)
+    assert below(torch.ones(1)).item() == 11
+    cls.__call__ = lambda self, x: call(self, x) + 1
+    assert captured(torch.ones(1)).item() == 2 and below(torch.ones(1)).item() == 12
+    del cls.__call__
+    assert captured(torch.ones(1)).item() == 1  # that of nn.Module
 
 
 def test_attributes_set_on_captured_modules_and_objects_are_the_originals():

@@ -193,6 +193,32 @@ def test_compiler_takes_one_graph_with_what_it_finds_in_it():
     assert not inner.entries
 
 
+class Net(torch.nn.Module):
+    """A module, some function of which is captured wherever it is called."""
+
+    def forward(self, x):
+        return x.sin() + 1
+
+    def step(self, x):
+        return x.cos() * 2
+
+
+@pytest.mark.parametrize("name", ["forward", "step"])
+def test_compiler_traces_captured_methods_of_classes(name, monkeypatch):
+    torch._dynamo.reset()
+    net = Net()
+    expected = getattr(net, name)(example()) * 2
+    monkeypatch.setattr(Net, name, capture(getattr(Net, name)))
+    called = net if name == "forward" else net.step
+    assert torch.equal(compiled_around(called), expected)
+
+
+def test_compiler_traces_calls_of_a_captured_class():
+    torch._dynamo.reset()
+    net = capture(type("Subclass", (Net,), {"forward": lambda self, x: x.sin() + 1}))()
+    assert torch.equal(compiled_around(net), (example().sin() + 1) * 2)
+
+
 def test_captured_function_is_scripted_like_the_original():
     assert torch.equal(torch.jit.script(capture(helper))(example()), helper(example()))
     net = module()

@@ -13,6 +13,14 @@ RUN_ORIGINAL: Final[object]
 NUMBERS: Final[Mapping[str, Mapping[str, int]]]
 """The numbers of ACCESSORS, CHECKS and OPERATIONS (tracer/guards) with which the extension was built."""
 
+CALL_ATTRIBUTE: Final[str]
+"""The attribute of a class that `call_natively` reads."""
+
+def call_natively(cls: type, /) -> None:
+    """Make calls of the instances `callable(first, *args, **kwargs)`, as `__call__` of the class has to define it, too,
+    where `(callable, first)` is the attribute CALL_ATTRIBUTE of the class. Raises TypeError for a class without it.
+    """
+
 def ends_visibly(obj: object, /) -> bool:
     """Whether a program can see the end of an object that its last holder lets go of."""
 

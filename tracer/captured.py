@@ -22,7 +22,7 @@ import torch
 
 from backends.account import keeping_accounts
 from tracer import own_calls as own_calls
-from tracer.dispatch.cache import CapturedFunction, timing_guards
+from tracer.dispatch.cache import CALL_ATTRIBUTE, CapturedFunction, FrameCache, call_natively, timing_guards
 from tracer.dispatch.engine import Engine, engine_of, engines, living_caches
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry
@@ -38,6 +38,10 @@ SAVED_CAPTURES: Final = "tracer.saved_captures"
 
 class Captured(CapturedFunction):
     """A captured function. Called like the original; `entries` and `dump` show what was captured."""
+
+    def __init__(self, function: types.FunctionType, cache: FrameCache) -> None:
+        # What torch.compile traces in the place of a call of this function, which it looks up without descriptors.
+        object.__getattribute__(self, "__dict__")["_torchdynamo_inline"] = function
 
     @property
     def entries(self) -> list[Entry]:
@@ -58,11 +62,6 @@ class Captured(CapturedFunction):
     def load(self, path: Any) -> int:
         """Use the captures of this function that are in a folder; see `tracer.load_captures`."""
         return import_module(SAVED_CAPTURES).load_captures(self, path)
-
-    @property
-    def _torchdynamo_inline(self) -> Callable[..., Any]:
-        """What torch.compile traces in the place of a call in a function that it compiles."""
-        return self.__wrapped__
 
     @property
     def _torchdynamo_orig_callable(self) -> Callable[..., Any]:
@@ -226,6 +225,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__class__": property(lambda self: original),
         "__wrapped__": property(lambda self: module),
         CAPTURE_ATTRIBUTE: inner,
+        CALL_ATTRIBUTE: (captured, module),
         "__reduce_ex__": lambda self, protocol: reduced(module, engine.options),
         "entries": property(lambda self: _module_entries(engine, inner, original)),
         "dump": lambda self, path=None, what="all": dump_entries(caller.__code__, self.entries, what, path),
@@ -234,7 +234,9 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__doc__": original.__doc__,
         "__jit_unused_properties__": [*getattr(original, "__jit_unused_properties__", ()), "__wrapped__", "entries"],
     }
-    twin = object.__new__(type(original.__name__, (original,), members))
+    cls = type(original.__name__, (original,), members)
+    call_natively(cls)
+    twin = object.__new__(cls)
     object.__setattr__(twin, "__dict__", module.__dict__)
     engine.transparent[cache] = weakref.ref(twin)
     return twin

@@ -14,18 +14,29 @@ from typing import Any, NamedTuple
 
 import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its libraries must be loaded before ours)
 
-from tracer._native import RETRY, RUN_ORIGINAL, CapturedFunction, FrameCache, Interceptor, stop_watching
+from tracer._native import (
+    CALL_ATTRIBUTE,
+    RETRY,
+    RUN_ORIGINAL,
+    CapturedFunction,
+    FrameCache,
+    Interceptor,
+    call_natively,
+    stop_watching,
+)
 from tracer.entry import Entry
 from tracer.guards.costs import guard_costs
 from tracer.guards.explain import CallFrame, FailedGuard, first_failure
 from tracer.reasons import TracerBug
 
 __all__ = [
+    "CALL_ATTRIBUTE",
     "RETRY",
     "RUN_ORIGINAL",
     "CapturedFunction",
     "Entry",
     "FrameCache",
+    "call_natively",
     "explain_misses",
     "frame_cache",
     "timing_guards",

@@ -61,8 +61,16 @@ bool is_the_functions(PyObject* name) {
   return false;
 }
 
+// A subclass has a dictionary, for attributes that others look up there instead of asking for them.
+bool has_own(PyObject* self, PyObject* name) {
+  if (_PyType_Lookup(Py_TYPE(self), name)) return !is_the_functions(name);
+  PyObject** dict = _PyObject_GetDictPtr(self);
+  return dict && *dict && PyDict_GetItemWithError(*dict, name);
+}
+
 PyObject* get_attribute(PyObject* self, PyObject* name) {
-  if (_PyType_Lookup(Py_TYPE(self), name) && !is_the_functions(name)) return PyObject_GenericGetAttr(self, name);
+  if (has_own(self, name)) return PyObject_GenericGetAttr(self, name);
+  if (PyErr_Occurred()) return nullptr;
   return PyObject_GetAttr(as_captured(self)->function, name);
 }
 

@@ -8,6 +8,7 @@
 #include "guard_timing.h"
 #include "interceptor.h"
 #include "lifetimes.h"
+#include "module_call.h"
 #include "step.h"
 #include "watching.h"
 
@@ -40,7 +41,7 @@ PyObject* create_module() {
   if (!is_built_for_this_torch("tracer._native") || !check_tensor_layout()) return nullptr;
   Object module(PyModule_Create(&definition));
   bool complete = module && add_entry_type(module.get()) && add_frame_cache_type(module.get()) &&
-                  add_captured_function_type(module.get()) && add_interceptor_type(module.get()) &&
+                  add_captured_function_type(module.get()) && add_module_call(module.get()) && add_interceptor_type(module.get()) &&
                   add_step_type(module.get()) && add_debugger_functions(module.get()) && add_lifetimes(module.get()) &&
                   add_guard_timing(module.get()) && add_numbers(module.get()) && add_watching(module.get()) &&
                   keep_forks_whole();
