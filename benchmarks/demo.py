@@ -73,7 +73,7 @@ def summary(subject: Subject) -> Shown:
         facts=facts,
         breaks=[entry.broke.message for entry in entries if entry.broke is not None],
         graph=captured.dump(what="graph"),
-        guards=[tuple(row) for entry in entries for row in digest(entry.guards)],
+        guards=[(row.thing, row.words, row.line) for entry in entries for row in digest(entry.guards)],
     )
 
 

@@ -1,11 +1,14 @@
 """The benchmarks' own arithmetic and output; what they measure is measured by `make bench`."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from benchmarks import measure
+from benchmarks import demo, measure
 from benchmarks.measure import Spread, differences, first_calls, interleaved, ratios, spread
+from benchmarks.subjects import qwen3
 from benchmarks.suite import Row
 from benchmarks.table import amount, as_json, cell
 
@@ -76,3 +79,14 @@ def test_row_knows_whether_its_target_is_reached():
     assert json.loads(as_json([row]))["rows"][0]["reached"] is True
     assert Row("group", "name", "s", None, None, spread([3.0]), 2.0).reached is False
     assert Row("group", "name", "s", None, None, None, 2.0).reached is None
+
+
+def test_the_demo_shows_a_model_in_tables_and_as_json(capsys):
+    shown = demo.summary(qwen3(1))
+    console = Console(width=150, file=io.StringIO())
+    demo.show(shown, console)
+    out = console.file.getvalue()
+    assert "Qwen3Model, captured from its bytecode" in out and "embed_tokens_weight" in out
+    assert demo.main(["--json", "--layers", "1"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["facts"]["breaks"] == 0 and all(len(row) == 3 for row in printed["guards"])

@@ -337,3 +337,11 @@ def test_a_module_is_made_after_torch_compile_was_used():
         return x, len(torch.nn.ModuleList())
 
     one_graph(program, torch.ones(2))
+
+
+def test_a_captured_module_has_the_place_of_its_forward():
+    captured = capture(Counted())
+    captured(torch.ones(2, 2))
+    first = Counted.forward.__code__.co_firstlineno
+    assert captured.entries[0].place == f"Counted, test_modules.py:{first}"
+    assert {guard.line.line for guard in captured.entries[0].guards if guard.line} <= {first, *range(first, first + 6)}

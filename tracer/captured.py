@@ -261,17 +261,17 @@ def _function_of(target: CapturedCallable) -> Captured:
     return getattr(captured, "__func__", captured)
 
 
-def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-    return self(*args, **kwargs)
+# On one line, so that the call in it has the line of the code object's beginning: that of the module's `forward`.
+_MODULE_CALL: Final[Any] = lambda self, /, *args, **kwargs: self(*args, **kwargs)  # noqa: E731
 
 
 def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
     """A function that calls a module: it has the name of the class, the place of `forward` and its own code object."""
-    code = _module_call.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
+    code = _MODULE_CALL.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
     forward = _code_of_forward(cls)
     if isinstance(forward, types.CodeType):
-        code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno - 1)
-    return types.FunctionType(code, _module_call.__globals__, cls.__name__)
+        code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno)
+    return types.FunctionType(code, _MODULE_CALL.__globals__, cls.__name__)
 
 
 def _code_of_forward(cls: type[torch.nn.Module]) -> Any:
