@@ -24,17 +24,20 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch.fx import Graph, GraphModule, Node
 
+from backends.call_rows import CallRow, CallRows
 from backends.handover import Handover
 from backends.repeats import NOT_COMPUTED, Call, Stretch, repetitions
 from passes import python_operators
 from passes.constant_text import is_spelled
 from passes.generated_source import show_source, unused_filename
-from passes.graph_module import holds_node
 from passes.node_meta import stack_trace_of
 
 Program = Callable[..., tuple[Any, ...]]
 Origin = Callable[[Node], str | None]
 Shown = Callable[[Node], str]
+Operand = Node | CallRow
+OPERANDS: Final = frozenset((Node, CallRow))
+"""What arguments of calls refer to other calls by."""
 
 # Calls that are written as the expression they stand for, which CPython runs faster.
 EXPRESSIONS: Final = {
@@ -81,13 +84,57 @@ def compile_graph(
     part of the file name that they show. The source is the function's attribute `source`.
     """
     writer = SourceWriter(attributes or {}, (node.name for node in graph.nodes))
-    calls = []
+    calls: list[Any] = []
     for node, dying in with_last_uses(graph):
         if node.op in NOT_COMPUTED:
             writer.place(node)
         else:
             calls.append((node, dying))
-    body = _GraphLines(writer, calls)
+    nodes = [node for node, _ in calls]
+    body = _GraphLines(writer, calls, repetitions(calls))
+    names = [node.name for node in nodes]
+    return _program(writer, body, names, name, nodes.__getitem__, origin, weakref.ref(graph), shown)
+
+
+def compile_rows(
+    rows: CallRows,
+    graph: Callable[[], Graph | None],
+    origin: Origin = stack_trace_of,
+    name: str = "graph",
+    *,
+    shown: Shown | None = None,
+) -> Program:
+    """The program of a graph as rows, as compile_graph makes it of a graph. `graph` gives that, for those who look and
+    for the line of an operator that has raised.
+    """
+    writer = SourceWriter({}, (row.name for row in rows.rows))
+    for row in rows.inputs:
+        writer.place(row)
+    calls, groups = rows.calls()
+    result = CallRow("output", "output")
+    result.args = (tuple(rows.result),)
+    calls.append((result, []))
+    body = _GraphLines(writer, calls, groups)
+    names = [row.name for row in rows.rows[len(rows.inputs) :]]
+
+    def node_of(place: int) -> Node | None:
+        found = graph()
+        return None if found is None else [each for each in found.nodes if each.op != "placeholder"][place]
+
+    return _program(writer, body, [*names, "output"], name, node_of, origin, graph, shown)
+
+
+def _program(
+    writer: SourceWriter,
+    body: _GraphLines,
+    names: Sequence[str],
+    name: str,
+    node_of: Callable[[int], Node | None],
+    origin: Origin,
+    graph: Callable[[], Graph | None],
+    shown: Shown | None,
+) -> Program:
+    """The function of these lines. `names` are those of the calls, and `node_of` gives the node of one."""
     note = writer.fresh("note")
     text = "\n    ".join(body.lines)
     source = f"{HEADER.format(', '.join(writer.parameters))}    {text}{FOOTER.format(note)}"
@@ -100,18 +147,17 @@ def compile_graph(
         FunctionType(code, writer.globals) for code in module_code.co_consts if type(code) is CodeType
     )
     writer.globals.update((function.__name__, function) for function in functions)
-    writer.globals[note] = noter(body, origin)
+    writer.globals[note] = noter(body, node_of, origin)
     program.source = source  # type: ignore[attr-defined]
-    names = [node.name for node in body.nodes]
     shown_lines = {FIRST_LINE + row: names[place] for row, place in body.single_rows}
     for block in body.blocks:
         first = starts[block.name]
         shown_lines.update(enumerate(names[block.start : block.end], first))
-    show_source(program, partial(_shown_source, weakref.ref(graph), source, shown_lines, shown))
+    show_source(program, partial(_shown_source, graph, source, shown_lines, shown))
     return program
 
 
-def _shown_source(graph: weakref.ref[Graph], source: str, names: Mapping[int, str], shown: Shown | None) -> str:
+def _shown_source(graph: Callable[[], Graph | None], source: str, names: Mapping[int, str], shown: Shown | None) -> str:
     """The source of a graph's program, with what is shown of its nodes instead of the lines that run; `names` are those
     of the nodes by their lines.
     """
@@ -139,15 +185,14 @@ class _GraphLines:
     stand for, of the first of a repetition's, and `lengths` how many calls the repetitions have that begin there.
     """
 
-    def __init__(self, writer: SourceWriter, calls: Sequence[Call]) -> None:
+    def __init__(self, writer: SourceWriter, calls: Sequence[Call], groups: Iterable[list[Stretch]]) -> None:
         self.writer = writer
-        self.nodes = [node for node, _ in calls]
         self.lines: list[str] = []
         self.places: list[int] = []
         self.lengths: dict[int, int] = {}
         self.blocks: list[_Block] = []
         done = 0
-        for stretches in repetitions(calls):
+        for stretches in groups:
             self._write(calls, done, stretches[0].start)
             self._write_block(calls, stretches)
             done = stretches[-1].end
@@ -158,14 +203,14 @@ class _GraphLines:
         """The lines that stand for one call, with the number of that."""
         return [(row, place) for row, place in enumerate(self.places) if place not in self.lengths]
 
-    def node_at(self, raised: types.TracebackType) -> Node:
-        """The node of the call that has raised an exception."""
+    def place_at(self, raised: types.TracebackType) -> int:
+        """The number of the call that has raised an exception."""
         place = self.places[raised.tb_lineno - FIRST_LINE]
         inner = raised.tb_next
         if place in self.lengths and inner is not None:
             row = inner.tb_lineno - inner.tb_frame.f_code.co_firstlineno - LINES_BEFORE_BLOCK
             place += min(max(row, 0), self.lengths[place] - 1)
-        return self.nodes[place]
+        return place
 
     def _write(self, calls: Sequence[Call], start: int, end: int) -> None:
         self.lines += [self.writer.line(node, dying) for node, dying in calls[start:end]]
@@ -206,12 +251,14 @@ def with_last_uses(graph: Graph) -> list[tuple[Node, list[Node]]]:
     return pairs
 
 
-def noter(lines: _GraphLines, origin: Origin) -> Callable[[Exception], None]:
+def noter(lines: _GraphLines, node_of: Callable[[int], Node | None], origin: Origin) -> Callable[[Exception], None]:
     """A function that adds to an exception the user's line of the node that raised it."""
 
     def note(error: Exception) -> None:
         assert error.__traceback__ is not None
-        add_origin(error, lines.node_at(error.__traceback__), origin)
+        node = node_of(lines.place_at(error.__traceback__))
+        if node is not None:
+            add_origin(error, node, origin)
 
     return note
 
@@ -244,10 +291,10 @@ class SourceWriter:
         self.parameters: list[str] = []
         self._attributes = attributes
         self._node_names = frozenset(node_names)
-        self._places: dict[Node, str] = {}
+        self._places: dict[Operand, str] = {}
         self._bound: dict[int, str] = {}
 
-    def place(self, node: Node) -> None:
+    def place(self, node: Operand) -> None:
         """Name an input or an attribute, which needs no line of its own."""
         if node.op == "placeholder":
             self._places[node] = node.name
@@ -255,7 +302,7 @@ class SourceWriter:
         else:
             self._places[node] = self.bind(self._attributes[str(node.target)])
 
-    def line(self, node: Node, dying: Iterable[Node]) -> str:
+    def line(self, node: Operand, dying: Iterable[Operand]) -> str:
         """The line that runs `node`, stores its value if it is used, and drops the values in `dying`."""
         if node.op == "output":
             return f"return {self.argument(tuple(node.args[0]))}"  # type: ignore[arg-type]
@@ -267,7 +314,7 @@ class SourceWriter:
         return f"{text}; del {', '.join(dead)}" if dead else text
 
     @contextmanager
-    def inside(self, inputs: Iterable[Node]) -> Iterator[None]:
+    def inside(self, inputs: Iterable[Operand]) -> Iterator[None]:
         """Write lines of another function, which has these nodes as parameters or local variables."""
         outer = self._places
         self._places = {node: node.name for node in inputs}
@@ -288,7 +335,7 @@ class SourceWriter:
         dying = ", ".join(node.name for node in stretch.dying)
         return f"{held} = [{dying}]; del {dying}; {text}"
 
-    def _call(self, node: Node) -> str:
+    def _call(self, node: Operand) -> str:
         target, args, kwargs = node.target, node.args, node.kwargs
         if node.op == "call_method":
             return f"{self.argument(args[0])}.{target}({self._arguments(args[1:], kwargs)})"
@@ -311,7 +358,7 @@ class SourceWriter:
     def argument(self, value: Any) -> str:
         """An expression for `value`, to be used as an operand or an argument."""
         kind = type(value)
-        if kind is Node:
+        if kind in OPERANDS:
             return self._places[value]
         if kind is bool or value is None:
             return repr(value)
@@ -322,13 +369,13 @@ class SourceWriter:
             return f"[{', '.join(map(self.argument, value))}]"
         if isinstance(value, dict):
             return f"{{{', '.join(f'{self.argument(key)}: {self.argument(part)}' for key, part in value.items())}}}"
-        if kind is tuple and all(type(part) is Node or is_written(part) for part in value):
+        if kind is tuple and all(type(part) in OPERANDS or is_written(part) for part in value):
             return f"({', '.join(map(self.argument, value))}{',' if len(value) == 1 else ''})"
-        if kind is slice and not holds_node((value.start, value.stop, value.step)):
+        if kind is slice and not _holds_operand((value.start, value.stop, value.step)):
             return self.bind(value)
         if kind is slice:
             return f"{self.bind(slice)}({self._arguments((value.start, value.stop, value.step), {})})"
-        if not isinstance(value, tuple) or not holds_node(value):
+        if not isinstance(value, tuple) or not _holds_operand(value):
             return self.bind(value)
         if kind is tuple:
             return f"({', '.join(map(self.argument, value))},)"
@@ -349,6 +396,17 @@ class SourceWriter:
         while name in self._node_names:
             name = f"_{name}"
         return name
+
+
+def _holds_operand(argument: Any) -> bool:
+    """Whether a nested argument contains a node or a row."""
+    if isinstance(argument, tuple | list):
+        return any(map(_holds_operand, argument))
+    if isinstance(argument, dict):
+        return any(map(_holds_operand, argument.values()))
+    if isinstance(argument, slice):
+        return _holds_operand((argument.start, argument.stop, argument.step))
+    return type(argument) in OPERANDS
 
 
 def is_attribute_name(name: Any) -> bool:

@@ -14,10 +14,15 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar, overload
 
+from torch.fx import Graph, Node
+
+from backends.account import heard
 from backends.aot_eager import aot_eager
-from backends.eager import compile_graph_module, compile_handover
+from backends.call_rows import CallRows
+from backends.eager import compile_graph_module, compile_handover, compile_rows
 from backends.handover import NO_OPTIONS, Backend, BadOptions, Compiler, Handover
 from backends.inductor import inductor
+from passes.node_meta import origin
 
 GROUP: Final = "torch_dynamo_backends"
 
@@ -33,6 +38,15 @@ def _replay(handover: Handover) -> Callable[..., Any]:
     program = compile_handover(handover)
     program.backend_report = _replay_report  # type: ignore[attr-defined]
     return program
+
+
+def replay_rows(
+    rows: CallRows, graph: Callable[[], Graph | None], label: str, shown: Callable[[Node], str]
+) -> Callable[..., Any]:
+    """What the backend `eager` makes of a graph as rows; `graph` and `shown` are described at compile_rows."""
+    program = compile_rows(rows, graph, origin, f"graph of {label}", shown=shown)
+    program.backend_report = _replay_report  # type: ignore[attr-defined]
+    return heard(program)
 
 
 def _replay_report() -> list[str]:

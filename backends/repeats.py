@@ -37,9 +37,9 @@ class Stretch:
 
     start: int
     end: int
-    inputs: tuple[Node, ...]
-    outputs: tuple[Node, ...]
-    dying: tuple[Node, ...]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    dying: tuple[Any, ...]
     form: Any
 
 

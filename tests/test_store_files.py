@@ -51,7 +51,7 @@ DAMAGES = {
     "one bit": lambda text: text[:-20] + bytes([text[-20] ^ 1]) + text[-19:],
     "foreign": lambda text: b"\x89PNG\r\n" + text,
     "pickle": lambda text: b"\x80\x04cos\nsystem\n(S'true'\ntR.",
-    "other version": lambda text: text.replace(b"capture 2", b"capture 1", 1),
+    "other version": lambda text: text.replace(b"capture 3", b"capture 1", 1),
 }
 
 
@@ -100,32 +100,53 @@ NEST = "stands for lists in lists"
 
 
 def hostile_node(data):
-    data["graph"]["nodes"][1][0] = "torch.from_file"
+    data["graph"]["calls"][0][0] = "torch.from_file"
 
 
 def hostile_import(data):
-    data["graph"]["nodes"][1][0] = "ops.os.system"
+    data["graph"]["calls"][0][0] = "ops.os.system"
 
 
 def hostile_method(data):
-    data["graph"]["nodes"][1][0] = ".backward"
+    data["graph"]["calls"][0][0] = ".backward"
 
 
 def hostile_name(data):
-    data["graph"]["nodes"][1][1] = f"x = __import__('os').environ.setdefault('{MARK}', '1')"
+    data["graph"]["names"][1] = f"x = __import__('os').environ.setdefault('{MARK}', '1')"
 
 
 def hostile_keyword(data):
-    data["graph"]["nodes"][1][3] = {f"a=__import__('os').environ.setdefault('{MARK}', '1'), b": 1}
+    data["graph"]["calls"][0][2] = {f"a=__import__('os').environ.setdefault('{MARK}', '1'), b": 1}
 
 
 def hostile_attribute_of_tensor(data):
     text = f"shape; __import__('os').environ.setdefault('{MARK}', '1')"
-    data["graph"]["nodes"][1][:4] = "builtins.getattr", "mul", [["n", 0], text], {}
+    data["graph"]["calls"][0] = ["builtins.getattr", [["n", 0], text], {}]
 
 
 def hostile_private_attribute(data):
-    data["graph"]["nodes"][1][:4] = "builtins.getattr", "mul", [["n", 0], "__reduce_ex__"], {}
+    data["graph"]["calls"][0] = ["builtins.getattr", [["n", 0], "__reduce_ex__"], {}]
+
+
+def hostile_order(data):
+    data["graph"]["calls"][0][1][0] = ["n", 2]
+
+
+def hostile_names(data):
+    data["graph"]["names"][2] = data["graph"]["names"][1]
+
+
+def hostile_keyword_for_a_name(data):
+    data["graph"]["names"][1] = "None"
+
+
+def hostile_repetition(data):
+    data["graph"]["repeated"] = [[0, 1, [[0]] * 3]]
+
+
+def hostile_inputs_of_a_repetition(data):
+    data["graph"]["calls"] = [["operator.add", [["n", -1], ["n", -2]], {}]]
+    data["graph"]["repeated"] = [[0, 1, [[0, 0], [0, 0]]]]
 
 
 def call_of(name, *arguments):

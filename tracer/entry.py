@@ -17,6 +17,7 @@ from passes.places import line_name
 from tracer._native import NativeEntry
 from tracer.code.resume import original_place
 from tracer.graph import show
+from tracer.graph.builder import DeferredGraph
 from tracer.guards.costs import GuardCosts, seconds_in_words
 from tracer.guards.digest import Row, digest, table
 from tracer.guards.explain import Difference, guard_words
@@ -70,8 +71,8 @@ class Entry(NativeEntry):
 
     __slots__ = (
         *(
+            "_builder",
             "_native",
-            "builder",
             "code",
             "compiled",
             "costs",
@@ -102,7 +103,7 @@ class Entry(NativeEntry):
         code: Code | None = None,
         program: str = NO_PROGRAM,
         statements: Sequence[Statement] = (),
-        builder: GraphBuilder | None = None,
+        builder: GraphBuilder | DeferredGraph | None = None,
         end: Break | None = None,
         compiled: Callable[..., Any] | None = None,
         memory: MemoryReport | None = None,
@@ -119,7 +120,7 @@ class Entry(NativeEntry):
         self.program = program
         self.statements = statements
         self.ops = 0 if builder is None else builder.call_count
-        self.builder = builder if self.ops else None
+        self._builder = builder if self.ops else None
         self.end = end
         self.compiled = compiled
         self.memory = memory
@@ -145,6 +146,11 @@ class Entry(NativeEntry):
         """What it holds that no other process need have, as `tracer.values.context.Context` says."""
         self.stored_as = ""
         """The name of the file that it was read from or written to; empty for an entry that is in no folder."""
+
+    @property
+    def builder(self) -> GraphBuilder | None:
+        """What built the graph; None when the capture has no tensor operation."""
+        return self._builder.builder if isinstance(self._builder, DeferredGraph) else self._builder
 
     @property
     def graph_module(self) -> torch.fx.GraphModule | None:

@@ -14,6 +14,7 @@ from tracer.commands.printing import JsonOption, print_json, print_table
 from tracer.options import CACHE_VARIABLE
 from tracer.store.errors import BadFile
 from tracer.store.folder import Folder, StoredFile, read
+from tracer.store.graphs import operator_counts
 
 application = typer.Typer(no_args_is_help=True, help="Look into a folder of stored captures.")
 
@@ -89,13 +90,13 @@ def show(
         return
     place, source, line = data["place"]
     checks = Counter(data["facts"][number][0] for number in data["guards"][1::3])
-    operators = [row[0] for row in (data["graph"] or {"nodes": []})["nodes"] if row[0] not in ("input", "output")]
+    operators = operator_counts(data["graph"]) if data["graph"] else Counter[str]()
     typer.echo(f"{place}, {source}:{line}, saved at {_moment(written)}")
     typer.echo(f"\nguards: {', '.join(f'{count} {check}' for check, count in checks.most_common())}")
     typer.echo("\nobjects known by identity:")
     for how, what in data["objects"]:
         typer.echo(f"  {_words(what)}, found by {_words(how)}")
-    typer.echo(f"\noperators: {', '.join(f'{name} {count}' for name, count in Counter(operators).most_common())}")
+    typer.echo(f"\noperators: {', '.join(f'{name} {count}' for name, count in operators.most_common())}")
 
 
 def _words(parts: list[Any]) -> str:

@@ -23,7 +23,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from backends.account import accounted
 from backends.aot import compile_with
 from backends.handover import Backend, Handover, NeedsStaticSizes
-from backends.registry import EAGER, look_up
+from backends.registry import EAGER, look_up, replay_rows
 from passes.node_meta import META, origin, result_meta
 from passes.torch_facts import is_fx_tracing
 from tracer._native import ends_visibly, go_on, hidden, shown
@@ -58,6 +58,7 @@ from tracer.output.program import BranchPlace
 from tracer.pauses import no_collections
 from tracer.reasons import TORCH_FUNCTION_MODE, GraphBreakError
 from tracer.store.entries import EngineParts
+from tracer.store.graphs import StoredGraph
 from tracer.values.shapes import History, NotExpressible, Shapes
 
 LIMIT_HINTS = {
@@ -339,13 +340,18 @@ class Engine:
     # Graphs --------------------------------------------------------------------------------------
 
     def compile_graph(
-        self, builder: GraphBuilder, example_inputs: list[Any], shape_env: Any, label: str, replay: bool
+        self, builder: GraphBuilder | StoredGraph, example_inputs: list[Any], shape_env: Any, label: str, replay: bool
     ) -> Callable[..., Any]:
         """The callable that the backend compiles a graph to. Its errors get a note that names a dump of the graph.
 
         With `replay` the graph is replayed as it is: no compiler is right for every way in which inputs may overlap.
         """
         backend = EAGER if replay or any(map(is_part_of_sparse, example_inputs)) else self.backend
+        if isinstance(builder, StoredGraph):
+            if backend is EAGER:
+                rows, graph = builder.rows, builder.readable_graph
+                return accounted(backend.name, partial(replay_rows, rows, graph, label, line_for_debuggers))
+            builder, shape_env = builder.builder, builder.environment
         metas = [node.meta[META] for node in builder.graph.find_nodes(op="placeholder")]
         handover = Handover(
             graph=builder.graph,

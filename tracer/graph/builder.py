@@ -6,10 +6,12 @@ line. What other backends expect to find on nodes is filled in by annotate.py, w
 
 from __future__ import annotations
 
+import abc
 import operator
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from torch.fx import Graph, GraphModule, Node
@@ -196,6 +198,20 @@ class GraphBuilder:
         fill_stack_traces(module.graph)
         fill_torch_metas(module.graph, shape_env)
         return module
+
+
+class DeferredGraph(abc.ABC):
+    """A graph that is built when somebody asks for it; replays need only its calls. `call_count` is their number."""
+
+    call_count: int
+
+    @cached_property
+    def builder(self) -> GraphBuilder:
+        """The graph itself."""
+        return self._build()
+
+    @abc.abstractmethod
+    def _build(self) -> GraphBuilder: ...
 
 
 def is_dead_weight(node: Node) -> bool:

@@ -23,7 +23,7 @@ from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import GRAPH, ResidualProgram
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
-from tracer.store.graphs import GraphReader, GraphWriter, is_name
+from tracer.store.graphs import GraphWriter, StoredGraph, is_name
 from tracer.store.paths import HELD, TableReader, TableWriter, numbers
 from tracer.store.programs import (
     FINDINGS,
@@ -189,7 +189,7 @@ class LoadedEntry:
         self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
         self.guards = _read_guards(self.tables, part_of(data, "facts", list), part_of(data, "guards", list))
         self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
-        self.builder = None if data.get("graph") is None else GraphReader(self.tables).read(data["graph"])
+        self.graph = None if data.get("graph") is None else StoredGraph(data["graph"], self.tables)
         self.end = read_break(data.get("end"))
         is_skipped = data.get("program") is None and self.end is not None
         self.program = None if is_skipped else part_of(data, "program", dict)
@@ -203,14 +203,11 @@ class LoadedEntry:
             return Entry(self.guards, [], None, code=code, end=end, skipped=True, transparent=self.is_transparent)
         residual = self._residual(self.program, parts)
         graph = None
-        builder = self.builder
         if residual.calls_graph:
-            builder = GraphBuilder() if builder is None else builder
+            builder = GraphBuilder() if self.graph is None else self.graph
             inputs = self._graph_inputs(residual)
-            sizes = self.tables.sizes
-            label = self.code.co_qualname
-            graph = parts.compile_graph(builder, inputs, sizes.environment, label, residual.must_replay)
-            self.guards += sizes.assumptions(self.guards)
+            graph = parts.compile_graph(builder, inputs, None, self.code.co_qualname, residual.must_replay)
+            self.guards += self.tables.sizes.assumptions(self.guards)
         function = residual.compile(graph)
         entry = Entry(
             self.guards,
@@ -219,7 +216,7 @@ class LoadedEntry:
             code=code,
             program=residual.source,
             statements=residual.statements,
-            builder=self.builder,
+            builder=self.graph,
             end=end,
             compiled=graph,
         )
@@ -227,6 +224,7 @@ class LoadedEntry:
         entry.residual = residual
         entry.own_globals = tuple(name for name, row in self.program["constants"].items() if row[0] == "globals")
         entry.symbols = self.tables.sizes.access_paths
+        self.tables.release()
         return entry
 
     def _residual(self, facts: dict[str, Any], parts: EngineParts) -> ResidualProgram:
@@ -251,7 +249,7 @@ class LoadedEntry:
             parameters=parameters,
             constants={**values, "__builtins__": PROGRAM_BUILTINS},
             statements=statements,
-            graph_inputs=set() if self.builder is None else set(self.builder.inputs),
+            graph_inputs=set(),
             calls_graph=facts.get("calls") is True,
             must_replay=facts.get("replay") is True,
         )
@@ -270,8 +268,8 @@ class LoadedEntry:
             return HELPERS[rest[0]]
         if kind == "restore" and len(rest) == 2 and type(rest[0]) is list and len(rest[0]) == len(Modes._fields):
             return Restoration(Modes(*map(self.tables.value, rest[0])), rest[1] is True)
-        if kind == "failed before" and len(rest) == 2 and self.builder is not None and type(rest[0]) is list:
-            return FailedBefore(self.builder.graph, frozenset(map(str, rest[0])), rest[1] is True)
+        if kind == "failed before" and len(rest) == 2 and self.graph is not None and type(rest[0]) is list:
+            return FailedBefore(self.graph.builder.graph, frozenset(map(str, rest[0])), rest[1] is True)
         if kind == "value" and len(rest) == 1:
             return self.tables.value(rest[0])
         raise BadFile(f"a constant of the kind {kind!r}")
@@ -283,7 +281,7 @@ class LoadedEntry:
         if len(calls) != 1:
             raise BadFile("a program that does not call its graph once")
         names = graph_arguments(calls[0].text)
-        if self.builder is not None and len(names) != len(self.builder.inputs):
+        if self.graph is not None and len(names) != len(self.graph.rows.inputs):
             raise BadFile("a graph that is given other inputs than it has")
         return [self.tables.resolve(by_name[name]) if name in by_name else None for name in names]
 

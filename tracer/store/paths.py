@@ -303,6 +303,11 @@ class TableReader(ValueReader):
         except UNREACHABLE:
             raise Unfit(f"there is no {source.text}") from None
 
+    def release(self) -> None:
+        """Let go of the call and its objects: what is read from now on refers to none."""
+        self.call = CallFrame(None, {})
+        self._objects.clear()
+
     def object(self, place: Any) -> Any:
         """The object with a number: this process's own. Raises Unfit if it is another, or none."""
         if type(place) is not int or not 0 <= place < len(self._object_rows):

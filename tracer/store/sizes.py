@@ -6,7 +6,7 @@ the guards; what it assumes while a graph is compiled again becomes guards too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, Final
 
@@ -40,20 +40,35 @@ def _tree(expression: Any, number_of: Callable[[Any], int]) -> Any:
     return [kind, *(_tree(part, number_of) for part in expression.args)]
 
 
+def _place(row: Any, source_of: Callable[[Any], Source], resolve: Callable[[Source], Any]) -> tuple[Source, int, bool]:
+    if type(row) is not list or len(row) != 2 or type(row[1]) is not bool:
+        raise BadFile("a symbol that is none")
+    source = source_of(row[0])
+    value = resolve(source)
+    if type(value) is not int or (row[1] and value < 2) or abs(value) >= 1 << 62:
+        raise Unfit(f"{source.text} is no size that varies")
+    return source, value, row[1]
+
+
 class SizeReader:
-    """The symbols of one file, for one call. `rows` are the access path of each, and whether it is a tensor's size."""
+    """The symbols of one file, for one call. `rows` are the access path of each, and whether it is a tensor's size.
+
+    Their values are read at once, as they make the entry one for this call or not; torch's algebra is asked for symbols
+    only if something needs them. Raises BadFile, and Unfit if there is no int for a symbol.
+    """
 
     def __init__(self, rows: list[Any], source: Callable[[Any], Source], resolve: Callable[[Source], Any]) -> None:
         if len(rows) > COUNT:
             raise BadFile(f"{len(rows)} symbols")
-        self.rows = rows
-        self.source = source
-        self.resolve = resolve
+        self.places = [_place(row, source, resolve) for row in rows]
+        """The access path of each symbol, the int that it leads to in this call, and whether it is a tensor's size."""
         self.shapes: Shapes | None = None
         self.symbols: dict[int, torch.SymInt] = {}
+        self.access_paths: dict[Any, Source] = {}
+        """The access path of the int that each symbol of the algebra stands for."""
 
     def size(self, data: Any, depth: int = 0) -> Any:
-        """The size that `write_size` has written. Raises BadFile, and Unfit if there is no int for a symbol."""
+        """The size that `write_size` has written. Raises BadFile."""
         if type(data) is int:
             return data
         if type(data) is not list or len(data) < 2 or type(data[0]) is not str or depth > DEPTH:
@@ -72,30 +87,20 @@ class SizeReader:
         return value
 
     def _symbol(self, number: Any) -> torch.SymInt:
-        if type(number) is not int or not 0 <= number < len(self.rows):
+        if type(number) is not int or not 0 <= number < len(self.places):
             raise BadFile(f"no symbol {number!r}")
         symbol = self.symbols.get(number)
         if symbol is None:
-            row = self.rows[number]
-            if type(row) is not list or len(row) != 2 or type(row[1]) is not bool:
-                raise BadFile("a symbol that is none")
-            source = self.source(row[0])
-            value = self.resolve(source)
-            if type(value) is not int or (row[1] and value < 2) or abs(value) >= 1 << 62:
-                raise Unfit(f"{source.text} is no size that varies")
+            source, value, is_size = self.places[number]
             self.shapes = self.shapes or Shapes(History(), None, draws=False)
-            symbol = self.symbols[number] = self.shapes.symbol(value, source, size=row[1])
+            symbol = self.symbols[number] = self.shapes.symbol(value, source, size=is_size)
+            self.access_paths.update(self.shapes.sources)
         return symbol
 
     @property
     def environment(self) -> Any:
         """The ShapeEnv of the symbols; None if there are none."""
         return None if self.shapes is None else self.shapes.environment
-
-    @property
-    def access_paths(self) -> Mapping[Any, Source]:
-        """The access path of the int that each symbol of the algebra stands for."""
-        return {} if self.shapes is None else self.shapes.sources
 
     def assumptions(self, guards: Iterable[Guard]) -> list[Guard]:
         """What compiling the graph has assumed of the symbols, as guards besides `guards`. Raises NotExpressible."""
