@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from tests.compiler_faults import SavingSine, replaying, running, wrong_where
-from tests.faults import IMAGE, INTEGERS, X, swap
+from tests.faults import IMAGE, INTEGERS, X, inf, swap
 from tests.test_crosscheck_faults import assert_fails, first_finding
 
 MASK = torch.tensor([True, False, True, False, True, True])
@@ -129,6 +129,21 @@ FAULTS = {
     "the sign of zero": (
         lambda x: x * 2, [X + 0.1], running(lambda module, inputs: [part + 0.0 for part in module(*inputs)]),
         "content"),
+    "copysign takes -0.0 for positive": (
+        lambda x, y: torch.copysign(x, y), [X + 0.1, X + 0.2],
+        swap("copysign", lambda x, y: torch.where(y < 0, -x.abs(), x.abs())), "content"),
+    "copysign inside of a graph": (
+        lambda x, y: torch.copysign(x / 2 + 7, y * 3), [X + 0.1, X + 0.2],
+        swap("copysign", lambda x, y: torch.where(y < 0, -x.abs(), x.abs())), "content"),
+    "1 / -0.0 is positive": (
+        lambda x: torch.reciprocal(x), [X + 0.2], swap("reciprocal", lambda x: torch.where(x == 0, inf, 1 / x)),
+        "content"),
+    "-0.0 has no sign bit": (
+        lambda x: torch.signbit(x), [X + 0.2], swap("signbit", lambda x: x < 0), "content"),
+    "0 is greater than 0": (lambda x: x > 0, [X + 0.2], swap("gt", lambda x, y: x >= y), "content"),
+    "the angle of -0.0": (
+        lambda x, y: torch.atan2(x, y), [X + 0.1, X + 0.2], swap("atan2", lambda x, y: torch.atan2(x + 0.0, y + 0.0)),
+        "content"),
     "one tensor twice": (
         lambda x, y: x * y, [X, X + 1],
         wrong_where(lambda inputs: len(inputs) > 1 and inputs[0] is inputs[1]), "joined"),
@@ -168,6 +183,8 @@ def test_scripts_fail_by_their_own_assertion(tmp_path):
         (lambda x: functional.max_pool2d(x, 2, return_indices=True), [IMAGE.round()]),
         (lambda x: torch.nan_to_num(x) + torch.frexp(x)[0], [torch.tensor([float("inf"), float("nan"), 1.0])]),
         (writes_to_both, [X, X + 1]),
+        (lambda x: (1 / torch.relu(x), torch.copysign(x, x.relu()), torch.sign(x.sum(0) - x.mean(0) * 4)), [X + 0.2]),
+        (lambda x, y: (torch.copysign(x, y), torch.atan2(x, y), x / y, x.floor() > y, x // y), [X + 0.1, X + 0.2]),
         (lambda x: functional.layer_norm(x, (6,)) / x.std(), [trained(X)]),
         (lambda x, mask: functional.scaled_dot_product_attention(x, x, x, mask), [X, torch.ones(4, 4).bool()]),
     ],

@@ -49,7 +49,7 @@ CHOOSES: Final = ORDERS | _set(
     """
     maximum minimum fmax fmin amax amin aminmax clamp clamp_ clamp_min clamp_max clip relu relu_ relu6 hardtanh
     hardswish hardsigmoid leaky_relu max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d nextafter copysign
+    adaptive_max_pool3d nextafter
     """
 )
 
@@ -77,6 +77,27 @@ def decides_ties(target: Any, kwargs: Any = None) -> bool:
         elif node.op == "placeholder" or (of_elements and is_pointwise(node.target)):
             by_element.add(node)
     return bool(decided) and all(decided)
+
+
+def zeros_matter_by_element(call: ConcreteCall) -> list[bool]:
+    """For each of the call's tensors: whether all that is computed of it is by element, and chooses none of two zeros.
+
+    What depends on such a zero, or on its sign, is determined; elsewhere an algorithm may put one zero for another.
+    """
+    if not isinstance(call.target, GraphModule):
+        return [_by_element(call.target)] * len(call.tensors)
+    decided: dict[Node, bool] = {}
+    for node in reversed(call.target.graph.nodes):
+        here = node.op in ("placeholder", "output") or (node.op != "call_module" and _by_element(node.target))
+        decided[node] = here and all(decided[user] for user in node.users)
+    others = set[int]()
+    for node, value in zip(call.target.graph.find_nodes(op="placeholder"), call.args, strict=True):
+        others |= set() if decided[node] else {id(leaf) for leaf in tree_leaves(value)}
+    return [id(tensor) not in others for tensor in call.tensors]
+
+
+def _by_element(target: Any) -> bool:
+    return is_pointwise(target) and not chooses_zeros(target)
 
 
 def name_of(call: ConcreteCall) -> str:

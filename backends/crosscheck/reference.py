@@ -7,7 +7,7 @@ by dtype), the reference is the call itself on contiguous copies. Nothing here k
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 import torch
@@ -25,6 +25,7 @@ from backends.crosscheck.operators import (
     decides_ties,
     name_of,
     readings,
+    zeros_matter_by_element,
 )
 from backends.crosscheck.tolerance import SMALLEST, bound, perturbed, reduction_length, unit_roundoff
 from backends.crosscheck.walk import FillingInterpreter
@@ -57,9 +58,10 @@ class ReferenceRun:
         """The allowed error of observation `index` in `dtype`; for integers, infinite where the value is not
         determined.
 
-        Moving an exact zero may leave the domain of a function (sqrt), or the pole that it stands at (1 / x): where the
-        result is then anything, what counts is how far it moves while zeros stay zeros. Where the first of equal
-        elements is chosen, equal elements of an input stay equal.
+        Zeros of what is computed with only by element stay zeros, with their signs. Moving another exact zero may leave
+        the domain of a function (sqrt), or the pole that it stands at (1 / x): where the result is then anything, what
+        counts is how far it moves while all zeros stay zeros. Where the first of equal elements is chosen, equal
+        elements of an input stay equal.
         """
         self._perturb(trials)
         exact, spread, steady = self.exact[index], self._spreads[index], self._steady[index]
@@ -69,6 +71,10 @@ class ReferenceRun:
             assert spread is not None
             return torch.where(spread > 0, torch.inf, 0.0)
         return bound(exact, torch.where(spread.isinf(), steady, spread), dtype, self.length)
+
+    @cached_property
+    def _by_element(self) -> list[bool]:
+        return zeros_matter_by_element(self.call)
 
     def _perturb(self, trials: int) -> None:
         if not self._spreads:
@@ -98,7 +104,12 @@ class ReferenceRun:
             name_of(self.call) in ORDERS and not self.wide and not alike
         ):  # of integers: what is equal is told apart at random
             base, unit = base.mapped(lambda tensor: tensor.to(torch.float64)), NUDGE
-        move = partial(perturbed, unit=unit, generator=self._generator, smallest=smallest, alike=alike)
+        still = {id(one) for one, by_element in zip(base.tensors, self._by_element, strict=True) if by_element}
+
+        def move(tensor: Tensor) -> Tensor:
+            least = 0.0 if id(tensor) in still else smallest
+            return perturbed(tensor, unit, self._generator, least, alike)
+
         moved = base.mapped(move)
         outcome = attempt(moved, seed=self.seed)
         if outcome.error is not None:

@@ -24,6 +24,7 @@ from backends.crosscheck.calls import ConcreteCall, distinct
 
 ROUNDINGS: Final = 16  # how many roundings an operator may make one after the other
 SMALLEST: Final = 2.0**-100  # moves zeros, so that equal ones are told apart
+PYTHONS: Final = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder"}  # Python's operators by element
 
 
 def unit_roundoff(dtype: torch.dtype) -> float:
@@ -51,6 +52,7 @@ def reduction_length(call: ConcreteCall, outputs: list[Any]) -> int:
 def is_pointwise(target: Any) -> bool:
     """Whether torch says that each element of the result depends on one element of each input."""
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    name = PYTHONS.get(name, name)
     packet = getattr(torch.ops.aten, name, None) if name.isidentifier() and not name.startswith("__") else None
     if isinstance(target, torch._ops.OpOverload):
         return torch.Tag.pointwise in target.tags
@@ -77,7 +79,7 @@ def perturbed(
     tensor: Tensor, unit: float, generator: torch.Generator, smallest: float = SMALLEST, alike: bool = False
 ) -> Tensor:
     """A tensor of the reference's precision with each element moved by a relative error of at most `unit`, and by at
-    most `smallest` of that besides; if `alike`, equal elements stay equal.
+    most `smallest` of that besides; if `alike`, equal elements stay equal. Zeros that do not move keep their signs.
     """
     if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided or not unit:
         return tensor
@@ -86,4 +88,5 @@ def perturbed(
     if alike and not tensor.is_complex():  # which nothing orders
         _, numbers = torch.unique(tensor, return_inverse=True)
         noise = noise.flatten()[numbers]
-    return torch.where(tensor.isfinite(), tensor * (noise + 1) + noise * smallest, tensor)
+    moved = tensor * (noise + 1) + noise * smallest
+    return torch.where(tensor.isfinite() & (moved != 0), moved, tensor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -17,14 +18,15 @@ from tracer.guards.aliasing import Aliasing
 from tracer.guards.checks import CHECKS, OPERATIONS, Expression, TensorFacts
 from tracer.guards.explain import CallFrame
 from tracer.guards.guard_set import Guard
-from tracer.guards.source import Strong, hold
+from tracer.guards.source import Source, Strong, hold
 from tracer.guards.state import State
 from tracer.output.graph_errors import FailedBefore
 from tracer.output.program import GRAPH, ResidualProgram
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphWriter, StoredGraph, is_name
-from tracer.store.paths import HELD, TableReader, TableWriter, numbers
+from tracer.store.named import is_named, is_passed, names_of, objects_in
+from tracer.store.paths import HELD, TableReader, TableWriter, numbers, written_code
 from tracer.store.programs import (
     FINDINGS,
     HELPERS,
@@ -117,7 +119,14 @@ def _write_program(
     }
     if not all(map(is_name, (residual.name, *residual.parameters, *constants))):
         raise Unstorable("names of a program that are not plain")
-    program = _names_of(residual.parameters, constants)
+    assert entry.code is not None
+    names = names_of(written_code(entry.code.native))
+    for target in (tables.targets[number] for row in constants.values() for number in objects_in(row)):
+        if not is_named(target, names):
+            raise Unstorable("a function that the code does not name", repr(target))
+    program = _names_of(residual.parameters, constants, entry.inputs)
+    if program.clash():
+        raise Unstorable("a name that stands for two things", program.clash())
     statements = [
         [write_statement(each, program, tables), each.comment, tables.line(each.origin)] for each in residual.statements
     ]
@@ -125,12 +134,17 @@ def _write_program(
     return {**facts, "calls": residual.calls_graph, "constants": constants, "statements": statements}
 
 
-CALLED: Final = frozenset({"branch", "helper", "original", "restore", "failed before"})
-"""Kinds of constants that a program calls."""
+def _names_of(parameters: list[str], constants: Mapping[str, Any], inputs: list[Source]) -> Program:
+    kinds = {name: " ".join(row) if row[0] == "helper" else str(row[0]) for name, row in constants.items()}
+    by_source = list(zip(parameters, inputs, strict=True))
+    functions = frozenset(name for name, source in by_source if _is_function(source))
+    spaces = frozenset(name for name, source in by_source if source.accessor == "globals" and _is_function(source.base))
+    return Program(parameters, kinds, functions, spaces)
 
 
-def _names_of(parameters: list[str], constants: Mapping[str, Any]) -> Program:
-    return Program(parameters, {name: row[0] in CALLED for name, row in constants.items()})
+def _is_function(source: Source | None) -> bool:
+    """Whether an access path is the frame's own function."""
+    return source is not None and source.base is None and source.accessor == "function"
 
 
 def _write_constant(tables: TableWriter, constant: Any, run_original: Callable[..., Any]) -> list[Any]:
@@ -189,12 +203,24 @@ class LoadedEntry:
         self.tables = TableReader(data, CallFrame.bound(function, code, values), code)
         self.guards = _read_guards(self.tables, part_of(data, "facts", list), part_of(data, "guards", list))
         self.inputs = list(map(self.tables.source, part_of(data, "inputs", list)))
+        self.names = names_of(written_code(code))
+        for source in self.inputs:
+            self._refuse_unnamed(source)
         self.graph = None if data.get("graph") is None else StoredGraph(data["graph"], self.tables)
         self.end = read_break(data.get("end"))
         is_skipped = data.get("program") is None and self.end is not None
         self.program = None if is_skipped else part_of(data, "program", dict)
         self.is_held = data.get("held") is True
         self.is_transparent = data.get("transparent") is True
+
+    def _refuse_unnamed(self, source: Source) -> None:
+        """Raise BadFile if a program is given a function that its code does not name, and its caller did not pass."""
+        if not _is_function(source) and not is_passed(source, self.tables.resolve):
+            self._require_name(self.tables.resolve(source), source.key)
+
+    def _require_name(self, target: Any, key: Any = None) -> None:
+        if not is_named(target, self.names, key):
+            raise BadFile(f"a program is given {target!r:.200}, which its code does not name")
 
     def entry(self, parts: EngineParts) -> Entry:
         """The entry. Raises BadFile and Unfit, and what a backend raises."""
@@ -235,14 +261,20 @@ class LoadedEntry:
             raise BadFile("a program whose names are none")
         if not all(type(row) is list and row for row in constants.values()):
             raise BadFile("a constant that is none")
-        program = _names_of(parameters, constants)
+        program = _names_of(parameters, constants, self.inputs)
+        if program.clash():
+            raise BadFile(f"{program.clash()} stands for two things")
         statements = []
         for row in part_of(facts, "statements", list):
             if type(row) is not list or len(row) != 3:
                 raise BadFile("no statement")
             trees = read_statement(row[0], program, self.tables)
             statements.append(statement_of(trees, row[1], self.tables.line(row[2])))
+        for number in (number for row in constants.values() for number in objects_in(row)):
+            self._require_name(self.tables.object(number))
         values = {name: self._constant(row, parts) for name, row in constants.items()}
+        if not all(self._is_namespace(values[name]) for name in program.maker_globals):
+            raise BadFile("a function with globals of its own")
         return ResidualProgram(
             name=str(name),
             inputs=self.inputs,
@@ -253,6 +285,10 @@ class LoadedEntry:
             calls_graph=facts.get("calls") is True,
             must_replay=facts.get("replay") is True,
         )
+
+    def _is_namespace(self, value: Any) -> bool:
+        spaces = [vars(module) for module in list(sys.modules.values()) if type(module) is types.ModuleType]
+        return any(value is space for space in (self.tables.call.function.__globals__, *spaces))
 
     def _constant(self, row: list[Any], parts: EngineParts) -> Any:
         kind, *rest = row

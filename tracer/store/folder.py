@@ -27,6 +27,8 @@ FILE_LIMIT: Final = 1 << 27
 """Bytes of the largest file that is read or written."""
 KEY_LENGTH: Final = 32
 HASH_LENGTH: Final = 64
+DIGITS: Final = 11
+"""Of the seconds since the epoch: more than there are in the years that calendars know."""
 WRITTEN_BY_OTHERS: Final = 0o022
 READABLE: Final = 0o644
 """The mode of a file: an image that root has filled is read by other users."""
@@ -132,8 +134,10 @@ def read(path: Path, key: str | None = None) -> tuple[Any, float]:
     written_key, _, moment = header.partition(b" ")
     if key is not None and written_key != key.encode():
         raise BadFile("it belongs to other code")
+    if not (moment.isdigit() and len(moment) <= DIGITS):
+        raise BadFile("it was written at no time")
     try:
-        return json.loads(body), float(int(moment))
+        return json.loads(body), float(moment)
     except (ValueError, RecursionError) as error:
         raise BadFile(f"it is no JSON: {error}") from None
 

@@ -52,6 +52,8 @@ class TableWriter(ValueWriter):
         self.sources: list[int] = []
         self.steps: list[Any] = []
         self.objects: list[Any] = []
+        self.targets: list[Any] = []
+        """What the rows of `objects` stand for."""
         self.metas: list[Any] = []
         self.lines: list[Any] = []
         self.symbols: list[Any] = []
@@ -100,7 +102,7 @@ class TableWriter(ValueWriter):
         if place is None:
             row = [self._way_to(target), fingerprint(target)]
             place = self._places[id(target)] = len(self.objects)
-            self._alive.append(target)
+            self.targets.append(target)
             self.objects.append(row)
         return place
 

@@ -100,47 +100,151 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The statements and expressions of stored programs, and the parts of each."""
 
+CALLED: Final = frozenset({"branch", "helper", "original", "restore", "failed"})
+"""Kinds of constants that a program calls: the first word of each."""
+
 DEPTH: Final = 60
 
 
-class Program:
-    """What a stored program names: `parameters`, `constants` that it is given, and which of these it may call."""
+ONE_ARGUMENT: Final = frozenset({"iter", "type"})
+"""What calls a function, or makes a class, if it is given more than one argument."""
+READING: Final = frozenset({"__getattribute__", "pop"})
+"""Methods that give what an object holds."""
+BINDING: Final = frozenset({"MethodType", "partial"})
+"""Helpers that bind a function to arguments."""
 
-    def __init__(self, parameters: list[str], constants: dict[str, bool]) -> None:
+
+class Program:
+    """What a stored program names, and what it may call.
+
+    `parameters` are those of its text; `constants` has the kind of each constant that it is given, the name of a helper
+    after the kind. `functions` and `namespaces` are the parameters that are the frame's own function and its globals.
+    """
+
+    def __init__(
+        self,
+        parameters: list[str],
+        constants: dict[str, str],
+        functions: frozenset[str] = frozenset(),
+        namespaces: frozenset[str] = frozenset(),
+    ) -> None:
+        self.parameters = parameters
+        self.constants = constants
+        self.functions = functions
+        self.namespaces = namespaces | {name for name, kind in constants.items() if kind == "globals"}
         self.known = {*parameters, *constants, GRAPH, *BUILTIN_NAMES}
-        self.callables = {GRAPH, *(name for name, is_called in constants.items() if is_called)} | BUILTIN_NAMES
+        self.fixed = {*constants, GRAPH, *BUILTIN_NAMES}
+        """Names that no statement may assign to, as they are called."""
+        builtins = BUILTIN_NAMES - {*parameters, *constants}
+        helpers = {name for name, kind in constants.items() if kind == f"helper {name}"}
+        self.callables = {GRAPH, *(name for name, kind in constants.items() if kind.split()[0] in CALLED)} | builtins
+        self.classes = CLASSES & (builtins | helpers)
+        self.maker_globals: set[str] = set()
+        """Constants that are the globals of functions which the program makes."""
+        self._read: set[str] = set()
+        """Variables that hold what some object held: no function among them may be called or bound."""
+
+    def clash(self) -> str:
+        """A name that stands for two things; "" if there is none."""
+        fixed = {GRAPH, *self.constants}
+        names = [name for name in self.parameters if name in fixed]
+        names += [GRAPH] if GRAPH in self.constants else []
+        return names[0] if names else ""
 
     def fault(self, statement: ast.stmt) -> str:
         """What a statement does that no stored program may do; "" if there is nothing."""
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                if not is_name(node.id) or node.id in BUILTIN_NAMES:
-                    return f"it assigns to {node.id}"
-                self.known.add(node.id)
-        calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]
-        for node in ast.walk(statement):
+        nodes = list(ast.walk(statement))
+        for name in _assigned(nodes):
+            if not is_name(name) or name in self.fixed:
+                return f"it assigns to {name}"
+            self.known.add(name)
+        self._note_reads(nodes)
+        calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+        for node in nodes:
             if isinstance(node, ast.Name) and node.id not in self.known:
                 return f"it reads {node.id}"
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _is_small(node.right):
                 return "it computes a power without end"
             if isinstance(node, ast.Attribute) and not self._may_name(node, calls):
                 return f"it reads an attribute {node.attr}"
-        for called in calls:
-            if not self._may_call(called):
-                return f"it calls {ast.unparse(called)}"
+            if isinstance(node, ast.Call) and not self._may_call(node):
+                return f"it calls {ast.unparse(node)}"
         return ""
+
+    def _note_reads(self, nodes: list[ast.AST]) -> None:
+        """Note which variables are assigned what an object holds, or what such a variable holds."""
+        for node in nodes:
+            if not isinstance(node, ast.Assign):
+                continue
+            call = node.value.func if isinstance(node.value, ast.Call) else None
+            gives_graph = isinstance(call, ast.Name) and call.id == GRAPH
+            unpacks = any(isinstance(target, ast.Tuple | ast.List) for target in node.targets)
+            if (unpacks and not gives_graph) or self._reads(node.value):
+                self._read.update(_assigned(list(ast.walk(node))))
+
+    def _reads(self, value: ast.expr) -> bool:
+        return any(
+            (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load))
+            or (isinstance(node, ast.Attribute) and node.attr in READING)
+            or (isinstance(node, ast.Name) and (node.id in self._read or self._kind(node) == "helper advance"))
+            for node in ast.walk(value)
+        )
+
+    def _kind(self, node: ast.expr | None) -> str:
+        return self.constants.get(node.id, "") if isinstance(node, ast.Name) else ""
 
     def _may_name(self, node: ast.Attribute, calls: list[ast.expr]) -> bool:
         if node in calls:
             return True
         return isinstance(node.ctx, ast.Store | ast.Del) and node.attr in WRITTEN_ATTRIBUTES
 
-    def _may_call(self, called: ast.expr) -> bool:
+    def _may_call(self, call: ast.Call) -> bool:
+        called, arguments = call.func, call.args
         if isinstance(called, ast.Name):
-            return called.id in self.callables
+            if called.id not in self.callables or (called.id in ONE_ARGUMENT and len(arguments) != 1):
+                return False
+            kind = self._kind(called).split()
+            return not kind or self._may_give(kind[-1], arguments)
         if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
             return False
-        return called.value.id in CLASSES and called.attr in METHODS
+        if called.value.id not in self.classes or called.attr not in METHODS:
+            return False
+        return called.value.id != "type" or (called.attr == "__setattr__" and _names_no_method(arguments))
+
+    def _may_give(self, called: str, arguments: list[ast.expr]) -> bool:
+        """Whether arguments may be given to a constant of a kind, or to a helper of that name."""
+        first = arguments[0] if arguments else None
+        if called == "original":
+            return isinstance(first, ast.Name) and first.id in self.functions
+        if called == "branch":
+            is_own = isinstance(first, ast.Name) and first.id in self.namespaces
+            return is_own and not any(map(self._reads, arguments))
+        if called in BINDING:
+            return isinstance(first, ast.Name) and not self._reads(first)
+        if called == "FunctionType":
+            return self._makes_function(arguments)
+        return True
+
+    def _makes_function(self, arguments: list[ast.expr]) -> bool:
+        """Whether a function is made of a constant that is its code, and of globals; notes which constant those are."""
+        code, space = ([each.id for each in arguments[:2] if isinstance(each, ast.Name)] + ["", ""])[:2]
+        if self.constants.get(code) != "value":
+            return False
+        if self.constants.get(space) == "value":
+            self.maker_globals.add(space)
+            return True
+        return space in self.namespaces
+
+
+def _assigned(nodes: list[ast.AST]) -> list[str]:
+    stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    return stored + [str(node.name) for node in nodes if isinstance(node, ast.ExceptHandler) and node.name is not None]
+
+
+def _names_no_method(arguments: list[ast.expr]) -> bool:
+    """Whether the second argument is the name of an attribute that CPython does not call by itself."""
+    name = arguments[1].value if len(arguments) == 3 and isinstance(arguments[1], ast.Constant) else None
+    return type(name) is str and not (name.startswith("__") and name.endswith("__"))
 
 
 def _is_small(exponent: ast.expr) -> bool:
