@@ -64,15 +64,23 @@ def _functions_of_c() -> dict[str, Any]:
     """Functions of C in torch's own namespaces that are operators, and Python's operators, by their names."""
     functions: dict[str, Any] = dict(NAMED)
     for name in NAMESPACES:
-        for attribute, value in vars(_namespace(name)).items():
-            builtin = type(value) is type(len) and (name != "torch" or hasattr(VARIABLE, attribute))
-            if builtin and attribute not in FORBIDDEN:
+        for attribute in vars(_namespace(name)):
+            value = _function_of_namespace(name, attribute)
+            if value is not None:
                 functions[f"{name}.{attribute}"] = value
     for attribute in dir(VARIABLE):  # what a few of torch's Python functions stand before
         value = getattr(VARIABLE, attribute)
         if type(value) is type(len) and attribute not in FORBIDDEN and not attribute.startswith("_"):
             functions.setdefault(f"torch._VF.{attribute}", value)
     return functions
+
+
+def _function_of_namespace(namespace: str, attribute: str) -> Any:
+    """A function of C in one of NAMESPACES that is an operator; None for whatever else has that name."""
+    value = vars(_namespace(namespace)).get(attribute)
+    if type(value) is not type(len) or attribute in FORBIDDEN:
+        return None
+    return value if namespace != "torch" or hasattr(VARIABLE, attribute) else None
 
 
 @cache
@@ -109,24 +117,28 @@ def is_operator(target: Any) -> bool:
     if id(target) in _names():
         return True
     name = getattr(target, "__name__", "")
-    return name in _methods() and getattr(torch.Tensor, name, None) is target
+    return is_method(name) and getattr(torch.Tensor, name, None) is target
 
 
-@cache
-def _methods() -> frozenset[str]:
-    """Names of tensor methods that torch itself lets others override: operators, not ways into Python."""
-    return frozenset(
-        name
-        for name in dir(torch.Tensor)
-        if name in vars(torch._C.TensorBase)
-        or name in ("norm", "split", "unflatten", "__rsub__", "__rpow__", "istft", "stft", "unique")
-    ) - {"apply_", "map_", "map2_", "__setstate__", "__reduce_ex__", "__class__", "__init__", "__new__"}
+METHODS_OF_PYTHON: Final = frozenset(("norm", "split", "unflatten", "__rsub__", "__rpow__", "istft", "stft", "unique"))
+FORBIDDEN_METHODS: Final = frozenset(
+    ("apply_", "map_", "map2_", "__setstate__", "__reduce_ex__", "__class__", "__init__", "__new__")
+)
+
+
+def is_method(name: Any) -> bool:
+    """Whether this names a tensor method that torch itself lets others override: an operator, no way into Python."""
+    return (
+        isinstance(name, str)
+        and name not in FORBIDDEN_METHODS
+        and (name in vars(torch._C.TensorBase) or (name in METHODS_OF_PYTHON and hasattr(torch.Tensor, name)))
+    )
 
 
 def target_name(op: str, target: Any) -> str:
     """The text for the target of a node. Raises UnknownTarget."""
     if op == "call_method":
-        if target not in _methods():
+        if not is_method(target):
             raise UnknownTarget(f"Tensor.{target} is not a tensor method that a graph may call")
         return str(target)
     if isinstance(target, torch._ops.OpOverload):
@@ -143,12 +155,15 @@ def target_name(op: str, target: Any) -> str:
 def target_of(op: str, name: str) -> Any:
     """The operator for a text. Raises UnknownTarget for any other text."""
     if op == "call_method":
-        if name not in _methods():
+        if not is_method(name):
             raise UnknownTarget(f"Tensor.{name} is not a tensor method that a graph may call")
         return name
     if name.startswith("torch.ops."):
         return _operator(name)
-    target = _functions_of_c().get(name) or _functions().get(name)  # asking torch for the others takes a while
+    namespace, _, attribute = name.rpartition(".")
+    target = NAMED.get(name) or (_function_of_namespace(namespace, attribute) if namespace in NAMESPACES else None)
+    if target is None:  # asking torch for the others takes a while
+        target = _functions_of_c().get(name) or _functions().get(name)
     if target is None:
         raise UnknownTarget(f"{name!r} is not the name of an operator of torch {torch.__version__}")
     return target

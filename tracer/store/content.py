@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 import platform
 import sys
@@ -32,10 +33,11 @@ SOURCES: Final = (".py", ".so", ".json")
 RULES_VARIABLE: Final = "BYTEGRAPH_RULES"
 
 
-FIELDS: Final = (
-    *("co_code", "co_exceptiontable", "co_flags", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
+BYTES: Final = operator.attrgetter("co_code", "co_exceptiontable", "co_linetable")
+FIELDS: Final = operator.attrgetter(
+    *("co_flags", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_stacksize"),
-    *("co_name", "co_qualname", "co_filename", "co_firstlineno", "co_linetable"),
+    *("co_name", "co_qualname", "co_filename", "co_firstlineno"),
 )
 LITERALS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 """Types of constants whose repr says all of them."""
@@ -52,9 +54,10 @@ def code_hash(code: types.CodeType) -> str:
         layout = entered.layout
         text = f"{code_hash(entered.code)} {entered.offset} {layout.stack} {layout.locals}"
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    fields = [getattr(code, name) for name in FIELDS]
     constants = [_constant(constant, code) for constant in code.co_consts]
-    return hashlib.sha256(repr((fields, constants)).encode(errors="surrogatepass")).hexdigest()
+    parts = BYTES(code)
+    text = repr((FIELDS(code), constants, [*map(len, parts)]))  # with lengths, as one part could begin in another
+    return hashlib.sha256(b"".join((text.encode(errors="surrogatepass"), *parts))).hexdigest()
 
 
 def _constant(constant: Any, code: types.CodeType) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 import types
 from collections import OrderedDict, deque
@@ -21,7 +20,7 @@ from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source, Strong, hold
 from tracer.guards.state import State
 from tracer.output.graph_errors import FailedBefore
-from tracer.output.program import GRAPH, ResidualProgram
+from tracer.output.program import ResidualProgram
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphWriter, StoredGraph, is_name
@@ -32,6 +31,7 @@ from tracer.store.programs import (
     HELPERS,
     PROGRAM_BUILTINS,
     Program,
+    StatementNodes,
     read_statement,
     statement_of,
     write_statement,
@@ -210,6 +210,7 @@ class LoadedEntry:
         self.end = read_break(data.get("end"))
         is_skipped = data.get("program") is None and self.end is not None
         self.program = None if is_skipped else part_of(data, "program", dict)
+        self.calls_of_graph: list[StatementNodes] = []
         self.is_held = data.get("held") is True
         self.is_transparent = data.get("transparent") is True
 
@@ -268,8 +269,10 @@ class LoadedEntry:
         for row in part_of(facts, "statements", list):
             if type(row) is not list or len(row) != 3:
                 raise BadFile("no statement")
-            trees = read_statement(row[0], program, self.tables)
-            statements.append(statement_of(trees, row[1], self.tables.line(row[2])))
+            nodes = read_statement(row[0], program, self.tables)
+            statements.append(statement_of(nodes, row[1], self.tables.line(row[2])))
+            if statements[-1].runs_graph:
+                self.calls_of_graph.append(nodes)
         for number in (number for row in constants.values() for number in objects_in(row)):
             self._require_name(self.tables.object(number))
         values = {name: self._constant(row, parts) for name, row in constants.items()}
@@ -313,23 +316,12 @@ class LoadedEntry:
     def _graph_inputs(self, residual: ResidualProgram) -> list[Any]:
         """What this call gives the graph, in the order of its inputs."""
         by_name = dict(zip(residual.parameters, self.inputs, strict=True))
-        calls = [each for each in residual.statements if each.runs_graph]
-        if len(calls) != 1:
+        if len(self.calls_of_graph) != 1:
             raise BadFile("a program that does not call its graph once")
-        names = graph_arguments(calls[0].text)
+        names = self.calls_of_graph[0].graph_arguments()
         if self.graph is not None and len(names) != len(self.graph.rows.inputs):
             raise BadFile("a graph that is given other inputs than it has")
         return [self.tables.resolve(by_name[name]) if name in by_name else None for name in names]
-
-
-def graph_arguments(text: str) -> list[str | None]:
-    """The names that the statement which calls the graph gives it; None for arguments that are no names."""
-    call = next(
-        node
-        for node in ast.walk(ast.parse(text.replace("\n    ", "\n")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == GRAPH
-    )
-    return [argument.id if isinstance(argument, ast.Name) else None for argument in call.args]
 
 
 class Restoration:
@@ -344,15 +336,19 @@ class Restoration:
 
 def _read_guards(tables: TableReader, facts: list[Any], rows: list[Any]) -> GuardList:
     compared = [_fact(tables, row) for row in facts]
-    paths, lines, guards = [*tables.sources, None], [*tables.lines, None], GuardList()
-    for place, number, line in numbers(rows, 3):
-        if not (-1 <= place < len(paths) - 1 and 0 <= number < len(compared) and -1 <= line < len(lines) - 1):
+    places, chosen, user_lines = (list(column) for column in zip(*numbers(rows, 3), strict=True)) if rows else ([],) * 3
+    paths, lines = [*tables.sources, None], [*tables.lines, None]
+    for column, bound, least in ((places, len(paths), -1), (chosen, len(facts) + 1, 0), (user_lines, len(lines), -1)):
+        if column and not (least <= min(column) and max(column) < bound - 1):
             raise BadFile("a guard that is none")
-        check, expected = compared[number]
-        if (place < 0) is not (check in SOURCELESS):
-            raise BadFile(f"a guard {check!r} of another source")
-        guards.append(tuple.__new__(Guard, (paths[place], check, expected, lines[line])))
-    return guards
+    for number, is_rootless in {(number, place < 0) for number, place in zip(chosen, places, strict=True)}:
+        if is_rootless is not (compared[number][0] in SOURCELESS):
+            raise BadFile(f"a guard {compared[number][0]!r} of another source")
+    new = tuple.__new__
+    return GuardList(
+        new(Guard, (paths[place], *compared[number], lines[line]))
+        for place, number, line in zip(places, chosen, user_lines, strict=True)
+    )
 
 
 def _fact(tables: TableReader, row: Any) -> tuple[str, Any]:

@@ -236,9 +236,10 @@ class TableReader(ValueReader):
         here.
         """
         paths, depths = self.sources, list[int]()
+        add_path, add_depth = paths.append, depths.append
         step_of: list[tuple[str, Any] | None] = [None] * len(steps)
         for base, number in numbers(rows, 2):
-            if not 0 <= number < len(steps) or not -1 <= base < len(paths):
+            if not 0 <= number < len(step_of) or not -1 <= base < len(paths):
                 raise BadFile(f"an access path goes on from {base!r} by {number!r}")
             step = step_of[number]
             if step is None:
@@ -247,16 +248,16 @@ class TableReader(ValueReader):
             if base < 0 or accessor in ROOTS:
                 if base >= 0 or accessor not in ROOTS:
                     raise BadFile(f"an access path by {accessor!r}")
-                paths.append(self._root(accessor, key))
-                depths.append(0)
+                add_path(self._root(accessor, key))
+                add_depth(0)
                 continue
-            before = paths[base]
-            depths.append(depths[base] + 1)
-            if depths[base] > DEPTH:
+            depth = depths[base] + 1
+            if depth > DEPTH:
                 raise BadFile("an access path without end")
-            paths.append(before.child(accessor, key))
+            add_depth(depth)
+            add_path(paths[base].child(accessor, key))
             if accessor in STEPS_TO_ASK:
-                self._require_harmless(before, accessor, key)
+                self._require_harmless(paths[base], accessor, key)
 
     def _step(self, row: Any) -> tuple[str, Any]:
         accessor, key = _row(row, 2)

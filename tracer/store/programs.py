@@ -11,7 +11,7 @@ import builtins
 import types
 from collections import OrderedDict, deque
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -151,9 +151,8 @@ class Program:
         names += [GRAPH] if GRAPH in self.constants else []
         return names[0] if names else ""
 
-    def fault(self, statement: ast.stmt) -> str:
-        """What a statement does that no stored program may do; "" if there is nothing."""
-        nodes = list(ast.walk(statement))
+    def fault(self, nodes: list[ast.AST]) -> str:
+        """What a statement of these nodes does that no stored program may do; "" if there is nothing."""
         for name in _assigned(nodes):
             if not is_name(name) or name in self.fixed:
                 return f"it assigns to {name}"
@@ -260,7 +259,7 @@ def write_statement(statement: Statement, program: Program, values: ValueWriter)
     """A statement, which may be several of Python's, as JSON. Raises Unstorable."""
     trees = ast.parse(statement.text.replace("\n    ", "\n")).body
     for tree in trees:
-        if fault := program.fault(tree):
+        if fault := program.fault([*ast.walk(tree)]):
             raise Unstorable("a statement of the program", fault)
     return [_tree(tree, values) for tree in trees]
 
@@ -281,55 +280,85 @@ def _part(part: Any, values: ValueWriter) -> Any:
     return _tree(part, values) if isinstance(part, ast.AST) else part
 
 
-def read_statement(data: Any, program: Program, values: ValueReader) -> list[ast.stmt]:
-    """The trees of a statement. Raises BadFile for whatever no program of ours does."""
+class StatementNodes(NamedTuple):
+    """A statement, which may be several of Python's, as trees, and all that these consist of."""
+
+    trees: list[ast.stmt]
+    nodes: list[ast.AST]
+
+    def graph_arguments(self) -> list[str | None]:
+        """The names that the statement which calls the graph gives it; None for arguments that are no names."""
+        call = next(
+            node
+            for node in self.nodes
+            if type(node) is ast.Call and isinstance(node.func, ast.Name) and node.func.id == GRAPH
+        )
+        return [argument.id if isinstance(argument, ast.Name) else None for argument in call.args]
+
+
+def read_statement(data: Any, program: Program, values: ValueReader) -> StatementNodes:
+    """A statement as `write_statement` has written it. Raises BadFile for whatever no program of ours does."""
     if type(data) is not list or not data:
         raise BadFile("no statement")
-    trees = []
+    trees: list[ast.stmt] = []
+    nodes: list[ast.AST] = []
     for row in data:
-        tree = _node(row, values, 0)
+        first = len(nodes)
+        tree = _node(row, values, 0, nodes)
         if not isinstance(tree, ast.stmt):
             raise BadFile("no statement")
-        if fault := program.fault(tree):
+        if fault := program.fault(nodes[first:]):
             raise BadFile(f"a program that is none: {fault}")
         trees.append(tree)
-    return trees
+    return StatementNodes(trees, nodes)
 
 
-def _node(data: Any, values: ValueReader, depth: int) -> ast.AST:
+WORDS: Final = {name: getattr(ast, name)() for name, fields in FIELDS.items() if not fields}
+"""The parts of programs that have none themselves, which all trees share."""
+
+
+def _node(data: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> ast.AST:
+    """The node that a list stands for; it and those below it are added to `nodes`."""
     if type(data) is not list or not data or depth > DEPTH:
         raise BadFile("no part of a program")
     name, *parts = data
     fields = FIELDS.get(name) if type(name) is str else None
     if fields is None or len(fields) != len(parts):
         raise BadFile(f"no part of a program is called {name!r}")
+    if not fields:
+        return WORDS[name]
     if name == "Constant":
         constant = values.value(parts[0])
         if type(constant) not in LITERALS:
             raise BadFile("a constant that has no spelling")
-        return ast.Constant(constant)
-    return getattr(ast, name)(**{field: _field(part, values, depth) for field, part in zip(fields, parts, strict=True)})
+        node: ast.AST = ast.Constant(constant)
+    else:
+        node = getattr(ast, name)(*[_field(part, values, depth, nodes) for part in parts])
+        if isinstance(node, ast.stmt):
+            node.lineno = 1  # which `ast.unparse` looks at
+    nodes.append(node)
+    return node
 
 
-def _field(part: Any, values: ValueReader, depth: int) -> Any:
+def _field(part: Any, values: ValueReader, depth: int, nodes: list[ast.AST]) -> Any:
     if type(part) is list and part and type(part[0]) is str:
-        return _node(part, values, depth + 1)
+        return _node(part, values, depth + 1, nodes)
     if type(part) is list:
-        return [_node(each, values, depth + 1) for each in part]
+        return [_node(each, values, depth + 1, nodes) for each in part]
     if part is None or is_name(part) or part in METHODS:
         return part
     raise BadFile(f"{part!r} in a program")
 
 
-def statement_of(trees: list[ast.stmt], comment: Any, origin: Any) -> Statement:
+def statement_of(statement: StatementNodes, comment: Any, origin: Any) -> Statement:
     """The statement of a residual program that trees stand for."""
     if type(comment) is not str or not comment.isprintable():
         raise BadFile("a comment of more than one line")
     try:
-        text = "\n".join(ast.unparse(ast.fix_missing_locations(tree)) for tree in trees)
+        text = "\n".join(map(ast.unparse, statement.trees))
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise BadFile(f"a program that is none: {error}") from None
-    names = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    names = [node for node in statement.nodes if type(node) is ast.Name]
     reads = tuple(name.id for name in names if isinstance(name.ctx, ast.Load) and name.id not in BUILTIN_NAMES)
     writes = tuple(name.id for name in names if isinstance(name.ctx, ast.Store))
     runs_graph = GRAPH in reads
