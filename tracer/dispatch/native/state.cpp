@@ -43,7 +43,8 @@ class SettingsCheck final : public StateCheck {
     if (keys.excluded_.raw_repr() != expected_.excluded) return false;
     if (at::impl::PythonTorchFunctionTLS::get_disabled_state() != expected_.torch_function) return false;
     if (at::impl::PythonTorchFunctionTLS::stack_len() != expected_.function_modes) return false;
-    if (c10::impl::TorchDispatchModeTLS::stack_len() != expected_.dispatch_modes) return false;
+    // Torch includes the dispatcher's key `Python` while a dispatch mode is on: keys without it say that none is.
+    if (expected_.dispatch_modes && c10::impl::TorchDispatchModeTLS::stack_len() != expected_.dispatch_modes) return false;
     if (c10::get_default_dtype_as_scalartype() != expected_.default_dtype) return false;
     auto& context = at::globalContext();
     if (context.deterministicAlgorithms() != expected_.deterministic) return false;
