@@ -1,5 +1,6 @@
 """Whether two objects from outside are one: asked by `is`, and by dicts and sets keyed by them."""
 
+import operator
 import weakref
 from collections import deque
 
@@ -300,3 +301,47 @@ def test_equal_literals_from_outside_are_one_object_or_two(literal, program, ord
         assert (second is literal) is are_one
         arguments = _Pair(literal, second), literal, second, torch.ones(2)
         assert captured(*arguments)[:-1] == program(*arguments)[:-1]
+
+
+def _inner_text():
+    return "a b c"
+
+
+def _is_literal_of_code(x, text):
+    return text is "a b c", x + 1  # noqa: F632
+
+
+def _is_literal_of_callee(x, text):
+    return _inner_text() is text, x + 1
+
+
+def _is_literal_in_tuple(x, text):
+    return operator.is_not(("a b c", 1)[0], text), x + 1
+
+
+def _is_literal_behind_a_break(x, text):
+    kept = "a b c"
+    graph_break()
+    return kept is text, x + 1
+
+
+@pytest.mark.parametrize(
+    "program", [_is_literal_of_code, _is_literal_of_callee, _is_literal_in_tuple, _is_literal_behind_a_break]
+)
+@pytest.mark.parametrize("orders", [(True, False, True), (False, True, False)])
+def test_whether_a_literal_from_outside_is_that_of_the_code_is_guarded(program, orders):
+    captured = capture(program, strict=True)
+    literal = _inner_text()
+    for are_one in orders:
+        text = literal if are_one else _again(literal)
+        assert captured(torch.ones(2), text)[0] == program(torch.ones(2), text)[0]
+
+
+def test_a_text_that_is_compared_with_itself_is_guarded_by_its_value_only():
+    def program(x, text):
+        return max(text, text) is text, x + 1
+
+    captured = capture(program)
+    for _ in range(3):
+        captured(torch.ones(2), _again("a b c"))
+    assert len(captured.entries) == 1

@@ -61,6 +61,7 @@ class Frame:
     ) -> None:
         self.trace = trace
         self.code = code
+        trace.codes.add(code)
         self.ops: list[Op] = code.ops
         self.index = 0
         self.stack: list[Item] = []

@@ -74,6 +74,10 @@ class Running(Protocol):
         ...
 
 
+def _holds(constants: tuple[Any, ...], literal: object) -> bool:
+    return any(one is literal or (type(one) is tuple and _holds(one, literal)) for one in constants)
+
+
 class InputWrite(NamedTuple):
     """An input that the graph writes to, the line that does it first, and whether a write changes the tensor's meta,
     or is one that autograd differentiates.
@@ -152,6 +156,7 @@ class Trace:
         "autocast_depth",
         "cached",
         "class_attributes",
+        "codes",
         "counts_writes",
         "data_read",
         "depth",
@@ -266,6 +271,7 @@ class Trace:
         self.opened: set[int] = set()
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}
+        self.codes: set[Code] = set()  # of all frames
         # By identity: literals from outside, and the paths to each.
         self.literals: dict[int, tuple[object, dict[Source, None]]] = {}
         self.shapes = shapes
@@ -347,6 +353,10 @@ class Trace:
         """The paths by which the trace has come to a literal from outside."""
         row = self.literals.get(id(literal))
         return [] if row is None else list(row[1])
+
+    def is_of_code(self, literal: object) -> bool:
+        """Whether a code object that the trace has run holds a literal, as one of its constants or inside of one."""
+        return any(_holds(code.native.co_consts, literal) for code in self.codes)
 
     def _symbol(self, number: Any, source: Source) -> Item:
         """The symbol for a number that is known to vary, else None."""

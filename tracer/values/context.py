@@ -80,6 +80,10 @@ class Context(Protocol):
         """The paths by which the trace has come to a literal from outside."""
         ...
 
+    def is_of_code(self, literal: object) -> bool:
+        """Whether a code object that the trace has run holds a literal, as one of its constants or inside of one."""
+        ...
+
     def wrap(self, obj: object, source: Source) -> Item:
         """The item for an object from outside."""
         ...

@@ -7,6 +7,7 @@ from types import FunctionType
 import torch
 
 from tracer.guards.checks import equal_constants
+from tracer.guards.source import Source, constant
 from tracer.reasons import DATA_DEPENDENT_JUMP, WARNING, NeedsNumber
 from tracer.values.base import LITERALS, MISSING, SYMBOLS, Lazy, Value, class_of, type_of
 from tracer.values.cells import CellValue
@@ -102,15 +103,24 @@ def is_same(context: Context, left: Item, right: Item) -> bool:
 
 
 def _guard_identity(context: Context, left: object, right: object) -> None:
-    """Guard which of two equal literals from outside are one object: a guard by equality admits others that are not."""
-    if type(left) is not type(right) or type(left) in SINGLE:
+    """Guard which of two equal literals are one object: a guard by equality admits others that are not.
+
+    Each is from outside, or a literal of the code that runs. One that the program has computed is none of the others.
+    """
+    if type(left) is not type(right) or type(left) in SINGLE or not equal_constants(left, right):
         return
-    places, others = context.places_of(left), context.places_of(right)
+    places, others = _paths(context, left), _paths(context, right)
     if left is right:
         for place in places[1:]:
             context.guard(place, "same as", places[0])
-    elif places and others and equal_constants(left, right):
+    elif places and others and not places[0].accessor == others[0].accessor == "object":
         context.guard(places[0], "not same as", others[0])
+
+
+def _paths(context: Context, literal: object) -> list[Source]:
+    """The paths by which the trace has come to a literal; one that the code holds is itself the last."""
+    places = context.places_of(literal)
+    return [*places, constant(literal)] if context.is_of_code(literal) else places
 
 
 def _one_outside(context: Context, left: Lazy, right: Lazy) -> bool:
