@@ -251,3 +251,43 @@ def delete_what_only_sets(x):
 def test_a_descriptor_with_half_of_its_methods(program):
     reset()
     assert outcome(program, torch.ones(1)) == outcome(capture(program), torch.ones(1))
+
+
+def _is_key(x, table):
+    return x + 1 if "key" in table else x - 1
+
+
+def _is_among_keys(x, table):
+    return x + 1 if "key" in table.keys() else x - 1  # noqa: SIM118
+
+
+def _item_is_not_used(x, table):
+    try:
+        table["key"]
+    except KeyError:
+        return x - 1
+    return x + 1
+
+
+def _default_is_set(x, table):
+    table.setdefault("key", 5)
+    return x + 1
+
+
+def _item_is_not_none(x, table):
+    return x + 1 if table.get("key") is not None else x - 1
+
+
+TABLES = [dict, collections.OrderedDict, collections.Counter, lambda items: collections.defaultdict(int, items)]
+
+
+@pytest.mark.parametrize("program", [_is_key, _is_among_keys, _item_is_not_used, _default_is_set, _item_is_not_none])
+@pytest.mark.parametrize("make", TABLES)
+@pytest.mark.parametrize("presence", [(True, False, True), (False, True, False)])
+def test_whether_a_key_is_there_is_guarded_although_nothing_reads_its_item(program, make, presence):
+    captured = capture(program, strict=True)
+    for is_there in presence:
+        table, expected = (make({"key": 1} if is_there else {}) for _ in range(2))
+        assert torch.equal(captured(torch.ones(1), table), program(torch.ones(1), expected))
+        assert table == expected
+    assert len(captured.entries) == 2

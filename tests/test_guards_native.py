@@ -207,7 +207,7 @@ CONTAINERS = [
     ("keys", ("a", "b"), [{"a": 1, "b": 2}, OrderedDict(a=1, b=2)], [{"b": 1, "a": 1}, {"a": 1}, ["a", "b"]]),
     ("keys", (1, 2), [{1: 0, 2: 0}], [{True: 0, 2: 0}]),
     ("absent", "a", [{}, {"b": 1}, Point, set(), frozenset({"b"})], [{"a": 1}, type("A", (), {"a": 1}), 5, {"a"}]),
-    ("present", "a", [{"a"}, frozenset({1, "a"})], [{"b"}, set(), {"a": 1}, ["a"], 5]),
+    ("present", "a", [{"a"}, frozenset({1, "a"}), {"a": 1}], [{"b"}, set(), {"b": "a"}, ["a"], 5]),
     ("set items", frozenset({1, "a"}), [{1, "a"}, frozenset({"a", 1})], [{True, "a"}, set(), [1, "a"]]),
     (
         "set order",

@@ -290,7 +290,7 @@ EVERY_CHECK: dict[str, tuple[Source | None, Any, list[Any], list[Any]]] = {
     "length": (X, 2, [[1, 2], "ab", {1, 2}], [[1], 2, None]),
     "keys": (X, ("a", "b"), [{"a": 1, "b": 2}], [{"b": 1, "a": 2}, {}, ["a", "b"]]),
     "absent": (X, "kind", [{}, Other], [{"kind": 1}, Point, 5]),
-    "present": (X, 1, [{1, "a"}, frozenset({True})], [{2}, set(), {1: 2}, [1], 1]),
+    "present": (X, 1, [{1, "a"}, frozenset({True}), {1: 2}], [{2}, set(), {2: 1}, [1], 1]),
     "same as": (X, X.child("index", 0), [], [[1], 1]),
     "not same as": (X, X.child("index", 0), [[1]], [1]),
     "no hooks": (X, None, [Hooked()], [hooked(), Point(), 1]),

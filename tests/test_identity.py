@@ -308,7 +308,8 @@ def _inner_text():
 
 
 def _is_literal_of_code(x, text):
-    return text is "a b c", x + 1  # noqa: F632
+    kept = "a b c"
+    return text is kept, x + 1
 
 
 def _is_literal_of_callee(x, text):

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import types
 import weakref
 from collections import deque
 
@@ -316,3 +317,65 @@ def test_an_argument_that_referred_to_itself_dies_when_it_no_longer_does(name, b
             assert reference() is None
     finally:
         gc.enable()
+
+
+def _looked_up(x, table, key):
+    return x + table[key] if key in table else x - table.get(key, 1.0)
+
+
+def _listed(x, table, key):
+    for each in table:
+        x = x + table[each]
+    return x, (key, 1) in table
+
+
+def _stored(x, table, key):
+    table[key] = table.setdefault(key, 2.0) + 1.0
+    return x + 1
+
+
+def _taken_out(x, table, key):
+    table[key, 1] = 1.0
+    del table[key, 1]
+    return x + table.pop(key, 4.0), key
+
+
+def _function():
+    def function():
+        pass
+
+    return function
+
+
+@pytest.mark.parametrize("program", [_looked_up, _listed, _stored, _taken_out])
+@pytest.mark.parametrize("make", [_function, lambda: type("Local", (), {}), lambda: types.ModuleType("local")])
+@pytest.mark.parametrize("fill", [lambda key: {key: 1.0}, lambda key: {_function: 2.0}, lambda key: {(key, 1): 3.0}])
+def test_functions_and_classes_that_are_keys_are_freed(program, make, fill):
+    captured = capture(program, strict=True)
+    for _ in range(2):
+        key = make()
+        table, expected = fill(key), fill(key)
+        for _ in range(2):
+            answer = captured(torch.ones(2), table, key)
+            assert str(answer) == str(program(torch.ones(2), expected, key))
+            assert table == expected
+        reference = weakref.ref(key)
+        del key, table, expected, answer
+        assert collected(reference)
+
+
+def test_whether_a_function_is_a_key_is_guarded():
+    def program(x, table, key):
+        return x + 1 if key in table else x - 1
+
+    captured = capture(program, strict=True)
+    table = {}
+    key = _function()
+    for _ in range(2):
+        assert captured(torch.ones(1), table, key).item() == 0
+    table[key] = 1
+    for _ in range(2):
+        assert captured(torch.ones(1), table, key).item() == 2
+    del table[key]
+    assert captured(torch.ones(1), table, key).item() == 0
+    assert len(captured.entries) == 2

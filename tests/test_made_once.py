@@ -80,8 +80,28 @@ def around_itself(x):
     return items[0] is pair, pair[0] is items
 
 
-PROGRAMS = [two_locals, local_and_list, inner_tuple, local_and_stack, keys_and_items, bounds, functions_only, size]
-PROGRAMS += [attribute_and_closure, around_itself]
+def equal_numbers(x):
+    n = len(x)
+    largest = 123456789
+    first, second, third = 1000 * n, 1000 * n, 123456789
+    part, other = (float(n) * 3, first), (float(n) * 3, second)
+    text = str(n) + "0"
+    graph_break()
+    same = part[0] is other[0], part[1] is first, first is second, third is largest, text is str(n) + "0"
+    return same, x + 1
+
+
+PROGRAMS = [
+    two_locals,
+    local_and_list,
+    inner_tuple,
+    local_and_stack,
+    keys_and_items,
+    bounds,
+    functions_only,
+    size,
+]
+PROGRAMS += [equal_numbers, attribute_and_closure, around_itself]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

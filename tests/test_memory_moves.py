@@ -120,3 +120,14 @@ def test_set_refuses_what_torch_refuses():
 
     check(program, torch.ones(2, requires_grad=True))
     check(program, torch.ones(2))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tensor_that_is_set_to_one_that_requires_gradients_requires_them(backend):
+    def program(x):
+        y = x * 2
+        before = y.requires_grad
+        y.set_(torch.ones(3, requires_grad=True))
+        return before, y.requires_grad, y.shape
+
+    check(program, torch.ones(2), backend=BACKENDS[backend])

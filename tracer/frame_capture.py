@@ -51,6 +51,7 @@ from tracer.reasons import (
 )
 from tracer.values.base import MISSING, Lazy
 from tracer.values.cells import CellValue
+from tracer.values.dicts import guard_unread
 from tracer.values.item import Item
 from tracer.values.raising import Raised
 from tracer.values.rebuilding import Unrebuildable
@@ -346,6 +347,7 @@ def _finish(
 def guards_of(trace: Trace) -> GuardList:
     """The guards of a trace that has ended."""
     guard_untouched(trace)
+    guard_unread(trace)
     return GuardList(trace.guards)
 
 

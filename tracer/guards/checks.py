@@ -285,11 +285,12 @@ def _keys_difference(expected: int, actual: torch._C.DispatchKeySet) -> OutcomeD
 
 def hold_keys(keys: tuple[Any, ...]) -> tuple[Any, ...]:
     """The keys to expect of a dictionary: of what equals only itself weak references, so that it may die."""
-    return tuple(map(_hold_key, keys))
+    return tuple(map(hold_key, keys))
 
 
-def _hold_key(key: Any) -> Any:
-    return hold_keys(key) if type(key) is tuple else hold(key) if _has_weak_identity(key) else key
+def hold_key(key: Any) -> Any:
+    """A key to expect: of what equals only itself a weak reference."""
+    return hold_keys(key) if type(key) is tuple else hold(key) if has_weak_identity(key) else key
 
 
 def hold_members(members: Any) -> Any:
@@ -299,7 +300,8 @@ def hold_members(members: Any) -> Any:
     return members if all(map(operator.is_, keys, held)) else held
 
 
-def _has_weak_identity(key: object) -> bool:
+def has_weak_identity(key: object) -> bool:
+    """Whether a key equals only itself, and dies with its last reference: a function, a class, an instance."""
     cls = type(key)
     has_value = cls in _EQUALITY or issubclass(cls, tuple) or _equality_of_base(cls) is not None
     return bool(cls.__weakrefoffset__) and not has_value
@@ -322,6 +324,10 @@ def _is_key(key: object, expected: Any) -> bool:
 
 
 def _is_absent(value: Any, expected: Any, _: GuardedCall) -> bool:
+    if type(expected) is OwnReference:
+        expected = expected()
+        if expected is None:
+            return False  # nobody asks for what is gone
     if isinstance(value, dict):
         return not dict.__contains__(value, expected)
     if isinstance(value, set | frozenset):
@@ -334,6 +340,12 @@ def _is_absent(value: Any, expected: Any, _: GuardedCall) -> bool:
 
 
 def _is_present(value: Any, expected: Any, _: GuardedCall) -> bool:
+    if type(expected) is OwnReference:
+        expected = expected()
+        if expected is None:
+            return False
+    if isinstance(value, dict):
+        return dict.__contains__(value, expected)
     if isinstance(value, set):
         return set.__contains__(value, expected)
     return isinstance(value, frozenset) and frozenset.__contains__(value, expected)

@@ -19,7 +19,6 @@ from tracer.guards.costs import seconds_in_words
 from tracer.guards.explain import expected_words, guard_words
 from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source
-from tracer.guards.words import shown
 
 DATA_CHECKS: Final = frozenset({"tensor", "equal", "expression", "same as", "not same as", "set items", "set order"})
 """Checks of the user's data, which have rows of their own. The others ask whether a structure is unchanged."""
@@ -184,8 +183,8 @@ _PARTS: dict[str, Callable[[Guard], str]] = {
     "keys": lambda guard: f"keys {expected_words(guard)[1:-1].removesuffix(',')}" if guard.expected else "empty",
     "no hooks": lambda guard: "no hooks",
     "unseen end": lambda guard: f"{f'its {guard.expected} ' if guard.expected else ''}ends unseen",
-    "absent": lambda guard: f"without {shown(guard.expected)}",
-    "present": lambda guard: f"has {shown(guard.expected)}",
+    "absent": lambda guard: f"without {expected_words(guard)}",
+    "present": lambda guard: f"has {expected_words(guard)}",
     "same object": lambda guard: f"still {expected_words(guard)}",
 }
 

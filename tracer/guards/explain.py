@@ -116,6 +116,8 @@ def expected_words(guard: Guard) -> str:
         return shown(_keys(expected))
     if guard.check == "set order":
         return shown(list(_keys(expected[1:])))
+    if guard.check in ("absent", "present"):
+        return shown(*_keys((expected,)))
     if guard.check == "set items":
         return shown(frozenset(_keys(tuple(expected))))
     match expected:

@@ -13,6 +13,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from enum import Enum
 from itertools import islice
 from types import CodeType
 from typing import Any, NamedTuple
@@ -139,8 +140,14 @@ class Absent(LookupError):
     """A path leads nowhere: a key, attribute, index or referent is gone, or the type of its holder changed."""
 
 
+_ABSENT = object()
+
+
 def _stored_item(mapping: Any, key: Any) -> Any:
-    return dict.__getitem__(mapping, key)
+    item = dict.get(mapping, key, _ABSENT)  # `dict.__getitem__` would ask the `__missing__` of a subclass
+    if item is _ABSENT:
+        raise Absent(key)
+    return item
 
 
 def _stored_index(sequence: Any, index: int) -> Any:
@@ -218,7 +225,7 @@ def _object_text(source: Source) -> str:
     if target is None and not isinstance(source.key, Strong):
         return "<gone>"
     name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None)
-    name = target.name if type(target) is ContextVar else name
+    name = target.name if type(target) is ContextVar else str(target) if isinstance(target, Enum) else name
     return name if isinstance(name, str) else f"<{type(target).__name__}>"
 
 

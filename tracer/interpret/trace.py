@@ -181,6 +181,7 @@ class Trace:
         "lasting_node",
         "leaves",
         "literals",
+        "looked_up",
         "machine",
         "modes",
         "moves_memory",
@@ -266,6 +267,7 @@ class Trace:
         self.globals: dict[int, dict[str, Item]] = {}
         self.actions: dict[Any, Any] = {}  # of callables called before
         self.function_facts: dict[int, Any] = {}
+        self.looked_up: list[tuple[Source, Any, Lazy]] = []
         self.hashed: dict[int, list[ObjectValue]] = {}
         self.keyed: list[Value] = []
         self.opened: set[int] = set()

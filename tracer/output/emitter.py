@@ -6,6 +6,7 @@ graph must return, and the statements. How a kind of value becomes an expression
 
 from __future__ import annotations
 
+import functools
 import keyword
 import math
 import re
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tracer.guards.checks import has_weak_identity
 from tracer.guards.words import is_written_out
 from tracer.output.mentions import mark, without_marks
 from tracer.output.statements import Statement
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tracer.effects.log import Draw
+    from tracer.guards.guard_set import Guard
     from tracer.guards.source import Source
     from tracer.interpret.location import Location
     from tracer.values.context import Context
@@ -64,7 +67,7 @@ _NAME = re.compile(r"\w*", re.ASCII)
 
 def _has_identity(obj: object) -> bool:
     """Whether a text or number may be another object than an equal one."""
-    return type(obj) in TEXTS or (type(obj) in NUMBERS and obj not in SMALL_INTS)
+    return type(obj) in TEXTS or (type(obj) in NUMBERS and (type(obj) is not int or obj not in SMALL_INTS))
 
 
 def _is_interned(text: object) -> bool:
@@ -72,6 +75,15 @@ def _is_interned(text: object) -> bool:
     if type(text) is not str:
         return len(text) < 2 if type(text) is bytes else False
     return len(text) < 2 or (_NAME.fullmatch(text) is not None and sys.intern(text) is text)
+
+
+def _is_of_call(source: Source) -> bool:
+    """Whether a path starts at an argument, or leads through a variable of the closure."""
+    while source.base is not None:
+        if source.accessor == "contents":
+            return True
+        source = source.base
+    return source.accessor == "argument"
 
 
 class ProgramEmitter:
@@ -94,11 +106,12 @@ class ProgramEmitter:
         self.built: dict[int, Fragment] = {}
         self.passed: set[types.CodeType] = set()
         self.shapes: Shapes | None = None
+        self.guards: Iterable[Guard] = ()
         self._constant_names: dict[int, Fragment] = {}
         self._arguments: dict[int, Source] = {}
         """Where texts and numbers among the arguments of the frame are, by identity."""
-        self._texts: dict[str, object] = {}
-        """The first object with each text that the program has."""
+        self._literals: dict[str, object] = {}
+        """The first object with each text, or number, that the program has."""
         self.numbers: list[tuple[Fragment, Fragment]] = []
         """Names of numbers that the program computes before its graph, with their expressions, in order."""
         self._waiting: list[Callable[[], None] | None] = []
@@ -134,8 +147,8 @@ class ProgramEmitter:
         if id(obj) in self._arguments:
             return self.parameter(self._arguments[id(obj)])
         is_plain = kind in PLAIN or (kind is float and math.isfinite(obj)) or (kind is int and is_written_out(obj))
-        # The literal for a text is one object wherever it is written: an equal text that is another object is held.
-        if is_plain and (kind not in TEXTS or self._texts.setdefault(repr(obj), obj) is obj):
+        # A literal is one object wherever it is written: an equal text or number that is another object is held.
+        if is_plain and (not _has_identity(obj) or self._literals.setdefault(repr(obj), obj) is obj):
             return Fragment(repr(obj))
         if kind is frozenset:
             itself = next((source for source, real in self.context.set_orders.origins(obj) if real is obj), None)
@@ -143,6 +156,8 @@ class ProgramEmitter:
                 return self.parameter(itself)
             self.list_members(obj)
         name = self._constant_names.get(id(obj))
+        if name is None and has_weak_identity(obj) and id(obj) in self._known_by_identity:
+            return self.parameter(self._known_by_identity[id(obj)])
         if name is None and id(obj) in self.recipes:
             name = self._constant_names[id(obj)] = self._made_again(self.recipes[id(obj)])
         if name is None:
@@ -163,9 +178,15 @@ class ProgramEmitter:
             is_guarded = argument.known is argument.object
             if argument.source is not None and is_guarded and _has_identity(argument.object):
                 self._arguments[id(argument.object)] = argument.source
-        for text in constants:
-            if type(text) in TEXTS:
-                self._texts[repr(text)] = text if _is_interned(text) else None
+        for constant in constants:
+            if _has_identity(constant):
+                self._literals[repr(constant)] = constant if _is_interned(constant) else None
+
+    @functools.cached_property
+    def _known_by_identity(self) -> dict[int, Source]:
+        """The paths of functions, classes and the like that come with the call: a constant would keep them alive."""
+        rows = (row for row in self.guards if row.check == "same object")
+        return {id(row.expected()): row.source for row in rows if row.source is not None and _is_of_call(row.source)}
 
     def _made_again(self, recipe: Recipe) -> Fragment:
         """The object of a recipe."""

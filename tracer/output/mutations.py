@@ -154,7 +154,8 @@ def _table(emitter: ProgramEmitter, name: Fragment, base: Fragment, value: DictV
     else:
         emitter.say(fragment("{}.clear({})", base, name))
         surviving = []
-    unchanged = {key for key in surviving if _unchanged(items[key], value.place(key))}
+    positions = {key: position for position, key in enumerate(before)}
+    unchanged = {key for key in surviving if _unchanged(items[key], value.place(key, positions[key]))}
     for key, item in items.items():
         if key not in unchanged:
             entry = listed([name, emitter.expression(key), emitter.expression(item)])

@@ -228,7 +228,7 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
     emitter.names.update({"float", *(refusal.__name__ for refusal in REFUSALS)})
     emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", code.name, GRAPH, FIRST_RUN})
-    emitter.shapes = trace.shapes
+    emitter.shapes, emitter.guards = trace.shapes, trace.guards
     emitter.keep_identities(trace.arguments, ())
     for source, _, _ in trace.inputs:
         if isinstance(source, Source):

@@ -33,6 +33,8 @@ class Context(Protocol):
     """What classes store, as far as it was read."""
     keyed: list[Any]
     """Objects from outside that are keys of payloads: each is guarded to be none of the others."""
+    looked_up: list[tuple[Source, Any, Any]]
+    """The dicts from outside in which a raw key was found, the key, and the lazy item there."""
     hashed: dict[int, list[Any]]
     """Keys with a `__hash__` of their own, by their hash."""
     opened: set[int]

@@ -10,7 +10,8 @@ from collections import OrderedDict, defaultdict
 from typing import Any
 
 from passes.operators.outcome import DictArg
-from tracer.guards.source import Source
+from tracer.guards.checks import has_weak_identity, hold_key
+from tracer.guards.source import Source, constant
 from tracer.reasons import UNSUPPORTED_MUTATION, UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING, UNREAD, Lazy, Value
 from tracer.values.concrete import concrete, concrete_parts
@@ -28,6 +29,19 @@ from tracer.values.objects import (
 )
 from tracer.values.plain_keys import have_no_equality
 from tracer.values.rebuilding import Emitter, Fragment, fill_later, fragment, listed, named_class, pairs_of
+from tracer.values.tuples import is_constant_tuple
+
+
+def guard_unread(context: Context) -> None:
+    """Guard that keys whose items nothing has looked at are there: the program may know of them, as `key in table`."""
+    for source, key, item in context.looked_up:
+        if item.known is MISSING:
+            context.guard(source, "present", hold_key(key))
+
+
+def _holds_objects(key: Item) -> bool:
+    """Whether a raw key is a tuple of more than literals: of functions and classes, too."""
+    return type(key) is tuple and not is_constant_tuple(key)
 
 
 class DictValue(ObjectValue):
@@ -54,10 +68,16 @@ class DictValue(ObjectValue):
         self.state = 0
         self.plain: bool | None = None
 
-    def place(self, key: Item) -> Source:
-        """The path to what the real dict holds at `key`."""
+    def place(self, key: Item, position: int = 0) -> Source:
+        """The path to what the real dict holds at `key`, its key at `position`. It keeps no function or class alive."""
         assert self.source is not None
-        return self.source.child("item of", key.source) if isinstance(key, Value) else self.source.child("item", key)
+        if isinstance(key, Value):
+            return self.source.child("item of", key.source)
+        if has_weak_identity(key):
+            return self.source.child("item of", constant(key))
+        if _holds_objects(key):
+            return self.source.child("item of", self.source.child("key", position))
+        return self.source.child("item", key)
 
     def one_place(self, context: Context, writes: bool = False) -> None:
         """A break where the dictionary, or that of its own attributes, is also reached in another way, and changed."""
@@ -75,12 +95,13 @@ class DictValue(ObjectValue):
             return MISSING
         real: Any = self.object
         assert self.source is not None
-        if isinstance(key, Value) or not self.is_plain:
+        if isinstance(key, Value) or not self.is_plain or _holds_objects(key):
             return self.all(context).get(key, MISSING)
         if dict.__contains__(real, key):
-            item = Lazy(dict.__getitem__(real, key), self.source.child("item", key))
+            item = Lazy(dict.__getitem__(real, key), self.place(key))
+            context.looked_up.append((self.source, key, item))
         else:
-            context.guard(self.source, "absent", key)
+            context.guard(self.source, "absent", hold_key(key))
             item = MISSING
         self.items[key] = item
         return item
@@ -111,7 +132,7 @@ class DictValue(ObjectValue):
                 item_key = context.wrap_key(key, self.source.child("key", position))
                 item = self.items.get(item_key, UNREAD)
                 if item is UNREAD:
-                    item = Lazy(pairs[id(key)], self.place(item_key))
+                    item = Lazy(pairs[id(key)], self.place(item_key, position))
                 items[item_key] = item
             self.items = items
             self.before = list(items)

@@ -285,7 +285,8 @@ class Compiler {
       case Test::length: return is_a(test.expected, is_length(test.expected), "a length");
       case Test::set_order: return is_a(test.expected, PyTuple_Check(test.expected), "an order");
       case Test::set_items: return is_a(test.expected, is_set_of_members(test.expected), "a set");
-      case Test::equal: case Test::absent: case Test::present: case Test::empty: return true;
+      case Test::absent: case Test::present: return !PyWeakref_CheckRef(test.expected) || prepare_held(test);
+      case Test::equal: case Test::empty: return true;
     }
     return false;  // not reached: every test has its case
   }

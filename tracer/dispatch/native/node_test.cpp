@@ -56,7 +56,8 @@ Verdict is_absent(PyObject* value, PyObject* name) {
 }
 
 Verdict is_present(PyObject* value, PyObject* member) {
-  int found = PyAnySet_Check(value) ? PySet_Contains(value, member) : 0;
+  int found = PyDict_Check(value) ? PyDict_Contains(value, member) : 0;
+  if (PyAnySet_Check(value)) found = PySet_Contains(value, member);
   return found < 0 ? unreadable() : verdict(found);
 }
 
@@ -94,8 +95,8 @@ Verdict holds(const NodeTest& test, PyObject* value) {
     case Test::tensor: return (*test.tensor)(value);
     case Test::length: return verdict(stored_length(value) == PyLong_AsSsize_t(test.expected));
     case Test::keys: return has_keys(value, test.expected);
-    case Test::absent: return is_absent(value, test.expected);
-    case Test::present: return is_present(value, test.expected);
+    case Test::absent: return is_alive(test) ? is_absent(value, test.expected) : Verdict::fails;
+    case Test::present: return is_alive(test) ? is_present(value, test.expected) : Verdict::fails;
     case Test::set_items:
       return PyAnySet_Check(value) ? equal_members(value, test.expected) : Verdict::fails;
     case Test::set_order: return has_order(value, test.expected);

@@ -28,8 +28,10 @@ def _set_data(trace: Trace, tensor: Item, other: Item) -> None:
 
 @lookaside(torch.Tensor.set_)
 def _set(trace: Trace, tensor: Item, source: Item = None, *places: Item) -> Item:
-    if places or (isinstance(tensor, TensorValue) and tensor.meta.requires_grad and trace.modes.grad):
-        trace.stop(TENSOR_STORAGE, "Tensor.set_ of a storage, or of a tensor that requires gradients")
+    source = realise(trace, source)
+    differentiated = any(isinstance(one, TensorValue) and one.meta.requires_grad for one in (tensor, source))
+    if places or (differentiated and trace.modes.grad):
+        trace.stop(TENSOR_STORAGE, "Tensor.set_ of a storage, or between tensors that require gradients")
     _move(trace, tensor, source, "Tensor.set_ is called", move_memory)
     return tensor
 
