@@ -42,7 +42,7 @@ BENCH_NEEDS := 'rich>=13' 'transformers>=5,<6' 'pyarrow>=20' 'duckdb>=2' 'typer>
 TEST_NEEDS := 'pytest>=8' 'pytest-xdist>=3' 'hypothesis>=6' 'safetensors>=0.4' 'matplotlib>=3.8' \
 	'nbclient>=0.10' 'nbformat>=5.10' 'ipykernel>=6.29' 'pdoc>=15' 'dask>=2024.1' 'distributed>=2024.1'
 
-.PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench docs pages rulebook format clean
+.PHONY: demo tiny quick lane matrix environment affected screenshots test cpython fuzz native-asan installed lint bench docs pages rulebook format clean zoo
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/bench.stamp
@@ -101,6 +101,11 @@ installed: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Programs of public libraries, plain against captured, beside TorchDynamo: writes docs/zoo.md. Libraries that are not
+# installed are named and left out; ARGS="--library kornia" runs one.
+zoo: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.zoo $(ARGS)
 
 # The API reference as HTML, build/docs/bytegraph.html, from the docstrings of all public names.
 docs: $(VENV)/test.stamp
