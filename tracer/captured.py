@@ -222,7 +222,7 @@ def _captured_module(engine: Engine, module: torch.nn.Module) -> torch.nn.Module
         "__copy__": lambda self: again(copy.copy(module)),
         "__deepcopy__": lambda self, memo: again(copy.deepcopy(module, memo)),
         "__call__": call,
-        "__class__": property(lambda self: original),
+        "__class__": property(lambda self: type(module)),
         "__wrapped__": property(lambda self: module),
         CAPTURE_ATTRIBUTE: inner,
         CALL_ATTRIBUTE: (captured, module),

@@ -28,6 +28,7 @@ from tracer.frame_capture import CaptureRequest, guards_of, trace_whole
 from tracer.guards.checks import Expression
 from tracer.guards.explain import CallFrame
 from tracer.guards.source import Source, argument
+from tracer.interpret.early_calls import FrameChanged
 from tracer.interpret.trace import Trace
 from tracer.options import DEFAULTS
 from tracer.output.results import changes, graph_result
@@ -340,6 +341,8 @@ def _traced(
             _check_dimensions(trace, call.resolve, dimensions)
             module = _module(trace, signature, paths, names, call.resolve, (result, positions))
             return module, guards_of(trace), signature
+        except FrameChanged:  # modules have other parameters now
+            return _traced(fn, args, kwargs, dimensions, depth)
         except NotExpressible as error:
             if last:
                 raise ExportError(f"cannot export with these dimensions: {error}") from None

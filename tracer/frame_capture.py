@@ -27,6 +27,7 @@ from tracer.guards.explain import Difference
 from tracer.guards.source import argument
 from tracer.guards.source import function as function_source
 from tracer.guards.state import read_state
+from tracer.interpret.early_calls import FrameChanged
 from tracer.interpret.frame import Frame
 from tracer.interpret.interpreter import MACHINE
 from tracer.interpret.location import Location
@@ -121,7 +122,7 @@ def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
         while True:
             try:
                 entry, first_run = _capture(request, decode(request.function.__code__), traces)
-            except Mispredicted:  # that rule is now quarantined: trace again without it
+            except (Mispredicted, FrameChanged):  # the rule is now quarantined: trace again without it
                 continue
             entry.restarts = max(0, len(traces) - 1)
             return entry, first_run

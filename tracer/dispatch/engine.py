@@ -50,6 +50,7 @@ from tracer.graph.builder import GraphBuilder
 from tracer.graph.show import line_for_debuggers, runnable_source
 from tracer.guards.explain import Difference
 from tracer.guards.source import Source
+from tracer.interpret.early_calls import EarlyCallFailed
 from tracer.interpret.location import is_library_file
 from tracer.options import Options
 from tracer.output.first_run import FirstRun
@@ -449,12 +450,12 @@ def undisturbed(work: Callable[[int], Any]) -> Any:
     try:
         with no_collections(), deep_recursion(), signals_interrupt():
             return work(depth)
-    except Interruption as interruption:
-        error = interruption.error
+    except (Interruption, EarlyCallFailed) as carrier:
+        error = carrier.error
     finally:
         exchange_interceptor(before)
         end_capture()
-    raise error  # out here, so that the interruption is not its context
+    raise error  # out here, so that the carrier is not its context
 
 
 def _nothing() -> None:
