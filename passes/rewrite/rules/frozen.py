@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import torch
@@ -40,27 +41,18 @@ class Prepared:
         self._steps = [_Step(step) for step in steps]
         self._inputs = [node.name for node in inputs]
         self._results = [node.name for node in results]
-        self._known: list[tuple[OwnReference[torch.Tensor], int, int]] = []
-        self._contents: dict[_Likeness, torch.Tensor] = {}
+        self._known: _Known | None = None
         self._made: tuple[torch.Tensor, ...] = ()
 
     def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if self._known and all(map(_is_known, self._known, tensors)) and self._has_contents(tensors):
+        if self._known is not None and self._known.are(tensors):
             return self._made
         values = self._compute(tensors)
         real = all(type(tensor) in REAL and not tensor.is_inference() for tensor in tensors)
         if real and not any(result.requires_grad for result in values):
-            self._known = [(OwnReference(tensor), tensor._version, tensor.data_ptr()) for tensor in tensors]
-            self._contents = _contents(tensors)
+            self._known = _Known(tensors)
             self._made = values
         return values
-
-    def _has_contents(self, tensors: Sequence[torch.Tensor]) -> bool:
-        """Whether the tensors that may be written to unseen hold what they held, bit for bit."""
-        if not self._contents:
-            return True
-        contents = _contents(tensors)
-        return all(torch.equal(before, contents[kind]) for kind, before in self._contents.items())
 
     def _compute(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         values: dict[str, Any] = dict(zip(self._inputs, tensors, strict=True))
@@ -69,18 +61,35 @@ class Prepared:
         return tuple(values[name] for name in self._results)
 
 
-def _contents(tensors: Sequence[torch.Tensor]) -> dict[_Likeness, torch.Tensor]:
-    """The bytes of the tensors that may be written to unseen, one copy for all of a device."""
-    parts: dict[_Likeness, list[torch.Tensor]] = {}
-    for tensor in tensors:
-        if tensor.dim() <= 1 and not tensor.requires_grad and tensor.numel() <= LONGEST_STATISTIC:
-            parts.setdefault((tensor.device, tensor.dtype), []).append(tensor.reshape(-1))
-    return {kind: torch.cat(vectors).view(torch.uint8) for kind, vectors in parts.items()}
+class _Known:
+    """Tensors as they were: which they are, their versions, their memory, and the contents of those that may be written
+    to unseen. Compared at each call, and so in few steps for all of them.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self._references = [OwnReference(tensor) for tensor in tensors]
+        self._versions = [tensor._version for tensor in tensors]
+        self._pointers = [tensor.data_ptr() for tensor in tensors]
+        self._statistics: dict[_Likeness, list[int]] = {}
+        for place, tensor in enumerate(tensors):
+            if tensor.dim() <= 1 and not tensor.requires_grad and tensor.numel() <= LONGEST_STATISTIC:
+                self._statistics.setdefault((tensor.device, tensor.dtype), []).append(place)
+        self._contents = [_contents(tensors, places) for places in self._statistics.values()]
+
+    def are(self, tensors: Sequence[torch.Tensor]) -> bool:
+        """Whether these are the tensors, and hold what they held, bit for bit."""
+        return (
+            all(map(operator.is_, [reference() for reference in self._references], tensors))
+            and [tensor._version for tensor in tensors] == self._versions
+            and [tensor.data_ptr() for tensor in tensors] == self._pointers
+            and all(map(torch.equal, self._contents, map(_contents, repeat(tensors), self._statistics.values())))
+        )
 
 
-def _is_known(remembered: tuple[OwnReference[torch.Tensor], int, int], tensor: torch.Tensor) -> bool:
-    reference, version, pointer = remembered
-    return reference() is tensor and tensor._version == version and tensor.data_ptr() == pointer
+def _contents(tensors: Sequence[torch.Tensor], places: Sequence[int]) -> torch.Tensor:
+    """The bytes of the tensors at these places, which are of one device and dtype, in one copy."""
+    vectors = [tensors[place] for place in places]
+    return torch.cat([vector if vector.dim() else vector.reshape(1) for vector in vectors]).view(torch.uint8)
 
 
 class _Step:
