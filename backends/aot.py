@@ -11,6 +11,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -20,6 +21,7 @@ from torch.fx import GraphModule, Node
 from torch.utils.hooks import RemovableHandle
 
 from backends.account import heard
+from backends.first_answer import FirstAnswer
 from backends.float_inputs import floats_as_tensors, given_floats
 from backends.handover import Backend, Compiler, Handover, NeedsStaticSizes
 from backends.inference_graphs import keeping_inference
@@ -74,7 +76,7 @@ def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: 
 
     Raises NeedsStaticSizes if it fails where there are some: not every kernel takes a number that varies.
     """
-    compile: Compiler = lambda module, inputs: heard(backend.compile(module, inputs))  # noqa: E731  (a local of one line)
+    compile = partial(_heard, backend)
     if not floats:
         return keeping_modes(keeping_inference(keeping_calls(compile)), module, inputs)
     quiet = torch_log.disabled
@@ -85,6 +87,13 @@ def _compiled(backend: Backend, module: GraphModule, inputs: list[Any], floats: 
         raise NeedsStaticSizes("a float varies") from error
     finally:
         torch_log.disabled = quiet
+
+
+def _heard(backend: Backend, module: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+    """What a backend compiles a module to. The first answer of one that is not ours is looked at."""
+    outputs: Any = module.graph.output_node().args[0]
+    program = heard(backend.compile(module, inputs))
+    return FirstAnswer(backend.name, program, len(outputs)) if backend.is_foreign else program
 
 
 @contextmanager

@@ -73,7 +73,8 @@ class Backend:
     `compile_graph`, if there is one, takes the Handover instead and does everything else by itself. `takes_fakes` says
     that example inputs need no data, `takes_floats` that a graph may have floats as inputs. `probes` says that
     operators without a fake kernel, which would end a graph, are run on made-up numbers during capture to see what
-    they return. `writes` says when its programs write to inputs.
+    they return. `writes` says when its programs write to inputs, and `is_foreign` that the compiler is not part of
+    bytegraph, so that what its programs return is looked at.
     """
 
     name: str
@@ -83,4 +84,5 @@ class Backend:
     takes_floats: bool = False
     probes: bool = False
     writes: Writes = Writes.COUNTED
+    is_foreign: bool = False
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)

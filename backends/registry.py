@@ -167,7 +167,7 @@ def _wrapped(compiler: Compiler, options: Mapping[str, Any]) -> Backend:
     """
     name = getattr(compiler, "__name__", type(compiler).__name__)
     if not options:
-        return Backend(name, compiler)
+        return Backend(name, compiler, is_foreign=True)
     try:
         parameters = inspect.signature(compiler).parameters
     except ValueError:  # written in C, and without a signature
@@ -184,7 +184,7 @@ def _wrapped(compiler: Compiler, options: Mapping[str, Any]) -> Backend:
             raise BadOptions(
                 f"the backend {name!r} has no option {', '.join(map(repr, unknown))}; its options: {theirs}"
             )
-    return Backend(name, functools.partial(compiler, **keywords), options=options)
+    return Backend(name, functools.partial(compiler, **keywords), is_foreign=True, options=options)
 
 
 def _by_name(name: str) -> Compiler:

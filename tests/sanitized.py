@@ -23,6 +23,7 @@ TESTS = (
     "test_guards_bindings.py",
     "test_guards_watched.py",
     "test_guards_fuzz.py",
+    "test_guard_costs.py",
     "test_native_boundary.py",
     "test_dispatch.py",
     "test_binding.py",
@@ -31,7 +32,7 @@ TESTS = (
     "test_c_state.py",
     "test_record.py",
 )
-"""Guards, dispatch, the frame hook, threads (in test_dispatch and test_hook), leaks and recorded facts."""
+"""Guards and what they cost, dispatch, the frame hook, threads (in test_dispatch and test_hook), leaks, recorded facts."""
 
 LIBRARIES = (("libasan.so",), ("libclang_rt.asan-x86_64.so", "libclang_rt.asan.so"))
 """The run-time library of AddressSanitizer: gcc's, clang's."""

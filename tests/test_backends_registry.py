@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import tracer
+from backends.first_answer import FirstAnswer
 from backends.handover import BadOptions
 from backends.registry import UnknownBackend, list_backends, look_up, register_backend
 from tracer import capture
@@ -178,6 +179,44 @@ def test_the_graph_that_people_see_is_not_the_backends_to_change():
 
 
 # Command ------------------------------------------------------------------------------------------------
+
+
+def plain(x):
+    return x + 1, x * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda outputs: outputs[0], "returned a Tensor of shape (2,), and not a tuple with one item for each output"),
+        (lambda outputs: outputs[:1], "returned 1 item, and the graph has 2 outputs"),
+        (lambda outputs: (*outputs, None), "returned 3 items, and the graph has 2 outputs"),
+        (lambda outputs: None, "returned None, and not a tuple"),
+        (iter, "returned a tuple_iterator, and not a tuple"),
+    ],
+)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_answer_that_is_not_one_tuple_of_the_outputs_is_refused(answer, words, dynamic):
+    def careless(module, inputs):
+        return lambda *inputs: answer(module(*inputs))
+
+    captured = capture(plain, backend=careless, dynamic=dynamic)  # with sizes that vary, errors of graphs are repeated
+    for _ in range(2):  # a second call is no better than the first
+        with pytest.raises(TypeError, match="what the backend 'careless' has compiled") as raised:
+            captured(torch.ones(2))
+        assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("answer", [tuple, list])
+def test_a_right_answer_is_looked_at_once(answer):
+    def careful(module, inputs):
+        return lambda *inputs: answer(module(*inputs))
+
+    captured = capture(plain, backend=careful)
+    for _ in range(2):
+        assert all(map(torch.equal, captured(torch.ones(2)), plain(torch.ones(2))))
+    [entry] = captured.entries
+    assert not isinstance(entry.function.__globals__["graph"], FirstAnswer)
 
 
 def test_command_lists_backends(capsys):

@@ -187,6 +187,17 @@ def test_every_page_is_two_links_from_the_readme():
     assert not set(PAGES) - reached
 
 
+def test_the_architecture_names_every_file_and_folder_at_the_top_of_a_package():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = [
+        path
+        for package in ("tracer", "passes", "backends")
+        for path in (ROOT / package).iterdir()
+        if (path.suffix == ".py" and path.name != "__init__.py") or (path / "__init__.py").exists()
+    ]
+    assert [name_of(path) for path in paths if not re.search(rf"\b{path.stem}\b", text)] == []
+
+
 def test_files_that_the_glossary_names_use_its_words():
     page = prose((ROOT / "docs" / "glossary.md").read_text())
     entries = re.findall(r"^- \*\*(.+?)\*\*(.*?)(?=^- |^#|\Z)", page, re.MULTILINE | re.DOTALL)

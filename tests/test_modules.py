@@ -1,6 +1,8 @@
 """torch.nn.Module as program and inside programs: containers, hooks, modes, buffers, the wrapper's manners."""
 
 import copy
+import functools
+import inspect
 import pickle
 from collections import OrderedDict
 
@@ -345,3 +347,27 @@ def test_a_captured_module_has_the_place_of_its_forward():
     first = Counted.forward.__code__.co_firstlineno
     assert captured.entries[0].place == f"Counted, test_modules.py:{first}"
     assert {guard.line.line for guard in captured.entries[0].guards if guard.line} <= {first, *range(first, first + 6)}
+
+
+def without_gradients(forward):
+    @functools.wraps(forward)
+    def wrapper(*args):
+        with torch.no_grad():
+            return forward(*args)
+
+    return wrapper
+
+
+class Decorated(nn.Module):
+    """Its `forward` is written here, and behind a function of a decorator."""
+
+    @without_gradients
+    def forward(self, x):
+        return x + 1
+
+
+def test_a_forward_behind_a_decorator_has_the_place_where_it_is_written():
+    captured = capture(Decorated())
+    captured(torch.ones(2))
+    written = inspect.unwrap(Decorated.forward).__code__.co_firstlineno
+    assert captured.entries[0].place == f"Decorated, test_modules.py:{written}"

@@ -310,7 +310,7 @@ def test_browser_opens_and_searches_five_thousand_operators(tmp_path):
     assert "relu_4999 = torch.relu(relu_4998)" in browse(page, tmp_path, "", search).partition('id="found"')[2]
 
 
-def test_a_limit_that_was_reached_before_is_reported():
+def test_a_limit_that_was_reached_before_is_reported(tmp_path):
     def f(x, word):
         return x + len(word)
 
@@ -319,7 +319,11 @@ def test_a_limit_that_was_reached_before_is_reported():
         captured(torch.ones(2), "w" * count)
     explanation = explain(captured, torch.ones(2), "w")
     assert len(explanation.limits) == 1 and "word changes" in explanation.limits[0]
-    assert [event["kind"] for event in facts_of(explanation)["events"]] == ["recompile limit"]
+    [limit] = facts_of(explanation)["limits"]
+    assert limit["place"].endswith(f"f, test_report_page.py:{f.__code__.co_firstlineno}") and limit["limit"] == 2
+    assert limit["guard"] == "word" and "pass" in limit["hint"]
+    if BROWSER is not None:
+        assert "Functions that are not captured any more" in browse(explanation.to_html(), tmp_path)
     assert not explain(lambda x: x + 1, torch.ones(2)).limits
 
 

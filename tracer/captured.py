@@ -268,7 +268,7 @@ _MODULE_CALL: Final[Any] = lambda self, /, *args, **kwargs: self(*args, **kwargs
 def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
     """A function that calls a module: it has the name of the class, the place of `forward` and its own code object."""
     code = _MODULE_CALL.__code__.replace(co_name=cls.__name__, co_qualname=cls.__qualname__)
-    forward = _code_of_forward(cls)
+    forward = _code_behind_decorators(cls)
     if isinstance(forward, types.CodeType):
         code = code.replace(co_filename=forward.co_filename, co_firstlineno=forward.co_firstlineno)
     return types.FunctionType(code, _MODULE_CALL.__globals__, cls.__name__)
@@ -277,6 +277,11 @@ def _caller(cls: type[torch.nn.Module]) -> types.FunctionType:
 def _code_of_forward(cls: type[torch.nn.Module]) -> Any:
     """The code of a class's `forward`; None if that is no function, as that of a scripted module is none."""
     return getattr(inspect.getattr_static(cls, "forward", None), "__code__", None)
+
+
+def _code_behind_decorators(cls: type[torch.nn.Module]) -> Any:
+    """The code that the author of a class has written as its `forward`, which decorators may stand around."""
+    return getattr(inspect.unwrap(inspect.getattr_static(cls, "forward", None)), "__code__", None)
 
 
 def captured_again(target: Any, options: Options) -> Any:

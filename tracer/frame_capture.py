@@ -10,12 +10,10 @@ This module knows nothing of caches: neither of the miss that led to a capture n
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from backends.handover import Writes
 from passes.operators.verify import Mispredicted
@@ -37,7 +35,7 @@ from tracer.options import Options
 from tracer.output.endings import end_in_order, guard_ends, is_kept_alive, is_kept_by_a_change, lets_go_of_arguments
 from tracer.output.first_run import FirstRun, refute, refute_unused, unproven, unrun
 from tracer.output.memory_options import NO_MEMORY_OPTIONS, MemoryOptions
-from tracer.output.program import GRAPH, ResidualProgram, breaking, returning
+from tracer.output.program import ResidualProgram, breaking, let_replace, returning
 from tracer.reasons import (
     COROUTINE,
     DEBUGGER,
@@ -319,8 +317,8 @@ def _finish(
         function = program.compile(call if first_run is None else first_run.graph)
         if first_run is not None:
             first_run.stand_before(function)  # pyright: ignore[reportArgumentType]
-    if call is compiled and isinstance(call, Replaceable):
-        call.on_replacement(partial(_replace_graph, weakref.ref(function)))
+    if call is compiled:
+        let_replace(function, call)
     entry = Entry(
         guards_of(trace),
         program.inputs,
@@ -350,22 +348,6 @@ def guards_of(trace: Trace) -> GuardList:
     guard_untouched(trace)
     guard_unread(trace)
     return GuardList(trace.guards)
-
-
-@runtime_checkable
-class Replaceable(Protocol):
-    """A graph's callable that will give its place to another one, by calling `install(other)` once."""
-
-    def on_replacement(self, install: Callable[[Callable[..., Any]], None]) -> None:
-        """Have `install` called once, with the callable that takes this one's place."""
-        ...
-
-
-def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None:
-    """Make a residual program call another callable for its graph from now on."""
-    function = program()
-    if function is not None:
-        function.__globals__[GRAPH] = graph
 
 
 def _skip(

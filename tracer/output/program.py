@@ -9,10 +9,11 @@ tracebacks show it.
 from __future__ import annotations
 
 import types
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
@@ -105,6 +106,27 @@ class ResidualProgram:
         function = namespace[self.name]
         show_source(function, partial(str, self.source))
         return function
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """A graph's callable that will give its place to another one, by calling `install(other)` once."""
+
+    def on_replacement(self, install: Callable[[Callable[..., Any]], None]) -> None:
+        """Have `install` called once, with the callable that takes this one's place."""
+
+
+def let_replace(function: Callable[..., Any], graph: Any) -> None:
+    """Have a graph's callable replaced in a residual program by the one to which it gives its place."""
+    if isinstance(graph, Replaceable):
+        graph.on_replacement(partial(_replace_graph, weakref.ref(function)))
+
+
+def _replace_graph(program: weakref.ref[Any], graph: Callable[..., Any]) -> None:
+    """Make a residual program call another callable for its graph from now on."""
+    function = program()
+    if function is not None:
+        function.__globals__[GRAPH] = graph
 
 
 def returning(trace: Trace, code: Code, result: Item) -> ResidualProgram:

@@ -6,12 +6,13 @@ The page draws what stands here and computes nothing but positions.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from backends.account import Accounts
+from passes.places import line_name
 from tracer.entry import Entry
 from tracer.events import Event
 from tracer.page.entry_facts import account_facts, entry_facts
@@ -40,13 +41,18 @@ def page_facts(
             for index, capture in enumerate(captures)
             if entries[index].differences
         ],
-        "events": [
-            _event(event) for event in events if event.kind in ("bug", "recompile limit", "quarantine", "rewrite")
-        ],
+        "limits": [_limit(event.details) for event in events if event.kind == "recompile limit"],
+        "events": [_event(event) for event in events if event.kind in ("bug", "quarantine", "rewrite")],
         "compiled_later": account_facts(accounts.later) if accounts.later.parts else None,
         "rules": rules.texts,
         "files": sources.facts(),
     }
+
+
+def _limit(details: Mapping[str, Any]) -> dict[str, Any]:
+    """A function that has reached its limit of captures, with the guard that kept failing."""
+    place = f"{details['code']}, {line_name(details['file'], details['line'])}"
+    return {"place": place, **{name: details[name] for name in ("limit", "guard", "hint")}}
 
 
 def _tree(

@@ -20,7 +20,7 @@ from tracer.guards.guard_set import Guard
 from tracer.guards.source import Source, Strong, hold
 from tracer.guards.state import State
 from tracer.output.graph_errors import FailedBefore
-from tracer.output.program import ResidualProgram
+from tracer.output.program import ResidualProgram, let_replace
 from tracer.store.branches import read_branch, read_break, write_branch, write_break
 from tracer.store.errors import BadFile, Unstorable, part_of
 from tracer.store.graphs import GraphWriter, StoredGraph, is_name
@@ -236,6 +236,7 @@ class LoadedEntry:
             graph = parts.compile_graph(builder, inputs, None, self.code.co_qualname, residual.must_replay)
             self.guards += self.tables.sizes.assumptions(self.guards)
         function = residual.compile(graph)
+        let_replace(function, graph)
         entry = Entry(
             self.guards,
             self.inputs,

@@ -34,13 +34,14 @@ function drawing(nodes, items, open, now, choose) {
       onclick: () => choose(item) },
       make("title", {}, item.children ? `${item.name}: open` : item.node.code || item.node.source || item.node.name),
       make("rect", { class: "box", width: BOX.width, height: BOX.height, rx: 5 }),
-      make("text", { x: 8, y: 16 }, cut(first, 28)),
-      make("text", { x: 8, y: 31, class: "faint" }, cut(second, 28)));
+      make("text", { x: 8, y: 16 }, cut(first, 27)),
+      make("text", { x: 8, y: 31, class: "faint" }, cut(second, 27)));
   });
   const wide = Math.max(...shown.map((_, index) => Math.abs(x(index))), 0) + BOX.across / 2;
   const high = Math.max(...shown.map((_, index) => y(index)), 0) + BOX.down;
-  const view = { x: -Math.max(wide, 330), y: -10, width: 2 * Math.max(wide, 330), height: Math.max(Math.min(high, 900), 220) };
-  const svg = make("svg", { class: "drawing" }, lines, boxes);
+  const half = Math.max(wide, Math.min(330, window.innerWidth / 2)); // so that few boxes are as large as text, and no larger
+  const view = { x: -half, y: -10, width: 2 * half, height: Math.max(Math.min(high, 900), 220) };
+  const svg = make("svg", { class: "drawing", preserveAspectRatio: "xMidYMin meet" }, lines, boxes);
   movable(svg, view);
   return svg;
 }

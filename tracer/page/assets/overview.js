@@ -18,6 +18,8 @@ function overviewPage() {
         make("div", {}, placed(broke.cause), make("div", {}, broke.entries.map((index) => [link(index, "program", null, numbered(index)), " "]))),
         `${broke.reason}${broke.detail ? ` (${broke.detail})` : ""}`, broke.calls,
         make("ul", {}, broke.remedies.map((remedy) => make("li", {}, remedy)))]), [2])),
+    section("Functions that are not captured any more", DATA.limits.length &&
+      table(["where", "captures", "what changes", "what to do"], DATA.limits.map(({ place, limit, guard, hint }) => [place, limit, guard, hint]), [1])),
     section("Captured again, and what was different", DATA.recaptures.length &&
       table(["capture", "the call", "the capture before", "earlier captures"], DATA.recaptures.map(({ entry, place, why: [[now, before], ...others] }) => {
         const differences = others.map(([is, was]) => (was ? `${is}, captured ${was}` : is));
