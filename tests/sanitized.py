@@ -32,7 +32,7 @@ TESTS = (
     "test_c_state.py",
     "test_record.py",
 )
-"""Guards and what they cost, dispatch, the frame hook, threads (in test_dispatch and test_hook), leaks, recorded facts."""
+"""Guards and their cost, dispatch, the frame hook, threads (in test_dispatch and test_hook), leaks, recorded facts."""
 
 LIBRARIES = (("libasan.so",), ("libclang_rt.asan-x86_64.so", "libclang_rt.asan.so"))
 """The run-time library of AddressSanitizer: gcc's, clang's."""
