@@ -75,11 +75,13 @@ def propagate(
     `input_metas` has a TensorMeta (or a tensor, to take its meta), a number or a torch.SymInt for each placeholder,
     in order. `attributes` are the objects that get_attr and call_module nodes name, if the graph's module does not
     have them. With `check`, metas that nodes have already are compared: raises Contradiction naming the node, the
-    user's line and the rule. Raises CannotPropagate for calls that depend on data, and ValueError for another
-    number of inputs.
+    user's line and the rule. Raises CannotPropagate for calls that depend on data, ValueError for another number of
+    inputs, and TypeError for what is no list of them.
     """
     body = graph.graph if isinstance(graph, GraphModule) else graph
     expect(body, Graph, "propagate", "captured.entries[0].graph")
+    if isinstance(input_metas, TensorMeta | torch.Tensor):
+        raise TypeError("propagate takes a list with a meta or a tensor for each input of the graph, not one alone")
     owner = graph if isinstance(graph, GraphModule) else body.owning_module
     run = _Propagation(evaluator or Evaluator(), owner, attributes or {}, check)
     return run.run(body, [meta_of(meta) if isinstance(meta, torch.Tensor) else meta for meta in input_metas])
@@ -98,7 +100,7 @@ class _Propagation:
     def run(self, graph: Graph, inputs: Sequence[Any]) -> dict[Node, Any]:
         placeholders = list(graph.find_nodes(op="placeholder"))
         if len(placeholders) != len(inputs):
-            raise ValueError(f"the graph has {len(placeholders)} inputs, metas are given for {len(inputs)}")
+            raise ValueError(f"inputs of the graph: {len(placeholders)}; given are metas for {len(inputs)}")
         current: dict[Node, Any] = dict(zip(placeholders, inputs, strict=True))
         metas: dict[Node, Any] = {}
         written = False

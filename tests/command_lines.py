@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -95,25 +96,30 @@ def _python(words: list[str]) -> str:
 def _tracer(words: list[str]) -> str:
     """Subcommands and options, up to the words that belong to somebody's program."""
     command, path = typer.main.get_command(application), "python -m tracer"
-    options = {"--help"}
-    for word in words:
+    for place, word in enumerate(words):
         commands = getattr(command, "commands", {})
         if path.endswith(" record") and word not in commands and word != "--help":
             command, commands, path = commands["run"], {}, f"{path} run"  # `run` may be left out
         if word.startswith("-") and word != "-":
             if word == "--":
                 return ""
-            options = {"--help"} | {option for parameter in command.params for option in parameter.opts}
-            options |= {option for parameter in command.params for option in parameter.secondary_opts}
-            if word.partition("=")[0] not in options:
+            if word.partition("=")[0] not in _options(command):
                 return f"{path} has no option {word}"
         elif word in commands:
             command, path = commands[word], f"{path} {word}"
         elif commands:
             return f"{path} has no command {word}"
-        elif word.endswith(".py") or ".py:" in word:
+        elif ".py:" in word:
             return ""
+        elif word.endswith(".py"):
+            late = [other for other in words[place + 1 :] if other.partition("=")[0] in _options(command)]
+            return f"{path} takes {late[0]} in front of {word}: behind it, it is the script's" if late else ""
     return ""
+
+
+def _options(command: Any) -> set[str]:
+    """The options of a command."""
+    return {"--help", *(option for one in command.params for option in (*one.opts, *one.secondary_opts))}
 
 
 def _benchmarks(words: list[str]) -> str:

@@ -325,3 +325,18 @@ def test_a_name_that_the_code_needs_is_not_that_of_a_parameter():
 
     graph_module, _ = export(function, torch.ones(3), torch.ones(2))
     assert torch.equal(graph_module(torch.ones(3), torch.ones(2)), torch.ones(2))
+
+
+def test_arguments_by_name_are_told_apart_in_any_order():
+    def scaled(x, factor, *, offsets):
+        return x * factor + offsets["first"] - offsets["second"]
+
+    x, offsets = torch.ones(2), {"first": torch.ones(2), "second": 3}
+    exported = export(scaled, x, 2, offsets=offsets)
+    expected = scaled(x, 2, offsets=offsets)
+    assert torch.equal(exported(offsets=offsets, factor=2, x=x), expected)
+    assert torch.equal(exported(x, offsets=offsets, factor=2), expected)
+    with pytest.raises(ExportError, match="factor is 3, but the graph was exported for 2"):
+        exported(offsets=offsets, factor=3, x=x)
+    with pytest.raises(TypeError, match="missing 1 required"):
+        exported(offsets=offsets, x=x)

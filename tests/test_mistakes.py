@@ -36,6 +36,18 @@ MISTAKES = {
     "metas of a function": (lambda: bytegraph.propagate(f, [X]), TypeError, "entries[0].graph"),
     "the linear part of a function": (lambda: bytegraph.linearize(f), TypeError, "entries[0].graph_module"),
     "a function in two parts": (lambda: bytegraph.partition(f), TypeError, "entries[0].graph_module"),
+    "a part in the place of a file": (lambda: capture(f).dump("graph"), ValueError, "dump(what='graph')"),
+    "a number to log": (lambda: bytegraph.set_log(3), TypeError, "'breaks,+graphs', not 3"),
+    "no name to explain": (lambda: bytegraph.explain_call(""), ValueError, "such as 'torch.relu'"),
+    "a function to rewrite": (lambda: bytegraph.rewrite(f), TypeError, "entries[0].graph_module"),
+    "a function to check as a rule": (lambda: bytegraph.check_rule(f), TypeError, "such as rewrite_rule("),
+    "one meta alone": (lambda: bytegraph.propagate(torch.fx.symbolic_trace(f), X), TypeError, "not one alone"),
+    "two metas for one input": (
+        lambda: bytegraph.propagate(torch.fx.symbolic_trace(f), [X, X]),
+        ValueError,
+        "inputs of the graph: 1; given are metas for 2",
+    ),
+    "an argument too few": (lambda: export(lambda x, k: x * k, X, 2)(X), TypeError, "missing"),
     "a number to leave alone": (lambda: disable(3), TypeError, "disable takes a callable"),
 }
 

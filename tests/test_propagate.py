@@ -160,7 +160,7 @@ def test_rules_are_asked(tmp_path):
 
 def test_bad_input_is_named():
     traced = torch.fx.symbolic_trace(lambda x: torch.relu(x))
-    with pytest.raises(ValueError, match="the graph has 1 inputs, metas are given for 2"):
+    with pytest.raises(ValueError, match="inputs of the graph: 1; given are metas for 2"):
         propagate(traced, [meta_of(X), meta_of(X)])
     graph = torch.fx.Graph()
     graph.output(graph.call_function(operator.getitem, (x := graph.placeholder("x"), x)))

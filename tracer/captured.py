@@ -51,7 +51,7 @@ class Captured(CapturedFunction):
     def dump(self, path: Any = None, what: str = "all") -> str:
         """What was captured, as text: "graph", "guards", "program", "bytecode" or "all"; written to `path` too.
 
-        Raises ValueError for another `what`.
+        Raises ValueError for another `what`, and for one in the place of the path.
         """
         return dump_entries(self.__wrapped__.__code__, self.entries, what, path)
 

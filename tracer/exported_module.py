@@ -8,6 +8,7 @@ how the graph was captured.
 from __future__ import annotations
 
 import builtins
+import inspect
 import keyword
 import re
 from collections.abc import Mapping, Sequence
@@ -150,9 +151,16 @@ class FixedInputs:
         self.fixed = fixed
 
     def __call__(self, module: Any, args: Any, kwargs: Any) -> None:
-        leaves = _pytree.tree_leaves((args, kwargs))
+        if kwargs:
+            try:
+                args = tuple(inspect.signature(module.forward).bind(*args, **kwargs).arguments.values())
+            except TypeError:
+                return  # the call itself says what is wrong with its arguments
+        leaves = _pytree.tree_leaves(args)
         for position, leaf in self.fixed:
-            value = leaves[position] if position < len(leaves) else None
+            if position >= len(leaves):
+                return  # the call itself says which argument is missing
+            value = leaves[position]
             if value is leaf.value or (is_spelled(leaf.value) and equal_constants(value, leaf.value)):
                 continue
             now = repr(value) if is_spelled(value) else f"another {type(value).__qualname__}"

@@ -81,8 +81,10 @@ class OnStandardError(logging.StreamHandler[Any]):
 def topics_of(words: str | Iterable[str]) -> dict[str, bool]:
     """The topics that `words` name, such as `"breaks,+graphs"`, and whether with detail.
 
-    Raises ValueError for a topic that there is not.
+    Raises ValueError for a topic that there is not, and TypeError for what is no text.
     """
+    if not isinstance(words, Iterable):
+        raise TypeError(f"topics are words such as 'breaks,+graphs', not {words!r}")
     topics: dict[str, bool] = {}
     for word in words.split(",") if isinstance(words, str) else words:
         name = word.strip().strip("+")
@@ -104,7 +106,8 @@ def set_log(topics: str | Iterable[str] | None = None, *, json: str | os.PathLik
     `bytegraph` of Python's `logging`, and have the Event as their `event`; without handlers of the program's own they
     are written to stderr. `json` is a file to which every event is added as a line of JSON. `set_log()` turns all off.
 
-    Raises ValueError for a topic that there is not, and OSError for a file that cannot be written.
+    Raises ValueError for a topic that there is not, TypeError for what is no text, and OSError for a file that cannot
+    be written.
     """
     chosen = topics_of(topics or ())
     file = None if json is None else os.open(json, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

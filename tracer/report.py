@@ -67,9 +67,11 @@ ALL = ("graph", "guards", "program", "bytecode")
 
 
 def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> str:
-    """The text of `Captured.dump`. Raises ValueError naming the kinds."""
+    """The text of `Captured.dump`. Raises ValueError naming the kinds, and for one in the place of the path."""
     if what != "all" and what not in KINDS:
         raise ValueError(f"what must be one of {', '.join([*KINDS, 'all'])}, not {what!r}")
+    if isinstance(path, str) and path in KINDS:
+        raise ValueError(f"the first argument is the file to write; write dump(what={path!r}) for that part alone")
     if what == "all":
         text = "\n".join(f"{_rule(kind)}\n{KINDS[kind](code, entries)}" for kind in ALL)
     else:

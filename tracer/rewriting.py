@@ -16,6 +16,7 @@ from torch.fx import Graph, GraphModule
 from backends.aot import compile_with
 from backends.handover import Backend, Handover
 from backends.registry import look_up
+from passes.errors import expect
 from passes.node_meta import SOURCE
 from passes.operators.evaluate import Evaluator
 from passes.rewrite.pattern import Pattern, RuleError
@@ -109,7 +110,11 @@ def patterns(rule: RewriteRule) -> list[Pattern]:
 
 
 def check_rule(rule: RewriteRule) -> int:
-    """Check a rule on random inputs of every dtype and layout; gives the number of comparisons. Raises RuleError."""
+    """Check a rule on random inputs of every dtype and layout; gives the number of comparisons.
+
+    Raises RuleError for a rule that is wrong, TypeError for what is no rule.
+    """
+    expect(rule, RewriteRule, "check_rule", "rewrite_rule(pattern, replacement, example=inputs)")
     return RULES.check(rule)
 
 
@@ -133,7 +138,8 @@ def _inconsistency(graph: Graph, evaluator: Evaluator) -> str:
 
 
 def rewrite(module: GraphModule, passes: Sequence[Pass] = STANDARD) -> tuple[GraphModule, RewriteReport]:
-    """A captured graph rewritten, as a new module, and what was done to it."""
+    """A captured graph rewritten, as a new module, and what was done to it. Raises TypeError for what is no graph."""
+    expect(module, GraphModule, "rewrite", "captured.entries[0].graph_module")
     return _rewritten(module, pipeline(passes))
 
 

@@ -222,6 +222,8 @@ def resolve(name: str) -> Any:
     Raises UnknownName.
     """
     first, *rest = name.split(".")
+    if not first:
+        raise UnknownName(f"cannot find {name!r}: give the dotted name of a function, such as 'torch.relu'")
     value: Any
     if hasattr(builtins, first):
         value = getattr(builtins, first)
