@@ -255,13 +255,59 @@ def needs_gradients(x):
     return x * 2
 
 
-def past_overrides(x):
-    with torch._C.DisableTorchFunctionSubclass():
-        return x * 2
-
-
-@pytest.mark.parametrize("program", [turns, needs_gradients, past_overrides], ids=lambda program: program.__name__)
+@pytest.mark.parametrize("program", [turns, needs_gradients], ids=lambda program: program.__name__)
 def test_runs_natively(program):
+    check(program, make=made(Plain), recaptures=None, gradients=False)
+
+
+DISABLERS = (torch._C.DisableTorchFunctionSubclass, torch._C.DisableTorchFunction)
+
+
+@each_backend
+@pytest.mark.parametrize("disabler", DISABLERS, ids=lambda disabler: disabler.__name__)
+def test_overrides_are_disabled_in_a_block_of_the_captured_function(disabler, backend):
+    def program(x):
+        with disabler():
+            inside = torch.sin(x) * 2
+            with disabler():
+                nested = inside + 1
+            after = nested - x
+        return inside, nested, after, x * 2
+
+    check(program, torch.ones(2), graphs=1, breaks=[], backend=backend)
+    check(program, make=made(Doubling), graphs=1, breaks=[], gradients=False, backend=backend)
+
+
+def test_overrides_stay_disabled_over_a_break_in_the_block():
+    def program(x):
+        y = x + 1
+        with torch._C.DisableTorchFunctionSubclass():
+            inside = y * 2
+            graph_break()
+            also = y * 3
+        return inside, also, y * 4
+
+    check(program, make=made(Plain), recaptures=None, gradients=False)
+
+    def raising(x):
+        try:
+            with torch._C.DisableTorchFunction():
+                y = x * 2
+                raise ValueError
+        except ValueError:
+            return y, x * 3
+
+    check(raising, make=made(Plain), recaptures=None, gradients=False)
+
+
+def test_a_disabler_that_is_entered_by_hand_runs_natively():
+    def program(x):
+        disabler = torch._C.DisableTorchFunctionSubclass()
+        disabler.__enter__()
+        y = x * 2
+        disabler.__exit__(None, None, None)
+        return y, x * 3
+
     check(program, make=made(Plain), recaptures=None, gradients=False)
 
 

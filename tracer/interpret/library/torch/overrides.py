@@ -23,7 +23,7 @@ from tracer.values.kinds import BORN, Kind, no_constant, no_graph_argument, no_p
 from tracer.values.lists import ListValue
 from tracer.values.protocols.iteration import unpack
 from tracer.values.protocols.truth import truth
-from tracer.values.rebuilding import Emitter, Fragment, fragment, named_class
+from tracer.values.rebuilding import Emitter, Fragment, Unrebuildable, fragment, named_class
 from tracer.values.tensor_subclasses import SubclassTensor, is_overridable
 from tracer.values.tensors import PLAIN, TensorValue
 from tracer.values.tuples import TupleValue, make_tuple
@@ -149,16 +149,19 @@ def _new(trace: Trace, cls: Item, *args: Item) -> Item:
 class Disabler(Value):
     """A context manager that disables overrides, or all of them, between its entry and its exit."""
 
-    __slots__ = ("before", "birth")
+    __slots__ = ("before", "birth", "is_entered")
 
     def __init__(self, trace: Trace, cls: type) -> None:
         super().__init__(cls)
         self.birth = trace.step
         self.before = trace.overrides
+        self.is_entered = False
 
 
 def _rebuild(emitter: Emitter, value: Disabler) -> Fragment:
-    """One that was not entered: none is while the frame ends."""
+    """One that was not entered. Where one is as the graph ends, the frame breaks where it was made."""
+    if value.is_entered:
+        raise Unrebuildable(f"{value.cls.__name__} that was entered", value.birth, TENSOR_SUBCLASS)
     return fragment("{}()", named_class(emitter, value.cls))
 
 
@@ -171,16 +174,18 @@ def _register(cls: Any) -> None:
     @lookaside(cls.__enter__)
     def _enter(trace: Trace, disabler: Item) -> None:
         frame: Any = trace.frame
-        if not isinstance(disabler, Disabler) or frame.caller is None:
-            trace.stop(TENSOR_SUBCLASS, "overrides are disabled for the whole of a frame")
-        disabler.before = trace.overrides
+        if not isinstance(disabler, Disabler) or disabler.is_entered:
+            trace.stop(TENSOR_SUBCLASS, "overrides are disabled by what was made outside, or twice")
+        if frame.caller is None and frame.op.name != "BEFORE_WITH":
+            trace.stop(TENSOR_SUBCLASS, "overrides are disabled beyond the frame")
+        disabler.before, disabler.is_entered = trace.overrides, True
         trace.overrides = False
 
     @lookaside(cls.__exit__)
     def _exit(trace: Trace, disabler: Item, *exception: Item) -> None:
         if not isinstance(disabler, Disabler):
             trace.stop(TENSOR_SUBCLASS, "overrides are enabled again")
-        trace.overrides = disabler.before
+        trace.overrides, disabler.is_entered = disabler.before, False
 
 
 for _cls in DISABLERS:
