@@ -70,6 +70,14 @@ def merged(table: Table | None, new: list[Row], versions: str) -> Table:
     return Table(versions, tuple(by_name.values()))
 
 
+def keep(tables: dict[str, Table]) -> None:
+    """Store the tables and write the page, after each library, as a run may be ended before it has come to all."""
+    STORE.parent.mkdir(exist_ok=True)
+    STORE.write_text(json.dumps({name: asdict(table) for name, table in tables.items()}, indent=1))
+    run_so_far = {library: tables[library] for library in LIBRARIES if library in tables}
+    PAGE.write_text(page(run_so_far, [library for library in LIBRARIES if library not in tables]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.zoo", description=__doc__.split("\n\n")[0])
     parser.add_argument("--library", choices=LIBRARIES, help="run the programs of this library only")
@@ -88,10 +96,7 @@ def main() -> int:
             print(f"{mark} {library}, {row.program}: {row.bytegraph}; TorchDynamo: {row.dynamo}", flush=True)
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES[library])
         tables[library] = merged(None if not chosen.program else tables.get(library), new, versions)
-        STORE.parent.mkdir(exist_ok=True)
-        STORE.write_text(json.dumps({name: asdict(table) for name, table in tables.items()}, indent=1))
-    tables = {library: tables[library] for library in LIBRARIES if library in tables}
-    PAGE.write_text(page(tables, [library for library in LIBRARIES if library not in tables]))
+        keep(tables)
     return 0
 
 

@@ -54,7 +54,7 @@ def page(tables: dict[str, Table], missing: list[str]) -> str:
     lines = [_line(f"{name} ({table.versions})", table) for name, table in tables.items()]
     text = head + "".join([*lines, _line("all", everything)])
     if missing:
-        text += f"\nNot run, as not all that they need is installed: {', '.join(missing)}.\n"
+        text += f"\nNot run: {', '.join(missing)}.\n"
     return text + _worse(tables) + _unlike(tables)
 
 
