@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import backends, crosscheck, inference, record, reuse, rewrite, rules, unseen
+from benchmarks import backends, crosscheck, inference, record, reuse, rewrite, rules, scale, unseen
 from benchmarks.pages import PAGES, RESULTS, write
 from benchmarks.suite import MEASUREMENTS, QUICK, Effort, Row, run
 from benchmarks.table import as_json, table
 
-for each in (record, rules, inference, unseen, backends, rewrite, reuse, crosscheck):
+for each in (record, rules, inference, unseen, backends, rewrite, reuse, crosscheck, scale):
     MEASUREMENTS.update(each.MEASUREMENTS)
 PARTIAL = RESULTS.with_name("partial.json")
 

@@ -113,6 +113,14 @@ SECTIONS = {
     "Graph passes": ("rewritten graph / captured", "donated inputs and derivatives"),
     "Crosscheck": ("crosscheck",),
     "Operator rules": ("one evaluation", "rules", "inference"),
+    "Scale": (
+        "first call at once",
+        "processes that captured",
+        "processes that refused a file",
+        "many modules",
+        "many modules: exponent of growth",
+        "many functions",
+    ),
     "Recording": ("recording overhead", "corpus size per call", "query a million rows"),
 }
 """The sections of the page, and the groups of rows that stand in each."""

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from benchmarks import demo, measure
+from benchmarks import demo, measure, scale
 from benchmarks.measure import Spread, differences, first_calls, interleaved, ratios, spread
 from benchmarks.subjects import qwen3
 from benchmarks.suite import Row
@@ -90,3 +90,21 @@ def test_the_demo_shows_a_model_in_tables_and_as_json(capsys):
     assert demo.main(["--json", "--layers", "1"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["facts"]["breaks"] == 0 and all(len(row) == 3 for row in printed["guards"])
+
+
+def test_growth_is_the_exponent_of_the_size():
+    assert round(scale.exponent([1, 2, 4], [3, 6, 12]), 6) == 1 and round(scale.exponent([1, 2], [5, 5]), 6) == 0
+
+
+def test_a_model_of_many_modules_and_many_functions_are_measured():
+    rows = [*scale.of_model(32), *scale.of_functions(20)]
+    assert len(rows) == 2 * len(scale.NAMES) + 3
+    assert all(row.bytegraph is not None for row in rows)
+
+
+def test_processes_that_share_a_folder_capture_only_where_it_is_empty():
+    rows = {(row.group, row.name): row for row in scale.of_processes(3)}
+    assert len(rows) == 9
+    missed = [row for row in rows.values() if row.reached is False]
+    assert not missed
+    assert rows["processes that captured", "3 processes, empty folder"].bytegraph.median >= 1
