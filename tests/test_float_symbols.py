@@ -173,6 +173,39 @@ def test_a_float_that_varies_is_a_symbol_after_its_first_change(name, backend):
         assert counters().captures == 2
 
 
+PROBABILITIES = {
+    "dropout": lambda x, p: torch.nn.functional.dropout(x, p),
+    "operator": lambda x, p: torch.dropout(x, p, True),
+    "in place": lambda x, p: torch.nn.functional.dropout(x.clone(), p, inplace=True),
+    "evaluation": lambda x, p: torch.nn.functional.dropout(x, p, training=False),
+    "alpha": lambda x, p: torch.nn.functional.alpha_dropout(x, p, training=True),
+    "channels": lambda x, p: torch.nn.functional.dropout1d(x, p),
+    "bernoulli": lambda x, p: torch.empty_like(x).bernoulli_(p),
+}
+
+
+def seeded_outcome(function, probability):
+    """The result, whether it is the argument, and the random number that is drawn next."""
+    torch.manual_seed(3)
+    x = tensor(torch.float32)
+    result = outcome(function, x, probability)
+    return result, result is x, torch.rand(1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_a_probability_that_varies_is_a_symbol_within_its_range(name, backend):
+    reset()
+    program = PROBABILITIES[name]
+    captured = capture(program, backend=BACKENDS[backend], recompile_limit=20)
+    ones = (1.0,) if backend != "aot_eager" else ()  # for which AOTAutograd draws nothing
+    for count, p in enumerate((0.1, 0.2, 0.3, 0.9, *ones, 0.25, 0.0, -0.0, 2.0, -1.0, 0.3, math.nan)):
+        expected, observed = seeded_outcome(program, p), seeded_outcome(captured, p)
+        assert not differences(expected, observed, f"for {p}"), differences(expected, observed, f"for {p}")
+        assert count > 4 or counters().captures <= 2 or backend != "eager"
+    assert counters().tracer_bugs == 0
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", COMPUTED)
 def test_what_python_makes_of_a_float_is_computed_before_the_graph(name, backend):

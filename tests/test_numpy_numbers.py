@@ -62,6 +62,27 @@ def test_positions(backend):
     compare(lambda x, n: (x[n - n], torch.arange(abs(n)), [1, 2, 3][n - n]), positions, backend)
 
 
+SIZES = {
+    "zeros": lambda x, n: x.new_zeros(n) + 1,
+    "several": lambda x, n: x.new_empty(n, 2).zero_(),
+    "view": lambda x, n: x.new_ones(12).view(n, -1) * 2,
+    "reshape": lambda x, n: x.new_ones(12).reshape(n, -1) * 2,
+    "narrow": lambda x, n: torch.arange(12).narrow(0, n, 2),
+    "select": lambda x, n: torch.arange(12).select(0, n),
+    "repeat": lambda x, n: x.repeat(n),
+    "expand": lambda x, n: x.expand(n, 3) * 2,
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes(name, backend):
+    assert compare(SIZES[name], [np.int64(value) for value in (2, 3, 4, 6, 2)], backend) == 2
+    compare(
+        SIZES[name], [np.int32(value) for value in (2, 3, 1, 0, 4)] if name not in ("view", "reshape") else [], backend
+    )
+
+
 def test_other_classes_are_captured_again():
     arguments = [
         np.int64(2),

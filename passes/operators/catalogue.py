@@ -223,6 +223,16 @@ NUMBER_TAKERS: Final = """
     _foreach_add _foreach_add_ _foreach_addcdiv _foreach_addcdiv_ _foreach_addcmul _foreach_addcmul_ _foreach_div
     _foreach_div_ _foreach_lerp _foreach_lerp_ _foreach_mul _foreach_mul_ _foreach_sub _foreach_sub_
     """
+# Operators that take any float above zero and up to one, likewise: with zero, some give what they were given.
+PROBABILITY_TAKERS: Final = """
+    alpha_dropout alpha_dropout_ bernoulli bernoulli_ dropout dropout_ feature_alpha_dropout feature_alpha_dropout_
+    feature_dropout feature_dropout_
+    """
+# Operators of which each number is a size, a position or a dimension, so that one of numpy is as good as one of Python.
+SIZE_TAKERS: Final = """
+    as_strided expand movedim narrow new_empty new_ones new_zeros permute repeat reshape roll select swapaxes tile
+    transpose unflatten unfold unsqueeze view
+    """
 
 # In-place operators that may change the shape of what they write to; the others raise rather than do it.
 RESHAPING: Final = """
@@ -269,6 +279,8 @@ FAMILY_OF: Final[dict[Target, Family]] = {
 READERS: Final = frozenset((*_targets(READS_VALUES), *CONVERSIONS))
 LIBRARY_TARGETS: Final = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
 TAKERS: Final = frozenset(_targets(NUMBER_TAKERS))
+TAKERS_OF_PROBABILITIES: Final = frozenset(_targets(PROBABILITY_TAKERS))
+TAKERS_OF_SIZES: Final = frozenset(_targets(SIZE_TAKERS))
 BY_INDICES: Final = "aten::index"  # which reads values where a mask is among the indices
 CHOICES: Final = frozenset(_targets("where"))  # which read values when called with a condition alone
 
@@ -305,6 +317,16 @@ def reads_values(target: Target, args: Arguments, kwargs: Keywords) -> bool:
 def takes_any_number(target: Target, args: Arguments) -> bool:
     """Whether what the call gives, values apart, is the same for each float in the place of one of its floats."""
     return _key(target, args) in TAKERS
+
+
+def takes_any_probability(target: Target, args: Arguments) -> bool:
+    """Whether that is so for each float above zero and up to one."""
+    return _key(target, args) in TAKERS_OF_PROBABILITIES
+
+
+def takes_sizes(target: Target, args: Arguments) -> bool:
+    """Whether each number that the call is given is a size, a position or a dimension."""
+    return _key(target, args) in TAKERS_OF_SIZES
 
 
 def written_unseen(target: Target, args: Arguments, kwargs: Keywords, outcome: Outcome) -> set[int]:

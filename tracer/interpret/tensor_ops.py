@@ -15,7 +15,7 @@ import torch
 
 from passes.meta import TensorMeta
 from passes.node_meta import META, MODULE, PREDICTION
-from passes.operators.catalogue import operator_name, takes_any_number
+from passes.operators.catalogue import operator_name, takes_any_number, takes_any_probability, takes_sizes
 from passes.operators.data import hangs_on_data, read_by
 from passes.operators.modes import KERNELS_OF_CPU, READS_KERNELS
 from passes.operators.outcome import (
@@ -54,6 +54,7 @@ from tracer.reasons import (
 )
 from tracer.values.base import SYMBOLS
 from tracer.values.class_attributes import METHOD_DESCRIPTORS
+from tracer.values.computed_numbers import compared
 from tracer.values.dicts import DictValue
 from tracer.values.graph_arguments import GraphArgument
 from tracer.values.item import Item
@@ -158,9 +159,23 @@ class Lowering:
 
         Arithmetic with tensors takes a number of numpy for a plain one. A new tensor of one has its dtype.
         """
+        key = tuple(keys)
         if self.numpy_numbers and (not self.tensors or name_of(target) in MAKERS):
             return False
-        return takes_any_number(target, tuple(keys)) or (not self.numbers and name_of(target) in ITEM_GETTERS)
+        if not self.numbers and (name_of(target) in ITEM_GETTERS or takes_sizes(target, key)):
+            return True
+        if takes_any_number(target, key):
+            return True
+        # Compilers are given tensors for floats, which is no probability.
+        takes_probabilities = self.context.replays and takes_any_probability(target, key)
+        return takes_probabilities and all(map(self._is_probability, self.numbers))
+
+    def _is_probability(self, number: NumberSymbol) -> bool:
+        """Whether a float is above zero and at most one, which is guarded."""
+        if type(number) is not FloatSymbol or number.value is None or not 0 < number.value <= 1:
+            return False
+        above = compared(self.context, operator.gt, number, 0.0)
+        return above is True and compared(self.context, operator.le, number, 1.0) is True
 
 
 def tensor_op(
