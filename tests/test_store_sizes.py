@@ -84,6 +84,35 @@ def test_an_entry_for_sizes_that_vary_is_the_entry_of_a_call_of_others(tmp_path)
     assert "11" not in entry.graph_text and "x.size(0) >= 2" in entry.guards.text
 
 
+def test_no_algebra_is_asked_for_what_no_guard_compares(tmp_path, monkeypatch):
+    def rows(x):
+        return x.t() * x.shape[0], x.sum(0)
+
+    calls = [(torch.ones(4, n).t(),) for n in (3, 5)] + [(torch.ones(n, 4),) for n in (3, 5)]
+    called(rows, calls, tmp_path)
+    forget()
+    monkeypatch.setattr("tracer.store.sizes.Shapes", None)
+    others = [(torch.ones(4, 7).t(),), (torch.ones(7, 4),), (torch.ones(9, 4),)]
+    captured = tracer.capture(rows, cache=tmp_path)
+    for args in others:
+        assert repr(values(captured(*args))) == repr(values(rows(*args)))
+    assert kinds() == ["loaded", "loaded"]
+    loaded = [entry.guards.text for entry in captured.entries]
+    assert all("f32[" in text and "[7, 4]" not in text for text in loaded)
+
+
+def test_a_varying_size_of_a_file_is_a_short_text(tmp_path):
+    program, calls = PROGRAMS["sizes"]
+    called(program, calls[:2], tmp_path)
+    for text in ("s" * 1000, "s\n", 5, None):
+        for file in files(tmp_path):
+            data = contents(file.path)
+            data["metas"] = [[["t", ["varies", text]], *rest] for _, *rest in data["metas"]]
+            rewrite(file.path, data)
+        forget()
+        assert "loaded" not in called(program, calls[:2], tmp_path) and "bug" not in kinds()
+
+
 @pytest.mark.parametrize("shape", [(1, 4), (0, 4), (3, 5), (4,)], ids=str)
 def test_sizes_that_no_guard_allows_are_captured(shape, tmp_path):
     program, calls = PROGRAMS["sizes"]

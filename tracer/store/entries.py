@@ -91,7 +91,7 @@ def _write_expected(tables: TableWriter, check: str, expected: Any) -> Any:
     if isinstance(expected, types.CodeType):
         return ["o", tables.object(expected)]
     if check == "tensor":
-        return [tables.meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
+        return [tables.compared_meta(expected.meta), tables.object(expected.type), expected.keys, *_facts(expected)]
     if check == "state":
         return list(map(tables.value, expected))
     if check == "expression":

@@ -26,7 +26,7 @@ from tracer.guards.source import ACCESSORS, Absent, Source, class_attribute
 from tracer.interpret.location import Location
 from tracer.store.errors import BadFile, Unfit, Unstorable, part_of
 from tracer.store.objects import BUILTIN_FUNCTION, fingerprint, import_path, look_up, part, parts
-from tracer.store.sizes import SIZES, SizeReader, write_size
+from tracer.store.sizes import LONGEST_TEXT, SIZES, SizeReader, VaryingSize, read_varying, write_size
 from tracer.store.values import ValueReader, ValueWriter
 
 ROOTS: Final = ("argument", "function", "object", "module")
@@ -133,6 +133,19 @@ class TableWriter(ValueWriter):
             self.metas.append([self.value(fact) for fact in meta.facts])
         return place
 
+    def compared_meta(self, meta: TensorMeta) -> int:
+        """The number of a TensorMeta that a guard compares with, in which sizes that vary are no expressions."""
+        if not meta.symbolic:
+            return self.meta(meta)
+        key = "compared", meta
+        place = self._places.get(key)
+        if place is None:
+            facts = [_without_symbols(fact) for fact in meta.facts]
+            place = self._places[key] = len(self.metas)
+            self._alive.append(meta)
+            self.metas.append([self.value(fact) for fact in facts])
+        return place
+
     def symbol(self, symbol: Any) -> int:
         """The number of a symbol that sizes are computed from. Raises Unstorable for one that stands for data."""
         key = "symbol", symbol
@@ -159,6 +172,8 @@ class TableWriter(ValueWriter):
     def other(self, value: Any) -> Any:
         if type(value) is torch.SymInt:
             return ["size of", write_size(value, self.symbol)]
+        if type(value) is VaryingSize:
+            return ["varies", str(value)]
         if type(value) is OwnReference:  # a key of a dictionary that equals only itself
             return ["o", self.object(value())]
         if isinstance(value, TensorMeta):
@@ -175,6 +190,13 @@ class TableWriter(ValueWriter):
 
     def _member(self, member: enum.Enum) -> list[Any]:
         return ["member", self.object(type(member)), member._name_]
+
+
+def _without_symbols(fact: Any) -> Any:
+    """A fact of a meta, with sizes that vary as text."""
+    if type(fact) is tuple:
+        return tuple(map(_without_symbols, fact))
+    return VaryingSize(str(fact)[:LONGEST_TEXT]) if type(fact) is torch.SymInt else fact
 
 
 def written_code(code: types.CodeType) -> types.CodeType:
@@ -380,6 +402,8 @@ class TableReader(ValueReader):
     def other(self, tag: Any, rest: list[Any]) -> Any:
         if tag == "m":
             return self.meta(*rest)
+        if tag == "varies":
+            return read_varying(*rest)
         if tag == "size of":
             return self.sizes.size(*rest)
         if tag == "@":
@@ -450,13 +474,16 @@ def _tells_a_setting(target: Any) -> bool:
     )
 
 
+SIZES_OF_METAS: Final = {*SIZES, VaryingSize}
+
+
 def _check_facts(facts: list[Any]) -> None:
     shape, stride, offset, dtype, device, layout, *flags = facts
     sizes = (
         [*shape, *(stride or ()), offset] if isinstance(shape, tuple) and isinstance(stride, tuple | None) else [None]
     )
     if not (
-        SIZES.issuperset(map(type, sizes))
+        SIZES_OF_METAS.issuperset(map(type, sizes))
         and (stride is None or len(stride) == len(shape))
         and isinstance(dtype, torch.dtype)
         and isinstance(device, torch.device)

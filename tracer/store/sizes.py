@@ -22,6 +22,28 @@ COUNT: Final = 256
 """Symbols of one entry, at most."""
 DEPTH: Final = 40
 SIZES: Final = {torch.SymInt, int}
+LONGEST_TEXT: Final = 200
+
+
+class VaryingSize(str):
+    """A size or stride in the meta that a guard compares a tensor with, by what people read of it: it varies, so that
+    it is not compared, and torch's algebra need not be loaded for it.
+    """
+
+    __slots__ = ()
+
+    def __mul__(self, other: Any) -> Any:
+        """A product with it varies likewise."""
+        return self
+
+    __rmul__ = __mul__  # pyright: ignore[reportAssignmentType]
+
+
+def read_varying(text: Any) -> VaryingSize:
+    """The size for what a writer has written of it. Raises BadFile."""
+    if type(text) is not str or len(text) > LONGEST_TEXT or not text.isprintable():
+        raise BadFile("a size that is none")
+    return VaryingSize(text)
 
 
 def write_size(size: Any, number_of: Callable[[Any], int]) -> Any:
