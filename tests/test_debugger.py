@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bdb
+import dis
 import gc
 import linecache
 import sys
@@ -291,3 +292,18 @@ def test_a_profiler_shows_where_in_the_program_a_graph_comes_from() -> None:
     name = program.__qualname__
     assert f"{name}, test_debugger.py:{first}" in names
     assert f"{name}, test_debugger.py:{first + 2} and on" in names
+
+
+def test_code_that_a_profiler_has_lengthened_is_captured():
+    """line_profiler appends instructions that nothing reaches, and leaves the table of lines as it is."""
+
+    def program(x):
+        y = x * 2
+        if y.sum() > 0:
+            y = y + 1
+        return y * 3
+
+    code = program.__code__
+    unreached = bytes([dis.opmap["NOP"], 0]) * 3
+    program.__code__ = code.replace(co_code=code.co_code + unreached)
+    check(program, torch.ones(2), graphs=2, breaks=["data-dependent-jump"])

@@ -60,6 +60,8 @@ def disassemble(native: CodeType) -> tuple[list[Instruction], list[int]]:
     """The instructions without prefixes and caches, and for each code unit the index of its instruction."""
     raw = native.co_code
     locations = list(native.co_positions())
+    # Profilers such as line_profiler lengthen code and leave its line table as it is.
+    locations += [NOWHERE] * (len(raw) // UNIT - len(locations))
     instructions: list[Instruction] = []
     index_of_unit: list[int] = []
     jumps: list[tuple[Instruction, int]] = []
