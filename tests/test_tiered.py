@@ -6,10 +6,12 @@ runs. No test depends on real time: NET only ends the tests of a program that ha
 
 import copy
 import gc
+import os
 import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from backends.tiered import backend as tiered
 from backends.tiered.background import BACKGROUND, BackgroundQueue
 from backends.tiered.program import CHECKS, ROUNDS, SAMPLED, TRAINING_ROUNDS
 from backends.tiered.transport import Unsendable, read_graph, write_graph
-from backends.tiered.worker import CompileWorker, WorkerFailed
+from backends.tiered.worker import NICENESS, CompileWorker, WorkerFailed, _started
 from passes.node_meta import META
 from passes.processes import command_of, environment
 from tests.graphs import Sketch
@@ -497,6 +499,16 @@ def test_a_worker_that_crashes_or_fails(monkeypatch, code, words):
     )
     with pytest.raises(WorkerFailed, match=words):
         CompileWorker().compile({"graph": []})
+
+
+def test_a_worker_gives_way_from_its_start_and_runs_one_compiler():
+    process = _started()
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == NICENESS
+        assert b"TORCHINDUCTOR_COMPILE_THREADS=1\0" in Path(f"/proc/{process.pid}/environ").read_bytes()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("module", ["backends.tiered.worker", "passes.infer.worker"])

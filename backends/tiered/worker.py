@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from backends.inductor import inductor
@@ -25,7 +26,10 @@ from backends.tiered.job import read_job
 from backends.tiered.transport import read_value
 from passes.processes import command_of, environment
 
-NICENESS: Final = 10
+NICENESS: Final = 19
+"""How much the worker, from its first instruction on, and the compilers that it runs give way to others."""
+
+THREADS_VARIABLE: Final = "TORCHINDUCTOR_COMPILE_THREADS"
 
 
 class WorkerFailed(RuntimeError):
@@ -72,14 +76,18 @@ class CompileWorker:
 
 
 def _started() -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    """The process. One compiler runs at a time, unless the environment says otherwise: callers keep the other CPUs."""
+    process = subprocess.Popen(
         command_of("backends.tiered.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=environment(),
+        env={THREADS_VARIABLE: "1", **environment()},
     )
+    with suppress(OSError):  # it has ended at once, which the first job tells
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    return process
 
 
 WORKER: Final = CompileWorker()
@@ -91,7 +99,6 @@ def serve() -> None:
     """Do jobs until the input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what compilers print is no answer
-    os.nice(NICENESS)
     for line in sys.stdin:
         data = json.loads(line)
         begun = time.perf_counter()
