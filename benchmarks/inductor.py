@@ -3,7 +3,9 @@
 `python -m benchmarks.inductor 600` checks the first sample of each operator, in a random order that is the same each
 time, for 600 seconds. Each operator is captured, compiled by inductor and compared by crosscheck; the script of each
 difference was run and ended with its own assertion. What was found is kept in `STORE`, and the next run goes on from
-there; it checks those that differ again.
+there; it checks those that differ again. What inductor compiled is kept beside it: of the 70 seconds that the first
+operator took on a busy machine, 46 were inductor's search for the instructions of the processor. Each operator takes
+twelve programs, ten of which differ only in the values of their inputs, so that no C++ is compiled for them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tracer import capture
 ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "inductor.md"
 STORE: Final = ROOT / "build" / "inductor.json"
+CACHE: Final = ROOT / "build" / "inductor"
 HEAD: Final = """# Where inductor differs from eager
 
 Written by `python -m benchmarks.inductor` with torch {torch} on {machine}: the first sample in float32 of {checked}
@@ -157,7 +160,7 @@ def main() -> int:
     known = stored()
     STORE.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(folder, "inductor"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(CACHE))
         for result in checks(seconds, known, Path(folder)):
             known[result.name] = result
             print(result.name, result.error or f"{len(result.differences)} differences", flush=True)

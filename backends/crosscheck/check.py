@@ -57,9 +57,10 @@ class CrosscheckSettings:
 
     `layouts`: the sweep over layouts, `out=`, in place and threads. `sizes`: a compiled graph with sizes of 0, of 1 and
     large ones. `contents`: a compiled graph with equal elements, zeros of both signs, large numbers, NaN, infinities,
-    negative integers, masks of one value, and with one tensor or one memory for two inputs. `gradients`: those of a
-    compiled graph too, if its inputs require them. `shrink`: seconds to spend on shrinking a finding; 0 leaves it as it
-    is, without a script. `verify`: run each script. `folder`: the folder for scripts (None: temporary files).
+    negative integers, extreme bytes, masks of one value, and with one tensor or one memory for two inputs. `gradients`:
+    those of a compiled graph too, if its inputs require them. `shrink`: seconds to spend on shrinking a finding; 0
+    leaves it as it is, without a script. `verify`: run each script. `folder`: the folder for scripts (None: temporary
+    files).
     """
 
     layouts: bool = True

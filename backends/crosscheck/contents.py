@@ -78,6 +78,17 @@ def _integers(call: ConcreteCall) -> frozenset[int]:
     )
 
 
+def _bytes(call: ConcreteCall) -> frozenset[int]:
+    """Bytes that are computed with and nothing else."""
+    places = zip(call.target.graph.find_nodes(op="placeholder"), call.args, strict=True)
+    return frozenset(
+        id(value)
+        for node, value in places
+        if isinstance(value, Tensor) and value.dtype is torch.uint8 and _is_filled(value)
+        if all(is_pointwise(user.target) for user in node.users)
+    )
+
+
 def _is_safe(node: Node) -> bool:
     return node.target is operator.getitem or is_pointwise(node.target)
 
@@ -124,6 +135,12 @@ def _large(tensor: Tensor) -> Tensor:
     return tensor * (LARGE / most) if most else tensor
 
 
+def _extremes(tensor: Tensor) -> Tensor:
+    flat = torch.zeros_like(tensor.flatten())
+    flat[::2] = 255
+    return flat.reshape(tensor.shape)
+
+
 CONTENTS: Final[dict[str, tuple[Callable[[ConcreteCall], frozenset[int]], Change]]] = {
     "equal elements": (_floating, _few),
     "zeros of both signs": (_floating, _zeros),
@@ -131,6 +148,7 @@ CONTENTS: Final[dict[str, tuple[Callable[[ConcreteCall], frozenset[int]], Change
     "a NaN": (_floating, _with(float("nan"))),
     "infinities": (_floating, _with(float("inf"), float("-inf"))),
     "negative integers": (_integers, lambda tensor: -1 - tensor),
+    "the least and the greatest bytes": (_bytes, _extremes),
     "masks that are True": (_booleans, torch.ones_like),
     "masks that are False": (_booleans, torch.zeros_like),
 }
