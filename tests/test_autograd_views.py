@@ -7,7 +7,7 @@ import torch
 
 from tests.check import BACKENDS, check
 from tests.same import differences
-from tracer import capture, graph_break
+from tracer import capture, counters, graph_break
 
 
 def view_and_base(x, y):
@@ -203,3 +203,53 @@ def test_a_write_to_a_tensor_that_requires_gradients_since_a_write_to_a_view(pro
     shape = (lambda tensor: tensor.view(2, 2)) if is_view else (lambda tensor: tensor.reshape(2, 2).clone())
     choices = {"backend": BACKENDS[backend], "recaptures": None, "gradients": False}
     check(program, make=lambda: (Counted(), shape(torch.arange(4.0)), torch.ones(2, 2, requires_grad=True)), **choices)
+
+
+def _one_of(split):
+    def program(x, kept):
+        y = x * 1
+        kept["part"] = split(y)[0]
+        y.mul_(2)
+        graph_break()
+        kept["part"].add_(1)
+        return y.sum()
+
+    return program
+
+
+def _looked_at(split):
+    def program(x, kept):
+        y = x * 1
+        part = split(y)[0]
+        y.mul_(2)
+        graph_break()
+        return part.grad_fn, y
+
+    return program
+
+
+def _given_back(split):
+    def program(x, kept):
+        y = x * 1
+        kept["part"] = split(y)[0]
+        y.mul_(2)
+        return y.sum()
+
+    return program
+
+
+@pytest.mark.parametrize("program", [_one_of, _looked_at, _given_back])
+@pytest.mark.parametrize("split", [lambda y: y.chunk(2), lambda y: y.split(1), torch.unbind, list])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_views_of_which_autograd_refuses_to_make_the_history_anew(program, split, backend):
+    """The error, and its words, are those of the instruction that the program fails at."""
+    words = []
+    function = program(split)
+    for each in (function, capture(function, backend=BACKENDS[backend])):
+        kept = {}
+        with pytest.raises(RuntimeError) as error:
+            each(torch.ones(2, requires_grad=True) * 1, kept)
+            kept["part"].add_(1)
+        words.append(str(error.value))
+    assert words[0] == words[1]
+    assert counters().tracer_bugs == 0

@@ -506,12 +506,22 @@ def mutate(trace: Trace, tensors: list[TensorValue], mutated: Mapping[int, Tenso
             _refuse_leaf(trace, value)
             if value.is_stale:
                 _write_to_stale(trace, value)
+            if any(map(_is_one_of_several, trace.views.get(id(value.root), ()))):
+                trace.writes_to_stale = True
         note_write(trace, value.base, meta is not before, differentiated)
         if any(other.base is value.base for place, other in enumerate(tensors) if place != index):
             trace.operands_overlap = True
         if meta.requires_grad and not before.requires_grad:
             trace.leaves.append(value)
             spread_gradient(trace, value)
+
+
+def _is_one_of_several(view: TensorValue) -> bool:
+    """Whether a view is one of those that one call gives, as of `chunk`.
+
+    Of such a view autograd refuses to make the history anew after a write to the memory, also when it is only asked.
+    """
+    return view.node is not None and view.node.target is operator.getitem
 
 
 def _refuse_leaf(trace: Trace, written: TensorValue) -> None:

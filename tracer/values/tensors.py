@@ -192,7 +192,11 @@ class TensorValue(ObjectValue):
         """Whether an input is a leaf is guarded only when the program asks, or writes to it."""
         if self.source is not None:
             real: Any = self.object
-            context.guard(self.source.child("getattr", "is_leaf"), "equal", real.is_leaf)
+            try:
+                is_leaf = real.is_leaf
+            except RuntimeError:  # the program's own instruction gets an error of its own
+                context.stop(GRADIENT_STATE, f"torch refuses to make the history of {self.source.text} anew")
+            context.guard(self.source.child("getattr", "is_leaf"), "equal", is_leaf)
 
     def _gradient(self, context: Context) -> Item:
         if self.source is None:
