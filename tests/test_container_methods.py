@@ -517,3 +517,20 @@ def test_a_refusal_names_the_class_that_the_method_was_looked_up_in(name):
     assert expected[1].startswith(f"Members.{name}()")
     captured = capture(program)
     assert [captured(torch.ones(2), name)[1] for _ in range(2)] == [expected[1]] * 2
+
+
+def test_the_maximal_length_of_a_deque_from_outside_is_guarded():
+    def program(x, items):
+        items.append(x.sum())
+        return torch.stack(list(items)).sum(), len(items), items.maxlen
+
+    class Measured(deque):
+        maxlen = property(lambda self: 7)
+
+    captured = capture(program, strict=True)
+    for make in (lambda: deque([], 2), lambda: deque([], 1), lambda: deque([]), lambda: deque([], 2), Measured):
+        for again in range(2):
+            items, expected = make(), make()
+            for each in range(2 + again):
+                assert captured(torch.ones(2) * each, items) == program(torch.ones(2) * each, expected)
+            assert items == expected

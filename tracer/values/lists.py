@@ -11,7 +11,9 @@ from typing import Any
 
 from passes.operators.outcome import ListArg
 from tracer.guards.source import Source
+from tracer.reasons import UNSUPPORTED_OPERATION
 from tracer.values.base import MISSING
+from tracer.values.class_attributes import class_attribute
 from tracer.values.concrete import concrete_parts
 from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments, sequence_argument
@@ -76,6 +78,10 @@ class ListValue(SequenceValue):
 
 def _wrap(context: Context, obj: Any, source: Source) -> Item:
     context.guard(source, "type", type(obj))
+    if isinstance(obj, deque):
+        if class_attribute(context, type(obj), "maxlen") is not vars(deque)["maxlen"]:
+            context.stop(UNSUPPORTED_OPERATION, f"a {type(obj).__name__} with a maxlen of its own")
+        context.guard(source.child("getattr", "maxlen"), "equal", obj.maxlen)
     return remember(context, ListValue(type(obj), source=source, obj=obj))
 
 
