@@ -8,8 +8,10 @@ tracebacks show it.
 
 from __future__ import annotations
 
+import re
 import types
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +61,15 @@ from tracer.values.wrapper_tensors import WrapperTensor
 GRAPH = "graph"
 """The global of a residual program that is called for its graph."""
 
+INPUTS: Final = "graph_inputs"
+"""The parameter of a residual program that is a tuple of all that its graph is called with, where that is much."""
+
+MOST_NAMED: Final = 30
+"""Beyond so many arguments CPython does not call with those on its stack: it appends each to a list, and makes that a
+tuple."""
+
+_GRAPH_CALL: Final = re.compile(rf"\b{GRAPH}\(([\w\s,]*)\)")
+
 FIRST_RUN = "first_run"
 """The global that stands before a residual program until it has run once."""
 
@@ -75,10 +86,12 @@ class BranchPlace(NamedTuple):
 class ResidualProgram:
     """A residual program, not yet compiled: its `statements` use the names of `parameters` and `constants`.
 
-    `parameters` hold what `inputs` lead to; `graph_inputs` are the placeholders that the pruned graph still has;
-    `must_replay` says that the graph is not compiled, as a compiler might not keep what it does: an error that a
-    handler waits for, a write to a tensor that may overlap another or requires gradients, or which tensors were made in
-    inference mode. `passed` are the code objects whose frames the exceptions that it makes have passed through.
+    `parameters` hold what `inputs` lead to; if the last are what the graph is called with, and more than MOST_NAMED,
+    the program has one tuple in their place, and those that it reads elsewhere are named before. `graph_inputs` are the
+    placeholders that the pruned graph still has; `must_replay` says that the graph is not compiled, as a compiler might
+    not keep what it does: an error that a handler waits for, a write to a tensor that may overlap another or requires
+    gradients, or which tensors were made in inference mode. `passed` are the code objects whose frames the exceptions
+    that it makes have passed through.
     """
 
     name: str
@@ -96,10 +109,26 @@ class ResidualProgram:
         """How many times the program reads a name."""
         return sum(statement.reads.count(name) for statement in self.statements)
 
+    def _packed(self) -> int:
+        """How many of the last parameters are one tuple."""
+        texts = (statement.text for statement in self.statements if statement.runs_graph)
+        call = next(filter(None, map(_GRAPH_CALL.search, texts)), None)
+        arguments = [] if call is None else re.findall(r"\w+", call[1])
+        fits = len(arguments) > MOST_NAMED and arguments == self.parameters[-len(arguments) :]
+        return len(arguments) if fits and INPUTS not in self.parameters else 0
+
     def compile(self, graph: Callable[..., Any] | None) -> Callable[..., Any]:
         """The function itself. `graph` is what the backend returned."""
-        body = "".join(f"    {statement.line}\n" for statement in self.statements) or "    pass\n"
-        self.source = f"{filled(f'def {self.name}(', self.parameters, '):')}\n{body}"
+        parameters, packed, body = self.parameters, self._packed(), ""
+        if packed:
+            body = f"    # {INPUTS}: {parameters[-packed]}, {parameters[1 - packed]}, ..., {parameters[-1]}\n"
+            parameters = [*parameters[:-packed], f"*{INPUTS}"]
+        for statement in self.statements:
+            is_call = packed and statement.runs_graph
+            line = _GRAPH_CALL.sub(f"{GRAPH}(*{INPUTS})", statement.line, count=1) if is_call else statement.line
+            body += f"    {line}\n"
+        body = body or "    pass\n"
+        self.source = f"{filled(f'def {self.name}(', parameters, '):')}\n{body}"
         filename = unused_filename(self.name)
         namespace: dict[str, Any] = {**self.constants, GRAPH: graph, "__name__": "bytegraph.programs"}
         exec(compile(self.source, filename, "exec"), namespace)
@@ -249,7 +278,8 @@ def reserve(emitter: ProgramEmitter, trace: Trace, code: Code) -> None:
             raise Unrebuildable("a generator that was left inside a try block", generator.birth)
     emitter.names.update({"list", "dict", "set", "tuple", "object", "slice", "type", "super", "setattr", "delattr"})
     emitter.names.update({"float", *(refusal.__name__ for refusal in REFUSALS)})
-    emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed", code.name, GRAPH, FIRST_RUN})
+    emitter.names.update({"iter", "enumerate", "zip", "map", "filter", "reversed"})
+    emitter.names.update({code.name, GRAPH, INPUTS, FIRST_RUN})
     emitter.shapes, emitter.guards = trace.shapes, trace.guards
     emitter.keep_identities(trace.arguments, ())
     for source, _, _ in trace.inputs:
@@ -357,8 +387,7 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
     statements = [*drawing.before, *statements]
     statements = [*_conditions(emitter, trace, code), *statements]
     statements = emitter.settled([*_computing(emitter, trace, code), *statements])
-    read = {name for statement in statements for name in statement.reads}
-    inputs = [source for source, name in emitter.parameters.items() if name.text in read]
+    inputs = _ordered_inputs(emitter, statements, taken if calls else [])
     return ResidualProgram(
         name=emitter.fresh(f"{code.name.strip('<>')}_program").text,
         inputs=inputs,
@@ -370,6 +399,16 @@ def _assemble(emitter: ProgramEmitter, trace: Trace, code: Code) -> ResidualProg
         passed=frozenset(emitter.passed),
         must_replay=calls and (trace.inputs_overlap or _must_replay(trace) or any(map(_is_refused, emitter.outputs))),
     )
+
+
+def _ordered_inputs(emitter: ProgramEmitter, statements: list[Statement], taken: list[Any]) -> list[Source]:
+    """What a program is given. If much of that is for its graph alone, that is last, as `taken` by the graph."""
+    reads = Counter(name for statement in statements for name in statement.reads)
+    sources = [place for place in taken if isinstance(place, Source)]
+    if len(sources) != len(taken) or len(taken) <= MOST_NAMED:
+        sources = []
+    reads.subtract(emitter.parameters[source].text for source in sources)
+    return [source for source, name in emitter.parameters.items() if reads[name.text] > 0] + sources
 
 
 def _is_refused(value: Any) -> bool:
