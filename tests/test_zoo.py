@@ -53,5 +53,5 @@ def test_the_page_counts_programs_and_says_why_there_are_more_graphs():
     text = page({"kornia": Table("kornia 0.9", rows)}, ["tensordict"])
     assert "| kornia (kornia 0.9) | 3 | 2 | 0 | 0 | 0 | 1 | 2 | 1 | 0 | 0 | 0 |" in text
     assert "| kornia, loss | 1 graph | 2 graphs | data-dependent-jump (loss.py:3) |" in text
-    assert "| kornia, pool | TorchDynamo | error | ValueError: \\| |" in text
+    assert "| kornia, pool | TorchDynamo | error | ValueError: \\| |  |" in text
     assert "Not run: tensordict." in text

@@ -24,6 +24,12 @@ raises that does not plainly. Programs that raise plainly are left out. Librarie
 """
 
 
+CAUSES: Final = {
+    ("kornia", "box_blur"): "kornia pools in place of convolving where `is_compiling()`, which rounds otherwise",
+}
+"""Why results differ, by library and program, where that was looked into."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A program and what became of it on both sides."""
@@ -78,13 +84,15 @@ def _worse(tables: dict[str, Table]) -> str:
 
 def _unlike(tables: dict[str, Table]) -> str:
     """What is wrong or an error on either side."""
-    text = "\n## Wrong results and errors\n\n| program | side | kind | difference |\n| --- | --- | --- | --- |\n"
+    text = "\n## Wrong results and errors\n\n| program | side | kind | difference | cause |\n"
+    text += "| --- | --- | --- | --- | --- |\n"
     for name, table in tables.items():
         for row in table.rows:
             for side, outcome in (("bytegraph", row.bytegraph), ("TorchDynamo", row.dynamo)):
                 if outcome.kind in ("wrong", "error"):
                     detail = " ".join(outcome.detail.split())[:160].replace("|", "\\|")
-                    text += f"| {name}, {row.program} | {side} | {outcome.kind} | {detail} |\n"
+                    cause = CAUSES.get((name, row.program), "")
+                    text += f"| {name}, {row.program} | {side} | {outcome.kind} | {detail} | {cause} |\n"
     return text
 
 

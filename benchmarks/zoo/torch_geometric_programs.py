@@ -20,7 +20,7 @@ CONVOLUTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "ChebConv": (4, 3, 2),
     "APPNP": (2, 0.1),
     "LGConv": (),
-    "EGConv": (4, 4, 2),
+    "EGConv": (4, 8),
     "GatedGraphConv": (4, 2),
     "AGNNConv": (),
     "WLConvContinuous": (),
