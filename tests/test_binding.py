@@ -1,17 +1,22 @@
 """Calls as the tracer makes them, bound to the names under which they are recorded, and answered by those rules."""
 
 import operator
+from dataclasses import replace
 
 import pytest
 import torch
 
+from passes.infer.assessment.defaults import contradicted, default_dtype
+from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta, meta_of
 from passes.operators.modes import Modes
 from passes.operators.naming import named_arguments, operator_name
 from passes.operators.outcome import ListArg, New, Same, SliceArg, Wrapped
 from passes.record.modes import FunctionMode
+from passes.rules.answer import Answerer
 from passes.rules.binding import bindings, held_kinds, is_told_by_types, types_of_call
-from passes.rules.book import Rulebook
+from passes.rules.book import Rulebook, add_to_title
+from passes.rules.rule import always
 from tests.evaluation import encode
 from tests.rulebooks import IN_PLACE, NEG, RECIPROCAL, RELU, TIMES, book, rule
 
@@ -171,6 +176,28 @@ def test_number_as_left_operand(rules):
     assert written.mutated == {0: x}
 
 
+def test_rules_answer_under_a_default_dtype_that_they_were_tried_under(tmp_path):
+    named = replace(NEG, outputs=(replace(NEG.outputs[0], dtype=always("float32")),))
+    folder = book(tmp_path, RECIPROCAL, RELU, named)
+    x, modes = meta_of(WHOLE), Modes(default_dtype=torch.float64)
+    assert not Answerer(named).holds_for_any_default
+    with default_dtype(torch.float64):
+        assert Rulebook(folder).answer(torch.reciprocal, (x,), (), modes) is None  # never tried there
+        add_to_title(folder, defaults={"f64": ["torch.relu"]})
+        tried = Rulebook(folder)
+        assert meta(tried.answer(torch.reciprocal, (x,), (), modes)).dtype is torch.float64
+        assert tried.answer(torch.relu, (x,), (), modes) is None  # wrong there
+        assert tried.answer(torch.neg, (x,), (), modes) is None  # names the default of the calls it was learned from
+        assert tried.why_not(torch.neg, (x,), (), modes).reason == "the rule was not confirmed under this default dtype"
+    assert tried.answer(torch.reciprocal, (x,), (), modes) is None  # it is not the default of this process
+
+
+def test_rules_are_tried_under_another_default_dtype():
+    literal = replace(RECIPROCAL, outputs=(replace(RECIPROCAL.outputs[0], dtype=always("wide(self.dtype)")),))
+    with default_dtype(torch.float64), Laboratory(forked=True) as laboratory:
+        assert list(contradicted([RECIPROCAL, RELU, literal], laboratory)) == [literal]
+
+
 def test_rule_is_silent_outside_its_domain_and_says_why(rules):
     def why(target, *args, modes=Modes()):  # noqa: B008
         assert rules.answer(target, args, (), modes) is None
@@ -180,7 +207,7 @@ def test_rule_is_silent_outside_its_domain_and_says_why(rules):
     assert why(torch.relu, x.replace(dtype=torch.float16)) == "self is outside the domain"
     assert why(torch.relu, x.replace(device=torch.device("meta"))) == "self is outside the domain"
     assert why(torch.relu, x, modes=Modes(autocast=True)) == "autocast"
-    assert why(torch.relu, x, modes=Modes(default_dtype=torch.float64)) == "another default dtype"
+    assert why(torch.relu, x, modes=Modes(default_dtype=torch.bfloat16)) == "another default dtype"
     assert why(torch.exp, x) == "no rule"
     assert why(operator.mul, x, TensorMeta((5,), (1,))).startswith("the rule has no answer: sizes do not")
 

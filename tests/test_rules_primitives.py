@@ -1,5 +1,6 @@
 """The primitives of rules against the real operators, on tensors of any layout."""
 
+import itertools
 import random
 
 import pytest
@@ -167,6 +168,26 @@ def test_joins_and_products():
     assert shapes.product((2, 1, 3, 4), (5, 4, 6)) == (2, 5, 3, 6)
     with pytest.raises(Undefined):
         shapes.joined((meta_of(left), meta_of(right)), 0)
+
+
+def test_what_cannot_be_written_in_place():
+    shapes = [(), (1,), (3,), (4,), (2, 3), (1, 3), (2, 1), (0, 3), (2, 2, 3)]
+    for written, other in itertools.product(shapes, shapes):
+        tensors = torch.zeros(written), torch.zeros(other)
+        assert iterator.outgrown(*map(meta_of, tensors)) == is_refused(*tensors), (written, other)
+    dtypes = (torch.bool, torch.int32, torch.float16, torch.float64, torch.complex64)
+    for written, other in itertools.product(dtypes, dtypes):
+        for shape in ((2,), ()):
+            tensors = torch.ones(2, dtype=written), torch.ones(shape, dtype=other)
+            assert types.unwritable(*map(meta_of, tensors)) == is_refused(*tensors), (written, other, shape)
+
+
+def is_refused(written: torch.Tensor, other: torch.Tensor) -> bool:
+    try:
+        written.mul_(other)
+    except RuntimeError:
+        return True
+    return False
 
 
 def test_every_primitive_says_what_it_is():

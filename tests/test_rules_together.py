@@ -15,10 +15,12 @@ from passes.infer.trials.inputs import in_place_of_metas, metas_of, tensors_for
 from passes.infer.trials.runner import trials_made
 from passes.infer.trials.together import RELATIONS, together
 from passes.infer.trials.variant import CallVariant
-from passes.infer.validity.trials_together import trials_of, tried_together
+from passes.infer.validity.trials_together import trials_of, tried_together, with_provoked_refusals
 from passes.infer.worker import Laboratory
 from passes.meta import TensorMeta
+from passes.rules.answer import Answerer
 from passes.rules.book import Rulebook, read_title, shipped_folder, write_rules, write_title
+from passes.rules.generate import PredictedError
 from passes.rules.rule import Case, Domain, Output, Provenance, Rule, always
 from tests.rulebooks import rule
 from tracer.commands.application import application
@@ -47,6 +49,37 @@ def counted(one: Rule, laboratory: Laboratory, seed: int = 5) -> tuple[int, int,
     """Exact, wrong and unanswered calls of a sweep."""
     (result,) = swept([one], laboratory, seed)
     return result.exact, result.wrong, result.unanswered
+
+
+def refused(one: Rule, *metas: TensorMeta, **others: object) -> bool:
+    try:
+        Answerer(one).answer({**dict(zip(BOTH, metas, strict=True)), **others})
+    except PredictedError:
+        return True
+    return False
+
+
+def test_calls_that_an_operator_refuses_become_preconditions(laboratory):
+    """No corpus has shapes that a tensor cannot be written in, or types that it cannot hold: the sweep makes them."""
+    written = replace(of_two("torch.Tensor.mul_"), outputs=(Output(always("same self")),))
+    learned = with_provoked_refusals(written, laboratory, 0)
+    row, column = TensorMeta((1, 4), (4, 1)), TensorMeta((3, 1), (1, 1))
+    matrix = TensorMeta((3, 4), (4, 1))
+    assert refused(learned, row, column) and refused(learned, row, matrix)
+    assert refused(learned, matrix.replace(dtype=torch.int64), matrix)
+    assert not refused(learned, matrix, row) and not refused(learned, matrix, matrix.replace(dtype=torch.int64))
+    assert with_provoked_refusals(learned, laboratory, 1) == learned
+
+
+def test_no_precondition_refuses_what_another_trial_shows_to_be_taken(laboratory):
+    """`alpha=True` fails for floats and is taken for truth values, which no call of the sweep has."""
+    names = (*BOTH, "alpha")
+    one = of_two("torch.add")
+    dtypes = dict.fromkeys(BOTH, ("f32", "i64", "bool"))
+    domain = replace(one.domain, dtypes=dtypes, kinds={**one.domain.kinds, "alpha": ("int", "bool")})
+    learned = with_provoked_refusals(replace(one, parameters=names, domain=domain), laboratory, 0)
+    truth = TensorMeta((3, 4), (4, 1)).replace(dtype=torch.bool)
+    assert not refused(learned, truth, truth, alpha=True)
 
 
 def test_every_relation_is_made():

@@ -97,3 +97,16 @@ def test_a_rule_that_mispredicts_held_out_calls_is_withdrawn_there(tmp_path):
     assert not after.wrong and after.exact == before.exact
     right = rule("aten::relu", level="aten", requires_grad="False")
     assert withdrawn_widely(right, calls, calls) is right
+
+
+def test_dtypes_of_the_same_kind_join_the_domain_together(tmp_path, laboratory):
+    """`polar` takes two tensors of one float type: a dtype drawn for one of them is refused."""
+
+    def program() -> None:
+        for size in ((2, 3), (4, 1), (3, 5), (2, 3, 4), (7,)):
+            torch.polar(torch.rand(size), torch.rand(size))
+
+    calls = calls_of(tmp_path, "aten::polar", program)
+    rules = [replace(each, domain=_seen(each)) for each in learned("aten::polar", calls, laboratory)]
+    (wider,) = widened(rules, calls, laboratory, trials=0)
+    assert wider.domain.dtypes == {"abs": ("f32", "f64"), "angle": ("f32", "f64")}

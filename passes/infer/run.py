@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -20,11 +21,14 @@ from typing import Any, Final
 import torch
 
 from passes.infer.assessment.assess import tally
+from passes.infer.search.observation import is_plain
 from passes.infer.study import Plan, study
-from passes.infer.trials.runner import CrashLog, TrialRunner
+from passes.infer.trials.runner import CrashLog, TrialRunner, trials_made
+from passes.infer.trials.siblings import bound_to, operators_without_calls, siblings_of
+from passes.infer.trials.variant import CallVariant, identity
 from passes.infer.validity.layouts import tried_in_layouts
 from passes.infer.validity.preconditions import with_preconditions
-from passes.infer.validity.trials_together import tried_together
+from passes.infer.validity.trials_together import FEW_CALLS, tried_together
 from passes.infer.validity.widen import widened
 from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import LaboratoryError
@@ -35,6 +39,8 @@ from passes.record.schema import INPUT_NAMES, LEVELS, OUTCOME_NAMES, CorpusError
 from passes.rules.book import path_of, write_rules, write_title
 from passes.rules.rule import VERSION, from_json, to_json
 
+MOST_OF_SIBLING: Final = 300  # rows of one sibling of an operator, of one corpus
+MOST_OF_SIBLINGS: Final = 400  # inputs made of them
 MOST_ROWS: Final = 12_000  # rows that are read of one operator of one corpus
 LOG: Final = "studies.jsonl"  # in the folder of a book: how each operator was studied
 SIGNATURE: Final = f"md5(to_json([{', '.join(f'to_json({name})::varchar' for name in INPUT_NAMES)}])::varchar)"
@@ -48,7 +54,8 @@ SUMMED: Final = (
 class StudyJob:
     """What holds for every task of a run: how hard to look (see Plan), and the share of signatures `held_out`.
 
-    `modules`, which register operators, are imported before trials are made.
+    `modules`, which register operators, are imported before trials are made. With `siblings`, operators of which the
+    corpora have hardly a call are studied on calls made from those of their siblings.
     """
 
     corpora: tuple[str, ...]
@@ -57,6 +64,7 @@ class StudyJob:
     terms: int = Plan().terms
     held_out: float = 0.0
     modules: tuple[str, ...] = ()
+    siblings: bool = False
 
     def plan(self) -> Plan:
         """The counted work that a study of this job may do."""
@@ -133,8 +141,13 @@ def tasks_of(job: StudyJob, pattern: str = "*", levels: Sequence[str] = LEVELS) 
                 rows[op, level] = rows.get((op, level), 0) + count
                 sums.setdefault((op, level), []).append(int(total))
     conditions = [VERSION, torch.__version__, job.trials, job.terms, job.seed, job.held_out]
+    if job.siblings:
+        conditions.append(sum(int(total) for each in sums.values() for total in each))
+        missing = operators_without_calls(recorded_in(job.corpora))
+        rows.update({(op, level): 0 for level, op in missing if level in levels and matches(op, pattern)})
     tasks = [
-        Task(op, level, count, _digest([*conditions, sum(sums[op, level])])) for (op, level), count in rows.items()
+        Task(op, level, count, _digest([*conditions, sum(sums.get((op, level), ()))]))
+        for (op, level), count in rows.items()
     ]
     if not tasks:
         raise CorpusError(
@@ -151,6 +164,23 @@ def matches(op: str, pattern: str) -> bool:
 
 def _digest(facts: Iterable[object]) -> str:
     return hashlib.sha256(repr(list(facts)).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4)
+def recorded_in(corpora: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """The level and name of every operator in some corpora."""
+    return frozenset((level, op) for folder in corpora for op, level, *_ in Corpus(folder).operators())
+
+
+def inputs_of_siblings(corpora: tuple[str, ...], op: str, level: str, seed: int = 0) -> list[CallVariant]:
+    """Inputs of an operator made from calls of its siblings in some corpora; at most MOST_OF_SIBLINGS."""
+    draw = random.Random(f"{seed} siblings {level} {op}")
+    inputs: dict[Any, CallVariant] = {}
+    for other_level, other in siblings_of((level, op), recorded_in(corpora)):
+        calls = [call for call in calls_of(corpora, other, other_level, most=MOST_OF_SIBLING)[0] if is_plain(call)]
+        made = bound_to((level, op), [call for call in calls if not isinstance(call.outcome, Failure)], draw)
+        inputs.update((identity(each), each) for each in made)
+    return draw.sample(list(inputs.values()), min(len(inputs), MOST_OF_SIBLINGS))
 
 
 def calls_of(
@@ -212,6 +242,9 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
     log = CrashLog(laboratory)
     fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
     try:
+        if job.siblings and sum(not isinstance(call.outcome, Failure) for call in fit) < FEW_CALLS:
+            inputs = inputs_of_siblings(job.corpora, task.op, task.level, job.seed)
+            fit += trials_made(log.observe_all(task.op, task.level, inputs)) if inputs else []
         result = study(task.op, task.level, fit, log, job.plan())
         rules = [
             with_preconditions(rule, fit, log, job.trials // 2, job.seed)
@@ -280,12 +313,12 @@ def _is_done(folder: Path, task: Task, report: StudyReport | None) -> bool:
 def infer(folder: Path, job: StudyJob, tasks: Sequence[Task], engine: Engine, jobs: int) -> Iterator[StudyReport]:
     """Study the tasks and write the rules into the book in `folder` as they come; gives the report of each.
 
-    Earlier rules of an operator whose study failed are removed: they were learned from other calls.
+    Earlier rules of an operator whose study failed, or gave none, are removed: they were learned from other calls.
     """
     write_title(folder, machine=platform.machine(), seed=job.seed)
     with (folder / LOG).open("a") as log:
         for report in engine(job, tasks, jobs):
-            if report.failure is None:
+            if report.failure is None and report.rules:
                 write_rules(folder, report.op, report.level, map(from_json, report.rules))
             else:
                 path_of(folder, report.op, report.level).unlink(missing_ok=True)

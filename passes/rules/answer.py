@@ -5,14 +5,21 @@ Knows nothing of books, targets or files: arguments come by name.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import torch
 
 from passes.meta import TensorMeta
 from passes.operators.outcome import Outcome, leaves
 from passes.rules.domain_check import check_of, inside_of
 from passes.rules.generate import NO_VALUE, Compiled, Evaluation, PredictedError, compiled
-from passes.rules.rule import Rule
+from passes.rules.language import CONSTANTS, parsed
+from passes.rules.rule import WORDS, Rule
+
+DEFAULTS: Final = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+NAMES_OF_DEFAULTS: Final = frozenset(name for name, value in CONSTANTS.items() if value in DEFAULTS)
 
 
 class Answerer:
@@ -21,18 +28,37 @@ class Answerer:
     `evaluate` is its function: of its arguments, where in the call each one's first tensor is, and the grad mode.
     """
 
-    __slots__ = ("_compiled", "_inside", "evaluate", "rule")
+    __slots__ = ("_any_default", "_compiled", "_inside", "evaluate", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._compiled: Compiled | None = None
         self._inside: Callable[..., bool] | None = None
+        self._any_default: bool | None = None
         self.evaluate: Evaluation = self._compile_first
 
     @property
     def source(self) -> str:
         """The source of the function that is run for the rule."""
         return self._code().source
+
+    @property
+    def holds_for_any_default(self) -> bool:
+        """Whether the rule may be asked under a default dtype that no call it was learned from had.
+
+        It may be if it names no dtype that could have been the default: its primitives ask torch for that.
+        """
+        if self._any_default is None:
+            texts = (
+                text
+                for question, cases in self.rule.decisions()
+                for case in cases
+                for text in (case.condition, "" if question.rpartition(" ")[2] in WORDS else case.answer)
+                if text
+            )
+            named = {node.id for text in texts for node in ast.walk(parsed(text).tree) if isinstance(node, ast.Name)}
+            self._any_default = named.isdisjoint(NAMES_OF_DEFAULTS)
+        return self._any_default
 
     def _code(self) -> Compiled:
         if self._compiled is None:

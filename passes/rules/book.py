@@ -21,7 +21,7 @@ from typing import Any, Final
 import torch
 
 from passes.errors import RuleError
-from passes.meta import CPU, TensorMeta
+from passes.meta import CPU, DTYPE_BY_NAME, TensorMeta
 from passes.operators.catalogue import LIBRARY_TARGETS
 from passes.operators.evaluate import CONTAINERS, any_inference
 from passes.operators.modes import ALL_KERNELS, READS_KERNELS, Modes
@@ -93,6 +93,8 @@ class Rulebook:
     def __init__(self, folder: str | os.PathLike[str], on_refusal: Callable[[str], object] | None = None) -> None:
         self.folder = Path(folder)
         self.title = read_title(self.folder)
+        # For each other default dtype that the rules were tried under the operators that they were wrong about there.
+        self._refuted_under = _other_defaults(self.title)
         self.quarantined: list[Quarantined] = []
         self._on_refusal = on_refusal
         self._refused: dict[tuple[str, str], str] = {}
@@ -124,7 +126,7 @@ class Rulebook:
         A rule that says that the call is refused is silent too: the words of the error are the operator's own.
         """
         grad_mode, inference, autocast, _, default_dtype, _, kernels = modes
-        if autocast or default_dtype is not FLOAT32 or torch.get_default_dtype() is not FLOAT32:
+        if autocast or torch.get_default_dtype() is not default_dtype:
             return None  # rules ask torch itself for the default
         if kernels != ALL_KERNELS and target in READS_KERNELS:
             return None
@@ -135,6 +137,8 @@ class Rulebook:
         if (target is TRUEDIV or target is ITRUEDIV) and type(args[0]) in NUMBERS:
             return self._divided(args, modes)
         for route in self._routes_of(target, args, kwargs):
+            if default_dtype is not FLOAT32 and not self._holds_under(default_dtype, route.answerer):
+                continue
             try:
                 outcome = route.answerer.evaluate(*route.values(args, kwargs), route.places, grad_mode)
             except NO_VALUE:
@@ -189,6 +193,20 @@ class Rulebook:
                 kind = None if binding.level == LEVEL_OF_OVERLOADS else _named_result(target, kwargs)
                 yield Route(binding.values, binding.places, answerer, kind)
 
+    def _holds_under(self, default: torch.dtype, answerer: Answerer) -> bool:
+        """Whether a rule is asked under another default dtype: one that it was tried under, where it was not wrong."""
+        refuted = self._refuted_under.get(default)
+        return refuted is not None and answerer.rule.op not in refuted and answerer.holds_for_any_default
+
+    def _beyond_rules(self, target: Target, modes: Modes) -> str:
+        """The mode under which nothing is known, in words; none mostly."""
+        if modes.autocast:
+            return "autocast"
+        if modes.kernels != ALL_KERNELS and target in READS_KERNELS:
+            return "other kernels of attention"
+        known = modes.default_dtype is FLOAT32 or modes.default_dtype in self._refuted_under
+        return "" if known else "another default dtype"
+
     def routes(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
         """The rules that are asked about such a call, in this order."""
         return self._routes_of(target, args, kwargs)
@@ -200,7 +218,7 @@ class Rulebook:
         except TypeError:  # it cannot be hashed
             binding = None
         op = target_text(target) if binding is None else binding.op
-        if words := _beyond_rules(target, modes):
+        if words := self._beyond_rules(target, modes):
             return Unanswered(op, words)
         if modes.grad and isinstance(target, LIBRARY_TARGETS) and is_differentiated(args, kwargs):
             return Unanswered(op, "overloads were recorded behind autograd, and an argument requires grad")
@@ -208,6 +226,8 @@ class Rulebook:
             return Unanswered(op, "quarantined: its rule was wrong")
         if routes := self._routes_of(target, args, kwargs):
             route = routes[0]
+            if modes.default_dtype is not FLOAT32 and not self._holds_under(modes.default_dtype, route.answerer):
+                return Unanswered(op, "the rule was not confirmed under this default dtype")
             return Unanswered(op, route.answerer.why_not(route.values(args, kwargs), route.places, modes.grad))
         if binding is not None and (words := self._refused.get((binding.level, binding.op))):
             return Unanswered(op, f"its rules were refused: {words}")
@@ -259,15 +279,6 @@ class Rulebook:
             self.quarantined.append(Quarantined(name[1], name[0], reason))
         self._routes.clear()
         return self.quarantined[-len(names)] if names else None
-
-
-def _beyond_rules(target: Target, modes: Modes) -> str:
-    """The mode under which nothing is known, in words; none mostly."""
-    if modes.autocast:
-        return "autocast"
-    if modes.kernels != ALL_KERNELS and target in READS_KERNELS:
-        return "other kernels of attention"
-    return "" if modes.default_dtype is torch.float32 else "another default dtype"
 
 
 def is_differentiated(args: Arguments, kwargs: Keywords) -> bool:
@@ -332,6 +343,18 @@ def read_title(folder: Path) -> Mapping[str, Any]:
     return title
 
 
+def _other_defaults(title: Mapping[str, Any]) -> dict[torch.dtype, frozenset[str]]:
+    """What a title says of other default dtypes: the names of operators by that of a dtype. Else nothing is known."""
+    stored = title.get("defaults")
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        DTYPE_BY_NAME[name]: frozenset(names)
+        for name, names in stored.items()
+        if name in DTYPE_BY_NAME and isinstance(names, list) and all(type(each) is str for each in names)
+    }
+
+
 def read_rules(path: Path) -> list[Rule]:
     """The rules in one file of a book. Raises RuleError, naming the file, for what is none; nothing is executed."""
     stored = _json(path)
@@ -367,6 +390,11 @@ def copy_title(source: Path, folder: Path) -> None:
     title = read_title(source)
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / TITLE, title)
+
+
+def add_to_title(folder: Path, **facts: Any) -> None:
+    """Write the title of a book again, with more facts."""
+    _write(folder / TITLE, {**read_title(folder), **facts})
 
 
 def shipped_folder(torch_version: str = torch.__version__, device: str = CPU.type) -> Path:

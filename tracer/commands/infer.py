@@ -57,6 +57,10 @@ ImperfectOption = Annotated[
         "--imperfect-in", help="Study only operators that this book lacks, or predicts wrongly or not at all."
     ),
 ]
+SiblingsOption = Annotated[
+    bool,
+    typer.Option("--siblings", help="Study operators with hardly a call on calls made from those of like operators."),
+]
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")
 ]
@@ -76,6 +80,7 @@ def infer_rules(
     modules: ModulesOption = None,
     emit_fake: EmitFakeOption = None,
     imperfect_in: ImperfectOption = None,
+    siblings: SiblingsOption = False,
     again: AgainOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +88,7 @@ def infer_rules(
 
     A run that was stopped continues where it stopped. Exits with 1 if a study failed.
     """
-    job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()))
+    job = StudyJob(tuple(map(str, corpora)), trials, seed, terms, held_out, tuple(modules or ()), siblings)
     levels = LEVELS if level == BOTH else (_one_of(LEVELS, level, "--level"),)
     run = ENGINES[_one_of(tuple(ENGINES), engine, "--engine")]
     tasks = tasks_of(job, ops, levels)

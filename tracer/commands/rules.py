@@ -12,16 +12,18 @@ from typing import Annotated, Any, Final
 import typer
 
 from passes.infer.assessment.compare import UNKNOWN_FAMILY, RuleCheck, by_family, check_operator, differences, family
+from passes.infer.assessment.defaults import contradicted, default_dtype
 from passes.infer.assessment.merge import MergeChoice
 from passes.infer.assessment.merge import merge as merged
 from passes.infer.assessment.sweep import SweptRule, narrowed, swept
-from passes.infer.run import StudyJob, Task, calls_of, matches, read_log, tasks_of
+from passes.infer.run import StudyJob, Task, calls_of, inputs_of_siblings, matches, read_log, tasks_of
 from passes.infer.validity.regain import regained
 from passes.infer.validity.widen import widened
 from passes.infer.worker import Laboratory
+from passes.meta import DTYPE_BY_NAME
 from passes.operators.resolve import resolve
 from passes.rules.answer import Answerer
-from passes.rules.book import Rulebook, copy_title, shipped_folder, write_rules
+from passes.rules.book import Rulebook, add_to_title, copy_title, shipped_folder, write_rules
 from passes.rules.language import RuleError
 from passes.rules.rule import Rule, to_json
 from passes.rules.show import rule_text
@@ -271,15 +273,37 @@ def widen(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Try rules with ranks, dtypes and layouts that they lack, and where answers were withdrawn; keep what holds."""
+    """Try rules with ranks, dtypes and layouts that they lack, as their siblings were called; keep what holds."""
     folders = tuple(map(str, corpora))
 
     def change(rulebook: Rulebook, op: str, level: str, laboratory: Laboratory) -> list[Rule]:
-        calls = calls_of(folders, op, level)[0]
-        wider = widened(rulebook.rules(op, level), calls, laboratory, StudyJob(folders).trials, seed) if calls else []
-        return regained(wider or rulebook.rules(op, level), calls, laboratory, seed)
+        rules, calls = rulebook.rules(op, level), calls_of(folders, op, level)[0]
+        others = inputs_of_siblings(folders, op, level, seed)
+        if calls or others:
+            rules = widened(rules, calls, laboratory, StudyJob(folders).trials, seed, others)
+        return regained(rules, calls, laboratory, seed)
 
     _rewrite(book, out, ops, change, as_json)
+
+
+@application.command()
+def defaults(
+    book: Annotated[Path, typer.Argument(help="Folder of the rulebook, whose title is written again.")],
+    dtypes: Annotated[list[str], typer.Option("--dtype", help="A default dtype; repeatable.")] = ["f64"],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """Try rules under other default dtypes; write into the book's title which they are, and where rules fail there."""
+    rulebook = Rulebook(book)
+    refuted: dict[str, list[str]] = {}
+    for name in dtypes:
+        with default_dtype(DTYPE_BY_NAME[name]), Laboratory(forked=True) as laboratory:
+            refuted[name] = sorted({rule.op for rule in contradicted(rulebook, laboratory)})
+    add_to_title(book, defaults=refuted)
+    if as_json:
+        print_json(refuted)
+    else:
+        for name, ops in refuted.items():
+            typer.echo(f"{name}: rules of {len(ops)} operators are wrong there{': ' if ops else ''}{', '.join(ops)}")
 
 
 def _rewrite(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from passes.infer.assessment.assess import tally
 from passes.infer.trials.from_domain import tensors_of
 from passes.infer.trials.runner import TrialRunner
-from passes.infer.validity.trials_together import trials_of, tried_together
+from passes.infer.validity.trials_together import trials_of, tried_together, with_provoked_refusals
 from passes.operators.resolve import UnknownOperator
 from passes.record.calls import Call, call_text
 from passes.rules.book import Rulebook
@@ -64,13 +64,14 @@ def narrowed(
 ) -> list[Rule]:
     """The rules of one operator without what trials contradict, or those of its twin where these answer more.
 
-    What calls that were `recorded` contradict goes too. They are as they are in the book where the laboratory does not
-    know the operator.
+    What calls that were `recorded` contradict goes too, and what the operator refuses becomes a precondition. They are
+    as they are in the book where the laboratory does not know the operator.
     """
     rules = book.rules(op, level)
     twins = [rule for twin in twins_of(op, level) for rule in book.rules(twin, level)]
     try:
-        return tried_together(rules, laboratory, seed, twins, recorded)
+        narrower = tried_together(rules, laboratory, seed, twins, recorded)
+        return [with_provoked_refusals(rule, laboratory, seed, recorded) for rule in narrower]
     except UnknownOperator:
         return rules
 

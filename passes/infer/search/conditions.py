@@ -58,6 +58,8 @@ ABOUT_PAIRS: Final[tuple[tuple[str, float], ...]] = (
     ("{a}.stride == {b}.stride", 1.9),
     ("count({a}.shape) >= count({b}.shape)", 2.2),
 )
+# Questions about the first tensor and all other operands.
+ABOUT_WRITES: Final = (("outgrown", 1.5), ("unwritable", 1.6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +298,21 @@ def _about_gradients(columns: _Columns) -> Iterator[Asked]:
         yield f"any_requires_grad({', '.join(columns.tensors)})", 1.2, computed(ask, operands, columns.size)
 
 
+def _about_writes(columns: _Columns) -> Iterator[Asked]:
+    """Whether the first tensor can be written to in place with the others, as far as shapes and types tell."""
+    operands = [*columns.tensors, *(name for name, values in columns.values.items() if any(map(_is_wrapped, values)))]
+    names = list(dict.fromkeys(operands))
+    written = [columns.values[name] for name in names]
+    if columns.shapes is None and len(names) > 1 and all(isinstance(value, TensorMeta) for value in written[0]):
+        for question, cost in ABOUT_WRITES:
+            flags = computed(PRIMITIVES[question].function, written, columns.size)
+            yield f"{question}({', '.join(names)})", cost, flags
+
+
+def _is_wrapped(value: Any) -> bool:
+    return isinstance(value, Wrapped)
+
+
 def _about_output(columns: _Columns) -> Iterator[Asked]:
     """What the shape of the output is, beside those of the tensors given."""
     shapes, size = columns.shapes, columns.size
@@ -341,6 +358,7 @@ _ABOUT_SEVERAL: Final = (
     _about_equations,
     _about_pairs,
     _about_gradients,
+    _about_writes,
     _about_output,
     _about_dimensions,
     _about_views,

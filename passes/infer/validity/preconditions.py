@@ -57,11 +57,39 @@ def with_preconditions(
     distinct = list(
         {identity(CallVariant(call.arguments, call.shares)): call for call in [*fresh, *usable_calls]}.values()
     )
-    usable = [call for call in distinct if _is_inside(rule, call)][:MOST_CALLS]
+    usable = _inside(rule, distinct)[:MOST_CALLS]
     cases = _cases(rule, usable)
     return replace(
         rule, raises=tuple(case for case in cases if _holds_up(rule, case, checking, [*usable_calls, *fresh]))
     )
+
+
+def with_refusals(rule: Rule, asked: Sequence[Call], checking: Sequence[Call]) -> Rule:
+    """The rule with preconditions for calls that it answers and the operator refuses, beside those that it has.
+
+    Cases are found in the calls of `asked` that no precondition refuses yet, and checked on `checking` too. The rule
+    stays as it is unless it answers enough calls that fail.
+    """
+    answerer = Answerer(rule)
+    first, second = (
+        [call for call in calls if _is_usable(rule, call) and not _is_refused(answerer, call)]
+        for calls in (asked, checking)
+    )
+    failed = [call for call in (*first, *second) if isinstance(call.outcome, Failure)]
+    if sum(answerer.answer(call.arguments) is not None for call in failed) < LEAST:
+        return rule
+    inside = _inside(rule, first)[:MOST_CALLS]
+    bare = replace(rule, raises=())
+    new = (case for case in _cases(bare, inside) if _holds_up(bare, case, second, first))
+    return replace(rule, raises=(*rule.raises, *new))
+
+
+def _is_refused(answerer: Answerer, call: Call) -> bool:
+    try:
+        answerer.answer(call.arguments)
+    except PredictedError:
+        return True
+    return False
 
 
 def _is_usable(rule: Rule, call: Call) -> bool:
@@ -69,13 +97,10 @@ def _is_usable(rule: Rule, call: Call) -> bool:
     return tuple(call.arguments) == rule.parameters and is_plain(call) and is_made(call)
 
 
-def _is_inside(rule: Rule, call: Call) -> bool:
-    """Whether a call is in the rule's domain: then the same rule refuses it when it refuses everything."""
-    try:
-        Answerer(replace(rule, raises=always("Exception"))).answer(call.arguments)
-    except PredictedError:
-        return True
-    return False
+def _inside(rule: Rule, calls: Sequence[Call]) -> list[Call]:
+    """The calls in the rule's domain: those that the same rule refuses when it refuses everything."""
+    refusing = Answerer(replace(rule, raises=always("Exception")))
+    return [call for call in calls if _is_refused(refusing, call)]
 
 
 def _cases(rule: Rule, calls: Sequence[Call]) -> Cases:
@@ -136,7 +161,7 @@ def _holds_up(rule: Rule, case: Case, checking: Sequence[Call], distinct: Sequen
 
     It must refuse enough calls that their failing together is no accident, given how often calls fail at all.
     """
-    inside = [call for call in (*checking, *distinct) if _is_inside(rule, call)]
+    inside = _inside(rule, [*checking, *distinct])
     failed = sum(isinstance(call.outcome, Failure) for call in inside)
     if failed in (0, len(inside)):
         return False

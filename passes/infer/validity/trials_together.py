@@ -6,6 +6,7 @@ it is the next time. Knows nothing of how rules are found.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,12 +14,15 @@ from typing import Final
 
 from passes.infer.assessment.assess import tally
 from passes.infer.trials.from_domain import LAYOUTS_ASKED, MOST_CHOICES, inputs_from, tensors_of
+from passes.infer.trials.inputs import metas_of
+from passes.infer.trials.out_of_distribution import EDGES
 from passes.infer.trials.runner import TrialRunner, trials_made
 from passes.infer.trials.together import together
 from passes.infer.trials.value_dependence import ValueDependence, identity_of
-from passes.infer.trials.variant import CallVariant
+from passes.infer.trials.variant import DTYPES, CallVariant, with_metas
 from passes.infer.trials.variants import variants
 from passes.infer.validity.layouts import MORE, LayoutEvidence
+from passes.infer.validity.preconditions import with_refusals
 from passes.infer.validity.withdraw import BROAD, withdrawn, withdrawn_where_wrong
 from passes.record.calls import Call, Failure
 from passes.rules.layout_class import ROW_MAJOR, classes_up_to
@@ -30,6 +34,9 @@ DOUBTED_ROUNDS: Final = 3  # likewise, for one that was contradicted
 MOST_RIGHT: Final = 300  # calls that a rule is right about, beside which conditions for the wrong ones are looked for
 COST_OF_UNSEEN: Final = 20.0  # answers that a narrowing may lose for each wrong call that it does not exclude
 FEW_CALLS: Final = 20  # of a corpus: a rule learned from fewer is no law with exceptions once something contradicts it
+MOST_IN_DTYPES: Final = 40  # of these that are tried in every dtype
+REFUSAL_SWEEPS: Final = 3  # in which refusals are looked for, and again as many that they are checked on
+AROUND_REFUSALS: Final = 600  # trials of calls like those that the operator refuses
 AROUND: Final = 40  # trials of calls like those that a rule is wrong about
 Narrowing = Callable[[Rule, Sequence[Call]], Rule]
 
@@ -47,6 +54,40 @@ def trials_of(rule: Rule, laboratory: TrialRunner, seed: object) -> list[Call]:
     Of an operator that is known to depend on values, calls that do have an outcome that no rule predicts.
     """
     return observed(rule, laboratory, list(asked_of(rule, seed)))
+
+
+def with_provoked_refusals(rule: Rule, laboratory: TrialRunner, seed: object, recorded: Sequence[Call] = ()) -> Rule:
+    """The rule with preconditions that calls of a sweep provoke: shapes and types that the operator does not take.
+
+    One that a `recorded` call contradicts, or a trial of calls like those that it refuses, is dropped again. Tensors
+    that share memory are left out, since no rule sees what they share.
+    """
+    if rule.is_unknown or not tensors_of(rule):
+        return rule
+    asked, checking = (_apart(rule, laboratory, f"{seed} refused {purpose}") for purpose in ("asked", "checking"))
+    refusing = with_refusals(rule, asked, checking)
+    if refusing == rule:
+        return rule
+    draw = random.Random(f"{seed} refused {rule.level} {rule.op} {rule.parameters}")
+    failed = [call for call in (*asked, *checking) if isinstance(call.outcome, Failure)]
+    inputs = [*variants(failed, draw, AROUND_REFUSALS, EDGES), *_in_every_dtype(failed, draw)]
+    like = observed(rule, laboratory, inputs)
+    taken = [call for call in recorded if tuple(call.arguments) == rule.parameters]
+    return without_false_refusals(refusing, [*like, *taken])
+
+
+def _in_every_dtype(calls: Sequence[Call], draw: random.Random) -> Iterator[CallVariant]:
+    """Some of the calls with all tensors in one dtype, in each."""
+    for call, dtype in itertools.product(draw.sample(calls, min(len(calls), MOST_IN_DTYPES)), DTYPES):
+        variant = CallVariant(call.arguments, call.shares)
+        yield with_metas(variant, [meta.replace(dtype=dtype) for meta in metas_of(call.arguments)])
+
+
+def _apart(rule: Rule, laboratory: TrialRunner, seed: object) -> list[Call]:
+    """What the real operator makes of the calls of some sweeps whose tensors share no memory: refused ones too."""
+    inputs = [each for number in range(REFUSAL_SWEEPS) for each in asked_of(rule, f"{seed} {number}")]
+    apart = [each for each in inputs if each.shares == tuple(range(len(each.shares)))]
+    return trials_made(laboratory.observe_all(rule.op, rule.level, apart)) if apart else []
 
 
 def observed(rule: Rule, laboratory: TrialRunner, inputs: Sequence[CallVariant]) -> list[Call]:

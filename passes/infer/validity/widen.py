@@ -13,6 +13,7 @@ from typing import Final
 
 from passes.infer.assessment.assess import tally
 from passes.infer.search.observation import domain_of, is_plain
+from passes.infer.trials.kindred_dtypes import in_kindred_dtypes
 from passes.infer.trials.out_of_distribution import EDGES
 from passes.infer.trials.runner import TrialRunner, trials_made
 from passes.infer.trials.value_dependence import ValueDependence, identity_of
@@ -27,18 +28,25 @@ MOST_BASES: Final = 150  # calls that trials are made from
 
 
 def widened(
-    rules: Sequence[Rule], calls: Sequence[Call], laboratory: TrialRunner, trials: int, seed: int = 0
+    rules: Sequence[Rule],
+    calls: Sequence[Call],
+    laboratory: TrialRunner,
+    trials: int,
+    seed: int = 0,
+    others: Sequence[CallVariant] = (),
 ) -> list[Rule]:
     """The rules of one operator, with domains as wide as trials on the real operator confirm.
 
-    Rules without answers, and those of operators that depend on values, stay as they are.
+    Inputs of `others`, such as siblings were called with, are tried too. Rules without answers, and those of operators
+    that depend on values, stay as they are.
     """
     if all(_stays(rule) for rule in rules):
         return list(rules)
     draw = random.Random(f"{seed} widened {rules[0].op}")
     good = [call for call in calls if not isinstance(call.outcome, Failure) and is_plain(call)]
     bases = good if len(good) <= MOST_BASES else draw.sample(good, MOST_BASES)
-    results = _tried(rules[0], laboratory, variants(bases, draw, trials, EDGES))
+    kindred = [each for rule in rules if not _stays(rule) for each in in_kindred_dtypes(bases, rule.domain, draw)]
+    results = _tried(rules[0], laboratory, [*variants(bases, draw, trials, EDGES), *kindred, *others])
     unsettled = [call for rule in rules if not _stays(rule) for call in _Evidence(rule, results).unsettled]
     results += _tried(rules[0], laboratory, variants(unsettled, draw, trials))
     return [rule if _stays(rule) else _Evidence(rule, results).widened() for rule in rules]

@@ -1,8 +1,8 @@
 """`record opinfo`: every operator of torch's own database, on its samples, in several layouts and dtypes.
 
-Each is run forward, backward, in place, and on inputs that the database lists as errors. Samples of indexing are also
-used for assignment, which the database has no samples of. Samples are made while nothing is recorded; the database
-seeds their random numbers itself. Knows nothing of files.
+Each is run forward, backward, in place, by its other names, and on inputs that the database lists as errors. Samples of
+indexing are also used for assignment, which the database has no samples of. Samples are made while nothing is recorded;
+the database seeds their random numbers itself. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ DTYPES: Final = (
     torch.int32,
     torch.uint8,
     torch.float16,
+    torch.complex128,
+    torch.int16,
+    torch.int8,
 )
 
 
@@ -104,6 +107,8 @@ def run_operator(recorder: Recorder, info: Any, plan: OpInfoPlan) -> None:
         for sample in _samples(info, dtype, dtype in differentiable, plan.samples):
             for layout in layouts:
                 run_sample(recorder, info, sample, layout, dtype in differentiable)
+            for alias in info.aliases if dtype is main else ():
+                _forward(recorder, alias.op, _arranged(sample, plan.layouts[0]))
     if plan.errors and info.error_inputs_func is not None:
         for error in _made(lambda: info.error_inputs(CPU.type)):
             _forward(recorder, info.op, error.sample_input)

@@ -78,6 +78,34 @@ USAGE: Final[dict[str, str]] = {
     "picked along two": "x[:, [0]]; x[[0], [0]]; x[..., torch.tensor([0, 0])]; x[torch.tensor(0)]",
     "linear": "F.linear(x, y[:1]); F.linear(x, y[:1], y[:1, 0])",
     "masked": "x.masked_fill(y.bool(), 0); x.masked_fill_(y.bool(), -1.0); x * y.bool()",
+    "masked by a tensor": "x.masked_fill(y.bool(), y.new_ones(())); x.masked_fill_(y.bool(), y.new_zeros(()))",
+    "at indices": (
+        "x.index_add(0, torch.tensor([0]), y[:1]); x.index_add_(-1, torch.tensor([0]), y[..., :1]); "
+        "x.index_copy(0, torch.tensor([0]), y[:1]); x.index_fill(-1, torch.tensor([0]), 2)"
+    ),
+    "broadcast": (
+        "torch.broadcast_tensors(x, y); torch.broadcast_tensors(x, y[:1]); torch.broadcast_tensors(x[..., :1], y[0])"
+    ),
+    "in memory formats": (
+        "x.to(memory_format=torch.channels_last); x.to(torch.float64, memory_format=torch.preserve_format); "
+        "x.clone(memory_format=torch.contiguous_format); x.clone(memory_format=torch.channels_last); "
+        "x.to(y, memory_format=torch.contiguous_format); x.float(memory_format=torch.channels_last)"
+    ),
+    "decomposed": (
+        "torch.linalg.qr(x); torch.linalg.qr(x, mode='complete'); torch.linalg.qr(x, mode='r'); "
+        "torch.linalg.eigh(x @ y.mT, UPLO='U'); torch.linalg.eigvalsh(x @ y.mT, 'L'); torch.linalg.svd(x, False)"
+    ),
+    "of square matrices": (
+        "torch.det(x @ y.mT); torch.slogdet(x @ y.mT); torch.logdet(x @ y.mT); torch.matrix_power(x @ y.mT, 2); "
+        "torch.inverse(x @ y.mT + torch.eye(x.shape[-2]))"
+    ),
+    "other names": (
+        "torch.concat([x, y]); torch.concatenate([x, y], -1); torch.row_stack([x, y]); torch.swapaxes(x, 0, -1)"
+    ),
+    "norms": (
+        "torch.norm(x); torch.norm(x, dim=-1); x.norm(1, 0, True); torch.norm(x, 2, (0, -1)); x.norm(float('inf'))"
+    ),
+    "drawn": "x.bernoulli_(0.5); x.random_(); x.random_(5); torch.randperm(x.dim() + 2); torch.multinomial(x.abs(), 1)",
     "padded": "F.pad(x, (1, 2)); F.pad(x, (0, 1, 2, 0)); F.pad(x, (1,) * 2 * x.dim()); F.one_hot(x)",
 }
 

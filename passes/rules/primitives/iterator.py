@@ -49,6 +49,20 @@ def broadcast(*operands: Any) -> Ints:
     return undefined("no operands") if result is None else tuple(result)
 
 
+@primitive("Strided, *Operand -> Bool")
+def outgrown(written: Any, *operands: Any) -> bool:
+    """Whether operands do not broadcast to the shape of a tensor: it cannot be written to in place then."""
+    shape = written.shape
+    for operand in flat(operands):
+        other = operand.shape if type(operand) is TensorMeta else ()
+        if len(other) > len(shape):
+            return True
+        for size, own in zip(reversed(other), reversed(shape), strict=False):
+            if size != 1 and size != own:
+                return True
+    return False
+
+
 @primitive("Ints, *Operand -> Strides")
 def iterated(shape: Sequence[Any], *operands: Any) -> Ints:
     """Strides of an output that TensorIterator allocates for these operands."""

@@ -106,6 +106,12 @@ def promoted_alike(*tensors: Any) -> torch.dtype:
     return undefined("no tensor") if dtype is None else dtype
 
 
+@primitive("Strided, *Operand -> Bool")
+def unwritable(written: Any, *operands: Any) -> bool:
+    """Whether the type that a tensor and operands have together is not cast to that of the tensor (torch.can_cast)."""
+    return not torch.can_cast(promoted(written, *operands), written.dtype)
+
+
 @primitive("Dtype -> Dtype")
 def floating(dtype: torch.dtype) -> torch.dtype:
     """The type itself if it has fractions, else the default one."""
