@@ -120,7 +120,7 @@ pages: $(VENV)/bench.stamp
 # learned from; the operators that they got wrong are studied again with another seed. Merging keeps the better rules for
 # each operator, those of the shipped book among them. Then they are tried in what they lack, and last, answers are
 # withdrawn that trials of tensors beside each other, or recorded calls, contradict: narrowing the book once more gives the
-# same book.
+# same book. Its title says under which other default dtypes its rules were tried.
 SOURCES := opinfo modules usage models
 CORPORA := $(SOURCES:%=build/rules/%)
 SHIPPED = $(shell $(BIN)/python -c "from passes.rules.book import shipped_folder; print(shipped_folder())")
@@ -132,13 +132,14 @@ rulebook: $(VENV)/bench.stamp
 		|| $(BIN)/python -m tracer record $$source -o build/rules/$$source --level aten --level function --jobs $(JOBS) \
 		|| exit 1; \
 	done
-	$(INFER) -o build/rules/first --held-out 0.2 || $(INFER) -o build/rules/first --held-out 0.2
-	$(INFER) -o build/rules/second --imperfect-in build/rules/first --seed 1 --terms 1600000
+	$(INFER) -o build/rules/first --siblings --held-out 0.2 || $(INFER) -o build/rules/first --siblings --held-out 0.2
+	$(INFER) -o build/rules/second --siblings --imperfect-in build/rules/first --seed 1 --terms 1600000
 	rm -rf build/rules/merged build/rules/kept build/rules/wide build/rules/book
 	$(BIN)/python -m tracer rules merge build/rules/first build/rules/second $(CORPORA) -o build/rules/merged
 	$(BIN)/python -m tracer rules merge build/rules/merged $(SHIPPED) $(CORPORA) -o build/rules/kept
 	$(BIN)/python -m tracer rules widen build/rules/kept $(CORPORA:%=--corpus %) -o build/rules/wide
 	$(BIN)/python -m tracer rules narrow build/rules/wide $(CORPORA:%=--corpus %) -o build/rules/book
+	$(BIN)/python -m tracer rules defaults build/rules/book
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .

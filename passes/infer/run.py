@@ -28,7 +28,7 @@ from passes.infer.trials.siblings import bound_to, operators_without_calls, sibl
 from passes.infer.trials.variant import CallVariant, identity
 from passes.infer.validity.layouts import tried_in_layouts
 from passes.infer.validity.preconditions import with_preconditions
-from passes.infer.validity.trials_together import FEW_CALLS, tried_together
+from passes.infer.validity.trials_together import tried_together
 from passes.infer.validity.widen import widened
 from passes.infer.validity.withdraw import withdrawn_widely
 from passes.infer.worker import LaboratoryError
@@ -41,6 +41,7 @@ from passes.rules.rule import VERSION, from_json, to_json
 
 MOST_OF_SIBLING: Final = 300  # rows of one sibling of an operator, of one corpus
 MOST_OF_SIBLINGS: Final = 400  # inputs made of them
+MOST_WITH_SIBLINGS: Final = 200  # calls of an operator that those of siblings are added to
 MOST_ROWS: Final = 12_000  # rows that are read of one operator of one corpus
 LOG: Final = "studies.jsonl"  # in the folder of a book: how each operator was studied
 SIGNATURE: Final = f"md5(to_json([{', '.join(f'to_json({name})::varchar' for name in INPUT_NAMES)}])::varchar)"
@@ -55,7 +56,7 @@ class StudyJob:
     """What holds for every task of a run: how hard to look (see Plan), and the share of signatures `held_out`.
 
     `modules`, which register operators, are imported before trials are made. With `siblings`, operators of which the
-    corpora have hardly a call are studied on calls made from those of their siblings.
+    corpora have no call, or few, are studied on calls made from those of their siblings.
     """
 
     corpora: tuple[str, ...]
@@ -242,7 +243,7 @@ def study_task(job: StudyJob, task: Task, laboratory: TrialRunner) -> StudyRepor
     log = CrashLog(laboratory)
     fit, held = calls_of(job.corpora, task.op, task.level, job.held_out)
     try:
-        if job.siblings and sum(not isinstance(call.outcome, Failure) for call in fit) < FEW_CALLS:
+        if job.siblings and sum(not isinstance(call.outcome, Failure) for call in fit) < MOST_WITH_SIBLINGS:
             inputs = inputs_of_siblings(job.corpora, task.op, task.level, job.seed)
             fit += trials_made(log.observe_all(task.op, task.level, inputs)) if inputs else []
         result = study(task.op, task.level, fit, log, job.plan())

@@ -197,7 +197,8 @@ def _about_argument(column: _Column) -> Iterator[Asked]:
 def _about_list(name: str, values: Sequence[Any], size: int) -> Iterator[Asked]:
     """A list of tensors: how many there are, its first one, and all of them."""
     yield f"rank({name}) == 1", 1.4, computed(lambda tensors: len(tensors) == 1, (values,), size)
-    yield from _about_tensor(f"{name}[0]", computed(lambda tensors: tensors[0], (values,), size))
+    optional = any(None in tensors for tensors in values if isinstance(tensors, tuple))
+    yield from _about_tensor(f"{name}[0]", computed(lambda tensors: tensors[0], (values,), size), optional)
     for question, cost, ask in _ABOUT_LISTS:
         yield question.format(t=name), cost, computed(ask, (values,), size)
 
@@ -217,9 +218,9 @@ def _about_dtype(column: _Column, sample: CallSample) -> Iterator[Asked]:
             yield f"{other}.dtype == {name}", 1.0, flags
 
 
-def _about_tensor(name: str, values: Sequence[Any]) -> Iterator[Asked]:
-    """One tensor; where it may be missing, a condition that it is there comes first."""
-    there = all(isinstance(value, TensorMeta) for value in values)
+def _about_tensor(name: str, values: Sequence[Any], optional: bool = False) -> Iterator[Asked]:
+    """One tensor; where it is missing in some call, or `optional`, a condition that it is there comes first."""
+    there = not optional and all(isinstance(value, TensorMeta) for value in values)
     prefix, extra = ("", 0.0) if there else (f"is_tensor({name}) and ", 0.3)
     metas = [value for value in values if isinstance(value, TensorMeta)]
     for question, cost in ABOUT_TENSORS:

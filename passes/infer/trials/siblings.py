@@ -24,6 +24,7 @@ from passes.rules.binding import OWNERS, equivalents, name_of_function
 
 Name = tuple[str, str]  # level and operator
 MOST_SIBLINGS: Final = 4
+FEW_NAMESAKES: Final = 2
 LIKE: Final = 0.5  # how much of their names operators have in common that are siblings
 MANY: Final = 3  # parameters of the same names and types: siblings, whatever they are called
 NUMBERS_DRAWN: Final = (2, 3, 0.5, 1.5, True, 0)
@@ -83,23 +84,23 @@ def _is_makeable(schema: Any) -> bool:
 def siblings_of(name: Name, recorded: frozenset[Name]) -> list[Name]:
     """The recorded operators whose calls may be bound to this one's parameters: the most alike first.
 
-    Those of the same name apart from underscores and overloads; where there are none, others with all that it needs.
+    Those of the same name apart from underscores and overloads; where these are few, others with all that it needs.
     """
     level, op = name
     others = recorded - {name}
     namesakes = sorted(other for other in others if _stem(other[1]) == _stem(op))
-    if namesakes:
+    if len(namesakes) >= FEW_NAMESAKES:
         return namesakes[:MOST_SIBLINGS]
     needed = [_needed(schema) for schema in schemas_of(resolve(op, level)) if _is_makeable(schema)]
     ranked: list[tuple[float, Name]] = []
-    for other in others:
+    for other in others.difference(namesakes):
         alike = difflib.SequenceMatcher(None, _stem(op), _stem(other[1])).ratio()
         if alike < LIKE and all(len(each) < MANY for each in needed):
             continue
         has = _parameters(other)
         if any(each.items() <= has.items() and (alike >= LIKE or len(each) >= MANY) for each in needed if each):
             ranked.append((-alike, other))
-    return [other for _, other in sorted(ranked)[:MOST_SIBLINGS]]
+    return [*namesakes, *(other for _, other in sorted(ranked))][:MOST_SIBLINGS]
 
 
 def _stem(op: str) -> str:

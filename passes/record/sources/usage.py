@@ -106,6 +106,10 @@ USAGE: Final[dict[str, str]] = {
         "torch.norm(x); torch.norm(x, dim=-1); x.norm(1, 0, True); torch.norm(x, 2, (0, -1)); x.norm(float('inf'))"
     ),
     "drawn": "x.bernoulli_(0.5); x.random_(); x.random_(5); torch.randperm(x.dim() + 2); torch.multinomial(x.abs(), 1)",
+    "cells": (
+        "torch.rnn_relu_cell(x, y[:, :2], y[:2], y[:2, :2]); torch.rnn_tanh_cell(x, y[:, :2], y[:2], y[:2, :2]); "
+        "torch.gru_cell(x, y[:, :1], y[:3], y[:3, :1]); torch.lstm_cell(x, (y[:, :1], y[:, :1]), y[:4], y[:4, :1])"
+    ),
     "padded": "F.pad(x, (1, 2)); F.pad(x, (0, 1, 2, 0)); F.pad(x, (1,) * 2 * x.dim()); F.one_hot(x)",
 }
 

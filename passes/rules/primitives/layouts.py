@@ -258,10 +258,12 @@ def is_in_format(tensor: Any, memory_format: Any) -> bool:
 def transformed(shape: Sequence[Any], tensor: Any, dims: Any) -> Ints:
     """Strides of a Fourier transform along `dims`: those innermost, in the order given, the others as in `tensor`.
 
-    After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`.
+    After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`, which takes dimensions as they are: undefined for one that counts
+    from the end, or comes twice.
     """
-    order = [dims] if isinstance(dims, int) else list(dims)
-    chosen = [dim % len(shape) for dim in order]
+    chosen = [dims] if isinstance(dims, int) else list(dims)
+    if any(not 0 <= dim < len(shape) for dim in chosen) or len(set(chosen)) < len(chosen):
+        undefined("not the numbers of different dimensions")
     batch = _partitioned(list(range(len(shape))), chosen)
     batch.sort(key=lambda dim: -tensor.stride[dim])
     return ordered(shape, [*batch, *chosen][::-1])

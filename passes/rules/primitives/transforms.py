@@ -19,6 +19,16 @@ from passes.rules.primitives.views import Product, Strided
 Ints = tuple[Any, ...]
 
 
+@primitive("Ints, Dims -> Ints")
+def halved(shape: Sequence[Any], dims: Any) -> Ints:
+    """Sizes of the half of a spectrum of real numbers that is not symmetric: along the last of these dimensions."""
+    order = [dims] if isinstance(dims, int) else list(dims)
+    if not order or not 0 <= order[-1] < len(shape):
+        undefined("no such dimension")
+    last = order[-1]
+    return (*shape[:last], shape[last] // 2 + 1, *shape[last + 1 :])
+
+
 @primitive("Tensor, Given, Given -> Product")
 def spectrum(tensor: Any, sizes: Any, dims: Any) -> Product:
     """Complex to complex: fftn and ifftn."""
