@@ -179,8 +179,8 @@ def inputs_of_siblings(corpora: tuple[str, ...], op: str, level: str, seed: int 
     inputs: dict[Any, CallVariant] = {}
     for other_level, other in siblings_of((level, op), recorded_in(corpora)):
         calls = [call for call in calls_of(corpora, other, other_level, most=MOST_OF_SIBLING)[0] if is_plain(call)]
-        made = bound_to((level, op), [call for call in calls if not isinstance(call.outcome, Failure)], draw)
-        inputs.update((identity(each), each) for each in made)
+        variants = bound_to((level, op), [call for call in calls if not isinstance(call.outcome, Failure)], draw)
+        inputs.update((identity(variant), variant) for variant in variants)
     return draw.sample(list(inputs.values()), min(len(inputs), MOST_OF_SIBLINGS))
 
 

@@ -204,8 +204,8 @@ class Rulebook:
             return "autocast"
         if modes.kernels != ALL_KERNELS and target in READS_KERNELS:
             return "other kernels of attention"
-        known = modes.default_dtype is FLOAT32 or modes.default_dtype in self._refuted_under
-        return "" if known else "another default dtype"
+        is_tried = modes.default_dtype is FLOAT32 or modes.default_dtype in self._refuted_under
+        return "" if is_tried else "another default dtype"
 
     def routes(self, target: Target, args: Arguments, kwargs: Keywords) -> tuple[Route, ...]:
         """The rules that are asked about such a call, in this order."""

@@ -59,7 +59,7 @@ ImperfectOption = Annotated[
 ]
 SiblingsOption = Annotated[
     bool,
-    typer.Option("--siblings", help="Study operators with few calls, or none, also on calls made from those of like operators."),
+    typer.Option("--siblings", help="Study operators with few calls also on calls of those with like parameters."),
 ]
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Study all operators again, even if their calls have not changed.")

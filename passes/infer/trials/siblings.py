@@ -142,13 +142,13 @@ def bound_to(name: Name, calls: Sequence[Call], draw: Draw) -> Iterator[CallVari
                     yield CallVariant(arguments, tuple(range(len(metas_of(arguments)))))
 
 
-def _bound(schema: Any, given: Mapping[str, Argument], draw: Draw) -> dict[str, Argument] | None:
-    """Arguments for the parameters of a schema; None where one that it needs is not among those given."""
-    first = next(iter(given.values()), None)
+def _bound(schema: Any, sibling: Mapping[str, Argument], draw: Draw) -> dict[str, Argument] | None:
+    """Arguments for the parameters of a schema; None where one that it needs is not among those of the sibling."""
+    first = next(iter(sibling.values()), None)
     arguments: dict[str, Argument] = {}
     for number, parameter in enumerate(schema.arguments):
         kind = str(parameter.type)
-        value = given.get(parameter.name, first if not number else None)
+        value = sibling.get(parameter.name, first if not number else None)
         fitted = _fitted(_plain(kind), value, draw)
         if fitted is None and parameter.has_default_value():
             fitted = _frozen(default_of(parameter))

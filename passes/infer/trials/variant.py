@@ -21,8 +21,7 @@ from passes.record.calls import Call
 Named = dict[str, Argument]
 Draw = random.Random
 DTYPES: Final = (
-    *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool),
-    *(torch.complex64, torch.complex128),
+    *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.bool),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
 )
 MOST_ELEMENTS: Final = 10_000  # of a tensor of a variant, unless a recorded one is larger

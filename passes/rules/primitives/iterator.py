@@ -57,8 +57,8 @@ def outgrown(written: Any, *operands: Any) -> bool:
         other = operand.shape if type(operand) is TensorMeta else ()
         if len(other) > len(shape):
             return True
-        for size, own in zip(reversed(other), reversed(shape), strict=False):
-            if size != 1 and size != own:
+        for size, there in zip(reversed(other), reversed(shape), strict=False):
+            if size != 1 and size != there:
                 return True
     return False
 

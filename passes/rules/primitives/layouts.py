@@ -258,8 +258,8 @@ def is_in_format(tensor: Any, memory_format: Any) -> bool:
 def transformed(shape: Sequence[Any], tensor: Any, dims: Any) -> Ints:
     """Strides of a Fourier transform along `dims`: those innermost, in the order given, the others as in `tensor`.
 
-    After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`, which takes dimensions as they are: undefined for one that counts
-    from the end, or comes twice.
+    After ATen/native/mkl/SpectralOps.cpp, `_exec_fft`, which takes dimensions as they are: undefined for one that
+    counts from the end, or comes twice.
     """
     chosen = [dims] if isinstance(dims, int) else list(dims)
     if any(not 0 <= dim < len(shape) for dim in chosen) or len(set(chosen)) < len(chosen):
