@@ -6,6 +6,7 @@ tried with another one. Knows nothing of files.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -24,7 +25,8 @@ DTYPES_ASKED: Final = ("i64", "bool", "f32", "c64")
 LAYOUTS_ASKED: Final = ("row-major",)
 SHAPES_ASKED: Final = {rank: SHAPES[rank][-1:] for rank in (0, 2, 3, 4)}
 CHOICES: Final = 4  # combinations of arguments that are no tensors
-MOST_TRIALS: Final = 24  # of one rule
+SEEDS: Final = (0, 1, 2)  # of what is drawn: dtypes of several tensors, and other arguments
+MOST_TRIALS: Final = 24  # of one rule with each seed
 
 
 @contextmanager
@@ -46,7 +48,8 @@ def contradicted(rules: Iterable[Rule], laboratory: TrialRunner) -> Iterator[Rul
     for rule in rules:
         if rule.is_unknown or not Answerer(rule).holds_for_any_default:
             continue
-        inputs = list(inputs_from(rule, 0, LAYOUTS_ASKED, DTYPES_ASKED, SHAPES_ASKED, choices=CHOICES))[:MOST_TRIALS]
+        drawn = (inputs_from(rule, seed, LAYOUTS_ASKED, DTYPES_ASKED, SHAPES_ASKED, choices=CHOICES) for seed in SEEDS)
+        inputs = [variant for variants in drawn for variant in itertools.islice(variants, MOST_TRIALS)]
         try:
             results = laboratory.observe_all(rule.op, rule.level, inputs) if inputs else []
         except UnknownOperator:
