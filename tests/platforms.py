@@ -29,8 +29,8 @@ HEAD = """# Platforms
 
 Which tests pass on which version of Python and torch, as `passed` or `passed / failed`; skipped tests do not count.
 Written by `python -m tests.platforms`, from runs; a dash is a file that was not run there, `late` one that took too
-long. Supported are Python 3.11 to 3.13, torch 2.13 and 2.14. `.ci/run` tests 3.11 and 3.12 with torch 2.13, and `make
-matrix` 3.13 and torch 2.14 as well. No rulebook of 2.14 is shipped yet: operators are evaluated on fake tensors there.
+long. Supported are Python 3.11 to 3.13, torch 2.13 and 2.14. `.ci/run` tests 3.11, 3.12 and 3.13 with torch 2.13, and
+`make matrix` torch 2.14 as well. No rulebook of 2.14 is shipped yet: operators are evaluated on fake tensors there.
 What takes more captures or breaks more often on a later version of CPython than on the one before is pinned by name in
 `tests/pins/python3.12` and `python3.13`: comprehensions are inlined from 3.12 on, so that a break in one is a break in
 each iteration, and from 3.13 on `functools.singledispatchmethod` keeps the methods that it binds in a weak dictionary.
