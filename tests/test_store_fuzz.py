@@ -22,8 +22,6 @@ from tests.test_store_sizes import floating, integer, sizes
 from tests.test_store_sizes import in_loop as turning
 
 FILES = int(os.environ.get("STORE_FUZZ", "600"))
-ENOUGH = 150
-"""Changed files of one program, some of which are still used: of a few, all may be refused."""
 COUNTER = {"calls": 0, "last": None}
 
 
