@@ -65,8 +65,9 @@ class Entry(NativeEntry):
     `seconds` the time spent in each stage of the capture, and `compiled` what the backend made of the graph. `end` is
     the break that ended the capture before the frame returned; a `transparent` frame, which only calls another, was
     then left to that other. `skipped` says that the original function runs, `restarts` how many traces were discarded,
-    and `memory` what `donate` and `allocate` did to the graph. `too_long` are the code objects, of this frame or of
-    those that it calls, which compute for long with hardly any tensor. Entries are numbered in the order of capture.
+    `instantiated` how many calls a template stood for, and `memory` what `donate` and `allocate` did to the graph.
+    `too_long` are the code objects, of this frame or of those that it calls, which compute for long with hardly any
+    tensor. Entries are numbered in the order of capture.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Entry(NativeEntry):
             "costs",
             "differences",
             "end",
+            "instantiated",
             "memory",
             "number",
             "of_process",
@@ -134,6 +136,7 @@ class Entry(NativeEntry):
         self.costs: GuardCosts | None = None
         """What the guards cost; None unless they answered a call while a report was made."""
         self.restarts = 0
+        self.instantiated = 0
         self.too_long: tuple[Any, ...] = ()
         self.number = next(_numbers)
         self.residual: ResidualProgram | None = None

@@ -123,6 +123,7 @@ def capture_frame(request: CaptureRequest) -> tuple[Entry, FirstRun | None]:
             except (Mispredicted, FrameChanged):  # the rule is now quarantined: trace again without it
                 continue
             entry.restarts = max(0, len(traces) - 1)
+            entry.instantiated = traces[-1].instantiated
             return entry, first_run
     finally:
         for trace in traces:

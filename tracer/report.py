@@ -83,6 +83,8 @@ def dump_entries(code: CodeType, entries: list[Entry], what: str, path: Any) -> 
 
 # Explanations ----------------------------------------------------------------------------------------
 
+REPEATED = "like an earlier call, and not interpreted"
+
 NO_WATCHER = "CPython had none left for us: what captures read from dictionaries is compared at every call"
 
 
@@ -105,6 +107,7 @@ class Explanation:
         limits = [event.details for event in events if event.kind == "recompile limit"]
         self.limits = [f"{limit['code']}: {limit['guard']} changes; {limit['hint']}" for limit in limits]
         self.bugs = [event.details["error"] for event in events if event.kind == "bug"]
+        self.instantiated = sum(entry.instantiated for entry in self.entries)
         self.hits = sum(entry.hits for entry in self.entries)
         self.seconds: dict[str, float] = {}
         for entry in entries:
@@ -148,6 +151,7 @@ class Explanation:
             ("breaks", len(self.breaks), [f"{broke.reason.id} at {broke.place.text}" for broke in self.breaks]),
             ("captures", self.captures, [f"{entry.place}: {entry.why}" for entry in self.entries]),
             ("hits", self.hits, []),
+            *([("repeated calls", self.instantiated, [REPEATED])] if self.instantiated else []),
             *([("tiers", len(tiers), tiers)] if tiers else []),
             *([("in place", len(overwrites), [f"{saved:,} bytes saved"])] if overwrites else []),
             *([("recompile limit reached", len(self.limits), self.limits)] if self.limits else []),

@@ -101,6 +101,7 @@ class EffectLog:
     real dictionary, or class, that was changed (by its identity) the value or namespace that keeps the new state: a
     dictionary of attributes can be reached as such, or through its owner, and only one of them may be changed.
     `places` is how many those are.
+    `changes` counts all changes of objects from outside.
     `watch`, if it is set, is told of every change, also of values born in the trace.
     """
 
@@ -109,6 +110,7 @@ class EffectLog:
         self.namespaces: dict[int, Namespace] = {}
         self.stored: dict[int, Any] = {}
         self.places = 0
+        self.changes = 0
         self.cached_calls: list[CacheCall] = []
         self.output_calls: list[OutputCall] = []
         self.draws: list[Draw] = []
@@ -123,6 +125,7 @@ class EffectLog:
         if self.watch is not None:
             self.watch(value)
         if value.source is not None:
+            self.changes += 1
             if id(value) not in self.changed:
                 self.changed[id(value)] = value
                 self.steps[id(value)] = self._step()
@@ -148,6 +151,7 @@ class EffectLog:
             self.steps[id(space)] = self._step()
         self._lines[id(space), name] = self._place()
         space.names[name] = item
+        self.changes += 1
         if self.watch is not None:
             self.watch(space)
 
@@ -155,6 +159,7 @@ class EffectLog:
         """`name` of `holder`, which the trace wrote to, is again what it was before the first write."""
         space = self.namespaces[id(place_of(holder))]
         del space.names[name]
+        self.changes += 1
         if self.watch is not None:
             self.watch(space)
 

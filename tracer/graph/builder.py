@@ -39,6 +39,7 @@ class GraphBuilder:
     def __init__(self) -> None:
         self.graph = Graph()
         self.attributes: dict[str, Any] = {}
+        self.made: list[tuple[Node, str]] = []  # in this order, with the name that was asked for
         self.pruned: list[Prediction] = []  # of the calls that were removed since nothing depends on them
         self._names: dict[Target, str] = {}
         self._counts: dict[str, int] = {}
@@ -117,14 +118,23 @@ class GraphBuilder:
 
     def _append(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Node:
         """What Graph.create_node does, less its search of the arguments for symbols, which takes twice as long."""
-        graph = self.graph
+        graph, asked = self.graph, name
         name = self._unique(name)
         node = Node(graph, name, kind, target, args, kwargs)
         graph._graph_namespace.associate_name_with_obj(name, node)
         graph._insert(node)
         graph._find_nodes_lookup_table.insert(node)
         graph._len += 1
+        self.made.append((node, asked))
         return node
+
+    def repeat(self, node: Node, args: Any, kwargs: Any, name: str) -> Node:
+        """A call like that of `node` on other arguments, after which `name` is asked for; it has the same meta."""
+        added = self._append(node.op, node.target, args, kwargs, name)
+        if self._first_call is None:
+            self._first_call = added
+        added.meta.update(node.meta)
+        return added
 
     def _unique(self, name: str) -> str:
         """What the graph's namespace would answer for an identifier, less its regular expression."""

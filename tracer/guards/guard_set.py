@@ -53,6 +53,17 @@ class GuardSet:
             expected = prepare(expected)
         self.rows.append(tuple.__new__(Guard, (source, check, expected, line)))
 
+    def repeat(self, source: Source, check: str, expected: Any, line: Any) -> None:
+        """Add a guard as `add` does, with what another guard of this set expects."""
+        key = (source, check, expected) if check in _KEYED else (source, check)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.rows.append(tuple.__new__(Guard, (source, check, expected, line)))
+
+    def knows(self, source: Source, check: str, expected: Any) -> bool:
+        """Whether a guard is there, whatever it expects if a source is checked for it at most once."""
+        return ((source, check, expected) if check in _KEYED else (source, check)) in self._seen
+
     def has(self, source: Source | None, check: str) -> bool:
         """Whether a check that is made of a source at most once is there."""
         return (source, check) in self._seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from tracer.code.decode import decode
 from tracer.guards.source import Source, constant
@@ -11,6 +12,7 @@ from tracer.interpret.arguments import bind_arguments, is_ours
 from tracer.interpret.frame import Frame
 from tracer.interpret.generators import GeneratorValue
 from tracer.interpret.loop import run
+from tracer.interpret.templates.calls import Repeats, call_again
 from tracer.interpret.trace import Trace
 from tracer.reasons import COROUTINE
 from tracer.values.base import LITERALS
@@ -25,11 +27,12 @@ CO_GENERATOR, CO_SUSPENDS = 0x20, 0x20 | 0x80 | 0x200
 class FunctionFacts:
     """What calling a real Python function reads from it, wrapped once a trace."""
 
-    __slots__ = ("closure", "code", "defaults", "function", "globals_source", "keyword_defaults")
+    __slots__ = ("closure", "code", "defaults", "function", "globals_source", "keyword_defaults", "repeats")
 
     def __init__(self, trace: Trace, function: types.FunctionType, path: Source | None = None) -> None:
         """`path` leads to a function that is not known by identity."""
         self.function = function
+        self.repeats = Repeats()
         self.code = decode(function.__code__)
         is_polyfill = is_ours(function)
         source = constant(function) if path is None else path
@@ -91,6 +94,13 @@ def interpret_born(trace: Trace, value: FunctionValue, args: Sequence[Item], kwa
 def _interpret(trace: Trace, facts: FunctionFacts, args: Sequence[Item], kwargs: Mapping[str, Item]) -> Item:
     function = facts.function
     slots = bind_arguments(trace, function, facts.code, args, kwargs, facts.defaults, facts.keyword_defaults)
+    if function.__code__.co_flags & CO_SUSPENDS:
+        return _enter(trace, facts, slots)
+    return call_again(trace, facts.repeats, facts.code.filename, slots, partial(_enter, trace, facts, slots))
+
+
+def _enter(trace: Trace, facts: FunctionFacts, slots: list[Item]) -> Item:
+    function = facts.function
     return enter(trace, function.__code__, slots, function.__globals__, facts.globals_source, facts.closure, function)
 
 

@@ -141,7 +141,8 @@ class Trace:
     they can be computed from, as they are before. `runs_backward` says that the graph calls autograd,
     `applies_functions` that it has a torch.autograd.Function, whose `backward` is code of the program, `moves_memory`
     that it gives a tensor the memory of another, `writes_to_stale` that it may write to a view whose history autograd
-    has not made again; `leaves` are those of autograd that the graph makes.
+    has not made again; `leaves` are those of autograd that the graph makes. `asked_places` counts
+    the questions for the paths to a literal, `instantiated` the calls that a template stood for.
     """
 
     __slots__ = (
@@ -152,6 +153,7 @@ class Trace:
         "actions",
         "applies_functions",
         "arguments",
+        "asked_places",
         "assertions",
         "autocast_depth",
         "cached",
@@ -175,6 +177,7 @@ class Trace:
         "hashed",
         "inputs",
         "inputs_overlap",
+        "instantiated",
         "keyed",
         "known",
         "lasting",
@@ -259,7 +262,7 @@ class Trace:
         self.overrides = True
         self.wrappers: Any = None
         self.owners: list[Any] = []
-        self.autocast_depth = 0
+        self.autocast_depth = self.asked_places = self.instantiated = 0
         self.settings: dict[Any, ChangedSetting] = {}  # of the process, by the function that tells it
         self.guarded_kernels = 0  # how many kernels of attention, as the frame began, are guarded
         self.views: dict[int, list[TensorValue]] = {}
@@ -274,8 +277,7 @@ class Trace:
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}
         self.codes: set[Code] = set()  # of all frames
-        # By identity: literals from outside, and the paths to each.
-        self.literals: dict[int, tuple[object, dict[Source, None]]] = {}
+        self.literals: dict[int, tuple[object, dict[Source, None]]] = {}  # by identity, with the paths to each
         self.shapes = shapes
         self.data_read: DataRead | None = None  # the last one
         self._locations: dict[tuple[int, int | None], Location] = {}
@@ -291,6 +293,7 @@ class Trace:
             self.frame.clear()
         for value in (*self.known.values(), *self.owners):
             value.let_go()
+        self.graph.outermost.made.clear()
         for name in self.__slots__:
             delattr(self, name)
 
@@ -353,6 +356,7 @@ class Trace:
 
     def places_of(self, literal: object) -> list[Source]:
         """The paths by which the trace has come to a literal from outside."""
+        self.asked_places += 1
         row = self.literals.get(id(literal))
         return [] if row is None else list(row[1])
 

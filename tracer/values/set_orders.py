@@ -23,6 +23,11 @@ class SetOrders:
     def __init__(self) -> None:
         self._origins: dict[int, tuple[Any, dict[Source, Any]]] = {}  # with the set, so that it keeps its identity
 
+    @property
+    def count(self) -> int:
+        """How many sets of the trace have an order that comes from outside."""
+        return len(self._origins)
+
     def begin(self, payload: Any, source: Source, real: Any) -> None:
         """The trace computes with `payload` instead of `real`, which `source` leads to."""
         if len(payload) > 1:

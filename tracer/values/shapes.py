@@ -158,11 +158,22 @@ class Shapes:
             symbol = self.floats[source] = FloatSymbol(value, source, guard)
         return symbol
 
+    def is_fixed(self, value: float, source: Source) -> bool:
+        """Whether an int or float from outside is surely no symbol."""
+        if self.dynamic is False:
+            return True
+        always = self.dynamic and type(value) is int and not _is_attribute(source)
+        return not always and not self.history.changes(place_of(source), value)
+
+    def has_fixed_sizes(self, source: Source, real: torch.Tensor) -> bool:
+        """Whether no size of a tensor from outside is a symbol, whatever earlier captures have seen."""
+        return self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source)
+
     def symbolise(
         self, guard: AddGuard, source: Source, real: torch.Tensor, meta: TensorMeta
     ) -> tuple[TensorMeta, tuple[int, ...]]:
         """An input's meta with symbols for the dimensions that vary, and those dimensions: its guard omits them."""
-        if self.dynamic is False or isinstance(real, torch.nn.Parameter) or _is_buffer(source):
+        if self.has_fixed_sizes(source, real):
             return meta, ()
         changed = self.history.changed_dimensions(place_of(source), tuple(real.shape))
         dimensions = set(range(real.dim())) if self.dynamic else changed.union(self.dimensions.get(id(real), ()))
