@@ -118,8 +118,8 @@ def compile_rows(
     names = [row.name for row in rows.rows[len(rows.inputs) :]]
 
     def node_of(place: int) -> Node | None:
-        found = graph()
-        return None if found is None else [each for each in found.nodes if each.op != "placeholder"][place]
+        shown_graph = graph()
+        return None if shown_graph is None else [each for each in shown_graph.nodes if each.op != "placeholder"][place]
 
     return _program(writer, body, [*names, "output"], name, node_of, origin, graph, shown)
 

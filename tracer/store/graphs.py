@@ -251,31 +251,31 @@ class StoredGraph(DeferredGraph):
         if len(rows) != len(self.rows.rows):
             raise BadFile("details of another graph")
         builder = GraphBuilder()
-        made: dict[CallRow, Node] = {}
+        nodes: dict[CallRow, Node] = {}
         for row, facts in zip(self.rows.inputs, rows, strict=False):
             if type(facts) is not list or len(facts) != 2 or type(facts[1]) is not str:
                 raise BadFile("an input that is none")
-            made[row] = builder.placeholder(row.name, self.tables.value(facts[0]), facts[1])
+            nodes[row] = builder.placeholder(row.name, self.tables.value(facts[0]), facts[1])
         first = len(self.rows.inputs)
         modules: dict[str, Named] = {}
-        for place, unit, where in self._calls(made):
+        for place, unit, where in self._calls(nodes):
             row = self.rows.rows[first + place]
-            made[row] = self._call(builder, row.name, unit, where, rows[first + place], modes, modules)
-        builder.output([made[row] for row in self.rows.result])
+            nodes[row] = self._call(builder, row.name, unit, where, rows[first + place], modes, modules)
+        builder.output([nodes[row] for row in self.rows.result])
         return builder
 
-    def _calls(self, made: dict[CallRow, Node]) -> Iterator[tuple[int, CallRow, Mapping[CallRow, Node]]]:
+    def _calls(self, nodes: dict[CallRow, Node]) -> Iterator[tuple[int, CallRow, Mapping[CallRow, Node]]]:
         """The number of each call, the row that says what it calls, and the nodes for the rows that this refers to."""
         for part in self.rows.parts:
             if isinstance(part, Unit):
-                yield part.place, part.row, made
+                yield part.place, part.row, nodes
                 continue
             rows = self.rows.rows[len(self.rows.inputs) + part.start :]
             for number, inputs in enumerate(part.inputs):
-                where = {row: made[taken] for row, taken in zip(part.inputs[0], inputs, strict=True)}
+                where = {row: nodes[taken] for row, taken in zip(part.inputs[0], inputs, strict=True)}
                 for place, unit in enumerate(part.body):
                     yield unit.place + number * len(part.body), unit.row, where
-                    where[unit.row] = made[rows[number * len(part.body) + place]]
+                    where[unit.row] = nodes[rows[number * len(part.body) + place]]
 
     def _call(
         self,
