@@ -139,6 +139,23 @@ def test_mistakes_of_the_user_are_reported_in_one_line(script, tmp_path, capsys,
     assert report.startswith("error: ") and message in report and report.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["explain", "graph", "report"])
+@pytest.mark.parametrize("status, seen", [(0, 2), (3, 3)])
+def test_nothing_captured_of_a_program_that_fails_is_its_status(tmp_path, capsys, command, status, seen):
+    (tmp_path / "empty.py").write_text(f"raise SystemExit({status})\n")
+    assert main([command, str(tmp_path / "empty.py")]) == seen
+    assert "captured nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["explain"], ["explain", "{script}:free"], ["rules", "show"], ["record"]])
+def test_help_has_a_short_option(script, capsys, words):
+    printed = []
+    for option in ("--help", "-h"):
+        assert main([*[word.format(script=script) for word in words], option]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and "Usage" in printed[0]
+
+
 def test_errors_of_the_program_propagate(script):
     with pytest.raises(KeyError, match="from the program"):
         main(["explain", f"{script}:broken"])

@@ -2,13 +2,17 @@
 
 import inspect
 import re
+import types
+import warnings
+from functools import partial
 
 import pytest
 import torch
 
 from passes.rules.book import release
 from tests.imports import ROOT
-from tracer import capture
+from tracer import capture, counters, reset
+from tracer.options import ONLY_OF_TORCH_COMPILE
 
 PAGE = ROOT / "docs" / "torch_compile.md"
 
@@ -30,6 +34,30 @@ def test_every_argument_of_torch_compile_has_a_row():
     ours = set(inspect.signature(capture).parameters)
     for name, (here,) in table.items():
         assert (name in ours and here.startswith(f"`{name}`")) or name not in ours, name
+
+
+@of_the_page
+def test_arguments_that_only_torch_compile_has_say_what_to_do_instead():
+    table = inspect.signature(torch.compile).parameters
+    ours = set(inspect.signature(capture).parameters)
+    assert {name: table[name].default for name in table if name not in ours} == {
+        name: nothing for name, (nothing, _) in ONLY_OF_TORCH_COMPILE.items()
+    }
+
+
+@pytest.mark.parametrize("name", ONLY_OF_TORCH_COMPILE)
+def test_an_argument_that_only_torch_compile_has_is_refused_unless_it_asks_for_nothing(name):
+    nothing, instead = ONLY_OF_TORCH_COMPILE[name]
+    assert capture(doubled, **{name: nothing})(torch.ones(1)) == 2
+    for call in (lambda: capture(doubled, **{name: "yes"}), lambda: capture(**{name: "yes"})):
+        with pytest.raises(TypeError, match=f"capture takes no '{name}', an argument of torch.compile: ") as error:
+            call()
+        assert instead in str(error.value)
+
+
+def test_any_other_argument_is_unexpected():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'backed'"):
+        capture(doubled, backed="eager")
 
 
 @of_the_page
@@ -115,3 +143,43 @@ def test_default_backend_of_torch_is_not_that_of_captures():
         assert capture(lambda x: x - 3)(torch.ones(1)) == -2 and not seen
     finally:
         torch.compiler.set_default_backend(before)
+
+
+class Compiled:
+    """Callables of two operators, as torch.compile and torch.compiler.disable make them; `graphs` was compiled."""
+
+    def __init__(self):
+        self.graphs = []
+        self.compiled = partial(torch.compile, backend=lambda module, inputs: self.graphs.append(module) or module)
+
+    def function(self):
+        return self.compiled(self.body)
+
+    def method(self):
+        return types.MethodType(self.compiled(lambda _, x: self.body(x)), self)
+
+    def object(self):
+        return type("Object", (), {"__call__": self.compiled(lambda _, x: self.body(x))})()
+
+    def disabled(self):
+        return torch.compiler.disable(self.body)
+
+    @staticmethod
+    def body(x):
+        return (x + 1).relu()
+
+
+@pytest.mark.parametrize("kind, graphs", [("function", 1), ("method", 1), ("object", 1), ("disabled", 0)])
+def test_what_torch_has_compiled_is_left_to_torch_when_it_is_captured(kind, graphs):
+    """Else the wrapper of torch.compile is captured, and TorchDynamo compiles what goes on behind its breaks."""
+    torch._dynamo.reset()
+    reset()
+    made = Compiled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        captured = capture(getattr(made, kind)())
+        for _ in range(2):
+            assert torch.equal(captured(torch.ones(3)), torch.full((3,), 2.0))
+    assert len(made.graphs) == graphs
+    assert sum("call" in node.op for module in made.graphs for node in module.graph.nodes) == 2 * graphs
+    assert counters().graphs == 0 and sum(counters().breaks.values()) == 1

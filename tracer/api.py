@@ -21,7 +21,7 @@ from tracer._native import hit_count
 from tracer.dispatch import builtins_at_start as builtins_at_start  # before the program replaces one
 from tracer.dispatch.hook import exchange_interceptor, never_capture
 from tracer.events import LOG, Counters
-from tracer.options import Options
+from tracer.options import Options, refuse_others
 
 if TYPE_CHECKING:
     from passes.rewrite.pipeline import Pass
@@ -78,6 +78,7 @@ def capture(
     allocate: Callable[[TensorMeta], torch.Tensor] | None = None,
     passes: Iterable[Pass] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    **others: Any,
 ) -> Any:
     """Capture `fn` when it is called: its tensor code runs as graphs, its behaviour stays the same.
 
@@ -96,8 +97,10 @@ def capture(
     `passes` rewrite each graph before the backend compiles it (passes.rewrite.rules has STANDARD and FROZEN).
     `cache` is a folder in which captures outlive the process (docs/cache.md); without it, BYTEGRAPH_CACHE may name one.
 
-    Raises TypeError or ValueError for arguments it does not take, an unknown backend among them.
+    Raises TypeError or ValueError for arguments it does not take, an unknown backend among them; those of torch.compile
+    that it has not may have the value that asks for nothing (`disable=False`).
     """
+    refuse_others(others)
     if options is not None and not isinstance(options, Mapping):
         raise TypeError(f"options must be a mapping, not {options!r}")
     if passes is not None:

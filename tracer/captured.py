@@ -24,6 +24,7 @@ from backends.account import keeping_accounts
 from tracer import own_calls as own_calls
 from tracer.dispatch.cache import CALL_ATTRIBUTE, CapturedFunction, FrameCache, call_natively, timing_guards
 from tracer.dispatch.engine import Engine, engine_of, engines, living_caches
+from tracer.dispatch.hook import is_quiet
 from tracer.donation import Donation, donation, module_donation
 from tracer.entry import Entry
 from tracer.events import LOG, Event
@@ -156,7 +157,7 @@ def captured_form(engine: Engine, fn: Any) -> Any:
     """The captured form of any callable."""
     if isinstance(fn, (Captured, CapturedCallable)):
         return captured_form(engine, fn.__wrapped__)
-    if isinstance(fn, types.FunctionType):
+    if isinstance(fn, types.FunctionType) and not is_quiet(fn.__code__):
         return _captured_function(engine, fn, engine.cache_for(fn.__code__))
     if isinstance(fn, types.MethodType):
         return types.MethodType(captured_form(engine, fn.__func__), fn.__self__)

@@ -19,6 +19,29 @@ CACHE_VARIABLE: Final = "BYTEGRAPH_CACHE"
 """Names the folder of stored captures for all functions whose options name none."""
 
 
+ONLY_OF_TORCH_COMPILE: Final[dict[str, tuple[Any, str]]] = {
+    "model": (None, "give what is to be captured as the first argument: capture(model)"),
+    "name": (None, "captures are named after the function and its line"),
+    "disable": (False, 'call the function itself, set BYTEGRAPH_DISABLE=1, or use tracer.stance("force_eager")'),
+    "isolate_recompiles": (
+        False,
+        "captures of one function with equal options share their entries; raise recompile_limit if they are too many",
+    ),
+    "shapes_spec": (None, "use dynamic=True, or torch._dynamo.mark_dynamic and mark_static on a tensor"),
+}
+"""Arguments of torch.compile that `capture` has not: the value that asks for nothing, and what to do in their place."""
+
+
+def refuse_others(arguments: Mapping[str, Any]) -> None:
+    """Raise TypeError naming the first of these arguments that asks for something, and what to do in its place."""
+    for name, value in arguments.items():
+        if name not in ONLY_OF_TORCH_COMPILE:
+            raise TypeError(f"capture() got an unexpected keyword argument {name!r}")
+        nothing, instead = ONLY_OF_TORCH_COMPILE[name]
+        if value is not nothing:
+            raise TypeError(f"capture takes no {name!r}, an argument of torch.compile: {instead}")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Choices for one captured callable.

@@ -52,6 +52,7 @@ USER_ERRORS: Final[tuple[type[Exception], ...]] = (
 
 application = typer.Typer(
     no_args_is_help=True,
+    context_settings={"help_option_names": list(programs.HELP)},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -92,12 +93,14 @@ def options(
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the command; what a person did wrong becomes one line on stderr and status 2. Other errors propagate."""
+    """Run the command; what a person did wrong becomes one line on stderr and status 2, or the status of the
+    program that was run if that failed. Other errors propagate.
+    """
     try:
         application(words, standalone_mode=True)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.status if isinstance(error, programs.NothingCaptured) and error.status else 2
     except SystemExit as exit_request:
         return exit_request.code if isinstance(exit_request.code, int) else 0
     except Exception:

@@ -12,7 +12,7 @@ import typer
 from passes.network.build import network_of
 from passes.network.export import to_dot, to_graphml, to_svg
 from tracer.commands.printing import JsonOption, print_json
-from tracer.commands.programs import ProgramArgument, ProgramError, explained, write_output
+from tracer.commands.programs import NothingCaptured, ProgramArgument, ProgramError, explained, write_output
 from tracer.entry import Entry
 
 
@@ -43,7 +43,7 @@ def graph(
     explanation, status = explained(program, as_json)
     entries = [entry for entry in explanation.entries if entry.graph_module is not None]
     if not entries:
-        raise ProgramError(f"no tensor operation was captured of {program[0]}")
+        raise NothingCaptured(f"no tensor operation was captured of {program[0]}", status)
     files = [None] * len(entries) if output is None else written(entries, output)
     if as_json:
         rows = zip(entries, files, strict=True)

@@ -29,6 +29,10 @@ WORDS_BELONG_TO_THE_PROGRAM: Final = {"allow_interspersed_args": False}
 """What follows the program's name on the command line is for the program."""
 
 
+HELP: Final = ("-h", "--help")
+"""The options of every command that print its help."""
+
+
 class ProgramCommand(TyperCommand):
     """A command that runs a program. Behind a script, words are the script's; behind `script.py:function`, which has no
     parameters, the options that the command has are the command's.
@@ -62,7 +66,7 @@ class ProgramCommand(TyperCommand):
         for parameter in self.params:
             if name in (*parameter.opts, *parameter.secondary_opts) and name.startswith("-"):
                 return 1 if equals or getattr(parameter, "is_flag", False) else 2
-        return int(name == "--help")
+        return int(name in HELP)
 
 
 RUN_NAME: Final = "__captured__"
@@ -78,11 +82,19 @@ class ProgramError(ValueError):
     """A program that cannot be run, or in which nothing was captured; the message says why."""
 
 
+class NothingCaptured(ProgramError):
+    """A program that ran, and of which nothing was captured. `status` is the program's own exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
     """Run a program as python would; what was captured meanwhile, in the order of capture, and its exit status.
 
     With JSON to come on stdout, the program's own output goes to stderr. Exceptions of the program propagate.
-    Raises ProgramError for a function that there is not, or if nothing was captured.
+    Raises ProgramError for a function that there is not, and NothingCaptured if nothing was captured.
     """
     before = {cache for engine in engines() for cache in engine.living}
     kept: dict[Any, None] = {}  # caches live as long as their functions: these are to outlive the program
@@ -103,7 +115,8 @@ def explained(words: Sequence[str], as_json: bool) -> tuple[Explanation, int]:
             unsubscribe()
     entries = sorted((entry for cache in kept for entry in cache.entries), key=lambda entry: entry.number)
     if not entries:
-        raise ProgramError(f"{words[0]} captured nothing; name a function to be captured: {words[0]}:function")
+        message = f"{words[0]} captured nothing; name a function to be captured: {words[0]}:function"
+        raise NothingCaptured(message, status)
     return Explanation(entries, events, None, accounts), status
 
 

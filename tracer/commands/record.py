@@ -22,6 +22,7 @@ from passes.record.sources import models, modules, operators, usage
 from passes.record.storage import rows_in
 from passes.record.workers import FinishedTask, in_this_process, in_workers
 from tracer.commands.printing import JsonOption, print_json, with_progress
+from tracer.commands.programs import HELP
 
 RUN = "run"
 
@@ -31,7 +32,7 @@ class ProgramGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the first word that is no command for a program to run."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if args and args[0] not in self.commands and args[0] not in HELP:
             args = [RUN, *args]
         return super().parse_args(ctx, args)
 

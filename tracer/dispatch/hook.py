@@ -102,6 +102,11 @@ def is_capturable(code: CodeType) -> bool:
     return next((captured for start, captured in PLACES if code.co_filename.startswith(start)), True)
 
 
+def is_quiet(code: CodeType) -> bool:
+    """Whether nothing is captured of a frame of `code`, nor below it: QUIET says why."""
+    return (code.co_filename, code.co_name) in QUIET
+
+
 def interceptor(handler: Handler) -> Interceptor:
     """An interceptor that calls `handler` once for each capturable code object, for a cache or None (run it as usual).
 
@@ -114,7 +119,7 @@ def interceptor(handler: Handler) -> Interceptor:
 
 
 def _choose(handler: Handler, code: CodeType) -> Cache | bool | None:
-    if (code.co_filename, code.co_name) in QUIET:
+    if is_quiet(code):
         return False
     return handler(code) if is_capturable(code) else None
 
