@@ -179,6 +179,7 @@ class Trace:
         "inputs_overlap",
         "instantiated",
         "keyed",
+        "keyed_fixed",
         "known",
         "lasting",
         "lasting_node",
@@ -272,7 +273,8 @@ class Trace:
         self.function_facts: dict[int, Any] = {}
         self.looked_up: list[tuple[Source, Any, Lazy]] = []
         self.hashed: dict[int, list[ObjectValue]] = {}
-        self.keyed: list[Value] = []
+        self.keyed: dict[int, Value] = {}
+        self.keyed_fixed: dict[int, Value] = {}
         self.opened: set[int] = set()
         self.cached = CachedCalls()
         self.recipes: dict[int, Recipe] = {}

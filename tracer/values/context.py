@@ -31,8 +31,10 @@ class Context(Protocol):
     """Values of objects from outside, by the identity of the object."""
     class_attributes: dict[tuple[type, str], Item]
     """What classes store, as far as it was read."""
-    keyed: list[Any]
-    """Objects from outside that are keys of payloads: each is guarded to be none of the others."""
+    keyed: dict[int, Any]
+    """Objects from outside that are keys of payloads, by their identity: each is guarded to be none of the others."""
+    keyed_fixed: dict[int, Any]
+    """The same, of keys of dicts from outside: these are guarded to be the objects that they are."""
     looked_up: list[tuple[Source, Any, Any]]
     """The dicts from outside in which a raw key was found, the key, and the lazy item there."""
     hashed: dict[int, list[Any]]

@@ -19,6 +19,7 @@ from tracer.values.context import Context
 from tracer.values.graph_arguments import GraphArgument, GraphArguments
 from tracer.values.item import Item
 from tracer.values.kinds import Kind, NotConcrete, Wraps, contains_itself, register, remember
+from tracer.values.missing_keys import guard_missing
 from tracer.values.objects import (
     ObjectValue,
     build_instance,
@@ -91,12 +92,13 @@ class DictValue(ObjectValue):
         item = self.items.get(key, UNREAD)
         if item is not UNREAD:
             return item
-        if self.complete:
-            return MISSING
+        if self.complete or isinstance(key, Value) or not self.is_plain or _holds_objects(key):
+            item = self.all(context).get(key, MISSING)
+            if item is MISSING:
+                guard_missing(context, key, self.items)
+            return item
         real: Any = self.object
         assert self.source is not None
-        if isinstance(key, Value) or not self.is_plain or _holds_objects(key):
-            return self.all(context).get(key, MISSING)
         if dict.__contains__(real, key):
             item = Lazy(dict.__getitem__(real, key), self.place(key))
             context.looked_up.append((self.source, key, item))
@@ -159,6 +161,7 @@ class DictValue(ObjectValue):
         """Set the item at `key`, an item as `Context.key` makes it."""
         items = self.change(context)
         if key not in items:
+            guard_missing(context, key, items)
             self.state += 1
         items[key] = item
 

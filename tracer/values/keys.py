@@ -57,7 +57,7 @@ def wrap_key(context: Context, key: Any, source: Source | None) -> Item:
         return key
     if source is None:
         context.stop(UNSUPPORTED_OPERATION, f"a {cls.__name__} as a key")
-    return as_key(context, context.wrap(key, source))
+    return as_key(context, context.wrap(key, source), stored=True)
 
 
 def _is_function_of_c(key: Any) -> bool:
@@ -65,8 +65,11 @@ def _is_function_of_c(key: Any) -> bool:
     return isinstance(key, types.BuiltinFunctionType) and isinstance(key.__self__, (type(None), types.ModuleType, type))
 
 
-def as_key(context: Context, item: Item) -> Item:
-    """An item as the key of a payload dict. Raises TypeError in the program when unhashable."""
+def as_key(context: Context, item: Item, stored: bool = False) -> Item:
+    """An item as the key of a payload dict. Raises TypeError in the program when unhashable.
+
+    `stored` says that it is a key of a dict from outside which is being read, and not one that the program uses.
+    """
     if type(item) is Lazy:
         item = item.realise(context)
     if not isinstance(item, Value):
@@ -85,7 +88,7 @@ def as_key(context: Context, item: Item) -> Item:
         payload = item.all(context)
         return item if any(isinstance(part, Value) for part in payload) else host(context, frozenset, payload)
     elif isinstance(item, TensorValue):
-        return _known_by_identity(context, item)
+        return _known_by_identity(context, item, stored)
     elif isinstance(item, BoundMethod):
         return item
     method = class_attribute(context, item.cls, "__hash__")
@@ -95,7 +98,7 @@ def as_key(context: Context, item: Item) -> Item:
     if isinstance(item, LiteralObject) and hashes_and_compares in LITERAL_HASHES:
         return item
     if hashes_and_compares in BUILTIN_HASHES:
-        return _known_by_identity(context, item)
+        return _known_by_identity(context, item, stored)
     if (
         not isinstance(item, ObjectValue)
         or isinstance(item, (TupleValue, SetValue))
@@ -105,15 +108,22 @@ def as_key(context: Context, item: Item) -> Item:
     return _hashed(context, item, method)
 
 
-def _known_by_identity(context: Context, item: Value) -> Value:
-    """A key that is itself: that it is none of the other keys from outside is guarded."""
-    if item.source is None or item.source.accessor == "key" or any(item is other for other in context.keyed):
+def _known_by_identity(context: Context, item: Value, stored: bool) -> Value:
+    """A key that is itself: that it is none of the other keys from outside is guarded.
+
+    Which objects are the keys of a dict from outside is guarded already: they need not be told apart from each other,
+    and from those that the program brings from elsewhere only where a look-up fails (`guard_missing`).
+    """
+    is_fixed = item.source is not None and item.source.accessor == "key"
+    known = context.keyed_fixed if is_fixed else context.keyed
+    if item.source is None or id(item) in known or (is_fixed and stored):
         return item
-    if len(context.keyed) == KEY_LIMIT:
+    if not is_fixed and len(known) == KEY_LIMIT:
         context.stop(UNSUPPORTED_OPERATION, f"more than {KEY_LIMIT} objects from outside as keys")
-    for other in context.keyed:
+    others = context.keyed.values() if is_fixed else (*context.keyed.values(), *context.keyed_fixed.values())
+    for other in others:
         tell_apart(context, item, other)
-    context.keyed.append(item)
+    known[id(item)] = item
     return item
 
 

@@ -86,7 +86,7 @@ def set_add(frame: Frame, op: Op) -> None:
 @handles("MAP_ADD")
 def map_add(frame: Frame, op: Op) -> None:
     item, key = frame.pop(), frame.pop()
-    container(frame, op).change(frame.trace)[frame.trace.key(key)] = item
+    container(frame, op).put(frame.trace, frame.trace.key(key), item)
 
 
 @handles("LIST_EXTEND")
@@ -110,7 +110,9 @@ def set_update(frame: Frame, op: Op) -> None:
 @handles("DICT_UPDATE")
 def dict_update(frame: Frame, op: Op) -> None:
     mapping = pop_value(frame)
-    container(frame, op).change(frame.trace).update(mapping_items(frame, mapping, "'{}' object is not a mapping"))
+    target = container(frame, op)
+    for key, item in mapping_items(frame, mapping, "'{}' object is not a mapping").items():
+        target.put(frame.trace, key, item)
 
 
 @handles("DICT_MERGE")
