@@ -127,13 +127,13 @@ def test_dict_cleared_and_refilled():
 
 
 def test_set_methods():
-    def program(names, x):
-        names.add("new")
-        names.discard("old")
-        names |= {"more"}
-        return x + len(names), "new" in names
+    def program(numbers, x):
+        numbers.add(3)
+        numbers.discard(1)
+        numbers |= {4}
+        return x + len(numbers), 3 in numbers
 
-    one_graph(program, {"old", "kept"}, torch.ones(2))
+    one_graph(program, {1, 2}, torch.ones(2))  # hashes of texts, and so what can be filled again, differ by process
 
 
 def test_deque_and_defaultdict_and_ordered_dict():
