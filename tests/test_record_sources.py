@@ -115,12 +115,13 @@ def test_modules(tmp_path):
     recorder = Recorder(tmp_path, ["aten"])
     modules.start(recorder)("nn.LayerNorm")
     modules.start(recorder)("nn.AvgPool2d")
+    modules.start(recorder)("nn.LazyConv1d")
     recorder.close()
     corpus = Corpus(tmp_path)
     ops = {op for op, *_ in corpus.operators()}
     assert {"aten::native_layer_norm", "aten::native_layer_norm_backward", "aten::avg_pool2d"} <= ops
     places = corpus.sql("select distinct location from calls order by 1")[1]
-    assert places == [("modules nn.AvgPool2d",), ("modules nn.LayerNorm",)]
+    assert places == [("modules nn.AvgPool2d",), ("modules nn.LayerNorm",), ("modules nn.LazyConv1d",)]
     strides = "select distinct tensor(given[1]).stride from calls where op = 'aten::avg_pool2d'"
     assert len(corpus.sql(strides)[1]) > 3  # layouts
     with pytest.raises(CorpusError, match="no module of torch's database matches 'nope'"):

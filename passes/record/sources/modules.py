@@ -107,7 +107,8 @@ def run_module(recorder: Recorder, info: Any, example: Any, layout: str, trainin
     if frozen == "inputs":
         args, kwargs = tree_map_only(torch.Tensor, torch.Tensor.detach, (args, kwargs))
     for name, parameter in module.named_parameters() if frozen else ():
-        parameter.requires_grad_(not is_lazy(parameter) and not name.startswith(frozen))
+        if not is_lazy(parameter):  # which has no gradient to ask for, nor to turn off, before its first call
+            parameter.requires_grad_(not name.startswith(frozen))
     with recorder:
         try:
             result = module(*args, **kwargs)
