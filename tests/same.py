@@ -50,11 +50,32 @@ COMPILED = "CompiledFunctionBackward"
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """uint8[bytes]: the elements of a tensor in logical order, as they are in memory."""
+    return _row(tensor).view(torch.uint8)
+
+
+def _row(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of a tensor in logical order, one after the other in memory."""
     dense = tensor.detach()
     if dense.layout is not torch.strided:
         dense = dense.to_dense()
     memory = dense.resolve_conj().resolve_neg().contiguous()
-    return memory.as_strided((memory.numel(),), (1,)).view(torch.uint8)  # one element may have any stride
+    return memory.as_strided((memory.numel(),), (1,))  # one element may have any stride
+
+
+def unequal_elements(left: torch.Tensor, right: torch.Tensor) -> str:
+    """How many elements of two tensors of one meta differ in a bit, by how much at most, and the first of them."""
+    if left.is_quantized:
+        return f"plain {left!r}, captured {right!r}"
+    plain, captured = _row(left), _row(right)
+    size = plain.element_size()
+    unequal = (plain.view(torch.uint8) != captured.view(torch.uint8)).view(-1, size).any(1)
+    plain, captured = plain[unequal], captured[unequal]
+    wide = torch.complex128 if plain.is_complex() else torch.float64
+    greatest = (plain.to(wide) - captured.to(wide)).abs().max().item()
+    return (
+        f"{len(plain)} of {len(unequal)} differ, by at most {greatest:.3g}; "
+        f"the first: plain {plain[0].item()!r}, captured {captured[0].item()!r}"
+    )
 
 
 def float_bits(number: float) -> bytes:
@@ -136,7 +157,7 @@ class Comparison:
                 self.differ(path, fact, one, other)
                 return
         if not left.is_meta and not torch.equal(bits(left), bits(right)):
-            self.differ(path, "elements", left, right)
+            self.differences.append(f"{path}: elements: {unequal_elements(left, right)}")
         if left.layout is torch.strided and left.untyped_storage().nbytes():
             self._storage(left.untyped_storage().data_ptr(), right.untyped_storage().data_ptr(), path)
         if left.is_leaf:

@@ -105,6 +105,30 @@ def test_shared_memory_is_part_of_the_structure():
     assert differences((base, torch.zeros(2)), (other, other[:2]))
 
 
+@pytest.mark.parametrize(
+    "plain, captured, words",
+    [
+        (
+            torch.zeros(2, 3),
+            torch.tensor([[0.0, 0, 1], [0, -2, 0]]),
+            "2 of 6 differ, by at most 2; the first: plain 0.0",
+        ),
+        (
+            torch.tensor([math.nan, 1]),
+            torch.ones(2),
+            "1 of 2 differ, by at most nan; the first: plain nan, captured 1.0",
+        ),
+        (torch.zeros(1), -torch.zeros(1), "1 of 1 differ, by at most 0; the first: plain 0.0, captured -0.0"),
+        (torch.tensor([True]), torch.tensor([False]), "1 of 1 differ, by at most 1; the first: plain True"),
+        (torch.tensor([1j]), torch.tensor([-1j]), "1 of 1 differ, by at most 2; the first: plain 1j"),
+        (torch.ones(2).to_sparse(), torch.ones(2).to_sparse() * 3, "2 of 2 differ, by at most 2; the first: plain 1.0"),
+    ],
+)
+def test_elements_that_differ_are_told_by_how_many_and_by_how_much(plain, captured, words):
+    (difference,) = differences(plain, captured)
+    assert difference.startswith(f"outcome: elements: {words}")
+
+
 def test_difference_says_where():
     (difference,) = differences({"a": [1, Point(2, 3)]}, {"a": [1, Point(2, 4)]})
     assert difference == "outcome['a'][1].y: value: plain 3, captured 4"
