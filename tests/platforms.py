@@ -6,6 +6,7 @@ docs/platforms.json; with no file it runs those of FILES. `python -m tests.platf
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -79,8 +80,15 @@ def cell(rows: dict[str, dict[str, int] | None], file: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the files, or those named, and write numbers and page."""
-    for file in [] if arguments == ["--write"] else [Path(argument).stem for argument in arguments] or FILES:
+    """Run the files, or those named, and write numbers and page. A file that there is not is an error."""
+    parser = argparse.ArgumentParser(prog="python -m tests.platforms", description=__doc__)
+    parser.add_argument("files", nargs="*", default=FILES, metavar="FILE", help="test file; default: those of FILES")
+    parser.add_argument("--write", action="store_true", help="run nothing, and write the page of the numbers there are")
+    options = parser.parse_args(arguments)
+    files = [] if options.write else [Path(argument).stem for argument in options.files]
+    if missing := [file for file in files if not (ROOT / "tests" / f"{file}.py").is_file()]:
+        parser.error(f"no test file: {', '.join(missing)}")
+    for file in files:
         row = counts(file)
         numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
         numbers.setdefault(platform(), {})[file] = row

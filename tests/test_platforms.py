@@ -2,7 +2,9 @@
 
 import json
 
-from tests.platforms import NUMBERS, PAGE, page
+import pytest
+
+from tests.platforms import NUMBERS, PAGE, main, page
 
 
 def test_page_is_that_of_the_numbers():
@@ -19,3 +21,11 @@ def test_page_shows_what_failed_what_took_too_long_and_what_did_not_run():
         "| `test_a` | 4 | 3 / 1 |",
         "| `test_b` | - | late |",
     ]
+
+
+@pytest.mark.parametrize("words, status", [(["--help"], 0), (["test_that_is_not_there"], 2)])
+def test_words_that_name_no_file_run_nothing(words, status):
+    before = NUMBERS.read_bytes(), PAGE.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == status and before == (NUMBERS.read_bytes(), PAGE.read_bytes())
